@@ -1,0 +1,157 @@
+"""Parse, call, and turn an exception into text and an exit code. The only place that catches everything."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from hume_runner._version import __version__
+
+if TYPE_CHECKING:
+    from hume_runner.cli.console import Console
+
+# Name as typed -> one line for the overview. Each command is the module of that name in this package, imported only
+# when it is asked for, with configure(parser) and run(args, console) -> exit code.
+COMMANDS = {
+    "run": "validate, plan, submit, poll, fetch and write outputs; resumes by itself",
+    "validate": "report every problem of a manifest at once",
+    "plan": "show what a run would do, and why; sends nothing that costs",
+    "status": "show where a manifest stands, from its state file alone",
+    "verify": "compare outputs with the hashes in the state",
+    "tables": "rebuild the tables from raw answers, without network",
+    "report": "rebuild the HTML report from raw answers, without network",
+    "adopt": "bring jobs that were started elsewhere under this state",
+    "init": "write a commented manifest from a folder, a list of URLs or a text file",
+    "migrate": "turn a batch-v0 manifest into an expression-v1 one",
+    "emulate": "serve a local stand-in for the measurement APIs",
+    "schema": "print the manifest's JSON Schema",
+    "state": "export the state as JSON, or release a lock whose owner is dead",
+    "doctor": "check the environment: versions, key, clock, disk, endpoint, extras",
+}
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "usage: hume-runner [COMMAND] MANIFEST… [OPTIONS]",
+        "",
+        "Measures expression in the media that a YAML manifest lists. `hume-runner MANIFEST` means `run MANIFEST`.",
+        "",
+        "commands:",
+        *(f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()),
+        "",
+        "`hume-runner COMMAND --help` lists a command's options; `hume-runner --version` prints the version.",
+    ]
+    return "\n".join(lines)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse exits with 2 on bad usage; 2 means something else here."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        from hume_runner.errors import UsageError
+
+        raise UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
+
+
+def common_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that every command takes."""
+    group = parser.add_argument_group("common")
+    group.add_argument("--state", metavar="FILE", help="state file (default: state.sqlite3 in the output directory)")
+    group.add_argument("--output-dir", metavar="DIR", help="use this directory instead of the manifest's outputs.directory")
+    group.add_argument("--endpoint", metavar="URL", help="send to this URL instead; 'emulator' starts one for the run")
+    group.add_argument("--json", action="store_true", help="JSON Lines on stdout and nothing else")
+    group.add_argument("--no-progress", action="store_true", help="plain lines instead of progress bars")
+    group.add_argument("-q", "--quiet", action="store_true", help="say only errors")
+    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for every request")
+    group.add_argument("--version", action="version", version=f"hume-runner {__version__}")
+
+
+def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The command and its arguments; a first word that is no command is a manifest of `run`."""
+    for index, word in enumerate(argv):
+        if word in COMMANDS:
+            # Only flags may stand before the command; `hume-runner a.yaml run` has a manifest called run.
+            if all(earlier.startswith("-") for earlier in argv[:index]):
+                return word, [*argv[:index], *argv[index + 1 :]]
+            break
+    return "run", list(argv)
+
+
+def main(argv: Sequence[str], console: Console | None = None) -> int:
+    """Run one command and return its exit code. Expected errors are printed, never raised."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_overview() + "\n")
+        return 0 if argv else 64
+    if argv[0] == "--version":
+        sys.stdout.write(f"hume-runner {__version__}\n")
+        return 0
+    from hume_runner.cli.console import Console
+
+    console = console or Console.standard()
+    from hume_runner.errors import HumeRunnerError
+
+    try:
+        command, rest = _split(argv)
+        module = _load(command)
+        parser = _Parser(prog=f"hume-runner {command}", description=COMMANDS[command].capitalize() + ".")
+        common_flags(parser)
+        module.configure(parser)
+        args = parser.parse_args(rest)
+        console.json = args.json
+        console.quiet = args.quiet
+        console.verbose = args.verbose
+        console.progress = not args.no_progress
+        return int(module.run(args, console))
+    except HumeRunnerError as error:
+        print_error(error, console)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error("interrupted; nothing is lost, run the same command again")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`hume-runner status … | head`): not an error of ours.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        return _report_bug(error, console)
+
+
+def _load(command: str) -> ModuleType:
+    return importlib.import_module(f"hume_runner.cli.{command}")
+
+
+def print_error(error: Exception, console: Console) -> None:
+    """An expected error: what happened and where, then the next step on a line of its own."""
+    problems = getattr(error, "problems", ())
+    if problems:
+        for problem in problems:
+            console.error(str(problem))
+            if problem.hint:
+                console.error(f"  next: {problem.hint}")
+    else:
+        console.error(str(error))
+    hint = getattr(error, "hint", "")
+    if hint:
+        console.error(f"next: {hint}")
+
+
+def _report_bug(error: Exception, console: Console) -> int:
+    import traceback
+
+    from hume_runner.wiring import mask_secrets
+
+    console.error(f"unexpected error: {type(error).__name__}: {mask_secrets(str(error))}")
+    trace = "".join(traceback.format_exception(error))
+    console.error(mask_secrets(trace))
+    console.error("next: this is a bug; please report it with the lines above. The state is safe, a re-run continues.")
+    return 1
+
+
+def entry_point() -> None:
+    """The installed command."""
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,188 @@
+"""Every exception that hume_runner raises on purpose.
+
+HumeRunnerError                 .hint: the next step, printed on a line of its own; .exit_code
+├── UsageError                  64  the command line does not fit
+├── ManifestError               65  .problems: all of them, each with file, line, column and path
+├── SourceError                 66  .problems: a source is missing or unreadable
+├── MissingExtra                64  an optional package is needed; the hint is the pip command
+├── ApiError                        .status .request_id .body: the service answered, or should have
+│   ├── TransportError           5  .sent: False only if no byte of the request can have arrived
+│   ├── AuthError                7  the key is not accepted (401, or 403 for this operation)
+│   ├── Discontinued             7  the service says that this API is closed
+│   ├── NotFound                    no such job or run for this key
+│   ├── RateLimited              5  .retry_after_s
+│   ├── RequestRejected             any other 4xx: the request itself is refused
+│   ├── ServerError              5  5xx; .retry_after_s
+│   └── UnexpectedResponse          status 200, and a body that is not what the API promises
+├── StateError                  10  damaged, foreign or newer state
+│   └── StateLocked              6  another run holds it
+├── ServiceRefused               7  key, permission, quota or API closed: the whole run cannot go on
+├── ServiceUnavailable           5  the same command later may help
+├── FailureBudgetExceeded        4
+├── CostCapReached               8
+├── LostAnswerNeedsDecision      9
+└── ResultsError                 1  raw answers do not fit what the state recorded
+
+A job or item that failed is data in the state file, not an exception; an exception means that the run cannot go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with a manifest or a source, with the place a person has to look at.
+
+    `file` is the manifest, or the list file that the manifest names. `line` and `column` count from 1; None where the
+    problem has no place in the text (a missing file). `path` is the member, as in `sources.urls[2].id`.
+    """
+
+    file: str
+    line: int | None
+    column: int | None
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = self.file
+        if self.line is not None:
+            place += f":{self.line}:{self.column or 1}"
+        return f"{place}: {self.path}: {self.message}" if self.path else f"{place}: {self.message}"
+
+
+class HumeRunnerError(Exception):
+    """Base of all expected errors; `hint` says what to do next."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(HumeRunnerError):
+    exit_code = 64
+
+
+class MissingExtra(HumeRunnerError):
+    """An optional dependency is not installed. `extra` is the name in `pip install 'hume-runner[extra]'`."""
+
+    exit_code = 64
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__(f"{needed_for} needs the extra '{extra}'", hint=f"pip install 'hume-runner[{extra}]'")
+        self.extra = extra
+
+
+class _Problems(HumeRunnerError):
+    def __init__(self, problems: Iterable[Problem], *, hint: str = "") -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems), hint=hint)
+
+
+class ManifestError(_Problems):
+    exit_code = 65
+
+
+class SourceError(_Problems):
+    exit_code = 66
+
+
+class ApiError(HumeRunnerError):
+    """A request that did not end in a usable answer.
+
+    `status` is None when no answer came. `body` holds at most the first 2,000 characters of an error body.
+    """
+
+    exit_code = 5
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        request_id: str | None = None,
+        code: str | None = None,
+        body: str = "",
+        retry_after_s: float | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.request_id = request_id
+        self.code = code
+        self.body = body
+        self.retry_after_s = retry_after_s
+
+
+class TransportError(ApiError):
+    """No answer. `sent` is False only when no byte of the request can have reached the server."""
+
+    def __init__(self, message: str, *, sent: bool, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.sent = sent
+
+
+class AuthError(ApiError):
+    exit_code = 7
+
+
+class Discontinued(ApiError):
+    exit_code = 7
+
+
+class NotFound(ApiError):
+    pass
+
+
+class RateLimited(ApiError):
+    pass
+
+
+class RequestRejected(ApiError):
+    pass
+
+
+class ServerError(ApiError):
+    pass
+
+
+class UnexpectedResponse(ApiError):
+    pass
+
+
+class StateError(HumeRunnerError):
+    exit_code = 10
+
+
+class StateLocked(StateError):
+    exit_code = 6
+
+
+class ServiceRefused(HumeRunnerError):
+    exit_code = 7
+
+
+class ServiceUnavailable(HumeRunnerError):
+    exit_code = 5
+
+
+class FailureBudgetExceeded(HumeRunnerError):
+    exit_code = 4
+
+
+class CostCapReached(HumeRunnerError):
+    exit_code = 8
+
+
+class LostAnswerNeedsDecision(HumeRunnerError):
+    exit_code = 9
+
+
+class ResultsError(HumeRunnerError):
+    exit_code = 1

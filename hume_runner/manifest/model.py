@@ -1,0 +1,148 @@
+"""The manifest as values: one frozen dataclass a section, key for key with `schemas/manifest-v1.schema.json`.
+
+Defaults are filled in by `load.py`, so a reader never asks "what if this is absent": None here means absent on purpose
+(no transcription, no cost cap), never "use the default". Sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Api = Literal["batch-v0", "expression-v1"]
+SourceKind = Literal["url", "file", "text"]
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a value stands: `path` is the member path, line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """Where the key comes from; never the key itself. Exactly one of the two is set."""
+
+    env: str | None = None
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Overrides for a compatible host that allows more or less than the API documents. None: the API's own."""
+
+    upload_bytes: int | None = None
+    sources_per_job: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSection:
+    api: Api
+    endpoint: str | None  # None: the API's own host; "emulator": one is started for the run
+    api_key: ApiKey
+    limits: Limits
+    allow_hosts: tuple[str, ...] = ()  # hosts that downloads may reach although their addresses are private
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEntry:
+    """One line under `sources`, not yet expanded.
+
+    Exactly one of `value` (URL, glob or path, or the text itself) and `listing` (path of a list file) is set.
+    """
+
+    kind: SourceKind
+    place: Place
+    value: str | None = None
+    listing: Path | None = None
+    column: str | None = None
+    id: str | None = None
+    labels: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySection:
+    email: bool = False
+    callback_url: str | None = None
+    callback_secret: ApiKey | None = None  # expression-v1: the runner signs the callback itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchingSection:
+    max_sources: int
+    max_bytes: int
+    pack_short_audio: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySection:
+    attempts: int = 5
+    max_wait_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureBudget:
+    """`max_failures`: a share of all items (0 to 1) or a number of items. Both None: no budget."""
+
+    share: float | None = None
+    count: int | None = None
+
+    def allows(self, failed: int, total: int) -> bool:
+        """Whether `failed` of `total` items is still within the budget."""
+        if self.count is not None:
+            return failed <= self.count
+        if self.share is not None:
+            return failed <= self.share * total
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSection:
+    max_jobs_in_flight: int = 50
+    transfer_workers: int = 8
+    requests_per_second: float = 20.0
+    job_timeout_s: float = 6 * 3600.0
+    retry: RetrySection = field(default_factory=RetrySection)
+    max_failures: FailureBudget = field(default_factory=FailureBudget)
+    max_billable_seconds: float | None = None
+    on_lost_answer: Literal["resubmit", "stop"] = "resubmit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputsSection:
+    directory: Path  # absolute
+    artifacts: bool = False
+    tables: tuple[Literal["parquet", "csv", "jsonl"], ...] = ()
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A validated manifest.
+
+    `models` and `transcription` are plain JSON values, as the chosen API spells them, with nothing filled in:
+    `models == {"face": {"fps_pred": 3}}`. `transcription` is absent from `settings` when the manifest has none, and
+    None there when the manifest says `null` (off).
+    """
+
+    version: int
+    name: str
+    description: str
+    path: Path  # absolute
+    sha256: str  # of the file's bytes, hex
+    service: ServiceSection
+    sources: tuple[SourceEntry, ...]  # urls, then files, then text, each in the manifest's order
+    settings: Mapping[str, Any]  # {"models": {...}} and, when given, "transcription": {...} | None
+    notify: NotifySection
+    batching: BatchingSection
+    execution: ExecutionSection
+    outputs: OutputsSection
+    source_of: Mapping[str, Place]  # member path -> where it stands, for messages made after loading

@@ -1,0 +1,41 @@
+"""What a source is, whatever the manifest wrote: the protocol and the value that crosses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from hume_runner.manifest.model import Place, Scalar, SourceKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceItem:
+    """One thing to measure, after globs and lists are expanded; nothing of it has been read yet.
+
+    `value` is the URL, the text itself, or for a file its name as people know it (relative to the manifest's folder
+    where it lies inside, POSIX separators). `path` is set for files alone and is absolute. `explicit_id` tells an id
+    that the manifest gives from one that was derived: a derived id that is taken already gets a suffix, an explicit
+    one that is taken is an error.
+    """
+
+    kind: SourceKind
+    id: str
+    explicit_id: bool
+    value: str
+    place: Place
+    path: Path | None = None
+    labels: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+class Source(Protocol):
+    """One entry of the manifest, expanded lazily: a list of a million URLs is never held."""
+
+    def items(self) -> Iterator[SourceItem]:
+        """Yield items in a stable order (globs sorted by path, lists in file order).
+
+        Raises: SourceError, naming the place, for a file that is missing or a glob without a match;
+        ManifestError for a list file whose content is malformed (its own line number is in the problem).
+        """
+        ...
