@@ -1,0 +1,267 @@
+"""From sources to a plan: read what has to be read, compare with the state, decide about each item, pack the jobs.
+
+Nothing here sends a request, and nothing is written but a scratch file, so `plan` and `run` share all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from hume_runner.errors import Problem, SourceError
+from hume_runner.manifest.model import Manifest
+from hume_runner.plan.diff import decide
+from hume_runner.plan.fingerprint import (
+    canonical,
+    item_key,
+    job_key,
+    settings_digest,
+    text_content,
+    url_content,
+)
+from hume_runner.plan.model import SUBMITS, Action, Decision, PlannedJob, Summary
+from hume_runner.services.base import Draft, Service
+from hume_runner.sources.base import SourceItem
+from hume_runner.state.staging import Row, Scan, format_place, parse_place
+from hume_runner.state.store import Staged, Store
+
+_MOST_PROBLEMS = 100
+DigestOf = Callable[[str, int, int, int], bytes | None]
+
+
+def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Service, cached: DigestOf) -> Scan:
+    """Every item of the manifest with its key, in a scratch file.
+
+    A file is read once for its digest unless `cached` knows it by path, size, mtime and inode. Raises: SourceError with
+    all problems; ManifestError for ids that are claimed twice.
+    """
+    scan = Scan()
+    try:
+        settings = settings_digest(service.api, manifest.settings)
+        problems: list[Problem] = []
+        for item in sources:
+            try:
+                scan.add(_row(scan.count, item, settings, scan, cached, service))
+            except OSError as error:
+                problems.append(_unreadable(item, error))
+                if len(problems) >= _MOST_PROBLEMS:
+                    break
+        if problems:
+            raise SourceError(problems)
+        scan.finish()
+    except BaseException:
+        scan.close()
+        raise
+    return scan
+
+
+def _row(ord_: int, item: SourceItem, settings: bytes, scan: Scan, cached: DigestOf, service: Service) -> Row:
+    path: str | bytes | None = None
+    size = 0
+    facts = None
+    if item.kind == "url":
+        content = url_content(item.value)
+    elif item.kind == "text":
+        content = text_content(item.value)
+        size = len(item.value.encode("utf-8", "surrogatepass"))
+    else:
+        assert item.path is not None
+        content, size = _file_digest(item.path, scan, cached)
+        path = _storable(os.fspath(item.path))
+        found = service.look(item.path, content)
+        facts = json.dumps(found, sort_keys=True) if found else None
+    place = item.place
+    return (
+        ord_,
+        _readable(item.id),
+        int(item.explicit_id),
+        item.kind,
+        item_key(item.kind, content, settings),
+        _readable(item.value) if item.kind == "file" else item.value,
+        path,
+        format_place(place.file, place.line, place.column, place.path),
+        json.dumps(item.labels, ensure_ascii=False) if item.labels else None,
+        content,
+        size,
+        facts,
+    )
+
+
+def _file_digest(path: Path, scan: Scan, cached: DigestOf) -> tuple[bytes, int]:
+    before = path.stat()
+    name = os.fspath(path)
+    known = cached(_readable(name), before.st_size, before.st_mtime_ns, before.st_ino)
+    if known is not None:
+        return known, before.st_size
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+        after = os.fstat(file.fileno())
+    # A file that was written to meanwhile is read anew next time; its digest now is as good as any.
+    if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+        scan.add_digest(_readable(name), after.st_size, after.st_mtime_ns, after.st_ino, digest)
+    return digest, after.st_size
+
+
+def _readable(name: str) -> str:
+    """A name as text that can be stored and printed: bytes that are not UTF-8 become replacement characters."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _storable(path: str) -> str | bytes:
+    """A path for the state: text, or its bytes where they are not UTF-8."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def _unreadable(item: SourceItem, error: OSError) -> Problem:
+    return Problem(
+        file=item.place.file,
+        line=item.place.line,
+        column=item.place.column,
+        path=item.place.path,
+        message=f"cannot read {_readable(item.value)!r}: {error.strerror or error}",
+        hint="check that the file exists and may be read",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What changes a plan beside the manifest. `now` is Unix seconds, for links that expire."""
+
+    retry_failed: bool
+    real_endpoint: bool
+    now: float
+
+
+class Plan:
+    """The comparison of one scan with one state. Holds counts only; jobs and items are streamed again when asked for."""
+
+    def __init__(self, manifest: Manifest, scan: Scan, store: Store, service: Service, options: Options) -> None:
+        self.manifest = manifest
+        self.scan = scan
+        self._store = store
+        self._service = service
+        self._options = options
+        self.settings = canonical(manifest.settings)
+        self.settings_digest = settings_digest(service.api, manifest.settings)
+        self.summary = Summary()
+
+    def __enter__(self) -> Plan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store.detach()
+        self.scan.close()
+
+    def work_out(self) -> Plan:
+        """Decide about every item and pack the jobs. Raises: SourceError for items that cannot be sent as they are."""
+        self._store.attach(self.scan.hand_over())
+        counts = dict.fromkeys(Action, 0)
+        repeated = self._store.repeated()
+        batch: list[tuple[int, bool]] = []
+        for staged, decision in self._decisions():
+            counts[decision.action] += 1
+            if decision.action in SUBMITS and staged.ord not in repeated:
+                again = decision.action is not Action.NEW and staged.known.outcome in ("failed", "done")
+                batch.append((staged.ord, again))
+                if len(batch) >= 5_000:
+                    self._store.want(batch)
+                    batch.clear()
+        self._store.want(batch)
+        counts[Action.REMOVED] = sum(1 for _ in self._store.removed())
+        self._refuse_unsendable()
+        jobs = requests = 0
+        billable = unpacked = 0.0
+        priced = False
+        for draft in self.drafts():
+            jobs += 1
+            requests += 1
+            if draft.billable_seconds is not None:
+                priced = True
+                billable += draft.billable_seconds
+                unpacked += draft.unpacked_seconds or draft.billable_seconds
+        self.summary = Summary(
+            **{str(action): number for action, number in counts.items()},
+            jobs=jobs,
+            requests=requests,
+            billable_seconds=round(billable, 3) if priced else None,
+            billable_seconds_unpacked=round(unpacked, 3) if priced else None,
+        )
+        return self
+
+    def _decisions(self) -> Iterator[tuple[Staged, Decision]]:
+        options = self._options
+        for staged in self._store.compare():
+            yield (
+                staged,
+                decide(
+                    staged.known, self.settings, retry_failed=options.retry_failed, real_endpoint=options.real_endpoint
+                ),
+            )
+
+    def _refuse_unsendable(self) -> None:
+        problems = []
+        for item in self._store.wanted():
+            refused = self._service.refuse(item, self._options.now)
+            if refused:
+                file, line, column, path = parse_place(self._store.place_of(item.key) or ":0:0\t")
+                problems.append(
+                    Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
+                )
+                if len(problems) >= _MOST_PROBLEMS:
+                    break
+        if problems:
+            raise SourceError(problems)
+
+    def drafts(self) -> Iterator[Draft]:
+        """The jobs that a run would plan, streamed."""
+        return self._service.compile(self._store.wanted())
+
+    def jobs(self) -> Iterator[PlannedJob]:
+        """The same, as people and programs see them."""
+        for draft in self.drafts():
+            yield PlannedJob(
+                key=job_key(member.item.key for member in draft.members),
+                sources=len(draft.members),
+                bytes=draft.size_bytes,
+                billable_seconds=draft.billable_seconds,
+            )
+
+    def items(self) -> Iterator[tuple[str, str, Decision]]:
+        """(id, kind, decision) of every item, then of the removed ones, streamed."""
+        for staged, decision in self._decisions():
+            yield staged.id, staged.kind, decision
+        for name, kind in self._store.removed():
+            yield name, kind, Decision(Action.REMOVED, "the manifest does not list it any more; its results stay")
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the state was planned from exactly these items, and none is to be tried again."""
+        summary = self.summary
+        nothing_again = summary.changed == 0 and not (self._options.retry_failed and summary.retry)
+        return nothing_again and self._store.meta("scan") == self.scan.digest
+
+    def apply(self) -> None:
+        """Make the plan the state's: its items, and its jobs in place of planned ones that were never sent.
+
+        An unchanged manifest keeps its planned jobs as they are, so that a run that was broken off goes on with the
+        same jobs.
+        """
+        if self.unchanged:
+            return
+        self._store.replace_plan(
+            self.drafts(),
+            settings_digest=self.settings_digest,
+            settings=self.settings,
+            facts={"scan": self.scan.digest},
+        )

@@ -1,0 +1,126 @@
+"""What makes two items the same. Pure.
+
+A key is a SHA-256 over the kind, the content and the settings that change the result, each with its length in front so
+that no two different triples can run together. Change nothing here without a new `VERSION`: every state file in use
+holds keys made by it, and another key means paying again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+VERSION = b"hume_runner item 1"
+
+# Query members that signed links carry and that change with every signing, in lower case. Sources: AWS Signature
+# Version 4 query parameters and CloudFront signed URLs, Google Cloud Storage V2/V4 signed URLs, Azure service SAS.
+_VOLATILE_NAMES = frozenset(
+    "awsaccesskeyid signature expires policy key-pair-id googleaccessid "
+    "sv se st sr sp sig spr sip skoid sktid skt ske sks skv saoid suoid scid ses sdd".split()
+)
+_VOLATILE_PREFIXES = ("x-amz-", "x-goog-")
+# Azure's members are two letters long and could be anybody's: they count as volatile only beside their signature.
+_AZURE_NAMES = frozenset("sv se st sr sp spr sip skoid sktid skt ske sks skv saoid suoid scid ses sdd".split())
+_AWS_V2_NAMES = frozenset("expires policy signature key-pair-id awsaccesskeyid googleaccessid".split())
+
+_HOST = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)")
+
+
+def url_identity(url: str) -> str:
+    """The URL without its fragment and without the volatile query members of signed links; scheme and host lower-cased.
+
+    The order of the other members stays: servers may read meaning into it.
+    """
+    url, _, _ = url.partition("#")
+    base, mark, query = url.partition("?")
+    match = _HOST.match(base)
+    if match:
+        user, at, host = match[2].rpartition("@")
+        base = match[1].lower() + user + at + host.lower() + base[match.end() :]
+    if not mark:
+        return base
+    members = query.split("&")
+    names = {member.partition("=")[0].lower() for member in members}
+    signed_v2 = "signature" in names
+    azure = "sig" in names
+    kept = [member for member in members if not _volatile(member.partition("=")[0].lower(), signed_v2, azure)]
+    return base + "?" + "&".join(kept) if kept else base
+
+
+def _volatile(name: str, signed_v2: bool, azure: bool) -> bool:
+    if name.startswith(_VOLATILE_PREFIXES):
+        return True
+    if name in _AWS_V2_NAMES:
+        return signed_v2
+    if name == "sig" or name in _AZURE_NAMES:
+        return azure
+    return False
+
+
+def url_content(url: str) -> bytes:
+    """The 32-byte digest that stands for a URL's content."""
+    return hashlib.sha256(url_identity(url).encode("utf-8", "surrogatepass")).digest()
+
+
+def text_content(text: str) -> bytes:
+    """The 32-byte digest of a text's characters (UTF-8)."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def canonical(settings: Mapping[str, Any]) -> str:
+    """JSON with sorted members and no blanks: the same settings give the same text, however they were written.
+
+    Whole floats are written as integers, so that `fps_pred: 3` and `fps_pred: 3.0` are the same setting.
+    """
+    return json.dumps(_plain(settings), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(name): _plain(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(member) for member in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def settings_digest(api: str, settings: Mapping[str, Any]) -> bytes:
+    """32 bytes over the API and the canonical settings that change a result."""
+    return hashlib.sha256(f"{api}\n{canonical(settings)}".encode()).digest()
+
+
+def item_key(kind: str, content: bytes, settings: bytes) -> bytes:
+    """An item's identity, 32 bytes, from its kind, its content's digest and the settings' digest (32 bytes each)."""
+    return hashlib.sha256(b"%b %b\n%b%b" % (VERSION, kind.encode(), content, settings)).digest()
+
+
+def job_key(members: Iterable[bytes]) -> str:
+    """A job's identity, 64 hex digits, from its members' keys in order."""
+    digest = hashlib.sha256(b"hume_runner job 1\n")
+    for member in members:
+        digest.update(member)
+    return digest.hexdigest()
+
+
+def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[str]:
+    """Each member that differs, as `models.face.fps_pred: 3 -> 5`, in the order of their names."""
+    found: list[str] = []
+    for name in sorted({*before, *after}):
+        where = f"{path}.{name}" if path else name
+        old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += changed_settings(old, new, where)
+        elif _plain(old) != _plain(new):
+            found.append(f"{where}: {_show(old)} -> {_show(new)}")
+    return found
+
+
+_ABSENT = object()
+
+
+def _show(value: Any) -> str:
+    return "absent" if value is _ABSENT else json.dumps(_plain(value), ensure_ascii=False)

@@ -1,0 +1,64 @@
+"""What a plan says, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What a run would do about an item."""
+
+    NEW = "new"  # submit it for the first time
+    CHANGED = "changed"  # submit it: its content or a setting differs from what was measured under its id
+    RETRY = "retry"  # submit it again after a failure
+    IN_FLIGHT = "in_flight"  # wait for the job that carries it
+    AMBIGUOUS = "ambiguous"  # ask the service whether it has the job that carries it
+    DONE = "done"
+    FAILED = "failed"  # leave it: only --retry-failed tries it again
+    REMOVED = "removed"  # the state knows it, the manifest does not list it any more
+
+
+SUBMITS = frozenset({Action.NEW, Action.CHANGED, Action.RETRY})
+UNFINISHED = SUBMITS | {Action.IN_FLIGHT, Action.AMBIGUOUS}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What would happen to one item, and why, in words for a person."""
+
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedJob:
+    """A job that a run would submit: `sources` items, `bytes` to upload, what it would cost if that is known."""
+
+    key: str
+    sources: int
+    bytes: int
+    billable_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Counts of items by action, and what would be sent."""
+
+    new: int = 0
+    changed: int = 0
+    retry: int = 0
+    done: int = 0
+    failed: int = 0
+    removed: int = 0
+    in_flight: int = 0
+    ambiguous: int = 0
+    jobs: int = 0
+    requests: int = 0
+    billable_seconds: float | None = None
+    billable_seconds_unpacked: float | None = None
+
+    @property
+    def unfinished(self) -> int:
+        """Items about which a run would do something."""
+        return self.new + self.changed + self.retry + self.in_flight + self.ambiguous

@@ -1,0 +1,296 @@
+"""One measurement API, as a run sees it: the protocol and the values that cross it.
+
+The engine plans, submits, waits and fetches through these names alone and never asks which API it is talking to. An
+API that works in jobs answers a submission with `Accepted` and is polled; one that measures at once answers `Answered`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hume_runner.manifest.model import SourceKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanItem:
+    """One thing that has to be measured: `key` is its 32-byte identity, `value` the URL, the text, or a file's name.
+
+    `facts` holds what a cheap look at the medium told (JSON values), empty where the API needs no look.
+    """
+
+    key: bytes
+    id: str
+    kind: SourceKind
+    value: str
+    path: Path | None
+    size_bytes: int
+    content_sha256: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """An item's part in a job. `detail` says which part where an item is spread over several jobs (JSON values)."""
+
+    item: PlanItem
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A job that is not planned yet. `after`: it may only go out when the draft that many places before it is done."""
+
+    members: tuple[Member, ...]
+    size_bytes: int
+    billable_seconds: float | None = None
+    unpacked_seconds: float | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A planned job with all that a submission needs. `carry` is what the job before it in a chain left for it."""
+
+    number: int
+    key: str
+    nonce: str
+    members: tuple[Member, ...]
+    size_bytes: int
+    billable_seconds: float | None = None
+    carry: str | None = None
+    matches: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The job's name as people see it."""
+        return job_name(self.number)
+
+
+def job_name(number: int) -> str:
+    """`job-000001`: the name under which outputs and messages speak of a job."""
+    return f"job-{number:06d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One request, ready to be sent. `matches` tells for each member by what the answer will name it.
+
+    `request` is the body as it may be written down (no secret), `sha256` the hash of what identifies the request.
+    `send` performs the one POST.
+    """
+
+    request: Mapping[str, Any]
+    sha256: str
+    matches: tuple[str, ...]
+    send: Callable[[], SubmitResult]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The service took the job and gave it a name."""
+
+    remote_id: str
+    server_time_s: float | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The service measured at once: `body` is its whole answer, `carry` what the next job of the chain needs."""
+
+    remote_id: str
+    body: bytes
+    server_time_s: float | None
+    simulated: bool
+    carry: str | None = None
+    billed_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The service surely did not take the job.
+
+    `temporary`: the same request may pass later. `stops_run`: no request can pass (key, permission, API closed).
+    `divisible`: one member may be the cause, so that halves may pass. `retry_after_s`: what the service asked for.
+    """
+
+    reason: str
+    message: str
+    temporary: bool
+    stops_run: bool = False
+    divisible: bool = False
+    retry_after_s: float | None = None
+    source_changed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """Nobody can tell whether the service took the job: only asking it settles that."""
+
+    message: str
+
+
+SubmitResult = Accepted | Answered | Refused | Unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A job at the service. Times are Unix seconds by the service's clock, as well as known."""
+
+    number: int
+    remote_id: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """Not finished yet; `started` once the service works on it."""
+
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Finished, with an answer to fetch. Times are Unix seconds by the service's clock."""
+
+    created_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    announced: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The service gave the whole job up."""
+
+    message: str
+    created_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """The service does not know this job (any more), or not under this key."""
+
+
+Progress = Pending | Ended | Broken | Unseen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an answer says about one member. `position` counts from 0 within the job."""
+
+    position: int
+    ok: bool
+    reason: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A job at the service that carries exactly what a lost submission carried."""
+
+    remote_id: str
+    created_at: float | None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignSource:
+    """A source of a job that was started elsewhere: its kind, the SHA-256 or MD5 that tells its content, its name there."""
+
+    kind: SourceKind
+    match: str
+    value: str | None = None
+    md5: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A job that was started elsewhere. `settings`: as the manifest would write them, as far as the service tells."""
+
+    remote_id: str
+    sources: tuple[ForeignSource, ...]
+    settings: Mapping[str, Any]
+    created_at: float | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the service takes in one submission. None: no limit known."""
+
+    upload_bytes: int
+    sources_per_job: int
+    job_bytes: int
+
+
+class ByteStream(Protocol):
+    """An answer's body: complete, or reading it raises."""
+
+    def iter_bytes(self) -> Iterator[bytes]: ...
+
+
+class Service(Protocol):
+    """One API and endpoint."""
+
+    @property
+    def api(self) -> str: ...
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
+        """What a cheap look at a file tells that a plan needs (JSON values); empty where the API needs no look."""
+        ...
+
+    def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
+        """(message, hint) if this item cannot be sent as it is: too large, an expired link. Pure; reads nothing."""
+        ...
+
+    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
+        """Jobs for these items, in order, packed to the limits. Pure: the same items give the same drafts."""
+        ...
+
+    def prepare(self, job: Job) -> Submission:
+        """The one request of a job, not sent yet."""
+        ...
+
+    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        """How far all these jobs are, by remote id, with as few requests as the service allows."""
+        ...
+
+    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
+        """File names of the answers to fetch once a job has ended; the first is the one that `outcomes` reads."""
+        ...
+
+    def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
+        """Start fetching one answer."""
+        ...
+
+    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+        """Check a downloaded answer as a whole and say what it tells about each member.
+
+        Raises: UnexpectedResponse if it is damaged; AnswerIncomplete if the service has not written all of it yet.
+        """
+        ...
+
+    def find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
+        """Jobs at the service, created at or after `since` (its clock), that carry what `job` carries."""
+        ...
+
+    def recognise(self, remote_id: str) -> Foreign:
+        """What a job that was started elsewhere carries, for `adopt`. Raises: NotFound."""
+        ...
+
+
+class AnswerIncomplete(Exception):
+    """The job has ended, and its answer does not speak of every source yet; asking again later may help."""

@@ -1,0 +1,186 @@
+"""Open a state file, or refuse it with the way out; never overwrite what is not understood."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from hume_runner.errors import StateError
+from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
+
+_MAGIC = b"SQLite format 3\x00"
+# A structural check reads the whole file; beyond this size it would be felt at every start.
+_CHECK_BELOW_BYTES = 64 * 1024 * 1024
+
+_RESTORE = "restore the file from a backup, or move it away and bring the jobs back with `hume-runner adopt MANIFEST REMOTE_ID…`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An open connection. `copied`: the file is not the one that was written last (a copy, or a restored backup)."""
+
+    db: sqlite3.Connection
+    path: Path | None
+    copied: bool
+
+
+def open_state(path: Path | None, *, create: bool, name: str | None, lineage: str) -> Opened:
+    """Open the state at `path` (None: one in memory), for writing if `create`, else for reading.
+
+    Raises: StateError for a damaged, foreign or newer file, and one that belongs to another manifest;
+    FileNotFoundError when there is none and it is not to be created.
+    """
+    if path is None:
+        db = sqlite3.connect(":memory:", isolation_level=None)
+        _initialise(db, name or "", lineage, None)
+        return Opened(db=db, path=None, copied=False)
+    exists = path.exists()
+    if not exists and not create:
+        raise FileNotFoundError(path)
+    if exists:
+        _refuse_foreign_bytes(path)
+    with guarded(path):
+        if create:
+            db = _open_for_writing(path, exists=exists)
+        else:
+            db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
+            db.execute("PRAGMA busy_timeout = 5000")
+    try:
+        with guarded(path):
+            _refuse_unreadable(db, path)
+            fresh = db.execute("PRAGMA user_version").fetchone()[0] == 0
+            if create:
+                migrate(db)
+            if fresh and create:
+                _initialise(db, name or "", lineage, path)
+            owner = db.execute("SELECT value FROM meta WHERE name = 'manifest'").fetchone()
+            if name is not None and owner and owner[0] != name:
+                raise StateError(
+                    f"{path}: this state belongs to the manifest '{owner[0]}', not to '{name}'",
+                    hint="give each manifest an outputs.directory of its own, or choose a state with --state",
+                )
+            copied = _copied(db, path)
+            if create and copied:
+                # From here on this file is the one that counts for its place.
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('inode', ?)", (_inode(path),))
+        return Opened(db=db, path=path, copied=copied)
+    except BaseException:
+        db.close()
+        raise
+
+
+def _open_for_writing(path: Path, *, exists: bool) -> sqlite3.Connection:
+    if not exists:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite would create it with the umask's rights; it holds signed URLs.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA busy_timeout = 5000")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA cache_size = -32000")
+    return db
+
+
+def _initialise(db: sqlite3.Connection, name: str, lineage: str, path: Path | None) -> None:
+    if path is None:
+        migrate(db)
+    db.executemany(
+        "INSERT OR IGNORE INTO meta VALUES (?, ?)",
+        [("manifest", name), ("lineage", lineage), ("serial", 0), ("inode", _inode(path) if path else None)],
+    )
+
+
+def _inode(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_dev}:{found.st_ino}"
+
+
+def _copied(db: sqlite3.Connection, path: Path) -> bool:
+    row = db.execute("SELECT value FROM meta WHERE name = 'inode'").fetchone()
+    return bool(row and row[0] and row[0] != _inode(path))
+
+
+def _refuse_foreign_bytes(path: Path) -> None:
+    """What the first bytes tell, before SQLite may touch the file."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError as error:
+        raise StateError(
+            f"{path}: cannot read the state: {error.strerror}", hint="check who may read the file"
+        ) from error
+    wal = path.with_name(path.name + "-wal")
+    if size == 0:
+        # A crash between creating the file and its first page leaves it empty, and then nothing was ever recorded.
+        if wal.exists() and wal.stat().st_size:
+            raise StateError(f"{path}: the state is cut off", hint=_RESTORE)
+        return
+    if head[:16] != _MAGIC[: len(head[:16])] or (len(head) < 100 and head[:16] != _MAGIC):
+        raise StateError(
+            f"{path}: this is not a state of hume_runner",
+            hint="choose another place with --state or --output-dir; nothing was changed",
+        )
+    if len(head) < 100:
+        raise StateError(f"{path}: the state is cut off", hint=_RESTORE)
+    page = int.from_bytes(head[16:18], "big") or 65536
+    pages = int.from_bytes(head[28:32], "big")
+    # With a write-ahead log beside it, the file itself may lag behind its header.
+    if not (wal.exists() and wal.stat().st_size) and size < page * pages:
+        raise StateError(f"{path}: the state is cut off ({size} of {page * pages} bytes)", hint=_RESTORE)
+
+
+def _refuse_unreadable(db: sqlite3.Connection, path: Path) -> None:
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if application != APPLICATION_ID and (application or tables):
+        raise StateError(
+            f"{path}: this database belongs to another program",
+            hint="choose another place with --state or --output-dir; nothing was changed",
+        )
+    if version > len(MIGRATIONS):
+        raise StateError(
+            f"{path}: the state was written by a newer hume_runner (schema {version}, this one knows {len(MIGRATIONS)})",
+            hint="pip install --upgrade hume-runner",
+        )
+    if path.stat().st_size <= _CHECK_BELOW_BYTES:
+        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise StateError(f"{path}: the state is damaged: {verdict}", hint=_RESTORE)
+
+
+@contextlib.contextmanager
+def guarded(path: Path | None) -> Iterator[None]:
+    """Turn what SQLite and the disk say into a `StateError` with the next step."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise StateError(f"{path}: the state stayed locked by another program: {text}", hint="try again") from error
+        if "unable to open" in text or "readonly" in text:
+            raise StateError(
+                f"{path}: the state cannot be written: {text}",
+                hint="the output directory must be writable; --output-dir or --state chooses another place",
+            ) from error
+        if "no such" in text:
+            raise StateError(f"{path}: the state is damaged: {text}", hint=_RESTORE) from error
+        raise StateError(
+            f"{path}: the state cannot be written: {text}",
+            hint="free some space or repair the disk, then run the same command again: it resumes",
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise StateError(f"{path}: the state is damaged: {error}", hint=_RESTORE) from error
+    except OSError as error:
+        raise StateError(
+            f"{error.filename or path}: {error.strerror or error}",
+            hint="free some space or repair the disk, then run the same command again: it resumes",
+        ) from error

@@ -1,0 +1,52 @@
+"""Every operation that makes something durable, in one place.
+
+A test that replaces this object can kill the process before or after the k-th operation, or make it fail as a full
+disk does, and so visit every moment at which a crash could lose something.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import IO
+
+
+class Disk:
+    """The real disk. Directories are synced after a rename, so that the new name survives a power cut."""
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        """Make the open transaction durable; `what` names it for a test that counts."""
+        del what
+        db.execute("COMMIT")
+
+    def sync(self, file: IO[bytes]) -> None:
+        """Flush a file's bytes to the medium."""
+        file.flush()
+        os.fsync(file.fileno())
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Give a complete file its final name, atomically."""
+        os.replace(source, target)
+        self._sync_directory(target.parent)
+
+    def make_directory(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+
+    def write_new(self, path: Path, content: bytes) -> None:
+        """A whole small file: written aside, synced, renamed."""
+        self.make_directory(path.parent)
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            file.write(content)
+            self.sync(file)
+        self.replace(part, path)
+
+    def _sync_directory(self, path: Path) -> None:
+        if os.name == "nt":  # a directory cannot be opened there, and a rename is journalled
+            return
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

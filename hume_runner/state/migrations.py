@@ -1,0 +1,163 @@
+"""The schema of the state file, as steps that are only ever added to.
+
+Each step runs in one transaction together with the record that it ran (`user_version`). Text times are never stored:
+all times are Unix seconds. Digests and keys are 32-byte blobs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+APPLICATION_ID = 0x48756D52  # "HumR"
+
+
+def m001_initial(db: sqlite3.Connection) -> None:
+    """Items, measurements, jobs and what became of them."""
+    for statement in _INITIAL.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_INITIAL = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- Canonical JSON of the settings that a key was made with, so that a change can be named.
+CREATE TABLE settings (digest BLOB PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+
+-- What the manifest listed at the last run, in its order. `value` is the URL (with its query), the text, or the name.
+CREATE TABLE items (
+  ord INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  kind TEXT NOT NULL,
+  key BLOB NOT NULL,
+  value TEXT NOT NULL,
+  path TEXT,
+  place TEXT NOT NULL,
+  labels TEXT
+);
+CREATE INDEX items_key ON items (key);
+
+-- One row for each content and settings ever asked for; never deleted, since it was paid for.
+CREATE TABLE measurements (
+  key BLOB PRIMARY KEY,
+  kind TEXT NOT NULL,
+  content BLOB NOT NULL,
+  settings BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  facts TEXT,
+  outcome TEXT NOT NULL DEFAULT 'pending' CHECK (outcome IN ('pending', 'done', 'failed')),
+  reason TEXT,
+  error TEXT,
+  job INTEGER,
+  simulated INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+CREATE TABLE jobs (
+  job INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('planned', 'submitting', 'submitted', 'done', 'failed', 'ambiguous')),
+  sources INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  billable_seconds REAL,
+  after INTEGER,
+  carry TEXT,
+  nonce TEXT,
+  request_sha256 TEXT,
+  request TEXT,
+  tries INTEGER NOT NULL DEFAULT 0,
+  endpoint TEXT,
+  simulated INTEGER NOT NULL DEFAULT 0,
+  remote_id TEXT,
+  clock_offset REAL,
+  submitting_at REAL,
+  submitted_at REAL,
+  created_at REAL,
+  started_at REAL,
+  ended_at REAL,
+  finished_at REAL,
+  billed_seconds REAL,
+  reason TEXT,
+  error TEXT
+);
+CREATE INDEX jobs_status ON jobs (status, job);
+CREATE UNIQUE INDEX jobs_remote ON jobs (endpoint, remote_id) WHERE remote_id IS NOT NULL;
+
+-- Which measurements a job carries, where in it, and by what name its answer speaks of them.
+CREATE TABLE members (
+  job INTEGER NOT NULL REFERENCES jobs (job) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  key BLOB NOT NULL,
+  match TEXT,
+  detail TEXT,
+  outcome TEXT,
+  reason TEXT,
+  error TEXT,
+  PRIMARY KEY (job, position)
+) WITHOUT ROWID;
+CREATE INDEX members_key ON members (key);
+
+CREATE TABLE attempts (
+  attempt INTEGER PRIMARY KEY,
+  job INTEGER NOT NULL,
+  at REAL NOT NULL,
+  event TEXT NOT NULL,
+  message TEXT
+);
+CREATE INDEX attempts_job ON attempts (job);
+
+CREATE TABLE answers (
+  job INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  path TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  at REAL NOT NULL,
+  PRIMARY KEY (job, name)
+) WITHOUT ROWID;
+
+-- Other files that a run wrote into the output directory, for `verify`.
+CREATE TABLE outputs (
+  path TEXT PRIMARY KEY,
+  size INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  at REAL NOT NULL
+) WITHOUT ROWID;
+
+-- Jobs at the service that carry what one of ours carries, and that were paid for as well.
+CREATE TABLE duplicates (
+  endpoint TEXT NOT NULL,
+  remote_id TEXT NOT NULL,
+  job INTEGER NOT NULL,
+  at REAL NOT NULL,
+  PRIMARY KEY (endpoint, remote_id)
+) WITHOUT ROWID;
+
+CREATE TABLE digests (
+  path TEXT PRIMARY KEY,
+  size INTEGER NOT NULL,
+  mtime_ns INTEGER NOT NULL,
+  inode INTEGER NOT NULL,
+  sha256 BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE requests (kind TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial,)
+
+
+def migrate(db: sqlite3.Connection) -> int:
+    """Bring the file to the newest schema; return the version it had. The caller has checked that it is not newer."""
+    (had,) = db.execute("PRAGMA user_version").fetchone()
+    for number, step in enumerate(MIGRATIONS[had:], start=had + 1):
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            step(db)
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {number}")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+    return int(had)

@@ -1,0 +1,169 @@
+"""A scratch file that holds the manifest's items while they are compared with the state.
+
+Sources stream in and may be a million; the scratch file is what keeps them out of memory. It is thrown away when the
+comparison is done, so it needs no journal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+
+from hume_runner.errors import ManifestError, Problem
+
+_SCHEMA = """
+CREATE TABLE staged (
+  ord INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  explicit INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  key BLOB NOT NULL,
+  value TEXT NOT NULL,
+  path TEXT,
+  place TEXT NOT NULL,
+  labels TEXT,
+  content BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  facts TEXT
+);
+CREATE TABLE digests (
+  path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB
+) WITHOUT ROWID;
+CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL);
+"""
+
+# ord, id, explicit, kind, key, value, path, place, labels, content, size, facts
+Row = tuple[int, str, int, str, bytes, str, str | bytes | None, str, str | None, bytes, int, str | None]
+_BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collision:
+    """An id that two items claim."""
+
+    id: str
+    first: str
+    second: str
+
+
+class Scan:
+    """All items of one manifest, in its order, in a scratch database at `path`."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="hume-runner-")
+        self.path = Path(self._directory.name) / "scan.sqlite3"
+        self._db = sqlite3.connect(self.path, isolation_level=None)
+        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;" + _SCHEMA)
+        self._db.execute("BEGIN")
+        self._batch: list[Row] = []
+        self._digest = sha256()
+        self.count = 0
+        self.digest = ""
+
+    def __enter__(self) -> Scan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.close()
+        self._directory.cleanup()
+
+    def add(self, row: Row) -> None:
+        """Add one item; its `ord` is its place in the manifest."""
+        self._batch.append(row)
+        self.count += 1
+        # What decides about a plan: who, in what order, with which key, sent as what. Places and labels are not in it
+        # twice: a label that changes is seen through its text.
+        self._digest.update(b"%b\0%b%b\0%b\0" % (_b(row[1]), row[4], _b(row[5]), _b(row[8] or "")))
+        if len(self._batch) >= _BATCH:
+            self._flush()
+
+    def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: bytes) -> None:
+        """Remember a file's digest, to be kept in the state if a run follows."""
+        self._db.execute("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?)", (path, size, mtime_ns, inode, digest))
+
+    def _flush(self) -> None:
+        self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
+        self._batch.clear()
+
+    def finish(self) -> None:
+        """Settle ids that were claimed twice, and set `digest` (hex), over all that decides about the plan.
+
+        A derived id that is taken gets the suffix `~2`, `~3`, … in manifest order. Raises: ManifestError if two items
+        claim an id by name.
+        """
+        self._flush()
+        self._db.execute("CREATE INDEX staged_id ON staged (id)")
+        taken = self._db.execute("SELECT id FROM staged GROUP BY id HAVING count(*) > 1 ORDER BY min(ord)").fetchall()
+        problems: list[Problem] = []
+        for (name,) in taken:
+            problems += self._settle(name)
+        if problems:
+            raise ManifestError(problems[:100], hint="give each source an id of its own")
+        self._db.execute("COMMIT")
+        self._db.execute("BEGIN")
+        self.digest = self._digest.hexdigest()
+
+    def _settle(self, name: str) -> list[Problem]:
+        rows = self._db.execute(
+            "SELECT ord, explicit, place FROM staged WHERE id = ? ORDER BY explicit DESC, ord", (name,)
+        ).fetchall()
+        explicit = [place for _, is_explicit, place in rows if is_explicit]
+        number = 1
+        for position, _, _ in rows[1:] if len(explicit) < 2 else ():
+            while True:
+                number += 1
+                candidate = f"{name}~{number}"
+                if not self._db.execute("SELECT 1 FROM staged WHERE id = ?", (candidate,)).fetchone():
+                    break
+            self._db.execute("UPDATE staged SET id = ? WHERE ord = ?", (candidate, position))
+        return [_duplicate(name, explicit[0], place) for place in explicit[1:]]
+
+    def places_of(self, ords: Iterable[int]) -> dict[int, str]:
+        """The places of a few items, by ord."""
+        return {o: self._db.execute("SELECT place FROM staged WHERE ord = ?", (o,)).fetchone()[0] for o in ords}
+
+    def hand_over(self) -> Path:
+        """Make all rows visible to another connection and return the file's path."""
+        self._flush()
+        self._db.execute("COMMIT")
+        self._db.execute("BEGIN")
+        self._db.execute("COMMIT")
+        return self.path
+
+
+def _b(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _duplicate(name: str, first: str, second: str) -> Problem:
+    place = parse_place(second)
+    return Problem(
+        file=place[0],
+        line=place[1],
+        column=place[2],
+        path=place[3],
+        message=f"the id {name!r} is taken already, at {first.partition(chr(9))[0]}",
+        hint="ids are unique within a manifest",
+    )
+
+
+def format_place(file: str, line: int, column: int, path: str) -> str:
+    """A place as the scratch file and the state keep it: `file:line:column<TAB>member path`."""
+    return f"{file}:{line}:{column}\t{path}"
+
+
+def parse_place(place: str) -> tuple[str, int, int, str]:
+    """(file, line, column, member path) of what `format_place` wrote."""
+    where, _, path = place.partition("\t")
+    file, line, column = where.rsplit(":", 2)
+    return file, int(line), int(column), path
