@@ -1,0 +1,170 @@
+"""A document without problems -> Manifest, defaults filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hume_runner.manifest.defaults import KEY_VARIABLE, most_bytes, most_sources
+from hume_runner.manifest.document import Document, Node, path_text
+from hume_runner.manifest.model import (
+    ApiKey,
+    BatchingSection,
+    ExecutionSection,
+    Limits,
+    Manifest,
+    NotifySection,
+    OutputsSection,
+    Place,
+    RetrySection,
+    ServiceSection,
+    SourceEntry,
+    SourceKind,
+)
+from hume_runner.manifest.quantities import duration_s, failure_budget, size_bytes
+from hume_runner.manifest.schema import KINDS
+
+_KIND_OF: Mapping[str, SourceKind] = {"urls": "url", "files": "file", "text": "text"}
+
+
+def build(document: Document, *, path: Path, sha256: str, output_dir: Path | None, endpoint: str | None) -> Manifest:
+    """The manifest in `document`, which must have no problems. `path` is absolute."""
+    assert document.root is not None
+    # Sources may be many; they are taken from the nodes, one by one.
+    sections = {name: node.plain() for name, node in document.root.value.items() if name != "sources"}
+    folder = path.parent
+    service = _service(sections["service"], folder, endpoint)
+    settings = {name: sections[name] for name in ("models", "transcription") if name in sections}
+    name = sections["name"]
+    return Manifest(
+        version=1,
+        name=name,
+        description=sections.get("description", ""),
+        path=path,
+        sha256=sha256,
+        service=service,
+        sources=tuple(source_entries(document, folder, set())),
+        settings=settings,
+        notify=_notify(sections.get("notify", {}), folder),
+        batching=_batching(sections.get("batching", {}), service),
+        execution=_execution(sections.get("execution", {})),
+        outputs=_outputs(sections.get("outputs", {}), name, folder, output_dir),
+        source_of=dict(_places(document)),
+    )
+
+
+def source_entries(document: Document, folder: Path, reported: set[str]) -> Iterator[SourceEntry]:
+    """The lines under `sources`, without those that `reported` names a problem of."""
+    for member, key in KINDS.items():
+        node = document.node(("sources", member))
+        for index, entry in enumerate(node.value if node and isinstance(node.value, list) else ()):
+            path = path_text(("sources", member, index))
+            place = Place(file=document.file, line=entry.line, column=entry.column, path=path)
+            if path in reported or any(f"{path}.{name}" in reported for name in (key, "from", "id", "column")):
+                continue
+            made = _entry(_KIND_OF[member], key, entry, place, folder)
+            if made:
+                yield made
+
+
+def _entry(kind: SourceKind, key: str, node: Node, place: Place, folder: Path) -> SourceEntry | None:
+    value = node.plain()
+    if isinstance(value, str):
+        return SourceEntry(kind=kind, place=place, value=value)
+    if not isinstance(value, dict):
+        return None
+    labels = value.get("labels")
+    labels = labels if isinstance(labels, dict) else {}
+    if isinstance(value.get("from"), str):
+        listing = folder / value["from"]
+        return SourceEntry(kind=kind, place=place, listing=listing, column=value.get("column"), labels=labels)
+    if isinstance(value.get(key), str):
+        return SourceEntry(kind=kind, place=place, value=value[key], id=value.get("id"), labels=labels)
+    return None
+
+
+def _service(section: Mapping[str, Any], folder: Path, endpoint: str | None) -> ServiceSection:
+    limits = section.get("limits", {})
+    upload = limits.get("upload_bytes")
+    per_job = limits.get("sources_per_job")
+    url = endpoint if endpoint is not None else section.get("endpoint")
+    return ServiceSection(
+        api=section["api"],
+        endpoint=url.rstrip("/") if url else None,
+        api_key=_secret(section.get("api_key"), folder) or ApiKey(env=KEY_VARIABLE),
+        limits=Limits(
+            upload_bytes=None if upload is None else size_bytes(upload),
+            sources_per_job=None if per_job is None else int(per_job),
+        ),
+        allow_hosts=tuple(host.strip("[]").lower() for host in section.get("allow_hosts", ())),
+        timeout_s=duration_s(section.get("timeout", "60s")),
+    )
+
+
+def _secret(section: Mapping[str, Any] | None, folder: Path) -> ApiKey | None:
+    if section is None:
+        return None
+    file = section.get("file")
+    return ApiKey(env=section.get("env"), file=None if file is None else folder / file)
+
+
+def _notify(section: Mapping[str, Any], folder: Path) -> NotifySection:
+    return NotifySection(
+        email=section.get("email", False),
+        callback_url=section.get("callback_url"),
+        callback_secret=_secret(section.get("callback_secret"), folder),
+    )
+
+
+def _batching(section: Mapping[str, Any], service: ServiceSection) -> BatchingSection:
+    default_bytes = most_bytes(service.api, service.limits.upload_bytes)
+    return BatchingSection(
+        max_sources=int(section.get("max_sources", most_sources(service.api, service.limits.sources_per_job))),
+        max_bytes=size_bytes(section.get("max_bytes", default_bytes)),
+        pack_short_audio=section.get("pack_short_audio", False),
+    )
+
+
+def _execution(section: Mapping[str, Any]) -> ExecutionSection:
+    retry = section.get("retry", {})
+    return ExecutionSection(
+        max_jobs_in_flight=int(section.get("max_jobs_in_flight", 50)),
+        transfer_workers=int(section.get("transfer_workers", 8)),
+        requests_per_second=float(section.get("requests_per_second", 20)),
+        job_timeout_s=duration_s(section.get("job_timeout", "6h")),
+        retry=RetrySection(attempts=int(retry.get("attempts", 5)), max_wait_s=duration_s(retry.get("max_wait", "60s"))),
+        max_failures=failure_budget(section.get("max_failures")),
+        max_billable_seconds=section.get("max_billable_seconds"),
+        on_lost_answer=section.get("on_lost_answer", "resubmit"),
+    )
+
+
+def _outputs(section: Mapping[str, Any], name: str, folder: Path, output_dir: Path | None) -> OutputsSection:
+    directory = output_dir or folder / section.get("directory", f"results/{name}")
+    return OutputsSection(
+        directory=Path(normal(directory.absolute())),
+        artifacts=section.get("artifacts", False),
+        tables=tuple(section.get("tables", ())),
+        report=section.get("report", False),
+    )
+
+
+def normal(path: Path) -> str:
+    """`path` without `.` and `..`, which is how people want to read it; links are left alone."""
+    import os.path
+
+    return os.path.normpath(path)
+
+
+def _places(document: Document) -> Iterator[tuple[str, Place]]:
+    """Every member but the single sources, which carry their own places."""
+    assert document.root is not None
+    stack: list[tuple[tuple[str | int, ...], Node]] = [((), document.root)]
+    while stack:
+        path, node = stack.pop()
+        yield path_text(path), Place(file=document.file, line=node.line, column=node.column, path=path_text(path))
+        if isinstance(node.value, dict):
+            stack += [((*path, key), member) for key, member in node.value.items()]
+        elif isinstance(node.value, list) and path[:1] != ("sources",):
+            stack += [((*path, index), element) for index, element in enumerate(node.value)]

@@ -1,0 +1,154 @@
+"""What the schema cannot say: addresses, ids that meet, ranges of durations, sizes that must agree, `..` in names.
+
+Each check looks only at values of the right form; the schema has reported the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from hume_runner.errors import Problem
+from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fault
+from hume_runner.manifest.defaults import SOURCES_PER_JOB
+from hume_runner.manifest.document import Document, Path, path_text
+from hume_runner.manifest.quantities import duration_s, size_bytes
+from hume_runner.manifest.schema import KINDS, schema
+from hume_runner.manifest.shown import masked_url, quoted
+
+_DURATIONS: tuple[tuple[str, ...], ...] = (
+    ("service", "timeout"),
+    ("execution", "job_timeout"),
+    ("execution", "retry", "max_wait"),
+)
+_SIZES: tuple[tuple[str, ...], ...] = (("service", "limits", "upload_bytes"), ("batching", "max_bytes"))
+_SLASHES = re.compile(r"[/\\]")
+_HINT_HOST = "on a compatible host that takes more, set service.limits"
+
+
+def name_fault(name: str) -> tuple[str, str] | None:
+    """What is wrong with the name of a file, or an id, that comes from outside."""
+    if "\0" in name:
+        return "has a NUL character", "remove it"
+    if ".." in name and ".." in _SLASHES.split(name):
+        return f"{quoted(name)} has a '..'", "write the path without '..'; move the manifest or use an absolute path"
+    return None
+
+
+def check(document: Document, reported: set[str]) -> Iterator[Problem]:
+    """Problems beyond the schema; members in `reported` have one already."""
+    if document.root is None or not isinstance(document.root.value, dict):
+        return
+    for problem in _all(document):
+        if problem.path not in reported:
+            yield problem
+
+
+def _all(document: Document) -> Iterator[Problem]:
+    yield from _addresses(document)
+    yield from _ranges(document)
+    yield from _sources(document)
+    yield from _batching(document)
+    directory = document.get("outputs", "directory")
+    if isinstance(directory, str) and "\0" in directory:
+        yield document.problem(("outputs", "directory"), "has a NUL character", "remove it")
+
+
+def _addresses(document: Document) -> Iterator[Problem]:
+    for path, fault_of in ((("service", "endpoint"), endpoint_fault), (("notify", "callback_url"), origin_fault)):
+        value = document.get(*path)
+        fault = fault_of(value) if isinstance(value, str) and value else None
+        if fault:
+            yield document.problem(path, f"'{masked_url(value)}' {fault[0]}", fault[1])
+
+
+def _ranges(document: Document) -> Iterator[Problem]:
+    for path in _DURATIONS:
+        rule = _rule(path)
+        value = document.get(*path)
+        if not (isinstance(value, str) and re.search(rule["pattern"], value)):
+            continue
+        low, high = rule["x-minimum-seconds"], rule["x-maximum-seconds"]
+        if not low <= duration_s(value) <= high:
+            yield document.problem(path, f"must be from {low} s to {high} s, is '{value}'", rule["x-next"])
+    for path in _SIZES:
+        value = document.get(*path)
+        if isinstance(value, str) and _is_size(path, value) and not 1 <= size_bytes(value) <= _rule(path)["maximum"]:
+            yield document.problem(path, f"must be from 1 byte to 1000 GB, is '{value}'", _rule(path)["x-next"])
+
+
+def _rule(path: tuple[str, ...]) -> Any:
+    rule: Any = schema()
+    for step in path:
+        rule = rule["properties"][step]
+    return rule
+
+
+def _is_size(path: tuple[str, ...], value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(re.search(_rule(path)["pattern"], value))
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _batching(document: Document) -> Iterator[Problem]:
+    if document.get("service", "api") != "batch-v0":
+        return
+    most = document.get("service", "limits", "sources_per_job")
+    most = most if isinstance(most, int) else SOURCES_PER_JOB
+    sources = document.get("batching", "max_sources")
+    if isinstance(sources, int) and sources > most:
+        message = f"{sources} is more than a job may have ({most})"
+        yield document.problem(("batching", "max_sources"), message, f"{_HINT_HOST}.sources_per_job")
+
+
+def _sources(document: Document) -> Iterator[Problem]:
+    sources = document.get("sources")
+    if not isinstance(sources, dict):
+        return
+    if all(isinstance(listed, list) and not listed for listed in sources.values()):
+        hint = "list something under sources.urls, sources.files or sources.text"
+        yield document.problem(("sources",), "no source", hint, key=True)
+    first: dict[str, Path] = {}
+    for member, value_key in KINDS.items():
+        listed = sources.get(member)
+        for index, entry in enumerate(listed if isinstance(listed, list) else ()):
+            path: Path = ("sources", member, index)
+            if isinstance(entry, dict):
+                yield from _id(document, path, entry.get("id"), first)
+                for name in (value_key, "from"):
+                    yield from _value(document, (*path, name), name, entry.get(name))
+            else:
+                yield from _value(document, path, value_key, entry)
+
+
+def _id(document: Document, path: Path, value: Any, first: dict[str, Path]) -> Iterator[Problem]:
+    if not isinstance(value, str):
+        return
+    where: Path = (*path, "id")
+    fault = name_fault(value)
+    if fault:
+        yield document.problem(where, fault[0], "write an id without '..'")
+    elif value in first:
+        taken = first[value]
+        line, _ = document.spot((*taken, "id"))
+        message = f"the id {quoted(value)} is taken by {path_text(taken)} on line {line}"
+        yield document.problem(where, message, "give each source an id of its own")
+    first.setdefault(value, path)
+
+
+def _value(document: Document, path: Path, kind: str, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str) or not value:
+        return
+    if kind == "url":
+        fault = url_fault(value)
+        if fault:
+            yield document.problem(path, f"'{masked_url(value)[:200]}' {fault[0]}", fault[1])
+    elif kind in ("path", "from"):
+        fault = name_fault(value)
+        if fault:
+            yield document.problem(path, *fault)
+        elif kind == "path" and "://" in value:
+            yield document.problem(path, f"'{masked_url(value)[:200]}' is a URL", "list it under sources.urls")
+    elif not value.strip():
+        yield document.problem(path, "has no text", "write something, or leave it out")

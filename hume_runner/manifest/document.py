@@ -1,0 +1,107 @@
+"""A parsed manifest whose every key and value knows its line and column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hume_runner.errors import Problem
+from hume_runner.manifest.model import Place
+
+Path = tuple[str | int, ...]
+MOST_PROBLEMS = 100
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and where it starts; line and column count from 1.
+
+    `value` is a dict of Nodes, a list of Nodes, or a plain scalar. `keys` tells where each key of a mapping stands.
+    """
+
+    value: Any
+    line: int
+    column: int
+    keys: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def plain(self) -> Any:
+        """The value without places."""
+        match self.value:
+            case dict() as members:
+                return {key: member.plain() for key, member in members.items()}
+            case list() as elements:
+                return [element.plain() for element in elements]
+            case scalar:
+                return scalar
+
+
+@dataclass(slots=True)
+class Document:
+    """The whole manifest. `root` is None where the text is not YAML at all; then `problems` says why."""
+
+    file: str
+    root: Node | None
+    problems: list[Problem]
+
+    def node(self, path: Path) -> Node | None:
+        """The node at `path`, or None."""
+        node = self.root
+        for step in path:
+            members = node.value if node else None
+            if isinstance(members, dict) and isinstance(step, str):
+                node = members.get(step)
+            elif isinstance(members, list) and isinstance(step, int) and step < len(members):
+                node = members[step]
+            else:
+                return None
+        return node
+
+    def get(self, *path: str | int) -> Any:
+        """The plain value at `path`; None where there is none."""
+        node = self.node(path)
+        return node.plain() if node else None
+
+    def spot(self, path: Path, *, key: bool = False) -> tuple[int, int]:
+        """Line and column of the value at `path`, or of its key; of the nearest member above it if it is absent."""
+        while True:
+            above = self.node(path[:-1]) if path else None
+            if key and above and path[-1] in above.keys:
+                return above.keys[str(path[-1])]
+            node = self.node(path)
+            if node:
+                return node.line, node.column
+            if not path:
+                return 1, 1
+            path = path[:-1]
+
+    def place(self, path: Path) -> Place:
+        line, column = self.spot(path)
+        return Place(file=self.file, line=line, column=column, path=path_text(path))
+
+    def problem(self, path: Path, message: str, hint: str = "", *, key: bool = False) -> Problem:
+        """A problem with the member at `path`, placed at its value, or at its key."""
+        line, column = self.spot(path, key=key)
+        return Problem(file=self.file, line=line, column=column, path=path_text(path), message=message, hint=hint)
+
+
+def path_text(path: Iterable[str | int]) -> str:
+    """`("sources", "urls", 2, "id")` as `sources.urls[2].id`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
+def ordered(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems by line, each once, at most a hundred and a last one that counts the rest."""
+    unique = list(dict.fromkeys(problems))
+    unique.sort(key=lambda problem: (problem.line or 0, problem.column or 0, problem.path))
+    if len(unique) <= MOST_PROBLEMS:
+        return unique
+    rest = len(unique) - MOST_PROBLEMS
+    last = Problem(file=unique[0].file, line=None, column=None, path="", message=f"and {rest:,} more problems")
+    return [*unique[:MOST_PROBLEMS], last]

@@ -1,0 +1,91 @@
+"""Reads a manifest: bytes -> document -> checked -> Manifest, or every problem at once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from hume_runner.errors import ManifestError, Problem, UsageError
+from hume_runner.manifest.addresses import endpoint_fault
+from hume_runner.manifest.build import build, source_entries
+from hume_runner.manifest.checks import check
+from hume_runner.manifest.document import ordered
+from hume_runner.manifest.model import Manifest, SourceEntry
+from hume_runner.manifest.schema import schema_problems
+from hume_runner.manifest.shown import masked_url
+from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """A manifest as far as it can be understood: `manifest` is None exactly when there are problems.
+
+    `entries` are the sources without a problem of their own, so that a missing file can be reported beside a
+    misspelt member. `upload_bytes` is the largest file that may be uploaded whole, None for no limit.
+    """
+
+    path: Path
+    problems: tuple[Problem, ...]
+    manifest: Manifest | None
+    entries: tuple[SourceEntry, ...]
+
+
+def load_manifest(path: Path, *, output_dir: Path | None = None, endpoint: str | None = None) -> Manifest:
+    """The manifest at `path`, with `--output-dir` and `--endpoint` in place of what it says.
+
+    Raises: ManifestError with all problems; UsageError for an endpoint on the command line that cannot be.
+    """
+    examined = examine(path, output_dir=output_dir, endpoint=endpoint)
+    if examined.manifest is None:
+        raise ManifestError(examined.problems)
+    return examined.manifest
+
+
+def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None = None) -> Examined:
+    """Everything that can be said about the manifest at `path` without touching its sources.
+
+    Raises: UsageError for an endpoint on the command line that cannot be.
+    """
+    if endpoint is not None:
+        fault = endpoint_fault(endpoint)
+        if fault:
+            raise UsageError(f"--endpoint '{masked_url(endpoint)}' {fault[0]}", hint=fault[1])
+    absolute = path.absolute()
+    try:
+        data = _read(path)
+    except OSError as error:
+        return Examined(path=absolute, problems=(_unreadable(path, error),), manifest=None, entries=())
+    document = parse(data, str(path))
+    problems = list(document.problems)
+    # A member that is wrong as YAML has no value to judge: what the schema says of it would only confuse.
+    reported = {problem.path for problem in problems}
+    problems += [problem for problem in schema_problems(document) if problem.path not in reported]
+    reported.update(problem.path for problem in problems)
+    problems += check(document, reported)
+    if problems:
+        reported.update(problem.path for problem in problems)
+        entries = tuple(source_entries(document, absolute.parent, reported)) if document.root else ()
+        return Examined(path=absolute, problems=tuple(ordered(problems)), manifest=None, entries=entries)
+    digest = hashlib.sha256(data).hexdigest()
+    manifest = build(document, path=absolute, sha256=digest, output_dir=output_dir, endpoint=endpoint)
+    return Examined(path=absolute, problems=(), manifest=manifest, entries=manifest.sources)
+
+
+def _read(path: Path) -> bytes:
+    # One byte more than is allowed is enough to refuse a file of any size.
+    with path.open("rb") as file:
+        return file.read(MOST_BYTES + 1)
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    match error:
+        case FileNotFoundError():
+            message, hint = "there is no such file", "hume-runner init FOLDER --out FILE writes a manifest"
+        case IsADirectoryError():
+            message, hint = "is a folder, not a manifest", f"hume-runner init {path} writes a manifest for it"
+        case PermissionError():
+            message, hint = "may not be read", "check the file's permissions"
+        case _:
+            message, hint = f"cannot be read: {error.strerror or error}", "check the path"
+    return Problem(file=str(path), line=None, column=None, path="", message=message, hint=hint)
