@@ -1,1 +1,54 @@
+"""Manifest -> SourceItem: what to measure, expanded lazily."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from hume_runner.manifest.defaults import UPLOAD_BYTES
+from hume_runner.manifest.model import Api, Manifest, SourceEntry
+from hume_runner.sources.base import Source, SourceItem
+from hume_runner.sources.files import FileShelf, FileSource
+from hume_runner.sources.problems import ProblemLog
+from hume_runner.sources.texts import TextSource
+from hume_runner.sources.urls import UrlSource
+
+_LIMIT_HINT = "split or compress it, give it as a URL, or set service.limits.upload_bytes for a host that takes more"
+
+
+def expand(manifest: Manifest) -> Iterator[SourceItem]:
+    """Every item of the manifest: URLs, then files, then texts, each in the manifest's order.
+
+    Items come as they are found. Problems are collected on the way and raised after the last item, all at once, so
+    whoever takes items must not act on them before the iterator has ended.
+    Raises: ManifestError if a list is malformed, SourceError if all that is wrong is a missing or unreadable source.
+    """
+    upload_bytes = manifest.service.limits.upload_bytes
+    return expand_entries(
+        manifest.sources, folder=manifest.path.parent, api=manifest.service.api, upload_bytes=upload_bytes
+    )
+
+
+def expand_entries(
+    entries: Iterable[SourceEntry], *, folder: Path, api: Api | None, upload_bytes: int | None
+) -> Iterator[SourceItem]:
+    """As `expand`, for the entries of a manifest that may be wrong elsewhere."""
+    log = ProblemLog()
+    # expression-v1 splits what is too large for one request, so there only batch-v0's uploads have a limit.
+    most_bytes = (upload_bytes or UPLOAD_BYTES) if api == "batch-v0" else None
+    shelf = FileShelf(folder, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
+    sources: list[Source] = []
+    for entry in entries:
+        match entry.kind:
+            case "url":
+                sources.append(UrlSource(entry, log))
+            case "file":
+                sources.append(FileSource(entry, shelf))
+            case "text":
+                sources.append(TextSource(entry, log))
+    for source in sources:
+        yield from source.items()
+    log.raise_if_any()
+
+
+__all__ = ["Source", "SourceItem", "expand", "expand_entries"]

@@ -35,7 +35,7 @@ class Source(Protocol):
     def items(self) -> Iterator[SourceItem]:
         """Yield items in a stable order (globs sorted by path, lists in file order).
 
-        Raises: SourceError, naming the place, for a file that is missing or a glob without a match;
-        ManifestError for a list file whose content is malformed (its own line number is in the problem).
+        What is wrong (a missing file, a glob without a match, a malformed line of a list) goes into the ProblemLog
+        that the source was made with; `expand` raises all of it after the last item.
         """
         ...

@@ -1,0 +1,190 @@
+"""Files on this machine: paths, globs and lists of paths. Looks at names and sizes, reads no content."""
+# ruff: noqa: PTH - plain strings: a Path for each of a million names costs more than all the checks
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hume_runner.manifest.checks import name_fault
+from hume_runner.manifest.model import Place, Scalar, SourceEntry
+from hume_runner.manifest.schema import nearest
+from hume_runner.manifest.shown import quoted
+from hume_runner.sources.base import SourceItem
+from hume_runner.sources.globbing import is_glob, matching_files
+from hume_runner.sources.ids import id_fault, readable
+from hume_runner.sources.listing import listed_as, rows
+from hume_runner.sources.problems import ProblemLog
+
+_MOST_NEIGHBOURS = 10_000
+
+
+class FileShelf:
+    """What the file entries of one manifest share: its folder, the size limit, and which files were named already.
+
+    A file that an entry names exactly belongs to that entry, with its id and labels, wherever a glob finds it as well;
+    of two globs the first wins. Kept as 64-bit hashes, as a list may name millions: two of a million names meet by
+    chance once in 37 million manifests.
+    """
+
+    def __init__(self, folder: Path, *, most_bytes: int | None, limit_hint: str, log: ProblemLog) -> None:
+        self.folder = os.path.normpath(folder)
+        self.most_bytes = most_bytes
+        self.limit_hint = limit_hint
+        self.log = log
+        self._exact: set[int] = set()
+        self._yielded: set[int] = set()
+
+    def absolute(self, name: str) -> str:
+        return os.path.normpath(os.path.join(self.folder, name))
+
+    def known_as(self, path: str) -> str:
+        """Relative to the manifest's folder where the file lies inside it."""
+        inside = self.folder.rstrip("/") + "/"
+        return readable(path.removeprefix(inside))
+
+    def reserve(self, name: str) -> None:
+        """An entry names this file exactly."""
+        self._exact.add(hash(self.absolute(name)))
+
+    def take(self, path: str, *, exact: bool, named: bool) -> bool:
+        """Whether `path` is to be yielded; `named`: under an id of its own, which may well be a second one."""
+        key = hash(path)
+        if not named and (key in self._yielded or (not exact and key in self._exact)):
+            return False
+        self._yielded.add(key)
+        return True
+
+    def check(self, path: str, place: Place) -> bool:
+        """Whether `path` is a readable file of an allowed size; says so in the log if not."""
+        shown = quoted(self.known_as(path))
+        try:
+            status = os.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                self.log.missing(place, f"{shown} is a folder", f"write {self.known_as(path)}/**/*.wav for files in it")
+                return False
+            if not stat.S_ISREG(status.st_mode):
+                self.log.missing(place, f"{shown} is not a regular file", "copy its content to a file")
+                return False
+            # Opening is the only honest test of "may be read": modes do not tell on every file system.
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)))
+        except FileNotFoundError:
+            self.log.missing(place, self._absent(path, shown), self._neighbour(path))
+            return False
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            self.log.missing(place, f"{shown} cannot be read: {why}", "check the file and its permissions")
+            return False
+        if self.most_bytes is not None and status.st_size > self.most_bytes:
+            size, most = status.st_size / 10**6, self.most_bytes / 10**6
+            self.log.missing(
+                place, f"{shown} has {size:,.1f} MB, more than the {most:g} MB of an upload", self.limit_hint
+            )
+            return False
+        return True
+
+    def _absent(self, path: str, shown: str) -> str:
+        return f"{shown} is a link to nothing" if os.path.islink(path) else f"there is no file {shown}"
+
+    def _neighbour(self, path: str) -> str:
+        """The nearest name in the same folder, as most missing files are misspelt."""
+        folder, name = os.path.split(path)
+        try:
+            with os.scandir(folder) as entries:
+                names = [entry.name for _, entry in zip(range(_MOST_NEIGHBOURS), entries, strict=False)]
+        except OSError:
+            names = []
+        near = nearest(name, [other for other in names if other != name])
+        if near:
+            return f"did you mean {quoted(self.known_as(os.path.join(folder, near)))}?"
+        return f"paths are relative to the manifest's folder, {readable(self.folder)}"
+
+
+class FileSource:
+    """An entry under `sources.files`."""
+
+    def __init__(self, entry: SourceEntry, shelf: FileShelf) -> None:
+        self._entry = entry
+        self._shelf = shelf
+        self._glob = entry.value is not None and is_glob(entry.value) and not self._is_a_file(entry.value)
+        if entry.value is not None and not self._glob:
+            shelf.reserve(entry.value)
+
+    def _is_a_file(self, name: str) -> bool:
+        # `take[1].wav` is a glob, and also what recorders call a second take.
+        return os.path.isfile(self._shelf.absolute(name))
+
+    def items(self) -> Iterator[SourceItem]:
+        entry = self._entry
+        if entry.value is None:
+            yield from self._listed()
+        elif self._glob:
+            yield from self._globbed(entry.value)
+        else:
+            path = self._shelf.absolute(entry.value)
+            yield from self._one(path, entry.place, entry.id, entry.labels)
+
+    def _one(
+        self, path: str, place: Place, given: str | None, labels: Mapping[str, Scalar], *, exact: bool = True
+    ) -> Iterator[SourceItem]:
+        shelf = self._shelf
+        if not shelf.take(path, exact=exact, named=given is not None) or not shelf.check(path, place):
+            return
+        name = shelf.known_as(path)
+        yield SourceItem(
+            kind="file",
+            id=name if given is None else given,
+            explicit_id=given is not None,
+            value=name,
+            place=place,
+            path=Path(path),
+            labels=labels,
+        )
+
+    def _globbed(self, pattern: str) -> Iterator[SourceItem]:
+        entry, shelf = self._entry, self._shelf
+
+        def unreadable(error: OSError) -> None:
+            folder = quoted(shelf.known_as(str(error.filename)))
+            shelf.log.missing(entry.place, f"the folder {folder} cannot be read: {error.strerror}", "check permissions")
+
+        before = len(shelf.log.problems)
+        found = 0
+        for path in matching_files(pattern, shelf.folder, unreadable):
+            found += 1
+            if entry.id is not None and found > 1:
+                continue
+            yield from self._one(os.path.normpath(path), entry.place, entry.id, entry.labels, exact=False)
+        if entry.id is not None and found > 1:
+            message = f"the id {quoted(entry.id)} cannot serve {found:,} files"
+            shelf.log.malformed(entry.place, message, "remove the id, or name the files one by one")
+        if not found and len(shelf.log.problems) == before:
+            shelf.log.missing(entry.place, f"no file matches {quoted(pattern)}", self._glob_hint(pattern))
+
+    def _glob_hint(self, pattern: str) -> str:
+        base: list[str] = []
+        for part in pattern.split("/")[:-1]:
+            if is_glob(part):
+                break
+            base.append(part)
+        folder = "/".join(base)
+        if folder and not os.path.isdir(self._shelf.absolute(folder)):
+            return f"there is no folder {quoted(folder)} in {readable(self._shelf.folder)}"
+        return (
+            f"paths are relative to the manifest's folder, {readable(self._shelf.folder)}; upper and lower case differ"
+        )
+
+    def _listed(self) -> Iterator[SourceItem]:
+        entry, shelf = self._entry, self._shelf
+        name, own = listed_as(entry), entry.labels
+        for line, value, given, labels in rows(entry, shelf.log):
+            place = Place(file=name, line=line, column=1, path=entry.place.path)
+            fault = name_fault(value) or (id_fault(given) if given is not None else None)
+            if not value.strip():
+                fault = ("has no path", "write one, or remove the line")
+            if fault:
+                shelf.log.malformed(place, *fault)
+                continue
+            yield from self._one(shelf.absolute(value), place, given, {**own, **labels} if own else labels)

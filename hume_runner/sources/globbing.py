@@ -1,0 +1,114 @@
+"""Which files a glob means: lazily, in a stable order, each once.
+
+`*`, `?` and `[abc]` stay within a name, `**` stands for any folders, none included. Names that start with a dot, and
+the `__MACOSX` folders that archives leave behind, match only where the pattern spells the dot or the name.
+"""
+# ruff: noqa: PTH - plain strings: a Path for each of a million names costs more than the rest of the walk
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterator
+
+_MAGIC = re.compile(r"[*?[]")
+
+
+def is_glob(name: str) -> bool:
+    return bool(_MAGIC.search(name))
+
+
+def matching_files(pattern: str, folder: str, on_error: Callable[[OSError], None]) -> Iterator[str]:
+    """Absolute paths of the files that match, sorted by their parts; links to files count as files.
+
+    Folders are walked with a stack, names compared part by part, so neither depth nor number is held in memory beyond
+    the folders on the way down. Links to folders are followed, save to one that the walk is already in. `on_error` is
+    told of folders that cannot be read.
+    """
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    start = "/" if pattern.startswith("/") else folder
+    literal = 0
+    while literal < len(parts) - 1 and not is_glob(parts[literal]):
+        literal += 1
+    start = os.path.join(start, *parts[:literal])
+    yield from _walk(start, [_Part(part) for part in parts[literal:]], on_error)
+
+
+class _Part:
+    """One part of a pattern between slashes."""
+
+    def __init__(self, text: str) -> None:
+        self.anywhere = text == "**"
+        self._literal = None if is_glob(text) else text
+        self._regex = re.compile(fnmatch.translate(text), re.DOTALL)
+        self._shows_hidden = text.startswith((".", "[.]"))
+
+    def matches(self, name: str) -> bool:
+        if self._literal is not None:
+            return name == self._literal
+        return (self._shows_hidden or not _hidden(name)) and bool(self._regex.match(name))
+
+
+def _hidden(name: str) -> bool:
+    return name[:1] == "." or name == "__MACOSX"
+
+
+def _walk(start: str, parts: list[_Part], on_error: Callable[[OSError], None]) -> Iterator[str]:
+    # A state is the number of parts matched so far. A folder carries a set of them, as `**` may stand for any number
+    # of folders: one pass finds each file once, however many `**` there are.
+    last = len(parts) - 1
+    stack = [_listing(start, _closure({0}, parts), frozenset(), on_error)]
+    while stack:
+        step = next(stack[-1], None)
+        if step is None:
+            stack.pop()
+            continue
+        entry, states, above = step
+        if _is_folder(entry):
+            deeper = {state for state in states if parts[state].anywhere and not _hidden(entry.name)}
+            deeper |= {state + 1 for state in states if state < last and parts[state].matches(entry.name)}
+            if deeper:
+                stack.append(_listing(entry.path, _closure(deeper, parts), above, on_error))
+        elif last in states and parts[last].matches(entry.name):
+            yield entry.path
+
+
+_Step = tuple["os.DirEntry[str]", frozenset[int], frozenset[tuple[int, int]]]
+
+
+def _listing(
+    folder: str, states: frozenset[int], above: frozenset[tuple[int, int]], on_error: Callable[[OSError], None]
+) -> Iterator[_Step]:
+    """The entries of `folder` by name, each with the states and the folders that lead to it."""
+    try:
+        identity = os.stat(folder)
+        here = (identity.st_dev, identity.st_ino)
+        if here in above:
+            return
+        with os.scandir(folder) as entries:
+            sorted_entries = sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        on_error(error)
+        return
+    for entry in sorted_entries:
+        yield entry, states, above | {here}
+
+
+def _closure(states: set[int], parts: list[_Part]) -> frozenset[int]:
+    """`states` and those reached when a `**` stands for no folder."""
+    reached = set(states)
+    for state in sorted(states):
+        while state < len(parts) - 1 and parts[state].anywhere:
+            state += 1  # noqa: PLW2901 - walks on from the state
+            reached.add(state)
+    return frozenset(reached)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

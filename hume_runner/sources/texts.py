@@ -1,0 +1,64 @@
+"""Texts, one by one or from a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hume_runner.manifest.model import Place, SourceEntry
+from hume_runner.sources.base import SourceItem
+from hume_runner.sources.ids import id_fault, text_id
+from hume_runner.sources.listing import listed_as, rows
+from hume_runner.sources.problems import ProblemLog
+
+
+class TextSource:
+    """An entry under `sources.text`."""
+
+    def __init__(self, entry: SourceEntry, log: ProblemLog) -> None:
+        self._entry = entry
+        self._log = log
+
+    def items(self) -> Iterator[SourceItem]:
+        entry = self._entry
+        if entry.value is None:
+            yield from self._listed()
+            return
+        yield SourceItem(
+            kind="text",
+            id=entry.id if entry.id is not None else text_id(entry.value),
+            explicit_id=entry.id is not None,
+            value=entry.value,
+            place=entry.place,
+            labels=entry.labels,
+        )
+
+    def _listed(self) -> Iterator[SourceItem]:
+        entry, log = self._entry, self._log
+        name, path, own = listed_as(entry), entry.place.path, entry.labels
+        for line, text, given, labels in rows(entry, log):
+            place = Place(file=name, line=line, column=1, path=path)
+            fault = id_fault(given) if given is not None else None
+            if not text.strip():
+                fault = ("has no text", "write something, or remove the line")
+            elif "\0" in text or (not text.isascii() and _has_lone_surrogate(text)):
+                fault = ("has a character that no service takes (NUL, or half of a pair)", "remove it")
+            if fault:
+                log.malformed(place, *fault)
+                continue
+            yield SourceItem(
+                kind="text",
+                id=text_id(text) if given is None else given,
+                explicit_id=given is not None,
+                value=text,
+                place=place,
+                labels={**own, **labels} if own else labels,
+            )
+
+
+def _has_lone_surrogate(text: str) -> bool:
+    """JSON can spell half of a surrogate pair, UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
