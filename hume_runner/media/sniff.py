@@ -1,0 +1,213 @@
+"""What a file really is, from its bytes and never from its name.
+
+A wrong file can "succeed" at the service: whatever it does not recognise is measured as raw samples and billed. So a
+name is no evidence here, and bytes that look like nothing known are refused rather than guessed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from hume_runner.media.problems import MediaProblem
+
+Family = Literal["audio", "media", "image", "archive", "document", "nothing"]
+HEAD_BYTES = 4096  # enough for every signature below
+
+
+class Kind(StrEnum):
+    """A format; the value is stable and goes into caches and messages."""
+
+    WAV = "wav"
+    MP3 = "mp3"
+    AAC = "aac"
+    FLAC = "flac"
+    AIFF = "aiff"
+    AU = "au"
+    CAF = "caf"
+    AMR = "amr"
+    OGG = "ogg"
+    MP4 = "mp4"
+    M4A = "m4a"
+    MOV = "mov"
+    MATROSKA = "matroska"
+    WEBM = "webm"
+    AVI = "avi"
+    ASF = "asf"
+    FLV = "flv"
+    MPEG_PS = "mpeg-ps"
+    MPEG_TS = "mpeg-ts"
+    JPEG = "jpeg"
+    PNG = "png"
+    GIF = "gif"
+    BMP = "bmp"
+    WEBP = "webp"
+    TIFF = "tiff"
+    HEIC = "heic"
+    AVIF = "avif"
+    ZIP = "zip"
+    TAR = "tar"
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+    XZ = "xz"
+    SEVEN_ZIP = "7z"
+    RAR = "rar"
+    PDF = "pdf"
+    HTML = "html"
+    JSON = "json"
+    TEXT = "text"
+    EMPTY = "empty"
+    UNKNOWN = "unknown"
+
+    @property
+    def family(self) -> Family:
+        """What it can hold. `media`: a container, with sound or pictures or both; only opening it tells."""
+        return _FAMILY_OF[self]
+
+    @property
+    def words(self) -> str:
+        """How a sentence names it: `<file> is <words>`."""
+        match self:
+            case Kind.EMPTY:
+                return "empty"
+            case Kind.UNKNOWN:
+                return "of no known format"
+            case Kind.HTML:
+                return "a web page"
+            case Kind.TEXT:
+                return "plain text"
+        article = "an" if self.value[0] in "aefhmorx" and self.value.isalpha() and len(self.value) < 5 else "a"
+        return f"{article} {self.value.upper()} {'archive' if self.family == 'archive' else 'file'}"
+
+
+_FAMILIES: dict[Family, tuple[Kind, ...]] = {
+    "audio": (Kind.WAV, Kind.MP3, Kind.AAC, Kind.FLAC, Kind.AIFF, Kind.AU, Kind.CAF, Kind.AMR, Kind.M4A),
+    "media": (
+        *(Kind.OGG, Kind.MP4, Kind.MOV, Kind.MATROSKA, Kind.WEBM),
+        *(Kind.AVI, Kind.ASF, Kind.FLV, Kind.MPEG_PS, Kind.MPEG_TS),
+    ),
+    "image": (Kind.JPEG, Kind.PNG, Kind.GIF, Kind.BMP, Kind.WEBP, Kind.TIFF, Kind.HEIC, Kind.AVIF),
+    "archive": (Kind.ZIP, Kind.TAR, Kind.GZIP, Kind.BZIP2, Kind.XZ, Kind.SEVEN_ZIP, Kind.RAR),
+    "document": (Kind.PDF, Kind.HTML, Kind.JSON, Kind.TEXT),
+    "nothing": (Kind.EMPTY, Kind.UNKNOWN),
+}
+_FAMILY_OF: dict[Kind, Family] = {kind: family for family, kinds in _FAMILIES.items() for kind in kinds}
+
+_SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
+    (b"\x89PNG\r\n\x1a\n", Kind.PNG),
+    (b"\xff\xd8\xff", Kind.JPEG),
+    (b"GIF87a", Kind.GIF),
+    (b"GIF89a", Kind.GIF),
+    (b"II*\x00", Kind.TIFF),
+    (b"MM\x00*", Kind.TIFF),
+    (b"fLaC", Kind.FLAC),
+    (b"ID3", Kind.MP3),
+    (b"OggS", Kind.OGG),
+    (b".snd", Kind.AU),
+    (b"caff", Kind.CAF),
+    (b"#!AMR", Kind.AMR),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Kind.ASF),
+    (b"FLV\x01", Kind.FLV),
+    (b"\x00\x00\x01\xba", Kind.MPEG_PS),
+    (b"PK\x03\x04", Kind.ZIP),
+    (b"PK\x05\x06", Kind.ZIP),  # without entries
+    (b"\x1f\x8b", Kind.GZIP),
+    (b"BZh", Kind.BZIP2),
+    (b"\xfd7zXZ\x00", Kind.XZ),
+    (b"7z\xbc\xaf\x27\x1c", Kind.SEVEN_ZIP),
+    (b"Rar!\x1a\x07", Kind.RAR),
+    (b"%PDF-", Kind.PDF),
+)
+_RIFF_FORMS = {b"WAVE": Kind.WAV, b"AVI ": Kind.AVI, b"WEBP": Kind.WEBP}
+_BRANDS = {
+    **dict.fromkeys((b"M4A ", b"M4B ", b"F4A "), Kind.M4A),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"), Kind.HEIC),
+    **dict.fromkeys((b"avif", b"avis"), Kind.AVIF),
+    b"qt  ": Kind.MOV,
+}
+_OLD_QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_PACKET = 188  # bytes of an MPEG transport stream's packet, each opening with 0x47
+
+
+def sniff(head: bytes) -> Kind:
+    """The kind of a file that begins with these bytes: the first `HEAD_BYTES`, or all of a shorter file."""
+    if not head:
+        return Kind.EMPTY
+    for signature, kind in _SIGNATURES:
+        if head.startswith(signature):
+            return kind
+    return _chunked(head) or _inside(head) or _frames(head) or _words(head)
+
+
+def sniff_path(path: Path) -> Kind:
+    """`sniff` of a file's first bytes. Raises MediaProblem "unreadable" where it cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            return sniff(file.read(HEAD_BYTES))
+    except OSError as error:
+        raise MediaProblem("unreadable", f"{path.name}: {error.strerror or error}") from error
+
+
+def wrong_kind(name: str, kind: Kind, wanted: str) -> MediaProblem:
+    """The problem of a file that is not the `wanted` thing ("recording", "video", "picture")."""
+    by_family = {"document": "not_media", "archive": "archive"}
+    reason = {Kind.EMPTY: "empty", Kind.UNKNOWN: "unknown_format"}.get(kind, by_family.get(kind.family, "unsupported"))
+    return MediaProblem(reason, f"{name} is {kind.words}, not a {wanted}")
+
+
+def _chunked(head: bytes) -> Kind | None:
+    """Formats that say what they are a few bytes in."""
+    if head[:4] in (b"RIFF", b"RF64", b"RIFX"):
+        return _RIFF_FORMS.get(head[8:12])
+    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return Kind.AIFF
+    if head[4:8] == b"ftyp":
+        return _BRANDS.get(head[8:12], Kind.MP4)
+    if head[4:8] in _OLD_QUICKTIME and head[0] < 0x20:
+        return Kind.MOV
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return Kind.WEBM if b"webm" in head[:64] else Kind.MATROSKA
+    return None
+
+
+def _inside(head: bytes) -> Kind | None:
+    """Marks that stand further inside, or that prove something only by coming back."""
+    if head[257:262] == b"ustar":
+        return Kind.TAR
+    if len(head) > _PACKET and all(head[at] == 0x47 for at in range(0, len(head), _PACKET)):
+        return Kind.MPEG_TS
+    if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0" and len(head) >= 26:
+        return Kind.BMP
+    return None
+
+
+def _frames(head: bytes) -> Kind | None:
+    """Streams that open with a frame: 12 set bits are weak evidence, so the frame's own fields must make sense too."""
+    if len(head) < 4 or head[0] != 0xFF:
+        return None
+    if head[1] & 0xF6 == 0xF0:
+        return Kind.AAC if (head[2] >> 2) & 0x0F < 13 else None
+    layer_3 = head[1] & 0xE6 == 0xE2 and head[1] & 0x18 != 0x08
+    bitrate, rate = head[2] >> 4, (head[2] >> 2) & 3
+    return Kind.MP3 if layer_3 and 0 < bitrate < 15 and rate < 3 else None
+
+
+def _words(head: bytes) -> Kind:
+    """Text decodes and holds no control characters. The head of a longer file may end inside a character."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return Kind.TEXT if b"\0" in head[2:8] else Kind.UNKNOWN
+    for cut in range(4 if len(head) >= HEAD_BYTES else 1):
+        try:
+            text = head[: len(head) - cut].decode("utf-8-sig")
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        return Kind.UNKNOWN
+    if any(character < " " and character not in "\t\n\r\f\v\x1b" for character in text):
+        return Kind.UNKNOWN
+    start = text.lstrip()[:64].lower()
+    if start.startswith(("<!doctype html", "<html")):
+        return Kind.HTML
+    return Kind.JSON if start.startswith(("{", "[")) else Kind.TEXT
