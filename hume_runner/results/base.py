@@ -1,0 +1,109 @@
+"""What the results of a run are, wherever they are read from: the protocol and the values that cross it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hume_runner.manifest.model import Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRecord:
+    """One item and its outcome: a line of `results.jsonl`.
+
+    `kind` is url, file or text; `source` is what people see, without what may be secret. `status` is done, failed,
+    pending, in_flight or ambiguous. `reason` is a short code ("transcript_confidence"), `error` the sentence.
+    `raw` are paths relative to the output directory.
+    """
+
+    id: str
+    kind: str
+    source: str
+    labels: Mapping[str, Scalar] = field(default_factory=dict)
+    status: str
+    error: str | None = None
+    reason: str | None = None
+    job: str | None = None
+    remote_id: str | None = None
+    raw: tuple[str, ...] = ()
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerMember:
+    """Something a job carried, and the items that stand for it: several where the same content was listed twice.
+
+    `match` is by what the answer names it: the URL as submitted, the name of the upload, or the position of a text
+    from 1. `url_sha256` (hex) stands in for a URL that may not be written down.
+    """
+
+    match: str
+    kind: str
+    items: tuple[ItemRecord, ...]
+    url_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One raw answer on disk. `job` and `remote_id` are empty where nobody knows them."""
+
+    api: str
+    job: str
+    remote_id: str
+    path: Path
+    members: tuple[AnswerMember, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One job. Times are Unix seconds or None: created, started and ended by the service's clock, the others by ours."""
+
+    job: str
+    remote_id: str | None
+    status: str
+    sources: int
+    created_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    submitted_at: float | None = None
+    fetched_at: float | None = None
+    error: str | None = None
+
+
+class ResultSet(Protocol):
+    """The results of one manifest. Each method starts anew when it is called again; nothing is held."""
+
+    @property
+    def api(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def simulated(self) -> bool: ...
+
+    @property
+    def directory(self) -> Path: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """The content of `run.json`, empty if there is none."""
+        ...
+
+    def items(self) -> Iterator[ItemRecord]:
+        """Every item, in the manifest's order."""
+        ...
+
+    def answers(self) -> Iterator[Answer]:
+        """Every raw answer, in the order of the jobs."""
+        ...
+
+    def jobs(self) -> Iterator[JobRecord]:
+        """Every job, in order."""
+        ...

@@ -1,0 +1,385 @@
+"""What an answer of batch-v0 (`predictions.json`) says, as rows. The API's field names for results live here.
+
+Shape:  [{"source": {"type", "url" | "filename"}, "results": {"predictions": [{"file", "file_type", "models": {MODEL:
+        {"metadata", "grouped_predictions": [{"id", "predictions": [...]}]}}}], "errors": [{"message", "file"}]},
+        "error"}]; all texts of a job share one element, and their `file` is the position of the text.
+Units:  times are seconds from the start of the medium, boxes are pixels, positions are characters.
+Source: the definition and answers recorded from 2023 to 2024. Members that are not known go to `extra`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from hume_runner.errors import ResultsError
+from hume_runner.manifest.model import SourceKind
+from hume_runner.services.json_elements import iter_elements
+from hume_runner.services.layouts_batch_v0 import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
+from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout
+
+__all__ = ["LAYOUTS", "BatchEntry", "read_entries"]
+
+# Rows in one block: large enough that the cost of a block vanishes, small enough that an hour of video is no matter.
+_ROWS_A_BLOCK = 2048
+
+
+class _Score(Struct, gc=False, forbid_unknown_fields=True):
+    name: str
+    score: float
+
+
+class _Box(Struct, gc=False, forbid_unknown_fields=True):
+    x: float | None = None
+    y: float | None = None
+    w: float | None = None
+    h: float | None = None
+
+
+class _Interval(Struct, gc=False, forbid_unknown_fields=True):
+    begin: float | None = None
+    end: float | None = None
+
+
+class _Span(Struct, gc=False, forbid_unknown_fields=True):
+    begin: int | None = None
+    end: int | None = None
+
+
+_Scores = list[_Score] | None
+
+
+class _Face(Struct, forbid_unknown_fields=True):
+    frame: int | None = None
+    time: float | None = None
+    prob: float | None = None
+    box: _Box | None = None
+    emotions: _Scores = None
+    facs: _Scores = None
+    descriptions: _Scores = None
+
+
+class _Burst(Struct, forbid_unknown_fields=True):
+    time: _Interval | None = None
+    emotions: _Scores = None
+    descriptions: _Scores = None
+
+
+class _Prosody(Struct, forbid_unknown_fields=True):
+    text: str | None = None
+    time: _Interval | None = None
+    confidence: float | None = None
+    speaker_confidence: float | None = None
+    emotions: _Scores = None
+
+
+class _Language(Struct, forbid_unknown_fields=True):
+    text: str | None = None
+    position: _Span | None = None
+    time: _Interval | None = None
+    confidence: float | None = None
+    speaker_confidence: float | None = None
+    emotions: _Scores = None
+    sentiment: _Scores = None
+    toxicity: _Scores = None
+
+
+class _Ner(Struct, forbid_unknown_fields=True):
+    entity: str | None = None
+    position: _Span | None = None
+    entity_confidence: float | None = None
+    support: float | None = None
+    uri: str | None = None
+    link_word: str | None = None
+    time: _Interval | None = None
+    confidence: float | None = None
+    speaker_confidence: float | None = None
+    emotions: _Scores = None
+
+
+class _Facemesh(Struct, forbid_unknown_fields=True):
+    emotions: _Scores = None
+
+
+class _Metadata(Struct, gc=False):
+    confidence: float | None = None
+    detected_language: str | None = None
+
+
+class _Group(Struct):
+    predictions: list[Raw] | None = None
+    id: Any = None
+
+
+class _Model(Struct):
+    grouped_predictions: list[_Group] | None = None
+    metadata: Raw | None = None
+
+
+class _Prediction(Struct):
+    models: dict[str, _Model | None] | None = None
+    file: str | None = None
+    file_type: Any = None
+
+
+class _Results(Struct):
+    predictions: list[_Prediction] | None = None
+    errors: list[Any] | None = None
+
+
+class _Source(Struct):
+    type: str = ""
+    url: str | None = None
+    filename: str | None = None
+
+
+class _Element(Struct):
+    source: _Source
+    results: _Results | None = None
+    error: Any = None
+
+
+def _times(interval: _Interval | None) -> tuple[float | None, float | None]:
+    return (interval.begin, interval.end) if interval else (None, None)
+
+
+def _face_cells(row: _Face) -> tuple[object, ...]:
+    box = row.box or _Box()
+    return row.frame, row.time, row.prob, box.x, box.y, box.w, box.h
+
+
+def _burst_cells(row: _Burst) -> tuple[object, ...]:
+    return _times(row.time)
+
+
+def _prosody_cells(row: _Prosody) -> tuple[object, ...]:
+    return row.text, *_times(row.time), row.confidence, row.speaker_confidence
+
+
+def _language_cells(row: _Language) -> tuple[object, ...]:
+    span = row.position or _Span()
+    return row.text, span.begin, span.end, *_times(row.time), row.confidence, row.speaker_confidence
+
+
+def _ner_cells(row: _Ner) -> tuple[object, ...]:
+    span = row.position or _Span()
+    entity = (row.entity, span.begin, span.end, row.entity_confidence, row.support, row.uri, row.link_word)
+    return *entity, *_times(row.time), row.confidence, row.speaker_confidence
+
+
+def _facemesh_cells(row: _Facemesh) -> tuple[object, ...]:
+    return ()
+
+
+class _Mapping:
+    """How one model's predictions become rows: the typed shape, its cells, and the member of each score family."""
+
+    def __init__(
+        self, layout: Layout, shape: type[Struct], cells: Callable[[Any], tuple[object, ...]], *members: str
+    ) -> None:
+        self.layout = layout
+        self.shape = shape
+        self.cells = cells
+        self.decode = msgspec.json.Decoder(shape).decode
+        self.families = tuple(zip(members, layout.families, strict=True))
+        self.has_transcript = "transcript_confidence" in {column.name for column in layout.columns}
+
+
+_MAPPINGS = {
+    "face": _Mapping(FACE, _Face, _face_cells, "emotions", "facs", "descriptions"),
+    "burst": _Mapping(BURST, _Burst, _burst_cells, "emotions", "descriptions"),
+    "prosody": _Mapping(PROSODY, _Prosody, _prosody_cells, "emotions"),
+    "language": _Mapping(LANGUAGE, _Language, _language_cells, "emotions", "sentiment", "toxicity"),
+    "ner": _Mapping(NER, _Ner, _ner_cells, "emotions"),
+    "facemesh": _Mapping(FACEMESH, _Facemesh, _facemesh_cells, "emotions"),
+}
+
+_decode_element = msgspec.json.Decoder(_Element).decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchEntry:
+    """One source of an answer, or one text of the element that all texts share."""
+
+    kind: SourceKind
+    match: str
+    errors: tuple[EntryError, ...]
+    predictions: tuple[_Prediction, ...]
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows in the answer's order, at most some thousand in a block."""
+        for prediction in self.predictions:
+            for model, content in (prediction.models or {}).items():
+                mapping = _MAPPINGS.get(model)
+                if mapping is not None and content is not None:
+                    yield from _model_blocks(mapping, content, prediction)
+
+
+def read_entries(path: Path) -> Iterator[BatchEntry]:
+    """Yield what the answer in `path` says about each source, in the answer's order; texts by position.
+
+    Memory holds one source at a time. A document that wraps the array in `predictions` (a callback) is read as well.
+    Raises: ResultsError, naming the file.
+    """
+    for number, raw in enumerate(iter_elements(path, "predictions")):
+        try:
+            element = _decode_element(raw)
+        except msgspec.DecodeError as error:
+            raise ResultsError(
+                f"{path}: element {number} is not a prediction: {error}", hint="is this the predictions.json of a job?"
+            ) from error
+        yield from _entries(element)
+
+
+def _entries(element: _Element) -> Iterator[BatchEntry]:
+    source, results = element.source, element.results or _Results()
+    predictions = tuple(results.predictions or ())
+    errors = _errors(results.errors or ())
+    whole = (EntryError(file=None, message=_message(element.error)),) if element.error else ()
+    if source.type != "text":
+        kind: SourceKind = "url" if source.type == "url" or (source.url and not source.filename) else "file"
+        match = (source.url if kind == "url" else source.filename) or ""
+        yield BatchEntry(kind=kind, match=match, errors=(*whole, *errors), predictions=predictions)
+        return
+    positions = {prediction.file or "" for prediction in predictions} | {error.file or "" for error in errors}
+    for position in sorted(positions, key=_text_order):
+        yield BatchEntry(
+            kind="text",
+            match=position,
+            errors=tuple(error for error in errors if (error.file or "") == position),
+            predictions=tuple(prediction for prediction in predictions if (prediction.file or "") == position),
+        )
+    if whole:
+        yield BatchEntry(kind="text", match="", errors=whole, predictions=())
+
+
+def _text_order(position: str) -> tuple[int, str]:
+    return (int(position), position) if position.isascii() and position.isdigit() else (0, position)
+
+
+def _errors(errors: Sequence[Any]) -> tuple[EntryError, ...]:
+    found = []
+    for error in errors:
+        file = error.get("file") if isinstance(error, dict) else None
+        found.append(EntryError(file=file if isinstance(file, str) else None, message=_message(error)))
+    return tuple(found)
+
+
+def _message(error: Any) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) else msgspec.json.encode(error).decode()
+
+
+def _model_blocks(mapping: _Mapping, content: _Model, prediction: _Prediction) -> Iterator[Block]:
+    """Rows of one file and model. The hot loop: what can be looked up once is looked up before it."""
+    metadata, metadata_extra = _metadata(content.metadata)
+    common = (metadata.confidence, metadata.detected_language) if mapping.has_transcript else ()
+    file_type = prediction.file_type if isinstance(prediction.file_type, str) else None
+    builder = BlockBuilder(layout=mapping.layout)
+    origin: list[object] = []
+    for group in content.grouped_predictions or ():
+        group_id = group.id if isinstance(group.id, str) or group.id is None else str(group.id)
+        for raw in group.predictions or ():
+            _add_row(builder, mapping, raw, common, metadata_extra)
+            origin.append(group_id)
+            if len(origin) >= _ROWS_A_BLOCK:
+                yield _with_origin(builder.take(), origin, prediction.file, file_type)
+                origin = []
+    if origin:
+        yield _with_origin(builder.take(), origin, prediction.file, file_type)
+
+
+def _with_origin(block: Block, groups: list[object], file: str | None, file_type: str | None) -> Block:
+    origin: dict[str, Sequence[object]] = {"file": [file] * block.rows, "file_type": [file_type] * block.rows}
+    return replace(block, columns={**origin, "group_id": groups, **block.columns})
+
+
+def _metadata(raw: Raw | None) -> tuple[_Metadata, dict[str, Any]]:
+    """The transcript's metadata, and what it holds beyond that."""
+    if raw is None:
+        return _Metadata(), {}
+    value = msgspec.json.decode(raw)
+    if not isinstance(value, dict):
+        return _Metadata(), {} if value is None else {"metadata": value}
+    known, rest = _tolerant(_Metadata, value)
+    return known, {"metadata": rest} if rest else {}
+
+
+def _add_row(
+    builder: BlockBuilder, mapping: _Mapping, raw: Raw, common: tuple[object, ...], metadata_extra: dict[str, Any]
+) -> None:
+    extra: dict[str, Any] | None = None
+    try:
+        row = mapping.decode(raw)
+    except msgspec.ValidationError:
+        row, extra = _tolerant(mapping.shape, msgspec.json.decode(raw))
+    for column, cell in zip(builder.columns.values(), (*mapping.cells(row), *common), strict=True):
+        column.append(cell)
+    for member, family in mapping.families:
+        left = _add_scores(builder.grids[family.prefix], family, getattr(row, member))
+        if left:
+            extra = {**(extra or {}), member: [*left, *(extra or {}).get(member, ())]}
+    if metadata_extra:
+        extra = {**metadata_extra, **(extra or {})}
+    builder.extra.append(msgspec.json.encode(extra, order="sorted").decode() if extra else None)
+
+
+def _add_scores(grid: Grid, family: Family, scores: list[_Score] | None) -> list[dict[str, Any]]:
+    """Add one row of scores; gives back those that the family has no column for."""
+    if scores is None:
+        grid.add_blank()
+        return []
+    if len(scores) == grid.width and tuple([score.name for score in scores]) == family.names:
+        grid.add_full([score.score for score in scores])
+        return []
+    placed: dict[int, float] = {}
+    left = []
+    for score in scores:
+        position = family.index.get(score.name)
+        if position is None or position in placed:
+            left.append({"name": score.name, "score": score.score})
+        else:
+            placed[position] = score.score
+    grid.add_some(placed)
+    return left
+
+
+def _tolerant(shape: type[Struct], value: Any) -> tuple[Any, dict[str, Any]]:
+    """`value` as `shape` as far as it fits, and what does not fit."""
+    if not isinstance(value, dict):
+        return shape(), {"value": value}
+    known: dict[str, Any] = {}
+    left: dict[str, Any] = {}
+    types = {field.name: field.type for field in msgspec.structs.fields(shape)}
+    for name, content in value.items():
+        if name not in types:
+            left[name] = content
+            continue
+        try:
+            known[name] = msgspec.convert(content, types[name])
+        except msgspec.ValidationError:
+            known[name], rest = _partly(types[name], content)
+            if rest:
+                left[name] = rest
+    return shape(**known), left
+
+
+def _partly(wanted: Any, content: Any) -> tuple[Any, Any]:
+    """A member that does not fit as a whole: the scores of a list and the members of an object that do."""
+    if wanted == _Scores and isinstance(content, list):
+        scores, rest = [], []
+        for entry in content:
+            try:
+                scores.append(msgspec.convert(entry, _Score))
+            except msgspec.ValidationError:
+                rest.append(entry)
+        return scores, rest
+    for shape in (_Box, _Interval, _Span):
+        if wanted == (shape | None) and isinstance(content, dict):
+            return _tolerant(shape, content)
+    return None, content
