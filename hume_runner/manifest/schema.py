@@ -119,7 +119,7 @@ def _worded(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tupl
     if wording is None:
         return f"does not fit the schema's '{error.validator}'", hint or "hume-runner schema"
     message, own_hint = wording(path, error, rule)
-    return message, own_hint or hint
+    return message, own_hint or hint or "hume-runner schema describes every member"
 
 
 def _is(path: Path, value: Any) -> str:
@@ -145,7 +145,8 @@ def _type(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[
         hint = "write true or false without quotes"
     elif isinstance(value, str) and _is_number(value) and {"integer", "number"} & set(allowed):
         hint = "write it without quotes"
-    return f"must be {_or(_TYPES[name] for name in allowed)}, {_is(path, value)}", hint
+    wanted_form = rule.get("x-says") or _or(_TYPES[name] for name in allowed)
+    return f"must be {wanted_form}, {_is(path, value)}", hint
 
 
 def _is_number(text: str) -> bool:
@@ -163,7 +164,7 @@ def _enum(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[
     near = nearest(error.instance, choices) if isinstance(error.instance, str) else None
     return (
         f"must be one of {', '.join(choices)}; {_is(path, error.instance)}",
-        f"did you mean '{near}'?" if near else "",
+        f"did you mean '{near}'?" if near else "choose one of them",
     )
 
 
@@ -175,13 +176,14 @@ def _bound(words: str) -> Callable[[Path, ValidationError, Mapping[str, Any]], t
     def say(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[str, str]:
         low = rule.get("minimum", rule.get("exclusiveMinimum"))
         high = rule.get("maximum")
-        span = f"the range is {low} to {high}" if low is not None and high is not None else ""
+        bounded = low is not None and high is not None
+        span = f"the range is {low} to {high}" if bounded else f"write a number that is {words} {error.validator_value}"
         return f"must be {words} {error.validator_value}, {_is(path, error.instance)}", span
 
     return say
 
 
-def _fixed(message: str, hint: str = "") -> Callable[[Path, ValidationError, Mapping[str, Any]], tuple[str, str]]:
+def _fixed(message: str, hint: str) -> Callable[[Path, ValidationError, Mapping[str, Any]], tuple[str, str]]:
     return lambda path, error, rule: (message, hint)
 
 
@@ -200,10 +202,10 @@ _WORDINGS: Mapping[str, Callable[[Path, ValidationError, Mapping[str, Any]], tup
     "maximum": _bound("at most"),
     "exclusiveMinimum": _bound("more than"),
     "minLength": _fixed("must not be empty", "write something, or leave it out"),
-    "maxLength": _fixed("is too long"),
+    "maxLength": _fixed("is too long", "shorten it"),
     "uniqueItems": _fixed("names the same twice", "keep each once"),
     "minProperties": _min_properties,
-    "maxProperties": _fixed("must have one member only", "keep one of them"),
+    "maxProperties": _fixed("must have one member only", "keep one of the two"),
 }
 
 

@@ -253,10 +253,12 @@ class _Builder:
         if not unclear.quotable:
             self._report(event.start_mark, f"{word} is {unclear.reads}", "write a finite number")
             return
-        message = f"{word} without quotes reads as {unclear.reads} in YAML 1.1, and otherwise in YAML 1.2"
+        message = f"{word} without quotes means {unclear.reads} in YAML 1.1 and something else in YAML 1.2"
         quotes = "put it in quotes" if may_be_secret(path) else f'put it in quotes: "{_short(event.value)}"'
         if path == "transcription.language":
             quotes += " is Norwegian"
+        elif unclear.reads in ("true", "false"):
+            quotes += f", or write {unclear.reads}"
         self._report(event.start_mark, message, quotes)
 
     def _key_expected(self) -> bool:

@@ -1,0 +1,261 @@
+"""`init`: a commented manifest from folders, media files, and lists of URLs, paths or texts."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hume_runner.cli.console import Console
+from hume_runner.cli.validate import judge
+from hume_runner.errors import ManifestError, Problem, SourceError, UsageError
+from hume_runner.sources.globbing import matching_files
+
+AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
+VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".gif", ".bmp", ".tif", ".tiff"})
+LISTS = frozenset({".csv", ".tsv", ".jsonl", ".txt"})
+_LOOKED_AT = 50
+_COLUMNS = {"url": "urls", "path": "files", "text": "text"}
+
+
+@dataclass(slots=True)
+class Findings:
+    """Lines for each member of `sources`, and what kinds of media were seen."""
+
+    urls: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    media: set[str] = field(default_factory=set)  # of "audio", "video", "pictures"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="folder, media file, list or text file")
+    parser.add_argument(
+        "--api", choices=("batch-v0", "expression-v1"), default="batch-v0", help="which service measures"
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, help="where to write it (default: print it)")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Write the manifest, then judge it as `validate` does."""
+    out: Path | None = args.out
+    if console.json and out is None:
+        raise UsageError("init --json needs --out, as the manifest is not JSON", hint="add --out FILE")
+    if out is not None and (out.exists() or out.is_symlink()):
+        raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name, or remove it")
+    folder = (out.parent if out is not None else Path()).absolute()
+    findings = Findings()
+    for path in args.paths:
+        _look(path, folder, findings)
+    text = compose(findings, api=args.api, name=_name(args.paths[0]), endpoint=args.endpoint)
+    if out is None:
+        console.out.write(text)
+        return 0
+    _write(out, text)
+    return _report(out, console)
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}", hint="choose another place") from error
+
+
+def _report(out: Path, console: Console) -> int:
+    verdict = judge(out, output_dir=None, endpoint=None)
+    if console.json:
+        console.document({"event": "launch", "command": "init"})
+        counts = {"problems": len(verdict.problems), "items": verdict.items.total()}
+        console.document({"event": "done", "exit_code": verdict.exit_code, "path": str(out), "counts": counts})
+    else:
+        console.result(f"wrote {out}: {verdict.items.total():,} items")
+    if verdict.exit_code:
+        raise (ManifestError if verdict.exit_code == 65 else SourceError)(verdict.problems)
+    console.note(f"next: hume-runner plan {out}")
+    return 0
+
+
+def _look(path: Path, folder: Path, findings: Findings) -> None:
+    """Add what `path` holds. Raises SourceError if it holds nothing to measure."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        _look_into(path, folder, findings)
+    elif not path.is_file():
+        raise _nothing(path, "there is no such file or folder", "check the name")
+    elif suffix in LISTS:
+        member = _list_of(path, folder)
+        findings.media |= _media_of_list(path)
+        getattr(findings, member).append(f"{{from: {_yaml(_from_here(path, folder))}}}")
+    elif _medium(suffix):
+        findings.media.add(_medium(suffix))
+        findings.files.append(_yaml(_escaped(_from_here(path, folder))))
+    else:
+        kinds = ", ".join(sorted(AUDIO | VIDEO | PICTURES | LISTS))
+        raise _nothing(path, "is of no kind that is known here", f"known are {kinds}; or write the manifest by hand")
+
+
+def _nothing(path: Path, message: str, hint: str) -> SourceError:
+    return SourceError([Problem(file=str(path), line=None, column=None, path="", message=message, hint=hint)])
+
+
+def _medium(suffix: str) -> str:
+    for name, suffixes in (("audio", AUDIO), ("video", VIDEO), ("pictures", PICTURES)):
+        if suffix.lower() in suffixes:
+            return name
+    return ""
+
+
+def _look_into(path: Path, folder: Path, findings: Findings) -> None:
+    # Globs tell upper from lower case, so the endings are kept as they stand in the names.
+    suffixes = sorted({Path(name).suffix for name in matching_files("**/*", str(path.absolute()), lambda _: None)})
+    known = [suffix for suffix in suffixes if _medium(suffix)]
+    if not known:
+        raise _nothing(path, "holds no audio, video or pictures", "name a folder with media, or a list of URLs")
+    base = _escaped(_from_here(path, folder))
+    for suffix in known:
+        findings.media.add(_medium(suffix))
+        findings.files.append(_yaml(f"**/*{suffix}" if base == "." else f"{base}/**/*{suffix}"))
+
+
+def _from_here(path: Path, folder: Path) -> str:
+    """Relative to the manifest's folder; absolute where that would need a `..`."""
+    absolute = path.resolve() if ".." in path.parts else path.absolute()
+    try:
+        name = absolute.relative_to(folder.resolve() if ".." in folder.parts else folder).as_posix()
+    except ValueError:
+        name = absolute.as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the name {name!r} is not UTF-8", hint="rename it, or use a glob written by hand") from None
+    return name
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _yaml(text: str) -> str:
+    # JSON's double quotes are YAML's: no name can be misread.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _lines(path: Path) -> list[str]:
+    """The first lines of a list that are not blank. Raises SourceError if it cannot be read as text."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            found = [line.strip() for _, line in zip(range(_LOOKED_AT), file, strict=False) if line.strip()]
+    except UnicodeDecodeError:
+        raise _nothing(path, "is not UTF-8 text", "save it as UTF-8") from None
+    except OSError as error:
+        raise _nothing(path, f"cannot be read: {error.strerror}", "check the file's permissions") from None
+    if not found:
+        raise _nothing(path, "is empty", "write one source a line")
+    return found
+
+
+def _list_of(path: Path, folder: Path) -> str:
+    """Which member of `sources` a list file belongs to."""
+    lines = _lines(path)
+    if path.suffix.lower() == ".txt":
+        if all(re.match(r"https?://", line, re.IGNORECASE) for line in lines):
+            return "urls"
+        return "files" if all((folder / line).is_file() for line in lines) else "text"
+    columns = list(_column_names(path, lines[0]))
+    for column, member in _COLUMNS.items():
+        if column in columns:
+            return member
+    names = ", ".join(columns[:20])
+    raise UsageError(
+        f"{path} has no column url, path or text; it has {names}", hint="rename the column that holds them"
+    )
+
+
+def _column_names(path: Path, first: str) -> Iterable[str]:
+    if path.suffix.lower() == ".jsonl":
+        try:
+            record = json.loads(first)
+        except ValueError:
+            raise _nothing(path, "is not JSON Lines", "write one JSON object a line") from None
+        return record if isinstance(record, dict) else []
+    return next(csv.reader([first], delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+
+
+def _media_of_list(path: Path) -> set[str]:
+    """Kinds of media that the endings in a list suggest."""
+    endings = re.findall(r"\.[A-Za-z0-9]{3,4}(?=[\"',\t?#]|$)", "\n".join(_lines(path)), re.MULTILINE)
+    return {_medium(ending) for ending in endings} - {""}
+
+
+def _name(path: Path) -> str:
+    slug = re.sub(r"[^a-z0-9._-]+", "-", path.absolute().stem.lower()).strip("-._")
+    return slug[:63] or "measurement"
+
+
+def compose(findings: Findings, *, api: str, name: str, endpoint: str | None) -> str:
+    """The manifest's text. Raises UsageError for texts with an API that measures none."""
+    if api == "expression-v1" and findings.text:
+        raise UsageError("expression-v1 measures no text", hint="use --api batch-v0 for texts")
+    return (
+        "\n".join([*_head(api, name, endpoint), *_sources(findings), *_models(findings, api), *_tail(api, name)]) + "\n"
+    )
+
+
+def _head(api: str, name: str, endpoint: str | None) -> Iterator[str]:
+    yield "# Check with `hume-runner validate`, see cost and jobs with `hume-runner plan`, then `hume-runner run`."
+    yield "# Every member is described by `hume-runner schema`."
+    yield "version: 1"
+    yield f"name: {_yaml(name)}"
+    yield "service:"
+    yield f"  api: {api}"
+    if endpoint:
+        yield f"  endpoint: {_yaml(endpoint)}"
+    elif api == "batch-v0":
+        yield "  endpoint: emulator               # rehearses offline; scores are simulated. Or the https URL of a host"
+    else:
+        yield "  # endpoint: emulator             # rehearses offline; scores are simulated"
+    yield "  api_key: {env: HUME_API_KEY}     # or {file: path}; the key itself never stands here"
+
+
+def _sources(findings: Findings) -> Iterator[str]:
+    yield "sources:                           # an entry may be {path: …, id: …, labels: {…}}"
+    for member in ("urls", "files", "text"):
+        lines = getattr(findings, member)
+        if lines:
+            yield f"  {member}:"
+            yield from (f"    - {line}" for line in lines)
+
+
+def _models(findings: Findings, api: str) -> Iterator[str]:
+    seen = findings.media or ({"audio", "video"} if findings.urls or findings.files else set())
+    yield "models:"
+    if api == "expression-v1":
+        if seen & {"audio", "video"}:
+            yield "  audio: {measurement_timer_ms: 3000}"
+        if seen & {"pictures", "video"}:
+            yield "  video: {fps: 3, max_width: 1280}"
+        return
+    if seen & {"pictures", "video"}:
+        yield "  face: {fps_pred: 3}              # options: facs: {}, descriptions: {}, identify_faces: true"
+    if seen & {"audio", "video"}:
+        yield "  prosody: {granularity: utterance}"
+        yield "  burst: {}"
+    if findings.text:
+        yield "  language: {granularity: sentence}   # options: sentiment: {}, toxicity: {}"
+
+
+def _tail(api: str, name: str) -> Iterator[str]:
+    if api == "expression-v1":
+        yield "execution:"
+        yield "  max_billable_seconds: null       # a number here is never exceeded"
+    else:
+        yield "# transcription: {language: en}    # for speech; null turns it off"
+    yield "outputs:"
+    yield f"  directory: {_yaml('results/' + name)}"

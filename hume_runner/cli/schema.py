@@ -1,0 +1,18 @@
+"""`schema`: the manifest's JSON Schema, for editors and other tools."""
+
+from __future__ import annotations
+
+import argparse
+
+from hume_runner.cli.console import Console
+from hume_runner.manifest.schema import schema_text
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Editors take it from a first line such as: # yaml-language-server: $schema=manifest.schema.json"
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Print the schema as it is published."""
+    console.out.write(schema_text())
+    return 0
