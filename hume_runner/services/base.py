@@ -124,7 +124,7 @@ class Refused:
     stops_run: bool = False
     divisible: bool = False
     retry_after_s: float | None = None
-    source_changed: bool = False
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +260,10 @@ class Service(Protocol):
         """Jobs for these items, in order, packed to the limits. Pure: the same items give the same drafts."""
         ...
 
+    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
+        """Jobs for the members of a job that was refused as a whole."""
+        ...
+
     def prepare(self, job: Job) -> Submission:
         """The one request of a job, not sent yet."""
         ...
@@ -290,6 +294,10 @@ class Service(Protocol):
     def recognise(self, remote_id: str) -> Foreign:
         """What a job that was started elsewhere carries, for `adopt`. Raises: NotFound."""
         ...
+
+
+class ListingUnsupported(Exception):
+    """This host cannot list jobs, so a lost submission cannot be looked for."""
 
 
 class AnswerIncomplete(Exception):

@@ -42,12 +42,14 @@ class Event(StrEnum):
     MISS = "miss"  # the service does not know it, after the settling time
     FINISH = "finish"  # answers stored
     BREAK = "break"  # the service gave it up, or its time is over
+    SPOIL = "spoil"  # cannot be built any more, so it was never sent
     REVIVE = "revive"  # asked for again although its time was over
     ABANDON = "abandon"  # a lost answer that a person decided not to look for any more
 
 
 MOVES: dict[tuple[JobStatus, Event], JobStatus] = {
     (JobStatus.PLANNED, Event.INTEND): JobStatus.SUBMITTING,
+    (JobStatus.PLANNED, Event.SPOIL): JobStatus.FAILED,
     (JobStatus.SUBMITTING, Event.ACCEPT): JobStatus.SUBMITTED,
     (JobStatus.SUBMITTING, Event.REFUSE): JobStatus.PLANNED,
     (JobStatus.SUBMITTING, Event.REJECT): JobStatus.FAILED,

@@ -464,6 +464,12 @@ class Store:
             self._move(number, Event.REJECT, now, message, reason=reason, error=message, finished_at=now)
             self._fail_members(number, reason, message)
 
+    def record_rejected_unsent(self, number: int, reason: str, message: str, now: float) -> None:
+        """A planned job that cannot even be built any more: its items failed, nothing was sent."""
+        with self._transaction("unsent"):
+            self._move(number, Event.SPOIL, now, message, reason=reason, error=message, finished_at=now)
+            self._fail_members(number, reason, message)
+
     def record_split(self, number: int, message: str, halves: Sequence[Draft], now: float) -> None:
         """A refused job whose halves are planned in its place, to find the member at fault."""
         with self._transaction("split"):
@@ -779,6 +785,14 @@ class Store:
         for kind, number in self._request_counts.items():
             counts[kind] = counts.get(kind, 0) + number
         return counts
+
+    def committed_seconds(self) -> float:
+        """Billable seconds of all jobs that were sent and not surely refused."""
+        (total,) = self._db.execute(
+            "SELECT coalesce(sum(coalesce(billed_seconds, billable_seconds)), 0) FROM jobs "
+            "WHERE status IN ('submitting', 'submitted', 'done', 'ambiguous')"
+        ).fetchone()
+        return float(total)
 
     def work_left(self) -> bool:
         """Whether any job is planned or held by the service."""

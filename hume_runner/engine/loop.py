@@ -1,0 +1,652 @@
+"""One loop decides, small workers act, one store writes.
+
+The loop asks `next_actions` what to do, hands each action to a worker, and records what comes back before anything else
+is done with it. It never asks which API it is talking to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hume_runner.engine import download, reconcile
+from hume_runner.engine.pacing import InFlightLimit, backoff
+from hume_runner.engine.rescue import rescue_remote_id
+from hume_runner.engine.view import Action, AtService, Fetch, Lost, Poll, Settle, Submit, ToFetch, View, next_actions
+from hume_runner.engine.workers import Done, Workers
+from hume_runner.errors import (
+    ApiError,
+    AuthError,
+    CostCapReached,
+    Discontinued,
+    FailureBudgetExceeded,
+    HumeRunnerError,
+    LostAnswerNeedsDecision,
+    NotFound,
+    ServiceRefused,
+    ServiceUnavailable,
+    StateError,
+    UnexpectedResponse,
+)
+from hume_runner.manifest.model import ExecutionSection
+from hume_runner.services.base import (
+    Accepted,
+    Answered,
+    AnswerIncomplete,
+    Broken,
+    Candidate,
+    Ended,
+    Job,
+    ListingUnsupported,
+    Pending,
+    Progress,
+    Refused,
+    Service,
+    SubmitResult,
+    Unknown,
+    Unseen,
+    Waiting,
+    job_name,
+)
+from hume_runner.state.disk import Disk
+from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.store import Store
+
+Report = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long the loop waits for things that settle by themselves, in seconds.
+
+    `settle_s`: a lost submission that is nowhere to be found is sent again only after this long. `late_s`: an answer
+    that does not speak of every source is asked for again this long. `unseen`: how many polls in a row may not know
+    one of our jobs before the run stops.
+    """
+
+    settle_s: float = 20.0
+    late_s: float = 60.0
+    unseen: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why a run stopped before everything was done. `error` carries the exit code and the next step."""
+
+    error: HumeRunnerError | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """A signal, as the loop sees it. `exit_code` is 130 or 143."""
+
+    exit_code: int
+    name: str
+
+
+class Abandoned(BaseException):
+    """The second signal: leave now. The state is safe at every moment."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """How often in a row something failed, to know when waiting is no use any more."""
+
+    polls: int = 0
+    submissions: int = 0
+    unseen: dict[str, int] = field(default_factory=dict)
+
+
+class Loop:
+    """One run from planned jobs to answers on disk."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        service: Service,
+        execution: ExecutionSection,
+        outputs: Path,
+        artifacts: bool,
+        disk: Disk,
+        workers: Workers,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        report: Report,
+        patience: Patience,
+        clock_offset: Callable[[], float | None],
+        detach: bool = False,
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._execution = execution
+        self._outputs = outputs
+        self._artifacts = artifacts
+        self._disk = disk
+        self._workers = workers
+        self._clock = clock
+        self._random = random
+        self._report = report
+        self._patience = patience
+        self._clock_offset = clock_offset
+        self._detach = detach
+        self._limit = InFlightLimit(execution.max_jobs_in_flight)
+        self._view = View(most_in_flight=execution.max_jobs_in_flight, most_transfers=execution.transfer_workers)
+        self._trouble = _Trouble()
+        self._ending = Ending()
+        self._jobs: dict[int, Job] = {}
+        self._highest = 0
+        self._turnarounds: deque[float] = deque(maxlen=30)
+        self._committed_s = 0.0
+        self._fetch_state: dict[int, Ended] = {}
+        self._fetch_tries: dict[int, tuple[float, int]] = {}  # job -> (first try at, tries that failed)
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> Ending:
+        """Work until nothing is left or nothing more can be done. Raises: StateError, Abandoned."""
+        self._resume()
+        while True:
+            self._refill()
+            now = self._clock()
+            actions, wake_at = next_actions(self._view, now)
+            for action in actions:
+                self._start(action, now)
+            if self._view.finished or self._may_leave():
+                return self._ending
+            timeout = 5.0 if wake_at is None else min(5.0, max(0.0, wake_at - self._clock()))
+            done = self._workers.take(timeout)
+            while done is not None:
+                self._absorb(done)
+                done = self._workers.take(0.0)
+
+    def _resume(self) -> None:
+        """Load what an earlier run left at the service."""
+        now = self._clock()
+        self._store.recover(now)
+        for row in self._store.jobs(JobStatus.SUBMITTED):
+            assert row.remote_id is not None
+            self._view.waiting[row.number] = AtService(
+                remote_id=row.remote_id,
+                submitted_at=row.submitted_at or now,
+                created_at=row.created_at or (row.submitting_at or now),
+                simulated=row.simulated,
+            )
+        for row in self._store.jobs(JobStatus.AMBIGUOUS):
+            self._view.lost[row.number] = Lost(since=row.submitting_at or now, next_at=now)
+        self._committed_s = self._store.committed_seconds()
+
+    def _refill(self) -> None:
+        """Keep some planned jobs at hand; the others stay in the state."""
+        view = self._view
+        view.most_in_flight = int(self._limit)
+        if view.no_more or len(view.queue) > self._execution.transfer_workers:
+            return
+        for number in self._store.planned(4 * self._execution.transfer_workers, beyond=self._highest):
+            view.queue.append(number)
+            self._highest = number
+
+    def _may_leave(self) -> bool:
+        """With --detach: everything is sent, and every sent job has its name."""
+        view = self._view
+        if not self._detach or view.active or view.lost:
+            return False
+        return not (view.queue or view.held_back) and not self._store.planned(1)
+
+    def _stop(self, error: HumeRunnerError, *, leave: bool) -> None:
+        """Submit nothing more; `leave`: do not wait for what the service works on either. The first reason stays."""
+        if self._ending.error is None and self._ending.exit_code is None:
+            self._ending = Ending(error=error)
+            self._report("stopping", message=str(error))
+        self._view.no_more = True
+        self._view.leaving = self._view.leaving or leave
+
+    # -- starting actions -------------------------------------------------------------------------------------------
+
+    def _start(self, action: Action, now: float) -> None:
+        match action:
+            case Submit(job):
+                self._submit(job, now)
+            case Poll():
+                self._poll(now)
+            case Fetch(job):
+                self._fetch(job)
+            case Settle(job):
+                self._settle(job)
+
+    def _submit(self, number: int, now: float) -> None:
+        view = self._view
+        if number in view.held_back:
+            del view.held_back[number]
+        else:
+            view.queue.remove(number)
+        job = self._store.load_job(number)
+        if not self._within_cost(job):
+            return
+        row = self._store.job(number)
+        job = _with_nonce(job, self._nonce(number, row.tries + 1))
+        try:
+            submission = self._service.prepare(job)
+        except OSError as error:
+            self._reject_before_sending(number, error, now)
+            return
+        self._store.record_submitting(
+            number,
+            nonce=job.nonce,
+            sha256=submission.sha256,
+            request=submission.request,
+            matches=submission.matches,
+            endpoint=self._service.endpoint,
+            clock_offset=self._clock_offset(),
+            now=now,
+        )
+        self._committed_s += job.billable_seconds or 0.0
+        self._jobs[number] = job
+        view.submitting.add(number)
+        self._store.count_request("submit")
+        self._workers.start(Submit(number), submission.send)
+
+    def _nonce(self, number: int, tries: int) -> str:
+        """What marks this try of this job in this state. Derived, so that a copy of the state finds what the
+        original sent."""
+        mark = f"{self._store.lineage}/{number}/{tries}"
+        return hashlib.sha256(mark.encode()).hexdigest()[:10]
+
+    def _within_cost(self, job: Job) -> bool:
+        cap = self._execution.max_billable_seconds
+        cost = job.billable_seconds
+        if cap is None or cost is None or self._committed_s + cost <= cap:
+            return True
+        self._stop(
+            CostCapReached(
+                f"cost cap: {self._committed_s:g} of {cap:g} billable seconds are used, and {job.name} needs {cost:g}",
+                hint="raise execution.max_billable_seconds or pass --max-billable-seconds, then run the same command again",
+            ),
+            leave=False,
+        )
+        return False
+
+    def _reject_before_sending(self, number: int, error: OSError, now: float) -> None:
+        """A file of the job vanished since it was planned: its job is not sent, the others go on."""
+        self._store.record_rejected_unsent(number, "source_unreadable", f"cannot read a source: {error}", now)
+        self._report("job_failed", job=job_name(number), message=str(error))
+        self._check_budget()
+
+    def _poll(self, now: float) -> None:
+        view = self._view
+        view.polling = True
+        view.last_poll = now
+        waiting = tuple(
+            Waiting(number=number, remote_id=job.remote_id, created_at=job.created_at)
+            for number, job in view.waiting.items()
+        )
+        self._workers.start(Poll(), lambda: self._service.check(waiting))
+
+    def _fetch(self, number: int) -> None:
+        view = self._view
+        job = self._job(number)
+        row = self._store.job(number)
+        members = self._store.members(number)
+        ended = view.to_fetch[number].ended
+        view.fetching.add(number)
+        remote_id = row.remote_id or ""
+        self._workers.start(
+            Fetch(number),
+            lambda: download.fetch(
+                self._service,
+                self._disk,
+                job,
+                remote_id,
+                ended=ended,
+                members=members,
+                request=row.request,
+                outputs=self._outputs,
+                artifacts=self._artifacts,
+            ),
+        )
+        view.to_fetch.pop(number)
+        self._fetch_state[number] = ended
+
+    def _settle(self, number: int) -> None:
+        view = self._view
+        view.settling.add(number)
+        job = self._store.load_job(number)
+        row = self._store.job(number)
+        job = _with_nonce(job, row.nonce or "")
+        self._workers.start(Settle(number), lambda: reconcile.look(self._service, job, row))
+
+    def _job(self, number: int) -> Job:
+        """A job at the service, with the names that its answer uses."""
+        job = self._store.load_job(number)
+        self._jobs[number] = job
+        return job
+
+    # -- absorbing results ------------------------------------------------------------------------------------------
+
+    def _absorb(self, done: Done) -> None:
+        now = self._clock()
+        match done.tag:
+            case Submit(job):
+                self._view.submitting.discard(job)
+                self._submitted(job, done, now)
+            case Poll():
+                self._view.polling = False
+                self._polled(done, now)
+            case Fetch(job):
+                self._view.fetching.discard(job)
+                self._fetched(job, done, now)
+            case Settle(job):
+                self._view.settling.discard(job)
+                self._settled(job, done, now)
+            case "interrupt":
+                self._interrupted(done.value)
+
+    def _interrupted(self, interrupt: Interrupt) -> None:
+        if self._view.leaving and self._ending.exit_code is not None:
+            raise Abandoned(interrupt.exit_code)
+        self._view.no_more = self._view.leaving = True
+        if self._ending.error is None:
+            self._ending = Ending(exit_code=interrupt.exit_code)
+        self._report("interrupted", signal=interrupt.name)
+
+    def _submitted(self, number: int, done: Done, now: float) -> None:
+        if done.error is not None:
+            # The service layer turns every expected failure into a value; anything else leaves the outcome open.
+            self._store.record_lost(number, f"{type(done.error).__name__}: {done.error}", now)
+            self._view.lost[number] = Lost(since=now, next_at=now)
+            raise done.error
+        result: SubmitResult = done.value
+        match result:
+            case Accepted():
+                self._accepted(number, result, now)
+            case Answered():
+                self._answered(number, result, now)
+            case Refused():
+                self._refused(number, result, now)
+            case Unknown(message=message):
+                self._store.record_lost(number, message, now)
+                self._view.lost[number] = Lost(since=now, next_at=now)
+                self._report("lost", job=job_name(number), message=message)
+
+    def _accepted(self, number: int, accepted: Accepted, now: float) -> None:
+        created_at = accepted.server_time_s if accepted.server_time_s is not None else now
+        try:
+            self._store.record_accepted(
+                number, accepted.remote_id, created_at=created_at, simulated=accepted.simulated, now=now
+            )
+        except StateError as error:
+            raise rescue_remote_id(error, self._store.path, number, accepted.remote_id) from error
+        self._trouble.submissions = 0
+        self._limit.accepted()
+        self._view.waiting[number] = AtService(
+            remote_id=accepted.remote_id, submitted_at=now, created_at=created_at, simulated=accepted.simulated
+        )
+        self._report("submitted", job=job_name(number), remote_id=accepted.remote_id)
+
+    def _answered(self, number: int, answered: Answered, now: float) -> None:
+        raise NotImplementedError
+
+    def _refused(self, number: int, refused: Refused, now: float) -> None:
+        job = self._jobs[number]
+        self._committed_s -= job.billable_seconds or 0.0
+        if refused.stops_run:
+            self._store.record_refused(number, refused.message, now)
+            self._stop(ServiceRefused(refused.message, hint=refused.hint), leave=True)
+        elif refused.temporary:
+            self._store.record_refused(number, refused.message, now)
+            self._try_later(number, refused, now)
+        elif refused.divisible and len(job.members) > 1:
+            self._split(number, job, refused, now)
+        else:
+            self._store.record_rejected(number, refused.reason, refused.message, now)
+            self._report("job_failed", job=job_name(number), message=refused.message)
+            self._check_budget()
+
+    def _try_later(self, number: int, refused: Refused, now: float) -> None:
+        self._limit.complained()
+        self._trouble.submissions += 1
+        retry = self._execution.retry
+        tries = self._store.job(number).tries
+        self._view.held_back[number] = now + backoff(
+            tries, most=retry.max_wait_s, asked=refused.retry_after_s, random=self._random
+        )
+        self._report("refused", job=job_name(number), message=refused.message)
+        # All workers together get as many refusals in a row as one job would get tries, and each at least that many.
+        if tries % retry.attempts == 0 and self._trouble.submissions >= retry.attempts:
+            self._stop(
+                ServiceUnavailable(
+                    f"the service does not take jobs now: {refused.message}",
+                    hint="nothing is lost; run the same command again later",
+                ),
+                leave=True,
+            )
+
+    def _split(self, number: int, job: Job, refused: Refused, now: float) -> None:
+        """A refused job was not paid for: its halves are tried, until the member at fault stands alone."""
+        middle = len(job.members) // 2
+        halves = [
+            draft for part in (job.members[:middle], job.members[middle:]) for draft in self._service.recompile(part)
+        ]
+        self._store.record_split(number, refused.message, halves, now)
+        self._report("split", job=job_name(number), message=refused.message)
+
+    def _polled(self, done: Done, now: float) -> None:
+        if done.error is not None:
+            self._poll_failed(done.error, now)
+            return
+        self._trouble.polls = 0
+        progress: Mapping[str, Progress] = done.value
+        for number, job in list(self._view.waiting.items()):
+            found = progress.get(job.remote_id)
+            match found:
+                case Ended():
+                    self._view.waiting.pop(number)
+                    self._learn_duration(job, found, now)
+                    self._view.to_fetch[number] = ToFetch(ended=found, first_at=now)
+                    self._report("ended", job=job_name(number))
+                case Broken():
+                    self._view.waiting.pop(number)
+                    times = {"created_at": found.created_at, "started_at": found.started_at, "ended_at": found.ended_at}
+                    self._store.record_broken(number, "job_failed", found.message, now, times)
+                    self._report("job_failed", job=job_name(number), message=found.message)
+                    self._check_budget()
+                case Unseen():
+                    self._unseen(number, job)
+                case Pending() | None:
+                    self._trouble.unseen.pop(job.remote_id, None)
+            if number in self._view.waiting and now - job.submitted_at > self._execution.job_timeout_s:
+                self._timed_out(number, now)
+
+    def _learn_duration(self, job: AtService, ended: Ended, now: float) -> None:
+        if ended.created_at is not None and ended.ended_at is not None:
+            self._turnarounds.append(max(0.0, ended.ended_at - ended.created_at))
+        else:
+            self._turnarounds.append(max(0.0, now - job.submitted_at))
+        self._view.typical_s = min(self._turnarounds)
+
+    def _timed_out(self, number: int, now: float) -> None:
+        limit = self._execution.job_timeout_s
+        self._view.waiting.pop(number)
+        message = f"not finished after {limit:g} s (execution.job_timeout); --retry-failed asks for it again, unpaid"
+        self._store.record_broken(number, "job_timeout", message, now)
+        self._report("job_failed", job=job_name(number), message=message)
+        self._check_budget()
+
+    def _unseen(self, number: int, job: AtService) -> None:
+        times = self._trouble.unseen[job.remote_id] = self._trouble.unseen.get(job.remote_id, 0) + 1
+        if times >= self._patience.unseen:
+            self._stop(
+                ServiceRefused(
+                    f"{job_name(number)}: the service does not know the job {job.remote_id} under this key",
+                    hint="use the key of the account that submitted it, and the same endpoint; nothing was sent again",
+                ),
+                leave=True,
+            )
+
+    def _poll_failed(self, error: BaseException, now: float) -> None:
+        self._give_up_if_refused(error)
+        self._trouble.polls += 1
+        retry = self._execution.retry
+        self._view.poll_not_before = now + backoff(
+            self._trouble.polls, most=retry.max_wait_s, asked=_asked(error), random=self._random
+        )
+        self._report("poll_failed", message=str(error))
+        if self._trouble.polls >= retry.attempts:
+            self._stop(
+                ServiceUnavailable(
+                    f"the service does not tell how far the jobs are: {error}",
+                    hint="the jobs go on without us; run the same command again later",
+                ),
+                leave=True,
+            )
+
+    def _give_up_if_refused(self, error: BaseException) -> None:
+        """Stop the run for an error that no retry can mend; raise what is not an API's answer at all."""
+        if isinstance(error, (AuthError, Discontinued)):
+            self._stop(ServiceRefused(str(error), hint=error.hint), leave=True)
+        elif not isinstance(error, ApiError):
+            raise error
+
+    def _fetched(self, number: int, done: Done, now: float) -> None:
+        ended = self._fetch_state.pop(number)
+        if isinstance(done.error, AnswerIncomplete):
+            self._came_early(number, ended, done.error, now)
+            return
+        if done.error is not None:
+            self._fetch_failed(number, ended, done.error, now)
+            return
+        self._fetch_tries.pop(number, None)
+        fetched: download.Fetched = done.value
+        row = self._store.job(number)
+        self._store.record_finished(
+            number,
+            answers=fetched.answers,
+            outcomes=fetched.outcomes,
+            times={"created_at": ended.created_at, "started_at": ended.started_at, "ended_at": ended.ended_at},
+            simulated=row.simulated,
+            now=now,
+        )
+        failed = [outcome for outcome in fetched.outcomes if not outcome.ok]
+        self._jobs.pop(number, None)
+        self._report("finished", job=job_name(number), sources=row.sources, failed=len(failed))
+        if failed:
+            self._check_budget()
+
+    def _came_early(self, number: int, ended: Ended, early: AnswerIncomplete, now: float) -> None:
+        """COMPLETED, and some source is not in the answer yet. After a while, what is missing has failed."""
+        first, tries = self._fetch_tries.get(number, (now, 0))
+        self._fetch_tries[number] = (first, tries + 1)
+        wait = backoff(tries + 1, most=10.0, asked=None, random=self._random) / 2
+        if now - first >= self._patience.late_s:
+            ended = Ended(
+                created_at=ended.created_at,
+                started_at=ended.started_at,
+                ended_at=ended.ended_at,
+                announced={**ended.announced, "accept_missing": 1},
+            )
+            wait = 0.0
+        self._view.to_fetch[number] = ToFetch(ended=ended, next_at=now + wait)
+        self._report("early", job=job_name(number), message=str(early))
+
+    def _fetch_failed(self, number: int, ended: Ended, error: BaseException, now: float) -> None:
+        if isinstance(error, OSError):
+            raise StateError(
+                f"{self._outputs}: cannot write an answer: {error.strerror or error}",
+                hint="free some space or repair the disk, then run the same command again: it resumes",
+            ) from error
+        self._give_up_if_refused(error)
+        first, tries = self._fetch_tries.get(number, (now, 0))
+        self._fetch_tries[number] = (first, tries + 1)
+        retry = self._execution.retry
+        wait = backoff(tries + 1, most=retry.max_wait_s, asked=_asked(error), random=self._random)
+        self._view.to_fetch[number] = ToFetch(ended=ended, next_at=now + wait)
+        self._report("fetch_failed", job=job_name(number), message=str(error))
+        if tries + 1 >= retry.attempts:
+            what = "is damaged" if isinstance(error, UnexpectedResponse) else "cannot be fetched"
+            self._view.to_fetch.pop(number)
+            self._stop(
+                ServiceUnavailable(
+                    f"{job_name(number)}: its answer {what}: {error}",
+                    hint="the job is done and paid; run the same command again later to fetch it",
+                ),
+                leave=isinstance(error, NotFound),
+            )
+
+    def _settled(self, number: int, done: Done, now: float) -> None:
+        lost = self._view.lost[number]
+        if isinstance(done.error, ListingUnsupported):
+            self._view.lost.pop(number)
+            self._stop(
+                LostAnswerNeedsDecision(
+                    f"{job_name(number)}: the answer to its submission was lost, and this host cannot list its jobs",
+                    hint="look for the job at the service, then `hume-runner adopt MANIFEST REMOTE_ID`, or "
+                    "`--retry-failed` to pay for it again",
+                ),
+                leave=False,
+            )
+            return
+        if done.error is not None:
+            lost.next_at = now + 1.0
+            self._poll_failed(done.error, now)
+            return
+        candidates: tuple[Candidate, ...] = done.value
+        match = reconcile.choose(candidates, lambda remote: self._store.knows_remote(self._service.endpoint, remote))
+        if match is not None:
+            self._found(number, match, now)
+        elif now - lost.since >= self._patience.settle_s:
+            self._view.lost.pop(number)
+            self._store.record_missed(number, now)
+            self._view.held_back[number] = now
+            self._report("not_there", job=job_name(number))
+        else:
+            lost.looks += 1
+            # Often at first, when a late job would show; and once more right after the settling time.
+            wait = min(0.25 * 2**lost.looks, 10.0)
+            lost.next_at = min(now + wait, max(now + 0.05, lost.since + self._patience.settle_s))
+
+    def _found(self, number: int, match: reconcile.Match, now: float) -> None:
+        self._view.lost.pop(number)
+        chosen = match.chosen
+        self._store.record_found(
+            number,
+            chosen.remote_id,
+            created_at=chosen.created_at,
+            simulated=chosen.simulated,
+            others=match.others,
+            now=now,
+        )
+        self._view.waiting[number] = AtService(
+            remote_id=chosen.remote_id,
+            submitted_at=now,
+            created_at=chosen.created_at or now,
+            simulated=chosen.simulated,
+        )
+        self._report("found", job=job_name(number), remote_id=chosen.remote_id, duplicates=len(match.others))
+
+    def _check_budget(self) -> None:
+        counts = self._store.counts().items
+        budget = self._execution.max_failures
+        if not budget.allows(counts["failed"], counts["total"]):
+            self._stop(
+                FailureBudgetExceeded(
+                    f"{counts['failed']} of {counts['total']} items failed: more than execution.max_failures allows",
+                    hint="look at the reasons with `hume-runner status --jobs`; what was not submitted stays planned",
+                ),
+                leave=False,
+            )
+
+
+def _with_nonce(job: Job, nonce: str) -> Job:
+    return replace(job, nonce=nonce)
+
+
+def _asked(error: BaseException) -> float | None:
+    return error.retry_after_s if isinstance(error, ApiError) else None

@@ -1,0 +1,77 @@
+"""Small workers that act while the loop decides. Threads are daemons: a second Ctrl-C must not wait for an upload."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of one action: its tag, and either its value or the exception it raised."""
+
+    tag: Any
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Workers(Protocol):
+    """Where actions run. Results come back one by one, to the loop's own thread."""
+
+    def start(self, tag: Any, action: Callable[[], Any]) -> None: ...
+
+    def take(self, timeout_s: float) -> Done | None:
+        """The next result, waiting at most that long; None if none came."""
+        ...
+
+    def post(self, done: Done) -> None:
+        """Hand the loop a message from outside, such as a signal."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ThreadWorkers:
+    """`size` threads, started as they are needed."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._todo: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._active = 0
+
+    def start(self, tag: Any, action: Callable[[], Any]) -> None:
+        self._active += 1
+        if len(self._threads) < min(self._size, self._active):
+            thread = threading.Thread(target=self._work, name=f"hume-runner-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._todo.put((tag, action))
+
+    def _work(self) -> None:
+        while (task := self._todo.get()) is not None:
+            tag, action = task
+            try:
+                self._done.put(Done(tag, value=action()))
+            except BaseException as error:  # noqa: BLE001 - every end of an action is the loop's to judge
+                self._done.put(Done(tag, error=error))
+
+    def take(self, timeout_s: float) -> Done | None:
+        try:
+            done = self._done.get(timeout=timeout_s) if timeout_s > 0 else self._done.get_nowait()
+        except queue.Empty:
+            return None
+        if not isinstance(done.tag, str):
+            self._active -= 1
+        return done
+
+    def post(self, done: Done) -> None:
+        self._done.put(done)
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._todo.put(None)
