@@ -77,7 +77,7 @@ class Kind(StrEnum):
                 return "a web page"
             case Kind.TEXT:
                 return "plain text"
-        article = "an" if self.value[0] in "aefhmorx" and self.value.isalpha() and len(self.value) < 5 else "a"
+        article = "an" if self in _SPOKEN_WITH_A_VOWEL else "a"
         return f"{article} {self.value.upper()} {'archive' if self.family == 'archive' else 'file'}"
 
 
@@ -92,6 +92,11 @@ _FAMILIES: dict[Family, tuple[Kind, ...]] = {
     "document": (Kind.PDF, Kind.HTML, Kind.JSON, Kind.TEXT),
     "nothing": (Kind.EMPTY, Kind.UNKNOWN),
 }
+# How the first letter is said: "an MP3 file", "an FLV file", "a WAV file".
+_SPOKEN_WITH_A_VOWEL = frozenset(
+    {Kind.MP3, Kind.MP4, Kind.M4A, Kind.MPEG_PS, Kind.MPEG_TS, Kind.AAC, Kind.AIFF, Kind.AU, Kind.AMR, Kind.OGG}
+    | {Kind.AVI, Kind.ASF, Kind.FLV, Kind.AVIF, Kind.XZ, Kind.RAR}
+)
 _FAMILY_OF: dict[Kind, Family] = {kind: family for family, kinds in _FAMILIES.items() for kind in kinds}
 
 _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
@@ -102,7 +107,6 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"II*\x00", Kind.TIFF),
     (b"MM\x00*", Kind.TIFF),
     (b"fLaC", Kind.FLAC),
-    (b"ID3", Kind.MP3),
     (b"OggS", Kind.OGG),
     (b".snd", Kind.AU),
     (b"caff", Kind.CAF),
@@ -127,6 +131,7 @@ _BRANDS = {
     b"qt  ": Kind.MOV,
 }
 _OLD_QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_BMP_HEADERS = (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
 _PACKET = 188  # bytes of an MPEG transport stream's packet, each opening with 0x47
 
 
@@ -134,6 +139,8 @@ def sniff(head: bytes) -> Kind:
     """The kind of a file that begins with these bytes: the first `HEAD_BYTES`, or all of a shorter file."""
     if not head:
         return Kind.EMPTY
+    if head[:3] == b"ID3":
+        return _after_id3(head[_id3_bytes(head) :])
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
             return kind
@@ -144,21 +151,28 @@ def sniff_path(path: Path) -> Kind:
     """`sniff` of a file's first bytes. Raises MediaProblem "unreadable" where it cannot be opened."""
     try:
         with path.open("rb") as file:
-            return sniff(file.read(HEAD_BYTES))
+            head = file.read(HEAD_BYTES)
+            if head[:3] == b"ID3":
+                # The tag may hold a cover of several megabytes; what follows it says what the file is.
+                file.seek(_id3_bytes(head))
+                return _after_id3(file.read(HEAD_BYTES))
     except OSError as error:
         raise MediaProblem("unreadable", f"{path.name}: {error.strerror or error}") from error
+    return sniff(head)
 
 
 def wrong_kind(name: str, kind: Kind, wanted: str) -> MediaProblem:
     """The problem of a file that is not the `wanted` thing ("recording", "video", "picture")."""
+    if kind is Kind.EMPTY:
+        return MediaProblem("empty", f"{name} is empty")
     by_family = {"document": "not_media", "archive": "archive"}
-    reason = {Kind.EMPTY: "empty", Kind.UNKNOWN: "unknown_format"}.get(kind, by_family.get(kind.family, "unsupported"))
+    reason = {Kind.UNKNOWN: "unknown_format"}.get(kind, by_family.get(kind.family, "unsupported"))
     return MediaProblem(reason, f"{name} is {kind.words}, not a {wanted}")
 
 
 def _chunked(head: bytes) -> Kind | None:
     """Formats that say what they are a few bytes in."""
-    if head[:4] in (b"RIFF", b"RF64", b"RIFX"):
+    if head[:4] in (b"RIFF", b"RF64", b"BW64"):
         return _RIFF_FORMS.get(head[8:12])
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         return Kind.AIFF
@@ -177,20 +191,66 @@ def _inside(head: bytes) -> Kind | None:
         return Kind.TAR
     if len(head) > _PACKET and all(head[at] == 0x47 for at in range(0, len(head), _PACKET)):
         return Kind.MPEG_TS
-    if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0" and len(head) >= 26:
+    if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0" and head[14:18] in _BMP_HEADERS:
         return Kind.BMP
     return None
 
 
+def _id3_bytes(head: bytes) -> int:
+    """Length of an ID3v2 tag with its header: four bytes of seven bits each."""
+    if len(head) < 10:
+        return len(head)
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+def _after_id3(rest: bytes) -> Kind:
+    if rest.startswith(b"fLaC"):
+        return Kind.FLAC
+    return Kind.AAC if _frames(rest.lstrip(b"\0")) is Kind.AAC else Kind.MP3
+
+
 def _frames(head: bytes) -> Kind | None:
-    """Streams that open with a frame: 12 set bits are weak evidence, so the frame's own fields must make sense too."""
-    if len(head) < 4 or head[0] != 0xFF:
+    """Bare MPEG audio: a sync word that comes again where the first frame says that it ends."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     if head[1] & 0xF6 == 0xF0:
-        return Kind.AAC if (head[2] >> 2) & 0x0F < 13 else None
-    layer_3 = head[1] & 0xE6 == 0xE2 and head[1] & 0x18 != 0x08
-    bitrate, rate = head[2] >> 4, (head[2] >> 2) & 3
-    return Kind.MP3 if layer_3 and 0 < bitrate < 15 and rate < 3 else None
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 if len(head) > 5 else 0
+        return Kind.AAC if length > 6 and _repeats(head, length, 0xF6) else None
+    mpeg_length = _mpeg_frame_bytes(head)
+    return Kind.MP3 if mpeg_length and _repeats(head, mpeg_length, 0xFE) else None
+
+
+def _repeats(head: bytes, length: int, mask: int) -> bool:
+    if length + 1 >= len(head):
+        return len(head) < HEAD_BYTES  # one frame and no more to look at
+    return head[length] == 0xFF and head[length + 1] & mask == head[1] & mask
+
+
+_BITRATES = {  # kilobit a second, by (MPEG-1?, layer); index 1 to 14
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+
+
+def _mpeg_frame_bytes(head: bytes) -> int:
+    """Length of the MPEG audio frame at the start of `head`; 0 if its header is none."""
+    version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
+    bitrate_index, rate_index, padding = head[2] >> 4, head[2] >> 2 & 3, head[2] >> 1 & 1
+    if version == 1 or layer == 4 or not 1 <= bitrate_index <= 14 or rate_index == 3:
+        return 0
+    bits_per_second = _BITRATES[version == 3, layer][bitrate_index - 1] * 1000
+    rate = _RATES[version][rate_index]
+    if layer == 1:
+        return (12 * bits_per_second // rate + padding) * 4
+    return (72 if layer == 3 and version != 3 else 144) * bits_per_second // rate + padding
 
 
 def _words(head: bytes) -> Kind:
@@ -208,6 +268,8 @@ def _words(head: bytes) -> Kind:
     if any(character < " " and character not in "\t\n\r\f\v\x1b" for character in text):
         return Kind.UNKNOWN
     start = text.lstrip()[:64].lower()
-    if start.startswith(("<!doctype html", "<html")):
+    if start.startswith(("<!doctype html", "<html", "<head", "<body", "<script")) or (
+        start.startswith(("<!--", "<?xml")) and "<html" in text[:1024].lower()
+    ):
         return Kind.HTML
     return Kind.JSON if start.startswith(("{", "[")) else Kind.TEXT

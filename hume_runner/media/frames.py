@@ -1,0 +1,131 @@
+"""A video's pictures at a steady rate, each with its own time, one in memory at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within
+from hume_runner.media.libav import DECODER_THREADS, libav_problems, moving_picture, open_container
+from hume_runner.media.problems import MediaProblem
+from hume_runner.media.sniff import sniff_path, wrong_kind
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+FRAME_QUALITY = 5  # what the service's own SDK extracts with
+# What the display matrix's angle, counter-clockwise in degrees, means as an EXIF orientation.
+_ORIENTATION_OF_ANGLE = {0: 1, 90: 8, -90: 6, 180: 3, -180: 3, 270: 6, -270: 8}
+_CLOCK_ROUNDING_S = Fraction(1, 500)
+_BAD_PACKET_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One picture. `source_ms` is when the video shows it, counted from the start of the file."""
+
+    index: int
+    source_ms: int
+    jpeg: Jpeg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFile:
+    """A frame on disk, complete."""
+
+    index: int
+    source_ms: int
+    path: Path
+    size_bytes: int
+    width: int
+    height: int
+
+
+def iter_frames(
+    path: Path, *, fps: Fraction | float = 3, max_width: int = 1280, max_bytes: int = MAX_IMAGE_BYTES
+) -> Iterator[Frame]:
+    """The first picture at or after each tick of `fps`, upright, at most `max_width` wide.
+
+    A picture that stays longer than a tick comes once: the same pixels need not be paid twice. So a video with few or
+    irregular pictures gives fewer than duration x fps, and `source_ms` is what tells the time, never the index.
+    Raises: MediaProblem "no_video", "undecodable", "corrupt", "empty", …
+    """
+    kind = sniff_path(path)
+    if kind.family not in {"audio", "media"}:
+        raise wrong_kind(path.name, kind, "video")
+    with open_container(path, kind, needed_for="taking pictures from a video") as container:
+        stream = moving_picture(container)
+        if stream is None:
+            raise MediaProblem("no_video", f"{path.name}: {kind.words} without moving pictures")
+        index = 0
+        for at_s, frame in _ticks(_shown(container, stream, path.name), Fraction(fps)):
+            with libav_problems(path.name):
+                jpeg = encode_within(
+                    frame,
+                    pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+                    orientation=_ORIENTATION_OF_ANGLE.get(round(frame.rotation / 90) * 90, 1),
+                    max_width=max_width,
+                    best_quality=FRAME_QUALITY,
+                    max_bytes=max_bytes,
+                )
+            yield Frame(index=index, source_ms=round(at_s * 1000), jpeg=jpeg)
+            index += 1
+        if index == 0:
+            raise MediaProblem("empty", f"{path.name}: the video holds no picture that can be decoded")
+
+
+def write_frames(
+    path: Path, out_dir: Path, *, fps: Fraction | float = 3, max_width: int = 1280, max_bytes: int = MAX_IMAGE_BYTES
+) -> Iterator[FrameFile]:
+    """`iter_frames`, each written as `out_dir/000000.jpg` and on, before the next is decoded."""
+    for frame in iter_frames(path, fps=fps, max_width=max_width, max_bytes=max_bytes):
+        target = out_dir / f"{frame.index:06}.jpg"
+        part = target.with_suffix(".jpg.part")
+        part.write_bytes(frame.jpeg.data)
+        part.replace(target)
+        yield FrameFile(
+            index=frame.index,
+            source_ms=frame.source_ms,
+            path=target,
+            size_bytes=len(frame.jpeg.data),
+            width=frame.jpeg.width,
+            height=frame.jpeg.height,
+        )
+
+
+def _ticks(shown: Iterator[tuple[Fraction, VideoFrame]], fps: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """Thin out to `fps`. A little tolerance: containers round times to a millisecond."""
+    if fps <= 0:
+        raise ValueError("fps must be above 0")
+    tick, tolerance = 0, _CLOCK_ROUNDING_S * fps
+    for at_s, frame in shown:
+        if at_s * fps >= tick - tolerance:
+            yield at_s, frame
+            tick = int(at_s * fps + tolerance) + 1
+
+
+def _shown(container: InputContainer, stream: VideoStream, name: str) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """Every picture with its time in seconds from the start of the file."""
+    import av
+
+    stream.codec_context.thread_count = DECODER_THREADS
+    begin_s = Fraction(container.start_time or 0, 1_000_000)
+    packets = bad = 0
+    with libav_problems(name):
+        for packet in container.demux(stream):
+            packets += 1
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                bad += 1
+                continue
+            for frame in frames:
+                if frame.pts is not None and frame.time_base is not None:
+                    yield max(Fraction(0), frame.pts * frame.time_base - begin_s), frame
+    if bad > max(3, packets * _BAD_PACKET_SHARE):
+        raise MediaProblem("corrupt", f"{name}: {bad} of {packets} packets of video cannot be decoded")

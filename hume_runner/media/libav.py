@@ -1,0 +1,102 @@
+"""The one place that opens media through PyAV: loaded late, forced to the format that the bytes showed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hume_runner.errors import MissingExtra
+from hume_runner.media.problems import MediaProblem
+from hume_runner.media.sniff import Kind
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+# What libav calls the container of each kind. A kind that is absent here is never handed to libav: its demuxers
+# include playlists that open other files and addresses, so the format is named instead of guessed.
+_DEMUXERS = {
+    Kind.WAV: "wav",
+    Kind.MP3: "mp3",
+    Kind.AAC: "aac",
+    Kind.FLAC: "flac",
+    Kind.AIFF: "aiff",
+    Kind.AU: "au",
+    Kind.CAF: "caf",
+    Kind.AMR: "amr",
+    Kind.OGG: "ogg",
+    Kind.MP4: "mov",
+    Kind.M4A: "mov",
+    Kind.MOV: "mov",
+    Kind.MATROSKA: "matroska",
+    Kind.WEBM: "matroska",
+    Kind.AVI: "avi",
+    Kind.ASF: "asf",
+    Kind.FLV: "flv",
+    Kind.MPEG_PS: "mpeg",
+    Kind.MPEG_TS: "mpegts",
+}
+# Fewest threads that keep two cores busy: each decoding thread holds frames of its own.
+DECODER_THREADS = 2
+
+
+def load_av(needed_for: str) -> ModuleType:
+    """The `av` module. Raises MissingExtra, naming the pip command, where it is not installed."""
+    try:
+        import av
+        import av.filter
+    except ImportError as error:
+        raise MissingExtra("media", needed_for) from error
+    return av
+
+
+@contextmanager
+def libav_problems(name: str, *, reason: str = "undecodable") -> Iterator[None]:
+    """Turn libav's exceptions into MediaProblem(reason), with the library's own words."""
+    import av
+
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        raise MediaProblem(reason, f"{name}: {error.strerror}") from error
+    except OSError as error:
+        raise MediaProblem("unreadable", f"{name}: {error.strerror or error}") from error
+
+
+@contextmanager
+def open_container(path: Path, kind: Kind, *, needed_for: str) -> Iterator[InputContainer]:
+    """The opened container of a file whose kind is known.
+
+    Raises: MediaProblem "unsupported" for a kind without a demuxer, "undecodable" where the header does not hold.
+    """
+    demuxer = _DEMUXERS.get(kind)
+    if demuxer is None:
+        raise MediaProblem("unsupported", f"{path.name}: {kind.words} cannot be read as audio or video")
+    av = load_av(needed_for)
+    with libav_problems(path.name):
+        # "file:" and an absolute path: a name such as "http:x" must not choose a protocol.
+        container = av.open(
+            f"file:{path.absolute()}",
+            format=demuxer,
+            options={"protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def moving_picture(container: InputContainer) -> VideoStream | None:
+    """The first video stream that is no cover art and no thumbnail."""
+    import av
+
+    still = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & still:
+            return stream
+    return None

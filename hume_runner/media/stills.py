@@ -1,0 +1,105 @@
+"""Pictures to the JPEGs that the service takes: upright, 8-bit, within its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, encode_within, has_alpha
+from hume_runner.media.libav import libav_problems, load_av
+from hume_runner.media.pictures import MAX_DECODED_PIXELS, JpegFacts, check_picture, read_jpeg
+from hume_runner.media.problems import MediaProblem
+from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+# A decoder needs the picture in memory as a whole; this and MAX_DECODED_PIXELS bound how much that is.
+MAX_FILE_BYTES = 64_000_000
+_DECODERS = {Kind.JPEG: "mjpeg", Kind.PNG: "png", Kind.WEBP: "webp", Kind.GIF: "gif", Kind.BMP: "bmp"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedStill:
+    """A JPEG on disk. `unchanged`: the source's own bytes (without what followed the picture) were good as they are."""
+
+    path: Path
+    size_bytes: int
+    width: int
+    height: int
+    unchanged: bool
+
+
+def prepare_still(
+    path: Path,
+    out_dir: Path,
+    *,
+    name: str = "still.jpg",
+    max_bytes: int = MAX_IMAGE_BYTES,
+    max_pixels: int = MAX_IMAGE_PIXELS,
+) -> PreparedStill:
+    """Write the picture as `out_dir/name`.
+
+    A JPEG that already fits and stands upright keeps its bytes; anything else is decoded, composited on white, turned,
+    scaled and encoded. Deterministic.
+    Raises: MediaProblem.
+    """
+    kind = picture_kind(path)
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise MediaProblem("too_large", f"{path.name}: {size:,} bytes; pictures up to {MAX_FILE_BYTES:,} are read")
+    data = path.read_bytes()
+    orientation = check_picture(data, kind, path.name)
+    # One bad picture fails a whole request, so even one that passes unchanged is decoded once.
+    frame = _decode(data, kind, path.name)
+    target = out_dir / name
+    if kind is Kind.JPEG and _fits(facts := read_jpeg(data, path.name), max_bytes, max_pixels):
+        target.write_bytes(data[: facts.end])
+        return PreparedStill(path=target, size_bytes=facts.end, width=facts.width, height=facts.height, unchanged=True)
+    # A four-component JPEG arrives as gbrap; its fourth plane is no transparency.
+    flatten = kind is not Kind.JPEG and has_alpha(frame.format.name)
+    with libav_problems(path.name):
+        jpeg = encode_within(
+            frame, orientation=orientation, max_bytes=max_bytes, max_pixels=max_pixels, flatten=flatten
+        )
+    target.write_bytes(jpeg.data)
+    return PreparedStill(path=target, size_bytes=len(jpeg.data), width=jpeg.width, height=jpeg.height, unchanged=False)
+
+
+def picture_kind(path: Path) -> Kind:
+    """The kind of a picture that can be prepared; cheap. Raises: MediaProblem for anything else."""
+    kind = sniff_path(path)
+    if kind.family != "image":
+        raise wrong_kind(path.name, kind, "picture")
+    if kind not in _DECODERS:
+        raise MediaProblem(
+            "unsupported", f"{path.name} is {kind.words}, which cannot be decoded here; save it as JPEG or PNG"
+        )
+    return kind
+
+
+def _fits(facts: JpegFacts, max_bytes: int, max_pixels: int) -> bool:
+    return (
+        facts.orientation == 1
+        and facts.bits == 8
+        and facts.components in {1, 3}
+        and facts.process in {0xC0, 0xC1, 0xC2}
+        and facts.end <= max_bytes
+        and facts.width * facts.height <= max_pixels
+    )
+
+
+def _decode(data: bytes, kind: Kind, name: str) -> VideoFrame:
+    """The first frame, through the one decoder of that kind, strict about damage."""
+    av = load_av("preparing pictures")
+    decoder = av.CodecContext.create(_DECODERS[kind], "r")
+    decoder.thread_count = 1  # a second thread delays errors past the frame that they belong to
+    decoder.options = {"err_detect": "explode", "max_pixels": str(MAX_DECODED_PIXELS)}
+    with libav_problems(name):
+        frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
+    if not frames:
+        raise MediaProblem("undecodable", f"{name}: {kind.words} without a picture")
+    frame: VideoFrame = frames[0]
+    if frame.is_corrupt:
+        raise MediaProblem("corrupt", f"{name}: {kind.words} with damaged data")
+    return frame
