@@ -13,7 +13,7 @@ from hume_runner.cli.console import SCHEMA, Console
 from hume_runner.errors import ManifestError, Problem, SourceError
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.load import Examined, examine
-from hume_runner.sources import expand_entries
+from hume_runner.sources import expand, expand_entries
 
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
@@ -80,12 +80,8 @@ def judge(path: Path, *, output_dir: Path | None, endpoint: str | None) -> Verdi
 
 def _count(examined: Examined, items: Counter[str]) -> None:
     manifest = examined.manifest
-    for item in expand_entries(
-        examined.entries,
-        folder=examined.path.parent,
-        api=manifest.service.api if manifest else None,
-        upload_bytes=manifest.service.limits.upload_bytes if manifest else None,
-    ):
+    found = expand(manifest) if manifest else expand_entries(examined.entries, folder=examined.path.parent)
+    for item in found:
         items[item.kind] += 1
 
 

@@ -23,20 +23,28 @@ def expand(manifest: Manifest) -> Iterator[SourceItem]:
     whoever takes items must not act on them before the iterator has ended.
     Raises: ManifestError if a list is malformed, SourceError if all that is wrong is a missing or unreadable source.
     """
-    upload_bytes = manifest.service.limits.upload_bytes
     return expand_entries(
-        manifest.sources, folder=manifest.path.parent, api=manifest.service.api, upload_bytes=upload_bytes
+        manifest.sources,
+        folder=manifest.path.parent,
+        api=manifest.service.api,
+        upload_bytes=manifest.service.limits.upload_bytes,
+        outputs=manifest.outputs.directory,
     )
 
 
 def expand_entries(
-    entries: Iterable[SourceEntry], *, folder: Path, api: Api | None, upload_bytes: int | None
+    entries: Iterable[SourceEntry],
+    *,
+    folder: Path,
+    api: Api | None = None,
+    upload_bytes: int | None = None,
+    outputs: Path | None = None,
 ) -> Iterator[SourceItem]:
     """As `expand`, for the entries of a manifest that may be wrong elsewhere."""
     log = ProblemLog()
     # expression-v1 splits what is too large for one request, so there only batch-v0's uploads have a limit.
     most_bytes = (upload_bytes or UPLOAD_BYTES) if api == "batch-v0" else None
-    shelf = FileShelf(folder, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
+    shelf = FileShelf(folder, outputs=outputs, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
     sources: list[Source] = []
     for entry in entries:
         match entry.kind:

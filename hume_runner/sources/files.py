@@ -30,8 +30,12 @@ class FileShelf:
     chance once in 37 million manifests.
     """
 
-    def __init__(self, folder: Path, *, most_bytes: int | None, limit_hint: str, log: ProblemLog) -> None:
+    def __init__(
+        self, folder: Path, *, outputs: Path | None, most_bytes: int | None, limit_hint: str, log: ProblemLog
+    ) -> None:
         self.folder = os.path.normpath(folder)
+        # What a run writes is no source of the next run, even where a glob such as **/*.wav spans it.
+        self.outputs = None if outputs is None else os.path.normpath(outputs)
         self.most_bytes = most_bytes
         self.limit_hint = limit_hint
         self.log = log
@@ -153,7 +157,7 @@ class FileSource:
 
         before = len(shelf.log.problems)
         found = 0
-        for path in matching_files(pattern, shelf.folder, unreadable):
+        for path in matching_files(pattern, shelf.folder, unreadable, skip=shelf.outputs):
             found += 1
             if entry.id is not None and found > 1:
                 continue

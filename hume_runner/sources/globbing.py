@@ -20,12 +20,14 @@ def is_glob(name: str) -> bool:
     return bool(_MAGIC.search(name))
 
 
-def matching_files(pattern: str, folder: str, on_error: Callable[[OSError], None]) -> Iterator[str]:
+def matching_files(
+    pattern: str, folder: str, on_error: Callable[[OSError], None], *, skip: str | None = None
+) -> Iterator[str]:
     """Absolute paths of the files that match, sorted by their parts; links to files count as files.
 
     Folders are walked with a stack, names compared part by part, so neither depth nor number is held in memory beyond
     the folders on the way down. Links to folders are followed, save to one that the walk is already in. `on_error` is
-    told of folders that cannot be read.
+    told of folders that cannot be read. The folder `skip` (absolute) is not entered, unless the pattern names it.
     """
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     start = "/" if pattern.startswith("/") else folder
@@ -33,7 +35,7 @@ def matching_files(pattern: str, folder: str, on_error: Callable[[OSError], None
     while literal < len(parts) - 1 and not is_glob(parts[literal]):
         literal += 1
     start = os.path.join(start, *parts[:literal])
-    yield from _walk(start, [_Part(part) for part in parts[literal:]], on_error)
+    yield from _walk(start, [_Part(part) for part in parts[literal:]], on_error, skip)
 
 
 class _Part:
@@ -55,7 +57,7 @@ def _hidden(name: str) -> bool:
     return name[:1] == "." or name == "__MACOSX"
 
 
-def _walk(start: str, parts: list[_Part], on_error: Callable[[OSError], None]) -> Iterator[str]:
+def _walk(start: str, parts: list[_Part], on_error: Callable[[OSError], None], skip: str | None) -> Iterator[str]:
     # A state is the number of parts matched so far. A folder carries a set of them, as `**` may stand for any number
     # of folders: one pass finds each file once, however many `**` there are.
     last = len(parts) - 1
@@ -69,7 +71,7 @@ def _walk(start: str, parts: list[_Part], on_error: Callable[[OSError], None]) -
         if _is_folder(entry):
             deeper = {state for state in states if parts[state].anywhere and not _hidden(entry.name)}
             deeper |= {state + 1 for state in states if state < last and parts[state].matches(entry.name)}
-            if deeper:
+            if deeper and entry.path != skip:
                 stack.append(_listing(entry.path, _closure(deeper, parts), above, on_error))
         elif last in states and parts[last].matches(entry.name):
             yield entry.path
