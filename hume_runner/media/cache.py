@@ -1,0 +1,174 @@
+"""Prepared media on disk, found again by content: bounded, complete or absent, removed when done.
+
+An entry is a folder named by its key. It is made under `NAME.part` and renamed when everything in it is synced, so an
+entry that exists is whole. One process uses a cache at a time (the state's lock sees to that); its threads share it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+PREPARATION_VERSION = 1  # raised whenever the same medium and options would give other bytes
+_FACTS = "entry.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedMedia:
+    """An entry that is held: it stays on disk until the lease ends. `facts` is what the maker returned."""
+
+    key: str
+    folder: Path
+    facts: Mapping[str, Any]
+
+
+def cache_key(content_sha256: str, options: Mapping[str, Any]) -> str:
+    """The name of what this content gives with these options (JSON values), by this version of the preparation."""
+    facts = [content_sha256, PREPARATION_VERSION, options]
+    return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
+
+
+class MediaCache:
+    """At most `max_bytes` of entries that nobody holds; the least recently used go first."""
+
+    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._making: dict[str, threading.Lock] = {}
+        self._held: dict[str, int] = {}
+        self._sizes: OrderedDict[str, int] = OrderedDict()  # least recently used first
+        folder.mkdir(parents=True, exist_ok=True)
+        self._find_entries()
+
+    @property
+    def size_bytes(self) -> int:
+        with self._lock:
+            return sum(self._sizes.values())
+
+    @contextmanager
+    def lease(self, key: str, make: Callable[[Path], Mapping[str, Any]]) -> Iterator[CachedMedia]:
+        """The entry, made by `make(folder)` unless it is there; kept for as long as the block runs.
+
+        `make` writes files into the folder and returns facts about them (JSON values). What it raises is raised here,
+        and nothing of it stays. Two threads that ask for one key make it once.
+        """
+        self._hold(key)
+        try:
+            with self._maker(key):
+                entry = self._open(key) or self._make(key, make)
+            yield entry
+        finally:
+            self._release(key)
+
+    def remove(self, key: str) -> None:
+        """Forget an entry that nobody holds; one that is held goes when the bound asks for it."""
+        with self._lock:
+            if key not in self._held:
+                self._drop(key)
+
+    def clear(self) -> None:
+        """Remove everything that nobody holds, and the folder if nothing is left."""
+        with self._lock:
+            for key in [key for key in self._sizes if key not in self._held]:
+                self._drop(key)
+            if not any(self._folder.iterdir()):
+                self._folder.rmdir()
+
+    def _find_entries(self) -> None:
+        found: list[tuple[float, str, int]] = []
+        for folder in self._folder.iterdir():
+            facts = folder / _FACTS
+            if not folder.is_dir():
+                continue
+            if folder.name.endswith((".part", ".gone")) or not facts.is_file():
+                shutil.rmtree(folder)  # a run that died was making or removing it
+            else:
+                found.append((facts.stat().st_mtime, folder.name, _tree_bytes(folder)))
+        self._sizes.update((name, size) for _, name, size in sorted(found))
+        self._make_room()
+
+    def _hold(self, key: str) -> None:
+        with self._lock:
+            self._held[key] = self._held.get(key, 0) + 1
+
+    def _release(self, key: str) -> None:
+        with self._lock:
+            self._held[key] -= 1
+            if not self._held[key]:
+                del self._held[key]
+                self._making.pop(key, None)
+            self._make_room()
+
+    def _maker(self, key: str) -> threading.Lock:
+        with self._lock:
+            return self._making.setdefault(key, threading.Lock())
+
+    def _open(self, key: str) -> CachedMedia | None:
+        folder = self._folder / key
+        with self._lock:
+            if key not in self._sizes:
+                return None
+            self._sizes.move_to_end(key)
+        try:
+            facts = json.loads((folder / _FACTS).read_bytes())
+            os.utime(folder / _FACTS)
+        except (OSError, ValueError):
+            with self._lock:
+                self._drop(key)  # somebody cleaned up by hand
+            return None
+        return CachedMedia(key=key, folder=folder, facts=facts)
+
+    def _make(self, key: str, make: Callable[[Path], Mapping[str, Any]]) -> CachedMedia:
+        part = self._folder / f"{key}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            facts = dict(make(part))
+            (part / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+            for file in part.iterdir():
+                _sync(file)
+            folder = part.replace(self._folder / key)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        with self._lock:
+            self._sizes[key] = _tree_bytes(folder)
+            self._make_room()
+        return CachedMedia(key=key, folder=folder, facts=facts)
+
+    def _make_room(self) -> None:
+        excess = sum(self._sizes.values()) - self._max_bytes
+        for key in [key for key in self._sizes if key not in self._held]:
+            if excess <= 0:
+                return
+            excess -= self._sizes[key]
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        self._sizes.pop(key, None)
+        folder = self._folder / key
+        if folder.exists():
+            # Renamed first: an entry that lost half of its files must not be found by the next run.
+            gone = folder.replace(self._folder / f"{key}.gone")
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _tree_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
