@@ -1,0 +1,156 @@
+"""A multipart body that is read from disk while it is sent: memory stays flat, and a file that changes is noticed.
+
+`requests` reads every file whole, twice over. Here the length is computed beforehand, files are opened one after
+another as their turn comes, and each is hashed on the way. If a file is not what it was when the job was planned, the
+body stops short of its announced length, so no server can take it for a whole request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import mimetypes
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hume_runner.errors import TransportError
+
+CHUNK_BYTES = 128 * 1024
+
+
+class SourceChanged(TransportError):
+    """A file is not what it was when the request was planned. Nothing can have been accepted.
+
+    `sent` is False although bytes may have left: the announced Content-Length was never reached and the closing
+    boundary never written, so no server has a whole request to act on, and sending anew cannot double anything.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path.name}: the file {what} while it was being uploaded",
+            sent=False,
+            hint="run again once nothing writes to the file",
+        )
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One file of a form. `filename` is what the server is told; `sha256` (hex) is checked while sending, if given."""
+
+    path: Path
+    filename: str
+    size_bytes: int
+    content_type: str
+    sha256: str | None = None
+
+    @classmethod
+    def of(cls, path: Path, *, filename: str | None = None, sha256: str | None = None) -> Upload:
+        """An upload of a file as it is now. Raises: OSError."""
+        name = filename or path.name
+        return cls(
+            path=path,
+            filename=name,
+            size_bytes=path.stat().st_size,
+            content_type=content_type_of(name),
+            sha256=sha256,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A multipart form: plain `fields`, sent first, then files, each with the name of its part."""
+
+    fields: tuple[tuple[str, str], ...] = ()
+    uploads: tuple[tuple[str, Upload], ...] = ()
+
+
+def content_type_of(filename: str) -> str:
+    """Guessed from the name, by Python's own table alone: the machine's tables differ, and a request must not."""
+    return _TYPES.guess_type(filename)[0] or "application/octet-stream"
+
+
+_TYPES = mimetypes.MimeTypes()
+_TYPES.add_type("audio/wav", ".wav")  # Python says audio/x-wav
+_TYPES.add_type("audio/flac", ".flac")
+_TYPES.add_type("audio/mp4", ".m4a")
+
+
+class MultipartBody:
+    """The bytes of a form, `size_bytes` of them. Iterating reads the files; it can be done again from the start."""
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._boundary = secrets.token_hex(16)
+        self._end = f"--{self._boundary}--\r\n".encode()
+        self.content_type = f"multipart/form-data; boundary={self._boundary}"
+        self.size_bytes = (
+            sum(len(self._field(name, value)) for name, value in form.fields)
+            + sum(len(self._head(part, upload)) + upload.size_bytes + 2 for part, upload in form.uploads)
+            + len(self._end)
+        )
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises: SourceChanged; OSError (wrapped as SourceChanged too) for a file that cannot be read any more."""
+        for name, value in self._form.fields:
+            yield self._field(name, value)
+        for part, upload in self._form.uploads:
+            yield self._head(part, upload)
+            yield from _file_bytes(upload)
+            yield b"\r\n"
+        yield self._end
+
+    def _field(self, name: str, value: str) -> bytes:
+        return (
+            f'--{self._boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}\r\n'.encode()
+        )
+
+    def _head(self, part: str, upload: Upload) -> bytes:
+        return (
+            f"--{self._boundary}\r\n"
+            f'Content-Disposition: form-data; name="{_quoted(part)}"; filename="{_quoted(upload.filename)}"\r\n'
+            f"Content-Type: {upload.content_type}\r\n\r\n"
+        ).encode("utf-8", "replace")
+
+
+def _quoted(name: str) -> str:
+    """As browsers do it (HTML standard, multipart/form-data encoding): these three characters, and no others."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _file_bytes(upload: Upload) -> Iterator[bytes]:
+    try:
+        with upload.path.open("rb", buffering=0) as file:
+            yield from _checked(upload, file)
+    except OSError as error:
+        raise SourceChanged(upload.path, f"became unreadable ({error.strerror or type(error).__name__})") from error
+
+
+def _checked(upload: Upload, file: io.FileIO) -> Iterator[bytes]:
+    """The file's bytes, as many as were announced. The last are held back until nothing can have changed."""
+    before = os.fstat(file.fileno())
+    digest = hashlib.sha256()
+    left = upload.size_bytes
+    held = b""
+    while left > 0:
+        chunk = file.read(min(CHUNK_BYTES, left))
+        if not chunk:
+            raise SourceChanged(upload.path, "became shorter")
+        digest.update(chunk)
+        left -= len(chunk)
+        if held:
+            yield held
+        held = chunk
+    if file.read(1):
+        raise SourceChanged(upload.path, "became longer")
+    after = os.fstat(file.fileno())
+    if upload.sha256 is not None:
+        if digest.hexdigest() != upload.sha256:
+            raise SourceChanged(upload.path, "changed")
+    elif (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+        raise SourceChanged(upload.path, "changed")
+    if held:
+        yield held
