@@ -97,9 +97,10 @@ def path_text(path: Iterable[str | int]) -> str:
 
 
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems by line, each once, at most a hundred and a last one that counts the rest."""
+    """Problems by file and line, each once, at most a hundred and a last one that counts the rest."""
     unique = list(dict.fromkeys(problems))
-    unique.sort(key=lambda problem: (problem.line or 0, problem.column or 0, problem.path))
+    files = {file: place for place, file in enumerate(dict.fromkeys(problem.file for problem in unique))}
+    unique.sort(key=lambda problem: (files[problem.file], problem.line or 0, problem.column or 0, problem.path))
     if len(unique) <= MOST_PROBLEMS:
         return unique
     rest = len(unique) - MOST_PROBLEMS

@@ -12,7 +12,7 @@ from hume_runner.manifest.build import build, source_entries
 from hume_runner.manifest.checks import check
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.model import Manifest, SourceEntry
-from hume_runner.manifest.schema import schema_problems
+from hume_runner.manifest.schema import IS_MISSING, schema_problems
 from hume_runner.manifest.shown import masked_url
 from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
 
@@ -60,7 +60,12 @@ def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None 
     problems = list(document.problems)
     # A member that is wrong as YAML has no value to judge: what the schema says of it would only confuse.
     reported = {problem.path for problem in problems}
-    problems += [problem for problem in schema_problems(document) if problem.path not in reported]
+    problems += [
+        problem
+        for problem in schema_problems(document)
+        if problem.path not in reported
+        and not (problem.message == IS_MISSING and problem.path.rpartition(".")[0] in reported - {""})
+    ]
     reported.update(problem.path for problem in problems)
     problems += check(document, reported)
     if problems:

@@ -22,6 +22,7 @@ from hume_runner.errors import Problem
 from hume_runner.manifest.document import Document, Path
 from hume_runner.manifest.shown import quoted, shown
 
+IS_MISSING = "is missing"
 NAME = "manifest-v1.schema.json"
 KINDS = {"urls": "url", "files": "path", "text": "text"}
 _DEFINITIONS = {"urls": "urlSource", "files": "fileSource", "text": "textSource"}
@@ -130,23 +131,26 @@ def _type(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[
     wanted: Any = error.validator_value
     allowed: list[str] = wanted if isinstance(wanted, list) else [wanted]
     value = error.instance
-    hint = ""
-    if value is None and "object" in allowed:
-        hint = f"write {path[-1] if path else 'name'}: {{}} to take it as it is, or leave it out"
-    elif "string" in allowed and "object" not in allowed and isinstance(value, bool | int | float):
-        hint = "put it in quotes"
-        if "pattern" in rule:
-            hint = rule.get("x-next", hint)
-    elif "object" in allowed and "string" in allowed:
-        hint = rule.get("x-type-next", "")
-    elif allowed == ["array"]:
-        hint = "put '- ' before it, or brackets around it"
-    elif isinstance(value, str) and "boolean" in allowed:
-        hint = "write true or false without quotes"
-    elif isinstance(value, str) and _is_number(value) and {"integer", "number"} & set(allowed):
-        hint = "write it without quotes"
+    hint = _cure(path, value, allowed, rule)
     wanted_form = rule.get("x-says") or _or(_TYPES[name] for name in allowed)
     return f"must be {wanted_form}, {_is(path, value)}", hint
+
+
+def _cure(path: Path, value: Any, allowed: list[str], rule: Mapping[str, Any]) -> str:
+    """The next step for a value of the wrong type."""
+    name = path[-1] if path and isinstance(path[-1], str) else "name"
+    cures = (
+        ("x-type-next" in rule, rule.get("x-type-next", "")),
+        ("x-next" in rule, ""),
+        (value is None and "object" in allowed, f"write {name}: {{}} to take it as it is, or leave it out"),
+        (allowed == ["object"], f"write {name}: and its members below it, indented"),
+        (allowed == ["array"], "put '- ' before it, or brackets around it"),
+        ("string" in allowed, "put text in quotes"),
+        (isinstance(value, str) and "boolean" in allowed, "write true or false without quotes"),
+        (isinstance(value, str) and _is_number(value), "write it without quotes"),
+        ("integer" in allowed, "write a whole number, such as 60"),
+    )
+    return str(next((cure for applies, cure in cures if applies), ""))
 
 
 def _is_number(text: str) -> bool:
@@ -226,7 +230,7 @@ def _missing(document: Document, path: Path, error: ValidationError, rule: Mappi
         # The validator reports one missing name at a time, each with the whole list.
         if error.message.startswith(repr(name)):
             line, column = document.spot(path, key=True)
-            member = document.problem((*path, name), "is missing", hint)
+            member = document.problem((*path, name), IS_MISSING, hint)
             yield Problem(
                 file=member.file, line=line, column=column, path=member.path, message=member.message, hint=hint
             )
@@ -279,5 +283,8 @@ def nearest(word: str, known: list[str]) -> str | None:
     close = difflib.get_close_matches(wanted, plain, n=1, cutoff=0.6)
     if close:
         return plain[close[0]]
-    starts = [name for short, name in plain.items() if len(short) > 1 and wanted.startswith(short)]
-    return max(starts, key=len) if starts and len(wanted) > 3 else None
+    # `english` for `en`, `fps` for `fps_pred`.
+    if len(wanted) < 3:
+        return None
+    starts = [short for short in plain if short.startswith(wanted) or (len(short) > 1 and wanted.startswith(short))]
+    return plain[max(starts, key=len)] if starts else None

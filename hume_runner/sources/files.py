@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from hume_runner.manifest.checks import name_fault
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
-from hume_runner.manifest.schema import nearest
 from hume_runner.manifest.shown import quoted
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.globbing import is_glob, matching_files
@@ -101,9 +101,9 @@ class FileShelf:
                 names = [entry.name for _, entry in zip(range(_MOST_NEIGHBOURS), entries, strict=False)]
         except OSError:
             names = []
-        near = nearest(name, [other for other in names if other != name])
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
         if near:
-            return f"did you mean {quoted(self.known_as(os.path.join(folder, near)))}?"
+            return f"did you mean {quoted(self.known_as(os.path.join(folder, near[0])))}?"
         return f"paths are relative to the manifest's folder, {readable(self.folder)}"
 
 

@@ -16,7 +16,8 @@ def id_fault(given: str) -> tuple[str, str] | None:
     if not _GOOD_ID.search(given):
         rule = schema()["$defs"]["id"]
         return f"the id must be {rule['x-says']}", rule["x-next"]
-    return name_fault(given)
+    fault = name_fault(given)
+    return (f"the id {fault[0]}", "write an id without '..'") if fault else None
 
 
 def text_id(text: str) -> str:
