@@ -1,0 +1,67 @@
+"""`hume-runner emulate`: the stand-in service as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from hume_runner.cli.console import Console
+from hume_runner.errors import UsageError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: 0, a free one)")
+    parser.add_argument("--data", metavar="DIR", help="keep jobs here over restarts (default: nothing is kept)")
+    parser.add_argument("--api-key", metavar="KEY", action="append", default=[], help="accept this key; repeatable")
+    parser.add_argument("--processing-time", metavar="TIME", default="200ms", help="how long a job runs: 200ms, 2s, 1m")
+    parser.add_argument("--max-concurrent-jobs", metavar="N", type=int, default=50, help="jobs that run at once")
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="other seeds give other scores")
+    parser.add_argument("--faults", metavar="FILE", help="a list of faults, JSON or YAML")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Serve until SIGTERM or SIGINT; the one line on stdout says where."""
+    from hume_runner.emulator.faults import parse_duration_s
+    from hume_runner.emulator.server import Emulator
+
+    emulator = Emulator(
+        host=args.host,
+        port=args.port,
+        data=Path(args.data) if args.data else None,
+        api_keys=args.api_key,
+        processing_time_s=parse_duration_s(args.processing_time),
+        max_concurrent_jobs=args.max_concurrent_jobs,
+        seed=args.seed,
+        faults=_read_faults(args.faults),
+    )
+    ended = threading.Event()
+    before = {one: signal.signal(one, lambda *_: ended.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with emulator:
+            # This line is a contract of its own, so it carries no schema number.
+            console.out.write(json.dumps({"url": emulator.url, "api_key": emulator.api_key}) + "\n")
+            console.out.flush()
+            ended.wait()
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    return 0
+
+
+def _read_faults(name: str | None) -> list[Any]:
+    if name is None:
+        return []
+    import yaml
+
+    try:
+        value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"--faults {name}: {error}") from error
+    if not isinstance(value, list):
+        raise UsageError(f"--faults {name}: must hold a list of faults")
+    return value

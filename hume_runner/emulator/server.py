@@ -1,0 +1,333 @@
+"""The stand-in server: starts, serves on loopback in a thread of its own, stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from hume_runner.errors import MissingExtra, UsageError
+
+try:
+    import python_multipart  # noqa: F401
+    import uvicorn
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route, Router
+    from starlette.types import Receive, Scope, Send
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+except ImportError as error:
+    raise MissingExtra("emulator", "the emulator") from error
+
+from hume_runner.emulator.batch_v0 import BatchV0
+from hume_runner.emulator.context import Clock, Context, Limits, Refused, RouteGroup, answering, json_response
+from hume_runner.emulator.faults import FaultError, parse_faults
+from hume_runner.emulator.gateway import Gateway, answer
+from hume_runner.emulator.requests_v0 import parse_json
+from hume_runner.emulator.storage import Storage
+
+# One entry an API; each brings its routes and what runs beside them.
+ROUTE_GROUPS: tuple[Callable[[Context], RouteGroup], ...] = (BatchV0,)
+_THREADS = 4
+_START_TIMEOUT_S = 30.0
+
+
+class Emulator:
+    """A measurement service on this machine. Scores are simulated; every answer says so in a header.
+
+    `port` 0 takes a free one. `data` keeps jobs over restarts; None means a temporary folder that goes with `stop`.
+    Without `api_keys` one is made, and kept in `data`. `faults` as `POST /_emulator/faults` takes them.
+    Raises on `start`: UsageError where the address cannot be bound or the data folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        data: Path | None = None,
+        api_keys: Sequence[str] = (),
+        processing_time_s: float = 0.2,
+        max_concurrent_jobs: int = 50,
+        seed: int = 0,
+        faults: Sequence[Mapping[str, Any]] = (),
+        max_upload_bytes: int = 100_000_000,
+    ) -> None:
+        if max_concurrent_jobs < 1:
+            raise UsageError("max_concurrent_jobs must be at least 1")
+        self._host = host
+        self._port = port
+        self._data = data
+        self._api_keys = tuple(api_keys)
+        self._processing_time_s = processing_time_s
+        self._max_concurrent_jobs = max_concurrent_jobs
+        self._seed = seed
+        self._max_upload_bytes = max_upload_bytes
+        self._faults = parse_faults(faults, seed=seed)
+        self._thread: threading.Thread | None = None
+        self._server: _Server | None = None
+        self._context: Context | None = None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._failure: BaseException | None = None
+        self.url = ""
+        self.api_key = self._api_keys[0] if self._api_keys else ""
+
+    def start(self) -> None:
+        """Return when the server accepts connections."""
+        if self._thread is not None:
+            raise UsageError("the emulator is already running")
+        try:
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            listener = socket.create_server((self._host, self._port), family=family, backlog=1024)
+        except OSError as error:
+            raise UsageError(f"cannot listen on {self._host}:{self._port}: {error.strerror or error}") from error
+        try:
+            context = self._open()
+        except BaseException:
+            listener.close()
+            self._remove_temporary()
+            raise
+        port = listener.getsockname()[1]
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{shown}:{port}"
+        self.api_key = context.keys[0]
+        self._context = context
+        ready = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(context, listener, ready), name="hume-emulator", daemon=True
+        )
+        self._thread.start()
+        ready.wait(_START_TIMEOUT_S)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            self.stop()
+            raise failure
+
+    def _open(self) -> Context:
+        folder = self._data
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="hume-emulator-")
+            folder = Path(self._temporary.name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            storage = Storage(folder)
+        except Exception as error:
+            raise UsageError(f"cannot keep the emulator's data in {folder}: {error}") from error
+        generated = storage.remembered("api_key", "emulated-" + secrets.token_hex(16))
+        return Context(
+            storage=storage,
+            data=folder,
+            keys=self._api_keys or (generated,),
+            seed=self._seed,
+            processing_time_s=self._processing_time_s,
+            max_concurrent_jobs=self._max_concurrent_jobs,
+            clock=Clock(storage.latest_ms()),
+            pool=ThreadPoolExecutor(_THREADS, thread_name_prefix="hume-emulator-worker"),
+            limits=Limits(upload_bytes=self._max_upload_bytes),
+            faults=self._faults,
+        )
+
+    def _run(self, context: Context, listener: socket.socket, ready: threading.Event) -> None:
+        try:
+            asyncio.run(self._serve(context, listener, ready))
+        except BaseException as failure:  # handed to the thread that started us
+            self._failure = failure
+        finally:
+            context.closing.set()
+            context.pool.shutdown(wait=True, cancel_futures=True)
+            context.storage.close()
+            listener.close()
+            ready.set()
+
+    async def _serve(self, context: Context, listener: socket.socket, ready: threading.Event) -> None:
+        groups = [create(context) for create in ROUTE_GROUPS]
+        self._server = server = _Server(_app(context, groups), ready)
+        beside = [asyncio.create_task(work) for group in groups for work in group.background()]
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Close all connections, end what runs and remove temporary data. Stopping twice is fine."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        if self._context is not None:
+            self._context.closing.set()
+        if self._server is not None:
+            self._server.should_exit = True
+        thread.join()
+        self._server = None
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        temporary, self._temporary = self._temporary, None
+        if temporary is not None:
+            temporary.cleanup()
+
+    def requests(self) -> dict[str, Any]:
+        """What `GET /_emulator/requests` answers; also readable after `stop`."""
+        if self._context is None:
+            raise UsageError("the emulator has not been started")
+        return self._context.log.snapshot()
+
+    def inject(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        """What `POST /_emulator/faults` does: these faults replace all earlier ones, and count from now on."""
+        plan = parse_faults(faults, seed=self._seed)
+        self._faults = plan
+        if self._context is not None:
+            self._context.faults = plan
+
+    def __enter__(self) -> Emulator:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class _Protocol(H11Protocol):
+    """Puts the connection into each request's scope, so that a fault can close it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # Head and body of an answer are two writes; asyncio sets this only on sockets made with IPPROTO_TCP.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its logs and signals, which says when it is ready and leaves without waiting for anybody."""
+
+    def __init__(self, app: Any, ready: threading.Event) -> None:
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=75,
+        )
+        super().__init__(config)
+        # Its complaints are about connections that faults broke on purpose.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        await self.on_tick(0)  # the Date header must be there for the first answer
+        self._ready.set()
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        until = time.monotonic()
+        while not self.should_exit:
+            await asyncio.sleep(0.02)
+            if time.monotonic() >= until:
+                until, ticks = time.monotonic() + 0.5, ticks + 10
+                await self.on_tick(ticks)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        tasks = list(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for server in self.servers:
+            await server.wait_closed()
+
+
+def _app(context: Context, groups: Sequence[RouteGroup]) -> Gateway:
+    routes = [route for group in groups for route in group.routes()]
+    admin = [
+        *_admin_routes(context),
+        *(route for group in groups for route in group.admin_routes()),
+    ]
+    router = Router([*admin, *_merged(routes)], redirect_slashes=False, default=_not_found)
+    return Gateway(router, context, routes)
+
+
+def _merged(routes: Sequence[Route]) -> list[Route]:
+    """One route a path, so that a method which it does not have is refused with all those that it has."""
+    by_path: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        for method in route.methods or ():
+            by_path.setdefault(route.path, {})[method] = route.endpoint
+
+    def serve(handlers: dict[str, Any]) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            handler = handlers.get(request.method)
+            if handler is None:
+                body = {"message": "method not allowed"}
+                return json_response(body, 405, {"Allow": ", ".join(sorted(handlers))})
+            response: Response = await handler(request)
+            return response
+
+        return endpoint
+
+    return [Route(path, _AnyMethod(serve(handlers)), methods=None) for path, handlers in by_path.items()]
+
+
+class _AnyMethod:
+    """An ASGI app, which starlette does not restrict to GET as it does a function."""
+
+    def __init__(self, endpoint: Callable[[Request], Any]) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await answer(send, 404, {"message": "not found"})
+
+
+def _admin_routes(context: Context) -> list[Route]:
+    async def requests(request: Request) -> Response:
+        return json_response(context.log.snapshot())
+
+    async def faults(request: Request) -> Response:
+        try:
+            value = (parse_json(b'{"faults":' + await request.body() + b"}"))["faults"]
+            context.faults = parse_faults(value, seed=context.seed)
+        except FaultError as error:
+            raise Refused.message(400, str(error)) from None
+        return json_response({"faults": len(context.faults.faults)})
+
+    async def limits(request: Request) -> Response:
+        value = parse_json(await request.body())
+        known = {"upload_bytes", "sources_per_kind", "queued_jobs", "body_bytes"}
+        for name, number in value.items():
+            fits = isinstance(number, int) and not isinstance(number, bool) and number >= 0
+            if name not in known or not (fits or (name == "queued_jobs" and number is None)):
+                raise Refused.message(400, f"{name}: must be one of {', '.join(sorted(known))}, with a whole number")
+        for name, number in value.items():
+            setattr(context.limits, name, number)
+        return json_response({name: getattr(context.limits, name) for name in sorted(known)})
+
+    return [
+        Route("/_emulator/requests", answering(requests), methods=["GET"]),
+        Route("/_emulator/faults", answering(faults), methods=["POST"]),
+        Route("/_emulator/limits", answering(limits), methods=["POST"]),
+    ]
