@@ -59,7 +59,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """One job. Times are Unix seconds or None: created, started and ended by the service's clock, the others by ours."""
+    """One job. Times are Unix seconds: created, started and ended by the service's clock, the others by ours."""
 
     job: str
     remote_id: str | None

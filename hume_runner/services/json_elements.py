@@ -19,6 +19,8 @@ from hume_runner.errors import ResultsError
 
 _CHUNK_BYTES = 1 << 20
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
+_LONGEST_TOKEN = 64
 _SPACE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 
@@ -106,7 +108,7 @@ class _Reader:
 
     def _odd_element(self) -> bytes:
         """An element that msgspec takes for cut off: it is, or it holds half of a surrogate pair."""
-        end = self._slow_end("the last element is cut off")
+        end = self._slow_end("the last element is not JSON")
         if end is None:
             raise _damaged(self._path, "the last element is cut off")
         element = self._window[self._start : end]
@@ -123,18 +125,24 @@ class _Reader:
                 end = self._start + int(found[1]) - 1
                 if self._window[end : end + 1] in (b",", b"]"):
                     return end
-            elif "truncated" in str(error):
+            elif "truncated" in str(error) or self._near_the_end(str(error)):
                 return None
             return self._slow_end(error)
         # The whole window is one value: only what follows it tells whether it ended.
         return len(self._window) if not self._grow() else self._end_of_value()
+
+    def _near_the_end(self, message: str) -> bool:
+        """Whether the document breaks so close to the window's end that a number or a word may be cut there."""
+        at = _AT_BYTE.search(message)
+        return at is not None and int(at[1]) >= len(self._window) - self._start - _LONGEST_TOKEN
 
     def _slow_end(self, error: object) -> int | None:
         text = self._window[self._start :].decode("utf-8", "surrogateescape")
         try:
             _, end = json.JSONDecoder().raw_decode(text)
         except json.JSONDecodeError as problem:
-            if problem.pos >= len(text.rstrip()) or problem.msg.startswith("Unterminated"):
+            # Cut inside a number or a word, a document is malformed a few characters before the window's end.
+            if problem.msg.startswith("Unterminated") or problem.pos >= len(text) - _LONGEST_TOKEN:
                 return None
             raise _damaged(self._path, error) from problem
         return self._start + len(text[:end].encode("utf-8", "surrogateescape"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -46,16 +46,20 @@ class _Interval(Struct, gc=False, forbid_unknown_fields=True):
     end: float | None = None
 
 
+# What a column of 64 bits holds; a larger number goes to `extra`.
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class _Span(Struct, gc=False, forbid_unknown_fields=True):
-    begin: int | None = None
-    end: int | None = None
+    begin: _Integer | None = None
+    end: _Integer | None = None
 
 
 _Scores = list[_Score] | None
 
 
 class _Face(Struct, forbid_unknown_fields=True):
-    frame: int | None = None
+    frame: _Integer | None = None
     time: float | None = None
     prob: float | None = None
     box: _Box | None = None
@@ -118,7 +122,7 @@ class _Group(Struct):
 
 class _Model(Struct):
     grouped_predictions: list[_Group] | None = None
-    metadata: Raw | None = None
+    metadata: Raw = Raw(b"null")
 
 
 class _Prediction(Struct):
@@ -299,10 +303,8 @@ def _with_origin(block: Block, groups: list[object], file: str | None, file_type
     return replace(block, columns={**origin, "group_id": groups, **block.columns})
 
 
-def _metadata(raw: Raw | None) -> tuple[_Metadata, dict[str, Any]]:
+def _metadata(raw: Raw) -> tuple[_Metadata, dict[str, Any]]:
     """The transcript's metadata, and what it holds beyond that."""
-    if raw is None:
-        return _Metadata(), {}
     value = msgspec.json.decode(raw)
     if not isinstance(value, dict):
         return _Metadata(), {} if value is None else {"metadata": value}

@@ -1,0 +1,116 @@
+"""`tables` against a plain `json.load` of the same answers, each in a process of its own.
+
+Prints the sizes, both times, their ratio and the peak memory of the conversion. A ratio of at most 1.0 is to be held.
+
+    python benchmarks/tables_vs_json_load.py [MEGABYTES] [FILES]
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hume_runner.results.read import LooseResults
+from hume_runner.results.tables import write_tables
+from hume_runner.services.expression_names import EXPRESSIONS_48, EXPRESSIONS_53, SENTIMENT, TOXICITY
+
+
+def single(rng: random.Random) -> float:
+    """A score as the service prints it: a 32-bit number as a double."""
+    return float(struct.unpack("f", struct.pack("f", rng.random()))[0])
+
+
+def scores(rng: random.Random, names: tuple[str, ...]) -> list[dict[str, object]]:
+    return [{"name": name, "score": single(rng)} for name in names]
+
+
+def source(rng: random.Random, number: int, rows: int) -> dict[str, object]:
+    face = [
+        {"frame": row * 10, "time": row / 3, "prob": single(rng), "box": dict.fromkeys("xywh", single(rng) * 500),
+         "emotions": scores(rng, EXPRESSIONS_48), "facs": None, "descriptions": None}
+        for row in range(rows)
+    ]  # fmt: skip
+    language = [
+        {"text": f"word{row}", "position": {"begin": row * 5, "end": row * 5 + 4},
+         "time": {"begin": row, "end": row + 1}, "confidence": 0.9, "speaker_confidence": None, "emotions": scores(rng, EXPRESSIONS_53),
+         "sentiment": scores(rng, SENTIMENT), "toxicity": scores(rng, TOXICITY)}
+        for row in range(rows)
+    ]  # fmt: skip
+    models = {
+        "face": {"metadata": None, "grouped_predictions": [{"id": "face_0", "predictions": face}]},
+        "language": {
+            "metadata": {"confidence": 0.97, "detected_language": "en"},
+            "grouped_predictions": [{"id": "unknown", "predictions": language}],
+        },
+    }
+    name = f"{number}.mp4"
+    predictions = [{"file": name, "file_type": "video", "models": models}]
+    return {"source": {"type": "url", "url": f"https://example.org/{name}"}, "results": {"predictions": predictions}}
+
+
+def write_answers(folder: Path, megabytes: int, files: int) -> list[Path]:
+    """Answers of about that size in all, with compact separators as a service sends them."""
+    rng = random.Random(20)
+    paths = []
+    rows = 200
+    for number in range(files):
+        path = folder / f"predictions-{number}.json"
+        with path.open("w") as stream:
+            stream.write("[")
+            count = 0
+            while stream.tell() < megabytes * 1_000_000 / files:
+                element = source(rng, number * 10_000 + count, rows)
+                stream.write(("," if count else "") + json.dumps(element, separators=(",", ":")))
+                count += 1
+            stream.write("]")
+        paths.append(path)
+    return paths
+
+
+def convert(out: str, *files: str) -> None:
+    write_tables(LooseResults([Path(file) for file in files], Path(out)), Path(out))
+
+
+def load(_out: str, *files: str) -> None:
+    for file in files:
+        with Path(file).open() as stream:
+            json.load(stream)
+
+
+def child(task: str, *arguments: str) -> None:
+    start = time.perf_counter()
+    {"convert": convert, "load": load}[task](*arguments)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"s": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def measure(task: str, *arguments: str) -> dict[str, float]:
+    command = [sys.executable, __file__, "--child", task, *arguments]
+    result: dict[str, float] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return result
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        child(*sys.argv[2:])
+        return
+    megabytes, files = map(int, (sys.argv[1:] + ["100", "4"][len(sys.argv) - 1 :])[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(path) for path in write_answers(Path(folder), megabytes, files)]
+        size = sum(Path(path).stat().st_size for path in paths) / 1e6
+        plain, tables = measure("load", folder, *paths), measure("convert", folder, *paths)
+    print(f"{size:.0f} MB in {files} files")
+    print(f"json.load  {plain['s']:.2f} s  peak {plain['peak_mb']:.0f} MB")
+    print(f"tables     {tables['s']:.2f} s  peak {tables['peak_mb']:.0f} MB")
+    print(f"ratio      {tables['s'] / plain['s']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`tables`: raw answers as tables, rebuilt without network; also from answers that no manifest knows."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hume_runner.cli.console import Console
+from hume_runner.errors import UsageError
+from hume_runner.results.base import ResultSet
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", nargs="?", metavar="MANIFEST", help="the manifest whose answers become tables")
+    parser.add_argument("--format", choices=("parquet", "csv", "jsonl"), default="parquet", help="default: parquet")
+    parser.add_argument("--long", action="store_true", help="also write a long form: one row a score")
+    parser.add_argument(
+        "--from",
+        dest="files",
+        nargs="+",
+        metavar="FILE",
+        help="take these predictions.json files instead of a manifest",
+    )
+    parser.add_argument("--out", metavar="DIR", help="where to write (default: tables/ in the output directory)")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner.results.tables import write_tables
+
+    results = _results(args)
+    out_dir = Path(args.out) if args.out else results.directory / "tables"
+    written = write_tables(results, out_dir, format=args.format, long=args.long)
+    if console.json:
+        console.document({"event": "tables", "files": [str(path) for path in written]})
+    else:
+        for path in written:
+            console.result(str(path))
+    return 0
+
+
+def _results(args: argparse.Namespace) -> ResultSet:
+    if bool(args.manifest) == bool(args.files):
+        raise UsageError("tables takes a manifest, or --from with files", hint="hume-runner tables --help")
+    if args.files:
+        from hume_runner.results.read import LooseResults
+
+        if not args.out:
+            raise UsageError("--from needs --out DIR: there is no output directory", hint="add --out tables")
+        return LooseResults([Path(file) for file in args.files], Path(args.out))
+    from hume_runner.wiring import open_results
+
+    results: ResultSet = open_results(Path(args.manifest), args)
+    return results

@@ -1,0 +1,232 @@
+"""The columns of every table, and rows collected into Arrow tables with exactly these columns."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+import pyarrow as pa
+
+from hume_runner.results.base import ItemRecord
+from hume_runner.results.rows import ItemError, ItemRows
+from hume_runner.services.table_shapes import Column, ColumnType, Family, Grid, Layout
+
+_ITEM = (
+    Column(name="item_id", type="string", meaning="the item's id, as in the manifest and in `items`"),
+    Column(
+        name="source", type="string", meaning="what was measured: URL without its query, path, or start of the text"
+    ),
+    Column(name="labels", type="json", meaning="the item's labels, as a JSON object"),
+    Column(name="job", type="string", meaning="the runner's name of the job that measured it"),
+    Column(name="remote_id", type="string", meaning="the service's name of that job"),
+    Column(name="simulated", type="boolean", meaning="true if the scores were made up by the emulator"),
+)
+_ORIGIN = (
+    Column(
+        name="file", type="string", meaning="file inside the source: path in an archive, else as the service calls it"
+    ),
+    Column(name="file_type", type="string", meaning="what the service took the file for: image, video, audio or text"),
+    Column(
+        name="group_id", type="string", meaning="who: `face_0`, `spk_1` and so on; `unknown` where nobody is told apart"
+    ),
+)
+_ROW = Column(
+    name="row", type="integer", meaning="number of the row within item and table, from 0, in the answer's order"
+)
+_EXTRA = Column(
+    name="extra", type="json", meaning="what the answer holds and no column does, as a JSON object; else null"
+)
+
+ITEMS: tuple[Column, ...] = (
+    _ITEM[0],
+    Column(name="kind", type="string", meaning="url, file or text"),
+    *_ITEM[1:3],
+    Column(name="status", type="string", meaning="done, failed, pending, in_flight or ambiguous"),
+    Column(name="error", type="string", meaning="what went wrong, as a sentence; null if nothing did"),
+    Column(name="reason", type="string", meaning="what went wrong, as a short code to group by"),
+    *_ITEM[3:5],
+    Column(name="raw", type="strings", meaning="paths of the raw answers, relative to the output directory"),
+    _ITEM[5],
+)
+ERRORS: tuple[Column, ...] = (
+    *_ITEM,
+    Column(name="file", type="string", meaning="file inside the source that failed; null if all of it did"),
+    Column(name="reason", type="string", meaning="short code to group by; null for a file of an item that is done"),
+    Column(name="message", type="string", meaning="what went wrong, as a sentence"),
+)
+LONG_SCORES: tuple[Column, ...] = (
+    Column(name="family", type="string", meaning="emotion, facs, description, sentiment or toxicity"),
+    Column(name="name", type="string", meaning="name of the score, as the service spells it"),
+    Column(name="score", type="number", meaning="the score; a score that is absent has no row"),
+)
+
+_ARROW = {
+    "string": pa.string(),
+    "json": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "strings": pa.list_(pa.string()),
+}
+
+
+def own_columns(layout: Layout) -> tuple[Column, ...]:
+    """The columns of a model's table that are no scores and come before them."""
+    return (*_ITEM, *_ORIGIN, _ROW, *layout.columns)
+
+
+def wide_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
+    """One column a score, between the table's own columns and `extra`."""
+    scores = [
+        pa.field(name, pa.float64(), metadata={"name": spelled})
+        for family in layout.families
+        for name, spelled in zip(family.columns, family.names, strict=True)
+    ]
+    fields = [*map(_field, own_columns(layout)), *scores, _field(_EXTRA)]
+    return pa.schema(fields, metadata={**metadata, "row": layout.row})
+
+
+def long_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
+    """One row a score: the table's own columns, then family, name and score."""
+    fields = map(_field, (*own_columns(layout), *LONG_SCORES))
+    return pa.schema(fields, metadata={**metadata, "row": f"one score of {layout.row}"})
+
+
+def record_schema(columns: Iterable[Column], metadata: dict[str, str]) -> pa.Schema:
+    return pa.schema(map(_field, columns), metadata=metadata)
+
+
+def _field(column: Column) -> pa.Field:
+    return pa.field(column.name, _ARROW[column.type], metadata={"meaning": column.meaning})
+
+
+def label_type(seen: set[type]) -> ColumnType:
+    """The type that holds all these label values."""
+    if seen == {bool}:
+        return "boolean"
+    if seen == {int}:
+        return "integer"
+    return "number" if seen and seen <= {int, float} else "string"
+
+
+def labels_json(item: ItemRecord) -> str | None:
+    return json.dumps(dict(item.labels), ensure_ascii=False, sort_keys=True) if item.labels else None
+
+
+def item_record(item: ItemRecord, *, simulated: bool) -> dict[str, Any]:
+    """The columns that every table has about an item."""
+    return {
+        "item_id": item.id,
+        "source": item.source,
+        "labels": labels_json(item),
+        "job": item.job,
+        "remote_id": item.remote_id,
+        "simulated": item.simulated or simulated,
+    }
+
+
+def error_record(found: ItemError, *, simulated: bool) -> dict[str, Any]:
+    job = {"job": found.answer.job or None, "remote_id": found.answer.remote_id or None}
+    told = {"file": found.error.file, "reason": found.item.reason, "message": found.error.message}
+    return {**item_record(found.item, simulated=simulated), **job, **told}
+
+
+class RowBuffer:
+    """Rows of one model's table, to be written as one row group."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.clear()
+
+    def clear(self) -> None:
+        self.rows = 0
+        self._columns: dict[str, list[Any]] = {column.name: [] for column in own_columns(self.layout)}
+        self._grids = {family.prefix: Grid(len(family.names)) for family in self.layout.families}
+        self._extra: list[str | None] = []
+
+    def add(self, found: ItemRows, *, simulated: bool) -> None:
+        """Append one block under its item's name."""
+        block = found.block
+        about = item_record(found.item, simulated=simulated)
+        # The job that measured these rows, which for content listed twice is the same for all its items.
+        about |= {"job": found.answer.job or None, "remote_id": found.answer.remote_id or None}
+        for name, value in about.items():
+            self._columns[name].extend(repeat(value, block.rows))
+        self._columns["row"].extend(range(found.first_row, found.first_row + block.rows))
+        for name, cells in block.columns.items():
+            self._columns[name].extend(cells)
+        for prefix, grid in block.grids.items():
+            self._grids[prefix].extend(grid)
+        self._extra.extend(block.extra)
+        self.rows += block.rows
+
+    def wide(self, schema: pa.Schema) -> pa.Table:
+        """Everything collected, one row a row."""
+        own = [pa.array(cells, type=schema.field(name).type) for name, cells in self._columns.items()]
+        scores = chain.from_iterable(score_arrays(grid) for grid in self._grids.values())
+        return pa.Table.from_arrays([*own, *scores, pa.array(self._extra, pa.string())], schema=schema)
+
+    def long(self, schema: pa.Schema) -> pa.Table:
+        """Everything collected, one row a score that is there, family after family."""
+        own = pa.table(
+            [pa.array(cells, type=schema.field(name).type) for name, cells in self._columns.items()],
+            names=list(self._columns),
+        )
+        parts = [_long_part(own, family, self._grids[family.prefix], schema) for family in self.layout.families]
+        return pa.concat_tables(parts)
+
+
+def score_arrays(grid: Grid) -> list[pa.Array]:
+    """One Arrow array a score, null where it is absent. The numbers are moved, never printed and read again."""
+    if grid.is_blank:
+        return [pa.nulls(grid.rows, pa.float64())] * grid.width
+    masks = _validity(grid)
+    return [
+        pa.Array.from_buffers(
+            pa.float64(), grid.rows, [mask and pa.py_buffer(mask), pa.py_buffer(grid.values[position :: grid.width])]
+        )
+        for position, mask in enumerate(masks)
+    ]
+
+
+def _validity(grid: Grid) -> Sequence[bytes | None]:
+    """For each position a bitmap with a 1 for every row that has the score; None where all have it."""
+    if not grid.absent:
+        return [None] * grid.width
+    full = bytearray(b"\xff" * ((grid.rows + 7) // 8))
+    single: dict[int, list[int]] = {}
+    for row, missing in grid.absent.items():
+        if len(missing) == grid.width:
+            full[row >> 3] &= ~(1 << (row & 7)) & 0xFF
+        else:
+            for position in missing:
+                single.setdefault(position, []).append(row)
+    common = bytes(full)
+    return [_without(common, single[position]) if position in single else common for position in range(grid.width)]
+
+
+def _without(bitmap: bytes, rows: Iterable[int]) -> bytes:
+    bits = bytearray(bitmap)
+    for row in rows:
+        bits[row >> 3] &= ~(1 << (row & 7)) & 0xFF
+    return bytes(bits)
+
+
+def _long_part(own: pa.Table, family: Family, grid: Grid, schema: pa.Schema) -> pa.Table:
+    present = [(row, position) for row in range(grid.rows) for position in _present(grid, row)]
+    rows = pa.array(array("q", [row for row, _ in present]), pa.int64())
+    names = pa.array([family.names[position] for _, position in present], pa.string())
+    scores = pa.array([grid.values[row * grid.width + position] for row, position in present], pa.float64())
+    families = pa.array([family.prefix] * len(present), pa.string())
+    return pa.Table.from_arrays([*own.take(rows).columns, families, names, scores], schema=schema)
+
+
+def _present(grid: Grid, row: int) -> Iterable[int]:
+    missing = grid.absent.get(row)
+    if missing is None:
+        return range(grid.width)
+    gone = set(missing)
+    return [position for position in range(grid.width) if position not in gone]

@@ -1,0 +1,207 @@
+"""Results from files alone: an output directory, or answers that were downloaded without a manifest."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hume_runner.errors import MissingExtra, ResultsError
+from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
+from hume_runner.results.names import UniqueIds, derived_id, shown_source
+from hume_runner.results.rows import row_mapping
+
+_ANSWERS = {"batch-v0": "predictions.json"}
+
+
+class DirectoryResults:
+    """A ResultSet over `results.jsonl`, `run.json` and `raw/` of an output directory.
+
+    Holds where in `results.jsonl` each item stands, not the items. Raises: ResultsError if the directory holds no
+    results.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._lines = directory / "results.jsonl"
+        if not self._lines.is_file():
+            raise ResultsError(f"{directory}: no results.jsonl", hint="name the output directory of a run")
+        run = directory / "run.json"
+        self.run: Mapping[str, Any] = _read_object(run) if run.is_file() else {}
+        self.settings: Mapping[str, Any] = self.run.get("settings") or {}
+        self.api: str = (self.run.get("service") or {}).get("api") or "batch-v0"
+        self.name: str = self.run.get("name") or directory.name
+        self.simulated = bool(self.run.get("simulated"))
+        self._offsets: dict[str, int] = {}
+
+    def items(self) -> Iterator[ItemRecord]:
+        with self._lines.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield _item(line, f"{self._lines}:{number}")
+
+    def answers(self) -> Iterator[Answer]:
+        offsets = self._where_items_stand()
+        with self._lines.open("rb") as lines:
+
+            def item(item_id: str) -> ItemRecord | None:
+                if item_id not in offsets:
+                    return None
+                lines.seek(offsets[item_id])
+                return _item(lines.readline(), str(self._lines))
+
+            for folder, request in self._requests():
+                path = folder / _ANSWERS.get(str(request.get("api")), "response.json")
+                if path.is_file():
+                    yield Answer(
+                        api=request.get("api") or self.api,
+                        job=request.get("job") or "",
+                        remote_id=folder.name,
+                        path=path,
+                        members=tuple(_member(source, item) for source in request.get("sources") or ()),
+                    )
+
+    def jobs(self) -> Iterator[JobRecord]:
+        """The jobs that left an answer. When they ran is in the state file, not here."""
+        for folder, request in self._requests():
+            sources = len(request.get("sources") or ())
+            yield JobRecord(job=request.get("job") or "", remote_id=folder.name, status="done", sources=sources)
+
+    def _requests(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+        found = [(path.parent, _read_object(path)) for path in sorted((self.directory / "raw").glob("*/request.json"))]
+        yield from sorted(found, key=lambda pair: (str(pair[1].get("job") or ""), pair[0].name))
+
+    def _where_items_stand(self) -> Mapping[str, int]:
+        if not self._offsets:
+            position = 0
+            with self._lines.open("rb") as lines:
+                for line in lines:
+                    self._offsets[_item(line, str(self._lines)).id] = position
+                    position += len(line)
+        return self._offsets
+
+
+class LooseResults:
+    """A ResultSet over bare `predictions.json` files. Ids come from the sources: URL, file name, or `text-N`."""
+
+    name = "predictions"
+    simulated = False
+    api = "batch-v0"
+
+    def __init__(self, files: Sequence[Path], directory: Path) -> None:
+        self._files = tuple(files)
+        self.directory = directory
+        self.settings: Mapping[str, Any] = {}
+        self.run: Mapping[str, Any] = {}
+        # Found once and kept: the sources' names are small, the answers around them are not.
+        self._answers: list[Answer] = []
+        self._unique = UniqueIds()
+        for path in self._files:
+            if not path.is_file():
+                raise ResultsError(f"{path}: no such file", hint="name files that hold the predictions of a job")
+
+    def items(self) -> Iterator[ItemRecord]:
+        for answer in self.answers():
+            for member in answer.members:
+                yield from member.items
+
+    def answers(self) -> Iterator[Answer]:
+        for number, path in enumerate(self._files):
+            if number == len(self._answers):
+                members = tuple(
+                    AnswerMember(kind=entry.kind, match=entry.match, items=(_loose_item(entry, self._unique),))
+                    for entry in row_mapping(self.api).read_entries(path)
+                )
+                self._answers.append(Answer(api=self.api, job="", remote_id="", path=path, members=members))
+            yield self._answers[number]
+
+    def jobs(self) -> Iterator[JobRecord]:
+        return iter(())
+
+
+def _loose_item(entry: Any, unique: UniqueIds) -> ItemRecord:
+    whole = next((error.message for error in entry.errors if error.file is None or not entry.predictions), None)
+    return ItemRecord(
+        id=unique.take(derived_id(entry.kind, entry.match)),
+        kind=entry.kind,
+        source=shown_source(entry.kind, entry.match),
+        status="failed" if whole else "done",
+        error=whole,
+    )
+
+
+def _read_object(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ResultsError(
+            f"{path}: cannot be read: {error}", hint="`verify` tells which outputs are damaged"
+        ) from error
+    if not isinstance(value, dict):
+        raise ResultsError(f"{path}: not a JSON object", hint="`verify` tells which outputs are damaged")
+    return value
+
+
+def _item(line: bytes, where: str) -> ItemRecord:
+    try:
+        value = json.loads(line)
+        return ItemRecord(
+            id=value["id"],
+            kind=value["kind"],
+            source=value["source"],
+            labels=value.get("labels") or {},
+            status=value["status"],
+            error=value.get("error"),
+            reason=value.get("reason"),
+            job=value.get("job"),
+            remote_id=value.get("remote_id"),
+            raw=tuple(value.get("raw") or ()),
+            simulated=bool(value.get("simulated")),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ResultsError(f"{where}: not a line of results: {error!r}", hint="run the manifest again") from error
+
+
+def _member(source: Mapping[str, Any], item: Any) -> AnswerMember:
+    items = tuple(found for found in map(item, source.get("ids") or ()) if found is not None)
+    return AnswerMember(
+        match=str(source.get("match") or ""),
+        kind=str(source.get("kind") or ""),
+        items=items,
+        url_sha256=source.get("url_sha256"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """A run's results as Arrow: `items` and `tables["face"]`, `tables["errors"]` and so on are `pyarrow.Table`."""
+
+    items: Any
+    tables: Mapping[str, Any]
+
+
+def read_results(path: str | Path) -> Results:
+    """The results in an output directory, or in one `predictions.json`, as Arrow tables.
+
+    Parquet tables that the run wrote are read; if there are none, they are built from the raw answers.
+    Raises: MissingExtra, ResultsError.
+    """
+    try:
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise MissingExtra("tables", "reading results as tables") from error
+    path = Path(path)
+    if (path / "tables" / "items.parquet").is_file():
+        return _results({file.stem: pq.read_table(file) for file in sorted((path / "tables").glob("*.parquet"))})
+    from hume_runner.results.tables import write_tables
+
+    results = LooseResults([path], path.parent) if path.is_file() else DirectoryResults(path)
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_tables(results, Path(folder))
+        return _results({file.stem: pq.read_table(file, memory_map=False) for file in written})
+
+
+def _results(tables: dict[str, Any]) -> Results:
+    return Results(items=tables["items"], tables=tables)

@@ -1,0 +1,120 @@
+"""Tables on disk: Parquet, CSV or JSON Lines, written piece by piece and in place only when they are whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+Format = Literal["parquet", "csv", "jsonl"]
+FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
+
+# A spreadsheet takes a cell that starts with one of these for a formula; tab and line ends are skipped by some.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Columns that hold JSON, as text where a format has no nested values.
+_JSON_COLUMNS = frozenset({"labels", "extra"})
+
+
+class Sink(ABC):
+    """One table being written to `NAME.part`; `close` puts it in place, `discard` leaves what was there."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        self.schema = schema
+
+    @abstractmethod
+    def write(self, table: pa.Table) -> None: ...
+
+    @abstractmethod
+    def _finish(self) -> None: ...
+
+    def close(self) -> Path:
+        self._finish()
+        self.part.replace(self.path)
+        return self.path
+
+    def discard(self) -> None:
+        self._finish()
+        self.part.unlink(missing_ok=True)
+
+
+class ParquetSink(Sink):
+    """zstd, one row group a piece. Scores are split by byte, which packs them better and faster than a dictionary."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path, schema)
+        numbers = [field.name for field in schema if pa.types.is_float64(field.type)]
+        words = [field.name for field in schema if pa.types.is_string(field.type)]
+        self._writer = pq.ParquetWriter(
+            self.part,
+            schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=words,
+            column_encoding=dict.fromkeys(numbers, "BYTE_STREAM_SPLIT"),
+        )
+
+    def write(self, table: pa.Table) -> None:
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+
+    def _finish(self) -> None:
+        self._writer.close()
+
+
+class CsvSink(Sink):
+    """RFC 4180: comma, CRLF, quotes where needed. Null is empty; lists are JSON; text cannot become a formula."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path, schema)
+        self._stream: TextIO = self.part.open("w", encoding="utf-8", newline="")
+        self._csv = csv.writer(self._stream, lineterminator="\r\n")
+        self._csv.writerow([safe_cell(name) for name in schema.names])
+
+    def write(self, table: pa.Table) -> None:
+        self._csv.writerows(zip(*(_csv_cells(column) for column in table.columns), strict=True))
+
+    def _finish(self) -> None:
+        self._stream.close()
+
+
+class JsonlSink(Sink):
+    """One object a line with every column; labels and extra are objects, not text."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path, schema)
+        self._stream: TextIO = self.part.open("w", encoding="utf-8", newline="\n")
+
+    def write(self, table: pa.Table) -> None:
+        for record in table.to_pylist():
+            for name in _JSON_COLUMNS & record.keys():
+                record[name] = json.loads(record[name]) if record[name] is not None else None
+            self._stream.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+    def _finish(self) -> None:
+        self._stream.close()
+
+
+SINKS: dict[str, type[Sink]] = {"parquet": ParquetSink, "csv": CsvSink, "jsonl": JsonlSink}
+
+
+def safe_cell(text: str) -> str:
+    """`text` as a cell that no spreadsheet evaluates: a quote goes before what would start a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _csv_cells(column: pa.ChunkedArray) -> Sequence[Any]:
+    cells: list[Any] = column.to_pylist()
+    if pa.types.is_string(column.type):
+        return [cell if cell is None else safe_cell(cell) for cell in cells]
+    if pa.types.is_boolean(column.type):
+        return [cell if cell is None else str(cell).lower() for cell in cells]
+    if pa.types.is_list(column.type):
+        return [cell if cell is None else json.dumps(cell, ensure_ascii=False) for cell in cells]
+    return cells

@@ -1,0 +1,241 @@
+"""Tidy tables from raw answers: one a model, one of items, one of failures; the same bytes every time.
+
+One pass over the answers. Memory holds a row group a table and one source of one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hume_runner.errors import MissingExtra
+from hume_runner.results.base import ItemRecord, ResultSet
+from hume_runner.results.names import label_columns
+from hume_runner.results.rows import ItemRows, item_rows, row_mapping
+
+if TYPE_CHECKING:
+    from hume_runner.manifest.model import Scalar
+    from hume_runner.results.sinks import Format, Sink
+    from hume_runner.services.table_shapes import Column, Layout
+
+# Rows of a model's row group: some 15 MB of scores. Items and failures are narrow and may come by the million.
+_GROUP_ROWS = 16_384
+
+
+def write_tables(
+    results: ResultSet, out_dir: Path, *, format: Format = "parquet", long: bool = False
+) -> tuple[Path, ...]:
+    """Write `items`, `errors` and a table for each model into `out_dir`; `long` adds `MODEL_long`, a row a score.
+
+    A model has a table if the settings ask for it or an answer has rows of it. Tables of the same format that an
+    earlier call left there and that are not among them are removed. Every file appears whole or not at all.
+    Returns the paths, in a fixed order. Raises: MissingExtra, ResultsError naming a raw answer that is unreadable.
+    """
+    _need_pyarrow()
+    from hume_runner.results.sinks import SINKS
+
+    out_dir.mkdir(parents=True, exist_ok=True)
+    mapping = row_mapping(results.api)
+    with _AllOrNone(out_dir, format, SINKS[format]) as files:
+        tables = _ModelTables(results, files, mapping.LAYOUTS, long=long)
+        _write_answers(results, files, tables)
+        tables.finish(set(_models_asked_for(results.settings)))
+        _write_items(results, files)
+        written = files.close()
+    for stale in _stale(out_dir, format, mapping.LAYOUTS, written):
+        stale.unlink()
+    return written
+
+
+def _need_pyarrow() -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtra("tables", "writing tables") from error
+
+
+def _models_asked_for(settings: Mapping[str, Any]) -> Iterator[str]:
+    models = settings.get("models")
+    if isinstance(models, Mapping):
+        yield from (name for name, value in models.items() if value is not None)
+
+
+def _stale(out_dir: Path, format: str, layouts: Iterable[Layout], written: tuple[Path, ...]) -> Iterator[Path]:
+    for layout in layouts:
+        for stem in (layout.name, f"{layout.name}_long"):
+            path = out_dir / f"{stem}.{format}"
+            if path not in written and path.is_file():
+                yield path
+
+
+class _AllOrNone:
+    """The tables being written. Leaving with an error discards all of them."""
+
+    def __init__(self, out_dir: Path, format: str, sink: type[Sink]) -> None:
+        self._out_dir = out_dir
+        self._format = format
+        self._sink = sink
+        self._open: dict[str, Sink] = {}
+
+    def __enter__(self) -> _AllOrNone:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for sink in self._open.values():
+            sink.discard()
+
+    def sink(self, stem: str, schema: Any) -> Sink:
+        """The file of a table; opened on first use."""
+        if stem not in self._open:
+            self._open[stem] = self._sink(self._out_dir / f"{stem}.{self._format}", schema)
+        return self._open[stem]
+
+    def close(self) -> tuple[Path, ...]:
+        stems = sorted(self._open, key=lambda stem: (stem not in ("items", "errors"), stem))
+        written = tuple(self._open[stem].close() for stem in stems)
+        self._open.clear()
+        return written
+
+
+class _ModelTables:
+    """The tables of the models: a buffer each, written when it is full."""
+
+    def __init__(self, results: ResultSet, files: _AllOrNone, layouts: tuple[Layout, ...], *, long: bool) -> None:
+        from hume_runner.results.columns import RowBuffer
+
+        self._simulated = results.simulated
+        self._files = files
+        self._long = long
+        self._metadata = _metadata(results)
+        self._buffers = {layout.name: RowBuffer(layout) for layout in layouts}
+        self._seen: set[str] = set()
+
+    def add(self, found: ItemRows) -> None:
+        buffer = self._buffers[found.block.layout.name]
+        buffer.add(found, simulated=self._simulated)
+        if buffer.rows >= _GROUP_ROWS:
+            self._flush(buffer.layout.name)
+
+    def finish(self, asked_for: set[str]) -> None:
+        """Write what is left; a model that was asked for and found nothing gets an empty table."""
+        for name, buffer in self._buffers.items():
+            if buffer.rows or (name in asked_for and name not in self._seen):
+                self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        from hume_runner.results.columns import long_schema, wide_schema
+
+        buffer = self._buffers[name]
+        self._seen.add(name)
+        wide = wide_schema(buffer.layout, self._metadata | {"table": name})
+        self._files.sink(name, wide).write(buffer.wide(wide))
+        if self._long:
+            long = long_schema(buffer.layout, self._metadata | {"table": f"{name}_long"})
+            self._files.sink(f"{name}_long", long).write(buffer.long(long))
+        buffer.clear()
+
+
+def _metadata(results: ResultSet) -> dict[str, str]:
+    """What a Parquet file says about itself: nothing that differs between two rebuilds."""
+    return {"hume_runner.schema": "1", "api": results.api, "simulated": "true" if results.simulated else "false"}
+
+
+class _RecordTable:
+    """A narrow table that is filled record by record."""
+
+    def __init__(self, results: ResultSet, files: _AllOrNone, stem: str, columns: Iterable[Column]) -> None:
+        from hume_runner.results.columns import record_schema
+
+        self._schema = record_schema(columns, _metadata(results) | {"table": stem})
+        self._sink = files.sink(stem, self._schema)
+        self._records: list[dict[str, Any]] = []
+
+    def add(self, record: dict[str, Any]) -> None:
+        self._records.append(record)
+        if len(self._records) >= _GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        self._sink.write(pa.Table.from_pylist(self._records, schema=self._schema))
+        self._records.clear()
+
+
+@contextmanager
+def _record_table(
+    results: ResultSet, files: _AllOrNone, stem: str, columns: Iterable[Column]
+) -> Iterator[_RecordTable]:
+    table = _RecordTable(results, files, stem, columns)
+    yield table
+    table.flush()
+
+
+def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables) -> None:
+    """Fill the models' tables from the answers, and `errors` with all that failed, each failure once."""
+    from hume_runner.results.columns import ERRORS, error_record, item_record
+
+    told: set[str] = set()
+    with _record_table(results, files, "errors", ERRORS) as errors:
+        for found in chain.from_iterable(map(item_rows, results.answers())):
+            if isinstance(found, ItemRows):
+                tables.add(found)
+            else:
+                told.add(found.item.id)
+                errors.add(error_record(found, simulated=results.simulated))
+        for item in results.items():
+            # The answer told it already, and which file inside the source it was.
+            if item.status == "failed" and item.id not in told:
+                message = {"file": None, "reason": item.reason, "message": item.error or item.reason or "failed"}
+                errors.add(item_record(item, simulated=results.simulated) | message)
+
+
+def _write_items(results: ResultSet, files: _AllOrNone) -> None:
+    from hume_runner.results.columns import ITEMS
+
+    types = _label_types(results.items())
+    names = label_columns(types)
+    with _record_table(results, files, "items", (*ITEMS, *_label_column_shapes(types, names))) as items:
+        for item in results.items():
+            items.add(_item_row(item, types, names, simulated=results.simulated))
+
+
+def _label_types(items: Iterable[ItemRecord]) -> dict[str, set[type]]:
+    """Every label's name, sorted, with the types of its values: a first pass, so that the columns are known."""
+    types: dict[str, set[type]] = {}
+    for item in items:
+        for name, value in item.labels.items():
+            types.setdefault(name, set()).update(() if value is None else (_kind(value),))
+    return dict(sorted(types.items()))
+
+
+def _kind(value: Scalar) -> type:
+    """The type of a label's value; a number that no 64 bits hold is kept as text."""
+    return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
+
+
+def _label_column_shapes(types: Mapping[str, set[type]], names: Mapping[str, str]) -> Iterator[Column]:
+    from hume_runner.results.columns import label_type
+    from hume_runner.services.table_shapes import Column
+
+    for label, seen in types.items():
+        yield Column(name=names[label], type=label_type(seen), meaning=f"label {label!r}")
+
+
+def _item_row(
+    item: ItemRecord, types: Mapping[str, set[type]], names: Mapping[str, str], *, simulated: bool
+) -> dict[str, Any]:
+    from hume_runner.results.columns import item_record, label_type
+
+    own = {"kind": item.kind, "status": item.status, "error": item.error, "reason": item.reason, "raw": list(item.raw)}
+    labels = {names[label]: _label_cell(value, label_type(types[label])) for label, value in item.labels.items()}
+    return {**item_record(item, simulated=simulated), **own, **labels}
+
+
+def _label_cell(value: Scalar, column: str) -> Scalar:
+    if value is None or column != "string":
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
