@@ -1,4 +1,4 @@
-"""What comes from the environment, read once and passed on; and how secrets are kept out of sight."""
+"""What comes from the environment, read once and passed on; and how secrets are kept out of free text."""
 
 from __future__ import annotations
 
@@ -80,11 +80,6 @@ def read_key(where: ApiKey, environ: Mapping[str, str]) -> Secret:
 
 _QUERY = re.compile(r"(https?://[^\s'\"<>?#]+)[?#][^\s'\"<>]*")
 _USERINFO = re.compile(r"(https?://)[^\s/@'\"<>]+@")
-
-
-def mask_url(url: str) -> str:
-    """A URL as people may see it: without user, password, query and fragment."""
-    return mask_secrets(url)
 
 
 def mask_secrets(text: str) -> str:

@@ -6,7 +6,6 @@ is done with it. It never asks which API it is talking to.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -53,7 +52,7 @@ from hume_runner.services.base import (
 )
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import Store
+from hume_runner.state.store import Store, nonce_of
 
 Report = Callable[..., None]
 
@@ -124,6 +123,7 @@ class Loop:
         patience: Patience,
         clock_offset: Callable[[], float | None],
         detach: bool = False,
+        pay_again: bool = False,
     ) -> None:
         self._store = store
         self._service = service
@@ -138,6 +138,7 @@ class Loop:
         self._patience = patience
         self._clock_offset = clock_offset
         self._detach = detach
+        self._pay_again = pay_again
         self._limit = InFlightLimit(execution.max_jobs_in_flight)
         self._view = View(most_in_flight=execution.max_jobs_in_flight, most_transfers=execution.transfer_workers)
         self._trouble = _Trouble()
@@ -232,7 +233,7 @@ class Loop:
         if not self._within_cost(job):
             return
         row = self._store.job(number)
-        job = _with_nonce(job, self._nonce(number, row.tries + 1))
+        job = replace(job, nonce=nonce_of(self._store.lineage, number, row.tries + 1))
         try:
             submission = self._service.prepare(job)
         except OSError as error:
@@ -253,12 +254,6 @@ class Loop:
         view.submitting.add(number)
         self._store.count_request("submit")
         self._workers.start(Submit(number), submission.send)
-
-    def _nonce(self, number: int, tries: int) -> str:
-        """What marks this try of this job in this state. Derived, so that a copy of the state finds what the
-        original sent."""
-        mark = f"{self._store.lineage}/{number}/{tries}"
-        return hashlib.sha256(mark.encode()).hexdigest()[:10]
 
     def _within_cost(self, job: Job) -> bool:
         cap = self._execution.max_billable_seconds
@@ -320,7 +315,7 @@ class Loop:
         view.settling.add(number)
         job = self._store.load_job(number)
         row = self._store.job(number)
-        job = _with_nonce(job, row.nonce or "")
+        job = replace(job, nonce=row.nonce or "")
         self._workers.start(Settle(number), lambda: reconcile.look(self._service, job, row))
 
     def _job(self, number: int) -> Job:
@@ -582,6 +577,11 @@ class Loop:
 
     def _settled(self, number: int, done: Done, now: float) -> None:
         lost = self._view.lost[number]
+        if isinstance(done.error, ListingUnsupported) and self._pay_again:
+            self._view.lost.pop(number)
+            self._store.record_missed(number, now)
+            self._view.held_back[number] = now
+            return
         if isinstance(done.error, ListingUnsupported):
             self._view.lost.pop(number)
             self._stop(
@@ -618,6 +618,8 @@ class Loop:
         self._store.record_found(
             number,
             chosen.remote_id,
+            endpoint=self._service.endpoint,
+            matches=chosen.matches,
             created_at=chosen.created_at,
             simulated=chosen.simulated,
             others=match.others,
@@ -642,10 +644,6 @@ class Loop:
                 ),
                 leave=False,
             )
-
-
-def _with_nonce(job: Job, nonce: str) -> Job:
-    return replace(job, nonce=nonce)
 
 
 def _asked(error: BaseException) -> float | None:

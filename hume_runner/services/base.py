@@ -193,9 +193,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A job at the service that carries exactly what a lost submission carried."""
+    """A job at the service that carries exactly what a lost submission carried, under the names in `matches`."""
 
     remote_id: str
+    matches: tuple[str, ...]
     created_at: float | None
     simulated: bool = False
 
@@ -262,6 +263,13 @@ class Service(Protocol):
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
         """Jobs for the members of a job that was refused as a whole."""
+        ...
+
+    def greet(self) -> None:
+        """A cheap first request before anything is submitted: is the key good, what time is it there.
+
+        Raises: ApiError.
+        """
         ...
 
     def prepare(self, job: Job) -> Submission:

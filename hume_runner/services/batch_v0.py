@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from hume_runner.errors import (
     UnexpectedResponse,
 )
 from hume_runner.manifest.model import Manifest
+from hume_runner.manifest.shown import masked_url
 from hume_runner.services.base import (
     Accepted,
     AnswerIncomplete,
@@ -54,10 +55,11 @@ from hume_runner.services.base import (
     Waiting,
 )
 from hume_runner.services.packing import pack
-from hume_runner.settings import mask_url
 
 if TYPE_CHECKING:
     from hume_runner.client.batch_v0 import BatchV0Api, JobView, SourceResultView
+    from hume_runner.client.retry import RetryPolicy
+    from hume_runner.client.transport import Pacer
 
 API = "batch-v0"
 HOST = "https://api.hume.ai"
@@ -78,6 +80,7 @@ class _Learned:
     """What this host has shown so far."""
 
     lists: bool = True
+    simulated: bool = False
 
 
 class BatchV0Service:
@@ -85,7 +88,13 @@ class BatchV0Service:
 
     api = API
 
-    def __init__(self, manifest: Manifest, endpoint: str, connect: Callable[[], BatchV0Api]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        endpoint: str,
+        connect: Callable[[], BatchV0Api],
+        on_server_time: Callable[[float], None],
+    ) -> None:
         limits = manifest.service.limits
         upload_bytes = limits.upload_bytes or UPLOAD_BYTES
         self.endpoint = endpoint
@@ -96,6 +105,7 @@ class BatchV0Service:
         )
         self._manifest = manifest
         self._connect = connect
+        self._on_server_time = on_server_time
         self._client: BatchV0Api | None = None
         self._learned = _Learned()
 
@@ -125,7 +135,10 @@ class BatchV0Service:
             expired = expiry(item.value)
             if expired is not None and expired <= now:
                 when = datetime.fromtimestamp(expired, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-                return f"the signed link {mask_url(item.value)} expired at {when}", "sign it again: it stays the same item"
+                return (
+                    f"the signed link {masked_url(item.value)} expired at {when}",
+                    "sign it again: it stays the same item",
+                )
         return None
 
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
@@ -136,6 +149,20 @@ class BatchV0Service:
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
         """See `Service.recompile`."""
         return pack(members, most=self.limits.sources_per_job, most_bytes=self.limits.job_bytes)
+
+    def greet(self) -> None:
+        """See `Service.greet`: one short list tells whether the key is good and what time it is there."""
+        try:
+            self._list(limit=1)
+        except NotFound:
+            self._learned.lists = False
+
+    def _list(self, **filters: Any) -> tuple[Mapping[str, Any], ...]:
+        listed = self._http.list_jobs(**filters)
+        self._learned.simulated = listed.simulated
+        if listed.server_date_s is not None:
+            self._on_server_time(listed.server_date_s)
+        return listed.jobs
 
     # -- submitting -------------------------------------------------------------------------------------------------
 
@@ -154,7 +181,7 @@ class BatchV0Service:
         digest.update(job.nonce.encode())
         request = {name: value for name, value in body.items() if name not in ("urls", "text")}
         if "callback_url" in request:
-            request["callback_url"] = mask_url(str(request["callback_url"]))
+            request["callback_url"] = masked_url(str(request["callback_url"]))
         return Submission(
             request=request,
             sha256=digest.hexdigest(),
@@ -182,9 +209,9 @@ class BatchV0Service:
             started = self._http.start_job(body, uploads, deadline_s=_SUBMIT_DEADLINE_S)
         except ApiError as error:
             return judge_submission(error)
-        return Accepted(
-            remote_id=started.job_id, server_time_s=started.server_date_s, simulated=started.simulated
-        )
+        if started.server_date_s is not None:
+            self._on_server_time(started.server_date_s)
+        return Accepted(remote_id=started.job_id, server_time_s=started.server_date_s, simulated=started.simulated)
 
     # -- waiting ----------------------------------------------------------------------------------------------------
 
@@ -222,9 +249,7 @@ class BatchV0Service:
         seen: set[str] = set()
         pivot, limit = since_ms, _PAGE
         while True:
-            page = self._http.list_jobs(
-                limit=limit, when="created_after", timestamp_ms=pivot, sort_by="created", direction="asc"
-            ).jobs
+            page = self._list(limit=limit, when="created_after", timestamp_ms=pivot, sort_by="created", direction="asc")
             views = [read_job(raw) for raw in page]
             fresh = [view for view in views if view.job_id not in seen]
             seen.update(view.job_id for view in fresh)
@@ -273,7 +298,8 @@ class BatchV0Service:
         """See `Service.find`. Uploads are told by their names, which carry the nonce; URLs and text by content."""
         if not self._learned.lists:
             raise ListingUnsupported
-        wanted = _Fingerprint.of_job(self._body(job), _matches(job), job)
+        matches = _matches(job)
+        wanted = _Fingerprint.of_job(self._body(job), matches, job)
         try:
             views = list(self._jobs_since(int(since * 1000)))
         except NotFound:
@@ -282,8 +308,9 @@ class BatchV0Service:
         return tuple(
             Candidate(
                 remote_id=view.job_id,
+                matches=matches,
                 created_at=_seconds(view.created_ms),
-                simulated=self._http.simulated,
+                simulated=self._learned.simulated,
             )
             for view in views
             if wanted.fits(view)
@@ -298,9 +325,7 @@ class BatchV0Service:
         if view.transcription is not None:
             settings["transcription"] = view.transcription
         sources = [ForeignSource(kind="url", match=url, value=url) for url in view.urls]
-        sources += [
-            ForeignSource(kind="file", match=file.filename or "", md5=file.md5sum) for file in view.files
-        ]
+        sources += [ForeignSource(kind="file", match=file.filename or "", md5=file.md5sum) for file in view.files]
         sources += [
             ForeignSource(kind="text", match=str(number), value=text) for number, text in enumerate(view.text, start=1)
         ]
@@ -309,8 +334,18 @@ class BatchV0Service:
             sources=tuple(sources),
             settings=settings,
             created_at=_seconds(view.created_ms),
-            simulated=self._http.simulated,
+            simulated=self._learned.simulated,
         )
+
+
+def connect(url: str, key: str, retry: RetryPolicy, *, pacer: Pacer, timeout_s: float, stack: ExitStack) -> BatchV0Api:
+    """The client for one endpoint; `stack` closes its connections."""
+    from hume_runner.client.batch_v0 import AUTH_HEADER, BatchV0Api
+    from hume_runner.client.transport import RequestsTransport
+
+    transport = RequestsTransport(url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer)
+    stack.callback(transport.close)
+    return BatchV0Api(transport, retry, read_timeout_s=timeout_s)
 
 
 def _matches(job: Job) -> tuple[str, ...]:
@@ -346,7 +381,11 @@ def judge_submission(error: ApiError) -> SubmitResult:
     """What a failed POST means: surely refused, or unknown. DESIGN: only a connection that never opened, a 4xx and 503
     prove that nothing was accepted."""
     from hume_runner.client.retry import submission_outcome
+    from hume_runner.client.upload import SourceChanged
 
+    if isinstance(error, SourceChanged):
+        # Halving the job finds the file that changes; the others are not to blame.
+        return Refused(reason="source_changed", message=str(error), temporary=False, divisible=True, hint=error.hint)
     if submission_outcome(error) != "refused":
         return Unknown(message=str(error))
     fatal = isinstance(error, (AuthError, Discontinued)) or error.status == 402
@@ -405,7 +444,7 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     with path.open("rb") as file:
         for element in iter_array(file):
             view = read_source_result(element)
-            predictions += view.num_predictions
+            predictions += len(view.predictions)
             for outcome in _element_outcomes(view, positions):
                 outcomes.setdefault(outcome.position, outcome)
     missing = [position for position in range(len(job.members)) if position not in outcomes]
@@ -439,7 +478,7 @@ def _element_outcomes(view: SourceResultView, positions: Mapping[tuple[str, str]
         return
     if view.error:
         yield Outcome(position=position, ok=False, reason=reason_of(view.error), message=view.error)
-    elif view.errors and not view.files:
+    elif view.errors and not view.predictions:
         _, message = view.errors[0]
         more = f" (and {len(view.errors) - 1} more)" if len(view.errors) > 1 else ""
         yield Outcome(position=position, ok=False, reason=reason_of(message), message=message + more)
@@ -460,11 +499,12 @@ def _text_outcomes(view: SourceResultView, positions: Mapping[tuple[str, str], i
             if kind == "text":
                 yield Outcome(position=position, ok=False, reason=reason_of(view.error), message=view.error)
         return
+    measured_files = [prediction.file for prediction in view.predictions]
     for file, message in view.errors:
         failed = positions.get(("text", file))
-        if failed is not None and file not in view.files:
+        if failed is not None and file not in measured_files:
             yield Outcome(position=failed, ok=False, reason=reason_of(message), message=message)
-    for file in view.files:
+    for file in measured_files:
         measured = positions.get(("text", file))
         if measured is not None:
             yield Outcome(position=measured, ok=True)
@@ -569,4 +609,3 @@ def expiry(url: str) -> float | None:
     except ValueError:
         return None
     return None
-

@@ -38,6 +38,7 @@ class Event(StrEnum):
     REFUSE = "refuse"  # surely not accepted, may be sent again
     REJECT = "reject"  # surely not accepted, and would not be another time
     LOSE = "lose"  # no answer, or a crash before it
+    SUSPECT = "suspect"  # the state is a copy, and its original may have sent it
     FIND = "find"  # the service knows it after all
     MISS = "miss"  # the service does not know it, after the settling time
     FINISH = "finish"  # answers stored
@@ -50,6 +51,7 @@ class Event(StrEnum):
 MOVES: dict[tuple[JobStatus, Event], JobStatus] = {
     (JobStatus.PLANNED, Event.INTEND): JobStatus.SUBMITTING,
     (JobStatus.PLANNED, Event.SPOIL): JobStatus.FAILED,
+    (JobStatus.PLANNED, Event.SUSPECT): JobStatus.AMBIGUOUS,
     (JobStatus.SUBMITTING, Event.ACCEPT): JobStatus.SUBMITTED,
     (JobStatus.SUBMITTING, Event.REFUSE): JobStatus.PLANNED,
     (JobStatus.SUBMITTING, Event.REJECT): JobStatus.FAILED,
@@ -66,16 +68,16 @@ MOVES: dict[tuple[JobStatus, Event], JobStatus] = {
 HELD = frozenset({JobStatus.SUBMITTING, JobStatus.SUBMITTED, JobStatus.AMBIGUOUS})
 
 
-class IllegalMove(AssertionError):
+class IllegalMoveError(AssertionError):
     """A bug: the engine asked for a move that the table does not have."""
 
 
 def move(status: JobStatus, event: Event) -> JobStatus:
-    """The state after `event`. Raises: IllegalMove."""
+    """The state after `event`. Raises: IllegalMoveError."""
     try:
         return MOVES[status, event]
     except KeyError:
-        raise IllegalMove(f"a job that is {status} cannot {event}") from None
+        raise IllegalMoveError(f"a job that is {status} cannot {event}") from None
 
 
 def item_status(outcome: str, job: JobStatus | None) -> ItemStatus:

@@ -7,6 +7,7 @@ named after facts (`record_accepted`), take the time as an argument and check ea
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sqlite3
@@ -433,10 +434,13 @@ class Store:
                 error=None,
             )
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE job = ?", (number,))
-            db.executemany(
-                "UPDATE members SET match = ? WHERE job = ? AND position = ?",
-                [(match, number, position) for position, match in enumerate(matches)],
-            )
+            self._name_members(number, matches)
+
+    def _name_members(self, number: int, matches: Sequence[str]) -> None:
+        self._db.executemany(
+            "UPDATE members SET match = ? WHERE job = ? AND position = ?",
+            [(match, number, position) for position, match in enumerate(matches)],
+        )
 
     def record_accepted(
         self, number: int, remote_id: str, *, created_at: float | None, simulated: bool, now: float
@@ -491,11 +495,33 @@ class Store:
                     self._move(number, Event.LOSE, now, message, error=message)
         return numbers
 
+    def suspect_planned(self, now: float) -> None:
+        """This file is a copy: the original may have sent what is planned here, so the service is asked first."""
+        rows = list(self.jobs(JobStatus.PLANNED))
+        if not rows:
+            return
+        last = self._db.execute("SELECT coalesce(min(at), ?) FROM attempts", (now,)).fetchone()[0]
+        with self._transaction("suspect"):
+            for row in rows:
+                message = "the state is a copy; its original may have sent this job"
+                self._move(
+                    row.number,
+                    Event.SUSPECT,
+                    now,
+                    message,
+                    nonce=nonce_of(self.lineage, row.number, row.tries + 1),
+                    submitting_at=row.submitting_at or last,
+                    clock_offset=None,
+                    error=message,
+                )
+
     def record_found(
         self,
         number: int,
         remote_id: str,
         *,
+        endpoint: str,
+        matches: Sequence[str],
         created_at: float | None,
         simulated: bool,
         others: Sequence[str],
@@ -503,17 +529,18 @@ class Store:
     ) -> None:
         """A lost submission that the service has; `others` carry the same and were paid for as well."""
         with self._transaction("found") as db:
-            (endpoint,) = db.execute("SELECT endpoint FROM jobs WHERE job = ?", (number,)).fetchone()
             self._move(
                 number,
                 Event.FIND,
                 now,
+                endpoint=endpoint,
                 remote_id=remote_id,
                 submitted_at=now,
                 created_at=created_at,
                 simulated=int(simulated),
                 error=None,
             )
+            self._name_members(number, matches)
             db.executemany(
                 "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?)",
                 [(endpoint, other, number, now) for other in others],
@@ -536,7 +563,8 @@ class Store:
     ) -> None:
         """Answers that are on disk, checked and hashed, and what they say about each member."""
         with self._transaction("finished") as db:
-            self._move(number, Event.FINISH, now, finished_at=now, **times)
+            columns: dict[str, Any] = {**times, "finished_at": now}
+            self._move(number, Event.FINISH, now, **columns)
             self._record_answers(number, answers, now)
             db.executemany(
                 "UPDATE members SET outcome = ?, reason = ?, error = ? WHERE job = ? AND position = ?",
@@ -629,10 +657,7 @@ class Store:
                 created_at=created_at,
                 simulated=int(simulated),
             )
-            db.executemany(
-                "UPDATE members SET match = ? WHERE job = ? AND position = ?",
-                [(match, number, position) for position, match in enumerate(matches)],
-            )
+            self._name_members(number, matches)
             db.execute(
                 "UPDATE jobs AS p SET sources = (SELECT count(*) FROM members b WHERE b.job = p.job) WHERE status = 'planned'"
             )
@@ -709,20 +734,35 @@ class Store:
             f"SELECT {_ITEM_COLUMNS} FROM items i JOIN measurements m ON m.key = i.key "  # noqa: S608
             "LEFT JOIN jobs j ON j.job = m.job ORDER BY i.ord"
         )
-        for r in rows:
-            yield ItemRow(
-                id=r[0],
-                kind=r[1],
-                value=r[2],
-                place=r[3],
-                labels=_load(r[4]),
-                status=item_status(r[5], JobStatus(r[11]) if r[11] else None),
-                reason=r[6],
-                error=r[7],
-                job=r[8],
-                remote_id=r[9],
-                simulated=bool(r[10]),
-            )
+        for row in rows:
+            yield _item_row(row)
+
+    def item(self, name: str) -> ItemRow | None:
+        """One item by its id."""
+        row = self._db.execute(
+            f"SELECT {_ITEM_COLUMNS} FROM items i JOIN measurements m ON m.key = i.key "  # noqa: S608
+            "LEFT JOIN jobs j ON j.job = m.job WHERE i.id = ?",
+            (name,),
+        ).fetchone()
+        return _item_row(row) if row else None
+
+    def any_simulated(self) -> bool:
+        """Whether any job was taken by the emulator."""
+        return self._db.execute("SELECT 1 FROM jobs WHERE simulated LIMIT 1").fetchone() is not None
+
+    def any_measured(self) -> bool:
+        """Whether any job was taken by a real service."""
+        return (
+            self._db.execute("SELECT 1 FROM jobs WHERE remote_id IS NOT NULL AND NOT simulated LIMIT 1").fetchone()
+            is not None
+        )
+
+    def timed_out(self) -> list[int]:
+        """Jobs that were given up for their time alone: the service may have finished them since."""
+        rows = self._db.execute(
+            "SELECT job FROM jobs WHERE status = 'failed' AND reason = 'job_timeout' AND remote_id IS NOT NULL"
+        )
+        return [row[0] for row in rows]
 
     def members(self, number: int) -> list[MemberRow]:
         """A job's members with the ids that the manifest gives them."""
@@ -794,6 +834,13 @@ class Store:
         ).fetchone()
         return float(total)
 
+    def billed_seconds(self) -> float | None:
+        """Billable seconds of what the service took, None where the API has no such bill."""
+        (total,) = self._db.execute(
+            "SELECT sum(coalesce(billed_seconds, billable_seconds)) FROM jobs WHERE remote_id IS NOT NULL"
+        ).fetchone()
+        return None if total is None else float(total)
+
     def work_left(self) -> bool:
         """Whether any job is planned or held by the service."""
         left = (JobStatus.PLANNED, *HELD)
@@ -814,6 +861,11 @@ class Store:
                 yield table, {n: v.hex() if isinstance(v, bytes) else v for n, v in zip(names, row, strict=True)}
 
 
+def nonce_of(lineage: str, number: int, tries: int) -> str:
+    """What marks one try of one job of one state. Derived, so that a copy of the state finds what the original sent."""
+    return hashlib.sha256(f"{lineage}/{number}/{tries}".encode()).hexdigest()[:10]
+
+
 def plan_item(
     key: bytes, id: str, kind: Any, value: str, path: str | bytes | None, size: int, content: bytes, facts: str | None
 ) -> PlanItem:
@@ -827,6 +879,22 @@ def plan_item(
         size_bytes=size,
         content_sha256=content.hex(),
         facts=_load(facts),
+    )
+
+
+def _item_row(r: Sequence[Any]) -> ItemRow:
+    return ItemRow(
+        id=r[0],
+        kind=r[1],
+        value=r[2],
+        place=r[3],
+        labels=_load(r[4]),
+        status=item_status(r[5], JobStatus(r[11]) if r[11] else None),
+        reason=r[6],
+        error=r[7],
+        job=r[8],
+        remote_id=r[9],
+        simulated=bool(r[10]),
     )
 
 

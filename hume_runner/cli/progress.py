@@ -1,0 +1,115 @@
+"""What a person sees while a run works: a progress bar on a terminal, plain lines elsewhere, JSON Lines with --json."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from hume_runner.settings import mask_secrets
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from hume_runner.cli.console import Console
+
+# Events that are worth a line of their own, with the words for it.
+_LINES = {
+    "lost": "{job}: the answer was lost; asking the service whether it has the job",
+    "found": "{job}: the service has it, as {remote_id}",
+    "not_there": "{job}: the service does not have it; sending it again",
+    "refused": "{job}: not taken yet: {message}",
+    "split": "{job}: refused as a whole, trying its halves: {message}",
+    "job_failed": "{job}: failed: {message}",
+    "early": "{job}: {message}",
+    "fetch_failed": "{job}: {message}; trying again",
+    "poll_failed": "cannot ask how far the jobs are: {message}; trying again",
+    "interrupted": "{signal}: submitting nothing more, finishing what is on its way; once more leaves at once",
+    "stopping": "stopping: {message}",
+}
+_DETAILS = {"submitted": "{job}: submitted as {remote_id}", "ended": "{job}: ended, fetching its answer"}
+_EVERY_S = 5.0
+
+
+class RunProgress:
+    """Receives the engine's events, for `with`."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._name = name
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._jobs = self._done = self._submitted = 0
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> RunProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, event: str, **facts: Any) -> None:
+        """One event of the engine."""
+        if event == "planned":
+            self._planned(facts["summary"])
+        elif self._console.json:
+            self._console.document({"event": event, "manifest": self._name, **_shown(facts)})
+        else:
+            self._say(event, facts)
+        if event == "submitted":
+            self._submitted += 1
+        if event in ("finished", "job_failed"):
+            self._done += 1
+            self._advance()
+
+    def _planned(self, summary: Any) -> None:
+        self._jobs = summary.jobs
+        if self._console.json:
+            counts = {name: getattr(summary, name) for name in ("new", "changed", "retry", "done", "failed", "jobs")}
+            self._console.document({"event": "planned", "manifest": self._name, **counts})
+            return
+        if not summary.unfinished:
+            self._console.note(f"{self._name}: nothing to do, {summary.done} items are measured")
+            return
+        to_send = summary.new + summary.changed + summary.retry
+        waiting = f", {summary.in_flight} on their way" if summary.in_flight else ""
+        lost = f", {summary.ambiguous} to ask about" if summary.ambiguous else ""
+        self._console.note(
+            f"{self._name}: {to_send} items to submit in {summary.jobs} jobs{waiting}{lost}, {summary.done} measured already"
+        )
+        if self._console.progress and not self._console.quiet and self._console.err.isatty():
+            self._start_bar()
+
+    def _start_bar(self) -> None:
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("jobs"),
+            TimeElapsedColumn(),
+            console=RichConsole(file=self._console.err),
+            transient=True,
+        )
+        self._task = self._bar.add_task(self._name, total=self._jobs or None)
+        self._bar.start()
+
+    def _say(self, event: str, facts: dict[str, Any]) -> None:
+        words = _LINES.get(event)
+        if words is not None:
+            self._console.note(mask_secrets(words.format(**facts)))
+        elif event in _DETAILS:
+            self._console.detail(_DETAILS[event].format(**facts))
+
+    def _advance(self) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self._done, total=max(self._jobs, self._done))
+        elif not self._console.json and time.monotonic() - self._last_line >= _EVERY_S:
+            self._last_line = time.monotonic()
+            self._console.note(f"{self._name}: {self._done} of {max(self._jobs, self._done)} jobs finished")
+
+
+def _shown(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: mask_secrets(value) if isinstance(value, str) else value for name, value in facts.items()}

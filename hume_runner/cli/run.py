@@ -1,0 +1,141 @@
+"""`hume-runner run`: validate everything first, then run one manifest after another."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hume_runner.cli.console import Console
+from hume_runner.errors import ManifestError, Problem, UsageError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="YAML files, run one after another")
+    parser.add_argument("--plan", metavar="FILE", help="run exactly this saved plan; refuse it if it is stale")
+    parser.add_argument("--detach", action="store_true", help="leave once everything is submitted; run again to fetch")
+    parser.add_argument("--retry-failed", action="store_true", help="submit items that failed before once more")
+    parser.add_argument(
+        "--max-billable-seconds", type=float, metavar="N", help="submit nothing that would exceed this bill"
+    )
+    parser.add_argument("--cluster", metavar="ADDRESS", help="prepare and upload on this Dask cluster")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner import wiring
+
+    if args.plan and len(args.manifests) > 1:
+        raise UsageError("--plan goes with one manifest", hint="run the manifests one by one")
+    if args.cluster:
+        raise UsageError("--cluster is not available in this version", hint="leave it out: uploads run on this machine")
+    if console.json:
+        _launch(args, console)
+    manifests = _load_all(args)
+    machine = wiring.Machine.this()
+    worst = 0
+    totals: dict[str, int] = {}
+    for manifest in manifests:
+        code, counts = _run_one(manifest, args, console, machine)
+        worst = worst or code
+        for name, number in counts.items():
+            totals[name] = totals.get(name, 0) + number
+        if code in (130, 143):
+            break
+    if console.json:
+        console.document({"event": "done", "exit_code": worst, "counts": totals})
+    return worst
+
+
+def _launch(args: argparse.Namespace, console: Console) -> None:
+    from hume_runner._version import __version__
+
+    console.document({"event": "launch", "command": "run", "version": __version__, "manifests": args.manifests})
+
+
+def _load_all(args: argparse.Namespace) -> list[Any]:
+    """Every manifest, or all problems of all of them: nothing runs before the last one is known to be good."""
+    from hume_runner import wiring
+
+    manifests: list[Any] = []
+    problems: list[Problem] = []
+    for path in args.manifests:
+        try:
+            manifest = wiring.load(path, output_dir=args.output_dir, endpoint=args.endpoint)
+        except ManifestError as error:
+            problems += error.problems
+            continue
+        if args.max_billable_seconds is not None:
+            manifest = replace(
+                manifest, execution=replace(manifest.execution, max_billable_seconds=args.max_billable_seconds)
+            )
+        manifests.append(manifest)
+    if problems:
+        raise ManifestError(problems)
+    directories: dict[Path, str] = {}
+    for manifest in manifests:
+        other = directories.setdefault(manifest.outputs.directory, str(manifest.path))
+        if other != str(manifest.path):
+            raise UsageError(
+                f"{manifest.path} and {other} share the output directory {manifest.outputs.directory}",
+                hint="give each manifest an outputs.directory of its own",
+            )
+    return manifests
+
+
+def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine: Any) -> tuple[int, dict[str, int]]:
+    from hume_runner import wiring
+    from hume_runner.cli.main import print_error
+    from hume_runner.cli.progress import RunProgress
+    from hume_runner.cli.signals import Interrupted, Mailbox, delivered_to
+    from hume_runner.engine.run import RunOptions, RunResult
+    from hume_runner.results.finish import Finisher
+
+    paths = wiring.Paths.of(manifest, args.state)
+    options = RunOptions(
+        detach=args.detach,
+        retry_failed=args.retry_failed,
+        saved_plan=_saved_plan(args.plan) if args.plan else None,
+    )
+    mailbox = Mailbox()
+    finisher = Finisher(manifest, paths.outputs, machine.disk, warn=console.error)
+    with delivered_to(mailbox), RunProgress(console, manifest.name) as progress:
+        try:
+            result: RunResult = wiring.run_manifest(
+                manifest,
+                paths,
+                machine=machine,
+                report=progress,
+                options=options,
+                finish=finisher,
+                on_workers=mailbox.open,
+            )
+        except Interrupted as left:
+            console.error("interrupted before anything was sent")
+            return left.exit_code, {}
+    if result.error is not None:
+        print_error(result.error, console)
+    if not console.json and not console.quiet:
+        console.result(finisher.summary_text())
+    return result.exit_code, dict(result.counts.items)
+
+
+def _saved_plan(path: str) -> Any:
+    from hume_runner.engine.run import SavedPlan
+
+    try:
+        saved = json.loads(Path(path).read_text(encoding="utf-8"))
+        basis = saved["basis"]
+        return SavedPlan(
+            manifest_sha256=saved["manifest"]["sha256"],
+            lineage=basis["lineage"],
+            serial=int(basis["serial"]),
+            scan=basis["scan"],
+        )
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint="hume-runner plan MANIFEST --out FILE writes one") from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{path}: this is not a saved plan", hint="hume-runner plan MANIFEST --out FILE writes one"
+        ) from None

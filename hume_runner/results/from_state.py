@@ -1,0 +1,129 @@
+"""The results of a manifest, read from its state file and the raw answers beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hume_runner.manifest.shown import masked_url
+from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
+from hume_runner.services.base import job_name
+from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.staging import parse_place
+from hume_runner.state.store import ItemRow, MemberRow, Store
+
+
+def shown_source(kind: str, value: str, place: str) -> str:
+    """A source as people see it: a URL without its query, a file's name, a text by the place that lists it."""
+    if kind == "url":
+        return masked_url(value)
+    if kind == "file":
+        return value
+    file, line, _, path = parse_place(place)
+    return f"{path} ({Path(file).name}:{line})"
+
+
+def item_records(store: Store) -> Iterator[ItemRecord]:
+    """Every item of the last planned manifest, in its order, streamed."""
+    raw: dict[int, tuple[str, ...]] = {}
+    for row in store.items():
+        job = row.job
+        if job is not None and job not in raw:
+            # Items of one job stand together, so a handful of jobs is all that is ever kept.
+            if len(raw) > 64:
+                raw.clear()
+            raw[job] = tuple(answer.path for _, answer in store.answers(job))
+        yield _record(row, raw.get(job, ()) if job is not None else ())
+
+
+def _record(row: ItemRow, raw: tuple[str, ...]) -> ItemRecord:
+    finished = row.status in ("done", "failed")
+    return ItemRecord(
+        id=row.id,
+        kind=row.kind,
+        source=shown_source(row.kind, row.value, row.place),
+        labels=row.labels,
+        status=str(row.status),
+        error=row.error,
+        reason=row.reason,
+        job=job_name(row.job) if row.job is not None else None,
+        remote_id=row.remote_id,
+        raw=raw if finished else (),
+        simulated=row.simulated,
+    )
+
+
+class StateResults:
+    """A `ResultSet` over an open state and its output directory."""
+
+    def __init__(self, store: Store, directory: Path, *, api: str, name: str, settings: Mapping[str, Any]) -> None:
+        self._store = store
+        self.directory = directory
+        self.api = api
+        self.name = name
+        self.settings = settings
+
+    @cached_property
+    def simulated(self) -> bool:
+        """Whether any score here comes from the emulator."""
+        return self._store.any_simulated()
+
+    @cached_property
+    def run(self) -> Mapping[str, Any]:
+        try:
+            found = json.loads((self.directory / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def items(self) -> Iterator[ItemRecord]:
+        """See `ResultSet`."""
+        return item_records(self._store)
+
+    def answers(self) -> Iterator[Answer]:
+        """See `ResultSet`: the answers of jobs that are done, those alone that some listed item still needs."""
+        for job in self._store.jobs(JobStatus.DONE):
+            members = self._members(job.number)
+            if not members:
+                continue
+            for _, answer in self._store.answers(job.number):
+                if answer.name in ("predictions.json", "response.json"):
+                    yield Answer(
+                        api=self.api,
+                        job=job_name(job.number),
+                        remote_id=job.remote_id or "",
+                        path=self.directory / answer.path,
+                        members=members,
+                    )
+
+    def _members(self, number: int) -> tuple[AnswerMember, ...]:
+        return tuple(
+            AnswerMember(match=member.match or "", kind=member.kind, items=items)
+            for member in self._store.members(number)
+            if (items := self._items_of(member, number))
+        )
+
+    def _items_of(self, member: MemberRow, number: int) -> tuple[ItemRecord, ...]:
+        # An item that was measured again later has its rows in the later job alone.
+        rows = (self._store.item(name) for name in member.ids)
+        raw = tuple(answer.path for _, answer in self._store.answers(number))
+        return tuple(_record(row, raw) for row in rows if row is not None and row.job == number)
+
+    def jobs(self) -> Iterator[JobRecord]:
+        """See `ResultSet`."""
+        for job in self._store.jobs():
+            yield JobRecord(
+                job=job_name(job.number),
+                remote_id=job.remote_id,
+                status=str(job.status),
+                sources=job.sources,
+                created_at=job.created_at,
+                started_at=job.started_at,
+                ended_at=job.ended_at,
+                submitted_at=job.submitted_at,
+                fetched_at=job.finished_at,
+                error=job.error,
+            )

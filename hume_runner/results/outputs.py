@@ -1,0 +1,69 @@
+"""What every run leaves beside the raw answers: `results.jsonl`, one line an item, and `run.json`, the run itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hume_runner.results.from_state import item_records
+from hume_runner.state.disk import Disk
+from hume_runner.state.store import StoredAnswer, Store
+
+RESULTS = "results.jsonl"
+RUN = "run.json"
+
+
+def write_results(store: Store, outputs: Path, disk: Disk, *, now: float) -> StoredAnswer | None:
+    """Write `results.jsonl` from the state, streamed; None if nothing changed since it was last written."""
+    target = outputs / RESULTS
+    # Writing outputs does not move the serial, so an unchanged state means unchanged lines.
+    if target.exists() and store.meta("results_serial") == store.serial:
+        return None
+    serial = store.serial
+    stored = _write_lines(target, _lines(store), disk)
+    store.record_outputs([stored], now)
+    store.remember(results_serial=serial)
+    return stored
+
+
+def _lines(store: Store) -> Iterator[bytes]:
+    for record in item_records(store):
+        line = {
+            "schema": 1,
+            "id": record.id,
+            "kind": record.kind,
+            "source": record.source,
+            "labels": record.labels,
+            "status": record.status,
+            "error": record.error,
+            "job": record.job,
+            "remote_id": record.remote_id,
+            "raw": record.raw,
+            "simulated": record.simulated,
+        }
+        yield json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _write_lines(target: Path, lines: Iterator[bytes], disk: Disk) -> StoredAnswer:
+    disk.make_directory(target.parent)
+    part = target.with_name(target.name + ".part")
+    digest = hashlib.sha256()
+    size = 0
+    with part.open("wb") as file:
+        for line in lines:
+            file.write(line)
+            digest.update(line)
+            size += len(line)
+        disk.sync(file)
+    disk.replace(part, target)
+    return StoredAnswer(name=target.name, path=target.name, size=size, sha256=digest.hexdigest())
+
+
+def write_run(outputs: Path, disk: Disk, run: Mapping[str, Any]) -> StoredAnswer:
+    """Write `run.json`, for machines."""
+    content = json.dumps({"schema": 1, **run}, ensure_ascii=False, indent=2).encode("utf-8", "surrogatepass") + b"\n"
+    disk.write_new(outputs / RUN, content)
+    return StoredAnswer(name=RUN, path=RUN, size=len(content), sha256=hashlib.sha256(content).hexdigest())

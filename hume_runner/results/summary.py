@@ -1,0 +1,51 @@
+"""The closing summary of a run, for people. Pure: it says what `run.json` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_ENDINGS = {
+    0: "done",
+    3: "finished, some items failed",
+    4: "stopped: too many failures",
+    5: "stopped: the service is unavailable",
+    7: "stopped: the service refuses",
+    8: "stopped: cost cap reached",
+    9: "stopped: a lost answer needs a decision",
+    130: "interrupted, the state is safe",
+    143: "terminated, the state is safe",
+}
+
+
+def summary_text(run: Mapping[str, Any]) -> str:
+    """Five to ten lines: how it ended, counts, top reasons, bill, where the outputs are."""
+    items, jobs = run["counts"]["items"], run["counts"]["jobs"]
+    simulated = "   SIMULATED SCORES: the emulator measured nothing" if run["simulated"] else ""
+    lines = [
+        f"{run['name']}: {_ENDINGS.get(run['exit_code'], 'stopped')} in {_duration(run['duration_s'])}{simulated}",
+        f"  items    {items['done']} of {items['total']} measured"
+        + _others(items, ("failed", "in_flight", "ambiguous", "pending")),
+        f"  jobs     {jobs['done']} done"
+        + _others(jobs, ("failed", "submitted", "submitting", "ambiguous", "planned")),
+    ]
+    for reason, number in list(run["failures"].items())[:3]:
+        lines.append(f"  failed   {number} × {reason}")
+    if run["paid_twice"]:
+        lines.append(f"  paid twice: {', '.join(run['paid_twice'][:5])}")
+    if run["bill"]["billable_seconds"] is not None:
+        lines.append(f"  bill     {run['bill']['billable_seconds']:g} billable seconds")
+    lines.append(f"  outputs  {run['outputs']['directory']}")
+    return "\n".join(lines)
+
+
+def _others(counts: Mapping[str, int], names: tuple[str, ...]) -> str:
+    return "".join(f", {counts[name]} {name.replace('_', ' ')}" for name in names if counts.get(name))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -1,0 +1,30 @@
+"""The APIs that a manifest may name: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hume_runner.services import batch_v0
+from hume_runner.services.base import Service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """How a service is made: `build(manifest, endpoint, connect, on_server_time)`, where `connect()` gives what
+    `connect(url, key, retry, pacer=…, timeout_s=…, stack=…)` here makes once the address and the key are known."""
+
+    build: Callable[..., Service]
+    connect: Callable[..., Any]
+    host: str
+
+
+SERVICES: Mapping[str, Registered] = {
+    batch_v0.API: Registered(build=batch_v0.BatchV0Service, connect=batch_v0.connect, host=batch_v0.HOST),
+}
+
+
+def registered(api: str) -> Registered | None:
+    """The service of that name; None for one that the schema knows and this version does not run."""
+    return SERVICES.get(api)

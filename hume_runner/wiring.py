@@ -1,0 +1,264 @@
+"""The only place that picks concrete classes, the clock, the random source and sleep."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from hume_runner.errors import UsageError
+from hume_runner.manifest.model import Manifest
+from hume_runner.settings import Settings, mask_secrets, read_key
+
+if TYPE_CHECKING:
+    from hume_runner.emulator.server import Emulator
+    from hume_runner.engine.loop import Report
+    from hume_runner.engine.prepare import Plan
+    from hume_runner.engine.run import Finish, RunOptions, RunResult
+    from hume_runner.engine.workers import Workers
+    from hume_runner.results.base import ResultSet
+    from hume_runner.services.base import Service
+    from hume_runner.state.disk import Disk
+    from hume_runner.state.store import Store
+
+__all__ = ["Endpoint", "Machine", "Paths", "load", "mask_secrets", "open_results", "planned", "run_manifest"]
+
+EMULATOR = "emulator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a run takes from the machine; a test replaces parts of it."""
+
+    disk: Disk
+    environ: Mapping[str, str]
+    settings: Settings
+
+    @classmethod
+    def this(cls) -> Machine:
+        from hume_runner.state.disk import Disk
+
+        return cls(disk=Disk(), environ=os.environ, settings=Settings.from_env(os.environ))
+
+    def now(self) -> float:
+        return time.time()
+
+    def new_id(self) -> str:
+        return uuid.uuid4().hex
+
+    def random(self) -> float:
+        return random.random()  # noqa: S311 - jitter, nothing secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where a manifest's files are. All absolute."""
+
+    outputs: Path
+    state: Path
+
+    @classmethod
+    def of(cls, manifest: Manifest, state: str | None) -> Paths:
+        outputs = manifest.outputs.directory
+        return cls(outputs=outputs, state=Path(state).absolute() if state else outputs / "state.sqlite3")
+
+
+def load(path: str | Path, *, output_dir: str | None, endpoint: str | None) -> Manifest:
+    """The manifest, with what the command line says in its place. Raises: ManifestError, UsageError."""
+    from hume_runner.manifest.load import load_manifest
+
+    return load_manifest(Path(path), output_dir=Path(output_dir).absolute() if output_dir else None, endpoint=endpoint)
+
+
+class Endpoint:
+    """The service of one manifest. Nothing is connected, and no emulator started, before the first request."""
+
+    def __init__(self, manifest: Manifest, paths: Paths, machine: Machine) -> None:
+        from hume_runner.engine.pacing import Pacer
+        from hume_runner.services.registry import registered
+
+        found = registered(manifest.service.api)
+        if found is None:
+            raise UsageError(
+                f"service.api: {manifest.service.api} cannot be run yet by this version",
+                hint="use service.api: batch-v0",
+            )
+        self.name = manifest.service.endpoint or found.host
+        self._manifest = manifest
+        self._paths = paths
+        self._machine = machine
+        self._stack = ExitStack()
+        self._emulator: Emulator | None = None
+        self._offset: float | None = None
+        self._lock = threading.Lock()
+        execution = manifest.execution
+        self.pacer = Pacer(
+            execution.requests_per_second,
+            # A second's worth at once, so that a run's first jobs go out together.
+            burst=max(execution.requests_per_second, execution.transfer_workers),
+            clock=time.monotonic,
+            sleep=time.sleep,
+        )
+        self.service: Service = found.build(manifest, self.name, self._connect, self._saw_server_time)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether results from here may be the emulator's: it is embedded, or somebody's on this machine."""
+        from hume_runner.manifest.addresses import is_loopback
+
+        return self.name == EMULATOR or is_loopback(urlsplit(self.name).hostname or "")
+
+    def clock_offset(self) -> float | None:
+        """The service's clock minus ours, seconds, from the last answer; None before one."""
+        return self._offset
+
+    def _connect(self) -> Any:
+        from hume_runner.client.retry import RetryPolicy
+        from hume_runner.services.registry import registered
+
+        with self._lock:
+            url, key = self._address()
+            retry = self._manifest.execution.retry
+            policy = RetryPolicy(attempts=retry.attempts, max_wait_s=retry.max_wait_s)
+            found = registered(self._manifest.service.api)
+            assert found is not None
+            return found.connect(
+                url,
+                key,
+                policy,
+                pacer=self.pacer,
+                timeout_s=self._manifest.service.timeout_s,
+                stack=self._stack,
+            )
+
+    def _saw_server_time(self, server_time_s: float) -> None:
+        self._offset = server_time_s - self._machine.now()
+
+    def _address(self) -> tuple[str, str]:
+        if self.name != EMULATOR:
+            return self.name, read_key(self._manifest.service.api_key, self._machine.environ).value
+        emulator = self._start_emulator()
+        return emulator.url, emulator.api_key
+
+    def _start_emulator(self) -> Emulator:
+        if self._emulator is None:
+            try:
+                from hume_runner.emulator.server import Emulator
+            except ImportError:
+                from hume_runner.errors import MissingExtra
+
+                raise MissingExtra("emulator", "service.endpoint: emulator") from None
+            data = self._paths.outputs / "emulator"
+            data.mkdir(parents=True, exist_ok=True)
+            self._emulator = Emulator(data=data, api_keys=["rehearsal"])
+            self._emulator.start()
+            self._stack.callback(self._emulator.stop)
+        return self._emulator
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def __enter__(self) -> Endpoint:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_failed: bool, now: float) -> Iterator[Plan]:
+    """The plan of a manifest against an open state, for as long as the block lasts."""
+    from hume_runner.engine.prepare import Options, Plan, scan_sources
+    from hume_runner.sources import expand
+
+    scan = scan_sources(manifest, expand(manifest), endpoint.service, store.digest_of)
+    options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
+    with Plan(manifest, scan, store, endpoint.service, options) as plan:
+        yield plan.work_out()
+
+
+def refuse_mixing(store: Store, endpoint: Endpoint) -> None:
+    """A state with real measurements takes no simulated ones. Raises: UsageError."""
+    if endpoint.name == EMULATOR and store.any_measured():
+        raise UsageError(
+            "this state holds real measurements, and the endpoint is the emulator",
+            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
+        )
+
+
+def peek(paths: Paths, manifest: Manifest) -> Store:
+    """The state for reading; an empty one if there is none yet."""
+    from hume_runner.state.store import Store
+
+    try:
+        return Store.peek(paths.state, name=manifest.name)
+    except FileNotFoundError:
+        return Store.empty(manifest.name)
+
+
+def open_results(path: str | Path, args: Any) -> ResultSet:
+    """The results of a manifest, from its state and raw answers. Raises: UsageError if it never ran."""
+    from hume_runner.results.from_state import StateResults
+    from hume_runner.state.store import Store
+
+    manifest = load(path, output_dir=args.output_dir, endpoint=args.endpoint)
+    paths = Paths.of(manifest, args.state)
+    try:
+        store = Store.peek(paths.state, name=manifest.name)
+    except FileNotFoundError:
+        raise UsageError(f"{paths.state}: there are no results yet", hint=f"hume-runner run {path}") from None
+    return StateResults(store, paths.outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings)
+
+
+def run_manifest(
+    manifest: Manifest,
+    paths: Paths,
+    *,
+    machine: Machine,
+    report: Report,
+    options: RunOptions,
+    finish: Finish,
+    on_workers: Callable[[Workers], None] = lambda workers: None,
+) -> RunResult:
+    """Run one manifest to its end; see `engine.run`. `on_workers` gets the mailbox that signals go to."""
+    from hume_runner.engine.loop import Patience
+    from hume_runner.engine.run import Environment, run
+    from hume_runner.engine.workers import ThreadWorkers
+    from hume_runner.sources import expand
+
+    # Polls and searches must not wait behind transfers.
+    workers = ThreadWorkers(manifest.execution.transfer_workers + 2)
+    on_workers(workers)
+    try:
+        with Endpoint(manifest, paths, machine) as endpoint:
+            return run(
+                manifest,
+                paths.state,
+                paths.outputs,
+                environment=Environment(
+                    service=endpoint.service,
+                    expand=expand,
+                    disk=machine.disk,
+                    workers=workers,
+                    clock=machine.now,
+                    random=machine.random,
+                    new_id=machine.new_id,
+                    clock_offset=endpoint.clock_offset,
+                    simulated=endpoint.simulated,
+                    embedded=endpoint.name == EMULATOR,
+                    patience=Patience(settle_s=machine.settings.settle_s, late_s=machine.settings.late_s),
+                    report=report,
+                ),
+                options=options,
+                finish=finish,
+            )
+    finally:
+        workers.close()
