@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
+from hume_runner.emulator.context import Stopped
 from hume_runner.emulator.predictions_v0 import Measurement
 from hume_runner.emulator.rows_v0 import BurstRow, FacemeshRow, FaceRow, LanguageRow, NerRow, ProsodyRow, Row
 from hume_runner.emulator.scores import integer
@@ -58,7 +59,7 @@ def write_artifacts(
     uploads: Path,
     stopping: Callable[[], bool],
 ) -> None:
-    """Write the archive. The same job gives the same bytes each time. Stops half-way when `stopping` says so."""
+    """Write the archive. The same job gives the same bytes each time. Raises Stopped when `stopping` says so."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for source in sources:
             top = folder_of(source, request)
@@ -68,19 +69,23 @@ def write_artifacts(
                     continue
                 for model in measurement.models():
                     if stopping():
-                        return
+                        raise Stopped
                     name = f"{top}/csv/{safe_path(file.name)}/{model}.csv"
-                    with archive.open(_entry(name), "w") as entry:
+                    with archive.open(_entry(archive, name), "w") as entry:
                         _write_csv(entry, _ROWS[model].columns, measurement.rows(model))
                 if "face" in measurement.models() and request["models"]["face"]["save_faces"]:
                     picture = _upload_bytes(source, file.name, uploads)
                     for path, png in _crops(measurement, picture):
-                        archive.writestr(_entry(f"{top}/faces/{safe_path(file.name)}/{path}"), png)
+                        archive.writestr(_entry(archive, f"{top}/faces/{safe_path(file.name)}/{path}"), png)
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    # A fixed date, so that the archive is a function of the job.
-    return zipfile.ZipInfo(name, date_time=(2024, 1, 1, 0, 0, 0))
+def _entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """A new entry under a name that is not taken yet, with a fixed date: the archive is a function of the job."""
+    free, again = name, 2
+    while free in archive.NameToInfo:
+        stem, dot, ending = name.rpartition(".")
+        free, again = f"{stem}~{again}{dot}{ending}", again + 1
+    return zipfile.ZipInfo(free, date_time=(2024, 1, 1, 0, 0, 0))
 
 
 def _write_csv(entry: IO[bytes], columns: tuple[str, ...], rows: Iterator[Row]) -> None:

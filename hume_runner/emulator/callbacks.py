@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import IO
 from urllib.parse import urlsplit
 
-from hume_runner.emulator.context import Context
+from hume_runner.emulator.context import Context, Stopped
 from hume_runner.emulator.jobs import Queue
 from hume_runner.emulator.predictions_v0 import render
 from hume_runner.emulator.sources import load
@@ -82,7 +82,10 @@ class Callbacks:
                 continue
             await asyncio.sleep(wait_s)
             async with gate:
-                detail = await self._attempt(job, row.url)
+                try:
+                    detail = await self._attempt(job, row.url)
+                except Stopped:
+                    return  # still pending, for the next server
             done = detail.startswith("2")
             state = "delivered" if done else "failed" if attempt == len(_WAITS_S) else "pending"
             storage.record_callback(row.job_id, state=state, attempts=attempt, detail=detail)
@@ -96,7 +99,7 @@ class Callbacks:
             def write() -> int:
                 for part in payload(job):
                     if self._context.closing.is_set():
-                        break
+                        raise Stopped
                     body.write(part)
                 return body.tell()
 

@@ -103,7 +103,9 @@ class Context:
             length = 0
             while length < size:
                 part = next(source, None)
-                if part is None or self.closing.is_set():
+                if self.closing.is_set():
+                    raise Stopped
+                if part is None:
                     ended = True
                     break
                 parts.append(part)
@@ -114,6 +116,10 @@ class Context:
             block = await self.in_thread(gather)
             if block:
                 yield block
+
+
+class Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """The server is closing: what is half done is given up, and never passes for a whole answer."""
 
 
 class RouteGroup(Protocol):

@@ -12,7 +12,7 @@ from typing import IO, Any
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hume_runner.emulator.context import Context
+from hume_runner.emulator.context import Context, Stopped
 from hume_runner.emulator.faults import Action
 
 logger = logging.getLogger(__name__)
@@ -80,6 +80,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            await self.read_request()
             message = {**message, "headers": [*message.get("headers", []), _MARK]}
         await self._send(message)
 
@@ -94,6 +95,8 @@ class _Exchange:
 
         try:
             await self._app(self.scope, self.receive, watched)
+        except Stopped:
+            await self.hang_up()
         except Exception:
             logger.exception("%s %s failed", self.scope["method"], self.scope["path"])
             if started:

@@ -11,10 +11,12 @@ import heapq
 import json
 import logging
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from hume_runner.emulator.context import Context
+from hume_runner.emulator.context import Context, Stopped
 from hume_runner.emulator.predictions_v0 import counts
 from hume_runner.emulator.sources import SourceFacts, dump, load, read_sources
 from hume_runner.emulator.storage import JobRow
@@ -23,13 +25,12 @@ logger = logging.getLogger(__name__)
 
 FAIL_HOST = "fail.invalid"
 FAIL_MARKER = "[emulator:fail"  # optionally followed by a message: `[emulator:fail out of quota]`
+_SHORT_S = 60.0  # recordings whose rows are counted at once
 _FAIL_MESSAGE = "user 'emulator' has exceeded their usage limit"
 
 
 def wished_failure(request: dict[str, Any]) -> str | None:
     """The message of a job that is meant to fail: a URL on `fail.invalid`, or the marker in a string or file name."""
-    from urllib.parse import urlsplit
-
     if any((urlsplit(url).hostname or "") == FAIL_HOST for url in request["urls"]):
         return _FAIL_MESSAGE
     names = (file["filename"] or "" for file in request["files"])
@@ -40,13 +41,22 @@ def wished_failure(request: dict[str, Any]) -> str | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """How a job ends: with a failure's message, or with what its answer holds."""
+
+    message: str | None = None
+    predictions: int = 0
+    errors: int = 0
+
+
 class Queue:
     """Moves jobs from QUEUED over IN_PROGRESS to COMPLETED or FAILED. `ended` is called with each job that ends."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._due: list[tuple[float, str]] = []  # loop time of the end, job id
-        self._running: dict[str, asyncio.Task[str | None]] = {}
+        self._running: dict[str, asyncio.Task[_Outcome]] = {}
         self._wake = asyncio.Event()
         self.callback_owed = asyncio.Event()
 
@@ -60,6 +70,7 @@ class Queue:
     async def run(self) -> None:
         """Serve the queue until cancelled. Jobs that were running when the data was left continue first."""
         storage, loop = self._context.storage, asyncio.get_running_loop()
+        self._forget_leftovers()
         now_ms = self._context.clock.now_ms()
         for job_id in storage.running():
             job = storage.job(job_id)
@@ -73,7 +84,7 @@ class Queue:
             try:
                 await asyncio.wait_for(self._wake.wait(), timeout)
             except TimeoutError:
-                await self._end_due(loop.time())
+                self._end_due(loop.time())
 
     def _fill_slots(self, now: float) -> None:
         storage = self._context.storage
@@ -87,24 +98,32 @@ class Queue:
         self._running[job.id] = asyncio.create_task(self._analyse(job))
         heapq.heappush(self._due, (due, job.id))
 
-    async def _analyse(self, job: JobRow) -> str | None:
-        """Read what the job's sources hold, unless an earlier server already did. Returns a failure's message."""
+    async def _analyse(self, job: JobRow) -> _Outcome:
+        """Read what the job's sources hold, unless an earlier server did, and count what the answer will hold."""
         request = json.loads(job.request)
         message = wished_failure(request)
-        if message is None and job.analysis is None:
+        if message is not None:
+            return _Outcome(message=message)
+        text = job.analysis
+        if text is None:
             text = await self._context.in_thread(self._read, job.id, request)
             self._context.storage.record_analysed(job.id, text)
-        return message
+        sources = load(text)
+        if sum(file.duration_s for source in sources for file in source.files) < _SHORT_S:
+            predictions, errors = counts(sources, request, job.seed)  # a thread switch would cost more
+        else:
+            predictions, errors = await self._context.in_thread(counts, sources, request, job.seed)
+        return _Outcome(predictions=predictions, errors=errors)
 
     def _read(self, job_id: str, request: dict[str, Any]) -> str:
         found: list[SourceFacts] = []
         for source in read_sources(request, self.uploads_of(job_id)):
             if self._context.closing.is_set():
-                raise asyncio.CancelledError
+                raise Stopped
             found.append(source)
         return dump(found)
 
-    async def _end_due(self, now: float) -> None:
+    def _end_due(self, now: float) -> None:
         while self._due and self._due[0][0] <= now:
             _, job_id = heapq.heappop(self._due)
             task = self._running[job_id]
@@ -113,43 +132,46 @@ class Queue:
                 task.add_done_callback(lambda _, job_id=job_id: self._late(job_id))  # type: ignore[misc]
                 continue
             del self._running[job_id]
-            await self._end(job_id, task)
+            self._end(job_id, task)
 
     def _late(self, job_id: str) -> None:
         heapq.heappush(self._due, (0.0, job_id))
         self._wake.set()
 
-    async def _end(self, job_id: str, task: asyncio.Task[str | None]) -> None:
+    def _end(self, job_id: str, task: asyncio.Task[_Outcome]) -> None:
         storage, clock = self._context.storage, self._context.clock
         job = storage.job(job_id)
         assert job is not None
         request = json.loads(job.request)
         callback_url = request["callback_url"]
         try:
-            message = task.result()
+            outcome = task.result()
+        except Stopped:
+            return  # stays IN_PROGRESS, for the next server
         except Exception as error:
             logger.exception("reading the sources of job %s failed", job_id)
-            message = f"internal error: {type(error).__name__}"
-        if message is not None:
-            storage.record_failed(job_id, ended_ms=clock.now_ms(), message=message, callback_url=callback_url)
+            outcome = _Outcome(message=f"internal error: {type(error).__name__}")
+        ended_ms = clock.now_ms()
+        if outcome.message is not None:
+            storage.record_failed(job_id, ended_ms=ended_ms, message=outcome.message, callback_url=callback_url)
         else:
-            predictions, errors = await self._count(job, request)
             storage.record_completed(
                 job_id,
-                ended_ms=clock.now_ms(),
-                predictions=predictions,
-                errors=errors,
+                ended_ms=ended_ms,
+                predictions=outcome.predictions,
+                errors=outcome.errors,
                 callback_url=callback_url,
             )
         self._forget_uploads(job_id, request)
         if callback_url is not None:
             self.callback_owed.set()
 
-    async def _count(self, job: JobRow, request: dict[str, Any]) -> tuple[int, int]:
-        sources = load(job.analysis or "[]")
-        if sum(file.duration_s for source in sources for file in source.files) < 60:
-            return counts(sources, request, job.seed)  # a thread switch would cost more
-        return await self._context.in_thread(counts, sources, request, job.seed)
+    def _forget_leftovers(self) -> None:
+        """Uploads of requests that a killed server never accepted."""
+        shutil.rmtree(self._context.data / "incoming", ignore_errors=True)
+        for folder in (self._context.data / "uploads").glob("*"):
+            if self._context.storage.job(folder.name) is None:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _forget_uploads(self, job_id: str, request: dict[str, Any]) -> None:
         """Uploads are needed again only for crops of real pictures; everything else is in the analysis."""

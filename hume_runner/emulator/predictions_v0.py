@@ -149,7 +149,7 @@ class Measurement:
     def _box(self, person: int, people: int, at_s: float) -> tuple[float, float, float, float]:
         """A box inside the picture, in the person's own vertical strip, that drifts a little with time."""
         strip = self.file.width / people
-        height = min(self.file.height * number(self._key, f"height{person}", 0.45, 0.7), strip)
+        height = min(self.file.height * number(self._key, f"height{person}", 0.65, 0.85), strip)
         width = height * 0.78
         drift = 0.5 + 0.4 * number(self._key, f"drift{person}/{int(at_s)}", -1, 1)
         x = person * strip + (strip - width) * drift

@@ -105,9 +105,8 @@ class Storage:
         return stored
 
     def latest_ms(self) -> int:
-        row = self._db.execute("SELECT max(max(created_ms), max(started_ms), max(ended_ms)) FROM jobs").fetchone()
-        latest = self._db.execute("SELECT max(created_ms) FROM jobs").fetchone()
-        return int(row[0] or latest[0] or 0)
+        row = self._db.execute("SELECT max(coalesce(ended_ms, started_ms, created_ms)) FROM jobs").fetchone()
+        return int(row[0] or 0)
 
     def record_accepted(
         self, *, job_id: str, owner: str, seed: int, request: str, content_sha256: str, created_ms: int

@@ -19,6 +19,7 @@ from hume_runner.media.sniff import Kind, sniff_path
 if TYPE_CHECKING:
     from av.container import InputContainer
 
+_ENDINGS = {Kind.PNG: b"IEND", Kind.JPEG: b"\xff\xd9"}
 _QUIET = 1 / 1000  # of full scale, about -60 dB: no speech is below it
 
 
@@ -140,9 +141,18 @@ def _image_size(path: Path, kind: Kind) -> tuple[int, int]:
                     raise MediaProblem("unsupported", f"{path.name}: {kind} images are not read")
         except struct.error as error:
             raise MediaProblem("truncated", f"{path.name}: its {kind} header is cut off") from error
+    if kind in _ENDINGS and _ENDINGS[kind] not in _tail(path):
+        raise MediaProblem("truncated", f"{path.name}: the {kind} ends before its end mark")
     if not size[0] or not size[1]:
         raise MediaProblem("corrupt", f"{path.name}: a {kind} without width or height")
     return int(size[0]), int(size[1])
+
+
+def _tail(path: Path) -> bytes:
+    """The end of the file, with room for what programs append behind a picture."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16)))
+        return file.read()
 
 
 def _webp_size(head: bytes) -> tuple[int, int]:
