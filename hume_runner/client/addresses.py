@@ -22,8 +22,12 @@ from hume_runner.client.deadline import Exchange
 # resolve(host, port) -> numeric addresses; raises OSError.
 Resolve = Callable[[str, int], Collection[str]]
 
-_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
-_PUBLIC_BUT_INTERNAL = frozenset({"168.63.129.16"})  # a cloud's own service address, the same in every network there
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NEVER = (
+    ipaddress.ip_network("192.0.0.0/24"),  # older Pythons count most of it as global; one cloud keeps metadata there
+    ipaddress.ip_network("168.63.129.16/32"),  # a public address that is a cloud's own service in every network there
+    ipaddress.ip_network("64:ff9b:1::/48"),  # a network's own translation to IPv4
+)
 
 
 class AddressRefused(Exception):  # noqa: N818 - it says what happened to the address
@@ -40,11 +44,11 @@ def is_public(address: str) -> bool:
     """Whether an address is on the open internet: not private, loopback, link-local, shared, reserved or multicast,
     and not an IPv6 address that carries such an IPv4 address inside."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    if parsed.is_multicast or not parsed.is_global or str(parsed) in _PUBLIC_BUT_INTERNAL:
+    if parsed.is_multicast or not parsed.is_global or any(parsed in network for network in _NEVER):
         return False
     if isinstance(parsed, ipaddress.IPv6Address):
         inner = [parsed.ipv4_mapped, parsed.sixtofour, *(parsed.teredo or ())]
-        if any(parsed in network for network in _NAT64):
+        if parsed in _NAT64:
             inner.append(ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF))
         return all(is_public(str(one)) for one in inner if one is not None)
     return True
