@@ -93,6 +93,7 @@ class _Builder:
         self.root: Node | None = None
         self.anchors: dict[str, tuple[Node, int]] = {}
         self.values = 0  # aliases count as often as they stand for something
+        self.end = end_of(text)
         self.junk = 0  # placeholders for keys that are not text
 
     def build(self) -> Document:
@@ -273,8 +274,8 @@ class _Builder:
         if path is None:
             path = path_text(self._path())
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        lines = self.text.count("\n") + self.text.count("\r") + 1
-        line = min(line, lines)
+        # The parser places what is missing at the end on a line that may not exist.
+        line, column = min((line, column), self.end)
         self.problems.append(Problem(file=self.file, line=line, column=column, path=path, message=message, hint=hint))
 
     def _fatal(self, mark: Any, message: str, hint: str) -> NoReturn:

@@ -75,7 +75,7 @@ class FileShelf:
                 return False
             # Opening is the only honest test of "may be read": modes do not tell on every file system.
             os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             self.log.missing(place, self._absent(path, shown), self._neighbour(path))
             return False
         except (OSError, ValueError) as error:

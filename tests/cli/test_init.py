@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from hume_runner.cli.console import Console
+from hume_runner.cli.main import main
+from hume_runner.manifest.load import load_manifest
+from hume_runner.sources import expand
+from tests.sources.test_globbing import tree
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = main(["init", *arguments], Console(out=out, err=err))
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def kinds(path: str) -> list[tuple[str, str]]:
+    return [(item.kind, item.value) for item in expand(load_manifest(Path(path)))]
+
+
+def test_a_folder_becomes_globs_for_the_media_in_it(folder: Path) -> None:
+    tree(folder, "media/a.wav", "media/deep/B.WAV", "media/c.png", "media/notes.doc", "media/.hidden.mp4")
+    code, out, _ = run("media", "--out", "m.yaml")
+    assert (code, out) == (0, "wrote m.yaml: 3 items\n")
+    assert {value for _, value in kinds("m.yaml")} == {"media/a.wav", "media/deep/B.WAV", "media/c.png"}
+    assert set(load_manifest(Path("m.yaml")).settings["models"]) == {"face", "prosody", "burst"}
+    assert "#" in Path("m.yaml").read_text()
+
+
+def test_a_list_of_urls_and_a_text_file_become_lists(folder: Path) -> None:
+    (folder / "urls.txt").write_text("https://example.org/a.mp3\nhttps://example.org/b.mp3\n")
+    (folder / "lines.txt").write_text("I am glad.\nAh: yes.\n")
+    (folder / "rows.csv").write_text("id,url\nx,https://example.org/c.png\n")
+    assert run("urls.txt", "lines.txt", "rows.csv", "--out", "m.yaml")[0] == 0
+    found = kinds("m.yaml")
+    assert [kind for kind, _ in found] == ["url", "url", "url", "text", "text"]
+    assert set(load_manifest(Path("m.yaml")).settings["models"]) == {"face", "prosody", "burst", "language"}
+
+
+def test_one_file_and_a_list_of_paths_become_files(folder: Path) -> None:
+    tree(folder, "take[1].wav", "b.wav")
+    (folder / "paths.txt").write_text("b.wav\n")
+    assert run("take[1].wav", "paths.txt", "--out", "m.yaml")[0] == 0
+    assert kinds("m.yaml") == [("file", "take[1].wav"), ("file", "b.wav")]
+
+
+def test_hostile_names_are_kept_as_they_are(folder: Path) -> None:
+    tree(folder, 'no: "x" #1 *[a]/y.wav')
+    assert run('no: "x" #1 *[a]', "--out", "m.yaml")[0] == 0
+    assert kinds("m.yaml") == [("file", 'no: "x" #1 *[a]/y.wav')]
+
+
+def test_media_outside_the_manifests_folder_are_named_in_full(folder: Path) -> None:
+    tree(folder, "media/a.wav", "sub/keep")
+    assert run("media", "--out", "sub/m.yaml")[0] == 0
+    assert kinds("sub/m.yaml") == [("file", str(folder / "media/a.wav"))]
+
+
+def test_expression_v1_gets_its_own_models(folder: Path) -> None:
+    tree(folder, "media/a.mp4")
+    assert run("media", "--api", "expression-v1", "--out", "m.yaml")[0] == 0
+    assert set(load_manifest(Path("m.yaml")).settings["models"]) == {"audio", "video"}
+
+
+def test_expression_v1_refuses_texts(folder: Path) -> None:
+    (folder / "lines.txt").write_text("I am glad.\n")
+    code, _, err = run("lines.txt", "--api", "expression-v1", "--out", "m.yaml")
+    assert code == 64
+    assert "measures no text" in err
+    assert not (folder / "m.yaml").exists()
+
+
+def test_an_existing_file_is_never_overwritten(folder: Path) -> None:
+    tree(folder, "media/a.wav")
+    (folder / "m.yaml").write_text("mine")
+    (folder / "link.yaml").symlink_to(folder / "nothing")
+    for name in ("m.yaml", "link.yaml"):
+        code, _, err = run("media", "--out", name)
+        assert code == 64
+        assert "exists already" in err
+    assert (folder / "m.yaml").read_text() == "mine"
+    assert not (folder / "nothing").exists()
+
+
+def test_without_a_file_name_the_manifest_is_printed(folder: Path) -> None:
+    tree(folder, "media/a.wav")
+    code, out, _ = run("media")
+    (folder / "m.yaml").write_text(out)
+    assert code == 0
+    assert kinds("m.yaml") == [("file", "media/a.wav")]
+
+
+def test_json_says_what_was_written(folder: Path) -> None:
+    tree(folder, "media/a.wav")
+    code, out, _ = run("media", "--out", "m.yaml", "--json")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events] == ["launch", "done"]
+    assert (events[-1]["exit_code"], events[-1]["path"]) == (code, "m.yaml")
+    assert run("media", "--json")[0] == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("absent", None, 66),
+        ("empty", "", 66),
+        ("a.xyz", "x", 66),
+        ("a.txt", "", 66),
+        ("a.csv", "one,two\n1,2\n", 64),
+        ("a.jsonl", "{", 66),
+    ],
+)
+def test_what_holds_nothing_to_measure_says_so(folder: Path, name: str, content: str | None, expected: int) -> None:
+    if name == "empty":
+        (folder / name).mkdir()
+    elif content is not None:
+        (folder / name).write_text(content)
+    code, _, err = run(name, "--out", "m.yaml")
+    assert code == expected
+    assert "next: " in err
+    assert not (folder / "m.yaml").exists()
+
+
+def test_a_list_with_a_bad_row_is_written_and_its_problem_reported(folder: Path) -> None:
+    (folder / "rows.csv").write_text("url\nhttps://example.org/a\nnothing\n")
+    code, out, err = run("rows.csv", "--out", "m.yaml")
+    assert code == 65
+    assert out.startswith("wrote m.yaml")
+    assert "rows.csv:3:1" in err

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from hume_runner.manifest.quantities import duration_s, failure_budget, size_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (7, 7),
+        ("7", None),
+        ("100MB", 100_000_000),
+        ("1.5 GiB", 1_610_612_736),
+        ("2kB", 2_000),
+        ("2KB", 2_000),
+        ("9 B", 9),
+    ],
+)
+def test_sizes_are_bytes(text: int | str, expected: int | None) -> None:
+    if expected is None:
+        with pytest.raises(KeyError):
+            size_bytes(text)
+    else:
+        assert size_bytes(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("200ms", 0.2), ("60s", 60), ("2.5m", 150), ("6h", 21_600), ("1d", 86_400)]
+)
+def test_durations_are_seconds(text: str, expected: float) -> None:
+    assert duration_s(text) == expected
+
+
+def test_budgets_are_shares_or_counts() -> None:
+    assert failure_budget("5%").allows(5, 100)
+    assert not failure_budget("5%").allows(6, 100)
+    assert not failure_budget(0).allows(1, 100)
+    assert failure_budget(None).allows(100, 100)
+    assert failure_budget("0.1%").share == 0.001
