@@ -157,14 +157,12 @@ class WavSlice(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         view = memoryview(buffer).cast("B")
-        wanted = min(len(view), max(0, self._size - self._position))
-        if wanted == 0:
-            return 0
-        if self._position < HEADER_BYTES:
-            piece = self._header[self._position : self._position + wanted]
-        else:
-            self._file.seek(self._offset + self._position - HEADER_BYTES)
-            piece = self._file.read(wanted)
+        end = min(self._position + len(view), self._size)
+        piece = self._header[self._position : end]
+        if end > HEADER_BYTES:
+            start = max(self._position, HEADER_BYTES)
+            self._file.seek(self._offset + start - HEADER_BYTES)
+            piece += self._file.read(max(0, end - start))
         view[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)
