@@ -1,0 +1,160 @@
+"""The cache of prepared media: bounded, whole or absent, made once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hume_runner.media.cache import MediaCache, cache_key
+
+Make = Callable[[Path], Mapping[str, Any]]
+
+
+def making(size: int, facts: Mapping[str, Any] | None = None, log: list[int] | None = None) -> Make:
+    def make(folder: Path) -> Mapping[str, Any]:
+        if log is not None:
+            log.append(size)
+        (folder / "data").write_bytes(bytes(size))
+        return facts or {"size": size}
+
+    return make
+
+
+def names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def test_an_entry_is_made_once_and_found_again_also_by_the_next_run(tmp_path: Path) -> None:
+    log: list[int] = []
+    for _ in range(2):
+        cache = MediaCache(tmp_path / "c", max_bytes=10_000)
+        for _ in range(2):
+            with cache.lease("k", making(100, {"samples": 5}, log)) as entry:
+                assert (entry.folder / "data").stat().st_size == 100
+                assert entry.facts == {"samples": 5}
+    assert log == [100]
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=1000)
+    for key in ("a", "b", "a", "c"):
+        with cache.lease(key, making(400)):
+            pass
+    assert names(tmp_path) == {"a", "c"}
+    assert cache.size_bytes <= 1000
+
+
+def test_an_entry_that_is_held_stays_although_there_is_no_room(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=100)
+    with cache.lease("a", making(400)) as held:
+        with cache.lease("b", making(400)):
+            assert names(tmp_path) == {"a", "b"}
+        cache.remove("a")
+        cache.clear()
+        assert (held.folder / "data").exists()
+    assert names(tmp_path) == set()
+
+
+def test_what_a_failed_making_wrote_is_gone(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=1000)
+
+    def fail(folder: Path) -> Mapping[str, Any]:
+        (folder / "half").write_bytes(b"x")
+        raise ValueError("no sound")
+
+    with pytest.raises(ValueError, match="no sound"), cache.lease("a", fail):
+        pass
+    assert names(tmp_path) == set()
+    with cache.lease("a", making(10)) as entry:
+        assert entry.facts == {"size": 10}
+
+
+def test_what_a_dead_run_left_unfinished_is_not_taken_for_an_entry(tmp_path: Path) -> None:
+    for name in ("a.part", "b.gone", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data").write_bytes(b"x")
+    cache = MediaCache(tmp_path, max_bytes=1000)
+    assert names(tmp_path) == set()
+    with cache.lease("c", making(10)) as entry:
+        assert entry.facts == {"size": 10}
+
+
+def test_an_entry_that_somebody_deleted_is_made_again(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=1000)
+    with cache.lease("a", making(10)) as entry:
+        (entry.folder / "entry.json").unlink()
+    with cache.lease("a", making(20)) as entry:
+        assert entry.facts == {"size": 20}
+
+
+def test_a_smaller_bound_takes_effect_when_the_cache_is_opened(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=5000)
+    for key in "abc":
+        with cache.lease(key, making(400)):
+            pass
+    assert MediaCache(tmp_path, max_bytes=500).size_bytes <= 500
+    assert len(names(tmp_path)) == 1
+
+
+def test_when_everything_is_done_the_folder_goes_too(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path / "c", max_bytes=1000)
+    with cache.lease("a", making(10)):
+        pass
+    cache.remove("a")
+    with cache.lease("b", making(10)):
+        pass
+    cache.clear()
+    assert not (tmp_path / "c").exists()
+    with cache.lease("b", making(10)) as entry:
+        assert entry.folder.is_dir()
+
+
+def test_threads_that_want_the_same_entry_make_it_once(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=1000)
+    log: list[int] = []
+    sizes: list[int] = []
+    together = threading.Barrier(6)
+
+    def work() -> None:
+        together.wait()
+        with cache.lease("a", making(100, None, log)) as entry:
+            sizes.append((entry.folder / "data").stat().st_size)
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (log, sizes) == ([100], [100] * 6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 600)), max_size=20), st.integers(100, 2000))
+def test_the_bound_holds_whatever_is_asked_for(
+    tmp_path_factory: pytest.TempPathFactory, wanted: list[tuple[str, int]], bound: int
+) -> None:
+    folder = tmp_path_factory.mktemp("cache")
+    cache = MediaCache(folder, max_bytes=bound)
+    for key, size in wanted:
+        with cache.lease(key, making(size)) as entry:
+            assert (entry.folder / "data").stat().st_size == entry.facts["size"]
+        on_disk = sum(file.stat().st_size for file in folder.glob("*/*"))
+        assert on_disk == cache.size_bytes <= bound
+
+
+def test_keys_tell_content_and_options_apart() -> None:
+    keys = {
+        cache_key("aa", {"fps": 3}),
+        cache_key("aa", {"fps": 4}),
+        cache_key("bb", {"fps": 3}),
+        cache_key("aa", {}),
+        cache_key("aa", {"fps": 3, "max_width": 1280}),
+    }
+    assert len(keys) == 5
+    assert cache_key("aa", {"a": 1, "b": 2}) == cache_key("aa", {"b": 2, "a": 1})
