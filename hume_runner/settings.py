@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from hume_runner.errors import ServiceRefused, UsageError
 from hume_runner.manifest.model import ApiKey

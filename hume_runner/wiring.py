@@ -7,7 +7,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from hume_runner.settings import Settings, mask_secrets, read_key
 
 if TYPE_CHECKING:
     from hume_runner.emulator.server import Emulator
+    from hume_runner.engine.adopt import Adopted
+    from hume_runner.engine.audit import RemoteSays
     from hume_runner.engine.loop import Report
     from hume_runner.engine.prepare import Plan
     from hume_runner.engine.run import Finish, RunOptions, RunResult
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from hume_runner.results.base import ResultSet
     from hume_runner.services.base import Service
     from hume_runner.state.disk import Disk
-    from hume_runner.state.store import Store
+    from hume_runner.state.store import JobRow, Store
 
 __all__ = ["Endpoint", "Machine", "Paths", "load", "mask_secrets", "open_results", "planned", "run_manifest"]
 
@@ -163,6 +165,12 @@ class Endpoint:
             self._stack.callback(self._emulator.stop)
         return self._emulator
 
+    def compare_remote(self, store: Store) -> Iterator[tuple[JobRow, RemoteSays]]:
+        """What the service says of every job that it took from us, beside what the state says."""
+        from hume_runner.engine.audit import compare_remote
+
+        return compare_remote(store, self.service)
+
     def close(self) -> None:
         self._stack.close()
 
@@ -262,3 +270,20 @@ def run_manifest(
             )
     finally:
         workers.close()
+
+
+def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, machine: Machine) -> list[Adopted]:
+    """Bring jobs under the manifest's state, planning it first where that never happened."""
+    from hume_runner.engine.adopt import adopt
+    from hume_runner.state.lock import StateLock
+    from hume_runner.state.store import Store
+
+    machine.disk.make_directory(paths.state.parent)
+    with (
+        StateLock(paths.state),
+        Store.create_or_open(paths.state, disk=machine.disk, name=manifest.name, lineage=machine.new_id()) as store,
+        Endpoint(manifest, paths, machine) as endpoint,
+    ):
+        with planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan:
+            plan.apply()
+        return [adopt(store, endpoint.service, remote_id, machine.now) for remote_id in remote_ids]

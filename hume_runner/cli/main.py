@@ -62,7 +62,9 @@ def common_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that every command takes."""
     group = parser.add_argument_group("common")
     group.add_argument("--state", metavar="FILE", help="state file (default: state.sqlite3 in the output directory)")
-    group.add_argument("--output-dir", metavar="DIR", help="use this directory instead of the manifest's outputs.directory")
+    group.add_argument(
+        "--output-dir", metavar="DIR", help="use this directory instead of the manifest's outputs.directory"
+    )
     group.add_argument("--endpoint", metavar="URL", help="send to this URL instead; 'emulator' starts one for the run")
     group.add_argument("--json", action="store_true", help="JSON Lines on stdout and nothing else")
     group.add_argument("--no-progress", action="store_true", help="plain lines instead of progress bars")

@@ -36,24 +36,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
     paths = wiring.Paths.of(manifest, args.state)
-    with wiring.Endpoint(manifest, paths, wiring.Machine.this()) as endpoint:
-        with (
-            wiring.peek(paths, manifest) as store,
-            wiring.planned(manifest, store, endpoint, retry_failed=args.retry_failed, now=time.time()) as plan,
-        ):
-            form = args.format or ("json" if args.json else "text")
-            shown = _Shown(manifest, endpoint.name, plan, store, items=args.items)
-            if args.out:
-                with _written(Path(args.out)) as file:
-                    shown.as_json(file)
-                console.note(f"saved; `hume-runner run {args.manifest} --plan {args.out}` runs exactly this")
-            if form == "json":
-                shown.as_json(console.out)
-            elif form == "markdown":
-                shown.as_markdown(console.out)
-            elif not console.quiet:
-                shown.as_text(console.out)
-            return 2 if args.detailed_exitcode and plan.summary.unfinished else 0
+    with (
+        wiring.Endpoint(manifest, paths, wiring.Machine.this()) as endpoint,
+        wiring.peek(paths, manifest) as store,
+        wiring.planned(manifest, store, endpoint, retry_failed=args.retry_failed, now=time.time()) as plan,
+    ):
+        form = args.format or ("json" if args.json else "text")
+        shown = _Shown(manifest, endpoint.name, plan, store, items=args.items)
+        if args.out:
+            with _written(Path(args.out)) as file:
+                shown.as_json(file)
+            console.note(f"saved; `hume-runner run {args.manifest} --plan {args.out}` runs exactly this")
+        if form == "json":
+            shown.as_json(console.out)
+        elif form == "markdown":
+            shown.as_markdown(console.out)
+        elif not console.quiet:
+            shown.as_text(console.out)
+        return 2 if args.detailed_exitcode and plan.summary.unfinished else 0
 
 
 class _Shown:

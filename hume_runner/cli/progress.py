@@ -75,7 +75,8 @@ class RunProgress:
         waiting = f", {summary.in_flight} on their way" if summary.in_flight else ""
         lost = f", {summary.ambiguous} to ask about" if summary.ambiguous else ""
         self._console.note(
-            f"{self._name}: {to_send} items to submit in {summary.jobs} jobs{waiting}{lost}, {summary.done} measured already"
+            f"{self._name}: {to_send} items to submit in {_jobs(summary.jobs)}{waiting}{lost}, "
+            f"{summary.done} measured already"
         )
         if self._console.progress and not self._console.quiet and self._console.err.isatty():
             self._start_bar()
@@ -109,6 +110,10 @@ class RunProgress:
         elif not self._console.json and time.monotonic() - self._last_line >= _EVERY_S:
             self._last_line = time.monotonic()
             self._console.note(f"{self._name}: {self._done} of {max(self._jobs, self._done)} jobs finished")
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number} jobs"
 
 
 def _shown(facts: dict[str, Any]) -> dict[str, Any]:

@@ -252,7 +252,6 @@ class Loop:
         self._committed_s += job.billable_seconds or 0.0
         self._jobs[number] = job
         view.submitting.add(number)
-        self._store.count_request("submit")
         self._workers.start(Submit(number), submission.send)
 
     def _within_cost(self, job: Job) -> bool:
@@ -263,7 +262,7 @@ class Loop:
         self._stop(
             CostCapReached(
                 f"cost cap: {self._committed_s:g} of {cap:g} billable seconds are used, and {job.name} needs {cost:g}",
-                hint="raise execution.max_billable_seconds or pass --max-billable-seconds, then run the same command again",
+                hint="raise execution.max_billable_seconds or pass --max-billable-seconds, then run again",
             ),
             leave=False,
         )

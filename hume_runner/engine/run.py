@@ -129,6 +129,8 @@ def run(
             plan.apply()
         env.report("planned", summary=summary)
         ending = _work(manifest, outputs, store, env, options)
+        for kind, number in env.service.requests.items():
+            store.count_request(kind, number)
         result = RunResult(
             run_id=env.new_id(),
             started_at=started_at,

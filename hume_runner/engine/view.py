@@ -1,4 +1,4 @@
-"""What the loop knows while it runs, and what it does next: `next_actions` is pure, a function of the view and the time.
+"""What the loop knows while it runs, and what it does next: `next_actions` is a pure function of view and time.
 
 The view holds jobs in flight only; planned jobs wait in the state until there is room for them.
 """
@@ -50,7 +50,7 @@ class AtService:
 
 @dataclass(slots=True, kw_only=True)
 class Lost:
-    """A submission without an answer. `since`: when it went out; `next_at`: when to ask next; `looks`: how often so far."""
+    """A submission without an answer, lost at `since`; asked about next at `next_at`, after `looks` looks so far."""
 
     since: float
     next_at: float

@@ -57,7 +57,7 @@ class ThreadWorkers:
             tag, action = task
             try:
                 self._done.put(Done(tag, value=action()))
-            except BaseException as error:  # noqa: BLE001 - every end of an action is the loop's to judge
+            except BaseException as error:
                 self._done.put(Done(tag, error=error))
 
     def take(self, timeout_s: float) -> Done | None:

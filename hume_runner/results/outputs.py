@@ -10,7 +10,7 @@ from typing import Any
 
 from hume_runner.results.from_state import item_records
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import StoredAnswer, Store
+from hume_runner.state.store import Store, StoredAnswer
 
 RESULTS = "results.jsonl"
 RUN = "run.json"

@@ -203,7 +203,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignSource:
-    """A source of a job that was started elsewhere: its kind, the SHA-256 or MD5 that tells its content, its name there."""
+    """A source of a job that was started elsewhere: its name there, and its content as `value` or `md5`."""
 
     kind: SourceKind
     match: str
@@ -213,11 +213,11 @@ class ForeignSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A job that was started elsewhere. `settings`: as the manifest would write them, as far as the service tells."""
+    """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known."""
 
     remote_id: str
     sources: tuple[ForeignSource, ...]
-    settings: Mapping[str, Any]
+    same_settings: bool
     created_at: float | None
     simulated: bool
 
@@ -248,6 +248,11 @@ class Service(Protocol):
 
     @property
     def limits(self) -> Limits: ...
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Requests sent so far, by kind."""
+        ...
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         """What a cheap look at a file tells that a plan needs (JSON values); empty where the API needs no look."""

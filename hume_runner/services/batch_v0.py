@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class _Learned:
 
     lists: bool = True
     simulated: bool = False
+    requests: Counter[str] = field(default_factory=Counter)
 
 
 class BatchV0Service:
@@ -114,6 +116,11 @@ class BatchV0Service:
         if self._client is None:
             self._client = self._connect()
         return self._client
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """See `Service.requests`; a try again counts with its first."""
+        return dict(self._learned.requests)
 
     # -- planning: pure ---------------------------------------------------------------------------------------------
 
@@ -158,6 +165,7 @@ class BatchV0Service:
             self._learned.lists = False
 
     def _list(self, **filters: Any) -> tuple[Mapping[str, Any], ...]:
+        self._learned.requests["list"] += 1
         listed = self._http.list_jobs(**filters)
         self._learned.simulated = listed.simulated
         if listed.server_date_s is not None:
@@ -205,6 +213,7 @@ class BatchV0Service:
         return body
 
     def _send(self, body: Mapping[str, Any], uploads: Sequence[Any]) -> SubmitResult:
+        self._learned.requests["submit"] += 1
         try:
             started = self._http.start_job(body, uploads, deadline_s=_SUBMIT_DEADLINE_S)
         except ApiError as error:
@@ -268,6 +277,7 @@ class BatchV0Service:
     def _check_details(self, remote_id: str) -> Progress:
         from hume_runner.client.batch_v0 import read_job
 
+        self._learned.requests["details"] += 1
         try:
             return progress_of(read_job(self._http.job_details(remote_id)))
         except NotFound:
@@ -281,6 +291,7 @@ class BatchV0Service:
 
     def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
         """See `Service.open_answer`."""
+        self._learned.requests[name.partition(".")[0]] += 1
         if name == PREDICTIONS:
             return self._http.open_predictions(remote_id)
         return self._http.open_artifacts(remote_id)
@@ -321,9 +332,6 @@ class BatchV0Service:
         from hume_runner.client.batch_v0 import read_job
 
         view = read_job(self._http.job_details(remote_id))
-        settings: dict[str, Any] = {"models": {k: v for k, v in (view.models or {}).items() if v is not None}}
-        if view.transcription is not None:
-            settings["transcription"] = view.transcription
         sources = [ForeignSource(kind="url", match=url, value=url) for url in view.urls]
         sources += [ForeignSource(kind="file", match=file.filename or "", md5=file.md5sum) for file in view.files]
         sources += [
@@ -332,7 +340,7 @@ class BatchV0Service:
         return Foreign(
             remote_id=view.job_id,
             sources=tuple(sources),
-            settings=settings,
+            same_settings=same_settings(self._manifest.settings, view),
             created_at=_seconds(view.created_ms),
             simulated=self._learned.simulated,
         )
@@ -570,11 +578,26 @@ class _Fingerprint:
             return False
         if view.text == () and self.texts and not (self.urls or self.names):
             return False
-        models = self.settings.get("models")
-        if models is not None and view.models is not None:
-            running = {name for name, value in view.models.items() if value is not None}
-            return running == set(models) and all(_agrees(value, view.models[name]) for name, value in models.items())
+        return same_settings(self.settings, view)
+
+
+def same_settings(settings: Mapping[str, Any], view: JobView) -> bool:
+    """Whether a job's echo measures what `settings` ask for: the same models, each member as it was sent."""
+    models = settings.get("models")
+    if models is None or not view.models:
         return True
+    running = {name for name, value in view.models.items() if value is not None}
+    if running != set(models) or not all(_agrees(value, view.models[name]) for name, value in models.items()):
+        return False
+    if "transcription" not in settings:
+        return True
+    wanted = settings["transcription"]
+    # An echo without the member reads as {}, which agrees with anything but "off".
+    return (
+        (wanted is None) == (view.transcription is None)
+        if wanted is None or view.transcription is None
+        else _agrees(wanted, view.transcription)
+    )
 
 
 def _agrees(sent: Any, echoed: Any) -> bool:

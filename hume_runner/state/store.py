@@ -677,11 +677,27 @@ class Store:
     def find_item(self, kind: str, content: bytes) -> bytes | None:
         """The key of a listed item of this kind and content, under the manifest's present settings."""
         row = self._db.execute(
-            "SELECT m.key FROM measurements m JOIN items i ON i.key = m.key "
+            "SELECT m.key FROM items i JOIN measurements m ON m.key = i.key "
             "WHERE m.kind = ? AND m.content = ? ORDER BY i.ord LIMIT 1",
             (kind, content),
         ).fetchone()
         return row[0] if row else None
+
+    def status_of(self, key: bytes) -> ItemStatus | None:
+        """The state of a listed item's measurement."""
+        row = self._db.execute(
+            "SELECT m.outcome, j.status FROM measurements m LEFT JOIN jobs j ON j.job = m.job WHERE m.key = ?", (key,)
+        ).fetchone()
+        return item_status(row[0], JobStatus(row[1]) if row[1] else None) if row else None
+
+    def waiting_files(self) -> Iterator[PlanItem]:
+        """Listed files that are not measured yet, in manifest order."""
+        rows = self._db.execute(
+            "SELECT m.key, i.id, m.kind, i.value, i.path, m.size, m.content, m.facts FROM items i "
+            "JOIN measurements m ON m.key = i.key WHERE m.kind = 'file' AND m.outcome = 'pending' ORDER BY i.ord"
+        ).fetchall()
+        for row in rows:
+            yield plan_item(*row)
 
     def load_items(self, keys: Sequence[bytes]) -> list[PlanItem]:
         """Listed items by key, in the order asked for."""

@@ -1,0 +1,119 @@
+"""Bring jobs that were started elsewhere under this state, so that what was paid for is not paid for again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hume_runner.errors import UsageError
+from hume_runner.plan.fingerprint import text_content, url_content
+from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
+from hume_runner.state.lifecycle import ItemStatus
+from hume_runner.state.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """What became of one remote id. `job` is None where there was nothing to adopt, and `why` says why."""
+
+    remote_id: str
+    job: int | None
+    items: int
+    unmatched: int
+    why: str = ""
+
+
+def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], float]) -> Adopted:
+    """Match a job's sources with the manifest's items by content, and record it as submitted.
+
+    Items that are measured already, or that another job at the service carries, are left as they are. The plan of the
+    manifest must have been applied to the state. Raises: NotFound, UsageError if the job measures something else.
+    """
+    if store.knows_remote(service.endpoint, remote_id):
+        return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
+    foreign = service.recognise(remote_id)
+    if not foreign.same_settings:
+        raise UsageError(
+            f"{remote_id}: this job was started with other models or settings than the manifest's",
+            hint="give the manifest the job's settings, or leave the job out",
+        )
+    members, matches, unmatched = _match(store, foreign)
+    if not members:
+        return Adopted(
+            remote_id=remote_id, job=None, items=0, unmatched=unmatched, why="none of its sources waits to be measured"
+        )
+    draft = Draft(members=tuple(members), size_bytes=sum(member.item.size_bytes for member in members))
+    number = store.adopt(
+        draft,
+        remote_id=foreign.remote_id,
+        endpoint=service.endpoint,
+        nonce="",
+        matches=matches,
+        request={"adopted": True},
+        created_at=foreign.created_at,
+        simulated=foreign.simulated,
+        now=now(),
+    )
+    return Adopted(remote_id=remote_id, job=number, items=len(members), unmatched=unmatched)
+
+
+def _match(store: Store, foreign: Foreign) -> tuple[list[Member], list[str], int]:
+    by_md5 = _files_by_md5(store, foreign)
+    members: list[Member] = []
+    matches: list[str] = []
+    taken: set[bytes] = set()
+    unmatched = 0
+    for source in foreign.sources:
+        key = by_md5.get(source.md5 or "") if source.kind == "file" else _key_of(store, source)
+        if key is None or key in taken or store.status_of(key) is not ItemStatus.PENDING:
+            unmatched += 1
+            continue
+        taken.add(key)
+        members += [Member(item=item) for item in store.load_items([key])]
+        matches.append(source.match)
+    return members, matches, unmatched
+
+
+def _key_of(store: Store, source: ForeignSource) -> bytes | None:
+    value = source.value or ""
+    content = url_content(value) if source.kind == "url" else text_content(value)
+    return store.find_item(source.kind, content)
+
+
+def _files_by_md5(store: Store, foreign: Foreign) -> dict[str, bytes]:
+    """Keys of waiting files by the MD5 that the service tells; files are read only until all are found."""
+    wanted = {source.md5 for source in foreign.sources if source.kind == "file" and source.md5}
+    found: dict[str, bytes] = {}
+    for item in _files_by_likelihood(store, foreign):
+        if len(found) == len(wanted):
+            break
+        if item.path is None:
+            continue
+        try:
+            digest = _md5(item.path)
+        except OSError:
+            continue
+        if digest in wanted:
+            found.setdefault(digest, item.key)
+    return found
+
+
+def _files_by_likelihood(store: Store, foreign: Foreign) -> Iterator[PlanItem]:
+    """Files whose name an upload's name ends with first: then usually nothing else has to be read."""
+    names = {source.match for source in foreign.sources if source.kind == "file"}
+    later = []
+    for item in store.waiting_files():
+        base = item.value.rpartition("/")[2]
+        if any(name.endswith(base) for name in names):
+            yield item
+        else:
+            later.append(item.key)
+    for key in later:
+        yield from store.load_items([key])
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

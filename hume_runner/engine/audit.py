@@ -1,0 +1,47 @@
+"""Ask the service about jobs that it took from us, and compare with what the state says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from hume_runner.services.base import Broken, Ended, Pending, Service, Unseen, Waiting
+from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.store import JobRow, Store
+
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteSays:
+    """What the service says of one job, in words, and whether the state says the same."""
+
+    agrees: bool
+    words: str
+
+
+def compare_remote(store: Store, service: Service) -> Iterator[tuple[JobRow, RemoteSays]]:
+    """Every job with a remote id, beside the service's word on it."""
+    held = (row for row in store.jobs(JobStatus.DONE, JobStatus.FAILED, JobStatus.SUBMITTED) if row.remote_id)
+    while rows := list(islice(held, _AT_ONCE)):
+        waiting = [
+            Waiting(number=row.number, remote_id=row.remote_id or "", created_at=row.created_at or 0.0) for row in rows
+        ]
+        found = dict(service.check(waiting))
+        while missing := [job for job in waiting if job.remote_id not in found]:
+            found |= service.check(missing) or {job.remote_id: Unseen() for job in missing}
+        for row in rows:
+            yield row, _says(row, found.get(row.remote_id or ""))
+
+
+def _says(row: JobRow, progress: object) -> RemoteSays:
+    match progress:
+        case Ended():
+            return RemoteSays(agrees=row.status is not JobStatus.FAILED, words="finished")
+        case Broken(message=message):
+            return RemoteSays(agrees=row.status is JobStatus.FAILED, words=f"given up: {message}")
+        case Pending():
+            return RemoteSays(agrees=row.status is JobStatus.SUBMITTED, words="not finished yet")
+        case _:
+            return RemoteSays(agrees=False, words="not known under this key")

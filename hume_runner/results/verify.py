@@ -1,0 +1,72 @@
+"""Compare what is on disk with what the state recorded: every answer and output by size and SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from hume_runner.state.store import Store, StoredAnswer
+
+
+class Verdict(StrEnum):
+    """How a file compares, by the sign that people see."""
+
+    SAME = "="
+    MISSING = "-"
+    CHANGED = "*"
+    UNREADABLE = "!"
+    UNKNOWN = "+"  # not written by a run, as far as the state knows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One file. `path` is relative to the output directory; `why` is empty where the sign says it all."""
+
+    path: str
+    verdict: Verdict
+    why: str = ""
+
+
+# What the runner keeps for itself beside its outputs.
+_OWN_PREFIXES = ("state.sqlite3", "emulator/")
+
+
+def verify(store: Store, directory: Path, state: Path) -> Iterator[Checked]:
+    """Every recorded file in order of its path, then every file that nobody recorded."""
+    recorded: dict[str, StoredAnswer] = {answer.path: answer for _, answer in store.answers()}
+    recorded |= {output.path: output for output in store.outputs()}
+    for path in sorted(recorded):
+        yield _check(directory, recorded[path])
+    for path in _files(directory):
+        own = path.startswith(_OWN_PREFIXES) or (directory / path).name.startswith(state.name)
+        if path not in recorded and not own:
+            yield Checked(path=path, verdict=Verdict.UNKNOWN)
+
+
+def _check(directory: Path, recorded: StoredAnswer) -> Checked:
+    path = directory / recorded.path
+    try:
+        size = path.stat().st_size
+        if size != recorded.size:
+            return Checked(path=recorded.path, verdict=Verdict.CHANGED, why=f"{size} bytes instead of {recorded.size}")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return Checked(path=recorded.path, verdict=Verdict.MISSING)
+    except OSError as error:
+        return Checked(path=recorded.path, verdict=Verdict.UNREADABLE, why=error.strerror or str(error))
+    if digest != recorded.sha256:
+        return Checked(path=recorded.path, verdict=Verdict.CHANGED, why="same size, other content")
+    return Checked(path=recorded.path, verdict=Verdict.SAME)
+
+
+def _files(directory: Path) -> Iterator[str]:
+    """Relative POSIX paths of all files below, sorted within each folder, links not followed."""
+    for folder, folders, files in os.walk(directory):
+        folders.sort()
+        for name in sorted(files):
+            yield (Path(folder) / name).relative_to(directory).as_posix()
