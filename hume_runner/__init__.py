@@ -1,5 +1,106 @@
-"""Batch expression measurement from one YAML manifest."""
+"""Batch expression measurement from one YAML manifest.
+
+The packages, in the order data moves through them:
+
+errors, settings   every exception raised on purpose; the process environment as values
+manifest           YAML text to a validated Manifest
+sources            a Manifest to items: what to measure
+media              a file to what expression-v1 takes
+client             what an API says, over HTTP; usable without the runner, `HumeBatchClient` included
+services           what an API means to a run
+plan               items to jobs, and why
+state              the SQLite file: what was planned, sent and answered
+engine             plan and state to finished jobs
+results            raw answers to tables, reports and summaries
+wiring             picks the concrete classes, the clock and the sleep
+emulator           the stand-in server
+cli                the command line
+
+Names below are imported when they are first used, so that `import hume_runner` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hume_runner._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from hume_runner.client.configs import (
+        BurstConfig,
+        FaceConfig,
+        FacemeshConfig,
+        LanguageConfig,
+        ModelType,
+        NerConfig,
+        ProsodyConfig,
+        TranscriptionConfig,
+    )
+    from hume_runner.client.exceptions import HumeClientException
+    from hume_runner.client.job import BatchJob, BatchJobDetails, BatchJobState, BatchJobStatus
+    from hume_runner.client.legacy import ApiType, HumeBatchClient
+    from hume_runner.emulator.server import Emulator
+    from hume_runner.errors import ApiError, HumeRunnerError
+    from hume_runner.manifest.load import load_manifest
+    from hume_runner.manifest.model import Manifest
+
+__all__ = [
+    "ApiError",
+    "ApiType",
+    "BatchJob",
+    "BatchJobDetails",
+    "BatchJobState",
+    "BatchJobStatus",
+    "BurstConfig",
+    "Emulator",
+    "FaceConfig",
+    "FacemeshConfig",
+    "HumeBatchClient",
+    "HumeClientException",
+    "HumeRunnerError",
+    "LanguageConfig",
+    "Manifest",
+    "ModelType",
+    "NerConfig",
+    "ProsodyConfig",
+    "TranscriptionConfig",
+    "__version__",
+    "load_manifest",
+]
+
+_HOMES = {
+    "ApiError": "errors",
+    "ApiType": "client.legacy",
+    "BatchJob": "client.job",
+    "BatchJobDetails": "client.job",
+    "BatchJobState": "client.job",
+    "BatchJobStatus": "client.job",
+    "BurstConfig": "client.configs",
+    "Emulator": "emulator.server",
+    "FaceConfig": "client.configs",
+    "FacemeshConfig": "client.configs",
+    "HumeBatchClient": "client.legacy",
+    "HumeClientException": "client.exceptions",
+    "HumeRunnerError": "errors",
+    "LanguageConfig": "client.configs",
+    "Manifest": "manifest.model",
+    "ModelType": "client.configs",
+    "NerConfig": "client.configs",
+    "ProsodyConfig": "client.configs",
+    "TranscriptionConfig": "client.configs",
+    "load_manifest": "manifest.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value  # the next use does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -7,11 +7,13 @@ body stops short of its announced length, so no server can take it for a whole r
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import mimetypes
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,12 +51,15 @@ class Upload:
 
     @classmethod
     def of(cls, path: Path, *, filename: str | None = None, sha256: str | None = None) -> Upload:
-        """An upload of a file as it is now. Raises: OSError."""
+        """An upload of a file as it is now. Raises: OSError, also for what is no regular file."""
         name = filename or path.name
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         return cls(
             path=path,
             filename=name,
-            size_bytes=path.stat().st_size,
+            size_bytes=found.st_size,
             content_type=content_type_of(name),
             sha256=sha256,
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner.client.transport import RequestsTransport
+from hume_runner.emulator.server import Emulator
 
 KEY = "canary-key-5a1f"
 HANG_S = 20.0  # longer than any test waits; a handler that hangs is woken when its server stops
@@ -190,3 +191,17 @@ def tls_server(tls_bundle: Path) -> Callable[[socket.socket], socket.socket]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tls_bundle)
     return lambda sock: context.wrap_socket(sock, server_side=True)
+
+
+@pytest.fixture(scope="session")
+def _shared_emulator() -> Iterator[Emulator]:
+    with Emulator(processing_time_s=0.05, api_keys=("key-one", "key-two")) as running:
+        yield running
+
+
+@pytest.fixture
+def emulator(_shared_emulator: Emulator) -> Iterator[Emulator]:
+    """A running emulator without faults; jobs of earlier tests may still be in it."""
+    _shared_emulator.inject([])
+    yield _shared_emulator
+    _shared_emulator.inject([])
