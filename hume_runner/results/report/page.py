@@ -1,0 +1,154 @@
+"""The page around what was gathered: a template that escapes, one script and one style whose hashes the CSP names."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hume_runner._version import __version__
+from hume_runner.errors import MissingExtra
+from hume_runner.results.base import ResultSet
+from hume_runner.results.report.gather import MOST_SOURCES, Gathered, gather
+
+LARGEST_BYTES = 15_000_000
+_FEWEST_SOURCES = 100
+_STATUSES = ("done", "failed", "ambiguous", "in_flight", "pending")
+
+
+def write_report(results: ResultSet, out: Path) -> Path:
+    """Write the report to `out`, at most 15 MB and the same bytes every time; returns the path.
+
+    Raises: MissingExtra without jinja2 or msgspec; ResultsError naming a raw answer that is unreadable.
+    """
+    _need_jinja2()
+    most_sources = MOST_SOURCES
+    content = _page(results, gather(results, most_sources=most_sources))
+    while len(content) > LARGEST_BYTES and most_sources > _FEWEST_SOURCES:
+        # Very long names or very many models: fewer sources, until it fits.
+        most_sources = int(most_sources * min(0.7, 0.9 * LARGEST_BYTES / len(content)))
+        content = _page(results, gather(results, most_sources=most_sources))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    part.write_bytes(content)
+    part.replace(out)
+    return out
+
+
+def _need_jinja2() -> None:
+    try:
+        import jinja2  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtra("report", "the report") from error
+
+
+def _page(results: ResultSet, gathered: Gathered) -> bytes:
+    from jinja2 import Environment, StrictUndefined
+
+    style, script = _asset("page.css"), _asset("page.js")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["count"] = lambda number: f"{number:,}"
+    page = environment.from_string(_asset("page.html.jinja")).render(
+        name=results.name,
+        csp=_policy(style, script),
+        style=_verbatim(style),
+        script=_verbatim(script),
+        data=_verbatim(_data(gathered)),
+        run=_run_facts(results.run),
+        settings=_pretty(results.settings),
+        versions=_pretty({"hume_runner": __version__} | dict(results.run.get("versions") or {})),
+        api=results.api,
+        gathered=gathered,
+        counts=[(status, gathered.by_status.get(status, 0)) for status in _STATUSES],
+        sampled=len(gathered.sources) < gathered.total,
+        simulated=gathered.simulated,
+    )
+    # A lone half of a character pair, as a file name may hold, is no UTF-8.
+    return page.encode("utf-8", "replace")
+
+
+def _asset(name: str) -> str:
+    return files("hume_runner.results.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _verbatim(text: str) -> Any:
+    """Our own style or script, or data whose every `<` is written in another way: not to be escaped again."""
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704
+
+
+def _policy(style: str, script: str) -> str:
+    """No network at all, and no script or style but the two that are named by hash."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _data(gathered: Gathered) -> str:
+    """What the script draws, as JSON that cannot end the element it stands in."""
+    document = {
+        "sources": gathered.sources,
+        "models": gathered.models,
+        "labels": gathered.labels,
+        "jobs": gathered.jobs,
+        "failures": gathered.failures,
+        "simulated": gathered.simulated,
+        "total": gathered.total,
+    }
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for letter, escape in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        text = text.replace(letter, escape)
+    return text
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _run_facts(run: Mapping[str, Any]) -> dict[str, str]:
+    """What `run.json` tells people, as (name, words); empty where there is no run."""
+    facts: dict[str, str] = {}
+    if started := _moment(run.get("started_at")):
+        facts["Started"] = started
+    if isinstance(duration := run.get("duration_s"), (int, float)):
+        facts["Took"] = _duration(duration)
+    bill = run.get("bill")
+    seconds = bill.get("billable_seconds") if isinstance(bill, Mapping) else None
+    facts["Bill"] = _duration(seconds) + " billed" if isinstance(seconds, (int, float)) else "not told by the service"
+    service = run.get("service")
+    if isinstance(service, Mapping) and service.get("endpoint"):
+        facts["Endpoint"] = str(service["endpoint"])
+    if run.get("run_id"):
+        facts["Run"] = str(run["run_id"])
+    return facts if run else {}
+
+
+def _moment(value: Any) -> str:
+    if isinstance(value, (int, float)):
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return str(value or "")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
