@@ -30,7 +30,7 @@ _NEVER = (
 )
 
 
-class AddressRefused(Exception):  # noqa: N818 - it says what happened to the address
+class AddressRefused(Exception):
     """A host that is, or might be, inside somebody's network."""
 
 

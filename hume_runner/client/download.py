@@ -42,7 +42,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 Refuse = Callable[[bytes], str | None]
 
 
-class DownloadProblem(Exception):  # noqa: N818 - data about one item, as MediaProblem is
+class DownloadProblem(Exception):
     """A URL whose bytes cannot be had. `temporary`: the same call may succeed later.
 
     `reason`: bad_url, address_refused, resolve_failed, connection_failed, too_many_redirects, not_found, forbidden,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class MediaProblem(Exception):  # noqa: N818 - it is data about one item, as Problem is for manifests
+class MediaProblem(Exception):
     """A medium that cannot be read, prepared or accepted.
 
     `reason` is a short code for counting and for machines:

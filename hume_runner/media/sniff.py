@@ -191,6 +191,8 @@ def _inside(head: bytes) -> Kind | None:
         return Kind.TAR
     if len(head) > _PACKET and all(head[at] == 0x47 for at in range(0, len(head), _PACKET)):
         return Kind.MPEG_TS
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head[2:8]:
+        return Kind.TEXT  # UTF-16; its mark resembles the first bytes of MPEG sound
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0" and head[14:18] in _BMP_HEADERS:
         return Kind.BMP
     return None
@@ -255,8 +257,6 @@ def _mpeg_frame_bytes(head: bytes) -> int:
 
 def _words(head: bytes) -> Kind:
     """Text decodes and holds no control characters. The head of a longer file may end inside a character."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return Kind.TEXT if b"\0" in head[2:8] else Kind.UNKNOWN
     for cut in range(4 if len(head) >= HEAD_BYTES else 1):
         try:
             text = head[: len(head) - cut].decode("utf-8-sig")
