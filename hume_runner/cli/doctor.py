@@ -1,0 +1,334 @@
+"""`hume-runner doctor`: whether this machine, and one manifest on it, are ready for a run. Sends nothing that costs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hume_runner.cli.console import Console
+from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
+
+if TYPE_CHECKING:
+    from hume_runner.manifest.model import Manifest
+    from hume_runner.wiring import Machine, Paths
+
+DISTRIBUTION = "hume-runner"
+EXTRAS = ("emulator", "media", "tables", "report", "cluster", "remote")
+# Enough for the state and the answers of some thousand items.
+LEAST_FREE_BYTES = 500_000_000
+# Signed links are usually good for minutes, so a clock that is off by one begins to matter.
+MOST_CLOCK_OFFSET_S = 60.0
+# A requirement as the package's metadata writes it: 'av>=14; extra == "media"'.
+_REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:>=([0-9.]+))?\s*(?:;\s*extra == ['"]([a-z]+)['"])?""")
+
+Mark = Literal["ok", "note", "problem"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the answer. `hint` is the next step; `exit_code` is 0 unless `mark` is `problem`."""
+
+    name: str
+    mark: Mark
+    message: str
+    hint: str = ""
+    exit_code: int = 0
+
+    @classmethod
+    def of(cls, name: str, error: HumeRunnerError) -> Finding:
+        return cls(name=name, mark="problem", message=str(error), hint=error.hint, exit_code=error.exit_code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One line of the package's metadata. `extra` is empty for what is always needed."""
+
+    package: str
+    least: str
+    extra: str
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", nargs="?", metavar="MANIFEST", help="also check what this manifest needs")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """0, or the exit code that a run would have for the first problem found."""
+    if console.json:
+        manifests = [args.manifest] if args.manifest else []
+        console.document({"event": "launch", "command": "doctor", "manifests": manifests})
+    counts = dict.fromkeys(("ok", "note", "problem"), 0)
+    exit_code = 0
+    for finding in examine(args):
+        counts[finding.mark] += 1
+        exit_code = exit_code or finding.exit_code
+        _show(finding, console)
+    if console.json:
+        console.document({"event": "done", "exit_code": exit_code, "counts": counts})
+    elif exit_code:
+        console.note(f"{counts['problem']} problem{'' if counts['problem'] == 1 else 's'}")
+    return exit_code
+
+
+def _show(finding: Finding, console: Console) -> None:
+    if console.json:
+        facts = {"name": finding.name, "status": finding.mark, "message": finding.message, "next": finding.hint or None}
+        console.document({"event": "check", **facts})
+        return
+    if console.quiet and finding.mark != "problem":
+        return
+    mark = {"ok": "ok", "note": "--", "problem": "!!"}[finding.mark]
+    console.result(f"{mark}  {finding.name:<11} {finding.message}")
+    if finding.hint:
+        console.result(f"    next: {finding.hint}")
+
+
+def examine(args: argparse.Namespace) -> Iterator[Finding]:
+    """Everything that can be found out, most fundamental first."""
+    from hume_runner import wiring
+
+    requirements = tuple(_requirements())
+    yield from _versions(requirements)
+    manifest: Manifest | None = None
+    if args.manifest:
+        try:
+            manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
+            yield _sources(manifest)
+        except HumeRunnerError as error:
+            yield from _problems("manifest", error)
+    yield from _extras(requirements, _needs(manifest))
+    machine = wiring.Machine.this()
+    if manifest is None:
+        yield from _disk(Path(args.output_dir or "."), kind="folder")
+        yield _default_key(machine)
+        if args.endpoint:
+            message = "not asked: which API it should speak, and with which key, is in a manifest"
+            yield Finding(name="endpoint", mark="note", message=message, hint="hume-runner doctor MANIFEST")
+        return
+    paths = wiring.Paths.of(manifest, args.state)
+    yield from _disk(paths.outputs, kind="outputs")
+    yield from _state(paths, manifest)
+    yield from _service(manifest, paths, machine)
+
+
+# -- what is installed ------------------------------------------------------------------------------------------------
+
+
+def _requirements() -> Iterator[Requirement]:
+    try:
+        lines = importlib.metadata.requires(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    for line in lines:
+        match = _REQUIREMENT.match(line)
+        if match and (match[3] is None or match[3] in EXTRAS):
+            yield Requirement(package=match[1], least=match[2] or "", extra=match[3] or "")
+
+
+def _versions(requirements: Iterable[Requirement]) -> Iterator[Finding]:
+    from hume_runner._version import __version__
+
+    yield Finding(name="python", mark="ok", message=f"{platform.python_version()} ({sys.executable})")
+    core = [one for one in requirements if not one.extra]
+    if not core:
+        hint = f"pip install '{DISTRIBUTION}[emulator]', or `make setup` in a checkout"
+        yield Finding(name="hume_runner", mark="note", message=f"{__version__}, run without being installed", hint=hint)
+        return
+    yield Finding(name="hume_runner", mark="ok", message=__version__)
+    lacking = [text for one in core if (text := _lack(one))]
+    if lacking:
+        hint = f"pip install --upgrade {DISTRIBUTION}"
+        yield Finding(name="core", mark="problem", message=", ".join(lacking), hint=hint, exit_code=64)
+    else:
+        yield Finding(name="core", mark="ok", message=_installed(core))
+
+
+def _extras(requirements: Iterable[Requirement], needed: dict[str, str]) -> Iterator[Finding]:
+    for extra in EXTRAS:
+        wanted = [one for one in requirements if one.extra == extra]
+        if not wanted:
+            continue
+        lacking = [text for one in wanted if (text := _lack(one))]
+        name = f"[{extra}]"
+        if not lacking:
+            yield Finding(name=name, mark="ok", message=_installed(wanted))
+        elif extra in needed:
+            yield Finding.of(name, MissingExtra(extra, needed[extra]))
+        else:
+            missing = MissingExtra(extra, "")
+            yield Finding(name=name, mark="note", message=", ".join(lacking), hint=f"if you need it: {missing.hint}")
+
+
+def _needs(manifest: Manifest | None) -> dict[str, str]:
+    """The extras that a manifest cannot do without -> what for."""
+    needs: dict[str, str] = {}
+    if manifest is None:
+        return needs
+    if manifest.service.endpoint == "emulator":
+        needs["emulator"] = "service.endpoint: emulator"
+    if manifest.service.api == "expression-v1":
+        needs["media"] = "service.api: expression-v1"
+    if manifest.outputs.tables:
+        needs["tables"] = "outputs.tables"
+    if manifest.outputs.report:
+        needs["report"] = "outputs.report"
+    return needs
+
+
+def _installed(requirements: Iterable[Requirement]) -> str:
+    return ", ".join(f"{one.package} {importlib.metadata.version(one.package)}" for one in requirements)
+
+
+def _lack(requirement: Requirement) -> str:
+    """What is wrong with a package, or an empty text."""
+    try:
+        version = importlib.metadata.version(requirement.package)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{requirement.package} is not installed"
+    if _numbers(version) < _numbers(requirement.least):
+        return f"{requirement.package} {version} is older than {requirement.least}"
+    return ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, without zeros at the end: '2.10.0rc1' -> (2, 10)."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(number) for number in match[0].split(".")] if match else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+# -- the manifest, the disk and the state -----------------------------------------------------------------------------
+
+
+def _problems(name: str, error: HumeRunnerError) -> Iterator[Finding]:
+    problems = getattr(error, "problems", ())
+    for problem in problems:
+        yield Finding(name=name, mark="problem", message=str(problem), hint=problem.hint, exit_code=error.exit_code)
+    if not problems:
+        yield Finding.of(name, error)
+
+
+def _sources(manifest: Manifest) -> Finding:
+    """Raises: ManifestError, SourceError."""
+    from hume_runner.sources import expand
+
+    count = sum(1 for _ in expand(manifest))
+    items = f"{count:,} item{'' if count == 1 else 's'}"
+    return Finding(name="manifest", mark="ok", message=f"{manifest.name}: {items} for {manifest.service.api}")
+
+
+def _disk(directory: Path, *, kind: str) -> Iterator[Finding]:
+    """Whether the outputs can be written. The directory itself need not exist, and is not made."""
+    here = next(parent for parent in (directory.absolute(), *directory.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=here) as file:
+            file.write(b"x")
+            file.flush()
+        free = shutil.disk_usage(here).free
+    except OSError as error:
+        message = f"{directory}: cannot write: {error.strerror or error}"
+        hint = "make it writable, or choose another place with --output-dir"
+        yield Finding(name=kind, mark="problem", message=message, hint=hint, exit_code=StateError.exit_code)
+        return
+    size = f"{free / 1e9:,.1f} GB free"
+    if free < LEAST_FREE_BYTES:
+        hint = "free some space, or choose another place with --output-dir"
+        message = f"{directory}: only {size}"
+        yield Finding(name=kind, mark="problem", message=message, hint=hint, exit_code=StateError.exit_code)
+    else:
+        yield Finding(name=kind, mark="ok", message=f"{directory}: writable, {size}")
+
+
+def _state(paths: Paths, manifest: Manifest) -> Iterator[Finding]:
+    from hume_runner.state.lock import StateLock
+    from hume_runner.state.store import Store
+
+    try:
+        with Store.peek(paths.state, name=manifest.name) as store:
+            items = store.counts().items
+            message = f"{items['done']:,} of {items['total']:,} items measured"
+    except FileNotFoundError:
+        yield Finding(name="state", mark="ok", message="none yet: the first run makes it")
+        return
+    except HumeRunnerError as error:
+        yield Finding.of("state", error)
+        return
+    yield Finding(name="state", mark="ok", message=message)
+    holder = StateLock(paths.state).held()
+    if holder is not None:
+        hint = "another run has to wait for it"
+        yield Finding(name="lock", mark="note", message=f"a run is on: {holder}", hint=hint)
+
+
+# -- the service ------------------------------------------------------------------------------------------------------
+
+
+def _default_key(machine: Machine) -> Finding:
+    from hume_runner.manifest.model import ApiKey
+    from hume_runner.settings import DEFAULT_KEY_VARIABLE, read_key
+
+    try:
+        read_key(ApiKey(), machine.environ)
+    except HumeRunnerError as error:
+        return Finding(name="key", mark="note", message=str(error), hint="only a real service needs one")
+    return Finding(name="key", mark="ok", message=f"{DEFAULT_KEY_VARIABLE} is set (its value is not shown)")
+
+
+def _service(manifest: Manifest, paths: Paths, machine: Machine) -> Iterator[Finding]:
+    """The key, the endpoint and the clocks; for the emulator there is nothing to reach."""
+    from hume_runner.settings import read_key
+    from hume_runner.wiring import EMULATOR, Endpoint
+
+    with ExitStack() as stack:
+        try:
+            endpoint = stack.enter_context(Endpoint(_impatient(manifest), paths, machine))
+        except HumeRunnerError as error:
+            yield Finding.of("endpoint", error)
+            return
+        if endpoint.name == EMULATOR:
+            yield Finding(name="endpoint", mark="ok", message="emulator: started for each run; no key, no network")
+            return
+        try:
+            read_key(manifest.service.api_key, machine.environ)
+        except HumeRunnerError as error:
+            yield Finding.of("key", error)
+            return
+        where = manifest.service.api_key.file or manifest.service.api_key.env
+        yield Finding(name="key", mark="ok", message=f"from {where} (its value is not shown)")
+        try:
+            endpoint.service.greet()
+        except HumeRunnerError as error:
+            yield Finding.of("endpoint", error)
+            return
+        yield Finding(name="endpoint", mark="ok", message=f"{endpoint.name} answers and takes the key")
+        yield _clock(endpoint.clock_offset())
+
+
+def _impatient(manifest: Manifest) -> Manifest:
+    """The manifest with one try a request: a person waits for the answer."""
+    execution = replace(manifest.execution, retry=replace(manifest.execution.retry, attempts=1))
+    service = replace(manifest.service, timeout_s=min(manifest.service.timeout_s, 15.0))
+    return replace(manifest, execution=execution, service=service)
+
+
+def _clock(offset_s: float | None) -> Finding:
+    if offset_s is None:
+        return Finding(name="clock", mark="note", message="the endpoint does not tell its time")
+    # The Date header has whole seconds.
+    ahead = f"{abs(offset_s):.0f} s {'behind' if offset_s > 0 else 'ahead of'} the endpoint's"
+    if abs(offset_s) > MOST_CLOCK_OFFSET_S:
+        hint = "set this machine's clock: links that expire are judged by it"
+        return Finding(name="clock", mark="problem", message=f"this clock is {ahead}", hint=hint, exit_code=64)
+    return Finding(name="clock", mark="ok", message=f"this clock is {ahead}")
