@@ -31,7 +31,8 @@ _FAULT = {"fault": {"faultstring": "Invalid ApiKey", "detail": {"errorcode": "oa
 _STATUSES = ("QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED")
 _TYPES = ("INFERENCE", "EMBEDDING_GENERATION", "TL_INFERENCE", "TRAINING")
 _SINGLE = ("limit", "when", "timestamp_ms", "sort_by", "direction")
-_WHOLE = re.compile(r"[+-]?\d{1,19}")
+_WHOLE = re.compile(r"-?[0-9]{1,100}")
+_INT64 = 2**63 - 1
 _AT_ONCE = 262_144  # answers up to this size are sent with a Content-Length, longer ones as they are made
 
 
@@ -271,10 +272,12 @@ def _filter_of(request: Request, now_ms: int) -> tuple[JobFilter, list[str]]:
             raise Refused.message(400, f"{name}: may be given once")
     statuses = [_chosen("status", value, _STATUSES) for value in query.getlist("status")]
     types = [_chosen("type", value, _TYPES) for value in query.getlist("type")]
-    limit = _whole("limit", query.get("limit"), 50)
+    limit = min(_whole("limit", query.get("limit"), 50), _INT64)  # no upper bound is documented
     if limit < 0:
         raise Refused.message(400, "limit: must not be negative")
     pivot_ms = _whole("timestamp_ms", query.get("timestamp_ms"), now_ms)
+    if abs(pivot_ms) > _INT64:
+        raise Refused.message(400, "timestamp_ms: must fit into 64 bits")
     when = None if "when" not in query else _chosen("when", query["when"], ("created_before", "created_after"))
     return (
         JobFilter(
@@ -302,6 +305,6 @@ def _sorting(value: str) -> Any:
 def _whole(name: str, value: str | None, default: int) -> int:
     if value is None:
         return default
-    if not _WHOLE.fullmatch(value) or not -(2**63) <= int(value) < 2**63:
+    if not _WHOLE.fullmatch(value):
         raise Refused.message(400, f"{name}: must be a whole number")
     return int(value)
