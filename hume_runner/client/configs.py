@@ -80,8 +80,8 @@ class FaceConfig(ModelConfig):
     """Facial expression.
 
     `fps_pred`: frames measured per second of video, 0 for every frame. `prob_threshold` (0 to 1): only detections as
-    sure as that. `min_face_size`: pixels. `identify_faces`: follow faces over frames. `facs`, `descriptions`: `{}` turns
-    them on. `save_faces`: put the faces found into the artifacts.
+    sure as that. `min_face_size`: pixels. `identify_faces`: follow faces over frames. `facs`, `descriptions`: `{}`
+    turns them on. `save_faces`: put the faces found into the artifacts.
     """
 
     _model_type = ModelType.FACE
