@@ -34,7 +34,12 @@ def single(number: float) -> float:
 def score_list(names: Sequence[str], seed: float) -> list[dict[str, Any]]:
     """Scores that differ by name and seed and wander smoothly."""
     return [
-        {"name": name, "score": single(abs(math.sin(seed * 0.37 + i * 1.7)) ** 3 * (0.25 + 0.6 * (i % 7 == 3)))}
+        {
+            "name": name,
+            "score": single(
+                abs(math.sin(seed * (0.1 + i % 5 / 9) + i * i)) ** 2 * (0.05 + (i * 37 % 19 / 19) ** 3 * 0.8)
+            ),
+        }
         for i, name in enumerate(names)
     ]
 
@@ -94,7 +99,7 @@ def model(groups: Mapping[str, list[dict[str, Any]]], metadata: Any = None) -> d
 
 
 def url_element(url: str, models: Mapping[str, Any], errors: Sequence[Mapping[str, str]] = ()) -> dict[str, Any]:
-    name = url.split("?")[0].rsplit("/", 1)[-1]
+    name = url.split("?", maxsplit=1)[0].rsplit("/", 1)[-1]
     predictions = [{"file": name, "file_type": "video", "models": models}] if models else []
     return {"source": {"type": "url", "url": url}, "results": {"predictions": predictions, "errors": list(errors)}}
 
@@ -127,7 +132,11 @@ class Outputs:
         self.lines.append(line | more)
 
     def job(
-        self, job: str, remote_id: str, answer: Sequence[Mapping[str, Any]], sources: Sequence[tuple[str, str, list[str]]]
+        self,
+        job: str,
+        remote_id: str,
+        answer: Sequence[Mapping[str, Any]],
+        sources: Sequence[tuple[str, str, list[str]]],
     ) -> None:
         """`sources` are (kind, match, ids); a URL is written as its hash, as a run does."""
         folder = self.directory / "raw" / remote_id
@@ -150,7 +159,13 @@ class Outputs:
         lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in self.lines)
         (self.directory / "results.jsonl").write_text(lines, encoding="utf-8")
         service = {"api": "batch-v0", "endpoint": "https://api.example.org"}
-        run = {"schema": 1, "name": self.name, "service": service, "simulated": self.simulated, "settings": self.settings}
+        run = {
+            "schema": 1,
+            "name": self.name,
+            "service": service,
+            "simulated": self.simulated,
+            "settings": self.settings,
+        }
         (self.directory / "run.json").write_text(json.dumps(run | self.run), encoding="utf-8")
         return DirectoryResults(self.directory)
 
@@ -179,7 +194,9 @@ WORDS = (
 def interviews(directory: Path, sources: int = 24, *, simulated: bool = True) -> WithJobs:
     """A run as people have them: videos with two faces and two speakers, recordings, texts, some failures."""
     outputs = Outputs(directory=directory, name="interviews", simulated=simulated)
-    outputs.settings = {"models": {"face": {"fps_pred": 3}, "prosody": {}, "language": {"sentiment": {}, "toxicity": {}}}}
+    outputs.settings = {
+        "models": {"face": {"fps_pred": 3}, "prosody": {}, "language": {"sentiment": {}, "toxicity": {}}}
+    }
     jobs = []
     for first in range(0, sources, 8):
         number = first // 8

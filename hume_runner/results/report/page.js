@@ -10,7 +10,7 @@ const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
 const LINES_DARK = ["#5aa9e6", "#f0803c", "#2fc79b", "#e29cc6", "#f0b73f", "#8fd0f5", "#b49fe0", "#b0b0b0"];
 const DASHES = ["", "7 4", "2 4", "10 3 2 3", "14 4", "4 2"];
 const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112, 113, 115], [138, 134, 120], [165, 156, 116], [195, 179, 105], [225, 204, 85], [254, 232, 56]];
-const PAGE = 25, HEAT_PAGE = 30;
+const PAGE = innerWidth < 760 ? 8 : 25, HEAT_PAGE = 30;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const $ = (id) => document.getElementById(id);
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -38,6 +38,8 @@ function canvas(width, height, label) {
 const score = (thousandths) => thousandths === null || thousandths === undefined ? "none" : (thousandths / 1000).toFixed(3);
 const cut = (text, most) => text.length > most ? text.slice(0, Math.max(1, most - 1)) + "…" : text;
 const place = (source) => source.s || source.i;
+// A URL or path is known by its end; all of it stands in the source's own section.
+const name = (source) => source.k === "text" ? place(source) : place(source).replace(/\?…$/, "").split("/").filter(Boolean).pop() || place(source);
 const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 const clock = (s) => s >= 60 ? `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}` : `${+s.toFixed(2)} s`;
 
@@ -109,7 +111,7 @@ for (const model of MODELS) {
   averages[model] = sums.map((sum, i) => counts[i] ? sum / counts[i] : null);
 }
 function heatRows() {
-  const rows = DATA.sources.filter((source) => source.m && source.m[heat.model]).map((source) => ({ source, mean: source.m[heat.model].mean, name: place(source), group: groupOf(source), n: source.m[heat.model].n }));
+  const rows = DATA.sources.filter((source) => source.m && source.m[heat.model]).map((source) => ({ source, mean: source.m[heat.model].mean, name: name(source), group: groupOf(source), n: source.m[heat.model].n }));
   let shown = rows;
   if (heat.per === "group" && groupBy) {
     const groups = new Map();
@@ -131,7 +133,7 @@ function drawHeat() {
   const shown = rows.slice(heat.page * HEAT_PAGE, (heat.page + 1) * HEAT_PAGE);
   const width = holder.clientWidth, labels = Math.min(230, width * 0.34), top = 118;
   const columns = model.names.map((_, i) => i).filter((i) => averages[heat.model][i] !== null).sort((a, b) => averages[heat.model][b] - averages[heat.model][a]);
-  const count = Math.min(columns.length, Math.max(6, Math.floor((width - labels - 46) / 30)), 24), cell = Math.min(46, (width - labels - 46) / count), row = 24;
+  const count = Math.min(columns.length, Math.max(6, Math.floor((width - labels - 46) / (width < 500 ? 20 : 30))), 24), cell = Math.min(46, (width - labels - 46) / count), row = 24;
   const drawn = columns.slice(0, count);
   const most = rows.reduce((high, r) => drawn.reduce((h, i) => Math.max(h, r.mean[i] ?? 0), high), 1);
   const height = top + shown.length * row + 44;
@@ -205,7 +207,8 @@ function matches() {
 function strongest(source, most) {
   const found = [];
   for (const model of MODELS) if (source.m && source.m[model]) source.m[model].mean.forEach((v, i) => { if (v !== null) found.push([v, DATA.models[model].names[i], model]); });
-  return found.sort((a, b) => b[0] - a[0]).slice(0, most);
+  const names = new Set();
+  return found.sort((a, b) => b[0] - a[0]).filter((b) => !names.has(b[1]) && names.add(b[1])).slice(0, most);
 }
 function drawList() {
   const found = matches(), pages = Math.max(1, Math.ceil(found.length / PAGE));
@@ -216,7 +219,7 @@ function drawList() {
     if (groupBy) dot.style.background = groupColour(source);
     const best = strongest(source, 2).map((b) => b[1]).join(", ");
     return el("li", {}, el("button", { type: "button", "aria-current": source === list.chosen ? "true" : "false", title: place(source), onclick: () => choose(source, false) }, dot,
-      el("span", { class: "words" }, el("span", { class: "name" }, place(source)), el("span", { class: "more" }, source.t === "done" ? best || "nothing found" : source.t.replace("_", " ") + (source.e ? `: ${source.e}` : "")))));
+      el("span", { class: "words" }, el("span", { class: "name" }, name(source)), el("span", { class: "more" }, source.t === "done" ? best || "nothing found" : source.t.replace("_", " ") + (source.e ? `: ${source.e}` : "")))));
   }));
   $("pager").replaceChildren(...pagerParts(list.page, pages, (page) => { list.page = page; drawList(); }));
 }
@@ -225,7 +228,7 @@ function drawList() {
 const picked = {};
 function choose(source, go) {
   list.chosen = source;
-  for (const button of $("list").querySelectorAll("button")) button.setAttribute("aria-current", button.title === place(source) ? "true" : "false");
+  drawList();
   drawDetail();
   if (go || innerWidth < 760) { $("detail").scrollIntoView({ block: "start" }); $("detail").focus({ preventScroll: true }); }
 }
@@ -233,7 +236,8 @@ function drawDetail() {
   const source = list.chosen, holder = $("detail");
   holder.replaceChildren();
   if (!source) return;
-  holder.append(el("div", { class: "head" }, el("h3", {}, place(source)), el("span", { class: "note" }, source.s ? `id ${source.i}` : "")));
+  holder.append(el("div", { class: "head" }, el("h3", {}, name(source)), el("span", { class: "note" }, source.i === name(source) ? "" : `id ${source.i}`)));
+  if (name(source) !== place(source)) holder.append(el("p", { class: "note" }, place(source)));
   const dot = el("span", { class: `dot ${source.t}` });
   holder.append(el("p", {}, el("span", { class: "tag" }, dot, source.t.replace("_", " ")), el("span", { class: "tag" }, source.k), ...Object.entries(source.l || {}).map(([k, v]) => el("span", { class: "tag" }, `${k}: ${v}`))));
   if (source.e) holder.append(el("p", { class: "error" }, source.e));
@@ -246,8 +250,7 @@ function drawModel(holder, source, model, part) {
   const best = part.mean.map((v, i) => [v, i]).filter((pair) => pair[0] !== null).sort((a, b) => b[0] - a[0]);
   holder.append(el("h3", {}, model), el("p", { class: "note" }, `${plural(part.n, "row")}: ${DATA.models[model].row}.` + (part.stride > 1 ? ` Every ${part.stride}th is drawn.` : "") + (part.groups.length > 1 ? ` Told apart: ${part.groups.slice(0, 12).join(", ")}.` : "")));
   if (!best.length) return;
-  const bars = el("figure", {}, drawBars(holder, best.slice(0, 8), names, part));
-  holder.append(bars);
+  holder.append(el("figure", {}, drawBars(holder, best.slice(0, 8), names, part), part.n > 1 ? el("figcaption", {}, "Bar and number: mean over all rows. Dot: highest.") : null));
   const timed = part.rows.filter((row) => row[0] !== null);
   if (timed.length > 1) drawTimeline(holder, source, model, part, best, timed);
   const texts = part.rows.filter((row) => row[3] !== null);
@@ -279,13 +282,13 @@ function drawTimeline(holder, source, model, part, best, timed) {
     const some = [...new Set([...picked[model], ...offered.slice(0, 8)])];
     chips.replaceChildren(...some.map((i) => {
       const on = picked[model].indexOf(i), swatch = el("span", { class: "swatch", "aria-hidden": "true" });
-      swatch.style.background = on >= 0 ? lineColour(on) : "transparent";
+      if (on >= 0) swatch.style.background = lineColour(on); else swatch.style.display = "none";
       return el("button", { type: "button", "aria-pressed": on >= 0 ? "true" : "false", onclick: () => { picked[model] = on >= 0 ? picked[model].filter((j) => j !== i) : [...picked[model], i].slice(-8); paint(); } }, swatch, names[i]);
     }));
     const rest = offered.filter((i) => !some.includes(i)).sort((a, b) => names[a].localeCompare(names[b]));
     if (rest.length) chips.append(choice("", [["", "add another…"], ...rest.map((i) => [String(i), names[i]])], "", (value) => { if (value) { picked[model] = [...picked[model], +value].slice(-8); paint(); } }));
     if (chips.querySelector("select")) chips.querySelector("select").setAttribute("aria-label", "Add an expression");
-    chips.append(saveButton(() => board.querySelector("svg"), `${place(source)} ${model}`));
+    chips.append(saveButton(() => board.querySelector("svg"), `${name(source)} ${model}`));
   };
   paint();
   holder.append(chips, board, readout);
@@ -295,14 +298,13 @@ function timelineSvg(width, names, part, timed, chosen, at, readout) {
   const svg = canvas(width, height, "Timeline of the chosen expressions; arrow keys move along it");
   svg.setAttribute("tabindex", 0);
   const first = Math.min(...timed.map((r) => r[0])), last = Math.max(...timed.map((r) => r[1] ?? r[0]), first + 0.001);
-  const most = Math.max(100, ...timed.flatMap((r) => chosen.map((i) => r[4][at.get(i)] ?? 0)));
+  const most = Math.ceil(Math.max(80, ...timed.flatMap((r) => chosen.map((i) => r[4][at.get(i)] ?? 0))) / 80) * 80;
   const x = (t) => left + (t - first) / (last - first) * (width - left - right), y = (v) => bottom - v / most * (bottom - top);
   for (let i = 0; i <= 4; i++) {
     const value = most * i / 4;
     svg.append(shape("line", { x1: left, x2: width - right, y1: y(value), y2: y(value), stroke: ink("--grid") }), shape("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end", "font-size": 11, fill: ink("--soft") }, (value / 1000).toFixed(2)));
   }
-  const ticks = Math.max(2, Math.floor(width / 110));
-  for (let i = 0; i <= ticks; i++) { const t = first + (last - first) * i / ticks; svg.append(shape("text", { x: x(t), y: height - 8, "font-size": 11, fill: ink("--soft"), "text-anchor": i === 0 ? "start" : i === ticks ? "end" : "middle" }, clock(t))); }
+  for (const moment of ticksOf(first, last, Math.max(3, Math.floor(width / 110)))) svg.append(shape("text", { x: x(moment), y: height - 8, "font-size": 11, fill: ink("--soft"), "text-anchor": x(moment) > width - 30 ? "end" : "middle" }, clock(moment)));
   const middle = (r) => r[1] === null || r[1] === r[0] ? r[0] : (r[0] + r[1]) / 2;
   part.groups.forEach((group, g) => {
     const mine = timed.filter((r) => r[2] === g).sort((a, b) => a[0] - b[0]);
@@ -336,6 +338,14 @@ function timelineSvg(width, names, part, timed, chosen, at, readout) {
     readout.textContent = point(Math.max(0, Math.min(ordered.length - 1, now + step))).join(" · ");
   });
   return svg;
+}
+/* Round numbers between two ends, about `count` of them. */
+function ticksOf(first, last, count) {
+  const rough = (last - first) / count, power = 10 ** Math.floor(Math.log10(rough));
+  const sizes = last - first > 300 ? [15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400] : [power, 2 * power, 5 * power, 10 * power];
+  const step = sizes.find((size) => size >= rough) || rough, found = [];
+  for (let t = Math.ceil(first / step) * step; t <= last + step * 1e-6; t += step) found.push(+t.toFixed(6));
+  return found;
 }
 function marker(x, y, group, fill) {
   const kind = group % 3;
@@ -385,8 +395,7 @@ function drawJobs() {
     tell(line, `${job.j} (${job.t}), ${plural(job.n, "source")}\n${job.r}\nqueued ${span(begin, started)}, running ${span(started, ended)}\nfetched after ${span(begin, fetched)}`);
     svg.append(line);
   });
-  const ticks = Math.max(2, Math.floor(width / 160));
-  for (let i = 0; i <= ticks; i++) { const t = (last - first) * i / ticks; svg.append(shape("text", { x: x(first + t), y: height - 8, "font-size": 11, fill: ink("--soft"), "text-anchor": i === ticks ? "end" : "start" }, "+" + clock(t))); }
+  for (const after of ticksOf(0, last - first, Math.max(3, Math.floor(width / 160)))) svg.append(shape("text", { x: x(first + after), y: height - 8, "font-size": 11, fill: ink("--soft"), "text-anchor": x(first + after) > width - 40 ? "end" : "start" }, "+" + clock(after)));
   holder.append(svg);
   $("jobs-controls").replaceChildren(saveButton(() => holder.querySelector("svg"), "jobs"), ...pagerParts(jobs.page, pages, (page) => { jobs.page = page; drawJobs(); }));
 }

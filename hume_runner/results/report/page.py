@@ -143,7 +143,10 @@ def _run_facts(run: Mapping[str, Any]) -> dict[str, str]:
 def _moment(value: Any) -> str:
     if isinstance(value, (int, float)):
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return str(value or "")
+    try:
+        return datetime.fromisoformat(str(value)).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value else ""
+    except ValueError:
+        return str(value)
 
 
 def _duration(seconds: float) -> str:
