@@ -518,15 +518,17 @@ def test_a_file_that_changed_never_reaches_the_server_whole(serve, connect, tmp_
     path.write_bytes(b"new content")
     upload = Upload(path=path, filename="a.wav", size_bytes=11, content_type="audio/wav", sha256="0" * 64)
     received: list[bytes] = []
+    read = threading.Event()
 
     def script(talk) -> None:
         received.append(talk.read_request())
+        read.set()
 
     server = serve(script)
     with pytest.raises(SourceChanged, match=r"a\.wav: the file changed") as caught:
         connect(server.url).send(ApiRequest(method="POST", path="/x", form=Form(uploads=(("file", upload),))))
     assert not caught.value.sent
-    server.stop()
+    assert read.wait(20)
     head, _, body = received[0].partition(b"\r\n\r\n")
     announced = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
     assert len(body) < announced
