@@ -142,7 +142,7 @@ class Options:
 
 
 class Plan:
-    """The comparison of one scan with one state. Holds counts only; jobs and items are streamed again when asked for."""
+    """The comparison of one scan with one state. Holds counts only; jobs and items are streamed when asked for."""
 
     def __init__(self, manifest: Manifest, scan: Scan, store: Store, service: Service, options: Options) -> None:
         self.manifest = manifest

@@ -86,7 +86,7 @@ class _Learned:
 
 
 class BatchV0Service:
-    """batch-v0 at one endpoint. `connect` opens the client when the first request is due, so that a plan needs no key."""
+    """batch-v0 at one endpoint. `connect` opens the client when the first request is due: a plan needs no key."""
 
     api = API
 
@@ -133,7 +133,7 @@ class BatchV0Service:
         """See `Service.refuse`."""
         if item.kind == "file" and item.size_bytes > self.limits.upload_bytes:
             return (
-                f"{item.value!r} has {item.size_bytes:,} bytes; the service takes files up to {self.limits.upload_bytes:,}",
+                f"{item.value!r} has {item.size_bytes:,} bytes; the service takes {self.limits.upload_bytes:,} at most",
                 "cut or compress the file, give it by URL, or set service.limits.upload_bytes if your host takes more",
             )
         if item.kind == "file" and item.size_bytes == 0:

@@ -17,7 +17,9 @@ _MAGIC = b"SQLite format 3\x00"
 # A structural check reads the whole file; beyond this size it would be felt at every start.
 _CHECK_BELOW_BYTES = 64 * 1024 * 1024
 
-_RESTORE = "restore the file from a backup, or move it away and bring the jobs back with `hume-runner adopt MANIFEST REMOTE_ID…`"
+_RESTORE = (
+    "restore the file from a backup, or move it away and bring its jobs back: `hume-runner adopt MANIFEST REMOTE_ID…`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +150,7 @@ def _refuse_unreadable(db: sqlite3.Connection, path: Path) -> None:
         )
     if version > len(MIGRATIONS):
         raise StateError(
-            f"{path}: the state was written by a newer hume_runner (schema {version}, this one knows {len(MIGRATIONS)})",
+            f"{path}: a newer hume_runner wrote this state (schema {version}, this one knows {len(MIGRATIONS)})",
             hint="pip install --upgrade hume-runner",
         )
     if path.stat().st_size <= _CHECK_BELOW_BYTES:

@@ -27,7 +27,7 @@ class Disk:
 
     def replace(self, source: Path, target: Path) -> None:
         """Give a complete file its final name, atomically."""
-        os.replace(source, target)
+        source.replace(target)
         self._sync_directory(target.parent)
 
     def make_directory(self, path: Path) -> None:

@@ -81,7 +81,7 @@ def move(status: JobStatus, event: Event) -> JobStatus:
 
 
 def item_status(outcome: str, job: JobStatus | None) -> ItemStatus:
-    """An item's state from its own recorded outcome (`pending`, `done`, `failed`) and that of the job that carries it."""
+    """An item's state from its recorded outcome (`pending`, `done`, `failed`) and that of the job that carries it."""
     if outcome != "pending":
         return ItemStatus(outcome)
     match job:

@@ -51,7 +51,7 @@ class StateLock:
             who = str(holder) if holder else "another process"
             raise StateLocked(
                 f"{self._state}: another run holds the state: {who}",
-                hint="wait for it, watch it with `hume-runner status --watch`, or end it: the lock goes with its process",
+                hint="wait for it, watch it (`hume-runner status --watch`), or end it: the lock goes with it",
             ) from None
         except OSError as error:
             raise StateError(

@@ -122,7 +122,8 @@ _ITEM_COLUMNS = (
 )
 _JOB_COLUMNS = (
     "job, key, status, sources, bytes, billable_seconds, nonce, request, tries, endpoint, simulated, remote_id, "
-    "clock_offset, submitting_at, submitted_at, created_at, started_at, ended_at, finished_at, billed_seconds, reason, error"
+    "clock_offset, submitting_at, submitted_at, created_at, started_at, ended_at, finished_at, billed_seconds, "
+    "reason, error"
 )
 
 
@@ -309,7 +310,8 @@ class Store:
         with self._transaction("plan") as db:
             db.execute("DELETE FROM main.items")
             db.execute(
-                "INSERT INTO main.items SELECT ord, id, kind, key, value, path, place, labels FROM scan.staged ORDER BY ord"
+                "INSERT INTO main.items SELECT ord, id, kind, key, value, path, place, labels "
+                "FROM scan.staged ORDER BY ord"
             )
             db.execute("INSERT OR IGNORE INTO main.settings VALUES (?, ?)", (settings_digest, settings))
             db.execute(
@@ -324,7 +326,8 @@ class Store:
             )
             db.execute("DELETE FROM main.jobs WHERE status = ?", (JobStatus.PLANNED,))
             db.execute(
-                "UPDATE main.measurements SET outcome = 'pending', reason = NULL, error = NULL, job = NULL, simulated = 0 "
+                "UPDATE main.measurements "
+                "SET outcome = 'pending', reason = NULL, error = NULL, job = NULL, simulated = 0 "
                 "WHERE key IN (SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry)"
             )
             self._insert_jobs(drafts)
@@ -571,7 +574,8 @@ class Store:
                 [("done" if o.ok else "failed", o.reason, o.message, number, o.position) for o in outcomes],
             )
             db.execute(
-                "UPDATE measurements SET outcome = b.outcome, reason = b.reason, error = b.error, job = ?, simulated = ? "
+                "UPDATE measurements "
+                "SET outcome = b.outcome, reason = b.reason, error = b.error, job = ?, simulated = ? "
                 "FROM members b WHERE b.job = ? AND b.key = measurements.key AND b.outcome IS NOT NULL",
                 (number, int(simulated), number),
             )
@@ -601,7 +605,8 @@ class Store:
         with self._transaction("revived") as db:
             self._move(number, Event.REVIVE, now, submitted_at=now, reason=None, error=None)
             db.execute(
-                "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL WHERE job = ? AND outcome = 'failed'",
+                "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL "
+                "WHERE job = ? AND outcome = 'failed'",
                 (number,),
             )
 
@@ -659,7 +664,8 @@ class Store:
             )
             self._name_members(number, matches)
             db.execute(
-                "UPDATE jobs AS p SET sources = (SELECT count(*) FROM members b WHERE b.job = p.job) WHERE status = 'planned'"
+                "UPDATE jobs AS p SET sources = (SELECT count(*) FROM members b WHERE b.job = p.job) "
+                "WHERE status = 'planned'"
             )
         return int(number)
 
