@@ -276,7 +276,7 @@ def _filter_of(request: Request, now_ms: int) -> tuple[JobFilter, list[str]]:
     if limit < 0:
         raise Refused.message(400, "limit: must not be negative")
     pivot_ms = _whole("timestamp_ms", query.get("timestamp_ms"), now_ms)
-    if abs(pivot_ms) > _INT64:
+    if not -_INT64 - 1 <= pivot_ms <= _INT64:
         raise Refused.message(400, "timestamp_ms: must fit into 64 bits")
     when = None if "when" not in query else _chosen("when", query["when"], ("created_before", "created_after"))
     return (

@@ -118,7 +118,7 @@ class Context:
                 yield block
 
 
-class Stopped(Exception):  # noqa: N818 - nothing went wrong
+class Stopped(Exception):
     """The server is closing: what is half done is given up, and never passes for a whole answer."""
 
 
@@ -136,7 +136,7 @@ class RouteGroup(Protocol):
         ...
 
 
-class Refused(Exception):  # noqa: N818 - an answer rather than an error
+class Refused(Exception):
     """A request that is answered with an error of the documented shape."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:

@@ -88,7 +88,9 @@ def read_sources(request: dict[str, Any], folder: Path) -> Iterator[SourceFacts]
         yield _url_source(url, index)
     for index, file in enumerate(request["files"]):
         path = folder / str(index)
-        yield SourceFacts(kind="file", index=index, files=tuple(_upload_files(path, file["filename"] or "file")))
+        yield SourceFacts(
+            kind="file", index=index, files=tuple(_upload_files(path, file["filename"] or "file", file["md5sum"]))
+        )
     if request["text"]:
         files = tuple(_text_file(str(at), text) for at, text in enumerate(request["text"], start=1))
         yield SourceFacts(kind="text", index=0, files=files)
@@ -153,22 +155,17 @@ def _imagined(name: str, key: bytes, file_type: FileType) -> FileFacts:
 # --- uploads -------------------------------------------------------------------------------------------------------
 
 
-def _upload_files(path: Path, filename: str) -> Iterator[FileFacts]:
+def _upload_files(path: Path, filename: str, md5sum: str) -> Iterator[FileFacts]:
     name = base_name(filename)
     if sniff_path(path).family == "archive":
         yield from _members(path, name)
     else:
-        yield _real_file(path, name)
+        yield _real_file(path, name, md5sum)
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _real_file(path: Path, name: str) -> FileFacts:
+def _real_file(path: Path, name: str, md5sum: str) -> FileFacts:
     """The facts of one file on disk; what cannot be read becomes an error of that file alone."""
-    digest = _file_digest(path)
+    digest = _digest("content", md5sum)
     kind = sniff_path(path)
     ending = posixpath.splitext(name)[1].lower()
     if kind in (Kind.TEXT, Kind.JSON) and ending in _TEXT_ENDINGS:
@@ -237,7 +234,8 @@ def _members(path: Path, name: str) -> Iterator[FileFacts]:
                 if at >= _MEMBER_LIMIT:
                     raise MediaProblem("archive_unreadable", f"more than {_MEMBER_LIMIT} members")
                 copy = Path(scratch) / "member"
-                yield _real_file(copy, member) if _copied(stream, copy, path) else _too_large(member)
+                md5sum = _copied(stream, copy, path)
+                yield _too_large(member) if md5sum is None else _real_file(copy, member, md5sum)
     except (zipfile.BadZipFile, tarfile.TarError, MediaProblem, EOFError, OSError, RuntimeError, ValueError) as error:
         yield FileFacts(name=name, digest=_digest(name), error=f"unable to read archive: {error}")
 
@@ -258,16 +256,18 @@ def open_members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                     yield entry.name, content
 
 
-def _copied(stream: IO[bytes], copy: Path, archive: Path) -> bool:
+def _copied(stream: IO[bytes], copy: Path, archive: Path) -> str | None:
+    """Write a member to `copy` and return its MD5; None where it unpacks to more than any honest file would."""
     ceiling = min(_MEMBER_BYTES, max(1_000_000, archive.stat().st_size * _RATIO_LIMIT))
-    size = 0
+    size, md5 = 0, hashlib.md5(usedforsecurity=False)
     with copy.open("wb") as file:
         while block := stream.read(1 << 16):
             size += len(block)
             if size > ceiling:
-                return False
+                return None
+            md5.update(block)
             file.write(block)
-    return True
+    return md5.hexdigest()
 
 
 def _too_large(member: str) -> FileFacts:
