@@ -110,8 +110,7 @@ class _Shown:
         counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
         out.write("  items  " + (", ".join(f"{number} {_words(name)}" for name, number in counts) or "none") + "\n")
         if summary.jobs:
-            sent = sum(job.bytes for job in self._plan.jobs())
-            out.write(f"  jobs   {summary.jobs} to submit, {_size(sent)} to upload\n")
+            out.write(f"  jobs   {summary.jobs} to submit, {_size(self._plan.upload_bytes)} to upload\n")
         if summary.billable_seconds is not None:
             out.write(
                 f"  bill   {summary.billable_seconds:g} billable seconds "

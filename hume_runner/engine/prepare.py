@@ -25,7 +25,7 @@ from hume_runner.plan.fingerprint import (
     url_content,
 )
 from hume_runner.plan.model import SUBMITS, Action, Decision, PlannedJob, Summary
-from hume_runner.services.base import Draft, Service
+from hume_runner.services.base import Draft, PlanItem, Service
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.staging import Row, Scan, format_place, parse_place
 from hume_runner.state.store import Staged, Store
@@ -153,6 +153,7 @@ class Plan:
         self.settings = canonical(manifest.settings)
         self.settings_digest = settings_digest(service.api, manifest.settings)
         self.summary = Summary()
+        self.upload_bytes = 0
 
     def __enter__(self) -> Plan:
         return self
@@ -179,21 +180,24 @@ class Plan:
                     batch.clear()
         self._store.want(batch)
         counts[Action.REMOVED] = sum(1 for _ in self._store.removed())
-        self._refuse_unsendable()
-        jobs = requests = 0
+        jobs = size = 0
         billable = unpacked = 0.0
         priced = False
-        for draft in self.drafts():
+        problems: list[Problem] = []
+        for draft in self._service.compile(self._sendable(problems)):
             jobs += 1
-            requests += 1
+            size += draft.size_bytes
             if draft.billable_seconds is not None:
                 priced = True
                 billable += draft.billable_seconds
                 unpacked += draft.unpacked_seconds or draft.billable_seconds
+        if problems:
+            raise SourceError(problems)
+        self.upload_bytes = size
         self.summary = Summary(
             **{str(action): number for action, number in counts.items()},
             jobs=jobs,
-            requests=requests,
+            requests=jobs,
             billable_seconds=round(billable, 3) if priced else None,
             billable_seconds_unpacked=round(unpacked, 3) if priced else None,
         )
@@ -209,19 +213,16 @@ class Plan:
                 ),
             )
 
-    def _refuse_unsendable(self) -> None:
-        problems = []
+    def _sendable(self, problems: list[Problem]) -> Iterator[PlanItem]:
+        """The wanted items; what the service would refuse is added to `problems` on the way."""
         for item in self._store.wanted():
             refused = self._service.refuse(item, self._options.now)
-            if refused:
+            if refused and len(problems) < _MOST_PROBLEMS:
                 file, line, column, path = parse_place(self._store.place_of(item.key) or ":0:0\t")
                 problems.append(
                     Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
                 )
-                if len(problems) >= _MOST_PROBLEMS:
-                    break
-        if problems:
-            raise SourceError(problems)
+            yield item
 
     def drafts(self) -> Iterator[Draft]:
         """The jobs that a run would plan, streamed."""

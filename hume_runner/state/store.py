@@ -207,6 +207,9 @@ class Store:
         """Bring the scratch file with the manifest's items alongside."""
         with guarded(self.path):
             self._db.execute("ATTACH DATABASE ? AS scan", (str(scan),))
+            # A scratch file: nobody reads it after a crash.
+            self._db.execute("PRAGMA scan.journal_mode = OFF")
+            self._db.execute("PRAGMA scan.synchronous = OFF")
 
     def detach(self) -> None:
         with contextlib.suppress(sqlite3.Error):
@@ -277,7 +280,10 @@ class Store:
 
     def want(self, batch: Sequence[tuple[int, bool]]) -> None:
         """Note staged items that have to be submitted: (ord, whether it is a retry)."""
+        # One transaction a batch: by itself, each row would be one.
+        self._db.execute("BEGIN")
         self._db.executemany("INSERT OR IGNORE INTO scan.todo VALUES (?, ?)", batch)
+        self._db.execute("COMMIT")
 
     def wanted(self) -> Iterator[PlanItem]:
         """The staged items that have to be submitted, in manifest order, streamed."""
