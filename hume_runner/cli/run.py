@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import ManifestError, Problem, UsageError
+from hume_runner.errors import ManifestError, MissingExtra, Problem, UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +74,8 @@ def _load_all(args: argparse.Namespace) -> list[Any]:
         manifests.append(manifest)
     if problems:
         raise ManifestError(problems)
+    for manifest in manifests:
+        _need_extras(manifest)
     directories: dict[Path, str] = {}
     for manifest in manifests:
         other = directories.setdefault(manifest.outputs.directory, str(manifest.path))
@@ -82,6 +85,17 @@ def _load_all(args: argparse.Namespace) -> list[Any]:
                 hint="give each manifest an outputs.directory of its own",
             )
     return manifests
+
+
+def _need_extras(manifest: Any) -> None:
+    """What the outputs need is missed before anything is sent, not after everything was paid."""
+    outputs = manifest.outputs
+    needed = {"tables": ("pyarrow", "msgspec")} if outputs.tables else {}
+    if outputs.report:
+        needed["report"] = ("jinja2", "msgspec")
+    for extra, modules in needed.items():
+        if any(find_spec(module) is None for module in modules):
+            raise MissingExtra(extra, f"outputs.{extra} in {manifest.path.name}")
 
 
 def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine: Any) -> tuple[int, dict[str, int]]:

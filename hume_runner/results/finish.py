@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,10 +12,13 @@ from typing import Any, Protocol
 from hume_runner._version import __version__
 from hume_runner.errors import HumeRunnerError
 from hume_runner.manifest.model import Manifest
+from hume_runner.results.from_state import StateResults
 from hume_runner.results.outputs import RESULTS, RUN, write_results, write_run
 from hume_runner.results.summary import summary_text
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import Counts, Store
+from hume_runner.state.store import Counts, Store, StoredAnswer
+
+REPORT = "report.html"
 
 
 class Ended(Protocol):
@@ -43,19 +47,59 @@ class Finisher:
         self._disk = disk
         self._warn = warn
         self._run: Mapping[str, Any] = {}
+        self._now = 0.0
 
     def __call__(self, store: Store, ended: Ended) -> None:
         """Write results, tables and report where they are due, and `run.json` last."""
+        self._now = ended.ended_at
+        # The report tells of this run, so `run.json` is there before it, and written again with what came of it.
         changed = write_results(store, self._outputs, self._disk, now=ended.ended_at) is not None
+        if self._manifest.outputs.report:
+            write_run(self._outputs, self._disk, self._describe(store, ended, {"tables": None, "report": None}))
         written = self._derived(store, changed=changed)
         self._run = self._describe(store, ended, written)
         stored = write_run(self._outputs, self._disk, self._run)
         store.record_outputs([stored], ended.ended_at)
 
     def _derived(self, store: Store, *, changed: bool) -> Mapping[str, Any]:
-        """Paths of what was made from the answers."""
-        del store, changed
-        return {"tables": None, "report": None}
+        """Make tables and report from the answers where the manifest asks for them; return their paths.
+
+        They are made again only when a result changed or one of them is gone.
+        """
+        outputs = self._manifest.outputs
+        made: dict[str, Any] = {"tables": None, "report": None}
+        if not (outputs.tables or outputs.report):
+            return made
+        results = StateResults(
+            store,
+            self._outputs,
+            api=self._manifest.service.api,
+            name=self._manifest.name,
+            settings=self._manifest.settings,
+        )
+        if outputs.tables:
+            made["tables"] = "tables"
+            if changed or not (self._outputs / "tables").exists():
+                from hume_runner.results.tables import write_tables
+
+                for form in outputs.tables:
+                    self._record(store, write_tables(results, self._outputs / "tables", format=form))
+        if outputs.report:
+            made["report"] = REPORT
+            if changed or not (self._outputs / REPORT).exists():
+                from hume_runner.results.report import write_report
+
+                self._record(store, [write_report(results, self._outputs / REPORT)])
+        return made
+
+    def _record(self, store: Store, paths: Iterable[Path]) -> None:
+        stored = []
+        for path in paths:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            name = path.relative_to(self._outputs).as_posix()
+            stored.append(StoredAnswer(name=name, path=name, size=path.stat().st_size, sha256=digest))
+        store.record_outputs(stored, self._now)
 
     def _describe(self, store: Store, ended: Ended, written: Mapping[str, Any]) -> dict[str, Any]:
         manifest = self._manifest
