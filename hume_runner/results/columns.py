@@ -116,12 +116,17 @@ def labels_json(item: ItemRecord) -> str | None:
     return json.dumps(dict(item.labels), ensure_ascii=False, sort_keys=True) if item.labels else None
 
 
+def storable(text: str | None) -> str | None:
+    """`text` as a table can hold it: half a character, as a file name of another encoding has, becomes `?`."""
+    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def item_record(item: ItemRecord, *, simulated: bool) -> dict[str, Any]:
     """The columns that every table has about an item."""
     return {
-        "item_id": item.id,
-        "source": item.source,
-        "labels": labels_json(item),
+        "item_id": storable(item.id),
+        "source": storable(item.source),
+        "labels": storable(labels_json(item)),
         "job": item.job,
         "remote_id": item.remote_id,
         "simulated": item.simulated or simulated,

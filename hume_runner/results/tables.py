@@ -176,7 +176,7 @@ def _record_table(
 
 def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables) -> None:
     """Fill the models' tables from the answers, and `errors` with all that failed, each failure once."""
-    from hume_runner.results.columns import ERRORS, error_record, item_record
+    from hume_runner.results.columns import ERRORS, error_record, item_record, storable
 
     told: set[str] = set()
     with _record_table(results, files, "errors", ERRORS) as errors:
@@ -189,7 +189,11 @@ def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables) 
         for item in results.items():
             # The answer told it already, and which file inside the source it was.
             if item.status == "failed" and item.id not in told:
-                message = {"file": None, "reason": item.reason, "message": item.error or item.reason or "failed"}
+                message = {
+                    "file": None,
+                    "reason": item.reason,
+                    "message": storable(item.error or item.reason or "failed"),
+                }
                 errors.add(item_record(item, simulated=results.simulated) | message)
 
 
@@ -228,14 +232,17 @@ def _label_column_shapes(types: Mapping[str, set[type]], names: Mapping[str, str
 def _item_row(
     item: ItemRecord, types: Mapping[str, set[type]], names: Mapping[str, str], *, simulated: bool
 ) -> dict[str, Any]:
-    from hume_runner.results.columns import item_record, label_type
+    from hume_runner.results.columns import item_record, label_type, storable
 
-    own = {"kind": item.kind, "status": item.status, "error": item.error, "reason": item.reason, "raw": list(item.raw)}
+    outcome = {"status": item.status, "error": storable(item.error), "reason": item.reason}
+    own = {"kind": item.kind, **outcome, "raw": [storable(path) for path in item.raw]}
     labels = {names[label]: _label_cell(value, label_type(types[label])) for label, value in item.labels.items()}
     return {**item_record(item, simulated=simulated), **own, **labels}
 
 
 def _label_cell(value: Scalar, column: str) -> Scalar:
+    from hume_runner.results.columns import storable
+
     if value is None or column != "string":
         return value
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else storable(str(value))

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hume_runner.errors import ResultsError
-from hume_runner.results.read import LooseResults
+from hume_runner.results.read import DirectoryResults, LooseResults
 from hume_runner.results.tables import write_tables
 from tests.results.sample_answers import (
     NAMES_48,
@@ -355,3 +355,19 @@ def test_long_sources_are_written_in_row_groups(tmp_path: Path) -> None:
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
     assert file.read(["row"])["row"].to_pylist() == list(range(40_000))
     assert isinstance(file.schema_arrow, pa.Schema)
+
+
+def test_names_that_are_no_unicode_are_written_with_a_question_mark(tmp_path: Path) -> None:
+    outputs = Outputs(directory=tmp_path / "out")
+    name = "caf\udce9.wav"
+    outputs.item(name, "file", name, labels={"place": name}, status="failed", error=f"{name}: too large")
+    (tmp_path / "out").mkdir()
+    line = json.dumps(outputs.lines[0])
+    (tmp_path / "out" / "results.jsonl").write_text(line + "\n")
+
+    for format in ("parquet", "csv", "jsonl"):
+        write_tables(DirectoryResults(tmp_path / "out"), tmp_path / "tables", format=format)
+
+    (item,) = rows_of(tmp_path / "tables" / "items.parquet")
+    assert (item["item_id"], item["label_place"]) == ("caf?.wav", "caf?.wav")
+    assert rows_of(tmp_path / "tables" / "errors.parquet")[0]["message"] == "caf?.wav: too large"

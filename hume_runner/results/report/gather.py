@@ -175,6 +175,7 @@ class Gathered:
     jobs_total: int
     simulated: bool
     detail: Detail
+    has_rows: bool
 
 
 def gather(results: ResultSet, *, most_sources: int = MOST_SOURCES) -> Gathered:
@@ -215,6 +216,7 @@ def gather(results: ResultSet, *, most_sources: int = MOST_SOURCES) -> Gathered:
         jobs_total=jobs_total,
         simulated=simulated,
         detail=detail,
+        has_rows=bool(layouts),
     )
 
 

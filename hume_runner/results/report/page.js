@@ -127,7 +127,7 @@ function heatRows() {
 function drawHeat() {
   const holder = $("overview-chart"), model = DATA.models[heat.model];
   holder.replaceChildren();
-  if (!model) { holder.append(el("p", { class: "note" }, "No source has a measurement yet.")); return; }
+  if (!model) { holder.append(el("p", { class: "note" }, DATA.rows ? "No source has a measurement yet." : "This page does not draw the scores of this API yet; the raw answers hold them.")); return; }
   const rows = heatRows(), pages = Math.max(1, Math.ceil(rows.length / HEAT_PAGE));
   heat.page = Math.min(heat.page, pages - 1);
   const shown = rows.slice(heat.page * HEAT_PAGE, (heat.page + 1) * HEAT_PAGE);

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from hume_runner.cli.console import Console
+from hume_runner.cli.main import main
+from tests.results.sample_answers import face_rows, file_element, model
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> Path:
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps([file_element("a.jpg", {"face": model({"unknown": face_rows(2)})})]))
+    return path
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    code = main(list(words), Console(out=out, err=err))
+    return code, out.getvalue(), err.getvalue()
+
+
+def test_tables_from_a_downloaded_answer_need_no_manifest(answer: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tables"
+
+    code, printed, _ = run("tables", "--from", str(answer), "--out", str(out), "--format", "csv", "--long")
+
+    assert code == 0
+    names = ["items.csv", "errors.csv", "face.csv", "face_long.csv"]
+    assert sorted(printed.split()) == sorted(str(out / name) for name in names)
+    assert len((out / "face.csv").read_text().splitlines()) == 3
+
+
+def test_tables_tell_their_files_as_json(answer: Path, tmp_path: Path) -> None:
+    code, printed, _ = run("tables", "--from", str(answer), "--out", str(tmp_path / "t"), "--json")
+
+    assert code == 0
+    assert str(tmp_path / "t" / "face.parquet") in json.loads(printed.splitlines()[-1])["files"]
+
+
+def test_a_report_from_a_downloaded_answer_needs_no_manifest(answer: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page" / "report.html"
+
+    code, printed, _ = run("report", "--from", str(answer), "--out", str(page))
+
+    assert (code, printed) == (0, f"{page}\n")
+    assert "a.jpg" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["tables", "report"])
+def test_what_to_read_must_be_clear(command: str, answer: Path) -> None:
+    assert run(command)[0] == 64
+    assert run(command, "a.yaml", "--from", str(answer))[0] == 64
+    code, _, said = run(command, "--from", str(answer))
+    assert (code, "--out" in said) == (64, True)
+
+
+def test_a_damaged_answer_is_named_without_a_traceback(answer: Path, tmp_path: Path) -> None:
+    answer.write_text(answer.read_text()[:-9])
+
+    code, printed, said = run("tables", "--from", str(answer), "--out", str(tmp_path / "t"))
+
+    assert (code, printed) == (1, "")
+    assert "predictions.json: not a complete answer" in said
+    assert "Traceback" not in said
+    assert not list((tmp_path / "t").glob("*"))
