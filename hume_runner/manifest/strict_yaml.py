@@ -80,7 +80,7 @@ class _Frame:
         return len(self.node.value) if isinstance(self.node.value, list) else self.key or ""
 
 
-class _Fatal(Exception):  # noqa: N818 - a signal inside this module, never seen outside
+class _Fatal(Exception):
     """Nothing after this point can be understood."""
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
-from hume_runner.manifest.schema import nearest
 from hume_runner.manifest.shown import quoted
+from hume_runner.manifest.wording import nearest
 from hume_runner.sources.problems import ProblemLog
 
 Row = tuple[int, str, str | None, Mapping[str, Scalar]]
@@ -26,7 +26,7 @@ _LONGEST_FIELD = 10_000_000
 _NO_LABELS: Mapping[str, Scalar] = {}
 
 
-class _Stop(Exception):  # noqa: N818 - a signal inside this module
+class _Stop(Exception):
     """The rest of this list cannot be read; the log says why."""
 
 

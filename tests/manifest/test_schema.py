@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from jsonschema import Draft202012Validator
 
-from hume_runner.manifest.schema import nearest, schema, schema_text
+from hume_runner.manifest.schema import schema, schema_text
 
 PROJECT = Path(__file__).parents[2]
 PUBLISHED = PROJECT / "schemas" / "manifest-v1.schema.json"
@@ -81,17 +80,3 @@ def test_the_manual_documents_every_member_and_no_other() -> None:
     assert {path for path, _ in rows} == set(expected)
     for path, rest in rows:
         assert expected[path]["description"] in rest, path
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"),
-    [
-        ("langauge", "language"),
-        ("Fps-Pred", "fps_pred"),
-        ("fps", "fps_pred"),
-        ("english", "en"),
-        ("xyz", None),
-    ],
-)
-def test_the_nearest_known_name_is_found(word: str, expected: str | None) -> None:
-    assert nearest(word, ["language", "fps_pred", "en", "window"]) == expected
