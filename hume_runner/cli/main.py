@@ -13,6 +13,7 @@ from hume_runner._version import __version__
 
 if TYPE_CHECKING:
     from hume_runner.cli.console import Console
+    from hume_runner.wiring import Machine
 
 # Name as typed -> one line for the overview. Each command is the module of that name in this package, imported only
 # when it is asked for, with configure(parser) and run(args, console) -> exit code.
@@ -84,8 +85,15 @@ def _split(argv: Sequence[str]) -> tuple[str, list[str]]:
     return "run", list(argv)
 
 
-def main(argv: Sequence[str], console: Console | None = None) -> int:
-    """Run one command and return its exit code. Expected errors are printed, never raised."""
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def main(argv: Sequence[str], console: Console | None = None, machine: Machine | None = None) -> int:
+    """Run one command and return its exit code. Expected errors are printed, never raised.
+
+    `machine`: what `run` takes from the machine instead of this one's disk, environment and clock.
+    """
     if not argv or argv[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview() + "\n")
         return 0 if argv else 64
@@ -100,7 +108,7 @@ def main(argv: Sequence[str], console: Console | None = None) -> int:
     try:
         command, rest = _split(argv)
         module = _load(command)
-        parser = _Parser(prog=f"hume-runner {command}", description=COMMANDS[command].capitalize() + ".")
+        parser = _Parser(prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
         common_flags(parser)
         module.configure(parser)
         args = parser.parse_args(rest)
@@ -108,7 +116,8 @@ def main(argv: Sequence[str], console: Console | None = None) -> int:
         console.quiet = args.quiet
         console.verbose = args.verbose
         console.progress = not args.no_progress
-        return int(module.run(args, console))
+        with_machine = {"machine": machine} if machine is not None else {}
+        return int(module.run(args, console, **with_machine))
     except HumeRunnerError as error:
         print_error(error, console)
         return error.exit_code

@@ -7,10 +7,13 @@ import json
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hume_runner.cli.console import Console
 from hume_runner.errors import ManifestError, MissingExtra, Problem, UsageError
+
+if TYPE_CHECKING:
+    from hume_runner.wiring import Machine
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster", metavar="ADDRESS", help="prepare and upload on this Dask cluster")
 
 
-def run(args: argparse.Namespace, console: Console) -> int:
+def run(args: argparse.Namespace, console: Console, machine: Machine | None = None) -> int:
     from hume_runner import wiring
 
     if args.plan and len(args.manifests) > 1:
@@ -34,7 +37,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if console.json:
         _launch(args, console)
     manifests = _load_all(args)
-    machine = wiring.Machine.this()
+    machine = machine or wiring.Machine.this()
     worst = 0
     totals: dict[str, int] = {}
     for manifest in manifests:

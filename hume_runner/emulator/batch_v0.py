@@ -170,6 +170,7 @@ class BatchV0:
             answer.append(
                 {
                     "job_id": job.id,
+                    "owner": job.owner,
                     "status": job.status,
                     "created_timestamp_ms": job.created_ms,
                     "content_sha256": job.content_sha256,
