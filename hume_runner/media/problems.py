@@ -14,7 +14,8 @@ class MediaProblem(Exception):
     unknown_format                            bytes that look like nothing known; they would be measured as noise
     no_audio, no_video                        the wanted track is not there
     too_many_pixels, too_large, too_long      beyond what can be prepared or sent
-    archive, archive_unreadable               an archive where a medium is wanted; an archive that is damaged
+    archive                                   an archive where a medium is wanted
+    archive_unreadable, archive_too_large     an archive that is damaged, or unfolds beyond its limits
     unreadable                                the file cannot be opened at all
     """
 

@@ -3,7 +3,7 @@
 Audio is billed by its duration, silence included; an image is a third of a second, with a face or without; a request
 that took in any media is at least ten seconds. A refused upload is free. How `metered_seconds` is rounded is not
 documented, so nothing is rounded here: fractions add up without drift, and only what people read is rounded, up.
-Source: contracts of the API, sections "Billing" and "Limits".
+Source: dev.hume.ai, expression measurement, pages on billing and runs.
 """
 
 from __future__ import annotations

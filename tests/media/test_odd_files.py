@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from hume_runner.media.audio import PreparedAudio, prepare_audio, probe_audio
-from hume_runner.media.frames import iter_frames
+from hume_runner.media.frames import iter_frames, write_frames
 from hume_runner.media.probe import probe
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path
@@ -494,3 +494,15 @@ def test_a_folder_and_a_missing_file_are_unreadable(tmp_path: Path) -> None:
 
 def test_there_are_more_than_forty_odd_files() -> None:
     assert len(SOUND) + len(STILLS) + len(REFUSED) >= 100
+
+
+def test_frames_are_written_one_by_one_and_whole(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", seconds=1)
+    out = tmp_path / "out"
+    out.mkdir()
+    for number, frame in enumerate(write_frames(path, out, fps=5)):
+        assert sorted(file.name for file in out.iterdir()) == [f"{at:06}.jpg" for at in range(number + 1)]
+        with Image.open(frame.path) as image:
+            assert image.size == (frame.width, frame.height)
+        assert frame.path.stat().st_size == frame.size_bytes
+    assert number == 4

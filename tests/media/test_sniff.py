@@ -38,6 +38,33 @@ from hume_runner.media.sniff import HEAD_BYTES, Kind, sniff, sniff_path
         (b"\xef\xbb\xbfwords", Kind.TEXT),
         (b"\0\1\2\3\4\5", Kind.UNKNOWN),
         (b"caf\xe9", Kind.UNKNOWN),
+        (b"RF64\xff\xff\xff\xffWAVEds64", Kind.WAV),
+        (b"RIFF\x24\0\0\0RMIDdata", Kind.UNKNOWN),
+        (b"FORM\0\0\0\x24AIFFCOMM", Kind.AIFF),
+        (b".snd\0\0\0\x18", Kind.AU),
+        (b"caff\0\1\0\0", Kind.CAF),
+        (b"#!AMR\n", Kind.AMR),
+        (b"FLV\x01\5", Kind.FLV),
+        (b"\x1aE\xdf\xa3\x9fB\x86\x81\1B\x82\x88matroska", Kind.MATROSKA),
+        (b"\x1aE\xdf\xa3\x9fB\x86\x81\1B\x82\x84webm", Kind.WEBM),
+        (b"\0\0\0\x18ftypavif\0\0\0\0", Kind.AVIF),
+        (b"\0\0\0\x08wide\0\0\0\0mdat", Kind.MOV),
+        ((b"G" + bytes(187)) * 3, Kind.MPEG_TS),
+        (b"\0\0\1\xba\x44", Kind.MPEG_PS),
+        (b"\xff\xfb\x90\x64" + bytes(413) + b"\xff\xfb\x90\x64", Kind.MP3),
+        (b"\xff\xfb\x90\x64" + bytes(500) + b"\xff\xfb\x90\x64", Kind.UNKNOWN),
+        (b"ID3\3\0\0\0\0\0\4" + bytes(4) + b"\xff\xfb\x90\x64", Kind.MP3),
+        (b"ID3\3\0\0\0\0\0\4" + bytes(4) + b"fLaC\0\0\0\x22", Kind.FLAC),
+        (b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", Kind.BMP),
+        (b"BMW drives well", Kind.TEXT),
+        (b"II*\0\x08\0\0\0", Kind.TIFF),
+        (b"BZh91AY", Kind.BZIP2),
+        (b"\xfd7zXZ\0", Kind.XZ),
+        ("\ufeffgr\u00fc\u00dfe".encode("utf-16-le"), Kind.TEXT),
+        (b"  \n<html lang='en'>", Kind.HTML),
+        (b"<?xml version='1.0'?><!DOCTYPE html><html>", Kind.HTML),
+        (b"<?xml version='1.0'?><svg/>", Kind.TEXT),
+        (b"#EXTM3U\n", Kind.TEXT),
     ],
 )
 def test_the_first_bytes_tell_the_kind(head: bytes, kind: Kind) -> None:
@@ -64,6 +91,15 @@ def test_a_name_is_no_evidence(tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     path.write_bytes(b"just words")
     assert sniff_path(path) is Kind.TEXT
+
+
+def test_a_tag_that_is_longer_than_the_head_is_looked_behind(tmp_path: Path) -> None:
+    """The cover of a song can be megabytes, and the tag before it stands in front of FLAC, too."""
+    size = 100_000
+    tag = b"ID3\3\0\0" + bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0)) + bytes(size)
+    path = tmp_path / "song"
+    path.write_bytes(tag + b"fLaC\0\0\0\x22")
+    assert sniff_path(path) is Kind.FLAC
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_of_its_own(tmp_path: Path) -> None:
