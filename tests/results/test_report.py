@@ -172,8 +172,9 @@ def test_simulated_scores_say_so_on_every_page_that_prints(browser: Any, report:
         seen.page.emulate_media(media="print")
         banner = seen.page.locator(".simulated-print")
         assert banner.is_visible()
-        # Fixed boxes are repeated on every printed page.
-        assert banner.evaluate("node => getComputedStyle(node).position") == "fixed"
+        # The head of a table is repeated on every printed page.
+        assert banner.evaluate("node => getComputedStyle(node).display") == "table-header-group"
+        assert seen.page.evaluate("getComputedStyle(document.body).display") == "table"
     real = write_report(interviews(tmp_path / "real", 3, simulated=False), tmp_path / "real.html").read_text("utf-8")
     assert "simulated-print" not in real.split("</style>")[1]
 

@@ -13,8 +13,11 @@ const CIVIDIS = [[0, 34, 78], [18, 53, 112], [59, 73, 108], [87, 93, 109], [112,
 const PAGE = innerWidth < 760 ? 8 : 25, HEAT_PAGE = 30;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const $ = (id) => document.getElementById(id);
-const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const lineColour = (i) => (dark.matches ? LINES_DARK : LINES)[i % LINES.length];
+// Paper is white whatever the screen is, and drawings carry their colours with them.
+const PAPER = { "--ink": "#000", "--soft": "#444", "--line": "#ccc", "--grid": "#ddd", "--empty": "#eee", "--card": "#fff", "--pending": "#b9b9b2", "--failed": "#d55e00" };
+let paper = false;
+const ink = (name) => paper ? PAPER[name] : getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const lineColour = (i) => (dark.matches && !paper ? LINES_DARK : LINES)[i % LINES.length];
 
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -411,5 +414,7 @@ drawAll();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
 dark.addEventListener("change", () => { drawAll(); drawList(); drawKeys(); });
+addEventListener("beforeprint", () => { paper = true; drawAll(); });
+addEventListener("afterprint", () => { paper = false; drawAll(); });
 document.documentElement.dataset.ready = "yes";
 })();
