@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hume_runner.errors import ServiceRefused, UsageError
-from hume_runner.manifest.model import ApiKey
 
 DEFAULT_KEY_VARIABLE = "HUME_API_KEY"
 
@@ -52,19 +52,19 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
         raise UsageError(f"{name} is not a number of seconds: {text!r}", hint=f"export {name}=20") from None
 
 
-def read_key(where: ApiKey, environ: Mapping[str, str]) -> Secret:
+def read_key(*, env: str | None, file: Path | None, environ: Mapping[str, str]) -> Secret:
     """The API key from the environment or its file. Raises: ServiceRefused, saying where it was looked for."""
-    if where.file is not None:
+    if file is not None:
         try:
-            value = where.file.read_text(encoding="utf-8").strip()
+            value = file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
             raise ServiceRefused(
-                f"cannot read the API key from {where.file}: {reason}", hint="service.api_key.file names the file"
+                f"cannot read the API key from {file}: {reason}", hint="service.api_key.file names the file"
             ) from None
-        origin = str(where.file)
+        origin = str(file)
     else:
-        name = where.env or DEFAULT_KEY_VARIABLE
+        name = env or DEFAULT_KEY_VARIABLE
         value = environ.get(name, "").strip()
         origin = f"the environment variable {name}"
     if not value:

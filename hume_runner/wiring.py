@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from hume_runner.errors import UsageError
 from hume_runner.manifest.model import Manifest
-from hume_runner.settings import Settings, mask_secrets, read_key
+from hume_runner.settings import Secret, Settings, mask_secrets, read_key
 
 if TYPE_CHECKING:
     from hume_runner.emulator.server import Emulator
@@ -146,9 +146,13 @@ class Endpoint:
 
     def _address(self) -> tuple[str, str]:
         if self.name != EMULATOR:
-            return self.name, read_key(self._manifest.service.api_key, self._machine.environ).value
+            return self.name, self._key().value
         emulator = self._start_emulator()
         return emulator.url, emulator.api_key
+
+    def _key(self) -> Secret:
+        where = self._manifest.service.api_key
+        return read_key(env=where.env, file=where.file, environ=self._machine.environ)
 
     def _start_emulator(self) -> Emulator:
         if self._emulator is None:
@@ -187,7 +191,7 @@ def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_faile
     from hume_runner.engine.prepare import Options, Plan, scan_sources
     from hume_runner.sources import expand
 
-    scan = scan_sources(manifest, expand(manifest), endpoint.service, store.digest_of)
+    scan = scan_sources(manifest, expand(manifest), endpoint.service, store)
     options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
     with Plan(manifest, scan, store, endpoint.service, options) as plan:
         yield plan.work_out()

@@ -301,7 +301,7 @@ def _service(manifest: Manifest, paths: Paths, machine: Machine) -> Iterator[Fin
             yield Finding(name="endpoint", mark="ok", message="emulator: started for each run; no key, no network")
             return
         try:
-            read_key(manifest.service.api_key, machine.environ)
+            read_key(env=manifest.service.api_key.env, file=manifest.service.api_key.file, environ=machine.environ)
         except HumeRunnerError as error:
             yield Finding.of("key", error)
             return

@@ -17,6 +17,8 @@ _LINES = {
     "lost": "{job}: the answer was lost; asking the service whether it has the job",
     "found": "{job}: the service has it, as {remote_id}",
     "not_there": "{job}: the service does not have it; sending it again",
+    "gone": "{job}: measured as {remote_id}, and the answer is lost: counted in the bill and sent again ({message})",
+    "item_failed": "failed: {message}",
     "refused": "{job}: not taken yet: {message}",
     "split": "{job}: refused as a whole, trying its halves: {message}",
     "job_failed": "{job}: failed: {message}",

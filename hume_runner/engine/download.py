@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,11 @@ def fetch(
     request: Mapping[str, Any],
     outputs: Path,
     artifacts: bool,
+    received: bytes | None = None,
 ) -> Fetched:
     """Download and check every answer of one job into `raw/<remote id>/` below `outputs`.
+
+    `received` is the answer where it came with the submission: then nothing is downloaded.
 
     Raises: UnexpectedResponse for a damaged answer, AnswerIncomplete for one that comes too early; neither leaves
     anything under a final name.
@@ -54,12 +58,22 @@ def fetch(
     answers: list[StoredAnswer] = []
     outcomes: tuple[Outcome, ...] = ()
     for name in service.answer_names(artifacts=artifacts):
-        with service.open_answer(remote_id, name) as stream:
+        with (
+            nullcontext(_InMemory(received)) if received is not None else service.open_answer(remote_id, name) as stream
+        ):
             answer, found = _save(service, disk, job, stream, outputs, folder / name, ended)
         answers.append(answer)
         outcomes = outcomes or found
     answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, folder))
     return Fetched(answers=tuple(answers), outcomes=outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _InMemory:
+    body: bytes
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        yield self.body
 
 
 def _save(

@@ -13,8 +13,20 @@ from pathlib import Path
 
 from hume_runner.engine import download, reconcile
 from hume_runner.engine.pacing import InFlightLimit, backoff
-from hume_runner.engine.rescue import rescue_remote_id
-from hume_runner.engine.view import Action, AtService, Fetch, Lost, Poll, Settle, Submit, ToFetch, View, next_actions
+from hume_runner.engine.rescue import rescue_answer, rescue_remote_id
+from hume_runner.engine.view import (
+    Action,
+    AtService,
+    Fetch,
+    Lost,
+    Poll,
+    Prepare,
+    Settle,
+    Submit,
+    ToFetch,
+    View,
+    next_actions,
+)
 from hume_runner.engine.workers import Done, Workers
 from hume_runner.errors import (
     ApiError,
@@ -41,6 +53,7 @@ from hume_runner.services.base import (
     Job,
     ListingUnsupported,
     Pending,
+    Prepared,
     Progress,
     Refused,
     Service,
@@ -175,6 +188,10 @@ class Loop:
         self._store.recover(now)
         for row in self._store.jobs(JobStatus.SUBMITTED):
             assert row.remote_id is not None
+            if self._store.received(row.number) is not None:
+                ended = Ended(created_at=row.created_at, ended_at=row.created_at)
+                self._view.to_fetch[row.number] = ToFetch(ended=ended, first_at=now)
+                continue
             self._view.waiting[row.number] = AtService(
                 remote_id=row.remote_id,
                 submitted_at=row.submitted_at or now,
@@ -189,10 +206,14 @@ class Loop:
         """Keep some planned jobs at hand; the others stay in the state."""
         view = self._view
         view.most_in_flight = int(self._limit)
-        if view.no_more or len(view.queue) > self._execution.transfer_workers:
+        if not view.no_more:
+            # What waited for another in a chain goes first: its medium is prepared and half measured.
+            at_hand = {*view.queue, *view.held_back, *view.submitting}
+            view.queue.extendleft(number for number in self._store.freed() if number not in at_hand)
+        if view.no_more or len(view.queue) + len(view.unprepared) > 2 * self._execution.transfer_workers:
             return
-        for number in self._store.planned(4 * self._execution.transfer_workers, beyond=self._highest):
-            view.queue.append(number)
+        for number, prepare in self._store.planned(4 * self._execution.transfer_workers, beyond=self._highest):
+            (view.unprepared if prepare else view.queue).append(number)
             self._highest = number
 
     def _may_leave(self) -> bool:
@@ -200,7 +221,7 @@ class Loop:
         view = self._view
         if not self._detach or view.active or view.lost:
             return False
-        return not (view.queue or view.held_back) and not self._store.planned(1)
+        return not (view.queue or view.held_back or view.unprepared or self._store.any_planned())
 
     def _stop(self, error: HumeRunnerError, *, leave: bool) -> None:
         """Submit nothing more; `leave`: do not wait for what the service works on either. The first reason stays."""
@@ -222,6 +243,15 @@ class Loop:
                 self._fetch(job)
             case Settle(job):
                 self._settle(job)
+            case Prepare(job):
+                self._prepare(job)
+
+    def _prepare(self, number: int) -> None:
+        view = self._view
+        view.unprepared.remove(number)
+        view.preparing.add(number)
+        job = self._store.load_job(number)
+        self._workers.start(Prepare(number), lambda: self._service.media(job))
 
     def _submit(self, number: int, now: float) -> None:
         view = self._view
@@ -292,6 +322,7 @@ class Loop:
         ended = view.to_fetch[number].ended
         view.fetching.add(number)
         remote_id = row.remote_id or ""
+        received = self._store.received(number)
         self._workers.start(
             Fetch(number),
             lambda: download.fetch(
@@ -304,6 +335,7 @@ class Loop:
                 request=row.request,
                 outputs=self._outputs,
                 artifacts=self._artifacts,
+                received=received,
             ),
         )
         view.to_fetch.pop(number)
@@ -340,6 +372,9 @@ class Loop:
             case Settle(job):
                 self._view.settling.discard(job)
                 self._settled(job, done, now)
+            case Prepare(job):
+                self._view.preparing.discard(job)
+                self._prepared(job, done, now)
             case "interrupt":
                 self._interrupted(done.value)
 
@@ -350,6 +385,21 @@ class Loop:
         if self._ending.error is None:
             self._ending = Ending(exit_code=interrupt.exit_code)
         self._report("interrupted", signal=interrupt.name)
+
+    def _prepared(self, number: int, done: Done, now: float) -> None:
+        if isinstance(done.error, OSError):
+            raise StateError(
+                f"{self._outputs}: cannot prepare a medium: {done.error.strerror or done.error}",
+                hint="free some space or repair the disk, then run the same command again: it resumes",
+            ) from done.error
+        if done.error is not None:
+            raise done.error
+        prepared: Prepared = done.value
+        self._store.record_prepared(number, prepared.drafts, prepared.failed, now)
+        for _, _, message in prepared.failed:
+            self._report("item_failed", message=message)
+        if prepared.failed:
+            self._check_budget()
 
     def _submitted(self, number: int, done: Done, now: float) -> None:
         if done.error is not None:
@@ -386,7 +436,24 @@ class Loop:
         self._report("submitted", job=job_name(number), remote_id=accepted.remote_id)
 
     def _answered(self, number: int, answered: Answered, now: float) -> None:
-        raise NotImplementedError
+        created_at = answered.server_time_s if answered.server_time_s is not None else now
+        try:
+            self._store.record_accepted(
+                number,
+                answered.remote_id,
+                created_at=created_at,
+                simulated=answered.simulated,
+                now=now,
+                answer=answered.body,
+                carry=answered.carry,
+                billed_seconds=answered.billed_seconds,
+            )
+        except StateError as error:
+            raise rescue_answer(error, self._store.path, number, answered.remote_id, answered.body) from error
+        self._trouble.submissions = 0
+        self._limit.accepted()
+        self._view.to_fetch[number] = ToFetch(ended=Ended(created_at=created_at, ended_at=created_at), first_at=now)
+        self._report("submitted", job=job_name(number), remote_id=answered.remote_id)
 
     def _refused(self, number: int, refused: Refused, now: float) -> None:
         job = self._jobs[number]
@@ -529,7 +596,9 @@ class Loop:
             now=now,
         )
         failed = [outcome for outcome in fetched.outcomes if not outcome.ok]
-        self._jobs.pop(number, None)
+        job = self._jobs.pop(number, None)
+        if job is not None:
+            self._service.release(job)
         self._report("finished", job=job_name(number), sources=row.sources, failed=len(failed))
         if failed:
             self._check_budget()
@@ -598,7 +667,11 @@ class Loop:
             return
         candidates: tuple[Candidate, ...] = done.value
         match = reconcile.choose(candidates, lambda remote: self._store.knows_remote(self._service.endpoint, remote))
-        if match is not None:
+        if match is not None and match.chosen.running:
+            lost.next_at = now + 2.0
+        elif match is not None and match.chosen.gone:
+            self._gone(number, match.chosen, now)
+        elif match is not None:
             self._found(number, match, now)
         elif now - lost.since >= self._patience.settle_s:
             self._view.lost.pop(number)
@@ -610,6 +683,24 @@ class Loop:
             # Often at first, when a late job would show; and once more right after the settling time.
             wait = min(0.25 * 2**lost.looks, 10.0)
             lost.next_at = min(now + wait, max(now + 0.05, lost.since + self._patience.settle_s))
+
+    def _gone(self, number: int, chosen: Candidate, now: float) -> None:
+        """Measured and billed, and the answer is lost for good: the manifest says what to do about it."""
+        bill = f", {chosen.billed_seconds:g} s billed" if chosen.billed_seconds is not None else ""
+        self._view.lost.pop(number)
+        if self._execution.on_lost_answer == "stop" and not self._pay_again:
+            self._stop(
+                LostAnswerNeedsDecision(
+                    f"{job_name(number)}: measured as {chosen.remote_id}{bill}, and its answer is lost",
+                    hint="`--retry-failed` pays for it again, or set execution.on_lost_answer: resubmit",
+                ),
+                leave=False,
+            )
+            return
+        self._store.record_gone(number, chosen.remote_id, chosen.billed_seconds, now)
+        self._committed_s = self._store.committed_seconds()
+        self._view.held_back[number] = now
+        self._report("gone", job=job_name(number), remote_id=chosen.remote_id, message=bill.lstrip(", "))
 
     def _found(self, number: int, match: reconcile.Match, now: float) -> None:
         self._view.lost.pop(number)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from hume_runner.errors import Problem, SourceError
 from hume_runner.manifest.model import Manifest
@@ -31,13 +32,34 @@ from hume_runner.state.staging import Row, Scan, format_place, parse_place
 from hume_runner.state.store import Staged, Store
 
 _MOST_PROBLEMS = 100
-DigestOf = Callable[[str, int, int, int], bytes | None]
 
 
-def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Service, cached: DigestOf) -> Scan:
+class Cached(Protocol):
+    """What an earlier run found out about files."""
+
+    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> bytes | None:
+        """The SHA-256 of a file that looks unchanged."""
+        ...
+
+    def facts(self, key: bytes) -> str | None:
+        """What a look at this content told, as JSON."""
+        ...
+
+
+class NothingCached:
+    """Before the first run."""
+
+    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> None:
+        del path, size, mtime_ns, inode
+
+    def facts(self, key: bytes) -> None:
+        del key
+
+
+def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Service, known: Cached) -> Scan:
     """Every item of the manifest with its key, in a scratch file.
 
-    A file is read once for its digest unless `cached` knows it by path, size, mtime and inode. Raises: SourceError with
+    A file is read once for its digest unless `known` has it by path, size, mtime and inode. Raises: SourceError with
     all problems; ManifestError for ids that are claimed twice.
     """
     scan = Scan()
@@ -46,7 +68,7 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
         problems: list[Problem] = []
         for item in sources:
             try:
-                scan.add(_row(scan.count, item, settings, scan, cached, service))
+                scan.add(_row(scan.count, item, settings, scan, known, service))
             except OSError as error:
                 problems.append(_unreadable(item, error))
                 if len(problems) >= _MOST_PROBLEMS:
@@ -60,7 +82,7 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
     return scan
 
 
-def _row(ord_: int, item: SourceItem, settings: bytes, scan: Scan, cached: DigestOf, service: Service) -> Row:
+def _row(ord_: int, item: SourceItem, settings: bytes, scan: Scan, known: Cached, service: Service) -> Row:
     path: str | bytes | None = None
     size = 0
     facts = None
@@ -71,10 +93,12 @@ def _row(ord_: int, item: SourceItem, settings: bytes, scan: Scan, cached: Diges
         size = len(item.value.encode("utf-8", "surrogatepass"))
     else:
         assert item.path is not None
-        content, size = _file_digest(item.path, scan, cached)
+        content, size = _file_digest(item.path, scan, known)
         path = _storable(os.fspath(item.path))
-        found = service.look(item.path, content)
-        facts = json.dumps(found, sort_keys=True) if found else None
+        facts = known.facts(item_key(item.kind, content, settings))
+        if facts is None:
+            found = service.look(item.path, content)
+            facts = json.dumps(found, sort_keys=True) if found else None
     place = item.place
     return (
         ord_,
@@ -92,12 +116,12 @@ def _row(ord_: int, item: SourceItem, settings: bytes, scan: Scan, cached: Diges
     )
 
 
-def _file_digest(path: Path, scan: Scan, cached: DigestOf) -> tuple[bytes, int]:
+def _file_digest(path: Path, scan: Scan, known: Cached) -> tuple[bytes, int]:
     before = path.stat()
     name = os.fspath(path)
-    known = cached(_readable(name), before.st_size, before.st_mtime_ns, before.st_ino)
-    if known is not None:
-        return known, before.st_size
+    digest = known.digest(_readable(name), before.st_size, before.st_mtime_ns, before.st_ino)
+    if digest is not None:
+        return digest, before.st_size
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").digest()
         after = os.fstat(file.fileno())
@@ -180,12 +204,13 @@ class Plan:
                     batch.clear()
         self._store.want(batch)
         counts[Action.REMOVED] = sum(1 for _ in self._store.removed())
-        jobs = size = 0
+        jobs = requests = size = 0
         billable = unpacked = 0.0
         priced = False
         problems: list[Problem] = []
         for draft in self._service.compile(self._sendable(problems)):
             jobs += 1
+            requests += draft.requests
             size += draft.size_bytes
             if draft.billable_seconds is not None:
                 priced = True
@@ -197,7 +222,7 @@ class Plan:
         self.summary = Summary(
             **{str(action): number for action, number in counts.items()},
             jobs=jobs,
-            requests=jobs,
+            requests=requests,
             billable_seconds=round(billable, 3) if priced else None,
             billable_seconds_unpacked=round(unpacked, 3) if priced else None,
         )
@@ -241,7 +266,10 @@ class Plan:
     def items(self) -> Iterator[tuple[str, str, Decision]]:
         """(id, kind, decision) of every item, then of the removed ones, streamed."""
         for staged, decision in self._decisions():
-            yield staged.id, staged.kind, decision
+            if staged.problem and decision.action in SUBMITS:
+                yield staged.id, staged.kind, Decision(decision.action, f"will fail: {staged.problem}")
+            else:
+                yield staged.id, staged.kind, decision
         for name, kind in self._store.removed():
             yield name, kind, Decision(Action.REMOVED, "the manifest does not list it any more; its results stay")
 

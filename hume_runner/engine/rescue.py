@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import tempfile
@@ -9,6 +10,25 @@ from pathlib import Path
 
 from hume_runner.errors import StateError
 from hume_runner.services.base import job_name
+
+
+def rescue_answer(error: StateError, state: Path | None, number: int, remote_id: str, answer: bytes) -> StateError:
+    """Write an answer that exists nowhere else beside the state or into the temporary folder; tell where it is."""
+    name = f"{job_name(number)}-{hashlib.sha256(answer).hexdigest()[:16]}.rescued.json"
+    folders = [state.parent] if state else []
+    for folder in (*folders, Path(tempfile.gettempdir())):
+        try:
+            with (folder / name).open("wb") as file:
+                file.write(answer)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            continue
+        return StateError(
+            f"{error}; the service measured {job_name(number)} as {remote_id}, and its answer is in {folder / name}",
+            hint="keep that file: it was paid for and cannot be fetched again; free some space and run again",
+        )
+    return rescue_remote_id(error, state, number, remote_id)
 
 
 def rescue_remote_id(error: StateError, state: Path | None, number: int, remote_id: str) -> StateError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner.engine.loop import Abandoned, Ending, Loop, Patience, Report
-from hume_runner.engine.prepare import Options, Plan, scan_sources
+from hume_runner.engine.prepare import NothingCached, Options, Plan, scan_sources
 from hume_runner.engine.workers import Workers
 from hume_runner.errors import (
     ApiError,
@@ -145,12 +145,7 @@ def run(
 
 
 def _scan(manifest: Manifest, env: Environment, store: Store | None) -> Scan:
-    cached = store.digest_of if store is not None else _nothing_cached
-    return scan_sources(manifest, env.expand(manifest), env.service, cached)
-
-
-def _nothing_cached(path: str, size: int, mtime_ns: int, inode: int) -> None:
-    del path, size, mtime_ns, inode
+    return scan_sources(manifest, env.expand(manifest), env.service, store or NothingCached())
 
 
 def _check_saved_plan(saved: SavedPlan | None, manifest: Manifest, scan: Scan, store: Store) -> None:
@@ -176,7 +171,7 @@ def _check_saved_plan(saved: SavedPlan | None, manifest: Manifest, scan: Scan, s
 def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, options: RunOptions) -> Ending:
     if not store.work_left():
         return Ending()
-    if any(store.planned(1)):
+    if store.any_planned():
         refused = _greet(env.service)
         if refused is not None:
             return Ending(error=refused)

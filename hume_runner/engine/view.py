@@ -35,7 +35,14 @@ class Settle:
     job: int
 
 
-Action = Submit | Poll | Fetch | Settle
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Prepare the media of a planned job, which becomes the jobs that are sent."""
+
+    job: int
+
+
+Action = Submit | Poll | Fetch | Settle | Prepare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +80,12 @@ class View:
 
     most_in_flight: int
     most_transfers: int
+    most_preparing: int = 2  # the work is the processor's, not the network's
     poll_rule: PollRule = field(default_factory=PollRule)
     queue: deque[int] = field(default_factory=deque)  # planned jobs that may go out, in order
     held_back: dict[int, float] = field(default_factory=dict)  # refused for now: when they may go out again
+    unprepared: deque[int] = field(default_factory=deque)  # planned jobs whose media have to be prepared first
+    preparing: set[int] = field(default_factory=set)
     submitting: set[int] = field(default_factory=set)
     waiting: dict[int, AtService] = field(default_factory=dict)
     to_fetch: dict[int, ToFetch] = field(default_factory=dict)
@@ -101,7 +111,7 @@ class View:
     @property
     def active(self) -> bool:
         """Whether some worker is busy."""
-        return bool(self.submitting or self.fetching or self.settling or self.polling)
+        return bool(self.submitting or self.fetching or self.settling or self.preparing or self.polling)
 
     @property
     def finished(self) -> bool:
@@ -110,7 +120,7 @@ class View:
             return False
         if self.leaving:
             return True
-        more = bool(self.queue or self.held_back) and not self.no_more
+        more = bool(self.queue or self.held_back or self.unprepared) and not self.no_more
         return not (more or self.waiting or self.to_fetch or self.lost)
 
 
@@ -131,6 +141,9 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
         for job in (released + list(islice(view.queue, free)))[:free]:
             actions.append(Submit(job))
             room -= 1
+        # Ahead of what can be sent, but not far: prepared media lie on disk until they are.
+        ahead = view.most_preparing - len(view.preparing) if len(view.queue) <= view.most_transfers else 0
+        actions += [Prepare(job) for job in islice(view.unprepared, max(0, ahead))]
     for job, fetch in view.to_fetch.items():
         if fetch.next_at > now:
             wakes.append(fetch.next_at)

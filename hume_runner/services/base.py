@@ -42,18 +42,24 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A job that is not planned yet. `after`: it may only go out when the draft that many places before it is done."""
+    """A job that is not planned yet.
+
+    `after`: it may only go out when the draft that many places before it is done. `prepare`: its media have to be
+    prepared first, and then it becomes the jobs that are sent, in `requests` requests as far as is known.
+    """
 
     members: tuple[Member, ...]
     size_bytes: int
     billable_seconds: float | None = None
     unpacked_seconds: float | None = None
+    requests: int = 1
+    prepare: bool = False
     after: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A planned job with all that a submission needs. `carry` is what the job before it in a chain left for it."""
+    """A planned job with all that a submission needs. `carry` is what the job before it left for it at `carry_at`."""
 
     number: int
     key: str
@@ -61,7 +67,9 @@ class Job:
     members: tuple[Member, ...]
     size_bytes: int
     billable_seconds: float | None = None
+    prepare: bool = False
     carry: str | None = None
+    carry_at: float | None = None
     matches: tuple[str, ...] = ()
 
     @property
@@ -87,6 +95,17 @@ class Submission:
     sha256: str
     matches: tuple[str, ...]
     send: Callable[[], SubmitResult]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What preparing a job's media gave: the jobs to send, and the members that cannot be sent, with the reason.
+
+    `failed`: (position in the prepared job, reason, message).
+    """
+
+    drafts: tuple[Draft, ...]
+    failed: tuple[tuple[int, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,12 +212,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A job at the service that carries exactly what a lost submission carried, under the names in `matches`."""
+    """A job at the service that carries exactly what a lost submission carried, under the names in `matches`.
+
+    `gone`: it was measured and billed, and its answer cannot be had any more. `running`: it is not known yet whether it
+    will be billed.
+    """
 
     remote_id: str
     matches: tuple[str, ...]
     created_at: float | None
     simulated: bool = False
+    gone: bool = False
+    running: bool = False
+    billed_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +290,14 @@ class Service(Protocol):
 
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
         """Jobs for these items, in order, packed to the limits. Pure: the same items give the same drafts."""
+        ...
+
+    def media(self, job: Job) -> Prepared:
+        """Prepare the media of a job that asks for it: slow, reads and writes files, sends nothing. Safe to repeat."""
+        ...
+
+    def release(self, job: Job) -> None:
+        """The job is done: what was prepared for it is not needed any more."""
         ...
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:

@@ -47,6 +47,7 @@ from hume_runner.services.base import (
     Outcome,
     Pending,
     PlanItem,
+    Prepared,
     Progress,
     Refused,
     Submission,
@@ -152,6 +153,13 @@ class BatchV0Service:
         """See `Service.compile`."""
         members = (Member(item=item) for item in items)
         return pack(members, most=self.limits.sources_per_job, most_bytes=self.limits.job_bytes)
+
+    def media(self, job: Job) -> Prepared:
+        """The service takes files as they are, so no job here asks for it."""
+        raise NotImplementedError(job.name)
+
+    def release(self, job: Job) -> None:
+        """Nothing was prepared."""
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
         """See `Service.recompile`."""

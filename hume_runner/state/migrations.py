@@ -60,6 +60,8 @@ CREATE TABLE jobs (
   sources INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
   billable_seconds REAL,
+  -- The medium has to be prepared first, which turns this job into the ones that are sent.
+  prepare INTEGER NOT NULL DEFAULT 0,
   after INTEGER,
   carry TEXT,
   nonce TEXT,
@@ -81,6 +83,7 @@ CREATE TABLE jobs (
   error TEXT
 );
 CREATE INDEX jobs_status ON jobs (status, job);
+CREATE INDEX jobs_after ON jobs (after) WHERE after IS NOT NULL;
 CREATE UNIQUE INDEX jobs_remote ON jobs (endpoint, remote_id) WHERE remote_id IS NOT NULL;
 
 -- Which measurements a job carries, where in it, and by what name its answer speaks of them.
@@ -96,6 +99,9 @@ CREATE TABLE members (
   PRIMARY KEY (job, position)
 ) WITHOUT ROWID;
 CREATE INDEX members_key ON members (key);
+
+-- Answers that came at once, until they are files: the remote id and the answer are durable in one transaction.
+CREATE TABLE received (job INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 CREATE TABLE attempts (
   attempt INTEGER PRIMARY KEY,
@@ -130,6 +136,7 @@ CREATE TABLE duplicates (
   remote_id TEXT NOT NULL,
   job INTEGER NOT NULL,
   at REAL NOT NULL,
+  billed_seconds REAL,
   PRIMARY KEY (endpoint, remote_id)
 ) WITHOUT ROWID;
 

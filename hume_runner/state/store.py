@@ -108,6 +108,7 @@ class Staged:
     id: str
     kind: str
     known: Known
+    problem: str | None = None  # what a look at the medium found wrong
 
 
 @dataclass(slots=True)
@@ -215,12 +216,17 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("DETACH DATABASE scan")
 
-    def digest_of(self, path: str, size: int, mtime_ns: int, inode: int) -> bytes | None:
+    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> bytes | None:
         """The cached SHA-256 of a file that looks unchanged, or None."""
         row = self._db.execute(
             "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?",
             (path, size, mtime_ns, inode),
         ).fetchone()
+        return row[0] if row else None
+
+    def facts(self, key: bytes) -> str | None:
+        """What a look at a medium told before, as JSON."""
+        row = self._db.execute("SELECT facts FROM measurements WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
     def compare(self) -> Iterator[Staged]:
@@ -230,14 +236,14 @@ class Store:
             """
             SELECT s.ord, s.id, s.kind, s.key, s.content, m.outcome, m.job,
                    CASE m.outcome WHEN 'pending' THEN (
-                     SELECT CASE max(CASE j.status WHEN 'ambiguous' THEN 3 WHEN 'submitting' THEN 2
-                                                   WHEN 'submitted' THEN 2 ELSE 1 END)
+                     SELECT CASE max(CASE j.status WHEN 'ambiguous' THEN 3 WHEN 'planned' THEN 1
+                                                   WHEN 'failed' THEN 1 ELSE 2 END)
                             WHEN 3 THEN 'ambiguous' WHEN 2 THEN 'submitted' WHEN 1 THEN 'planned' END
                      FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = s.key) END,
                    m.error, m.simulated,
                    CASE m.outcome WHEN 'pending' THEN EXISTS (
                      SELECT 1 FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = s.key AND j.tries > 0) END,
-                   i.key, o.content, t.json
+                   i.key, o.content, t.json, s.facts
             FROM scan.staged s
             LEFT JOIN main.measurements m ON m.key = s.key
             LEFT JOIN main.items i ON i.id = s.id AND m.key IS NULL
@@ -264,6 +270,7 @@ class Store:
                     old_content=row[12],
                     old_settings=row[13],
                 ),
+                problem=_load(row[14]).get("problem") if row[14] else None,
             )
 
     def knows_nothing(self) -> bool:
@@ -326,11 +333,17 @@ class Store:
                 (settings_digest,),
             )
             db.execute("INSERT OR REPLACE INTO main.digests SELECT * FROM scan.digests")
+            # The parts of a medium whose other parts were sent already stay: they are all that it still needs.
             db.execute(
-                "DELETE FROM main.members WHERE job IN (SELECT job FROM main.jobs WHERE status = ?)",
-                (JobStatus.PLANNED,),
+                "DELETE FROM main.jobs WHERE status = 'planned' AND NOT EXISTS ("
+                "SELECT 1 FROM main.members b JOIN main.members c ON c.key = b.key JOIN main.jobs k ON k.job = c.job "
+                "WHERE b.job = jobs.job AND k.status NOT IN ('planned', 'failed'))"
             )
-            db.execute("DELETE FROM main.jobs WHERE status = ?", (JobStatus.PLANNED,))
+            db.execute("DELETE FROM main.members WHERE job NOT IN (SELECT job FROM main.jobs)")
+            db.execute(
+                "DELETE FROM main.members WHERE key IN "
+                "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry)"
+            )
             db.execute(
                 "UPDATE main.measurements "
                 "SET outcome = 'pending', reason = NULL, error = NULL, job = NULL, simulated = 0 "
@@ -345,8 +358,17 @@ class Store:
             keys = [member.item.key for member in draft.members]
             after = numbers[-draft.after] if draft.after else None
             cursor = self._db.execute(
-                "INSERT INTO main.jobs (key, status, sources, bytes, billable_seconds, after) VALUES (?,?,?,?,?,?)",
-                (job_key(keys), JobStatus.PLANNED, len(keys), draft.size_bytes, draft.billable_seconds, after),
+                "INSERT INTO main.jobs (key, status, sources, bytes, billable_seconds, prepare, after) "
+                "VALUES (?,?,?,?,?,?,?)",
+                (
+                    job_key(keys),
+                    JobStatus.PLANNED,
+                    len(keys),
+                    draft.size_bytes,
+                    draft.billable_seconds,
+                    int(draft.prepare),
+                    after,
+                ),
             )
             number = cursor.lastrowid
             assert number is not None
@@ -361,12 +383,26 @@ class Store:
 
     # -- jobs on their way ------------------------------------------------------------------------------------------
 
-    def planned(self, limit: int, *, beyond: int = 0) -> list[int]:
-        """Numbers of the next planned jobs that nothing holds back, in order, after job `beyond`."""
+    def planned(self, limit: int, *, beyond: int = 0) -> list[tuple[int, bool]]:
+        """(number, whether its media have to be prepared) of the next planned jobs after job `beyond`, in order.
+
+        Jobs that wait for another in a chain are left out: see `freed`.
+        """
         rows = self._db.execute(
-            "SELECT job FROM jobs p WHERE status = 'planned' AND job > ? AND (after IS NULL OR "
-            "(SELECT status FROM jobs q WHERE q.job = p.after) = 'done') ORDER BY job LIMIT ?",
+            "SELECT job, prepare FROM jobs WHERE status = 'planned' AND after IS NULL AND job > ? ORDER BY job LIMIT ?",
             (beyond, limit),
+        )
+        return [(row[0], bool(row[1])) for row in rows]
+
+    def any_planned(self) -> bool:
+        """Whether any job is still to be sent, now or after another."""
+        return self._db.execute("SELECT 1 FROM jobs WHERE status = 'planned' LIMIT 1").fetchone() is not None
+
+    def freed(self) -> list[int]:
+        """Planned jobs of a chain whose turn has come."""
+        rows = self._db.execute(
+            "SELECT p.job FROM jobs p JOIN jobs q ON q.job = p.after "
+            "WHERE p.after IS NOT NULL AND p.status = 'planned' AND q.status = 'done' ORDER BY p.job"
         )
         return [row[0] for row in rows]
 
@@ -380,8 +416,9 @@ class Store:
             "WHERE b.job = ? ORDER BY b.position",
             (number,),
         ).fetchall()
-        (carry,) = self._db.execute(
-            "SELECT (SELECT q.carry FROM jobs q WHERE q.job = p.after) FROM jobs p WHERE p.job = ?", (number,)
+        prepare, carry, carry_at = self._db.execute(
+            "SELECT p.prepare, q.carry, q.finished_at FROM jobs p LEFT JOIN jobs q ON q.job = p.after WHERE p.job = ?",
+            (number,),
         ).fetchone()
         return Job(
             number=number,
@@ -392,7 +429,9 @@ class Store:
             ),
             size_bytes=row.bytes,
             billable_seconds=row.billable_seconds,
+            prepare=bool(prepare),
             carry=carry,
+            carry_at=carry_at,
             matches=tuple(r[9] or "" for r in members),
         )
 
@@ -452,10 +491,20 @@ class Store:
         )
 
     def record_accepted(
-        self, number: int, remote_id: str, *, created_at: float | None, simulated: bool, now: float
+        self,
+        number: int,
+        remote_id: str,
+        *,
+        created_at: float | None,
+        simulated: bool,
+        now: float,
+        answer: bytes | None = None,
+        carry: str | None = None,
+        billed_seconds: float | None = None,
     ) -> None:
-        """The service's name for the job: durable before anything else is done with it."""
-        with self._transaction("accepted"):
+        """The service's name for the job, and its whole answer where that came at once: durable before anything else
+        is done with them."""
+        with self._transaction("accepted") as db:
             self._move(
                 number,
                 Event.ACCEPT,
@@ -464,7 +513,37 @@ class Store:
                 submitted_at=now,
                 created_at=created_at,
                 simulated=int(simulated),
+                carry=carry,
+                billed_seconds=billed_seconds,
             )
+            if answer is not None:
+                db.execute("INSERT OR REPLACE INTO received VALUES (?, ?)", (number, answer))
+
+    def received(self, number: int) -> bytes | None:
+        """The answer that came with the submission, until it is a file."""
+        row = self._db.execute("SELECT body FROM received WHERE job = ?", (number,)).fetchone()
+        return row[0] if row else None
+
+    def record_prepared(
+        self, number: int, drafts: Sequence[Draft], failed: Sequence[tuple[int, str, str]], now: float
+    ) -> None:
+        """A job's media are prepared: the jobs that are sent take its place; what cannot be sent has failed."""
+        with self._transaction("prepared") as db:
+            for position, reason, message in failed:
+                db.execute(
+                    "UPDATE measurements SET outcome = 'failed', reason = ?, error = ? "
+                    "WHERE key = (SELECT key FROM members WHERE job = ? AND position = ?)",
+                    (reason, message, number, position),
+                )
+            db.execute("DELETE FROM members WHERE job = ?", (number,))
+            if drafts:
+                db.execute("UPDATE measurements SET job = NULL WHERE job = ?", (number,))
+                db.execute("DELETE FROM jobs WHERE job = ?", (number,))
+                self._insert_jobs(drafts)
+            else:
+                self._move(
+                    number, Event.SPOIL, now, reason="media", error="none of its media can be sent", finished_at=now
+                )
 
     def record_refused(self, number: int, message: str, now: float) -> None:
         """Surely not accepted: it may be sent again."""
@@ -487,6 +566,7 @@ class Store:
         """A refused job whose halves are planned in its place, to find the member at fault."""
         with self._transaction("split"):
             self._move(number, Event.REJECT, now, message, reason="split", error=message, finished_at=now)
+            self._db.execute("DELETE FROM members WHERE job = ?", (number,))
             self._insert_jobs(halves)
 
     def record_lost(self, number: int, message: str, now: float) -> None:
@@ -555,6 +635,16 @@ class Store:
                 [(endpoint, other, number, now) for other in others],
             )
 
+    def record_gone(self, number: int, remote_id: str, billed_seconds: float | None, now: float) -> None:
+        """A lost submission that was measured and billed, and whose answer cannot be had: it may be sent again."""
+        with self._transaction("gone") as db:
+            (endpoint,) = db.execute("SELECT endpoint FROM jobs WHERE job = ?", (number,)).fetchone()
+            self._move(number, Event.MISS, now, f"measured as {remote_id}, and the answer is lost")
+            db.execute(
+                "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
+                (endpoint, remote_id, number, now, billed_seconds),
+            )
+
     def record_missed(self, number: int, now: float) -> None:
         """A lost submission that the service does not have: it may be sent again."""
         with self._transaction("missed"):
@@ -579,10 +669,15 @@ class Store:
                 "UPDATE members SET outcome = ?, reason = ?, error = ? WHERE job = ? AND position = ?",
                 [("done" if o.ok else "failed", o.reason, o.message, number, o.position) for o in outcomes],
             )
+            db.execute("DELETE FROM received WHERE job = ?", (number,))
+            # An item that is spread over several jobs is done with the last of them, and failed with the first that
+            # fails.
             db.execute(
                 "UPDATE measurements "
                 "SET outcome = b.outcome, reason = b.reason, error = b.error, job = ?, simulated = ? "
-                "FROM members b WHERE b.job = ? AND b.key = measurements.key AND b.outcome IS NOT NULL",
+                "FROM members b WHERE b.job = ? AND b.key = measurements.key AND b.outcome IS NOT NULL "
+                "AND measurements.outcome != 'failed' AND (b.outcome = 'failed' OR NOT EXISTS ("
+                "SELECT 1 FROM members o WHERE o.key = b.key AND o.outcome IS NULL))",
                 (number, int(simulated), number),
             )
 
@@ -625,6 +720,13 @@ class Store:
             "WHERE key IN (SELECT key FROM members WHERE job = ?)",
             (reason, message, number, number),
         )
+        # What waits for this job in a chain will never go out.
+        after = self._db.execute("SELECT job FROM jobs WHERE after = ? AND status = 'planned'", (number,)).fetchall()
+        for (follower,) in after:
+            self._db.execute(
+                "UPDATE jobs SET status = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, follower)
+            )
+            self._fail_members(follower, reason, message)
 
     def adopt(
         self,
@@ -860,12 +962,14 @@ class Store:
             "SELECT coalesce(sum(coalesce(billed_seconds, billable_seconds)), 0) FROM jobs "
             "WHERE status IN ('submitting', 'submitted', 'done', 'ambiguous')"
         ).fetchone()
-        return float(total)
+        (lost,) = self._db.execute("SELECT coalesce(sum(billed_seconds), 0) FROM duplicates").fetchone()
+        return float(total) + float(lost)
 
     def billed_seconds(self) -> float | None:
         """Billable seconds of what the service took, None where the API has no such bill."""
         (total,) = self._db.execute(
-            "SELECT sum(coalesce(billed_seconds, billable_seconds)) FROM jobs WHERE remote_id IS NOT NULL"
+            "SELECT sum(seconds) FROM (SELECT coalesce(billed_seconds, billable_seconds) AS seconds FROM jobs "
+            "WHERE remote_id IS NOT NULL UNION ALL SELECT billed_seconds FROM duplicates)"
         ).fetchone()
         return None if total is None else float(total)
 
