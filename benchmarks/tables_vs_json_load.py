@@ -38,11 +38,18 @@ def source(rng: random.Random, number: int, rows: int) -> dict[str, object]:
         for row in range(rows)
     ]  # fmt: skip
     language = [
-        {"text": f"word{row}", "position": {"begin": row * 5, "end": row * 5 + 4},
-         "time": {"begin": row, "end": row + 1}, "confidence": 0.9, "speaker_confidence": None, "emotions": scores(rng, EXPRESSIONS_53),
-         "sentiment": scores(rng, SENTIMENT), "toxicity": scores(rng, TOXICITY)}
+        {
+            "text": f"word{row}",
+            "position": {"begin": row * 5, "end": row * 5 + 4},
+            "time": {"begin": row, "end": row + 1},
+            "confidence": 0.9,
+            "speaker_confidence": None,
+            "emotions": scores(rng, EXPRESSIONS_53),
+            "sentiment": scores(rng, SENTIMENT),
+            "toxicity": scores(rng, TOXICITY),
+        }
         for row in range(rows)
-    ]  # fmt: skip
+    ]
     models = {
         "face": {"metadata": None, "grouped_predictions": [{"id": "face_0", "predictions": face}]},
         "language": {
