@@ -276,11 +276,10 @@ def _state(paths: Paths, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _default_key(machine: Machine) -> Finding:
-    from hume_runner.manifest.model import ApiKey
     from hume_runner.settings import DEFAULT_KEY_VARIABLE, read_key
 
     try:
-        read_key(ApiKey(), machine.environ)
+        read_key(env=None, file=None, environ=machine.environ)
     except HumeRunnerError as error:
         return Finding(name="key", mark="note", message=str(error), hint="only a real service needs one")
     return Finding(name="key", mark="ok", message=f"{DEFAULT_KEY_VARIABLE} is set (its value is not shown)")
