@@ -15,8 +15,10 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from hume_runner.errors import TransportError
 
@@ -65,12 +67,41 @@ class Upload:
         )
 
 
+class Readable(Protocol):
+    """What a part is read from; any binary file does."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """At most `size` bytes; empty at the end."""
+
+
+class Part(Protocol):
+    """Something to upload that is no whole file, such as a passage of a recording.
+
+    It is opened when its turn comes and has to give exactly `size_bytes`, or sending ends with SourceChanged. What it
+    holds is not hashed: whoever cuts it knows what it was cut from.
+    """
+
+    @property
+    def filename(self) -> str: ...
+
+    @property
+    def content_type(self) -> str: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def open(self) -> AbstractContextManager[Readable]:
+        """A reader at the first byte; asked for once an attempt. Raises: OSError."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """A multipart form: plain `fields`, sent first, then files, each with the name of its part."""
+    """A multipart form: `json_fields`, which say that they are JSON, plain `fields`, then files, each with the name
+    of its part."""
 
+    json_fields: tuple[tuple[str, str], ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
-    uploads: tuple[tuple[str, Upload], ...] = ()
+    uploads: tuple[tuple[str, Upload | Part], ...] = ()
 
 
 def content_type_of(filename: str) -> str:
@@ -93,27 +124,30 @@ class MultipartBody:
         self._end = f"--{self._boundary}--\r\n".encode()
         self.content_type = f"multipart/form-data; boundary={self._boundary}"
         self.size_bytes = (
-            sum(len(self._field(name, value)) for name, value in form.fields)
+            sum(len(self._field(name, value, "application/json")) for name, value in form.json_fields)
+            + sum(len(self._field(name, value)) for name, value in form.fields)
             + sum(len(self._head(part, upload)) + upload.size_bytes + 2 for part, upload in form.uploads)
             + len(self._end)
         )
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises: SourceChanged; OSError (wrapped as SourceChanged too) for a file that cannot be read any more."""
+        for name, value in self._form.json_fields:
+            yield self._field(name, value, "application/json")
         for name, value in self._form.fields:
             yield self._field(name, value)
         for part, upload in self._form.uploads:
             yield self._head(part, upload)
-            yield from _file_bytes(upload)
+            yield from _file_bytes(upload) if isinstance(upload, Upload) else _part_bytes(upload)
             yield b"\r\n"
         yield self._end
 
-    def _field(self, name: str, value: str) -> bytes:
-        return (
-            f'--{self._boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}\r\n'.encode()
-        )
+    def _field(self, name: str, value: str, content_type: str = "") -> bytes:
+        kind = f"\r\nContent-Type: {content_type}" if content_type else ""
+        disposition = f'Content-Disposition: form-data; name="{_quoted(name)}"'
+        return f"--{self._boundary}\r\n{disposition}{kind}\r\n\r\n{value}\r\n".encode()
 
-    def _head(self, part: str, upload: Upload) -> bytes:
+    def _head(self, part: str, upload: Upload | Part) -> bytes:
         return (
             f"--{self._boundary}\r\n"
             f'Content-Disposition: form-data; name="{_quoted(part)}"; filename="{_quoted(upload.filename)}"\r\n'
@@ -159,3 +193,26 @@ def _checked(upload: Upload, file: io.FileIO) -> Iterator[bytes]:
         raise SourceChanged(upload.path, "changed")
     if held:
         yield held
+
+
+def _part_bytes(part: Part) -> Iterator[bytes]:
+    """As many bytes as the part announced. The last are held back until it is known that no more follow."""
+    name = Path(part.filename)
+    try:
+        with part.open() as reader:
+            left = part.size_bytes
+            held = b""
+            while left > 0:
+                chunk = reader.read(min(CHUNK_BYTES, left))
+                if not chunk:
+                    raise SourceChanged(name, "became shorter")
+                left -= len(chunk)
+                if held:
+                    yield held
+                held = chunk
+            if reader.read(1):
+                raise SourceChanged(name, "became longer")
+            if held:
+                yield held
+    except (OSError, ValueError) as error:  # ValueError: what it was cut from has become too short for it
+        raise SourceChanged(name, f"became unreadable ({getattr(error, 'strerror', None) or error})") from error
