@@ -1,0 +1,120 @@
+"""The documents say what the program does: README and commands.md are compared with the real thing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hume_runner import errors
+from hume_runner.cli.main import COMMANDS
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme_and_has_a_section(command: str) -> None:
+    assert f"`{command}`" in README
+    assert f"\n## {command}\n" in (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
+
+
+def test_the_help_that_is_documented_is_the_help_that_is_printed() -> None:
+    script = PROJECT / "docs" / "write_commands.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def readme_sessions() -> list[tuple[str, str]]:
+    """(command, output) pairs of the README's sessions that run a manifest."""
+    pairs = []
+    for block in blocks(README, "console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            if ".yaml" in command:
+                pairs.append((command, output))
+    return pairs
+
+
+def without_variables(text: str) -> str:
+    """Times and folders differ from one machine to another."""
+    text = re.sub(r"\d+\.\d s", "N s", text)
+    return re.sub(r"/\S+/results/", "…/results/", text)
+
+
+def test_the_readme_runs_as_printed(tmp_path: Path) -> None:
+    (manifest,) = blocks(README, "yaml")
+    assert len(manifest.splitlines()) == 10
+    (tmp_path / "first.yaml").write_text(manifest, encoding="utf-8")
+    sessions = readme_sessions()
+    assert len(sessions) == 2
+    for command, shown in sessions:
+        program, *arguments = command.split()
+        assert program == "hume-runner"
+        done = subprocess.run(
+            [sys.executable, "-m", "hume_runner", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert without_variables(done.stdout) == without_variables(shown)
+
+
+def test_the_readme_explains_every_exit_code() -> None:
+    explained = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE) for code in row.split(",")}
+    raised = {
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, Exception) and hasattr(kind, "exit_code")
+    }
+    assert raised | {0, 2, 3, 130, 143} == explained
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_between_the_pages_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert anchor in anchors, f"{page.name} links to {target}"
+
+
+def test_every_page_is_reachable_from_the_index() -> None:
+    index = (PROJECT / "docs" / "README.md").read_text(encoding="utf-8")
+    index += (PROJECT / "docs" / "apis" / "README.md").read_text(encoding="utf-8").replace("](", "](apis/")
+    for page in PROJECT.glob("docs/**/*.md"):
+        relative = page.relative_to(PROJECT / "docs").as_posix()
+        assert relative == "README.md" or f"({relative})" in index, f"docs/README.md does not name {relative}"
+
+
+def test_files_that_contributors_are_sent_to_exist() -> None:
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`([a-z_]+/[a-z_0-9.]+\.(?:py|json|md))`", text))
+    assert len(names) > 20
+    for name in names:
+        assert (PROJECT / name).exists() or (PROJECT / "hume_runner" / name).exists(), name
+
+
+def test_changes_that_are_not_released_come_first() -> None:
+    changes = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.*)$", changes, re.MULTILINE)[0] == "[Unreleased]"
