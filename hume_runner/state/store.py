@@ -631,7 +631,7 @@ class Store:
             )
             self._name_members(number, matches)
             db.executemany(
-                "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO duplicates (endpoint, remote_id, job, at) VALUES (?, ?, ?, ?)",
                 [(endpoint, other, number, now) for other in others],
             )
 
