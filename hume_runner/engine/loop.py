@@ -213,8 +213,10 @@ class Loop:
         if view.no_more or len(view.queue) + len(view.unprepared) > 2 * self._execution.transfer_workers:
             return
         for number, prepare in self._store.planned(4 * self._execution.transfer_workers, beyond=self._highest):
-            (view.unprepared if prepare else view.queue).append(number)
             self._highest = number
+            # What an earlier run lost and the service does not have is planned again, and waits here already.
+            if number not in view.held_back:
+                (view.unprepared if prepare else view.queue).append(number)
 
     def _may_leave(self) -> bool:
         """With --detach: everything is sent, and every sent job has its name."""
