@@ -176,6 +176,7 @@ class Endpoint:
         return compare_remote(store, self.service)
 
     def close(self) -> None:
+        self.service.close()
         self._stack.close()
 
     def __enter__(self) -> Endpoint:

@@ -296,6 +296,10 @@ class Service(Protocol):
         """Prepare the media of a job that asks for it: slow, reads and writes files, sends nothing. Safe to repeat."""
         ...
 
+    def close(self) -> None:
+        """The run is over: remove what was prepared."""
+        ...
+
     def release(self, job: Job) -> None:
         """The job is done: what was prepared for it is not needed any more."""
         ...

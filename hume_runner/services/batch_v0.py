@@ -12,10 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from hume_runner.errors import (
     ApiError,
@@ -56,6 +54,7 @@ from hume_runner.services.base import (
     Unseen,
     Waiting,
 )
+from hume_runner.services.links import refuse_expired
 from hume_runner.services.packing import pack
 
 if TYPE_CHECKING:
@@ -140,13 +139,7 @@ class BatchV0Service:
         if item.kind == "file" and item.size_bytes == 0:
             return f"{item.value!r} is empty", "remove it from the sources"
         if item.kind == "url":
-            expired = expiry(item.value)
-            if expired is not None and expired <= now:
-                when = datetime.fromtimestamp(expired, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-                return (
-                    f"the signed link {masked_url(item.value)} expired at {when}",
-                    "sign it again: it stays the same item",
-                )
+            return refuse_expired(item.value, now)
         return None
 
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
@@ -157,6 +150,9 @@ class BatchV0Service:
     def media(self, job: Job) -> Prepared:
         """The service takes files as they are, so no job here asks for it."""
         raise NotImplementedError(job.name)
+
+    def close(self) -> None:
+        """Nothing was prepared."""
 
     def release(self, job: Job) -> None:
         """Nothing was prepared."""
@@ -617,26 +613,3 @@ def _agrees(sent: Any, echoed: Any) -> bool:
     if isinstance(sent, bool) or not isinstance(sent, (int, float)):
         return bool(sent == echoed)
     return isinstance(echoed, (int, float)) and abs(sent - echoed) <= 1e-6 * max(1.0, abs(sent))
-
-
-def expiry(url: str) -> float | None:
-    """When a signed link stops working, Unix seconds; None for a link that does not say.
-
-    Source: X-Amz-Date + X-Amz-Expires (AWS SigV4), X-Goog-Date + X-Goog-Expires (Google V4), Expires (AWS V2,
-    CloudFront, Google V2), se (Azure SAS).
-    """
-    if "?" not in url:
-        return None
-    members = {name.lower(): value for name, value in parse_qsl(url.partition("?")[2].partition("#")[0])}
-    try:
-        for prefix in ("x-amz-", "x-goog-"):
-            if f"{prefix}date" in members and f"{prefix}expires" in members:
-                begun = datetime.strptime(members[f"{prefix}date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-                return begun.timestamp() + float(members[f"{prefix}expires"])
-        if "signature" in members and "expires" in members:
-            return float(members["expires"])
-        if "sig" in members and "se" in members:
-            return datetime.fromisoformat(members["se"].replace("Z", "+00:00")).replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return None
-    return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hume_runner.services import batch_v0
+from hume_runner.services import batch_v0, expression_v1
 from hume_runner.services.base import Service
 
 
@@ -22,6 +22,9 @@ class Registered:
 
 SERVICES: Mapping[str, Registered] = {
     batch_v0.API: Registered(build=batch_v0.BatchV0Service, connect=batch_v0.connect, host=batch_v0.HOST),
+    expression_v1.API: Registered(
+        build=expression_v1.ExpressionV1Service, connect=expression_v1.connect, host=expression_v1.HOST
+    ),
 }
 
 

@@ -1,0 +1,544 @@
+"""expression-v1 as a run sees it: a batch mode for an API that has none.
+
+Recordings are cut, stills are packed, a video's frames go out in order; every request answers at once, and that answer
+is all there ever is. Facts and their sources are in docs/apis/expression_v1.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hume_runner.errors import (
+    ApiError,
+    AuthError,
+    Discontinued,
+    NotFound,
+    RateLimited,
+    ServerError,
+    TransportError,
+    UnexpectedResponse,
+    UsageError,
+)
+from hume_runner.manifest.model import Manifest
+from hume_runner.services.base import (
+    Answered,
+    Broken,
+    ByteStream,
+    Candidate,
+    Draft,
+    Ended,
+    Foreign,
+    Job,
+    Limits,
+    Member,
+    Outcome,
+    Pending,
+    PlanItem,
+    Prepared,
+    Progress,
+    Refused,
+    Submission,
+    SubmitResult,
+    Unknown,
+    Unseen,
+    Waiting,
+)
+from hume_runner.services.cost_expression_v1 import (
+    Bill,
+    bill_audio_request,
+    bill_image_request,
+    billable_seconds_images,
+    shown_seconds,
+    total,
+)
+from hume_runner.services.links import refuse_expired
+from hume_runner.services.media_expression_v1 import CannotPrepare, MediaStore, WavPart, look
+
+if TYPE_CHECKING:
+    from hume_runner.client.expression_v1 import ExpressionV1Api
+    from hume_runner.client.retry import RetryPolicy
+    from hume_runner.client.transport import Pacer
+
+API = "expression-v1"
+HOST = "https://api.cloud.hume.ai"
+RESPONSE = "response.json"
+
+IMAGE_BYTES = 2_000_000
+# UNVERIFIED: the service states 25 MB without saying which. A little is left for the parts' headers.
+BODY_BYTES = 24_900_000
+PART_OVERHEAD_BYTES = 250
+RATE_HZ = 16_000
+FACE_STATE_S = 24 * 3600 - 600  # ten minutes before the service forgets
+
+# Links tell nothing about what they lead to: few go into one preparation, so that sending begins soon. Thirty stills
+# cost what one request costs at the least.
+_LINKS_TOGETHER = 30
+_SUBMIT_DEADLINE_S = 1_800.0
+
+
+@dataclass(slots=True)
+class _Learned:
+    """What this service has shown so far."""
+
+    simulated: bool = False
+    requests: Counter[str] = field(default_factory=Counter)
+
+
+class ExpressionV1Service:
+    """expression-v1 at one endpoint. Prepared media lie in `prepared/` in the output directory until they are sent."""
+
+    api = API
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        endpoint: str,
+        connect: Callable[[], ExpressionV1Api],
+        on_server_time: Callable[[float], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.limits = Limits(
+            upload_bytes=BODY_BYTES,
+            sources_per_job=manifest.batching.max_sources,
+            job_bytes=min(BODY_BYTES, manifest.batching.max_bytes),
+        )
+        self._manifest = manifest
+        self._models: Mapping[str, Any] = manifest.settings["models"]
+        self._connect = connect
+        self._on_server_time = on_server_time
+        self._client: ExpressionV1Api | None = None
+        self._learned = _Learned()
+        self._media = MediaStore(
+            manifest.outputs.directory / "prepared", self._models, tuple(manifest.service.allow_hosts)
+        )
+
+    @property
+    def _http(self) -> ExpressionV1Api:
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """See `Service.requests`."""
+        return dict(self._learned.requests)
+
+    def close(self) -> None:
+        """Remove prepared media."""
+        self._media.close()
+
+    # -- planning ---------------------------------------------------------------------------------------------------
+
+    def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
+        """See `Service.look`. Raises: MissingExtra for media that need the extra `media`."""
+        del content
+        return look(path, self._models)
+
+    def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
+        """See `Service.refuse`. What is wrong inside a medium is not refused here: it fails alone."""
+        return refuse_expired(item.value, now) if item.kind == "url" else None
+
+    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
+        """See `Service.compile`: stills together, links in small groups, every recording by itself."""
+        stills: list[Member] = []
+        links: list[Member] = []
+        size = 0
+        for item in items:
+            member = Member(item=item)
+            if item.kind == "url":
+                links.append(member)
+                if len(links) >= min(_LINKS_TOGETHER, self.limits.sources_per_job):
+                    yield Draft(members=tuple(links), size_bytes=0, prepare=True)
+                    links = []
+            elif item.facts.get("medium") == "still":
+                # What a picture weighs once it is prepared is not known yet; it is bounded by both of these.
+                weight = min(item.size_bytes, IMAGE_BYTES) + PART_OVERHEAD_BYTES
+                if stills and (len(stills) >= self.limits.sources_per_job or size + weight > self.limits.job_bytes):
+                    yield _still_draft(stills, size)
+                    stills, size = [], 0
+                stills.append(member)
+                size += weight
+            else:
+                yield self._recording_draft(member)
+        if stills:
+            yield _still_draft(stills, size)
+        if links:
+            yield Draft(members=tuple(links), size_bytes=0, prepare=True)
+
+    def _recording_draft(self, member: Member) -> Draft:
+        """One recording or video before it is prepared, with its bill as its headers tell it."""
+        facts = member.item.facts
+        duration_ms = facts.get("duration_ms") or 0
+        bills: list[Bill] = []
+        requests = 0
+        if facts.get("sound"):
+            from hume_runner.media.cuts import parts_needed
+
+            parts = parts_needed(max(1, duration_ms * RATE_HZ // 1000), self.limits.job_bytes)
+            requests += parts
+            bills += [bill_audio_request([duration_ms // parts])] * (parts - 1)
+            bills.append(bill_audio_request([duration_ms - duration_ms // parts * (parts - 1)]))
+        if facts.get("picture"):
+            fps = Fraction((self._models.get("video") or {}).get("fps", 3)).limit_denominator(1000)
+            bills.append(bill_image_request(max(1, int(fps * duration_ms / 1000))))
+            requests += 1
+        bill = total(bills)
+        return Draft(
+            members=(member,),
+            size_bytes=member.item.size_bytes,
+            billable_seconds=_shown(bill.packed_s),
+            unpacked_seconds=_shown(bill.unpacked_s),
+            requests=requests,
+            prepare=True,
+        )
+
+    # -- preparing --------------------------------------------------------------------------------------------------
+
+    def media(self, job: Job) -> Prepared:
+        """See `Service.media`."""
+        failed: list[tuple[int, str, str]] = []
+        stills: list[Member] = []
+        drafts: list[Draft] = []
+        for position, member in enumerate(job.members):
+            try:
+                facts = self._media.look(member.item)
+                if facts["medium"] == "still":
+                    with self._media.still(member.item) as (_, size):
+                        stills.append(Member(item=member.item, detail={"still": True, "bytes": size}))
+                else:
+                    drafts += self._recording(member.item, facts)
+            except CannotPrepare as problem:
+                failed.append((position, problem.reason, f"{_name(member.item)}: {problem.message}"))
+        return Prepared(drafts=(*self.recompile(stills), *drafts), failed=tuple(failed))
+
+    def _recording(self, item: PlanItem, facts: Mapping[str, Any]) -> list[Draft]:
+        drafts: list[Draft] = []
+        if facts["sound"]:
+            with self._media.sound(item, self.limits.job_bytes) as (_, sound):
+                for number, (first, samples) in enumerate(sound.cuts):
+                    bill = bill_audio_request([-(-samples * 1000 // RATE_HZ)])
+                    detail = {
+                        "part": number,
+                        "parts": len(sound.cuts),
+                        "first": first,
+                        "samples": samples,
+                        "start_ms": sound.start_ms,
+                    }
+                    drafts.append(
+                        Draft(
+                            members=(Member(item=item, detail=detail),),
+                            size_bytes=44 + 2 * samples,
+                            billable_seconds=_shown(bill.packed_s),
+                            unpacked_seconds=_shown(bill.unpacked_s),
+                        )
+                    )
+        if facts["picture"]:
+            with self._media.frames(item) as (_, frames):
+                drafts += self._frame_drafts(item, frames.sizes, frames.times_ms)
+        return drafts
+
+    def _frame_drafts(self, item: PlanItem, sizes: Sequence[int], times_ms: Sequence[int]) -> Iterator[Draft]:
+        """Requests of frames in order; with face tracking, each waits for the one before it."""
+        track = (self._models.get("video") or {}).get("track_faces", True)
+        begin = size = 0
+        spans: list[tuple[int, int, int]] = []
+        for number, jpeg_bytes in enumerate(sizes):
+            weight = jpeg_bytes + PART_OVERHEAD_BYTES
+            if number > begin and (
+                size + weight > self.limits.job_bytes or number - begin >= self.limits.sources_per_job
+            ):
+                spans.append((begin, number, size))
+                begin, size = number, 0
+            size += weight
+        spans.append((begin, len(sizes), size))
+        for index, (first, beyond, weight) in enumerate(spans):
+            bill = bill_image_request(beyond - first)
+            yield Draft(
+                members=(Member(item=item, detail={"first_frame": first, "times_ms": list(times_ms[first:beyond])}),),
+                size_bytes=weight,
+                billable_seconds=_shown(bill.packed_s),
+                unpacked_seconds=_shown(bill.unpacked_s),
+                after=1 if track and index else None,
+            )
+
+    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
+        """See `Service.recompile`: prepared stills, packed to what a request carries."""
+        batch: list[Member] = []
+        size = 0
+        for member in members:
+            weight = int(member.detail["bytes"]) + PART_OVERHEAD_BYTES
+            if batch and (len(batch) >= self.limits.sources_per_job or size + weight > self.limits.job_bytes):
+                yield _pack_draft(batch, size)
+                batch, size = [], 0
+            batch.append(member)
+            size += weight
+        if batch:
+            yield _pack_draft(batch, size)
+
+    def release(self, job: Job) -> None:
+        """Prepared media go when the run ends, or earlier when there are too many: a retry may need them."""
+
+    # -- submitting -------------------------------------------------------------------------------------------------
+
+    def greet(self) -> None:
+        """See `Service.greet`."""
+        self._learned.requests["list"] += 1
+        next(iter(self._http.list_runs(page_size=1)), None)
+
+    def prepare(self, job: Job) -> Submission:
+        """See `Service.prepare`."""
+        config = self._config(job)
+        shown = {name: value for name, value in config.items() if name != "face_state"}
+        digest = hashlib.sha256(job.key.encode())
+        digest.update(json.dumps([dict(member.detail) for member in job.members], sort_keys=True).encode())
+        return Submission(
+            request={"endpoint": _endpoint_of(job), "config": shown},
+            sha256=digest.hexdigest(),
+            matches=tuple(str(position) for position in range(len(job.members))),
+            send=lambda: self._send(job, config),
+        )
+
+    def _config(self, job: Job) -> dict[str, Any]:
+        if _endpoint_of(job) == "audio":
+            return dict(self._models.get("audio") or {})
+        options = self._models.get("video") or {}
+        face = dict(options.get("face") or {})
+        config: dict[str, Any] = {}
+        if "first_frame" in job.members[0].detail and options.get("track_faces", True):
+            face["return_face_state"] = True
+            fresh = job.carry_at is not None and time.time() - job.carry_at < FACE_STATE_S
+            if job.carry and fresh:
+                config["face_state"] = job.carry
+        if face:
+            config["face"] = face
+        return config
+
+    def _send(self, job: Job, config: Mapping[str, Any]) -> SubmitResult:
+        self._learned.requests["submit"] += 1
+        try:
+            with ExitStack() as stack:
+                measured = self._measure(job, config, stack)
+        except CannotPrepare as problem:
+            return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
+        except ApiError as error:
+            return judge_submission(error, divisible=_divisible(job))
+        self._learned.simulated = measured.simulated
+        if measured.server_date_s is not None:
+            self._on_server_time(measured.server_date_s)
+        return Answered(
+            remote_id=measured.run_id,
+            body=measured.body,
+            server_time_s=measured.server_date_s,
+            simulated=measured.simulated,
+            carry=measured.face_state,
+        )
+
+    def _measure(self, job: Job, config: Mapping[str, Any], stack: ExitStack) -> Any:
+        from hume_runner.client.upload import Upload
+
+        given = dict(config) or None
+        first = job.members[0]
+        if "part" in first.detail:
+            path, _ = stack.enter_context(self._media.sound(first.item, self.limits.job_bytes))
+            part = WavPart(
+                path=path,
+                first_sample=int(first.detail["first"]),
+                samples=int(first.detail["samples"]),
+                filename=f"{job.nonce}.wav",
+            )
+            return self._http.measure_audio(part, given, deadline_s=_SUBMIT_DEADLINE_S)
+        paths: list[Path] = []
+        if "first_frame" in first.detail:
+            folder, _ = stack.enter_context(self._media.frames(first.item))
+            begin = int(first.detail["first_frame"])
+            paths += [folder / f"{begin + index:06}.jpg" for index in range(len(first.detail["times_ms"]))]
+        else:
+            for member in job.members:
+                path, _ = stack.enter_context(self._media.still(member.item))
+                paths.append(path)
+        uploads = [Upload.of(path, filename=f"{job.nonce}-{index:03d}.jpg") for index, path in enumerate(paths)]
+        return self._http.measure_images(uploads, given, deadline_s=_SUBMIT_DEADLINE_S)
+
+    # -- after an answer --------------------------------------------------------------------------------------------
+
+    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
+        """See `Service.answer_names`."""
+        del artifacts
+        return (RESPONSE,)
+
+    def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
+        """Nothing can be fetched here: the one answer came with the upload."""
+        raise NotFound(f"{name} of {remote_id}: this service gives an answer once", hint="it cannot be fetched again")
+
+    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+        """See `Service.outcomes`. An answer of an unknown shape fails its members and stays in `raw/`: it was paid."""
+        from hume_runner.client.expression_v1_reading import read_audio_answer, read_video_answer
+
+        del name, announced
+        body = path.read_bytes()
+        problem: str | None = None
+        try:
+            if _endpoint_of(job) == "audio":
+                read_audio_answer(body)
+            else:
+                measured = len(read_video_answer(body).measurements)
+                sent = _images_in(job)
+                if measured != sent:
+                    problem = f"the answer speaks of {measured} images, and {sent} were sent"
+        except UnexpectedResponse as error:
+            problem = str(error)
+        return tuple(
+            Outcome(
+                position=position,
+                ok=problem is None,
+                reason=None if problem is None else "unexpected_answer",
+                message=problem,
+            )
+            for position in range(len(job.members))
+        )
+
+    # -- asking about runs ------------------------------------------------------------------------------------------
+
+    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        """What the service's records say of past uploads: for `verify --remote`, since nothing here is waited for."""
+        found: dict[str, Progress] = {}
+        for job in waiting:
+            self._learned.requests["details"] += 1
+            try:
+                run = self._http.get_run(job.remote_id)
+            except NotFound:
+                found[job.remote_id] = Unseen()
+                continue
+            metered = run.metered_seconds or 0
+            match run.status:
+                case "ended":
+                    found[job.remote_id] = Ended(
+                        created_at=run.started_at,
+                        ended_at=run.ended_at,
+                        announced={"metered_ms": round(metered * 1000)},
+                    )
+                case "errored":
+                    found[job.remote_id] = Broken(message="the service's record says that it failed")
+                case _:
+                    found[job.remote_id] = Pending(started=True)
+        return found
+
+    def find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
+        """See `Service.find`. A run that was measured is `gone`: its answer cannot be had any more.
+
+        There is no mark of ours in a run, so the bill has to tell: the same endpoint, about that time, the same
+        billable seconds. UNVERIFIED: how `metered_seconds` is rounded; half a second is allowed for.
+        """
+        self._learned.requests["list"] += 1
+        expected = job.billable_seconds or 0.0
+        candidates = []
+        for run in self._http.list_runs(mode="file", endpoint=_endpoint_of(job), started_after=since):
+            metered = run.metered_seconds or 0.0
+            running = run.status == "live"
+            if not running and abs(metered - expected) > 0.5:
+                continue
+            if running or (run.status == "ended" and metered > 0):
+                candidates.append(
+                    Candidate(
+                        remote_id=run.run_id,
+                        matches=(),
+                        created_at=run.started_at,
+                        simulated=self._learned.simulated,
+                        gone=not running,
+                        running=running,
+                        billed_seconds=metered,
+                    )
+                )
+        return tuple(candidates)
+
+    def recognise(self, remote_id: str) -> Foreign:
+        """See `Service.recognise`: this API gives an answer once, so there is nothing to adopt."""
+        raise UsageError(
+            f"{remote_id}: this API gives its answer once, with the upload; it cannot be fetched again",
+            hint="run the manifest: what was not measured under this state is measured",
+        )
+
+
+def connect(
+    url: str, key: str, retry: RetryPolicy, *, pacer: Pacer, timeout_s: float, stack: ExitStack
+) -> ExpressionV1Api:
+    """The client for one endpoint; `stack` closes its connections."""
+    from hume_runner.client.expression_v1 import AUTH_HEADER, ExpressionV1Api
+    from hume_runner.client.transport import RequestsTransport
+
+    transport = RequestsTransport(url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer)
+    stack.callback(transport.close)
+    return ExpressionV1Api(transport, retry)
+
+
+def judge_submission(error: ApiError, *, divisible: bool) -> SubmitResult:
+    """What a failed upload means: surely not billed, or unknown. An error with the service's own code is not billed."""
+    from hume_runner.client.expression_v1 import measurement_outcome
+    from hume_runner.client.upload import SourceChanged
+
+    if isinstance(error, SourceChanged):
+        return Refused(reason="source_changed", message=str(error), temporary=False, divisible=divisible)
+    if measurement_outcome(error) != "refused":
+        return Unknown(message=str(error))
+    temporary = isinstance(error, (RateLimited, ServerError, TransportError)) or error.status in (408, 409, 425)
+    return Refused(
+        reason=error.code or "refused_by_service",
+        message=str(error),
+        temporary=temporary,
+        stops_run=isinstance(error, (AuthError, Discontinued, NotFound)) or error.status == 402,
+        divisible=divisible and error.code not in ("config_invalid", "message_invalid"),
+        retry_after_s=error.retry_after_s,
+        hint=error.hint,
+    )
+
+
+def _endpoint_of(job: Job) -> str:
+    return "audio" if "part" in job.members[0].detail else "video"
+
+
+def _divisible(job: Job) -> bool:
+    return bool(job.members[0].detail.get("still"))
+
+
+def _images_in(job: Job) -> int:
+    first = job.members[0].detail
+    return len(first["times_ms"]) if "first_frame" in first else len(job.members)
+
+
+def _still_draft(members: Sequence[Member], size: int) -> Draft:
+    bill = bill_image_request(len(members))
+    return Draft(
+        members=tuple(members),
+        size_bytes=size,
+        billable_seconds=_shown(bill.packed_s),
+        unpacked_seconds=_shown(bill.unpacked_s),
+        prepare=True,
+    )
+
+
+def _pack_draft(members: Sequence[Member], size: int) -> Draft:
+    return Draft(
+        members=tuple(members),
+        size_bytes=size,
+        billable_seconds=_shown(billable_seconds_images(len(members))),
+        unpacked_seconds=_shown(bill_image_request(len(members)).unpacked_s),
+    )
+
+
+def _shown(seconds: Fraction) -> float:
+    return float(shown_seconds(seconds))
+
+
+def _name(item: PlanItem) -> str:
+    from hume_runner.manifest.shown import masked_url
+
+    return masked_url(item.value) if item.kind == "url" else item.value

@@ -1,0 +1,227 @@
+"""Media on their way to expression-v1: looked at, fetched, prepared, and kept on disk until they are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hume_runner.services.base import PlanItem
+
+if TYPE_CHECKING:
+    from hume_runner.client.upload import Readable
+    from hume_runner.media.cache import CachedMedia, MediaCache
+
+# What nobody holds is removed beyond this; a run needs what its workers send at one time.
+_CACHE_BYTES = 20_000_000_000
+
+
+class CannotPrepare(Exception):
+    """One medium that cannot be sent, with the reason: it fails alone."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """A video's pictures on disk: sizes in bytes and times in ms from the start of the video, in order."""
+
+    sizes: tuple[int, ...]
+    times_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """A prepared recording. `start_ms` is where its first sample lies in the source; `cuts` are (first, samples)."""
+
+    samples: int
+    start_ms: int
+    cuts: tuple[tuple[int, int], ...]
+
+
+def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
+    """What headers tell: {"medium", "duration_ms", "sound", "picture"}, or {"problem", "reason"}."""
+    from hume_runner.media.audio import probe_audio
+    from hume_runner.media.problems import MediaProblem
+    from hume_runner.media.sniff import sniff_path
+    from hume_runner.media.stills import picture_kind
+
+    try:
+        kind = sniff_path(path)
+        if kind.family == "image":
+            picture_kind(path)
+            facts: dict[str, Any] = {"medium": "still"}
+        else:
+            found = probe_audio(path)
+            facts = {
+                "medium": "recording",
+                "duration_ms": found.duration_ms,
+                "sound": found.has_audio and "audio" in models,
+                "picture": found.has_video and "video" in models,
+            }
+    except MediaProblem as problem:
+        return {"problem": problem.message, "reason": problem.reason}
+    missing = _nothing_to_measure(facts, models)
+    return {"problem": missing, "reason": "no_model"} if missing else facts
+
+
+def _nothing_to_measure(facts: Mapping[str, Any], models: Mapping[str, Any]) -> str | None:
+    if facts["medium"] == "still":
+        return None if "video" in models else "a picture, and the manifest asks for no `models.video`"
+    if facts["sound"] or facts["picture"]:
+        return None
+    return f"nothing in it that `models.{'` or `models.'.join(sorted(models))}` could measure"
+
+
+class MediaStore:
+    """Prepared media by content. Safe to share between threads; what is asked for again is made once."""
+
+    def __init__(self, folder: Path, models: Mapping[str, Any], allow_hosts: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._models = models
+        self._allow_hosts = allow_hosts
+        self._cache: MediaCache | None = None
+
+    @property
+    def _media(self) -> MediaCache:
+        if self._cache is None:
+            from hume_runner.media.cache import MediaCache
+
+            self._cache = MediaCache(self._folder, max_bytes=_CACHE_BYTES)
+        return self._cache
+
+    def close(self) -> None:
+        """Remove everything: it can be made again from the sources."""
+        if self._cache is not None:
+            self._cache.clear()
+
+    @contextmanager
+    def source(self, item: PlanItem) -> Iterator[Path]:
+        """The item as a file: itself, or a URL's content, downloaded once. Raises: CannotPrepare."""
+        if item.path is not None:
+            yield item.path
+            return
+        with self._lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder)) as entry:
+            yield entry.folder / "download"
+
+    def _download(self, url: str, folder: Path) -> Mapping[str, Any]:
+        from hume_runner.client.addresses import AddressRule
+        from hume_runner.client.download import Downloader, DownloadProblem
+        from hume_runner.media.sniff import sniff
+
+        def refuse(head: bytes) -> str | None:
+            kind = sniff(head)
+            return None if kind.family in ("image", "audio", "media") else f"the URL gives {kind.words}"
+
+        try:
+            got = Downloader(rule=AddressRule(self._allow_hosts)).fetch(url, folder / "download", refuse=refuse)
+        except DownloadProblem as problem:
+            raise CannotPrepare(problem.reason, problem.message) from None
+        return {"sha256": got.sha256, "size": got.size_bytes}
+
+    def look(self, item: PlanItem) -> Mapping[str, Any]:
+        """`look` at an item, fetched if it has to be. Raises: CannotPrepare."""
+        facts = item.facts
+        if not facts:
+            with self.source(item) as path:
+                facts = look(path, self._models)
+        if "problem" in facts:
+            raise CannotPrepare(str(facts["reason"]), str(facts["problem"]))
+        return facts
+
+    @contextmanager
+    def still(self, item: PlanItem) -> Iterator[tuple[Path, int]]:
+        """(path, bytes) of the item as a JPEG that the service takes. Raises: CannotPrepare."""
+        from hume_runner.media.stills import prepare_still
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            with self.source(item) as path:
+                return {"size": prepare_still(path, folder, name="still.jpg").size_bytes}
+
+        with self._lease(item, {"what": "still"}, make) as entry:
+            yield entry.folder / "still.jpg", int(entry.facts["size"])
+
+    @contextmanager
+    def sound(self, item: PlanItem, max_body_bytes: int) -> Iterator[tuple[Path, Sound]]:
+        """The item's sound as a plain WAV, and where to cut it. Raises: CannotPrepare."""
+        from hume_runner.media.audio import prepare_audio
+        from hume_runner.media.cuts import split, wav_levels
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            with self.source(item) as path:
+                wav = prepare_audio(path, folder, name="sound.wav")
+                parts = split(wav_levels(wav.path), wav.samples, max_body_bytes=max_body_bytes)
+                return {
+                    "path": None if wav.path.parent == folder else str(wav.path),
+                    "samples": wav.samples,
+                    "start_ms": wav.start_ms,
+                    "cuts": [[part.first_sample, part.samples] for part in parts],
+                }
+
+        with ExitStack() as stack:
+            entry = stack.enter_context(self._lease(item, {"what": "sound", "body": max_body_bytes}, make))
+            facts = entry.facts
+            # A WAV that already conforms is sent from where it lies; if that was a download, it is held as well.
+            own = facts["path"] is None
+            path = entry.folder / "sound.wav" if own else stack.enter_context(self.source(item))
+            yield (
+                path,
+                Sound(
+                    samples=facts["samples"],
+                    start_ms=facts["start_ms"],
+                    cuts=tuple((first, samples) for first, samples in facts["cuts"]),
+                ),
+            )
+
+    @contextmanager
+    def frames(self, item: PlanItem) -> Iterator[tuple[Path, Frames]]:
+        """(folder, frames): `000000.jpg` and on. Raises: CannotPrepare."""
+        from hume_runner.media.frames import write_frames
+
+        options = self._models.get("video") or {}
+        fps, width = options.get("fps", 3), options.get("max_width", 1280)
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            with self.source(item) as path:
+                found = [(f.size_bytes, f.source_ms) for f in write_frames(path, folder, fps=fps, max_width=width)]
+            return {"sizes": [size for size, _ in found], "times_ms": [ms for _, ms in found]}
+
+        with self._lease(item, {"what": "frames", "fps": fps, "width": width}, make) as entry:
+            facts = entry.facts
+            yield entry.folder, Frames(sizes=tuple(facts["sizes"]), times_ms=tuple(facts["times_ms"]))
+
+    @contextmanager
+    def _lease(self, item: PlanItem, options: Mapping[str, Any], make: Any) -> Iterator[CachedMedia]:
+        from hume_runner.media.cache import cache_key
+        from hume_runner.media.problems import MediaProblem
+
+        try:
+            with self._media.lease(cache_key(item.content_sha256, options), make) as entry:
+                yield entry
+        except MediaProblem as problem:
+            raise CannotPrepare(problem.reason, problem.message) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WavPart:
+    """A run of samples of a prepared WAV as a part of an upload, read from disk while it is sent."""
+
+    path: Path
+    first_sample: int
+    samples: int
+    filename: str
+    content_type: str = "audio/wav"
+
+    @property
+    def size_bytes(self) -> int:
+        return 44 + 2 * self.samples
+
+    def open(self) -> AbstractContextManager[Readable]:
+        from hume_runner.media.wav import WavSlice
+
+        return WavSlice(self.path, self.first_sample, self.samples)
