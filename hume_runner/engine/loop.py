@@ -214,8 +214,8 @@ class Loop:
             return
         for number, prepare in self._store.planned(4 * self._execution.transfer_workers, beyond=self._highest):
             self._highest = number
-            # What an earlier run lost and the service does not have is planned again, and waits here already.
-            if number not in view.held_back:
+            # What an earlier run lost and the service does not have, or what a chain freed, waits here already.
+            if number not in view.held_back and number not in view.queue:
                 (view.unprepared if prepare else view.queue).append(number)
 
     def _may_leave(self) -> bool:

@@ -55,10 +55,9 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
     try:
         with guarded(path):
             _refuse_unreadable(db, path)
-            fresh = db.execute("PRAGMA user_version").fetchone()[0] == 0
             if create:
                 migrate(db)
-            if fresh and create:
+                # Also where a crash came between the schema and these: without its lineage a state names no try.
                 _initialise(db, name or "", lineage, path)
             owner = db.execute("SELECT value FROM meta WHERE name = 'manifest'").fetchone()
             if name is not None and owner and owner[0] != name:

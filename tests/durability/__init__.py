@@ -1,0 +1,1 @@
+"""Nothing is lost, nothing paid twice: crashes, full disks, lost answers, several runners, hostile services."""

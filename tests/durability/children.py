@@ -1,0 +1,53 @@
+"""Talk to the nursery: many runs at a time, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Nursery:
+    """Starts children and waits for them, for `with`. Codes below zero are signals."""
+
+    def __enter__(self) -> Nursery:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.durability.nursery"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate(timeout=30)
+
+    def run(self, children: Sequence[Mapping[str, Any]], *, at_once: int = 6) -> list[int]:
+        """Run them all, so many at a time."""
+        return self._ask({"run": children, "at_once": at_once})
+
+    def together(self, children: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Run them all, released at the same moment."""
+        return self._ask({"together": children})
+
+    def race(self, children: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Run them all at once; each gets SIGKILL after its `seconds`."""
+        return self._ask({"race": children})
+
+    def _ask(self, question: Mapping[str, Any]) -> list[int]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the nursery died"
+        return json.loads(line)["codes"]  # type: ignore[no-any-return]

@@ -1,0 +1,149 @@
+"""Disks that die, fail or forget at a chosen operation. They replace the one seam of durable operations."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from hume_runner.state.disk import Disk
+
+Moment = Literal["before", "after"]
+
+
+class CountedDisk(Disk):
+    """Numbers every durable operation from 1 and keeps their names. `_do` is where a descendant interferes."""
+
+    def __init__(self) -> None:
+        self.operations: list[str] = []
+        self._counting = threading.Lock()
+
+    def _do(self, what: str, act: Callable[[], None]) -> None:
+        self._number(what)
+        act()
+
+    def _number(self, what: str) -> int:
+        with self._counting:
+            self.operations.append(what)
+            return len(self.operations)
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        self._do(f"commit {what}", lambda: super(CountedDisk, self).commit(db, what))
+
+    def sync(self, file: IO[bytes]) -> None:
+        self._do("sync", lambda: super(CountedDisk, self).sync(file))
+
+    def replace(self, source: Path, target: Path) -> None:
+        self._do(f"replace {target.name}", lambda: super(CountedDisk, self).replace(source, target))
+
+    def make_directory(self, path: Path) -> None:
+        self._do("make_directory", lambda: super(CountedDisk, self).make_directory(path))
+
+
+class KillingDisk(CountedDisk):
+    """The process gets SIGKILL right before or right after operation number `at`."""
+
+    def __init__(self, at: int, moment: Moment) -> None:
+        super().__init__()
+        self._at = at
+        self._moment = moment
+
+    def _do(self, what: str, act: Callable[[], None]) -> None:
+        mine = self._number(what) == self._at
+        if mine and self._moment == "before":
+            self._die()
+        act()
+        if mine:
+            self._die()
+
+    def _die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class FailingDisk(CountedDisk):
+    """Operation `at` (and with `for_good` all after it) fails as a full or broken disk does."""
+
+    def __init__(self, at: int, kind: Literal["full", "broken"], *, for_good: bool) -> None:
+        super().__init__()
+        self._at = at
+        self._kind = kind
+        self._for_good = for_good
+
+    def _do(self, what: str, act: Callable[[], None]) -> None:
+        number = self._number(what)
+        if number == self._at or (self._for_good and number > self._at):
+            raise self._error(what)
+        act()
+
+    def _error(self, what: str) -> Exception:
+        if what.startswith("commit"):
+            words = {"full": "database or disk is full", "broken": "disk I/O error"}
+            return sqlite3.OperationalError(words[self._kind])
+        code = {"full": errno.ENOSPC, "broken": errno.EIO}[self._kind]
+        return OSError(code, os.strerror(code))
+
+
+class PowerCutDisk(KillingDisk):
+    """A kill that takes with it all that was never synced, as a power cut does.
+
+    The model: a file that was given its final name without a sync of its bytes is found empty; commits on a connection
+    that does not sync (`PRAGMA synchronous` below FULL, asked of the connection itself) are gone from the log. A
+    rename is kept: what a disk may do to names is not modelled.
+    """
+
+    def __init__(self, at: int, moment: Moment) -> None:
+        super().__init__(at, moment)
+        self._synced: set[str] = set()
+        self._volatile: set[Path] = set()
+        self._log_size: dict[Path, int] = {}  # what of each write-ahead log is on the medium
+
+    def sync(self, file: IO[bytes]) -> None:
+        super().sync(file)
+        self._synced.add(str(file.name))
+
+    def replace(self, source: Path, target: Path) -> None:
+        (self._volatile.discard if str(source) in self._synced else self._volatile.add)(target)
+        self._synced.discard(str(source))
+        super().replace(source, target)
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        (_, _, name) = db.execute("PRAGMA database_list").fetchone()
+        log = Path(name + "-wal")
+        (level,) = db.execute("PRAGMA synchronous").fetchone()
+        self._log_size.setdefault(log, 0)
+
+        def act() -> None:
+            Disk.commit(self, db, what)
+            if level >= 2:
+                self._log_size[log] = log.stat().st_size
+
+        self._do(f"commit {what}", act)
+
+    def _die(self) -> None:
+        for path in self._volatile:
+            if path.exists():
+                os.truncate(path, 0)
+        for log, size in self._log_size.items():
+            if log.exists():
+                os.truncate(log, min(size, log.stat().st_size))
+        super()._die()
+
+
+def make_disk(wanted: Mapping[str, Any] | None) -> Disk:
+    """A disk from its description as JSON: `{"kind": "kill", "at": 3, "moment": "before"}`."""
+    match wanted:
+        case None:
+            return CountedDisk()
+        case {"kind": "kill", "at": at, "moment": moment}:
+            return KillingDisk(at, moment)
+        case {"kind": "power", "at": at, "moment": moment}:
+            return PowerCutDisk(at, moment)
+        case {"kind": "fail", "at": at, "error": error, "for_good": for_good}:
+            return FailingDisk(at, error, for_good=for_good)
+        case _:
+            raise ValueError(f"no such disk: {wanted}")

@@ -1,0 +1,142 @@
+"""A run is killed before and after every durable operation, and the same command is run again."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hume_runner.state.disk import Disk
+from hume_runner.state.migrations import migrate
+from hume_runner.state.store import Store
+from tests.durability.case import (
+    Case,
+    Reference,
+    accepted_by_key,
+    broken_at_the_crash,
+    broken_promises,
+    make_case,
+)
+from tests.durability.children import Nursery
+from tests.durability.conftest import MakeCase
+from tests.durability.disks import Moment
+from tests.durability.service import ServiceProcess
+
+KILLED = -9
+
+
+def kill(at: int, moment: str) -> dict[str, Any]:
+    return {"kind": "kill", "at": at, "moment": moment}
+
+
+def check(
+    cases: Sequence[Case], codes: Sequence[int], service: ServiceProcess, reference: Reference
+) -> dict[str, list[str]]:
+    log = accepted_by_key(service)
+    found = {
+        case.folder.name: broken_promises(case, code, log.get(case.owner, ()), reference)
+        for case, code in zip(cases, codes, strict=True)
+    }
+    return {name: wrong for name, wrong in found.items() if wrong}
+
+
+def check_crashed(cases: Sequence[Case], service: ServiceProcess, reference: Reference) -> dict[str, list[str]]:
+    log = accepted_by_key(service)
+    found = {case.folder.name: broken_at_the_crash(case, log.get(case.owner, ()), reference) for case in cases}
+    return {name: wrong for name, wrong in found.items() if wrong}
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """A service that takes every submission and never manages to say so."""
+    with ServiceProcess(tmp_path_factory.mktemp("forgetful"), keys=200) as service:
+        service.inject([{"route": "POST /v0/batch/jobs", "action": {"drop": "after"}}])
+        yield service
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_run_killed_at_any_durable_operation_finishes_with_the_same_command(
+    moment: Moment, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
+) -> None:
+    count = len(reference.operations)
+    assert count > 30
+    cases = [new_case(f"{at:02d}") for at in range(1, count + 1)]
+    kills = [case.child(disk=kill(at, moment)) for at, case in enumerate(cases, start=1)]
+    assert set(nursery.run(kills)) == {KILLED}
+    assert check_crashed(cases, service, reference) == {}
+    codes = nursery.run([case.child() for case in cases])
+    assert check(cases, codes, service, reference) == {}
+
+
+def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
+    new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
+) -> None:
+    chance = random.Random(20261006)
+    count = len(reference.operations)
+    cases = [new_case(f"{at:02d}") for at in range(1, count + 1)]
+    for round_ in (1, 2):
+        kills = []
+        for at, case in enumerate(cases, start=1):
+            # The first kill visits every operation; the second falls anywhere in what is left, or comes too late.
+            where = at if round_ == 1 else chance.randint(1, max(2, count - at))
+            kills.append(case.child(disk=kill(where, chance.choice(["before", "after"]))))
+        codes = nursery.run(kills)
+        assert codes.count(KILLED) >= count * (1.0 if round_ == 1 else 0.6)
+        assert set(codes) <= {KILLED, 0}
+        assert check_crashed(cases, service, reference) == {}
+    codes = nursery.run([case.child() for case in cases])
+    assert check(cases, codes, service, reference) == {}
+
+
+def test_a_run_killed_while_every_answer_is_lost_pays_once(
+    tmp_path: Path, forgetful: ServiceProcess, nursery: Nursery, reference: Reference
+) -> None:
+    unbroken = make_case(tmp_path / "unbroken", forgetful.url, forgetful.new_key())
+    codes = nursery.run([unbroken.child()])
+    assert check([unbroken], codes, forgetful, reference) == {}
+    operations = (unbroken.folder / "run.trace").read_text().splitlines()
+    # Until the last job is found: what comes after is no different from other runs.
+    last = max(number for number, name in enumerate(operations, start=1) if name == "commit found")
+    cases = [make_case(tmp_path / f"{at:02d}", forgetful.url, forgetful.new_key()) for at in range(1, last + 2)]
+    kills = [case.child(disk=kill(at, "after")) for at, case in enumerate(cases, start=1)]
+    assert set(nursery.run(kills)) == {KILLED}
+    assert check_crashed(cases, forgetful, reference) == {}
+    codes = nursery.run([case.child() for case in cases])
+    assert check(cases, codes, forgetful, reference) == {}
+
+
+def test_a_finished_run_sends_no_request_when_it_is_run_again(
+    tmp_path: Path, nursery: Nursery, reference: Reference
+) -> None:
+    with ServiceProcess(tmp_path / "service", keys=1) as service:
+        case = make_case(tmp_path / "case", service.url, service.new_key())
+        assert nursery.run([case.child()]) == [0]
+        before = service.requests()
+        assert nursery.run([case.child()]) == [0]
+        assert service.requests() == before
+
+
+def test_a_power_cut_takes_nothing_that_was_recorded(
+    new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
+) -> None:
+    cases = [new_case(f"{at:02d}") for at in range(1, len(reference.operations) + 1)]
+    cuts = [case.child(disk={"kind": "power", "at": at, "moment": "after"}) for at, case in enumerate(cases, start=1)]
+    assert set(nursery.run(cuts)) == {KILLED}
+    assert check_crashed(cases, service, reference) == {}
+    codes = nursery.run([case.child() for case in cases])
+    assert check(cases, codes, service, reference) == {}
+
+
+def test_a_state_whose_first_moment_was_its_last_gets_its_lineage(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db)
+    db.close()
+    with Store.create_or_open(path, disk=Disk(), name="sweep", lineage="one of its own") as store:
+        assert store.lineage == "one of its own"
+    with Store.create_or_open(path, disk=Disk(), name="sweep", lineage="another") as store:
+        assert store.lineage == "one of its own"
