@@ -277,6 +277,29 @@ def run_manifest(
         workers.close()
 
 
+def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | None:
+    """What tells the manifest's callback that it is finished; None where the service itself does, or nobody asked."""
+    from hume_runner.services.registry import registered
+
+    notify, found = manifest.notify, registered(manifest.service.api)
+    if notify.callback_url is None or found is None or found.calls_back:
+        return None
+    url, where = notify.callback_url, notify.callback_secret
+    secret = None
+    if where is not None:
+        secret = read_key(env=where.env, file=where.file, environ=machine.environ).value
+    retry = manifest.execution.retry
+
+    def tell(body: bytes) -> None:
+        from hume_runner.client.callback import post_callback
+        from hume_runner.client.retry import RetryPolicy
+
+        policy = RetryPolicy(attempts=retry.attempts, max_wait_s=retry.max_wait_s)
+        post_callback(url, body, secret=secret, retry=policy)
+
+    return tell
+
+
 def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, machine: Machine) -> list[Adopted]:
     """Bring jobs under the manifest's state, planning it first where that never happened."""
     from hume_runner.engine.adopt import adopt

@@ -116,7 +116,9 @@ def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine:
         saved_plan=_saved_plan(args.plan) if args.plan else None,
     )
     mailbox = Mailbox()
-    finisher = Finisher(manifest, paths.outputs, machine.disk, warn=console.error)
+    finisher = Finisher(
+        manifest, paths.outputs, machine.disk, warn=console.error, tell=wiring.callback(manifest, machine)
+    )
     with delivered_to(mailbox), RunProgress(console, manifest.name) as progress:
         try:
             result: RunResult = wiring.run_manifest(

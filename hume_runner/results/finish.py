@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.store import Counts, Store, StoredAnswer
 
 REPORT = "report.html"
+
+# Posts the summary (JSON) to the manifest's callback. Raises: ApiError.
+Tell = Callable[[bytes], None]
 
 
 class Ended(Protocol):
@@ -41,11 +45,14 @@ class Ended(Protocol):
 class Finisher:
     """Writes the outputs while the state is still locked. Call it once, then ask for the summary."""
 
-    def __init__(self, manifest: Manifest, outputs: Path, disk: Disk, *, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, manifest: Manifest, outputs: Path, disk: Disk, *, warn: Callable[[str], None], tell: Tell | None = None
+    ) -> None:
         self._manifest = manifest
         self._outputs = outputs
         self._disk = disk
         self._warn = warn
+        self._tell = tell
         self._run: Mapping[str, Any] = {}
         self._now = 0.0
 
@@ -60,6 +67,23 @@ class Finisher:
         self._run = self._describe(store, ended, written)
         stored = write_run(self._outputs, self._disk, self._run)
         store.record_outputs([stored], ended.ended_at)
+        if self._tell is not None:
+            self._call_back(store, ended)
+
+    def _call_back(self, store: Store, ended: Ended) -> None:
+        """Once every item has its outcome: tell, and remember that it was told, so that a run with nothing to do does
+        not tell again."""
+        items = ended.counts.items
+        if items["done"] + items["failed"] < items["total"] or store.meta("told") == store.serial:
+            return
+        body = json.dumps({"schema": 1, "event": "finished", **self._run}, ensure_ascii=False).encode()
+        assert self._tell is not None
+        try:
+            self._tell(body)
+        except HumeRunnerError as error:
+            self._warn(f"notify.callback_url: {error}; the next run tries again")
+            return
+        store.remember(told=store.serial)
 
     def _derived(self, store: Store, *, changed: bool) -> Mapping[str, Any]:
         """Make tables and report from the answers where the manifest asks for them; return their paths.

@@ -18,10 +18,13 @@ class Registered:
     build: Callable[..., Service]
     connect: Callable[..., Any]
     host: str
+    calls_back: bool = False  # whether the service itself posts to notify.callback_url
 
 
 SERVICES: Mapping[str, Registered] = {
-    batch_v0.API: Registered(build=batch_v0.BatchV0Service, connect=batch_v0.connect, host=batch_v0.HOST),
+    batch_v0.API: Registered(
+        build=batch_v0.BatchV0Service, connect=batch_v0.connect, host=batch_v0.HOST, calls_back=True
+    ),
     expression_v1.API: Registered(
         build=expression_v1.ExpressionV1Service, connect=expression_v1.connect, host=expression_v1.HOST
     ),
