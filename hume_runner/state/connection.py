@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from hume_runner.errors import StateError
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
+from hume_runner.state.seal import break_seal, check_seal
 
 _MAGIC = b"SQLite format 3\x00"
 # A structural check reads the whole file; beyond this size it would be felt at every start.
@@ -46,6 +47,11 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
         raise FileNotFoundError(path)
     if exists:
         _refuse_foreign_bytes(path)
+        with guarded(path):
+            if not _has_log(path) and (create or path.stat().st_size <= _CHECK_BELOW_BYTES):
+                check_seal(path)
+            if create:
+                break_seal(path)
     with guarded(path):
         if create:
             db = _open_for_writing(path, exists=exists)
@@ -73,6 +79,12 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
     except BaseException:
         db.close()
         raise
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a write-ahead log with something in it lies beside the file: then the file alone says little."""
+    wal = path.with_name(path.name + "-wal")
+    return wal.exists() and wal.stat().st_size > 0
 
 
 def _open_for_writing(path: Path, *, exists: bool) -> sqlite3.Connection:
@@ -118,10 +130,9 @@ def _refuse_foreign_bytes(path: Path) -> None:
         raise StateError(
             f"{path}: cannot read the state: {error.strerror}", hint="check who may read the file"
         ) from error
-    wal = path.with_name(path.name + "-wal")
     if size == 0:
         # A crash between creating the file and its first page leaves it empty, and then nothing was ever recorded.
-        if wal.exists() and wal.stat().st_size:
+        if _has_log(path):
             raise StateError(f"{path}: the state is cut off", hint=_RESTORE)
         return
     if head[:16] != _MAGIC[: len(head[:16])] or (len(head) < 100 and head[:16] != _MAGIC):
@@ -134,7 +145,7 @@ def _refuse_foreign_bytes(path: Path) -> None:
     page = int.from_bytes(head[16:18], "big") or 65536
     pages = int.from_bytes(head[28:32], "big")
     # With a write-ahead log beside it, the file itself may lag behind its header.
-    if not (wal.exists() and wal.stat().st_size) and size < page * pages:
+    if not _has_log(path) and size < page * pages:
         raise StateError(f"{path}: the state is cut off ({size} of {page * pages} bytes)", hint=_RESTORE)
 
 

@@ -22,6 +22,7 @@ from hume_runner.services.base import Draft, Job, Member, Outcome, PlanItem
 from hume_runner.state.connection import Opened, guarded, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import HELD, Event, ItemStatus, JobStatus, item_status, move
+from hume_runner.state.seal import write_seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +132,8 @@ _JOB_COLUMNS = (
 class Store:
     """One open state file. Not shared between threads: the engine's loop is its only writer."""
 
-    def __init__(self, opened: Opened, disk: Disk) -> None:
+    def __init__(self, opened: Opened, disk: Disk, *, writes: bool = False) -> None:
+        self._writes = writes
         self._db = opened.db
         self._disk = disk
         self.path = opened.path
@@ -141,7 +143,7 @@ class Store:
     @classmethod
     def create_or_open(cls, path: Path, *, disk: Disk, name: str, lineage: str) -> Store:
         """Open for writing; a new file gets this manifest name and lineage. Raises: StateError."""
-        return cls(open_state(path, create=True, name=name, lineage=lineage), disk)
+        return cls(open_state(path, create=True, name=name, lineage=lineage), disk, writes=True)
 
     @classmethod
     def peek(cls, path: Path, *, name: str | None = None) -> Store:
@@ -154,8 +156,17 @@ class Store:
         return cls(open_state(None, create=True, name=name, lineage=""), Disk())
 
     def close(self) -> None:
+        """Close the file; one that was open for writing is sealed, if nothing of it is in the log any more."""
+        whole = False
+        with contextlib.suppress(sqlite3.Error):
+            if self._writes:
+                busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                whole = not busy
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
+        if whole and self.path is not None:
+            write_seal(self.path)
+        self._writes = False
 
     def __enter__(self) -> Store:
         return self

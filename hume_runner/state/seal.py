@@ -1,0 +1,68 @@
+"""A state that was closed in good order is sealed: its hash lies beside it, so that one flipped bit does not pass.
+
+SQLite checks a file's structure, not its content; a key that changed by a bit would be an item that was never seen, and
+so be paid again. The seal is broken, durably, before anything is written; a run that dies leaves none, and then only
+the structure can be checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from hume_runner.errors import StateError
+
+
+def seal_path(state: Path) -> Path:
+    return state.with_name(state.name + ".seal")
+
+
+def write_seal(state: Path) -> None:
+    """Seal a closed state. A full disk is no reason to fail here: without a seal the next run checks less."""
+    path = seal_path(state)
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps({"size": state.stat().st_size, "sha256": _sha256(state)}), encoding="utf-8")
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
+def check_seal(state: Path) -> None:
+    """Raises: StateError if the state is not what was sealed."""
+    path = seal_path(state)
+    try:
+        sealed = json.loads(path.read_text(encoding="utf-8"))
+        size, digest = int(sealed["size"]), str(sealed["sha256"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # the seal itself is damaged: that says nothing about the state
+    if state.stat().st_size == size and _sha256(state) == digest:
+        return
+    if not path.exists():
+        return  # a run began meanwhile and broke it
+    raise StateError(
+        f"{state}: the state is damaged: it is not what the last run left",
+        hint=f"restore it from a backup; if the change was made on purpose, remove {path.name}",
+    )
+
+
+def break_seal(state: Path) -> None:
+    """Before the first write: from here on the hash does not hold."""
+    path = seal_path(state)
+    if path.exists():
+        path.unlink()
+        if os.name != "nt":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
