@@ -30,13 +30,14 @@ except ImportError as error:
 
 from hume_runner.emulator.batch_v0 import BatchV0
 from hume_runner.emulator.context import Clock, Context, Limits, Refused, RouteGroup, answering, json_response
+from hume_runner.emulator.expression_v1 import ExpressionV1
 from hume_runner.emulator.faults import FaultError, parse_faults
 from hume_runner.emulator.gateway import Gateway, answer
 from hume_runner.emulator.requests_v0 import parse_json
 from hume_runner.emulator.storage import Storage
 
 # One entry an API; each brings its routes and what runs beside them.
-ROUTE_GROUPS: tuple[Callable[[Context], RouteGroup], ...] = (BatchV0,)
+ROUTE_GROUPS: tuple[Callable[[Context], RouteGroup], ...] = (BatchV0, ExpressionV1)
 _THREADS = 4
 _START_TIMEOUT_S = 30.0
 
