@@ -1,0 +1,76 @@
+"""`migrate`: a batch-v0 manifest as an expression-v1 one, and a table of what does not carry over."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from hume_runner.cli.console import Console
+from hume_runner.errors import UsageError
+from hume_runner.manifest.migrate import Migrated, Note, migrate_manifest
+
+_TITLES = {"changed": "changed", "none": "no equivalent, left out"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", metavar="MANIFEST", type=Path, help="a batch-v0 manifest; it is not changed")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="where to write the new one (default: print it)")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Write or print the new manifest; what changed and what was left out goes to stderr, or with --json to stdout."""
+    out: Path | None = args.out
+    if out is not None and (out.exists() or out.is_symlink()):
+        raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name, or remove it")
+    if console.json:
+        console.document({"event": "launch", "command": "migrate", "manifests": [str(args.manifest)]})
+    migrated = migrate_manifest(args.manifest, folder=out.parent if out else None, endpoint=args.endpoint)
+    if out is not None:
+        _write(out, migrated.text)
+    if console.json:
+        _events(migrated, out, console)
+        return 0
+    if out is None:
+        console.out.write(migrated.text)
+    else:
+        console.result(f"wrote {out}")
+    for line in table(migrated.notes):
+        console.note(line)
+    if out is not None:
+        console.note(f"next: hume-runner plan {out}")
+    return 0
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name") from None
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}", hint="choose another place") from error
+
+
+def _events(migrated: Migrated, out: Path | None, console: Console) -> None:
+    for note in migrated.notes:
+        console.document({"event": "member", **asdict(note)})
+    if out is None:
+        console.document({"event": "manifest", "text": migrated.text})
+    counts = Counter(note.verdict for note in migrated.notes)
+    done = {"changed": counts["changed"], "none": counts["none"]}
+    console.document({"event": "done", "exit_code": 0, "path": None if out is None else str(out), "counts": done})
+
+
+def table(notes: Sequence[Note]) -> Iterator[str]:
+    """What changed and what was left out, one member a line, in columns."""
+    width = max((len(note.member) for note in notes), default=0)
+    for verdict, title in _TITLES.items():
+        found = [note for note in notes if note.verdict == verdict]
+        if found:
+            yield f"{title}:"
+        for note in found:
+            becomes = f"{note.becomes}: " if note.becomes not in ("", note.member) else ""
+            yield f"  {note.member:<{width}}  {becomes}{note.why}"
