@@ -93,7 +93,7 @@ class _Move:
         if self.stays or Path(name).is_absolute():
             return name
         way = os.path.relpath(self.old, self.new)
-        folder = self.old if way.split(os.sep)[0] == ".." else way
+        folder = self.old if Path(way).parts[0] == ".." else way
         return posixpath.join(_GLOB.sub(r"[\1]", folder) if pattern else folder, name)
 
     def other(self, name: str) -> str:
