@@ -70,6 +70,8 @@ def _jobs(store: Store) -> Any:
 
 
 def _print(facts: dict[str, Any], store: Store, console: Console, *, jobs: bool) -> None:
+    from hume_runner.services.base import job_name
+
     items = facts["items"]
     console.result(f"{facts['name']}: {items['done']} of {items['total']} items measured")
     if facts["simulated"]:

@@ -35,8 +35,20 @@ def compare_remote(store: Store, service: Service) -> Iterator[tuple[JobRow, Rem
             yield row, _says(row, found.get(row.remote_id or ""))
 
 
+def _bill(row: JobRow, metered_s: float) -> RemoteSays:
+    """UNVERIFIED: how the service rounds; a tenth of a second is no difference."""
+    expected_s = row.billed_seconds if row.billed_seconds is not None else row.billable_seconds or 0.0
+    difference = metered_s - expected_s
+    words = f"finished, {metered_s:g} s metered"
+    if abs(difference) > 0.1:
+        words += f", {difference:+g} s against the {expected_s:g} s expected"
+    return RemoteSays(agrees=abs(difference) <= 0.1, words=words)
+
+
 def _says(row: JobRow, progress: object) -> RemoteSays:
     match progress:
+        case Ended(announced={"metered_ms": metered_ms}):
+            return _bill(row, metered_ms / 1000)
         case Ended():
             return RemoteSays(agrees=row.status is not JobStatus.FAILED, words="finished")
         case Broken(message=message):
