@@ -90,8 +90,7 @@ def _print(facts: dict[str, Any], store: Store, console: Console, *, jobs: bool)
     for remote_id, number in store.duplicates():
         console.result(f"  paid twice: {remote_id} carries the same as job-{number:06d}")
     if jobs:
-        for number, job in enumerate(_jobs(store), start=1):
+        for row, job in zip(store.jobs(), _jobs(store), strict=True):
             error = f"  {job['error']}" if job["error"] else ""
-            console.result(
-                f"  {number:>6} {job['status']:<10} {job['remote_id'] or '-':<36} {job['sources']:>4}{error}"
-            )
+            remote = job["remote_id"] or "-"
+            console.result(f"  {job_name(row.number)} {job['status']:<10} {remote:<36} {job['sources']:>4}{error}")
