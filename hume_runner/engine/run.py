@@ -22,6 +22,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.plan.model import Summary
 from hume_runner.services.base import Service
 from hume_runner.sources.base import SourceItem
+from hume_runner.state.connection import guarded
 from hume_runner.state.disk import Disk
 from hume_runner.state.lock import StateLock
 from hume_runner.state.staging import Scan
@@ -97,7 +98,8 @@ def run(
         scan = _scan(manifest, env, None) if fresh else None
         if scan is not None:
             stack.callback(scan.close)
-            env.disk.make_directory(state.parent)
+            with guarded(state.parent):
+                env.disk.make_directory(state.parent)
         stack.enter_context(StateLock(state))
         store = Store.create_or_open(state, disk=env.disk, name=manifest.name, lineage=env.new_id())
         stack.callback(store.close)
@@ -140,7 +142,8 @@ def run(
             counts=store.counts(),
             plan=summary,
         )
-        finish(store, result)
+        with guarded(outputs):
+            finish(store, result)
         return result
 
 
