@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -68,7 +68,8 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
         problems: list[Problem] = []
         for item in sources:
             try:
-                scan.add(_row(scan.count, item, settings, scan, known, service))
+                for row in _rows(item, settings, scan, known, service):
+                    scan.add(row)
             except OSError as error:
                 problems.append(_unreadable(item, error))
                 if len(problems) >= _MOST_PROBLEMS:
@@ -82,37 +83,59 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
     return scan
 
 
-def _row(ord_: int, item: SourceItem, settings: bytes, scan: Scan, known: Cached, service: Service) -> Row:
-    path: str | bytes | None = None
-    size = 0
-    facts = None
+def _rows(item: SourceItem, settings: bytes, scan: Scan, known: Cached, service: Service) -> Iterator[Row]:
+    """One row, or one a member where the service wants an archive's members one by one."""
     if item.kind == "url":
-        content = url_content(item.value)
+        yield _row(scan.count, item, settings, _Content(digest=url_content(item.value), size=0))
     elif item.kind == "text":
-        content = text_content(item.value)
         size = len(item.value.encode("utf-8", "surrogatepass"))
+        yield _row(scan.count, item, settings, _Content(digest=text_content(item.value), size=size))
     else:
         assert item.path is not None
-        content, size = _file_digest(item.path, scan, known)
-        path = _storable(os.fspath(item.path))
-        facts = known.facts(item_key(item.kind, content, settings))
-        if facts is None:
-            found = service.look(item.path, content)
-            facts = json.dumps(found, sort_keys=True) if found else None
+        digest, size = _file_digest(item.path, scan, known)
+        inside = service.inside(item.path)
+        if inside is None:
+            facts = known.facts(item_key(item.kind, digest, settings))
+            if facts is None:
+                found = service.look(item.path, digest)
+                facts = json.dumps(found, sort_keys=True) if found else None
+            yield _row(scan.count, item, settings, _Content(digest=digest, size=size, facts=facts))
+            return
+        for member in inside:
+            content = _Content(
+                digest=member.digest, size=member.size_bytes, facts=json.dumps(member.facts, sort_keys=True)
+            )
+            yield _row(scan.count, _member_item(item, member.name), settings, content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    digest: bytes
+    size: int
+    facts: str | None = None
+
+
+def _member_item(archive: SourceItem, name: str) -> SourceItem:
+    return replace(
+        archive, id=f"{archive.id}/{name}", explicit_id=False, value=f"{archive.value}/{name}", labels=archive.labels
+    )
+
+
+def _row(ord_: int, item: SourceItem, settings: bytes, content: _Content) -> Row:
     place = item.place
     return (
         ord_,
         _readable(item.id),
         int(item.explicit_id),
         item.kind,
-        item_key(item.kind, content, settings),
+        item_key(item.kind, content.digest, settings),
         _readable(item.value) if item.kind == "file" else item.value,
-        path,
+        _storable(os.fspath(item.path)) if item.path is not None else None,
         format_place(place.file, place.line, place.column, place.path),
         json.dumps(item.labels, ensure_ascii=False) if item.labels else None,
-        content,
-        size,
-        facts,
+        content.digest,
+        content.size,
+        content.facts,
     )
 
 

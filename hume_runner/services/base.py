@@ -257,6 +257,16 @@ class Limits:
     job_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inside:
+    """A member of an archive that is an item of its own: its path inside, its SHA-256 (32 bytes), what a look told."""
+
+    name: str
+    digest: bytes
+    size_bytes: int
+    facts: Mapping[str, Any]
+
+
 class ByteStream(Protocol):
     """An answer's body: complete, or reading it raises."""
 
@@ -278,6 +288,10 @@ class Service(Protocol):
     @property
     def requests(self) -> Mapping[str, int]:
         """Requests sent so far, by kind."""
+        ...
+
+    def inside(self, path: Path) -> Iterator[Inside] | None:
+        """The members of an archive that are items of their own; None for a file that is one item."""
         ...
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:

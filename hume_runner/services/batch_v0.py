@@ -124,6 +124,10 @@ class BatchV0Service:
 
     # -- planning: pure ---------------------------------------------------------------------------------------------
 
+    def inside(self, path: Path) -> None:
+        """The service opens archives itself: one is one item."""
+        del path
+
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         """The service takes files as they are."""
         del path, content

@@ -37,6 +37,7 @@ from hume_runner.services.base import (
     Draft,
     Ended,
     Foreign,
+    Inside,
     Job,
     Limits,
     Member,
@@ -61,7 +62,7 @@ from hume_runner.services.cost_expression_v1 import (
     total,
 )
 from hume_runner.services.links import refuse_expired
-from hume_runner.services.media_expression_v1 import CannotPrepare, MediaStore, WavPart, look
+from hume_runner.services.media_expression_v1 import CannotPrepare, MediaStore, WavPart, is_archive, look, members
 
 if TYPE_CHECKING:
     from hume_runner.client.expression_v1 import ExpressionV1Api
@@ -137,6 +138,10 @@ class ExpressionV1Service:
         self._media.close()
 
     # -- planning ---------------------------------------------------------------------------------------------------
+
+    def inside(self, path: Path) -> Iterator[Inside] | None:
+        """See `Service.inside`: this API takes no archives, so their members are items."""
+        return members(path, self._models) if is_archive(path) else None
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         """See `Service.look`. Raises: MissingExtra for media that need the extra `media`."""

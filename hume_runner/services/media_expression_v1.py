@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.services.base import PlanItem
+from hume_runner.services.base import Inside, PlanItem
 
 if TYPE_CHECKING:
     from hume_runner.client.upload import Readable
@@ -78,6 +80,53 @@ def _nothing_to_measure(facts: Mapping[str, Any], models: Mapping[str, Any]) -> 
     return f"nothing in it that `models.{'` or `models.'.join(sorted(models))}` could measure"
 
 
+def is_archive(path: Path) -> bool:
+    """Whether the file's first bytes are those of an archive that can be opened."""
+    from hume_runner.media.archives import is_archive as opens
+
+    return opens(path)
+
+
+def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
+    """Each member of an archive, looked at one by one; what is not offered is an item that fails with the reason.
+
+    Members are unpacked one at a time, under names of ours. Hidden members are passed over, as people expect.
+    """
+    from hume_runner.media.archives import Skipped, iter_members
+    from hume_runner.media.problems import MediaProblem
+
+    with tempfile.TemporaryDirectory(prefix="hume-runner-") as folder:
+        target = Path(folder) / "member"
+        try:
+            for member in iter_members(path):
+                if isinstance(member, Skipped):
+                    if member.reason != "hidden":
+                        yield _left_out(path, member.name, member.reason)
+                    continue
+                member.copy_to(target)
+                with target.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").digest()
+                yield Inside(
+                    name=member.name,
+                    digest=digest,
+                    size_bytes=member.size_bytes,
+                    facts={**look(target, models), "member": member.name},
+                )
+                target.unlink()
+        except MediaProblem as problem:
+            yield _left_out(path, "(rest)", problem.reason, problem.message)
+
+
+def _left_out(archive: Path, name: str, reason: str, message: str | None = None) -> Inside:
+    mark = f"{archive.name}\0{name}\0{reason}".encode("utf-8", "surrogateescape")
+    return Inside(
+        name=name,
+        digest=hashlib.sha256(mark).digest(),
+        size_bytes=0,
+        facts={"problem": message or f"left out of the archive: {reason.replace('_', ' ')}", "reason": reason},
+    )
+
+
 class MediaStore:
     """Prepared media by content. Safe to share between threads; what is asked for again is made once."""
 
@@ -103,8 +152,14 @@ class MediaStore:
     @contextmanager
     def source(self, item: PlanItem) -> Iterator[Path]:
         """The item as a file: itself, or a URL's content, downloaded once. Raises: CannotPrepare."""
-        if item.path is not None:
+        inside = item.facts.get("member")
+        if item.path is not None and inside is None:
             yield item.path
+            return
+        if item.path is not None:
+            archive = item.path
+            with self._lease(item, {"what": "member"}, lambda folder: _unpack(archive, str(inside), folder)) as entry:
+                yield entry.folder / "member"
             return
         with self._lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder)) as entry:
             yield entry.folder / "download"
@@ -205,6 +260,15 @@ class MediaStore:
                 yield entry
         except MediaProblem as problem:
             raise CannotPrepare(problem.reason, problem.message) from None
+
+
+def _unpack(archive: Path, name: str, folder: Path) -> Mapping[str, Any]:
+    from hume_runner.media.archives import Skipped, iter_members
+
+    for member in iter_members(archive):
+        if not isinstance(member, Skipped) and member.name == name:
+            return {"size": member.copy_to(folder / "member")}
+    raise CannotPrepare("source_changed", f"{archive.name} does not hold {name} any more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
