@@ -71,7 +71,8 @@ class RunProgress:
             self._console.document({"event": "planned", "manifest": self._name, **counts})
             return
         if not summary.unfinished:
-            self._console.note(f"{self._name}: nothing to do, {summary.done} items are measured")
+            failed = f"; {summary.failed} failed before (--retry-failed tries them again)" if summary.failed else ""
+            self._console.note(f"{self._name}: nothing to do, {summary.done} items are measured{failed}")
             return
         to_send = summary.new + summary.changed + summary.retry
         waiting = f", {summary.in_flight} on their way" if summary.in_flight else ""

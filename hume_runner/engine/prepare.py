@@ -103,7 +103,10 @@ def _rows(item: SourceItem, settings: bytes, scan: Scan, known: Cached, service:
             return
         for member in inside:
             content = _Content(
-                digest=member.digest, size=member.size_bytes, facts=json.dumps(member.facts, sort_keys=True)
+                digest=member.digest,
+                size=member.size_bytes,
+                facts=json.dumps(member.facts, sort_keys=True),
+                inside=member.name,
             )
             yield _row(scan.count, _member_item(item, member.name), settings, content)
 
@@ -113,6 +116,7 @@ class _Content:
     digest: bytes
     size: int
     facts: str | None = None
+    inside: str | None = None
 
 
 def _member_item(archive: SourceItem, name: str) -> SourceItem:
@@ -131,6 +135,7 @@ def _row(ord_: int, item: SourceItem, settings: bytes, content: _Content) -> Row
         item_key(item.kind, content.digest, settings),
         _readable(item.value) if item.kind == "file" else item.value,
         _storable(os.fspath(item.path)) if item.path is not None else None,
+        content.inside,
         format_place(place.file, place.line, place.column, place.path),
         json.dumps(item.labels, ensure_ascii=False) if item.labels else None,
         content.digest,

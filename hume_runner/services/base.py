@@ -19,6 +19,8 @@ from hume_runner.manifest.model import SourceKind
 class PlanItem:
     """One thing that has to be measured: `key` is its 32-byte identity, `value` the URL, the text, or a file's name.
 
+    `inside` is the member's path where `path` is an archive whose members are items.
+
     `facts` holds what a cheap look at the medium told (JSON values), empty where the API needs no look.
     """
 
@@ -27,6 +29,7 @@ class PlanItem:
     kind: SourceKind
     value: str
     path: Path | None
+    inside: str | None = None
     size_bytes: int
     content_sha256: str
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -62,7 +62,15 @@ from hume_runner.services.cost_expression_v1 import (
     total,
 )
 from hume_runner.services.links import refuse_expired
-from hume_runner.services.media_expression_v1 import CannotPrepare, MediaStore, WavPart, is_archive, look, members
+from hume_runner.services.media_expression_v1 import (
+    CannotPrepare,
+    JoinedClips,
+    MediaStore,
+    WavPart,
+    is_archive,
+    look,
+    members,
+)
 
 if TYPE_CHECKING:
     from hume_runner.client.expression_v1 import ExpressionV1Api
@@ -78,6 +86,9 @@ IMAGE_BYTES = 2_000_000
 BODY_BYTES = 24_900_000
 PART_OVERHEAD_BYTES = 250
 RATE_HZ = 16_000
+# With batching.pack_short_audio: recordings this short are joined, with this much silence between.
+SHORT_MS = 10_000
+GAP_SAMPLES = RATE_HZ
 FACE_STATE_S = 24 * 3600 - 600  # ten minutes before the service forgets
 
 # Links tell nothing about what they lead to: few go into one preparation, so that sending begins soon. Thirty stills
@@ -156,7 +167,8 @@ class ExpressionV1Service:
         """See `Service.compile`: stills together, links in small groups, every recording by itself."""
         stills: list[Member] = []
         links: list[Member] = []
-        size = 0
+        clips: list[Member] = []
+        size = clips_ms = 0
         for item in items:
             member = Member(item=item)
             if item.kind == "url":
@@ -172,12 +184,38 @@ class ExpressionV1Service:
                     stills, size = [], 0
                 stills.append(member)
                 size += weight
+            elif self._is_clip(item.facts):
+                duration_ms = int(item.facts["duration_ms"]) + 1000
+                if clips and (
+                    len(clips) >= self.limits.sources_per_job or clips_ms + duration_ms > self._longest_join_ms
+                ):
+                    yield _clips_draft(clips)
+                    clips, clips_ms = [], 0
+                clips.append(member)
+                clips_ms += duration_ms
             else:
                 yield self._recording_draft(member)
+        if clips:
+            yield _clips_draft(clips)
         if stills:
             yield _still_draft(stills, size)
         if links:
             yield Draft(members=tuple(links), size_bytes=0, prepare=True)
+
+    def _is_clip(self, facts: Mapping[str, Any]) -> bool:
+        """Whether a recording is joined with others: only if the manifest asks, for it changes what is heard."""
+        return bool(
+            self._manifest.batching.pack_short_audio
+            and facts.get("sound")
+            and not facts.get("picture")
+            and (facts.get("duration_ms") or SHORT_MS) < SHORT_MS
+        )
+
+    @property
+    def _longest_join_ms(self) -> int:
+        from hume_runner.media.cuts import part_ceiling
+
+        return part_ceiling(self.limits.job_bytes) * 1000 // RATE_HZ
 
     def _recording_draft(self, member: Member) -> Draft:
         """One recording or video before it is prepared, with its bill as its headers tell it."""
@@ -212,6 +250,7 @@ class ExpressionV1Service:
         """See `Service.media`."""
         failed: list[tuple[int, str, str]] = []
         stills: list[Member] = []
+        clips: list[Member] = []
         drafts: list[Draft] = []
         for position, member in enumerate(job.members):
             try:
@@ -219,11 +258,15 @@ class ExpressionV1Service:
                 if facts["medium"] == "still":
                     with self._media.still(member.item) as (_, size):
                         stills.append(Member(item=member.item, detail={"still": True, "bytes": size}))
+                elif self._is_clip(facts):
+                    with self._media.sound(member.item, self.limits.job_bytes) as (_, sound):
+                        detail = {"clip": True, "samples": sound.samples, "start_ms": sound.start_ms}
+                        clips.append(Member(item=member.item, detail=detail))
                 else:
                     drafts += self._recording(member.item, facts)
             except CannotPrepare as problem:
                 failed.append((position, problem.reason, f"{_name(member.item)}: {problem.message}"))
-        return Prepared(drafts=(*self.recompile(stills), *drafts), failed=tuple(failed))
+        return Prepared(drafts=(*self.recompile(stills), *self.recompile(clips), *drafts), failed=tuple(failed))
 
     def _recording(self, item: PlanItem, facts: Mapping[str, Any]) -> list[Draft]:
         drafts: list[Draft] = []
@@ -276,7 +319,10 @@ class ExpressionV1Service:
             )
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
-        """See `Service.recompile`: prepared stills, packed to what a request carries."""
+        """See `Service.recompile`: prepared stills or clips, packed to what a request carries."""
+        if members and "clip" in members[0].detail:
+            yield from self._join(members)
+            return
         batch: list[Member] = []
         size = 0
         for member in members:
@@ -288,6 +334,23 @@ class ExpressionV1Service:
             size += weight
         if batch:
             yield _pack_draft(batch, size)
+
+    def _join(self, members: Sequence[Member]) -> Iterator[Draft]:
+        """Clips one after another with silence between; `first` tells where each begins, in samples."""
+        batch: list[Member] = []
+        end = 0
+        for member in members:
+            samples = int(member.detail["samples"])
+            beyond = end + samples
+            if batch and (
+                len(batch) >= self.limits.sources_per_job or beyond * 1000 // RATE_HZ > self._longest_join_ms
+            ):
+                yield _joined_draft(batch)
+                batch, end = [], 0
+            batch.append(Member(item=member.item, detail={**member.detail, "first": end}))
+            end += samples + GAP_SAMPLES
+        if batch:
+            yield _joined_draft(batch)
 
     def release(self, job: Job) -> None:
         """Prepared media go when the run ends, or earlier when there are too many: a retry may need them."""
@@ -361,6 +424,13 @@ class ExpressionV1Service:
                 filename=f"{job.nonce}.wav",
             )
             return self._http.measure_audio(part, given, deadline_s=_SUBMIT_DEADLINE_S)
+        if "clip" in first.detail:
+            clips = tuple(
+                (stack.enter_context(self._media.sound(m.item, self.limits.job_bytes))[0], int(m.detail["samples"]))
+                for m in job.members
+            )
+            joined = JoinedClips(clips=clips, gap_samples=GAP_SAMPLES, filename=f"{job.nonce}.wav")
+            return self._http.measure_audio(joined, given, deadline_s=_SUBMIT_DEADLINE_S)
         paths: list[Path] = []
         if "first_frame" in first.detail:
             folder, _ = stack.enter_context(self._media.frames(first.item))
@@ -507,11 +577,13 @@ def judge_submission(error: ApiError, *, divisible: bool) -> SubmitResult:
 
 
 def _endpoint_of(job: Job) -> str:
-    return "audio" if "part" in job.members[0].detail else "video"
+    detail = job.members[0].detail
+    return "audio" if "part" in detail or "clip" in detail else "video"
 
 
 def _divisible(job: Job) -> bool:
-    return bool(job.members[0].detail.get("still"))
+    detail = job.members[0].detail
+    return bool(detail.get("still") or detail.get("clip"))
 
 
 def _images_in(job: Job) -> int:
@@ -527,6 +599,29 @@ def _still_draft(members: Sequence[Member], size: int) -> Draft:
         billable_seconds=_shown(bill.packed_s),
         unpacked_seconds=_shown(bill.unpacked_s),
         prepare=True,
+    )
+
+
+def _clips_draft(members: Sequence[Member]) -> Draft:
+    durations = [int(member.item.facts["duration_ms"]) for member in members]
+    bill = bill_audio_request(durations, gap_ms=GAP_SAMPLES * 1000 // RATE_HZ)
+    return Draft(
+        members=tuple(members),
+        size_bytes=sum(member.item.size_bytes for member in members),
+        billable_seconds=_shown(bill.packed_s),
+        unpacked_seconds=_shown(bill.unpacked_s),
+        prepare=True,
+    )
+
+
+def _joined_draft(members: Sequence[Member]) -> Draft:
+    samples = [int(member.detail["samples"]) for member in members]
+    sent = sum(samples) + GAP_SAMPLES * (len(samples) - 1)
+    return Draft(
+        members=tuple(members),
+        size_bytes=44 + 2 * sent,
+        billable_seconds=_shown(bill_audio_request([-(-sent * 1000 // RATE_HZ)]).packed_s),
+        unpacked_seconds=_shown(total(bill_audio_request([-(-n * 1000 // RATE_HZ)]) for n in samples).unpacked_s),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hume_runner.client.upload import Readable
     from hume_runner.media.cache import CachedMedia, MediaCache
 
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # What nobody holds is removed beyond this; a run needs what its workers send at one time.
 _CACHE_BYTES = 20_000_000_000
 
@@ -96,13 +98,14 @@ def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
     from hume_runner.media.problems import MediaProblem
 
     with tempfile.TemporaryDirectory(prefix="hume-runner-") as folder:
-        target = Path(folder) / "member"
         try:
             for member in iter_members(path):
                 if isinstance(member, Skipped):
                     if member.reason != "hidden":
                         yield _left_out(path, member.name, member.reason)
                     continue
+                # Its own ending and a name for messages; the folder is ours, and so is what is left of the name.
+                target = Path(folder) / (_UNSAFE.sub("_", member.name.rpartition("/")[2])[-80:].lstrip(".") or "member")
                 member.copy_to(target)
                 with target.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").digest()
@@ -110,7 +113,7 @@ def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
                     name=member.name,
                     digest=digest,
                     size_bytes=member.size_bytes,
-                    facts={**look(target, models), "member": member.name},
+                    facts=look(target, models),
                 )
                 target.unlink()
         except MediaProblem as problem:
@@ -152,13 +155,13 @@ class MediaStore:
     @contextmanager
     def source(self, item: PlanItem) -> Iterator[Path]:
         """The item as a file: itself, or a URL's content, downloaded once. Raises: CannotPrepare."""
-        inside = item.facts.get("member")
+        inside = item.inside
         if item.path is not None and inside is None:
             yield item.path
             return
         if item.path is not None:
             archive = item.path
-            with self._lease(item, {"what": "member"}, lambda folder: _unpack(archive, str(inside), folder)) as entry:
+            with self._lease(item, {"what": "member"}, lambda folder: _unpack(archive, inside or "", folder)) as entry:
                 yield entry.folder / "member"
             return
         with self._lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder)) as entry:
@@ -269,6 +272,57 @@ def _unpack(archive: Path, name: str, folder: Path) -> Mapping[str, Any]:
         if not isinstance(member, Skipped) and member.name == name:
             return {"size": member.copy_to(folder / "member")}
     raise CannotPrepare("source_changed", f"{archive.name} does not hold {name} any more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedClips:
+    """Short recordings as one, with silence between them: (path, samples) each, read from disk while they are sent."""
+
+    clips: tuple[tuple[Path, int], ...]
+    gap_samples: int
+    filename: str
+    content_type: str = "audio/wav"
+
+    @property
+    def samples(self) -> int:
+        return sum(samples for _, samples in self.clips) + self.gap_samples * (len(self.clips) - 1)
+
+    @property
+    def size_bytes(self) -> int:
+        return 44 + 2 * self.samples
+
+    @contextmanager
+    def open(self) -> Iterator[Readable]:
+        yield _Pieces(self._bytes())
+
+    def _bytes(self) -> Iterator[bytes]:
+        from hume_runner.media.wav import WavSlice, plain_header
+
+        yield plain_header(self.samples)
+        for number, (path, samples) in enumerate(self.clips):
+            if number:
+                yield bytes(2 * self.gap_samples)
+            with WavSlice(path, 0, samples) as clip:
+                clip.seek(44)
+                while chunk := clip.read(1 << 16):
+                    yield chunk
+
+
+class _Pieces:
+    """Bytes that come in pieces, for somebody who reads."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = b""
+
+    def read(self, size: int, /) -> bytes:
+        while not self._rest:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return b""
+            self._rest = piece
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

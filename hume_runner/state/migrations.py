@@ -33,6 +33,8 @@ CREATE TABLE items (
   key BLOB NOT NULL,
   value TEXT NOT NULL,
   path TEXT,
+  -- The member's path where `path` is an archive.
+  inside TEXT,
   place TEXT NOT NULL,
   labels TEXT
 );

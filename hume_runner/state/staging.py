@@ -25,6 +25,7 @@ CREATE TABLE staged (
   key BLOB NOT NULL,
   value TEXT NOT NULL,
   path TEXT,
+  inside TEXT,
   place TEXT NOT NULL,
   labels TEXT,
   content BLOB NOT NULL,
@@ -37,8 +38,8 @@ CREATE TABLE digests (
 CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL);
 """
 
-# ord, id, explicit, kind, key, value, path, place, labels, content, size, facts
-Row = tuple[int, str, int, str, bytes, str, str | bytes | None, str, str | None, bytes, int, str | None]
+# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts
+Row = tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int, str | None]
 _BATCH = 2_000
 
 
@@ -83,7 +84,7 @@ class Scan:
         self.count += 1
         # What decides about a plan: who, in what order, with which key, sent as what. Places and labels are not in it
         # twice: a label that changes is seen through its text.
-        self._digest.update(b"%b\0%b%b\0%b\0" % (_b(row[1]), row[4], _b(row[5]), _b(row[8] or "")))
+        self._digest.update(b"%b\0%b%b\0%b\0" % (_b(row[1]), row[4], _b(row[5]), _b(row[9] or "")))
         if len(self._batch) >= _BATCH:
             self._flush()
 
@@ -92,7 +93,7 @@ class Scan:
         self._db.execute("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?)", (path, size, mtime_ns, inode, digest))
 
     def _flush(self) -> None:
-        self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
+        self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
         self._batch.clear()
 
     def finish(self) -> None:

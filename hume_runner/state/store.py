@@ -306,7 +306,7 @@ class Store:
     def wanted(self) -> Iterator[PlanItem]:
         """The staged items that have to be submitted, in manifest order, streamed."""
         rows = self._db.execute(
-            "SELECT s.key, s.id, s.kind, s.value, s.path, s.size, s.content, s.facts "
+            "SELECT s.key, s.id, s.kind, s.value, s.path, s.inside, s.size, s.content, s.facts "
             "FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord ORDER BY t.ord"
         )
         for row in rows:
@@ -334,7 +334,7 @@ class Store:
         with self._transaction("plan") as db:
             db.execute("DELETE FROM main.items")
             db.execute(
-                "INSERT INTO main.items SELECT ord, id, kind, key, value, path, place, labels "
+                "INSERT INTO main.items SELECT ord, id, kind, key, value, path, inside, place, labels "
                 "FROM scan.staged ORDER BY ord"
             )
             db.execute("INSERT OR IGNORE INTO main.settings VALUES (?, ?)", (settings_digest, settings))
@@ -421,7 +421,7 @@ class Store:
         """A job with its members, ready to be prepared."""
         row = self.job(number)
         members = self._db.execute(
-            "SELECT b.key, i.id, m.kind, i.value, i.path, m.size, m.content, m.facts, b.detail, b.match "
+            "SELECT b.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts, b.detail, b.match "
             "FROM members b JOIN measurements m ON m.key = b.key "
             "LEFT JOIN items i ON i.ord = (SELECT min(ord) FROM items WHERE key = b.key) "
             "WHERE b.job = ? ORDER BY b.position",
@@ -436,14 +436,14 @@ class Store:
             key=row.key,
             nonce=row.nonce or "",
             members=tuple(
-                Member(item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:8]), detail=_load(r[8])) for r in members
+                Member(item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:9]), detail=_load(r[9])) for r in members
             ),
             size_bytes=row.bytes,
             billable_seconds=row.billable_seconds,
             prepare=bool(prepare),
             carry=carry,
             carry_at=carry_at,
-            matches=tuple(r[9] or "" for r in members),
+            matches=tuple(r[10] or "" for r in members),
         )
 
     def job(self, number: int) -> JobRow:
@@ -818,7 +818,7 @@ class Store:
     def waiting_files(self) -> Iterator[PlanItem]:
         """Listed files that are not measured yet, in manifest order."""
         rows = self._db.execute(
-            "SELECT m.key, i.id, m.kind, i.value, i.path, m.size, m.content, m.facts FROM items i "
+            "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts FROM items i "
             "JOIN measurements m ON m.key = i.key WHERE m.kind = 'file' AND m.outcome = 'pending' ORDER BY i.ord"
         ).fetchall()
         for row in rows:
@@ -829,7 +829,7 @@ class Store:
         found = []
         for key in keys:
             row = self._db.execute(
-                "SELECT m.key, i.id, m.kind, i.value, i.path, m.size, m.content, m.facts FROM measurements m "
+                "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts FROM measurements m "
                 "JOIN items i ON i.key = m.key WHERE m.key = ? ORDER BY i.ord LIMIT 1",
                 (key,),
             ).fetchone()
@@ -1010,7 +1010,15 @@ def nonce_of(lineage: str, number: int, tries: int) -> str:
 
 
 def plan_item(
-    key: bytes, id: str, kind: Any, value: str, path: str | bytes | None, size: int, content: bytes, facts: str | None
+    key: bytes,
+    id: str,
+    kind: Any,
+    value: str,
+    path: str | bytes | None,
+    inside: str | None,
+    size: int,
+    content: bytes,
+    facts: str | None,
 ) -> PlanItem:
     """A `PlanItem` from its columns."""
     return PlanItem(
@@ -1019,6 +1027,7 @@ def plan_item(
         kind=kind,
         value=value,
         path=Path(os.fsdecode(path)) if path is not None else None,
+        inside=inside,
         size_bytes=size,
         content_sha256=content.hex(),
         facts=_load(facts),
