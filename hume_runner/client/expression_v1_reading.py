@@ -314,6 +314,8 @@ def parse_instant(value: Any) -> float | None:
 
 def instant(seconds: float, *, round_up: bool = False) -> str:
     """Unix seconds as RFC 3339 in UTC to the millisecond, rounded down unless told otherwise."""
-    ms = math.ceil(seconds * 1000) if round_up else math.floor(seconds * 1000)
+    # By way of microseconds: a time read from text is a little off as a float, and must not lose its millisecond.
+    microseconds = round(seconds * 1_000_000)
+    ms = -(-microseconds // 1000) if round_up else microseconds // 1000
     moment = datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
