@@ -12,6 +12,7 @@ on a whole millisecond, has the utterances of the whole recording.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
@@ -59,7 +60,7 @@ def _loudness(blocks: Iterable[bytes]) -> bytes:
 
 def _voiced(counts: bytes) -> Iterator[Utterance]:
     """Stretches of voice: loud windows that follow one another. Two may overlap by some milliseconds."""
-    sums = list(accumulate(counts, initial=0))
+    sums = array("I", accumulate(counts, initial=0))
     loud = bytes(after - before >= _LOUD_SAMPLES for before, after in zip(sums, sums[_WINDOW_MS:], strict=False))
     start = loud.find(1)
     while start >= 0:
