@@ -49,6 +49,7 @@ from hume_runner.services.base import (
     AnswerIncomplete,
     Broken,
     Candidate,
+    Draft,
     Ended,
     Job,
     ListingUnsupported,
@@ -156,12 +157,14 @@ class Loop:
         self._view = View(most_in_flight=execution.max_jobs_in_flight, most_transfers=execution.transfer_workers)
         self._trouble = _Trouble()
         self._ending = Ending()
+        self._interrupts = 0
         self._jobs: dict[int, Job] = {}
         self._highest = 0
         self._turnarounds: deque[float] = deque(maxlen=30)
         self._committed_s = 0.0
         self._fetch_state: dict[int, Ended] = {}
-        self._fetch_tries: dict[int, tuple[float, int]] = {}  # job -> (first try at, tries that failed)
+        self._fetch_tries: dict[int, int] = {}  # job -> tries that failed
+        self._early: dict[int, tuple[float, int]] = {}  # job -> (first answer that came early at, how many did)
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -201,6 +204,7 @@ class Loop:
         for row in self._store.jobs(JobStatus.AMBIGUOUS):
             self._view.lost[row.number] = Lost(since=row.submitting_at or now, next_at=now)
         self._committed_s = self._store.committed_seconds()
+        self._check_budget()
 
     def _refill(self) -> None:
         """Keep some planned jobs at hand; the others stay in the state."""
@@ -257,11 +261,18 @@ class Loop:
 
     def _submit(self, number: int, now: float) -> None:
         view = self._view
+        if view.no_more:  # decided since this action was
+            return
         if number in view.held_back:
             del view.held_back[number]
         else:
             view.queue.remove(number)
         job = self._store.load_job(number)
+        listed = [member for member in job.members if member.item.id]
+        if len(listed) < len(job.members):
+            # A lost job that is not at the service, and the manifest has changed since: what it still lists goes.
+            self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), now)
+            return
         if not self._within_cost(job):
             return
         row = self._store.job(number)
@@ -269,7 +280,7 @@ class Loop:
         try:
             submission = self._service.prepare(job)
         except OSError as error:
-            self._reject_before_sending(number, error, now)
+            self._reject_before_sending(job, error, now)
             return
         self._store.record_submitting(
             number,
@@ -300,8 +311,12 @@ class Loop:
         )
         return False
 
-    def _reject_before_sending(self, number: int, error: OSError, now: float) -> None:
-        """A file of the job vanished since it was planned: its job is not sent, the others go on."""
+    def _reject_before_sending(self, job: Job, error: OSError, now: float) -> None:
+        """A file of the job vanished since it was planned: halves find it, and all else is sent."""
+        number = job.number
+        if len(job.members) > 1:
+            self._store.record_prepared(number, self._halves(job), (), now)
+            return
         self._store.record_rejected_unsent(number, "source_unreadable", f"cannot read a source: {error}", now)
         self._report("job_failed", job=job_name(number), message=str(error))
         self._check_budget()
@@ -381,8 +396,9 @@ class Loop:
                 self._interrupted(done.value)
 
     def _interrupted(self, interrupt: Interrupt) -> None:
-        if self._view.leaving and self._ending.exit_code is not None:
+        if self._interrupts:
             raise Abandoned(interrupt.exit_code)
+        self._interrupts += 1
         self._view.no_more = self._view.leaving = True
         if self._ending.error is None:
             self._ending = Ending(exit_code=interrupt.exit_code)
@@ -494,12 +510,14 @@ class Loop:
 
     def _split(self, number: int, job: Job, refused: Refused, now: float) -> None:
         """A refused job was not paid for: its halves are tried, until the member at fault stands alone."""
+        self._store.record_split(number, refused.message, self._halves(job), now)
+        self._report("split", job=job_name(number), message=refused.message)
+
+    def _halves(self, job: Job) -> list[Draft]:
         middle = len(job.members) // 2
-        halves = [
+        return [
             draft for part in (job.members[:middle], job.members[middle:]) for draft in self._service.recompile(part)
         ]
-        self._store.record_split(number, refused.message, halves, now)
-        self._report("split", job=job_name(number), message=refused.message)
 
     def _polled(self, done: Done, now: float) -> None:
         if done.error is not None:
@@ -587,6 +605,7 @@ class Loop:
             self._fetch_failed(number, ended, done.error, now)
             return
         self._fetch_tries.pop(number, None)
+        self._early.pop(number, None)
         fetched: download.Fetched = done.value
         row = self._store.job(number)
         self._store.record_finished(
@@ -607,8 +626,8 @@ class Loop:
 
     def _came_early(self, number: int, ended: Ended, early: AnswerIncomplete, now: float) -> None:
         """COMPLETED, and some source is not in the answer yet. After a while, what is missing has failed."""
-        first, tries = self._fetch_tries.get(number, (now, 0))
-        self._fetch_tries[number] = (first, tries + 1)
+        first, tries = self._early.get(number, (now, 0))
+        self._early[number] = (first, tries + 1)
         wait = backoff(tries + 1, most=10.0, asked=None, random=self._random) / 2
         if now - first >= self._patience.late_s:
             ended = Ended(
@@ -628,13 +647,12 @@ class Loop:
                 hint="free some space or repair the disk, then run the same command again: it resumes",
             ) from error
         self._give_up_if_refused(error)
-        first, tries = self._fetch_tries.get(number, (now, 0))
-        self._fetch_tries[number] = (first, tries + 1)
+        tries = self._fetch_tries[number] = self._fetch_tries.get(number, 0) + 1
         retry = self._execution.retry
-        wait = backoff(tries + 1, most=retry.max_wait_s, asked=_asked(error), random=self._random)
+        wait = backoff(tries, most=retry.max_wait_s, asked=_asked(error), random=self._random)
         self._view.to_fetch[number] = ToFetch(ended=ended, next_at=now + wait)
         self._report("fetch_failed", job=job_name(number), message=str(error))
-        if tries + 1 >= retry.attempts:
+        if tries >= retry.attempts:
             what = "is damaged" if isinstance(error, UnexpectedResponse) else "cannot be fetched"
             self._view.to_fetch.pop(number)
             self._stop(
@@ -726,12 +744,11 @@ class Loop:
         self._report("found", job=job_name(number), remote_id=chosen.remote_id, duplicates=len(match.others))
 
     def _check_budget(self) -> None:
-        counts = self._store.counts().items
-        budget = self._execution.max_failures
-        if not budget.allows(counts["failed"], counts["total"]):
+        failed, total = self._store.failed_items()
+        if not self._execution.max_failures.allows(failed, total):
             self._stop(
                 FailureBudgetExceeded(
-                    f"{counts['failed']} of {counts['total']} items failed: more than execution.max_failures allows",
+                    f"{failed} of {total} items failed: more than execution.max_failures allows",
                     hint="look at the reasons with `hume-runner status --jobs`; what was not submitted stays planned",
                 ),
                 leave=False,

@@ -37,11 +37,12 @@ class Pacer:
     def _take(self) -> float:
         with self._lock:
             now = self._clock()
-            self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
-            self._updated = now
             if now < self._blocked_until:
                 return self._blocked_until - now
-            if self._tokens >= 1:
+            self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
+            self._updated = now
+            # A whole token less what adding up fractions loses: else a wait of no length would follow.
+            if self._tokens >= 1 - 1e-9:
                 self._tokens -= 1
                 return 0.0
             return (1 - self._tokens) / self._rate
@@ -54,7 +55,8 @@ class Pacer:
             # Many workers hear the same complaint: the rate halves once a pause, not once a worker.
             if now >= self._blocked_until:
                 self._rate = max(min(0.1, self._full_rate), self._rate / 2)
-            self._blocked_until = max(self._blocked_until, until)
+            # Nothing is saved up during the pause, or all workers would burst out of it together.
+            self._updated = self._blocked_until = max(self._blocked_until, until)
             self._tokens = 0.0
 
     def speed_up(self) -> None:

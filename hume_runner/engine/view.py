@@ -102,7 +102,8 @@ class View:
     @property
     def in_flight(self) -> int:
         """Jobs that the service may hold."""
-        return len(self.submitting) + len(self.waiting) + len(self.lost) + len(self.settling)
+        # What is being settled is among the lost.
+        return len(self.submitting) + len(self.waiting) + len(self.lost)
 
     @property
     def transfers(self) -> int:

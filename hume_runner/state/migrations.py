@@ -55,6 +55,8 @@ CREATE TABLE measurements (
   simulated INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
+CREATE INDEX measurements_failed ON measurements (key) WHERE outcome = 'failed';
+
 CREATE TABLE jobs (
   job INTEGER PRIMARY KEY AUTOINCREMENT,
   key TEXT NOT NULL,

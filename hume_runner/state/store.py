@@ -722,6 +722,28 @@ class Store:
                 (number,),
             )
 
+    def retry_parts(self, now: float) -> None:
+        """Plan again what failed of media that are measured in part; what was paid for stays.
+
+        Concerns jobs that the service surely never took. Media of which nothing is measured are planned anew instead.
+        """
+        rows = self._db.execute(
+            "SELECT DISTINCT j.job FROM jobs j JOIN members b ON b.job = j.job "
+            "JOIN members o ON o.key = b.key AND o.job != j.job AND o.outcome = 'done' "
+            "WHERE j.status = 'failed' AND j.remote_id IS NULL ORDER BY j.job"
+        ).fetchall()
+        if not rows:
+            return
+        with self._transaction("retry") as db:
+            for (number,) in rows:
+                self._move(number, Event.RETRY, now, reason=None, error=None, finished_at=None)
+                db.execute("UPDATE members SET outcome = NULL, reason = NULL, error = NULL WHERE job = ?", (number,))
+                db.execute(
+                    "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL "
+                    "WHERE key IN (SELECT key FROM members WHERE job = ?)",
+                    (number,),
+                )
+
     def _fail_members(self, number: int, reason: str, message: str) -> None:
         self._db.execute(
             "UPDATE members SET outcome = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, number)
@@ -950,6 +972,15 @@ class Store:
     def duplicates(self) -> list[tuple[str, int]]:
         """(remote id, our job) of jobs that were paid for twice."""
         return self._db.execute("SELECT remote_id, job FROM duplicates ORDER BY at, remote_id").fetchall()
+
+    def failed_items(self) -> tuple[int, int]:
+        """(failed, all) items; takes as long as there are failures."""
+        (failed,) = self._db.execute(
+            "SELECT count(*) FROM measurements m INDEXED BY measurements_failed JOIN items i ON i.key = m.key "
+            "WHERE m.outcome = 'failed'"
+        ).fetchone()
+        (total,) = self._db.execute("SELECT coalesce(max(ord) + 1, 0) FROM items").fetchone()
+        return int(failed), int(total)
 
     def failures(self) -> dict[str, int]:
         """Failed items by reason."""
