@@ -34,15 +34,12 @@ def _export(paths: Paths, name: str, console: Console) -> int:
 
     with Store.peek(paths.state, name=name) as store:
         console.out.write('{"schema": 1')
-        open_table = None
-        for table, row in store.export():
-            if table != open_table:
-                console.out.write(f'{"]" if open_table else ""}, "{table}": [')
-                open_table = table
-            else:
-                console.out.write(", ")
-            console.out.write(json.dumps(row, ensure_ascii=False))
-        console.out.write("]}\n" if open_table else "}\n")
+        for table, rows in store.export():
+            console.out.write(f', "{table}": [')
+            for number, row in enumerate(rows):
+                console.out.write((", " if number else "") + json.dumps(row, ensure_ascii=False))
+            console.out.write("]")
+        console.out.write("}\n")
     return 0
 
 

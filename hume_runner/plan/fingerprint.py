@@ -17,10 +17,6 @@ VERSION = b"hume_runner item 1"
 
 # Query members that signed links carry and that change with every signing, in lower case. Sources: AWS Signature
 # Version 4 query parameters and CloudFront signed URLs, Google Cloud Storage V2/V4 signed URLs, Azure service SAS.
-_VOLATILE_NAMES = frozenset(
-    "awsaccesskeyid signature expires policy key-pair-id googleaccessid "
-    "sv se st sr sp sig spr sip skoid sktid skt ske sks skv saoid suoid scid ses sdd".split()
-)
 _VOLATILE_PREFIXES = ("x-amz-", "x-goog-")
 # Azure's members are two letters long and could be anybody's: they count as volatile only beside their signature.
 _AZURE_NAMES = frozenset("sv se st sr sp spr sip skoid sktid skt ske sks skv saoid suoid scid ses sdd".split())

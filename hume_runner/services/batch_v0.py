@@ -317,8 +317,9 @@ class BatchV0Service:
         """See `Service.find`. Uploads are told by their names, which carry the nonce; URLs and text by content."""
         if not self._learned.lists:
             raise ListingUnsupported
-        matches = _matches(job)
-        wanted = _Fingerprint.of_job(self._body(job), matches, job)
+        # By what was sent, not by what the manifest says now: a link may be signed anew since, an item removed.
+        matches = tuple(sent or name for sent, name in zip(job.matches, _matches(job), strict=True))
+        wanted = _Fingerprint.of_job(job.request or self._manifest.settings, matches, job)
         try:
             views = list(self._jobs_since(int(since * 1000)))
         except NotFound:
@@ -390,7 +391,8 @@ def upload_name(nonce: str, position: int, name: str) -> str:
     if not stem:
         stem, dot, ending = base, "", ""
     safe = _UNSAFE.sub("_", stem)[:60].strip("._") or "file"
-    return f"{nonce}-{position:03d}-{safe}{dot}{_UNSAFE.sub('', ending)[:10]}"
+    ending = _UNSAFE.sub("", ending)[:10]
+    return f"{nonce}-{position:03d}-{safe}{dot if ending else ''}{ending}"
 
 
 def judge_submission(error: ApiError) -> SubmitResult:
@@ -561,18 +563,18 @@ class _Fingerprint:
     """What tells a job's echo from another's."""
 
     urls: tuple[str, ...]
-    texts: tuple[str, ...]
+    texts: tuple[str, ...]  # SHA-256, hex
     names: tuple[str, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_job(cls, body: Mapping[str, Any], matches: Sequence[str], job: Job) -> _Fingerprint:
-        names = [m for member, m in zip(job.members, matches, strict=True) if member.item.kind == "file"]
+    def of_job(cls, request: Mapping[str, Any], matches: Sequence[str], job: Job) -> _Fingerprint:
+        named = list(zip((member.item.kind for member in job.members), matches, strict=True))
         return cls(
-            urls=tuple(sorted(body.get("urls", ()))),
-            texts=tuple(sorted(body.get("text", ()))),
-            names=tuple(sorted(names)),
-            settings={name: body[name] for name in ("models", "transcription") if name in body},
+            urls=tuple(sorted(match for kind, match in named if kind == "url")),
+            texts=tuple(sorted(m.item.content_sha256 for m in job.members if m.item.kind == "text")),
+            names=tuple(sorted(match for kind, match in named if kind == "file")),
+            settings={name: request[name] for name in ("models", "transcription") if name in request},
         )
 
     def fits(self, view: JobView) -> bool:
@@ -582,11 +584,15 @@ class _Fingerprint:
         if tuple(sorted(file.filename or "" for file in view.files)) != self.names:
             return False
         # Early echoes have no `text` member at all; then the other members have to tell.
-        if view.text != () and tuple(sorted(view.text)) != self.texts:
+        if view.text != () and tuple(sorted(map(_text_sha256, view.text))) != self.texts:
             return False
         if view.text == () and self.texts and not (self.urls or self.names):
             return False
         return same_settings(self.settings, view)
+
+
+def _text_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def same_settings(settings: Mapping[str, Any], view: JobView) -> bool:

@@ -21,15 +21,20 @@ def expiry(url: str) -> float | None:
         for prefix in ("x-amz-", "x-goog-"):
             if f"{prefix}date" in members and f"{prefix}expires" in members:
                 begun = datetime.strptime(members[f"{prefix}date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-                return begun.timestamp() + float(members[f"{prefix}expires"])
+                return _moment(begun.timestamp() + float(members[f"{prefix}expires"]))
         if "signature" in members and "expires" in members:
-            return float(members["expires"])
+            return _moment(float(members["expires"]))
         if "sig" in members and "se" in members:
             until = datetime.fromisoformat(members["se"].replace("Z", "+00:00"))
             return (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return None
+
+
+def _moment(unix_s: float) -> float | None:
+    """The same if it can be a time at all (not before 1970, not after the year 9999), else None."""
+    return unix_s if 0 <= unix_s < 253_402_300_800 else None
 
 
 def refuse_expired(url: str, now: float) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +112,6 @@ class Staged:
     problem: str | None = None  # what a look at the medium found wrong
 
 
-@dataclass(slots=True)
-class Change:
-    """What `replace_plan` is given: items to submit (by `ord`), in batches, with whether each is a retry."""
-
-    todo: list[tuple[int, bool]] = field(default_factory=list)
-
-
 _ITEM_COLUMNS = (
     "i.id, i.kind, i.value, i.place, i.labels, m.outcome, m.reason, m.error, m.job, j.remote_id, m.simulated, j.status"
 )
@@ -126,6 +119,12 @@ _JOB_COLUMNS = (
     "job, key, status, sources, bytes, billable_seconds, nonce, request, tries, endpoint, simulated, remote_id, "
     "clock_offset, submitting_at, submitted_at, created_at, started_at, ended_at, finished_at, billed_seconds, "
     "reason, error"
+)
+
+
+_EXPORTED = (
+    *("meta", "settings", "items", "measurements", "jobs", "members"),
+    *("attempts", "answers", "outputs", "duplicates", "requests"),
 )
 
 
@@ -444,6 +443,7 @@ class Store:
             carry=carry,
             carry_at=carry_at,
             matches=tuple(r[10] or "" for r in members),
+            request=row.request,
         )
 
     def job(self, number: int) -> JobRow:
@@ -910,8 +910,15 @@ class Store:
         return _item_row(row) if row else None
 
     def any_simulated(self) -> bool:
-        """Whether any job was taken by the emulator."""
-        return self._db.execute("SELECT 1 FROM jobs WHERE simulated LIMIT 1").fetchone() is not None
+        """Whether the emulator took the job of any listed item."""
+        return (
+            self._db.execute(
+                "SELECT 1 FROM jobs j JOIN members b ON b.job = j.job "
+                "JOIN measurements m ON m.key = b.key AND m.job = j.job "
+                "JOIN items i ON i.key = m.key WHERE j.simulated LIMIT 1"
+            ).fetchone()
+            is not None
+        )
 
     def any_measured(self) -> bool:
         """Whether any job was taken by a real service."""
@@ -1026,13 +1033,16 @@ class Store:
             is not None
         )
 
-    def export(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(table, row) of everything, digests and keys in hex, for `state export`."""
-        for table in ("meta", "settings", "items", "measurements", "jobs", "members", "attempts", "answers", "outputs"):
+    def export(self) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+        """(table, its rows, streamed) of everything, digests and keys in hex, for `state export`."""
+        for table in _EXPORTED:
             cursor = self._db.execute(f"SELECT * FROM {table}")  # noqa: S608
             names = [column[0] for column in cursor.description]
-            for row in cursor:
-                yield table, {n: v.hex() if isinstance(v, bytes) else v for n, v in zip(names, row, strict=True)}
+            yield table, ({n: _plain(v) for n, v in zip(names, row, strict=True)} for row in cursor)
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def nonce_of(lineage: str, number: int, tries: int) -> str:
