@@ -498,11 +498,15 @@ class Loop:
             tries, most=retry.max_wait_s, asked=refused.retry_after_s, random=self._random
         )
         self._report("refused", job=job_name(number), message=refused.message)
-        # All workers together get as many refusals in a row as one job would get tries, and each at least that many.
-        if tries % retry.attempts == 0 and self._trouble.submissions >= retry.attempts:
+        self._stop_if_in_vain(tries, refused.message)
+
+    def _stop_if_in_vain(self, tries: int, message: str) -> None:
+        """All workers together get as many failures in a row as one job would get tries, and each at least that many."""
+        attempts = self._execution.retry.attempts
+        if tries % attempts == 0 and self._trouble.submissions >= attempts:
             self._stop(
                 ServiceUnavailable(
-                    f"the service does not take jobs now: {refused.message}",
+                    f"the service does not take jobs now: {message}",
                     hint="nothing is lost; run the same command again later",
                 ),
                 leave=True,
@@ -698,6 +702,10 @@ class Loop:
             self._store.record_missed(number, now)
             self._view.held_back[number] = now
             self._report("not_there", job=job_name(number))
+            if number in self._jobs:  # lost by this run, not found as an earlier one left it
+                self._trouble.submissions += 1
+                row = self._store.job(number)
+                self._stop_if_in_vain(row.tries, row.error or "its answers are lost")
         else:
             lost.looks += 1
             # Often at first, when a late job would show; and once more right after the settling time.
@@ -724,6 +732,7 @@ class Loop:
 
     def _found(self, number: int, match: reconcile.Match, now: float) -> None:
         self._view.lost.pop(number)
+        self._trouble.submissions = 0
         chosen = match.chosen
         self._store.record_found(
             number,
