@@ -104,8 +104,9 @@ class Endpoint:
         execution = manifest.execution
         self.pacer = Pacer(
             execution.requests_per_second,
-            # A second's worth at once, so that a run's first jobs go out together.
-            burst=max(execution.requests_per_second, execution.transfer_workers),
+            # Ten seconds' worth at once: a short run is not held up, and a long one keeps to the rate. How many go out
+            # together is bounded by the transfer workers all the same.
+            burst=max(10 * execution.requests_per_second, execution.transfer_workers),
             clock=time.monotonic,
             sleep=time.sleep,
         )
@@ -198,15 +199,6 @@ def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_faile
         yield plan.work_out()
 
 
-def refuse_mixing(store: Store, endpoint: Endpoint) -> None:
-    """A state with real measurements takes no simulated ones. Raises: UsageError."""
-    if endpoint.name == EMULATOR and store.any_measured():
-        raise UsageError(
-            "this state holds real measurements, and the endpoint is the emulator",
-            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
-        )
-
-
 def peek(paths: Paths, manifest: Manifest) -> Store:
     """The state for reading; an empty one if there is none yet."""
     from hume_runner.state.store import Store
@@ -241,7 +233,10 @@ def run_manifest(
     finish: Finish,
     on_workers: Callable[[Workers], None] = lambda workers: None,
 ) -> RunResult:
-    """Run one manifest to its end; see `engine.run`. `on_workers` gets the mailbox that signals go to."""
+    """Run one manifest to its end; see `engine.run`.
+
+    `on_workers` gets the mailbox that signals go to, once the planning is over and somebody reads it.
+    """
     from hume_runner.engine.loop import Patience
     from hume_runner.engine.run import Environment, run
     from hume_runner.engine.workers import ThreadWorkers
@@ -249,7 +244,6 @@ def run_manifest(
 
     # Polls and searches must not wait behind transfers.
     workers = ThreadWorkers(manifest.execution.transfer_workers + 2)
-    on_workers(workers)
     try:
         with Endpoint(manifest, paths, machine) as endpoint:
             return run(
@@ -269,6 +263,7 @@ def run_manifest(
                     embedded=endpoint.name == EMULATOR,
                     patience=Patience(settle_s=machine.settings.settle_s, late_s=machine.settings.late_s),
                     report=report,
+                    on_loop=lambda: on_workers(workers),
                 ),
                 options=options,
                 finish=finish,

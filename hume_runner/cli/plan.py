@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hume_runner.cli.console import SCHEMA, Console
+from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
     from hume_runner.engine.prepare import Plan
@@ -79,6 +80,7 @@ class _Shown:
                 "lineage": self._store.lineage,
                 "serial": self._store.serial,
                 "scan": self._plan.scan.digest,
+                "retry_failed": self._plan.retry_failed,
             },
         }
         out.write(json.dumps(head, ensure_ascii=False)[:-1])
@@ -94,7 +96,7 @@ class _Shown:
         _array(out, "jobs", jobs)
         if self._items:
             items = (
-                {"id": name, "kind": kind, "action": str(decision.action), "reason": decision.reason}
+                {"id": name, "kind": kind, "action": str(decision.action), "reason": mask_secrets(decision.reason)}
                 for name, kind, decision in self._plan.items()
             )
             _array(out, "items", items)
@@ -118,7 +120,8 @@ class _Shown:
             )
         if self._items:
             out.writelines(
-                f"  {decision.action!s:<9} {name}  ({decision.reason})\n" for name, _, decision in self._plan.items()
+                f"  {decision.action!s:<9} {name}  ({mask_secrets(decision.reason)})\n"
+                for name, _, decision in self._plan.items()
             )
         if not summary.unfinished:
             out.write("  a run would do nothing\n")
@@ -139,7 +142,7 @@ class _Shown:
                 if number == _MOST_LINES:
                     out.write("| … | | `--format json --items` lists all |\n")
                     break
-                out.write(f"| {_cell(name)} | {decision.action} | {_cell(decision.reason)} |\n")
+                out.write(f"| {_cell(name)} | {decision.action} | {_cell(mask_secrets(decision.reason))} |\n")
 
 
 _COUNTS = ("new", "changed", "retry", "in_flight", "ambiguous", "done", "failed", "removed")

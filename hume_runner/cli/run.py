@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import ManifestError, MissingExtra, Problem, UsageError
+from hume_runner.errors import HumeRunnerError, ManifestError, MissingExtra, Problem, UsageError
 
 if TYPE_CHECKING:
     from hume_runner.wiring import Machine
@@ -36,20 +36,28 @@ def run(args: argparse.Namespace, console: Console, machine: Machine | None = No
         raise UsageError("--cluster is not available in this version", hint="leave it out: uploads run on this machine")
     if console.json:
         _launch(args, console)
-    manifests = _load_all(args)
-    machine = machine or wiring.Machine.this()
-    worst = 0
+    first_bad = 0
     totals: dict[str, int] = {}
-    for manifest in manifests:
-        code, counts = _run_one(manifest, args, console, machine)
-        worst = worst or code
-        for name, number in counts.items():
-            totals[name] = totals.get(name, 0) + number
-        if code in (130, 143):
-            break
+    try:
+        manifests = _load_all(args)
+        machine = machine or wiring.Machine.this()
+        for manifest in manifests:
+            code, counts = _run_or_tell(manifest, args, console, machine)
+            first_bad = first_bad or code
+            for name, number in counts.items():
+                totals[name] = totals.get(name, 0) + number
+            if code in (130, 143):
+                break
+    except HumeRunnerError as error:
+        _done(console, error.exit_code, totals)
+        raise
+    _done(console, first_bad, totals)
+    return first_bad
+
+
+def _done(console: Console, exit_code: int, counts: dict[str, int]) -> None:
     if console.json:
-        console.document({"event": "done", "exit_code": worst, "counts": totals})
-    return worst
+        console.document({"event": "done", "exit_code": exit_code, "counts": counts})
 
 
 def _launch(args: argparse.Namespace, console: Console) -> None:
@@ -99,6 +107,17 @@ def _need_extras(manifest: Any) -> None:
     for extra, modules in needed.items():
         if any(find_spec(module) is None for module in modules):
             raise MissingExtra(extra, f"outputs.{extra} in {manifest.path.name}")
+
+
+def _run_or_tell(manifest: Any, args: argparse.Namespace, console: Console, machine: Any) -> tuple[int, dict[str, int]]:
+    """A manifest that cannot run is told of; the ones after it have their turn."""
+    from hume_runner.cli.main import print_error
+
+    try:
+        return _run_one(manifest, args, console, machine)
+    except HumeRunnerError as error:
+        print_error(error, console)
+        return error.exit_code, {}
 
 
 def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine: Any) -> tuple[int, dict[str, int]]:
@@ -151,6 +170,8 @@ def _saved_plan(path: str) -> Any:
             lineage=basis["lineage"],
             serial=int(basis["serial"]),
             scan=basis["scan"],
+            endpoint=saved["service"]["endpoint"],
+            retry_failed=basis["retry_failed"],
         )
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint="hume-runner plan MANIFEST --out FILE writes one") from None

@@ -23,9 +23,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
     paths = wiring.Paths.of(manifest, args.state)
-    if not paths.state.exists():
-        raise UsageError(f"{paths.state}: there is no state yet", hint=f"hume-runner run {args.manifest}")
-    return _export(paths, manifest.name, console) if args.action == "export" else _unlock(paths, console)
+    try:
+        if not paths.state.exists():
+            raise FileNotFoundError(paths.state)
+        return _export(paths, manifest.name, console) if args.action == "export" else _unlock(paths, console)
+    except FileNotFoundError:
+        raise UsageError(f"{paths.state}: there is no state yet", hint=f"hume-runner run {args.manifest}") from None
 
 
 def _export(paths: Paths, name: str, console: Console) -> int:

@@ -302,6 +302,10 @@ class Plan:
             yield name, kind, Decision(Action.REMOVED, "the manifest does not list it any more; its results stay")
 
     @property
+    def retry_failed(self) -> bool:
+        return self._options.retry_failed
+
+    @property
     def unchanged(self) -> bool:
         """Whether the state was planned from exactly these items, and none is to be tried again."""
         summary = self.summary

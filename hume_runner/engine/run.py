@@ -45,12 +45,15 @@ class Environment:
     embedded: bool
     patience: Patience
     report: Report
+    on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
     """What a saved plan was made from: `run --plan` does nothing unless all of it still holds."""
 
+    endpoint: str
+    retry_failed: bool
     manifest_sha256: str
     lineage: str
     serial: int
@@ -111,7 +114,7 @@ def run(
         if scan is None:
             scan = _scan(manifest, env, store)
             stack.callback(scan.close)
-        _check_saved_plan(options.saved_plan, manifest, scan, store)
+        _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         store.recover(env.clock())
         if store.copied:
             store.suspect_planned(env.clock())
@@ -152,7 +155,8 @@ def _scan(manifest: Manifest, env: Environment, store: Store | None) -> Scan:
     return scan_sources(manifest, env.expand(manifest), env.service, store or NothingCached())
 
 
-def _check_saved_plan(saved: SavedPlan | None, manifest: Manifest, scan: Scan, store: Store) -> None:
+def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scan, store: Store, endpoint: str) -> None:
+    saved = options.saved_plan
     if saved is None:
         return
     stale = (
@@ -164,6 +168,10 @@ def _check_saved_plan(saved: SavedPlan | None, manifest: Manifest, scan: Scan, s
         if saved.serial != store.serial
         else "the sources changed"
         if saved.scan != scan.digest
+        else f"it was made for {saved.endpoint}"
+        if saved.endpoint != endpoint
+        else f"it was made {'with' if saved.retry_failed else 'without'} --retry-failed"
+        if saved.retry_failed != options.retry_failed
         else None
     )
     if stale:
@@ -195,6 +203,7 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
         detach=options.detach,
         pay_again=options.retry_failed,
     )
+    env.on_loop()
     try:
         return loop.run()
     except Abandoned as left:

@@ -16,6 +16,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.results.from_state import StateResults
 from hume_runner.results.outputs import RESULTS, RUN, write_results, write_run
 from hume_runner.results.summary import summary_text
+from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Counts, Store, StoredAnswer
 
@@ -147,7 +148,7 @@ class Finisher:
             "bill": {"billable_seconds": store.billed_seconds()},
             "settings": manifest.settings,
             "outputs": {"directory": str(self._outputs), "results": RESULTS, "raw": "raw", "run": RUN, **written},
-            "error": str(ended.error) if ended.error else None,
+            "error": mask_secrets(str(ended.error)) if ended.error else None,
             "exit_code": ended.exit_code,
         }
 

@@ -11,6 +11,7 @@ from typing import Any
 from hume_runner.manifest.shown import masked_url
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
+from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.staging import parse_place
 from hume_runner.state.store import ItemRow, MemberRow, Store
@@ -47,7 +48,7 @@ def _record(row: ItemRow, raw: tuple[str, ...]) -> ItemRecord:
         source=shown_source(row.kind, row.value, row.place),
         labels=row.labels,
         status=str(row.status),
-        error=row.error,
+        error=mask_secrets(row.error) if row.error else None,
         reason=row.reason,
         job=job_name(row.job) if row.job is not None else None,
         remote_id=row.remote_id,

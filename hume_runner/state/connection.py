@@ -60,11 +60,14 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
             db.execute("PRAGMA busy_timeout = 5000")
     try:
         with guarded(path):
-            _refuse_unreadable(db, path)
+            begun = _refuse_unreadable(db, path)
             if create:
                 migrate(db)
                 # Also where a crash came between the schema and these: without its lineage a state names no try.
                 _initialise(db, name or "", lineage, path)
+        if not (begun or create):
+            raise FileNotFoundError(path)
+        with guarded(path):
             owner = db.execute("SELECT value FROM meta WHERE name = 'manifest'").fetchone()
             if name is not None and owner and owner[0] != name:
                 raise StateError(
@@ -72,9 +75,6 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
                     hint="give each manifest an outputs.directory of its own, or choose a state with --state",
                 )
             copied = _copied(db, path)
-            if create and copied:
-                # From here on this file is the one that counts for its place.
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('inode', ?)", (_inode(path),))
         return Opened(db=db, path=path, copied=copied)
     except BaseException:
         db.close()
@@ -106,18 +106,19 @@ def _initialise(db: sqlite3.Connection, name: str, lineage: str, path: Path | No
         migrate(db)
     db.executemany(
         "INSERT OR IGNORE INTO meta VALUES (?, ?)",
-        [("manifest", name), ("lineage", lineage), ("serial", 0), ("inode", _inode(path) if path else None)],
+        [("manifest", name), ("lineage", lineage), ("serial", 0), ("inode", inode_of(path) if path else None)],
     )
 
 
-def _inode(path: Path) -> str:
+def inode_of(path: Path) -> str:
+    """What tells a state file from its copies."""
     found = path.stat()
     return f"{found.st_dev}:{found.st_ino}"
 
 
 def _copied(db: sqlite3.Connection, path: Path) -> bool:
     row = db.execute("SELECT value FROM meta WHERE name = 'inode'").fetchone()
-    return bool(row and row[0] and row[0] != _inode(path))
+    return bool(row and row[0] and row[0] != inode_of(path))
 
 
 def _refuse_foreign_bytes(path: Path) -> None:
@@ -149,7 +150,8 @@ def _refuse_foreign_bytes(path: Path) -> None:
         raise StateError(f"{path}: the state is cut off ({size} of {page * pages} bytes)", hint=_RESTORE)
 
 
-def _refuse_unreadable(db: sqlite3.Connection, path: Path) -> None:
+def _refuse_unreadable(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether anything was ever recorded in it: a crash may have come before the schema. Raises: StateError."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
@@ -167,6 +169,7 @@ def _refuse_unreadable(db: sqlite3.Connection, path: Path) -> None:
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             raise StateError(f"{path}: the state is damaged: {verdict}", hint=_RESTORE)
+    return bool(version)
 
 
 @contextlib.contextmanager

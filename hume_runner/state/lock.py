@@ -43,9 +43,12 @@ class StateLock:
         self._note = state.with_name(state.name + ".owner.json")
         self._lock = FileLock(self.path, timeout=0, mode=0o600)
 
+    # `status` takes the lock for a moment to find out whether somebody holds it; a run must not stumble over that.
+    _PATIENCE_S = 0.3
+
     def __enter__(self) -> StateLock:
         try:
-            self._lock.acquire()
+            self._lock.acquire(timeout=self._PATIENCE_S, poll_interval=0.02)
         except Timeout:
             holder = self.holder()
             who = str(holder) if holder else "another process"

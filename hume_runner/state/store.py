@@ -19,7 +19,7 @@ from typing import Any
 from hume_runner.plan.diff import Known
 from hume_runner.plan.fingerprint import job_key
 from hume_runner.services.base import Draft, Job, Member, Outcome, PlanItem
-from hume_runner.state.connection import Opened, guarded, open_state
+from hume_runner.state.connection import Opened, guarded, inode_of, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import HELD, Event, ItemStatus, JobStatus, item_status, move
 from hume_runner.state.seal import write_seal
@@ -597,9 +597,8 @@ class Store:
 
     def suspect_planned(self, now: float) -> None:
         """This file is a copy: the original may have sent what is planned here, so the service is asked first."""
+        assert self.path is not None
         rows = list(self.jobs(JobStatus.PLANNED))
-        if not rows:
-            return
         last = self._db.execute("SELECT coalesce(min(at), ?) FROM attempts", (now,)).fetchone()[0]
         with self._transaction("suspect"):
             for row in rows:
@@ -614,6 +613,8 @@ class Store:
                     clock_offset=None,
                     error=message,
                 )
+            # From here on this file is the one that counts for its place.
+            self._set({"inode": inode_of(self.path)})
 
     def record_found(
         self,
