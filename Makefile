@@ -6,6 +6,8 @@ JOBS ?= 2
 DEMO_EXTRAS = emulator
 DEMO_MANIFEST = manifests/quickstart.yaml
 
+BENCHMARKS = start_up batch_vs_sdk million_urls tables_vs_json_load
+
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PYTEST = $(BIN)/python -m pytest
@@ -17,7 +19,7 @@ help:
 	@echo "make setup    a virtual environment with everything for development"
 	@echo "make test     the test suite"
 	@echo "make lint     style, types and the import contract"
-	@echo "make bench    the figures that the README quotes"
+	@echo "make bench    the figures that the README quotes; takes about ten minutes"
 	@echo "make soak     long randomised durability runs"
 	@echo "make mutants  null controls: each removes a safeguard and expects a promise to break"
 	@echo "make docs     rewrite docs/commands.md from the commands' own help"
@@ -38,10 +40,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/start_up.py
-	$(BIN)/python benchmarks/batch_vs_sdk.py
-	$(BIN)/python benchmarks/million_urls.py
-	$(BIN)/python benchmarks/tables_vs_json_load.py
+	@failed=0; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || failed=1; done; exit $$failed
 
 soak: $(VENV)/.dev
 	$(PYTEST) -n $(JOBS) -m soak --timeout 3600 $(ARGS)
