@@ -501,7 +501,7 @@ class Loop:
         self._stop_if_in_vain(tries, refused.message)
 
     def _stop_if_in_vain(self, tries: int, message: str) -> None:
-        """All workers together get as many failures in a row as one job would get tries, and each at least that many."""
+        """All workers together get as many failures in a row as one job has tries, and each at least that many."""
         attempts = self._execution.retry.attempts
         if tries % attempts == 0 and self._trouble.submissions >= attempts:
             self._stop(
