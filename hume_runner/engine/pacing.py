@@ -89,11 +89,15 @@ class InFlightLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollRule:
-    """Seconds between polls: a share of the youngest waiting job's age, within bounds."""
+    """Seconds between polls: a share of the youngest waiting job's age, between `least` and `most`.
+
+    `close` is the least time between two polls when several jobs are expected to end, one after another.
+    """
 
     least: float = 0.25
     most: float = 30.0
     share: float = 0.05
+    close: float = 0.08
 
 
 def next_poll_at(
@@ -101,21 +105,22 @@ def next_poll_at(
 ) -> float:
     """When to poll next. `submitted`: times of the waiting jobs; `typical`: how long recent jobs took at the least.
 
-    A new job is looked at often and an old one seldom. Once it is known how long jobs take, nothing is asked before
-    the first of the waiting ones can be done.
+    A new job is looked at often and an old one seldom. Once it is known how long jobs take, the next poll is when a
+    few of them can be done: one request tells about all of them, so a poll a job would be wasted.
     """
-    times = list(submitted)
+    times = sorted(submitted)
     if not times:
         return now
-    interval = min(rule.most, max(rule.least, rule.share * (now - max(times))))
-    due = last + interval
+    interval = min(rule.most, max(rule.least, rule.share * (now - times[-1])))
     if typical is None:
-        return due
-    first_done = min(times) + typical
-    if first_done > last:
-        # Sure of nothing, so never silent for more than four intervals; and right at the expected moment.
-        return min(max(due, first_done), max(first_done, last) if first_done < due else last + 4 * interval)
-    return due
+        return last + interval
+    expected = [time + typical for time in times if time + typical > last]
+    if not expected:
+        return last + interval
+    few = min(len(expected), max(4, len(times) // 12))
+    # Sure of nothing, so never silent for more than four intervals; and not for more than one if a job is overdue.
+    patience = interval if len(expected) < len(times) else 4 * interval
+    return min(max(expected[few - 1], last + rule.close), last + patience)
 
 
 def backoff(tries: int, *, most: float, asked: float | None, random: Callable[[], float]) -> float:
