@@ -26,10 +26,10 @@ _LINES = {
     "fetch_failed": "{job}: {message}; trying again",
     "poll_failed": "cannot ask how far the jobs are: {message}; trying again",
     "interrupted": "{signal}: submitting nothing more, finishing what is on its way; once more leaves at once",
-    "stopping": "stopping: {message}",
 }
 _DETAILS = {"submitted": "{job}: submitted as {remote_id}", "ended": "{job}: ended, fetching its answer"}
 _EVERY_S = 5.0
+_REPEAT_S = 10.0
 
 
 class RunProgress:
@@ -42,6 +42,7 @@ class RunProgress:
         self._task: TaskID | None = None
         self._jobs = self._done = self._submitted = 0
         self._last_line = time.monotonic()
+        self._said: dict[str, float] = {}
 
     def __enter__(self) -> RunProgress:
         return self
@@ -103,7 +104,12 @@ class RunProgress:
     def _say(self, event: str, facts: dict[str, Any]) -> None:
         words = _LINES.get(event)
         if words is not None:
-            self._console.note(mask_secrets(words.format(**facts)))
+            # Many jobs hear the same complaint: people read it once, and again if it goes on.
+            complaint = f"{event} {facts.get('message', facts)}"
+            now = time.monotonic()
+            if now - self._said.get(complaint, -_REPEAT_S) >= _REPEAT_S:
+                self._said[complaint] = now
+                self._console.note(mask_secrets(words.format(**facts)))
         elif event in _DETAILS:
             self._console.detail(_DETAILS[event].format(**facts))
 

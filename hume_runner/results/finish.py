@@ -21,6 +21,7 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.store import Counts, Store, StoredAnswer
 
 REPORT = "report.html"
+_FAILURES_SHOWN = 5
 
 # Posts the summary (JSON) to the manifest's callback. Raises: ApiError.
 Tell = Callable[[bytes], None]
@@ -56,6 +57,7 @@ class Finisher:
         self._tell = tell
         self._run: Mapping[str, Any] = {}
         self._now = 0.0
+        self._failures: list[tuple[str, str]] = []
 
     def __call__(self, store: Store, ended: Ended) -> None:
         """Write results, tables and report where they are due, and `run.json` last."""
@@ -66,6 +68,7 @@ class Finisher:
             write_run(self._outputs, self._disk, self._describe(store, ended, {"tables": None, "report": None}))
         written = self._derived(store, changed=changed)
         self._run = self._describe(store, ended, written)
+        self._failures = [(name, mask_secrets(error)) for name, error in store.first_failures(_FAILURES_SHOWN)]
         stored = write_run(self._outputs, self._disk, self._run)
         store.record_outputs([stored], ended.ended_at)
         if self._tell is not None:
@@ -154,7 +157,7 @@ class Finisher:
 
     def summary_text(self) -> str:
         """A few lines for a person."""
-        return summary_text(self._run)
+        return summary_text(self._run, self._failures)
 
 
 def _instant(unix_s: float) -> str:

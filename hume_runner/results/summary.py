@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _ENDINGS = {
@@ -18,8 +18,11 @@ _ENDINGS = {
 }
 
 
-def summary_text(run: Mapping[str, Any]) -> str:
-    """Five to ten lines: how it ended, counts, top reasons, bill, where the outputs are."""
+def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = ()) -> str:
+    """Five to ten lines: how it ended, counts, top reasons, bill, where the outputs are.
+
+    `failures` are a few (id, error) pairs: the first failed items, so that nobody has to search for the usual handful.
+    """
     items, jobs = run["counts"]["items"], run["counts"]["jobs"]
     simulated = "   SIMULATED SCORES: the emulator measured nothing" if run["simulated"] else ""
     lines = [
@@ -31,12 +34,22 @@ def summary_text(run: Mapping[str, Any]) -> str:
     ]
     for reason, number in list(run["failures"].items())[:3]:
         lines.append(f"  failed   {number} × {reason}")
+    lines += [f"           {name}: {_short(error)}" for name, error in failures]
+    if failures:
+        more = items["failed"] - len(failures)
+        rest = f"{more} more in results.jsonl; " if more > 0 else ""
+        lines.append(f"           {rest}next: run again with --retry-failed, or remove them")
     if run["paid_twice"]:
         lines.append(f"  paid twice: {', '.join(run['paid_twice'][:5])}")
     if run["bill"]["billable_seconds"] is not None:
         lines.append(f"  bill     {run['bill']['billable_seconds']:g} billable seconds")
     lines.append(f"  outputs  {run['outputs']['directory']}")
     return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 160 else line[:159] + "…"
 
 
 def _others(counts: Mapping[str, int], names: tuple[str, ...]) -> str:

@@ -990,6 +990,14 @@ class Store:
         (total,) = self._db.execute("SELECT coalesce(max(ord) + 1, 0) FROM items").fetchone()
         return int(failed), int(total)
 
+    def first_failures(self, limit: int) -> list[tuple[str, str]]:
+        """(id, error) of the first failed items, in manifest order."""
+        return self._db.execute(
+            "SELECT i.id, coalesce(m.error, m.reason, 'failed') FROM measurements m INDEXED BY measurements_failed "
+            "JOIN items i ON i.key = m.key WHERE m.outcome = 'failed' ORDER BY i.ord LIMIT ?",
+            (limit,),
+        ).fetchall()
+
     def failures(self) -> dict[str, int]:
         """Failed items by reason."""
         return dict(
