@@ -177,7 +177,7 @@ class TestFaceState:
         assert "face_state" not in measured(api, VIDEO, [jpeg()], {"face": {"return_face_state": False}})
 
     def test_it_outlives_a_restart(self, tmp_path: Any) -> None:
-        seen = []
+        seen: list[tuple[str, list[list[int]]]] = []
         for _ in range(2):
             with Emulator(processing_time_s=0, data=tmp_path) as emulator, Api(emulator.url, emulator.api_key) as api:
                 seen.append(self.send(api, self.images()[:9], seen[0][0] if seen else None))

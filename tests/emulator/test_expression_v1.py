@@ -180,8 +180,8 @@ class TestConfig:
             b"\xff",
             b'{"measurement_timer_ms": 3000, "measurement_timer_ms": 3000}',
             *(
-                json.dumps(value).encode()
-                for value in (
+                json.dumps(given).encode()
+                for given in (
                     {"timer_ms": 3000},
                     {"measurement_timer_ms": 2999},
                     {"measurement_timer_ms": 10_001},
@@ -356,6 +356,9 @@ class TestList:
         for instant in (text, at.isoformat(), shifted):
             assert self.listed(own_api, started_after=instant) == ids[:1:-1]
             assert self.listed(own_api, started_before=instant) == ids[1::-1]
+        for extreme in ("0001-01-01T00:00:00+14:00", "9999-12-31t23:59:59.123456789-14:00"):
+            after, before = (self.listed(own_api, **{name: extreme}) for name in ("started_after", "started_before"))
+            assert sorted(after + before) == sorted(ids)
         step = timedelta(microseconds=1)
         assert self.listed(own_api, started_after=(at + step).isoformat()) == ids[:2:-1]
         assert self.listed(own_api, started_before=(at + step).isoformat()) == ids[2::-1]
@@ -394,6 +397,8 @@ class TestList:
             "started_after=2026-10-06T10:00:00+02:00",  # the plus reads as a space
             "started_before=2026-13-06T10:00:00Z",
             "started_before=1764000000",
+            "started_before=2026-10-06T10:00:60Z",
+            "started_before=2026-10-06T10:00:00%2B25:00",
             "cursor=",
             "cursor=bm9uZQ==",
             "cursor=%E2%98%83",
@@ -541,3 +546,17 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing_behind(own_
         own_api.call("POST", AUDIO, data=body(), headers={"Content-Type": "multipart/form-data; boundary=x"})
     assert measured(own_api, AUDIO, [SHORT])
     assert len(oracle(own_api)) == 1
+
+
+def test_a_client_that_leaves_before_the_answer_has_paid_for_it() -> None:
+    with Emulator(processing_time_s=0.2) as emulator, Api(emulator.url, emulator.api_key) as api:
+        with pytest.raises(requests.ReadTimeout):
+            requests.post(
+                emulator.url + AUDIO,
+                files=[("file", (None, SHORT))],
+                headers={"X-Hume-Api-Key": emulator.api_key},
+                timeout=(10, 0.05),
+            )
+        while not (runs := oracle(api)) or runs[0]["status"] == "live":
+            time.sleep(0.01)
+        assert [(run["status"], run["metered_seconds"]) for run in runs] == [("ended", 10)]
