@@ -34,12 +34,12 @@ sources:
     - Nothing is lost.
     - {{text: Nothing is paid twice., id: promise, labels: {{weight: 1}}}}
 models: {{language: {{granularity: sentence}}}}
-batching: {{max_sources: 2}}
+batching: {{max_sources: {max_sources}}}
 execution:
   requests_per_second: 1000
-  transfer_workers: 2
+  transfer_workers: {transfers}
   retry: {{attempts: {attempts}, max_wait: 100ms}}
-outputs: {{directory: out, artifacts: {artifacts}}}
+outputs: {{directory: out, artifacts: true}}
 """
 
 
@@ -98,14 +98,16 @@ class Case:
             db.close()
 
 
-def make_case(folder: Path, endpoint: str, key: str, *, artifacts: bool = True, attempts: int = 5) -> Case:
+def make_case(
+    folder: Path, endpoint: str, key: str, *, attempts: int = 5, transfers: int = 2, max_sources: int = 2
+) -> Case:
     case = Case(folder=folder, key=key)
     media = folder / "media"
     media.mkdir(parents=True)
     (media / "first.txt").write_text("The first file speaks of rain. It is short.\n")
     (media / "second.txt").write_text("The second file is shorter.\n")
     case.manifest.write_text(
-        MANIFEST.format(endpoint=endpoint, artifacts=json.dumps(artifacts), attempts=attempts), encoding="utf-8"
+        MANIFEST.format(endpoint=endpoint, attempts=attempts, transfers=transfers, max_sources=max_sources)
     )
     return case
 
