@@ -398,7 +398,7 @@ class ExpressionV1Service:
         except CannotPrepare as problem:
             return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
         except ApiError as error:
-            return judge_submission(error, divisible=_divisible(job))
+            return self._kept(job, error) or judge_submission(error, divisible=_divisible(job))
         self._learned.simulated = measured.simulated
         if measured.server_date_s is not None:
             self._on_server_time(measured.server_date_s)
@@ -409,6 +409,24 @@ class ExpressionV1Service:
             simulated=measured.simulated,
             carry=measured.face_state,
         )
+
+    def _kept(self, job: Job, error: ApiError) -> Answered | None:
+        """An answer that was billed and is not understood: kept as the job's answer if it says which run it is, else
+        as a file of its own, since nobody can fetch it again."""
+        from hume_runner.client.expression_v1 import AnswerNotUnderstood
+
+        if not isinstance(error, AnswerNotUnderstood):
+            return None
+        try:
+            run_id = json.loads(error.answer).get("run_id")
+        except (ValueError, AttributeError, RecursionError):
+            run_id = None
+        if isinstance(run_id, str) and run_id:
+            return Answered(remote_id=run_id, body=error.answer, server_time_s=None, simulated=self._learned.simulated)
+        folder = self._manifest.outputs.directory / "raw"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"not-understood-{job.nonce}.bin").write_bytes(error.answer)
+        return None
 
     def _measure(self, job: Job, config: Mapping[str, Any], stack: ExitStack) -> Any:
         from hume_runner.client.upload import Upload
