@@ -39,6 +39,8 @@ def test_the_orientation_is_not_applied() -> None:
 
 WHOLE = jpeg(3, progressive=True)
 SOF = WHOLE.index(b"\xff\xc2")
+SCAN = WHOLE.index(b"\xff\xda")
+SCAN += 2 + int.from_bytes(WHOLE[SCAN + 2 : SCAN + 4], "big")
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ SOF = WHOLE.index(b"\xff\xc2")
         (b"\xff\xd8\xff\xd9", (400, "image_decode_failed")),
         (WHOLE[:-2], (400, "image_decode_failed")),
         (WHOLE[: len(WHOLE) // 2], (400, "image_decode_failed")),
+        (WHOLE[:SCAN] + b"\xff\xd9", (400, "image_decode_failed")),
         (WHOLE[: SOF + 8], (400, "image_decode_failed")),
         (WHOLE[: SOF + 5] + b"\0\0" + WHOLE[SOF + 7 :], (400, "image_decode_failed")),
         (WHOLE[: SOF + 1] + b"\xc3" + WHOLE[SOF + 2 :], (400, "image_decode_failed")),
