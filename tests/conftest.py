@@ -1,0 +1,66 @@
+"""Guards for the whole suite: no socket beyond loopback, no database outside temporary folders, no real API key."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+
+class GuardError(AssertionError):
+    """A test reached for something outside."""
+
+
+_TEMPORARY = [Path(tempfile.gettempdir()).resolve()]
+
+
+def _check_connection(address: Any) -> None:
+    host = address[0] if isinstance(address, tuple) else None  # a path is a socket on this machine
+    if host is None or host == "localhost":
+        return
+    try:
+        outside = not ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        outside = True
+    if outside:
+        raise GuardError(f"a test connects to {host}")
+
+
+def _check_database(name: Any) -> None:
+    text = os.fsdecode(name)
+    if text.startswith("file:"):
+        text = unquote(urlsplit(text).path)
+    if text in ("", ":memory:"):
+        return
+    path = Path(text).resolve()
+    if not any(path.is_relative_to(folder) for folder in _TEMPORARY):
+        raise GuardError(f"a test opens the database {path}")
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        _check_connection(arguments[1])
+    elif event == "sqlite3.connect":
+        _check_database(arguments[0])
+
+
+# An audit hook sees what C code does as well, and no test can take it away by patching.
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The machine's own key and settings play no part; lost answers settle soon."""
+    _TEMPORARY.append(tmp_path_factory.getbasetemp().resolve())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HUME_API_KEY", raising=False)
+        patch.setenv("HUME_RUNNER_SETTLE", "0.3")
+        patch.setenv("HUME_RUNNER_LATE", "0.3")
+        yield

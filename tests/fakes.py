@@ -1,0 +1,415 @@
+"""A measurement service without a network, a clock without waiting, and workers that work at once: for the engine."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from hume_runner.engine.loop import Interrupt, Patience
+from hume_runner.engine.run import Environment, RunOptions, RunResult, run
+from hume_runner.engine.workers import Done
+from hume_runner.errors import ApiError
+from hume_runner.manifest.model import (
+    ApiKey,
+    BatchingSection,
+    ExecutionSection,
+    FailureBudget,
+    Manifest,
+    NotifySection,
+    OutputsSection,
+    Place,
+    RetrySection,
+    ServiceSection,
+    SourceKind,
+)
+from hume_runner.manifest.model import Limits as ManifestLimits
+from hume_runner.services.base import (
+    Accepted,
+    AnswerIncomplete,
+    ByteStream,
+    Candidate,
+    Draft,
+    Ended,
+    Foreign,
+    Job,
+    Limits,
+    ListingUnsupported,
+    Member,
+    Outcome,
+    Pending,
+    PlanItem,
+    Prepared,
+    Progress,
+    Submission,
+    SubmitResult,
+    Unknown,
+    Waiting,
+)
+from hume_runner.services.packing import pack
+from hume_runner.sources.base import SourceItem
+from hume_runner.state.disk import Disk
+from hume_runner.state.store import JobRow, Store
+
+START = 1_800_000_000.0
+
+
+def plan_item(name: str, *, kind: SourceKind = "text", size_bytes: int = 1, path: Path | None = None) -> PlanItem:
+    """An item whose key and content are those of its name."""
+    content = sha256(name.encode())
+    return PlanItem(
+        key=sha256(b"key " + name.encode()).digest(),
+        id=name,
+        kind=kind,
+        value=name,
+        path=path,
+        size_bytes=size_bytes,
+        content_sha256=content.hexdigest(),
+    )
+
+
+def source_item(name: str, *, kind: SourceKind = "url", id: str | None = None, explicit: bool = False) -> SourceItem:
+    place = Place(file="manifest.yaml", line=1, column=1, path=f"sources.{kind}")
+    value = f"https://example.org/{name}" if kind == "url" else name
+    return SourceItem(kind=kind, id=id or name, explicit_id=explicit, value=value, place=place)
+
+
+class FakeClock:
+    """Unix seconds that pass only when somebody waits."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class InlineWorkers:
+    """Does each piece of work when its result is asked for; waiting moves the clock.
+
+    `later` holds (seconds from the start, message): posted when the clock gets there.
+    """
+
+    def __init__(self, clock: FakeClock, most_takes: int = 20_000) -> None:
+        self._clock = clock
+        self._todo: deque[tuple[Any, Callable[[], Any]]] = deque()
+        self._posted: deque[Done] = deque()
+        self._left = most_takes
+        self.later: list[tuple[float, Done]] = []
+
+    def start(self, tag: Any, action: Callable[[], Any]) -> None:
+        self._todo.append((tag, action))
+
+    def take(self, timeout_s: float) -> Done | None:
+        self._left -= 1
+        assert self._left > 0, "the loop does not end"
+        if self._posted:
+            return self._posted.popleft()
+        due = [one for one in self.later if START + one[0] <= self._clock.now]
+        if due:
+            self.later.remove(due[0])
+            return due[0][1]
+        if self._todo:
+            tag, action = self._todo.popleft()
+            try:
+                return Done(tag, value=action())
+            except Exception as error:
+                return Done(tag, error=error)
+        until = self._clock.now + timeout_s
+        self._clock.now = max(self._clock.now, min([until, *(START + at for at, _ in self.later)]))
+        return None
+
+    def post(self, done: Done) -> None:
+        self._posted.append(done)
+
+    def close(self) -> None:
+        self._todo.clear()
+
+
+@dataclass(slots=True)
+class RemoteJob:
+    """What the service keeps of a job. `progress` overrides what its age would say."""
+
+    remote_id: str
+    content: tuple[bytes, ...]
+    matches: tuple[str, ...]
+    created_at: float
+    progress: Progress | None = None
+
+
+# What one submission does: a result to give without taking the job, or one of the words of `FakeService.script`.
+Scripted = SubmitResult | str
+
+
+@dataclass(slots=True)
+class FakeService:
+    """Takes jobs, works on each for `processing_s`, and answers with one element a member.
+
+    `script`: what the next submissions get, one each; then all are accepted. A result is given as it is, and the job
+    not taken; "accept" takes it, "lose answer" takes it and gives `Unknown`, "lose request" gives `Unknown` alone.
+    `fetches`: errors for the next fetches, None for a good one. `polls`: the same for polls.
+    `fails`: item ids whose outcome is bad; `late`: item id -> when its part of an answer is there.
+    """
+
+    clock: FakeClock
+    processing_s: float = 3.0
+    most: int = 100
+    script: list[Scripted] = field(default_factory=list)
+    polls: list[BaseException | None] = field(default_factory=list)
+    fetches: list[BaseException | None] = field(default_factory=list)
+    greeting: BaseException | None = None
+    fails: set[str] = field(default_factory=set)
+    late: dict[str, float] = field(default_factory=dict)
+    vanished: set[str] = field(default_factory=set)
+    lists: bool = True
+    hidden: bool = False  # the list does not show what it should
+    cost_s: float | None = None  # of each member
+    remote: dict[str, RemoteJob] = field(default_factory=dict)
+    submitted: list[tuple[str, ...]] = field(default_factory=list)
+    submitted_at: list[float] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+    api: str = "fake-v0"
+    endpoint: str = "https://fake.example.org"
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(upload_bytes=1000, sources_per_job=self.most, job_bytes=10_000)
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        return dict(self.counted)
+
+    def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
+        return {}
+
+    def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
+        return None
+
+    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
+        return self._pack(Member(item=item) for item in items)
+
+    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
+        return self._pack(members)
+
+    def _pack(self, members: Iterable[Member]) -> Iterator[Draft]:
+        for draft in pack(members, most=self.most, most_bytes=10_000):
+            cost = None if self.cost_s is None else self.cost_s * len(draft.members)
+            yield replace(draft, billable_seconds=cost)
+
+    def media(self, job: Job) -> Prepared:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+    def release(self, job: Job) -> None:
+        pass
+
+    def greet(self) -> None:
+        self.counted["greet"] += 1
+        if self.greeting is not None:
+            raise self.greeting
+
+    def prepare(self, job: Job) -> Submission:
+        for member in job.members:
+            if member.item.id in self.vanished:
+                raise FileNotFoundError(2, "No such file or directory", member.item.value)
+        matches = tuple(f"{job.nonce}-{member.item.id}" for member in job.members)
+        return Submission(
+            request={"models": {}}, sha256=job.key, matches=matches, send=lambda: self._send(job, matches)
+        )
+
+    def _send(self, job: Job, matches: tuple[str, ...]) -> SubmitResult:
+        self.counted["submit"] += 1
+        self.submitted.append(tuple(member.item.id for member in job.members))
+        self.submitted_at.append(self.clock.now)
+        what = self.script.pop(0) if self.script else "accept"
+        match what:
+            case "accept":
+                remote = self.take(job, matches)
+                return Accepted(remote_id=remote.remote_id, server_time_s=self.clock.now, simulated=True)
+            case "lose answer":
+                self.take(job, matches)
+                return Unknown(message="the connection broke")
+            case "lose request":
+                return Unknown(message="the connection broke")
+            case str():
+                raise AssertionError(what)
+            case _:
+                return what
+
+    def take(self, job: Job, matches: tuple[str, ...]) -> RemoteJob:
+        """The job is at the service from now on."""
+        remote = RemoteJob(
+            f"remote-{len(self.remote) + 1}", tuple(m.item.key for m in job.members), matches, self.clock.now
+        )
+        self.remote[remote.remote_id] = remote
+        return remote
+
+    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        self.counted["poll"] += 1
+        error = self.polls.pop(0) if self.polls else None
+        if error is not None:
+            raise error
+        return {job.remote_id: self._progress(self.remote[job.remote_id]) for job in waiting}
+
+    def _progress(self, job: RemoteJob) -> Progress:
+        if job.progress is not None:
+            return job.progress
+        ends = job.created_at + self.processing_s
+        if self.clock.now < ends:
+            return Pending(started=True)
+        return Ended(created_at=job.created_at, started_at=job.created_at, ended_at=ends)
+
+    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
+        return ("predictions.json", "artifacts.zip") if artifacts else ("predictions.json",)
+
+    @contextmanager
+    def open_answer(self, remote_id: str, name: str) -> Iterator[ByteStream]:
+        self.counted["fetch"] += 1
+        error = self.fetches.pop(0) if self.fetches else None
+        if error is not None:
+            raise error
+        yield _Body(json.dumps(self.remote[remote_id].matches).encode())
+
+    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+        if name != "predictions.json":
+            return ()
+        assert json.loads(path.read_bytes()) == list(job.matches)
+        outcomes = []
+        for position, member in enumerate(job.members):
+            item = member.item.id
+            if self.late.get(item, 0) > self.clock.now:
+                if not announced.get("accept_missing"):
+                    raise AnswerIncomplete(f"{item} is not there yet")
+                outcomes.append(Outcome(position=position, ok=False, reason="not_in_answer", message="never came"))
+            elif item in self.fails:
+                outcomes.append(Outcome(position=position, ok=False, reason="bad_medium", message=f"{item} is bad"))
+            else:
+                outcomes.append(Outcome(position=position, ok=True))
+        return tuple(outcomes)
+
+    def find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
+        self.counted["find"] += 1
+        if not self.lists:
+            raise ListingUnsupported
+        wanted = tuple(member.item.key for member in job.members)
+        return tuple(
+            Candidate(remote_id=one.remote_id, matches=one.matches, created_at=one.created_at, simulated=True)
+            for one in self.remote.values()
+            if one.content == wanted and one.created_at >= since and not self.hidden
+        )
+
+    def recognise(self, remote_id: str) -> Foreign:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    body: bytes
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        yield self.body
+
+
+def make_manifest(folder: Path, *, settings: Mapping[str, Any] | None = None, **execution: Any) -> Manifest:
+    """A manifest for the fake service; `execution` are members of that section."""
+    retry = RetrySection(attempts=execution.pop("attempts", 5), max_wait_s=execution.pop("max_wait_s", 60.0))
+    failures = execution.pop("max_failures", None)
+    settings = settings if settings is not None else {"models": {"face": {}}}
+    return Manifest(
+        version=1,
+        name="fake",
+        description="",
+        path=folder / "manifest.yaml",
+        sha256=sha256(json.dumps(settings).encode()).hexdigest(),
+        service=ServiceSection(api="batch-v0", endpoint=None, api_key=ApiKey(env="NO"), limits=ManifestLimits()),
+        sources=(),
+        settings=settings,
+        notify=NotifySection(),
+        batching=BatchingSection(max_sources=100, max_bytes=10_000),
+        execution=ExecutionSection(retry=retry, max_failures=FailureBudget(count=failures), **execution),
+        outputs=OutputsSection(directory=folder / "out"),
+        source_of={},
+    )
+
+
+class World:
+    """A folder, a clock, a service, and runs of one manifest; `sources` may be changed between runs."""
+
+    def __init__(self, folder: Path, sources: Iterable[str | SourceItem] = ("a", "b", "c")) -> None:
+        self.folder = folder
+        self.clock = FakeClock()
+        self.service = FakeService(self.clock)
+        self.sources: list[str | SourceItem] = list(sources)
+        self.state = folder / "out" / "state.sqlite3"
+        self.patience = Patience()
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self._runs = 0
+
+    def run(
+        self,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        interrupts: Sequence[float] = (),
+        options: RunOptions = RunOptions(),  # noqa: B008 - frozen
+        simulated: bool = True,
+        **execution: Any,
+    ) -> RunResult:
+        """One run from its own start to its end. `interrupts`: seconds after the very first start."""
+        workers = InlineWorkers(self.clock)
+        workers.later = [(at, Done("interrupt", value=Interrupt(130, "SIGINT"))) for at in interrupts]
+        manifest = make_manifest(self.folder, settings=settings, **execution)
+        return run(
+            manifest,
+            self.state,
+            self.folder / "out",
+            environment=Environment(
+                service=self.service,
+                expand=lambda _: iter([source_item(s) if isinstance(s, str) else s for s in self.sources]),
+                disk=Disk(),
+                workers=workers,
+                clock=self.clock,
+                random=lambda: 0.0,
+                new_id=self._new_id,
+                clock_offset=lambda: 0.0,
+                simulated=simulated,
+                embedded=False,
+                patience=self.patience,
+                report=lambda event, **facts: self.events.append((event, facts)),
+            ),
+            options=options,
+            finish=lambda store, result: None,
+        )
+
+    def _new_id(self) -> str:
+        self._runs += 1
+        return f"id-{self._runs}"
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        return [facts for name, facts in self.events if name == event]
+
+    def jobs(self) -> list[JobRow]:
+        with Store.peek(self.state) as store:
+            return list(store.jobs())
+
+    def items(self) -> dict[str, str]:
+        with Store.peek(self.state) as store:
+            return {item.id: str(item.status) for item in store.items()}
+
+    def errors(self) -> dict[str, tuple[str | None, str | None]]:
+        """(reason, message) of every failed item."""
+        with Store.peek(self.state) as store:
+            return {item.id: (item.reason, item.error) for item in store.items() if item.status == "failed"}
+
+
+def unavailable(status: int = 503, *, retry_after_s: float | None = None) -> ApiError:
+    return ApiError(f"the service failed ({status})", status=status, retry_after_s=retry_after_s)
