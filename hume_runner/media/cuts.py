@@ -110,9 +110,14 @@ def _choose_cut(levels: Levels, even: int, radius: int) -> int:
         middle = begin + (run[0] + run[1]) * FRAME_SAMPLES // 2
         return min(max(middle, lowest), highest)
 
+    def clearance(run: tuple[int, int]) -> int:
+        """Samples between the cut and the nearer end of the pause: a long pause at the edge of the range may have
+        its middle outside, and then its edge is close to speech."""
+        cut = cut_in(run)
+        return min(cut - (begin + run[0] * FRAME_SAMPLES), begin + run[1] * FRAME_SAMPLES - cut)
+
     # The longest; of equals the one that keeps the parts most even, then the earlier.
-    longest = min(inside, key=lambda run: (run[0] - run[1], abs(cut_in(run) - even), run[0]))
-    return cut_in(longest)
+    return cut_in(min(inside, key=lambda run: (-clearance(run), abs(cut_in(run) - even), run[0])))
 
 
 def quiet_below(levels: Sequence[int]) -> int:
