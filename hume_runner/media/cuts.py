@@ -76,8 +76,8 @@ def parts_needed(samples: int, max_body_bytes: int = MAX_BODY_BYTES) -> int:
 def choose_cuts(levels: Levels, samples: int, parts: int, *, radius: int = SEARCH_RADIUS) -> tuple[int, ...]:
     """The first samples of parts 2 to `parts`, ascending.
 
-    Each is within `radius` of the even cut, in the middle of the longest pause that reaches into that range, and so
-    never in speech while there is a pause. Without one it is the quietest place.
+    Each is within `radius` of the even cut, in the pause and at the place in it that are farthest from speech, and so
+    never in speech while there is a pause. Without one it is the even cut.
     """
     return tuple(_choose_cut(levels, samples * number // parts, radius) for number in range(1, parts))
 

@@ -1,4 +1,4 @@
-"""A folder with a manifest for the Expression Measurement API, run against an emulator that says what it was paid for."""
+"""A manifest for the Expression Measurement API and its folder, run against an emulator that says what was paid."""
 
 from __future__ import annotations
 
