@@ -136,13 +136,14 @@ class InlineWorkers:
 
 @dataclass(slots=True)
 class RemoteJob:
-    """What the service keeps of a job. `progress` overrides what its age would say."""
+    """What the service keeps of a job. What the next polls get is in `script`; `progress` overrides its age."""
 
     remote_id: str
     content: tuple[bytes, ...]
     matches: tuple[str, ...]
     created_at: float
     progress: Progress | None = None
+    script: list[Progress] = field(default_factory=list)
 
 
 # What one submission does: a result to give without taking the job, or one of the words of `FakeService.script`.
@@ -154,7 +155,8 @@ class FakeService:
     """Takes jobs, works on each for `processing_s`, and answers with one element a member.
 
     `script`: what the next submissions get, one each; then all are accepted. A result is given as it is, and the job
-    not taken; "accept" takes it, "lose answer" takes it and gives `Unknown`, "lose request" gives `Unknown` alone.
+    not taken; "accept" takes it, "lose answer" takes it and gives `Unknown` ("take twice" takes it two times), "lose
+    request" gives `Unknown` alone.
     `fetches`: errors for the next fetches, None for a good one. `polls`: the same for polls.
     `fails`: item ids whose outcome is bad; `late`: item id -> when its part of an answer is there.
     """
@@ -170,7 +172,7 @@ class FakeService:
     late: dict[str, float] = field(default_factory=dict)
     vanished: set[str] = field(default_factory=set)
     lists: bool = True
-    hidden: bool = False  # the list does not show what it should
+    shown_from: float = 0.0  # before that time the list shows nothing
     cost_s: float | None = None  # of each member
     remote: dict[str, RemoteJob] = field(default_factory=dict)
     submitted: list[tuple[str, ...]] = field(default_factory=list)
@@ -239,6 +241,10 @@ class FakeService:
             case "lose answer":
                 self.take(job, matches)
                 return Unknown(message="the connection broke")
+            case "take twice":
+                self.take(job, matches)
+                self.take(job, matches)
+                return Unknown(message="the connection broke")
             case "lose request":
                 return Unknown(message="the connection broke")
             case str():
@@ -262,6 +268,8 @@ class FakeService:
         return {job.remote_id: self._progress(self.remote[job.remote_id]) for job in waiting}
 
     def _progress(self, job: RemoteJob) -> Progress:
+        if job.script:
+            return job.script.pop(0)
         if job.progress is not None:
             return job.progress
         ends = job.created_at + self.processing_s
@@ -305,7 +313,7 @@ class FakeService:
         return tuple(
             Candidate(remote_id=one.remote_id, matches=one.matches, created_at=one.created_at, simulated=True)
             for one in self.remote.values()
-            if one.content == wanted and one.created_at >= since and not self.hidden
+            if one.content == wanted and one.created_at >= since and self.clock.now >= self.shown_from
         )
 
     def recognise(self, remote_id: str) -> Foreign:
@@ -352,6 +360,7 @@ class World:
         self.sources: list[str | SourceItem] = list(sources)
         self.state = folder / "out" / "state.sqlite3"
         self.patience = Patience()
+        self.disk = Disk()
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._runs = 0
 
@@ -375,7 +384,7 @@ class World:
             environment=Environment(
                 service=self.service,
                 expand=lambda _: iter([source_item(s) if isinstance(s, str) else s for s in self.sources]),
-                disk=Disk(),
+                disk=self.disk,
                 workers=workers,
                 clock=self.clock,
                 random=lambda: 0.0,

@@ -272,6 +272,7 @@ class Loop:
         if len(listed) < len(job.members):
             # A lost job that is not at the service, and the manifest has changed since: what it still lists goes.
             self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), now)
+            self._refill()
             return
         if not self._within_cost(job):
             return
@@ -316,6 +317,7 @@ class Loop:
         number = job.number
         if len(job.members) > 1:
             self._store.record_prepared(number, self._halves(job), (), now)
+            self._refill()
             return
         self._store.record_rejected_unsent(number, "source_unreadable", f"cannot read a source: {error}", now)
         self._report("job_failed", job=job_name(number), message=str(error))
