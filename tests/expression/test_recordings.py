@@ -1,4 +1,4 @@
-"""Long recordings are cut in pauses, sent in parts and stitched: the service says of the parts what it says of the whole."""
+"""Long recordings are cut in pauses, sent in parts and stitched to what the service says of the whole."""
 
 from __future__ import annotations
 
