@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -128,6 +129,7 @@ class ExpressionV1Service:
         self._connect = connect
         self._on_server_time = on_server_time
         self._client: ExpressionV1Api | None = None
+        self._connecting = threading.Lock()
         self._learned = _Learned()
         self._media = MediaStore(
             manifest.outputs.directory / "prepared", self._models, tuple(manifest.service.allow_hosts)
@@ -135,9 +137,10 @@ class ExpressionV1Service:
 
     @property
     def _http(self) -> ExpressionV1Api:
-        if self._client is None:
-            self._client = self._connect()
-        return self._client
+        with self._connecting:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
 
     @property
     def requests(self) -> Mapping[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -138,14 +139,16 @@ class MediaStore:
         self._models = models
         self._allow_hosts = allow_hosts
         self._cache: MediaCache | None = None
+        self._opening = threading.Lock()
 
     @property
     def _media(self) -> MediaCache:
-        if self._cache is None:
-            from hume_runner.media.cache import MediaCache
+        with self._opening:  # a second cache would take what the first one is making for leftovers
+            if self._cache is None:
+                from hume_runner.media.cache import MediaCache
 
-            self._cache = MediaCache(self._folder, max_bytes=_CACHE_BYTES)
-        return self._cache
+                self._cache = MediaCache(self._folder, max_bytes=_CACHE_BYTES)
+            return self._cache
 
     def close(self) -> None:
         """Remove everything: it can be made again from the sources."""
