@@ -1,0 +1,261 @@
+"""From an edited manifest to what is sent: the plan, the state and the loop together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hume_runner.engine.prepare import NothingCached, Options, Plan, scan_sources
+from hume_runner.engine.run import RunOptions, SavedPlan
+from hume_runner.errors import ManifestError, SourceError, StateError, StateLocked, UsageError
+from hume_runner.plan.model import Action
+from hume_runner.sources.base import SourceItem
+from hume_runner.state.lock import StateLock
+from hume_runner.state.store import Store
+from tests.fakes import World, make_manifest, source_item
+
+FACE = {"models": {"face": {"fps_pred": 3}}}
+FASTER = {"models": {"face": {"fps_pred": 5}}}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def plan(world: World, settings: object = FACE, **options: bool) -> dict[str, tuple[Action, str]]:
+    """What a run would do about each item."""
+    manifest = make_manifest(world.folder, settings=settings)  # type: ignore[arg-type]
+    store = Store.peek(world.state) if world.state.exists() else Store.empty("fake")
+    with store:
+        scan = scan_sources(manifest, expanded(world), world.service, store)
+        how = Options(**{"retry_failed": False, "real_endpoint": False, **options}, now=world.clock.now)
+        with Plan(manifest, scan, store, world.service, how) as made:
+            made.work_out()
+            return {name: (decision.action, decision.reason) for name, _, decision in made.items()}
+
+
+def expanded(world: World) -> Iterator[SourceItem]:
+    return iter([source_item(s) if isinstance(s, str) else s for s in world.sources])
+
+
+def actions(world: World, settings: object = FACE, **options: bool) -> dict[str, str]:
+    return {name: str(action) for name, (action, _) in plan(world, settings, **options).items()}
+
+
+def test_adding_one_source_to_ten_thousand_sends_one(world: World) -> None:
+    world.sources = [f"s{n:05d}" for n in range(10_000)]
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == 100
+    world.sources.insert(5_000, "added")
+    result = world.run()
+    assert world.service.submitted[100:] == [("added",)]
+    assert (result.plan.new, result.plan.done, result.plan.jobs) == (1, 10_000, 1)
+
+
+def test_the_same_content_under_two_ids_is_sent_once_and_done_twice(world: World) -> None:
+    world.sources = [source_item("same", id="one"), source_item("same", id="two"), "other"]
+    assert world.run().exit_code == 0
+    assert world.service.submitted == [("one", "other")]
+    assert world.items() == {"one": "done", "two": "done", "other": "done"}
+
+
+def test_a_renamed_item_is_the_same_item(world: World) -> None:
+    world.run(settings=FACE)
+    world.sources = [source_item("a", id="renamed"), "b", "c"]
+    assert actions(world) == {"renamed": "done", "b": "done", "c": "done", "a": "removed"}
+    world.run(settings=FACE)
+    assert world.items() == {"renamed": "done", "b": "done", "c": "done"}
+    assert len(world.service.submitted) == 1
+
+
+def test_a_changed_setting_changes_everything_and_is_named(world: World) -> None:
+    world.run(settings=FACE)
+    for action, reason in plan(world, FASTER).values():
+        assert (action, reason) == (Action.CHANGED, "models.face.fps_pred: 3 -> 5")
+    world.run(settings=FASTER)
+    assert len(world.service.submitted) == 2
+
+
+def test_changing_a_setting_back_costs_nothing(world: World) -> None:
+    world.run(settings=FACE)
+    world.run(settings=FASTER)
+    assert set(actions(world, FACE).values()) == {"done"}
+    world.run(settings=FACE)
+    assert len(world.service.submitted) == 2
+
+
+def test_the_same_id_with_other_content_is_changed(world: World) -> None:
+    world.run(settings=FACE)
+    world.sources = [source_item("elsewhere", id="a", explicit=True), "b", "c"]
+    assert plan(world)["a"] == (Action.CHANGED, "its content changed")
+
+
+def test_what_is_removed_and_comes_back_is_not_paid_again(world: World) -> None:
+    world.run()
+    world.sources = ["a"]
+    assert world.run().plan.removed == 2
+    assert world.items() == {"a": "done"}
+    world.sources = ["a", "b", "c"]
+    assert world.run().plan.done == 3
+    assert len(world.service.submitted) == 1
+
+
+def test_a_changed_order_is_no_work(world: World) -> None:
+    world.run()
+    world.sources = ["c", "a", "b"]
+    assert world.run().plan.done == 3
+    assert list(world.items()) == ["c", "a", "b"]
+
+
+def test_a_settings_change_while_a_job_is_at_the_service_keeps_what_was_paid(world: World) -> None:
+    world.service.processing_s = 100.0
+    world.run(settings=FACE, interrupts=[1.0])
+    world.run(settings=FASTER)
+    assert len(world.service.submitted) == 2
+    assert [job.status for job in world.jobs()] == ["done", "done"]
+    assert set(actions(world, FACE).values()) == {"done"}
+
+
+def test_planned_jobs_that_were_never_sent_are_planned_anew(world: World) -> None:
+    world.service.most = 1
+    world.run(max_jobs_in_flight=1, interrupts=[0.5])
+    world.sources = ["a", "c", "d"]
+    world.run()
+    assert world.service.submitted == [("a",), ("c",), ("d",)]
+
+
+def test_failures_stay_until_they_are_asked_to_be_tried_again(world: World) -> None:
+    world.service.fails = {"b"}
+    assert world.run().exit_code == 3
+    assert world.run().exit_code == 3
+    assert len(world.service.submitted) == 1
+    assert plan(world, {"models": {"face": {}}})["b"] == (Action.FAILED, "b is bad (--retry-failed tries it again)")
+    assert plan(world, {"models": {"face": {}}}, retry_failed=True)["b"] == (Action.RETRY, "failed before: b is bad")
+    world.service.fails = set()
+    assert world.run(options=RunOptions(retry_failed=True)).exit_code == 0
+    assert world.service.submitted == [("a", "b", "c"), ("b",)]
+    assert world.errors() == {}
+
+
+def test_a_real_endpoint_measures_again_what_was_only_simulated(world: World) -> None:
+    world.run()
+    assert set(actions(world, {"models": {"face": {}}}, real_endpoint=True).values()) == {"changed"}
+    world.run(simulated=False)
+    assert len(world.service.submitted) == 2
+
+
+def test_a_copied_state_asks_before_it_sends_what_its_original_may_have_sent(world: World, tmp_path: Path) -> None:
+    world.service.most = 1
+    world.run(max_jobs_in_flight=1, interrupts=[0.5])
+    copied = world.state.read_bytes()
+    assert world.run().exit_code == 0
+    sent = len(world.service.submitted)
+    for path in world.state.parent.glob("state.sqlite3*"):
+        path.unlink()
+    world.state.with_name("new").write_bytes(copied)
+    world.state.with_name("new").rename(world.state)
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == sent == 3
+    assert set(world.items().values()) == {"done"}
+
+
+def test_an_original_state_asks_nothing(world: World) -> None:
+    world.service.most = 1
+    world.run(max_jobs_in_flight=1, interrupts=[0.5])
+    world.run()
+    assert world.service.counted["find"] == 0
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_one_runner_at_a_time(world: World) -> None:
+    world.run()
+    with StateLock(world.state), pytest.raises(StateLocked, match=r"held|holds"):
+        world.run()
+
+
+def test_bad_sources_leave_no_state(world: World) -> None:
+    world.sources = [
+        source_item("a", id="same", explicit=True),
+        source_item("b", id="same", explicit=True),
+    ]
+    with pytest.raises(ManifestError, match="same"):
+        world.run()
+    assert not world.state.parent.exists()
+
+
+def test_a_file_that_cannot_be_read_names_its_place(world: World, tmp_path: Path) -> None:
+    missing = SourceItem(
+        kind="file",
+        id="gone",
+        explicit_id=False,
+        value="gone.wav",
+        path=tmp_path / "gone.wav",
+        place=source_item("gone").place,
+    )
+    world.sources = [missing]
+    with pytest.raises(SourceError, match=r"manifest\.yaml:1:1: .*cannot read 'gone\.wav': No such file"):
+        world.run()
+    assert not world.state.parent.exists()
+
+
+def test_another_manifest_s_state_is_refused(world: World) -> None:
+    world.run()
+    manifest = make_manifest(world.folder)
+    assert manifest.name == "fake"
+    with pytest.raises(StateError, match="belongs to the manifest 'fake', not to 'other'"):
+        Store.peek(world.state, name="other")
+
+
+def saved(world: World, **changes: object) -> SavedPlan:
+    manifest = make_manifest(world.folder)
+    scan = scan_sources(manifest, expanded(world), world.service, NothingCached())
+    scan.close()
+    store = Store.peek(world.state) if world.state.exists() else Store.empty("fake")
+    with store:
+        facts = {
+            "endpoint": world.service.endpoint,
+            "retry_failed": False,
+            "manifest_sha256": manifest.sha256,
+            "lineage": store.lineage,
+            "serial": store.serial,
+            "scan": scan.digest,
+        }
+    return SavedPlan(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def test_a_saved_plan_runs_while_all_of_it_holds(world: World) -> None:
+    assert world.run(options=RunOptions(saved_plan=saved(world))).exit_code == 0
+    world.sources.append("d")
+    assert world.run(options=RunOptions(saved_plan=saved(world))).exit_code == 0
+    assert len(world.service.submitted) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"manifest_sha256": "0" * 64}, "the manifest changed"),
+        ({"lineage": "another"}, "another history"),
+        ({"serial": 0}, "another run happened since"),
+        ({"scan": "0" * 64}, "the sources changed"),
+        ({"endpoint": "https://elsewhere.example.org"}, "it was made for https://elsewhere"),
+        ({"retry_failed": True}, "it was made with --retry-failed"),
+    ],
+)
+def test_a_stale_plan_is_refused(world: World, change: dict[str, object], why: str) -> None:
+    world.run()
+    sent = dict(world.service.counted)
+    with pytest.raises(UsageError, match=why):
+        world.run(options=RunOptions(saved_plan=saved(world, **change)))
+    assert world.service.counted == sent
+
+
+def test_a_plan_is_stale_once_it_was_run(world: World) -> None:
+    plan = saved(world)
+    world.run(options=RunOptions(saved_plan=plan))
+    with pytest.raises(UsageError, match="another run happened"):
+        world.run(options=RunOptions(saved_plan=plan))
