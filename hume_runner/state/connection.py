@@ -50,8 +50,6 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
         with guarded(path):
             if not _has_log(path) and (create or path.stat().st_size <= _CHECK_BELOW_BYTES):
                 check_seal(path)
-            if create:
-                break_seal(path)
     with guarded(path):
         if create:
             db = _open_for_writing(path, exists=exists)
@@ -62,6 +60,8 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
         with guarded(path):
             begun = _refuse_unreadable(db, path)
             if create:
+                break_seal(path)
+                _configure(db)
                 migrate(db)
                 # Also where a crash came between the schema and these: without its lineage a state names no try.
                 _initialise(db, name or "", lineage, path)
@@ -94,11 +94,15 @@ def _open_for_writing(path: Path, *, exists: bool) -> sqlite3.Connection:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA busy_timeout = 5000")
+    return db
+
+
+def _configure(db: sqlite3.Connection) -> None:
+    """Only once it is known to be ours: the journal's mode is written into the file."""
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA cache_size = -32000")
-    return db
 
 
 def _initialise(db: sqlite3.Connection, name: str, lineage: str, path: Path | None) -> None:
