@@ -83,7 +83,12 @@ class ApiResponse:
     """An answer whose body is still to be read. A context manager: leaving it gives the connection back or ends it."""
 
     def __init__(
-        self, raw: urllib3.BaseHTTPResponse, exchange: Exchange, where: str, on_close: Callable[[], None]
+        self,
+        raw: urllib3.BaseHTTPResponse,
+        exchange: Exchange,
+        where: str,
+        on_close: Callable[[], None],
+        secret: bytes = b"",
     ) -> None:
         self.status: int = raw.status
         self.headers: Mapping[str, str] = requests.structures.CaseInsensitiveDict(raw.headers)
@@ -93,6 +98,7 @@ class ApiResponse:
         self._raw = raw
         self._exchange = exchange
         self._on_close = on_close
+        self._secret = secret
         self._closed = False
 
     def __repr__(self) -> str:
@@ -141,9 +147,13 @@ class ApiResponse:
         return parse_json(body, where=self.where, content_type=content_type, status=self.status)
 
     def error_body(self) -> bytes:
-        """The start of an error's body, 64 KiB at most, whatever its size; closes the answer and never raises."""
+        """The start of an error's body, 64 KiB at most, whatever its size; closes the answer and never raises.
+
+        Some services quote the key that they refuse; here it is replaced, since this text ends in messages.
+        """
         with self, suppress(ApiError):
-            return read_bounded(self.iter_bytes(), ERROR_BODY_BYTES)[0]
+            body = read_bounded(self.iter_bytes(), ERROR_BODY_BYTES)[0]
+            return body.replace(self._secret, b"***") if self._secret else body
         return b""
 
     def close(self) -> None:
@@ -193,6 +203,7 @@ class RequestsTransport:
             auth_header: _checked_key(api_key),
             **(extra_headers or {}),
         }
+        self._secret = api_key.strip().encode("ascii")
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._pacer = pacer
@@ -254,7 +265,8 @@ class RequestsTransport:
             raise
         finally:
             set_current(None)
-        return ApiResponse(answer.raw, exchange, where, adapter.close if adapter is not self._kept else _nothing)
+        on_close = adapter.close if adapter is not self._kept else _nothing
+        return ApiResponse(answer.raw, exchange, where, on_close, self._secret)
 
     def _prepared(self, request: ApiRequest) -> requests.PreparedRequest:
         headers = {**self._headers, **request.headers}
