@@ -1,0 +1,211 @@
+"""Facts about the store that runs alone do not show. Real SQLite; the state comes from runs with the fake service."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hume_runner.errors import AuthError, StateError
+from hume_runner.services.base import Draft, Member, Outcome
+from hume_runner.state.disk import Disk
+from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
+from hume_runner.state.store import Store, StoredAnswer, nonce_of
+from tests.fakes import START, World, plan_item
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Three items in three jobs: one submitted, two planned."""
+    world = World(tmp_path)
+    world.service.most = 1
+    world.service.processing_s = 1000.0
+    world.run(max_jobs_in_flight=1, interrupts=[1.0])
+    return world
+
+
+@pytest.fixture
+def store(world: World) -> Iterator[Store]:
+    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
+        yield store
+
+
+def submitting(store: Store, number: int) -> None:
+    store.record_submitting(
+        number, nonce="n", sha256="s", request={}, matches=["m"], endpoint="e", clock_offset=None, now=START
+    )
+
+
+def test_what_a_run_left_is_counted(store: Store) -> None:
+    counts = store.counts()
+    assert counts.items == {"total": 3, "pending": 2, "in_flight": 1, "done": 0, "failed": 0, "ambiguous": 0}
+    assert counts.jobs == {"planned": 2, "submitting": 0, "submitted": 1, "done": 0, "failed": 0, "ambiguous": 0}
+    assert [number for number, _ in store.planned(10)] == [2, 3]
+    assert [number for number, _ in store.planned(10, beyond=2)] == [3]
+    assert [number for number, _ in store.planned(1)] == [2]
+
+
+def test_a_move_that_the_table_does_not_have_changes_nothing(store: Store) -> None:
+    serial = store.serial
+    with pytest.raises(IllegalMoveError):
+        store.record_accepted(2, "r", created_at=None, simulated=False, now=START)
+    with pytest.raises(IllegalMoveError):
+        store.record_lost(1, "what?", START)
+    assert store.job(2).status is JobStatus.PLANNED
+    assert store.job(1).status is JobStatus.SUBMITTED
+    assert store.serial == serial
+
+
+def test_every_fact_moves_the_serial_and_outputs_do_not(store: Store) -> None:
+    serials = [store.serial]
+    submitting(store, 2)
+    serials.append(store.serial)
+    store.record_accepted(2, "r", created_at=None, simulated=False, now=START)
+    serials.append(store.serial)
+    assert serials == [serials[0], serials[0] + 1, serials[0] + 2]
+    store.record_outputs([StoredAnswer(name="o", path="o", size=1, sha256="x")], START)
+    store.remember(told=1)
+    assert store.serial == serials[-1]
+
+
+def test_a_remote_id_belongs_to_one_job(store: Store) -> None:
+    submitting(store, 2)
+    store.record_accepted(2, "r", created_at=None, simulated=False, now=START)
+    submitting(store, 3)
+    with pytest.raises(StateError):
+        store.record_accepted(3, "r", created_at=None, simulated=False, now=START)
+    assert store.job(3).status is JobStatus.SUBMITTING
+    assert store.knows_remote("e", "r")
+    assert not store.knows_remote("elsewhere", "r")
+
+
+def test_a_crash_while_submitting_is_a_lost_answer(world: World, store: Store) -> None:
+    submitting(store, 2)
+    store.close()
+    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as again:
+        assert again.recover(START + 1) == [2]
+        assert again.job(2).status is JobStatus.AMBIGUOUS
+        assert again.job(2).error == "the run ended before the answer came"
+        assert again.recover(START + 2) == []
+
+
+def test_nonces_are_told_by_state_job_and_try_and_a_copy_makes_the_same() -> None:
+    assert nonce_of("lineage", 1, 1) == nonce_of("lineage", 1, 1)
+    nonces = {nonce_of(lineage, job, tries) for lineage in "ab" for job in (1, 11) for tries in (1, 11)}
+    assert len(nonces) == 8
+    assert all(len(nonce) == 10 and nonce.isalnum() for nonce in nonces)
+
+
+def test_an_outcome_without_a_word_leaves_its_member_alone(store: Store) -> None:
+    store.record_finished(
+        1,
+        answers=[StoredAnswer(name="predictions.json", path="raw/x/predictions.json", size=2, sha256="aa")],
+        outcomes=[Outcome(position=0, ok=False, reason="bad", message="no face")],
+        times={"created_at": 1.0, "started_at": 2.0, "ended_at": 3.0},
+        simulated=True,
+        now=START,
+    )
+    (item, *_) = store.items()
+    assert (item.status, item.reason, item.error, item.simulated) == ("failed", "bad", "no face", True)
+    assert store.failures() == {"bad": 1}
+    assert store.failed_items() == (1, 3)
+    assert [answer.path for _, answer in store.answers(1)] == ["raw/x/predictions.json"]
+    assert store.job(1).ended_at == 3.0
+
+
+def test_halves_take_the_place_of_a_refused_job(store: Store) -> None:
+    submitting(store, 2)
+    member = Member(item=store.load_job(2).members[0].item)
+    store.record_split(2, "too much", [Draft(members=(member,), size_bytes=1)], START)
+    assert store.job(2).status is JobStatus.FAILED
+    assert store.counts().items["failed"] == 0
+    assert [number for number, _ in store.planned(10)] == [3, 4]
+    assert store.load_job(4).members[0].item.id == "b"
+
+
+def test_an_adopted_job_takes_its_members_from_planned_ones(store: Store) -> None:
+    member = Member(item=store.load_job(3).members[0].item)
+    number = store.adopt(
+        Draft(members=(member,), size_bytes=1),
+        remote_id="theirs",
+        endpoint="e",
+        nonce="",
+        matches=["m"],
+        request={},
+        created_at=5.0,
+        simulated=False,
+        now=START,
+    )
+    assert store.job(number).status is JobStatus.SUBMITTED
+    assert [planned for planned, _ in store.planned(10)] == [2]
+    assert store.status_of(member.item.key) == "in_flight"
+
+
+def test_a_file_s_digest_is_known_while_it_looks_the_same(store: Store) -> None:
+    assert store.digest("/a", 1, 2, 3) is None
+    with store._transaction("test") as db:
+        db.execute("INSERT INTO digests VALUES ('/a', 1, 2, 3, x'aa')")
+    assert store.digest("/a", 1, 2, 3) == b"\xaa"
+    for changed in (("/b", 1, 2, 3), ("/a", 9, 2, 3), ("/a", 1, 9, 3), ("/a", 1, 2, 9)):
+        assert store.digest(*changed) is None
+
+
+def test_requests_are_counted_over_runs(world: World, store: Store) -> None:
+    store.count_request("list", 2)
+    assert store.requests() == {"list": 2}
+    store.remember(told=1)
+    store.count_request("list")
+    store.count_request("submit")
+    assert store.requests() == {"list": 3, "submit": 1}
+    with Store.peek(world.state) as reader:
+        assert reader.requests() == {"list": 2}
+
+
+def test_the_export_is_everything_as_json(store: Store) -> None:
+    tables = {table: list(rows) for table, rows in store.export()}
+    json.dumps(tables)
+    assert [row["id"] for row in tables["items"]] == ["a", "b", "c"]
+    assert len(tables["items"][0]["key"]) == 64
+    assert {"jobs", "members", "measurements", "attempts", "answers", "duplicates", "requests"} <= set(tables)
+
+
+def test_a_failing_commit_is_rolled_back_and_told_in_words(world: World) -> None:
+    class Full(Disk):
+        full = False
+
+        def commit(self, db: sqlite3.Connection, what: str) -> None:
+            if self.full:
+                raise sqlite3.OperationalError("database or disk is full")
+            super().commit(db, what)
+
+    disk = Full()
+    with Store.create_or_open(world.state, disk=disk, name="fake", lineage="unused") as store:
+        disk.full = True
+        with pytest.raises(StateError, match="disk is full") as caught:
+            submitting(store, 2)
+        assert "run the same command again" in caught.value.hint
+        disk.full = False
+        assert store.job(2).status is JobStatus.PLANNED
+        submitting(store, 2)
+
+
+def test_a_state_in_memory_knows_nothing() -> None:
+    with Store.empty("none") as store:
+        assert store.counts().items["total"] == 0
+        assert (store.lineage, store.serial) == ("", 0)
+        assert store.knows_nothing()
+        assert store.find_item("text", bytes.fromhex(plan_item("a").content_sha256)) is None
+
+
+def test_simulated_is_what_is_listed_and_not_what_once_was(world: World, store: Store) -> None:
+    assert store.any_simulated()
+    assert not store.any_measured()
+    store.close()
+    world.sources = ["d"]
+    world.service.greeting = AuthError("not now", status=401)
+    assert world.run().exit_code == 7
+    with Store.peek(world.state) as reader:
+        assert not reader.any_simulated()
