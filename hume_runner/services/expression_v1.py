@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
 import time
 from collections import Counter
@@ -96,6 +97,8 @@ FACE_STATE_S = 24 * 3600 - 600  # ten minutes before the service forgets
 # cost what one request costs at the least.
 _LINKS_TOGETHER = 30
 _SUBMIT_DEADLINE_S = 1_800.0
+# The service tells its time in whole seconds, and with a delay.
+_CLOCK_MARGIN_S = 5.0
 
 
 @dataclass(slots=True)
@@ -104,6 +107,8 @@ class _Learned:
 
     simulated: bool = False
     requests: Counter[str] = field(default_factory=Counter)
+    clock_offset_s: float | None = None  # the service's clock minus ours
+    under_way: dict[str, tuple[str, float]] = field(default_factory=dict)  # nonce -> (endpoint, since, by our clock)
 
 
 class ExpressionV1Service:
@@ -372,7 +377,8 @@ class ExpressionV1Service:
         digest = hashlib.sha256(job.key.encode())
         digest.update(json.dumps([dict(member.detail) for member in job.members], sort_keys=True).encode())
         return Submission(
-            request={"endpoint": _endpoint_of(job), "config": shown},
+            # Whether faces are numbered on from the job before: the results have to know, and the state is opaque.
+            request={"endpoint": _endpoint_of(job), "config": shown, "continues": "face_state" in config},
             sha256=digest.hexdigest(),
             matches=tuple(str(position) for position in range(len(job.members))),
             send=lambda: self._send(job, config),
@@ -395,6 +401,7 @@ class ExpressionV1Service:
 
     def _send(self, job: Job, config: Mapping[str, Any]) -> SubmitResult:
         self._learned.requests["submit"] += 1
+        self._learned.under_way[job.nonce] = (_endpoint_of(job), time.time())
         try:
             with ExitStack() as stack:
                 measured = self._measure(job, config, stack)
@@ -402,8 +409,11 @@ class ExpressionV1Service:
             return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
         except ApiError as error:
             return self._kept(job, error) or judge_submission(error, divisible=_divisible(job))
+        finally:
+            del self._learned.under_way[job.nonce]
         self._learned.simulated = measured.simulated
         if measured.server_date_s is not None:
+            self._learned.clock_offset_s = measured.server_date_s - time.time()
             self._on_server_time(measured.server_date_s)
         return Answered(
             remote_id=measured.run_id,
@@ -532,17 +542,24 @@ class ExpressionV1Service:
         """See `Service.find`. A run that was measured is `gone`: its answer cannot be had any more.
 
         There is no mark of ours in a run, so the bill has to tell: the same endpoint, about that time, the same
-        billable seconds. UNVERIFIED: how `metered_seconds` is rounded; half a second is allowed for.
+        billable seconds. UNVERIFIED: how `metered_seconds` is rounded; half a second is allowed for. A run that another
+        upload of ours may be waiting for is `running`: whose it is shows once that one has its answer.
         """
         self._learned.requests["list"] += 1
+        endpoint = _endpoint_of(job)
         expected = job.billable_seconds or 0.0
+        awaited_since = self._awaited_since(endpoint)
+        runs = list(self._http.list_runs(mode="file", endpoint=endpoint, started_after=since))
+        # One that began meanwhile may be in the list as well; one that ended meanwhile was there before.
+        awaited_since = min(awaited_since, self._awaited_since(endpoint))
         candidates = []
-        for run in self._http.list_runs(mode="file", endpoint=_endpoint_of(job), started_after=since):
+        for run in runs:
             metered = run.metered_seconds or 0.0
-            running = run.status == "live"
-            if not running and abs(metered - expected) > 0.5:
+            live = run.status == "live"
+            if not live and abs(metered - expected) > 0.5:
                 continue
-            if running or (run.status == "ended" and metered > 0):
+            if live or (run.status == "ended" and metered > 0):
+                running = live or (run.started_at or math.inf) >= awaited_since
                 candidates.append(
                     Candidate(
                         remote_id=run.run_id,
@@ -555,6 +572,14 @@ class ExpressionV1Service:
                     )
                 )
         return tuple(candidates)
+
+    def _awaited_since(self, endpoint: str) -> float:
+        """The earliest time, by the service's clock, of a run that an upload under way may be waiting for."""
+        since = [began for where, began in list(self._learned.under_way.values()) if where == endpoint]
+        if not since:
+            return math.inf
+        offset = self._learned.clock_offset_s
+        return -math.inf if offset is None else min(since) + offset - _CLOCK_MARGIN_S
 
     def recognise(self, remote_id: str) -> Foreign:
         """See `Service.recognise`: this API gives an answer once, so there is nothing to adopt."""

@@ -1,4 +1,4 @@
-"""A video's sound goes like any recording; its frames go in order, and faces keep their numbers from answer to answer."""
+"""A video: its sound goes like any recording, its frames in order, and faces keep their numbers on the way."""
 
 from __future__ import annotations
 

@@ -1,0 +1,129 @@
+"""An answer that is lost was paid for if the list of runs says so: it is counted, and asked for again or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.expression.runs import AUDIO, RUNS, VIDEO, Folder, from_service, measured_runs, metered
+from tests.media_files import picture, picture_bytes, speech, write_wav
+
+LOST = {"drop": "after"}
+
+
+def write_media(folder: Folder, recordings: int = 1, stills: int = 1) -> list[str]:
+    folder.path.mkdir(parents=True)
+    for number in range(recordings):
+        write_wav(folder.path / f"{number}.wav", speech([("speech", 1.5), ("pause", 1)], seed=number))
+    for number in range(stills):
+        (folder.path / f"{number}.jpg").write_bytes(picture_bytes(picture(seed=number)))
+    return [f"{n}.wav" for n in range(recordings)] + [f"{n}.jpg" for n in range(stills)]
+
+
+def counted(folder: Folder) -> Counter[str]:
+    """Every run that the state knows of, its jobs' own and those that were paid for in vain."""
+    found = folder.ask(
+        "SELECT remote_id FROM jobs WHERE remote_id IS NOT NULL UNION ALL SELECT remote_id FROM duplicates"
+    )
+    return Counter(remote_id for (remote_id,) in found)
+
+
+def assert_all_is_counted(folder: Folder, emulator: Emulator) -> list[dict[str, Any]]:
+    """The state's bill and the service's are the same, run by run."""
+    runs = measured_runs(emulator.url)
+    assert counted(folder) == Counter(run["run_id"] for run in runs)
+    bill = folder.summary()["bill"]["billable_seconds"]
+    assert bill == pytest.approx(metered(runs), abs=0.01 * len(runs))
+    return runs
+
+
+@pytest.mark.parametrize("route", [AUDIO, VIDEO])
+def test_a_lost_answer_is_found_in_the_list_counted_and_asked_for_again(
+    folder: Folder, emulator: Emulator, route: str
+) -> None:
+    emulator.inject([{"route": route, "nth": [1], "action": LOST}])
+    folder.write({"files": write_media(folder)})
+    assert folder.run().code == 0
+    runs = assert_all_is_counted(folder, emulator)
+    assert len(runs) == 3
+    [twice] = folder.summary()["paid_twice"]
+    endpoint = "audio" if route == AUDIO else "video"
+    assert [run["run_id"] for run in runs if run["endpoint"] == endpoint][0] == twice
+    said = folder.command("status").out
+    assert f"paid twice: {twice}" in said
+
+
+@pytest.mark.parametrize("route", [AUDIO, VIDEO])
+def test_the_manifest_may_ask_to_stop_at_a_lost_answer(folder: Folder, emulator: Emulator, route: str) -> None:
+    emulator.inject([{"route": route, "nth": [1], "action": LOST}])
+    folder.write({"files": write_media(folder)}, execution={"on_lost_answer": "stop"})
+    ran = folder.run()
+    assert ran.code == 9
+    assert "10 s billed" in ran.err
+    assert "next: " in ran.err
+    assert emulator.requests()["by_route"][route] == 1
+    # A second look finds the same, and pays nothing.
+    assert folder.run().code == 9
+    assert emulator.requests()["by_route"][route] == 1
+    assert folder.run("--retry-failed").code == 0
+    assert len(assert_all_is_counted(folder, emulator)) == 3
+    assert {line["status"] for line in folder.results().values()} == {"done"}
+
+
+@pytest.mark.parametrize("route", [AUDIO, VIDEO])
+def test_what_never_arrived_is_sent_again_once_that_is_sure(folder: Folder, emulator: Emulator, route: str) -> None:
+    emulator.inject([{"route": route, "nth": [1], "action": {"drop": "before"}}])
+    folder.write({"files": write_media(folder)}, execution={"on_lost_answer": "stop"})
+    assert folder.run().code == 0
+    assert len(assert_all_is_counted(folder, emulator)) == 2
+    assert folder.summary()["paid_twice"] == []
+    assert emulator.requests()["by_route"][route] == 2
+
+
+def test_a_run_that_is_listed_late_is_waited_for(folder: Folder, emulator: Emulator) -> None:
+    from_service(emulator.url, "/_emulator/expression", {"run_visible_after_s": "400ms"})
+    emulator.inject([{"route": AUDIO, "nth": [1], "action": LOST}])
+    folder.settle_s = 1.0
+    folder.write({"files": write_media(folder)})
+    assert folder.run().code == 0
+    assert len(assert_all_is_counted(folder, emulator)) == 3
+
+
+def test_requests_under_way_are_not_taken_for_the_lost_one(folder: Folder, emulator: Emulator) -> None:
+    """Many requests with the same bill at one time, of which some never arrive: none of the others is theirs."""
+    emulator.inject(
+        [
+            {"route": AUDIO, "nth": [1, 4], "action": {"drop": "before"}},
+            {"route": AUDIO, "nth": [2], "action": LOST},
+            {"route": AUDIO, "action": {"slow": "4KB/s"}},
+        ]
+    )
+    folder.write({"files": write_media(folder, recordings=7, stills=0)}, execution={"transfer_workers": 4})
+    assert folder.run().code == 0
+    runs = assert_all_is_counted(folder, emulator)
+    assert len(runs) == 8
+    assert len(folder.summary()["paid_twice"]) == 1
+
+
+def test_a_list_that_cannot_be_had_leaves_the_question_open(folder: Folder, emulator: Emulator) -> None:
+    emulator.inject(
+        [{"route": AUDIO, "nth": [1], "action": LOST}, {"route": RUNS, "nth": [2, 3, 4], "action": {"status": 503}}]
+    )
+    retry = {"retry": {"attempts": 1, "max_wait": "100ms"}}
+    folder.write({"files": write_media(folder, stills=0)}, execution=retry)
+    assert folder.run().code == 5
+    assert folder.jobs() == {"ambiguous": 1}
+    emulator.inject([])
+    assert folder.run().code == 0
+    assert len(assert_all_is_counted(folder, emulator)) == 2
+
+
+def test_everything_lost_ends_the_run_with_every_payment_counted(folder: Folder, emulator: Emulator) -> None:
+    emulator.inject([{"route": AUDIO, "action": LOST}])
+    folder.write({"files": write_media(folder, stills=0)}, execution={"max_billable_seconds": 50})
+    assert folder.run().code in (5, 8)
+    assert metered(measured_runs(emulator.url)) <= 50
+    assert_all_is_counted(folder, emulator)
