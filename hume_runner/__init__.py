@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hume_runner.errors import ApiError, HumeRunnerError
     from hume_runner.manifest.load import load_manifest
     from hume_runner.manifest.model import Manifest
+    from hume_runner.results.read import read_results
 
 __all__ = [
     "ApiError",
@@ -67,6 +68,7 @@ __all__ = [
     "TranscriptionConfig",
     "__version__",
     "load_manifest",
+    "read_results",
 ]
 
 _HOMES = {
@@ -90,6 +92,7 @@ _HOMES = {
     "ProsodyConfig": "client.configs",
     "TranscriptionConfig": "client.configs",
     "load_manifest": "manifest.load",
+    "read_results": "results.read",
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hume_runner.manifest.model import Scalar
+from hume_runner.services.table_shapes import Piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +38,18 @@ class AnswerMember:
     """Something a job carried, and the items that stand for it: several where the same content was listed twice.
 
     `match` is by what the answer names it: the URL as submitted, the name of the upload, or the position of a text
-    from 1. `url_sha256` (hex) stands in for a URL that may not be written down.
+    from 1. `url_sha256` (hex) stands in for a URL that may not be written down. `position` is its place in the job.
+    An item may be spread over several jobs: then `detail` says which part of it this is, in the service's words, and
+    `pieces` are all its parts that are answered, this one among them, in the order of their jobs.
     """
 
     match: str
     kind: str
     items: tuple[ItemRecord, ...]
     url_sha256: str | None = None
+    position: int = 0
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    pieces: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

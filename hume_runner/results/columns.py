@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hume_runner.results.base import ItemRecord
 from hume_runner.results.rows import ItemError, ItemRows
-from hume_runner.services.table_shapes import Column, ColumnType, Family, Grid, Layout
+from hume_runner.services.table_shapes import Column, ColumnType, Family, Grid, Layout, Ragged
 
 _ITEM = (
     Column(name="item_id", type="string", meaning="the item's id, as in the manifest and in `items`"),
@@ -58,11 +58,14 @@ ERRORS: tuple[Column, ...] = (
     Column(name="message", type="string", meaning="what went wrong, as a sentence"),
 )
 LONG_SCORES: tuple[Column, ...] = (
-    Column(name="family", type="string", meaning="emotion, facs, description, sentiment or toxicity"),
+    Column(name="family", type="string", meaning="what kind of score: emotion, facs, voice_attribute and so on"),
     Column(name="name", type="string", meaning="name of the score, as the service spells it"),
     Column(name="score", type="number", meaning="the score; a score that is absent has no row"),
 )
+# What `TABLE_scores` has for each score of a table whose names are open: `item_id` and `row` lead back to the table.
+OPEN_SCORES: tuple[Column, ...] = (_ITEM[0], _ROW, *LONG_SCORES)
 
+SCORES_TYPE = pa.map_(pa.string(), pa.float64())
 _ARROW = {
     "string": pa.string(),
     "json": pa.string(),
@@ -79,13 +82,14 @@ def own_columns(layout: Layout) -> tuple[Column, ...]:
 
 
 def wide_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
-    """One column a score, between the table's own columns and `extra`."""
+    """One column a score, or one with all scores of an open family, between the table's own columns and `extra`."""
     scores = [
         pa.field(name, pa.float64(), metadata={"name": spelled})
         for family in layout.families
         for name, spelled in zip(family.columns, family.names, strict=True)
     ]
-    fields = [*map(_field, own_columns(layout)), *scores, _field(_EXTRA)]
+    lists = [pa.field(one.name, SCORES_TYPE, metadata={"meaning": one.meaning}) for one in layout.open_families]
+    fields = [*map(_field, own_columns(layout)), *scores, *lists, _field(_EXTRA)]
     return pa.schema(fields, metadata={**metadata, "row": layout.row})
 
 
@@ -93,6 +97,11 @@ def long_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
     """One row a score: the table's own columns, then family, name and score."""
     fields = map(_field, (*own_columns(layout), *LONG_SCORES))
     return pa.schema(fields, metadata={**metadata, "row": f"one score of {layout.row}"})
+
+
+def scores_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
+    """One row a score of the open families: where it belongs, family, name and score."""
+    return pa.schema(map(_field, OPEN_SCORES), metadata={**metadata, "row": f"one score of {layout.row}"})
 
 
 def record_schema(columns: Iterable[Column], metadata: dict[str, str]) -> pa.Schema:
@@ -150,7 +159,13 @@ class RowBuffer:
         self.rows = 0
         self._columns: dict[str, list[Any]] = {column.name: [] for column in own_columns(self.layout)}
         self._grids = {family.prefix: Grid(len(family.names)) for family in self.layout.families}
+        self._ragged = {family.name: Ragged() for family in self.layout.open_families}
         self._extra: list[str | None] = []
+
+    @property
+    def open_scores(self) -> int:
+        """How many scores of open families are held."""
+        return sum(len(ragged.names) for ragged in self._ragged.values())
 
     def add(self, found: ItemRows, *, simulated: bool) -> None:
         """Append one block under its item's name."""
@@ -165,6 +180,8 @@ class RowBuffer:
             self._columns[name].extend(cells)
         for prefix, grid in block.grids.items():
             self._grids[prefix].extend(grid)
+        for name, ragged in block.ragged.items():
+            self._ragged[name].extend(ragged)
         self._extra.extend(block.extra)
         self.rows += block.rows
 
@@ -172,15 +189,26 @@ class RowBuffer:
         """Everything collected, one row a row."""
         own = [pa.array(cells, type=schema.field(name).type) for name, cells in self._columns.items()]
         scores = chain.from_iterable(score_arrays(grid) for grid in self._grids.values())
-        return pa.Table.from_arrays([*own, *scores, pa.array(self._extra, pa.string())], schema=schema)
+        lists = map(scores_array, self._ragged.values())
+        return pa.Table.from_arrays([*own, *scores, *lists, pa.array(self._extra, pa.string())], schema=schema)
 
     def long(self, schema: pa.Schema) -> pa.Table:
         """Everything collected, one row a score that is there, family after family."""
+        return self._one_row_a_score(list(self._columns), schema)
+
+    def scores(self, schema: pa.Schema) -> pa.Table:
+        """The same with only as much of the table's own columns as leads back to its rows."""
+        return self._one_row_a_score([OPEN_SCORES[0].name, OPEN_SCORES[1].name], schema)
+
+    def _one_row_a_score(self, names: Sequence[str], schema: pa.Schema) -> pa.Table:
         own = pa.table(
-            [pa.array(cells, type=schema.field(name).type) for name, cells in self._columns.items()],
-            names=list(self._columns),
+            [pa.array(self._columns[name], type=schema.field(name).type) for name in names], names=list(names)
         )
         parts = [_long_part(own, family, self._grids[family.prefix], schema) for family in self.layout.families]
+        parts += [
+            _long_open_part(own, family.prefix, self._ragged[family.name], schema)
+            for family in self.layout.open_families
+        ]
         return pa.concat_tables(parts)
 
 
@@ -227,6 +255,28 @@ def _long_part(own: pa.Table, family: Family, grid: Grid, schema: pa.Schema) -> 
     scores = pa.array([grid.values[row * grid.width + position] for row, position in present], pa.float64())
     families = pa.array([family.prefix] * len(present), pa.string())
     return pa.Table.from_arrays([*own.take(rows).columns, families, names, scores], schema=schema)
+
+
+def scores_array(ragged: Ragged) -> pa.Array:
+    """All scores of an open family as a map a row: null where the row was not measured."""
+    names = pa.array(ragged.names, pa.string())
+    values = pa.Array.from_buffers(pa.float64(), len(ragged.names), [None, pa.py_buffer(ragged.values)])
+    entries = pa.StructArray.from_arrays([names, values], fields=[SCORES_TYPE.key_field, SCORES_TYPE.item_field])
+    mask = None
+    if ragged.unmeasured:
+        bits = bytearray(b"\xff" * ((ragged.rows + 7) // 8))
+        for row in ragged.unmeasured:
+            bits[row >> 3] &= ~(1 << (row & 7)) & 0xFF
+        mask = pa.py_buffer(bytes(bits))
+    return pa.Array.from_buffers(SCORES_TYPE, ragged.rows, [mask, pa.py_buffer(ragged.starts)], children=[entries])
+
+
+def _long_open_part(own: pa.Table, prefix: str, ragged: Ragged, schema: pa.Schema) -> pa.Table:
+    lengths = map(int.__sub__, ragged.starts[1:], ragged.starts)
+    rows = array("q", chain.from_iterable(repeat(row, length) for row, length in enumerate(lengths)))
+    families = pa.array([prefix] * len(rows), pa.string())
+    names, scores = pa.array(ragged.names, pa.string()), pa.array(ragged.values, pa.float64())
+    return pa.Table.from_arrays([*own.take(pa.array(rows, pa.int64())).columns, families, names, scores], schema=schema)
 
 
 def _present(grid: Grid, row: int) -> Iterable[int]:

@@ -107,10 +107,11 @@ class Finisher:
         )
         if outputs.tables:
             made["tables"] = "tables"
-            if changed or not (self._outputs / "tables").exists():
+            missing = [form for form in outputs.tables if not (self._outputs / "tables" / f"items.{form}").exists()]
+            if changed or missing:
                 from hume_runner.results.tables import write_tables
 
-                for form in outputs.tables:
+                for form in outputs.tables if changed else missing:
                     self._record(store, write_tables(results, self._outputs / "tables", format=form))
         if outputs.report:
             made["report"] = REPORT

@@ -11,10 +11,13 @@ from typing import Any
 from hume_runner.manifest.shown import masked_url
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
+from hume_runner.services.table_shapes import Piece, without_lists
 from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.staging import parse_place
 from hume_runner.state.store import ItemRow, MemberRow, Store
+
+_ANSWERS = ("predictions.json", "response.json")
 
 
 def shown_source(kind: str, value: str, place: str) -> str:
@@ -36,7 +39,8 @@ def item_records(store: Store) -> Iterator[ItemRecord]:
             # Items of one job stand together, so a handful of jobs is all that is ever kept.
             if len(raw) > 64:
                 raw.clear()
-            raw[job] = tuple(answer.path for _, answer in store.answers(job))
+            numbers = store.companions(job) or [job]
+            raw[job] = tuple(answer.path for number in numbers for _, answer in store.answers(number))
         yield _record(row, raw.get(job, ()) if job is not None else ())
 
 
@@ -86,12 +90,15 @@ class StateResults:
 
     def answers(self) -> Iterator[Answer]:
         """See `ResultSet`: the answers of jobs that are done, those alone that some listed item still needs."""
+        parts: dict[int, tuple[Piece, ...]] = {}
         for job in self._store.jobs(JobStatus.DONE):
-            members = self._members(job.number)
+            if job.number not in parts:
+                parts = self._pieces(job.number)
+            members = self._members(job.number, parts.get(job.number, ()))
             if not members:
                 continue
             for _, answer in self._store.answers(job.number):
-                if answer.name in ("predictions.json", "response.json"):
+                if answer.name in _ANSWERS:
                     yield Answer(
                         api=self.api,
                         job=job_name(job.number),
@@ -100,18 +107,44 @@ class StateResults:
                         members=members,
                     )
 
-    def _members(self, number: int) -> tuple[AnswerMember, ...]:
+    def _pieces(self, number: int) -> dict[int, tuple[Piece, ...]]:
+        """The answered parts of the item that this job carries a part of, under the number of each part's job."""
+        pieces: dict[int, Piece] = {}
+        for companion in self._store.companions(number):
+            job = self._store.job(companion)
+            (member,) = self._store.members(companion)[:1]
+            paths = [answer.path for _, answer in self._store.answers(companion) if answer.name in _ANSWERS]
+            if job.status is JobStatus.DONE and member.outcome == "done" and paths:
+                pieces[companion] = Piece(
+                    path=self.directory / paths[0],
+                    detail=without_lists(member.detail),
+                    continues=bool(job.request.get("continues")),
+                )
+        every = tuple(pieces.values())
+        return dict.fromkeys(pieces, every)
+
+    def _members(self, number: int, pieces: tuple[Piece, ...]) -> tuple[AnswerMember, ...]:
         return tuple(
-            AnswerMember(match=member.match or "", kind=member.kind, items=items)
+            AnswerMember(
+                match=member.match or "",
+                kind=member.kind,
+                items=items,
+                position=member.position,
+                detail=member.detail,
+                pieces=pieces,
+            )
             for member in self._store.members(number)
             if (items := self._items_of(member, number))
         )
 
     def _items_of(self, member: MemberRow, number: int) -> tuple[ItemRecord, ...]:
-        # An item that was measured again later has its rows in the later job alone.
+        # An item that was measured again later has its rows in the later job alone; one that is spread over several
+        # jobs has rows in all that carry it still, though it names the last of them only.
+        if member.detail and member.outcome == "failed":
+            return ()
         rows = (self._store.item(name) for name in member.ids)
         raw = tuple(answer.path for _, answer in self._store.answers(number))
-        return tuple(_record(row, raw) for row in rows if row is not None and row.job == number)
+        return tuple(_record(row, raw) for row in rows if row is not None and (member.detail or row.job == number))
 
     def jobs(self) -> Iterator[JobRecord]:
         """See `ResultSet`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.results.names import UniqueIds, derived_id, shown_source
 from hume_runner.results.rows import row_mapping
+from hume_runner.services.table_shapes import Piece, without_lists
 
 _ANSWERS = {"batch-v0": "predictions.json"}
 
@@ -36,6 +37,7 @@ class DirectoryResults:
         self.name: str = self.run.get("name") or directory.name
         self.simulated = bool(self.run.get("simulated"))
         self._offsets: dict[str, int] = {}
+        self._spread: dict[str, list[Piece]] | None = None
 
     def items(self) -> Iterator[ItemRecord]:
         with self._lines.open("rb") as lines:
@@ -52,16 +54,36 @@ class DirectoryResults:
                 lines.seek(offsets[item_id])
                 return _item(lines.readline(), str(self._lines))
 
+            pieces = self._pieces()
             for folder, request in self._requests():
-                path = folder / _ANSWERS.get(str(request.get("api")), "response.json")
+                path = folder / _answer_name(request)
                 if path.is_file():
+                    told = path.relative_to(self.directory).as_posix()
                     yield Answer(
                         api=request.get("api") or self.api,
                         job=request.get("job") or "",
                         remote_id=folder.name,
                         path=path,
-                        members=tuple(_member(source, item) for source in request.get("sources") or ()),
+                        members=tuple(_member(source, item, told, pieces) for source in request.get("sources") or ()),
                     )
+
+    def _pieces(self) -> Mapping[str, list[Piece]]:
+        """Item -> its answered parts, of items that are spread over several jobs; found once."""
+        if self._spread is None:
+            self._spread = {}
+            for folder, request in self._requests():
+                path = folder / _answer_name(request)
+                # Only a job with one member carries a part of it.
+                sources = request.get("sources") or []
+                if len(sources) == 1 and sources[0].get("detail") and path.is_file():
+                    piece = Piece(
+                        path=path,
+                        detail=without_lists(sources[0]["detail"]),
+                        continues=bool((request.get("request") or {}).get("continues")),
+                    )
+                    for name in sources[0].get("ids") or ():
+                        self._spread.setdefault(name, []).append(piece)
+        return self._spread
 
     def jobs(self) -> Iterator[JobRecord]:
         """The jobs that left an answer. When they ran is in the state file, not here."""
@@ -112,7 +134,7 @@ class LooseResults:
             if number == len(self._answers):
                 members = tuple(
                     AnswerMember(kind=entry.kind, match=entry.match, items=(_loose_item(entry, self._unique),))
-                    for entry in row_mapping(self.api).read_entries(path)
+                    for entry in row_mapping(self.api).reader()(path, ())
                 )
                 self._answers.append(Answer(api=self.api, job="", remote_id="", path=path, members=members))
             yield self._answers[number]
@@ -164,13 +186,31 @@ def _item(line: bytes, where: str) -> ItemRecord:
         raise ResultsError(f"{where}: not a line of results: {error!r}", hint="run the manifest again") from error
 
 
-def _member(source: Mapping[str, Any], item: Any) -> AnswerMember:
-    items = tuple(found for found in map(item, source.get("ids") or ()) if found is not None)
+def _answer_name(request: Mapping[str, Any]) -> str:
+    return _ANSWERS.get(str(request.get("api")), "response.json")
+
+
+def _member(
+    source: Mapping[str, Any],
+    item: Callable[[str], ItemRecord | None],
+    told: str,
+    pieces: Mapping[str, list[Piece]],
+) -> AnswerMember:
+    listed = (found for found in map(item, source.get("ids") or ()) if found is not None)
+    # An item that was measured again later names other answers than this one.
+    items = tuple(found for found in listed if not found.raw or told in found.raw)
+    parts: tuple[Piece, ...] = ()
+    if items and source.get("detail"):
+        named = {Path(path).parent.name for path in items[0].raw}
+        parts = tuple(one for one in pieces.get(items[0].id, ()) if not named or one.path.parent.name in named)
     return AnswerMember(
         match=str(source.get("match") or ""),
         kind=str(source.get("kind") or ""),
         items=items,
         url_sha256=source.get("url_sha256"),
+        position=int(source.get("position") or 0),
+        detail=source.get("detail") or {},
+        pieces=parts,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -13,13 +13,12 @@ from hume_runner.results.base import Answer, AnswerMember, ItemRecord
 from hume_runner.results.names import derived_id, shown_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from hume_runner.services.table_shapes import Block, EntryError, Layout, Reader
 
-    from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout
-
-_MAPPINGS = {"batch-v0": "hume_runner.services.rows_batch_v0"}
-# APIs whose answers have no tables yet: items and failures are told all the same.
-_WITHOUT_ROWS = frozenset({"expression-v1"})
+_MAPPINGS = {
+    "batch-v0": "hume_runner.services.rows_batch_v0",
+    "expression-v1": "hume_runner.services.rows_expression_v1",
+}
 
 
 class RowMapping(Protocol):
@@ -27,7 +26,9 @@ class RowMapping(Protocol):
 
     LAYOUTS: tuple[Layout, ...]
 
-    def read_entries(self, path: Path) -> Iterator[Entry]: ...
+    def reader(self) -> Reader:
+        """A reader for one pass over answers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +50,8 @@ class ItemError:
     error: EntryError
 
 
-class _NoRows:
-    """The mapping of an API whose answers are not read."""
-
-    LAYOUTS: tuple[Layout, ...] = ()
-
-    def read_entries(self, path: Path) -> Iterator[Entry]:
-        return iter(())
-
-
 def row_mapping(api: str) -> RowMapping:
     """The row mapping of an API. Raises: MissingExtra, ResultsError for an API that nobody knows."""
-    if api in _WITHOUT_ROWS:
-        return _NoRows()
     if api not in _MAPPINGS:
         raise ResultsError(f"no tables are defined for answers of {api}", hint="the raw answers are in raw/")
     try:
@@ -72,14 +62,32 @@ def row_mapping(api: str) -> RowMapping:
         raise MissingExtra("tables", "reading answers as tables") from error
 
 
-def item_rows(answer: Answer) -> Iterator[ItemRows | ItemError]:
-    """Yield all that one answer tells, item by item, in the answer's order.
+def all_rows(answers: Iterable[Answer]) -> Iterator[ItemRows | ItemError]:
+    """Yield all that these answers tell, item by item, in their order.
 
     Content that was listed under several ids is told once for each. A source that no item stands for (a job that was
-    started elsewhere) is told under an id made from its name.
+    started elsewhere) is told under an id made from its name. Raises: ResultsError for an answer that is unreadable.
     """
+    readers: dict[str, Reader] = {}
+    for answer in answers:
+        if answer.api not in readers:
+            readers[answer.api] = row_mapping(answer.api).reader()
+        try:
+            yield from _item_rows(answer, readers[answer.api])
+        except ResultsError:
+            if not _failed_already(answer):
+                raise
+
+
+def _failed_already(answer: Answer) -> bool:
+    """Whether it is known that this answer cannot be read: an answer of an unknown shape fails what it was for."""
+    shared = [member for member in answer.members if member.detail]
+    return bool(shared) and all(item.status == "failed" for member in shared for item in member.items)
+
+
+def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:
     members = _Members(answer)
-    for entry in row_mapping(answer.api).read_entries(answer.path):
+    for entry in read(answer.path, answer.members):
         items = members.take(entry.kind, entry.match)
         for error in entry.errors:
             for item in items:
@@ -87,7 +95,7 @@ def item_rows(answer: Answer) -> Iterator[ItemRows | ItemError]:
         first_rows: dict[str, int] = {}
         for block in entry.blocks():
             table = block.layout.name
-            first_row = first_rows.get(table, 0)
+            first_row = first_rows.get(table, entry.first_row)
             for item in items:
                 yield ItemRows(item=item, answer=answer, block=block, first_row=first_row)
             first_rows[table] = first_row + block.rows

@@ -52,6 +52,7 @@ class ParquetSink(Sink):
         super().__init__(path, schema)
         numbers = [field.name for field in schema if pa.types.is_float64(field.type)]
         words = [field.name for field in schema if pa.types.is_string(field.type)]
+        words += [f"{field.name}.key_value.key" for field in schema if pa.types.is_map(field.type)]
         self._writer = pq.ParquetWriter(
             self.part,
             schema,
@@ -69,7 +70,7 @@ class ParquetSink(Sink):
 
 
 class CsvSink(Sink):
-    """RFC 4180: comma, CRLF, quotes where needed. Null is empty; lists are JSON; text cannot become a formula."""
+    """RFC 4180: comma, CRLF, quotes where needed. Null is empty; lists and maps are JSON; no text is a formula."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, schema)
@@ -85,16 +86,19 @@ class CsvSink(Sink):
 
 
 class JsonlSink(Sink):
-    """One object a line with every column; labels and extra are objects, not text."""
+    """One object a line with every column; labels, extra and maps are objects, not text."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, schema)
+        self._maps = [field.name for field in schema if pa.types.is_map(field.type)]
         self._stream: TextIO = self.part.open("w", encoding="utf-8", newline="\n")
 
     def write(self, table: pa.Table) -> None:
         for record in table.to_pylist():
             for name in _JSON_COLUMNS & record.keys():
                 record[name] = json.loads(record[name]) if record[name] is not None else None
+            for name in self._maps:
+                record[name] = dict(record[name]) if record[name] is not None else None
             self._stream.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
     def _finish(self) -> None:
@@ -115,6 +119,8 @@ def _csv_cells(column: pa.ChunkedArray) -> Sequence[Any]:
         return [cell if cell is None else safe_cell(cell) for cell in cells]
     if pa.types.is_boolean(column.type):
         return [cell if cell is None else str(cell).lower() for cell in cells]
+    if pa.types.is_map(column.type):
+        return [cell if cell is None else json.dumps(dict(cell), ensure_ascii=False) for cell in cells]
     if pa.types.is_list(column.type):
         return [cell if cell is None else json.dumps(cell, ensure_ascii=False) for cell in cells]
     return cells

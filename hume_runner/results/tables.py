@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.errors import MissingExtra
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.names import label_columns
-from hume_runner.results.rows import ItemRows, item_rows, row_mapping
+from hume_runner.results.rows import ItemRows, all_rows, row_mapping
 
 if TYPE_CHECKING:
     from hume_runner.manifest.model import Scalar
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 # Rows of a model's row group: some 15 MB of scores. Items and failures are narrow and may come by the million.
 _GROUP_ROWS = 16_384
+# Where a row may have hundreds of scores, their number counts.
+_GROUP_SCORES = 500_000
 
 
 def write_tables(
@@ -30,6 +31,7 @@ def write_tables(
 ) -> tuple[Path, ...]:
     """Write `items`, `errors` and a table for each model into `out_dir`; `long` adds `MODEL_long`, a row a score.
 
+    A model whose scores have open names has `MODEL_scores` as well, a row a score.
     A model has a table if the settings ask for it or an answer has rows of it. Tables of the same format that an
     earlier call left there and that are not among them are removed. Every file appears whole or not at all.
     Returns the paths, in a fixed order. Raises: MissingExtra, ResultsError naming a raw answer that is unreadable.
@@ -65,7 +67,7 @@ def _models_asked_for(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _stale(out_dir: Path, format: str, layouts: Iterable[Layout], written: tuple[Path, ...]) -> Iterator[Path]:
     for layout in layouts:
-        for stem in (layout.name, f"{layout.name}_long"):
+        for stem in (layout.name, f"{layout.name}_scores", f"{layout.name}_long"):
             path = out_dir / f"{stem}.{format}"
             if path not in written and path.is_file():
                 yield path
@@ -116,7 +118,7 @@ class _ModelTables:
     def add(self, found: ItemRows) -> None:
         buffer = self._buffers[found.block.layout.name]
         buffer.add(found, simulated=self._simulated)
-        if buffer.rows >= _GROUP_ROWS:
+        if buffer.rows >= _GROUP_ROWS or buffer.open_scores >= _GROUP_SCORES:
             self._flush(buffer.layout.name)
 
     def finish(self, asked_for: set[str]) -> None:
@@ -126,12 +128,15 @@ class _ModelTables:
                 self._flush(name)
 
     def _flush(self, name: str) -> None:
-        from hume_runner.results.columns import long_schema, wide_schema
+        from hume_runner.results.columns import long_schema, scores_schema, wide_schema
 
         buffer = self._buffers[name]
         self._seen.add(name)
         wide = wide_schema(buffer.layout, self._metadata | {"table": name})
         self._files.sink(name, wide).write(buffer.wide(wide))
+        if buffer.layout.open_families:
+            scores = scores_schema(buffer.layout, self._metadata | {"table": f"{name}_scores"})
+            self._files.sink(f"{name}_scores", scores).write(buffer.scores(scores))
         if self._long:
             long = long_schema(buffer.layout, self._metadata | {"table": f"{name}_long"})
             self._files.sink(f"{name}_long", long).write(buffer.long(long))
@@ -180,7 +185,7 @@ def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables) 
 
     told: set[str] = set()
     with _record_table(results, files, "errors", ERRORS) as errors:
-        for found in chain.from_iterable(map(item_rows, results.answers())):
+        for found in all_rows(results.answers()):
             if isinstance(found, ItemRows):
                 tables.add(found)
             else:

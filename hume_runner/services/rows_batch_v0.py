@@ -21,9 +21,9 @@ from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.json_elements import iter_elements
 from hume_runner.services.layouts_batch_v0 import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
-from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout
+from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout, Reader, Share
 
-__all__ = ["LAYOUTS", "BatchEntry", "read_entries"]
+__all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader"]
 
 # Rows in one block: large enough that the cost of a block vanishes, small enough that an hour of video is no matter.
 _ROWS_A_BLOCK = 2048
@@ -214,6 +214,7 @@ class BatchEntry:
     match: str
     errors: tuple[EntryError, ...]
     predictions: tuple[_Prediction, ...]
+    first_row: int = 0
 
     def blocks(self) -> Iterator[Block]:
         """The rows in the answer's order, at most some thousand in a block."""
@@ -224,12 +225,18 @@ class BatchEntry:
                     yield from _model_blocks(mapping, content, prediction)
 
 
-def read_entries(path: Path) -> Iterator[BatchEntry]:
+def reader() -> Reader:
+    """A reader of answers; here each is read by itself."""
+    return read_entries
+
+
+def read_entries(path: Path, shares: Sequence[Share] = ()) -> Iterator[BatchEntry]:
     """Yield what the answer in `path` says about each source, in the answer's order; texts by position.
 
     Memory holds one source at a time. A document that wraps the array in `predictions` (a callback) is read as well.
     Raises: ResultsError, naming the file.
     """
+    del shares  # the answer names its sources itself
     for number, raw in enumerate(iter_elements(path, "predictions")):
         try:
             element = _decode_element(raw)

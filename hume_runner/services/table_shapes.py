@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from hume_runner.manifest.model import SourceKind
 
@@ -50,6 +51,18 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFamily:
+    """Scores whose names nobody can list beforehand, and of which a row has some: one column holds them all.
+
+    `name` is that column, `prefix` the family's name in the long forms.
+    """
+
+    name: str
+    prefix: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """One table: what a row is, its own columns, and its families of scores.
 
@@ -60,7 +73,8 @@ class Layout:
     name: str
     row: str
     columns: tuple[Column, ...]
-    families: tuple[Family, ...]
+    families: tuple[Family, ...] = ()
+    open_families: tuple[OpenFamily, ...] = ()
     time: tuple[str, str] | None = None
     text: str | None = None
 
@@ -119,12 +133,55 @@ class Grid:
         return scores
 
 
+class Ragged:
+    """Scores of one open family, row after row: row `n` has those from `starts[n]` to `starts[n + 1]`.
+
+    A row in `unmeasured` was not measured at all, which is not the same as having no score above a cutoff.
+    """
+
+    __slots__ = ("names", "starts", "unmeasured", "values")
+
+    def __init__(self) -> None:
+        self.starts = array("i", [0])
+        self.names: list[str] = []
+        self.values = array("d")
+        self.unmeasured: list[int] = []
+
+    @property
+    def rows(self) -> int:
+        return len(self.starts) - 1
+
+    def add(self, names: Sequence[str], values: Sequence[float]) -> None:
+        """One row with these scores; no name comes twice."""
+        self.names.extend(names)
+        self.values.extend(values)
+        self.starts.append(len(self.names))
+
+    def add_unmeasured(self) -> None:
+        self.unmeasured.append(self.rows)
+        self.starts.append(len(self.names))
+
+    def extend(self, other: Ragged) -> None:
+        """Append all rows of another."""
+        self.unmeasured.extend(self.rows + row for row in other.unmeasured)
+        end = len(self.names)
+        self.names.extend(other.names)
+        self.values.extend(other.values)
+        self.starts.extend(end + start for start in other.starts[1:])
+
+    def row(self, number: int) -> Iterator[tuple[str, float]]:
+        """(name, score) of one row, in the service's order."""
+        begin, end = self.starts[number], self.starts[number + 1]
+        return zip(self.names[begin:end], self.values[begin:end], strict=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """Rows of one table that belong to one source, column by column.
 
-    `columns` has a list for each column of the layout, `grids` a grid for each of its families, by prefix. `extra`
-    holds for each row what the layout has no column for, as JSON text, or None.
+    `columns` has a list for each column of the layout, `grids` a grid for each of its families, by prefix, `ragged`
+    the scores of each open family, by name. `extra` holds for each row what the layout has no column for, as JSON
+    text, or None.
     """
 
     layout: Layout
@@ -132,6 +189,41 @@ class Block:
     columns: Mapping[str, Sequence[object]]
     grids: Mapping[str, Grid]
     extra: Sequence[str | None]
+    ragged: Mapping[str, Ragged] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One answered job of an item that is spread over several. `continues`: it goes on where the one before it ended.
+
+    `detail` says which part of the item it is, in the words of the service that made the job, without its lists.
+    """
+
+    path: Path
+    detail: Mapping[str, Any]
+    continues: bool = False
+
+
+def without_lists(detail: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What tells a part from the others: the times of its frames do not, and are many."""
+    return {name: value for name, value in detail.items() if not isinstance(value, list)}
+
+
+class Share(Protocol):
+    """What a job carried of an item, as far as its answer is to be read.
+
+    `position` is its place in the job. `detail` says which part of the item it is, in the words of the service that
+    made the job. `pieces` are all answered parts of that item, this one among them, in the order of their jobs.
+    """
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def detail(self) -> Mapping[str, Any]: ...
+    @property
+    def pieces(self) -> tuple[Piece, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,15 +234,25 @@ class EntryError:
     message: str
 
 
+# Reads an answer: what it says about each share, in the answer's order. Raises: ResultsError, naming the file.
+Reader = Callable[[Path, Sequence[Share]], Iterator["Entry"]]
+
+
 class Entry(Protocol):
     """What an answer says about one thing that was submitted.
 
-    `match` is the URL as submitted, the name of the upload, or for text its position from 1 as a string.
+    `match` is the URL as submitted, the name of the upload, or for text its position from 1 as a string. `first_row`
+    counts the rows that answers to earlier parts of the same item have in its table.
     """
 
-    kind: SourceKind
-    match: str
-    errors: tuple[EntryError, ...]
+    @property
+    def kind(self) -> SourceKind: ...
+    @property
+    def match(self) -> str: ...
+    @property
+    def first_row(self) -> int: ...
+    @property
+    def errors(self) -> tuple[EntryError, ...]: ...
 
     def blocks(self) -> Iterator[Block]:
         """The rows, in the answer's order; each block holds a bounded number of them."""
@@ -164,6 +266,7 @@ class BlockBuilder:
     layout: Layout
     columns: dict[str, list[object]] = field(init=False)
     grids: dict[str, Grid] = field(init=False)
+    ragged: dict[str, Ragged] = field(init=False)
     extra: list[str | None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -172,12 +275,18 @@ class BlockBuilder:
     def _clear(self) -> None:
         self.columns = {column.name: [] for column in self.layout.columns}
         self.grids = {family.prefix: Grid(len(family.names)) for family in self.layout.families}
+        self.ragged = {family.name: Ragged() for family in self.layout.open_families}
         self.extra = []
 
     def take(self) -> Block:
         """Everything collected since the last time."""
         block = Block(
-            layout=self.layout, rows=len(self.extra), columns=self.columns, grids=self.grids, extra=self.extra
+            layout=self.layout,
+            rows=len(self.extra),
+            columns=self.columns,
+            grids=self.grids,
+            ragged=self.ragged,
+            extra=self.extra,
         )
         self._clear()
         return block

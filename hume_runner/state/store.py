@@ -955,6 +955,19 @@ class Store:
             for r in rows
         ]
 
+    def companions(self, number: int) -> list[int]:
+        """The jobs that an item is spread over, in order, where this job carries a part of one; else none.
+
+        A job that carries a part carries nothing else. An item that is measured again gives its old jobs up.
+        """
+        rows = self._db.execute(
+            "SELECT c.job FROM members b JOIN members c ON c.key = b.key AND c.detail IS NOT NULL "
+            "WHERE b.job = ? AND b.position = 0 AND b.detail IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM members o WHERE o.job = b.job AND o.position > 0) ORDER BY c.job",
+            (number,),
+        )
+        return [row[0] for row in rows]
+
     def answers(self, number: int | None = None) -> Iterator[tuple[int, StoredAnswer]]:
         """(job, answer) of one job or of all, by job and name."""
         where, values = ("WHERE job = ?", (number,)) if number is not None else ("", ())

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from hume_runner.results.base import ItemRecord, ResultSet
-from hume_runner.results.rows import ItemRows, item_rows, row_mapping
+from hume_runner.results.rows import ItemRows, all_rows, row_mapping
 from hume_runner.services.table_shapes import Block, Grid, Layout
 
 MOST_SOURCES = 10_000
@@ -222,7 +221,7 @@ def gather(results: ResultSet, *, most_sources: int = MOST_SOURCES) -> Gathered:
 
 def _parts(results: ResultSet, records: Mapping[str, Any], detail: Detail) -> dict[str, dict[str, _Part]]:
     parts: dict[str, dict[str, _Part]] = {}
-    for found in chain.from_iterable(map(item_rows, results.answers())):
+    for found in all_rows(results.answers()):
         if isinstance(found, ItemRows) and found.item.id in records:
             layout = found.block.layout
             mine = parts.setdefault(found.item.id, {})
