@@ -32,6 +32,7 @@ from hume_runner.client.retry import parse_http_date, wait_asked_for
 from hume_runner.client.upload import Form, MultipartBody
 from hume_runner.client.wire_errors import LIBRARY_ERRORS, transport_error
 from hume_runner.errors import ApiError, UnexpectedResponse, UsageError
+from hume_runner.settings import mask_secrets
 
 ERROR_BODY_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 10.0
@@ -149,11 +150,14 @@ class ApiResponse:
     def error_body(self) -> bytes:
         """The start of an error's body, 64 KiB at most, whatever its size; closes the answer and never raises.
 
-        Some services quote the key that they refuse; here it is replaced, since this text ends in messages.
+        Some services quote the key or the link that they refuse. This text ends in messages, so the key and the
+        queries of links are replaced here.
         """
         with self, suppress(ApiError):
             body = read_bounded(self.iter_bytes(), ERROR_BODY_BYTES)[0]
-            return body.replace(self._secret, b"***") if self._secret else body
+            if self._secret:
+                body = body.replace(self._secret, b"***")
+            return mask_secrets(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return b""
 
     def close(self) -> None:

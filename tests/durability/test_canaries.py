@@ -109,6 +109,11 @@ def written(folder: Path) -> Iterator[Path]:
         yield path
 
 
+def measured_words(path: Path) -> bool:
+    """Tables and the report show what was measured, word by word: a text stands there because it was asked for."""
+    return path.parent.name == "tables" or path.name == "report.html"
+
+
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_no_secret_is_shown_or_written(
     trouble: str, folder: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
@@ -122,13 +127,15 @@ def test_no_secret_is_shown_or_written(
     assert leaks(streams.out + streams.err) == []
     ours = [record.getMessage() for record in caplog.records]
     assert leaks("\n".join(ours)) == []
-    found = {str(path): leaks(path.read_bytes().decode("utf-8", "replace")) for path in written(folder)}
-    allowed = {str(folder / "out" / "tables")}  # a table of words holds the words that were measured
-    assert {
-        path: secrets
-        for path, secrets in found.items()
-        if secrets and not (secrets == [TEXT] and any(path.startswith(one) for one in allowed))
-    } == {}
+    found = {
+        str(path): [
+            secret
+            for secret in leaks(path.read_bytes().decode("utf-8", "replace"))
+            if not (secret == TEXT and measured_words(path))
+        ]
+        for path in written(folder)
+    }
+    assert {path: secrets for path, secrets in found.items() if secrets} == {}
     if trouble == "none":
         results = (folder / "out" / "results.jsonl").read_text()
         assert "named-for-all-to-see.txt" in results
