@@ -273,7 +273,7 @@ class ExpressionV1Service:
                 else:
                     drafts += self._recording(member.item, facts)
             except CannotPrepare as problem:
-                failed.append((position, problem.reason, f"{_name(member.item)}: {problem.message}"))
+                failed.append((position, problem.reason, _told(member.item, problem.message)))
         return Prepared(drafts=(*self.recompile(stills), *self.recompile(clips), *drafts), failed=tuple(failed))
 
     def _recording(self, item: PlanItem, facts: Mapping[str, Any]) -> list[Draft]:
@@ -682,6 +682,12 @@ def _pack_draft(members: Sequence[Member], size: int) -> Draft:
 
 def _shown(seconds: Fraction) -> float:
     return float(shown_seconds(seconds))
+
+
+def _told(item: PlanItem, message: str) -> str:
+    """A problem with the item's whole name, which the message may begin with in short."""
+    name = _name(item)
+    return f"{name}: {message.removeprefix(name.rpartition('/')[2] + ': ')}"
 
 
 def _name(item: PlanItem) -> str:

@@ -51,7 +51,7 @@ def test_a_lost_answer_is_found_in_the_list_counted_and_asked_for_again(
     assert len(runs) == 3
     [twice] = folder.summary()["paid_twice"]
     endpoint = "audio" if route == AUDIO else "video"
-    assert [run["run_id"] for run in runs if run["endpoint"] == endpoint][0] == twice
+    assert next(run["run_id"] for run in runs if run["endpoint"] == endpoint) == twice
     said = folder.command("status").out
     assert f"paid twice: {twice}" in said
 

@@ -1,0 +1,135 @@
+"""The bill before, while and after: planned exactly, never beyond the cap, compared with what the service metered."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hume_runner.emulator.server import Emulator
+from tests.expression.runs import Folder, measured_runs, metered
+from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
+
+
+def write_recordings(folder: Folder, number: int, seconds: float = 2.0) -> dict[str, list[str]]:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    for n in range(number):
+        write_wav(folder.path / f"{n:02d}.wav", speech([("speech", seconds - 0.5), ("pause", 0.5)], seed=n))
+    return {"files": ["*.wav"]}
+
+
+def test_the_plan_is_the_bill(folder: Folder, emulator: Emulator) -> None:
+    sources = write_recordings(folder, 2, seconds=12.5)
+    for n in range(3):
+        (folder.path / f"{n}.png").write_bytes(picture_bytes(picture(seed=n), "PNG"))
+    write_video(folder.path / "film.mp4", seconds=2, fps=3, sound=speech([("speech", 1.5), ("pause", 0.5)]))
+    folder.write({"files": [*sources["files"], "*.png", "film.mp4"]})
+    plan = json.loads(folder.command("plan", "--json").out)
+    assert folder.run().code == 0
+    runs = measured_runs(emulator.url)
+    # Two recordings, one request of stills, sound and frames of the video.
+    assert len(runs) == 5
+    assert metered(runs) == pytest.approx(55, abs=0.05)
+    assert plan["summary"]["billable_seconds"] == pytest.approx(metered(runs), abs=0.2)
+    assert folder.summary()["bill"]["billable_seconds"] == pytest.approx(metered(runs), abs=0.05)
+
+
+@pytest.mark.parametrize(("cap", "expected"), [(9.9, 0), (10, 1), (45, 4), (49.99, 4), (50, 5)])
+def test_no_number_of_workers_goes_beyond_the_cap(
+    folder: Folder, emulator: Emulator, cap: float, expected: int
+) -> None:
+    sources = write_recordings(folder, 10)
+    folder.write(sources, execution={"max_billable_seconds": cap, "transfer_workers": 16})
+    ran = folder.run()
+    assert ran.code == 8
+    assert "max_billable_seconds" in ran.err
+    assert metered(measured_runs(emulator.url)) == 10 * expected <= cap
+    assert folder.jobs().get("done", 0) == expected
+
+
+def test_a_run_goes_on_once_the_cap_is_raised(folder: Folder, emulator: Emulator) -> None:
+    sources = write_recordings(folder, 6)
+    folder.write(sources, execution={"max_billable_seconds": 30, "transfer_workers": 8})
+    assert folder.run().code == 8
+    assert folder.run().code == 8
+    assert metered(measured_runs(emulator.url)) == 30
+    assert folder.run("--max-billable-seconds", "60").code == 0
+    assert metered(measured_runs(emulator.url)) == 60
+    assert {line["status"] for line in folder.results().values()} == {"done"}
+
+
+def test_refused_uploads_are_free_and_give_their_room_back(folder: Folder, emulator: Emulator) -> None:
+    busy = {"type": "error", "code": "server_busy", "message": "later", "request_id": "0" * 32}
+    action = {"status": 503, "body": busy, "headers": {"Retry-After": "0.01"}}
+    emulator.inject([{"route": "POST /v1/expression/audio/file", "every": 2, "action": action}])
+    sources = write_recordings(folder, 6)
+    folder.write(sources, execution={"max_billable_seconds": 60, "retry": {"attempts": 8, "max_wait": "50ms"}})
+    assert folder.run().code == 0
+    assert metered(measured_runs(emulator.url)) == 60
+
+
+def test_answers_lost_on_the_way_count_against_the_cap(folder: Folder, emulator: Emulator) -> None:
+    lost = {"route": "POST /v1/expression/audio/file", "nth": [1, 3], "action": {"drop": "after"}}
+    emulator.inject([lost])
+    sources = write_recordings(folder, 4)
+    folder.write(sources, execution={"max_billable_seconds": 45, "transfer_workers": 1})
+    assert folder.run().code == 8
+    assert metered(measured_runs(emulator.url)) == 40
+    assert folder.run("--max-billable-seconds", "60").code == 0
+    assert metered(measured_runs(emulator.url)) == 60
+    assert len(folder.summary()["paid_twice"]) == 2
+    assert folder.summary()["bill"]["billable_seconds"] == 60
+
+
+def test_a_large_pack_is_reserved_as_a_whole(folder: Folder, emulator: Emulator) -> None:
+    folder.path.mkdir(parents=True)
+    for n in range(70):
+        image = Image.fromarray(np.full((80, 80, 3), n, np.uint8))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG")
+        (folder.path / f"{n:02d}.jpg").write_bytes(buffer.getvalue())
+    folder.write({"files": ["*.jpg"]}, batching={"max_sources": 35}, execution={"max_billable_seconds": 23.2})
+    assert folder.run().code == 8
+    assert metered(measured_runs(emulator.url)) == pytest.approx(35 / 3, abs=0.001)
+    assert folder.run("--max-billable-seconds", "23.34").code == 0
+    assert metered(measured_runs(emulator.url)) == pytest.approx(70 / 3, abs=0.001)
+
+
+def test_verify_remote_finds_what_the_service_metered(folder: Folder) -> None:
+    sources = write_recordings(folder, 2, seconds=12.5)
+    folder.write(sources)
+    assert folder.run().code == 0
+    verified = folder.command("verify", "--remote", "-v")
+    assert verified.code == 0
+    assert verified.out.count("12.5 s metered") == 2
+
+
+def test_verify_remote_names_every_difference_from_the_bill(folder: Folder) -> None:
+    sources = write_recordings(folder, 2, seconds=12.5)
+    folder.write(sources)
+    assert folder.run().code == 0
+    folder.forget_seal()
+    with sqlite3.connect(folder.state) as db:
+        db.execute("UPDATE jobs SET billable_seconds = 11 WHERE job = (SELECT max(job) FROM jobs)")
+        [(remote,)] = db.execute("SELECT remote_id FROM jobs WHERE job = (SELECT max(job) FROM jobs)").fetchall()
+    db.close()
+    verified = folder.command("verify", "--remote")
+    assert verified.code == 3
+    [line] = [line for line in verified.out.splitlines() if line.startswith("*")]
+    assert remote in line
+    assert "12.5 s metered" in line
+    assert "+1.5 s against the 11 s expected" in line
+
+
+def test_a_run_that_the_service_does_not_know_is_named(folder: Folder, tmp_path: Path) -> None:
+    folder.write(write_recordings(folder, 1))
+    assert folder.run().code == 0
+    with Emulator(api_keys=[folder.key]) as other:
+        verified = folder.command("verify", "--remote", "--endpoint", other.url)
+    assert verified.code == 3
+    assert "not known under this key" in verified.out
