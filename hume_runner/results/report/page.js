@@ -107,11 +107,20 @@ function colourAt(share) {
   const high = Math.min(low + 1, CIVIDIS.length - 1);
   return `rgb(${CIVIDIS[low].map((c, i) => Math.round(c + (CIVIDIS[high][i] - c) * rest)).join(",")})`;
 }
+/* Open names: a row has a score only where it was above a cutoff, so a mean is over the rows that have it, and what is
+   there often and strongly goes before what was there once. */
+for (const source of DATA.sources) for (const part of Object.values(source.m || {})) if (part.open) {
+  const model = MODELS.find((name) => source.m[name] === part);
+  part.mean = new Array(DATA.models[model].names.length).fill(null); part.peak = {}; part.count = {};
+  for (const [i, mean, peak, count] of part.open) { part.mean[i] = mean; part.peak[i] = peak; part.count[i] = count; }
+}
+const weight = (part, i) => part.count ? part.mean[i] * part.count[i] / part.n : part.mean[i];
 const averages = {};
 for (const model of MODELS) {
   const width = DATA.models[model].names.length, sums = new Array(width).fill(0), counts = new Array(width).fill(0);
-  for (const source of DATA.sources) (source.m && source.m[model] ? source.m[model].mean : []).forEach((v, i) => { if (v !== null) { sums[i] += v; counts[i]++; } });
-  averages[model] = sums.map((sum, i) => counts[i] ? sum / counts[i] : null);
+  let all = 0;
+  for (const source of DATA.sources) if (source.m && source.m[model]) { const part = source.m[model]; all++; part.mean.forEach((v, i) => { if (v !== null) { sums[i] += weight(part, i); counts[i]++; } }); }
+  averages[model] = sums.map((sum, i) => counts[i] ? sum / (DATA.models[model].open ? all : counts[i]) : null);
 }
 function heatRows() {
   const rows = DATA.sources.filter((source) => source.m && source.m[heat.model]).map((source) => ({ source, mean: source.m[heat.model].mean, name: name(source), group: groupOf(source), n: source.m[heat.model].n }));
@@ -130,7 +139,7 @@ function heatRows() {
 function drawHeat() {
   const holder = $("overview-chart"), model = DATA.models[heat.model];
   holder.replaceChildren();
-  if (!model) { holder.append(el("p", { class: "note" }, DATA.rows ? "No source has a measurement yet." : "This page does not draw the scores of this API yet; the raw answers hold them.")); return; }
+  if (!model) { holder.append(el("p", { class: "note" }, "No source has a measurement yet.")); return; }
   const rows = heatRows(), pages = Math.max(1, Math.ceil(rows.length / HEAT_PAGE));
   heat.page = Math.min(heat.page, pages - 1);
   const shown = rows.slice(heat.page * HEAT_PAGE, (heat.page + 1) * HEAT_PAGE);
@@ -209,7 +218,7 @@ function matches() {
 }
 function strongest(source, most) {
   const found = [];
-  for (const model of MODELS) if (source.m && source.m[model]) source.m[model].mean.forEach((v, i) => { if (v !== null) found.push([v, DATA.models[model].names[i], model]); });
+  for (const model of MODELS) if (source.m && source.m[model]) source.m[model].mean.forEach((v, i) => { if (v !== null) found.push([weight(source.m[model], i), DATA.models[model].names[i], model]); });
   const names = new Set();
   return found.sort((a, b) => b[0] - a[0]).filter((b) => !names.has(b[1]) && names.add(b[1])).slice(0, most);
 }
@@ -250,26 +259,27 @@ function drawDetail() {
 }
 function drawModel(holder, source, model, part) {
   const names = DATA.models[model].names;
-  const best = part.mean.map((v, i) => [v, i]).filter((pair) => pair[0] !== null).sort((a, b) => b[0] - a[0]);
+  const best = part.mean.map((v, i) => [v, i]).filter((pair) => pair[0] !== null).sort((a, b) => weight(part, b[1]) - weight(part, a[1]));
   holder.append(el("h3", {}, model), el("p", { class: "note" }, `${plural(part.n, "row")}: ${DATA.models[model].row}.` + (part.stride > 1 ? ` Every ${part.stride}th is drawn.` : "") + (part.groups.length > 1 ? ` Told apart: ${part.groups.slice(0, 12).join(", ")}.` : "")));
   if (!best.length) return;
-  holder.append(el("figure", {}, drawBars(holder, best.slice(0, 8), names, part), part.n > 1 ? el("figcaption", {}, "Bar and number: mean over all rows. Dot: highest.") : null));
+  holder.append(el("figure", {}, drawBars(holder, best.slice(0, 8), names, part), part.n > 1 ? el("figcaption", {}, part.open ? "Bar and number: mean over the rows that have the score, and how many those are. A score that is not there was below the service's cutoff, which is not zero. Dot: highest." : "Bar and number: mean over all rows. Dot: highest.") : null));
   const timed = part.rows.filter((row) => row[0] !== null);
   if (timed.length > 1) drawTimeline(holder, source, model, part, best, timed);
   const texts = part.rows.filter((row) => row[3] !== null);
   if (texts.length) drawTexts(holder, model, part, texts);
 }
+const often = (part, i) => part.open ? `, ${part.count[i]} of ${part.n}` : "";
 function drawBars(holder, best, names, part) {
-  const width = Math.min(holder.clientWidth, 620), label = Math.min(170, width * 0.4), most = Math.max(...best.map((b) => Math.max(b[0], part.peak[b[1]] ?? 0)), 1), row = 23;
-  const svg = canvas(width, best.length * row + 6, "Strongest expressions by mean score"), scale = (width - label - 56) / most;
+  const width = Math.min(holder.clientWidth, 620), label = Math.min(170, width * 0.4), room = part.open ? 118 : 56, most = Math.max(...best.map((b) => Math.max(b[0], part.peak[b[1]] ?? 0)), 1), row = 23;
+  const svg = canvas(width, best.length * row + 6, "Strongest expressions by mean score"), scale = (width - label - room) / most;
   best.forEach(([value, i], y) => {
-    const line = shape("g", { tabindex: 0, role: "img", "aria-label": `${names[i]}: mean ${score(value)}, highest ${score(part.peak[i])}` });
+    const line = shape("g", { tabindex: 0, role: "img", "aria-label": `${names[i]}: mean ${score(value)}, highest ${score(part.peak[i])}${often(part, i)}` });
     line.append(shape("rect", { x: 0, y: y * row, width, height: row, fill: "transparent" }), shape("text", { x: label - 8, y: y * row + 16, "text-anchor": "end" }, cut(names[i], Math.floor(label / 7))));
     line.append(shape("rect", { x: label, y: y * row + 4, width: Math.max(1, value * scale), height: row - 8, rx: 3, fill: lineColour(0) }));
     const peak = label + (part.peak[i] ?? value) * scale;
     if (part.n > 1) line.append(shape("line", { x1: label + value * scale, x2: peak, y1: y * row + row / 2, y2: y * row + row / 2, stroke: ink("--soft"), "stroke-width": 1 }), shape("circle", { cx: peak, cy: y * row + row / 2, r: 3, fill: ink("--soft") }));
-    line.append(shape("text", { x: peak + 8, y: y * row + 16, "font-size": 11, fill: ink("--soft") }, score(value)));
-    tell(line, `${names[i]}\nmean ${score(value)}` + (part.n > 1 ? `\nhighest ${score(part.peak[i])}` : ""));
+    line.append(shape("text", { x: peak + 8, y: y * row + 16, "font-size": 11, fill: ink("--soft") }, score(value) + (part.n > 1 ? often(part, i) : "")));
+    tell(line, `${names[i]}\nmean ${score(value)}` + (part.n > 1 ? `\nhighest ${score(part.peak[i])}${often(part, i)}` : ""));
     svg.append(line);
   });
   return svg;
@@ -316,9 +326,14 @@ function timelineSvg(width, names, part, timed, chosen, at, readout) {
       svg.append(shape("line", { x1: gx, x2: gx + 26, y1: 12, y2: 12, stroke: ink("--ink"), "stroke-width": 2, "stroke-dasharray": DASHES[g % DASHES.length] }), marker(gx + 13, 12, g, ink("--ink")), shape("text", { x: gx + 32, y: 16, "font-size": 11 }, cut(group, 12)));
     }
     chosen.forEach((i, c) => {
-      const points = mine.filter((r) => r[4][at.get(i)] !== null).map((r) => [x(middle(r)), y(r[4][at.get(i)])]);
-      if (points.length > 1) svg.append(shape("polyline", { points: points.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" "), fill: "none", stroke: lineColour(c), "stroke-width": 2, "stroke-linejoin": "round", "stroke-dasharray": DASHES[g % DASHES.length] }));
-      if (points.length < 60) for (const p of points) svg.append(marker(p[0], p[1], g, lineColour(c)));
+      // A line ends where the score does: between is what nobody knows.
+      const runs = [[]];
+      for (const r of mine) if (r[4][at.get(i)] === null) { if (runs.at(-1).length) runs.push([]); } else runs.at(-1).push([x(middle(r)), y(r[4][at.get(i)])]);
+      const count = runs.reduce((sum, points) => sum + points.length, 0);
+      for (const points of runs) {
+        if (points.length > 1) svg.append(shape("polyline", { points: points.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" "), fill: "none", stroke: lineColour(c), "stroke-width": 2, "stroke-linejoin": "round", "stroke-dasharray": DASHES[g % DASHES.length] }));
+        if (count < 60 || points.length === 1) for (const p of points) svg.append(marker(p[0], p[1], g, lineColour(c)));
+      }
     });
   });
   const rule = shape("line", { y1: top, y2: bottom, stroke: ink("--soft"), "stroke-dasharray": "3 3", visibility: "hidden" });

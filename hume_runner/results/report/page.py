@@ -105,7 +105,6 @@ def _data(gathered: Gathered) -> str:
         "failures": gathered.failures,
         "simulated": gathered.simulated,
         "total": gathered.total,
-        "rows": gathered.has_rows,
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for letter, escape in (
