@@ -9,6 +9,7 @@ OUT.stdout and OUT.stderr, the names of its durable operations to OUT.trace.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -144,4 +145,5 @@ def serve(lines: io.TextIOBase, answers: io.TextIOBase) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # or each child's first collection copies every page
     serve(sys.stdin, sys.stdout)  # type: ignore[arg-type]
