@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from hume_runner.emulator.expression_errors import Coded
+from hume_runner.emulator.multipart import PartReader
 
 _BLOCK = 262_144
 
@@ -65,48 +66,20 @@ class Submission:
         self._spool.close()
 
 
-class _Reader:
+class _Reader(PartReader):
     """Callbacks of the incremental parser. Only the first problem counts; the rest of the body is thrown away."""
 
     def __init__(self, submission: Submission) -> None:
+        super().__init__()
         self.submission = submission
         self.problem: str | None = None
-        self.ended = False
-        self._header_name = b""
-        self._header_value = b""
-        self._headers: dict[bytes, bytes] = {}
         self._name: bytes | None = None
         self._config: bytearray | None = None
         self._start = 0
         self._sha256 = hashlib.sha256()
 
-    def parser(self, boundary: bytes) -> MultipartParser:
-        return MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._headers.clear,
-                "on_part_data": self._on_data,
-                "on_part_end": self._on_part_end,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_end": self._on_end,
-            },
-        )
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        self._headers[self._header_name.lower()] = self._header_value
-        self._header_name = self._header_value = b""
-
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        options = self._disposition()
         self._name = options.get(b"name", b"")
         match self._name:
             case b"file":
@@ -136,9 +109,6 @@ class _Reader:
         elif self.problem is None and self._config is not None:
             self.submission.config = bytes(self._config)
         self._name = None
-
-    def _on_end(self) -> None:
-        self.ended = True
 
     def _refuse(self, reason: str) -> None:
         self.problem = self.problem or reason

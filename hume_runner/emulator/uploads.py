@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from hume_runner.emulator.context import Limits, Refused
+from hume_runner.emulator.multipart import PartReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,51 +36,23 @@ class _Part:
     content_type: str | None
 
 
-class _Reader:
+class _Reader(PartReader):
     """Callbacks of the incremental parser; collects what the parts are and where they went."""
 
     def __init__(self, folder: Path, limits: Limits) -> None:
+        super().__init__()
         self.folder = folder
         self.limits = limits
         self.uploads: list[Upload] = []
         self.json_part: bytearray | None = None
         self.problem: str | None = None  # the first one; the rest of the body is read and thrown away
-        self.ended = False
-        self._header_name = b""
-        self._header_value = b""
-        self._headers: dict[bytes, bytes] = {}
         self._part: _Part | None = None
         self._file: BinaryIO | None = None
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._size = 0
 
-    def parser(self, boundary: bytes) -> MultipartParser:
-        return MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._headers.clear,
-                "on_part_data": self._on_data,
-                "on_part_end": self._on_part_end,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_end": self._on_end,
-            },
-        )
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        self._headers[self._header_name.lower()] = self._header_value
-        self._header_name = self._header_value = b""
-
     def _on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        options = self._disposition()
         filename = options.get(b"filename")
         content_type = self._headers.get(b"content-type")
         self._part = _Part(
@@ -135,9 +108,6 @@ class _Reader:
                 )
             )
         self._file = self._part = None
-
-    def _on_end(self) -> None:
-        self.ended = True
 
     def _refuse(self, reason: str) -> None:
         self.problem = self.problem or reason

@@ -450,6 +450,7 @@ class Loop:
             raise rescue_remote_id(error, self._store.path, number, accepted.remote_id) from error
         self._trouble.submissions = 0
         self._limit.accepted()
+        self._jobs.pop(number, None)  # loaded again when its answer is fetched
         self._view.waiting[number] = AtService(
             remote_id=accepted.remote_id, submitted_at=now, created_at=created_at, simulated=accepted.simulated
         )
@@ -472,6 +473,7 @@ class Loop:
             raise rescue_answer(error, self._store.path, number, answered.remote_id, answered.body) from error
         self._trouble.submissions = 0
         self._limit.accepted()
+        self._jobs.pop(number, None)  # loaded again when its answer is fetched
         self._view.to_fetch[number] = ToFetch(ended=Ended(created_at=created_at, ended_at=created_at), first_at=now)
         self._report("submitted", job=job_name(number), remote_id=answered.remote_id)
 

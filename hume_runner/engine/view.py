@@ -139,6 +139,8 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
         released = [job for job, when in sorted(view.held_back.items()) if when <= now]
         wakes += [when for when in view.held_back.values() if when > now]
         free = max(0, min(room, view.most_in_flight - view.in_flight))
+        if len(view.to_fetch) > 2 * max(view.most_in_flight, view.most_transfers):
+            free = 0  # answers pile up faster than they are fetched: no more until some of them are on disk
         for job in (released + list(islice(view.queue, free)))[:free]:
             actions.append(Submit(job))
             room -= 1
