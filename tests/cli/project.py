@@ -1,0 +1,140 @@
+"""A folder with a manifest, the commands run on it, and the emulator's own view of what arrived."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import wave
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hume_runner.cli.console import Console
+from hume_runner.cli.main import main
+from hume_runner.emulator.server import Emulator
+from hume_runner.settings import Settings
+from hume_runner.state.disk import Disk
+from hume_runner.wiring import Machine
+from tests.emulator.api import Api
+
+JOBS = "POST /v0/batch/jobs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What a command left: its code and its two streams."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Project:
+    """`manifest` is plain data, written anew before every command, so that a test edits it as a person would."""
+
+    def __init__(self, folder: Path, emulator: Emulator) -> None:
+        self.folder = folder
+        self.emulator = emulator
+        self.path = folder / "manifest.yaml"
+        self.out = folder / "out"
+        self.environ = {"HUME_API_KEY": emulator.api_key}
+        self.settle_s = 0.2
+        self.manifest: dict[str, Any] = {
+            "version": 1,
+            "name": "trial",
+            "service": {"api": "batch-v0", "endpoint": emulator.url},
+            "sources": {
+                "urls": ["https://example.org/one.mp4"],
+                "files": ["media/*"],
+                "text": [{"text": "Hello.", "id": "hello"}, "Goodbye."],
+            },
+            "models": {"language": {"granularity": "sentence"}, "prosody": {}},
+            "outputs": {"directory": "out"},
+            "execution": {"requests_per_second": 1000, "retry": {"attempts": 3, "max_wait": "100ms"}},
+        }
+        (folder / "media").mkdir(parents=True)
+        self.add_file("one.wav", tone(1))
+
+    def add_file(self, name: str, content: bytes) -> Path:
+        path = self.folder / "media" / name
+        path.write_bytes(content)
+        return path
+
+    def write(self, path: Path | None = None) -> Path:
+        path = path or self.path
+        path.write_text(yaml.safe_dump(self.manifest, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        return path
+
+    def call(self, command: str, *words: str) -> Ran:
+        """One command on the manifest as it is now, in this process."""
+        return self.plain_call(command, str(self.write()), *words)
+
+    def plain_call(self, *words: str) -> Ran:
+        out, err = io.StringIO(), io.StringIO()
+        machine = Machine(
+            disk=Disk(), environ=self.environ, settings=Settings(settle_s=self.settle_s, late_s=self.settle_s)
+        )
+        with_machine = {"machine": machine} if words[0] == "run" else {}
+        code = main([*words], Console(out=out, err=err), **with_machine)
+        return Ran(code=code, out=out.getvalue(), err=err.getvalue())
+
+    def run(self, *words: str) -> Ran:
+        return self.call("run", *words)
+
+    def plan(self, *words: str) -> Any:
+        ran = self.call("plan", "--format", "json", *words)
+        assert ran.code == 0, ran.err
+        return ran.json
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """A command in a process of its own."""
+        self.write()
+        return subprocess.Popen(
+            [sys.executable, "-m", "hume_runner", *words],
+            cwd=self.folder,
+            env={**os.environ, **self.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    # -- what there is afterwards
+
+    def results(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.out / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+
+    def run_json(self) -> dict[str, Any]:
+        return json.loads((self.out / "run.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+    def requests(self) -> Mapping[str, int]:
+        """What arrived at the emulator, by route."""
+        return self.emulator.requests()["by_route"]  # type: ignore[no-any-return]
+
+    def job_requests(self) -> Sequence[Mapping[str, Any]]:
+        """The requests of all jobs at the emulator, oldest first, as it echoes them."""
+        with Api(self.emulator.url, self.emulator.api_key) as api:
+            jobs = api.call("GET", "/v0/batch/jobs", params={"sort_by": "created", "direction": "asc"}).json()
+        return [job["request"] for job in jobs]
+
+
+def tone(number: int) -> bytes:
+    """A quarter of a second of sound; other numbers give other bytes."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(b"".join(((step * number * 37) % 9000).to_bytes(2, "little") for step in range(2000)))
+    return buffer.getvalue()
