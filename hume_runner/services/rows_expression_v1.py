@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import Raw
 
+from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.media.stitch import TOUCHING_MS
 from hume_runner.media.wav import RATE_HZ
@@ -121,14 +122,13 @@ class _Extent:
 
 
 def _audio_places(pieces: Sequence[Piece]) -> Iterator[tuple[Path, _Before]]:
-    ordered = sorted(pieces, key=lambda piece: int(piece.detail["part"]))
-    if len(ordered) == 1 and int(ordered[0].detail.get("parts", 1)) == 1:
+    if len(pieces) == 1 and int(pieces[0].detail.get("parts", 1)) == 1:
         return
-    extents = {int(piece.detail["part"]): _extent(piece) for piece in ordered}
-    firsts = {int(piece.detail["part"]): piece.detail for piece in ordered}
+    readable = {int(piece.detail["part"]): piece for piece in pieces}
+    extents = {number: extent for number, piece in readable.items() if (extent := _extent(piece)) is not None}
     rows = ids = measurements = 0
-    for piece in ordered:
-        number, mine = int(piece.detail["part"]), extents[int(piece.detail["part"])]
+    for number, mine in sorted(extents.items()):
+        piece = readable[number]
         begin = _ms(int(piece.detail["first"]))
         end = _ms(int(piece.detail["first"]) + int(piece.detail["samples"]))
         before, after = extents.get(number - 1), extents.get(number + 1)
@@ -145,8 +145,7 @@ def _audio_places(pieces: Sequence[Piece]) -> Iterator[tuple[Path, _Before]]:
         elif after is None:
             cut_after = None if ends_in_speech else False
         else:
-            cut = _ms(int(firsts[number + 1]["first"]))
-            cut_after = ends_in_speech and after.begin_ms is not None and after.begin_ms <= cut + TOUCHING_MS
+            cut_after = ends_in_speech and after.begin_ms is not None and after.begin_ms <= end + TOUCHING_MS
         yield (
             piece.path,
             _Before(rows=rows, ids=ids, measurements=measurements, cut_before=cut_before, cut_after=cut_after),
@@ -154,8 +153,12 @@ def _audio_places(pieces: Sequence[Piece]) -> Iterator[tuple[Path, _Before]]:
         rows, ids, measurements = rows + mine.rows, ids + mine.utterances, measurements + mine.measurements
 
 
-def _extent(piece: Piece) -> _Extent:
-    answer = read_document(piece.path, AudioCounts)
+def _extent(piece: Piece) -> _Extent | None:
+    """None for an answer of a shape that is not known: what it was for has failed, and its neighbours stand alone."""
+    try:
+        answer = read_document(piece.path, AudioCounts)
+    except ResultsError:
+        return None
     offset = _ms(int(piece.detail["first"]))
     heard = {measurement.utterance_id for measurement in answer.measurements}
     silent = sum(1 for utterance in answer.utterances if utterance.utterance_id not in heard)
@@ -325,7 +328,11 @@ def _video_places(pieces: Sequence[Piece]) -> Iterator[tuple[Path, _Before]]:
         if index and not piece.continues:
             epoch, first = epoch + 1, beyond
         yield piece.path, _Before(rows=rows, ids=first, epoch=epoch)
-        for frame in read_document(piece.path, VideoCounts).measurements:
+        try:
+            counts = read_document(piece.path, VideoCounts)
+        except ResultsError:
+            continue  # reading it for its own sake tells
+        for frame in counts.measurements:
             rows += len(frame.faces)
             beyond = max([beyond, *(first + face.face_id + 1 for face in frame.faces if face.face_id is not None)])
 
