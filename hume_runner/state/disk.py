@@ -31,7 +31,11 @@ class Disk:
         self._sync_directory(target.parent)
 
     def make_directory(self, path: Path) -> None:
+        """The directory and its parents, each with its name safe in the one above it."""
+        missing = [one for one in (path, *path.parents) if not one.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for one in reversed(missing):
+            self._sync_directory(one.parent)
 
     def write_new(self, path: Path, content: bytes) -> None:
         """A whole small file: written aside, synced, renamed."""
