@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hume_runner.results.summary import summary_text
+
+JOBS = {"planned": 0, "submitting": 0, "submitted": 0, "done": 2, "failed": 0, "ambiguous": 0}
+ITEMS = {"total": 10, "pending": 0, "in_flight": 0, "done": 10, "failed": 0, "ambiguous": 0}
+
+
+def run(**changes: Any) -> dict[str, Any]:
+    return {
+        "name": "trial",
+        "exit_code": 0,
+        "duration_s": 1.26,
+        "simulated": False,
+        "counts": {"items": ITEMS | changes.pop("items", {}), "jobs": JOBS | changes.pop("jobs", {})},
+        "failures": {},
+        "paid_twice": [],
+        "bill": {"billable_seconds": None},
+        "outputs": {"directory": "/out"},
+        **changes,
+    }
+
+
+def test_a_good_run_is_four_lines() -> None:
+    assert summary_text(run()).splitlines() == [
+        "trial: done in 1.3 s",
+        "  items    10 of 10 measured",
+        "  jobs     2 done",
+        "  outputs  /out",
+    ]
+
+
+def test_simulated_scores_are_said_in_the_first_line() -> None:
+    assert "SIMULATED SCORES" in summary_text(run(simulated=True)).splitlines()[0]
+
+
+def test_what_is_not_measured_is_told_with_its_reasons() -> None:
+    text = summary_text(
+        run(
+            exit_code=3,
+            items={"done": 5, "failed": 4, "in_flight": 1},
+            jobs={"submitted": 1},
+            failures={"unsupported_media": 3, "limit": 1},
+        )
+    )
+    assert "finished, some items failed" in text
+    assert "5 of 10 measured, 4 failed, 1 in flight" in text
+    assert "2 done, 1 submitted" in text
+    assert "failed   3 × unsupported_media" in text
+
+
+def test_what_was_paid_twice_and_the_bill_are_told() -> None:
+    text = summary_text(run(paid_twice=["remote-2"], bill={"billable_seconds": 12.5}))
+    assert "paid twice: remote-2" in text
+    assert "12.5 billable seconds" in text
+
+
+@pytest.mark.parametrize("code", [4, 5, 7, 8, 9, 130, 143])
+def test_every_ending_has_words_of_its_own(code: int) -> None:
+    first = summary_text(run(exit_code=code)).splitlines()[0]
+    assert first.split(" in ")[0] not in ("trial: done", "trial: stopped")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 00 s"), (7384, "2 h 03 min")]
+)
+def test_durations_are_for_people(seconds: float, words: str) -> None:
+    assert summary_text(run(duration_s=seconds)).splitlines()[0].endswith(f"in {words}")

@@ -1,0 +1,87 @@
+"""Who may import whom, and that each outside thing is touched in one place."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "hume_runner"
+SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+
+
+def test_data_flows_one_way(capsys: pytest.CaptureFixture[str]) -> None:
+    status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def modules_of(tree: ast.AST) -> Iterator[str]:
+    """Top-level names of all that a file imports, inside functions as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def attributes_of(tree: ast.AST) -> Iterator[str]:
+    """Attributes of plain names, as `time.sleep`; what is imported from a module counts as such."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@cache
+def touched_by_file() -> dict[str, frozenset[str]]:
+    trees = {name: ast.parse(text) for name, text in SOURCES.items()}
+    return {name: frozenset([*modules_of(tree), *attributes_of(tree)]) for name, tree in trees.items()}
+
+
+def uses(what: str) -> set[str]:
+    """Files that import a module, or for a dotted name use that attribute."""
+    return {name for name, touched in touched_by_file().items() if what in touched}
+
+
+@pytest.mark.parametrize(
+    ("what", "places"),
+    [
+        ("sqlite3", ("state/", "emulator/")),
+        ("requests", ("client/",)),
+        ("tenacity", ("client/retry.py",)),
+        # The lock tells people on which host its owner runs.
+        ("socket", ("client/", "emulator/server.py", "state/lock.py")),
+        ("random", ("wiring.py", "client/retry.py", "emulator/")),
+        ("os.environ", ("wiring.py",)),
+        ("os.getenv", ()),
+        # The client can be used without the runner, so it brings its own.
+        ("time.sleep", ("wiring.py", "client/job.py", "client/retry.py", "cli/status.py", "emulator/")),
+        ("sys.stdout", ("cli/",)),
+        # The last resort for a remote id that can be written nowhere else.
+        ("sys.stderr", ("cli/", "engine/rescue.py")),
+        ("sys.exit", ("cli/main.py",)),
+        ("signal", ("cli/",)),
+        ("argparse", ("cli/",)),
+    ],
+)
+def test_each_outside_thing_is_touched_in_its_place_alone(what: str, places: tuple[str, ...]) -> None:
+    strangers = {name for name in uses(what) if not any(name.startswith(place) for place in places)}
+    assert not strangers
+
+
+@pytest.mark.parametrize("package", ["plan", "engine", "results", "sources", "manifest", "media"])
+def test_what_decides_gets_its_time_from_outside(package: str) -> None:
+    for clock in ("time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "uuid.uuid4"):
+        assert not {name for name in uses(clock) if name.startswith(f"{package}/")}, clock
+
+
+def test_the_search_finds_what_it_looks_for() -> None:
+    assert "wiring.py" in uses("os.environ")
+    assert "state/store.py" in uses("sqlite3")
+    assert "services/packing.py" not in uses("sqlite3")
