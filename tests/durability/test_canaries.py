@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ COMMANDS: list[list[str]] = [
 ]
 # What the service says about a request, where it quotes it.
 QUOTED = {"message": f"the key {KEY} cannot read https://example.org/clip.txt?X-Amz-Signature={LINK}"}
-TROUBLE = {
+TROUBLE: dict[str, list[dict[str, Any]]] = {
     "none": [],
     "refused": [{"route": "POST /v0/batch/jobs", "nth": [1], "action": {"status": 400, "body": QUOTED}}],
     "unavailable": [{"route": "GET /v0/batch/jobs", "action": {"status": 500, "body": QUOTED}}],
