@@ -79,7 +79,8 @@ def recordings(draw: st.DrawFn) -> list[tuple[int, list[tuple[int, int]]]]:
     parts = []
     for _ in range(draw(st.integers(1, 4))):
         length = draw(st.integers(1_000, 5_000))
-        marks = sorted(draw(st.lists(st.integers(0, length), min_size=0, max_size=6, unique=True)))
+        edges = st.one_of(st.integers(0, length), st.integers(0, 90), st.integers(length - 90, length))
+        marks = sorted(draw(st.lists(edges, min_size=0, max_size=6, unique=True)))
         parts.append((length, list(zip(marks[::2], marks[1::2], strict=False))))
     return parts
 
@@ -93,7 +94,7 @@ def placed(parts: Sequence[tuple[int, Any]]) -> list[dict[str, int]]:
     return details
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(recordings(), st.randoms(use_true_random=False))
 def test_parts_read_in_any_order_are_the_stitched_recording(
     parts: list[tuple[int, list[tuple[int, int]]]], chance: Any
