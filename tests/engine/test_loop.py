@@ -387,6 +387,13 @@ def test_a_spent_failure_budget_stops_submitting_and_keeps_what_was_sent(world: 
     assert "in_flight" not in world.items().values()
 
 
+def test_nothing_follows_the_failure_that_spends_the_budget(world: World) -> None:
+    world.service.most = 1
+    world.service.vanished = {"a"}
+    assert world.run(max_failures=0).exit_code == 4
+    assert world.service.submitted == []
+
+
 def test_a_spent_budget_stays_spent_until_it_is_raised(world: World) -> None:
     world.sources = [f"s{n}" for n in range(10)]
     world.service.most = 1

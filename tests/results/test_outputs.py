@@ -102,3 +102,13 @@ def test_run_json_is_whole_or_not_there(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run.json").read_bytes()) == {"schema": 1, "name": "trial"}
     assert stored.size == (tmp_path / "run.json").stat().st_size
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_links_in_a_service_s_words_are_masked(tmp_path: Path) -> None:
+    name = "https://example.org/a?sig=canary"
+    world = World(tmp_path, [source_item("a", id=name)])
+    world.service.fails = {name}
+    world.run()
+    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
+        write_results(store, out(world), Disk(), now=START)
+    assert [line["error"] for line in lines(world)] == ["https://example.org/a?… is bad"]
