@@ -192,7 +192,7 @@ class Loop:
         for row in self._store.jobs(JobStatus.SUBMITTED):
             assert row.remote_id is not None
             if self._store.received(row.number) is not None:
-                ended = Ended(created_at=row.created_at, ended_at=row.created_at)
+                ended = Ended(created_at=row.created_at, started_at=row.created_at, ended_at=row.submitted_at)
                 self._view.to_fetch[row.number] = ToFetch(ended=ended, first_at=now)
                 continue
             self._view.waiting[row.number] = AtService(
@@ -457,12 +457,13 @@ class Loop:
         self._report("submitted", job=job_name(number), remote_id=accepted.remote_id)
 
     def _answered(self, number: int, answered: Answered, now: float) -> None:
-        created_at = answered.server_time_s if answered.server_time_s is not None else now
+        # Measured from the moment it was sent until now; the service's own clock tells whole seconds only.
+        sent_at = self._store.job(number).submitting_at or now
         try:
             self._store.record_accepted(
                 number,
                 answered.remote_id,
-                created_at=created_at,
+                created_at=sent_at,
                 simulated=answered.simulated,
                 now=now,
                 answer=answered.body,
@@ -474,7 +475,8 @@ class Loop:
         self._trouble.submissions = 0
         self._limit.accepted()
         self._jobs.pop(number, None)  # loaded again when its answer is fetched
-        self._view.to_fetch[number] = ToFetch(ended=Ended(created_at=created_at, ended_at=created_at), first_at=now)
+        ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=now)
+        self._view.to_fetch[number] = ToFetch(ended=ended, first_at=now)
         self._report("submitted", job=job_name(number), remote_id=answered.remote_id)
 
     def _refused(self, number: int, refused: Refused, now: float) -> None:
