@@ -1,0 +1,87 @@
+"""`adopt`: jobs that were started elsewhere are fetched, not paid for again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hume_runner.client.batch_v0 import AUTH_HEADER, BatchV0Api
+from hume_runner.client.retry import NO_RETRY
+from hume_runner.client.transport import RequestsTransport
+from hume_runner.client.upload import Upload
+from tests.cli.project import JOBS, Project
+
+MODELS = {"language": {"granularity": "sentence"}, "prosody": {}}
+
+
+@pytest.fixture
+def keyed(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
+    return project
+
+
+def start_elsewhere(project: Project, *, models: object = MODELS, file: bool = True) -> str:
+    """A job with all that the manifest lists, as another program would start it: its own file name, other order."""
+    body = {"models": models, "urls": ["https://example.org/one.mp4"], "text": ["Goodbye.", "Hello."]}
+    uploads = [Upload.of(project.folder / "media" / "one.wav", filename="take-7.wav")] if file else []
+    with RequestsTransport(project.emulator.url, project.emulator.api_key, AUTH_HEADER) as transport:
+        return BatchV0Api(transport, NO_RETRY).start_job(body, uploads, deadline_s=30).job_id
+
+
+def test_an_adopted_job_is_fetched_and_nothing_is_submitted(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed)
+    ran = keyed.call("adopt", job_id)
+    assert ran.code == 0, ran.err
+    assert "adopted as job-" in ran.out
+    assert "with 4 items" in ran.out
+    assert keyed.run().code == 0
+    assert keyed.requests()[JOBS] == 1  # the one that was started elsewhere
+    assert {line["status"] for line in keyed.results()} == {"done"}
+    assert {line["remote_id"] for line in keyed.results()} == {job_id}
+
+
+def test_each_result_belongs_to_its_own_text_whatever_the_order_was(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed)
+    keyed.call("adopt", job_id)
+    keyed.run()
+    request = json.loads((keyed.out / "raw" / job_id / "request.json").read_text())
+    positions = {source["ids"][0]: source["match"] for source in request["sources"] if source["kind"] == "text"}
+    assert positions["hello"] == "2"
+
+
+def test_only_what_the_job_does_not_carry_is_submitted(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed, file=False)
+    keyed.call("adopt", job_id)
+    assert keyed.run().code == 0
+    assert keyed.requests()[JOBS] == 2
+    (echo,) = [request for request in keyed.job_requests() if request["files"]]
+    assert echo["urls"] == []
+    assert echo["text"] == []
+
+
+def test_a_job_that_measured_something_else_is_refused(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed, models={"face": {}}, file=False)
+    ran = keyed.call("adopt", job_id)
+    assert ran.code == 64
+    assert "other models or settings" in ran.err
+
+
+def test_adopting_twice_changes_nothing(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed)
+    keyed.call("adopt", job_id)
+    assert "this state has it already" in keyed.call("adopt", job_id).out
+
+
+def test_an_unknown_job_is_told_with_the_next_step_and_without_a_traceback(keyed: Project) -> None:
+    ran = keyed.call("adopt", "00000000-0000-4000-8000-000000000000")
+    assert ran.code != 0
+    assert "not found" in ran.err
+    assert "next: " in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_what_is_measured_already_is_not_adopted_again(keyed: Project) -> None:
+    assert keyed.run().code == 0
+    ran = keyed.call("adopt", start_elsewhere(keyed))
+    assert "none of its sources waits to be measured" in ran.out
