@@ -733,8 +733,13 @@ class Loop:
             return
         self._store.record_gone(number, chosen.remote_id, chosen.billed_seconds, now)
         self._committed_s = self._store.committed_seconds()
-        self._view.held_back[number] = now
         self._report("gone", job=job_name(number), remote_id=chosen.remote_id, message=bill.lstrip(", "))
+        # Each try is paid for: no more of them than other failures get, and not at once.
+        tries = self._store.job(number).tries
+        self._trouble.submissions += 1
+        wait = backoff(tries, most=self._execution.retry.max_wait_s, asked=None, random=self._random)
+        self._view.held_back[number] = now + wait
+        self._stop_if_in_vain(tries, "its answers are lost, and every try is billed")
 
     def _found(self, number: int, match: reconcile.Match, now: float) -> None:
         self._view.lost.pop(number)
