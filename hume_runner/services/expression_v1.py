@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -392,7 +391,7 @@ class ExpressionV1Service:
         config: dict[str, Any] = {}
         if "first_frame" in job.members[0].detail and options.get("track_faces", True):
             face["return_face_state"] = True
-            fresh = job.carry_at is not None and time.time() - job.carry_at < FACE_STATE_S
+            fresh = job.carry_age_s is not None and job.carry_age_s < FACE_STATE_S
             if job.carry and fresh:
                 config["face_state"] = job.carry
         if face:
@@ -618,7 +617,7 @@ def judge_submission(error: ApiError, *, divisible: bool) -> SubmitResult:
         stops_run=isinstance(error, (AuthError, Discontinued, NotFound)) or error.status == 402,
         divisible=divisible and error.code not in ("config_invalid", "message_invalid"),
         retry_after_s=error.retry_after_s,
-        hint=error.hint,
+        hint=error.hint or ("see to the account's credit, then run again: it resumes" if error.status == 402 else ""),
     )
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from tests.durability.children import Nursery
+from tests.expression.children import ExpressionNursery
 from tests.expression.runs import Folder
 
 
@@ -20,3 +22,10 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture
 def folder(tmp_path: Path, emulator: Emulator) -> Folder:
     return Folder(path=tmp_path / "case", url=emulator.url, key=emulator.api_key)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """For tests that end runs in the middle, or have many of them at a time."""
+    with ExpressionNursery() as nursery:
+        yield nursery

@@ -1,0 +1,158 @@
+"""Every fault against each operation of this API: what it costs, how the run ends, and what is left."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.durability.children import Nursery
+from tests.expression.runs import AUDIO, RUNS, VIDEO, Folder, measured_runs
+from tests.media_files import picture, picture_bytes, speech, write_wav
+
+ACTIONS: dict[str, dict[str, Any]] = {
+    "400": {"status": 400},
+    "401": {"status": 401},
+    "402": {"status": 402},
+    "403": {"status": 403},
+    "404": {"status": 404},
+    "408": {"status": 408},
+    "413": {"status": 413},
+    "429": {"status": 429, "headers": {"Retry-After": "0.05"}},
+    "500": {"status": 500},
+    "coded 500": {
+        "status": 500,
+        "body": {"type": "error", "code": "internal_error", "message": "sorry", "request_id": "0" * 32},
+    },
+    "502": {"status": 502},
+    "503": {"status": 503, "headers": {"Retry-After": "0.05"}},
+    "504": {"status": 504},
+    "drop before": {"drop": "before"},
+    "drop after": {"drop": "after"},
+    "delay": {"delay": "100ms"},
+    "truncate": {"truncate": 0.5},
+    "truncate unannounced": {"truncate": 0.5, "chunked": True},
+    "slow": {"slow": "100KB/s"},
+    "html": {"html": True},
+    "redirect": {"redirect": "http://127.0.0.1:9/elsewhere"},
+    "corrupt": {"corrupt": True},
+}
+
+pytestmark = pytest.mark.timeout(30)
+
+
+class Cell(NamedTuple):
+    """How a run of one recording or still ends: uploads sent, uploads measured, exit code, its job's state."""
+
+    sent: int
+    measured: int
+    exit_code: int
+    job: str
+
+
+GOOD = Cell(1, 1, 0, "done")
+AGAIN = Cell(2, 1, 0, "done")  # refused, or surely not arrived, so it is sent again and paid once
+PAID_AGAIN = Cell(2, 2, 0, "done")  # measured, the answer lost: counted, and asked for again
+UNAVAILABLE = Cell(2, 0, 5, "planned")
+PAID_IN_VAIN = Cell(2, 2, 5, "planned")
+SPOILT = Cell(1, 0, 3, "failed")
+NO_ACCESS = Cell(1, 0, 7, "planned")
+OPEN = Cell(1, 1, 5, "ambiguous")  # nobody could say what became of the upload: the next run asks
+OPEN_NO_ACCESS = Cell(1, 1, 7, "ambiguous")
+NOT_BEGUN = Cell(0, 0, 7, "planned")
+
+# action -> the first upload, every upload, the list that is asked about a lost answer, every list
+EXPECTED: dict[str, tuple[Cell, Cell, Cell, Cell]] = {
+    "400": (SPOILT, SPOILT, PAID_AGAIN, OPEN),
+    "401": (NO_ACCESS, NO_ACCESS, OPEN_NO_ACCESS, NOT_BEGUN),
+    "402": (NO_ACCESS, NO_ACCESS, PAID_AGAIN, OPEN),
+    "403": (NO_ACCESS, NO_ACCESS, OPEN_NO_ACCESS, NOT_BEGUN),
+    "404": (NO_ACCESS, NO_ACCESS, PAID_AGAIN, OPEN),
+    "408": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "413": (SPOILT, SPOILT, PAID_AGAIN, OPEN),
+    "429": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "500": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "coded 500": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "502": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "503": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "504": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "drop before": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "drop after": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
+    "delay": (GOOD, GOOD, PAID_AGAIN, PAID_AGAIN),
+    "truncate": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
+    "truncate unannounced": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
+    "slow": (GOOD, GOOD, PAID_AGAIN, PAID_AGAIN),
+    "html": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "redirect": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
+    "corrupt": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
+}
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("media")
+    recording = write_wav(folder / "talk.wav", speech([("speech", 1), ("pause", 0.5)]))
+    still = folder / "face.jpg"
+    still.write_bytes(picture_bytes(picture()))
+    return {AUDIO: str(recording), VIDEO: str(still)}
+
+
+def faults(action: dict[str, Any]) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    """Name of a cell -> (the route of its one upload, the faults)."""
+    lost = {"route": AUDIO, "nth": [1], "action": {"drop": "after"}}
+    return {
+        "audio once": (AUDIO, [{"route": AUDIO, "nth": [1], "action": action}]),
+        "video once": (VIDEO, [{"route": VIDEO, "nth": [1], "action": action}]),
+        "audio always": (AUDIO, [{"route": AUDIO, "action": action}]),
+        "video always": (VIDEO, [{"route": VIDEO, "action": action}]),
+        # The first list is the greeting.
+        "list once": (AUDIO, [lost, {"route": RUNS, "nth": [2], "action": action}]),
+        "list always": (AUDIO, [lost, {"route": RUNS, "action": action}]),
+    }
+
+
+def outcome(folder: Folder, code: int, emulator: Emulator, route: str) -> Cell:
+    said = (folder.path / "run.stderr").read_text()
+    assert "Traceback" not in said
+    assert code in (0, 3) or "next: " in said, said
+    [(job,)] = folder.ask("SELECT status FROM jobs")
+    paid = measured_runs(emulator.url)
+    [(known,)] = folder.ask(
+        "SELECT (SELECT count(*) FROM jobs WHERE remote_id IS NOT NULL) + (SELECT count(*) FROM duplicates)"
+    )
+    assert known == (0 if job == "ambiguous" else len(paid))
+    sent = emulator.requests()["by_route"].get(route, 0)
+    return Cell(sent=sent, measured=len(paid), exit_code=code, job=job)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_fault_ends_in_words_and_with_all_that_was_paid_known(
+    tmp_path: Path, nursery: Nursery, media: dict[str, str], name: str
+) -> None:
+    children = []
+    with ExitStack() as stack:
+        cells: dict[str, tuple[Folder, Emulator, str]] = {}
+        for cell, (route, wanted) in faults(ACTIONS[name]).items():
+            emulator = stack.enter_context(Emulator(processing_time_s=0.001, faults=wanted))
+            folder = Folder(path=tmp_path / cell, url=emulator.url, key=emulator.api_key)
+            folder.write({"files": [media[route]]}, execution={"retry": {"attempts": 2, "max_wait": "50ms"}})
+            cells[cell] = (folder, emulator, route)
+            argv = ["run", str(folder.manifest), "--no-progress"]
+            children.append({"argv": argv, "key": "", "out": str(folder.path / "run"), "settle_s": 0.25})
+        codes = nursery.run(children)
+        found = {
+            cell: outcome(folder, code, emulator, route)
+            for (cell, (folder, emulator, route)), code in zip(cells.items(), codes, strict=True)
+        }
+    once, always, list_once, list_always = EXPECTED[name]
+    assert found == {
+        "audio once": once,
+        "video once": once,
+        "audio always": always,
+        "video always": always,
+        "list once": list_once,
+        "list always": list_always,
+    }
