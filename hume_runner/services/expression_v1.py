@@ -96,7 +96,7 @@ FACE_STATE_S = 24 * 3600 - 600  # ten minutes before the service forgets
 # cost what one request costs at the least.
 _LINKS_TOGETHER = 30
 _SUBMIT_DEADLINE_S = 1_800.0
-# The service tells its time in whole seconds, and with a delay.
+# The machines behind a service do not agree on the time to the second.
 _CLOCK_MARGIN_S = 5.0
 
 
@@ -106,8 +106,8 @@ class _Learned:
 
     simulated: bool = False
     requests: Counter[str] = field(default_factory=Counter)
-    clock_offset_s: float | None = None  # the service's clock minus ours
-    under_way: dict[str, tuple[str, float]] = field(default_factory=dict)  # nonce -> (endpoint, since, by our clock)
+    server_time_s: float = -math.inf  # the latest that an answer told
+    under_way: dict[str, tuple[str, float]] = field(default_factory=dict)  # nonce -> (endpoint, server time before it)
 
 
 class ExpressionV1Service:
@@ -400,7 +400,7 @@ class ExpressionV1Service:
 
     def _send(self, job: Job, config: Mapping[str, Any]) -> SubmitResult:
         self._learned.requests["submit"] += 1
-        self._learned.under_way[job.nonce] = (_endpoint_of(job), time.time())
+        self._learned.under_way[job.nonce] = (_endpoint_of(job), self._learned.server_time_s)
         try:
             with ExitStack() as stack:
                 measured = self._measure(job, config, stack)
@@ -412,7 +412,7 @@ class ExpressionV1Service:
             del self._learned.under_way[job.nonce]
         self._learned.simulated = measured.simulated
         if measured.server_date_s is not None:
-            self._learned.clock_offset_s = measured.server_date_s - time.time()
+            self._learned.server_time_s = max(self._learned.server_time_s, measured.server_date_s)
             self._on_server_time(measured.server_date_s)
         return Answered(
             remote_id=measured.run_id,
@@ -574,11 +574,8 @@ class ExpressionV1Service:
 
     def _awaited_since(self, endpoint: str) -> float:
         """The earliest time, by the service's clock, of a run that an upload under way may be waiting for."""
-        since = [began for where, began in list(self._learned.under_way.values()) if where == endpoint]
-        if not since:
-            return math.inf
-        offset = self._learned.clock_offset_s
-        return -math.inf if offset is None else min(since) + offset - _CLOCK_MARGIN_S
+        since = (began for where, began in list(self._learned.under_way.values()) if where == endpoint)
+        return min(since, default=math.inf) - _CLOCK_MARGIN_S
 
     def recognise(self, remote_id: str) -> Foreign:
         """See `Service.recognise`: this API gives an answer once, so there is nothing to adopt."""
