@@ -736,10 +736,11 @@ class Loop:
         self._report("gone", job=job_name(number), remote_id=chosen.remote_id, message=bill.lstrip(", "))
         # Each try is paid for: no more of them than other failures get, and not at once.
         tries = self._store.job(number).tries
-        self._trouble.submissions += 1
         wait = backoff(tries, most=self._execution.retry.max_wait_s, asked=None, random=self._random)
         self._view.held_back[number] = now + wait
-        self._stop_if_in_vain(tries, "its answers are lost, and every try is billed")
+        if number in self._jobs:  # lost by this run, not found as an earlier one left it
+            self._trouble.submissions += 1
+            self._stop_if_in_vain(tries, "its answers are lost, and every try is billed")
 
     def _found(self, number: int, match: reconcile.Match, now: float) -> None:
         self._view.lost.pop(number)
