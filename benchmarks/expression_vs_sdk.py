@@ -1,0 +1,134 @@
+"""The Expression Measurement API's figures: wall time beside the official async SDK on the same prepared files.
+
+    python benchmarks/expression_vs_sdk.py
+
+Installs the SDK into an environment of its own below the cache directory, once. Both send the same recordings and
+stills with the same concurrency to an emulator in a process of its own that takes 200 ms for each. The SDK's time is
+that of its requests alone, in a process that is up; the runner's is that of its whole command, which also writes a
+durable state. Takes about two minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+import wave
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from figures import Figure, report
+from processes import KEY, Ended, emulator, runner, timed
+
+VERSION = "0.1.0"
+RECORDINGS, SECONDS = 400, 4
+WORKERS = 8
+ROUNDS = 3
+LONG_MINUTES = 60
+
+
+def sdk_python() -> str:
+    """The interpreter of an environment with the SDK."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hume-runner-benchmarks"
+    folder = cache / f"hume-expression-measurement-{VERSION}"
+    python = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        print(f"installing hume-expression-measurement {VERSION} into {folder} …", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=True)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, f"hume-expression-measurement=={VERSION}"], check=True)
+        (folder / "complete").touch()
+    return str(python)
+
+
+def write_recording(path: Path, seconds: float, seed: int) -> None:
+    """Noise and pauses in turn, as the service takes it."""
+    chance = Random(seed)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
+        loud = chance.randbytes(16_000)  # half a second
+        for half in range(round(seconds * 2)):
+            file.writeframesraw(bytes(16_000) if half % 4 == 3 else loud)
+
+
+def manifest(folder: Path, name: str, url: str, files: str, execution: str) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(
+        f"version: 1\nname: {name}\n"
+        f"service: {{api: expression-v1, endpoint: '{url}'}}\n"
+        f"sources: {{files: [{files}]}}\n"
+        "models: {audio: {}}\n"
+        f"execution: {execution}\n"
+        f"outputs: {{directory: results-{name}}}\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def with_runner(folder: Path, number: int) -> Ended:
+    name = f"runner-{number}"
+    with emulator(folder / f"{name}-data", "--processing-time", "200ms") as served:
+        execution = f"{{transfer_workers: {WORKERS}, requests_per_second: 1000}}"
+        ended = runner(manifest(folder, name, served.url, "media/*.wav", execution), "--no-progress")
+    done = json.loads((folder / f"results-{name}" / "run.json").read_text())["counts"]["items"]["done"]
+    if done != RECORDINGS:
+        raise RuntimeError(f"{done} of {RECORDINGS} recordings are measured")
+    return ended
+
+
+def with_sdk(folder: Path, number: int) -> float:
+    name = f"sdk-{number}"
+    answers = folder / name
+    answers.mkdir()
+    script = str(Path(__file__).with_name("expression_sdk_loop.py"))
+    with emulator(folder / f"{name}-data", "--processing-time", "200ms") as served:
+        command = [sdk_python(), script, served.url, KEY, str(folder / "media"), str(answers), str(WORKERS)]
+        seconds = float(json.loads(timed(command, limit_s=300).out)["seconds"])
+    if len(list(answers.iterdir())) != RECORDINGS:
+        raise RuntimeError("the SDK did not measure every recording")
+    return seconds
+
+
+def long_recording(folder: Path) -> Ended:
+    """The peak memory of a recording that is cut into parts."""
+    write_recording(folder / "long.wav", LONG_MINUTES * 60, 1)
+    with emulator(folder / "long-data", "--processing-time", "200ms") as served:
+        return runner(manifest(folder, "long", served.url, "long.wav", "{}"), "--no-progress")
+
+
+def main() -> int:
+    sdk_python()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "media").mkdir()
+        for number in range(RECORDINGS):
+            write_recording(folder / "media" / f"{number:03d}.wav", SECONDS, number)
+        ours: list[Ended] = []
+        theirs: list[float] = []
+        for number in range(ROUNDS):  # in turn, so that whatever else the machine does meets both
+            theirs.append(with_sdk(folder, number))
+            ours.append(with_runner(folder, number))
+        long = long_recording(folder)
+    wall, sdk_wall = median(ended.seconds for ended in ours), median(theirs)
+    bound = RECORDINGS / WORKERS * 0.2
+    return report(
+        f"expression-v1: {RECORDINGS} recordings of {SECONDS} s, {WORKERS} at a time, 200 ms each",
+        [
+            Figure(what="wall ÷ official async SDK's", value=wall / sdk_wall, hold=1.05),
+            Figure(what="  the runner, from command to summary", value=wall, unit="s"),
+            Figure(what=f"  official SDK {VERSION}, its requests alone", value=sdk_wall, unit="s"),
+            Figure(what=f"  both ÷ lower bound of {bound:.0f} s: the runner", value=wall / bound),
+            Figure(what="  the SDK", value=sdk_wall / bound),
+            Figure(what="peak memory of that run", value=max(ended.peak_mb for ended in ours), unit="MB"),
+            Figure(what=f"peak memory, one recording of {LONG_MINUTES} min", value=long.peak_mb, hold=250, unit="MB"),
+            Figure(what="  its time", value=long.seconds, unit="s"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
