@@ -109,11 +109,16 @@ class Abandoned(BaseException):
         self.exit_code = exit_code
 
 
+# So many answers in a row that cannot be had are the service's trouble, not one job's.
+_FETCHES_IN_VAIN = 3
+
+
 @dataclass(slots=True)
 class _Trouble:
     """How often in a row something failed, to know when waiting is no use any more."""
 
     polls: int = 0
+    fetches: int = 0
     submissions: int = 0
     unseen: dict[str, int] = field(default_factory=dict)
 
@@ -267,7 +272,7 @@ class Loop:
             del view.held_back[number]
         else:
             view.queue.remove(number)
-        job = self._store.load_job(number)
+        job = self._store.load_job(number, now=now)
         listed = [member for member in job.members if member.item.id]
         if len(listed) < len(job.members):
             # A lost job that is not at the service, and the manifest has changed since: what it still lists goes.
@@ -615,6 +620,7 @@ class Loop:
             self._fetch_failed(number, ended, done.error, now)
             return
         self._fetch_tries.pop(number, None)
+        self._trouble.fetches = 0
         self._early.pop(number, None)
         fetched: download.Fetched = done.value
         row = self._store.job(number)
@@ -665,13 +671,16 @@ class Loop:
         if tries >= retry.attempts:
             what = "is damaged" if isinstance(error, UnexpectedResponse) else "cannot be fetched"
             self._view.to_fetch.pop(number)
-            self._stop(
-                ServiceUnavailable(
-                    f"{job_name(number)}: its answer {what}: {error}",
-                    hint="the job is done and paid; run the same command again later to fetch it",
-                ),
-                leave=isinstance(error, NotFound),
+            self._trouble.fetches += 1
+            given_up = ServiceUnavailable(
+                f"{job_name(number)}: its answer {what}: {error}",
+                hint="the job is done and paid; run the same command again later to fetch it",
             )
+            if self._trouble.fetches >= _FETCHES_IN_VAIN:
+                self._stop(given_up, leave=isinstance(error, NotFound))
+            elif self._ending.error is None and self._ending.exit_code is None:
+                # One job's answer may be bad for good; that is no reason to hold the others back.
+                self._ending = Ending(error=given_up)
 
     def _settled(self, number: int, done: Done, now: float) -> None:
         lost = self._view.lost[number]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.plan.model import Summary
 from hume_runner.services.base import Service
 from hume_runner.sources.base import SourceItem
-from hume_runner.state.connection import guarded
+from hume_runner.state.connection import guarded, remove_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.lock import StateLock
 from hume_runner.state.staging import Scan
@@ -79,6 +79,7 @@ class RunResult:
     exit_code: int
     error: HumeRunnerError | None
     counts: Counts
+    requests: Mapping[str, int]
     plan: Summary
 
 
@@ -104,6 +105,11 @@ def run(
             with guarded(state.parent):
                 env.disk.make_directory(state.parent)
         stack.enter_context(StateLock(state))
+        begun = contextlib.ExitStack()
+        if fresh:
+            # Until the plan is the state's, nothing was recorded: what is refused leaves no state behind.
+            begun.callback(remove_state, state)
+            stack.push(begun)
         store = Store.create_or_open(state, disk=env.disk, name=manifest.name, lineage=env.new_id())
         stack.callback(store.close)
         if env.embedded and store.any_measured():
@@ -133,6 +139,7 @@ def run(
             plan.work_out()
             summary = plan.summary
             plan.apply()
+        begun.pop_all()
         env.report("planned", summary=summary)
         ending = _work(manifest, outputs, store, env, options)
         for kind, number in env.service.requests.items():
@@ -144,6 +151,7 @@ def run(
             exit_code=_exit_code(ending, store.counts()),
             error=ending.error,
             counts=store.counts(),
+            requests=dict(env.service.requests),
             plan=summary,
         )
         with guarded(outputs):

@@ -42,6 +42,8 @@ class Ended(Protocol):
     def error(self) -> HumeRunnerError | None: ...
     @property
     def counts(self) -> Counts: ...
+    @property
+    def requests(self) -> Mapping[str, int]: ...
 
 
 class Finisher:
@@ -145,7 +147,7 @@ class Finisher:
             "counts": {
                 "items": ended.counts.items,
                 "jobs": ended.counts.jobs,
-                "requests": store.requests(),
+                "requests": dict(ended.requests),
             },
             "failures": store.failures(),
             "paid_twice": [remote_id for remote_id, _ in store.duplicates()],

@@ -62,7 +62,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A planned job with all that a submission needs. `carry` is what the job before it left for it at `carry_at`.
+    """A planned job with all that a submission needs. `carry` is what the job before it left for it, `carry_age_s` ago.
 
     `matches` and `request` are those of its last submission, empty before one. A member that the manifest does not list
     any more has an empty id and value.
@@ -76,7 +76,7 @@ class Job:
     billable_seconds: float | None = None
     prepare: bool = False
     carry: str | None = None
-    carry_at: float | None = None
+    carry_age_s: float | None = None
     matches: tuple[str, ...] = ()
     request: Mapping[str, Any] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from hume_runner.errors import StateError
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
-from hume_runner.state.seal import break_seal, check_seal
+from hume_runner.state.seal import break_seal, check_seal, seal_path
 
 _MAGIC = b"SQLite format 3\x00"
 # A structural check reads the whole file; beyond this size it would be felt at every start.
@@ -79,6 +79,12 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
     except BaseException:
         db.close()
         raise
+
+
+def remove_state(path: Path) -> None:
+    """Take back a state in which nothing was ever recorded. The lock's file stays: another process may wait at it."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", seal_path(path).name):
+        path.with_name(name).unlink(missing_ok=True)
 
 
 def _has_log(path: Path) -> bool:

@@ -416,7 +416,7 @@ class Store:
         )
         return [row[0] for row in rows]
 
-    def load_job(self, number: int) -> Job:
+    def load_job(self, number: int, *, now: float | None = None) -> Job:
         """A job with its members, ready to be prepared."""
         row = self.job(number)
         members = self._db.execute(
@@ -441,7 +441,7 @@ class Store:
             billable_seconds=row.billable_seconds,
             prepare=bool(prepare),
             carry=carry,
-            carry_at=carry_at,
+            carry_age_s=now - carry_at if now is not None and carry_at is not None else None,
             matches=tuple(r[10] or "" for r in members),
             request=row.request,
         )
