@@ -1,6 +1,6 @@
 """The official async SDK over a folder of recordings. Runs in an environment with that SDK, and nothing of ours.
 
-    python expression_sdk_loop.py URL KEY MEDIA ANSWERS CONCURRENCY
+python expression_sdk_loop.py URL KEY MEDIA ANSWERS CONCURRENCY
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python benchmarks/expression_vs_sdk.py
 
-Installs the SDK into an environment of its own below the cache directory, once. Both send the same recordings and
-stills with the same concurrency to an emulator in a process of its own that takes 200 ms for each. The SDK's time is
-that of its requests alone, in a process that is up; the runner's is that of its whole command, which also writes a
-durable state. Takes about two minutes.
+Installs the SDK into an environment of its own below the cache directory, once. Both send the same recordings with the
+same concurrency to an emulator in a process of its own that takes 200 ms for each, and save every answer. Both times
+are those of whole processes, from command to end; the runner also looks at every file and keeps a durable state. The
+time of the SDK's requests alone is shown as well. Takes about two and a half minutes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from figures import Figure, report
 from processes import KEY, Ended, emulator, runner, timed
 
 VERSION = "0.1.0"
-RECORDINGS, SECONDS = 400, 4
+RECORDINGS, SECONDS = 600, 4
 WORKERS = 8
 ROUNDS = 3
 LONG_MINUTES = 60
@@ -80,17 +80,18 @@ def with_runner(folder: Path, number: int) -> Ended:
     return ended
 
 
-def with_sdk(folder: Path, number: int) -> float:
+def with_sdk(folder: Path, number: int) -> tuple[float, float]:
+    """Seconds of the whole process, and of its requests alone."""
     name = f"sdk-{number}"
     answers = folder / name
     answers.mkdir()
     script = str(Path(__file__).with_name("expression_sdk_loop.py"))
     with emulator(folder / f"{name}-data", "--processing-time", "200ms") as served:
         command = [sdk_python(), script, served.url, KEY, str(folder / "media"), str(answers), str(WORKERS)]
-        seconds = float(json.loads(timed(command, limit_s=300).out)["seconds"])
+        ended = timed(command, limit_s=300)
     if len(list(answers.iterdir())) != RECORDINGS:
         raise RuntimeError("the SDK did not measure every recording")
-    return seconds
+    return ended.seconds, float(json.loads(ended.out)["seconds"])
 
 
 def long_recording(folder: Path) -> Ended:
@@ -108,21 +109,22 @@ def main() -> int:
         for number in range(RECORDINGS):
             write_recording(folder / "media" / f"{number:03d}.wav", SECONDS, number)
         ours: list[Ended] = []
-        theirs: list[float] = []
+        theirs: list[tuple[float, float]] = []
         for number in range(ROUNDS):  # in turn, so that whatever else the machine does meets both
             theirs.append(with_sdk(folder, number))
             ours.append(with_runner(folder, number))
         long = long_recording(folder)
-    wall, sdk_wall = median(ended.seconds for ended in ours), median(theirs)
+    wall, sdk_wall = median(ended.seconds for ended in ours), median(whole for whole, _ in theirs)
+    requests_alone = median(alone for _, alone in theirs)
     bound = RECORDINGS / WORKERS * 0.2
     return report(
         f"expression-v1: {RECORDINGS} recordings of {SECONDS} s, {WORKERS} at a time, 200 ms each",
         [
             Figure(what="wall ÷ official async SDK's", value=wall / sdk_wall, hold=1.05),
-            Figure(what="  the runner, from command to summary", value=wall, unit="s"),
-            Figure(what=f"  official SDK {VERSION}, its requests alone", value=sdk_wall, unit="s"),
-            Figure(what=f"  both ÷ lower bound of {bound:.0f} s: the runner", value=wall / bound),
-            Figure(what="  the SDK", value=sdk_wall / bound),
+            Figure(what="  the runner", value=wall, unit="s"),
+            Figure(what=f"  official SDK {VERSION}", value=sdk_wall, unit="s"),
+            Figure(what="  its requests alone", value=requests_alone, unit="s"),
+            Figure(what=f"  the runner ÷ lower bound of {bound:.0f} s", value=wall / bound),
             Figure(what="peak memory of that run", value=max(ended.peak_mb for ended in ours), unit="MB"),
             Figure(what=f"peak memory, one recording of {LONG_MINUTES} min", value=long.peak_mb, hold=250, unit="MB"),
             Figure(what="  its time", value=long.seconds, unit="s"),
