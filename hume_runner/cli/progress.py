@@ -23,6 +23,7 @@ _LINES = {
     "split": "{job}: refused as a whole, trying its halves: {message}",
     "job_failed": "{job}: failed: {message}",
     "early": "{job}: {message}",
+    "no_artifacts": "{job}: the service has no artifacts of it; its predictions are fetched without",
     "fetch_failed": "{job}: {message}; trying again",
     "poll_failed": "cannot ask how far the jobs are: {message}; trying again",
     "interrupted": "{signal}: submitting nothing more, finishing what is on its way; once more leaves at once",

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hume_runner.errors import NotFound
 from hume_runner.services.base import ByteStream, Ended, Job, Outcome, Service
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import MemberRow, StoredAnswer
@@ -59,13 +58,9 @@ def fetch(
     answers: list[StoredAnswer] = []
     outcomes: tuple[Outcome, ...] = ()
     for name in service.answer_names(artifacts=artifacts):
-        try:
-            body = nullcontext(_InMemory(received)) if received is not None else service.open_answer(remote_id, name)
-        except NotFound:
-            if not answers:
-                raise
-            continue  # a host may keep no artifacts; what was measured is there
-        with body as stream:
+        with (
+            nullcontext(_InMemory(received)) if received is not None else service.open_answer(remote_id, name) as stream
+        ):
             answer, found = _save(service, disk, job, stream, outputs, folder / name, ended)
         answers.append(answer)
         outcomes = outcomes or found

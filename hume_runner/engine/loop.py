@@ -167,6 +167,7 @@ class Loop:
         self._highest = 0
         self._turnarounds: deque[float] = deque(maxlen=30)
         self._committed_s = 0.0
+        self._without_artifacts: set[int] = set()
         self._fetch_state: dict[int, Ended] = {}
         self._fetch_tries: dict[int, int] = {}  # job -> tries that failed
         self._early: dict[int, tuple[float, int]] = {}  # job -> (first answer that came early at, how many did)
@@ -358,7 +359,7 @@ class Loop:
                 members=members,
                 request=row.request,
                 outputs=self._outputs,
-                artifacts=self._artifacts,
+                artifacts=self._artifacts and number not in self._without_artifacts,
                 received=received,
             ),
         )
@@ -668,6 +669,8 @@ class Loop:
         wait = backoff(tries, most=retry.max_wait_s, asked=_asked(error), random=self._random)
         self._view.to_fetch[number] = ToFetch(ended=ended, next_at=now + wait)
         self._report("fetch_failed", job=job_name(number), message=str(error))
+        if tries >= retry.attempts and isinstance(error, NotFound) and self._do_without_artifacts(number):
+            return
         if tries >= retry.attempts:
             what = "is damaged" if isinstance(error, UnexpectedResponse) else "cannot be fetched"
             self._view.to_fetch.pop(number)
@@ -681,6 +684,14 @@ class Loop:
             elif self._ending.error is None and self._ending.exit_code is None:
                 # One job's answer may be bad for good; that is no reason to hold the others back.
                 self._ending = Ending(error=given_up)
+
+    def _do_without_artifacts(self, number: int) -> bool:
+        """A host may keep no artifacts at all: after all tries, the job is fetched once more without them."""
+        if not self._artifacts or number in self._without_artifacts:
+            return False
+        self._without_artifacts.add(number)
+        self._report("no_artifacts", job=job_name(number))
+        return True
 
     def _settled(self, number: int, done: Done, now: float) -> None:
         lost = self._view.lost[number]

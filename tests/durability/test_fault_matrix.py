@@ -161,7 +161,8 @@ ALWAYS: dict[str, dict[str, Cell]] = {
     "402": {"submit": REFUSED, **the_others(UNREACHABLE)},
     "403": {"submit": REFUSED, **the_others(NO_MORE), "list": NOT_ASKED},
     # A host without a list is asked job by job; a job that it does not know belongs to another key.
-    "404": {"submit": REFUSED, **the_others(UNREACHABLE), "list": DONE, "details": NO_MORE},
+    # Artifacts that are not there after all tries are done without: a host may keep none.
+    "404": {"submit": REFUSED, **the_others(UNREACHABLE), "list": DONE, "details": NO_MORE, "artifacts": DONE},
     "408": UNAVAILABLE,
     "429": UNAVAILABLE,
     "500": UNAVAILABLE,
