@@ -396,7 +396,7 @@ def upload_name(nonce: str, position: int, name: str) -> str:
 
 
 def judge_submission(error: ApiError) -> SubmitResult:
-    """What a failed POST means: surely refused, or unknown. DESIGN: only a connection that never opened, a 4xx and 503
+    """What a failed POST means: surely refused, or unknown. Only a connection that never opened, a 4xx and 503
     prove that nothing was accepted."""
     from hume_runner.client.retry import submission_outcome
     from hume_runner.client.upload import SourceChanged
