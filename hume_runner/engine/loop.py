@@ -421,7 +421,8 @@ class Loop:
         if done.error is not None:
             raise done.error
         prepared: Prepared = done.value
-        self._store.record_prepared(number, prepared.drafts, prepared.failed, now)
+        # Before what is not prepared yet: media wait on the disk, and nothing is measured meanwhile.
+        self._view.queue.extend(self._store.record_prepared(number, prepared.drafts, prepared.failed, now))
         for _, _, message in prepared.failed:
             self._report("item_failed", message=message)
         if prepared.failed:
