@@ -242,8 +242,8 @@ def run_manifest(
     from hume_runner.engine.workers import ThreadWorkers
     from hume_runner.sources import expand
 
-    # Polls and searches must not wait behind transfers.
-    workers = ThreadWorkers(manifest.execution.transfer_workers + 2)
+    # Polls, searches and what is done on this machine must not wait behind transfers.
+    workers = ThreadWorkers(manifest.execution.transfer_workers + 6)
     try:
         with Endpoint(manifest, paths, machine) as endpoint:
             return run(

@@ -199,7 +199,7 @@ class Loop:
             assert row.remote_id is not None
             if self._store.received(row.number) is not None:
                 ended = Ended(created_at=row.created_at, started_at=row.created_at, ended_at=row.submitted_at)
-                self._view.to_fetch[row.number] = ToFetch(ended=ended, first_at=now)
+                self._view.to_fetch[row.number] = ToFetch(ended=ended, first_at=now, here=True)
                 continue
             self._view.waiting[row.number] = AtService(
                 remote_id=row.remote_id,
@@ -345,7 +345,7 @@ class Loop:
         row = self._store.job(number)
         members = self._store.members(number)
         ended = view.to_fetch[number].ended
-        view.fetching.add(number)
+        (view.filing if view.to_fetch[number].here else view.fetching).add(number)
         remote_id = row.remote_id or ""
         received = self._store.received(number)
         self._workers.start(
@@ -393,6 +393,7 @@ class Loop:
                 self._polled(done, now)
             case Fetch(job):
                 self._view.fetching.discard(job)
+                self._view.filing.discard(job)
                 self._fetched(job, done, now)
             case Settle(job):
                 self._view.settling.discard(job)
@@ -483,7 +484,7 @@ class Loop:
         self._limit.accepted()
         self._jobs.pop(number, None)  # loaded again when its answer is fetched
         ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=now)
-        self._view.to_fetch[number] = ToFetch(ended=ended, first_at=now)
+        self._view.to_fetch[number] = ToFetch(ended=ended, first_at=now, here=True)
         self._report("submitted", job=job_name(number), remote_id=answered.remote_id)
 
     def _refused(self, number: int, refused: Refused, now: float) -> None:

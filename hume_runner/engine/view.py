@@ -66,12 +66,16 @@ class Lost:
 
 @dataclass(slots=True, kw_only=True)
 class ToFetch:
-    """A job whose answer can be fetched. `next_at` moves on when fetching failed or came too early."""
+    """A job whose answer can be fetched. `next_at` moves on when fetching failed or came too early.
+
+    `here`: the answer came with the submission, so that only the disk has to do with it.
+    """
 
     ended: Ended
     next_at: float = 0.0
     tries: int = 0
     first_at: float = 0.0
+    here: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +84,7 @@ class View:
 
     most_in_flight: int
     most_transfers: int
+    most_filing: int = 2  # of answers that are here: they must not take a transfer's place
     most_preparing: int = 2  # the work is the processor's, not the network's
     poll_rule: PollRule = field(default_factory=PollRule)
     queue: deque[int] = field(default_factory=deque)  # planned jobs that may go out, in order
@@ -90,6 +95,7 @@ class View:
     waiting: dict[int, AtService] = field(default_factory=dict)
     to_fetch: dict[int, ToFetch] = field(default_factory=dict)
     fetching: set[int] = field(default_factory=set)
+    filing: set[int] = field(default_factory=set)
     lost: dict[int, Lost] = field(default_factory=dict)
     settling: set[int] = field(default_factory=set)
     polling: bool = False
@@ -112,7 +118,7 @@ class View:
     @property
     def active(self) -> bool:
         """Whether some worker is busy."""
-        return bool(self.submitting or self.fetching or self.settling or self.preparing or self.polling)
+        return bool(self.submitting or self.fetching or self.filing or self.settling or self.preparing or self.polling)
 
     @property
     def finished(self) -> bool:
@@ -147,9 +153,14 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
         # Ahead of what can be sent, but not far: prepared media lie on disk until they are.
         ahead = view.most_preparing - len(view.preparing) if len(view.queue) <= view.most_transfers else 0
         actions += [Prepare(job) for job in islice(view.unprepared, max(0, ahead))]
+    filing = view.most_filing - len(view.filing)
     for job, fetch in view.to_fetch.items():
         if fetch.next_at > now:
             wakes.append(fetch.next_at)
+        elif fetch.here:
+            if filing > 0:
+                actions.append(Fetch(job))
+                filing -= 1
         elif room > 0:
             actions.append(Fetch(job))
             room -= 1
