@@ -83,5 +83,5 @@ def test_what_decides_gets_its_time_from_outside(package: str) -> None:
 
 def test_the_search_finds_what_it_looks_for() -> None:
     assert "wiring.py" in uses("os.environ")
-    assert "state/store.py" in uses("sqlite3")
+    assert "state/file.py" in uses("sqlite3")
     assert "services/packing.py" not in uses("sqlite3")

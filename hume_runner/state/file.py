@@ -1,0 +1,92 @@
+"""One open state file: its facts, and the transaction in which every write ends."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from hume_runner.state.connection import Opened, guarded
+from hume_runner.state.disk import Disk
+from hume_runner.state.seal import write_seal
+
+
+class StateFile:
+    """An open state file, with a count of requests that is written along with the next transaction."""
+
+    def __init__(self, opened: Opened, disk: Disk, *, writes: bool = False) -> None:
+        self._writes = writes
+        self._db = opened.db
+        self._disk = disk
+        self.path = opened.path
+        self.copied = opened.copied
+        self._request_counts: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Close the file; one that was open for writing is sealed, if nothing of it is in the log any more."""
+        whole = False
+        with contextlib.suppress(sqlite3.Error):
+            if self._writes:
+                busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                whole = not busy
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        if whole and self.path is not None:
+            write_seal(self.path)
+        self._writes = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def meta(self, name: str) -> Any:
+        with guarded(self.path):
+            row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    @property
+    def lineage(self) -> str:
+        return str(self.meta("lineage") or "")
+
+    @property
+    def serial(self) -> int:
+        return int(self.meta("serial") or 0)
+
+    def remember(self, **facts: Any) -> None:
+        """Set a few facts about the file."""
+        with self._transaction("facts", bump=False):
+            self._set(facts)
+
+    def _set(self, facts: Mapping[str, Any]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
+
+    @contextlib.contextmanager
+    def _transaction(self, what: str, *, bump: bool = True) -> Iterator[sqlite3.Connection]:
+        with guarded(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                if bump:
+                    self._db.execute("UPDATE meta SET value = value + 1 WHERE name = 'serial'")
+                self._flush_requests()
+                self._disk.commit(self._db, what)
+            except BaseException:
+                # The commit itself may have failed half-way; SQLite then has rolled back already.
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def count_request(self, kind: str, number: int = 1) -> None:
+        """Count requests by kind; written with the next transaction, so that counting costs no sync of its own."""
+        self._request_counts[kind] = self._request_counts.get(kind, 0) + number
+
+    def _flush_requests(self) -> None:
+        if self._request_counts:
+            self._db.executemany(
+                "INSERT INTO requests VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count",
+                list(self._request_counts.items()),
+            )
+            self._request_counts.clear()

@@ -1,0 +1,378 @@
+"""What happened to jobs: one fact a method, each durable when it returns, each move checked against the lifecycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hume_runner.services.base import Draft, Outcome
+from hume_runner.state.connection import inode_of
+from hume_runner.state.lifecycle import Event, JobStatus, move
+from hume_runner.state.planning import Planning
+from hume_runner.state.rows import StoredAnswer, nonce_of, to_json
+
+
+class Journal(Planning):
+    """Records facts about jobs and outputs."""
+
+    def _move(self, number: int, event: Event, now: float, message: str | None = None, **columns: Any) -> None:
+        (status,) = self._db.execute("SELECT status FROM jobs WHERE job = ?", (number,)).fetchone()
+        columns["status"] = move(JobStatus(status), event)
+        names = ", ".join(f"{name} = ?" for name in columns)
+        self._db.execute(f"UPDATE jobs SET {names} WHERE job = ?", (*columns.values(), number))  # noqa: S608
+        self._db.execute(
+            "INSERT INTO attempts (job, at, event, message) VALUES (?, ?, ?, ?)", (number, now, event, message)
+        )
+
+    def record_submitting(
+        self,
+        number: int,
+        *,
+        nonce: str,
+        sha256: str,
+        request: Mapping[str, Any],
+        matches: Sequence[str],
+        endpoint: str,
+        clock_offset: float | None,
+        now: float,
+    ) -> None:
+        """The intent: durable before the first byte of the POST leaves."""
+        with self._transaction("submitting") as db:
+            self._move(
+                number,
+                Event.INTEND,
+                now,
+                nonce=nonce,
+                request_sha256=sha256,
+                request=to_json(request),
+                endpoint=endpoint,
+                clock_offset=clock_offset,
+                submitting_at=now,
+                reason=None,
+                error=None,
+            )
+            db.execute("UPDATE jobs SET tries = tries + 1 WHERE job = ?", (number,))
+            self._name_members(number, matches)
+
+    def _name_members(self, number: int, matches: Sequence[str]) -> None:
+        self._db.executemany(
+            "UPDATE members SET match = ? WHERE job = ? AND position = ?",
+            [(match, number, position) for position, match in enumerate(matches)],
+        )
+
+    def record_accepted(
+        self,
+        number: int,
+        remote_id: str,
+        *,
+        created_at: float | None,
+        simulated: bool,
+        now: float,
+        answer: bytes | None = None,
+        carry: str | None = None,
+        billed_seconds: float | None = None,
+    ) -> None:
+        """The service's name for the job, and its whole answer where that came at once: durable before anything else
+        is done with them."""
+        with self._transaction("accepted") as db:
+            self._move(
+                number,
+                Event.ACCEPT,
+                now,
+                remote_id=remote_id,
+                submitted_at=now,
+                created_at=created_at,
+                simulated=int(simulated),
+                carry=carry,
+                billed_seconds=billed_seconds,
+            )
+            if answer is not None:
+                db.execute("INSERT OR REPLACE INTO received VALUES (?, ?)", (number, answer))
+
+    def record_prepared(
+        self, number: int, drafts: Sequence[Draft], failed: Sequence[tuple[int, str, str]], now: float
+    ) -> list[int]:
+        """A job's media are prepared: the jobs that are sent take its place; what cannot be sent has failed.
+
+        Returns the jobs that can be sent now.
+        """
+        free: list[int] = []
+        with self._transaction("prepared") as db:
+            for position, reason, message in failed:
+                db.execute(
+                    "UPDATE measurements SET outcome = 'failed', reason = ?, error = ? "
+                    "WHERE key = (SELECT key FROM members WHERE job = ? AND position = ?)",
+                    (reason, message, number, position),
+                )
+            db.execute("DELETE FROM members WHERE job = ?", (number,))
+            if drafts:
+                db.execute("UPDATE measurements SET job = NULL WHERE job = ?", (number,))
+                db.execute("DELETE FROM jobs WHERE job = ?", (number,))
+                self._insert_jobs(drafts, free)
+            else:
+                self._move(
+                    number, Event.SPOIL, now, reason="media", error="none of its media can be sent", finished_at=now
+                )
+        return free
+
+    def record_refused(self, number: int, message: str, now: float) -> None:
+        """Surely not accepted: it may be sent again."""
+        with self._transaction("refused"):
+            self._move(number, Event.REFUSE, now, message, error=message)
+
+    def record_rejected(self, number: int, reason: str, message: str, now: float) -> None:
+        """Surely not accepted, and it would not be another time: its items failed."""
+        with self._transaction("rejected"):
+            self._move(number, Event.REJECT, now, message, reason=reason, error=message, finished_at=now)
+            self._fail_members(number, reason, message)
+
+    def record_rejected_unsent(self, number: int, reason: str, message: str, now: float) -> None:
+        """A planned job that cannot even be built any more: its items failed, nothing was sent."""
+        with self._transaction("unsent"):
+            self._move(number, Event.SPOIL, now, message, reason=reason, error=message, finished_at=now)
+            self._fail_members(number, reason, message)
+
+    def record_split(self, number: int, message: str, halves: Sequence[Draft], now: float) -> None:
+        """A refused job whose halves are planned in its place, to find the member at fault."""
+        with self._transaction("split"):
+            self._move(number, Event.REJECT, now, message, reason="split", error=message, finished_at=now)
+            self._db.execute("DELETE FROM members WHERE job = ?", (number,))
+            self._insert_jobs(halves)
+
+    def record_lost(self, number: int, message: str, now: float) -> None:
+        """No answer: nobody knows whether the service took it."""
+        with self._transaction("lost"):
+            self._move(number, Event.LOSE, now, message, error=message)
+
+    def recover(self, now: float) -> list[int]:
+        """After a crash: what was being submitted has no answer. Returns the jobs concerned."""
+        numbers = [row.number for row in self.jobs(JobStatus.SUBMITTING)]
+        if numbers:
+            with self._transaction("recover"):
+                for number in numbers:
+                    message = "the run ended before the answer came"
+                    self._move(number, Event.LOSE, now, message, error=message)
+        return numbers
+
+    def suspect_planned(self, now: float) -> None:
+        """This file is a copy: the original may have sent what is planned here, so the service is asked first."""
+        assert self.path is not None
+        rows = list(self.jobs(JobStatus.PLANNED))
+        last = self._db.execute("SELECT coalesce(min(at), ?) FROM attempts", (now,)).fetchone()[0]
+        with self._transaction("suspect"):
+            for row in rows:
+                message = "the state is a copy; its original may have sent this job"
+                self._move(
+                    row.number,
+                    Event.SUSPECT,
+                    now,
+                    message,
+                    nonce=nonce_of(self.lineage, row.number, row.tries + 1),
+                    submitting_at=row.submitting_at or last,
+                    clock_offset=None,
+                    error=message,
+                )
+            # From here on this file is the one that counts for its place.
+            self._set({"inode": inode_of(self.path)})
+
+    def record_found(
+        self,
+        number: int,
+        remote_id: str,
+        *,
+        endpoint: str,
+        matches: Sequence[str],
+        created_at: float | None,
+        simulated: bool,
+        others: Sequence[str],
+        now: float,
+    ) -> None:
+        """A lost submission that the service has; `others` carry the same and were paid for as well."""
+        with self._transaction("found") as db:
+            self._move(
+                number,
+                Event.FIND,
+                now,
+                endpoint=endpoint,
+                remote_id=remote_id,
+                submitted_at=now,
+                created_at=created_at,
+                simulated=int(simulated),
+                error=None,
+            )
+            self._name_members(number, matches)
+            db.executemany(
+                "INSERT OR IGNORE INTO duplicates (endpoint, remote_id, job, at) VALUES (?, ?, ?, ?)",
+                [(endpoint, other, number, now) for other in others],
+            )
+
+    def record_gone(self, number: int, remote_id: str, billed_seconds: float | None, now: float) -> None:
+        """A lost submission that was measured and billed, and whose answer cannot be had: it may be sent again."""
+        with self._transaction("gone") as db:
+            (endpoint,) = db.execute("SELECT endpoint FROM jobs WHERE job = ?", (number,)).fetchone()
+            self._move(number, Event.MISS, now, f"measured as {remote_id}, and the answer is lost")
+            db.execute(
+                "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
+                (endpoint, remote_id, number, now, billed_seconds),
+            )
+
+    def record_missed(self, number: int, now: float) -> None:
+        """A lost submission that the service does not have: it may be sent again."""
+        with self._transaction("missed"):
+            self._move(number, Event.MISS, now)
+
+    def record_finished(
+        self,
+        number: int,
+        *,
+        answers: Sequence[StoredAnswer],
+        outcomes: Sequence[Outcome],
+        times: Mapping[str, float | None],
+        simulated: bool,
+        now: float,
+    ) -> None:
+        """Answers that are on disk, checked and hashed, and what they say about each member."""
+        with self._transaction("finished") as db:
+            columns: dict[str, Any] = {**times, "finished_at": now}
+            self._move(number, Event.FINISH, now, **columns)
+            self._record_answers(number, answers, now)
+            db.executemany(
+                "UPDATE members SET outcome = ?, reason = ?, error = ? WHERE job = ? AND position = ?",
+                [("done" if o.ok else "failed", o.reason, o.message, number, o.position) for o in outcomes],
+            )
+            db.execute("DELETE FROM received WHERE job = ?", (number,))
+            # An item that is spread over several jobs is done with the last of them, and failed with the first that
+            # fails.
+            db.execute(
+                "UPDATE measurements "
+                "SET outcome = b.outcome, reason = b.reason, error = b.error, job = ?, simulated = ? "
+                "FROM members b WHERE b.job = ? AND b.key = measurements.key AND b.outcome IS NOT NULL "
+                "AND measurements.outcome != 'failed' AND (b.outcome = 'failed' OR NOT EXISTS ("
+                "SELECT 1 FROM members o WHERE o.key = b.key AND o.outcome IS NULL))",
+                (number, int(simulated), number),
+            )
+
+    def record_answers(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
+        with self._transaction("answers", bump=False):
+            self._record_answers(number, answers, now)
+
+    def _record_answers(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
+        self._db.executemany(
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
+            [(number, a.name, a.path, a.size, a.sha256, now) for a in answers],
+        )
+
+    def record_broken(
+        self, number: int, reason: str, message: str, now: float, times: Mapping[str, float | None] | None = None
+    ) -> None:
+        """The service gave the job up, or its time is over: its items failed."""
+        with self._transaction("broken"):
+            self._move(
+                number, Event.BREAK, now, message, reason=reason, error=message, finished_at=now, **(times or {})
+            )
+            self._fail_members(number, reason, message)
+
+    def record_revived(self, number: int, now: float) -> None:
+        """A job that was given up for its time is waited for again: it was paid for."""
+        with self._transaction("revived") as db:
+            self._move(number, Event.REVIVE, now, submitted_at=now, reason=None, error=None)
+            db.execute(
+                "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL "
+                "WHERE job = ? AND outcome = 'failed'",
+                (number,),
+            )
+
+    def retry_parts(self, now: float) -> None:
+        """Plan again what failed of media that are measured in part; what was paid for stays.
+
+        Concerns jobs that the service surely never took. Media of which nothing is measured are planned anew instead.
+        """
+        rows = self._db.execute(
+            "SELECT DISTINCT j.job FROM jobs j JOIN members b ON b.job = j.job "
+            "JOIN members o ON o.key = b.key AND o.job != j.job AND o.outcome = 'done' "
+            "WHERE j.status = 'failed' AND j.remote_id IS NULL ORDER BY j.job"
+        ).fetchall()
+        if not rows:
+            return
+        with self._transaction("retry") as db:
+            for (number,) in rows:
+                self._move(number, Event.RETRY, now, reason=None, error=None, finished_at=None)
+                db.execute("UPDATE members SET outcome = NULL, reason = NULL, error = NULL WHERE job = ?", (number,))
+                db.execute(
+                    "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL "
+                    "WHERE key IN (SELECT key FROM members WHERE job = ?)",
+                    (number,),
+                )
+
+    def _fail_members(self, number: int, reason: str, message: str) -> None:
+        self._db.execute(
+            "UPDATE members SET outcome = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, number)
+        )
+        self._db.execute(
+            "UPDATE measurements SET outcome = 'failed', reason = ?, error = ?, job = ? "
+            "WHERE key IN (SELECT key FROM members WHERE job = ?)",
+            (reason, message, number, number),
+        )
+        # What waits for this job in a chain will never go out.
+        after = self._db.execute("SELECT job FROM jobs WHERE after = ? AND status = 'planned'", (number,)).fetchall()
+        for (follower,) in after:
+            self._db.execute(
+                "UPDATE jobs SET status = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, follower)
+            )
+            self._fail_members(follower, reason, message)
+
+    def adopt(
+        self,
+        draft: Draft,
+        *,
+        remote_id: str,
+        endpoint: str,
+        nonce: str,
+        matches: Sequence[str],
+        request: Mapping[str, Any],
+        created_at: float | None,
+        simulated: bool,
+        now: float,
+    ) -> int:
+        """A job that was started elsewhere becomes one of ours, submitted. Planned jobs give its members up."""
+        with self._transaction("adopted") as db:
+            keys = [member.item.key for member in draft.members]
+            for key in keys:
+                db.execute(
+                    "DELETE FROM members WHERE key = ? AND job IN (SELECT job FROM jobs WHERE status = 'planned')",
+                    (key,),
+                )
+            db.execute("DELETE FROM jobs WHERE status = 'planned' AND job NOT IN (SELECT job FROM members)")
+            self._insert_jobs([draft])
+            (number,) = db.execute("SELECT max(job) FROM jobs").fetchone()
+            self._move(
+                number,
+                Event.INTEND,
+                now,
+                nonce=nonce,
+                endpoint=endpoint,
+                submitting_at=created_at or now,
+                request=to_json(request),
+            )
+            self._move(
+                number,
+                Event.ACCEPT,
+                now,
+                remote_id=remote_id,
+                submitted_at=now,
+                created_at=created_at,
+                simulated=int(simulated),
+            )
+            self._name_members(number, matches)
+            db.execute(
+                "UPDATE jobs AS p SET sources = (SELECT count(*) FROM members b WHERE b.job = p.job) "
+                "WHERE status = 'planned'"
+            )
+        return int(number)
+
+    def record_outputs(self, outputs: Sequence[StoredAnswer], now: float) -> None:
+        """Files that a run wrote beside the raw answers."""
+        with self._transaction("outputs", bump=False) as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?)", [(o.path, o.size, o.sha256, now) for o in outputs]
+            )

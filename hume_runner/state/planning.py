@@ -1,0 +1,201 @@
+"""The manifest's items beside the state's: compared in SQL, row by row, and made the state's all at once."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hume_runner.plan.diff import Known
+from hume_runner.plan.fingerprint import job_key
+from hume_runner.services.base import Draft, PlanItem
+from hume_runner.state.connection import guarded
+from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.reading import Reading
+from hume_runner.state.rows import Staged, from_json, plan_item, to_json
+
+
+class Planning(Reading):
+    """Compares with the scratch file of a scan, and replaces the plan."""
+
+    def attach(self, scan: Path) -> None:
+        """Bring the scratch file with the manifest's items alongside."""
+        with guarded(self.path):
+            self._db.execute("ATTACH DATABASE ? AS scan", (str(scan),))
+            # A scratch file: nobody reads it after a crash.
+            self._db.execute("PRAGMA scan.journal_mode = OFF")
+            self._db.execute("PRAGMA scan.synchronous = OFF")
+
+    def detach(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("DETACH DATABASE scan")
+
+    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> bytes | None:
+        """The cached SHA-256 of a file that looks unchanged, or None."""
+        row = self._db.execute(
+            "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?",
+            (path, size, mtime_ns, inode),
+        ).fetchone()
+        return row[0] if row else None
+
+    def facts(self, key: bytes) -> str | None:
+        """What a look at a medium told before, as JSON."""
+        row = self._db.execute("SELECT facts FROM measurements WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def compare(self) -> Iterator[Staged]:
+        """Each staged item with what is known of its key and of its id, in manifest order, streamed."""
+        # A measurement that is still pending may be spread over several jobs; the most telling state counts.
+        rows = self._db.execute(
+            """
+            SELECT s.ord, s.id, s.kind, s.key, s.content, m.outcome, m.job,
+                   CASE m.outcome WHEN 'pending' THEN (
+                     SELECT CASE max(CASE j.status WHEN 'ambiguous' THEN 3 WHEN 'planned' THEN 1
+                                                   WHEN 'failed' THEN 1 ELSE 2 END)
+                            WHEN 3 THEN 'ambiguous' WHEN 2 THEN 'submitted' WHEN 1 THEN 'planned' END
+                     FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = s.key) END,
+                   m.error, m.simulated,
+                   CASE m.outcome WHEN 'pending' THEN EXISTS (
+                     SELECT 1 FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = s.key AND j.tries > 0) END,
+                   i.key, o.content, t.json, s.facts
+            FROM scan.staged s
+            LEFT JOIN main.measurements m ON m.key = s.key
+            LEFT JOIN main.items i ON i.id = s.id AND m.key IS NULL
+            LEFT JOIN main.measurements o ON o.key = i.key
+            LEFT JOIN main.settings t ON t.digest = o.settings
+            ORDER BY s.ord
+            """
+        )
+        for row in rows:
+            yield Staged(
+                ord=row[0],
+                id=row[1],
+                kind=row[2],
+                known=Known(
+                    key=row[3],
+                    content=row[4],
+                    outcome=row[5],
+                    job=row[6],
+                    job_status=row[7],
+                    error=row[8],
+                    simulated=bool(row[9]),
+                    attempted=bool(row[10]),
+                    old_key=row[11],
+                    old_content=row[12],
+                    old_settings=row[13],
+                ),
+                problem=from_json(row[14]).get("problem") if row[14] else None,
+            )
+
+    def knows_nothing(self) -> bool:
+        """Whether no item was ever recorded, so that all that is staged is new."""
+        return self._db.execute("SELECT 1 FROM measurements LIMIT 1").fetchone() is None
+
+    def repeated(self) -> set[int]:
+        """The `ord`s of staged items whose key an earlier item has already."""
+        rows = self._db.execute(
+            "SELECT s.ord FROM (SELECT key, min(ord) AS first FROM scan.staged GROUP BY key HAVING count(*) > 1) d "
+            "JOIN scan.staged s ON s.key = d.key AND s.ord > d.first"
+        )
+        return {row[0] for row in rows}
+
+    def want(self, batch: Sequence[tuple[int, bool]]) -> None:
+        """Note staged items that have to be submitted: (ord, whether it is a retry)."""
+        # One transaction a batch: by itself, each row would be one.
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO scan.todo VALUES (?, ?)", batch)
+        self._db.execute("COMMIT")
+
+    def wanted(self) -> Iterator[PlanItem]:
+        """The staged items that have to be submitted, in manifest order, streamed."""
+        rows = self._db.execute(
+            "SELECT s.key, s.id, s.kind, s.value, s.path, s.inside, s.size, s.content, s.facts "
+            "FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord ORDER BY t.ord"
+        )
+        for row in rows:
+            yield plan_item(*row)
+
+    def removed(self) -> Iterator[tuple[str, str]]:
+        """(id, kind) of items that the state lists and the manifest does not, in their old order."""
+        yield from self._db.execute(
+            "SELECT i.id, i.kind FROM main.items i "
+            "WHERE NOT EXISTS (SELECT 1 FROM scan.staged s WHERE s.id = i.id) ORDER BY i.ord"
+        )
+
+    def place_of(self, key: bytes) -> str | None:
+        """Where the manifest lists the staged item with this key."""
+        row = self._db.execute("SELECT place FROM scan.staged WHERE key = ? ORDER BY ord LIMIT 1", (key,)).fetchone()
+        return row[0] if row else None
+
+    def replace_plan(
+        self, drafts: Iterable[Draft], *, settings_digest: bytes, settings: str, facts: Mapping[str, Any]
+    ) -> None:
+        """Make the staged items the state's items and plan these jobs, all or nothing.
+
+        Jobs that were planned and never sent are dissolved: `drafts` holds their items again where they are wanted.
+        """
+        with self._transaction("plan") as db:
+            db.execute("DELETE FROM main.items")
+            db.execute(
+                "INSERT INTO main.items SELECT ord, id, kind, key, value, path, inside, place, labels "
+                "FROM scan.staged ORDER BY ord"
+            )
+            db.execute("INSERT OR IGNORE INTO main.settings VALUES (?, ?)", (settings_digest, settings))
+            db.execute(
+                "INSERT OR IGNORE INTO main.measurements (key, kind, content, settings, size, facts) "
+                "SELECT key, kind, content, ?, size, facts FROM scan.staged ORDER BY key",
+                (settings_digest,),
+            )
+            db.execute("INSERT OR REPLACE INTO main.digests SELECT * FROM scan.digests")
+            # The parts of a medium whose other parts were sent already stay: they are all that it still needs.
+            db.execute(
+                "DELETE FROM main.jobs WHERE status = 'planned' AND NOT EXISTS ("
+                "SELECT 1 FROM main.members b JOIN main.members c ON c.key = b.key JOIN main.jobs k ON k.job = c.job "
+                "WHERE b.job = jobs.job AND k.status NOT IN ('planned', 'failed'))"
+            )
+            db.execute("DELETE FROM main.members WHERE job NOT IN (SELECT job FROM main.jobs)")
+            db.execute(
+                "DELETE FROM main.members WHERE key IN "
+                "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry)"
+            )
+            db.execute(
+                "UPDATE main.measurements "
+                "SET outcome = 'pending', reason = NULL, error = NULL, job = NULL, simulated = 0 "
+                "WHERE key IN (SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry)"
+            )
+            self._insert_jobs(drafts)
+            self._set(facts)
+
+    def _insert_jobs(self, drafts: Iterable[Draft], free: list[int] | None = None) -> None:
+        """Plan these jobs; the numbers of those that wait for no other are added to `free`."""
+        numbers: list[int] = []
+        for draft in drafts:
+            keys = [member.item.key for member in draft.members]
+            after = numbers[-draft.after] if draft.after else None
+            cursor = self._db.execute(
+                "INSERT INTO main.jobs (key, status, sources, bytes, billable_seconds, prepare, after) "
+                "VALUES (?,?,?,?,?,?,?)",
+                (
+                    job_key(keys),
+                    JobStatus.PLANNED,
+                    len(keys),
+                    draft.size_bytes,
+                    draft.billable_seconds,
+                    int(draft.prepare),
+                    after,
+                ),
+            )
+            number = cursor.lastrowid
+            assert number is not None
+            self._db.executemany(
+                "INSERT INTO main.members (job, position, key, detail) VALUES (?, ?, ?, ?)",
+                [(number, n, m.item.key, to_json(m.detail)) for n, m in enumerate(draft.members)],
+            )
+            self._db.executemany("UPDATE main.measurements SET job = ? WHERE key = ?", [(number, k) for k in keys])
+            if free is not None and after is None:
+                free.append(number)
+            numbers.append(number)
+            if len(numbers) > 10_000:
+                del numbers[:5_000]

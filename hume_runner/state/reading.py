@@ -1,0 +1,336 @@
+"""What the state tells: jobs, items, answers and counts, streamed where there may be many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hume_runner.services.base import Job, Member, PlanItem
+from hume_runner.state.connection import guarded
+from hume_runner.state.file import StateFile
+from hume_runner.state.lifecycle import HELD, ItemStatus, JobStatus, item_status
+from hume_runner.state.rows import (
+    ITEM_COLUMNS,
+    JOB_COLUMNS,
+    Counts,
+    ItemRow,
+    JobRow,
+    MemberRow,
+    StoredAnswer,
+    from_json,
+    item_row,
+    job_row,
+    plan_item,
+)
+
+_EXPORTED = (
+    *("meta", "settings", "items", "measurements", "jobs", "members"),
+    *("attempts", "answers", "outputs", "duplicates", "requests"),
+)
+
+
+class Reading(StateFile):
+    """Reads; nothing here changes the file."""
+
+    def planned(self, limit: int, *, beyond: int = 0) -> list[tuple[int, bool]]:
+        """(number, whether its media have to be prepared) of the next planned jobs after job `beyond`, in order.
+
+        Jobs that wait for another in a chain are left out: see `freed`.
+        """
+        rows = self._db.execute(
+            "SELECT job, prepare FROM jobs WHERE status = 'planned' AND after IS NULL AND job > ? ORDER BY job LIMIT ?",
+            (beyond, limit),
+        )
+        return [(row[0], bool(row[1])) for row in rows]
+
+    def any_planned(self) -> bool:
+        """Whether any job is still to be sent, now or after another."""
+        return self._db.execute("SELECT 1 FROM jobs WHERE status = 'planned' LIMIT 1").fetchone() is not None
+
+    def freed(self) -> list[int]:
+        """Planned jobs of a chain whose turn has come."""
+        rows = self._db.execute(
+            "SELECT p.job FROM jobs p JOIN jobs q ON q.job = p.after "
+            "WHERE p.after IS NOT NULL AND p.status = 'planned' AND q.status = 'done' ORDER BY p.job"
+        )
+        return [row[0] for row in rows]
+
+    def load_job(self, number: int, *, now: float | None = None) -> Job:
+        """A job with its members, ready to be prepared."""
+        row = self.job(number)
+        members = self._db.execute(
+            "SELECT b.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts, b.detail, b.match "
+            "FROM members b JOIN measurements m ON m.key = b.key "
+            "LEFT JOIN items i ON i.ord = (SELECT min(ord) FROM items WHERE key = b.key) "
+            "WHERE b.job = ? ORDER BY b.position",
+            (number,),
+        ).fetchall()
+        prepare, carry, carry_at = self._db.execute(
+            "SELECT p.prepare, q.carry, q.finished_at FROM jobs p LEFT JOIN jobs q ON q.job = p.after WHERE p.job = ?",
+            (number,),
+        ).fetchone()
+        return Job(
+            number=number,
+            key=row.key,
+            nonce=row.nonce or "",
+            members=tuple(
+                Member(item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:9]), detail=from_json(r[9]))
+                for r in members
+            ),
+            size_bytes=row.bytes,
+            billable_seconds=row.billable_seconds,
+            prepare=bool(prepare),
+            carry=carry,
+            carry_age_s=now - carry_at if now is not None and carry_at is not None else None,
+            matches=tuple(r[10] or "" for r in members),
+            request=row.request,
+        )
+
+    def job(self, number: int) -> JobRow:
+        row = self._db.execute(f"SELECT {JOB_COLUMNS} FROM jobs WHERE job = ?", (number,)).fetchone()  # noqa: S608
+        return job_row(row)
+
+    def jobs(self, *statuses: JobStatus) -> Iterator[JobRow]:
+        """Jobs in these states (all without any), by number, streamed."""
+        where = f"WHERE status IN ({','.join('?' * len(statuses))})" if statuses else ""
+        for row in self._db.execute(f"SELECT {JOB_COLUMNS} FROM jobs {where} ORDER BY job", statuses):  # noqa: S608
+            yield job_row(row)
+
+    def received(self, number: int) -> bytes | None:
+        """The answer that came with the submission, until it is a file."""
+        row = self._db.execute("SELECT body FROM received WHERE job = ?", (number,)).fetchone()
+        return row[0] if row else None
+
+    def knows_remote(self, endpoint: str, remote_id: str) -> bool:
+        """Whether this state holds that job already, as its own or as a duplicate."""
+        return (
+            self._db.execute(
+                "SELECT 1 FROM jobs WHERE endpoint = ? AND remote_id = ? UNION "
+                "SELECT 1 FROM duplicates WHERE endpoint = ? AND remote_id = ?",
+                (endpoint, remote_id) * 2,
+            ).fetchone()
+            is not None
+        )
+
+    def find_item(self, kind: str, content: bytes) -> bytes | None:
+        """The key of a listed item of this kind and content, under the manifest's present settings."""
+        row = self._db.execute(
+            "SELECT m.key FROM items i JOIN measurements m ON m.key = i.key "
+            "WHERE m.kind = ? AND m.content = ? ORDER BY i.ord LIMIT 1",
+            (kind, content),
+        ).fetchone()
+        return row[0] if row else None
+
+    def status_of(self, key: bytes) -> ItemStatus | None:
+        """The state of a listed item's measurement."""
+        row = self._db.execute(
+            "SELECT m.outcome, j.status FROM measurements m LEFT JOIN jobs j ON j.job = m.job WHERE m.key = ?", (key,)
+        ).fetchone()
+        return item_status(row[0], JobStatus(row[1]) if row[1] else None) if row else None
+
+    def waiting_files(self) -> Iterator[PlanItem]:
+        """Listed files that are not measured yet, in manifest order."""
+        rows = self._db.execute(
+            "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts FROM items i "
+            "JOIN measurements m ON m.key = i.key WHERE m.kind = 'file' AND m.outcome = 'pending' ORDER BY i.ord"
+        ).fetchall()
+        for row in rows:
+            yield plan_item(*row)
+
+    def load_items(self, keys: Sequence[bytes]) -> list[PlanItem]:
+        """Listed items by key, in the order asked for."""
+        found = []
+        for key in keys:
+            row = self._db.execute(
+                "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts FROM measurements m "
+                "JOIN items i ON i.key = m.key WHERE m.key = ? ORDER BY i.ord LIMIT 1",
+                (key,),
+            ).fetchone()
+            if row:
+                found.append(plan_item(*row))
+        return found
+
+    def counts(self) -> Counts:
+        """Items and jobs by state; `total` among the items."""
+        with guarded(self.path):
+            items = dict.fromkeys(ItemStatus, 0)
+            rows = self._db.execute(
+                "SELECT m.outcome, j.status, count(*) FROM items i JOIN measurements m ON m.key = i.key "
+                "LEFT JOIN jobs j ON j.job = m.job GROUP BY m.outcome, j.status"
+            )
+            for outcome, status, number in rows:
+                items[item_status(outcome, JobStatus(status) if status else None)] += number
+            jobs = dict.fromkeys(JobStatus, 0)
+            for status, number in self._db.execute("SELECT status, count(*) FROM jobs GROUP BY status"):
+                jobs[JobStatus(status)] = number
+        return Counts(
+            items={"total": sum(items.values()), **{str(k): v for k, v in items.items()}},
+            jobs={str(k): v for k, v in jobs.items()},
+        )
+
+    def items(self) -> Iterator[ItemRow]:
+        """Every item of the last planned manifest, in its order, streamed."""
+        rows = self._db.execute(
+            f"SELECT {ITEM_COLUMNS} FROM items i JOIN measurements m ON m.key = i.key "  # noqa: S608
+            "LEFT JOIN jobs j ON j.job = m.job ORDER BY i.ord"
+        )
+        for row in rows:
+            yield item_row(row)
+
+    def item(self, name: str) -> ItemRow | None:
+        """One item by its id."""
+        row = self._db.execute(
+            f"SELECT {ITEM_COLUMNS} FROM items i JOIN measurements m ON m.key = i.key "  # noqa: S608
+            "LEFT JOIN jobs j ON j.job = m.job WHERE i.id = ?",
+            (name,),
+        ).fetchone()
+        return item_row(row) if row else None
+
+    def any_simulated(self) -> bool:
+        """Whether the emulator took the job of any listed item."""
+        return (
+            self._db.execute(
+                "SELECT 1 FROM jobs j JOIN members b ON b.job = j.job "
+                "JOIN measurements m ON m.key = b.key AND m.job = j.job "
+                "JOIN items i ON i.key = m.key WHERE j.simulated LIMIT 1"
+            ).fetchone()
+            is not None
+        )
+
+    def any_measured(self) -> bool:
+        """Whether any job was taken by a real service."""
+        return (
+            self._db.execute("SELECT 1 FROM jobs WHERE remote_id IS NOT NULL AND NOT simulated LIMIT 1").fetchone()
+            is not None
+        )
+
+    def timed_out(self) -> list[int]:
+        """Jobs that were given up for their time alone: the service may have finished them since."""
+        rows = self._db.execute(
+            "SELECT job FROM jobs WHERE status = 'failed' AND reason = 'job_timeout' AND remote_id IS NOT NULL"
+        )
+        return [row[0] for row in rows]
+
+    def members(self, number: int) -> list[MemberRow]:
+        """A job's members with the ids that the manifest gives them."""
+        rows = self._db.execute(
+            "SELECT b.position, m.kind, b.match, b.detail, b.outcome, b.error, b.key FROM members b "
+            "JOIN measurements m ON m.key = b.key WHERE b.job = ? ORDER BY b.position",
+            (number,),
+        ).fetchall()
+        return [
+            MemberRow(
+                position=r[0],
+                kind=r[1],
+                match=r[2],
+                detail=from_json(r[3]),
+                ids=tuple(x[0] for x in self._db.execute("SELECT id FROM items WHERE key = ? ORDER BY ord", (r[6],))),
+                outcome=r[4],
+                error=r[5],
+            )
+            for r in rows
+        ]
+
+    def companions(self, number: int) -> list[int]:
+        """The jobs that an item is spread over, in order, where this job carries a part of one; else none.
+
+        A job that carries a part carries nothing else. An item that is measured again gives its old jobs up.
+        """
+        rows = self._db.execute(
+            "SELECT c.job FROM members b JOIN members c ON c.key = b.key AND c.detail IS NOT NULL "
+            "WHERE b.job = ? AND b.position = 0 AND b.detail IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM members o WHERE o.job = b.job AND o.position > 0) ORDER BY c.job",
+            (number,),
+        )
+        return [row[0] for row in rows]
+
+    def answers(self, number: int | None = None) -> Iterator[tuple[int, StoredAnswer]]:
+        """(job, answer) of one job or of all, by job and name."""
+        where, values = ("WHERE job = ?", (number,)) if number is not None else ("", ())
+        rows = self._db.execute(
+            f"SELECT job, name, path, size, sha256 FROM answers {where} ORDER BY job, name",  # noqa: S608
+            values,
+        )
+        for job, name, path, size, sha256 in rows:
+            yield job, StoredAnswer(name=name, path=path, size=size, sha256=sha256)
+
+    def outputs(self) -> Iterator[StoredAnswer]:
+        rows = self._db.execute("SELECT path, size, sha256 FROM outputs ORDER BY path")
+        for path, size, sha256 in rows:
+            yield StoredAnswer(name=path, path=path, size=size, sha256=sha256)
+
+    def duplicates(self) -> list[tuple[str, int]]:
+        """(remote id, our job) of jobs that were paid for twice."""
+        return self._db.execute("SELECT remote_id, job FROM duplicates ORDER BY at, remote_id").fetchall()
+
+    def failed_items(self) -> tuple[int, int]:
+        """(failed, all) items; takes as long as there are failures."""
+        (failed,) = self._db.execute(
+            "SELECT count(*) FROM measurements m INDEXED BY measurements_failed JOIN items i ON i.key = m.key "
+            "WHERE m.outcome = 'failed'"
+        ).fetchone()
+        (total,) = self._db.execute("SELECT coalesce(max(ord) + 1, 0) FROM items").fetchone()
+        return int(failed), int(total)
+
+    def first_failures(self, limit: int) -> list[tuple[str, str]]:
+        """(id, error) of the first failed items, in manifest order."""
+        return self._db.execute(
+            "SELECT i.id, coalesce(m.error, m.reason, 'failed') FROM measurements m INDEXED BY measurements_failed "
+            "JOIN items i ON i.key = m.key WHERE m.outcome = 'failed' ORDER BY i.ord LIMIT ?",
+            (limit,),
+        ).fetchall()
+
+    def failures(self) -> dict[str, int]:
+        """Failed items by reason."""
+        return dict(
+            self._db.execute(
+                "SELECT coalesce(m.reason, 'unknown'), count(*) FROM items i JOIN measurements m ON m.key = i.key "
+                "WHERE m.outcome = 'failed' GROUP BY 1 ORDER BY 2 DESC, 1"
+            ).fetchall()
+        )
+
+    def requests(self) -> dict[str, int]:
+        """Requests sent over the life of this state, by kind."""
+        counts = dict(self._db.execute("SELECT kind, count FROM requests ORDER BY kind").fetchall())
+        for kind, number in self._request_counts.items():
+            counts[kind] = counts.get(kind, 0) + number
+        return counts
+
+    def committed_seconds(self) -> float:
+        """Billable seconds of all jobs that were sent and not surely refused."""
+        (total,) = self._db.execute(
+            "SELECT coalesce(sum(coalesce(billed_seconds, billable_seconds)), 0) FROM jobs "
+            "WHERE status IN ('submitting', 'submitted', 'done', 'ambiguous')"
+        ).fetchone()
+        (lost,) = self._db.execute("SELECT coalesce(sum(billed_seconds), 0) FROM duplicates").fetchone()
+        return float(total) + float(lost)
+
+    def billed_seconds(self) -> float | None:
+        """Billable seconds of what the service took, None where the API has no such bill."""
+        (total,) = self._db.execute(
+            "SELECT sum(seconds) FROM (SELECT coalesce(billed_seconds, billable_seconds) AS seconds FROM jobs "
+            "WHERE remote_id IS NOT NULL UNION ALL SELECT billed_seconds FROM duplicates)"
+        ).fetchone()
+        return None if total is None else float(total)
+
+    def work_left(self) -> bool:
+        """Whether any job is planned or held by the service."""
+        left = (JobStatus.PLANNED, *HELD)
+        return (
+            self._db.execute(
+                f"SELECT 1 FROM jobs WHERE status IN ({','.join('?' * len(left))}) LIMIT 1",  # noqa: S608
+                left,
+            ).fetchone()
+            is not None
+        )
+
+    def export(self) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
+        """(table, its rows, streamed) of everything, digests and keys in hex, for `state export`."""
+        for table in _EXPORTED:
+            cursor = self._db.execute(f"SELECT * FROM {table}")  # noqa: S608
+            names = [column[0] for column in cursor.description]
+            yield table, ({n: _plain(v) for n, v in zip(names, row, strict=True)} for row in cursor)
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value

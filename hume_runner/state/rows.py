@@ -1,0 +1,193 @@
+"""What the state knows, as values, and how a row becomes one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hume_runner.plan.diff import Known
+from hume_runner.services.base import PlanItem
+from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job as the state knows it. Times are Unix seconds; `*_at` of the service are by the service's clock."""
+
+    number: int
+    key: str
+    status: JobStatus
+    sources: int
+    bytes: int
+    billable_seconds: float | None
+    nonce: str | None
+    request: Mapping[str, Any]
+    tries: int
+    endpoint: str | None
+    simulated: bool
+    remote_id: str | None
+    clock_offset: float | None
+    submitting_at: float | None
+    submitted_at: float | None
+    created_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    finished_at: float | None
+    billed_seconds: float | None
+    reason: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnswer:
+    """A file with an answer: `path` is relative to the output directory, POSIX."""
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRow:
+    """One line of the results: an item and what became of it."""
+
+    id: str
+    kind: str
+    value: str
+    place: str
+    labels: Mapping[str, Any]
+    status: ItemStatus
+    reason: str | None
+    error: str | None
+    job: int | None
+    remote_id: str | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRow:
+    """A job's member with every id under which the manifest lists its content."""
+
+    position: int
+    kind: str
+    match: str | None
+    detail: Mapping[str, Any]
+    ids: tuple[str, ...]
+    outcome: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Items and jobs by state."""
+
+    items: Mapping[str, int]
+    jobs: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """One item of the manifest with what the state knows of it."""
+
+    ord: int
+    id: str
+    kind: str
+    known: Known
+    problem: str | None = None  # what a look at the medium found wrong
+
+
+ITEM_COLUMNS = (
+    "i.id, i.kind, i.value, i.place, i.labels, m.outcome, m.reason, m.error, m.job, j.remote_id, m.simulated, j.status"
+)
+JOB_COLUMNS = (
+    "job, key, status, sources, bytes, billable_seconds, nonce, request, tries, endpoint, simulated, remote_id, "
+    "clock_offset, submitting_at, submitted_at, created_at, started_at, ended_at, finished_at, billed_seconds, "
+    "reason, error"
+)
+
+
+def nonce_of(lineage: str, number: int, tries: int) -> str:
+    """What marks one try of one job of one state. Derived, so that a copy of the state finds what the original sent."""
+    return hashlib.sha256(f"{lineage}/{number}/{tries}".encode()).hexdigest()[:10]
+
+
+def plan_item(
+    key: bytes,
+    id: str,
+    kind: Any,
+    value: str,
+    path: str | bytes | None,
+    inside: str | None,
+    size: int,
+    content: bytes,
+    facts: str | None,
+) -> PlanItem:
+    """A `PlanItem` from its columns."""
+    return PlanItem(
+        key=key,
+        id=id,
+        kind=kind,
+        value=value,
+        path=Path(os.fsdecode(path)) if path is not None else None,
+        inside=inside,
+        size_bytes=size,
+        content_sha256=content.hex(),
+        facts=from_json(facts),
+    )
+
+
+def item_row(r: Sequence[Any]) -> ItemRow:
+    return ItemRow(
+        id=r[0],
+        kind=r[1],
+        value=r[2],
+        place=r[3],
+        labels=from_json(r[4]),
+        status=item_status(r[5], JobStatus(r[11]) if r[11] else None),
+        reason=r[6],
+        error=r[7],
+        job=r[8],
+        remote_id=r[9],
+        simulated=bool(r[10]),
+    )
+
+
+def job_row(row: Sequence[Any]) -> JobRow:
+    return JobRow(
+        number=row[0],
+        key=row[1],
+        status=JobStatus(row[2]),
+        sources=row[3],
+        bytes=row[4],
+        billable_seconds=row[5],
+        nonce=row[6],
+        request=from_json(row[7]),
+        tries=row[8],
+        endpoint=row[9],
+        simulated=bool(row[10]),
+        remote_id=row[11],
+        clock_offset=row[12],
+        submitting_at=row[13],
+        submitted_at=row[14],
+        created_at=row[15],
+        started_at=row[16],
+        ended_at=row[17],
+        finished_at=row[18],
+        billed_seconds=row[19],
+        reason=row[20],
+        error=row[21],
+    )
+
+
+def to_json(value: Mapping[str, Any]) -> str | None:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True) if value else None
+
+
+def from_json(text: str | None) -> Mapping[str, Any]:
+    return json.loads(text) if text else {}
