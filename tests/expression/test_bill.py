@@ -63,6 +63,14 @@ def test_a_run_goes_on_once_the_cap_is_raised(folder: Folder, emulator: Emulator
     assert {line["status"] for line in folder.results().values()} == {"done"}
 
 
+def test_media_are_sent_as_they_are_prepared_and_not_when_all_are(folder: Folder) -> None:
+    sources = write_recordings(folder, 60, seconds=0.6)
+    folder.write(sources, execution={"max_billable_seconds": 10, "transfer_workers": 2})
+    assert folder.run().code == 8
+    [(unprepared,)] = folder.ask("SELECT count(*) FROM jobs WHERE prepare")
+    assert unprepared >= 30
+
+
 def test_refused_uploads_are_free_and_give_their_room_back(folder: Folder, emulator: Emulator) -> None:
     busy = {"type": "error", "code": "server_busy", "message": "later", "request_id": "0" * 32}
     action = {"status": 503, "body": busy, "headers": {"Retry-After": "0.01"}}

@@ -51,7 +51,6 @@ def check_recording(folder: Folder, minutes: int) -> None:
     peak = peak_mb(folder)
     media.unlink()
     assert metered(measured_runs(folder.url)) == pytest.approx(60 * minutes, abs=0.1)
-    print("PEAK", peak)
     assert peak < MOST_MB, peak
 
 
@@ -81,5 +80,4 @@ def test_a_video_of_two_gigabytes(apart: Folder) -> None:
     peak = peak_mb(apart)
     media.unlink()
     assert {run["endpoint"] for run in measured_runs(apart.url)} == {"audio", "video"}
-    print("PEAK", peak)
     assert peak < MOST_MB, peak

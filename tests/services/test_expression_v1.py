@@ -1,0 +1,249 @@
+"""What expression-v1 makes of items before anything is sent, and of failures after: pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hume_runner.client.upload import SourceChanged
+from hume_runner.errors import (
+    ApiError,
+    AuthError,
+    NotFound,
+    RateLimited,
+    RequestRejected,
+    ServerError,
+    TransportError,
+)
+from hume_runner.manifest.load import load_manifest
+from hume_runner.services.base import Draft, Job, Member, PlanItem, Refused, Unknown
+from hume_runner.services.expression_v1 import FACE_STATE_S, ExpressionV1Service, judge_submission
+
+STILL = {"medium": "still"}
+
+
+def service(folder: Path, *, models: str = "{audio: {}, video: {}}", batching: str = "{}") -> ExpressionV1Service:
+    folder.mkdir(exist_ok=True)
+    (folder / "some.wav").touch()
+    path = folder / "manifest.yaml"
+    path.write_text(
+        "version: 1\nname: pure\nservice: {api: expression-v1}\nsources: {files: [some.wav]}\n"
+        f"models: {models}\nbatching: {batching}\noutputs: {{directory: out}}\n"
+    )
+
+    def connect() -> Any:
+        raise AssertionError("nothing here may connect")
+
+    return ExpressionV1Service(load_manifest(path), "https://api.example.org", connect, lambda seconds: None)
+
+
+def item(number: int, facts: Mapping[str, Any], *, size: int = 40_000, kind: Any = "file") -> PlanItem:
+    return PlanItem(
+        key=number.to_bytes(32),
+        id=str(number),
+        kind=kind,
+        value=f"{number}.media",
+        path=None if kind == "url" else Path(f"{number}.media"),
+        size_bytes=size,
+        content_sha256=f"{number:064x}",
+        facts=facts,
+    )
+
+
+def recording(number: int, seconds: float, *, sound: bool = True, picture: bool = False) -> PlanItem:
+    return item(
+        number, {"medium": "recording", "duration_ms": round(seconds * 1000), "sound": sound, "picture": picture}
+    )
+
+
+def ids(drafts: list[Draft]) -> list[list[str]]:
+    return [[member.item.id for member in draft.members] for draft in drafts]
+
+
+def total(drafts: list[Draft]) -> tuple[float, float]:
+    billed = sum(draft.billable_seconds or 0 for draft in drafts)
+    return billed, sum(draft.unpacked_seconds or 0 for draft in drafts)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> ExpressionV1Service:
+    return service(tmp_path_factory.mktemp("usual"))
+
+
+# -- planning ----------------------------------------------------------------------------------------------------------
+
+
+def test_three_hundred_stills_are_one_request_of_a_hundred_seconds(usual: ExpressionV1Service) -> None:
+    [draft] = usual.compile(item(n, STILL) for n in range(300))
+    assert (draft.billable_seconds, draft.unpacked_seconds) == (100, 3000)
+    assert draft.prepare
+
+
+@given(sizes=st.lists(st.integers(1, 5_000_000), max_size=80), most=st.integers(1, 500))
+def test_every_still_goes_once_in_order_and_within_the_limits(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], most: int
+) -> None:
+    packing = service(tmp_path_factory.getbasetemp() / "packing", batching=f"{{max_sources: {most}}}")
+    drafts = list(packing.compile(item(n, STILL, size=size) for n, size in enumerate(sizes)))
+    assert [name for names in ids(drafts) for name in names] == [str(n) for n in range(len(sizes))]
+    assert all(len(draft.members) <= most and draft.size_bytes <= 24_900_000 for draft in drafts)
+
+
+@given(sizes=st.lists(st.integers(1, 1_999_999), min_size=1, max_size=60))
+def test_prepared_stills_are_packed_as_their_own_size_allows(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
+) -> None:
+    packing = service(tmp_path_factory.getbasetemp() / "packing")
+    members = [Member(item=item(n, STILL), detail={"still": True, "bytes": size}) for n, size in enumerate(sizes)]
+    drafts = list(packing.recompile(members))
+    assert [member for draft in drafts for member in draft.members] == members
+    assert all(draft.size_bytes <= 24_900_000 and not draft.prepare for draft in drafts)
+    for before, after in pairwise(drafts):
+        assert before.size_bytes + int(after.members[0].detail["bytes"]) + 250 > 24_900_000
+
+
+def test_every_recording_is_a_job_of_its_own(usual: ExpressionV1Service) -> None:
+    drafts = list(usual.compile([recording(1, 4), item(2, STILL), recording(3, 12.5), item(4, STILL)]))
+    assert sorted(ids(drafts)) == [["1"], ["2", "4"], ["3"]]
+    assert total(drafts) == (10 + 12.5 + 10, 10 + 12.5 + 20)
+
+
+@pytest.mark.parametrize(("seconds", "parts"), [(1, 1), (700, 1), (2400, 4)])
+def test_a_long_recording_is_planned_in_parts_and_billed_for_its_time(
+    usual: ExpressionV1Service, seconds: float, parts: int
+) -> None:
+    [draft] = usual.compile([recording(1, seconds)])
+    assert draft.requests == parts
+    assert draft.billable_seconds == max(10, seconds)
+
+
+def test_a_video_is_billed_for_its_sound_and_its_frames(usual: ExpressionV1Service) -> None:
+    [draft] = usual.compile([recording(1, 60, picture=True)])
+    # 60 s of sound; three frames a second cost what a second costs.
+    assert (draft.requests, draft.billable_seconds) == (2, 120)
+    # With a request for each frame, each would cost ten seconds.
+    assert draft.unpacked_seconds == 60 + 180 * 10
+
+
+def test_links_are_fetched_in_small_groups(usual: ExpressionV1Service) -> None:
+    drafts = list(usual.compile(item(n, {}, kind="url", size=0) for n in range(70)))
+    assert [len(draft.members) for draft in drafts] == [30, 30, 10]
+    assert all(draft.billable_seconds is None for draft in drafts)
+
+
+def test_short_recordings_are_joined_only_where_the_manifest_asks(usual: ExpressionV1Service, tmp_path: Path) -> None:
+    clips = [recording(n, 4) for n in range(5)]
+    assert len(list(usual.compile(clips))) == 5
+    [joined] = service(tmp_path, batching="{pack_short_audio: true}").compile(clips)
+    assert (joined.billable_seconds, joined.unpacked_seconds) == (5 * 4 + 4, 50)
+
+
+# -- what is sent ------------------------------------------------------------------------------------------------------
+
+
+def frames_job(**carried: Any) -> Job:
+    detail = {"first_frame": 4, "times_ms": [0, 333]}
+    return Job(
+        number=2,
+        key="k",
+        nonce="n",
+        members=(Member(item=recording(1, 4, picture=True), detail=detail),),
+        size_bytes=1,
+        billable_seconds=10,
+        **carried,
+    )
+
+
+def stills_job() -> Job:
+    members = (Member(item=item(1, STILL), detail={"still": True, "bytes": 1}),)
+    return Job(number=1, key="k", nonce="n", members=members, size_bytes=1, billable_seconds=10)
+
+
+def test_frames_carry_the_state_of_the_answer_before_while_it_is_fresh(usual: ExpressionV1Service) -> None:
+    def sent(**carried: Any) -> Mapping[str, Any]:
+        return usual._config(frames_job(**carried))
+
+    assert sent(carry="state", carry_age_s=60.0)["face_state"] == "state"
+    assert "face_state" not in sent(carry="state", carry_age_s=FACE_STATE_S + 1)
+    assert "face_state" not in sent()
+    assert sent()["face"] == {"return_face_state": True}
+
+
+def test_the_state_is_not_in_what_is_recorded_of_a_request(usual: ExpressionV1Service) -> None:
+    submission = usual.prepare(frames_job(carry="state", carry_age_s=60.0))
+    assert "state" not in str(submission.request).replace("return_face_state", "")
+
+
+def test_stills_of_different_people_share_no_faces(usual: ExpressionV1Service) -> None:
+    submission = usual.prepare(stills_job())
+    assert submission.request["config"] == {}
+    assert submission.matches == ("0",)
+
+
+def test_what_is_sent_is_told_apart_by_its_parts(usual: ExpressionV1Service) -> None:
+    job = frames_job()
+    detail = {"first_frame": 6, "times_ms": [666, 1000]}
+    other = Job(
+        number=2,
+        key="k",
+        nonce="n",
+        members=(Member(item=job.members[0].item, detail=detail),),
+        size_bytes=1,
+        billable_seconds=10,
+    )
+    assert usual.prepare(job).sha256 == usual.prepare(frames_job()).sha256
+    assert usual.prepare(job).sha256 != usual.prepare(other).sha256
+
+
+# -- failures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RequestRejected("no", status=400, code="image_decode_failed"), (False, False, True)),
+        (RequestRejected("no", status=413, code="image_too_large"), (False, False, True)),
+        (RequestRejected("no", status=400, code="config_invalid"), (False, False, False)),
+        (RequestRejected("no", status=400, code="message_invalid"), (False, False, False)),
+        (AuthError("no", status=401), (False, True, True)),
+        (NotFound("no", status=404), (False, True, True)),
+        (ApiError("pay", status=402), (False, True, True)),
+        (RateLimited("later", status=429), (True, False, True)),
+        (ServerError("busy", status=503, code="server_busy"), (True, False, True)),
+        (ServerError("sorry", status=500, code="internal_error"), (True, False, True)),
+        (TransportError("no connection", sent=False), (True, False, True)),
+        (SourceChanged(Path("face.jpg"), "another file now"), (False, False, True)),
+    ],
+    ids=lambda value: getattr(value, "code", None) or type(value).__name__,
+)
+def test_what_surely_costs_nothing_is_a_refusal(error: ApiError, expected: tuple[bool, bool, bool]) -> None:
+    judged = judge_submission(error, divisible=True)
+    assert isinstance(judged, Refused)
+    assert (judged.temporary, judged.stops_run, judged.divisible) == expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransportError("broke off", sent=True),
+        ServerError("a proxy's", status=500),
+        ServerError("a proxy's", status=502),
+        ServerError("a proxy's", status=504),
+        ApiError("a proxy's", status=408),
+    ],
+    ids=lambda error: f"{type(error).__name__} {error.status}",
+)
+def test_what_may_have_been_measured_is_asked_about(error: ApiError) -> None:
+    assert isinstance(judge_submission(error, divisible=True), Unknown)
+
+
+def test_an_account_without_credit_is_told_what_to_do() -> None:
+    judged = judge_submission(ApiError("pay", status=402), divisible=False)
+    assert isinstance(judged, Refused)
+    assert judged.hint
