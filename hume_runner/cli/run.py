@@ -24,7 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-billable-seconds", type=float, metavar="N", help="submit nothing that would exceed this bill"
     )
-    parser.add_argument("--cluster", metavar="ADDRESS", help="prepare and upload on this Dask cluster")
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS", help="not available in this version: uploads run on this machine"
+    )
 
 
 def run(args: argparse.Namespace, console: Console, machine: Machine | None = None) -> int:

@@ -252,10 +252,6 @@ class Journal(Planning):
                 (number, int(simulated), number),
             )
 
-    def record_answers(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
-        with self._transaction("answers", bump=False):
-            self._record_answers(number, answers, now)
-
     def _record_answers(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
         self._db.executemany(
             "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -41,15 +39,6 @@ CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL);
 # ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts
 Row = tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int, str | None]
 _BATCH = 2_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collision:
-    """An id that two items claim."""
-
-    id: str
-    first: str
-    second: str
 
 
 class Scan:
@@ -128,10 +117,6 @@ class Scan:
                     break
             self._db.execute("UPDATE staged SET id = ? WHERE ord = ?", (candidate, position))
         return [_duplicate(name, explicit[0], place) for place in explicit[1:]]
-
-    def places_of(self, ords: Iterable[int]) -> dict[int, str]:
-        """The places of a few items, by ord."""
-        return {o: self._db.execute("SELECT place FROM staged WHERE ord = ?", (o,)).fetchone()[0] for o in ords}
 
     def hand_over(self) -> Path:
         """Make all rows visible to another connection and return the file's path."""
