@@ -180,6 +180,7 @@ class FakeService:
     counted: Counter[str] = field(default_factory=Counter)
     api: str = "fake-v0"
     endpoint: str = "https://fake.example.org"
+    matches_by_md5: bool = False
 
     @property
     def limits(self) -> Limits:
@@ -188,6 +189,9 @@ class FakeService:
     @property
     def requests(self) -> Mapping[str, int]:
         return dict(self.counted)
+
+    def inside(self, path: Path) -> None:
+        del path
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         return {}

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -28,6 +29,7 @@ from hume_runner.plan.fingerprint import (
 from hume_runner.plan.model import SUBMITS, Action, Decision, PlannedJob, Summary
 from hume_runner.services.base import Draft, PlanItem, Service
 from hume_runner.sources.base import SourceItem
+from hume_runner.state.rows import FileDigest
 from hume_runner.state.staging import Row, Scan, format_place, parse_place
 from hume_runner.state.store import Staged, Store
 
@@ -37,8 +39,8 @@ _MOST_PROBLEMS = 100
 class Cached(Protocol):
     """What an earlier run found out about files."""
 
-    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> bytes | None:
-        """The SHA-256 of a file that looks unchanged."""
+    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> FileDigest | None:
+        """The digest of a file that looks unchanged."""
         ...
 
     def facts(self, key: bytes) -> str | None:
@@ -92,14 +94,16 @@ def _rows(item: SourceItem, settings: bytes, scan: Scan, known: Cached, service:
         yield _row(scan.count, item, settings, _Content(digest=text_content(item.value), size=size))
     else:
         assert item.path is not None
-        digest, size = _file_digest(item.path, scan, known)
+        found_digest, size = _file_digest(item.path, scan, known, md5=service.matches_by_md5)
+        digest = found_digest.sha256
         inside = service.inside(item.path)
         if inside is None:
             facts = known.facts(item_key(item.kind, digest, settings))
             if facts is None:
                 found = service.look(item.path, digest)
                 facts = json.dumps(found, sort_keys=True) if found else None
-            yield _row(scan.count, item, settings, _Content(digest=digest, size=size, facts=facts))
+            content = _Content(digest=digest, size=size, facts=facts, md5=found_digest.md5)
+            yield _row(scan.count, item, settings, content)
             return
         for member in inside:
             content = _Content(
@@ -117,6 +121,7 @@ class _Content:
     size: int
     facts: str | None = None
     inside: str | None = None
+    md5: bytes | None = None
 
 
 def _member_item(archive: SourceItem, name: str) -> SourceItem:
@@ -141,22 +146,38 @@ def _row(ord_: int, item: SourceItem, settings: bytes, content: _Content) -> Row
         content.digest,
         content.size,
         content.facts,
+        content.md5,
     )
 
 
-def _file_digest(path: Path, scan: Scan, known: Cached) -> tuple[bytes, int]:
+_CHUNK = 1 << 18
+
+
+def _file_digest(path: Path, scan: Scan, known: Cached, *, md5: bool) -> tuple[FileDigest, int]:
+    """(digest, bytes) of a file that is read once, or not at all if it looks as it did. A digest of an earlier version
+    without the MD5 stays good: nobody reads a terabyte again for it."""
     before = path.stat()
     name = os.fspath(path)
     digest = known.digest(_readable(name), before.st_size, before.st_mtime_ns, before.st_ino)
     if digest is not None:
         return digest, before.st_size
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
+        digest = _digest_of(file, md5=md5)
         after = os.fstat(file.fileno())
     # A file that was written to meanwhile is read anew next time; its digest now is as good as any.
     if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
         scan.add_digest(_readable(name), after.st_size, after.st_mtime_ns, after.st_ino, digest)
     return digest, after.st_size
+
+
+def _digest_of(file: BufferedReader, *, md5: bool) -> FileDigest:
+    if not md5:
+        return FileDigest(sha256=hashlib.file_digest(file, "sha256").digest())
+    one, other = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    while chunk := file.read(_CHUNK):
+        one.update(chunk)
+        other.update(chunk)
+    return FileDigest(sha256=one.digest(), md5=other.digest())
 
 
 def _readable(name: str) -> str:

@@ -21,6 +21,8 @@ class PlanItem:
 
     `inside` is the member's path where `path` is an archive whose members are items.
 
+    `content_md5` is set for files where the service matches by it, if the file was read since.
+
     `facts` holds what a cheap look at the medium told (JSON values), empty where the API needs no look.
     """
 
@@ -32,6 +34,7 @@ class PlanItem:
     inside: str | None = None
     size_bytes: int
     content_sha256: str
+    content_md5: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -292,6 +295,11 @@ class Service(Protocol):
 
     @property
     def limits(self) -> Limits: ...
+
+    @property
+    def matches_by_md5(self) -> bool:
+        """Whether the service tells the MD5 of the files that it has, so that a plan has to know theirs."""
+        ...
 
     @property
     def requests(self) -> Mapping[str, int]:

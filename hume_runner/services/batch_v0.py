@@ -89,6 +89,7 @@ class BatchV0Service:
     """batch-v0 at one endpoint. `connect` opens the client when the first request is due: a plan needs no key."""
 
     api = API
+    matches_by_md5 = True
 
     def __init__(
         self,

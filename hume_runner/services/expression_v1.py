@@ -114,6 +114,7 @@ class ExpressionV1Service:
     """expression-v1 at one endpoint. Prepared media lie in `prepared/` in the output directory until they are sent."""
 
     api = API
+    matches_by_md5 = False
 
     def __init__(
         self,

@@ -67,6 +67,8 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
                 _initialise(db, name or "", lineage, path)
         if not (begun or create):
             raise FileNotFoundError(path)
+        if not create:
+            db = _in_newest_schema(db, path)
         with guarded(path):
             owner = db.execute("SELECT value FROM meta WHERE name = 'manifest'").fetchone()
             if name is not None and owner and owner[0] != name:
@@ -79,6 +81,24 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
     except BaseException:
         db.close()
         raise
+
+
+def _in_newest_schema(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """The open file itself, or, where an earlier version wrote it, a private copy brought up to date: who only reads
+    must not write. SQLite keeps the copy in a temporary file without a name, so that nothing of it can stay behind."""
+    with guarded(path):
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == len(MIGRATIONS):
+            return db
+        copy = sqlite3.connect("", isolation_level=None)
+        try:
+            db.backup(copy)
+            migrate(copy)
+        except BaseException:
+            copy.close()
+            raise
+        db.close()
+    return copy
 
 
 def remove_state(path: Path) -> None:

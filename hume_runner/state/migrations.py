@@ -155,7 +155,17 @@ CREATE TABLE digests (
 CREATE TABLE requests (kind TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial,)
+
+def m002_md5_and_lost_answers(db: sqlite3.Connection) -> None:
+    """The second digest that some services tell files by, and when and how an answer was lost."""
+    db.execute("ALTER TABLE digests ADD COLUMN md5 BLOB")
+    db.execute("ALTER TABLE measurements ADD COLUMN md5 BLOB")
+    db.execute("CREATE INDEX measurements_md5 ON measurements (md5) WHERE md5 IS NOT NULL")
+    db.execute("ALTER TABLE jobs ADD COLUMN lost_at REAL")
+    db.execute("ALTER TABLE jobs ADD COLUMN lost_how TEXT")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial, m002_md5_and_lost_answers)
 
 
 def migrate(db: sqlite3.Connection) -> int:

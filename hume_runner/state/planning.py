@@ -14,7 +14,7 @@ from hume_runner.services.base import Draft, PlanItem
 from hume_runner.state.connection import guarded
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.reading import Reading
-from hume_runner.state.rows import Staged, from_json, plan_item, to_json
+from hume_runner.state.rows import FileDigest, Staged, from_json, plan_item, to_json
 
 
 class Planning(Reading):
@@ -32,13 +32,13 @@ class Planning(Reading):
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("DETACH DATABASE scan")
 
-    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> bytes | None:
-        """The cached SHA-256 of a file that looks unchanged, or None."""
+    def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> FileDigest | None:
+        """The cached digest of a file that looks unchanged, or None."""
         row = self._db.execute(
-            "SELECT sha256 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?",
+            "SELECT sha256, md5 FROM digests WHERE path = ? AND size = ? AND mtime_ns = ? AND inode = ?",
             (path, size, mtime_ns, inode),
         ).fetchone()
-        return row[0] if row else None
+        return FileDigest(sha256=row[0], md5=row[1]) if row else None
 
     def facts(self, key: bytes) -> str | None:
         """What a look at a medium told before, as JSON."""
@@ -111,7 +111,7 @@ class Planning(Reading):
     def wanted(self) -> Iterator[PlanItem]:
         """The staged items that have to be submitted, in manifest order, streamed."""
         rows = self._db.execute(
-            "SELECT s.key, s.id, s.kind, s.value, s.path, s.inside, s.size, s.content, s.facts "
+            "SELECT s.key, s.id, s.kind, s.value, s.path, s.inside, s.size, s.content, s.facts, s.md5 "
             "FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord ORDER BY t.ord"
         )
         for row in rows:
@@ -144,11 +144,19 @@ class Planning(Reading):
             )
             db.execute("INSERT OR IGNORE INTO main.settings VALUES (?, ?)", (settings_digest, settings))
             db.execute(
-                "INSERT OR IGNORE INTO main.measurements (key, kind, content, settings, size, facts) "
-                "SELECT key, kind, content, ?, size, facts FROM scan.staged ORDER BY key",
+                "INSERT OR IGNORE INTO main.measurements (key, kind, content, settings, size, facts, md5) "
+                "SELECT key, kind, content, ?, size, facts, md5 FROM scan.staged ORDER BY key",
                 (settings_digest,),
             )
-            db.execute("INSERT OR REPLACE INTO main.digests SELECT * FROM scan.digests")
+            # What was measured before its MD5 was of use gets it once its file is read again.
+            db.execute(
+                "UPDATE main.measurements SET md5 = s.md5 FROM scan.staged s "
+                "WHERE s.md5 IS NOT NULL AND measurements.key = s.key AND measurements.md5 IS NULL"
+            )
+            db.execute(
+                "INSERT OR REPLACE INTO main.digests (path, size, mtime_ns, inode, sha256, md5) "
+                "SELECT path, size, mtime_ns, inode, sha256, md5 FROM scan.digests"
+            )
             # The parts of a medium whose other parts were sent already stay: they are all that it still needs.
             db.execute(
                 "DELETE FROM main.jobs WHERE status = 'planned' AND NOT EXISTS ("

@@ -59,8 +59,8 @@ class Reading(StateFile):
         """A job with its members, ready to be prepared."""
         row = self.job(number)
         members = self._db.execute(
-            "SELECT b.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts, b.detail, b.match "
-            "FROM members b JOIN measurements m ON m.key = b.key "
+            "SELECT b.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts, m.md5, "
+            "b.detail, b.match FROM members b JOIN measurements m ON m.key = b.key "
             "LEFT JOIN items i ON i.ord = (SELECT min(ord) FROM items WHERE key = b.key) "
             "WHERE b.job = ? ORDER BY b.position",
             (number,),
@@ -74,7 +74,7 @@ class Reading(StateFile):
             key=row.key,
             nonce=row.nonce or "",
             members=tuple(
-                Member(item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:9]), detail=from_json(r[9]))
+                Member(item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:10]), detail=from_json(r[10]))
                 for r in members
             ),
             size_bytes=row.bytes,
@@ -82,7 +82,7 @@ class Reading(StateFile):
             prepare=bool(prepare),
             carry=carry,
             carry_age_s=now - carry_at if now is not None and carry_at is not None else None,
-            matches=tuple(r[10] or "" for r in members),
+            matches=tuple(r[11] or "" for r in members),
             request=row.request,
         )
 
@@ -121,6 +121,14 @@ class Reading(StateFile):
         ).fetchone()
         return row[0] if row else None
 
+    def find_by_md5(self, md5: bytes) -> bytes | None:
+        """The key of a listed file whose bytes have this MD5, under the manifest's present settings."""
+        row = self._db.execute(
+            "SELECT i.key FROM measurements m JOIN items i ON i.key = m.key WHERE m.md5 = ? ORDER BY i.ord LIMIT 1",
+            (md5,),
+        ).fetchone()
+        return row[0] if row else None
+
     def status_of(self, key: bytes) -> ItemStatus | None:
         """The state of a listed item's measurement."""
         row = self._db.execute(
@@ -131,7 +139,7 @@ class Reading(StateFile):
     def waiting_files(self) -> Iterator[PlanItem]:
         """Listed files that are not measured yet, in manifest order."""
         rows = self._db.execute(
-            "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts FROM items i "
+            "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts, m.md5 FROM items i "
             "JOIN measurements m ON m.key = i.key WHERE m.kind = 'file' AND m.outcome = 'pending' ORDER BY i.ord"
         ).fetchall()
         for row in rows:
@@ -142,8 +150,8 @@ class Reading(StateFile):
         found = []
         for key in keys:
             row = self._db.execute(
-                "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts FROM measurements m "
-                "JOIN items i ON i.key = m.key WHERE m.key = ? ORDER BY i.ord LIMIT 1",
+                "SELECT m.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts, m.md5 "
+                "FROM measurements m JOIN items i ON i.key = m.key WHERE m.key = ? ORDER BY i.ord LIMIT 1",
                 (key,),
             ).fetchone()
             if row:

@@ -102,6 +102,14 @@ class Staged:
     problem: str | None = None  # what a look at the medium found wrong
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDigest:
+    """A file's content: 32 bytes, and 16 where the service tells files by their MD5 as well."""
+
+    sha256: bytes
+    md5: bytes | None = None
+
+
 ITEM_COLUMNS = (
     "i.id, i.kind, i.value, i.place, i.labels, m.outcome, m.reason, m.error, m.job, j.remote_id, m.simulated, j.status"
 )
@@ -127,6 +135,7 @@ def plan_item(
     size: int,
     content: bytes,
     facts: str | None,
+    md5: bytes | None = None,
 ) -> PlanItem:
     """A `PlanItem` from its columns."""
     return PlanItem(
@@ -138,6 +147,7 @@ def plan_item(
         inside=inside,
         size_bytes=size,
         content_sha256=content.hex(),
+        content_md5=md5.hex() if md5 is not None else None,
         facts=from_json(facts),
     )
 

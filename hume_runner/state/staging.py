@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hume_runner.errors import ManifestError, Problem
+from hume_runner.state.rows import FileDigest
 
 _SCHEMA = """
 CREATE TABLE staged (
@@ -28,16 +29,21 @@ CREATE TABLE staged (
   labels TEXT,
   content BLOB NOT NULL,
   size INTEGER NOT NULL,
-  facts TEXT
+  facts TEXT,
+  md5 BLOB
 );
 CREATE TABLE digests (
-  path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB
+  path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB, md5 BLOB
 ) WITHOUT ROWID;
 CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL);
 """
 
-# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts
-Row = tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int, str | None]
+# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts, md5
+Row = tuple[
+    *tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int],
+    str | None,
+    bytes | None,
+]
 _BATCH = 2_000
 
 
@@ -77,12 +83,15 @@ class Scan:
         if len(self._batch) >= _BATCH:
             self._flush()
 
-    def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: bytes) -> None:
+    def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: FileDigest) -> None:
         """Remember a file's digest, to be kept in the state if a run follows."""
-        self._db.execute("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?)", (path, size, mtime_ns, inode, digest))
+        self._db.execute(
+            "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)",
+            (path, size, mtime_ns, inode, digest.sha256, digest.md5),
+        )
 
     def _flush(self) -> None:
-        self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
+        self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
         self._batch.clear()
 
     def finish(self) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hume_runner.state import migrations
+from hume_runner.state.disk import Disk
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
+from hume_runner.state.rows import FileDigest
+from hume_runner.state.store import Store
 
 
 def schema_of(db: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -80,3 +84,35 @@ def test_a_state_with_items_survives_a_new_step(db: sqlite3.Connection, monkeypa
     assert migrate(db) == len(MIGRATIONS)
     assert db.execute("SELECT id, colour FROM items").fetchall() == [("a", "grey")]
     db.close()
+
+
+def test_reading_a_state_of_an_earlier_version_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        MIGRATIONS[0](old)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 1")
+        old.execute("INSERT INTO meta VALUES ('manifest', 'a'), ('lineage', 'l'), ('serial', 7)")
+        old.execute("INSERT INTO measurements (key, kind, content, settings, size) VALUES (x'01', 'text', x'', x'', 1)")
+        old.execute("INSERT INTO items (ord, id, kind, key, value, place) VALUES (0, 'a', 'text', x'01', 'Hi', 'm')")
+    before = path.read_bytes()
+    path.chmod(0o400)
+    with Store.peek(path, name="a") as store:
+        assert (store.lineage, store.serial) == ("l", 7)
+        assert store.counts().items["pending"] == 1
+        assert store.digest("/a", 1, 2, 3) is None
+        assert store.find_by_md5(b"m") is None
+    assert path.read_bytes() == before
+
+
+def test_writing_to_a_state_of_an_earlier_version_brings_it_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        MIGRATIONS[0](old)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 1")
+        old.execute("INSERT INTO digests VALUES ('/a', 1, 2, 3, x'aa')")
+    with Store.create_or_open(path, disk=Disk(), name="a", lineage="l") as store:
+        assert store.digest("/a", 1, 2, 3) == FileDigest(sha256=b"\xaa", md5=None)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)

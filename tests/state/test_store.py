@@ -13,6 +13,7 @@ from hume_runner.errors import AuthError, StateError
 from hume_runner.services.base import Draft, Member, Outcome
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
+from hume_runner.state.rows import FileDigest
 from hume_runner.state.store import Store, StoredAnswer, nonce_of
 from tests.fakes import START, World, plan_item
 
@@ -147,8 +148,8 @@ def test_an_adopted_job_takes_its_members_from_planned_ones(store: Store) -> Non
 def test_a_file_s_digest_is_known_while_it_looks_the_same(store: Store) -> None:
     assert store.digest("/a", 1, 2, 3) is None
     with store._transaction("test") as db:
-        db.execute("INSERT INTO digests VALUES ('/a', 1, 2, 3, x'aa')")
-    assert store.digest("/a", 1, 2, 3) == b"\xaa"
+        db.execute("INSERT INTO digests (path, size, mtime_ns, inode, sha256) VALUES ('/a', 1, 2, 3, x'aa')")
+    assert store.digest("/a", 1, 2, 3) == FileDigest(sha256=b"\xaa")
     for changed in (("/b", 1, 2, 3), ("/a", 9, 2, 3), ("/a", 1, 9, 3), ("/a", 1, 2, 9)):
         assert store.digest(*changed) is None
 
