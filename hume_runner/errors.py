@@ -28,6 +28,7 @@ A job or item that failed is data in the state file, not an exception; an except
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -186,3 +187,55 @@ class LostAnswerNeedsDecision(HumeRunnerError):
 
 class ResultsError(HumeRunnerError):
     exit_code = 1
+
+
+_FULL = "free some space, then run the same command again: it resumes"
+_REPAIR = "free some space or repair the disk, then run the same command again: it resumes"
+_PLACE = "the place must be writable; --output-dir or --state chooses another"
+_FILES = "raise the limit of open files (`ulimit -n`) or lower execution.transfer_workers, then run again: it resumes"
+_MEMORY = "end other programs or raise the limit, then run the same command again: it resumes"
+# What the system refuses -> the next step. Its own words for the refusal are good enough as they are.
+_NEXT_STEPS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the limit of a file's size (`ulimit -f`), then run the same command again: it resumes",
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOMEM: _MEMORY,
+    errno.EAGAIN: _MEMORY,
+    errno.EACCES: _PLACE,
+    errno.EPERM: _PLACE,
+    errno.EROFS: _PLACE,
+    errno.EEXIST: "a file is where a folder should be: --output-dir chooses another place",
+    errno.ENOTDIR: "a file is where a folder should be: --output-dir chooses another place",
+}
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+
+
+def next_step(error: OSError) -> str:
+    """What a person can do about something that the system refuses."""
+    return _NEXT_STEPS.get(
+        error.errno or 0, "free some space or repair the disk, then run the same command again: it resumes"
+    )
+
+
+def of_system(error: BaseException) -> HumeRunnerError | None:
+    """What the machine itself refuses, in our words; None for anything else, which is a bug.
+
+    Scarce things (threads, memory, open files) may be there later (5), a disk that cannot be written is the state's
+    trouble (10), and a path that is not what it should be is bad usage (64).
+    """
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        hint = "end other programs or raise the limit of processes (`ulimit -u`), then run again: it resumes"
+        return ServiceUnavailable("this machine starts no more threads", hint=hint)
+    if isinstance(error, MemoryError):
+        return ServiceUnavailable("this machine has no more memory", hint=_MEMORY)
+    if not isinstance(error, OSError) or isinstance(error, ConnectionError):
+        return None
+    place = f"{error.filename}: " if error.filename else ""
+    said = f"{place}{error.strerror or error}"
+    if error.errno in _SCARCE:
+        return ServiceUnavailable(said, hint=next_step(error))
+    if error.errno in _NEXT_STEPS or error.errno == errno.EIO:
+        return StateError(said, hint=next_step(error))
+    return UsageError(said, hint="check the path, and that the current folder still exists")

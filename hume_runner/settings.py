@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,3 +86,109 @@ _USERINFO = re.compile(r"(https?://)[^\s/@'\"<>]+@")
 def mask_secrets(text: str) -> str:
     """Any text with the queries and credentials of the URLs in it replaced by `…`."""
     return _QUERY.sub(r"\1?…", _USERINFO.sub(r"\1…@", text))
+
+
+# So short a secret would be found inside ordinary words: only whole words of messages are compared with it.
+_SHORT = 8
+_HIDDEN = "***"
+
+
+class Masker:
+    """Keeps secrets that are known out of everything that leaves us, in whatever spelling a service quotes them.
+
+    Known spellings: as it is, in other case, with escapes of JSON, URLs, HTML and mail for any of its characters, with
+    line breaks in it, and inside hexadecimal or base64. What is found is replaced by `***`, which is as safe inside a
+    JSON string as what it replaces.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        found = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        long = [secret for secret in found if len(secret) >= _SHORT]
+        self._words = re.compile("|".join(map(_whole_word, found[len(long) :]))) if found[len(long) :] else None
+        pattern = "|".join(map(_spellings, long))
+        self._text = re.compile(pattern) if long else None
+        self._bytes = re.compile(pattern.encode()) if long else None
+        self._needles = tuple(needle.lower() for secret in long for needle in (secret, *_encoded(secret)))
+        self._byte_needles = tuple(needle.encode() for needle in self._needles)
+        # Longer than any spelling; one with line breaks between all its letters excepted.
+        self._reach = 12 * max(map(len, long), default=0) + 64
+
+    def __repr__(self) -> str:
+        return "<Masker>"
+
+    def keys(self, text: str) -> str:
+        """`text` without the secrets; everything else stays."""
+        if self._words is not None:
+            text = self._words.sub(_HIDDEN, text)
+        if self._text is None:
+            return text
+        plain = "".join(text.lower().split())
+        if not any(sign in plain for sign in (*self._needles, "\\", "%", "&", "=")):
+            return text
+        return self._text.sub(_HIDDEN, text)
+
+    def text(self, text: str) -> str:
+        """`text` for people and files: without the secrets, and without the queries and credentials of URLs."""
+        return mask_secrets(self.keys(text))
+
+    def stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The bytes of a document without the secrets, wherever they are cut into chunks."""
+        if self._bytes is None:
+            yield from chunks
+            return
+        rest = b""
+        for chunk in chunks:
+            block = self._hidden(rest + chunk)
+            cut = max(0, len(block) - self._reach)
+            if cut:
+                yield block[:cut]
+            rest = block[cut:]
+        if rest:
+            yield rest
+
+    def _hidden(self, block: bytes) -> bytes:
+        # Answers are large, so what most of them show at once comes before the search proper.
+        assert self._bytes is not None
+        plain = block.lower().translate(None, b" \t\r\n")
+        signs = (*self._byte_needles, b"\\", b"%", b"&", b"=")
+        return self._bytes.sub(_HIDDEN.encode(), block) if any(sign in plain for sign in signs) else block
+
+
+def _whole_word(secret: str) -> str:
+    return rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])"
+
+
+def _spellings(secret: str) -> str:
+    """A pattern for one secret in all its spellings. Each alternative begins with a plain character, as the search for
+    those is quick."""
+    between = r"(?:\s|\\+[nrt]|%0[AaDd9]|&#1[03];|=\r?\n)*"
+    return "|".join((between.join(map(_letter, secret)), *(between.join(map(_exactly, e)) for e in _encoded(secret))))
+
+
+def _letter(letter: str) -> str:
+    cases = sorted({letter, letter.lower(), letter.upper()})
+    plain = [re.escape(case) for case in cases]
+    hexes = "|".join("".join(f"[{d}{d.upper()}]" if d.isalpha() else d for d in f"{ord(case):02x}") for case in cases)
+    numbers = "|".join(str(ord(case)) for case in cases)
+    names = [re.escape(html.escape(case)) for case in cases if html.escape(case) != case]
+    escaped = rf"\\\\*(?:u00(?:{hexes})|x(?:{hexes})|{'|'.join(plain)})"
+    entity = rf"&(?:amp;)?#(?:0*(?:{numbers})|[xX]0*(?:{hexes}));"
+    return f"(?:{'|'.join([*plain, escaped, rf'%(?:25)*(?:{hexes})', entity, rf'=(?:{hexes})', *names])})"
+
+
+def _exactly(letter: str) -> str:
+    return re.escape(letter)
+
+
+def _encoded(secret: str) -> Iterator[str]:
+    """What hexadecimal and base64 make of a secret, wherever in a longer text it stands."""
+    content = secret.encode()
+    yield content.hex()
+    yield content.hex().upper()
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + content).decode()
+        # The first and last characters hold bits of the neighbours as well.
+        own = whole[-(-before * 8 // 6) : (before + len(content)) * 8 // 6]
+        yield own
+        if "+" in own or "/" in own:
+            yield own.translate(str.maketrans("+/", "-_"))

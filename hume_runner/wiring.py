@@ -8,15 +8,15 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hume_runner.errors import UsageError
+from hume_runner.errors import HumeRunnerError, UsageError
 from hume_runner.manifest.model import Manifest
-from hume_runner.settings import Secret, Settings, mask_secrets, read_key
+from hume_runner.settings import Masker, Secret, Settings, mask_secrets, read_key
 
 if TYPE_CHECKING:
     from hume_runner.emulator.server import Emulator
@@ -78,6 +78,18 @@ def load(path: str | Path, *, output_dir: str | None, endpoint: str | None) -> M
     from hume_runner.manifest.load import load_manifest
 
     return load_manifest(Path(path), output_dir=Path(output_dir).absolute() if output_dir else None, endpoint=endpoint)
+
+
+def masker(manifest: Manifest, machine: Machine) -> Masker:
+    """What keeps this manifest's secrets out of all that leaves us. One that cannot be read cannot get out either."""
+    secrets = []
+    places = [manifest.service.api_key]
+    if manifest.notify.callback_secret is not None:
+        places.append(manifest.notify.callback_secret)
+    for where in places:
+        with suppress(HumeRunnerError):
+            secrets.append(read_key(env=where.env, file=where.file, environ=machine.environ).value)
+    return Masker(secrets)
 
 
 class Endpoint:
@@ -228,6 +240,7 @@ def run_manifest(
     paths: Paths,
     *,
     machine: Machine,
+    masker: Masker,
     report: Report,
     options: RunOptions,
     finish: Finish,
@@ -263,6 +276,7 @@ def run_manifest(
                     embedded=endpoint.name == EMULATOR,
                     patience=Patience(settle_s=machine.settings.settle_s, late_s=machine.settings.late_s),
                     report=report,
+                    mask=masker.keys,
                     on_loop=lambda: on_workers(workers),
                 ),
                 options=options,
@@ -304,7 +318,13 @@ def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, m
     machine.disk.make_directory(paths.state.parent)
     with (
         StateLock(paths.state),
-        Store.create_or_open(paths.state, disk=machine.disk, name=manifest.name, lineage=machine.new_id()) as store,
+        Store.create_or_open(
+            paths.state,
+            disk=machine.disk,
+            name=manifest.name,
+            lineage=machine.new_id(),
+            mask=masker(manifest, machine).keys,
+        ) as store,
         Endpoint(manifest, paths, machine) as endpoint,
     ):
         with planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan:

@@ -5,30 +5,57 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, TextIO
+
+from hume_runner.cli.signals import Mailbox
+from hume_runner.cli.streams import SafeStream
+from hume_runner.settings import Masker, mask_secrets
 
 SCHEMA = 1
 
 
-@dataclass(slots=True, kw_only=True)
 class Console:
-    """The two streams and how much to say. `json` turns stdout into JSON Lines only."""
+    """The two streams, how much to say on them, and the signals that come back.
 
-    out: TextIO
-    err: TextIO
-    json: bool = False
-    quiet: bool = False
-    verbose: int = 0
-    progress: bool = True
+    Nothing here ever raises because of a stream: see `streams`. `json` turns stdout into JSON Lines only. `masker`
+    keeps what is secret out of both streams.
+    """
+
+    def __init__(self, *, out: TextIO | None, err: TextIO | None) -> None:
+        self.json = False
+        self.quiet = False
+        self.verbose = 0
+        self.progress = True
+        self.masker = Masker()
+        self.mailbox = Mailbox()
+        self.out = self._stream(out)
+        self.err = self._stream(err)
 
     @classmethod
     def standard(cls) -> Console:
         return cls(out=sys.stdout, err=sys.stderr)
 
+    def _stream(self, stream: TextIO | None) -> SafeStream:
+        return SafeStream(
+            stream,
+            on_broken=self._broke,
+            gives_up=lambda: self.mailbox.signalled is not None,
+            mask=self._mask,
+        )
+
+    def _mask(self, text: str) -> str:
+        return self.masker.keys(text)  # the manifest that is run now brings its own
+
+    def _broke(self, stream: SafeStream) -> None:
+        """A stream failed: the command is told as if by a signal. A full disk behind stderr costs only the words."""
+        if stream is self.out or stream.reader_is_gone:
+            self.mailbox.reader_gone()
+
     def result(self, text: str) -> None:
         """A line of the command's result, for stdout."""
         self.out.write(text + "\n")
+        if self.out.isatty():
+            self.out.flush()
 
     def document(self, value: Mapping[str, Any]) -> None:
         """One JSON object on one line of stdout, with the schema number first."""
@@ -38,15 +65,27 @@ class Console:
     def note(self, text: str) -> None:
         """A line for the person who watches; nothing depends on it."""
         if not self.quiet:
-            self.err.write(text + "\n")
-            self.err.flush()
+            self._say(text)
 
     def detail(self, text: str) -> None:
         """A line for `-v`."""
         if self.verbose:
-            self.err.write(text + "\n")
-            self.err.flush()
+            self._say(text)
 
     def error(self, text: str) -> None:
-        self.err.write(text + "\n")
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        # In the order in which it was said, where both streams go to one place.
+        self.out.flush()
+        self.err.write(mask_secrets(text) + "\n")
+        self.err.flush()
+
+    def close(self) -> None:
+        """Hand on what is left; tell on stderr if the result got lost. Call it once, at the very end."""
+        self.out.flush()
+        lost = self.out.broken
+        if lost is not None and not self.out.reader_is_gone:
+            self.error(f"standard output cannot be written: {lost.strerror or lost}")
+            self.error("next: send it to another place, and run the same command again")
         self.err.flush()

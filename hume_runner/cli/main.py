@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -51,12 +52,20 @@ def _overview() -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse exits with 2 on bad usage; 2 means something else here."""
+    """argparse exits with 2 on bad usage, and prints by itself; 2 means something else here, and streams may fail."""
+
+    def __init__(self, console: Console, **how: str) -> None:
+        super().__init__(**how)  # type: ignore[arg-type]
+        self._console = console
 
     def error(self, message: str) -> None:  # type: ignore[override]
         from hume_runner.errors import UsageError
 
         raise UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        del file
+        self._console.out.write(message)
 
 
 def common_flags(parser: argparse.ArgumentParser) -> None:
@@ -94,21 +103,46 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
 
     `machine`: what `run` takes from the machine instead of this one's disk, environment and clock.
     """
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        sys.stdout.write(_overview() + "\n")
-        return 0 if argv else 64
-    if argv[0] == "--version":
-        sys.stdout.write(f"hume-runner {__version__}\n")
-        return 0
     from hume_runner.cli.console import Console
+    from hume_runner.cli.signals import Interrupted, delivered_to
 
     console = console or Console.standard()
-    from hume_runner.errors import HumeRunnerError
+    with delivered_to(console.mailbox):
+        try:
+            code = _command(argv, console, machine)
+        except SystemExit:  # argparse's way to end after --help and --version
+            console.close()
+            raise
+        except (Interrupted, KeyboardInterrupt) as left:
+            # From here on a signal is remembered, and ends nothing but a second one's patience.
+            console.mailbox.ending()
+            code = getattr(left, "exit_code", 130)
+            console.error("interrupted; nothing is lost, run the same command again")
+        console.mailbox.ending()
+        return _closed(console, console.mailbox.signalled or code)
+
+
+def _closed(console: Console, code: int) -> int:
+    """The exit code, once all words are out. A result that got lost is told of and is no success; a reader who has seen
+    enough (`status | head`) is no error."""
+    console.close()
+    lost = console.out.broken is not None and not console.out.reader_is_gone
+    return 64 if lost and code == 0 else code
+
+
+def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        console.result(_overview())
+        return 0 if argv else 64
+    if argv[0] == "--version":
+        console.result(f"hume-runner {__version__}")
+        return 0
+    from hume_runner.errors import HumeRunnerError, of_system
 
     try:
         command, rest = _split(argv)
         module = _load(command)
-        parser = _Parser(prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
+        parser = _Parser(console, prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
         common_flags(parser)
         module.configure(parser)
         args = parser.parse_args(rest)
@@ -121,15 +155,12 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
     except HumeRunnerError as error:
         print_error(error, console)
         return error.exit_code
-    except KeyboardInterrupt:
-        console.error("interrupted; nothing is lost, run the same command again")
-        return 130
-    except BrokenPipeError:
-        # The reader of our output went away (`hume-runner status … | head`): not an error of ours.
-        sys.stderr.close()
-        return 0
     except Exception as error:
-        return _report_bug(error, console)
+        known = of_system(error)
+        if known is None:
+            return _report_bug(error, console)
+        print_error(known, console)
+        return known.exit_code
 
 
 def _load(command: str) -> ModuleType:
@@ -154,15 +185,20 @@ def print_error(error: Exception, console: Console) -> None:
 def _report_bug(error: Exception, console: Console) -> int:
     import traceback
 
-    from hume_runner.wiring import mask_secrets
-
-    console.error(f"unexpected error: {type(error).__name__}: {mask_secrets(str(error))}")
-    trace = "".join(traceback.format_exception(error))
-    console.error(mask_secrets(trace))
+    console.error(f"unexpected error: {type(error).__name__}: {error}")
+    console.error("".join(traceback.format_exception(error)))
     console.error("next: this is a bug; please report it with the lines above. The state is safe, a re-run continues.")
     return 1
 
 
 def entry_point() -> None:
     """The installed command."""
-    sys.exit(main(sys.argv[1:]))
+    from hume_runner.cli.streams import fill_closed_descriptors
+
+    fill_closed_descriptors()
+    try:
+        code = main(sys.argv[1:])
+    finally:
+        # Nothing is left to put in order: a Ctrl-C now is the system's to handle, without a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)

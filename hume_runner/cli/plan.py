@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from hume_runner.cli.console import SCHEMA, Console
+from hume_runner.cli.streams import Writer
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class _Shown:
         self._store = store
         self._items = items
 
-    def as_json(self, out: TextIO) -> None:
+    def as_json(self, out: Writer) -> None:
         """One object on one line; jobs and items are written as they come."""
         manifest = self._manifest
         head = {
@@ -106,7 +107,7 @@ class _Shown:
         summary = self._plan.summary
         return {name: getattr(summary, name) for name in summary.__slots__}
 
-    def as_text(self, out: TextIO) -> None:
+    def as_text(self, out: Writer) -> None:
         manifest, summary = self._manifest, self._plan.summary
         out.write(f"{manifest.name}: {manifest.service.api} at {self._endpoint}\n")
         counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
@@ -126,7 +127,7 @@ class _Shown:
         if not summary.unfinished:
             out.write("  a run would do nothing\n")
 
-    def as_markdown(self, out: TextIO) -> None:
+    def as_markdown(self, out: Writer) -> None:
         manifest, summary = self._manifest, self._plan.summary
         out.write(f"### Plan for `{manifest.name}`\n\n{manifest.service.api} at `{self._endpoint}`\n\n")
         out.write("| items | number |\n| --- | ---: |\n")
@@ -165,7 +166,7 @@ def _size(number: int) -> str:
     return f"{size:.1f} TB"
 
 
-def _array(out: TextIO, name: str, values: Iterator[dict[str, Any]]) -> None:
+def _array(out: Writer, name: str, values: Iterator[dict[str, Any]]) -> None:
     out.write(f', "{name}": [')
     for number, value in enumerate(values):
         out.write((", " if number else "") + json.dumps(value, ensure_ascii=False))
@@ -173,7 +174,7 @@ def _array(out: TextIO, name: str, values: Iterator[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[TextIO]:
+def _written(path: Path) -> Iterator[Writer]:
     from hume_runner.errors import UsageError
 
     part = path.with_name(path.name + ".part")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from hume_runner.settings import mask_secrets
 
@@ -96,7 +96,7 @@ class RunProgress:
             MofNCompleteColumn(),
             TextColumn("jobs"),
             TimeElapsedColumn(),
-            console=RichConsole(file=self._console.err),
+            console=RichConsole(file=cast("IO[str]", self._console.err)),
             transient=True,
         )
         self._task = self._bar.add_task(self._name, total=self._jobs or None)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import HumeRunnerError, ManifestError, MissingExtra, Problem, UsageError
+from hume_runner.cli.signals import Interrupted
+from hume_runner.errors import HumeRunnerError, ManifestError, MissingExtra, Problem, UsageError, of_system
 
 if TYPE_CHECKING:
     from hume_runner.wiring import Machine
@@ -30,31 +32,55 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console, machine: Machine | None = None) -> int:
-    from hume_runner import wiring
-
     if args.plan and len(args.manifests) > 1:
         raise UsageError("--plan goes with one manifest", hint="run the manifests one by one")
     if args.cluster:
         raise UsageError("--cluster is not available in this version", hint="leave it out: uploads run on this machine")
     if console.json:
         _launch(args, console)
-    first_bad = 0
+    code = 0
     totals: dict[str, int] = {}
     try:
-        manifests = _load_all(args)
-        machine = machine or wiring.Machine.this()
-        for manifest in manifests:
-            code, counts = _run_or_tell(manifest, args, console, machine)
-            first_bad = first_bad or code
-            for name, number in counts.items():
-                totals[name] = totals.get(name, 0) + number
-            if code in (130, 143):
-                break
-    except HumeRunnerError as error:
-        _done(console, error.exit_code, totals)
+        for number in _codes(args, console, machine, totals):
+            code = code or number
+    except Interrupted as left:
+        code = left.exit_code
+        _say_left(console)
+    except Exception as error:
+        known = error if isinstance(error, HumeRunnerError) else of_system(error)
+        if known is not None:
+            console.mailbox.ending()
+            _done(console, known.exit_code, totals)
         raise
-    _done(console, first_bad, totals)
-    return first_bad
+    # What is said last is said whole, whatever comes now.
+    console.mailbox.ending()
+    _done(console, console.mailbox.signalled or code, totals)
+    return console.mailbox.signalled or code
+
+
+def _say_left(console: Console) -> None:
+    if console.mailbox.begun:
+        console.error("left at once; the state is safe, and the next run goes on and makes the outputs")
+    else:
+        console.error("interrupted before anything was sent")
+
+
+def _codes(
+    args: argparse.Namespace, console: Console, machine: Machine | None, totals: dict[str, int]
+) -> Iterator[int]:
+    """Run one manifest after another; yield each one's exit code. Raises: Interrupted before anything was sent."""
+    from hume_runner import wiring
+
+    manifests = _load_all(args)
+    machine = machine or wiring.Machine.this()
+    for manifest in manifests:
+        console.mailbox.idle()
+        code, counts = _run_or_tell(manifest, args, console, machine)
+        for name, number in counts.items():
+            totals[name] = totals.get(name, 0) + number
+        yield code
+        if code in (130, 143):
+            return
 
 
 def _done(console: Console, exit_code: int, counts: dict[str, int]) -> None:
@@ -117,16 +143,18 @@ def _run_or_tell(manifest: Any, args: argparse.Namespace, console: Console, mach
 
     try:
         return _run_one(manifest, args, console, machine)
-    except HumeRunnerError as error:
-        print_error(error, console)
-        return error.exit_code, {}
+    except Exception as error:
+        known = error if isinstance(error, HumeRunnerError) else of_system(error)
+        if known is None:
+            raise
+        print_error(known, console)
+        return known.exit_code, {}
 
 
 def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine: Any) -> tuple[int, dict[str, int]]:
     from hume_runner import wiring
     from hume_runner.cli.main import print_error
     from hume_runner.cli.progress import RunProgress
-    from hume_runner.cli.signals import Interrupted, Mailbox, delivered_to
     from hume_runner.engine.run import RunOptions, RunResult
     from hume_runner.results.finish import Finisher
 
@@ -136,29 +164,44 @@ def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine:
         retry_failed=args.retry_failed,
         saved_plan=_saved_plan(args.plan) if args.plan else None,
     )
-    mailbox = Mailbox()
+    mailbox = console.mailbox
+    console.masker = masker = wiring.masker(manifest, machine)
     finisher = Finisher(
         manifest, paths.outputs, machine.disk, warn=console.error, tell=wiring.callback(manifest, machine)
     )
-    with delivered_to(mailbox), RunProgress(console, manifest.name) as progress:
+
+    def finish(store: Any, ended: RunResult) -> None:
+        """Write the outputs, and again what they say of the run if a signal came meanwhile."""
+        mailbox.ending()
+        if mailbox.signals > 1:
+            raise Interrupted(mailbox.signalled or ended.exit_code)
+        written = None
+        while written is None or (mailbox.signalled or written) != written:
+            written = mailbox.signalled or ended.exit_code
+            finisher(store, replace(ended, exit_code=written))
+
+    with RunProgress(console, manifest.name) as progress:
         try:
             result: RunResult = wiring.run_manifest(
                 manifest,
                 paths,
                 machine=machine,
+                masker=masker,
                 report=progress,
                 options=options,
-                finish=finisher,
+                finish=finish,
                 on_workers=mailbox.open,
             )
         except Interrupted as left:
-            console.error("interrupted before anything was sent")
+            if not mailbox.begun:
+                raise
+            _say_left(console)
             return left.exit_code, {}
     if result.error is not None:
         print_error(result.error, console)
     if not console.json and not console.quiet:
         console.result(finisher.summary_text())
-    return result.exit_code, dict(result.counts.items)
+    return mailbox.signalled or result.exit_code, dict(result.counts.items)
 
 
 def _saved_plan(path: str) -> Any:

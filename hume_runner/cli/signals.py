@@ -1,4 +1,9 @@
-"""SIGINT, SIGTERM and SIGHUP become messages to the loop; the handlers themselves do nothing else."""
+"""SIGINT, SIGTERM and SIGHUP, and a reader that went away: what they mean at each moment of a command.
+
+While nothing was begun, a signal leaves at once. While a run's loop works, it is a message: the first one stops the
+submissions and finishes what is on its way, the second leaves. While outputs are written, the first is remembered and
+the second leaves. From the third on nothing is waited for. Whatever the moment, the exit code tells of it.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +11,88 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from hume_runner.engine.workers import Workers
 
 # 128 + the signal's number, as shells report it; a hang-up is an orderly end like SIGTERM's.
 _EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
+# A reader that went away ends a run as a hang-up does. Shells would report 141, and nobody would know that it resumes.
+READER_GONE = 143
 
 
 class Mailbox:
-    """Where signals go once a run has its workers; until then they interrupt as usual."""
+    """Where signals go. `signalled` is the exit code that the last one asks for; None before any."""
 
     def __init__(self) -> None:
+        self.signalled: int | None = None
+        self.signals = 0
+        self._phase: Literal["idle", "working", "ending"] = "idle"
         self._workers: Workers | None = None
+        self._gone = False
+        self._told = False
+        self.begun = False  # whether this manifest's work began: something may have been sent
+
+    # -- the moments of a command
 
     def open(self, workers: Workers) -> None:
+        """A loop takes messages from here on. Raises: Interrupted if something came before it began."""
+        self.check()
         self._workers = workers
+        self._phase = "working"
+        self.begun = True
+
+    def ending(self) -> None:
+        """The work is over, and what it leaves is written: a first signal does not cut that short."""
+        self._phase = "ending"
+        self._workers = None
+
+    def idle(self) -> None:
+        """Nothing is begun: a signal may leave at once."""
+        self._phase = "idle"
+        self._told = self.begun = False
+        self.check()
+
+    def check(self) -> None:
+        """Raises: Interrupted if the command is to end before it begins anything more."""
+        if self.signalled is not None:
+            raise Interrupted(self.signalled)
+        if self._gone:
+            raise Interrupted(READER_GONE)
+
+    # -- what comes in
 
     def deliver(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal. Raises: Interrupted when there is nothing to wait for."""
+        del frame
+        name = signal.Signals(number).name
+        self.signals += 1
+        self.signalled = _EXIT_CODES[name]
+        waits_for = {"idle": 0, "working": 2, "ending": 1}[self._phase]
+        if self.signals > waits_for:
+            raise Interrupted(self.signalled)
+        # A shell's Ctrl-C ends both sides of a pipe: the reader's end was no wish to leave at once.
+        if self._workers is not None and not (self._told and self.signals == 1):
+            self._post(self.signalled, name)
+
+    def reader_gone(self) -> None:
+        """Nobody reads our output any more: submit nothing more. Never raises."""
+        self._gone = True
+        if self._workers is not None and not self.signals and not self._told:
+            self._told = True
+            self._post(READER_GONE, "SIGPIPE")
+
+    def _post(self, exit_code: int, name: str) -> None:
         from hume_runner.engine.loop import Interrupt
         from hume_runner.engine.workers import Done
 
-        del frame
-        name = signal.Signals(number).name
-        if self._workers is None:
-            raise Interrupted(_EXIT_CODES[name])
-        self._workers.post(Done("interrupt", value=Interrupt(_EXIT_CODES[name], name)))
+        assert self._workers is not None
+        self._workers.post(Done("interrupt", value=Interrupt(exit_code, name)))
 
 
 class Interrupted(BaseException):
-    """A signal before anything was begun."""
+    """A signal when nothing is to be waited for."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
@@ -49,7 +105,8 @@ def delivered_to(mailbox: Mailbox) -> Iterator[None]:
     before = {}
     for name in _EXIT_CODES:
         number = getattr(signal, name, None)
-        if number is not None:
+        # What was ignored on purpose stays so: `nohup`, or a job that a shell put into the background.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             with contextlib.suppress(ValueError):  # not the main thread
                 before[number] = signal.signal(number, mailbox.deliver)
     try:

@@ -34,7 +34,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 console.document({**facts, **({"job_list": list(_jobs(store))} if args.jobs else {})})
             else:
                 _print(facts, store, console, jobs=args.jobs)
-        if not args.watch or facts["lock"] is None:
+        console.out.flush()
+        if not args.watch or facts["lock"] is None or console.out.broken:
             return 0
         time.sleep(_WATCH_EVERY_S)
 

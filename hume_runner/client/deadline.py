@@ -88,8 +88,9 @@ class Watchdog:
         with self._changed:
             heapq.heappush(self._queue, (exchange.ends_at, next(self._count), exchange))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="hume-runner-deadlines", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="hume-runner-deadlines", daemon=True)
+                thread.start()  # raises RuntimeError when the machine has no more threads
+                self._thread = thread
             elif self._queue[0][2] is exchange:
                 self._changed.notify()
 

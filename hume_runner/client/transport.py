@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -31,8 +32,8 @@ from hume_runner.client.deadline import Exchange, Watchdog
 from hume_runner.client.retry import parse_http_date, wait_asked_for
 from hume_runner.client.upload import Form, MultipartBody
 from hume_runner.client.wire_errors import LIBRARY_ERRORS, transport_error
-from hume_runner.errors import ApiError, UnexpectedResponse, UsageError
-from hume_runner.settings import mask_secrets
+from hume_runner.errors import ApiError, TransportError, UnexpectedResponse, UsageError
+from hume_runner.settings import Masker
 
 ERROR_BODY_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 10.0
@@ -80,6 +81,10 @@ class ApiRequest:
     fresh_connection: bool = False
 
 
+_NO_SECRETS = Masker()
+_ZIP = b"PK"
+
+
 class ApiResponse:
     """An answer whose body is still to be read. A context manager: leaving it gives the connection back or ends it."""
 
@@ -89,7 +94,7 @@ class ApiResponse:
         exchange: Exchange,
         where: str,
         on_close: Callable[[], None],
-        secret: bytes = b"",
+        masker: Masker = _NO_SECRETS,
     ) -> None:
         self.status: int = raw.status
         self.headers: Mapping[str, str] = requests.structures.CaseInsensitiveDict(raw.headers)
@@ -99,7 +104,7 @@ class ApiResponse:
         self._raw = raw
         self._exchange = exchange
         self._on_close = on_close
-        self._secret = secret
+        self._masker = masker
         self._closed = False
 
     def __repr__(self) -> str:
@@ -112,13 +117,19 @@ class ApiResponse:
         self.close()
 
     def iter_bytes(self) -> Iterator[bytes]:
-        """The body, decoded, in pieces of at most 64 KiB.
+        """The body, decoded, in pieces of about 64 KiB, without the key wherever the service quotes it.
+
+        Here because what arrives becomes files, records and messages, and only here are all spellings still the
+        service's own. A zip stays as it is: it would be damaged, and its bytes show nothing.
 
         Raises: TransportError if it ends early (Content-Length and chunked coding are checked; a body that has
         neither ends with the connection, and only its content can tell) or the time is up; UnexpectedResponse if it
         was compressed and is damaged.
         """
-        return decoded(self._wire_bytes(), self.headers.get("Content-Encoding", ""), self.where)
+        chunks = decoded(self._wire_bytes(), self.headers.get("Content-Encoding", ""), self.where)
+        first = next(chunks, b"")
+        whole = chain((first,), chunks) if first else iter(())
+        yield from whole if first.startswith(_ZIP) else self._masker.stream(whole)
 
     def _wire_bytes(self) -> Iterator[bytes]:
         try:
@@ -155,9 +166,7 @@ class ApiResponse:
         """
         with self, suppress(ApiError):
             body = read_bounded(self.iter_bytes(), ERROR_BODY_BYTES)[0]
-            if self._secret:
-                body = body.replace(self._secret, b"***")
-            return mask_secrets(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+            return self._masker.text(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return b""
 
     def close(self) -> None:
@@ -207,7 +216,7 @@ class RequestsTransport:
             auth_header: _checked_key(api_key),
             **(extra_headers or {}),
         }
-        self._secret = api_key.strip().encode("ascii")
+        self._masker = Masker([api_key.strip()])
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._pacer = pacer
@@ -250,7 +259,10 @@ class RequestsTransport:
         exchange = Exchange(deadline_s=request.deadline_s, read_timeout_s=read_timeout_s)
         exchange.sent = self._blind
         adapter = self._adapter() if request.fresh_connection else self._kept
-        self._watchdog.watch(exchange)
+        try:
+            self._watchdog.watch(exchange)
+        except RuntimeError as error:
+            raise _no_thread(where) from error
         set_current(exchange)
         try:
             answer = adapter.send(
@@ -270,7 +282,7 @@ class RequestsTransport:
         finally:
             set_current(None)
         on_close = adapter.close if adapter is not self._kept else _nothing
-        return ApiResponse(answer.raw, exchange, where, on_close, self._secret)
+        return ApiResponse(answer.raw, exchange, where, on_close, self._masker)
 
     def _prepared(self, request: ApiRequest) -> requests.PreparedRequest:
         headers = {**self._headers, **request.headers}
@@ -302,6 +314,11 @@ class RequestsTransport:
 
     def _adapter(self) -> ReportingAdapter:
         return ReportingAdapter(pool_connections=4, pool_maxsize=self._connections)
+
+
+def _no_thread(where: str) -> TransportError:
+    hint = "end other programs or raise the limit of processes (`ulimit -u`), then run again"
+    return TransportError(f"{where}: not sent, this machine starts no more threads", sent=False, hint=hint)
 
 
 def _nothing() -> None:

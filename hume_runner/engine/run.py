@@ -45,6 +45,7 @@ class Environment:
     embedded: bool
     patience: Patience
     report: Report
+    mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start
 
 
@@ -110,7 +111,7 @@ def run(
             # Until the plan is the state's, nothing was recorded: what is refused leaves no state behind.
             begun.callback(remove_state, state)
             stack.push(begun)
-        store = Store.create_or_open(state, disk=env.disk, name=manifest.name, lineage=env.new_id())
+        store = Store.create_or_open(state, disk=env.disk, name=manifest.name, lineage=env.new_id(), mask=env.mask)
         stack.callback(store.close)
         if env.embedded and store.any_measured():
             raise UsageError(

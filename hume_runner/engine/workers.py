@@ -47,10 +47,20 @@ class ThreadWorkers:
     def start(self, tag: Any, action: Callable[[], Any]) -> None:
         self._active += 1
         if len(self._threads) < min(self._size, self._active):
-            thread = threading.Thread(target=self._work, name=f"hume-runner-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._add_thread()
         self._todo.put((tag, action))
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"hume-runner-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The machine has no more threads: those that there are do the work, one action after another.
+            if not self._threads:
+                raise
+            self._size = len(self._threads)
+        else:
+            self._threads.append(thread)
 
     def _work(self) -> None:
         while (task := self._todo.get()) is not None:

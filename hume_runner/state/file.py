@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from hume_runner.state.connection import Opened, guarded
@@ -15,8 +15,11 @@ from hume_runner.state.seal import write_seal
 class StateFile:
     """An open state file, with a count of requests that is written along with the next transaction."""
 
-    def __init__(self, opened: Opened, disk: Disk, *, writes: bool = False) -> None:
+    def __init__(
+        self, opened: Opened, disk: Disk, *, writes: bool = False, mask: Callable[[str], str] = lambda text: text
+    ) -> None:
         self._writes = writes
+        self.mask = mask  # what keeps secrets out of words that come from a service
         self._db = opened.db
         self._disk = disk
         self.path = opened.path

@@ -18,6 +18,10 @@ class Journal(Planning):
     def _move(self, number: int, event: Event, now: float, message: str | None = None, **columns: Any) -> None:
         (status,) = self._db.execute("SELECT status FROM jobs WHERE job = ?", (number,)).fetchone()
         columns["status"] = move(JobStatus(status), event)
+        message = self.mask(message) if message else message
+        for name in ("reason", "error"):
+            if columns.get(name):
+                columns[name] = self.mask(columns[name])
         names = ", ".join(f"{name} = ?" for name in columns)
         self._db.execute(f"UPDATE jobs SET {names} WHERE job = ?", (*columns.values(), number))  # noqa: S608
         self._db.execute(
@@ -102,7 +106,7 @@ class Journal(Planning):
                 db.execute(
                     "UPDATE measurements SET outcome = 'failed', reason = ?, error = ? "
                     "WHERE key = (SELECT key FROM members WHERE job = ? AND position = ?)",
-                    (reason, message, number, position),
+                    (self.mask(reason), self.mask(message), number, position),
                 )
             db.execute("DELETE FROM members WHERE job = ?", (number,))
             if drafts:
@@ -238,7 +242,7 @@ class Journal(Planning):
             self._record_answers(number, answers, now)
             db.executemany(
                 "UPDATE members SET outcome = ?, reason = ?, error = ? WHERE job = ? AND position = ?",
-                [("done" if o.ok else "failed", o.reason, o.message, number, o.position) for o in outcomes],
+                [("done" if o.ok else "failed", *self._words(o), number, o.position) for o in outcomes],
             )
             db.execute("DELETE FROM received WHERE job = ?", (number,))
             # An item that is spread over several jobs is done with the last of them, and failed with the first that
@@ -251,6 +255,10 @@ class Journal(Planning):
                 "SELECT 1 FROM members o WHERE o.key = b.key AND o.outcome IS NULL))",
                 (number, int(simulated), number),
             )
+
+    def _words(self, outcome: Outcome) -> tuple[str | None, str | None]:
+        reason, message = (word and self.mask(word) for word in (outcome.reason, outcome.message))
+        return reason, message
 
     def _record_answers(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
         self._db.executemany(
@@ -301,6 +309,7 @@ class Journal(Planning):
                 )
 
     def _fail_members(self, number: int, reason: str, message: str) -> None:
+        reason, message = self.mask(reason), self.mask(message)
         self._db.execute(
             "UPDATE members SET outcome = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, number)
         )

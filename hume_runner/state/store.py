@@ -7,6 +7,7 @@ done with the file stands in one class a concern, each building on the one befor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from hume_runner.state.connection import open_state
@@ -21,9 +22,12 @@ class Store(Journal):
     """One open state file. Not shared between threads: the engine's loop is its only writer."""
 
     @classmethod
-    def create_or_open(cls, path: Path, *, disk: Disk, name: str, lineage: str) -> Store:
-        """Open for writing; a new file gets this manifest name and lineage. Raises: StateError."""
-        return cls(open_state(path, create=True, name=name, lineage=lineage), disk, writes=True)
+    def create_or_open(
+        cls, path: Path, *, disk: Disk, name: str, lineage: str, mask: Callable[[str], str] = lambda text: text
+    ) -> Store:
+        """Open for writing; a new file gets this manifest name and lineage. What a service said goes through `mask`
+        before it is written. Raises: StateError."""
+        return cls(open_state(path, create=True, name=name, lineage=lineage), disk, writes=True, mask=mask)
 
     @classmethod
     def peek(cls, path: Path, *, name: str | None = None) -> Store:

@@ -1,0 +1,225 @@
+"""Streams that fail: real pipes, `head` itself, a full device, descriptors that are closed or do not block."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hume_runner.cli.streams import SafeStream
+from tests.cli.project import JOBS, Project
+
+ROOT = Path(__file__).parents[2]
+ITEMS = 6
+
+
+@pytest.fixture
+def one_by_one(project: Project) -> Project:
+    """Six jobs, one at the service at a time: whoever stops early leaves some unsent."""
+    project.manifest["sources"] = {"text": [f"Sentence number {number}." for number in range(ITEMS)]}
+    project.manifest["models"] = {"language": {}}
+    project.manifest["batching"] = {"max_sources": 1}
+    project.manifest["execution"] |= {"max_jobs_in_flight": 1, "transfer_workers": 1}
+    project.write()
+    return project
+
+
+def shell(project: Project, line: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    """A line for bash, in which `hume-runner` is this checkout's."""
+    command = f'hume-runner() {{ {sys.executable} -m hume_runner "$@"; }}\n{line}'
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=project.folder,
+        env={**os.environ, **project.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **how,
+    )
+
+
+def assert_resumes(project: Project) -> None:
+    """The next run finishes, and no item was ever sent twice."""
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    assert project.emulator.requests()["jobs_accepted"] == ITEMS
+    assert {line["status"] for line in project.results()} == {"done"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "hume-runner run manifest.yaml --json | head -3 > seen",
+        "hume-runner run manifest.yaml -v --no-progress 2>&1 | head -2 > seen",
+        "hume-runner run manifest.yaml -v --no-progress 2> >(head -2 > seen)",
+    ],
+)
+def test_a_reader_that_goes_away_stops_the_run_in_good_order(one_by_one: Project, line: str) -> None:
+    ran = shell(one_by_one, f"{line}; echo ${{PIPESTATUS[0]}} > code")
+    assert (one_by_one.folder / "code").read_text() == "143\n", ran.stderr
+    assert "Traceback" not in ran.stderr
+    jobs = one_by_one.call("status", "--json").json["jobs"]
+    # What was on its way was waited for; the rest was never sent.
+    assert jobs["submitting"] == jobs["ambiguous"] == 0
+    assert jobs["planned"] > 0
+    assert one_by_one.run_json()["exit_code"] == 143
+    assert_resumes(one_by_one)
+
+
+def test_a_reader_that_leaves_before_anything_is_sent_keeps_it_from_being_sent(one_by_one: Project) -> None:
+    ran = shell(one_by_one, "hume-runner run manifest.yaml --json | head -1 > seen; echo ${PIPESTATUS[0]}")
+    assert ran.stdout == "143\n", ran.stderr
+    assert "interrupted before anything was sent" in ran.stderr
+    assert JOBS not in one_by_one.requests()
+    assert_resumes(one_by_one)
+
+
+def test_a_run_that_was_complete_when_its_reader_left_keeps_its_code(one_by_one: Project) -> None:
+    one_by_one.run()
+    ran = shell(one_by_one, "hume-runner run manifest.yaml | true; echo ${PIPESTATUS[0]}")
+    assert (ran.stdout, "Traceback" in ran.stderr) == ("0\n", False)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("flags", ["", "--json", "-v"])
+def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags: str) -> None:
+    ran = shell(one_by_one, f"hume-runner run manifest.yaml {flags} {closed}; echo $? > code")
+    assert (one_by_one.folder / "code").read_text() == "0\n", ran.stderr
+    assert_resumes(one_by_one)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize(
+    ("flags", "code", "all_sent"), [("", 64, True), ("-v 2>/dev/full", 64, True), ("--json", 143, False)]
+)
+def test_a_full_device_behind_the_result_is_told_and_stops_only_who_is_read_by_a_machine(
+    one_by_one: Project, flags: str, code: int, all_sent: bool
+) -> None:
+    ran = shell(one_by_one, f"hume-runner run manifest.yaml {flags} >/dev/full; echo $? > code")
+    if "2>" not in flags:
+        assert "standard output cannot be written: No space left on device" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert (one_by_one.emulator.requests()["jobs_accepted"] == ITEMS) == all_sent
+    assert (one_by_one.folder / "code").read_text() == f"{code}\n", ran.stderr
+    assert_resumes(one_by_one)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+@pytest.mark.parametrize("command", ["status", "plan", "validate", "doctor", "state export", "--version", "--help"])
+def test_a_result_that_cannot_be_written_is_no_success(one_by_one: Project, command: str) -> None:
+    one_by_one.run()
+    name = "" if command.startswith("--") else "manifest.yaml"
+    ran = shell(one_by_one, f"hume-runner {command} {name} >/dev/full; echo $? >&2")
+    *said, code = ran.stderr.splitlines()
+    assert said[-2:] == [
+        "standard output cannot be written: No space left on device",
+        "next: send it to another place, and run the same command again",
+    ]
+    assert code == "64"
+
+
+@pytest.mark.parametrize("command", ["status --jobs", "plan --items", "validate", "state export", "schema", "--help"])
+def test_readers_of_what_only_tells_may_leave_when_they_like(one_by_one: Project, command: str) -> None:
+    one_by_one.run()
+    name = "" if command in ("schema", "--help") else "manifest.yaml"
+    ran = shell(one_by_one, f"hume-runner {command} {name} | true; echo ${{PIPESTATUS[0]}}")
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
+
+
+def test_a_pipe_that_does_not_block_gets_every_line_whole(one_by_one: Project) -> None:
+    one_by_one.run()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    texts = [f"number {number} with some words, so that a pipe is soon full of them" for number in range(2_000)]
+    one_by_one.manifest["sources"] = {"text": texts}
+    one_by_one.write()
+    command = [sys.executable, "-m", "hume_runner", "plan", "manifest.yaml", "--format", "json", "--items"]
+    with subprocess.Popen(
+        command, cwd=one_by_one.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writing
+    ) as process:
+        os.close(writing)
+        time.sleep(0.5)  # so that the pipe is full and says EAGAIN
+        with open(reading, "rb") as file:
+            assert len(json.loads(file.read())["items"]) == len(texts)
+        assert process.wait() == 0
+
+
+def test_a_reader_that_stopped_reading_does_not_keep_a_signal_from_ending_the_run(one_by_one: Project) -> None:
+    reading, writing = os.pipe()
+    # A pipe of one page that is full: the run waits for its reader.
+    os.set_blocking(writing, False)
+    try:
+        while True:
+            os.write(writing, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writing, True)
+    with subprocess.Popen(
+        [sys.executable, "-m", "hume_runner", "run", "manifest.yaml", "--json"],
+        cwd=one_by_one.folder,
+        env={**os.environ, **one_by_one.environ, "PYTHONPATH": str(ROOT)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(writing)
+        time.sleep(0.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+        assert process.returncode == 143, said
+        assert "Traceback" not in said
+    os.close(reading)
+    assert_resumes(one_by_one)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16", "utf-8"])
+def test_json_stays_json_whatever_the_encoding_of_standard_output(project: Project, encoding: str) -> None:
+    name = "caf\N{LATIN SMALL LETTER E WITH ACUTE} \N{GRINNING FACE}.wav"
+    (project.folder / "media" / "one.wav").rename(project.folder / "media" / name)
+    project.manifest["sources"] = {"files": ["media/*.wav"]}
+    project.write()
+    ran = subprocess.run(
+        [sys.executable, "-m", "hume_runner", "plan", "manifest.yaml", "--format", "json", "--items"],
+        cwd=project.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout.decode(encoding))["items"][0]["id"] == f"media/{name}"
+
+
+# -- the stream itself -------------------------------------------------------------------------------------------------
+
+
+def test_it_tells_once_and_is_quiet_afterwards() -> None:
+    told: list[SafeStream] = []
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w", encoding="utf-8") as file:
+        stream = SafeStream(file, on_broken=told.append)
+        for _ in range(3):
+            stream.write("line\n")
+            stream.flush()
+    assert told == [stream]
+    assert stream.reader_is_gone
+
+
+def test_a_stream_that_was_closed_is_broken_and_no_error() -> None:
+    closed = io.StringIO()
+    closed.close()
+    stream = SafeStream(closed)
+    stream.write("line\n")
+    stream.flush()
+    assert stream.broken is not None
+    assert stream.broken.errno == errno.EBADF
