@@ -26,7 +26,8 @@ _LINES = {
     "no_artifacts": "{job}: the service has no artifacts of it; its predictions are fetched without",
     "fetch_failed": "{job}: {message}; trying again",
     "poll_failed": "cannot ask how far the jobs are: {message}; trying again",
-    "interrupted": "{signal}: submitting nothing more, finishing what is on its way; once more leaves at once",
+    "interrupted": "{signal}: submitting nothing more, finishing what is on its way{again}",
+    "abandoned": "{signal}: left{price}",
 }
 _DETAILS = {"submitted": "{job}: submitted as {remote_id}", "ended": "{job}: ended, fetching its answer"}
 _EVERY_S = 5.0
@@ -104,6 +105,8 @@ class RunProgress:
 
     def _say(self, event: str, facts: dict[str, Any]) -> None:
         words = _LINES.get(event)
+        if event in ("interrupted", "abandoned"):
+            facts = _of_interrupt(facts)
         if words is not None:
             # Many jobs hear the same complaint: people read it once, and again if it goes on.
             complaint = f"{event} {facts.get('message', facts)}"
@@ -124,6 +127,23 @@ class RunProgress:
 
 def _jobs(number: int) -> str:
     return "1 job" if number == 1 else f"{number} jobs"
+
+
+def _of_interrupt(facts: dict[str, Any]) -> dict[str, Any]:
+    """The words of an interrupt. `billable_seconds`: the bill of what is on its way, None where none is told; what an
+    API bills by the second brings its answer once, and whoever does not wait for it pays again."""
+    requests, seconds = facts.get("requests"), facts.get("billable_seconds")
+    reader = facts["signal"] == "SIGPIPE"
+    price = ""
+    if requests and seconds is not None:
+        noun = "request" if requests == 1 else "requests"
+        price = f": {requests} {noun}, {seconds:g} billable seconds, will be paid again"
+    again = "" if reader else f"; once more leaves at once{price}"
+    return {
+        "signal": "the reader of our output went away" if reader else facts["signal"],
+        "price": price,
+        "again": again,
+    }
 
 
 def _shown(facts: dict[str, Any]) -> dict[str, Any]:

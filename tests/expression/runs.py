@@ -87,9 +87,10 @@ class Folder:
         return self._command([name, str(self.manifest), *flags], None)
 
     def _command(self, argv: Sequence[str], machine: Machine | None) -> Ran:
-        console = Console(out=io.StringIO(), err=io.StringIO())
+        stdout, stderr = io.StringIO(), io.StringIO()
+        console = Console(out=stdout, err=stderr)
         code = main(argv, console, machine)
-        out, err = console.out.getvalue(), console.err.getvalue()  # type: ignore[attr-defined]
+        out, err = stdout.getvalue(), stderr.getvalue()
         assert "Traceback" not in err, err
         return Ran(code=code, out=out, err=err)
 
