@@ -97,7 +97,9 @@ class ApiResponse:
         masker: Masker = _NO_SECRETS,
     ) -> None:
         self.status: int = raw.status
-        self.headers: Mapping[str, str] = requests.structures.CaseInsensitiveDict(raw.headers)
+        self.headers: Mapping[str, str] = requests.structures.CaseInsensitiveDict(
+            {name: masker.keys(value) for name, value in raw.headers.items()}
+        )
         self.server_date_s = parse_http_date(self.headers.get("Date"))
         self.simulated = SIMULATED_HEADER in self.headers
         self.where = where  # "POST /v0/batch/jobs at api.example.org": for messages; no query, no secret

@@ -1,0 +1,166 @@
+"""The key in everything that a service may answer, and everything that a run leaves searched for it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.cli.project import Project, Ran
+from tests.cli.quoting import quoting, with_members
+from tests.spellings import SPELLINGS, quotes
+
+KEY = "Zx9-canary/KEY+47&q_secret"
+# As they stand inside the quotes of JSON text: a backslash of these is the service's escape, not a letter.
+INSIDE_JSON = {
+    name: spell(KEY) if name.startswith(("json", "slashes", "line breaks in json")) else json.dumps(spell(KEY))[1:-1]
+    for name, spell in SPELLINGS.items()
+}
+
+
+@pytest.fixture
+def guarded_project(tmp_path: Path) -> Iterator[Project]:
+    with Emulator(processing_time_s=0.01, api_keys=[KEY]) as emulator:
+        project = Project(tmp_path / "project", emulator)
+        project.manifest["execution"]["retry"]["attempts"] = 2
+        yield project
+
+
+def assert_secret(project: Project, *said: Ran) -> None:
+    """The key is nowhere in what a run left or said. URL, state and log are searched as bytes."""
+    left = [path for path in project.folder.rglob("*") if path.is_file() and path != project.path]
+    assert left
+    for path in left:
+        assert not quotes(path.read_bytes(), KEY), path
+    for ran in said:
+        assert not quotes((ran.out + ran.err).encode(), KEY)
+
+
+def all_commands(project: Project) -> list[Ran]:
+    words = (["status", "--jobs"], ["plan", "--items", "--format", "json"], ["verify"], ["verify", "--remote"])
+    asked = [project.call(*one) for one in words]
+    return [
+        *asked,
+        project.call("tables", "--format", "jsonl"),
+        project.plain_call("state", "export", str(project.path)),
+    ]
+
+
+@pytest.mark.parametrize("spelling", INSIDE_JSON)
+def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: Project, spelling: str) -> None:
+    project = guarded_project
+
+    def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        return status, "", with_members(body, INSIDE_JSON[spelling]) if body[:1] in (b"[", b"{") else body
+
+    with quoting(project.emulator.url, rewrite) as url:
+        project.manifest["service"]["endpoint"] = url
+        ran = project.run("-v", "-v", "--json")
+        assert ran.code == 0, ran.err
+        said = all_commands(project)
+    (raw,) = project.out.glob("raw/*/predictions.json")
+    assert b"quoted_member" in raw.read_bytes()
+    json.loads(raw.read_bytes())
+    assert_secret(project, ran, *said)
+
+
+@pytest.mark.parametrize("spelling", INSIDE_JSON)
+def test_a_key_in_what_went_wrong_reaches_nothing(guarded_project: Project, spelling: str) -> None:
+    """Refused jobs, failed jobs and sources that could not be measured, each with the key in its words."""
+    project, words = guarded_project, INSIDE_JSON[spelling]
+    project.manifest["batching"] = {"max_sources": 1}
+    posts: list[str] = []
+
+    def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        if method == "POST":
+            posts.append(path)
+            if len(posts) == 1:
+                return 422, "application/json", f'{{"message": "bad key {words}", "code": "{words}"}}'.encode()
+        if path.endswith("/predictions") and len(posts) >= 2:
+            (element,) = json.loads(body)
+            failed = json.dumps([{**element, "results": None, "error": "cannot @@"}])
+            return status, "", failed.replace("@@", words).encode()
+        if method == "GET" and body[:1] == b"[":
+            jobs = [{**job, "state": {**job["state"], "message": "@@"}} for job in json.loads(body)]
+            for job in jobs[:1]:
+                job["state"]["status"] = "FAILED"
+            return status, "", json.dumps(jobs).replace("@@", words).encode()
+        return status, "", body
+
+    with quoting(project.emulator.url, rewrite) as url:
+        project.manifest["service"]["endpoint"] = url
+        ran = project.run("-v", "-v")
+        assert ran.code == 3, ran.err
+        assert "***" in ran.err
+        said = all_commands(project)
+    assert any("***" in (line["error"] or "") for line in project.results())
+    assert_secret(project, ran, *said)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_on_a_web_page_reaches_nothing(guarded_project: Project, spelling: str) -> None:
+    project = guarded_project
+    page = f"<html><head><title>{SPELLINGS[spelling](KEY)}</title></head><body>{SPELLINGS[spelling](KEY)}</body></html>"
+
+    def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        return 200, "text/html", page.encode()
+
+    with quoting(project.emulator.url, rewrite) as url:
+        project.manifest["service"]["endpoint"] = url
+        ran = project.run("-v", "-v")
+    assert ran.code in (5, 9), ran.err
+    assert_secret(project, ran)
+
+
+def test_the_names_of_things_do_not_carry_it_either(guarded_project: Project) -> None:
+    """A job id that is the key: nothing can be fetched by it, and nothing shows it."""
+    project = guarded_project
+
+    def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        return (status, "", json.dumps({"job_id": key}).encode()) if method == "POST" else (status, "", body)
+
+    with quoting(project.emulator.url, rewrite) as url:
+        project.manifest["service"]["endpoint"] = url
+        ran = project.run("-v", "-v", "--json")
+    assert ran.code != 0
+    assert "Traceback" not in ran.err
+    assert_secret(project, ran)
+
+
+def test_a_killed_run_leaves_no_key_in_its_log_and_shows_none_while_it_lives(guarded_project: Project) -> None:
+    project = guarded_project
+    project.manifest["batching"] = {"max_sources": 1}
+    posts: list[str] = []
+
+    def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        if method == "POST":
+            posts.append(path)
+            if len(posts) <= 2:
+                return 422, "application/json", json.dumps({"message": f"bad {key}", "code": key}).encode()
+        if method == "GET" and body[:1] == b"[":
+            jobs = [
+                {**job, "state": {"status": "IN_PROGRESS", "message": key}, "name": key} for job in json.loads(body)
+            ]
+            return status, "", json.dumps(jobs).encode()
+        return status, "", body
+
+    with quoting(project.emulator.url, rewrite) as url:
+        project.manifest["service"]["endpoint"] = url
+        process = project.start("run", str(project.path), "-v", "--no-progress")
+        deadline = time.monotonic() + 30
+        while len(posts) < 4:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        command_line = Path(f"/proc/{process.pid}/cmdline")
+        if command_line.exists():
+            assert not quotes(command_line.read_bytes(), KEY)
+        process.send_signal(signal.SIGKILL)
+        out, err = process.communicate(timeout=20)
+    assert (project.out / "state.sqlite3-wal").stat().st_size > 0
+    assert_secret(project, Ran(code=process.returncode, out=out, err=err))
