@@ -212,6 +212,11 @@ _NEXT_STEPS = {
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 
+def is_scarce(error: OSError) -> bool:
+    """Whether this machine lacks something now (open files, memory): no fault of the file that was asked for."""
+    return error.errno in _SCARCE
+
+
 def next_step(error: OSError) -> str:
     """What a person can do about something that the system refuses."""
     return _NEXT_STEPS.get(
@@ -232,10 +237,12 @@ def of_system(error: BaseException) -> HumeRunnerError | None:
         return ServiceUnavailable("this machine has no more memory", hint=_MEMORY)
     if not isinstance(error, OSError) or isinstance(error, ConnectionError):
         return None
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # what asking for it gives
+        return UsageError("the current folder does not exist any more", hint="change to one that does")
     place = f"{error.filename}: " if error.filename else ""
     said = f"{place}{error.strerror or error}"
-    if error.errno in _SCARCE:
+    if is_scarce(error):
         return ServiceUnavailable(said, hint=next_step(error))
     if error.errno in _NEXT_STEPS or error.errno == errno.EIO:
         return StateError(said, hint=next_step(error))
-    return UsageError(said, hint="check the path, and that the current folder still exists")
+    return UsageError(said, hint="check the path")

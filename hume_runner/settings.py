@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hume_runner.errors import ServiceRefused, UsageError
+from hume_runner.regular_files import open_regular
 
 DEFAULT_KEY_VARIABLE = "HUME_API_KEY"
+_LONGEST_KEY_FILE = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,8 @@ def read_key(*, env: str | None, file: Path | None, environ: Mapping[str, str]) 
     """The API key from the environment or its file. Raises: ServiceRefused, saying where it was looked for."""
     if file is not None:
         try:
-            value = file.read_text(encoding="utf-8").strip()
+            with open_regular(file) as opened:
+                value = opened.read(_LONGEST_KEY_FILE).decode("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
             raise ServiceRefused(

@@ -58,8 +58,11 @@ def _read_faults(name: str | None) -> list[Any]:
         return []
     import yaml
 
+    from hume_runner.regular_files import open_regular
+
     try:
-        value = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
+        with open_regular(Path(name)) as file:
+            value = yaml.safe_load(file.read().decode("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"--faults {name}: {error}") from error
     if not isinstance(value, list):

@@ -206,9 +206,11 @@ def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine:
 
 def _saved_plan(path: str) -> Any:
     from hume_runner.engine.run import SavedPlan
+    from hume_runner.regular_files import open_regular
 
     try:
-        saved = json.loads(Path(path).read_text(encoding="utf-8"))
+        with open_regular(Path(path)) as file:
+            saved = json.loads(file.read())
         basis = saved["basis"]
         return SavedPlan(
             manifest_sha256=saved["manifest"]["sha256"],

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hume_runner.errors import TransportError
+from hume_runner.errors import TransportError, is_scarce, next_step
 
 CHUNK_BYTES = 128 * 1024
 
@@ -165,7 +165,13 @@ def _file_bytes(upload: Upload) -> Iterator[bytes]:
         with upload.path.open("rb", buffering=0) as file:
             yield from _checked(upload, file)
     except OSError as error:
-        raise SourceChanged(upload.path, f"became unreadable ({error.strerror or type(error).__name__})") from error
+        raise _unreadable(upload.path, error) from error
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> TransportError:
+    if isinstance(error, OSError) and is_scarce(error):
+        return TransportError(f"{path.name}: not sent ({error.strerror})", sent=False, hint=next_step(error))
+    return SourceChanged(path, f"became unreadable ({getattr(error, 'strerror', None) or error})")
 
 
 def _checked(upload: Upload, file: io.FileIO) -> Iterator[bytes]:
@@ -215,4 +221,4 @@ def _part_bytes(part: Part) -> Iterator[bytes]:
             if held:
                 yield held
     except (OSError, ValueError) as error:  # ValueError: what it was cut from has become too short for it
-        raise SourceChanged(name, f"became unreadable ({getattr(error, 'strerror', None) or error})") from error
+        raise _unreadable(name, error) from error

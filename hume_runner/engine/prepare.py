@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from hume_runner.errors import Problem, SourceError
+from hume_runner.errors import Problem, SourceError, is_scarce
 from hume_runner.manifest.model import Manifest
 from hume_runner.plan.diff import decide
 from hume_runner.plan.fingerprint import (
@@ -73,6 +73,8 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
                 for row in _rows(item, settings, scan, known, service):
                     scan.add(row)
             except OSError as error:
+                if is_scarce(error):
+                    raise
                 problems.append(_unreadable(item, error))
                 if len(problems) >= _MOST_PROBLEMS:
                     break

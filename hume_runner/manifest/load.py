@@ -15,6 +15,7 @@ from hume_runner.manifest.model import Manifest, SourceEntry
 from hume_runner.manifest.schema import IS_MISSING, schema_problems
 from hume_runner.manifest.shown import masked_url
 from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
+from hume_runner.regular_files import NotRegular, open_regular
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None 
 
 def _read(path: Path) -> bytes:
     # One byte more than is allowed is enough to refuse a file of any size.
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(MOST_BYTES + 1)
 
 
@@ -89,6 +90,8 @@ def _unreadable(path: Path, error: OSError) -> Problem:
             message, hint = "there is no such file", "hume-runner init FOLDER --out FILE writes a manifest"
         case IsADirectoryError():
             message, hint = "is a folder, not a manifest", f"hume-runner init {path} writes a manifest for it"
+        case NotRegular():
+            message, hint = f"is {error.strerror}", "write the manifest to a file, and name that"
         case PermissionError():
             message, hint = "may not be read", "check the file's permissions"
         case _:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner.errors import MissingExtra
+from hume_runner.errors import MissingExtra, is_scarce
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
 
@@ -62,8 +62,12 @@ def libav_problems(name: str, *, reason: str = "undecodable") -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
+        if isinstance(error, OSError) and is_scarce(error):
+            raise
         raise MediaProblem(reason, f"{name}: {error.strerror}") from error
     except OSError as error:
+        if is_scarce(error):
+            raise
         raise MediaProblem("unreadable", f"{name}: {error.strerror or error}") from error
 
 

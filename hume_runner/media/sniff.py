@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from hume_runner.errors import is_scarce
 from hume_runner.media.problems import MediaProblem
 
 Family = Literal["audio", "media", "image", "archive", "document", "nothing"]
@@ -157,6 +158,8 @@ def sniff_path(path: Path) -> Kind:
                 file.seek(_id3_bytes(head))
                 return _after_id3(file.read(HEAD_BYTES))
     except OSError as error:
+        if is_scarce(error):
+            raise
         raise MediaProblem("unreadable", f"{path.name}: {error.strerror or error}") from error
     return sniff(head)
 

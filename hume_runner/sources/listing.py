@@ -7,6 +7,7 @@ the next one is read: all of them are reported at once. Nothing of a list is hel
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any, TextIO
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
+from hume_runner.regular_files import NotRegular, open_regular
 from hume_runner.sources.problems import ProblemLog
 
 Row = tuple[int, str, str | None, Mapping[str, Scalar]]
@@ -72,7 +74,9 @@ def _open(entry: SourceEntry, log: ProblemLog) -> TextIO:
     assert path is not None
     shown = quoted(listed_as(entry))
     try:
-        return path.open(encoding="utf-8-sig", newline="")
+        return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="")
+    except NotRegular as error:
+        log.malformed(entry.place, f"the list {shown} is {error.strerror}", "write its lines to a file, and name that")
     except FileNotFoundError:
         hint = f"paths are relative to the manifest's folder, {Path(entry.place.file).parent.absolute()}"
         log.missing(entry.place, f"there is no list {shown}", hint)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from hume_runner.errors import StateError
+from hume_runner.errors import StateError, next_step
+from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hume_runner.state.seal import break_seal, check_seal, seal_path
 
@@ -155,7 +156,7 @@ def _refuse_foreign_bytes(path: Path) -> None:
     """What the first bytes tell, before SQLite may touch the file."""
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(100)
     except OSError as error:
         raise StateError(
@@ -225,7 +226,4 @@ def guarded(path: Path | None) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise StateError(f"{path}: the state is damaged: {error}", hint=_RESTORE) from error
     except OSError as error:
-        raise StateError(
-            f"{error.filename or path}: {error.strerror or error}",
-            hint="free some space or repair the disk, then run the same command again: it resumes",
-        ) from error
+        raise StateError(f"{error.filename or path}: {error.strerror or error}", hint=next_step(error)) from error

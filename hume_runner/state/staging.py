@@ -6,15 +6,18 @@ comparison is done, so it needs no journal.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import tempfile
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
-from hume_runner.errors import ManifestError, Problem
+from hume_runner.errors import ManifestError, Problem, StateError
 from hume_runner.state.rows import FileDigest
 
+_FAST = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
 _SCHEMA = """
 CREATE TABLE staged (
   ord INTEGER PRIMARY KEY,
@@ -53,9 +56,14 @@ class Scan:
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="hume-runner-")
         self.path = Path(self._directory.name) / "scan.sqlite3"
-        self._db = sqlite3.connect(self.path, isolation_level=None)
-        self._db.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;" + _SCHEMA)
-        self._db.execute("BEGIN")
+        try:
+            with self._room():
+                self._db = sqlite3.connect(self.path, isolation_level=None)
+                self._db.executescript(_FAST + _SCHEMA)
+                self._db.execute("BEGIN")
+        except BaseException:
+            self._directory.cleanup()
+            raise
         self._batch: list[Row] = []
         self._digest = sha256()
         self.count = 0
@@ -90,8 +98,20 @@ class Scan:
             (path, size, mtime_ns, inode, digest.sha256, digest.md5),
         )
 
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        """The temporary folder is a disk like others. Raises: StateError when it takes no more."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StateError(
+                f"{self.path.parent}: the temporary folder does not take the list of sources: {error}",
+                hint="free some space there, or set TMPDIR to a folder with room",
+            ) from error
+
     def _flush(self) -> None:
-        self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
+        with self._room():
+            self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
         self._batch.clear()
 
     def finish(self) -> None:
@@ -101,6 +121,11 @@ class Scan:
         claim an id by name.
         """
         self._flush()
+        with self._room():
+            self._settle_all()
+        self.digest = self._digest.hexdigest()
+
+    def _settle_all(self) -> None:
         self._db.execute("CREATE INDEX staged_id ON staged (id)")
         taken = self._db.execute("SELECT id FROM staged GROUP BY id HAVING count(*) > 1 ORDER BY min(ord)").fetchall()
         problems: list[Problem] = []
@@ -110,7 +135,6 @@ class Scan:
             raise ManifestError(problems[:100], hint="give each source an id of its own")
         self._db.execute("COMMIT")
         self._db.execute("BEGIN")
-        self.digest = self._digest.hexdigest()
 
     def _settle(self, name: str) -> list[Problem]:
         rows = self._db.execute(
@@ -130,9 +154,10 @@ class Scan:
     def hand_over(self) -> Path:
         """Make all rows visible to another connection and return the file's path."""
         self._flush()
-        self._db.execute("COMMIT")
-        self._db.execute("BEGIN")
-        self._db.execute("COMMIT")
+        with self._room():
+            self._db.execute("COMMIT")
+            self._db.execute("BEGIN")
+            self._db.execute("COMMIT")
         return self.path
 
 

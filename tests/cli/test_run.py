@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 import zipfile
 from collections.abc import Iterator
@@ -656,17 +657,34 @@ def test_while_a_run_goes_on_status_tells_and_a_second_run_is_refused(slow_proje
 
 
 def test_an_interrupted_scan_leaves_at_once_and_sends_nothing(project: Project) -> None:
-    """A source that never ends to be read: a list through a pipe that nobody closes."""
-    pipe = project.folder / "list.txt"
-    os.mkfifo(pipe)
-    project.manifest["sources"] = {"urls": [{"from": "list.txt"}]}
+    """A source that takes minutes to be read: a file of holes."""
+    endless = project.add_file("endless.wav", b"")
+    os.truncate(endless, 200 * 10**9)
+    project.manifest["service"]["limits"] = {"upload_bytes": "900GB"}
     process = project.start("run", str(project.path))
-    with pipe.open("w") as feeding:
-        feeding.write("https://example.org/a\n")
-        feeding.flush()
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+    wait_until_open(process, endless)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert "interrupted before anything was sent" in err
     assert not project.out.exists()
     assert project.requests() == {}
+
+
+def wait_until_open(process: subprocess.Popen[str], path: Path) -> None:
+    """Return once the process has `path` open."""
+    handles = Path(f"/proc/{process.pid}/fd")
+    if not handles.exists():
+        pytest.skip("no way to see what a process has open")
+    deadline = time.monotonic() + 30
+    while not any(str(path) == link for link in map(_link, handles.iterdir())):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def _link(handle: Path) -> str:
+    try:
+        return str(handle.readlink())
+    except OSError:
+        return ""

@@ -161,8 +161,12 @@ def test_a_missing_manifest_a_folder_and_one_that_may_not_be_read_say_so(tmp_pat
 
 
 def test_an_endless_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="larger than 5 MB"):
+    with pytest.raises(ManifestError, match="is a device, not a file"):
         load_manifest(Path(os.devnull).with_name("zero"))
+    (tmp_path / "holes.yaml").touch()
+    os.truncate(tmp_path / "holes.yaml", 10**12)
+    with pytest.raises(ManifestError, match="larger than 5 MB"):
+        load_manifest(tmp_path / "holes.yaml")
 
 
 def test_more_than_a_hundred_problems_are_counted(tmp_path: Path) -> None:
