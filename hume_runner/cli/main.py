@@ -196,9 +196,7 @@ def entry_point() -> None:
     from hume_runner.cli.streams import fill_closed_descriptors
 
     fill_closed_descriptors()
-    try:
-        code = main(sys.argv[1:])
-    finally:
-        # Nothing is left to put in order: a Ctrl-C now is the system's to handle, without a traceback.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Before and after `main`, which has handlers of its own, a Ctrl-C is the system's to handle: no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit(code)
+    sys.exit(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -24,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detach", action="store_true", help="leave once everything is submitted; run again to fetch")
     parser.add_argument("--retry-failed", action="store_true", help="submit items that failed before once more")
     parser.add_argument(
-        "--max-billable-seconds", type=float, metavar="N", help="submit nothing that would exceed this bill"
+        "--max-billable-seconds", type=_seconds, metavar="N", help="submit nothing that would exceed this bill"
     )
     parser.add_argument(
         "--cluster", metavar="ADDRESS", help="not available in this version: uploads run on this machine"
@@ -107,6 +108,7 @@ def _load_all(args: argparse.Namespace) -> list[Any]:
             problems += error.problems
             continue
         if args.max_billable_seconds is not None:
+            _check_bill(manifest)
             manifest = replace(
                 manifest, execution=replace(manifest.execution, max_billable_seconds=args.max_billable_seconds)
             )
@@ -124,6 +126,26 @@ def _load_all(args: argparse.Namespace) -> list[Any]:
                 hint="give each manifest an outputs.directory of its own",
             )
     return manifests
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
+
+
+def _check_bill(manifest: Any) -> None:
+    """A cap on what an API does not bill would protect nobody. Raises: UsageError, as for the manifest's own member."""
+    from hume_runner.manifest.schema import foreign_to
+
+    fault = foreign_to(manifest.service.api, "execution", "max_billable_seconds")
+    if fault is not None:
+        message, _ = fault
+        raise UsageError(
+            f"{manifest.path.name}: --max-billable-seconds: {message}",
+            hint="leave --max-billable-seconds out, or set service.api: expression-v1",
+        )
 
 
 def _need_extras(manifest: Any) -> None:

@@ -48,6 +48,19 @@ def schema() -> Mapping[str, Any]:
     return parsed
 
 
+def foreign_to(api: str, *path: str) -> tuple[str, str] | None:
+    """Why an API does not have the member at `path`, and what to do instead; None for one that it has."""
+    for rule in schema()["allOf"]:
+        if rule["if"]["properties"]["service"]["properties"]["api"]["const"] != api:
+            continue
+        found: Any = rule["then"]
+        for step in path:
+            found = found.get("properties", {}).get(step, {})
+        if "x-instead" in found:
+            return found["x-instead"], found["x-next"]
+    return None
+
+
 @cache
 def _validator(definition: str = "") -> Draft202012Validator:
     whole = schema()

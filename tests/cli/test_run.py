@@ -517,6 +517,26 @@ def test_a_lost_job_is_found_although_a_setting_was_changed(project: Project) ->
     assert project.emulator.requests()["jobs_accepted"] == 2
 
 
+def test_a_cap_on_a_bill_that_an_api_does_not_have_is_refused_wherever_it_is_written(project: Project) -> None:
+    ran = project.run("--max-billable-seconds", "100")
+    assert ran.code == 64
+    words = "max-billable-seconds: batch-v0 states no bill that could be capped"
+    assert words in ran.err
+    assert "next: " in ran.err
+    project.manifest["execution"]["max_billable_seconds"] = 100
+    ran = project.run()
+    assert ran.code == 65
+    assert words.replace("-", "_", 2) in ran.err
+    assert project.requests() == {}
+
+
+@pytest.mark.parametrize("cap", ["0", "-1", "nan", "inf", "many"])
+def test_a_cap_has_to_be_a_number_of_seconds(project: Project, cap: str) -> None:
+    ran = project.run(f"--max-billable-seconds={cap}")
+    assert ran.code == 64
+    assert "--max-billable-seconds" in ran.err
+
+
 # -- machines reading along ------------------------------------------------------------------------------------------
 
 
@@ -634,6 +654,44 @@ def test_a_signal_ends_the_run_in_good_order(slow_project: Project, number: sign
     assert slow_project.emulator.requests()["jobs_accepted"] == 1
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_first_of_several_manifests_and_keeps_the_next_from_beginning(
+    slow_project: Project, number: signal.Signals, code: int
+) -> None:
+    other = second(slow_project)
+    process = slow_project.start("run", str(slow_project.path), other, "--json")
+    wait_for_job(slow_project)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == code, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert next(line for line in lines if line["event"] == "interrupted")["signal"] == number.name
+    assert (lines[-1]["event"], lines[-1]["exit_code"]) == ("done", code)
+    assert not (slow_project.folder / "out2").exists()
+    assert slow_project.run(other).code == 0
+    assert slow_project.emulator.requests()["jobs_accepted"] == 2
+
+
+@pytest.mark.parametrize("command", [["plan"], ["emulate"]])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_other_commands_without_a_trace(
+    project: Project, command: list[str], number: signal.Signals, code: int
+) -> None:
+    endless = endless_file(project)
+    words = command if command == ["emulate"] else [command[0], str(project.path), *command[1:]]
+    process = project.start(*words)
+    if command == ["emulate"]:
+        assert process.stdout is not None
+        process.stdout.readline()
+        code = 0  # that is how a service is ended
+    else:
+        wait_until_open(process, endless)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+
+
 def test_while_a_run_goes_on_status_tells_and_a_second_run_is_refused(slow_project: Project) -> None:
     process = slow_project.start("run", str(slow_project.path))
     try:
@@ -657,18 +715,27 @@ def test_while_a_run_goes_on_status_tells_and_a_second_run_is_refused(slow_proje
 
 
 def test_an_interrupted_scan_leaves_at_once_and_sends_nothing(project: Project) -> None:
-    """A source that takes minutes to be read: a file of holes."""
-    endless = project.add_file("endless.wav", b"")
-    os.truncate(endless, 200 * 10**9)
-    project.manifest["service"]["limits"] = {"upload_bytes": "900GB"}
-    process = project.start("run", str(project.path))
+    endless = endless_file(project)
+    process = project.start("run", str(project.path), "--json")
     wait_until_open(process, endless)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
+    assert [(line["event"], line.get("exit_code")) for line in map(json.loads, out.splitlines())] == [
+        ("launch", None),
+        ("done", 130),
+    ]
     assert "interrupted before anything was sent" in err
     assert not project.out.exists()
     assert project.requests() == {}
+
+
+def endless_file(project: Project) -> Path:
+    """A file of holes, which takes minutes to be read, among the sources."""
+    endless = project.add_file("endless.wav", b"")
+    os.truncate(endless, 200 * 10**9)
+    project.manifest["service"]["limits"] = {"upload_bytes": "900GB"}
+    return endless
 
 
 def wait_until_open(process: subprocess.Popen[str], path: Path) -> None:

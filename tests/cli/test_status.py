@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
+
 import pytest
 
+from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project
 
 
@@ -70,9 +75,30 @@ def test_a_lost_answer_is_told_with_what_comes_next(project: Project) -> None:
     assert "the next run asks the service" in project.call("status").out
 
 
-def test_watching_ends_with_the_run(project: Project) -> None:
+def test_watching_goes_on_while_the_run_does_and_ends_with_it(tmp_path: Path) -> None:
+    with Emulator(processing_time_s=2.0) as emulator:
+        project = Project(tmp_path / "project", emulator)
+        running = project.start("run", str(project.path), "--no-progress")
+        deadline = time.monotonic() + 30
+        while project.plain_call("status", str(project.path), "--json").json["jobs"]["submitted"] != 1:
+            assert time.monotonic() < deadline
+            assert running.poll() is None, running.communicate()
+        watching = project.start("status", str(project.path), "--watch", "--json")
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())  # at once, and not when a buffer is full
+        assert (running.poll(), first["lock"]["pid"], first["items"]["in_flight"]) == (None, running.pid, 4)
+        assert watching.poll() is None
+        running.communicate(timeout=30)
+        rest, err = watching.communicate(timeout=30)
+    assert (running.returncode, watching.returncode) == (0, 0), err
+    last = json.loads(rest.splitlines()[-1])
+    assert (last["lock"], last["items"]["done"]) == (None, 4)
+
+
+def test_watching_a_run_that_is_over_tells_once(project: Project) -> None:
     project.run()
-    assert project.call("status", "--watch").code == 0
+    ran = project.call("status", "--watch", "--json")
+    assert (ran.code, len(ran.lines)) == (0, 1)
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])

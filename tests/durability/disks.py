@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -63,6 +64,31 @@ class KillingDisk(CountedDisk):
 
     def _die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SignallingDisk(CountedDisk):
+    """The process gets a signal right before or right after operation number `at`, `times` times."""
+
+    def __init__(self, at: int, moment: Moment, number: int, times: int) -> None:
+        super().__init__()
+        self._at = at
+        self._moment = moment
+        self._signal = number
+        self._times = times
+
+    def _do(self, what: str, act: Callable[[], None]) -> None:
+        mine = self._number(what) == self._at
+        if mine and self._moment == "before":
+            self._send()
+        act()
+        if mine and self._moment == "after":
+            self._send()
+
+    def _send(self) -> None:
+        for _ in range(self._times):
+            os.kill(os.getpid(), self._signal)
+            if threading.current_thread() is not threading.main_thread():
+                time.sleep(0.01)  # two of a kind that nobody has looked at yet are one to the system
 
 
 class FailingDisk(CountedDisk):
@@ -141,6 +167,8 @@ def make_disk(wanted: Mapping[str, Any] | None) -> Disk:
             return CountedDisk()
         case {"kind": "kill", "at": at, "moment": moment}:
             return KillingDisk(at, moment)
+        case {"kind": "signal", "at": at, "moment": moment, "number": number, "times": times}:
+            return SignallingDisk(at, moment, number, times)
         case {"kind": "power", "at": at, "moment": moment}:
             return PowerCutDisk(at, moment)
         case {"kind": "fail", "at": at, "error": error, "for_good": for_good}:

@@ -51,6 +51,7 @@ LONGEST_RUN_S = 60
 def live(child: Mapping[str, Any]) -> int:
     """One run, in the process of its own that this is; returns its exit code."""
     signal.alarm(LONGEST_RUN_S)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the installed command does
     disk = make_disk(child.get("disk"))
     if child.get("mutant"):
         disk = MUTANTS[child["mutant"]](disk)
