@@ -122,11 +122,13 @@ class ApiError(HumeRunnerError):
 
 
 class TransportError(ApiError):
-    """No answer. `sent` is False only when no byte of the request can have reached the server."""
+    """No answer. `sent` is False only when no byte of the request can have reached the server; `timed_out`: we did not
+    wait any longer, and the connection stood."""
 
-    def __init__(self, message: str, *, sent: bool, hint: str = "") -> None:
+    def __init__(self, message: str, *, sent: bool, timed_out: bool = False, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.sent = sent
+        self.timed_out = timed_out
 
 
 class AuthError(ApiError):

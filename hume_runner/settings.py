@@ -30,20 +30,34 @@ class Secret:
 class Settings:
     """What the environment says.
 
-    `settle_s` (HUME_RUNNER_SETTLE): seconds after which a lost submission that the service does not list counts as
-    never accepted. `late_s` (HUME_RUNNER_LATE): seconds that an answer may lag behind its job's end.
+    `settle_s` (HUME_RUNNER_SETTLE): seconds from the end of a submission whose connection was cut, after which the
+    service shows the job if it took it. `settle_slow_s` (HUME_RUNNER_SETTLE_SLOW): the same after a time-out; seven and
+    a half times `settle_s` unless it is set. `late_s` (HUME_RUNNER_LATE): seconds that an answer may lag behind its
+    job's end.
     """
 
-    settle_s: float = 20.0
+    settle_s: float = 120.0
+    settle_slow_s: float | None = None
     late_s: float = 60.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         usual = cls()
+        slow = "HUME_RUNNER_SETTLE_SLOW"
         return cls(
             settle_s=_seconds(environ, "HUME_RUNNER_SETTLE", usual.settle_s),
+            settle_slow_s=_seconds(environ, slow, 0.0) if slow in environ else None,
             late_s=_seconds(environ, "HUME_RUNNER_LATE", usual.late_s),
         )
+
+    @property
+    def slow_s(self) -> float:
+        """`settle_slow_s`, or what follows from `settle_s`."""
+        return _SLOWER * self.settle_s if self.settle_slow_s is None else self.settle_slow_s
+
+
+# Two minutes after a cut, fifteen after a time-out.
+_SLOWER = 7.5
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:

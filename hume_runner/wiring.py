@@ -53,6 +53,9 @@ class Machine:
     def now(self) -> float:
         return time.time()
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
     def new_id(self) -> str:
         return uuid.uuid4().hex
 
@@ -111,7 +114,7 @@ class Endpoint:
         self._machine = machine
         self._stack = ExitStack()
         self._emulator: Emulator | None = None
-        self._offset: float | None = None
+        self._server_ahead_s: float | None = None  # the service's Unix time minus our monotonic clock
         self._lock = threading.Lock()
         execution = manifest.execution
         self.pacer = Pacer(
@@ -131,9 +134,10 @@ class Endpoint:
 
         return self.name == EMULATOR or is_loopback(urlsplit(self.name).hostname or "")
 
-    def clock_offset(self) -> float | None:
-        """The service's clock minus ours, seconds, from the last answer; None before one."""
-        return self._offset
+    def server_time(self) -> float | None:
+        """The service's time, Unix seconds, as its last answer told it; None before one. It goes on with the monotonic
+        clock, so that it does not move when somebody sets the machine's time."""
+        return None if self._server_ahead_s is None else self._server_ahead_s + self._machine.monotonic()
 
     def _connect(self) -> Any:
         from hume_runner.client.retry import RetryPolicy
@@ -155,7 +159,7 @@ class Endpoint:
             )
 
     def _saw_server_time(self, server_time_s: float) -> None:
-        self._offset = server_time_s - self._machine.now()
+        self._server_ahead_s = server_time_s - self._machine.monotonic()
 
     def _address(self) -> tuple[str, str]:
         if self.name != EMULATOR:
@@ -269,12 +273,17 @@ def run_manifest(
                     disk=machine.disk,
                     workers=workers,
                     clock=machine.now,
+                    monotonic=machine.monotonic,
                     random=machine.random,
                     new_id=machine.new_id,
-                    clock_offset=endpoint.clock_offset,
+                    server_time=endpoint.server_time,
                     simulated=endpoint.simulated,
                     embedded=endpoint.name == EMULATOR,
-                    patience=Patience(settle_s=machine.settings.settle_s, late_s=machine.settings.late_s),
+                    patience=Patience(
+                        settle_s=machine.settings.settle_s,
+                        settle_slow_s=machine.settings.slow_s,
+                        late_s=machine.settings.late_s,
+                    ),
                     report=report,
                     mask=masker.keys,
                     on_loop=lambda: on_workers(workers),

@@ -37,9 +37,12 @@ from hume_runner.services.base import (
     Draft,
     Ended,
     Foreign,
+    ForeignSource,
     Job,
     Limits,
     ListingUnsupported,
+    Look,
+    LostJob,
     Member,
     Outcome,
     Pending,
@@ -144,6 +147,8 @@ class RemoteJob:
     created_at: float
     progress: Progress | None = None
     script: list[Progress] = field(default_factory=list)
+    told: Foreign | None = None  # what a survey tells of it
+    settings: Mapping[str, Any] | None = None
 
 
 # What one submission does: a result to give without taking the job, or one of the words of `FakeService.script`.
@@ -180,6 +185,12 @@ class FakeService:
     counted: Counter[str] = field(default_factory=Counter)
     api: str = "fake-v0"
     endpoint: str = "https://fake.example.org"
+    keeps_answers: bool = True
+    simulated: bool | None = None
+    conclusive: bool = True  # whether a look that shows nothing proves anything
+    settings: Mapping[str, Any] | None = None  # of the manifest that runs
+    meanwhile: Callable[[str], None] = lambda what: None  # called before each submission ("send") and poll ("check")
+    suspected: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)  # id of a job's first item -> suspects
     matches_by_md5: bool = False
 
     @property
@@ -235,6 +246,7 @@ class FakeService:
 
     def _send(self, job: Job, matches: tuple[str, ...]) -> SubmitResult:
         self.counted["submit"] += 1
+        self.meanwhile("send")
         self.submitted.append(tuple(member.item.id for member in job.members))
         self.submitted_at.append(self.clock.now)
         what = self.script.pop(0) if self.script else "accept"
@@ -258,14 +270,25 @@ class FakeService:
 
     def take(self, job: Job, matches: tuple[str, ...]) -> RemoteJob:
         """The job is at the service from now on."""
-        remote = RemoteJob(
-            f"remote-{len(self.remote) + 1}", tuple(m.item.key for m in job.members), matches, self.clock.now
+        name = f"remote-{len(self.remote) + 1}"
+        remote = RemoteJob(name, tuple(m.item.key for m in job.members), matches, self.clock.now)
+        remote.told = Foreign(
+            remote_id=name,
+            sources=tuple(
+                ForeignSource(kind=member.item.kind, match=match, value=member.item.value)
+                for member, match in zip(job.members, matches, strict=True)
+            ),
+            same_settings=True,
+            created_at=self.clock.now,
+            simulated=True,
         )
+        remote.settings = self.settings
         self.remote[remote.remote_id] = remote
         return remote
 
     def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
         self.counted["poll"] += 1
+        self.meanwhile("check")
         error = self.polls.pop(0) if self.polls else None
         if error is not None:
             raise error
@@ -295,7 +318,7 @@ class FakeService:
     def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
         if name != "predictions.json":
             return ()
-        assert json.loads(path.read_bytes()) == list(job.matches)
+        assert set(job.matches) <= set(json.loads(path.read_bytes()))
         outcomes = []
         for position, member in enumerate(job.members):
             item = member.item.id
@@ -309,16 +332,33 @@ class FakeService:
                 outcomes.append(Outcome(position=position, ok=True))
         return tuple(outcomes)
 
-    def find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
+    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
+        self.greet()
+        for one in self.remote.values():
+            if one.created_at >= since and not knows(one.remote_id) and one.told is not None:
+                yield replace(one.told, same_settings=one.settings == self.settings)
+
+    def suspects(self, job: Job) -> tuple[Candidate, ...]:
+        return self.suspected.get(job.members[0].item.id, ())
+
+    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
         self.counted["find"] += 1
         if not self.lists:
             raise ListingUnsupported
-        wanted = tuple(member.item.key for member in job.members)
-        return tuple(
+        return {one.job.number: self._look_for(one, ours) for one in lost}
+
+    def _look_for(self, lost: LostJob, ours: Mapping[str, float]) -> Look:
+        wanted = tuple(member.item.key for member in lost.job.members)
+        candidates = tuple(
             Candidate(remote_id=one.remote_id, matches=one.matches, created_at=one.created_at, simulated=True)
             for one in self.remote.values()
-            if one.content == wanted and one.created_at >= since and self.clock.now >= self.shown_from
+            if one.content == wanted
+            and one.created_at >= lost.sent_at
+            and one.remote_id not in ours
+            and self.clock.now >= self.shown_from
         )
+        why = "" if self.conclusive else "its list proves nothing"
+        return Look(candidates=candidates, conclusive=not why, why=why)
 
     def recognise(self, remote_id: str) -> Foreign:
         raise NotImplementedError
@@ -363,7 +403,8 @@ class World:
         self.service = FakeService(self.clock)
         self.sources: list[str | SourceItem] = list(sources)
         self.state = folder / "out" / "state.sqlite3"
-        self.patience = Patience()
+        self.stepped_s = 0.0
+        self.patience = Patience(settle_s=20.0, settle_slow_s=150.0)
         self.disk = Disk()
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._runs = 0
@@ -381,6 +422,7 @@ class World:
         workers = InlineWorkers(self.clock)
         workers.later = [(at, Done("interrupt", value=Interrupt(130, "SIGINT"))) for at in interrupts]
         manifest = make_manifest(self.folder, settings=settings, **execution)
+        self.service.settings = manifest.settings
         return run(
             manifest,
             self.state,
@@ -390,10 +432,11 @@ class World:
                 expand=lambda _: iter([source_item(s) if isinstance(s, str) else s for s in self.sources]),
                 disk=self.disk,
                 workers=workers,
-                clock=self.clock,
+                clock=self.wall,
+                monotonic=self.clock,
                 random=lambda: 0.0,
                 new_id=self._new_id,
-                clock_offset=lambda: 0.0,
+                server_time=self.clock,
                 simulated=simulated,
                 embedded=False,
                 patience=self.patience,
@@ -402,6 +445,10 @@ class World:
             options=options,
             finish=lambda store, result: None,
         )
+
+    def wall(self) -> float:
+        """The machine's time: `stepped_s` is how far somebody has set it."""
+        return self.clock.now + self.stepped_s
 
     def _new_id(self) -> str:
         self._runs += 1

@@ -312,7 +312,8 @@ def _service(manifest: Manifest, paths: Paths, machine: Machine) -> Iterator[Fin
             yield Finding.of("endpoint", error)
             return
         yield Finding(name="endpoint", mark="ok", message=f"{endpoint.name} answers and takes the key")
-        yield _clock(endpoint.clock_offset())
+        server_time = endpoint.server_time()
+        yield _clock(None if server_time is None else server_time - machine.now())
 
 
 def _impatient(manifest: Manifest) -> Manifest:

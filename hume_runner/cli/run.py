@@ -25,6 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detach", action="store_true", help="leave once everything is submitted; run again to fetch")
     parser.add_argument("--retry-failed", action="store_true", help="submit items that failed before once more")
     parser.add_argument(
+        "--pay-again", action="store_true", help="send what may be at the service already, where nothing can tell"
+    )
+    parser.add_argument(
         "--max-billable-seconds", type=_seconds, metavar="N", help="submit nothing that would exceed this bill"
     )
     parser.add_argument(
@@ -184,6 +187,7 @@ def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine:
     options = RunOptions(
         detach=args.detach,
         retry_failed=args.retry_failed,
+        pay_again=args.pay_again,
         saved_plan=_saved_plan(args.plan) if args.plan else None,
     )
     mailbox = console.mailbox

@@ -101,6 +101,14 @@ def submission_outcome(error: ApiError, *, own_code_refuses: bool = False) -> Su
             return "unknown"
 
 
+def took_its_time(error: ApiError) -> bool:
+    """Whether a failed POST ended by a time-out, ours or a proxy's: the service may go on reading and accept it later.
+
+    A cut connection ends what the service would read; after a time-out it may have everything and be slow.
+    """
+    return error.status == 504 or (isinstance(error, TransportError) and error.timed_out)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How often and how patiently to try. Times are seconds.

@@ -50,7 +50,9 @@ def transport_error(error: BaseException, exchange: Exchange, where: str) -> Tra
     )
     system = next((c.strerror for c in causes if isinstance(c, OSError) and isinstance(c.strerror, str)), None)
     detail = f" ({system})" if system else ""
-    return TransportError(f"{where}: {words}{detail}", sent=sent, hint=_HINTS.get(words, ""))
+    return TransportError(
+        f"{where}: {words}{detail}", sent=sent, timed_out=words == "no answer in time", hint=_HINTS.get(words, "")
+    )
 
 
 # The first that fits names the failure.

@@ -6,10 +6,12 @@ is done with it. It never asks which API it is talking to.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from hume_runner.engine import download, reconcile
 from hume_runner.engine.pacing import InFlightLimit, backoff
@@ -53,6 +55,8 @@ from hume_runner.services.base import (
     Ended,
     Job,
     ListingUnsupported,
+    Look,
+    LostJob,
     Pending,
     Prepared,
     Progress,
@@ -75,12 +79,14 @@ Report = Callable[..., None]
 class Patience:
     """How long the loop waits for things that settle by themselves, in seconds.
 
-    `settle_s`: a lost submission that is nowhere to be found is sent again only after this long. `late_s`: an answer
-    that does not speak of every source is asked for again this long. `unseen`: how many polls in a row may not know
-    one of our jobs before the run stops.
+    `settle_s`: how long the service has, from the end of a request that was cut off, to show what it took of it;
+    `settle_slow_s`: the same after a time-out, where it may have everything and be slow. `late_s`: an answer that does
+    not speak of every source is asked for again this long. `unseen`: how many polls in a row may not know one of our
+    jobs before the run stops.
     """
 
-    settle_s: float = 20.0
+    settle_s: float = 120.0
+    settle_slow_s: float = 900.0
     late_s: float = 60.0
     unseen: int = 5
 
@@ -137,10 +143,11 @@ class Loop:
         disk: Disk,
         workers: Workers,
         clock: Callable[[], float],
+        wall: Callable[[], float],
+        server_time: Callable[[], float | None],
         random: Callable[[], float],
         report: Report,
         patience: Patience,
-        clock_offset: Callable[[], float | None],
         detach: bool = False,
         pay_again: bool = False,
     ) -> None:
@@ -151,11 +158,12 @@ class Loop:
         self._artifacts = artifacts
         self._disk = disk
         self._workers = workers
-        self._clock = clock
+        self._clock = clock  # monotonic: for all waiting
+        self._wall = wall  # Unix seconds: for people, and for what is recorded
+        self._server_time = server_time
         self._random = random
         self._report = report
         self._patience = patience
-        self._clock_offset = clock_offset
         self._detach = detach
         self._pay_again = pay_again
         self._limit = InFlightLimit(execution.max_jobs_in_flight)
@@ -171,30 +179,76 @@ class Loop:
         self._fetch_state: dict[int, Ended] = {}
         self._fetch_tries: dict[int, int] = {}  # job -> tries that failed
         self._early: dict[int, tuple[float, int]] = {}  # job -> (first answer that came early at, how many did)
+        self._lost_here: dict[int, LostJob] = {}  # what this run lost, for the last look
+        self._broken: BaseException | None = None  # what ends the run once everything on its way is recorded
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
     def run(self) -> Ending:
-        """Work until nothing is left or nothing more can be done. Raises: StateError, Abandoned."""
-        self._resume()
+        """Work until nothing is left or nothing more can be done.
+
+        Whatever goes wrong on the way, what the service is about to answer is waited for and recorded before it is
+        raised. Raises: StateError, Abandoned.
+        """
+        self._guard(self._resume)
         while True:
-            self._refill()
+            self._guard(self._refill)
             now = self._clock()
             actions, wake_at = next_actions(self._view, now)
             for action in actions:
-                self._start(action, now)
+                self._guard(self._start, action, now)
             if self._view.finished or self._may_leave():
-                return self._ending
+                break
             timeout = 5.0 if wake_at is None else min(5.0, max(0.0, wake_at - self._clock()))
             done = self._workers.take(timeout)
             while done is not None:
-                self._absorb(done)
+                self._guard(self._absorb, done)
                 done = self._workers.take(0.0)
+        if self._broken is not None:
+            raise self._broken
+        self._last_look()
+        return self._ending
+
+    def _guard(self, act: Callable[..., None], *what: Any) -> None:
+        """Do one step. What breaks the run ends it only when nothing is on its way any more; the first reason stays."""
+        try:
+            act(*what)
+        except Exception as error:
+            self._broken = self._broken or error
+            self._view.no_more = self._view.leaving = True
+
+    @property
+    def on_the_way(self) -> tuple[int, float]:
+        """(requests, billable seconds) that are sent and not answered yet."""
+        jobs = [self._jobs[number] for number in self._view.submitting if number in self._jobs]
+        return len(jobs), sum(job.billable_seconds or 0.0 for job in jobs)
+
+    def _last_look(self) -> None:
+        """A run that lost an answer looks once more: what the service took all the same was paid for, and is told."""
+        undecided = {row.number for row in self._store.jobs(JobStatus.AMBIGUOUS)}
+        sent_again = [lost for number, lost in self._lost_here.items() if number not in undecided]
+        if not sent_again or self._interrupts:
+            return
+        with contextlib.suppress(ApiError, ListingUnsupported):
+            looks = self._service.look_for(sent_again, self._ours(sent_again))
+            for lost in sent_again:
+                number = lost.job.number
+                for one in looks[number].candidates if number in looks else ():
+                    if not one.maybe and not self._knows(one.remote_id):
+                        self._store.record_duplicate(number, self._service.endpoint, one, self._wall())
+                        self._report("paid_twice", job=job_name(number), remote_id=one.remote_id)
+
+    def _ours(self, lost: Sequence[LostJob]) -> dict[str, float]:
+        """What the service surely took from us around then: the list has to show it."""
+        return self._store.taken_since(self._service.endpoint, min(one.sent_at for one in lost))
+
+    def _knows(self, remote_id: str) -> bool:
+        return self._store.knows_remote(self._service.endpoint, remote_id)
 
     def _resume(self) -> None:
         """Load what an earlier run left at the service."""
-        now = self._clock()
-        self._store.recover(now)
+        now, wall = self._clock(), self._wall()
+        self._store.recover(wall)
         for row in self._store.jobs(JobStatus.SUBMITTED):
             assert row.remote_id is not None
             if self._store.received(row.number) is not None:
@@ -203,12 +257,14 @@ class Loop:
                 continue
             self._view.waiting[row.number] = AtService(
                 remote_id=row.remote_id,
-                submitted_at=row.submitted_at or now,
-                created_at=row.created_at or (row.submitting_at or now),
+                submitted_at=now - max(0.0, wall - (row.submitted_at or wall)),
+                created_at=row.created_at or (row.submitting_at or wall),
                 simulated=row.simulated,
             )
         for row in self._store.jobs(JobStatus.AMBIGUOUS):
-            self._view.lost[row.number] = Lost(since=row.submitting_at or now, next_at=now)
+            # How long ago it was lost is anybody's guess by now: the machine's time may have been set. So the wait
+            # begins anew.
+            self._lose(row.number, slow=row.lost_how == "slow", now=now)
         self._committed_s = self._store.committed_seconds()
         self._check_budget()
 
@@ -253,8 +309,8 @@ class Loop:
                 self._poll(now)
             case Fetch(job):
                 self._fetch(job)
-            case Settle(job):
-                self._settle(job)
+            case Settle(jobs):
+                self._settle(jobs)
             case Prepare(job):
                 self._prepare(job)
 
@@ -273,22 +329,24 @@ class Loop:
             del view.held_back[number]
         else:
             view.queue.remove(number)
-        job = self._store.load_job(number, now=now)
+        wall = self._wall()
+        job = self._store.load_job(number, now=wall)
         listed = [member for member in job.members if member.item.id]
         if len(listed) < len(job.members):
             # A lost job that is not at the service, and the manifest has changed since: what it still lists goes.
-            self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), now)
+            self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), wall)
             self._refill()
             return
-        if not self._within_cost(job):
+        if not self._within_cost(job) or not self._agreed(job):
             return
         row = self._store.job(number)
-        job = replace(job, nonce=nonce_of(self._store.lineage, number, row.tries + 1))
+        job = replace(job, nonce=nonce_of(self._store.lineage, number, row.tries + 1, job.key))
         try:
             submission = self._service.prepare(job)
         except OSError as error:
-            self._reject_before_sending(job, error, now)
+            self._reject_before_sending(job, error, wall)
             return
+        server_time = self._server_time()
         self._store.record_submitting(
             number,
             nonce=job.nonce,
@@ -296,13 +354,32 @@ class Loop:
             request=submission.request,
             matches=submission.matches,
             endpoint=self._service.endpoint,
-            clock_offset=self._clock_offset(),
-            now=now,
+            clock_offset=None if server_time is None else server_time - wall,
+            now=wall,
         )
         self._committed_s += job.billable_seconds or 0.0
         self._jobs[number] = job
         view.submitting.add(number)
         self._workers.start(Submit(number), submission.send)
+
+    def _agreed(self, job: Job) -> bool:
+        """Whether this may be sent: what the service measured before, and whose answer is lost, is asked about."""
+        if self._pay_again:
+            return True
+        suspects = [one for one in self._service.suspects(job) if not self._knows(one.remote_id)]
+        if not suspects:
+            return True
+        first = suspects[0]
+        more = f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
+        self._stop(
+            LostAnswerNeedsDecision(
+                f"{job.name}: the service has measured something of this size already, as {first.remote_id}{more}, and "
+                "this state knows nothing of it; its answer cannot be had again",
+                hint="if that was something else, or to pay once more: --pay-again",
+            ),
+            leave=False,
+        )
+        return False
 
     def _within_cost(self, job: Job) -> bool:
         cap = self._execution.max_billable_seconds
@@ -366,13 +443,22 @@ class Loop:
         view.to_fetch.pop(number)
         self._fetch_state[number] = ended
 
-    def _settle(self, number: int) -> None:
-        view = self._view
-        view.settling.add(number)
-        job = self._store.load_job(number)
+    def _settle(self, numbers: tuple[int, ...]) -> None:
+        lost = [self._lost_job(number) for number in numbers]
+        self._view.settling.update(numbers)
+        ours = self._ours(lost)
+        self._workers.start(Settle(numbers), lambda: self._service.look_for(lost, ours))
+
+    def _lost_job(self, number: int) -> LostJob:
         row = self._store.job(number)
-        job = replace(job, nonce=row.nonce or "")
-        self._workers.start(Settle(number), lambda: reconcile.look(self._service, job, row))
+        job = replace(self._store.load_job(number), nonce=row.nonce or "")
+        sent_at = row.submitting_at or self._wall()
+        offset = row.clock_offset or 0.0
+        return LostJob(job=job, sent_at=sent_at + offset, ended_at=(row.lost_at or sent_at) + offset)
+
+    def _lose(self, number: int, *, slow: bool, now: float) -> None:
+        wait_s = self._patience.settle_slow_s if slow else self._patience.settle_s
+        self._view.lost[number] = Lost(since=now, wait_s=wait_s, next_at=now)
 
     def _job(self, number: int) -> Job:
         """A job at the service, with the names that its answer uses."""
@@ -383,7 +469,7 @@ class Loop:
     # -- absorbing results ------------------------------------------------------------------------------------------
 
     def _absorb(self, done: Done) -> None:
-        now = self._clock()
+        now, wall = self._clock(), self._wall()
         match done.tag:
             case Submit(job):
                 self._view.submitting.discard(job)
@@ -395,12 +481,12 @@ class Loop:
                 self._view.fetching.discard(job)
                 self._view.filing.discard(job)
                 self._fetched(job, done, now)
-            case Settle(job):
-                self._view.settling.discard(job)
-                self._settled(job, done, now)
+            case Settle(jobs):
+                self._view.settling.difference_update(jobs)
+                self._settled(jobs, done, now)
             case Prepare(job):
                 self._view.preparing.discard(job)
-                self._prepared(job, done, now)
+                self._prepared(job, done, wall)
             case "interrupt":
                 self._interrupted(done.value)
 
@@ -411,7 +497,8 @@ class Loop:
         self._view.no_more = self._view.leaving = True
         if self._ending.error is None:
             self._ending = Ending(exit_code=interrupt.exit_code)
-        self._report("interrupted", signal=interrupt.name)
+        requests, billable_seconds = self.on_the_way
+        self._report("interrupted", signal=interrupt.name, requests=requests, billable_seconds=billable_seconds)
 
     def _prepared(self, number: int, done: Done, now: float) -> None:
         if isinstance(done.error, OSError):
@@ -432,8 +519,7 @@ class Loop:
     def _submitted(self, number: int, done: Done, now: float) -> None:
         if done.error is not None:
             # The service layer turns every expected failure into a value; anything else leaves the outcome open.
-            self._store.record_lost(number, f"{type(done.error).__name__}: {done.error}", now)
-            self._view.lost[number] = Lost(since=now, next_at=now)
+            self._record_lost(number, Unknown(message=f"{type(done.error).__name__}: {done.error}"), now)
             raise done.error
         result: SubmitResult = done.value
         match result:
@@ -443,16 +529,21 @@ class Loop:
                 self._answered(number, result, now)
             case Refused():
                 self._refused(number, result, now)
-            case Unknown(message=message):
-                self._store.record_lost(number, message, now)
-                self._view.lost[number] = Lost(since=now, next_at=now)
-                self._report("lost", job=job_name(number), message=message)
+            case Unknown():
+                self._record_lost(number, result, now)
+
+    def _record_lost(self, number: int, unknown: Unknown, now: float) -> None:
+        self._store.record_lost(number, unknown.message, self._wall(), slow=unknown.slow)
+        self._lose(number, slow=unknown.slow, now=now)
+        self._lost_here[number] = self._lost_job(number)
+        self._report("lost", job=job_name(number), message=unknown.message)
 
     def _accepted(self, number: int, accepted: Accepted, now: float) -> None:
-        created_at = accepted.server_time_s if accepted.server_time_s is not None else now
+        wall = self._wall()
+        created_at = accepted.server_time_s if accepted.server_time_s is not None else wall
         try:
             self._store.record_accepted(
-                number, accepted.remote_id, created_at=created_at, simulated=accepted.simulated, now=now
+                number, accepted.remote_id, created_at=created_at, simulated=accepted.simulated, now=wall
             )
         except StateError as error:
             raise rescue_remote_id(error, self._store.path, number, accepted.remote_id) from error
@@ -465,15 +556,16 @@ class Loop:
         self._report("submitted", job=job_name(number), remote_id=accepted.remote_id)
 
     def _answered(self, number: int, answered: Answered, now: float) -> None:
+        wall = self._wall()
         # Measured from the moment it was sent until now; the service's own clock tells whole seconds only.
-        sent_at = self._store.job(number).submitting_at or now
+        sent_at = self._store.job(number).submitting_at or wall
         try:
             self._store.record_accepted(
                 number,
                 answered.remote_id,
                 created_at=sent_at,
                 simulated=answered.simulated,
-                now=now,
+                now=wall,
                 answer=answered.body,
                 carry=answered.carry,
                 billed_seconds=answered.billed_seconds,
@@ -483,7 +575,7 @@ class Loop:
         self._trouble.submissions = 0
         self._limit.accepted()
         self._jobs.pop(number, None)  # loaded again when its answer is fetched
-        ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=now)
+        ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=wall)
         self._view.to_fetch[number] = ToFetch(ended=ended, first_at=now, here=True)
         self._report("submitted", job=job_name(number), remote_id=answered.remote_id)
 
@@ -491,15 +583,15 @@ class Loop:
         job = self._jobs[number]
         self._committed_s -= job.billable_seconds or 0.0
         if refused.stops_run:
-            self._store.record_refused(number, refused.message, now)
+            self._store.record_refused(number, refused.message, self._wall())
             self._stop(ServiceRefused(refused.message, hint=refused.hint), leave=True)
         elif refused.temporary:
-            self._store.record_refused(number, refused.message, now)
+            self._store.record_refused(number, refused.message, self._wall())
             self._try_later(number, refused, now)
         elif refused.divisible and len(job.members) > 1:
-            self._split(number, job, refused, now)
+            self._split(number, job, refused, self._wall())
         else:
-            self._store.record_rejected(number, refused.reason, refused.message, now)
+            self._store.record_rejected(number, refused.reason, refused.message, self._wall())
             self._report("job_failed", job=job_name(number), message=refused.message)
             self._check_budget()
 
@@ -554,7 +646,7 @@ class Loop:
                 case Broken():
                     self._view.waiting.pop(number)
                     times = {"created_at": found.created_at, "started_at": found.started_at, "ended_at": found.ended_at}
-                    self._store.record_broken(number, "job_failed", found.message, now, times)
+                    self._store.record_broken(number, "job_failed", found.message, self._wall(), times)
                     self._report("job_failed", job=job_name(number), message=found.message)
                     self._check_budget()
                 case Unseen():
@@ -575,7 +667,7 @@ class Loop:
         limit = self._execution.job_timeout_s
         self._view.waiting.pop(number)
         message = f"not finished after {limit:g} s (execution.job_timeout); --retry-failed asks for it again, unpaid"
-        self._store.record_broken(number, "job_timeout", message, now)
+        self._store.record_broken(number, "job_timeout", message, self._wall())
         self._report("job_failed", job=job_name(number), message=message)
         self._check_budget()
 
@@ -633,7 +725,7 @@ class Loop:
             outcomes=fetched.outcomes,
             times={"created_at": ended.created_at, "started_at": ended.started_at, "ended_at": ended.ended_at},
             simulated=row.simulated,
-            now=now,
+            now=self._wall(),
         )
         failed = [outcome for outcome in fetched.outcomes if not outcome.ok]
         job = self._jobs.pop(number, None)
@@ -695,50 +787,63 @@ class Loop:
         self._report("no_artifacts", job=job_name(number))
         return True
 
-    def _settled(self, number: int, done: Done, now: float) -> None:
-        lost = self._view.lost[number]
-        if isinstance(done.error, ListingUnsupported) and self._pay_again:
-            self._view.lost.pop(number)
-            self._store.record_missed(number, now)
-            self._view.held_back[number] = now
-            return
+    def _settled(self, numbers: tuple[int, ...], done: Done, now: float) -> None:
         if isinstance(done.error, ListingUnsupported):
-            self._view.lost.pop(number)
-            self._stop(
-                LostAnswerNeedsDecision(
-                    f"{job_name(number)}: the answer to its submission was lost, and this host cannot list its jobs",
-                    hint="look for the job at the service, then `hume-runner adopt MANIFEST REMOTE_ID`, or "
-                    "`--retry-failed` to pay for it again",
-                ),
-                leave=False,
-            )
+            for number in numbers:
+                self._nothing_proves(number, "this host cannot list its jobs", now)
             return
         if done.error is not None:
-            lost.next_at = now + 1.0
+            for number in numbers:
+                self._view.lost[number].next_at = now + 1.0
             self._poll_failed(done.error, now)
             return
-        candidates: tuple[Candidate, ...] = done.value
-        match = reconcile.choose(candidates, lambda remote: self._store.knows_remote(self._service.endpoint, remote))
-        if match is not None and match.chosen.running:
-            lost.next_at = now + 2.0
-        elif match is not None and match.chosen.gone:
-            self._gone(number, match.chosen, now)
-        elif match is not None:
-            self._found(number, match, now)
-        elif now - lost.since >= self._patience.settle_s:
-            self._view.lost.pop(number)
-            self._store.record_missed(number, now)
-            self._view.held_back[number] = now
-            self._report("not_there", job=job_name(number))
-            if number in self._jobs:  # lost by this run, not found as an earlier one left it
-                self._trouble.submissions += 1
-                row = self._store.job(number)
-                self._stop_if_in_vain(row.tries, row.error or "its answers are lost")
-        else:
-            lost.looks += 1
-            # Often at first, when a late job would show; and once more right after the settling time.
-            wait = min(0.25 * 2**lost.looks, 10.0)
-            lost.next_at = min(now + wait, max(now + 0.05, lost.since + self._patience.settle_s))
+        looks: Mapping[int, Look] = done.value
+        for number in numbers:
+            lost = self._view.lost[number]
+            # Who pays again on purpose does not wait for proof, and takes what is there all the same.
+            wait_s = 0.0 if self._pay_again else lost.wait_s
+            # What was found for one is known by now, and not offered to the next.
+            settled = reconcile.settle(looks[number], self._knows, waited_s=now - lost.since, wait_s=wait_s)
+            match settled:
+                case reconcile.Wait():
+                    lost.next_at = now + reconcile.next_look_s(
+                        lost.looks, waited_s=now - lost.since, wait_s=lost.wait_s
+                    )
+                    lost.looks += 1
+                case reconcile.Gone(chosen=chosen):
+                    self._gone(number, chosen, now)
+                case reconcile.Found():
+                    self._found(number, settled, now)
+                case reconcile.NotThere():
+                    self._not_there(number, now)
+                case reconcile.Ask(why=why):
+                    self._nothing_proves(number, why, now)
+
+    def _not_there(self, number: int, now: float) -> None:
+        """It may be sent again."""
+        self._view.lost.pop(number)
+        self._store.record_missed(number, self._wall())
+        self._view.held_back[number] = now
+        self._report("not_there", job=job_name(number))
+        if number in self._jobs:  # lost by this run, not found as an earlier one left it
+            self._trouble.submissions += 1
+            row = self._store.job(number)
+            self._stop_if_in_vain(row.tries, row.error or "its answers are lost")
+
+    def _nothing_proves(self, number: int, why: str, now: float) -> None:
+        """Nobody can tell whether the service took it: a person decides, and everything else goes on."""
+        if self._pay_again:
+            self._not_there(number, now)
+            return
+        self._view.lost.pop(number)
+        error = LostAnswerNeedsDecision(
+            f"{job_name(number)}: the answer to its submission was lost, and {why}",
+            hint="look for the job at the service, then `hume-runner adopt MANIFEST REMOTE_ID`; if it is not there, "
+            "`--pay-again` sends it again",
+        )
+        if self._ending.error is None and self._ending.exit_code is None:
+            self._ending = Ending(error=error)
+        self._report("undecided", job=job_name(number), message=str(error))
 
     def _gone(self, number: int, chosen: Candidate, now: float) -> None:
         """Measured and billed, and the answer is lost for good: the manifest says what to do about it."""
@@ -748,12 +853,12 @@ class Loop:
             self._stop(
                 LostAnswerNeedsDecision(
                     f"{job_name(number)}: measured as {chosen.remote_id}{bill}, and its answer is lost",
-                    hint="`--retry-failed` pays for it again, or set execution.on_lost_answer: resubmit",
+                    hint="`--pay-again` pays for it again, or set execution.on_lost_answer: resubmit",
                 ),
                 leave=False,
             )
             return
-        self._store.record_gone(number, chosen.remote_id, chosen.billed_seconds, now)
+        self._store.record_gone(number, chosen.remote_id, chosen.billed_seconds, self._wall())
         self._committed_s = self._store.committed_seconds()
         self._report("gone", job=job_name(number), remote_id=chosen.remote_id, message=bill.lstrip(", "))
         # Each try is paid for: no more of them than other failures get, and not at once.
@@ -764,10 +869,10 @@ class Loop:
             self._trouble.submissions += 1
             self._stop_if_in_vain(tries, "its answers are lost, and every try is billed")
 
-    def _found(self, number: int, match: reconcile.Match, now: float) -> None:
+    def _found(self, number: int, found: reconcile.Found, now: float) -> None:
         self._view.lost.pop(number)
         self._trouble.submissions = 0
-        chosen = match.chosen
+        chosen = found.chosen
         self._store.record_found(
             number,
             chosen.remote_id,
@@ -775,16 +880,16 @@ class Loop:
             matches=chosen.matches,
             created_at=chosen.created_at,
             simulated=chosen.simulated,
-            others=match.others,
-            now=now,
+            others=found.others,
+            now=self._wall(),
         )
         self._view.waiting[number] = AtService(
             remote_id=chosen.remote_id,
             submitted_at=now,
-            created_at=chosen.created_at or now,
+            created_at=chosen.created_at or self._wall(),
             simulated=chosen.simulated,
         )
-        self._report("found", job=job_name(number), remote_id=chosen.remote_id, duplicates=len(match.others))
+        self._report("found", job=job_name(number), remote_id=chosen.remote_id, duplicates=len(found.others))
 
     def _check_budget(self) -> None:
         failed, total = self._store.failed_items()

@@ -1,44 +1,75 @@
-"""Settle a submission whose answer was lost, by asking the service what it has."""
+"""Settle submissions whose answer was lost, by asking the service what it has: evidence, not absence. Pure.
+
+What one look proves is the service's to say (`services.base.Look`); what follows from it is decided here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hume_runner.services.base import Candidate, Job, Service
-from hume_runner.state.store import JobRow
-
-# The Date header has a resolution of one second, and a proxy may hold a request back for a while.
-_MARGIN_S = 5.0
-# Without any answer seen yet, our clock is all there is.
-_MARGIN_WITHOUT_CLOCK_S = 300.0
+from hume_runner.services.base import Candidate, Look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Found:
     """The earliest job that carries what was lost; `others` carry the same and were paid for as well."""
 
     chosen: Candidate
     others: tuple[str, ...]
 
 
-def since(row: JobRow) -> float:
-    """The earliest time, by the service's clock, at which it can have created the job."""
-    sent = row.submitting_at or 0.0
-    if row.clock_offset is None:
-        return sent - _MARGIN_WITHOUT_CLOCK_S
-    return sent + row.clock_offset - _MARGIN_S
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """It was measured and billed, and its answer cannot be had any more."""
+
+    chosen: Candidate
 
 
-def look(service: Service, job: Job, row: JobRow) -> tuple[Candidate, ...]:
-    """Every job at the service that carries what `job` carries and may be its submission."""
-    return service.find(job, since=since(row))
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing is known yet: look again."""
 
 
-def choose(candidates: tuple[Candidate, ...], known: Callable[[str], bool]) -> Match | None:
-    """The match among candidates that no other job of ours holds already; None without one. Pure."""
-    free = [candidate for candidate in candidates if not known(candidate.remote_id)]
-    if not free:
-        return None
-    free.sort(key=lambda candidate: (candidate.created_at or 0.0, candidate.remote_id))
-    return Match(chosen=free[0], others=tuple(candidate.remote_id for candidate in free[1:]))
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """The service does not have it, and had the time to take it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """The time is over, and what the looks show proves nothing: a person has to decide. `why` says what was lacking."""
+
+    why: str
+
+
+Settled = Found | Gone | Wait | NotThere | Ask
+
+
+def settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float) -> Settled:
+    """What a look means, `waited_s` after the end of the request. `known`: jobs that another one of ours holds.
+
+    Not there counts only after `wait_s`, and only if the look could have shown it.
+    """
+    free = [one for one in look.candidates if not known(one.remote_id)]
+    sure = [one for one in free if not one.maybe]
+    if any(one.running for one in sure):
+        return Wait()
+    if sure:
+        sure.sort(key=lambda one: (one.created_at or 0.0, one.remote_id))
+        if sure[0].gone:
+            return Gone(chosen=sure[0])
+        return Found(chosen=sure[0], others=tuple(one.remote_id for one in sure[1:]))
+    if waited_s < wait_s:
+        return Wait()
+    if free:
+        return Ask(why=look.why or f"the service has {free[0].remote_id}, and nothing tells whether it is this one")
+    if not look.conclusive:
+        return Ask(why=look.why or "the service's list proves nothing")
+    return NotThere()
+
+
+def next_look_s(looks: int, *, waited_s: float, wait_s: float) -> float:
+    """Seconds until the next look: often at first, when a late job would show, and once right after the wait."""
+    usual = min(0.25 * 2.0**looks, 10.0)
+    return min(usual, max(0.05, wait_s - waited_s)) if waited_s < wait_s else usual

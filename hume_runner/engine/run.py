@@ -9,18 +9,23 @@ from pathlib import Path
 
 from hume_runner.engine.loop import Abandoned, Ending, Loop, Patience, Report
 from hume_runner.engine.prepare import NothingCached, Options, Plan, scan_sources
+from hume_runner.engine.survey import adopt_what_is_there
 from hume_runner.engine.workers import Workers
 from hume_runner.errors import (
     ApiError,
     AuthError,
     Discontinued,
     HumeRunnerError,
+    LostAnswerNeedsDecision,
     ServiceRefused,
+    ServiceUnavailable,
     UsageError,
 )
 from hume_runner.manifest.model import Manifest
+from hume_runner.plan.fingerprint import item_key, settings_digest
 from hume_runner.plan.model import Summary
-from hume_runner.services.base import Service
+from hume_runner.services.base import ListingUnsupported, Service
+from hume_runner.settings import mask_secrets
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.connection import guarded, remove_state
 from hume_runner.state.disk import Disk
@@ -31,16 +36,21 @@ from hume_runner.state.store import Counts, Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """What a run works with. `simulated`: results from this endpoint may be the emulator's; `embedded`: they are."""
+    """What a run works with. `simulated`: results from this endpoint may be the emulator's; `embedded`: they are.
+
+    `clock` is the machine's time (Unix seconds), for people and records; `monotonic` counts seconds for all waiting;
+    `server_time` is the service's time as well as it is known, None before its first answer.
+    """
 
     service: Service
     expand: Callable[[Manifest], Iterator[SourceItem]]
     disk: Disk
     workers: Workers
     clock: Callable[[], float]
+    monotonic: Callable[[], float]
     random: Callable[[], float]
     new_id: Callable[[], str]
-    clock_offset: Callable[[], float | None]
+    server_time: Callable[[], float | None]
     simulated: bool
     embedded: bool
     patience: Patience
@@ -63,10 +73,11 @@ class SavedPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What the command line asks of a run."""
+    """What the command line asks of a run. `pay_again`: consent to what a lost answer would ask about."""
 
     detach: bool = False
     retry_failed: bool = False
+    pay_again: bool = False
     saved_plan: SavedPlan | None = None
 
 
@@ -122,9 +133,8 @@ def run(
             scan = _scan(manifest, env, store)
             stack.callback(scan.close)
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
+        _stay_with_the_endpoint(store, env.service.endpoint)
         store.recover(env.clock())
-        if store.copied:
-            store.suspect_planned(env.clock())
         if options.retry_failed:
             for number in store.timed_out():
                 store.record_revived(number, env.clock())
@@ -189,11 +199,23 @@ def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scan, store
         )
 
 
+def _stay_with_the_endpoint(store: Store, endpoint: str) -> None:
+    """What was sent to one host is asked about and fetched there, and nowhere else. Raises: LostAnswerNeedsDecision."""
+    elsewhere = store.foreign_endpoints(endpoint)
+    if elsewhere:
+        told = ", ".join(f"{jobs} at {mask_secrets(where)}" for where, jobs in elsewhere)
+        raise LostAnswerNeedsDecision(
+            f"the manifest names the endpoint {mask_secrets(endpoint)}, and jobs are open elsewhere: {told}",
+            hint=f"set service.endpoint (or --endpoint) to {mask_secrets(elsewhere[0][0])} and run until they are "
+            "fetched; or measure at the new endpoint with another --output-dir, which pays for all of it there",
+        )
+
+
 def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, options: RunOptions) -> Ending:
     if not store.work_left():
         return Ending()
     if store.any_planned():
-        refused = _greet(env.service)
+        refused = _ask_first(manifest, outputs, store, env, options)
         if refused is not None:
             return Ending(error=refused)
     loop = Loop(
@@ -204,13 +226,14 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
         artifacts=manifest.outputs.artifacts,
         disk=env.disk,
         workers=env.workers,
-        clock=env.clock,
+        clock=env.monotonic,
+        wall=env.clock,
+        server_time=env.server_time,
         random=env.random,
         report=env.report,
         patience=env.patience,
-        clock_offset=env.clock_offset,
         detach=options.detach,
-        pay_again=options.retry_failed,
+        pay_again=options.pay_again,
     )
     env.on_loop()
     try:
@@ -219,18 +242,75 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
         return Ending(exit_code=left.exit_code)
 
 
-def _greet(service: Service) -> HumeRunnerError | None:
-    """Find out whether the key is good before anything is uploaded. A service that is merely busy is not an error yet:
-    the submissions will be tried as often as the manifest says."""
+def _ask_first(
+    manifest: Manifest, outputs: Path, store: Store, env: Environment, options: RunOptions
+) -> HumeRunnerError | None:
+    """Before anything is submitted: is the key good, and is some of it at the service already, paid for?
+
+    Returns why the run cannot go on, if so. Raises: StateError.
+    """
+    stray = _stray_answer(outputs, store, env.service.endpoint)
+    if stray is not None:
+        env.report("no_state", message=f"{outputs / stray}: an answer that this state knows nothing of")
+    look_back_s = manifest.execution.look_back_s
+    settings = settings_digest(env.service.api, manifest.settings)
     try:
-        service.greet()
+        if look_back_s > 0:
+            taken = adopt_what_is_there(
+                store,
+                env.service,
+                since=_look_from(store, env, look_back_s),
+                key_of=lambda kind, content: item_key(kind, content, settings),
+                clock=env.clock,
+            )
+            if taken.jobs:
+                env.report("adopted", jobs=taken.jobs, items=taken.items)
+        else:
+            env.service.greet()
+    except ListingUnsupported:
+        if stray is not None and not options.pay_again:
+            return LostAnswerNeedsDecision(
+                f"{outputs / stray} holds an answer that this state knows nothing of, and the service lists no jobs: "
+                "what an earlier state sent cannot be seen",
+                hint=f"`hume-runner adopt MANIFEST {stray.name}` (and its neighbours) brings them back; `--pay-again` "
+                "measures all of it again",
+            )
+        env.report("no_list", message="the service lists no jobs: what an earlier state sent cannot be seen")
     except (AuthError, Discontinued) as error:
         return ServiceRefused(str(error), hint=error.hint)
-    except ApiError:
-        return None
     except ServiceRefused as error:
         return error
+    except ApiError as error:
+        return ServiceUnavailable(
+            f"the service does not tell what it has already: {error}",
+            hint="nothing was sent; run the same command again later",
+        )
+    if env.service.simulated and store.any_measured():
+        return UsageError(
+            "this state holds real measurements, and the endpoint is an emulator",
+            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
+        )
     return None
+
+
+def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:
+    """An answer on disk that the state knows nothing of: it was lost, or put back as it was earlier."""
+    with contextlib.suppress(OSError):
+        for folder in (outputs / "raw").iterdir():
+            if not store.knows_remote(endpoint, folder.name) and (folder / "request.json").exists():
+                return Path("raw", folder.name)
+    return None
+
+
+def _look_from(store: Store, env: Environment, look_back_s: float) -> float:
+    """Since when to look, by the service's clock as well as it is known.
+
+    Where answers cannot be had again, nothing is to be had from before the state's last word: all it knows by then.
+    """
+    server_time = env.server_time()
+    now = server_time if server_time is not None else env.clock()
+    last = None if env.service.keeps_answers else store.last_word()
+    return now - look_back_s if last is None else max(last, now - look_back_s)
 
 
 def _exit_code(ending: Ending, counts: Counts) -> int:

@@ -30,9 +30,9 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Ask the service about a submission whose answer was lost."""
+    """Ask the service, in one look, about submissions whose answers were lost."""
 
-    job: int
+    jobs: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ Action = Submit | Poll | Fetch | Settle | Prepare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtService:
-    """A submitted job. `submitted_at` by our clock, `created_at` by the service's, both Unix seconds."""
+    """A submitted job. `submitted_at` by the run's monotonic clock, `created_at` in Unix seconds by the service's."""
 
     remote_id: str
     submitted_at: float
@@ -57,9 +57,11 @@ class AtService:
 
 @dataclass(slots=True, kw_only=True)
 class Lost:
-    """A submission without an answer, lost at `since`; asked about next at `next_at`, after `looks` looks so far."""
+    """A submission without an answer. Its request ended at `since`; `wait_s` after that, the service had the time to
+    take it. Asked about next at `next_at`, after `looks` looks so far."""
 
     since: float
+    wait_s: float
     next_at: float
     looks: int = 0
 
@@ -80,7 +82,8 @@ class ToFetch:
 
 @dataclass(slots=True, kw_only=True)
 class View:
-    """The loop's picture of the run. Times are Unix seconds by our clock."""
+    """The loop's picture of the run. Times are seconds by a monotonic clock: nothing here moves when somebody sets the
+    machine's time."""
 
     most_in_flight: int
     most_transfers: int
@@ -164,15 +167,12 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
         elif room > 0:
             actions.append(Fetch(job))
             room -= 1
-    for job, lost in view.lost.items():
-        if job in view.settling:
-            continue
-        if lost.next_at > now:
-            wakes.append(lost.next_at)
-        elif not view.settling:
-            # One at a time: each look lists jobs, and what it adopts must not be offered to the next.
-            actions.append(Settle(job))
-            break
+    if view.lost and not view.settling:
+        ask = tuple(job for job, lost in view.lost.items() if lost.next_at <= now)
+        if ask:
+            actions.append(Settle(ask))
+        else:
+            wakes.append(min(lost.next_at for lost in view.lost.values()))
     if view.waiting and not view.polling:
         due = next_poll_at(
             view.poll_rule,

@@ -137,6 +137,7 @@ def _execution(section: Mapping[str, Any]) -> ExecutionSection:
         max_failures=failure_budget(section.get("max_failures")),
         max_billable_seconds=section.get("max_billable_seconds"),
         on_lost_answer=section.get("on_lost_answer", "resubmit"),
+        look_back_s=duration_s(str(section.get("look_back", "7d")) if section.get("look_back", "7d") else "0s"),
     )
 
 

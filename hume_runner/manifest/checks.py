@@ -20,6 +20,7 @@ from hume_runner.manifest.shown import masked_url, quoted
 _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("service", "timeout"),
     ("execution", "job_timeout"),
+    ("execution", "look_back"),
     ("execution", "retry", "max_wait"),
 )
 _SIZES: tuple[tuple[str, ...], ...] = (("service", "limits", "upload_bytes"), ("batching", "max_bytes"))

@@ -114,6 +114,7 @@ class ExecutionSection:
     max_failures: FailureBudget = field(default_factory=FailureBudget)
     max_billable_seconds: float | None = None
     on_lost_answer: Literal["resubmit", "stop"] = "resubmit"
+    look_back_s: float = 7 * 86_400.0  # 0: do not look for what is paid already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

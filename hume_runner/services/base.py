@@ -159,9 +159,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """Nobody can tell whether the service took the job: only asking it settles that."""
+    """Nobody can tell whether the service took the job: only asking it settles that.
+
+    `slow`: the request ended by a time-out and not by a cut, so that the service may take the job long after.
+    """
 
     message: str
+    slow: bool = False
 
 
 SubmitResult = Accepted | Answered | Refused | Unknown
@@ -223,10 +227,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A job at the service that carries exactly what a lost submission carried, under the names in `matches`.
+    """A job at the service that carries what a lost submission carried, under the names in `matches`.
 
     `gone`: it was measured and billed, and its answer cannot be had any more. `running`: it is not known yet whether it
-    will be billed.
+    will be billed. `maybe`: it can neither be taken for ours nor be excluded.
     """
 
     remote_id: str
@@ -235,7 +239,31 @@ class Candidate:
     simulated: bool = False
     gone: bool = False
     running: bool = False
+    maybe: bool = False
     billed_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostJob:
+    """A submission whose answer was lost: the job as it was sent, and from when to when, in Unix seconds by the
+    service's clock as well as that is known (it may be hours off)."""
+
+    job: Job
+    sent_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one look at the service showed of one lost job.
+
+    `conclusive`: had the service taken the job by then, this look would have shown it, so that no candidate means that
+    it did not. `why`: what the look lacked for that, in words.
+    """
+
+    candidates: tuple[Candidate, ...] = ()
+    conclusive: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +278,10 @@ class ForeignSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known."""
+    """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known.
+
+    `simulated` is None where nobody can know.
+    """
 
     remote_id: str
     sources: tuple[ForeignSource, ...]
@@ -339,10 +370,32 @@ class Service(Protocol):
         ...
 
     def greet(self) -> None:
-        """A cheap first request before anything is submitted: is the key good, what time is it there.
+        """A cheap first request: is the key good, what time is it there. Raises: ApiError."""
+        ...
 
-        Raises: ApiError.
+    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
+        """What this key has at the service since then (Unix seconds by its clock), but for the jobs that `knows` has.
+
+        Streamed, before anything is submitted: what is there is paid already. A service whose answers cannot be had
+        again yields nothing and remembers what it saw for `suspects`. Raises: ApiError; ListingUnsupported.
         """
+        ...
+
+    def suspects(self, job: Job) -> tuple[Candidate, ...]:
+        """What the survey saw that may be this job, measured before and paid, with an answer that cannot be had again.
+
+        Pure; empty where `survey` yields what is there.
+        """
+        ...
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether an answer can be fetched again, so that what was measured before costs nothing to have."""
+        ...
+
+    @property
+    def simulated(self) -> bool | None:
+        """Whether the latest answer came from an emulator; None before one."""
         ...
 
     def prepare(self, job: Job) -> Submission:
@@ -368,8 +421,13 @@ class Service(Protocol):
         """
         ...
 
-    def find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
-        """Jobs at the service, created at or after `since` (its clock), that carry what `job` carries."""
+    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
+        """One look for all lost jobs, by job number.
+
+        `ours`: remote id -> time of creation (the service's clock) of jobs that it surely took from this state, from
+        before the first lost job on. They are never candidates, and a look that does not show them shows little.
+        Raises: ApiError; ListingUnsupported.
+        """
         ...
 
     def recognise(self, remote_id: str) -> Foreign:

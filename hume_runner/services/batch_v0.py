@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,8 @@ from hume_runner.services.base import (
     Job,
     Limits,
     ListingUnsupported,
+    Look,
+    LostJob,
     Member,
     Outcome,
     Pending,
@@ -55,6 +57,15 @@ from hume_runner.services.base import (
     Waiting,
 )
 from hume_runner.services.links import refuse_expired
+from hume_runner.services.matching_batch_v0 import (
+    Listing,
+    Verdict,
+    judge,
+    lacking,
+    names_in,
+    same_settings,
+    sent_by,
+)
 from hume_runner.services.packing import pack
 
 if TYPE_CHECKING:
@@ -73,15 +84,29 @@ ARTIFACTS = "artifacts.zip"
 _PAGE = 500
 # A submission's upload may take long; a slow link of 1 Mbit/s moves 100 MB in 14 minutes.
 _SUBMIT_DEADLINE_S = 1_800.0
+# Statuses of a list that is not there: the jobs are then asked about one by one.
+_NO_LIST = frozenset({400, 404, 405, 410, 501})
+# After so many lists in a row that leave out a job which the host has, its list is not relied on.
+_MISSES = 3
+# How far apart our idea of the service's time and the times in its list may be.
+_CLOCKS_APART_S = 7_200.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(slots=True)
 class _Learned:
-    """What this host has shown so far."""
+    """What this host has shown so far.
+
+    `lists`: it has a list of jobs at all. `misses`: how many lists in a row left a job out that the host has all the
+    same; `partial`: its list cannot be relied on for polling. `margin_s`: how much earlier than we think jobs may have
+    been created, by the times that its list gives.
+    """
 
     lists: bool = True
-    simulated: bool = False
+    partial: bool = False
+    misses: Counter[str] = field(default_factory=Counter)
+    margin_s: float = 5.0
+    simulated: bool | None = None
     requests: Counter[str] = field(default_factory=Counter)
 
 
@@ -90,6 +115,7 @@ class BatchV0Service:
 
     api = API
     matches_by_md5 = True
+    keeps_answers = True
 
     def __init__(
         self,
@@ -166,20 +192,64 @@ class BatchV0Service:
         """See `Service.recompile`."""
         return pack(members, most=self.limits.sources_per_job, most_bytes=self.limits.job_bytes)
 
+    @property
+    def simulated(self) -> bool | None:
+        """See `Service.simulated`."""
+        return self._learned.simulated
+
     def greet(self) -> None:
         """See `Service.greet`: one short list tells whether the key is good and what time it is there."""
-        try:
+        with suppress(ListingUnsupported):
             self._list(limit=1)
-        except NotFound:
-            self._learned.lists = False
 
-    def _list(self, **filters: Any) -> tuple[Mapping[str, Any], ...]:
+    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
+        """See `Service.survey`. What the list leaves out of an entry is asked for by its details; a job that the
+        service gave up measured nothing."""
+        for view in self._jobs_since(int((since - _CLOCKS_APART_S) * 1000)):
+            if knows(view.job_id) or view.status == "FAILED":
+                continue
+            if not (view.urls or view.text or view.files):
+                view = self._detailed(view)  # noqa: PLW2901
+            yield self._foreign(view)
+
+    def suspects(self, job: Job) -> tuple[Candidate, ...]:
+        """Nothing is lost here that cannot be fetched again: `survey` yields it."""
+        del job
+        return ()
+
+    def _list(self, **filters: Any) -> list[JobView]:
+        """One page. Raises: ListingUnsupported for a host that has no list, ApiError."""
+        from hume_runner.client.batch_v0 import read_job
+
+        if not self._learned.lists:
+            raise ListingUnsupported
         self._learned.requests["list"] += 1
-        listed = self._http.list_jobs(**filters)
+        try:
+            listed = self._http.list_jobs(**filters)
+        except ApiError as error:
+            if error.status in _NO_LIST:
+                self._learned.lists = False
+                raise ListingUnsupported from error
+            raise
         self._learned.simulated = listed.simulated
         if listed.server_date_s is not None:
             self._on_server_time(listed.server_date_s)
-        return listed.jobs
+        views = []
+        for raw in listed.jobs:
+            # An entry without an id is nothing that could be asked about; the details of our own jobs tell of them.
+            with suppress(UnexpectedResponse):
+                views.append(read_job(raw))
+        return views
+
+    def _detailed(self, view: JobView) -> JobView:
+        """The same job as its details tell it; the entry as it is where there are none."""
+        from hume_runner.client.batch_v0 import read_job
+
+        self._learned.requests["details"] += 1
+        try:
+            return read_job(self._http.job_details(view.job_id))
+        except (NotFound, RequestRejected, UnexpectedResponse):
+            return view
 
     # -- submitting -------------------------------------------------------------------------------------------------
 
@@ -196,11 +266,8 @@ class BatchV0Service:
                 uploads.append(Upload.of(member.item.path, filename=match, sha256=member.item.content_sha256))
         digest = hashlib.sha256(job.key.encode())
         digest.update(job.nonce.encode())
-        request = {name: value for name, value in body.items() if name not in ("urls", "text")}
-        if "callback_url" in request:
-            request["callback_url"] = masked_url(str(request["callback_url"]))
         return Submission(
-            request=request,
+            request=_shown(body),
             sha256=digest.hexdigest(),
             matches=matches,
             send=lambda: self._send(body, uploads),
@@ -237,38 +304,41 @@ class BatchV0Service:
         """See `Service.check`: one list for all jobs, and the details of single ones only where a list cannot help."""
         if not waiting:
             return {}
+        learned = self._learned
         found: dict[str, Progress] = {}
-        if self._learned.lists:
-            try:
-                found = self._check_by_list(waiting)
-            except (NotFound, ListingUnsupported):
-                self._learned.lists = False
+        with suppress(ListingUnsupported):
+            found = self._check_by_list(waiting)
         missing = [job for job in waiting if job.remote_id not in found]
         # A list that leaves a job out may be slow to show it, or this key may not own it: the details tell. They are
-        # asked for few jobs at a time, so that a strange host costs a request a poll and not one a job.
-        for job in missing if not self._learned.lists else missing[:2]:
-            found[job.remote_id] = self._check_details(job.remote_id)
+        # asked for few jobs at a time, so that a strange host costs a request a poll and not one a job; unless its list
+        # goes on leaving out what it has.
+        for job in missing if not learned.lists or learned.partial else missing[:2]:
+            progress = found[job.remote_id] = self._check_details(job.remote_id)
+            if not isinstance(progress, Unseen):
+                learned.margin_s = _CLOCKS_APART_S
+                learned.misses[job.remote_id] += 1
+                learned.partial = learned.partial or learned.misses[job.remote_id] >= _MISSES
         return found
 
     def _check_by_list(self, waiting: Sequence[Waiting]) -> dict[str, Progress]:
         wanted = {job.remote_id for job in waiting}
         # The service's times have whole milliseconds and its clock is only estimated.
-        since = int((min(job.created_at for job in waiting) - 5.0) * 1000)
+        since = int((min(job.created_at for job in waiting) - self._learned.margin_s) * 1000)
         found: dict[str, Progress] = {}
         for view in self._jobs_since(since, enough=lambda: len(found) == len(wanted)):
-            if view.job_id in wanted:
+            if view.job_id in wanted and view.status:
                 found[view.job_id] = progress_of(view)
+                self._learned.misses.pop(view.job_id, None)
         return found
 
     def _jobs_since(self, since_ms: int, *, enough: Callable[[], bool] = lambda: False) -> Iterator[JobView]:
         """Every job created at or after a moment (Unix ms by the service's clock), oldest first, through all pages."""
-        from hume_runner.client.batch_v0 import read_job
-
         seen: set[str] = set()
         pivot, limit = since_ms, _PAGE
         while True:
-            page = self._list(limit=limit, when="created_after", timestamp_ms=pivot, sort_by="created", direction="asc")
-            views = [read_job(raw) for raw in page]
+            views = self._list(
+                limit=limit, when="created_after", timestamp_ms=pivot, sort_by="created", direction="asc"
+            )
             fresh = [view for view in views if view.job_id not in seen]
             seen.update(view.job_id for view in fresh)
             yield from fresh
@@ -278,7 +348,7 @@ class BatchV0Service:
             # Whether the moment itself is included is unknown, so the next page starts one earlier and overlaps. A page
             # that is one single moment would never move on: then a longer one is asked for.
             if last - 1 <= pivot:
-                if len(page) < limit:
+                if len(views) < limit:
                     return
                 limit *= 2
             pivot = max(pivot, last - 1)
@@ -314,34 +384,66 @@ class BatchV0Service:
 
     # -- lost and foreign jobs --------------------------------------------------------------------------------------
 
-    def find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
-        """See `Service.find`. Uploads are told by their names, which carry the nonce; URLs and text by content."""
-        if not self._learned.lists:
-            raise ListingUnsupported
-        # By what was sent, not by what the manifest says now: a link may be signed anew since, an item removed.
-        matches = tuple(sent or name for sent, name in zip(job.matches, _matches(job), strict=True))
-        wanted = _Fingerprint.of_job(job.request or self._manifest.settings, matches, job)
-        try:
-            views = list(self._jobs_since(int(since * 1000)))
-        except NotFound:
-            self._learned.lists = False
-            raise ListingUnsupported from None
-        return tuple(
-            Candidate(
-                remote_id=view.job_id,
-                matches=matches,
-                created_at=_seconds(view.created_ms),
-                simulated=self._learned.simulated,
-            )
-            for view in views
-            if wanted.fits(view)
+    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
+        """See `Service.look_for`. Uploads are told by their names, which carry the nonce, or by MD5."""
+        earliest = min(one.sent_at for one in lost)
+        since_ms = int((min([earliest, *ours.values()]) - _CLOCKS_APART_S) * 1000)
+        views = {view.job_id: view for view in self._jobs_since(since_ms)}
+        newest = self._list(
+            limit=_PAGE, when="created_after", timestamp_ms=since_ms, sort_by="created", direction="desc"
         )
+        # The newest of all: where the filter left something out, that shows that it was kept.
+        older = not views and any((view.created_ms or since_ms) < since_ms for view in self._list(limit=1))
+        listing = Listing(views=tuple(views.values()), newest=tuple(newest), since_ms=since_ms, older=older)
+        unknown = [view for view in {**{v.job_id: v for v in newest}, **views}.values() if view.job_id not in ours]
+        detailed: dict[str, JobView] = {}
+        return {one.job.number: self._look_for(one, listing, unknown, ours, detailed) for one in lost}
+
+    def _look_for(
+        self,
+        lost: LostJob,
+        listing: Listing,
+        unknown: Sequence[JobView],
+        ours: Mapping[str, float],
+        detailed: dict[str, JobView],
+    ) -> Look:
+        job = lost.job
+        # By what was sent, not by what the manifest says now: a link may be signed anew since, an item removed.
+        names = tuple(sent or name for sent, name in zip(job.matches, _matches(job), strict=True))
+        sent = sent_by(job, names, job.request or self._manifest.settings)
+        kinds = [member.item.kind for member in job.members]
+        candidates = []
+        why = ""
+        for entry in unknown:
+            view = entry
+            verdict = judge(sent, view)
+            if verdict is Verdict.MAYBE:
+                if view.job_id not in detailed:
+                    detailed[view.job_id] = self._detailed(view)
+                view = detailed[view.job_id]
+                verdict = judge(sent, view)
+            if verdict is Verdict.MAYBE:
+                why = f"the list and the details do not say whether {view.job_id} carries it"
+            if verdict is not Verdict.FOREIGN:
+                candidates.append(
+                    Candidate(
+                        remote_id=view.job_id,
+                        matches=names_in(sent, view, names, kinds),
+                        created_at=_seconds(view.created_ms),
+                        simulated=bool(self._learned.simulated),
+                        maybe=verdict is Verdict.MAYBE,
+                    )
+                )
+        why = why or lacking(listing, ours, lost.ended_at)
+        return Look(candidates=tuple(candidates), conclusive=not why, why=why)
 
     def recognise(self, remote_id: str) -> Foreign:
         """See `Service.recognise`."""
         from hume_runner.client.batch_v0 import read_job
 
-        view = read_job(self._http.job_details(remote_id))
+        return self._foreign(read_job(self._http.job_details(remote_id)))
+
+    def _foreign(self, view: JobView) -> Foreign:
         sources = [ForeignSource(kind="url", match=url, value=url) for url in view.urls]
         sources += [ForeignSource(kind="file", match=file.filename or "", md5=file.md5sum) for file in view.files]
         sources += [
@@ -352,7 +454,7 @@ class BatchV0Service:
             sources=tuple(sources),
             same_settings=same_settings(self._manifest.settings, view),
             created_at=_seconds(view.created_ms),
-            simulated=self._learned.simulated,
+            simulated=bool(self._learned.simulated),
         )
 
 
@@ -364,6 +466,14 @@ def connect(url: str, key: str, retry: RetryPolicy, *, pacer: Pacer, timeout_s: 
     transport = RequestsTransport(url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer)
     stack.callback(transport.close)
     return BatchV0Api(transport, retry, read_timeout_s=timeout_s)
+
+
+def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A request as it may be written down: its sources stand elsewhere, and a callback's query is nobody's business."""
+    request = {name: value for name, value in body.items() if name not in ("urls", "text")}
+    if "callback_url" in request:
+        request["callback_url"] = masked_url(str(request["callback_url"]))
+    return request
 
 
 def _matches(job: Job) -> tuple[str, ...]:
@@ -399,14 +509,14 @@ def upload_name(nonce: str, position: int, name: str) -> str:
 def judge_submission(error: ApiError) -> SubmitResult:
     """What a failed POST means: surely refused, or unknown. Only a connection that never opened, a 4xx and 503
     prove that nothing was accepted."""
-    from hume_runner.client.retry import submission_outcome
+    from hume_runner.client.retry import submission_outcome, took_its_time
     from hume_runner.client.upload import SourceChanged
 
     if isinstance(error, SourceChanged):
         # Halving the job finds the file that changes; the others are not to blame.
         return Refused(reason="source_changed", message=str(error), temporary=False, divisible=True, hint=error.hint)
     if submission_outcome(error) != "refused":
-        return Unknown(message=str(error))
+        return Unknown(message=str(error), slow=took_its_time(error))
     fatal = isinstance(error, (AuthError, Discontinued)) or error.status == 402
     temporary = isinstance(error, (RateLimited, ServerError, TransportError)) or error.status in (408, 409, 425)
     return Refused(
@@ -557,70 +667,3 @@ def check_archive(path: Path) -> None:
         raise UnexpectedResponse(f"the artifacts are not a readable zip: {error}") from error
     if broken is not None:
         raise UnexpectedResponse("the artifacts are damaged: an entry does not match its checksum")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fingerprint:
-    """What tells a job's echo from another's."""
-
-    urls: tuple[str, ...]
-    texts: tuple[str, ...]  # SHA-256, hex
-    names: tuple[str, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of_job(cls, request: Mapping[str, Any], matches: Sequence[str], job: Job) -> _Fingerprint:
-        named = list(zip((member.item.kind for member in job.members), matches, strict=True))
-        return cls(
-            urls=tuple(sorted(match for kind, match in named if kind == "url")),
-            texts=tuple(sorted(m.item.content_sha256 for m in job.members if m.item.kind == "text")),
-            names=tuple(sorted(match for kind, match in named if kind == "file")),
-            settings={name: request[name] for name in ("models", "transcription") if name in request},
-        )
-
-    def fits(self, view: JobView) -> bool:
-        """Same sources, and every setting that we sent stands in the echo as we sent it."""
-        if tuple(sorted(view.urls)) != self.urls:
-            return False
-        if tuple(sorted(file.filename or "" for file in view.files)) != self.names:
-            return False
-        # Early echoes have no `text` member at all; then the other members have to tell.
-        if view.text != () and tuple(sorted(map(_text_sha256, view.text))) != self.texts:
-            return False
-        if view.text == () and self.texts and not (self.urls or self.names):
-            return False
-        return same_settings(self.settings, view)
-
-
-def _text_sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def same_settings(settings: Mapping[str, Any], view: JobView) -> bool:
-    """Whether a job's echo measures what `settings` ask for: the same models, each member as it was sent."""
-    models = settings.get("models")
-    if models is None or not view.models:
-        return True
-    running = {name for name, value in view.models.items() if value is not None}
-    if running != set(models) or not all(_agrees(value, view.models[name]) for name, value in models.items()):
-        return False
-    if "transcription" not in settings:
-        return True
-    wanted = settings["transcription"]
-    # An echo without the member reads as {}, which agrees with anything but "off".
-    return (
-        (wanted is None) == (view.transcription is None)
-        if wanted is None or view.transcription is None
-        else _agrees(wanted, view.transcription)
-    )
-
-
-def _agrees(sent: Any, echoed: Any) -> bool:
-    """Whether an echo, with its defaults filled in, says what was sent. Floats may come back in single precision."""
-    if isinstance(sent, Mapping):
-        return isinstance(echoed, Mapping) and all(
-            name not in echoed or _agrees(value, echoed[name]) for name, value in sent.items()
-        )
-    if isinstance(sent, bool) or not isinstance(sent, (int, float)):
-        return bool(sent == echoed)
-    return isinstance(echoed, (int, float)) and abs(sent - echoed) <= 1e-6 * max(1.0, abs(sent))

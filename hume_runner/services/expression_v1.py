@@ -41,6 +41,8 @@ from hume_runner.services.base import (
     Inside,
     Job,
     Limits,
+    Look,
+    LostJob,
     Member,
     Outcome,
     Pending,
@@ -115,6 +117,7 @@ class ExpressionV1Service:
 
     api = API
     matches_by_md5 = False
+    keeps_answers = False
 
     def __init__(
         self,
@@ -538,8 +541,38 @@ class ExpressionV1Service:
                     found[job.remote_id] = Pending(started=True)
         return found
 
-    def find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
-        """See `Service.find`. A run that was measured is `gone`: its answer cannot be had any more.
+    @property
+    def simulated(self) -> bool | None:
+        """See `Service.simulated`."""
+        return self._learned.simulated
+
+    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
+        """See `Service.survey`."""
+        del since, knows
+        self.greet()
+        return iter(())
+
+    def suspects(self, job: Job) -> tuple[Candidate, ...]:
+        """See `Service.suspects`."""
+        del job
+        return ()
+
+    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
+        """See `Service.look_for`."""
+        return {
+            one.job.number: Look(
+                candidates=tuple(
+                    found
+                    for found in self._find(one.job, since=one.sent_at - _CLOCK_MARGIN_S)
+                    if found.remote_id not in ours
+                ),
+                conclusive=True,
+            )
+            for one in lost
+        }
+
+    def _find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
+        """A run that was measured is `gone`: its answer cannot be had any more.
 
         There is no mark of ours in a run, so the bill has to tell: the same endpoint, about that time, the same
         billable seconds. UNVERIFIED: how `metered_seconds` is rounded; half a second is allowed for. A run that another
@@ -601,12 +634,13 @@ def connect(
 def judge_submission(error: ApiError, *, divisible: bool) -> SubmitResult:
     """What a failed upload means: surely not billed, or unknown. An error with the service's own code is not billed."""
     from hume_runner.client.expression_v1 import measurement_outcome
+    from hume_runner.client.retry import took_its_time
     from hume_runner.client.upload import SourceChanged
 
     if isinstance(error, SourceChanged):
         return Refused(reason="source_changed", message=str(error), temporary=False, divisible=divisible)
     if measurement_outcome(error) != "refused":
-        return Unknown(message=str(error))
+        return Unknown(message=str(error), slow=took_its_time(error))
     temporary = isinstance(error, (RateLimited, ServerError, TransportError)) or error.status in (408, 409, 425)
     return Refused(
         reason=error.code or "refused_by_service",

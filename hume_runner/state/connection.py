@@ -26,11 +26,10 @@ _RESTORE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An open connection. `copied`: the file is not the one that was written last (a copy, or a restored backup)."""
+    """An open connection."""
 
     db: sqlite3.Connection
     path: Path | None
-    copied: bool
 
 
 def open_state(path: Path | None, *, create: bool, name: str | None, lineage: str) -> Opened:
@@ -42,7 +41,7 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
     if path is None:
         db = sqlite3.connect(":memory:", isolation_level=None)
         _initialise(db, name or "", lineage, None)
-        return Opened(db=db, path=None, copied=False)
+        return Opened(db=db, path=None)
     exists = path.exists()
     if not exists and not create:
         raise FileNotFoundError(path)
@@ -77,8 +76,7 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
                     f"{path}: this state belongs to the manifest '{owner[0]}', not to '{name}'",
                     hint="give each manifest an outputs.directory of its own, or choose a state with --state",
                 )
-            copied = _copied(db, path)
-        return Opened(db=db, path=path, copied=copied)
+        return Opened(db=db, path=path)
     except BaseException:
         db.close()
         raise
@@ -137,19 +135,8 @@ def _initialise(db: sqlite3.Connection, name: str, lineage: str, path: Path | No
         migrate(db)
     db.executemany(
         "INSERT OR IGNORE INTO meta VALUES (?, ?)",
-        [("manifest", name), ("lineage", lineage), ("serial", 0), ("inode", inode_of(path) if path else None)],
+        [("manifest", name), ("lineage", lineage), ("serial", 0)],
     )
-
-
-def inode_of(path: Path) -> str:
-    """What tells a state file from its copies."""
-    found = path.stat()
-    return f"{found.st_dev}:{found.st_ino}"
-
-
-def _copied(db: sqlite3.Connection, path: Path) -> bool:
-    row = db.execute("SELECT value FROM meta WHERE name = 'inode'").fetchone()
-    return bool(row and row[0] and row[0] != inode_of(path))
 
 
 def _refuse_foreign_bytes(path: Path) -> None:

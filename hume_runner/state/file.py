@@ -23,7 +23,6 @@ class StateFile:
         self._db = opened.db
         self._disk = disk
         self.path = opened.path
-        self.copied = opened.copied
         self._request_counts: dict[str, int] = {}
 
     def close(self) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hume_runner.services.base import Draft, Outcome
-from hume_runner.state.connection import inode_of
+from hume_runner.services.base import Candidate, Draft, Outcome
 from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
-from hume_runner.state.rows import StoredAnswer, nonce_of, to_json
+from hume_runner.state.rows import StoredAnswer, to_json
 
 
 class Journal(Planning):
@@ -143,10 +142,11 @@ class Journal(Planning):
             self._db.execute("DELETE FROM members WHERE job = ?", (number,))
             self._insert_jobs(halves)
 
-    def record_lost(self, number: int, message: str, now: float) -> None:
-        """No answer: nobody knows whether the service took it."""
+    def record_lost(self, number: int, message: str, now: float, *, slow: bool = False) -> None:
+        """No answer: nobody knows whether the service took it. `slow`: the request ended by a time-out."""
         with self._transaction("lost"):
-            self._move(number, Event.LOSE, now, message, error=message)
+            how = "slow" if slow else "cut"
+            self._move(number, Event.LOSE, now, message, error=message, lost_at=now, lost_how=how)
 
     def recover(self, now: float) -> list[int]:
         """After a crash: what was being submitted has no answer. Returns the jobs concerned."""
@@ -155,29 +155,8 @@ class Journal(Planning):
             with self._transaction("recover"):
                 for number in numbers:
                     message = "the run ended before the answer came"
-                    self._move(number, Event.LOSE, now, message, error=message)
+                    self._move(number, Event.LOSE, now, message, error=message, lost_at=now, lost_how="cut")
         return numbers
-
-    def suspect_planned(self, now: float) -> None:
-        """This file is a copy: the original may have sent what is planned here, so the service is asked first."""
-        assert self.path is not None
-        rows = list(self.jobs(JobStatus.PLANNED))
-        last = self._db.execute("SELECT coalesce(min(at), ?) FROM attempts", (now,)).fetchone()[0]
-        with self._transaction("suspect"):
-            for row in rows:
-                message = "the state is a copy; its original may have sent this job"
-                self._move(
-                    row.number,
-                    Event.SUSPECT,
-                    now,
-                    message,
-                    nonce=nonce_of(self.lineage, row.number, row.tries + 1),
-                    submitting_at=row.submitting_at or last,
-                    clock_offset=None,
-                    error=message,
-                )
-            # From here on this file is the one that counts for its place.
-            self._set({"inode": inode_of(self.path)})
 
     def record_found(
         self,
@@ -218,6 +197,14 @@ class Journal(Planning):
             db.execute(
                 "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
                 (endpoint, remote_id, number, now, billed_seconds),
+            )
+
+    def record_duplicate(self, number: int, endpoint: str, found: Candidate, now: float) -> None:
+        """What the service took as well, and was paid for: it carries what one of our jobs carries."""
+        with self._transaction("duplicate") as db:
+            db.execute(
+                "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
+                (endpoint, found.remote_id, number, now, found.billed_seconds),
             )
 
     def record_missed(self, number: int, now: float) -> None:
@@ -325,6 +312,42 @@ class Journal(Planning):
                 "UPDATE jobs SET status = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, follower)
             )
             self._fail_members(follower, reason, message)
+
+    def record_adopted(
+        self,
+        number: int,
+        *,
+        remote_id: str,
+        endpoint: str,
+        request: Mapping[str, Any],
+        matches: Sequence[str],
+        created_at: float | None,
+        simulated: bool,
+        now: float,
+    ) -> None:
+        """A planned job that the service has already, from another state or an earlier life of this one."""
+        with self._transaction("adopted"):
+            self._move(
+                number,
+                Event.INTEND,
+                now,
+                nonce="",
+                endpoint=endpoint,
+                submitting_at=created_at or now,
+                request=to_json(request),
+                reason=None,
+                error=None,
+            )
+            self._move(
+                number,
+                Event.ACCEPT,
+                now,
+                remote_id=remote_id,
+                submitted_at=now,
+                created_at=created_at,
+                simulated=int(simulated),
+            )
+            self._name_members(number, matches)
 
     def adopt(
         self,

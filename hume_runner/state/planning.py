@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,26 @@ class Planning(Reading):
             (path, size, mtime_ns, inode),
         ).fetchone()
         return FileDigest(sha256=row[0], md5=row[1]) if row else None
+
+    def waiting_without_md5(self) -> Iterator[tuple[bytes, Path]]:
+        """(key, path) of listed files that are not measured yet and whose MD5 is not known, in manifest order."""
+        after = -1
+        while True:
+            rows = self._db.execute(
+                "SELECT i.ord, m.key, i.path FROM items i JOIN measurements m ON m.key = i.key WHERE i.ord > ? "
+                "AND m.kind = 'file' AND m.outcome = 'pending' AND m.md5 IS NULL AND i.inside IS NULL "
+                "ORDER BY i.ord LIMIT 500",
+                (after,),
+            ).fetchall()
+            if not rows:
+                return
+            for after, key, path in rows:  # noqa: B007 - where the next page begins
+                yield key, Path(os.fsdecode(path))
+
+    def remember_md5(self, key: bytes, md5: bytes) -> None:
+        """The MD5 of a file that was read for it."""
+        with self._transaction("md5", bump=False) as db:
+            db.execute("UPDATE measurements SET md5 = ? WHERE key = ?", (md5, key))
 
     def facts(self, key: bytes) -> str | None:
         """What a look at a medium told before, as JSON."""

@@ -112,6 +112,43 @@ class Reading(StateFile):
             is not None
         )
 
+    def taken_since(self, endpoint: str, since: float) -> dict[str, float]:
+        """Remote id -> time of creation (the service's clock) of the jobs that it took from us from then on, and of the
+        last one before."""
+        rows = self._db.execute(
+            "SELECT remote_id, created_at FROM jobs WHERE endpoint = ? AND remote_id IS NOT NULL AND created_at >= ? "
+            "UNION ALL SELECT * FROM (SELECT remote_id, created_at FROM jobs WHERE endpoint = ? "
+            "AND remote_id IS NOT NULL AND created_at < ? ORDER BY created_at DESC LIMIT 1)",
+            (endpoint, since, endpoint, since),
+        )
+        return dict(rows.fetchall())
+
+    def last_word(self) -> float | None:
+        """When this state last recorded anything about a job that was sent, Unix seconds; None before one."""
+        (at,) = self._db.execute("SELECT max(at) FROM attempts").fetchone()
+        return None if at is None else float(at)
+
+    def planned_with(self, keys: set[bytes]) -> int | None:
+        """The planned job, never sent, that carries these items whole and nothing else; None without one."""
+        some = next(iter(keys))
+        for (number,) in self._db.execute(
+            "SELECT b.job FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = ? AND j.status = 'planned' "
+            "AND j.prepare = 0 AND j.after IS NULL",
+            (some,),
+        ).fetchall():
+            rows = self._db.execute("SELECT key, detail FROM members WHERE job = ?", (number,)).fetchall()
+            if {row[0] for row in rows} == keys and not any(row[1] for row in rows):
+                return int(number)
+        return None
+
+    def foreign_endpoints(self, endpoint: str) -> list[tuple[str, int]]:
+        """(endpoint, jobs) of submissions that are open at other endpoints than this one."""
+        return self._db.execute(
+            "SELECT endpoint, count(*) FROM jobs WHERE status IN ('submitting', 'submitted', 'ambiguous') "
+            "AND endpoint IS NOT NULL AND endpoint != ? GROUP BY endpoint ORDER BY endpoint",
+            (endpoint,),
+        ).fetchall()
+
     def find_item(self, kind: str, content: bytes) -> bytes | None:
         """The key of a listed item of this kind and content, under the manifest's present settings."""
         row = self._db.execute(

@@ -41,6 +41,8 @@ class JobRow:
     billed_seconds: float | None
     reason: str | None
     error: str | None
+    lost_at: float | None
+    lost_how: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,13 +118,14 @@ ITEM_COLUMNS = (
 JOB_COLUMNS = (
     "job, key, status, sources, bytes, billable_seconds, nonce, request, tries, endpoint, simulated, remote_id, "
     "clock_offset, submitting_at, submitted_at, created_at, started_at, ended_at, finished_at, billed_seconds, "
-    "reason, error"
+    "reason, error, lost_at, lost_how"
 )
 
 
-def nonce_of(lineage: str, number: int, tries: int) -> str:
-    """What marks one try of one job of one state. Derived, so that a copy of the state finds what the original sent."""
-    return hashlib.sha256(f"{lineage}/{number}/{tries}".encode()).hexdigest()[:10]
+def nonce_of(lineage: str, number: int, tries: int, key: str) -> str:
+    """What marks one try of one job of one state. Derived, so that a copy of the state finds what the original sent;
+    from the job's content as well, since two histories of a state may give one number to different jobs."""
+    return hashlib.sha256(f"{lineage}/{number}/{tries}/{key}".encode()).hexdigest()[:10]
 
 
 def plan_item(
@@ -192,6 +195,8 @@ def job_row(row: Sequence[Any]) -> JobRow:
         billed_seconds=row[19],
         reason=row[20],
         error=row[21],
+        lost_at=row[22],
+        lost_how=row[23],
     )
 
 

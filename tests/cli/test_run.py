@@ -433,9 +433,21 @@ def test_a_lost_answer_is_found_again_and_not_paid_twice(project: Project) -> No
 
 def test_a_lost_request_is_sent_again(project: Project) -> None:
     project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
+    project.manifest["batching"] = {"max_sources": 2}  # the list shows the other job, so it would show this one
     ran = project.run()
     assert ran.code == 0, ran.err
     assert "sending it again" in ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 2
+
+
+def test_where_the_service_lists_no_job_at_all_a_lost_request_is_asked_about(project: Project) -> None:
+    project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
+    ran = project.run()
+    assert ran.code == 9
+    assert "the list shows no job at all" in ran.err
+    assert "--pay-again" in ran.err
+    assert project.run().code == 9
+    assert project.run("--pay-again").code == 0
     assert project.emulator.requests()["jobs_accepted"] == 1
 
 
@@ -477,7 +489,12 @@ def killed_after_a_lost_answer(project: Project) -> None:
     project.emulator.inject(
         [
             {"route": JOBS, "nth": [1], "action": {"drop": "after"}},
-            {"route": "GET /v0/batch/jobs", "every": 1, "action": {"status": 503, "headers": {"Retry-After": "0"}}},
+            # All but the first, which asks what is there already.
+            {
+                "route": "GET /v0/batch/jobs",
+                "nth": list(range(2, 99)),
+                "action": {"status": 503, "headers": {"Retry-After": "0"}},
+            },
         ]
     )
     project.manifest["execution"]["retry"]["attempts"] = 1
@@ -578,10 +595,19 @@ def second(project: Project, **changes: Any) -> str:
 
 
 def test_several_manifests_run_one_after_another(project: Project) -> None:
-    ran = project.run(second(project))
+    ran = project.run(second(project, sources={"text": ["Another thing altogether."]}))
     assert ran.code == 0, ran.err
     assert (project.folder / "out2" / "results.jsonl").exists()
     assert len(project.job_requests()) == 2
+
+
+def test_what_another_manifest_paid_for_is_not_paid_again(project: Project) -> None:
+    ran = project.run(second(project))
+    assert ran.code == 0, ran.err
+    assert "already at the service" in ran.err
+    assert len(project.job_requests()) == 1
+    first, other = ((project.folder / out / "results.jsonl").read_text() for out in ("out", "out2"))
+    assert first == other.replace("second.yaml", "manifest.yaml")
 
 
 def test_nothing_runs_before_every_manifest_is_known_to_be_good(project: Project) -> None:

@@ -67,7 +67,10 @@ def test_it_asks_neither_sources_nor_service(project: Project) -> None:
 
 def test_a_lost_answer_is_told_with_what_comes_next(project: Project) -> None:
     project.emulator.inject(
-        [{"route": JOBS, "action": {"drop": "before"}}, {"route": "GET /v0/batch/jobs", "action": {"status": 503}}]
+        [
+            {"route": JOBS, "action": {"drop": "before"}},
+            {"route": "GET /v0/batch/jobs", "nth": list(range(2, 99)), "action": {"status": 503}},
+        ]
     )
     project.manifest["execution"]["retry"]["attempts"] = 1
     assert project.run().code == 5

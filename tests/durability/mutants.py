@@ -7,12 +7,12 @@ here to show that the checks of this folder can fail.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from hume_runner.services.base import Job, Submission
+from hume_runner.services.base import Foreign, Job, Look, LostJob, Submission
 from hume_runner.services.batch_v0 import BatchV0Service
 from hume_runner.state.disk import Disk
 from tests.durability.disks import KillingDisk, PowerCutDisk
@@ -90,12 +90,17 @@ def without_lock(disk: Disk) -> Disk:
 
 
 def without_looking(disk: Disk) -> Disk:
-    """A lost submission is sent again without asking the service."""
+    """A lost submission is sent again without asking the service, then or before paying."""
 
-    def find(self: BatchV0Service, job: Job, *, since: float) -> tuple[Any, ...]:
-        return ()
+    def look_for(self: BatchV0Service, lost: Sequence[LostJob], ours: Any) -> dict[int, Look]:
+        return {one.job.number: Look(conclusive=True) for one in lost}
 
-    BatchV0Service.find = find  # type: ignore[method-assign]
+    def survey(self: BatchV0Service, since: float, knows: Any) -> Iterator[Foreign]:
+        self.greet()
+        return iter(())
+
+    BatchV0Service.look_for = look_for  # type: ignore[method-assign]
+    BatchV0Service.survey = survey  # type: ignore[method-assign]
     return disk
 
 

@@ -126,7 +126,9 @@ def attacked(tmp_path: Path, nursery: Nursery) -> Attack:
     """Run the manifest against a service with these traits: exit code, what was said, the service."""
 
     def run(*, artifacts: bool = False, **traits: Any) -> tuple[int, str, type[Hostile]]:
-        case = Case(folder=tmp_path, key="key")
+        folder = tmp_path / traits.pop("below", "")
+        folder.mkdir(exist_ok=True)
+        case = Case(folder=folder, key="key")
         with serving(**traits) as (url, handler):
             case.manifest.write_text(MANIFEST.format(endpoint=url, artifacts=json.dumps(artifacts)))
             [code] = nursery.run([case.child(late_s=0.1)])
@@ -166,7 +168,7 @@ def test_a_remote_id_never_chooses_a_path(remote_id: str, attacked: Attack, tmp_
 
 
 def test_an_error_body_without_end_is_not_read(attacked: Attack) -> None:
-    code, _, handler = attacked(endless=True)
+    code, _, handler = attacked(endless=True, listing=b"[]")
     assert code == 3
     assert 0 < handler.sent_bytes < 50_000_000  # what fits into buffers, for each of a few requests
 
@@ -176,7 +178,7 @@ def test_json_that_is_too_deep_is_a_damaged_answer(opening: bytes, attacked: Att
     code, said, _ = attacked(predictions=opening * 100_000)
     assert code == 5
     assert "damaged" in said
-    code, said, _ = attacked(listing=opening * 100_000)
+    code, said, _ = attacked(listing=opening * 100_000, below="another")
     assert code == 5
 
 

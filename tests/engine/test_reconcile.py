@@ -1,28 +1,56 @@
+"""What a look at the service means for a lost submission."""
+
 from __future__ import annotations
 
-from hume_runner.engine.reconcile import choose
-from hume_runner.services.base import Candidate
+import pytest
+
+from hume_runner.engine.reconcile import Ask, Found, Gone, NotThere, Settled, Wait, next_look_s, settle
+from hume_runner.services.base import Candidate, Look
 
 
-def candidate(remote_id: str, created_at: float | None) -> Candidate:
-    return Candidate(remote_id=remote_id, matches=(), created_at=created_at)
+def candidate(remote_id: str, created_at: float = 1.0, **facts: bool) -> Candidate:
+    return Candidate(remote_id=remote_id, matches=(), created_at=created_at, **facts)  # type: ignore[arg-type]
 
 
-def test_the_earliest_of_several_is_ours_and_the_others_were_paid_as_well() -> None:
-    match = choose((candidate("b", 2.0), candidate("a", 3.0), candidate("c", 1.0)), lambda _: False)
-    assert match is not None
-    assert (match.chosen.remote_id, match.others) == ("c", ("b", "a"))
+A, B = candidate("a", 1.0), candidate("b", 2.0)
+MAYBE = candidate("m", maybe=True)
+RUNNING = candidate("r", running=True)
+GONE = candidate("g", gone=True)
+SHOWS = Look(conclusive=True)
+SHOWS_NOTHING = Look(why="the list is short")
 
 
-def test_what_another_job_of_ours_holds_is_not_taken() -> None:
-    match = choose((candidate("a", 1.0), candidate("b", 2.0)), lambda remote: remote == "a")
-    assert match is not None
-    assert (match.chosen.remote_id, match.others) == ("b", ())
-    assert choose((candidate("a", 1.0),), lambda _: True) is None
-    assert choose((), lambda _: False) is None
+@pytest.mark.parametrize(
+    ("look", "waited_s", "expected"),
+    [
+        (SHOWS, 0.0, Wait()),
+        (SHOWS, 119.9, Wait()),
+        (SHOWS, 120.0, NotThere()),
+        (SHOWS_NOTHING, 119.9, Wait()),
+        (SHOWS_NOTHING, 1e9, Ask(why="the list is short")),
+        (Look(candidates=(B, A)), 0.0, Found(chosen=A, others=("b",))),
+        (Look(candidates=(MAYBE, A)), 0.0, Found(chosen=A, others=())),
+        (Look(candidates=(MAYBE,), why="m says nothing"), 0.0, Wait()),
+        (Look(candidates=(MAYBE,), why="m says nothing"), 120.0, Ask(why="m says nothing")),
+        (Look(candidates=(RUNNING,), conclusive=True), 1e9, Wait()),
+        (Look(candidates=(GONE,), conclusive=True), 0.0, Gone(chosen=GONE)),
+        (Look(candidates=(candidate("known"),), conclusive=True), 120.0, NotThere()),
+    ],
+)
+def test_a_look_is_evidence_only_as_far_as_it_goes(look: Look, waited_s: float, expected: Settled) -> None:
+    assert settle(look, lambda remote: remote == "known", waited_s=waited_s, wait_s=120.0) == expected
 
 
-def test_candidates_of_the_same_moment_are_chosen_alike_every_time() -> None:
-    one = choose((candidate("b", 1.0), candidate("a", 1.0)), lambda _: False)
-    other = choose((candidate("a", 1.0), candidate("b", 1.0)), lambda _: False)
-    assert one == other
+def test_of_what_is_there_something_that_may_be_ours_is_never_proof_that_ours_is_not() -> None:
+    settled = settle(Look(candidates=(MAYBE,), conclusive=True), lambda _: False, waited_s=1e9, wait_s=1.0)
+    assert isinstance(settled, Ask)
+    assert "m" in settled.why
+
+
+def test_looks_come_often_at_first_and_once_right_after_the_wait() -> None:
+    waits = [next_look_s(looks, waited_s=0.0, wait_s=120.0) for looks in range(8)]
+    assert waits == sorted(waits)
+    assert waits[0] == 0.25
+    assert waits[-1] == 10.0
+    assert next_look_s(7, waited_s=115.0, wait_s=120.0) == 5.0
+    assert next_look_s(7, waited_s=119.999, wait_s=120.0) == 0.05

@@ -11,6 +11,7 @@ from hume_runner.engine.prepare import NothingCached, Options, Plan, scan_source
 from hume_runner.engine.run import RunOptions, SavedPlan
 from hume_runner.errors import ManifestError, SourceError, StateError, StateLocked, UsageError
 from hume_runner.plan.model import Action
+from hume_runner.services.base import ListingUnsupported
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.lock import StateLock
 from hume_runner.state.store import Store
@@ -259,3 +260,38 @@ def test_a_plan_is_stale_once_it_was_run(world: World) -> None:
     world.run(options=RunOptions(saved_plan=plan))
     with pytest.raises(UsageError, match="another run happened"):
         world.run(options=RunOptions(saved_plan=plan))
+
+
+# -- a state that was lost ------------------------------------------------------------------------------------------
+
+
+def without_state(world: World) -> None:
+    for path in world.state.parent.glob("state.sqlite3*"):
+        path.unlink()
+
+
+def test_answers_without_a_state_are_told_before_anything_is_sent(world: World) -> None:
+    world.run()
+    without_state(world)
+    world.run()
+    (told,) = world.said("no_state")
+    assert "raw/remote-1" in told["message"]
+
+
+def test_answers_without_a_state_at_a_host_without_a_list_need_a_decision(world: World) -> None:
+    world.run()
+    without_state(world)
+    world.service.greeting = ListingUnsupported()
+    result = world.run()
+    assert result.exit_code == 9
+    assert result.error is not None
+    assert "adopt MANIFEST remote-1" in result.error.hint
+    assert len(world.service.submitted) == 1
+    assert world.run(options=RunOptions(pay_again=True)).exit_code == 0
+    assert len(world.service.submitted) == 2
+
+
+def test_a_first_run_at_a_host_without_a_list_says_so_and_goes_on(world: World) -> None:
+    world.service.greeting = ListingUnsupported()
+    assert world.run().exit_code == 0
+    assert world.said("no_list")

@@ -35,7 +35,7 @@ def ready(next_at: float = 0.0) -> ToFetch:
 
 
 def lost(next_at: float = 0.0) -> Lost:
-    return Lost(since=0.0, next_at=next_at)
+    return Lost(since=0.0, wait_s=20.0, next_at=next_at)
 
 
 def test_planned_jobs_go_out_in_order_as_far_as_there_is_room() -> None:
@@ -65,7 +65,7 @@ def test_submitting_comes_before_fetching_and_fetching_waits_for_its_time() -> N
 
 
 def test_lost_jobs_are_asked_about_one_at_a_time() -> None:
-    assert next_actions(view(lost={1: lost(), 2: lost()}), 10.0)[0] == [Settle(1)]
+    assert next_actions(view(lost={1: lost(), 2: lost()}), 10.0)[0] == [Settle((1, 2))]
     assert next_actions(view(lost={1: lost(), 2: lost()}, settling={1}), 10.0)[0] == []
     assert next_actions(view(lost={1: lost(12.0), 2: lost(11.0)}), 10.0) == ([], 11.0)
 

@@ -60,34 +60,34 @@ UNAVAILABLE = Cell(2, 0, 5, "planned")
 PAID_IN_VAIN = Cell(2, 2, 5, "planned")
 SPOILT = Cell(1, 0, 3, "failed")
 NO_ACCESS = Cell(1, 0, 7, "planned")
-OPEN = Cell(1, 1, 5, "ambiguous")  # nobody could say what became of the upload: the next run asks
+NOT_SENT = Cell(0, 0, 5, "planned")  # a service that does not tell what it has measured already is sent nothing
 OPEN_NO_ACCESS = Cell(1, 1, 7, "ambiguous")
 NOT_BEGUN = Cell(0, 0, 7, "planned")
 
 # action -> the first upload, every upload, the list that is asked about a lost answer, every list
 EXPECTED: dict[str, tuple[Cell, Cell, Cell, Cell]] = {
-    "400": (SPOILT, SPOILT, PAID_AGAIN, OPEN),
+    "400": (SPOILT, SPOILT, PAID_AGAIN, NOT_SENT),
     "401": (NO_ACCESS, NO_ACCESS, OPEN_NO_ACCESS, NOT_BEGUN),
-    "402": (NO_ACCESS, NO_ACCESS, PAID_AGAIN, OPEN),
+    "402": (NO_ACCESS, NO_ACCESS, PAID_AGAIN, NOT_SENT),
     "403": (NO_ACCESS, NO_ACCESS, OPEN_NO_ACCESS, NOT_BEGUN),
-    "404": (NO_ACCESS, NO_ACCESS, PAID_AGAIN, OPEN),
-    "408": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "413": (SPOILT, SPOILT, PAID_AGAIN, OPEN),
-    "429": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "500": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "coded 500": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "502": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "503": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "504": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "drop before": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "drop after": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
+    "404": (NO_ACCESS, NO_ACCESS, PAID_AGAIN, NOT_SENT),
+    "408": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "413": (SPOILT, SPOILT, PAID_AGAIN, NOT_SENT),
+    "429": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "500": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "coded 500": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "502": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "503": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "504": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "drop before": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "drop after": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
     "delay": (GOOD, GOOD, PAID_AGAIN, PAID_AGAIN),
-    "truncate": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
-    "truncate unannounced": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
+    "truncate": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
+    "truncate unannounced": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
     "slow": (GOOD, GOOD, PAID_AGAIN, PAID_AGAIN),
-    "html": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "redirect": (AGAIN, UNAVAILABLE, PAID_AGAIN, OPEN),
-    "corrupt": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, OPEN),
+    "html": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "redirect": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "corrupt": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
 }
 
 

@@ -68,7 +68,7 @@ def test_the_manifest_may_ask_to_stop_at_a_lost_answer(folder: Folder, emulator:
     # A second look finds the same, and pays nothing.
     assert folder.run().code == 9
     assert emulator.requests()["by_route"][route] == 1
-    assert folder.run("--retry-failed").code == 0
+    assert folder.run("--pay-again").code == 0
     assert len(assert_all_is_counted(folder, emulator)) == 3
     assert {line["status"] for line in folder.results().values()} == {"done"}
 

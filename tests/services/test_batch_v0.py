@@ -32,6 +32,8 @@ from hume_runner.services.base import (
     Broken,
     Ended,
     Job,
+    Look,
+    LostJob,
     Member,
     Pending,
     PlanItem,
@@ -302,28 +304,43 @@ def test_whether_a_job_measures_the_same(settings: Any, request_: Any, same: boo
 
 
 class Listed:
-    """A client that lists these jobs, and nothing else."""
+    """A client that lists these jobs, in either order, and has their details; `detailed` differ from the list."""
 
-    def __init__(self, *jobs: Mapping[str, Any]) -> None:
+    def __init__(self, *jobs: Mapping[str, Any], detailed: Mapping[str, Any] | None = None) -> None:
         self._jobs = jobs
+        self._detailed = detailed or {}
 
-    def list_jobs(self, **_: Any) -> Any:
-        return type("Listing", (), {"jobs": self._jobs, "simulated": False, "server_date_s": None})
+    def list_jobs(self, *, direction: str = "desc", limit: int | None = None, **_: Any) -> Any:
+        jobs = self._jobs if direction == "asc" else self._jobs[::-1]
+        return type("Listing", (), {"jobs": jobs[:limit], "simulated": False, "server_date_s": None})
+
+    def job_details(self, job_id: str) -> Any:
+        return self._detailed.get(job_id) or next(job for job in self._jobs if job["job_id"] == job_id)
 
 
 SETTINGS = {"models": {"face": {"fps_pred": 3}}}
+SENT_AT = 10_000.0
+
+
+def entry(name: str = "j", created_s: float = SENT_AT + 1, **request: Any) -> dict[str, Any]:
+    return {
+        "job_id": name,
+        "request": {"models": SETTINGS["models"], "urls": [], "files": [], "text": [], **request},
+        "state": {"status": "QUEUED", "created_timestamp_ms": int(created_s * 1000)},
+    }
+
+
+def look(
+    job: Job, settings: Mapping[str, Any], tmp_path: Path, *jobs: Mapping[str, Any], ours: Any = None, **how: Any
+) -> Look:
+    service = BatchV0Service(
+        make_manifest(tmp_path, settings=settings), "https://x", lambda: Listed(*jobs, **how), lambda _: None
+    )
+    return service.look_for([LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2)], ours or {})[job.number]
 
 
 def found(job: Job, settings: Mapping[str, Any], tmp_path: Path, **request: Any) -> bool:
-    listed = {
-        "job_id": "j",
-        "request": {"models": SETTINGS["models"], "urls": [], "files": [], "text": [], **request},
-        "state": {"status": "QUEUED", "created_timestamp_ms": 5},
-    }
-    service = BatchV0Service(
-        make_manifest(tmp_path, settings=settings), "https://x", lambda: Listed(listed), lambda _: None
-    )
-    return bool(service.find(job, since=0.0))
+    return any(not one.maybe for one in look(job, settings, tmp_path, entry(**request)).candidates)
 
 
 def unlisted(item: PlanItem) -> PlanItem:
@@ -341,15 +358,18 @@ SENT = job_of(
     text("Hello."),
     matches=("https://example.org/a.mp4", f"{NONCE}-001-b.wav", "1"),
 )
+NAMELESS = job_of(url("a.mp4"), text("Hello."), matches=("https://example.org/a.mp4", "1"))
 ECHO = {"urls": ["https://example.org/a.mp4"], "files": [{"filename": f"{NONCE}-001-b.wav"}], "text": ["Hello."]}
 
 
 def test_a_lost_job_is_found_by_what_it_carries(tmp_path: Path) -> None:
     assert found(SENT, SETTINGS, tmp_path, **ECHO)
-    assert not found(SENT, SETTINGS, tmp_path, **{**ECHO, "urls": []})
-    assert not found(SENT, SETTINGS, tmp_path, **{**ECHO, "text": ["Hello!"]})
-    assert not found(SENT, SETTINGS, tmp_path, **{**ECHO, "files": [{"filename": "other-001-b.wav"}]})
+    assert not found(SENT, SETTINGS, tmp_path, **{**ECHO, "files": [{"filename": "other-001-c.wav"}]})
     assert not found(SENT, SETTINGS, tmp_path, **{**ECHO, "models": {"face": {"fps_pred": 5}}})
+    nameless = {**ECHO, "files": []}
+    assert found(NAMELESS, SETTINGS, tmp_path, **nameless)
+    assert not found(NAMELESS, SETTINGS, tmp_path, **{**nameless, "urls": []})
+    assert not found(NAMELESS, SETTINGS, tmp_path, **{**nameless, "text": ["Hello!"]})
 
 
 def test_a_lost_job_is_found_by_what_was_sent_whatever_the_manifest_says_now(tmp_path: Path) -> None:
@@ -362,3 +382,25 @@ def test_a_lost_job_is_found_by_what_was_sent_whatever_the_manifest_says_now(tmp
 
 def test_a_job_that_this_copy_never_sent_is_looked_for_by_its_names(tmp_path: Path) -> None:
     assert found(replace(SENT, matches=("", "", "")), SETTINGS, tmp_path, **ECHO)
+
+
+def test_what_a_list_leaves_out_is_asked_for(tmp_path: Path) -> None:
+    thin = {"job_id": "j", "state": {"created_timestamp_ms": int(SENT_AT * 1000)}}
+    seen = look(SENT, SETTINGS, tmp_path, thin, detailed={"j": entry("j", **ECHO)})
+    assert [one.remote_id for one in seen.candidates if not one.maybe] == ["j"]
+    silent = look(SENT, SETTINGS, tmp_path, thin, detailed={"j": thin})
+    assert not silent.conclusive
+    assert "do not say whether j carries it" in silent.why
+
+
+def test_an_answer_is_read_by_the_names_that_the_host_gives(tmp_path: Path) -> None:
+    spelt = {**ECHO, "files": [{"filename": f"UPLOADS/{NONCE.upper()}-001-B.WAV"}]}
+    (one,) = look(SENT, SETTINGS, tmp_path, entry(**spelt)).candidates
+    assert one.matches == ("https://example.org/a.mp4", f"UPLOADS/{NONCE.upper()}-001-B.WAV", "1")
+
+
+def test_an_empty_list_proves_nothing_and_one_that_shows_another_job_of_ours_does(tmp_path: Path) -> None:
+    assert not look(SENT, SETTINGS, tmp_path).conclusive
+    ours = {"mine": SENT_AT - 5}
+    assert look(SENT, SETTINGS, tmp_path, entry("mine", SENT_AT - 5), ours=ours).conclusive
+    assert not look(SENT, SETTINGS, tmp_path, entry("another", SENT_AT - 5, urls=["x"]), ours=ours).conclusive

@@ -241,12 +241,3 @@ def test_readers_are_never_blocked_and_see_the_last_commit(path: Path) -> None:
             writer.remember(told=number)
         assert disk.seen == [None, 1, 2]
         assert reader.meta("told") == 3
-
-
-def test_a_copy_is_known_as_one_until_its_planned_jobs_were_suspected(path: Path) -> None:
-    open_for_writing(path).close()
-    with open_for_writing(path) as store:
-        assert store.copied  # the fixture copied it from where it was made
-        store.suspect_planned(0.0)
-    with open_for_writing(path) as store:
-        assert not store.copied

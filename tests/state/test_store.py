@@ -94,9 +94,9 @@ def test_a_crash_while_submitting_is_a_lost_answer(world: World, store: Store) -
 
 
 def test_nonces_are_told_by_state_job_and_try_and_a_copy_makes_the_same() -> None:
-    assert nonce_of("lineage", 1, 1) == nonce_of("lineage", 1, 1)
-    nonces = {nonce_of(lineage, job, tries) for lineage in "ab" for job in (1, 11) for tries in (1, 11)}
-    assert len(nonces) == 8
+    assert nonce_of("lineage", 1, 1, "key") == nonce_of("lineage", 1, 1, "key")
+    nonces = {nonce_of(a, job, tries, key) for a in "ab" for job in (1, 11) for tries in (1, 11) for key in "cd"}
+    assert len(nonces) == 16
     assert all(len(nonce) == 10 and nonce.isalnum() for nonce in nonces)
 
 

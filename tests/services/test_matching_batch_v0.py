@@ -1,0 +1,181 @@
+"""Whether a job at the service is the lost one, and what a list would have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hume_runner.client.batch_v0 import FileView, JobView
+from hume_runner.services.base import Job, Member, PlanItem
+from hume_runner.services.matching_batch_v0 import (
+    Listing,
+    Verdict,
+    judge,
+    lacking,
+    names_in,
+    one_text,
+    one_url,
+    position_in,
+    sent_by,
+)
+from tests.fakes import plan_item
+
+NONCE = "0123abcdef"
+OURS, MAYBE, FOREIGN = Verdict.OURS, Verdict.MAYBE, Verdict.FOREIGN
+URL = "https://example.org/a%20clip.mp4?take=2"
+SETTINGS = {"models": {"face": {}}}
+A, B = "a" * 32, "b" * 32
+
+
+def job(*items: PlanItem) -> Job:
+    return Job(number=1, key="k", nonce=NONCE, members=tuple(Member(item=item) for item in items), size_bytes=1)
+
+
+def url(value: str = URL) -> PlanItem:
+    return replace(plan_item(value, kind="url"), value=value)
+
+
+def file(name: str, md5: str | None = None) -> PlanItem:
+    return replace(plan_item(name, kind="file"), content_md5=md5)
+
+
+def view(**facts: Any) -> JobView:
+    facts["files"] = tuple(FileView(filename=name, md5sum=md5) for name, md5 in facts.get("files", ()))
+    return JobView(job_id="j", status="QUEUED", **{"models": SETTINGS["models"], **facts})
+
+
+FILES = (job(file("b.wav", A), file("c.wav", B)), [f"{NONCE}-000-b.wav", f"{NONCE}-001-c.wav"])
+UNHASHED = (job(file("b.wav"), file("c.wav")), FILES[1])
+LINKS = (job(url()), [URL])
+TEXTS = (job(plan_item("Caf\u00e9 "), plan_item("two")), ["1", "2"])
+MIXED = (job(url(), plan_item("two")), [URL, "1"])
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen", "verdict"),
+    [
+        (FILES, view(files=[(f"{NONCE}-000-b.wav", None), (f"{NONCE}-001-c.wav", None)]), OURS),
+        (FILES, view(files=[(f"{NONCE.upper()}-000-B.WAV", None), (f"{NONCE.upper()}-001-C.WAV", None)]), OURS),
+        (FILES, view(files=[(f"/srv/in/{NONCE}-000-b.wav", None), ("x", None)]), OURS),
+        (FILES, view(files=[(f"{NONCE}%2D000%2Db.wav", None)]), OURS),
+        (FILES, view(files=[(f"{NONCE}-000-b.wav", A)]), OURS),
+        # Another history of this state gave the number to other files.
+        (FILES, view(files=[(f"{NONCE}-000-b.wav", "c" * 32), (f"{NONCE}-001-c.wav", B)]), FOREIGN),
+        # The host calls them as it likes.
+        (FILES, view(files=[("1.wav", A.upper()), ("2.wav", B)]), OURS),
+        (FILES, view(files=[("1.wav", A), ("2.wav", "c" * 32)]), FOREIGN),
+        (FILES, view(files=[("1.wav", A)]), MAYBE),
+        (FILES, view(files=[(None, None), (None, None)]), MAYBE),
+        (FILES, view(files=[("b.wav", None), ("c.wav", None)]), MAYBE),
+        (FILES, view(files=[("holiday.wav", None), ("c.wav", None)]), MAYBE),
+        (FILES, view(files=[("holiday.wav", None), ("rain.wav", None)]), FOREIGN),
+        (FILES, view(files=[("1.wav", A), ("2.wav", B), ("3.wav", None)]), FOREIGN),
+        (UNHASHED, view(files=[("1.wav", A), ("2.wav", B)]), MAYBE),
+        (LINKS, view(urls=(URL,)), OURS),
+        (LINKS, view(urls=("https://EXAMPLE.org/a clip.mp4?take=2",)), OURS),
+        (LINKS, view(urls=("https://example.org/a%2520clip.mp4?take=2",)), OURS),
+        (LINKS, view(urls=("https://example.org/another.mp4",)), FOREIGN),
+        (LINKS, view(urls=(URL, "https://example.org/another.mp4")), FOREIGN),
+        (LINKS, view(urls=(URL, URL)), FOREIGN),
+        (TEXTS, view(text=("Caf\u00e9 ", "two")), OURS),
+        (TEXTS, view(text=("Cafe\u0301", "  two\n")), OURS),
+        (TEXTS, view(text=("two",)), MAYBE),
+        (TEXTS, view(text=("Caf\u00e9 ", "three")), FOREIGN),
+        (MIXED, view(urls=(URL,), text=("two",)), OURS),
+        (MIXED, view(urls=(URL,)), OURS),  # an early echo has no text
+        (MIXED, view(text=("two",)), MAYBE),
+        (MIXED, view(), MAYBE),
+        (MIXED, view(models={}), MAYBE),
+        (MIXED, view(models={"ner": {}}), FOREIGN),
+        (MIXED, view(urls=(URL,), text=("two",), models={"face": {}, "ner": {}}), FOREIGN),
+    ],
+)
+def test_what_is_ours_what_may_be_and_what_is_not(
+    sent: tuple[Job, Sequence[str]], seen: JobView, verdict: Verdict
+) -> None:
+    assert judge(sent_by(sent[0], sent[1], SETTINGS), seen) is verdict
+
+
+def test_a_text_that_left_the_manifest_is_told_by_its_digest_and_a_mangled_one_is_not_excluded() -> None:
+    from hashlib import sha256
+
+    gone = replace(plan_item("x"), id="", value="", content_sha256=sha256(b"Hello. ").hexdigest())
+    sent = sent_by(job(gone, plan_item("two")), ["1", "2"], SETTINGS)
+    assert judge(sent, view(text=("Hello. ", "two"))) is OURS
+    assert judge(sent, view(text=("Hello.", "two"))) is MAYBE
+    assert judge(sent, view(text=("Hello.", "three"))) is FOREIGN
+
+
+def test_the_names_of_an_answer_are_the_host_s() -> None:
+    sent = sent_by(FILES[0], FILES[1], SETTINGS)
+    seen = view(files=[(f"IN/{NONCE}-001-C.WAV", None), (f"IN/{NONCE}-000-B.WAV", None)])
+    assert names_in(sent, seen, FILES[1], ["file", "file"]) == (f"IN/{NONCE}-000-B.WAV", f"IN/{NONCE}-001-C.WAV")
+    renamed = view(files=[("2.wav", B), ("1.wav", A)])
+    assert names_in(sent, renamed, FILES[1], ["file", "file"]) == ("1.wav", "2.wav")
+
+
+def test_a_position_is_read_in_any_spelling_and_only_behind_the_nonce() -> None:
+    assert position_in(f"X/{NONCE.upper()}-012-a.wav", NONCE) == 12
+    assert position_in("fedcba3210-012-a.wav", NONCE) is None
+    assert position_in(f"{NONCE}-012-a.wav", "") is None
+
+
+def test_one_form_is_the_same_however_often_it_is_taken() -> None:
+    for value in ("https://example.org/%25252f", "HTTP://A/B#c", "nothing at all", "https://example.org/"):
+        assert one_url(one_url(value)) == one_url(value)
+    assert one_text("  a\n") == "a"
+
+
+def at(name: str, second: float | None) -> JobView:
+    return JobView(job_id=name, status="QUEUED", created_ms=None if second is None else int(second * 1000))
+
+
+def listing(
+    *views: JobView, newest: Sequence[JobView] | None = None, since: float = 0.0, older: bool = False
+) -> Listing:
+    return Listing(
+        views=views, newest=views[::-1] if newest is None else newest, since_ms=int(since * 1000), older=older
+    )
+
+
+LOST_AT = 10.0
+BEFORE, AFTER = {"p": 5.0}, {"q": 15.0}
+
+
+@pytest.mark.parametrize(
+    ("shown", "ours", "why"),
+    [
+        # A job of ours from before, and it is the newest; one from after as well; one from after alone.
+        (listing(at("p", 5)), BEFORE, ""),
+        (listing(at("p", 5), at("q", 15)), {**BEFORE, **AFTER}, ""),
+        (listing(at("q", 15)), AFTER, ""),
+        (listing(at("x", 7)), BEFORE, "does not show p"),
+        (listing(at("p", 5)), {**BEFORE, **AFTER}, "none of the jobs that the service took after"),
+        (listing(at("q", 15)), {**BEFORE, **AFTER}, "does not show p"),
+        (listing(), BEFORE, "does not show p"),
+        # One that came a moment ago may not show yet, if another from after does.
+        (listing(at("p", 5), at("q", 15)), {**BEFORE, **AFTER, "r": 16.0}, ""),
+        # The host does as it likes with order and filter, but not with both.
+        (listing(at("q", 15), at("p", 5)), {**BEFORE, **AFTER}, ""),
+        (listing(at("o", -5), at("p", 5)), BEFORE, ""),
+        (listing(at("p", 5), at("o", -5)), BEFORE, "neither the order nor the filter"),
+        (listing(at("p", None)), BEFORE, "neither the order nor the filter"),
+        # None of ours: somebody else's must show that the list shows something, in order and filtered.
+        (listing(), {}, "no job at all"),
+        (listing(older=True), {}, ""),
+        (listing(at("x", 7), at("y", 8)), {}, ""),
+        (listing(at("y", 8), at("x", 7)), {}, "neither the order nor the filter"),
+        (listing(at("o", -5), at("x", 7)), {}, "neither the order nor the filter"),
+        # Capped: what the other order shows should have been in the first.
+        (listing(at("p", 5), at("x", 30), newest=[at("y", 20), at("p", 5)]), BEFORE, "not tell the same"),
+        (listing(at("p", 5), newest=[at("z", 31), at("p", 5)]), BEFORE, ""),
+    ],
+)
+def test_what_a_list_lacks_to_prove_that_a_job_is_not_there(
+    shown: Listing, ours: Mapping[str, float], why: str
+) -> None:
+    said = lacking(shown, ours, LOST_AT)
+    assert said == "" if not why else why in said
