@@ -586,23 +586,24 @@ def test_json_lines_end_with_done_when_the_run_is_refused(project: Project, chan
 
 
 def second(project: Project, **changes: Any) -> str:
-    """Another manifest beside the first."""
+    """Another manifest beside the first, of another source: what the first has paid for would not be sent again."""
     first = dict(project.manifest)
-    project.manifest = {**first, "name": "second", "outputs": {"directory": "out2"}, **changes}
+    sources = {"text": ["Another thing altogether."]}
+    project.manifest = {**first, "name": "second", "sources": sources, "outputs": {"directory": "out2"}, **changes}
     path = project.write(project.folder / "second.yaml")
     project.manifest = first
     return str(path)
 
 
 def test_several_manifests_run_one_after_another(project: Project) -> None:
-    ran = project.run(second(project, sources={"text": ["Another thing altogether."]}))
+    ran = project.run(second(project))
     assert ran.code == 0, ran.err
     assert (project.folder / "out2" / "results.jsonl").exists()
     assert len(project.job_requests()) == 2
 
 
 def test_what_another_manifest_paid_for_is_not_paid_again(project: Project) -> None:
-    ran = project.run(second(project))
+    ran = project.run(second(project, sources=project.manifest["sources"]))
     assert ran.code == 0, ran.err
     assert "already at the service" in ran.err
     assert len(project.job_requests()) == 1
