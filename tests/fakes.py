@@ -207,6 +207,12 @@ class FakeService:
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         return {}
 
+    def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return facts
+
+    def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"models": settings["models"]}
+
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         return None
 

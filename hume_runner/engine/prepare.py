@@ -8,20 +8,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
+from hume_runner.engine.former import completed, recognise_former
 from hume_runner.errors import Problem, SourceError, is_scarce
-from hume_runner.manifest.model import Manifest
+from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.plan.diff import decide
 from hume_runner.plan.fingerprint import (
     canonical,
+    changed_settings,
     item_key,
     job_key,
+    result_settings,
     settings_digest,
     text_content,
     url_content,
@@ -34,6 +37,7 @@ from hume_runner.state.staging import Row, Scan, format_place, parse_place
 from hume_runner.state.store import Staged, Store
 
 _MOST_PROBLEMS = 100
+_MOST_ALIKE = 10_000
 
 
 class Cached(Protocol):
@@ -43,8 +47,8 @@ class Cached(Protocol):
         """The digest of a file that looks unchanged."""
         ...
 
-    def facts(self, key: bytes) -> str | None:
-        """What a look at this content told, as JSON."""
+    def facts(self, content: bytes) -> Sequence[str]:
+        """What looks at this content told, as JSON."""
         ...
 
 
@@ -54,8 +58,9 @@ class NothingCached:
     def digest(self, path: str, size: int, mtime_ns: int, inode: int) -> None:
         del path, size, mtime_ns, inode
 
-    def facts(self, key: bytes) -> None:
-        del key
+    def facts(self, content: bytes) -> Sequence[str]:
+        del content
+        return ()
 
 
 def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Service, known: Cached) -> Scan:
@@ -66,7 +71,7 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
     """
     scan = Scan()
     try:
-        settings = settings_digest(service.api, manifest.settings)
+        settings = _Settings(result_settings(manifest), service, scan)
         problems: list[Problem] = []
         for item in sources:
             try:
@@ -87,7 +92,29 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
     return scan
 
 
-def _rows(item: SourceItem, settings: bytes, scan: Scan, known: Cached, service: Service) -> Iterator[Row]:
+class _Settings:
+    """The digest of the settings that change an item's result, worked out once for all items that are alike."""
+
+    def __init__(self, whole: Mapping[str, Any], service: Service, scan: Scan) -> None:
+        self._whole = whole
+        self._service = service
+        self._scan = scan
+        self._known: dict[tuple[str, str | None], bytes] = {}
+
+    def digest(self, kind: SourceKind, facts: str | None) -> bytes:
+        known = self._known.get((kind, facts))
+        if known is not None:
+            return known
+        chosen = self._service.relevant(kind, json.loads(facts) if facts else {}, self._whole)
+        digest = settings_digest(self._service.api, chosen)
+        self._scan.add_settings(digest, canonical(chosen))
+        if len(self._known) > _MOST_ALIKE:
+            self._known.clear()
+        self._known[kind, facts] = digest
+        return digest
+
+
+def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, service: Service) -> Iterator[Row]:
     """One row, or one a member where the service wants an archive's members one by one."""
     if item.kind == "url":
         yield _row(scan.count, item, settings, _Content(digest=url_content(item.value), size=0))
@@ -100,21 +127,32 @@ def _rows(item: SourceItem, settings: bytes, scan: Scan, known: Cached, service:
         digest = found_digest.sha256
         inside = service.inside(item.path)
         if inside is None:
-            facts = known.facts(item_key(item.kind, digest, settings))
-            if facts is None:
-                found = service.look(item.path, digest)
-                facts = json.dumps(found, sort_keys=True) if found else None
-            content = _Content(digest=digest, size=size, facts=facts, md5=found_digest.md5)
+            facts = _look(item.path, digest, known, service)
+            content = _Content(digest=digest, size=size, facts=_told(facts), md5=found_digest.md5)
             yield _row(scan.count, item, settings, content)
             return
         for member in inside:
             content = _Content(
                 digest=member.digest,
                 size=member.size_bytes,
-                facts=json.dumps(member.facts, sort_keys=True),
+                facts=_told(member.facts),
                 inside=member.name,
             )
             yield _row(scan.count, _member_item(item, member.name), settings, content)
+
+
+def _look(path: Path, content: bytes, known: Cached, service: Service) -> Mapping[str, Any]:
+    """What an earlier look told, if one is still good; else a new one."""
+    for told in known.facts(content):
+        facts = service.recall(json.loads(told))
+        if facts is not None:
+            return facts
+    return service.look(path, content)
+
+
+def _told(facts: Mapping[str, Any]) -> str | None:
+    # Escaped: a message may hold a name that is no UTF-8, and the state takes none.
+    return json.dumps(facts, sort_keys=True) if facts else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,14 +170,15 @@ def _member_item(archive: SourceItem, name: str) -> SourceItem:
     )
 
 
-def _row(ord_: int, item: SourceItem, settings: bytes, content: _Content) -> Row:
+def _row(ord_: int, item: SourceItem, settings: _Settings, content: _Content) -> Row:
     place = item.place
+    digest = settings.digest(item.kind, content.facts)
     return (
         ord_,
         _readable(item.id),
         int(item.explicit_id),
         item.kind,
-        item_key(item.kind, content.digest, settings),
+        item_key(item.kind, content.digest, digest),
         _readable(item.value) if item.kind == "file" else item.value,
         _storable(os.fspath(item.path)) if item.path is not None else None,
         content.inside,
@@ -149,6 +188,7 @@ def _row(ord_: int, item: SourceItem, settings: bytes, content: _Content) -> Row
         content.size,
         content.facts,
         content.md5,
+        digest,
     )
 
 
@@ -225,8 +265,7 @@ class Plan:
         self._store = store
         self._service = service
         self._options = options
-        self.settings = canonical(manifest.settings)
-        self.settings_digest = settings_digest(service.api, manifest.settings)
+        self._settings = result_settings(manifest)
         self.summary = Summary()
         self.upload_bytes = 0
 
@@ -244,6 +283,7 @@ class Plan:
         self._store.attach(self.scan.hand_over())
         if self._nothing_to_plan():
             return self
+        recognise_former(self._store, self._service, self._settings)
         counts = dict.fromkeys(Action, 0)
         repeated = self._store.repeated()
         batch: list[tuple[int, bool]] = []
@@ -302,12 +342,16 @@ class Plan:
 
     def _decisions(self) -> Iterator[tuple[Staged, Decision]]:
         options = self._options
+        text = self._store.meta("settings")
+        before = completed(json.loads(text), self._settings) if text else self._settings
         for staged in self._store.compare():
+            changes: Sequence[str] = ()
+            if staged.known.outcome is None and staged.known.old_key is not None and before != self._settings:
+                old, new = (self._service.relevant(staged.kind, staged.facts, one) for one in (before, self._settings))
+                changes = changed_settings(old, new)
             yield (
                 staged,
-                decide(
-                    staged.known, self.settings, retry_failed=options.retry_failed, real_endpoint=options.real_endpoint
-                ),
+                decide(staged.known, changes, retry_failed=options.retry_failed, real_endpoint=options.real_endpoint),
             )
 
     def _sendable(self, problems: list[Problem]) -> Iterator[PlanItem]:
@@ -366,7 +410,5 @@ class Plan:
             return
         self._store.replace_plan(
             self.drafts(),
-            settings_digest=self.settings_digest,
-            settings=self.settings,
-            facts={"scan": self.scan.digest},
+            facts={"scan": self.scan.digest, "settings": canonical(self._settings)},
         )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from hume_runner.plan.fingerprint import changed_settings
 from hume_runner.plan.model import Action, Decision
 
 
@@ -15,8 +13,7 @@ class Known:
     """One item of the manifest beside what the state has.
 
     `outcome` is that of the item's key: None if the state has never seen it, else pending, done or failed, carried by
-    `job` whose state is `job_status`. `old_*` belong to what the same id meant when it was last planned; the two
-    settings are canonical JSON.
+    `job` whose state is `job_status`. `old_*` belong to what the same id meant when it was last planned.
     """
 
     key: bytes
@@ -29,7 +26,6 @@ class Known:
     attempted: bool
     old_key: bytes | None
     old_content: bytes | None
-    old_settings: str | None
 
 
 _NEW = Decision(Action.NEW, "not measured yet")
@@ -38,8 +34,8 @@ _WAITING = Decision(Action.IN_FLIGHT, "submitted, waiting for the service")
 _AMBIGUOUS = Decision(Action.AMBIGUOUS, "sent, and the answer was lost: the service will be asked")
 
 
-def decide(known: Known, settings: str, *, retry_failed: bool, real_endpoint: bool) -> Decision:
-    """What a run does about one item. `settings` is the canonical JSON of the manifest's own.
+def decide(known: Known, changes: Sequence[str], *, retry_failed: bool, real_endpoint: bool) -> Decision:
+    """What a run does about one item. `changes`: the settings that touch it and differ from the last plan's, in words.
 
     A result of the emulator does not count as measured once the manifest points at a real service.
     """
@@ -61,21 +57,11 @@ def decide(known: Known, settings: str, *, retry_failed: bool, real_endpoint: bo
                 return Decision(Action.RETRY, "refused before, and surely not accepted")
             return _NEW
         case _:
-            return _unseen(known, settings)
+            return _unseen(known, changes)
 
 
-def _unseen(known: Known, settings: str) -> Decision:
+def _unseen(known: Known, changes: Sequence[str]) -> Decision:
     if known.old_key is None:
         return _NEW
-    reasons = []
-    if known.old_content != known.content:
-        reasons.append("its content changed")
-    if known.old_settings is not None and known.old_settings != settings:
-        reasons += _settings_changes(known.old_settings, settings)
-    return Decision(Action.CHANGED, "; ".join(reasons) or "measured before by other rules")
-
-
-@lru_cache(maxsize=64)
-def _settings_changes(before: str, after: str) -> tuple[str, ...]:
-    """Cached: all items of a manifest share a handful of settings."""
-    return tuple(changed_settings(json.loads(before), json.loads(after)))
+    reasons = ["its content changed"] if known.old_content != known.content else []
+    return Decision(Action.CHANGED, "; ".join([*reasons, *changes]) or "measured before by other rules")

@@ -1,8 +1,8 @@
 """What makes two items the same. Pure.
 
-A key is a SHA-256 over the kind, the content and the settings that change the result, each with its length in front so
-that no two different triples can run together. Change nothing here without a new `VERSION`: every state file in use
-holds keys made by it, and another key means paying again.
+A key is a SHA-256 over the kind, the content and the settings that change this item's result (`Service.relevant` says
+which), so that no two different triples can run together. Change nothing here without a new `VERSION` and a way back to
+the keys of the one before: every state file in use holds keys made by it, and another key means paying again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-VERSION = b"hume_runner item 1"
+from hume_runner.manifest.model import Manifest
+
+VERSION = b"hume_runner item 2"
+# Keys were made like this over all settings of the manifest, whatever they changed; old states hold them.
+FORMER_VERSION = b"hume_runner item 1"
+FORMER_SETTINGS = ("models", "transcription")
 
 # Query members that signed links carry and that change with every signing, in lower case. Sources: AWS Signature
 # Version 4 query parameters and CloudFront signed URLs, Google Cloud Storage V2/V4 signed URLs, Azure service SAS.
@@ -84,14 +89,29 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def result_settings(manifest: Manifest) -> dict[str, Any]:
+    """All that a manifest says that can change a result, of one item or another."""
+    return {**manifest.settings, "batching": {"pack_short_audio": manifest.batching.pack_short_audio}}
+
+
 def settings_digest(api: str, settings: Mapping[str, Any]) -> bytes:
     """32 bytes over the API and the canonical settings that change a result."""
     return hashlib.sha256(f"{api}\n{canonical(settings)}".encode()).digest()
 
 
 def item_key(kind: str, content: bytes, settings: bytes) -> bytes:
-    """An item's identity, 32 bytes, from its kind, its content's digest and the settings' digest (32 bytes each)."""
-    return hashlib.sha256(b"%b %b\n%b%b" % (VERSION, kind.encode(), content, settings)).digest()
+    """An item's identity, 32 bytes, from its kind, its content's digest and the digest of the settings that change its
+    result (32 bytes each)."""
+    return _key(VERSION, kind, content, settings)
+
+
+def former_key(kind: str, content: bytes, settings: bytes) -> bytes:
+    """The same as states of schema 1 hold it: over the digest of all settings of the manifest."""
+    return _key(FORMER_VERSION, kind, content, settings)
+
+
+def _key(version: bytes, kind: str, content: bytes, settings: bytes) -> bytes:
+    return hashlib.sha256(b"%b %b\n%b%b" % (version, kind.encode(), content, settings)).digest()
 
 
 def job_key(members: Iterable[bytes]) -> str:
@@ -110,7 +130,8 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], path: 
         old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found += changed_settings(old, new, where)
-        elif _plain(old) != _plain(new):
+        # As texts: to Python, true is 1, and to a service it is not.
+        elif (old is _ABSENT) != (new is _ABSENT) or _show(old) != _show(new):
             found.append(f"{where}: {_show(old)} -> {_show(new)}")
     return found
 

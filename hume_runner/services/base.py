@@ -23,7 +23,7 @@ class PlanItem:
 
     `content_md5` is set for files where the service matches by it, if the file was read since.
 
-    `facts` holds what a cheap look at the medium told (JSON values), empty where the API needs no look.
+    `facts` holds what a cheap look at the medium told (JSON values), empty for what nobody looked at.
     """
 
     key: bytes
@@ -342,7 +342,19 @@ class Service(Protocol):
         ...
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
-        """What a cheap look at a file tells that a plan needs (JSON values); empty where the API needs no look."""
+        """What a cheap look at a file tells that a plan needs (JSON values)."""
+        ...
+
+    def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What an earlier look at this content tells under this manifest; None where it has to be repeated. Pure."""
+        ...
+
+    def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The part of `settings` that changes the result of an item of this kind, of which a look told `facts`. Pure.
+
+        `settings` are those of a manifest: "models", "transcription", "batching". What a manifest says beyond this part
+        is nothing to the item: it is not measured again for it.
+        """
         ...
 
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:

@@ -26,7 +26,7 @@ from hume_runner.errors import (
     TransportError,
     UnexpectedResponse,
 )
-from hume_runner.manifest.model import Manifest
+from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.manifest.shown import masked_url
 from hume_runner.services.base import (
     Accepted,
@@ -67,6 +67,7 @@ from hume_runner.services.matching_batch_v0 import (
     sent_by,
 )
 from hume_runner.services.packing import pack
+from hume_runner.services.settings_batch_v0 import relevant
 
 if TYPE_CHECKING:
     from hume_runner.client.batch_v0 import BatchV0Api, JobView, SourceResultView
@@ -156,9 +157,30 @@ class BatchV0Service:
         del path
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
-        """The service takes files as they are."""
-        del path, content
-        return {}
+        """See `Service.look`. The service takes files as they are; their first bytes tell which models can apply."""
+        from hume_runner.media.problems import MediaProblem
+        from hume_runner.media.sniff import HEAD_BYTES, Kind, sniff_path
+
+        del content
+        try:
+            kind = sniff_path(path)
+        except MediaProblem as problem:
+            raise problem.__cause__ or problem from None
+        facts: dict[str, Any] = {"format": kind.value}
+        if kind is Kind.PNG:
+            with path.open("rb") as file:
+                # The chunk that announces an animation comes before the pictures.
+                if b"acTL" in file.read(HEAD_BYTES):
+                    facts["moving"] = True
+        return facts
+
+    def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """See `Service.recall`."""
+        return facts if "format" in facts else None
+
+    def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `Service.relevant`."""
+        return relevant(kind, facts, settings)
 
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         """See `Service.refuse`."""

@@ -29,7 +29,7 @@ from hume_runner.errors import (
     UnexpectedResponse,
     UsageError,
 )
-from hume_runner.manifest.model import Manifest
+from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.services.base import (
     Answered,
     Broken,
@@ -74,6 +74,7 @@ from hume_runner.services.media_expression_v1 import (
     look,
     members,
 )
+from hume_runner.services.settings_expression_v1 import OWN_DEFAULTS, fit, is_short, relevant
 
 if TYPE_CHECKING:
     from hume_runner.client.expression_v1 import ExpressionV1Api
@@ -89,8 +90,7 @@ IMAGE_BYTES = 2_000_000
 BODY_BYTES = 24_900_000
 PART_OVERHEAD_BYTES = 250
 RATE_HZ = 16_000
-# With batching.pack_short_audio: recordings this short are joined, with this much silence between.
-SHORT_MS = 10_000
+# With batching.pack_short_audio: short recordings are joined, with this much silence between.
 GAP_SAMPLES = RATE_HZ
 FACE_STATE_S = 24 * 3600 - 600  # ten minutes before the service forgets
 
@@ -170,6 +170,14 @@ class ExpressionV1Service:
         del content
         return look(path, self._models)
 
+    def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """See `Service.recall`."""
+        return fit(facts, self._models)
+
+    def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `Service.relevant`."""
+        return relevant(kind, facts, settings)
+
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         """See `Service.refuse`. What is wrong inside a medium is not refused here: it fails alone."""
         return refuse_expired(item.value, now) if item.kind == "url" else None
@@ -215,12 +223,7 @@ class ExpressionV1Service:
 
     def _is_clip(self, facts: Mapping[str, Any]) -> bool:
         """Whether a recording is joined with others: only if the manifest asks, for it changes what is heard."""
-        return bool(
-            self._manifest.batching.pack_short_audio
-            and facts.get("sound")
-            and not facts.get("picture")
-            and (facts.get("duration_ms") or SHORT_MS) < SHORT_MS
-        )
+        return self._manifest.batching.pack_short_audio and is_short(facts)
 
     @property
     def _longest_join_ms(self) -> int:
@@ -242,7 +245,7 @@ class ExpressionV1Service:
             bills += [bill_audio_request([duration_ms // parts])] * (parts - 1)
             bills.append(bill_audio_request([duration_ms - duration_ms // parts * (parts - 1)]))
         if facts.get("picture"):
-            fps = Fraction((self._models.get("video") or {}).get("fps", 3)).limit_denominator(1000)
+            fps = Fraction((self._models.get("video") or {}).get("fps", OWN_DEFAULTS["fps"])).limit_denominator(1000)
             bills.append(bill_image_request(max(1, int(fps * duration_ms / 1000))))
             requests += 1
         bill = total(bills)
@@ -307,7 +310,7 @@ class ExpressionV1Service:
 
     def _frame_drafts(self, item: PlanItem, sizes: Sequence[int], times_ms: Sequence[int]) -> Iterator[Draft]:
         """Requests of frames in order; with face tracking, each waits for the one before it."""
-        track = (self._models.get("video") or {}).get("track_faces", True)
+        track = (self._models.get("video") or {}).get("track_faces", OWN_DEFAULTS["track_faces"])
         begin = size = 0
         spans: list[tuple[int, int, int]] = []
         for number, jpeg_bytes in enumerate(sizes):
@@ -393,7 +396,7 @@ class ExpressionV1Service:
         options = self._models.get("video") or {}
         face = dict(options.get("face") or {})
         config: dict[str, Any] = {}
-        if "first_frame" in job.members[0].detail and options.get("track_faces", True):
+        if "first_frame" in job.members[0].detail and options.get("track_faces", OWN_DEFAULTS["track_faces"]):
             face["return_face_state"] = True
             fresh = job.carry_age_s is not None and job.carry_age_s < FACE_STATE_S
             if job.carry and fresh:

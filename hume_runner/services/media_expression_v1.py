@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.services.base import Inside, PlanItem
+from hume_runner.services.settings_expression_v1 import OWN_DEFAULTS, fit
 
 if TYPE_CHECKING:
     from hume_runner.client.upload import Readable
@@ -50,7 +51,7 @@ class Sound:
 
 
 def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
-    """What headers tell: {"medium", "duration_ms", "sound", "picture"}, or {"problem", "reason"}."""
+    """What headers tell: {"medium", "tracks", "duration_ms", "sound", "picture"}, or {"problem", "reason"}."""
     from hume_runner.media.audio import probe_audio
     from hume_runner.media.problems import MediaProblem
     from hume_runner.media.sniff import sniff_path
@@ -60,27 +61,20 @@ def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
         kind = sniff_path(path)
         if kind.family == "image":
             picture_kind(path)
-            facts: dict[str, Any] = {"medium": "still"}
+            seen: dict[str, Any] = {"medium": "still"}
         else:
             found = probe_audio(path)
-            facts = {
+            held = (("sound", found.has_audio), ("picture", found.has_video))
+            seen = {
                 "medium": "recording",
                 "duration_ms": found.duration_ms,
-                "sound": found.has_audio and "audio" in models,
-                "picture": found.has_video and "video" in models,
+                "tracks": [name for name, there in held if there],
             }
     except MediaProblem as problem:
         return {"problem": problem.message, "reason": problem.reason}
-    missing = _nothing_to_measure(facts, models)
-    return {"problem": missing, "reason": "no_model"} if missing else facts
-
-
-def _nothing_to_measure(facts: Mapping[str, Any], models: Mapping[str, Any]) -> str | None:
-    if facts["medium"] == "still":
-        return None if "video" in models else "a picture, and the manifest asks for no `models.video`"
-    if facts["sound"] or facts["picture"]:
-        return None
-    return f"nothing in it that `models.{'` or `models.'.join(sorted(models))}` could measure"
+    facts = fit(seen, models)
+    assert facts is not None  # it was looked at just now
+    return facts
 
 
 def is_archive(path: Path) -> bool:
@@ -245,7 +239,7 @@ class MediaStore:
         from hume_runner.media.frames import write_frames
 
         options = self._models.get("video") or {}
-        fps, width = options.get("fps", 3), options.get("max_width", 1280)
+        fps, width = (options.get(name, OWN_DEFAULTS[name]) for name in ("fps", "max_width"))
 
         def make(folder: Path) -> Mapping[str, Any]:
             with self.source(item) as path:

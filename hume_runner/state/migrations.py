@@ -165,7 +165,26 @@ def m002_md5_and_lost_answers(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE jobs ADD COLUMN lost_how TEXT")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_initial, m002_md5_and_lost_answers)
+def m003_keys_over_what_matters(db: sqlite3.Connection) -> None:
+    """Keys are made over the settings that change an item's own result from here on.
+
+    What is measured keeps its old key until a plan recognises it: which settings change an item's result depends on
+    what its content is, and for that the file has to be looked at. `former_keys` says that there may be such keys.
+    """
+    db.execute("CREATE INDEX measurements_looked ON measurements (content) WHERE facts IS NOT NULL")
+    db.execute("INSERT INTO meta SELECT 'former_keys', 1 WHERE EXISTS (SELECT 1 FROM measurements)")
+    # All items of a plan were planned with the same settings.
+    db.execute(
+        "INSERT INTO meta SELECT 'settings', t.json FROM items i JOIN measurements m ON m.key = i.key "
+        "JOIN settings t ON t.digest = m.settings ORDER BY i.ord LIMIT 1"
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    m001_initial,
+    m002_md5_and_lost_answers,
+    m003_keys_over_what_matters,
+)
 
 
 def migrate(db: sqlite3.Connection) -> int:

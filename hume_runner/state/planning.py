@@ -61,10 +61,10 @@ class Planning(Reading):
         with self._transaction("md5", bump=False) as db:
             db.execute("UPDATE measurements SET md5 = ? WHERE key = ?", (md5, key))
 
-    def facts(self, key: bytes) -> str | None:
-        """What a look at a medium told before, as JSON."""
-        row = self._db.execute("SELECT facts FROM measurements WHERE key = ?", (key,)).fetchone()
-        return row[0] if row else None
+    def facts(self, content: bytes) -> list[str]:
+        """What looks at a medium told before, as JSON."""
+        rows = self._db.execute("SELECT facts FROM measurements WHERE content = ? AND facts IS NOT NULL", (content,))
+        return [row[0] for row in rows]
 
     def compare(self) -> Iterator[Staged]:
         """Each staged item with what is known of its key and of its id, in manifest order, streamed."""
@@ -76,16 +76,16 @@ class Planning(Reading):
                      SELECT CASE max(CASE j.status WHEN 'ambiguous' THEN 3 WHEN 'planned' THEN 1
                                                    WHEN 'failed' THEN 1 ELSE 2 END)
                             WHEN 3 THEN 'ambiguous' WHEN 2 THEN 'submitted' WHEN 1 THEN 'planned' END
-                     FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = s.key) END,
+                     FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = m.key) END,
                    m.error, m.simulated,
                    CASE m.outcome WHEN 'pending' THEN EXISTS (
-                     SELECT 1 FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = s.key AND j.tries > 0) END,
-                   i.key, o.content, t.json, s.facts
+                     SELECT 1 FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = m.key AND j.tries > 0) END,
+                   i.key, o.content, s.facts
             FROM scan.staged s
-            LEFT JOIN main.measurements m ON m.key = s.key
+            LEFT JOIN scan.former f ON f.key = s.key
+            LEFT JOIN main.measurements m ON m.key = coalesce(f.old, s.key)
             LEFT JOIN main.items i ON i.id = s.id AND m.key IS NULL
             LEFT JOIN main.measurements o ON o.key = i.key
-            LEFT JOIN main.settings t ON t.digest = o.settings
             ORDER BY s.ord
             """
         )
@@ -105,10 +105,42 @@ class Planning(Reading):
                     attempted=bool(row[10]),
                     old_key=row[11],
                     old_content=row[12],
-                    old_settings=row[13],
                 ),
-                problem=from_json(row[14]).get("problem") if row[14] else None,
+                facts=from_json(row[13]),
             )
+
+    def former_settings(self) -> list[tuple[bytes, str]]:
+        """(digest, canonical JSON) of the settings that keys of schema 1 may have been made with; none in a state that
+        never had such keys."""
+        if not self.meta("former_keys"):
+            return []
+        return self._db.execute("SELECT digest, json FROM settings ORDER BY digest").fetchall()
+
+    def unmeasured(self) -> Iterator[tuple[str, bytes, bytes, str | None]]:
+        """(kind, key, content, facts) of staged items whose key the state has never seen, streamed."""
+        yield from self._db.execute(
+            "SELECT s.kind, s.key, s.content, s.facts FROM scan.staged s "
+            "WHERE NOT EXISTS (SELECT 1 FROM main.measurements m WHERE m.key = s.key) ORDER BY s.ord"
+        )
+
+    def most_telling(self, keys: Sequence[bytes]) -> bytes | None:
+        """Of several measurements of the same, the key of the one that counts: measured for real before what is at the
+        service, then simulated, failed, and never sent. None if there is none."""
+        row = self._db.execute(
+            f"SELECT m.key FROM main.measurements m WHERE m.key IN ({','.join('?' * len(keys))}) "  # noqa: S608
+            "ORDER BY CASE WHEN m.outcome = 'done' AND NOT m.simulated THEN 0 "
+            "WHEN m.outcome = 'pending' AND EXISTS (SELECT 1 FROM main.members b JOIN main.jobs h ON h.job = b.job "
+            "WHERE b.key = m.key AND h.status NOT IN ('planned', 'failed')) THEN 1 "
+            "WHEN m.outcome = 'done' THEN 2 WHEN m.outcome = 'failed' THEN 3 ELSE 4 END, m.job DESC LIMIT 1",
+            tuple(keys),
+        ).fetchone()
+        return row[0] if row else None
+
+    def note_former(self, batch: Sequence[tuple[bytes, bytes]]) -> None:
+        """Note under which key an earlier version measured staged items: (key, old key)."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO scan.former VALUES (?, ?)", batch)
+        self._db.execute("COMMIT")
 
     def knows_nothing(self) -> bool:
         """Whether no item was ever recorded, so that all that is staged is new."""
@@ -150,9 +182,7 @@ class Planning(Reading):
         row = self._db.execute("SELECT place FROM scan.staged WHERE key = ? ORDER BY ord LIMIT 1", (key,)).fetchone()
         return row[0] if row else None
 
-    def replace_plan(
-        self, drafts: Iterable[Draft], *, settings_digest: bytes, settings: str, facts: Mapping[str, Any]
-    ) -> None:
+    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any]) -> None:
         """Make the staged items the state's items and plan these jobs, all or nothing.
 
         Jobs that were planned and never sent are dissolved: `drafts` holds their items again where they are wanted.
@@ -163,16 +193,17 @@ class Planning(Reading):
                 "INSERT INTO main.items SELECT ord, id, kind, key, value, path, inside, place, labels "
                 "FROM scan.staged ORDER BY ord"
             )
-            db.execute("INSERT OR IGNORE INTO main.settings VALUES (?, ?)", (settings_digest, settings))
+            db.execute("INSERT OR IGNORE INTO main.settings SELECT digest, json FROM scan.settings")
+            self._rekey(db)
             db.execute(
                 "INSERT OR IGNORE INTO main.measurements (key, kind, content, settings, size, facts, md5) "
-                "SELECT key, kind, content, ?, size, facts, md5 FROM scan.staged ORDER BY key",
-                (settings_digest,),
+                "SELECT key, kind, content, settings, size, facts, md5 FROM scan.staged ORDER BY key"
             )
-            # What was measured before its MD5 was of use gets it once its file is read again.
+            # What was measured before its MD5 was of use, or looked at with another outcome, gets what is known now.
             db.execute(
-                "UPDATE main.measurements SET md5 = s.md5 FROM scan.staged s "
-                "WHERE s.md5 IS NOT NULL AND measurements.key = s.key AND measurements.md5 IS NULL"
+                "UPDATE main.measurements SET md5 = coalesce(s.md5, measurements.md5), facts = s.facts "
+                "FROM scan.staged s WHERE s.facts IS NOT NULL AND measurements.key = s.key "
+                "AND (measurements.facts IS NOT s.facts OR measurements.md5 IS NOT coalesce(s.md5, measurements.md5))"
             )
             db.execute(
                 "INSERT OR REPLACE INTO main.digests (path, size, mtime_ns, inode, sha256, md5) "
@@ -196,6 +227,17 @@ class Planning(Reading):
             )
             self._insert_jobs(drafts)
             self._set(facts)
+
+    def _rekey(self, db: sqlite3.Connection) -> None:
+        """What an earlier version measured gets the keys of today, together with the plan that found it."""
+        db.execute(
+            "UPDATE main.members SET key = (SELECT f.key FROM scan.former f WHERE f.old = members.key) "
+            "WHERE key IN (SELECT old FROM scan.former)"
+        )
+        db.execute(
+            "UPDATE main.measurements SET key = f.key, settings = s.settings "
+            "FROM scan.former f JOIN scan.staged s ON s.key = f.key WHERE measurements.key = f.old"
+        )
 
     def _insert_jobs(self, drafts: Iterable[Draft], free: list[int] | None = None) -> None:
         """Plan these jobs; the numbers of those that wait for no other are added to `free`."""

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hume_runner.manifest.model import SourceKind
 from hume_runner.plan.diff import Known
 from hume_runner.services.base import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
@@ -99,9 +100,14 @@ class Staged:
 
     ord: int
     id: str
-    kind: str
+    kind: SourceKind
     known: Known
-    problem: str | None = None  # what a look at the medium found wrong
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what a look at the medium told
+
+    @property
+    def problem(self) -> str | None:
+        """What a look at the medium found wrong."""
+        return self.facts.get("problem")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

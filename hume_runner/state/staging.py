@@ -33,19 +33,25 @@ CREATE TABLE staged (
   content BLOB NOT NULL,
   size INTEGER NOT NULL,
   facts TEXT,
-  md5 BLOB
+  md5 BLOB,
+  settings BLOB NOT NULL
 );
+-- What the keys were made with; a handful.
+CREATE TABLE settings (digest BLOB PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
+-- Keys under which an earlier version measured staged items.
+CREATE TABLE former (key BLOB PRIMARY KEY, old BLOB NOT NULL UNIQUE) WITHOUT ROWID;
 CREATE TABLE digests (
   path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB, md5 BLOB
 ) WITHOUT ROWID;
 CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL);
 """
 
-# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts, md5
+# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts, md5, settings
 Row = tuple[
     *tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int],
     str | None,
     bytes | None,
+    bytes,
 ]
 _BATCH = 2_000
 
@@ -98,6 +104,10 @@ class Scan:
             (path, size, mtime_ns, inode, digest.sha256, digest.md5),
         )
 
+    def add_settings(self, digest: bytes, text: str) -> None:
+        """Settings that rows name by their digest, as canonical JSON."""
+        self._db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (digest, text))
+
     @contextlib.contextmanager
     def _room(self) -> Iterator[None]:
         """The temporary folder is a disk like others. Raises: StateError when it takes no more."""
@@ -111,7 +121,7 @@ class Scan:
 
     def _flush(self) -> None:
         with self._room():
-            self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
+            self._db.executemany("INSERT INTO staged VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", self._batch)
         self._batch.clear()
 
     def finish(self) -> None:

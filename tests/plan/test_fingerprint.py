@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hume_runner.plan.fingerprint import (
     canonical,
     changed_settings,
+    former_key,
     item_key,
     job_key,
     settings_digest,
@@ -130,10 +131,22 @@ def test_keys_stay_what_they_are() -> None:
     assert settings.hex() == "3e328e24359047c18f1dc5750512218558d8eeeb236102629329be1ad3b1f19e"
     assert (
         item_key("url", url_content("https://example.org/a.mp4"), settings).hex()
-        == "9cc1c9241aad106d6b9d379f138f4d7e92311fd0567bc608bc50ec120e716d65"
+        == "c0c9114db8a78d7a8f74394fbc4ea1ee488037dc050ffd1bc5d3b023901ac8e2"
     )
     assert (
         item_key("text", text_content("Grüße."), settings).hex()
+        == "dca8fb82ac3ca21ebe4e1c79ed64f351bcbccac9852dfb7882d26e68f37c6183"
+    )
+
+
+def test_keys_of_schema_1_are_found_as_they_were_made() -> None:
+    settings = settings_digest("batch-v0", {"models": {"face": {"fps_pred": 3}}})
+    assert (
+        former_key("url", url_content("https://example.org/a.mp4"), settings).hex()
+        == "9cc1c9241aad106d6b9d379f138f4d7e92311fd0567bc608bc50ec120e716d65"
+    )
+    assert (
+        former_key("text", text_content("Grüße."), settings).hex()
         == "34cb635470712876d6e12e2098183765556384bc742e9e626f0b815c15e869f1"
     )
 
@@ -156,7 +169,36 @@ def test_what_changed_is_named_with_both_values(before: Any, after: Any, said: l
     assert changed_settings(before, after) == said
 
 
-@given(SETTINGS, SETTINGS)
-def test_something_is_named_whenever_something_changed(one: dict[str, Any], other: dict[str, Any]) -> None:
-    if canonical(one) == canonical(other):
-        assert changed_settings(one, other) == []
+@st.composite
+def edited(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings beside themselves with one member set, replaced, dropped or put back as it was, at any depth."""
+    one = draw(SETTINGS)
+    other = json.loads(json.dumps(one))
+    where = other
+    while inner := [value for value in where.values() if isinstance(value, dict)]:
+        if draw(st.booleans()):
+            break
+        where = draw(st.sampled_from(inner))
+    name = draw(st.sampled_from(sorted(where)) if where and draw(st.booleans()) else st.text(max_size=4))
+    match draw(st.sampled_from(["set", "drop", "again"])):
+        case "set":
+            where[name] = draw(SCALARS | SETTINGS | st.sampled_from([0, 1, 0.0, 1.0, False, True]))
+        case "drop":
+            where.pop(name, None)
+    return one, other
+
+
+@given(edited())
+def test_something_is_named_exactly_when_something_changed(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    one, other = pair
+    assert (changed_settings(one, other) != []) == (canonical(one) != canonical(other))
+    assert (changed_settings(other, one) != []) == (canonical(one) != canonical(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"a": True}, {"a": 1}), ({"a": [0]}, {"a": [False]}), ({"a": {}}, {"a": {"b": None}}), ({"a": {}}, {"a": []})],
+)
+def test_what_python_takes_for_equal_is_named_all_the_same(one: Any, other: Any) -> None:
+    assert len(changed_settings(one, other)) == 1
+    assert canonical(one) != canonical(other)

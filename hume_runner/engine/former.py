@@ -1,0 +1,60 @@
+"""Items that an earlier version measured under another key, recognised instead of paid again.
+
+Schema 1 made keys over all settings of the manifest. An item whose content was measured under settings that, in what
+touches this item, agree with the manifest's present ones has been measured: the plan finds its old key here, and the
+state gives the measurement its new one together with the plan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hume_runner.plan.fingerprint import FORMER_SETTINGS, canonical, former_key
+from hume_runner.services.base import Service
+from hume_runner.state.store import Store
+
+_BATCH = 5_000
+
+
+def recognise_former(store: Store, service: Service, settings: Mapping[str, Any]) -> None:
+    """Note for every staged item that nobody measured under its key, the old measurement that is the same."""
+    before = [(digest, completed(json.loads(text), settings)) for digest, text in store.former_settings()]
+    if not before:
+        return
+    alike: dict[tuple[str, str | None], list[bytes]] = {}
+    batch: list[tuple[bytes, bytes]] = []
+    for kind, key, content, facts in store.unmeasured():
+        look = (kind, facts)
+        digests = alike.get(look)
+        if digests is None:
+            if len(alike) > 1_000:
+                alike.clear()
+            digests = alike[look] = list(_alike(before, service, kind, facts, settings))
+        found = store.most_telling([former_key(kind, content, digest) for digest in digests])
+        if found is not None:
+            batch.append((key, found))
+        if len(batch) >= _BATCH:
+            store.note_former(batch)
+            batch.clear()
+    store.note_former(batch)
+
+
+def _alike(
+    before: Sequence[tuple[bytes, Mapping[str, Any]]],
+    service: Service,
+    kind: Any,
+    facts: str | None,
+    settings: Mapping[str, Any],
+) -> Iterator[bytes]:
+    told = json.loads(facts) if facts else {}
+    now = canonical(service.relevant(kind, told, settings))
+    for digest, old in before:
+        if canonical(service.relevant(kind, told, old)) == now:
+            yield digest
+
+
+def completed(old: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that an earlier version wrote down, with what it did not write: as it is now, since nobody knows."""
+    return {**{name: value for name, value in settings.items() if name not in FORMER_SETTINGS}, **old}

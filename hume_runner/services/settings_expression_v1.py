@@ -1,0 +1,88 @@
+"""Which of expression-v1's settings change which item's result, and what a look at a medium tells under them. Pure.
+
+A look tells what a medium holds (`tracks`), whatever the manifest asks for; `fit` says what of that this manifest
+measures. A look is kept with the item, so that another setting does not open every file again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hume_runner.manifest.model import SourceKind
+
+# With batching.pack_short_audio: recordings this short are joined.
+SHORT_MS = 10_000
+# What this program itself does where the manifest says nothing: written out, it is still the same.
+OWN_DEFAULTS: Mapping[str, Any] = {"fps": 3, "max_width": 1280, "track_faces": True}
+
+
+def fit(seen: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a look says under these models: the same with "sound" and "picture", or with "problem" and "reason".
+
+    None where the look has to be repeated: it failed, or an earlier version kept only what its own models asked for.
+    """
+    medium = seen.get("medium")
+    if medium is None:
+        return None
+    facts = {name: value for name, value in seen.items() if name not in ("problem", "reason")}
+    if medium == "still":
+        if "video" not in models:
+            return {**facts, "problem": "a picture, and the manifest asks for no `models.video`", "reason": "no_model"}
+        return facts
+    tracks = seen.get("tracks")
+    if tracks is None:
+        return None
+    facts["sound"] = "sound" in tracks and "audio" in models
+    facts["picture"] = "picture" in tracks and "video" in models
+    if facts["sound"] or facts["picture"]:
+        return facts
+    named = "` or `models.".join(sorted(models))
+    return {**facts, "problem": f"nothing in it that `models.{named}` could measure", "reason": "no_model"}
+
+
+def is_short(facts: Mapping[str, Any]) -> bool:
+    """Whether it is a recording that is joined with others where the manifest asks for it."""
+    return bool(facts.get("sound") and not facts.get("picture") and (facts.get("duration_ms") or SHORT_MS) < SHORT_MS)
+
+
+def relevant(kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of `settings` ({"models", "batching"}) that changes the result of such an item.
+
+    What was not looked at (a link) may be anything, so all of it counts. A medium that cannot be measured depends on
+    nothing.
+    """
+    models = settings.get("models") or {}
+    if kind != "file" or not facts:
+        chosen = {name: _video(options or {}) if name == "video" else options or {} for name, options in models.items()}
+        return _with_batching({"models": chosen}, settings)
+    seen = fit(facts, models)
+    if seen is None:
+        seen = dict(facts)
+    if "problem" in seen:
+        return {"models": {}}
+    if seen["medium"] == "still":
+        face = (models.get("video") or {}).get("face")
+        return {"models": {"video": {"face": face} if face else {}}}
+    chosen = {}
+    if seen.get("sound"):
+        chosen["audio"] = models.get("audio") or {}
+    if seen.get("picture"):
+        chosen["video"] = _video(models.get("video") or {})
+    found: dict[str, Any] = {"models": chosen}
+    return _with_batching(found, settings) if is_short(seen) else found
+
+
+def _video(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in options.items()
+        if not (name in OWN_DEFAULTS and value == OWN_DEFAULTS[name]) and not (name == "face" and not value)
+    }
+
+
+def _with_batching(found: dict[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Joined with others, a short recording is heard differently."""
+    if "batching" in settings:
+        found["batching"] = {"pack_short_audio": bool(settings["batching"].get("pack_short_audio"))}
+    return found
