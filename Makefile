@@ -8,17 +8,30 @@ DEMO_MANIFEST = manifests/quickstart.yaml
 
 BENCHMARKS = start_up batch_vs_sdk expression_vs_sdk million_urls tables_vs_json_load
 
+# Development and CI install exactly what the lock says, by hash; users get the ranges in pyproject.toml.
+LOCK = requirements-dev.lock
+EXTRAS = emulator media tables report dev
+# What the ranges are tried with: everything but the slow tests against killed processes, which no dependency decides.
+UNIT = --ignore tests/durability --ignore tests/expression
+comma = ,
+empty =
+WITH_EXTRAS = .[$(subst $(empty) $(empty),$(comma),$(EXTRAS))]
+
 BIN = $(VENV)/bin
-PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+INSTALL = -m pip --quiet --disable-pip-version-check --no-input install
+PIP = $(BIN)/python $(INSTALL)
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help demo setup test lint bench soak mutants docs clean
+.PHONY: help demo setup test test-lowest test-newest lint lock bench soak mutants docs clean
 
 help:
 	@echo "make demo     run $(DEMO_MANIFEST) offline, results in results/quickstart/"
 	@echo "make setup    a virtual environment with everything for development"
-	@echo "make test     the test suite"
+	@echo "make test     the test suite, with the versions in $(LOCK)"
+	@echo "make test-lowest, make test-newest"
+	@echo "              most of it with the lowest and the newest versions that pyproject.toml allows"
 	@echo "make lint     style, types and the import contract"
+	@echo "make lock     renew $(LOCK)"
 	@echo "make bench    the figures that the README quotes; takes about ten minutes"
 	@echo "make soak     long randomised durability runs"
 	@echo "make mutants  null controls: each removes a safeguard and expects a promise to break"
@@ -32,6 +45,27 @@ setup: $(VENV)/.dev
 
 test: $(VENV)/.dev
 	$(PYTEST) -n $(JOBS) -m "not soak and not mutant" $(ARGS)
+
+# Each in an environment of its own, made anew: what is installed already would hide what the ranges give.
+test-lowest:
+	@$(PYTHON) -m venv --clear $(VENV)-lowest
+	@$(PYTHON) .ci/lowest.py > $(VENV)-lowest/constraints.txt
+	@$(VENV)-lowest/bin/python $(INSTALL) --constraint $(VENV)-lowest/constraints.txt --editable '$(WITH_EXTRAS)'
+	$(VENV)-lowest/bin/python -m pytest -n $(JOBS) -m "not soak and not mutant" $(UNIT) $(ARGS)
+
+test-newest:
+	@$(PYTHON) -m venv --clear $(VENV)-newest
+	@$(VENV)-newest/bin/python $(INSTALL) --editable '$(WITH_EXTRAS)'
+	$(VENV)-newest/bin/python -m pytest -n $(JOBS) -m "not soak and not mutant" $(UNIT) $(ARGS)
+
+# It names no index and no place on this machine: wherever it is installed from, the hashes decide.
+lock:
+	@$(PYTHON) -m venv --clear $(VENV)-lock
+	@$(VENV)-lock/bin/python $(INSTALL) pip-tools
+	@CUSTOM_COMPILE_COMMAND="make lock" $(VENV)-lock/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
+	  --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	  $(addprefix --extra ,$(EXTRAS)) --output-file $(LOCK) pyproject.toml
+	@! grep -nE '://|@ |(^|[ =])/' $(LOCK)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -52,7 +86,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/write_commands.py
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(VENV)-lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are younger than pyproject.toml while the environment fits it.
@@ -64,9 +98,10 @@ $(VENV)/.python:
 	@touch $@
 
 $(VENV)/.demo: pyproject.toml | $(VENV)/.python
-	@$(PIP) install --editable '.[$(DEMO_EXTRAS)]'
+	@$(PIP) --editable '.[$(DEMO_EXTRAS)]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.python
-	@$(PIP) install --editable '.[dev]'
+$(VENV)/.dev: pyproject.toml $(LOCK) | $(VENV)/.python
+	@$(PIP) --require-hashes --requirement $(LOCK)
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.demo

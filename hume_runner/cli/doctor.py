@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from hume_runner.wiring import Machine, Paths
 
 DISTRIBUTION = "hume-runner"
-EXTRAS = ("emulator", "media", "tables", "report", "cluster", "remote")
+EXTRAS = ("emulator", "media", "tables", "report")
 # Enough for the state and the answers of some thousand items.
 LEAST_FREE_BYTES = 500_000_000
 # Signed links are usually good for minutes, so a clock that is off by one begins to matter.
 MOST_CLOCK_OFFSET_S = 60.0
-# A requirement as the package's metadata writes it: 'av>=14; extra == "media"'.
-_REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)(?:>=([0-9.]+))?\s*(?:;\s*extra == ['"]([a-z]+)['"])?""")
+# A requirement as the package's metadata writes it: 'urllib3<3,>=2.2', 'av>=14; extra == "media"'.
+_REQUIREMENT = re.compile(r"""([A-Za-z0-9._-]+)([^;]*)(?:;\s*extra == ['"]([a-z]+)['"])?""")
+_LEAST = re.compile(r">=\s*([0-9.]+)")
 
 Mark = Literal["ok", "note", "problem"]
 
@@ -132,7 +133,8 @@ def _requirements() -> Iterator[Requirement]:
     for line in lines:
         match = _REQUIREMENT.match(line)
         if match and (match[3] is None or match[3] in EXTRAS):
-            yield Requirement(package=match[1], least=match[2] or "", extra=match[3] or "")
+            least = _LEAST.search(match[2])
+            yield Requirement(package=match[1], least=least[1] if least else "", extra=match[3] or "")
 
 
 def _versions(requirements: Iterable[Requirement]) -> Iterator[Finding]:

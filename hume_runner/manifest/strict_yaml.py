@@ -23,6 +23,7 @@ MOST_BYTES = 5_000_000
 MOST_VALUES = 300_000
 DEEPEST = 50
 
+_TOO_DEEP = (f"is nested more than {DEEPEST} levels deep", "no member needs that depth")
 _USE_A_LIST = "move the sources to a list file: {from: sources.csv}"
 # Line breaks that YAML 1.1 counts and editors do not would make every later line number wrong.
 _UNUSUAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
@@ -127,6 +128,8 @@ class _Builder:
         lines = re.split(r"\r\n|\r|\n", self.text)
         line = lines[mark.line] if mark and mark.line < len(lines) else ""
         said = " ".join(filter(None, (error.context, error.problem)))
+        if "nesting depth" in said:  # the parser has a bound of its own since PyYAML 6.0.4, and may meet it first
+            return _TOO_DEEP
         if "\t" in line[: len(line) - len(line.lstrip())] or line[mark.column : mark.column + 1] == "\t":
             return "a tab cannot indent YAML", "indent with spaces"
         if "mapping values are not allowed" in said:
@@ -168,7 +171,7 @@ class _Builder:
         self._tag(event)
         node = self._node({} if isinstance(event, yaml.MappingStartEvent) else [], event)
         if len(self.stack) >= DEEPEST:
-            self._fatal(event.start_mark, f"is nested more than {DEEPEST} levels deep", "no member needs that depth")
+            self._fatal(event.start_mark, *_TOO_DEEP)
         self.stack.append(_Frame(node, event.anchor, self.values - 1))
 
     def _scalar(self, event: Any) -> None:

@@ -56,8 +56,7 @@ class Study:
         """What a command says on standard output, as JSON Lines."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.chdir(self.manifest.parent):
-            machine = self.machine if argv[0] == "run" else None
-            main(list(argv), Console(out=out, err=err, progress=False), machine)
+            main(list(argv), Console(out=out, err=err), self.machine if argv[0] == "run" else None)
         said = [json.loads(line) for line in out.getvalue().splitlines()]
         assert said, err.getvalue()
         return said
