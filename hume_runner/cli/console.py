@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hume_runner.cli.signals import Mailbox
 from hume_runner.cli.streams import SafeStream
-from hume_runner.settings import Masker, mask_secrets
+
+if TYPE_CHECKING:
+    from hume_runner.settings import Masker
 
 SCHEMA = 1
 
@@ -26,7 +28,7 @@ class Console:
         self.quiet = False
         self.verbose = 0
         self.progress = True
-        self.masker = Masker()
+        self.masker: Masker | None = None
         self.mailbox = Mailbox()
         self.out = self._stream(out)
         self.err = self._stream(err)
@@ -44,7 +46,8 @@ class Console:
         )
 
     def _mask(self, text: str) -> str:
-        return self.masker.keys(text)  # the manifest that is run now brings its own
+        # The manifest that is run now brings its own.
+        return text if self.masker is None else self.masker.keys(text)
 
     def _broke(self, stream: SafeStream) -> None:
         """A stream failed: the command is told as if by a signal. A full disk behind stderr costs only the words."""
@@ -76,6 +79,8 @@ class Console:
         self._say(text)
 
     def _say(self, text: str) -> None:
+        from hume_runner.settings import mask_secrets  # a moment's work that `--version` does without
+
         # In the order in which it was said, where both streams go to one place.
         self.out.flush()
         self.err.write(mask_secrets(text) + "\n")

@@ -64,6 +64,7 @@ class SafeStream:
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
         self._encode = codecs.getincrementalencoder(self.encoding)("hume_runner.escaped").encode
         self._handle = _handle_of(stream)
+        self._terminal = self.isatty()
         if self._handle is None and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="hume_runner.escaped")
         self._waiting: list[str] = []
@@ -74,7 +75,8 @@ class SafeStream:
     @property
     def reader_is_gone(self) -> bool:
         """Whether the stream broke because nobody reads it any more."""
-        return self.broken is not None and self.broken.errno in _GONE
+        gone = _GONE | {errno.EIO} if self._terminal else _GONE  # EIO: the terminal's window was closed
+        return self.broken is not None and self.broken.errno in gone
 
     def write(self, text: str, /) -> int:
         """Add `text`; it goes out with the next `flush`, or when much has gathered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -51,5 +52,6 @@ def rescue_remote_id(error: StateError, state: Path | None, number: int, remote_
         return StateError(
             f"{error}; the service accepted {job_name(number)} as {remote_id}, noted in {place}", hint=hint
         )
-    sys.stderr.write(f"the service accepted {line}")
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+        sys.stderr.write(f"the service accepted {line}")
     return StateError(f"{error}; the service accepted {job_name(number)} as {remote_id}", hint=hint)

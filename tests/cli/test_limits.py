@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -236,6 +235,12 @@ def test_a_folder_that_was_removed_under_us_is_told_or_done_without(project: Pro
 NO_THREADS = {"RLIMIT_STACK": 2**46}
 
 
+def test_without_threads_there_is_no_emulator_either(project: Project) -> None:
+    project.manifest["service"]["endpoint"] = "emulator"
+    project.write()
+    assert_clear(limited(project, "run", "manifest.yaml", limits=NO_THREADS), 5, "starts no more threads")
+
+
 def test_without_threads_the_run_says_so_and_sends_nothing(project: Project) -> None:
     project.write()
     ran = limited(project, "run", "manifest.yaml", limits=NO_THREADS)
@@ -306,13 +311,7 @@ def test_odd_surroundings_change_nothing(project: Project, environ: dict[str, An
 
 def test_the_limits_are_real(project: Project) -> None:
     """Or all of the above would pass on a machine that ignores them."""
-    code = "import threading; threading.Thread(target=print).start()"
-    stack = resource.getrlimit(resource.RLIMIT_STACK)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_STACK, (2**46, stack[1])),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    code = LAUNCHER.replace('"-m", "hume_runner"', '"-c", "import threading; threading.Thread(target=print).start()"')
+    command = [sys.executable, "-c", code, repr(NO_THREADS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "can't start new thread" in done.stderr

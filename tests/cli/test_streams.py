@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -180,6 +181,26 @@ def test_a_reader_that_stopped_reading_does_not_keep_a_signal_from_ending_the_ru
         assert process.returncode == 143, said
         assert "Traceback" not in said
     os.close(reading)
+    assert_resumes(one_by_one)
+
+
+def test_a_terminal_that_is_closed_ends_the_run_in_good_order(one_by_one: Project) -> None:
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", sys.executable, "-m", "hume_runner", "run", "manifest.yaml"],
+        cwd=one_by_one.folder,
+        env={**os.environ, **one_by_one.environ, "PYTHONPATH": str(ROOT)},
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
+    shown = b""
+    while b"1/6" not in shown:
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    assert process.wait(timeout=30) == 143
+    assert one_by_one.run_json()["exit_code"] == 143
     assert_resumes(one_by_one)
 
 
