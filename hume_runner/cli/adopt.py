@@ -14,8 +14,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner import wiring
+    from hume_runner.cli.manifests import load
 
-    manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
+    manifest = load(args, console)
     adopted = wiring.adopt_jobs(
         manifest, wiring.Paths.of(manifest, args.state), args.remote_ids, machine=wiring.Machine.this()
     )

@@ -20,8 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner import wiring
+    from hume_runner.cli.manifests import load
 
-    manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
+    manifest = load(args, console)
     paths = wiring.Paths.of(manifest, args.state)
     try:
         if not paths.state.exists():

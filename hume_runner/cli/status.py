@@ -24,8 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner import wiring
+    from hume_runner.cli.manifests import load
 
-    manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
+    manifest = load(args, console)
     paths = wiring.Paths.of(manifest, args.state)
     while True:
         with wiring.peek(paths, manifest) as store:

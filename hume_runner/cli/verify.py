@@ -22,10 +22,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner import wiring
+    from hume_runner.cli.manifests import load
     from hume_runner.results.verify import Verdict, verify
     from hume_runner.state.store import Store
 
-    manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
+    manifest = load(args, console)
     paths = wiring.Paths.of(manifest, args.state)
     if not paths.state.exists():
         raise UsageError(f"{paths.state}: there is nothing to verify yet", hint=f"hume-runner run {args.manifest}")

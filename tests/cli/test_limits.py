@@ -244,7 +244,7 @@ def test_without_threads_there_is_no_emulator_either(project: Project) -> None:
 def test_without_threads_the_run_says_so_and_sends_nothing(project: Project) -> None:
     project.write()
     ran = limited(project, "run", "manifest.yaml", limits=NO_THREADS)
-    assert_clear(ran, 5, "starts no more threads", "ulimit -u")
+    assert_clear(ran, 5, "starts no more threads")
     assert project.emulator.requests()["jobs_accepted"] == 0
     assert_resumes(project)
 
