@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
@@ -38,6 +38,7 @@ from hume_runner.state.store import Staged, Store
 
 _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
+_NOT_LOOKED_AT: tuple[SourceKind, ...] = ("url", "text")
 
 
 class Cached(Protocol):
@@ -112,6 +113,13 @@ class _Settings:
             self._known.clear()
         self._known[kind, facts] = digest
         return digest
+
+
+def key_of(manifest: Manifest, service: Service) -> Callable[[SourceKind, bytes], bytes]:
+    """What tells the key of a link or a text, which nobody looks at, by its content under this manifest."""
+    whole = result_settings(manifest)
+    digests = {kind: settings_digest(service.api, service.relevant(kind, {}, whole)) for kind in _NOT_LOOKED_AT}
+    return lambda kind, content: item_key(kind, content, digests[kind])
 
 
 def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, service: Service) -> Iterator[Row]:

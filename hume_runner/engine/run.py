@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner.engine.loop import Abandoned, Ending, Loop, Patience, Report
-from hume_runner.engine.prepare import NothingCached, Options, Plan, scan_sources
+from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
 from hume_runner.engine.survey import adopt_what_is_there
 from hume_runner.engine.workers import Workers
 from hume_runner.errors import (
@@ -22,7 +22,6 @@ from hume_runner.errors import (
     UsageError,
 )
 from hume_runner.manifest.model import Manifest
-from hume_runner.plan.fingerprint import item_key, settings_digest
 from hume_runner.plan.model import Summary
 from hume_runner.services.base import ListingUnsupported, Service
 from hume_runner.settings import mask_secrets
@@ -253,14 +252,13 @@ def _ask_first(
     if stray is not None:
         env.report("no_state", message=f"{outputs / stray}: an answer that this state knows nothing of")
     look_back_s = manifest.execution.look_back_s
-    settings = settings_digest(env.service.api, manifest.settings)
     try:
         if look_back_s > 0:
             taken = adopt_what_is_there(
                 store,
                 env.service,
                 since=_look_from(store, env, look_back_s),
-                key_of=lambda kind, content: item_key(kind, content, settings),
+                key_of=key_of(manifest, env.service),
                 clock=env.clock,
             )
             if taken.jobs:

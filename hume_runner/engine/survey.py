@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hume_runner.manifest.model import SourceKind
 from hume_runner.plan.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, Member, Service
 from hume_runner.state.lifecycle import ItemStatus
 from hume_runner.state.store import Store
 
 # The key of an item of this kind and content (32 bytes) under the manifest's present settings.
-KeyOf = Callable[[str, bytes], bytes]
+KeyOf = Callable[[SourceKind, bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
