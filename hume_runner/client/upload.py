@@ -77,8 +77,8 @@ class Readable(Protocol):
 class Part(Protocol):
     """Something to upload that is no whole file, such as a passage of a recording.
 
-    It is opened when its turn comes and has to give exactly `size_bytes`, or sending ends with SourceChanged. What it
-    holds is not hashed: whoever cuts it knows what it was cut from.
+    It is opened when its turn comes and has to give exactly `size_bytes`, and those of `sha256` (hex) if that is known,
+    or sending ends with SourceChanged.
     """
 
     @property
@@ -89,6 +89,9 @@ class Part(Protocol):
 
     @property
     def size_bytes(self) -> int: ...
+
+    @property
+    def sha256(self) -> str | None: ...
 
     def open(self) -> AbstractContextManager[Readable]:
         """A reader at the first byte; asked for once an attempt. Raises: OSError."""
@@ -208,16 +211,20 @@ def _part_bytes(part: Part) -> Iterator[bytes]:
         with part.open() as reader:
             left = part.size_bytes
             held = b""
+            digest = hashlib.sha256()
             while left > 0:
                 chunk = reader.read(min(CHUNK_BYTES, left))
                 if not chunk:
                     raise SourceChanged(name, "became shorter")
+                digest.update(chunk)
                 left -= len(chunk)
                 if held:
                     yield held
                 held = chunk
             if reader.read(1):
                 raise SourceChanged(name, "became longer")
+            if part.sha256 is not None and digest.hexdigest() != part.sha256:
+                raise SourceChanged(name, "changed")
             if held:
                 yield held
     except (OSError, ValueError) as error:  # ValueError: what it was cut from has become too short for it

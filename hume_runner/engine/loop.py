@@ -200,6 +200,8 @@ class Loop:
             if self._view.finished or self._may_leave():
                 break
             timeout = 5.0 if wake_at is None else min(5.0, max(0.0, wake_at - self._clock()))
+            if actions and not self._view.active:
+                timeout = 0.0  # all that was to be done was dropped: nobody will call
             done = self._workers.take(timeout)
             while done is not None:
                 self._guard(self._absorb, done)
@@ -510,7 +512,9 @@ class Loop:
             raise done.error
         prepared: Prepared = done.value
         # Before what is not prepared yet: media wait on the disk, and nothing is measured meanwhile.
-        self._view.queue.extend(self._store.record_prepared(number, prepared.drafts, prepared.failed, now))
+        self._view.queue.extend(
+            self._store.record_prepared(number, prepared.drafts, prepared.failed, now, given_up=prepared.given_up)
+        )
         for _, _, message in prepared.failed:
             self._report("item_failed", message=message)
         if prepared.failed:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from hume_runner.engine.former import completed, recognise_former
 from hume_runner.errors import Problem, SourceError, is_scarce
 from hume_runner.manifest.model import Manifest, SourceKind
-from hume_runner.plan.diff import decide
+from hume_runner.plan.diff import again, decide
 from hume_runner.plan.fingerprint import (
     canonical,
     changed_settings,
@@ -276,6 +276,7 @@ class Plan:
         self._settings = result_settings(manifest)
         self.summary = Summary()
         self.upload_bytes = 0
+        self._lacking = False  # some item has a part that is in no job
 
     def __enter__(self) -> Plan:
         return self
@@ -294,12 +295,12 @@ class Plan:
         recognise_former(self._store, self._service, self._settings)
         counts = dict.fromkeys(Action, 0)
         repeated = self._store.repeated()
-        batch: list[tuple[int, bool]] = []
+        batch: list[tuple[int, int]] = []
         for staged, decision in self._decisions():
             counts[decision.action] += 1
             if decision.action in SUBMITS and staged.ord not in repeated:
-                again = decision.action is not Action.NEW and staged.known.outcome in ("failed", "done")
-                batch.append((staged.ord, again))
+                self._lacking = self._lacking or staged.known.lacking
+                batch.append((staged.ord, again(staged.known, real_endpoint=self._options.real_endpoint)))
                 if len(batch) >= 5_000:
                     self._store.want(batch)
                     batch.clear()
@@ -406,7 +407,7 @@ class Plan:
         """Whether the state was planned from exactly these items, and none is to be tried again."""
         summary = self.summary
         nothing_again = summary.changed == 0 and not (self._options.retry_failed and summary.retry)
-        return nothing_again and self._store.meta("scan") == self.scan.digest
+        return nothing_again and not self._lacking and self._store.meta("scan") == self.scan.digest
 
     def apply(self) -> None:
         """Make the plan the state's: its items, and its jobs in place of planned ones that were never sent.

@@ -137,7 +137,6 @@ def run(
         if options.retry_failed:
             for number in store.timed_out():
                 store.record_revived(number, env.clock())
-            store.retry_parts(env.clock())
         plan = Plan(
             manifest,
             scan,

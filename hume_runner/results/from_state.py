@@ -11,7 +11,7 @@ from typing import Any
 from hume_runner.manifest.shown import masked_url
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
-from hume_runner.services.table_shapes import Piece, without_lists
+from hume_runner.services.table_shapes import Piece, place_of, without_lists
 from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.staging import parse_place
@@ -89,26 +89,29 @@ class StateResults:
         return item_records(self._store)
 
     def answers(self) -> Iterator[Answer]:
-        """See `ResultSet`: the answers of jobs that are done, those alone that some listed item still needs."""
-        parts: dict[int, tuple[Piece, ...]] = {}
-        for job in self._store.jobs(JobStatus.DONE):
-            if job.number not in parts:
-                parts = self._pieces(job.number)
-            members = self._members(job.number, parts.get(job.number, ()))
-            if not members:
-                continue
-            for _, answer in self._store.answers(job.number):
-                if answer.name in _ANSWERS:
-                    yield Answer(
-                        api=self.api,
-                        job=job_name(job.number),
-                        remote_id=job.remote_id or "",
-                        path=self.directory / answer.path,
-                        members=members,
-                    )
+        """See `ResultSet`: the answers of jobs that are done, those alone that some listed item still needs.
 
-    def _pieces(self, number: int) -> dict[int, tuple[Piece, ...]]:
-        """The answered parts of the item that this job carries a part of, under the number of each part's job."""
+        The parts of an item come together and in their order, in the place of the one that was sent first.
+        """
+        for job in self._store.jobs(JobStatus.DONE):
+            parts = self._pieces(job.number)
+            if parts and job.number != min(parts):
+                continue
+            for number in sorted(parts, key=lambda n: place_of(parts[n].detail)) or [job.number]:
+                yield from self._answers_of(number, tuple(parts.values()))
+
+    def _answers_of(self, number: int, pieces: tuple[Piece, ...]) -> Iterator[Answer]:
+        members = self._members(number, pieces)
+        if not members:
+            return
+        remote_id = self._store.job(number).remote_id or ""
+        for _, answer in self._store.answers(number):
+            if answer.name in _ANSWERS:
+                path = self.directory / answer.path
+                yield Answer(api=self.api, job=job_name(number), remote_id=remote_id, path=path, members=members)
+
+    def _pieces(self, number: int) -> dict[int, Piece]:
+        """The answered parts of the item that this job carries a part of, by the numbers of their jobs."""
         pieces: dict[int, Piece] = {}
         for companion in self._store.companions(number):
             job = self._store.job(companion)
@@ -120,8 +123,7 @@ class StateResults:
                     detail=without_lists(member.detail),
                     continues=bool(job.request.get("continues")),
                 )
-        every = tuple(pieces.values())
-        return dict.fromkeys(pieces, every)
+        return pieces if number in pieces else {}
 
     def _members(self, number: int, pieces: tuple[Piece, ...]) -> tuple[AnswerMember, ...]:
         return tuple(

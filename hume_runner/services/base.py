@@ -39,19 +39,33 @@ class PlanItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """A part of an item that a job carries already: measured (`done`), or at the service. `detail` says which."""
+
+    job: int
+    detail: Mapping[str, Any]
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """An item's part in a job. `detail` says which part where an item is spread over several jobs (JSON values)."""
+    """An item's part in a job. `detail` says which part where an item is spread over several jobs (JSON values).
+
+    `carried`: for a job whose media have to be prepared, the parts that need not be sent any more.
+    """
 
     item: PlanItem
     detail: Mapping[str, Any] = field(default_factory=dict)
+    carried: tuple[Carried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A job that is not planned yet.
 
-    `after`: it may only go out when the draft that many places before it is done. `prepare`: its media have to be
-    prepared first, and then it becomes the jobs that are sent, in `requests` requests as far as is known.
+    `after`: it may only go out when the draft that many places before it is done; `behind`: when that job is.
+    `prepare`: its media have to be prepared first, and then it becomes the jobs that are sent, in `requests` requests
+    as far as is known.
     """
 
     members: tuple[Member, ...]
@@ -61,6 +75,7 @@ class Draft:
     requests: int = 1
     prepare: bool = False
     after: int | None = None
+    behind: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,11 +127,13 @@ class Submission:
 class Prepared:
     """What preparing a job's media gave: the jobs to send, and the members that cannot be sent, with the reason.
 
-    `failed`: (position in the prepared job, reason, message).
+    `failed`: (position in the prepared job, reason, message). `given_up`: jobs that carried a part of what its source
+    held before, and whose answers say nothing about what it holds now.
     """
 
     drafts: tuple[Draft, ...]
     failed: tuple[tuple[int, str, str], ...] = ()
+    given_up: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

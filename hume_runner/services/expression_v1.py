@@ -35,6 +35,7 @@ from hume_runner.services.base import (
     Broken,
     ByteStream,
     Candidate,
+    Carried,
     Draft,
     Ended,
     Foreign,
@@ -67,12 +68,16 @@ from hume_runner.services.cost_expression_v1 import (
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.media_expression_v1 import (
     CannotPrepare,
+    Clip,
+    Frames,
     JoinedClips,
     MediaStore,
+    Sound,
     WavPart,
     is_archive,
     look,
     members,
+    wav_digest,
 )
 from hume_runner.services.settings_expression_v1 import OWN_DEFAULTS, fit, is_short, relevant
 
@@ -266,35 +271,58 @@ class ExpressionV1Service:
         stills: list[Member] = []
         clips: list[Member] = []
         drafts: list[Draft] = []
+        given_up: list[int] = []
         for position, member in enumerate(job.members):
             try:
                 facts = self._media.look(member.item)
+                carried = self._still_true(member, given_up)
+                if any("part" not in one.detail and "first_frame" not in one.detail for one in carried):
+                    continue  # it went as a whole
                 if facts["medium"] == "still":
-                    with self._media.still(member.item) as (_, size):
-                        stills.append(Member(item=member.item, detail={"still": True, "bytes": size}))
+                    with self._media.still(member.item) as (_, still):
+                        stills.append(Member(item=member.item, detail={"still": True, "bytes": still.size_bytes}))
                 elif self._is_clip(facts):
-                    with self._media.sound(member.item, self.limits.job_bytes) as (_, sound):
-                        detail = {"clip": True, "samples": sound.samples, "start_ms": sound.start_ms}
+                    with self._media.sound(member.item, self.limits.job_bytes) as (path, sound):
+                        detail: dict[str, Any] = {"clip": True, "samples": sound.samples, "start_ms": sound.start_ms}
+                        if sound.in_place:
+                            detail["sha256"] = wav_digest(path, 0, sound.samples)
+                            self._media.verify(member.item)
                         clips.append(Member(item=member.item, detail=detail))
                 else:
-                    drafts += self._recording(member.item, facts)
+                    drafts += self._recording(member.item, facts, carried)
             except CannotPrepare as problem:
                 failed.append((position, problem.reason, _told(member.item, problem.message)))
-        return Prepared(drafts=(*self.recompile(stills), *self.recompile(clips), *drafts), failed=tuple(failed))
+        return Prepared(
+            drafts=(*self.recompile(stills), *self.recompile(clips), *drafts),
+            failed=tuple(failed),
+            given_up=tuple(given_up),
+        )
 
-    def _recording(self, item: PlanItem, facts: Mapping[str, Any]) -> list[Draft]:
+    def _still_true(self, member: Member, given_up: list[int]) -> tuple[Carried, ...]:
+        """The parts that are carried already, unless they are of what a URL led to before: those are given up.
+
+        Raises: CannotPrepare where one of those is at the service.
+        """
+        now = self._media.origin(member.item)
+        before = [one for one in member.carried if one.detail.get("origin", now) != now]
+        if any(not one.done for one in before):
+            raise CannotPrepare("source_changed", "what the URL leads to changed while a part of it was measured")
+        given_up += [one.job for one in before]
+        return tuple(one for one in member.carried if one not in before)
+
+    def _recording(self, item: PlanItem, facts: Mapping[str, Any], carried: Sequence[Carried]) -> list[Draft]:
+        """Requests for what no job carries yet of a recording's sound and of its frames."""
         drafts: list[Draft] = []
+        origin = self._media.origin(item)
+        same: dict[str, Any] = {} if origin is None else {"origin": origin}
         if facts["sound"]:
-            with self._media.sound(item, self.limits.job_bytes) as (_, sound):
-                for number, (first, samples) in enumerate(sound.cuts):
+            with self._media.sound(item, self.limits.job_bytes) as (path, sound):
+                whole = {"total": sound.samples, "start_ms": sound.start_ms, **same}
+                for number, parts, first, samples in self._passages(path, sound, carried):
                     bill = bill_audio_request([-(-samples * 1000 // RATE_HZ)])
-                    detail = {
-                        "part": number,
-                        "parts": len(sound.cuts),
-                        "first": first,
-                        "samples": samples,
-                        "start_ms": sound.start_ms,
-                    }
+                    detail = {"part": number, "parts": parts, "first": first, "samples": samples, **whole}
+                    if sound.in_place:
+                        detail["sha256"] = wav_digest(path, first, samples)
                     drafts.append(
                         Draft(
                             members=(Member(item=item, detail=detail),),
@@ -303,33 +331,59 @@ class ExpressionV1Service:
                             unpacked_seconds=_shown(bill.unpacked_s),
                         )
                     )
+            if sound.in_place:
+                self._media.verify(item)  # and so was what the digests are of
         if facts["picture"]:
             with self._media.frames(item) as (_, frames):
-                drafts += self._frame_drafts(item, frames.sizes, frames.times_ms)
+                drafts += self._frame_drafts(item, frames, same, carried)
         return drafts
 
-    def _frame_drafts(self, item: PlanItem, sizes: Sequence[int], times_ms: Sequence[int]) -> Iterator[Draft]:
+    def _passages(self, path: Path, sound: Sound, carried: Sequence[Carried]) -> Iterator[tuple[int, int, int, int]]:
+        """(part, parts, first sample, samples) of what is to be sent of a recording: as it was cut if all that is
+        carried was cut like that, else what is left between, cut anew."""
+        taken = sorted((int(c.detail["first"]), int(c.detail["samples"])) for c in carried if "part" in c.detail)
+        cuts = list(sound.cuts)
+        if not set(taken) <= set(cuts):
+            cuts = sorted([*taken, *self._media.cut_between(path, sound, taken, self.limits.job_bytes)])
+        for number, cut in enumerate(cuts):
+            if cut not in taken:
+                yield number, len(cuts), *cut
+
+    def _frame_drafts(
+        self, item: PlanItem, frames: Frames, same: Mapping[str, Any], carried: Sequence[Carried]
+    ) -> Iterator[Draft]:
         """Requests of frames in order; with face tracking, each waits for the one before it."""
         track = (self._models.get("video") or {}).get("track_faces", OWN_DEFAULTS["track_faces"])
-        begin = size = 0
+        holder = {
+            int(one.detail["first_frame"]) + index: one.job
+            for one in carried
+            if "first_frame" in one.detail
+            for index in range(len(one.detail["times_ms"]))
+        }
         spans: list[tuple[int, int, int]] = []
-        for number, jpeg_bytes in enumerate(sizes):
+        for number, jpeg_bytes in enumerate(frames.sizes):
+            if number in holder:
+                continue
             weight = jpeg_bytes + PART_OVERHEAD_BYTES
-            if number > begin and (
-                size + weight > self.limits.job_bytes or number - begin >= self.limits.sources_per_job
+            begin, beyond, size = spans[-1] if spans else (0, -1, 0)
+            if (
+                beyond == number
+                and size + weight <= self.limits.job_bytes
+                and number - begin < self.limits.sources_per_job
             ):
-                spans.append((begin, number, size))
-                begin, size = number, 0
-            size += weight
-        spans.append((begin, len(sizes), size))
+                spans[-1] = (begin, number + 1, size + weight)
+            else:
+                spans.append((number, number + 1, weight))
         for index, (first, beyond, weight) in enumerate(spans):
             bill = bill_image_request(beyond - first)
+            times_ms = list(frames.times_ms[first:beyond])
             yield Draft(
-                members=(Member(item=item, detail={"first_frame": first, "times_ms": list(times_ms[first:beyond])}),),
+                members=(Member(item=item, detail={"first_frame": first, "times_ms": times_ms, **same}),),
                 size_bytes=weight,
                 billable_seconds=_shown(bill.packed_s),
                 unpacked_seconds=_shown(bill.unpacked_s),
-                after=1 if track and index else None,
+                after=1 if track and index and spans[index - 1][1] == first else None,
+                behind=holder.get(first - 1) if track else None,
             )
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
@@ -452,32 +506,44 @@ class ExpressionV1Service:
 
         given = dict(config) or None
         first = job.members[0]
+        for member in job.members:
+            self._media.require_origin(member.item, member.detail.get("origin"))
         if "part" in first.detail:
-            path, _ = stack.enter_context(self._media.sound(first.item, self.limits.job_bytes))
+            path, sound = stack.enter_context(self._media.sound(first.item, self.limits.job_bytes))
             part = WavPart(
                 path=path,
                 first_sample=int(first.detail["first"]),
                 samples=int(first.detail["samples"]),
                 filename=f"{job.nonce}.wav",
+                sha256=first.detail.get("sha256"),
+                written_ns=sound.written_ns,
             )
             return self._http.measure_audio(part, given, deadline_s=_SUBMIT_DEADLINE_S)
         if "clip" in first.detail:
             clips = tuple(
-                (stack.enter_context(self._media.sound(m.item, self.limits.job_bytes))[0], int(m.detail["samples"]))
+                Clip(
+                    path=stack.enter_context(self._media.sound(m.item, self.limits.job_bytes))[0],
+                    samples=int(m.detail["samples"]),
+                    sha256=m.detail.get("sha256"),
+                )
                 for m in job.members
             )
             joined = JoinedClips(clips=clips, gap_samples=GAP_SAMPLES, filename=f"{job.nonce}.wav")
             return self._http.measure_audio(joined, given, deadline_s=_SUBMIT_DEADLINE_S)
-        paths: list[Path] = []
+        images: list[tuple[Path, str]] = []
         if "first_frame" in first.detail:
-            folder, _ = stack.enter_context(self._media.frames(first.item))
+            folder, frames = stack.enter_context(self._media.frames(first.item))
             begin = int(first.detail["first_frame"])
-            paths += [folder / f"{begin + index:06}.jpg" for index in range(len(first.detail["times_ms"]))]
+            for index in range(begin, begin + len(first.detail["times_ms"])):
+                images.append((folder / f"{index:06}.jpg", frames.digests[index]))
         else:
             for member in job.members:
-                path, _ = stack.enter_context(self._media.still(member.item))
-                paths.append(path)
-        uploads = [Upload.of(path, filename=f"{job.nonce}-{index:03d}.jpg") for index, path in enumerate(paths)]
+                path, still = stack.enter_context(self._media.still(member.item))
+                images.append((path, still.sha256))
+        uploads = [
+            Upload.of(path, filename=f"{job.nonce}-{index:03d}.jpg", sha256=sha256)
+            for index, (path, sha256) in enumerate(images)
+        ]
         return self._http.measure_images(uploads, given, deadline_s=_SUBMIT_DEADLINE_S)
 
     # -- after an answer --------------------------------------------------------------------------------------------

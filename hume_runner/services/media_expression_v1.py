@@ -6,7 +6,7 @@ import hashlib
 import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hume_runner.client.upload import Readable
     from hume_runner.media.cache import CachedMedia, MediaCache
 
+FRAME_SAMPLES = 160  # of a level, see `media.cuts`
+_FORM = 2  # of what the cache tells about what it holds
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # What nobody holds is removed beyond this; a run needs what its workers send at one time.
 _CACHE_BYTES = 20_000_000_000
@@ -35,19 +37,33 @@ class CannotPrepare(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """A video's pictures on disk: sizes in bytes and times in ms from the start of the video, in order."""
+    """A video's pictures on disk: sizes in bytes, SHA-256 in hex, and times in ms from the start of the video."""
 
     sizes: tuple[int, ...]
+    digests: tuple[str, ...]
     times_ms: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """A picture as it is sent."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """A prepared recording. `start_ms` is where its first sample lies in the source; `cuts` are (first, samples)."""
+    """A prepared recording. `start_ms` is where its first sample lies in the source; `cuts` are (first, samples).
+
+    `in_place`: it is sent from the user's own file. `written_ns`: when a file of ours was made, which nobody changes.
+    """
 
     samples: int
     start_ms: int
     cuts: tuple[tuple[int, int], ...]
+    in_place: bool
+    written_ns: int | None
 
 
 def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,8 +177,11 @@ class MediaStore:
             with self._lease(item, {"what": "member"}, lambda folder: _unpack(archive, inside or "", folder)) as entry:
                 yield entry.folder / "member"
             return
-        with self._lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder)) as entry:
+        with self._downloaded(item) as entry:
             yield entry.folder / "download"
+
+    def _downloaded(self, item: PlanItem) -> AbstractContextManager[CachedMedia]:
+        return self._lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder))
 
     def _download(self, url: str, folder: Path) -> Mapping[str, Any]:
         from hume_runner.client.addresses import AddressRule
@@ -179,6 +198,41 @@ class MediaStore:
             raise CannotPrepare(problem.reason, problem.message) from None
         return {"sha256": got.sha256, "size": got.size_bytes}
 
+    @contextmanager
+    def _planned(self, item: PlanItem) -> Iterator[Path]:
+        """`source`, to make something of it: when that is done, its bytes were those that the plan knows them by.
+
+        Raises: CannotPrepare.
+        """
+        with self.source(item) as path:
+            yield path
+            self._verify(item, path)
+
+    def verify(self, item: PlanItem) -> None:
+        """Read the item once more. Raises: CannotPrepare if its bytes are not those that the plan knows it by."""
+        with self.source(item) as path:
+            self._verify(item, path)
+
+    def _verify(self, item: PlanItem, path: Path) -> None:
+        if item.path is None:
+            return  # a link is known by its address, whatever it leads to
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != item.content_sha256:
+            raise CannotPrepare("source_changed", f"{path.name}: its content changed since it was planned; run again")
+
+    def origin(self, item: PlanItem) -> str | None:
+        """The SHA-256 of what a link leads to, in hex; None for items that are known by their content."""
+        if item.path is not None:
+            return None
+        with self._downloaded(item) as entry:
+            return str(entry.facts["sha256"])
+
+    def require_origin(self, item: PlanItem, origin: object) -> None:
+        """Raises: CannotPrepare if a link does not lead to what it led to when its parts were planned."""
+        if origin is not None and self.origin(item) != origin:
+            raise CannotPrepare("source_changed", "what the URL leads to changed since its parts were planned")
+
     def look(self, item: PlanItem) -> Mapping[str, Any]:
         """`look` at an item, fetched if it has to be. Raises: CannotPrepare."""
         facts = item.facts
@@ -190,16 +244,18 @@ class MediaStore:
         return facts
 
     @contextmanager
-    def still(self, item: PlanItem) -> Iterator[tuple[Path, int]]:
-        """(path, bytes) of the item as a JPEG that the service takes. Raises: CannotPrepare."""
+    def still(self, item: PlanItem) -> Iterator[tuple[Path, Still]]:
+        """The item as a JPEG that the service takes. Raises: CannotPrepare."""
         from hume_runner.media.stills import prepare_still
 
         def make(folder: Path) -> Mapping[str, Any]:
-            with self.source(item) as path:
-                return {"size": prepare_still(path, folder, name="still.jpg").size_bytes}
+            with self._planned(item) as path:
+                size = prepare_still(path, folder, name="still.jpg").size_bytes
+            return {"size": size, "sha256": _sha256(folder / "still.jpg")}
 
-        with self._lease(item, {"what": "still"}, make) as entry:
-            yield entry.folder / "still.jpg", int(entry.facts["size"])
+        with self._lease(item, {"what": "still", "form": _FORM}, make) as entry:
+            facts = entry.facts
+            yield entry.folder / "still.jpg", Still(size_bytes=int(facts["size"]), sha256=str(facts["sha256"]))
 
     @contextmanager
     def sound(self, item: PlanItem, max_body_bytes: int) -> Iterator[tuple[Path, Sound]]:
@@ -208,21 +264,25 @@ class MediaStore:
         from hume_runner.media.cuts import split, wav_levels
 
         def make(folder: Path) -> Mapping[str, Any]:
-            with self.source(item) as path:
+            with self._planned(item) as path:
                 wav = prepare_audio(path, folder, name="sound.wav")
                 parts = split(wav_levels(wav.path), wav.samples, max_body_bytes=max_body_bytes)
+                own = wav.path.parent == folder
                 return {
-                    "path": None if wav.path.parent == folder else str(wav.path),
+                    "own": own,
+                    "written_ns": wav.path.stat().st_mtime_ns if own else None,
                     "samples": wav.samples,
                     "start_ms": wav.start_ms,
                     "cuts": [[part.first_sample, part.samples] for part in parts],
                 }
 
         with ExitStack() as stack:
-            entry = stack.enter_context(self._lease(item, {"what": "sound", "body": max_body_bytes}, make))
+            entry = stack.enter_context(
+                self._lease(item, {"what": "sound", "body": max_body_bytes, "form": _FORM}, make)
+            )
             facts = entry.facts
             # A WAV that already conforms is sent from where it lies; if that was a download, it is held as well.
-            own = facts["path"] is None
+            own = bool(facts["own"])
             path = entry.folder / "sound.wav" if own else stack.enter_context(self.source(item))
             yield (
                 path,
@@ -230,8 +290,29 @@ class MediaStore:
                     samples=facts["samples"],
                     start_ms=facts["start_ms"],
                     cuts=tuple((first, samples) for first, samples in facts["cuts"]),
+                    in_place=not own and item.path is not None and item.inside is None,
+                    written_ns=facts["written_ns"],
                 ),
             )
+
+    def cut_between(
+        self, path: Path, sound: Sound, taken: Sequence[tuple[int, int]], max_body_bytes: int
+    ) -> list[tuple[int, int]]:
+        """(first, samples) of what lies between passages that are `taken`, ascending and apart, cut to what a request
+        carries."""
+        from hume_runner.media.cuts import split, wav_levels
+
+        levels = wav_levels(path)
+        found: list[tuple[int, int]] = []
+        begin = 0
+        for first, samples in [*taken, (sound.samples, 0)]:
+            left, start = min(first, sound.samples) - begin, begin
+            if left > 0:
+                frames = start // FRAME_SAMPLES
+                parts = split(lambda at, n, by=frames: levels(at + by, n), left, max_body_bytes=max_body_bytes)  # type: ignore[misc]
+                found += [(start + part.first_sample, part.samples) for part in parts]
+            begin = max(begin, first + samples)
+        return found
 
     @contextmanager
     def frames(self, item: PlanItem) -> Iterator[tuple[Path, Frames]]:
@@ -242,13 +323,20 @@ class MediaStore:
         fps, width = (options.get(name, OWN_DEFAULTS[name]) for name in ("fps", "max_width"))
 
         def make(folder: Path) -> Mapping[str, Any]:
-            with self.source(item) as path:
+            with self._planned(item) as path:
                 found = [(f.size_bytes, f.source_ms) for f in write_frames(path, folder, fps=fps, max_width=width)]
-            return {"sizes": [size for size, _ in found], "times_ms": [ms for _, ms in found]}
+            return {
+                "sizes": [size for size, _ in found],
+                "digests": [_sha256(folder / f"{number:06}.jpg") for number in range(len(found))],
+                "times_ms": [ms for _, ms in found],
+            }
 
-        with self._lease(item, {"what": "frames", "fps": fps, "width": width}, make) as entry:
+        with self._lease(item, {"what": "frames", "fps": fps, "width": width, "form": _FORM}, make) as entry:
             facts = entry.facts
-            yield entry.folder, Frames(sizes=tuple(facts["sizes"]), times_ms=tuple(facts["times_ms"]))
+            frames = Frames(
+                sizes=tuple(facts["sizes"]), digests=tuple(facts["digests"]), times_ms=tuple(facts["times_ms"])
+            )
+            yield entry.folder, frames
 
     @contextmanager
     def _lease(self, item: PlanItem, options: Mapping[str, Any], make: Any) -> Iterator[CachedMedia]:
@@ -262,6 +350,25 @@ class MediaStore:
             raise CannotPrepare(problem.reason, problem.message) from None
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def wav_digest(path: Path, first_sample: int, samples: int) -> str:
+    """The SHA-256 of a passage as it is sent, header and all, in hex. Raises: CannotPrepare if it is not there."""
+    from hume_runner.media.wav import WavSlice
+
+    digest = hashlib.sha256()
+    try:
+        with WavSlice(path, first_sample, samples) as passage:
+            while chunk := passage.read(1 << 16):
+                digest.update(chunk)
+    except ValueError:
+        raise CannotPrepare("source_changed", f"{path.name}: it became shorter since it was planned") from None
+    return digest.hexdigest()
+
+
 def _unpack(archive: Path, name: str, folder: Path) -> Mapping[str, Any]:
     from hume_runner.media.archives import Skipped, iter_members
 
@@ -272,17 +379,27 @@ def _unpack(archive: Path, name: str, folder: Path) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JoinedClips:
-    """Short recordings as one, with silence between them: (path, samples) each, read from disk while they are sent."""
+class Clip:
+    """A short recording; `sha256` as `wav_digest` tells it, where it is the user's own file."""
 
-    clips: tuple[tuple[Path, int], ...]
+    path: Path
+    samples: int
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedClips:
+    """Short recordings as one, with silence between them, read from disk while they are sent."""
+
+    clips: tuple[Clip, ...]
     gap_samples: int
     filename: str
     content_type: str = "audio/wav"
+    sha256: str | None = None  # each clip is checked by itself
 
     @property
     def samples(self) -> int:
-        return sum(samples for _, samples in self.clips) + self.gap_samples * (len(self.clips) - 1)
+        return sum(clip.samples for clip in self.clips) + self.gap_samples * (len(self.clips) - 1)
 
     @property
     def size_bytes(self) -> int:
@@ -296,13 +413,17 @@ class JoinedClips:
         from hume_runner.media.wav import WavSlice, plain_header
 
         yield plain_header(self.samples)
-        for number, (path, samples) in enumerate(self.clips):
+        for number, clip in enumerate(self.clips):
             if number:
                 yield bytes(2 * self.gap_samples)
-            with WavSlice(path, 0, samples) as clip:
-                clip.seek(44)
-                while chunk := clip.read(1 << 16):
+            with WavSlice(clip.path, 0, clip.samples) as passage:
+                digest = hashlib.sha256(passage.read(44) or b"")
+                while chunk := passage.read(1 << 16):
+                    digest.update(chunk)
                     yield chunk
+            # A clip is followed by more, or by what the reader holds back: no whole request has left yet.
+            if clip.sha256 is not None and digest.hexdigest() != clip.sha256:
+                raise ValueError(f"{clip.path.name} changed")
 
 
 class _Pieces:
@@ -330,6 +451,8 @@ class WavPart:
     first_sample: int
     samples: int
     filename: str
+    sha256: str | None = None
+    written_ns: int | None = None
     content_type: str = "audio/wav"
 
     @property
@@ -337,6 +460,9 @@ class WavPart:
         return 44 + 2 * self.samples
 
     def open(self) -> AbstractContextManager[Readable]:
+        """Raises: ValueError for a prepared file that is not as it was made."""
         from hume_runner.media.wav import WavSlice
 
+        if self.written_ns is not None and self.path.stat().st_mtime_ns != self.written_ns:
+            raise ValueError("it is not as it was prepared")
         return WavSlice(self.path, self.first_sample, self.samples)

@@ -124,23 +124,27 @@ class _Extent:
 def _audio_places(pieces: Sequence[Piece]) -> Iterator[tuple[Path, _Before]]:
     if len(pieces) == 1 and int(pieces[0].detail.get("parts", 1)) == 1:
         return
-    readable = {int(piece.detail["part"]): piece for piece in pieces}
+    # In the order of the recording: parts that were cut at different times may bear the same number.
+    readable = dict(enumerate(sorted(pieces, key=lambda piece: int(piece.detail["first"]))))
     extents = {number: extent for number, piece in readable.items() if (extent := _extent(piece)) is not None}
     rows = ids = measurements = 0
     for number, mine in sorted(extents.items()):
         piece = readable[number]
         begin = _ms(int(piece.detail["first"]))
         end = _ms(int(piece.detail["first"]) + int(piece.detail["samples"]))
-        before, after = extents.get(number - 1), extents.get(number + 1)
+        before, after = (
+            extents.get(near) if near in readable and _adjoin(readable, number, near) else None
+            for near in (number - 1, number + 1)
+        )
         begins_in_speech = mine.begin_ms is not None and mine.begin_ms <= begin + TOUCHING_MS
         ends_in_speech = mine.end_ms is not None and mine.end_ms >= end - TOUCHING_MS
-        if number == 0:
+        if begin == 0:
             cut_before: bool | None = False
         elif before is None:
             cut_before = None if begins_in_speech else False
         else:
             cut_before = begins_in_speech and before.end_ms is not None and before.end_ms >= begin - TOUCHING_MS
-        if number + 1 >= int(piece.detail["parts"]):
+        if _is_last(piece.detail):
             cut_after: bool | None = False
         elif after is None:
             cut_after = None if ends_in_speech else False
@@ -151,6 +155,18 @@ def _audio_places(pieces: Sequence[Piece]) -> Iterator[tuple[Path, _Before]]:
             _Before(rows=rows, ids=ids, measurements=measurements, cut_before=cut_before, cut_after=cut_after),
         )
         rows, ids, measurements = rows + mine.rows, ids + mine.utterances, measurements + mine.measurements
+
+
+def _adjoin(ordered: Mapping[int, Piece], one: int, other: int) -> bool:
+    """Whether two passages that follow each other have nothing between them."""
+    before, after = ordered[min(one, other)].detail, ordered[max(one, other)].detail
+    return int(before["first"]) + int(before["samples"]) == int(after["first"])
+
+
+def _is_last(detail: Mapping[str, Any]) -> bool:
+    if "total" in detail:
+        return int(detail["first"]) + int(detail["samples"]) >= int(detail["total"])
+    return int(detail["part"]) + 1 >= int(detail["parts"])
 
 
 def _extent(piece: Piece) -> _Extent | None:

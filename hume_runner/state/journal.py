@@ -10,6 +10,14 @@ from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
 from hume_runner.state.rows import StoredAnswer, to_json
 
+# All parts of a measurement are there: none is open, and there are as many as its preparation told (0: it did not).
+_WHOLE = (
+    "coalesce(measurements.parts, 1) > 0 "
+    "AND NOT EXISTS (SELECT 1 FROM members o WHERE o.key = measurements.key AND o.outcome IS NULL) "
+    "AND (SELECT count(*) FROM members o WHERE o.key = measurements.key AND o.outcome = 'done') "
+    ">= coalesce(measurements.parts, 1)"
+)
+
 
 class Journal(Planning):
     """Records facts about jobs and outputs."""
@@ -93,14 +101,27 @@ class Journal(Planning):
                 db.execute("INSERT OR REPLACE INTO received VALUES (?, ?)", (number, answer))
 
     def record_prepared(
-        self, number: int, drafts: Sequence[Draft], failed: Sequence[tuple[int, str, str]], now: float
+        self,
+        number: int,
+        drafts: Sequence[Draft],
+        failed: Sequence[tuple[int, str, str]],
+        now: float,
+        *,
+        given_up: Sequence[int] = (),
     ) -> list[int]:
         """A job's media are prepared: the jobs that are sent take its place; what cannot be sent has failed.
 
-        Returns the jobs that can be sent now.
+        How many parts each item has is known from here on: those that a job carries already, but for the jobs that
+        are `given_up`, and those in `drafts`. Returns the jobs that can be sent now.
         """
         free: list[int] = []
         with self._transaction("prepared") as db:
+            keys = [key for (key,) in db.execute("SELECT DISTINCT key FROM members WHERE job = ?", (number,))]
+            prepare, tries = db.execute("SELECT prepare, tries FROM jobs WHERE job = ?", (number,)).fetchone()
+            db.executemany(
+                "DELETE FROM members WHERE job = ? AND key = ? AND outcome IS NOT NULL",
+                [(job, key) for job in given_up for key in keys],
+            )
             for position, reason, message in failed:
                 db.execute(
                     "UPDATE measurements SET outcome = 'failed', reason = ?, error = ? "
@@ -108,7 +129,8 @@ class Journal(Planning):
                     (self.mask(reason), self.mask(message), number, position),
                 )
             db.execute("DELETE FROM members WHERE job = ?", (number,))
-            if drafts:
+            # Without a draft, every part may be carried by other jobs, or nothing was to be sent at all.
+            if drafts or (prepare and not tries and not failed):
                 db.execute("UPDATE measurements SET job = NULL WHERE job = ?", (number,))
                 db.execute("DELETE FROM jobs WHERE job = ?", (number,))
                 self._insert_jobs(drafts, free)
@@ -116,7 +138,26 @@ class Journal(Planning):
                 self._move(
                     number, Event.SPOIL, now, reason="media", error="none of its media can be sent", finished_at=now
                 )
+            if prepare:
+                self._count_parts(keys)
         return free
+
+    def _count_parts(self, keys: Sequence[bytes]) -> None:
+        """Note how many parts these items have, all in jobs now; those whose parts are all measured are done."""
+        self._db.executemany(
+            "UPDATE measurements SET parts = (SELECT count(*) FROM members b JOIN jobs j ON j.job = b.job "
+            "WHERE b.key = measurements.key AND b.outcome IS NOT 'failed' AND j.status != 'failed') "
+            "WHERE key = ? AND outcome = 'pending'",
+            [(key,) for key in keys],
+        )
+        self._db.executemany(
+            "UPDATE measurements SET outcome = 'done', job = b.job, simulated = j.simulated "  # noqa: S608
+            "FROM members b JOIN jobs j ON j.job = b.job WHERE measurements.key = ? AND b.key = measurements.key "
+            "AND measurements.outcome = 'pending' "
+            "AND b.job = (SELECT max(job) FROM members WHERE key = measurements.key AND outcome = 'done') "
+            "AND " + _WHOLE,
+            [(key,) for key in keys],
+        )
 
     def record_refused(self, number: int, message: str, now: float) -> None:
         """Surely not accepted: it may be sent again."""
@@ -232,14 +273,13 @@ class Journal(Planning):
                 [("done" if o.ok else "failed", *self._words(o), number, o.position) for o in outcomes],
             )
             db.execute("DELETE FROM received WHERE job = ?", (number,))
-            # An item that is spread over several jobs is done with the last of them, and failed with the first that
-            # fails.
+            # An item that is spread over several jobs is done when as many parts are measured as it has, and failed
+            # with the first that fails.
             db.execute(
                 "UPDATE measurements "
                 "SET outcome = b.outcome, reason = b.reason, error = b.error, job = ?, simulated = ? "
                 "FROM members b WHERE b.job = ? AND b.key = measurements.key AND b.outcome IS NOT NULL "
-                "AND measurements.outcome != 'failed' AND (b.outcome = 'failed' OR NOT EXISTS ("
-                "SELECT 1 FROM members o WHERE o.key = b.key AND o.outcome IS NULL))",
+                "AND measurements.outcome != 'failed' AND (b.outcome = 'failed' OR " + _WHOLE + ")",
                 (number, int(simulated), number),
             )
 
@@ -272,28 +312,6 @@ class Journal(Planning):
                 "WHERE job = ? AND outcome = 'failed'",
                 (number,),
             )
-
-    def retry_parts(self, now: float) -> None:
-        """Plan again what failed of media that are measured in part; what was paid for stays.
-
-        Concerns jobs that the service surely never took. Media of which nothing is measured are planned anew instead.
-        """
-        rows = self._db.execute(
-            "SELECT DISTINCT j.job FROM jobs j JOIN members b ON b.job = j.job "
-            "JOIN members o ON o.key = b.key AND o.job != j.job AND o.outcome = 'done' "
-            "WHERE j.status = 'failed' AND j.remote_id IS NULL ORDER BY j.job"
-        ).fetchall()
-        if not rows:
-            return
-        with self._transaction("retry") as db:
-            for (number,) in rows:
-                self._move(number, Event.RETRY, now, reason=None, error=None, finished_at=None)
-                db.execute("UPDATE members SET outcome = NULL, reason = NULL, error = NULL WHERE job = ?", (number,))
-                db.execute(
-                    "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL "
-                    "WHERE key IN (SELECT key FROM members WHERE job = ?)",
-                    (number,),
-                )
 
     def _fail_members(self, number: int, reason: str, message: str) -> None:
         reason, message = self.mask(reason), self.mask(message)

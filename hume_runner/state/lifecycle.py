@@ -44,7 +44,6 @@ class Event(StrEnum):
     FINISH = "finish"  # answers stored
     BREAK = "break"  # the service gave it up, or its time is over
     SPOIL = "spoil"  # cannot be built any more, so it was never sent
-    RETRY = "retry"  # refused before, and sent again as it is: the rest of its medium is measured
     REVIVE = "revive"  # asked for again although its time was over
     ABANDON = "abandon"  # a lost answer that a person decided not to look for any more
 
@@ -63,7 +62,6 @@ MOVES: dict[tuple[JobStatus, Event], JobStatus] = {
     (JobStatus.SUBMITTED, Event.FINISH): JobStatus.DONE,
     (JobStatus.SUBMITTED, Event.BREAK): JobStatus.FAILED,
     (JobStatus.FAILED, Event.REVIVE): JobStatus.SUBMITTED,
-    (JobStatus.FAILED, Event.RETRY): JobStatus.PLANNED,
 }
 
 # In these the service may hold the job, so its items must not go into another one.

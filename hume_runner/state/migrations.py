@@ -180,10 +180,25 @@ def m003_keys_over_what_matters(db: sqlite3.Connection) -> None:
     )
 
 
+def m004_parts(db: sqlite3.Connection) -> None:
+    """How many parts an item is spread over. NULL: it goes as a whole. 0: nobody told, so it is prepared once more.
+
+    Earlier versions lost parts of an item whose settings or content changed and changed back. What they left
+    unfinished is planned again: its preparation finds out which parts are missing.
+    """
+    db.execute("ALTER TABLE measurements ADD COLUMN parts INTEGER")
+    db.execute(
+        "UPDATE measurements SET parts = 0 WHERE outcome != 'done' "
+        "AND key IN (SELECT key FROM members WHERE detail IS NOT NULL)"
+    )
+    db.execute("DELETE FROM meta WHERE name = 'scan' AND EXISTS (SELECT 1 FROM measurements WHERE parts = 0)")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
     m003_keys_over_what_matters,
+    m004_parts,
 )
 
 

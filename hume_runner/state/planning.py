@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hume_runner.plan.diff import Known
+from hume_runner.plan.diff import Again, Known
 from hume_runner.plan.fingerprint import job_key
 from hume_runner.services.base import Draft, PlanItem
 from hume_runner.state.connection import guarded
@@ -68,19 +68,31 @@ class Planning(Reading):
 
     def compare(self) -> Iterator[Staged]:
         """Each staged item with what is known of its key and of its id, in manifest order, streamed."""
-        # A measurement that is still pending may be spread over several jobs; the most telling state counts.
+        # A measurement that is still pending may be spread over several jobs. What one of them may have at the service
+        # is the most telling; and some parts may be measured while others are in no job at all.
         rows = self._db.execute(
             """
             SELECT s.ord, s.id, s.kind, s.key, s.content, m.outcome, m.job,
                    CASE m.outcome WHEN 'pending' THEN (
-                     SELECT CASE max(CASE j.status WHEN 'ambiguous' THEN 3 WHEN 'planned' THEN 1
-                                                   WHEN 'failed' THEN 1 ELSE 2 END)
+                     SELECT CASE max(CASE j.status WHEN 'ambiguous' THEN 3 WHEN 'submitting' THEN 2
+                                                   WHEN 'submitted' THEN 2 ELSE 1 END)
                             WHEN 3 THEN 'ambiguous' WHEN 2 THEN 'submitted' WHEN 1 THEN 'planned' END
                      FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = m.key) END,
-                   m.error, m.simulated,
+                   m.error,
+                   CASE m.outcome WHEN 'pending' THEN EXISTS (
+                     SELECT 1 FROM members b JOIN jobs j ON j.job = b.job
+                     WHERE b.key = m.key AND b.outcome = 'done' AND j.simulated) ELSE m.simulated END,
                    CASE m.outcome WHEN 'pending' THEN EXISTS (
                      SELECT 1 FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = m.key AND j.tries > 0) END,
-                   i.key, o.content, s.facts
+                   i.key, o.content, s.facts,
+                   coalesce(m.parts, 1),
+                   CASE m.outcome WHEN 'pending' THEN (
+                     SELECT count(*) FROM members b JOIN jobs j ON j.job = b.job
+                     WHERE b.key = m.key AND b.outcome IS NOT 'failed' AND j.status NOT IN ('planned', 'failed'))
+                     ELSE 0 END,
+                   CASE m.outcome WHEN 'pending' THEN (
+                     SELECT total(CASE WHEN j.prepare THEN 1e9 ELSE 1 END) FROM members b JOIN jobs j ON j.job = b.job
+                     WHERE b.key = m.key AND j.status = 'planned') ELSE 0 END
             FROM scan.staged s
             LEFT JOIN scan.former f ON f.key = s.key
             LEFT JOIN main.measurements m ON m.key = coalesce(f.old, s.key)
@@ -105,6 +117,9 @@ class Planning(Reading):
                     attempted=bool(row[10]),
                     old_key=row[11],
                     old_content=row[12],
+                    parts=row[14],
+                    carried=row[15],
+                    planned=int(row[16]),
                 ),
                 facts=from_json(row[13]),
             )
@@ -154,8 +169,8 @@ class Planning(Reading):
         )
         return {row[0] for row in rows}
 
-    def want(self, batch: Sequence[tuple[int, bool]]) -> None:
-        """Note staged items that have to be submitted: (ord, whether it is a retry)."""
+    def want(self, batch: Sequence[tuple[int, int]]) -> None:
+        """Note staged items that have to be submitted: (ord, what of it is given up as `Again` says)."""
         # One transaction a batch: by itself, each row would be one.
         self._db.execute("BEGIN")
         self._db.executemany("INSERT OR IGNORE INTO scan.todo VALUES (?, ?)", batch)
@@ -186,6 +201,7 @@ class Planning(Reading):
         """Make the staged items the state's items and plan these jobs, all or nothing.
 
         Jobs that were planned and never sent are dissolved: `drafts` holds their items again where they are wanted.
+        So are the parts of a medium of which others were sent: its preparation leaves out what a job carries already.
         """
         with self._transaction("plan") as db:
             db.execute("DELETE FROM main.items")
@@ -209,16 +225,16 @@ class Planning(Reading):
                 "INSERT OR REPLACE INTO main.digests (path, size, mtime_ns, inode, sha256, md5) "
                 "SELECT path, size, mtime_ns, inode, sha256, md5 FROM scan.digests"
             )
-            # The parts of a medium whose other parts were sent already stay: they are all that it still needs.
-            db.execute(
-                "DELETE FROM main.jobs WHERE status = 'planned' AND NOT EXISTS ("
-                "SELECT 1 FROM main.members b JOIN main.members c ON c.key = b.key JOIN main.jobs k ON k.job = c.job "
-                "WHERE b.job = jobs.job AND k.status NOT IN ('planned', 'failed'))"
-            )
+            db.execute("DELETE FROM main.jobs WHERE status = 'planned'")
             db.execute("DELETE FROM main.members WHERE job NOT IN (SELECT job FROM main.jobs)")
+            # What is measured or at the service stays of a medium of which another part failed: it was paid for.
             db.execute(
                 "DELETE FROM main.members WHERE key IN "
-                "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry)"
+                "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry) "
+                "AND (outcome = 'failed' OR job IN (SELECT job FROM main.jobs WHERE status = 'failed') OR ("
+                "outcome IS NOT NULL AND key IN "
+                "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry = ?)))",
+                (Again.ALL,),
             )
             db.execute(
                 "UPDATE main.measurements "
@@ -244,7 +260,7 @@ class Planning(Reading):
         numbers: list[int] = []
         for draft in drafts:
             keys = [member.item.key for member in draft.members]
-            after = numbers[-draft.after] if draft.after else None
+            after = numbers[-draft.after] if draft.after else draft.behind
             cursor = self._db.execute(
                 "INSERT INTO main.jobs (key, status, sources, bytes, billable_seconds, prepare, after) "
                 "VALUES (?,?,?,?,?,?,?)",

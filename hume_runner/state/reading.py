@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hume_runner.services.base import Job, Member, PlanItem
+from hume_runner.services.base import Carried, Job, Member, PlanItem
 from hume_runner.state.connection import guarded
 from hume_runner.state.file import StateFile
 from hume_runner.state.lifecycle import HELD, ItemStatus, JobStatus, item_status
@@ -69,12 +69,17 @@ class Reading(StateFile):
             "SELECT p.prepare, q.carry, q.finished_at FROM jobs p LEFT JOIN jobs q ON q.job = p.after WHERE p.job = ?",
             (number,),
         ).fetchone()
+        carried = self._carried(number) if prepare else {}
         return Job(
             number=number,
             key=row.key,
             nonce=row.nonce or "",
             members=tuple(
-                Member(item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:10]), detail=from_json(r[10]))
+                Member(
+                    item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:10]),
+                    detail=from_json(r[10]),
+                    carried=tuple(carried.get(r[0], ())),
+                )
                 for r in members
             ),
             size_bytes=row.bytes,
@@ -85,6 +90,19 @@ class Reading(StateFile):
             matches=tuple(r[11] or "" for r in members),
             request=row.request,
         )
+
+    def _carried(self, number: int) -> dict[bytes, list[Carried]]:
+        """The parts of a job's items that are measured or at the service, by the items' keys."""
+        found: dict[bytes, list[Carried]] = {}
+        rows = self._db.execute(
+            "SELECT c.key, c.job, c.detail, c.outcome FROM members b "
+            "JOIN members c ON c.key = b.key AND c.job != b.job JOIN jobs j ON j.job = c.job "
+            "WHERE b.job = ? AND j.status NOT IN ('planned', 'failed') AND c.outcome IS NOT 'failed' ORDER BY c.job",
+            (number,),
+        )
+        for key, job, detail, outcome in rows:
+            found.setdefault(key, []).append(Carried(job=job, detail=from_json(detail), done=outcome == "done"))
+        return found
 
     def job(self, number: int) -> JobRow:
         row = self._db.execute(f"SELECT {JOB_COLUMNS} FROM jobs WHERE job = ?", (number,)).fetchone()  # noqa: S608
