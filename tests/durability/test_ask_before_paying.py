@@ -1,0 +1,190 @@
+"""What this key has paid for already is adopted, whatever became of the state: the state is a cache of the service."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.cli.project import JOBS, Project, tone
+
+ITEMS = 500
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    with Emulator(data=tmp_path / "service", processing_time_s=0.02) as emulator:
+        yield Project(tmp_path / "project", emulator)
+
+
+def of_many_kinds(project: Project, count: int) -> None:
+    """As many items: a third of them files, links, texts."""
+    third = count // 3
+    for path in (project.folder / "media").iterdir():
+        path.unlink()
+    for number in range(third):
+        project.add_file(f"clip {number:03d} ä.wav", tone(number + 1))
+    project.manifest["sources"] = {
+        "urls": [f"https://example.org/clips/{number}.mp4?take=%20{number}" for number in range(third)],
+        "files": ["media/*"],
+        "text": [f"Sentence number {number}: café, twice. " for number in range(count - 2 * third)],
+    }
+    project.manifest["outputs"] = {"directory": "out", "tables": ["jsonl"]}
+
+
+def left(folder: Path) -> dict[str, Any]:
+    """Every file but the state, without run ids and times."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir() or path.name.startswith("state.sqlite3") or "emulator" in path.parts:
+            continue
+        content = path.read_bytes()
+        if path.name == "run.json":
+            content = json.dumps(without_times(json.loads(content))).encode()
+        found[path.relative_to(folder).as_posix()] = content
+    return found
+
+
+def without_times(value: dict[str, Any]) -> dict[str, Any]:
+    passing = {"run_id", "started_at", "ended_at", "duration_s"}
+    kept = {name: member for name, member in value.items() if name not in passing}
+    kept["counts"] = {**kept["counts"], "requests": None}
+    return kept
+
+
+def forget(project: Project, *, all_of_it: bool = True) -> None:
+    if all_of_it:
+        shutil.rmtree(project.out)
+        return
+    for path in project.out.glob("state.sqlite3*"):
+        path.unlink()
+
+
+def test_a_finished_study_whose_state_is_gone_is_had_again_for_nothing(project: Project) -> None:
+    of_many_kinds(project, ITEMS)
+    assert project.run().code == 0
+    paid = project.requests()[JOBS]
+    before = left(project.out)
+    forget(project)
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    assert project.requests()[JOBS] == paid
+    assert {line["status"] for line in project.results()} == {"done"}
+    assert len(project.results()) == ITEMS
+    assert left(project.out) == before
+    assert project.run().code == 0
+    assert left(project.out) == before
+
+
+@pytest.mark.parametrize("lost", ["the state", "the folder", "the backup"])
+def test_half_a_study_is_had_again_and_only_the_other_half_is_paid(project: Project, lost: str) -> None:
+    of_many_kinds(project, 12)
+    project.manifest["batching"] = {"max_sources": 3}
+    everything = dict(project.manifest["sources"])
+    project.manifest["sources"] = {**everything, "text": everything["text"][:1]}
+    assert project.run().code == 0
+    backup = project.folder / "backup"
+    shutil.copytree(project.out, backup)
+    project.manifest["sources"] = everything
+    assert project.run().code == 0
+    paid = project.emulator.requests()["jobs_accepted"]
+    if lost == "the backup":
+        shutil.rmtree(project.out)
+        backup.rename(project.out)
+    else:
+        forget(project, all_of_it=lost == "the folder")
+    project.manifest["sources"] = {**everything, "text": [*everything["text"], "One more."]}
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    assert project.emulator.requests()["jobs_accepted"] == paid + 1
+    assert project.job_requests()[-1]["text"] == ["One more."]
+    assert {line["status"] for line in project.results()} == {"done"}
+
+
+def test_files_are_known_by_their_bytes_whatever_they_are_called(project: Project) -> None:
+    of_many_kinds(project, 9)
+    assert project.run().code == 0
+    forget(project)
+    for number, path in enumerate(sorted((project.folder / "media").iterdir())):
+        path.rename(path.with_name(f"renamed-{9 - number}.wav"))
+    assert project.run().code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 1
+    scores = {line["id"]: line["status"] for line in project.results()}
+    assert set(scores.values()) == {"done"}
+
+
+def test_every_item_gets_its_own_scores_back_in_whatever_order_it_is_listed(project: Project) -> None:
+    of_many_kinds(project, 9)
+    assert project.run().code == 0
+    rows = measured(project)
+    forget(project)
+    sources = project.manifest["sources"]
+    project.manifest["sources"] = {
+        "text": sources["text"][::-1],
+        "files": sources["files"],
+        "urls": sources["urls"][1:],
+    }
+    project.manifest["batching"] = {"max_sources": 4}
+    assert project.run().code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 1
+    again = measured(project)
+    assert again
+    assert set(again) < set(rows)
+    assert again == {source: rows[source] for source in again}
+
+
+def measured(project: Project) -> dict[str, Any]:
+    """Rows of the tables by what was measured: a text by itself, a file by its name, a link by itself."""
+    texts = {f"text[{n}]": text for n, text in enumerate(project.manifest["sources"]["text"])}
+    names = {}
+    for line in project.results():
+        place = re.search(r"text\[\d+\]", line["source"] or "")
+        names[line["id"]] = texts[place[0]] if line["kind"] == "text" and place else line["source"]
+    found: dict[str, Any] = {}
+    for path in sorted((project.out / "tables").glob("*.jsonl")):
+        if path.name in ("items.jsonl", "errors.jsonl", "sources.jsonl"):
+            continue
+        for text in path.read_text(encoding="utf-8").splitlines():
+            row = json.loads(text)
+            name = names[row.pop("id", None) or row.pop("item_id")]
+            scores = {key: value for key, value in row.items() if isinstance(value, float | int)}
+            found.setdefault(name, []).append((path.name, json.dumps(scores, sort_keys=True)))
+    return found
+
+
+def test_a_setting_that_differs_is_not_taken_for_the_same(project: Project) -> None:
+    of_many_kinds(project, 6)
+    assert project.run().code == 0
+    forget(project)
+    project.manifest["models"] = {"language": {"granularity": "word"}, "prosody": {}}
+    assert project.run().code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 2
+
+
+def test_looking_back_no_time_at_all_pays_again(project: Project) -> None:
+    of_many_kinds(project, 6)
+    assert project.run().code == 0
+    forget(project)
+    project.manifest["execution"]["look_back"] = 0
+    assert project.run().code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 2
+
+
+def test_a_copied_folder_and_its_original_pay_once_whichever_runs_first(project: Project) -> None:
+    of_many_kinds(project, 6)
+    project.manifest["execution"]["max_jobs_in_flight"] = 1
+    project.emulator.inject([{"route": JOBS, "action": {"status": 503}}])
+    assert project.run().code == 5
+    copy = project.folder / "copy"
+    shutil.copytree(project.out, copy)
+    project.emulator.inject([])
+    assert project.run("--output-dir", str(copy)).code == 0
+    assert project.run().code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 1
+    assert (copy / "results.jsonl").read_bytes() == (project.out / "results.jsonl").read_bytes()
