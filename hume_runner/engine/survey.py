@@ -37,8 +37,6 @@ def adopt_what_is_there(
     jobs = items = 0
     files = _Files(store)
     for foreign in service.survey(since, lambda remote_id: store.knows_remote(service.endpoint, remote_id)):
-        if not foreign.same_settings:
-            continue
         number = _adopt(store, service, foreign, files, key_of, clock)
         if number:
             jobs += 1
@@ -60,10 +58,11 @@ def _adopt(
         key = _key(source, files, key_of)
         if key is not None and key not in keys and store.status_of(key) is ItemStatus.PENDING:
             keys[key] = source.match
-    if not keys:
+    items = [item for item in store.load_items(list(keys)) if foreign.alike(item.kind, item.facts)]
+    if not items:
         return 0
     # A planned job that carries just these keeps its number and order, so that what a lost state had is had again.
-    planned = store.planned_with(set(keys))
+    planned = store.planned_with({item.key for item in items})
     if planned is not None:
         job = store.load_job(planned)
         store.record_adopted(
@@ -76,20 +75,19 @@ def _adopt(
             simulated=bool(foreign.simulated),
             now=clock(),
         )
-        return len(keys)
-    members = tuple(Member(item=item) for item in store.load_items(list(keys)))
+        return len(items)
     store.adopt(
-        Draft(members=members, size_bytes=sum(member.item.size_bytes for member in members)),
+        Draft(members=tuple(Member(item=item) for item in items), size_bytes=sum(item.size_bytes for item in items)),
         remote_id=foreign.remote_id,
         endpoint=service.endpoint,
         nonce="",
-        matches=[keys[member.item.key] for member in members],
+        matches=[keys[item.key] for item in items],
         request={"adopted": True},
         created_at=foreign.created_at,
         simulated=bool(foreign.simulated),
         now=clock(),
     )
-    return len(members)
+    return len(items)
 
 
 def _request(service: Service, job: Job) -> Mapping[str, Any]:

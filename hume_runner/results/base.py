@@ -54,13 +54,17 @@ class AnswerMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One raw answer on disk. `job` and `remote_id` are empty where nobody knows them."""
+    """One raw answer on disk. `job` and `remote_id` are empty where nobody knows them.
+
+    `whole`: `members` are all of it that are results. Where that is not known, what no member stands for is one too.
+    """
 
     api: str
     job: str
     remote_id: str
     path: Path
     members: tuple[AnswerMember, ...]
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

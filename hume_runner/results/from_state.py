@@ -108,7 +108,9 @@ class StateResults:
         for _, answer in self._store.answers(number):
             if answer.name in _ANSWERS:
                 path = self.directory / answer.path
-                yield Answer(api=self.api, job=job_name(number), remote_id=remote_id, path=path, members=members)
+                yield Answer(
+                    api=self.api, job=job_name(number), remote_id=remote_id, path=path, members=members, whole=True
+                )
 
     def _pieces(self, number: int) -> dict[int, Piece]:
         """The answered parts of the item that this job carries a part of, by the numbers of their jobs."""

@@ -117,21 +117,27 @@ class _Members:
         """The items of the next source of that kind and name. A text without a position stands for all texts."""
         if kind == "text" and not match:
             texts = [member for member in self._answer.members if member.kind == "text"]
-            return [item for member in texts for item in member.items] or [self._stray(kind, match)]
+            return [item for member in texts for item in member.items] or self._stray(kind, match)
         found = self._by_match.get((kind, match))
         if found is None and kind == "url":
             found = self._by_sha256.get(hashlib.sha256(match.encode()).hexdigest())
         if not found:
-            return [self._stray(kind, match)]
+            return self._stray(kind, match)
         # A name that stands in a job twice: the first source is the first member, and the last stays for the rest.
         return (found.pop(0) if len(found) > 1 else found[0]).items
 
-    def _stray(self, kind: str, match: str) -> ItemRecord:
-        return ItemRecord(
-            id=derived_id(kind, match),
-            kind=kind,
-            source=shown_source(kind, match),
-            status="done",
-            job=self._answer.job or None,
-            remote_id=self._answer.remote_id or None,
-        )
+    def _stray(self, kind: str, match: str) -> Sequence[ItemRecord]:
+        """A source that no item stands for. Where all members are known, it belongs to an item that was measured again
+        elsewhere or is not listed any more, or to whoever started the job: none of its rows is a result."""
+        if self._answer.whole:
+            return ()
+        return [
+            ItemRecord(
+                id=derived_id(kind, match),
+                kind=kind,
+                source=shown_source(kind, match),
+                status="done",
+                job=self._answer.job or None,
+                remote_id=self._answer.remote_id or None,
+            )
+        ]

@@ -295,7 +295,8 @@ class ForeignSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known.
+    """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known;
+    `alike(kind, facts)`: it does so for such an item, which not every setting touches.
 
     `simulated` is None where nobody can know.
     """
@@ -303,6 +304,7 @@ class Foreign:
     remote_id: str
     sources: tuple[ForeignSource, ...]
     same_settings: bool
+    alike: Callable[[SourceKind, Mapping[str, Any]], bool] = lambda kind, facts: True
     created_at: float | None
     simulated: bool
 

@@ -65,6 +65,7 @@ from hume_runner.services.matching_batch_v0 import (
     names_in,
     same_settings,
     sent_by,
+    settings_agree,
 )
 from hume_runner.services.packing import pack
 from hume_runner.services.settings_batch_v0 import relevant
@@ -465,6 +466,12 @@ class BatchV0Service:
 
         return self._foreign(read_job(self._http.job_details(remote_id)))
 
+    def _alike(self, view: JobView, kind: SourceKind, facts: Mapping[str, Any]) -> bool:
+        echoed = {"models": view.models, "transcription": view.transcription}
+        return settings_agree(
+            relevant(kind, facts, self._manifest.settings), relevant(kind, facts, echoed) if view.models else echoed
+        )
+
     def _foreign(self, view: JobView) -> Foreign:
         sources = [ForeignSource(kind="url", match=url, value=url) for url in view.urls]
         sources += [ForeignSource(kind="file", match=file.filename or "", md5=file.md5sum) for file in view.files]
@@ -475,6 +482,7 @@ class BatchV0Service:
             remote_id=view.job_id,
             sources=tuple(sources),
             same_settings=same_settings(self._manifest.settings, view),
+            alike=lambda kind, facts: self._alike(view, kind, facts),
             created_at=_seconds(view.created_ms),
             simulated=bool(self._learned.simulated),
         )

@@ -260,21 +260,24 @@ def _filtered(listing: Listing) -> bool:
 
 def same_settings(settings: Mapping[str, Any], view: JobView) -> bool:
     """Whether a job's echo measures what `settings` ask for: the same models, each member as it was sent."""
-    models = settings.get("models")
-    if models is None or not view.models:
+    return settings_agree(settings, {"models": view.models, "transcription": view.transcription})
+
+
+def settings_agree(settings: Mapping[str, Any], echoed: Mapping[str, Any]) -> bool:
+    """The same of an echo's settings, or of the part of both that touches an item."""
+    models, found = settings.get("models"), echoed.get("models")
+    if models is None or not found:
         return True
-    running = {name for name, value in view.models.items() if value is not None}
-    if running != set(models) or not all(_agrees(value, view.models[name]) for name, value in models.items()):
+    running = {name for name, value in found.items() if value is not None}
+    if running != set(models) or not all(_agrees(value, found[name]) for name, value in models.items()):
         return False
     if "transcription" not in settings:
         return True
-    wanted = settings["transcription"]
+    wanted, transcription = settings["transcription"], echoed.get("transcription")
     # An echo without the member reads as {}, which agrees with anything but "off".
-    return (
-        (wanted is None) == (view.transcription is None)
-        if wanted is None or view.transcription is None
-        else _agrees(wanted, view.transcription)
-    )
+    if wanted is None or transcription is None:
+        return (wanted is None) == (transcription is None)
+    return _agrees(wanted, transcription)
 
 
 def _agrees(sent: Any, echoed: Any) -> bool:
