@@ -135,12 +135,12 @@ def _jobs(number: int) -> str:
 
 
 def _of_interrupt(facts: dict[str, Any]) -> dict[str, Any]:
-    """The words of an interrupt. `billable_seconds`: the bill of what is on its way, None where none is told; what an
-    API bills by the second brings its answer once, and whoever does not wait for it pays again."""
+    """The words of an interrupt. `billable_seconds`: the bill of what is on its way, 0 where nothing is billed by the
+    second; what is brings its answer once, and whoever does not wait for it pays again."""
     requests, seconds = facts.get("requests"), facts.get("billable_seconds")
     reader = facts["signal"] == "SIGPIPE"
     price = ""
-    if requests and seconds is not None:
+    if requests and seconds:
         noun = "request" if requests == 1 else "requests"
         price = f": {requests} {noun}, {seconds:g} billable seconds, will be paid again"
     again = "" if reader else f"; once more leaves at once{price}"

@@ -493,14 +493,16 @@ class Loop:
                 self._interrupted(done.value)
 
     def _interrupted(self, interrupt: Interrupt) -> None:
+        requests, billable_seconds = self.on_the_way
+        price = {"requests": requests, "billable_seconds": billable_seconds}
         if self._interrupts:
+            self._report("abandoned", signal=interrupt.name, **price)
             raise Abandoned(interrupt.exit_code)
         self._interrupts += 1
         self._view.no_more = self._view.leaving = True
         if self._ending.error is None:
             self._ending = Ending(exit_code=interrupt.exit_code)
-        requests, billable_seconds = self.on_the_way
-        self._report("interrupted", signal=interrupt.name, requests=requests, billable_seconds=billable_seconds)
+        self._report("interrupted", signal=interrupt.name, **price)
 
     def _prepared(self, number: int, done: Done, now: float) -> None:
         if isinstance(done.error, OSError):
