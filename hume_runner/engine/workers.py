@@ -35,7 +35,10 @@ class Workers(Protocol):
 
 
 class ThreadWorkers:
-    """`size` threads, started as they are needed."""
+    """`size` threads, started as they are needed; fewer where the machine has no more.
+
+    Raises: RuntimeError where it has none at all.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -43,6 +46,8 @@ class ThreadWorkers:
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._active = 0
+        # One at once, so that a machine without a thread to spare is found out before anything is begun.
+        self._add_thread()
 
     def start(self, tag: Any, action: Callable[[], Any]) -> None:
         self._active += 1
@@ -54,7 +59,7 @@ class ThreadWorkers:
         thread = threading.Thread(target=self._work, name=f"hume-runner-{len(self._threads)}", daemon=True)
         try:
             thread.start()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             # The machine has no more threads: those that there are do the work, one action after another.
             if not self._threads:
                 raise
@@ -74,6 +79,9 @@ class ThreadWorkers:
         try:
             done = self._done.get(timeout=timeout_s) if timeout_s > 0 else self._done.get_nowait()
         except queue.Empty:
+            if self._active and not all(thread.is_alive() for thread in self._threads):
+                # Only want of memory ends one of them, and what it worked on will never be answered.
+                raise MemoryError("a worker has died") from None
             return None
         if not isinstance(done.tag, str):
             self._active -= 1

@@ -258,6 +258,16 @@ def test_with_few_threads_the_run_does_what_it_can(project: Project, most: int) 
     assert_resumes(project)
 
 
+@pytest.mark.parametrize("megabytes", [60, 66, 72])
+def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: int) -> None:
+    """Around here a thread or two find room, and the next does not."""
+    project.write()
+    ran = limited(project, "run", "manifest.yaml", limits={"RLIMIT_AS": megabytes * 2**20})
+    assert "this is a bug" not in ran.err
+    assert ran.code in (0, 5), ran.err
+    assert_resumes(project)
+
+
 @pytest.mark.parametrize("most", [4096, 20_000, 60_000, 150_000])
 def test_a_small_limit_of_a_file_s_size_is_told_and_nothing_is_lost(project: Project, most: int) -> None:
     project.add_file("two.wav", tone(2) * 5)
