@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -17,11 +18,20 @@ from hume_runner.state.disk import Disk
 Moment = Literal["before", "after"]
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The operation whose name begins like this, for the `nth` time."""
+
+    name: str
+    nth: int = 1
+
+
 class CountedDisk(Disk):
     """Numbers every durable operation from 1 and keeps their names. `_do` is where a descendant interferes."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: int | Named = 0) -> None:
         self.operations: list[str] = []
+        self._at = at
         self._counting = threading.Lock()
 
     def _do(self, what: str, act: Callable[[], None]) -> None:
@@ -29,9 +39,13 @@ class CountedDisk(Disk):
         act()
 
     def _number(self, what: str) -> int:
+        """Its number; `at` becomes that number where it is the one that was named."""
         with self._counting:
             self.operations.append(what)
-            return len(self.operations)
+            number = len(self.operations)
+            if isinstance(self._at, Named) and what.startswith(self._at.name):
+                self._at = number if self._at.nth == 1 else Named(self._at.name, self._at.nth - 1)
+            return number
 
     def commit(self, db: sqlite3.Connection, what: str) -> None:
         self._do(f"commit {what}", lambda: super(CountedDisk, self).commit(db, what))
@@ -49,9 +63,8 @@ class CountedDisk(Disk):
 class KillingDisk(CountedDisk):
     """The process gets SIGKILL right before or right after operation number `at`."""
 
-    def __init__(self, at: int, moment: Moment) -> None:
-        super().__init__()
-        self._at = at
+    def __init__(self, at: int | Named, moment: Moment) -> None:
+        super().__init__(at)
         self._moment = moment
 
     def _do(self, what: str, act: Callable[[], None]) -> None:
@@ -69,9 +82,8 @@ class KillingDisk(CountedDisk):
 class SignallingDisk(CountedDisk):
     """The process gets a signal right before or right after operation number `at`, `times` times."""
 
-    def __init__(self, at: int, moment: Moment, number: int, times: int) -> None:
-        super().__init__()
-        self._at = at
+    def __init__(self, at: int | Named, moment: Moment, number: int, times: int) -> None:
+        super().__init__(at)
         self._moment = moment
         self._signal = number
         self._times = times
@@ -94,23 +106,22 @@ class SignallingDisk(CountedDisk):
 class FailingDisk(CountedDisk):
     """Operation `at` (and with `for_good` all after it) fails as a full or broken disk does."""
 
-    def __init__(self, at: int, kind: Literal["full", "broken"], *, for_good: bool) -> None:
-        super().__init__()
-        self._at = at
+    def __init__(self, at: int | Named, kind: Literal["full", "quota", "broken"], *, for_good: bool) -> None:
+        super().__init__(at)
         self._kind = kind
         self._for_good = for_good
 
     def _do(self, what: str, act: Callable[[], None]) -> None:
         number = self._number(what)
-        if number == self._at or (self._for_good and number > self._at):
+        if number == self._at or (self._for_good and isinstance(self._at, int) and number > self._at > 0):
             raise self._error(what)
         act()
 
     def _error(self, what: str) -> Exception:
         if what.startswith("commit"):
-            words = {"full": "database or disk is full", "broken": "disk I/O error"}
-            return sqlite3.OperationalError(words[self._kind])
-        code = {"full": errno.ENOSPC, "broken": errno.EIO}[self._kind]
+            # SQLite has no words of its own for a quota.
+            return sqlite3.OperationalError("database or disk is full" if self._kind == "full" else "disk I/O error")
+        code = {"full": errno.ENOSPC, "quota": errno.EDQUOT, "broken": errno.EIO}[self._kind]
         return OSError(code, os.strerror(code))
 
 
@@ -122,7 +133,7 @@ class PowerCutDisk(KillingDisk):
     rename is kept: what a disk may do to names is not modelled.
     """
 
-    def __init__(self, at: int, moment: Moment) -> None:
+    def __init__(self, at: int | Named, moment: Moment) -> None:
         super().__init__(at, moment)
         self._synced: set[str] = set()
         self._volatile: set[Path] = set()
@@ -161,17 +172,23 @@ class PowerCutDisk(KillingDisk):
 
 
 def make_disk(wanted: Mapping[str, Any] | None) -> Disk:
-    """A disk from its description as JSON: `{"kind": "kill", "at": 3, "moment": "before"}`."""
+    """A disk from its description as JSON: `{"kind": "kill", "at": 3, "moment": "before"}`.
+
+    `at` is a number, or `{"name": "commit submitting", "nth": 2}`: with a service that takes its time, that is while
+    the first upload is on its way.
+    """
+    if wanted is None:
+        return CountedDisk()
+    where = wanted["at"]
+    at = Named(where["name"], where.get("nth", 1)) if isinstance(where, Mapping) else int(where)
     match wanted:
-        case None:
-            return CountedDisk()
-        case {"kind": "kill", "at": at, "moment": moment}:
+        case {"kind": "kill", "moment": moment}:
             return KillingDisk(at, moment)
-        case {"kind": "signal", "at": at, "moment": moment, "number": number, "times": times}:
+        case {"kind": "signal", "moment": moment, "number": number, "times": times}:
             return SignallingDisk(at, moment, number, times)
-        case {"kind": "power", "at": at, "moment": moment}:
+        case {"kind": "power", "moment": moment}:
             return PowerCutDisk(at, moment)
-        case {"kind": "fail", "at": at, "error": error, "for_good": for_good}:
+        case {"kind": "fail", "error": error, "for_good": for_good}:
             return FailingDisk(at, error, for_good=for_good)
         case _:
             raise ValueError(f"no such disk: {wanted}")

@@ -2,15 +2,21 @@
 
 It has no threads, so a fork copies nothing half-done, and a child costs milliseconds. Speaks JSON, one line a message.
 `{"run": [CHILD, ...], "at_once": 6}` answers `{"codes": [...]}`, `{"together": [CHILD, ...]}` lets all of them go at
-the same moment, `{"race": [CHILD, ...]}` kills each after its `seconds`. A code below zero is the signal that ended it.
-A CHILD is `{"argv", "key", "disk", "mutant", "settle_s", "late_s", "environ", "out"}`; what it says goes to the files
-OUT.stdout and OUT.stderr, the names of its durable operations to OUT.trace.
+the same moment. A code below zero is the signal that ended it.
+
+A CHILD of either API is `{"argv", "key", "out"}` and, as wanted:
+`disk`: what goes wrong at which durable operation, see `disks.make_disk`; `mutant`: a safeguard that is taken away;
+`signals`: `[[seconds, number], ...]` that it gets after so many seconds; `closed`: `{"stdout": 100}`, a pipe whose
+reader leaves after so many bytes; `clock`: `[[seconds, by_s], ...]`, steps of its wall clock, which its monotonic one
+does not follow; `settle_s`, `slow_s`, `late_s`: its patience; `environ`.
+What it says goes to the files OUT.stdout and OUT.stderr, the names of its durable operations to OUT.trace.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import io
+import heapq
 import json
 import os
 import signal
@@ -18,9 +24,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-# What a run imports on its way.
+# What a run of either API imports on its way.
+import av
+import av.codec.context
+import av.filter
+import av.video.codeccontext
 import requests.adapters  # noqa: F401
 from filelock import FileLock  # noqa: F401
 
@@ -28,20 +38,29 @@ import hume_runner.cli.progress
 import hume_runner.cli.run
 import hume_runner.cli.signals
 import hume_runner.client.batch_v0
+import hume_runner.client.expression_v1
 import hume_runner.client.json_stream
 import hume_runner.client.retry
 import hume_runner.client.transport
+import hume_runner.client.upload
 import hume_runner.engine.run
 import hume_runner.manifest.load
 import hume_runner.manifest.schema
+import hume_runner.media.archives
+import hume_runner.media.audio
+import hume_runner.media.cache
+import hume_runner.media.cuts
+import hume_runner.media.frames
+import hume_runner.media.stills
 import hume_runner.results.finish
 import hume_runner.services.batch_v0
+import hume_runner.services.expression_v1
 import hume_runner.services.registry
 import hume_runner.sources  # noqa: F401
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
 from hume_runner.settings import Settings
-from hume_runner.wiring import Machine
+from tests.durability.clocks import SteppedMachine
 from tests.durability.disks import CountedDisk, make_disk
 from tests.durability.mutants import MUTANTS
 
@@ -55,26 +74,60 @@ def live(child: Mapping[str, Any]) -> int:
     disk = make_disk(child.get("disk"))
     if child.get("mutant"):
         disk = MUTANTS[child["mutant"]](disk)
-    machine = Machine(
+    machine = SteppedMachine(
         disk=disk,
         environ={"HUME_API_KEY": child["key"], **child.get("environ", {})},
-        settings=Settings(settle_s=child.get("settle_s", 0.2), late_s=child.get("late_s", 0.5)),
+        settings=Settings(
+            settle_s=child.get("settle_s", 0.2), settle_slow_s=child.get("slow_s"), late_s=child.get("late_s", 0.5)
+        ),
+        steps=tuple((after_s, by_s) for after_s, by_s in child.get("clock", ())),
     )
     out = child["out"]
-    with Path(out + ".stdout").open("w") as stdout, Path(out + ".stderr").open("w") as stderr:
+    with _stream(child, "stdout") as stdout, _stream(child, "stderr") as stderr:
         os.dup2(stdout.fileno(), 1)
         os.dup2(stderr.fileno(), 2)
         sys.stdout, sys.stderr = stdout, stderr
-        code = main(child["argv"], Console(out=stdout, err=stderr), machine)
-    if isinstance(disk, CountedDisk):
-        Path(out + ".trace").write_text("\n".join(disk.operations))
+        try:
+            code = main(child["argv"], Console(out=stdout, err=stderr), machine)
+        except BaseException as error:
+            Path(out + ".escaped").write_text(repr(error))
+            raise
+        finally:
+            if isinstance(disk, CountedDisk):
+                Path(out + ".trace").write_text("\n".join(disk.operations))
+        _let_go(stdout, stderr)
     return code
+
+
+def _stream(child: Mapping[str, Any], name: str) -> TextIO:
+    """A file that keeps all that is said; or a pipe, whose reader leaves early and keeps nothing."""
+    path = Path(f"{child['out']}.{name}")
+    patience = child.get("closed", {}).get(name)
+    if patience is None:
+        return path.open("w")
+    path.write_text("")
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.close(writing)
+        while patience > 0 and (block := os.read(reading, patience)):
+            patience -= len(block)
+        os._exit(0)
+    os.close(reading)
+    return os.fdopen(writing, "w")
+
+
+def _let_go(*streams: TextIO) -> None:
+    """What could not be written is gone; closing must not complain about it."""
+    for stream in streams:
+        with contextlib.suppress(OSError):
+            stream.flush()
 
 
 def fork(child: Mapping[str, Any], gate: tuple[int, int] | None = None) -> int:
     pid = os.fork()
     if pid:
         return pid
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     code = 99
     try:
         if gate is not None:
@@ -90,61 +143,63 @@ def fork(child: Mapping[str, Any], gate: tuple[int, int] | None = None) -> int:
 def run(children: Sequence[Mapping[str, Any]], at_once: int) -> list[int]:
     codes: dict[int, int] = {}
     running: dict[int, int] = {}
+    due: list[tuple[float, int, int]] = []  # when, whom, which signal
     for number, child in enumerate(children):
-        running[fork(child)] = number
+        pid = fork(child)
+        running[pid] = number
+        for seconds, wanted in child.get("signals", ()):
+            heapq.heappush(due, (time.monotonic() + seconds, pid, wanted))
         while len(running) >= at_once:
-            _reap(running, codes)
+            _wait(running, codes, due)
     while running:
-        _reap(running, codes)
+        _wait(running, codes, due)
     return [codes[number] for number in range(len(children))]
-
-
-def _reap(running: dict[int, int], codes: dict[int, int]) -> None:
-    pid, status = os.wait()
-    codes[running.pop(pid)] = os.waitstatus_to_exitcode(status)
 
 
 def together(children: Sequence[Mapping[str, Any]]) -> list[int]:
     gate = os.pipe()
-    running = {fork(child, gate): number for number, child in enumerate(children)}
+    running = {}
+    due: list[tuple[float, int, int]] = []
+    for number, child in enumerate(children):
+        pid = fork(child, gate)
+        running[pid] = number
+        due += [(time.monotonic() + seconds, pid, wanted) for seconds, wanted in child.get("signals", ())]
+    heapq.heapify(due)
     os.close(gate[0])
     os.close(gate[1])
     codes: dict[int, int] = {}
     while running:
-        _reap(running, codes)
+        _wait(running, codes, due)
     return [codes[number] for number in range(len(children))]
 
 
-def race(children: Sequence[Mapping[str, Any]]) -> list[int]:
-    codes: dict[int, int] = {}
-    running: dict[int, int] = {}
-    due: list[tuple[float, int]] = []
-    for number, child in enumerate(children):
-        pid = fork(child)
-        running[pid] = number
-        due.append((time.monotonic() + child["seconds"], pid))
-    for when, pid in sorted(due):
-        time.sleep(max(0.0, when - time.monotonic()))
-        # Not waited for yet, so the number still belongs to it.
-        os.kill(pid, signal.SIGKILL)
-    while running:
-        _reap(running, codes)
-    return [codes[number] for number in range(len(children))]
+def _wait(running: dict[int, int], codes: dict[int, int], due: list[tuple[float, int, int]]) -> None:
+    """Until a child ended or a signal was sent."""
+    pid, status = os.waitpid(-1, os.WNOHANG)
+    if pid:
+        codes[running.pop(pid)] = os.waitstatus_to_exitcode(status)
+    elif due and due[0][0] <= time.monotonic():
+        _, whom, wanted = heapq.heappop(due)
+        if whom in running:  # not waited for yet, so the number still belongs to it
+            os.kill(whom, wanted)
+    else:
+        longest = min(1.0, max(0.0, due[0][0] - time.monotonic())) if due else 1.0
+        signal.sigtimedwait({signal.SIGCHLD}, longest)
 
 
-def serve(lines: io.TextIOBase, answers: io.TextIOBase) -> None:
+def serve(lines: TextIO, answers: TextIO) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # waited for, in `_wait`
     for line in lines:
         match json.loads(line):
             case {"run": children, "at_once": at_once}:
                 codes = run(children, at_once)
             case {"together": children}:
                 codes = together(children)
-            case {"race": children}:
-                codes = race(children)
         answers.write(json.dumps({"codes": codes}) + "\n")
         answers.flush()
 
 
 if __name__ == "__main__":
+    av.logging.set_level(None)
     gc.freeze()  # or each child's first collection copies every page
-    serve(sys.stdin, sys.stdout)  # type: ignore[arg-type]
+    serve(sys.stdin, sys.stdout)

@@ -12,34 +12,12 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.durability.case import Case, make_case
 from tests.durability.children import Nursery
+from tests.durability.faults import ACTIONS
 
 KEY = "matrix"
 SUBMIT, LIST, DETAILS = "POST /v0/batch/jobs", "GET /v0/batch/jobs", "GET /v0/batch/jobs/{id}"
 PREDICTIONS, ARTIFACTS = f"{DETAILS}/predictions", f"{DETAILS}/artifacts"
 ROUTES = {"submit": SUBMIT, "list": LIST, "details": DETAILS, "predictions": PREDICTIONS, "artifacts": ARTIFACTS}
-
-ACTIONS: dict[str, dict[str, Any]] = {
-    "400": {"status": 400},
-    "401": {"status": 401},
-    "402": {"status": 402},
-    "403": {"status": 403},
-    "404": {"status": 404},
-    "408": {"status": 408},
-    "429": {"status": 429, "headers": {"Retry-After": "0.05"}},
-    "500": {"status": 500},
-    "502": {"status": 502},
-    "503": {"status": 503, "headers": {"Retry-After": "0.05"}},
-    "504": {"status": 504},
-    "drop before": {"drop": "before"},
-    "drop after": {"drop": "after"},
-    "delay": {"delay": "150ms"},
-    "truncate": {"truncate": 0.5},
-    "truncate unannounced": {"truncate": 0.5, "chunked": True},
-    "slow": {"slow": "20KB/s"},
-    "html": {"html": True},
-    "redirect": {"redirect": "http://127.0.0.1:9/elsewhere"},
-    "corrupt": {"corrupt": True},
-}
 
 
 class Cell(NamedTuple):
@@ -122,7 +100,9 @@ ONCE: dict[str, dict[str, Cell]] = {
     "408": REFUSED_ONCE,
     "429": REFUSED_ONCE,
     # Unknown, looked for, not found, sent again.
+    "413": {"submit": Cell(5, 4, 0, "4 done 1 failed"), **the_others(ALL_DONE)},
     "500": REFUSED_ONCE,
+    "coded 500": REFUSED_ONCE,
     "502": REFUSED_ONCE,
     "503": REFUSED_ONCE,
     "504": REFUSED_ONCE,
@@ -170,7 +150,9 @@ ALWAYS: dict[str, dict[str, Cell]] = {
     "404": {"submit": REFUSED, **the_others(UNREACHABLE), "list": DONE, "details": NO_MORE, "artifacts": DONE},
     "408": UNAVAILABLE,
     "429": UNAVAILABLE,
+    "413": {"submit": Cell(11, 0, 3, "11 failed"), **the_others(UNREACHABLE), "list": NOT_SENT},
     "500": UNDECIDED,
+    "coded 500": UNDECIDED,
     "502": UNDECIDED,
     "503": UNAVAILABLE,
     "504": UNDECIDED,

@@ -20,6 +20,7 @@ from tests.durability.case import (
     accepted_by_key,
     broken_at_the_crash,
     broken_promises,
+    finish,
     make_case,
     work_of,
 )
@@ -70,7 +71,7 @@ def test_a_run_killed_at_any_durable_operation_finishes_with_the_same_command(
     kills = [case.child(disk=kill(at, moment)) for at, case in enumerate(cases, start=1)]
     assert set(nursery.run(kills)) == {KILLED}
     assert check_crashed(cases, service, reference) == {}
-    codes = nursery.run([case.child() for case in cases])
+    codes = finish(cases, nursery, service)
     assert check(cases, codes, service, reference) == {}
 
 
@@ -96,7 +97,7 @@ def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
         assert codes.count(KILLED) >= len(cases) * (0.6 if late else 1.0)
         assert set(codes) <= {KILLED, 0}
         assert check_crashed(cases, service, reference) == {}
-    codes = nursery.run([case.child() for case in cases])
+    codes = finish(cases, nursery, service)
     assert check(cases, codes, service, reference) == {}
 
 
@@ -113,7 +114,7 @@ def test_a_run_killed_while_every_answer_is_lost_pays_once(
     kills = [case.child(disk=kill(at, "after")) for at, case in enumerate(cases, start=1)]
     assert set(nursery.run(kills)) == {KILLED}
     assert check_crashed(cases, forgetful, reference) == {}
-    codes = nursery.run([case.child() for case in cases])
+    codes = finish(cases, nursery, forgetful)
     assert check(cases, codes, forgetful, reference) == {}
 
 
@@ -172,7 +173,7 @@ def test_a_power_cut_takes_nothing_that_was_recorded(
     ]
     assert set(nursery.run(cuts)) == {KILLED}
     assert check_crashed(cases, service, reference) == {}
-    codes = nursery.run([case.child() for case in cases])
+    codes = finish(cases, nursery, service)
     assert check(cases, codes, service, reference) == {}
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.expression.children import ExpressionNursery
 from tests.expression.runs import Folder
 
 
@@ -27,5 +26,5 @@ def folder(tmp_path: Path, emulator: Emulator) -> Folder:
 @pytest.fixture(scope="session")
 def nursery() -> Iterator[Nursery]:
     """For tests that end runs in the middle, or have many of them at a time."""
-    with ExpressionNursery() as nursery:
+    with Nursery() as nursery:
         yield nursery
