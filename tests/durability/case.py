@@ -191,8 +191,8 @@ def finish(cases: Sequence[Case], nursery: Nursery, service: ServiceProcess) -> 
     An account without a single job proves nothing by its empty list: there, and nowhere else, a run may ask (9), and
     is answered with `--pay-again`.
     """
-    codes = nursery.run([case.child() for case in cases])
     log = accepted_by_key(service)
+    codes = nursery.run([case.child() for case in cases])
     asking = [at for at, code in enumerate(codes) if code == ASKS and not log.get(cases[at].owner)]
     for at, code in zip(asking, nursery.run([cases[at].child(flags=["--pay-again"]) for at in asking]), strict=True):
         codes[at] = code
