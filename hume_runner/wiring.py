@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -31,7 +32,17 @@ if TYPE_CHECKING:
     from hume_runner.state.disk import Disk
     from hume_runner.state.store import JobRow, Store
 
-__all__ = ["Endpoint", "Machine", "Paths", "load", "mask_secrets", "open_results", "planned", "run_manifest"]
+__all__ = [
+    "Endpoint",
+    "Machine",
+    "Paths",
+    "load",
+    "mark_derived",
+    "mask_secrets",
+    "open_results",
+    "planned",
+    "run_manifest",
+]
 
 EMULATOR = "emulator"
 
@@ -237,6 +248,27 @@ def open_results(path: str | Path, args: Any) -> ResultSet:
     except FileNotFoundError:
         raise UsageError(f"{paths.state}: there are no results yet", hint=f"hume-runner run {path}") from None
     return StateResults(store, paths.outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings)
+
+
+def mark_derived(args: Any, group: str, paths: Sequence[Path], *, serial: int, long: bool = False) -> None:
+    """Record outputs that were made by hand as a run does, so that runs keep them and `verify` knows them.
+
+    Without a word where the state cannot be written now: the files are good, and nobody waits for a lock for them.
+    """
+    from hume_runner.errors import StateError
+    from hume_runner.results import derived
+    from hume_runner.state.disk import Disk
+    from hume_runner.state.lock import StateLock
+    from hume_runner.state.store import Store
+
+    manifest = load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
+    where = Paths.of(manifest, args.state)
+    by = derived.maker(manifest.settings)
+    with contextlib.suppress(StateError, OSError), StateLock(where.state):
+        if not where.state.exists():
+            return
+        with Store.create_or_open(where.state, disk=Disk(), name=manifest.name, lineage="") as store:
+            derived.record(store, where.outputs, group, paths, serial=serial, by=by, now=time.time(), long=long)
 
 
 def run_manifest(

@@ -27,7 +27,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     results = _results(args)
     out = Path(args.out) if args.out else results.directory / "report.html"
+    # Asked before: what is recorded meanwhile makes this page stale, not current.
+    serial = getattr(results, "serial", None)
     written = write_report(results, out)
+    if serial is not None and out.resolve() == (results.directory / "report.html").resolve():
+        from hume_runner import wiring
+        from hume_runner.results.derived import REPORT
+
+        wiring.mark_derived(args, REPORT, [results.directory / REPORT], serial=serial)
     if console.json:
         console.document({"event": "report", "file": str(written)})
     else:

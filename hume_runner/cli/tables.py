@@ -29,7 +29,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     results = _results(args)
     out_dir = Path(args.out) if args.out else results.directory / "tables"
+    # Asked before: what is recorded meanwhile makes these tables stale, not current.
+    serial = getattr(results, "serial", None)
     written = write_tables(results, out_dir, format=args.format, long=args.long)
+    if serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
+        from hume_runner import wiring
+        from hume_runner.results.derived import tables_group
+
+        ours = [results.directory / "tables" / path.name for path in written]
+        wiring.mark_derived(args, tables_group(args.format), ours, serial=serial, long=args.long)
     if console.json:
         console.document({"event": "tables", "files": [str(path) for path in written]})
     else:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from hume_runner._version import __version__
-from hume_runner.errors import HumeRunnerError
+from hume_runner.errors import HumeRunnerError, MissingExtra
 from hume_runner.manifest.model import Manifest
+from hume_runner.results import derived
+from hume_runner.results.derived import REPORT
 from hume_runner.results.from_state import StateResults
 from hume_runner.results.outputs import RESULTS, RUN, write_results, write_run
 from hume_runner.results.summary import summary_text
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import Counts, Store, StoredAnswer
+from hume_runner.state.store import Counts, Store
 
-REPORT = "report.html"
+FORMATS: tuple[Literal["parquet", "csv", "jsonl"], ...] = ("parquet", "csv", "jsonl")
 _FAILURES_SHOWN = 5
 
 # Posts the summary (JSON) to the manifest's callback. Raises: ApiError.
@@ -65,10 +66,10 @@ class Finisher:
         """Write results, tables and report where they are due, and `run.json` last."""
         self._now = ended.ended_at
         # The report tells of this run, so `run.json` is there before it, and written again with what came of it.
-        changed = write_results(store, self._outputs, self._disk, now=ended.ended_at) is not None
+        write_results(store, self._outputs, self._disk, now=ended.ended_at)
         if self._manifest.outputs.report:
             write_run(self._outputs, self._disk, self._describe(store, ended, {"tables": None, "report": None}))
-        written = self._derived(store, changed=changed)
+        written = self._derived(store)
         self._run = self._describe(store, ended, written)
         self._failures = [(name, mask_secrets(error)) for name, error in store.first_failures(_FAILURES_SHOWN)]
         stored = write_run(self._outputs, self._disk, self._run)
@@ -91,15 +92,39 @@ class Finisher:
             return
         store.remember(told=store.serial)
 
-    def _derived(self, store: Store, *, changed: bool) -> Mapping[str, Any]:
-        """Make tables and report from the answers where the manifest asks for them; return their paths.
+    def _derived(self, store: Store) -> Mapping[str, Any]:
+        """Make tables and report from the answers where they are due; return the paths of those asked for.
 
-        They are made again only when a result changed or one of them is gone.
+        Due is what the manifest asks for, and what somebody had made by hand and is still there: it must not go
+        stale. Each group is looked at on its own.
         """
         outputs = self._manifest.outputs
-        made: dict[str, Any] = {"tables": None, "report": None}
-        if not (outputs.tables or outputs.report):
-            return made
+        known = derived.marks(store)
+        for form in FORMATS:
+            group = derived.tables_group(form)
+            by_hand = group in known and self._still_there(store, group, known[group], form in outputs.tables)
+            if form in outputs.tables or by_hand:
+                long = group in known and known[group].long
+                self._make(store, group, known.get(group), asked=form in outputs.tables, long=long)
+        by_hand = REPORT in known and self._still_there(store, REPORT, known[REPORT], outputs.report)
+        if outputs.report or by_hand:
+            self._make(store, REPORT, known.get(REPORT), asked=outputs.report, long=False)
+        return {
+            "tables": derived.TABLES if outputs.tables else None,
+            "report": REPORT if outputs.report else None,
+        }
+
+    def _still_there(self, store: Store, group: str, mark: derived.Mark, asked: bool) -> bool:
+        """Whether files of a group are there; a group that nobody asks for and that was removed is forgotten."""
+        there = any((self._outputs / path).exists() for path in mark.files)
+        if not there and not asked:
+            store.forget_derived(group, sorted(mark.files))
+        return there
+
+    def _make(self, store: Store, group: str, mark: derived.Mark | None, *, asked: bool, long: bool) -> None:
+        serial, by = store.serial, derived.maker(self._manifest.settings)
+        if derived.is_current(mark, self._outputs, serial=serial, by=by, long=long):
+            return
         results = StateResults(
             store,
             self._outputs,
@@ -107,30 +132,24 @@ class Finisher:
             name=self._manifest.name,
             settings=self._manifest.settings,
         )
-        if outputs.tables:
-            made["tables"] = "tables"
-            missing = [form for form in outputs.tables if not (self._outputs / "tables" / f"items.{form}").exists()]
-            if changed or missing:
-                from hume_runner.results.tables import write_tables
+        try:
+            paths = self._write(results, group, long=long)
+        except MissingExtra as missing:
+            if asked:
+                raise
+            self._warn(f"{group} is not up to date any more: {missing}; {missing.hint}")
+            return
+        derived.record(store, self._outputs, group, paths, serial=serial, by=by, now=self._now, long=long)
 
-                for form in outputs.tables if changed else missing:
-                    self._record(store, write_tables(results, self._outputs / "tables", format=form))
-        if outputs.report:
-            made["report"] = REPORT
-            if changed or not (self._outputs / REPORT).exists():
-                from hume_runner.results.report import write_report
+    def _write(self, results: StateResults, group: str, *, long: bool) -> tuple[Path, ...]:
+        if group == REPORT:
+            from hume_runner.results.report import write_report
 
-                self._record(store, [write_report(results, self._outputs / REPORT)])
-        return made
+            return (write_report(results, self._outputs / REPORT),)
+        from hume_runner.results.tables import write_tables
 
-    def _record(self, store: Store, paths: Iterable[Path]) -> None:
-        stored = []
-        for path in paths:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            name = path.relative_to(self._outputs).as_posix()
-            stored.append(StoredAnswer(name=name, path=name, size=path.stat().st_size, sha256=digest))
-        store.record_outputs(stored, self._now)
+        form = next(form for form in FORMATS if derived.tables_group(form) == group)
+        return write_tables(results, self._outputs / derived.TABLES, format=form, long=long)
 
     def _describe(self, store: Store, ended: Ended, written: Mapping[str, Any]) -> dict[str, Any]:
         manifest = self._manifest

@@ -71,6 +71,11 @@ class StateResults:
         self.name = name
         self.settings = settings
 
+    @property
+    def serial(self) -> int:
+        """The serial of the state that these results are read from."""
+        return self._store.serial
+
     @cached_property
     def simulated(self) -> bool:
         """Whether any score here comes from the emulator."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hume_runner.results import derived
 from hume_runner.results.from_state import item_records
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store, StoredAnswer
@@ -17,15 +18,14 @@ RUN = "run.json"
 
 
 def write_results(store: Store, outputs: Path, disk: Disk, *, now: float) -> StoredAnswer | None:
-    """Write `results.jsonl` from the state, streamed; None if nothing changed since it was last written."""
-    target = outputs / RESULTS
+    """Write `results.jsonl` from the state, streamed; None if it is current."""
     # Writing outputs does not move the serial, so an unchanged state means unchanged lines.
-    if target.exists() and store.meta("results_serial") == store.serial:
+    serial, by = store.serial, derived.maker()
+    if derived.is_current(derived.marks(store).get(RESULTS), outputs, serial=serial, by=by):
         return None
-    serial = store.serial
-    stored = _write_lines(target, _lines(store), disk)
-    store.record_outputs([stored], now)
-    store.remember(results_serial=serial)
+    target = outputs / RESULTS
+    _write_lines(target, _lines(store), disk)
+    (stored,) = derived.record(store, outputs, RESULTS, [target], serial=serial, by=by, now=now, long=False)
     return stored
 
 
@@ -47,19 +47,14 @@ def _lines(store: Store) -> Iterator[bytes]:
         yield json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
-def _write_lines(target: Path, lines: Iterator[bytes], disk: Disk) -> StoredAnswer:
+def _write_lines(target: Path, lines: Iterator[bytes], disk: Disk) -> None:
     disk.make_directory(target.parent)
     part = target.with_name(target.name + ".part")
-    digest = hashlib.sha256()
-    size = 0
     with part.open("wb") as file:
         for line in lines:
             file.write(line)
-            digest.update(line)
-            size += len(line)
         disk.sync(file)
     disk.replace(part, target)
-    return StoredAnswer(name=target.name, path=target.name, size=size, sha256=digest.hexdigest())
 
 
 def write_run(outputs: Path, disk: Disk, run: Mapping[str, Any]) -> StoredAnswer:

@@ -422,3 +422,20 @@ class Journal(Planning):
             db.executemany(
                 "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?)", [(o.path, o.size, o.sha256, now) for o in outputs]
             )
+
+    def record_derived(
+        self, group: str, mark: str, outputs: Sequence[StoredAnswer], gone: Sequence[str], now: float
+    ) -> None:
+        """A group of derived files that is in place, with its mark; `gone` are files that it has no more."""
+        with self._transaction("outputs", bump=False) as db:
+            db.executemany("DELETE FROM outputs WHERE path = ?", [(path,) for path in gone])
+            db.executemany(
+                "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?)", [(o.path, o.size, o.sha256, now) for o in outputs]
+            )
+            self._set({f"derived:{group}": mark})
+
+    def forget_derived(self, group: str, paths: Sequence[str]) -> None:
+        """A group of derived files that nobody asks for any more, and that is not there."""
+        with self._transaction("outputs", bump=False) as db:
+            db.executemany("DELETE FROM outputs WHERE path = ?", [(path,) for path in paths])
+            db.execute("DELETE FROM meta WHERE name = ?", (f"derived:{group}",))

@@ -322,6 +322,11 @@ class Reading(StateFile):
         for path, size, sha256 in rows:
             yield StoredAnswer(name=path, path=path, size=size, sha256=sha256)
 
+    def derived(self) -> dict[str, str]:
+        """The mark of each group of derived files."""
+        rows = self._db.execute("SELECT name, value FROM meta WHERE name LIKE 'derived:%' ORDER BY name")
+        return {name.removeprefix("derived:"): str(value) for name, value in rows}
+
     def duplicates(self) -> list[tuple[str, int]]:
         """(remote id, our job) of jobs that were paid for twice."""
         return self._db.execute("SELECT remote_id, job FROM duplicates ORDER BY at, remote_id").fetchall()

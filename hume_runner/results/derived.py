@@ -1,0 +1,102 @@
+"""Which derived outputs are current: each group of files by a mark of its own, made only when its files are in place.
+
+A group is what is written together: `results.jsonl`, the tables of one format, the report. Its mark says from which
+state, by which code and with which settings it was made, and what each file looked like then. A kill before the mark
+leaves the old mark, so the next run makes the group again; a file that is gone, cut or edited does not fit its mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hume_runner._version import __version__
+from hume_runner.state.store import Store, StoredAnswer
+
+REPORT = "report.html"
+TABLES = "tables"
+
+# Raised when the same answers give other bytes than before.
+_REVISION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a group was made from, and its files: path below the output directory -> (size, SHA-256, stamp)."""
+
+    serial: int
+    maker: str
+    files: Mapping[str, tuple[int, str, str]]
+    long: bool = False
+
+
+def tables_group(form: str) -> str:
+    return f"{TABLES}/{form}"
+
+
+def maker(settings: Mapping[str, Any] | None = None) -> str:
+    """The code and the settings that decide what is written, beside the state."""
+    told = json.dumps([__version__, _REVISION, settings or {}], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def marks(store: Store) -> dict[str, Mark]:
+    """The marks of all groups; one that cannot be read counts as none."""
+    found = {}
+    for group, text in store.derived().items():
+        try:
+            value = json.loads(text)
+            files = {str(path): (int(s), str(h), str(t)) for path, (s, h, t) in value["files"].items()}
+            found[group] = Mark(serial=value["serial"], maker=value["maker"], files=files, long=bool(value["long"]))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return found
+
+
+def is_current(mark: Mark | None, outputs: Path, *, serial: int, by: str, long: bool = False) -> bool:
+    """Whether the group's files are what they would be if they were made now."""
+    if mark is None or (mark.serial, mark.maker, mark.long) != (serial, by, long) or not mark.files:
+        return False
+    return all(_same(outputs / path, *seen) for path, seen in mark.files.items())
+
+
+def record(
+    store: Store, outputs: Path, group: str, paths: Iterable[Path], *, serial: int, by: str, now: float, long: bool
+) -> list[StoredAnswer]:
+    """Mark a group whose files are under their final names. `serial`: of the state that they were made from."""
+    stored, files = [], {}
+    for path in paths:
+        stamp = _stamp(path)  # before it is read: what is written later has another stamp
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+        name = path.relative_to(outputs).as_posix()
+        files[name] = (size, digest, stamp)
+        stored.append(StoredAnswer(name=name, path=name, size=size, sha256=digest))
+    mark = json.dumps({"serial": serial, "maker": by, "long": long, "files": files})
+    known = marks(store).get(group)
+    gone = set(known.files) - set(files) if known else set()
+    store.record_derived(group, mark, stored, sorted(gone), now)
+    return stored
+
+
+def _stamp(path: Path) -> str:
+    """What changes with every write, and is cheaper to look at than the content."""
+    seen = path.stat()
+    return f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ctime_ns}-{seen.st_ino}"
+
+
+def _same(path: Path, size: int, sha256: str, stamp: str) -> bool:
+    try:
+        if _stamp(path) == stamp:
+            return True
+        if path.stat().st_size != size:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
