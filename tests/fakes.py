@@ -176,6 +176,7 @@ class FakeService:
     fails: set[str] = field(default_factory=set)
     late: dict[str, float] = field(default_factory=dict)
     vanished: set[str] = field(default_factory=set)
+    no_handles: set[str] = field(default_factory=set)  # items whose files this machine cannot open just now
     lists: bool = True
     shown_from: float = 0.0  # before that time the list shows nothing
     cost_s: float | None = None  # of each member
@@ -245,6 +246,8 @@ class FakeService:
         for member in job.members:
             if member.item.id in self.vanished:
                 raise FileNotFoundError(2, "No such file or directory", member.item.value)
+            if member.item.id in self.no_handles:
+                raise OSError(24, "Too many open files", member.item.value)
         matches = tuple(f"{job.nonce}-{member.item.id}" for member in job.members)
         return Submission(
             request={"models": {}}, sha256=job.key, matches=matches, send=lambda: self._send(job, matches)

@@ -43,6 +43,7 @@ from hume_runner.errors import (
     ServiceUnavailable,
     StateError,
     UnexpectedResponse,
+    is_scarce,
 )
 from hume_runner.manifest.model import ExecutionSection
 from hume_runner.services.base import (
@@ -346,6 +347,8 @@ class Loop:
         try:
             submission = self._service.prepare(job)
         except OSError as error:
+            if is_scarce(error):  # no fault of the source: the job stays planned
+                raise
             self._reject_before_sending(job, error, wall)
             return
         server_time = self._server_time()

@@ -163,6 +163,17 @@ def test_a_file_that_vanished_fails_alone_and_is_not_sent(world: World) -> None:
     assert world.errors()["b"][0] == "source_unreadable"
 
 
+def test_a_machine_that_opens_no_more_files_fails_no_item(world: World) -> None:
+    world.sources = ["a", "b", "c", "d"]
+    world.service.no_handles = {"b"}
+    with pytest.raises(OSError, match="Too many open files"):
+        world.run()
+    world.service.no_handles = set()
+    assert world.run().exit_code == 0
+    assert world.items() == dict.fromkeys("abcd", "done")
+    assert sorted(name for names in world.service.submitted for name in names) == ["a", "b", "c", "d"]
+
+
 # -- lost answers ----------------------------------------------------------------------------------------------------
 
 
