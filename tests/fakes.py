@@ -143,7 +143,7 @@ class RemoteJob:
 
     remote_id: str
     content: tuple[bytes, ...]
-    matches: tuple[str, ...]
+    matches: Mapping[int, str]
     created_at: float
     progress: Progress | None = None
     script: list[Progress] = field(default_factory=list)
@@ -248,12 +248,12 @@ class FakeService:
                 raise FileNotFoundError(2, "No such file or directory", member.item.value)
             if member.item.id in self.no_handles:
                 raise OSError(24, "Too many open files", member.item.value)
-        matches = tuple(f"{job.nonce}-{member.item.id}" for member in job.members)
+        matches = {member.position: f"{job.nonce}-{member.item.id}" for member in job.members}
         return Submission(
             request={"models": {}}, sha256=job.key, matches=matches, send=lambda: self._send(job, matches)
         )
 
-    def _send(self, job: Job, matches: tuple[str, ...]) -> SubmitResult:
+    def _send(self, job: Job, matches: Mapping[int, str]) -> SubmitResult:
         self.counted["submit"] += 1
         self.meanwhile("send")
         self.submitted.append(tuple(member.item.id for member in job.members))
@@ -277,7 +277,7 @@ class FakeService:
             case _:
                 return what
 
-    def take(self, job: Job, matches: tuple[str, ...]) -> RemoteJob:
+    def take(self, job: Job, matches: Mapping[int, str]) -> RemoteJob:
         """The job is at the service from now on."""
         name = f"remote-{len(self.remote) + 1}"
         remote = RemoteJob(name, tuple(m.item.key for m in job.members), matches, self.clock.now)
@@ -285,7 +285,7 @@ class FakeService:
             remote_id=name,
             sources=tuple(
                 ForeignSource(kind=member.item.kind, match=match, value=member.item.value)
-                for member, match in zip(job.members, matches, strict=True)
+                for member, match in ((one, matches[one.position]) for one in job.members)
             ),
             same_settings=True,
             created_at=self.clock.now,
@@ -322,15 +322,15 @@ class FakeService:
         error = self.fetches.pop(0) if self.fetches else None
         if error is not None:
             raise error
-        yield _Body(json.dumps(self.remote[remote_id].matches).encode())
+        yield _Body(json.dumps(list(self.remote[remote_id].matches.values())).encode())
 
     def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
         if name != "predictions.json":
             return ()
-        assert set(job.matches) <= set(json.loads(path.read_bytes()))
+        assert set(job.matches.values()) <= set(json.loads(path.read_bytes()))
         outcomes = []
-        for position, member in enumerate(job.members):
-            item = member.item.id
+        for member in job.members:
+            position, item = member.position, member.item.id
             if self.late.get(item, 0) > self.clock.now:
                 if not announced.get("accept_missing"):
                     raise AnswerIncomplete(f"{item} is not there yet")
@@ -345,7 +345,8 @@ class FakeService:
         self.greet()
         for one in self.remote.values():
             if one.created_at >= since and not knows(one.remote_id) and one.told is not None:
-                yield replace(one.told, same_settings=one.settings == self.settings)
+                same = one.settings == self.settings
+                yield replace(one.told, same_settings=same, alike=lambda kind, facts, same=same: same)
 
     def suspects(self, job: Job) -> tuple[Candidate, ...]:
         return self.suspected.get(job.members[0].item.id, ())

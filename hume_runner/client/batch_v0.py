@@ -96,6 +96,14 @@ class ListedJobs:
     simulated: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetailedJob:
+    """One job as the service sent it; `read_job` reads it."""
+
+    job: dict[str, Any]
+    simulated: bool
+
+
 class BatchV0Api:
     """The five operations. GETs are tried again as `retry` says; a job is started with exactly one POST.
 
@@ -192,13 +200,17 @@ class BatchV0Api:
 
     def job_details(self, job_id: str) -> dict[str, Any]:
         """One job as the service sends it; `read_job` reads it. Raises: NotFound."""
+        return self.ask_details(job_id).job
 
-        def ask() -> dict[str, Any]:
+    def ask_details(self, job_id: str) -> DetailedJob:
+        """The same, and whether an emulator said so. Raises: NotFound."""
+
+        def ask() -> DetailedJob:
             with self._get(_job_path(job_id)) as response:
                 answer = response.json(max_bytes=MAX_LIST_BYTES)
             if not isinstance(answer, dict) or not isinstance(answer.get("state"), dict):
                 raise _error_inside(response, answer, f"{response.where} answered without the job's state")
-            return answer
+            return DetailedJob(job=answer, simulated=response.simulated)
 
         return self._retry.call(ask)
 

@@ -70,7 +70,7 @@ def _adopt(
             remote_id=foreign.remote_id,
             endpoint=service.endpoint,
             request=_request(service, job),
-            matches=[keys[member.item.key] for member in job.members],
+            matches={member.position: keys[member.item.key] for member in job.members},
             created_at=foreign.created_at,
             simulated=bool(foreign.simulated),
             now=clock(),

@@ -51,10 +51,13 @@ class Carried:
 class Member:
     """An item's part in a job. `detail` says which part where an item is spread over several jobs (JSON values).
 
-    `carried`: for a job whose media have to be prepared, the parts that need not be sent any more.
+    `position` is the place that the state keeps for it in its job; a draft has none to give. It is what outcomes, names
+    and answers refer to: a planned job may give members up, so that a place in `Job.members` says nothing. `carried`:
+    for a job whose media have to be prepared, the parts that need not be sent any more.
     """
 
     item: PlanItem
+    position: int = -1
     detail: Mapping[str, Any] = field(default_factory=dict)
     carried: tuple[Carried, ...] = ()
 
@@ -82,8 +85,8 @@ class Draft:
 class Job:
     """A planned job with all that a submission needs. `carry` is what the job before it left for it, `carry_age_s` ago.
 
-    `matches` and `request` are those of its last submission, empty before one. A member that the manifest does not list
-    any more has an empty id and value.
+    `matches` (by the members' positions) and `request` are those of its last submission, empty before one. A member
+    that the manifest does not list any more has an empty id and value.
     """
 
     number: int
@@ -95,7 +98,7 @@ class Job:
     prepare: bool = False
     carry: str | None = None
     carry_age_s: float | None = None
-    matches: tuple[str, ...] = ()
+    matches: Mapping[int, str] = field(default_factory=dict)
     request: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,7 +114,7 @@ def job_name(number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One request, ready to be sent. `matches` tells for each member by what the answer will name it.
+    """One request, ready to be sent. `matches` tells for each member's position by what the answer will name it.
 
     `request` is the body as it may be written down (no secret), `sha256` the hash of what identifies the request.
     `send` performs the one POST.
@@ -119,7 +122,7 @@ class Submission:
 
     request: Mapping[str, Any]
     sha256: str
-    matches: tuple[str, ...]
+    matches: Mapping[int, str]
     send: Callable[[], SubmitResult]
 
 
@@ -127,8 +130,8 @@ class Submission:
 class Prepared:
     """What preparing a job's media gave: the jobs to send, and the members that cannot be sent, with the reason.
 
-    `failed`: (position in the prepared job, reason, message). `given_up`: jobs that carried a part of what its source
-    held before, and whose answers say nothing about what it holds now.
+    `failed`: (the member's position in the prepared job, reason, message). `given_up`: jobs that carried a part of what
+    its source held before, and whose answers say nothing about what it holds now.
     """
 
     drafts: tuple[Draft, ...]
@@ -234,7 +237,7 @@ Progress = Pending | Ended | Broken | Unseen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an answer says about one member. `position` counts from 0 within the job."""
+    """What an answer says about one member: the one whose stored `position` this is."""
 
     position: int
     ok: bool
@@ -244,14 +247,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A job at the service that carries what a lost submission carried, under the names in `matches`.
+    """A job at the service that carries what a lost submission carried, under the names in `matches` (by the members'
+    positions).
 
     `gone`: it was measured and billed, and its answer cannot be had any more. `running`: it is not known yet whether it
     will be billed. `maybe`: it can neither be taken for ours nor be excluded.
     """
 
     remote_id: str
-    matches: tuple[str, ...]
+    matches: Mapping[int, str]
     created_at: float | None
     simulated: bool = False
     gone: bool = False

@@ -266,11 +266,9 @@ class BatchV0Service:
 
     def _detailed(self, view: JobView) -> JobView:
         """The same job as its details tell it; the entry as it is where there are none."""
-        from hume_runner.client.batch_v0 import read_job
-
         self._learned.requests["details"] += 1
         try:
-            return read_job(self._http.job_details(view.job_id))
+            return self._details(view.job_id)
         except (NotFound, RequestRejected, UnexpectedResponse):
             return view
 
@@ -283,10 +281,11 @@ class BatchV0Service:
         body = self._body(job)
         matches = _matches(job)
         uploads = []
-        for member, match in zip(job.members, matches, strict=True):
+        for member in job.members:
             if member.item.kind == "file":
                 assert member.item.path is not None
-                uploads.append(Upload.of(member.item.path, filename=match, sha256=member.item.content_sha256))
+                name = matches[member.position]
+                uploads.append(Upload.of(member.item.path, filename=name, sha256=member.item.content_sha256))
         digest = hashlib.sha256(job.key.encode())
         digest.update(job.nonce.encode())
         return Submission(
@@ -376,12 +375,18 @@ class BatchV0Service:
                 limit *= 2
             pivot = max(pivot, last - 1)
 
-    def _check_details(self, remote_id: str) -> Progress:
+    def _details(self, remote_id: str) -> JobView:
+        """Raises: NotFound, ApiError."""
         from hume_runner.client.batch_v0 import read_job
 
+        answer = self._http.ask_details(remote_id)
+        self._learned.simulated = answer.simulated
+        return read_job(answer.job)
+
+    def _check_details(self, remote_id: str) -> Progress:
         self._learned.requests["details"] += 1
         try:
-            return progress_of(read_job(self._http.job_details(remote_id)))
+            return progress_of(self._details(remote_id))
         except NotFound:
             return Unseen()
 
@@ -432,9 +437,8 @@ class BatchV0Service:
     ) -> Look:
         job = lost.job
         # By what was sent, not by what the manifest says now: a link may be signed anew since, an item removed.
-        names = tuple(sent or name for sent, name in zip(job.matches, _matches(job), strict=True))
+        names = {position: job.matches.get(position) or name for position, name in _matches(job).items()}
         sent = sent_by(job, names, job.request or self._manifest.settings)
-        kinds = [member.item.kind for member in job.members]
         candidates = []
         why = ""
         for entry in unknown:
@@ -451,7 +455,7 @@ class BatchV0Service:
                 candidates.append(
                     Candidate(
                         remote_id=view.job_id,
-                        matches=names_in(sent, view, names, kinds),
+                        matches=names_in(job, sent, view, names),
                         created_at=_seconds(view.created_ms),
                         simulated=bool(self._learned.simulated),
                         maybe=verdict is Verdict.MAYBE,
@@ -462,9 +466,8 @@ class BatchV0Service:
 
     def recognise(self, remote_id: str) -> Foreign:
         """See `Service.recognise`."""
-        from hume_runner.client.batch_v0 import read_job
-
-        return self._foreign(read_job(self._http.job_details(remote_id)))
+        self._learned.requests["details"] += 1
+        return self._foreign(self._details(remote_id))
 
     def _alike(self, view: JobView, kind: SourceKind, facts: Mapping[str, Any]) -> bool:
         echoed = {"models": view.models, "transcription": view.transcription}
@@ -506,20 +509,20 @@ def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
     return request
 
 
-def _matches(job: Job) -> tuple[str, ...]:
+def _matches(job: Job) -> dict[int, str]:
     """By what the answer will name each member: the URL itself, an upload's unique name, a text's 1-based position."""
-    names = []
+    names: dict[int, str] = {}
     texts = 0
-    for position, member in enumerate(job.members):
+    for member in job.members:
         item = member.item
         if item.kind == "url":
-            names.append(item.value)
+            names[member.position] = item.value
         elif item.kind == "text":
             texts += 1
-            names.append(str(texts))
+            names[member.position] = str(texts)
         else:
-            names.append(upload_name(job.nonce, position, item.value))
-    return tuple(names)
+            names[member.position] = upload_name(job.nonce, member.position, item.value)
+    return names
 
 
 def upload_name(nonce: str, position: int, name: str) -> str:
@@ -606,7 +609,7 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
             predictions += len(view.predictions)
             for outcome in _element_outcomes(view, positions):
                 outcomes.setdefault(outcome.position, outcome)
-    missing = [position for position in range(len(job.members)) if position not in outcomes]
+    missing = [member.position for member in job.members if member.position not in outcomes]
     expected = announced.get("predictions")
     late = bool(missing) or (expected is not None and expected > 0 and predictions == 0)
     if late and not announced.get("accept_missing"):
@@ -623,8 +626,9 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
 
 def _positions(job: Job) -> dict[tuple[str, str], int]:
     return {
-        (member.item.kind, match): position
-        for position, (member, match) in enumerate(zip(job.members, job.matches, strict=True))
+        (member.item.kind, job.matches[member.position]): member.position
+        for member in job.members
+        if job.matches.get(member.position)
     }
 
 

@@ -272,7 +272,7 @@ class ExpressionV1Service:
         clips: list[Member] = []
         drafts: list[Draft] = []
         given_up: list[int] = []
-        for position, member in enumerate(job.members):
+        for member in job.members:
             try:
                 facts = self._media.look(member.item)
                 carried = self._still_true(member, given_up)
@@ -291,7 +291,7 @@ class ExpressionV1Service:
                 else:
                     drafts += self._recording(member.item, facts, carried)
             except CannotPrepare as problem:
-                failed.append((position, problem.reason, _told(member.item, problem.message)))
+                failed.append((member.position, problem.reason, _told(member.item, problem.message)))
         return Prepared(
             drafts=(*self.recompile(stills), *self.recompile(clips), *drafts),
             failed=tuple(failed),
@@ -440,7 +440,7 @@ class ExpressionV1Service:
             # Whether faces are numbered on from the job before: the results have to know, and the state is opaque.
             request={"endpoint": _endpoint_of(job), "config": shown, "continues": "face_state" in config},
             sha256=digest.hexdigest(),
-            matches=tuple(str(position) for position in range(len(job.members))),
+            matches={member.position: str(place) for place, member in enumerate(job.members)},
             send=lambda: self._send(job, config),
         )
 
@@ -576,12 +576,12 @@ class ExpressionV1Service:
             problem = str(error)
         return tuple(
             Outcome(
-                position=position,
+                position=member.position,
                 ok=problem is None,
                 reason=None if problem is None else "unexpected_answer",
                 message=problem,
             )
-            for position in range(len(job.members))
+            for member in job.members
         )
 
     # -- asking about runs ------------------------------------------------------------------------------------------
@@ -665,7 +665,7 @@ class ExpressionV1Service:
                 candidates.append(
                     Candidate(
                         remote_id=run.run_id,
-                        matches=(),
+                        matches={},
                         created_at=run.started_at,
                         simulated=self._learned.simulated,
                         gone=not running,

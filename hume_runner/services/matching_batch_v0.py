@@ -45,8 +45,8 @@ class Sent:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def sent_by(job: Job, names: Sequence[str], settings: Mapping[str, Any]) -> Sent:
-    """What `job` sent: `names` tells for each member by what its answer names it.
+def sent_by(job: Job, names: Mapping[int, str], settings: Mapping[str, Any]) -> Sent:
+    """What `job` sent: `names` tells for each member's position by what its answer names it.
 
     A text or URL that the manifest does not list any more has no value here; the digest of its content is left, and a
     text can still be told by it.
@@ -54,8 +54,8 @@ def sent_by(job: Job, names: Sequence[str], settings: Mapping[str, Any]) -> Sent
     urls: Counter[str] = Counter()
     texts: Counter[str] = Counter()
     files: list[tuple[str, str | None]] = []
-    for member, name in zip(job.members, names, strict=True):
-        item = member.item
+    for member in job.members:
+        item, name = member.item, names[member.position]
         if item.kind == "url":
             urls[one_url(name)] += 1
         elif item.kind == "text":
@@ -164,7 +164,7 @@ def _may_be(name: str, sent: Sent) -> bool:
     return any(one_name(ours).endswith(name) for ours, _ in sent.files)
 
 
-def names_in(sent: Sent, view: JobView, names: Sequence[str], kinds: Sequence[str]) -> tuple[str, ...]:
+def names_in(job: Job, sent: Sent, view: JobView, names: Mapping[int, str]) -> dict[int, str]:
     """By what the answer of this job will name each member: as the host spells it where that can be told."""
     echoed: dict[int, str] = {}
     by_md5: dict[str, list[str]] = {}
@@ -174,21 +174,16 @@ def names_in(sent: Sent, view: JobView, names: Sequence[str], kinds: Sequence[st
             echoed[position] = file.filename
         elif file.filename and file.md5sum:
             by_md5.setdefault(file.md5sum.lower(), []).append(file.filename)
-    found = []
-    md5s = iter(sent.files)
-    for name, kind in zip(names, kinds, strict=True):
-        if kind != "file":
-            found.append(name)
+    found = dict(names)
+    for member in job.members:
+        if member.item.kind != "file":
             continue
-        _, md5 = next(md5s)
-        ours = position_in(name, sent.nonce)
-        if ours is not None and ours in echoed:
-            found.append(echoed[ours])
+        md5 = member.item.content_md5
+        if member.position in echoed:
+            found[member.position] = echoed[member.position]
         elif md5 and by_md5.get(md5):
-            found.append(by_md5[md5].pop(0))
-        else:
-            found.append(name)
-    return tuple(found)
+            found[member.position] = by_md5[md5].pop(0)
+    return found
 
 
 def position_in(name: str, nonce: str) -> int | None:

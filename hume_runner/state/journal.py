@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hume_runner.plan.fingerprint import job_key
 from hume_runner.services.base import Candidate, Draft, Outcome
 from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
@@ -42,7 +43,7 @@ class Journal(Planning):
         nonce: str,
         sha256: str,
         request: Mapping[str, Any],
-        matches: Sequence[str],
+        matches: Mapping[int, str],
         endpoint: str,
         clock_offset: float | None,
         now: float,
@@ -65,10 +66,11 @@ class Journal(Planning):
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE job = ?", (number,))
             self._name_members(number, matches)
 
-    def _name_members(self, number: int, matches: Sequence[str]) -> None:
+    def _name_members(self, number: int, matches: Mapping[int, str]) -> None:
+        """By what an answer names the members at these positions."""
         self._db.executemany(
             "UPDATE members SET match = ? WHERE job = ? AND position = ?",
-            [(match, number, position) for position, match in enumerate(matches)],
+            [(match, number, position) for position, match in matches.items()],
         )
 
     def record_accepted(
@@ -205,7 +207,7 @@ class Journal(Planning):
         remote_id: str,
         *,
         endpoint: str,
-        matches: Sequence[str],
+        matches: Mapping[int, str],
         created_at: float | None,
         simulated: bool,
         others: Sequence[str],
@@ -338,7 +340,7 @@ class Journal(Planning):
         remote_id: str,
         endpoint: str,
         request: Mapping[str, Any],
-        matches: Sequence[str],
+        matches: Mapping[int, str],
         created_at: float | None,
         simulated: bool,
         now: float,
@@ -380,17 +382,14 @@ class Journal(Planning):
         simulated: bool,
         now: float,
     ) -> int:
-        """A job that was started elsewhere becomes one of ours, submitted. Planned jobs give its members up."""
+        """A job that was started elsewhere becomes one of ours, submitted; `matches` has one name for each member of
+        the draft. Planned jobs give its members up."""
         with self._transaction("adopted") as db:
             keys = [member.item.key for member in draft.members]
-            for key in keys:
-                db.execute(
-                    "DELETE FROM members WHERE key = ? AND job IN (SELECT job FROM jobs WHERE status = 'planned')",
-                    (key,),
-                )
-            db.execute("DELETE FROM jobs WHERE status = 'planned' AND job NOT IN (SELECT job FROM members)")
-            self._insert_jobs([draft])
-            (number,) = db.execute("SELECT max(job) FROM jobs").fetchone()
+            self._give_up(keys)
+            free: list[int] = []
+            self._insert_jobs([draft], free)
+            (number,) = free
             self._move(
                 number,
                 Event.INTEND,
@@ -409,12 +408,37 @@ class Journal(Planning):
                 created_at=created_at,
                 simulated=int(simulated),
             )
-            self._name_members(number, matches)
-            db.execute(
-                "UPDATE jobs AS p SET sources = (SELECT count(*) FROM members b WHERE b.job = p.job) "
-                "WHERE status = 'planned'"
+            db.executemany(
+                "UPDATE members SET match = ? WHERE job = ? AND key = ?",
+                [(match, number, key) for match, key in zip(matches, keys, strict=True)],
             )
-        return int(number)
+        return number
+
+    def _give_up(self, keys: Sequence[bytes]) -> None:
+        """Take these members out of the planned jobs that carry them. The others keep their positions, and a job is
+        told by what it still carries."""
+        shrunk: set[int] = set()
+        for key in keys:
+            rows = self._db.execute(
+                "SELECT b.job FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = ? AND j.status = 'planned'",
+                (key,),
+            ).fetchall()
+            for (number,) in rows:
+                self._db.execute("DELETE FROM members WHERE job = ? AND key = ?", (number, key))
+                shrunk.add(number)
+        for number in sorted(shrunk):
+            left = self._db.execute(
+                "SELECT b.key, m.size FROM members b JOIN measurements m ON m.key = b.key "
+                "WHERE b.job = ? ORDER BY b.position",
+                (number,),
+            ).fetchall()
+            if left:
+                self._db.execute(
+                    "UPDATE jobs SET key = ?, sources = ?, bytes = ? WHERE job = ?",
+                    (job_key([row[0] for row in left]), len(left), sum(row[1] for row in left), number),
+                )
+            else:
+                self._db.execute("DELETE FROM jobs WHERE job = ?", (number,))
 
     def record_outputs(self, outputs: Sequence[StoredAnswer], now: float) -> None:
         """Files that a run wrote beside the raw answers."""

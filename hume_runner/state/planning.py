@@ -256,7 +256,10 @@ class Planning(Reading):
         )
 
     def _insert_jobs(self, drafts: Iterable[Draft], free: list[int] | None = None) -> None:
-        """Plan these jobs; the numbers of those that wait for no other are added to `free`."""
+        """Plan these jobs; the numbers of those that wait for no other are added to `free`.
+
+        Here alone are members numbered: from then on their positions are what they are told by.
+        """
         numbers: list[int] = []
         for draft in drafts:
             keys = [member.item.key for member in draft.members]

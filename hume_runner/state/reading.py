@@ -60,7 +60,7 @@ class Reading(StateFile):
         row = self.job(number)
         members = self._db.execute(
             "SELECT b.key, i.id, m.kind, i.value, i.path, i.inside, m.size, m.content, m.facts, m.md5, "
-            "b.detail, b.match FROM members b JOIN measurements m ON m.key = b.key "
+            "b.detail, b.match, b.position FROM members b JOIN measurements m ON m.key = b.key "
             "LEFT JOIN items i ON i.ord = (SELECT min(ord) FROM items WHERE key = b.key) "
             "WHERE b.job = ? ORDER BY b.position",
             (number,),
@@ -77,6 +77,7 @@ class Reading(StateFile):
             members=tuple(
                 Member(
                     item=plan_item(r[0], r[1] or "", r[2], r[3] or "", *r[4:10]),
+                    position=r[12],
                     detail=from_json(r[10]),
                     carried=tuple(carried.get(r[0], ())),
                 )
@@ -87,7 +88,7 @@ class Reading(StateFile):
             prepare=bool(prepare),
             carry=carry,
             carry_age_s=now - carry_at if now is not None and carry_at is not None else None,
-            matches=tuple(r[11] or "" for r in members),
+            matches={r[12]: r[11] for r in members if r[11]},
             request=row.request,
         )
 

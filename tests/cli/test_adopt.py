@@ -50,7 +50,6 @@ def test_each_result_belongs_to_its_own_text_whatever_the_order_was(keyed: Proje
     assert positions["hello"] == "2"
 
 
-@pytest.mark.xfail(reason="adopted emulator jobs are recorded as real", strict=True)
 def test_only_what_the_job_does_not_carry_is_submitted(keyed: Project) -> None:
     job_id = start_elsewhere(keyed, file=False)
     keyed.call("adopt", job_id)

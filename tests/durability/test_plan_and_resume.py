@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ class CrashingDisk(CountedDisk):
 class Fragile(FakeService):
     """Tells jobs by what was sent alone, as real services do; the script "crash" takes a job and ends the run."""
 
-    def _send(self, job: Job, matches: tuple[str, ...]) -> SubmitResult:
+    def _send(self, job: Job, matches: Mapping[int, str]) -> SubmitResult:
         if self.script and self.script[0] == "crash":
             self.script.pop(0)
             self.take(job, matches)

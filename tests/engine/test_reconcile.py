@@ -9,7 +9,7 @@ from hume_runner.services.base import Candidate, Look
 
 
 def candidate(remote_id: str, created_at: float = 1.0, **facts: bool) -> Candidate:
-    return Candidate(remote_id=remote_id, matches=(), created_at=created_at, **facts)  # type: ignore[arg-type]
+    return Candidate(remote_id=remote_id, matches={}, created_at=created_at, **facts)  # type: ignore[arg-type]
 
 
 A, B = candidate("a", 1.0), candidate("b", 2.0)

@@ -60,9 +60,9 @@ def job_of(*items: PlanItem, matches: tuple[str, ...] = ()) -> Job:
         number=1,
         key="k" * 64,
         nonce=NONCE,
-        members=tuple(Member(item=item) for item in items),
+        members=tuple(Member(item=item, position=position) for position, item in enumerate(items)),
         size_bytes=0,
-        matches=matches,
+        matches=dict(enumerate(matches)),
     )
 
 
@@ -314,8 +314,9 @@ class Listed:
         jobs = self._jobs if direction == "asc" else self._jobs[::-1]
         return type("Listing", (), {"jobs": jobs[:limit], "simulated": False, "server_date_s": None})
 
-    def job_details(self, job_id: str) -> Any:
-        return self._detailed.get(job_id) or next(job for job in self._jobs if job["job_id"] == job_id)
+    def ask_details(self, job_id: str) -> Any:
+        found = self._detailed.get(job_id) or next(job for job in self._jobs if job["job_id"] == job_id)
+        return type("Details", (), {"job": found, "simulated": False})
 
 
 SETTINGS = {"models": {"face": {"fps_pred": 3}}}
@@ -373,15 +374,15 @@ def test_a_lost_job_is_found_by_what_it_carries(tmp_path: Path) -> None:
 
 
 def test_a_lost_job_is_found_by_what_was_sent_whatever_the_manifest_says_now(tmp_path: Path) -> None:
-    members = tuple(Member(item=unlisted(member.item)) for member in SENT.members)
+    members = tuple(replace(member, item=unlisted(member.item)) for member in SENT.members)
     forgotten = replace(SENT, members=members, request=SETTINGS)
     assert found(forgotten, {"models": {"ner": {}}}, tmp_path, **ECHO)
-    signed_anew = replace(SENT, members=(Member(item=url("a.mp4?Signature=new")), *SENT.members[1:]))
+    signed_anew = replace(SENT, members=(Member(item=url("a.mp4?Signature=new"), position=0), *SENT.members[1:]))
     assert found(signed_anew, SETTINGS, tmp_path, **ECHO)
 
 
 def test_a_job_that_this_copy_never_sent_is_looked_for_by_its_names(tmp_path: Path) -> None:
-    assert found(replace(SENT, matches=("", "", "")), SETTINGS, tmp_path, **ECHO)
+    assert found(replace(SENT, matches={}), SETTINGS, tmp_path, **ECHO)
 
 
 def test_what_a_list_leaves_out_is_asked_for(tmp_path: Path) -> None:
@@ -396,7 +397,7 @@ def test_what_a_list_leaves_out_is_asked_for(tmp_path: Path) -> None:
 def test_an_answer_is_read_by_the_names_that_the_host_gives(tmp_path: Path) -> None:
     spelt = {**ECHO, "files": [{"filename": f"UPLOADS/{NONCE.upper()}-001-B.WAV"}]}
     (one,) = look(SENT, SETTINGS, tmp_path, entry(**spelt)).candidates
-    assert one.matches == ("https://example.org/a.mp4", f"UPLOADS/{NONCE.upper()}-001-B.WAV", "1")
+    assert one.matches == {0: "https://example.org/a.mp4", 1: f"UPLOADS/{NONCE.upper()}-001-B.WAV", 2: "1"}
 
 
 def test_an_empty_list_proves_nothing_and_one_that_shows_another_job_of_ours_does(tmp_path: Path) -> None:

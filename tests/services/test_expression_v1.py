@@ -161,7 +161,7 @@ def frames_job(**carried: Any) -> Job:
 
 
 def stills_job() -> Job:
-    members = (Member(item=item(1, STILL), detail={"still": True, "bytes": 1}),)
+    members = (Member(item=item(1, STILL), position=0, detail={"still": True, "bytes": 1}),)
     return Job(number=1, key="k", nonce="n", members=members, size_bytes=1, billable_seconds=10)
 
 
@@ -183,7 +183,7 @@ def test_the_state_is_not_in_what_is_recorded_of_a_request(usual: ExpressionV1Se
 def test_stills_of_different_people_share_no_faces(usual: ExpressionV1Service) -> None:
     submission = usual.prepare(stills_job())
     assert submission.request["config"] == {}
-    assert submission.matches == ("0",)
+    assert submission.matches == {0: "0"}
 
 
 def test_what_is_sent_is_told_apart_by_its_parts(usual: ExpressionV1Service) -> None:

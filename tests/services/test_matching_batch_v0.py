@@ -31,7 +31,13 @@ A, B = "a" * 32, "b" * 32
 
 
 def job(*items: PlanItem) -> Job:
-    return Job(number=1, key="k", nonce=NONCE, members=tuple(Member(item=item) for item in items), size_bytes=1)
+    return Job(
+        number=1,
+        key="k",
+        nonce=NONCE,
+        members=tuple(Member(item=item, position=at) for at, item in enumerate(items)),
+        size_bytes=1,
+    )
 
 
 def url(value: str = URL) -> PlanItem:
@@ -47,11 +53,11 @@ def view(**facts: Any) -> JobView:
     return JobView(job_id="j", status="QUEUED", **{"models": SETTINGS["models"], **facts})
 
 
-FILES = (job(file("b.wav", A), file("c.wav", B)), [f"{NONCE}-000-b.wav", f"{NONCE}-001-c.wav"])
+FILES = (job(file("b.wav", A), file("c.wav", B)), {0: f"{NONCE}-000-b.wav", 1: f"{NONCE}-001-c.wav"})
 UNHASHED = (job(file("b.wav"), file("c.wav")), FILES[1])
-LINKS = (job(url()), [URL])
-TEXTS = (job(plan_item("Caf\u00e9 "), plan_item("two")), ["1", "2"])
-MIXED = (job(url(), plan_item("two")), [URL, "1"])
+LINKS = (job(url()), {0: URL})
+TEXTS = (job(plan_item("Caf\u00e9 "), plan_item("two")), {0: "1", 1: "2"})
+MIXED = (job(url(), plan_item("two")), {0: URL, 1: "1"})
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,7 @@ MIXED = (job(url(), plan_item("two")), [URL, "1"])
     ],
 )
 def test_what_is_ours_what_may_be_and_what_is_not(
-    sent: tuple[Job, Sequence[str]], seen: JobView, verdict: Verdict
+    sent: tuple[Job, Mapping[int, str]], seen: JobView, verdict: Verdict
 ) -> None:
     assert judge(sent_by(sent[0], sent[1], SETTINGS), seen) is verdict
 
@@ -103,7 +109,7 @@ def test_a_text_that_left_the_manifest_is_told_by_its_digest_and_a_mangled_one_i
     from hashlib import sha256
 
     gone = replace(plan_item("x"), id="", value="", content_sha256=sha256(b"Hello. ").hexdigest())
-    sent = sent_by(job(gone, plan_item("two")), ["1", "2"], SETTINGS)
+    sent = sent_by(job(gone, plan_item("two")), {0: "1", 1: "2"}, SETTINGS)
     assert judge(sent, view(text=("Hello. ", "two"))) is OURS
     assert judge(sent, view(text=("Hello.", "two"))) is MAYBE
     assert judge(sent, view(text=("Hello.", "three"))) is FOREIGN
@@ -112,9 +118,12 @@ def test_a_text_that_left_the_manifest_is_told_by_its_digest_and_a_mangled_one_i
 def test_the_names_of_an_answer_are_the_host_s() -> None:
     sent = sent_by(FILES[0], FILES[1], SETTINGS)
     seen = view(files=[(f"IN/{NONCE}-001-C.WAV", None), (f"IN/{NONCE}-000-B.WAV", None)])
-    assert names_in(sent, seen, FILES[1], ["file", "file"]) == (f"IN/{NONCE}-000-B.WAV", f"IN/{NONCE}-001-C.WAV")
+    assert names_in(FILES[0], sent, seen, FILES[1]) == {
+        0: f"IN/{NONCE}-000-B.WAV",
+        1: f"IN/{NONCE}-001-C.WAV",
+    }
     renamed = view(files=[("2.wav", B), ("1.wav", A)])
-    assert names_in(sent, renamed, FILES[1], ["file", "file"]) == ("1.wav", "2.wav")
+    assert names_in(FILES[0], sent, renamed, FILES[1]) == {0: "1.wav", 1: "2.wav"}
 
 
 def test_a_position_is_read_in_any_spelling_and_only_behind_the_nonce() -> None:

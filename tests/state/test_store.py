@@ -36,7 +36,7 @@ def store(world: World) -> Iterator[Store]:
 
 def submitting(store: Store, number: int) -> None:
     store.record_submitting(
-        number, nonce="n", sha256="s", request={}, matches=["m"], endpoint="e", clock_offset=None, now=START
+        number, nonce="n", sha256="s", request={}, matches={0: "m"}, endpoint="e", clock_offset=None, now=START
     )
 
 
