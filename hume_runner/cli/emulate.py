@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-concurrent-jobs", metavar="N", type=int, default=50, help="jobs that run at once")
     parser.add_argument("--seed", metavar="N", type=int, default=0, help="other seeds give other scores")
     parser.add_argument("--faults", metavar="FILE", help="a list of faults, JSON or YAML")
+    parser.add_argument("--difficulties", metavar="FILE", help="how the host is difficult to deal with, JSON or YAML")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         processing_time_s=parse_duration_s(args.processing_time),
         max_concurrent_jobs=args.max_concurrent_jobs,
         seed=args.seed,
-        faults=_read_faults(args.faults),
+        faults=_read("--faults", args.faults, list, "a list of faults") or [],
+        difficulties=_read("--difficulties", args.difficulties, dict, "an object of difficulties"),
     )
     ended = threading.Event()
     before = {one: signal.signal(one, lambda *_: ended.set()) for one in (signal.SIGTERM, signal.SIGINT)}
@@ -53,9 +55,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _read_faults(name: str | None) -> list[Any]:
+def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
+    """The content of the file that the flag names. None without one."""
     if name is None:
-        return []
+        return None
     import yaml
 
     from hume_runner.regular_files import open_regular
@@ -64,7 +67,7 @@ def _read_faults(name: str | None) -> list[Any]:
         with open_regular(Path(name)) as file:
             value = yaml.safe_load(file.read().decode("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--faults {name}: {error}") from error
-    if not isinstance(value, list):
-        raise UsageError(f"--faults {name}: must hold a list of faults")
+        raise UsageError(f"{flag} {name}: {error}") from error
+    if not isinstance(value, kind):
+        raise UsageError(f"{flag} {name}: must hold {wanted}")
     return value

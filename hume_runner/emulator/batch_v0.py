@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 
 from hume_runner.emulator.artifacts import write_artifacts
 from hume_runner.emulator.callbacks import Callbacks
-from hume_runner.emulator.context import Context, Refused, answering, json_response
+from hume_runner.emulator.context import Context, Refused, answer_lost, answering, in_place_of, json_response
+from hume_runner.emulator.difficulties import Listing, Lost, leave_out
 from hume_runner.emulator.jobs import Queue
 from hume_runner.emulator.predictions_v0 import render
 from hume_runner.emulator.requests_v0 import echo_of, parse_json
@@ -75,6 +78,7 @@ class BatchV0:
         self._context = context
         self._queue = Queue(context)
         self._callbacks = Callbacks(context, self._queue)
+        self._later: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[Route]:
         return [
@@ -104,10 +108,48 @@ class BatchV0:
             ]
             echo = echo_of(body, files, self._context.limits)
             self._check_room()
+            lost = self._context.difficulties.lost("submissions", json.dumps(echo, ensure_ascii=False))
+            if lost is not None:
+                return await self._lose(lost, request, job_id, owner, echo, incoming)
             self._accept(job_id, owner, echo, incoming)
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
-        return json_response({"job_id": job_id})
+        return self._started(job_id)
+
+    def _started(self, job_id: str) -> Response:
+        return json_response({"job_id": shown_id(job_id, self._context.difficulties.jobs, "submit")})
+
+    async def _lose(
+        self, lost: Lost, request: Request, job_id: str, owner: str, echo: dict[str, Any], incoming: Path
+    ) -> Response:
+        """Accept it when the host gets to it, if ever; whether the client hears of it is another matter."""
+        if lost.accepted_after_s == 0:
+            self._accept(job_id, owner, echo, incoming)
+        elif lost.accepted_after_s is not None:
+            kept = self._context.data / "late" / job_id
+            if incoming.exists():
+                kept.parent.mkdir(exist_ok=True)
+                incoming.rename(kept)
+            gone = asyncio.Event()
+            task = asyncio.create_task(self._accept_later(gone, lost.accepted_after_s, job_id, owner, echo, kept))
+            self._later.add(task)
+            task.add_done_callback(self._later.discard)
+        try:
+            await answer_lost(request, lost.answer)
+        finally:
+            if lost.accepted_after_s:
+                gone.set()
+        return in_place_of(lost.answer, self._started(job_id))
+
+    async def _accept_later(
+        self, gone: asyncio.Event, after_s: float, job_id: str, owner: str, echo: dict[str, Any], kept: Path
+    ) -> None:
+        try:
+            await gone.wait()
+            await self._context.clock.sleep(after_s)
+            self._accept(job_id, owner, echo, kept)
+        finally:
+            shutil.rmtree(kept, ignore_errors=True)
 
     async def _read(self, request: Request, incoming: Path) -> tuple[dict[str, Any], list[Upload]]:
         limits = self._context.limits
@@ -153,12 +195,53 @@ class BatchV0:
     async def list_jobs(self, request: Request) -> Response:
         owner = self._owner(request)
         wanted, types = _filter_of(request, self._context.clock.now_ms())
+        listing, quoted = self._context.difficulties.jobs, self._context.difficulties.quote_key.places
+        if listing != Listing() or quoted:
+            return json_response(self._difficult_list(request, owner, wanted, listing))
         jobs = self._context.storage.jobs(owner, wanted) if not types or "INFERENCE" in types else []
         body = "[" + ",".join(job_json(job) for job in jobs) + "]"
         return Response(body.encode(), headers={"content-type": "application/json"})
 
+    def _difficult_list(self, request: Request, owner: str, wanted: JobFilter, listing: Listing) -> list[Any]:
+        if listing.status is not None:
+            raise Refused.message(listing.status, "jobs cannot be listed")
+        shown_from_ms = self._context.clock.now_ms() - round(listing.late_s * 1000)
+        ready = [
+            job for job in self._context.storage.jobs(owner, JobFilter(limit=-1)) if job.created_ms <= shown_from_ms
+        ]
+        chosen = self._context.storage.jobs(owner, _loosened(wanted, listing))
+        by_id = {job.id for job in ready}
+        jobs = listing.cut([job for job in chosen if job.id in by_id], ready)
+        if "limit" not in listing.ignores:
+            jobs = jobs[: wanted.limit]
+        jobs = listing.ordered(jobs, lambda job: job.created_ms, self._context.difficulties.chance)
+        return listing.arranged([self._shown(request, job, "list") for job in jobs])
+
     async def details(self, request: Request) -> Response:
-        return Response(job_json(self._job(request)).encode(), headers={"content-type": "application/json"})
+        job = self._job(request)
+        listing, quoted = self._context.difficulties.jobs, self._context.difficulties.quote_key.places
+        if listing != Listing() or quoted:
+            if listing.details_status is not None:
+                raise Refused.message(listing.details_status, "no details of jobs")
+            entry = self._shown(request, job, "details")
+            leave_out(entry, listing.details_leave_out)
+            return json_response(entry)
+        return Response(job_json(job).encode(), headers={"content-type": "application/json"})
+
+    def _shown(self, request: Request, job: JobRow, where: str) -> dict[str, Any]:
+        """The job as a difficult host tells of it."""
+        entry: dict[str, Any] = json.loads(job_json(job))
+        listing = self._context.difficulties.jobs
+        entry["job_id"] = shown_id(job.id, listing, where)
+        _respell(entry["request"], listing)
+        for name in entry["state"]:
+            if name.endswith("_timestamp_ms"):
+                entry["state"][name] += round(listing.off_s * 1000)
+        if name := self._context.quoted_key(request, "name"):
+            entry["name"] = f"job of {name}"
+        if (key := self._context.quoted_key(request, "message")) and job.status == "FAILED":
+            entry["state"]["message"] = f"{job.message} (key {key})"
+        return entry
 
     async def accepted_jobs(self, request: Request) -> Response:
         """Every job that was ever accepted with this data, in order: the oracle of tests."""
@@ -189,7 +272,13 @@ class BatchV0:
 
     async def predictions(self, request: Request) -> Response:
         job = self._completed(request, "predictions")
-        parts = render(load(job.analysis or "[]"), json.loads(job.request), job.seed)
+        asked = json.loads(job.request)
+        shown = json.loads(job.request)
+        spelt = self._context.difficulties.jobs
+        _respell(shown, spelt, only=spelt.predictions_spell)
+        key = self._context.quoted_key(request, "error")
+        blame = f" (key {key})" if key else ""
+        parts = render(load(job.analysis or "[]"), asked, job.seed, shown=shown, blame=blame)
         return await self._streamed(parts, "application/json")
 
     async def artifacts(self, request: Request) -> Response:
@@ -235,8 +324,13 @@ class BatchV0:
         return owner
 
     def _job(self, request: Request) -> JobRow:
-        job = self._context.storage.job(request.path_params["id"], self._owner(request))
-        if job is None:
+        owner, job_id = self._owner(request), request.path_params["id"]
+        job = self._context.storage.job(job_id, owner)
+        if job is None and re.fullmatch(r"[0-9]{1,15}", job_id) and int(job_id) < 1 << 48:
+            digits = f"{int(job_id):012x}"
+            job = self._context.storage.job_of_digits(f"{digits[:8]}-{digits[8:]}", owner)
+        late_ms = round(self._context.difficulties.jobs.details_late_s * 1000)
+        if job is None or job.created_ms + late_ms > self._context.clock.now_ms():
             raise Refused.message(404, "job not found")
         return job
 
@@ -247,6 +341,39 @@ class BatchV0:
         if job.status != "COMPLETED":
             raise Refused.message(400, f"job is {job.status}, {what} are available once it is COMPLETED")
         return job
+
+
+def shown_id(job_id: str, listing: Listing, where: str) -> str | int:
+    """The id as the host tells it there: as a number it is the first 48 bits, by which a job is found too."""
+    return int(job_id.replace("-", "")[:12], 16) if where in listing.integer_ids else job_id
+
+
+def _respell(request: dict[str, Any], listing: Listing, only: Collection[str] = ("filenames", "texts", "urls")) -> None:
+    if "filenames" in only:
+        for file in request["files"]:
+            file["filename"] = listing.filenames(file["filename"])
+    if "texts" in only:
+        request["text"] = [listing.texts(text) for text in request["text"]]
+    if "urls" in only:
+        request["urls"] = [listing.urls(url) for url in request["urls"]]
+
+
+def _loosened(wanted: JobFilter, listing: Listing) -> JobFilter:
+    """The filters that the host heeds. The limit is for what is left; a clock that is off moves the bounds with it."""
+    off_ms = round(listing.off_s * 1000)
+
+    def bound(name: str, value: int | None) -> int | None:
+        return None if value is None or {"when", "timestamp_ms", name} & listing.ignores else value - off_ms
+
+    return replace(
+        wanted,
+        limit=-1,
+        statuses=() if "status" in listing.ignores else wanted.statuses,
+        created_before_ms=bound("created_before", wanted.created_before_ms),
+        created_after_ms=bound("created_after", wanted.created_after_ms),
+        sort_by="created" if "sort_by" in listing.ignores else wanted.sort_by,
+        ascending=False if "direction" in listing.ignores else wanted.ascending,
+    )
 
 
 class _FileResponse(Response):

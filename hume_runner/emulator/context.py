@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,7 +18,9 @@ from typing import Any, Protocol, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from hume_runner.emulator.difficulties import Difficulties
 from hume_runner.emulator.faults import FaultPlan
 from hume_runner.emulator.storage import Storage
 
@@ -54,14 +56,69 @@ class RequestLog:
 
 
 class Clock:
-    """Unix milliseconds that never run backwards, not even over a restart."""
+    """Unix milliseconds that never run backwards, not even over a restart; and what waits for a time to come.
+
+    A test moves it on (`advance`) and may stop it in between. Whatever is timed here goes by it. Used on the server's
+    thread, but for `now_ms`.
+    """
 
     def __init__(self, latest_ms: int) -> None:
         self._latest_ms = latest_ms
+        self._ahead_s = 0.0
+        self._stopped: tuple[int, float] | None = None  # wall time in ns and monotonic seconds when it was stopped
+        self._moved: set[asyncio.Event] = set()
 
     def now_ms(self) -> int:
-        self._latest_ms = max(self._latest_ms, time.time_ns() // 1_000_000)
+        wall_ns = time.time_ns() if self._stopped is None else self._stopped[0]
+        self._latest_ms = max(self._latest_ms, wall_ns // 1_000_000 + round(self._ahead_s * 1000))
         return self._latest_ms
+
+    def monotonic_s(self) -> float:
+        return (time.monotonic() if self._stopped is None else self._stopped[1]) + self._ahead_s
+
+    def advance(self, seconds: float) -> None:
+        self._ahead_s += seconds
+        self._tell()
+
+    def stop(self) -> None:
+        self._stopped = self._stopped or (time.time_ns(), time.monotonic())
+
+    def go(self) -> None:
+        """Run on from where it stands, which may be behind the machine's time from now on."""
+        if self._stopped is not None:
+            self._ahead_s -= time.monotonic() - self._stopped[1]
+            self._stopped = None
+        self._tell()
+
+    def _tell(self) -> None:
+        for event in list(self._moved):
+            event.set()
+
+    def wakes(self, event: asyncio.Event) -> None:
+        """The event is set whenever the clock is moved."""
+        self._moved.add(event)
+
+    async def wait(self, event: asyncio.Event, until_s: float | None) -> None:
+        """Return when the event is set (the clock sets it too when it moves) or the monotonic time has come."""
+        if until_s is None or self._stopped is not None:
+            if until_s is None or until_s > self.monotonic_s():
+                await event.wait()
+            return
+        try:
+            await asyncio.wait_for(event.wait(), max(0.0, until_s - self.monotonic_s()))
+        except TimeoutError:
+            return
+
+    async def sleep(self, seconds: float) -> None:
+        until_s = self.monotonic_s() + seconds
+        moved = asyncio.Event()
+        self._moved.add(moved)
+        try:
+            while self.monotonic_s() < until_s:
+                moved.clear()
+                await self.wait(moved, until_s)
+        finally:
+            self._moved.discard(moved)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,6 +136,7 @@ class Context:
     limits: Limits = field(default_factory=Limits)
     log: RequestLog = field(default_factory=RequestLog)
     faults: FaultPlan = field(default_factory=FaultPlan)
+    difficulties: Difficulties = field(default_factory=Difficulties)
     closing: threading.Event = field(default_factory=threading.Event)
 
     def owner_of(self, key: str | None) -> str | None:
@@ -88,6 +146,10 @@ class Context:
         raw = key.encode("utf-8", "replace")
         known = [secrets.compare_digest(raw, one.encode()) for one in self.keys]
         return sha256(raw).hexdigest() if any(known) else None
+
+    def quoted_key(self, request: Request, place: str) -> str:
+        """The caller's key where the host is one that quotes it there, else nothing."""
+        return key_in(request.headers) if place in self.difficulties.quote_key.places else ""
 
     async def in_thread(self, work: Callable[..., T], *args: Any) -> T:
         """Run blocking work off the event loop."""
@@ -116,6 +178,50 @@ class Context:
             block = await self.in_thread(gather)
             if block:
                 yield block
+
+
+def key_in(headers: Mapping[str, str]) -> str:
+    """The key that a request carries, or nothing."""
+    return headers.get("x-hume-api-key") or headers.get("authorization", "").partition(" ")[2].strip()
+
+
+async def client_left(request: Request) -> None:
+    """Return when the client has closed the connection, or somebody else has. Its body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def answer_lost(request: Request, answer: str | int) -> None:
+    """Break the connection, or wait until the client does. Other ways of losing an answer come when it is there."""
+    if answer == "cut":
+        request.scope["state"]["transport"].abort()
+    if answer in ("cut", "hang"):
+        await client_left(request)
+
+
+def in_place_of(answer: str | int, response: Response) -> Response:
+    """What is sent where the true answer is lost. Raises: Stopped where nothing is, Refused for a status."""
+    match answer:
+        case int():
+            raise Refused.message(answer, f"the host answers {answer}")
+        case "cut" | "hang":
+            raise Stopped
+        case "truncated":
+            return _Half(response)
+        case _:
+            return response
+
+
+class _Half(Response):
+    """The first half of an answer under its whole length; then the connection closes."""
+
+    def __init__(self, whole: Response) -> None:
+        super().__init__(whole.body, whole.status_code, dict(whole.headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
+        raise Stopped
 
 
 class Stopped(Exception):

@@ -114,7 +114,7 @@ class RunStore:
             (ended_ms, bytes_received, metered_ms, run_id),
         )
 
-    def record_errored(self, run_id: str, *, ended_ms: int, bytes_received: int, error: str) -> None:
+    def record_errored(self, run_id: str, *, ended_ms: int, bytes_received: int | None, error: str) -> None:
         self._db.execute(
             "UPDATE runs SET status = 'errored', ended_ms = ?, bytes_received = ?, error = ? WHERE id = ?",
             (ended_ms, bytes_received, error, run_id),
@@ -133,7 +133,7 @@ class RunStore:
         return RunRow(*row) if row else None
 
     def runs(self, owner: str, wanted: RunFilter, now_ms: int, limit: int) -> list[RunRow]:
-        """The owner's visible runs, newest first."""
+        """The owner's visible runs, newest first. A limit below 0 is none."""
         terms: list[tuple[str, tuple[str | int, ...]]] = [("owner = ?", (owner,)), ("visible_ms <= ?", (now_ms,))]
         for column in ("user_id", "status", "endpoint"):
             value: str | None = getattr(wanted, column)

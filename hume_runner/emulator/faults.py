@@ -22,9 +22,9 @@ _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
 _RATE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|KB|MB)/s\s*", re.IGNORECASE)
 _BYTES = {"B": 1, "KB": 1_000, "MB": 1_000_000}
 _SELECTORS = {"route", "nth", "every", "times", "probability", "action"}
-_ENDINGS = ("status", "drop", "truncate", "html", "redirect", "corrupt")
+_ENDINGS = ("status", "drop", "truncate", "html", "redirect", "corrupt", "bomb")
 # What each ending may be combined with; `delay` and `slow` go with all of them.
-_COMPANIONS = {"status": {"headers", "body"}, "truncate": {"chunked"}, "redirect": {"status"}}
+_COMPANIONS = {"status": {"headers", "body"}, "truncate": {"chunked"}, "redirect": {"status"}, "bomb": {"like"}}
 
 
 class FaultError(UsageError):
@@ -46,11 +46,19 @@ class Action:
     html: bool = False
     redirect: str | None = None
     corrupt: bool = False
+    bomb: int | None = None  # bytes that a small gzip answer expands to
+    like: str = "spaces"
 
     @property
     def processes(self) -> bool:
         """Whether the request reaches the service at all."""
-        return self.status is None and not self.html and self.redirect is None and self.drop != "before"
+        return (
+            self.status is None
+            and not self.html
+            and self.redirect is None
+            and self.bomb is None
+            and self.drop != "before"
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -177,7 +185,15 @@ def _action(entry: object, where: str) -> Action:
         html=_flag(entry, "html", where),
         redirect=_redirect(entry.get("redirect"), f"{where}.redirect"),
         corrupt=_flag(entry, "corrupt", where),
+        bomb=_count(entry.get("bomb"), f"{where}.bomb"),
+        like=_likeness(entry.get("like", "spaces"), f"{where}.like"),
     )
+
+
+def _likeness(value: object, where: str) -> str:
+    if value not in ("spaces", "string", "text"):
+        raise FaultError(f"{where}: must be spaces, string or text")
+    return str(value)
 
 
 def _known(entry: Mapping[str, Any], allowed: set[str], where: str) -> None:

@@ -9,10 +9,12 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, Any
 
+from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hume_runner.emulator.context import Context, Stopped
+from hume_runner.emulator.context import Context, Stopped, key_in
+from hume_runner.emulator.disguise import Disguise, date_header, send_bomb
 from hume_runner.emulator.faults import Action
 
 logger = logging.getLogger(__name__)
@@ -40,8 +42,8 @@ class Gateway:
         return f"{method} {path}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(self._app, scope, receive, send)
-        if scope["path"] == _ADMIN or scope["path"].startswith(_ADMIN + "/"):
+        exchange = _Exchange(self._app, self._context, scope, receive, send)
+        if exchange.admin:
             await exchange.process(exchange.send)
             return
         log = self._context.log
@@ -61,14 +63,31 @@ class Gateway:
 class _Exchange:
     """One request and its answer, with the means to harm them."""
 
-    def __init__(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp, context: Context, scope: Scope, receive: Receive, send: Send) -> None:
         self._app = app
+        self._context = context
         self.scope = scope
         self._receive = receive
         self._send = send
         self._ended = False  # the request's body
         self._gone = asyncio.Event()
         self.bytes_received = 0
+        self.admin = scope["path"] == _ADMIN or scope["path"].startswith(_ADMIN + "/")
+        self._disguise: Disguise | None = None
+
+    @property
+    def key(self) -> str:
+        return key_in(Headers(scope=self.scope))
+
+    @property
+    def page(self) -> bytes:
+        """The web page of a fault, with the caller's key in its title where the host quotes it there."""
+        quoted = self.key if "title" in self._context.difficulties.quote_key.places else ""
+        return _PAGE.replace(b"Sign in<", f"Sign in {quoted}<".encode()) if quoted else _PAGE
+
+    @property
+    def closing(self) -> bool:
+        return bool(self.scope["state"]["transport"].is_closing())
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -81,8 +100,14 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             await self.read_request()
-            message = {**message, "headers": [*message.get("headers", []), _MARK]}
-        await self._send(message)
+            date = date_header(self._context.clock.now_ms(), self._context.difficulties.date)
+            headers = [*message.get("headers", []), _MARK]
+            if date is not None and all(name.lower() != b"date" for name, _ in headers):
+                headers.append((b"date", date))
+            message = {**message, "headers": headers}
+            if not self.admin:
+                self._disguise = Disguise.of(self._context.difficulties, self.key, message["status"])
+        await self._send(message if self._disguise is None else self._disguise.wrap(message))
 
     async def process(self, send: Send) -> None:
         """Let the service handle the request; an unexpected error becomes a 500 of the documented shape."""
@@ -155,7 +180,9 @@ async def _perform(action: Action, exchange: _Exchange) -> None:
         body = {"message": f"fault: {action.status}"} if action.body is None else action.body
         await answer(send, action.status, body, action.headers)
     elif action.html:
-        await answer(send, 200, _PAGE)
+        await answer(send, 200, exchange.page)
+    elif action.bomb is not None:
+        await send_bomb(send, action.bomb, action.like, lambda: exchange.closing)
     elif action.drop == "after":
         await exchange.process(_swallow)
         await exchange.hang_up()

@@ -55,7 +55,7 @@ class Queue:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._due: list[tuple[float, str]] = []  # loop time of the end, job id
+        self._due: list[tuple[float, str]] = []  # the clock's monotonic time of the end, job id
         self._running: dict[str, asyncio.Task[_Outcome]] = {}
         self._wake = asyncio.Event()
         self.callback_owed = asyncio.Event()
@@ -69,22 +69,20 @@ class Queue:
 
     async def run(self) -> None:
         """Serve the queue until cancelled. Jobs that were running when the data was left continue first."""
-        storage, loop = self._context.storage, asyncio.get_running_loop()
+        storage, clock = self._context.storage, self._context.clock
+        clock.wakes(self._wake)
         self._forget_leftovers()
-        now_ms = self._context.clock.now_ms()
+        now_ms = clock.now_ms()
         for job_id in storage.running():
             job = storage.job(job_id)
             assert job is not None
             spent_s = (now_ms - (job.started_ms or now_ms)) / 1000
-            self._begin(job, loop.time() + max(0.0, self._context.processing_time_s - spent_s))
+            self._begin(job, clock.monotonic_s() + max(0.0, self._context.processing_time_s - spent_s))
         while True:
             self._wake.clear()
-            self._fill_slots(loop.time())
-            timeout = None if not self._due else max(0.0, self._due[0][0] - loop.time())
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout)
-            except TimeoutError:
-                self._end_due(loop.time())
+            self._end_due(clock.monotonic_s())
+            self._fill_slots(clock.monotonic_s())
+            await clock.wait(self._wake, self._due[0][0] if self._due else None)
 
     def _fill_slots(self, now: float) -> None:
         storage = self._context.storage

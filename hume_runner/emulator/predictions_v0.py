@@ -282,26 +282,38 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def render(sources: Sequence[SourceFacts], request: dict[str, Any], seed: int) -> Iterator[bytes]:
-    """The predictions answer, piece by piece. Sources, strings and group ids come in an order of their own."""
+def render(
+    sources: Sequence[SourceFacts],
+    request: dict[str, Any],
+    seed: int,
+    *,
+    shown: dict[str, Any] | None = None,
+    blame: str = "",
+) -> Iterator[bytes]:
+    """The predictions answer, piece by piece. Sources, strings and group ids come in an order of their own.
+
+    `shown`: the request as the host spells it in `source`. `blame` follows the text of each error.
+    """
     mark = [file.digest for source in sources for file in source.files]
     for at, source in enumerate(shuffled(sources, seed, *mark)):
-        opening = ("," if at else "[") + '{"source":' + _json(source_object(source, request))
+        opening = (
+            ("," if at else "[") + '{"source":' + _json(source_object(source, request if shown is None else shown))
+        )
         if source.error is not None:
-            yield (opening + ',"error":' + _json(source.error) + "}").encode()
+            yield (opening + ',"error":' + _json(source.error + blame) + "}").encode()
             continue
         yield (opening + ',"results":{"predictions":[').encode()
-        yield from _render_files(source, request, seed)
+        yield from _render_files(source, request, seed, blame)
     yield b"]" if sources else b"[]"
 
 
-def _render_files(source: SourceFacts, request: dict[str, Any], seed: int) -> Iterator[bytes]:
+def _render_files(source: SourceFacts, request: dict[str, Any], seed: int, blame: str) -> Iterator[bytes]:
     errors: list[dict[str, str]] = []
     separator = ""
     for file in shuffled(source.files, seed, "files", *(file.digest for file in source.files)):
         measurement = Measurement(file=file, request=request, seed=seed)
         if measurement.error is not None:
-            errors.append({"message": measurement.error, "file": file.name})
+            errors.append({"message": measurement.error + blame, "file": file.name})
             continue
         yield f'{separator}{{"file":{_json(file.name)},"file_type":{_json(file.file_type)},"models":{{'.encode()
         separator = ","

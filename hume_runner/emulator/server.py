@@ -30,8 +30,9 @@ except ImportError as error:
 
 from hume_runner.emulator.batch_v0 import BatchV0
 from hume_runner.emulator.context import Clock, Context, Limits, Refused, RouteGroup, answering, json_response
+from hume_runner.emulator.difficulties import parse_difficulties
 from hume_runner.emulator.expression_v1 import ExpressionV1
-from hume_runner.emulator.faults import FaultError, parse_faults
+from hume_runner.emulator.faults import FaultError, parse_duration_s, parse_faults
 from hume_runner.emulator.gateway import Gateway, answer
 from hume_runner.emulator.requests_v0 import parse_json
 from hume_runner.emulator.storage import Storage
@@ -61,6 +62,7 @@ class Emulator:
         max_concurrent_jobs: int = 50,
         seed: int = 0,
         faults: Sequence[Mapping[str, Any]] = (),
+        difficulties: Mapping[str, Any] | None = None,
         max_upload_bytes: int = 100_000_000,
     ) -> None:
         if max_concurrent_jobs < 1:
@@ -74,6 +76,8 @@ class Emulator:
         self._seed = seed
         self._max_upload_bytes = max_upload_bytes
         self._faults = parse_faults(faults, seed=seed)
+        self._difficulties = parse_difficulties(dict(difficulties or {}), seed=seed)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: _Server | None = None
         self._context: Context | None = None
@@ -135,6 +139,7 @@ class Emulator:
             pool=ThreadPoolExecutor(_THREADS, thread_name_prefix="hume-emulator-worker"),
             limits=Limits(upload_bytes=self._max_upload_bytes),
             faults=self._faults,
+            difficulties=self._difficulties,
         )
 
     def _run(self, context: Context, listener: socket.socket, ready: threading.Event) -> None:
@@ -150,6 +155,7 @@ class Emulator:
             ready.set()
 
     async def _serve(self, context: Context, listener: socket.socket, ready: threading.Event) -> None:
+        self._loop = asyncio.get_running_loop()
         groups = [create(context) for create in ROUTE_GROUPS]
         self._server = server = _Server(_app(context, groups), ready)
         beside = [asyncio.create_task(work) for group in groups for work in group.background()]
@@ -191,6 +197,26 @@ class Emulator:
         if self._context is not None:
             self._context.faults = plan
 
+    def make_difficult(self, difficulties: Mapping[str, Any]) -> None:
+        """What `POST /_emulator/difficulties` does: these replace all earlier ones; none of them is an easy host."""
+        made = parse_difficulties(dict(difficulties), seed=self._seed)
+        self._difficulties = made
+        if self._context is not None:
+            self._context.difficulties = made
+
+    def advance(self, seconds: float) -> None:
+        """What `POST /_emulator/clock` does: move the host's time on, and whatever waits for it."""
+        if self._context is None or self._loop is None:
+            raise UsageError("the emulator has not been started")
+        clock, done = self._context.clock, threading.Event()
+
+        def move() -> None:
+            clock.advance(seconds)
+            done.set()
+
+        self._loop.call_soon_threadsafe(move)
+        done.wait(_START_TIMEOUT_S)
+
     def __enter__(self) -> Emulator:
         self.start()
         return self
@@ -224,6 +250,7 @@ class _Server(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,  # the gateway knows what time it is here
             timeout_keep_alive=75,
         )
         super().__init__(config)
@@ -233,7 +260,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        await self.on_tick(0)  # the Date header must be there for the first answer
+        await self.on_tick(0)
         self._ready.set()
 
     async def main_loop(self) -> None:
@@ -316,6 +343,27 @@ def _admin_routes(context: Context) -> list[Route]:
             raise Refused.message(400, str(error)) from None
         return json_response({"faults": len(context.faults.faults)})
 
+    async def difficulties(request: Request) -> Response:
+        try:
+            context.difficulties = parse_difficulties(parse_json(await request.body()), seed=context.seed)
+        except FaultError as error:
+            raise Refused.message(400, str(error)) from None
+        return json_response({})
+
+    async def clock(request: Request) -> Response:
+        value = parse_json(await request.body())
+        try:
+            seconds = parse_duration_s(value.pop("advance", 0))
+        except FaultError as error:
+            raise Refused.message(400, f"advance: {error}") from None
+        stopped = value.pop("stopped", None)
+        if value or stopped not in (None, True, False):
+            raise Refused.message(400, "members are advance (a duration) and stopped (true or false)")
+        if stopped is not None:
+            (context.clock.stop if stopped else context.clock.go)()
+        context.clock.advance(seconds)
+        return json_response({"now_ms": context.clock.now_ms()})
+
     async def limits(request: Request) -> Response:
         value = parse_json(await request.body())
         known = {"upload_bytes", "sources_per_kind", "queued_jobs", "body_bytes"}
@@ -330,5 +378,7 @@ def _admin_routes(context: Context) -> list[Route]:
     return [
         Route("/_emulator/requests", answering(requests), methods=["GET"]),
         Route("/_emulator/faults", answering(faults), methods=["POST"]),
+        Route("/_emulator/difficulties", answering(difficulties), methods=["POST"]),
+        Route("/_emulator/clock", answering(clock), methods=["POST"]),
         Route("/_emulator/limits", answering(limits), methods=["POST"]),
     ]

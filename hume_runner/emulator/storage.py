@@ -152,6 +152,14 @@ class Storage:
         found = JobRow(*row) if row else None
         return found if found and owner in (None, found.owner) else None
 
+    def job_of_digits(self, digits: str, owner: str) -> JobRow | None:
+        """The owner's job whose id begins with these hexadecimal digits, which have their dashes."""
+        row = self._db.execute(
+            f"SELECT {_COLUMNS} FROM jobs WHERE id >= ? AND id < ? AND owner = ?",  # noqa: S608
+            (digits, digits + "g", owner),
+        ).fetchone()
+        return JobRow(*row) if row else None
+
     def jobs(self, owner: str, wanted: JobFilter) -> list[JobRow]:
         """The owner's jobs. Jobs that lack the time sorted by come last when descending, first when ascending."""
         terms, values = ["owner = ?"], [owner]
