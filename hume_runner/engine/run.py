@@ -109,18 +109,21 @@ def run(
     env = environment
     started_at = env.clock()
     with contextlib.ExitStack() as stack:
-        fresh = not state.exists()
-        scan = _scan(manifest, env, None) if fresh else None
+        scan = _scan(manifest, env, None) if not state.exists() else None
         if scan is not None:
             stack.callback(scan.close)
             with guarded(state.parent):
                 env.disk.make_directory(state.parent)
         stack.enter_context(StateLock(state))
         begun = contextlib.ExitStack()
-        if fresh:
+        # Only under the lock is it known whether another run made a state meanwhile, which is not ours to remove.
+        if not state.exists():
             # Until the plan is the state's, nothing was recorded: what is refused leaves no state behind.
             begun.callback(remove_state, state)
             stack.push(begun)
+        elif scan is not None:
+            scan.close()
+            scan = None
         store = Store.create_or_open(state, disk=env.disk, name=manifest.name, lineage=env.new_id(), mask=env.mask)
         stack.callback(store.close)
         if env.embedded and store.any_measured():

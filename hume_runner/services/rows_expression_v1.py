@@ -380,9 +380,15 @@ def _frames_entry(path: Path, share: Share, before: _Before) -> MeasuredEntry:
 def _still_entries(path: Path, shares: Sequence[Share]) -> Iterator[MeasuredEntry]:
     images = read_document(path, VideoDocument).measurements
     for share in shares:
-        if share.position >= len(images):
-            raise unreadable(path, f"it speaks of {len(images)} images, and {share.position + 1} were sent or more")
-        yield _still_entry(path, share, images[share.position])
+        place = _place_sent(share)
+        if place >= len(images):
+            raise unreadable(path, f"it speaks of {len(images)} images, and {place + 1} were sent or more")
+        yield _still_entry(path, share, images[place])
+
+
+def _place_sent(share: Share) -> int:
+    """Where in the request it stood: its name. The job may have given members up before it was sent."""
+    return int(share.match) if share.match.isdecimal() else share.position
 
 
 def _still_entry(path: Path, share: Share, raw_image: Raw) -> MeasuredEntry:
@@ -420,7 +426,7 @@ def _add_face(builder: BlockBuilder, place: tuple[object, ...], face: Face, extr
 
 def _entry(share: Share, blocks: Callable[[], Iterator[Block]], first_row: int) -> MeasuredEntry:
     kind = cast(SourceKind, share.kind)
-    return MeasuredEntry(kind=kind, match=str(share.position), make=blocks, first_row=first_row)
+    return MeasuredEntry(kind=kind, match=share.match, make=blocks, first_row=first_row)
 
 
 def _with_origin(block: Block, file_type: str, groups: Sequence[object] = ()) -> Block:

@@ -219,14 +219,17 @@ def without_lists(detail: Mapping[str, Any]) -> Mapping[str, Any]:
 class Share(Protocol):
     """What a job carried of an item, as far as its answer is to be read.
 
-    `position` is its place in the job. `detail` says which part of the item it is, in the words of the service that
-    made the job. `pieces` are all answered parts of that item, this one among them, in the order of their jobs.
+    `position` is its place in the job, `match` by what the answer names it. `detail` says which part of the item it is,
+    in the words of the service that made the job. `pieces` are all answered parts of that item, this one among them, in
+    the order of their jobs.
     """
 
     @property
     def kind(self) -> str: ...
     @property
     def position(self) -> int: ...
+    @property
+    def match(self) -> str: ...
     @property
     def detail(self) -> Mapping[str, Any]: ...
     @property

@@ -317,21 +317,27 @@ class Journal(Planning):
 
     def _fail_members(self, number: int, reason: str, message: str) -> None:
         reason, message = self.mask(reason), self.mask(message)
-        self._db.execute(
-            "UPDATE members SET outcome = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, number)
+        # What waits for this job in a chain will never go out. A chain may have thousands of links.
+        after = self._db.execute(
+            "WITH RECURSIVE chain (job) AS (SELECT job FROM jobs WHERE after = ? AND status = 'planned' UNION "
+            "SELECT j.job FROM jobs j JOIN chain c ON j.after = c.job WHERE j.status = 'planned') "
+            "SELECT job FROM chain ORDER BY job",
+            (number,),
+        ).fetchall()
+        self._db.executemany(
+            "UPDATE jobs SET status = 'failed', reason = ?, error = ? WHERE job = ?",
+            [(reason, message, follower) for (follower,) in after],
         )
-        self._db.execute(
+        failed = [number, *(follower for (follower,) in after)]
+        self._db.executemany(
+            "UPDATE members SET outcome = 'failed', reason = ?, error = ? WHERE job = ?",
+            [(reason, message, job) for job in failed],
+        )
+        self._db.executemany(
             "UPDATE measurements SET outcome = 'failed', reason = ?, error = ?, job = ? "
             "WHERE key IN (SELECT key FROM members WHERE job = ?)",
-            (reason, message, number, number),
+            [(reason, message, job, job) for job in failed],
         )
-        # What waits for this job in a chain will never go out.
-        after = self._db.execute("SELECT job FROM jobs WHERE after = ? AND status = 'planned'", (number,)).fetchall()
-        for (follower,) in after:
-            self._db.execute(
-                "UPDATE jobs SET status = 'failed', reason = ?, error = ? WHERE job = ?", (reason, message, follower)
-            )
-            self._fail_members(follower, reason, message)
 
     def record_adopted(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,8 @@ from hume_runner.client.batch_v0 import AUTH_HEADER, BatchV0Api
 from hume_runner.client.retry import NO_RETRY
 from hume_runner.client.transport import RequestsTransport
 from hume_runner.client.upload import Upload
-from tests.cli.project import JOBS, Project
+from hume_runner.state.store import Store
+from tests.cli.project import JOBS, Project, tone
 
 MODELS = {"language": {"granularity": "sentence"}, "prosody": {}}
 
@@ -85,3 +88,44 @@ def test_what_is_measured_already_is_not_adopted_again(keyed: Project) -> None:
     assert keyed.run().code == 0
     ran = keyed.call("adopt", start_elsewhere(keyed))
     assert "none of its sources waits to be measured" in ran.out
+
+
+@pytest.mark.parametrize("carried", [("urls",), ("text",), ("files",), ("urls", "files")])
+def test_every_item_has_the_scores_that_the_raw_answer_gives_it(keyed: Project, carried: tuple[str, ...]) -> None:
+    keyed.add_file("two.wav", tone(2))
+    keyed.manifest["outputs"]["tables"] = ["csv"]
+    models = keyed.manifest["models"] = {"language": {"granularity": "sentence"}, "face": {}, "prosody": {}}
+    body = {"models": models}
+    if "urls" in carried:
+        body["urls"] = ["https://example.org/one.mp4"]
+    if "text" in carried:
+        body["text"] = ["Hello."]
+    uploads = [Upload.of(keyed.folder / "media" / "one.wav", filename="take.wav")] if "files" in carried else []
+    with RequestsTransport(keyed.emulator.url, keyed.emulator.api_key, AUTH_HEADER) as transport:
+        job_id = BatchV0Api(transport, NO_RETRY).start_job(body, uploads, deadline_s=30).job_id
+    assert keyed.call("adopt", job_id).code == 0
+    assert keyed.run().code == 0
+
+    assert {line["status"] for line in keyed.results()} == {"done"}
+    scores = scores_of(keyed.out)
+    assert len(scores) == 3  # both recordings are too short for speech
+    # Scores follow from the content: a run that adopts nothing gives every item the same ones.
+    plain = keyed.folder / "plain"
+    assert keyed.run("--output-dir", str(plain)).code == 0
+    assert scores == scores_of(plain)
+    assert len({str(rows) for rows in scores.values()}) == 3
+    with Store.peek(keyed.out / "state.sqlite3") as store:
+        assert all(job.simulated for job in store.jobs())
+
+
+def scores_of(out: Path) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+    """Item id -> (table, cells but for the job's names) of each of its rows."""
+    found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+    for path in sorted((out / "tables").glob("*.csv")):
+        if path.stem in ("items", "errors"):
+            continue
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                cells = tuple(value for name, value in row.items() if name not in ("job", "remote_id", "file"))
+                found.setdefault(row["item_id"], []).append((path.stem, cells))
+    return found

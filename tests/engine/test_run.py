@@ -179,6 +179,31 @@ def test_one_runner_at_a_time(world: World) -> None:
         world.run()
 
 
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143), ManifestError([])])
+def test_a_second_run_never_removes_the_first_ones_state(world: World, stop: BaseException) -> None:
+    """The first run's state appears after the second one looked and before it has the lock."""
+    other = World(world.folder, ["x"])
+    expanded: list[str] = []
+
+    def expand() -> Iterator[str | SourceItem]:
+        expanded.append("once")
+        if len(expanded) == 1:
+            assert world.run().exit_code == 0
+        else:
+            raise stop
+        yield source_item("x")
+
+    class Sources(list[str | SourceItem]):
+        def __iter__(self) -> Iterator[str | SourceItem]:
+            return expand()
+
+    other.sources = Sources()
+    with pytest.raises(type(stop)):
+        other.run()
+    assert len(expanded) == 2
+    assert set(world.items().values()) == {"done"}
+
+
 def test_bad_sources_leave_no_state(world: World) -> None:
     world.sources = [
         source_item("a", id="same", explicit=True),

@@ -153,7 +153,7 @@ def frames_job(**carried: Any) -> Job:
         number=2,
         key="k",
         nonce="n",
-        members=(Member(item=recording(1, 4, picture=True), detail=detail),),
+        members=(Member(item=recording(1, 4, picture=True), position=0, detail=detail),),
         size_bytes=1,
         billable_seconds=10,
         **carried,
@@ -193,7 +193,7 @@ def test_what_is_sent_is_told_apart_by_its_parts(usual: ExpressionV1Service) -> 
         number=2,
         key="k",
         nonce="n",
-        members=(Member(item=job.members[0].item, detail=detail),),
+        members=(Member(item=job.members[0].item, position=0, detail=detail),),
         size_bytes=1,
         billable_seconds=10,
     )

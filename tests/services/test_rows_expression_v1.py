@@ -31,6 +31,10 @@ class Carried:
     detail: Mapping[str, Any] = field(default_factory=dict)
     pieces: tuple[Piece, ...] = ()
 
+    @property
+    def match(self) -> str:
+        return str(self.position)
+
 
 def window(number: int, utterance: int, begin: int, end: int, **more: Any) -> dict[str, Any]:
     scores = [{"name": "joy", "probability": 0.4931}, {"name": "feeling uplifted", "probability": 0.25}]

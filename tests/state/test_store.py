@@ -210,3 +210,13 @@ def test_simulated_is_what_is_listed_and_not_what_once_was(world: World, store: 
     assert world.run().exit_code == 7
     with Store.peek(world.state) as reader:
         assert not reader.any_simulated()
+
+
+def test_a_chain_of_thousands_fails_as_a_whole(store: Store) -> None:
+    member = Member(item=store.load_job(2).members[0].item)
+    links = [Draft(members=(member,), size_bytes=1, after=1 if n else None) for n in range(3_000)]
+    free = store.record_prepared(2, links, (), START)
+    assert len(free) == 1
+    store.record_rejected_unsent(free[0], "gone", "it is gone", START)
+    assert store.counts().jobs["failed"] == 3_000
+    assert store.counts().items["failed"] == 1
