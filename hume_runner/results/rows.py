@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord
 from hume_runner.results.names import derived_id, shown_source
+from hume_runner.services.readable import UNREADABLE
 
 if TYPE_CHECKING:
-    from hume_runner.services.table_shapes import Block, EntryError, Layout, Reader
+    from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader
 
 _MAPPINGS = {
     "batch-v0": "hume_runner.services.rows_batch_v0",
@@ -81,7 +82,7 @@ def all_rows(answers: Iterable[Answer]) -> Iterator[ItemRows | ItemError]:
 
 def _failed_already(answer: Answer) -> bool:
     """Whether it is known that this answer cannot be read: an answer of an unknown shape fails what it was for."""
-    shared = [member for member in answer.members if member.detail]
+    shared = [member for member in answer.members if member.detail] or answer.members
     return bool(shared) and all(item.status == "failed" for member in shared for item in member.items)
 
 
@@ -92,13 +93,28 @@ def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:
         for error in entry.errors:
             for item in items:
                 yield ItemError(item=item, answer=answer, error=error)
-        first_rows: dict[str, int] = {}
-        for block in entry.blocks():
-            table = block.layout.name
-            first_row = first_rows.get(table, entry.first_row)
+        # What failed at fetching as a whole has no rows, not even those before the place that cannot be read.
+        items = [item for item in items if not (item.error or "").startswith(UNREADABLE)]
+        try:
+            yield from _entry_rows(answer, entry, items)
+        except ResultsError as problem:
+            if any(member.detail for member in answer.members):
+                raise
+            from hume_runner.services.table_shapes import EntryError
+
+            # An answer that an earlier version took: its source alone ends here, the others have their rows.
             for item in items:
-                yield ItemRows(item=item, answer=answer, block=block, first_row=first_row)
-            first_rows[table] = first_row + block.rows
+                yield ItemError(item=item, answer=answer, error=EntryError(file=None, message=str(problem)))
+
+
+def _entry_rows(answer: Answer, entry: Entry, items: Sequence[ItemRecord]) -> Iterator[ItemRows]:
+    first_rows: dict[str, int] = {}
+    for block in entry.blocks() if items else ():
+        table = block.layout.name
+        first_row = first_rows.get(table, entry.first_row)
+        for item in items:
+            yield ItemRows(item=item, answer=answer, block=block, first_row=first_row)
+        first_rows[table] = first_row + block.rows
 
 
 class _Members:

@@ -408,7 +408,9 @@ class BatchV0Service:
         if name == ARTIFACTS:
             check_archive(path)
             return ()
-        return read_outcomes(job, path, announced)
+        from hume_runner.services.readable import checked_by_reader
+
+        return checked_by_reader(job, path, read_outcomes(job, path, announced))
 
     # -- lost and foreign jobs --------------------------------------------------------------------------------------
 

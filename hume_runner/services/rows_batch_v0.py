@@ -21,6 +21,7 @@ from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.json_elements import iter_elements
 from hume_runner.services.layouts_batch_v0 import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
+from hume_runner.services.readable import UNREADABLE
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout, Reader, Share
 
 __all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader"]
@@ -217,12 +218,12 @@ class BatchEntry:
     first_row: int = 0
 
     def blocks(self) -> Iterator[Block]:
-        """The rows in the answer's order, at most some thousand in a block."""
+        """The rows in the answer's order, at most some thousand in a block. Raises: ResultsError for an odd number."""
         for prediction in self.predictions:
             for model, content in (prediction.models or {}).items():
                 mapping = _MAPPINGS.get(model)
                 if mapping is not None and content is not None:
-                    yield from _model_blocks(mapping, content, prediction)
+                    yield from _told_blocks(_model_blocks(mapping, content, prediction))
 
 
 def reader() -> Reader:
@@ -237,14 +238,41 @@ def read_entries(path: Path, shares: Sequence[Share] = ()) -> Iterator[BatchEntr
     Raises: ResultsError, naming the file.
     """
     del shares  # the answer names its sources itself
-    for number, raw in enumerate(iter_elements(path, "predictions")):
+    known, strange = 0, None
+    for number, raw in enumerate(_whole_elements(path)):
         try:
-            element = _decode_element(raw)
-        except msgspec.DecodeError as error:
-            raise ResultsError(
+            entries = tuple(_entries(_decode_element(raw)))
+        except (msgspec.DecodeError, RecursionError) as error:
+            strange = strange or ResultsError(
                 f"{path}: element {number} is not a prediction: {error}", hint="is this the predictions.json of a job?"
-            ) from error
-        yield from _entries(element)
+            )
+            entries = _unreadable(raw, error)
+        known += len(entries)
+        yield from entries
+    if strange is not None and not known:
+        raise strange
+
+
+def _whole_elements(path: Path) -> Iterator[bytes]:
+    try:
+        yield from iter_elements(path, "predictions")
+    except RecursionError as error:
+        raise ResultsError(f"{path}: nested too deeply", hint="fetch the answer again") from error
+
+
+class _Named(Struct):
+    """As much of an element as says whose it is."""
+
+    source: _Source
+
+
+def _unreadable(raw: bytes, error: Exception) -> tuple[BatchEntry, ...]:
+    """An element that says whose it is, and whose content is of no known shape: its source alone has no rows."""
+    try:
+        source = msgspec.json.decode(raw, type=_Named).source
+    except (msgspec.DecodeError, RecursionError):
+        return ()
+    return tuple(_entries(_Element(source=source, error=f"{UNREADABLE}: {error}")))
 
 
 def _entries(element: _Element) -> Iterator[BatchEntry]:
@@ -284,6 +312,13 @@ def _errors(errors: Sequence[Any]) -> tuple[EntryError, ...]:
 def _message(error: Any) -> str:
     message = error.get("message") if isinstance(error, dict) else error
     return message if isinstance(message, str) else msgspec.json.encode(error).decode()
+
+
+def _told_blocks(blocks: Iterator[Block]) -> Iterator[Block]:
+    try:
+        yield from blocks
+    except (msgspec.DecodeError, RecursionError, ValueError, OverflowError) as error:
+        raise ResultsError(f"{UNREADABLE}: {error}", hint="the raw answer is kept in raw/") from error
 
 
 def _model_blocks(mapping: _Mapping, content: _Model, prediction: _Prediction) -> Iterator[Block]:
