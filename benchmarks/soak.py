@@ -1,159 +1,251 @@
-"""Kill a run at random until it has died often enough, run it again to its end, and count what was lost or paid twice.
+"""Random histories of random manifests over both APIs, and what they lost or paid for twice.
 
-    python -m benchmarks.soak [--kills 1000] [--seed N] [--at-once 8]
+    python -m benchmarks.soak [--rounds 1000] [--seed N] [--at-once 8] [--only BATCH]
 
-Each case is one manifest of three jobs (links, files, text) at a stand-in service that runs in a process of its own
-and also loses the answers of one submission in ten. Half of the kills come at a random durable operation, half at a
-random moment; a case dies up to four times before it may finish. Exits 1 if any promise broke.
+Each round is one manifest with a key of its own: runs of the real program in processes of their own, at two stand-in
+services that make requests go wrong, are killed, interrupted, run out of disk or readers; the manifest is edited back
+and forth, states are put back, deleted and copied, clocks are set. At its end it is run until it is finished, and the
+service's own log and answers say what must be there. Exits 1 if a promise broke; the round's steps are printed then,
+and `--seed N --only BATCH` makes them again.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.durability.case import (
-    Case,
-    Reference,
-    accepted_by_key,
-    broken_at_the_crash,
-    broken_promises,
-    make_case,
-)
 from tests.durability.children import Nursery
+from tests.durability.oracle import Answers, known_ids, logs, make_media, wrong_bill, wrong_outputs
+from tests.durability.rounds import LATE, Api, History, Place
 from tests.durability.service import ServiceProcess
 
-KILLED = -9
-_A_BATCH = 24
-# The longest that a run of three jobs takes here, so that a random moment falls anywhere in it.
-_RUN_S = 0.8
+A_BATCH = 24
+MOST_ENDINGS = 5
+ASKS = 9
+# What a run that was disturbed may end with; a negative code is the signal that ended it.
+FAIR = {0, 3, 5, 6, 9, 10, 130, 143, -9, -2, -15, -1}
+COLUMNS = (
+    *("rounds", "runs", "kills", "signals", "faults", "edits", "restored", "copied", "asked"),
+    *("reported twice", "lost", "paid twice", "pending with exit 0", "wrong outputs", "stuck", "bugs"),
+)
+_ROUTES = (
+    *("POST /v0/batch/jobs", "GET /v0/batch/jobs", "GET /v0/batch/jobs/{id}/predictions"),
+    *("POST /v1/expression/audio/file", "POST /v1/expression/video/file", "GET /v1/expression/run"),
+)
+_ACTIONS: tuple[dict[str, Any], ...] = (
+    *({"drop": "before"}, {"drop": "after"}, {"delay": LATE}, {"truncate": 0.5}),
+    *({"status": status} for status in (500, 502, 503, 504)),
+    {"status": 429, "headers": {"Retry-After": "0.1"}},
+)
 
 
 class Soak:
-    """Counts, for `run`."""
+    """Counts and complaints, for `run`."""
 
-    def __init__(self, service: ServiceProcess, nursery: Nursery, folder: Path, seed: int, at_once: int) -> None:
-        self._service = service
-        self._nursery = nursery
+    def __init__(
+        self,
+        folder: Path,
+        services: Sequence[ServiceProcess],
+        nursery: Nursery,
+        *,
+        seed: int,
+        at_once: int,
+        keep_states: Collection[str],
+    ) -> None:
+        self._keep_states = keep_states
         self._folder = folder
-        self._chance = random.Random(seed)
+        self._services = services
+        self._nursery = nursery
+        self._seed = seed
         self._at_once = at_once
-        self._cases = 0
+        self._media = make_media(folder / "media")
+        self._answers = Answers(services[0], nursery, self._media, folder / "answers")
         self.counts: Counter[str] = Counter()
-        self.broken: list[str] = []
+        self._wrong: dict[tuple[int, str], tuple[History, list[str]]] = {}
 
-    def run(self, kills: int) -> None:
-        """Batches of cases until so many kills have happened."""
-        reference = self._unbroken()
-        self._service.inject(
-            [
-                {"route": "POST /v0/batch/jobs", "probability": 0.1, "action": {"drop": "after"}},
-                {"route": "POST /v0/batch/jobs", "probability": 0.03, "action": {"status": 503}},
-            ]
-        )
-        while self.counts["kills"] < kills:
-            cases = [self._new_case() for _ in range(_A_BATCH)]
-            for _ in range(self._chance.randint(1, 4)):
-                self._kill(cases, len(reference.operations))
-                self._judge_crashed(cases, reference)
-            codes = self._nursery.run([case.child() for case in cases], at_once=self._at_once)
-            self._judge(cases, codes, reference)
+    def run(self, batch: int, rounds: int) -> None:
+        """So many rounds side by side."""
+        chance = random.Random(f"{self._seed}-{batch}")
+        home = self._folder / f"batch-{batch}"
+        endpoints = (self._services[0].url, self._services[1].url)
+        histories = []
+        for number in range(rounds):
+            api: Api = chance.choice(["batch-v0", "batch-v0", "expression-v1"])
+            histories.append(
+                History(
+                    home / str(number),
+                    api,
+                    self._services[0].new_key(),
+                    endpoints,
+                    self._media,
+                    random.Random(f"{self._seed}-{batch}-{number}"),
+                    keeps_state=api in self._keep_states,
+                )
+            )
+        for _ in range(chance.randint(3, 6)):
+            faults = self._faults(chance)
+            for service in self._services:
+                service.inject(faults)
+            children = [(history, history.step()) for history in histories]
+            flat = [(history, child) for history, mine in children for child in mine]
+            codes = self._nursery.run([child for _, child in flat], at_once=self._at_once)
+            for (history, child), code in zip(flat, codes, strict=True):
+                self._judge_run(batch, history, child, code)
+            for history in histories:
+                history.after_step(known_ids)
+        for service in self._services:
+            service.inject([])
+        self._end(batch, histories)
+        if not any(where[0] == batch for where in self._wrong):
+            shutil.rmtree(home)
 
-    def _unbroken(self) -> Reference:
-        case = self._new_case()
-        [code] = self._nursery.run([case.child()])
-        if code:
-            raise SystemExit(f"the unbroken run failed: {case.said()}")
-        return Reference.of(case, accepted_by_key(self._service)[case.owner])
+    def _faults(self, chance: random.Random) -> list[dict[str, Any]]:
+        return [
+            {"route": route, "probability": round(chance.uniform(0.02, 0.15), 3), "action": chance.choice(_ACTIONS)}
+            for route in _ROUTES
+            for _ in range(chance.randint(0, 2))
+        ]
 
-    def _new_case(self) -> Case:
-        self._cases += 1
-        return make_case(self._folder / f"{self._cases:05d}", self._service.url, self._service.new_key())
+    def _judge_run(self, batch: int, history: History, child: dict[str, Any], code: int) -> None:
+        said = _said(child)
+        history.told[-1] += f" -> {code}"
+        if code not in FAIR or "Traceback" in said or "escaped" in said:
+            self.counts["bugs"] += 1
+            self._complain(batch, history, f"a run ended with {code}: {said[-1500:]}")
+        self.counts["asked"] += code == ASKS
 
-    def _kill(self, cases: list[Case], operations: int) -> None:
-        at_operation: list[dict[str, Any]] = []
-        at_moment: list[dict[str, Any]] = []
-        for case in cases:
-            if self._chance.random() < 0.5:
-                disk = {
-                    "kind": "kill",
-                    "at": self._chance.randint(1, operations),
-                    "moment": self._chance.choice(["before", "after"]),
-                }
-                at_operation.append(case.child(disk=disk))
-            else:
-                at_moment.append(case.child(seconds=self._chance.uniform(0.0, _RUN_S)))
-        codes = self._nursery.run(at_operation, at_once=self._at_once)
-        while at_moment:
-            codes += self._nursery.race(at_moment[: self._at_once])
-            del at_moment[: self._at_once]
-        self.counts["kills"] += codes.count(KILLED)
-        self.counts["finished before their kill"] += codes.count(0)
-        for code in set(codes) - {KILLED, 0}:
-            self.broken.append(f"a run that was to be killed ended with {code}")
+    def _end(self, batch: int, histories: Sequence[History]) -> None:
+        """Undisturbed runs of every place until it is finished; a question is answered by consent."""
+        waiting: list[tuple[History, Place, list[str]]] = []
+        for history in histories:
+            for place in history.places:
+                history.write(place)
+                waiting.append((history, place, []))
+        consented: Counter[int] = Counter()
+        for _ in range(MOST_ENDINGS):
+            # A copied folder is run after its original: at the same moment both would pay, and neither could know.
+            now = [one for at, one in enumerate(waiting) if one[0] not in [other[0] for other in waiting[:at]]]
+            children = [history.child(place, *flags) for history, place, flags in now]
+            codes = self._nursery.run(children, at_once=self._at_once)
+            for (history, place, flags), child, code in zip(now, children, codes, strict=True):
+                said = _said(child)
+                history.told.append(f"{place.path.name}: ends, {' '.join(flags)} -> {code}")
+                waiting.remove((history, place, flags))
+                if code == 0:
+                    self._judge_outputs(batch, history, place)
+                elif code == 3 and "--retry-failed" not in flags:
+                    waiting.append((history, place, [*flags, "--retry-failed"]))
+                elif code == ASKS:
+                    self.counts["asked"] += 1
+                    elsewhere = "jobs are open elsewhere" in said
+                    if elsewhere:
+                        history.wanted = _turned(history)
+                        for one in history.places:
+                            history.write(one)
+                    else:
+                        consented[id(history)] += 1
+                    waiting.append((history, place, flags if elsewhere else ["--pay-again"]))
+                else:
+                    self.counts["stuck"] += 1
+                    self._complain(batch, history, f"its last run ended with {code}: {said[-1500:]}")
+                history.after_step(known_ids)
+            if not waiting:
+                break
+        for history, place, _ in waiting:
+            self.counts["stuck"] += 1
+            self._complain(batch, history, f"{place.path.name} does not finish")
+        found = [logs(service) for service in self._services]
+        for history in histories:
+            self.counts["rounds"] += 1
+            self.counts.update(history.counts)
+            self.counts["reported twice"] += len(history.reported)
+            for log in found:
+                lost, twice = wrong_bill(history, self._answers, log, consented=consented[id(history)])
+                self.counts["lost"] += len(lost)
+                self.counts["paid twice"] += len(twice)
+                for wrong in (*lost, *twice):
+                    self._complain(batch, history, wrong)
 
-    def _judge_crashed(self, cases: list[Case], reference: Reference) -> None:
-        log = accepted_by_key(self._service)
-        for case in cases:
-            self.broken += [
-                f"{case.folder.name} after a kill: {wrong}"
-                for wrong in broken_at_the_crash(case, log.get(case.owner, ()), reference)
-            ]
+    def _judge_outputs(self, batch: int, history: History, place: Place) -> None:
+        for wrong in wrong_outputs(history, place, self._answers):
+            self.counts["pending with exit 0" if " is pending" in wrong else "wrong outputs"] += 1
+            self._complain(batch, history, f"{place.path.name}: {wrong}")
 
-    def _judge(self, cases: list[Case], codes: list[int], reference: Reference) -> None:
-        log = accepted_by_key(self._service)
-        for case, code in zip(cases, codes, strict=True):
-            accepted = log.get(case.owner, ())
-            self.counts["runs finished"] += code == 0
-            self.counts["jobs planned"] += sum(reference.work.values())
-            self.counts["jobs accepted by the service"] += len(accepted)
-            known = {remote for _, _, remote in case.jobs()}
-            self.counts["remote ids lost"] += sum(job["job_id"] not in known for job in accepted)
-            self.counts["jobs paid twice"] += max(0, len(accepted) - sum(reference.work.values()))
-            self.broken += [
-                f"{case.folder.name}: {wrong}" for wrong in broken_promises(case, code, accepted, reference)
-            ]
+    def _complain(self, batch: int, history: History, wrong: str) -> None:
+        where = f"seed {self._seed}, batch {batch}, {history.places[0].path.parent} ({history.api}, {history.key})"
+        self._wrong.setdefault((batch, where), (history, []))[1].append(wrong)
+
+    @property
+    def broken(self) -> list[str]:
+        """A text for each round that broke a promise: where it is, what broke, and all its steps."""
+        return [
+            "\n".join([where, *(f"  ! {one}" for one in wrong), *(f"    {step}" for step in history.told)])
+            for (_, where), (history, wrong) in self._wrong.items()
+        ]
 
 
-def soak(kills: int, seed: int, at_once: int) -> Soak:
-    """Run it in a temporary folder that goes with it."""
-    with (
-        tempfile.TemporaryDirectory(prefix="hume-runner-soak-") as folder,
-        ServiceProcess(Path(folder) / "service", keys=kills + 2 * _A_BATCH) as service,
-        Nursery() as nursery,
-    ):
-        found = Soak(service, nursery, Path(folder), seed, at_once)
-        found.run(kills)
-        return found
+def _turned(history: History) -> Any:
+    return replace(history.wanted, elsewhere=not history.wanted.elsewhere)
+
+
+def _said(child: dict[str, Any]) -> str:
+    return "".join(
+        Path(f"{child['out']}.{name}").read_text()
+        for name in ("stdout", "stderr", "escaped")
+        if Path(f"{child['out']}.{name}").exists()
+    )
+
+
+def soak(
+    *,
+    rounds: int,
+    seed: int,
+    at_once: int,
+    only: int | None = None,
+    keep: Path | None = None,
+    keep_states: Collection[str] = (),
+) -> Soak:
+    """Run it in a temporary folder that goes with it, or in `keep`, where broken rounds stay.
+
+    `only`: one batch of the seed's. `keep_states`: APIs whose rounds never lose a state.
+    """
+    with tempfile.TemporaryDirectory(prefix="hume-runner-soak-") as temporary:
+        folder = keep or Path(temporary)
+        with (
+            ServiceProcess(Path(temporary) / "a", keys=rounds + A_BATCH + 10) as first,
+            ServiceProcess(Path(temporary) / "b", keys=rounds + A_BATCH + 10) as second,
+            Nursery() as nursery,
+        ):
+            found = Soak(folder, (first, second), nursery, seed=seed, at_once=at_once, keep_states=keep_states)
+            batches = -(-rounds // A_BATCH)
+            for batch in range(batches) if only is None else (only,):
+                found.run(batch, min(A_BATCH, rounds - batch * A_BATCH))
+            return found
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=1000, metavar="N")
+    parser.add_argument("--rounds", type=int, default=1000, metavar="N")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), metavar="N")
     parser.add_argument("--at-once", type=int, default=8, metavar="N")
+    parser.add_argument("--only", type=int, metavar="BATCH", help="only this batch of the seed's")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the folders of broken rounds here")
     args = parser.parse_args()
     started = time.monotonic()
-    found = soak(args.kills, args.seed, args.at_once)
-    counts = found.counts
-    for name in (
-        "kills",
-        "finished before their kill",
-        "runs finished",
-        "jobs planned",
-        "jobs accepted by the service",
-        "remote ids lost",
-        "jobs paid twice",
-    ):
-        print(f"{name:<30} {counts[name]:>6}")
-    print(f"{'broken promises':<30} {len(found.broken):>6}")
-    print(f"seed {args.seed}, {time.monotonic() - started:.0f} s")
+    print(f"seed {args.seed}", flush=True)
+    found = soak(rounds=args.rounds, seed=args.seed, at_once=args.at_once, only=args.only, keep=args.keep)
+    for name in COLUMNS:
+        print(f"{name:<22} {found.counts[name]:>6}")
+    print(f"{'seconds':<22} {time.monotonic() - started:>6.0f}")
     for line in found.broken:
         print(line)
     return 1 if found.broken else 0

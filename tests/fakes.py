@@ -426,12 +426,13 @@ class World:
         interrupts: Sequence[float] = (),
         options: RunOptions = RunOptions(),  # noqa: B008 - frozen
         simulated: bool = True,
+        name: str = "fake",
         **execution: Any,
     ) -> RunResult:
         """One run from its own start to its end. `interrupts`: seconds after the very first start."""
         workers = InlineWorkers(self.clock)
         workers.later = [(at, Done("interrupt", value=Interrupt(130, "SIGINT"))) for at in interrupts]
-        manifest = make_manifest(self.folder, settings=settings, **execution)
+        manifest = replace(make_manifest(self.folder, settings=settings, **execution), name=name)
         self.service.settings = manifest.settings
         return run(
             manifest,

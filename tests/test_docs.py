@@ -84,10 +84,12 @@ def test_the_readme_explains_every_exit_code() -> None:
     assert raised | {0, 2, 3, 130, 143} == explained
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
-def test_links_between_the_pages_lead_somewhere(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+def test_links_between_the_pages_lead_somewhere() -> None:
+    links = [
+        (page, target) for page in PAGES for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(links) > 30
+    for page, target in links:
         if re.match(r"[a-z]+:", target):
             continue
         path, _, anchor = target.partition("#")
@@ -102,7 +104,9 @@ def test_links_between_the_pages_lead_somewhere(page: Path) -> None:
 def test_every_page_is_reachable_from_the_index() -> None:
     index = (PROJECT / "docs" / "README.md").read_text(encoding="utf-8")
     index += (PROJECT / "docs" / "apis" / "README.md").read_text(encoding="utf-8").replace("](", "](apis/")
-    for page in PROJECT.glob("docs/**/*.md"):
+    pages = list(PROJECT.glob("docs/**/*.md"))
+    assert len(pages) > 5
+    for page in pages:
         relative = page.relative_to(PROJECT / "docs").as_posix()
         assert relative == "README.md" or f"({relative})" in index, f"docs/README.md does not name {relative}"
 

@@ -261,6 +261,7 @@ class BatchV0:
                     "text": echo["text"],
                     "files": echo["files"],
                     "models": [name for name, options in echo["models"].items() if options is not None],
+                    "settings": echo["models"],
                     "callback": None
                     if callback is None
                     else {"state": callback.state, "attempts": callback.attempts, "detail": callback.detail},

@@ -61,6 +61,7 @@ def test_a_second_run_sends_no_request(project: Project) -> None:
 
 def test_results_and_run_fit_their_published_schemas(project: Project) -> None:
     project.run()
+    assert len(project.results()) == 4
     for line in project.results():
         validator("results-line-v1").validate(line)
     validator("run-v1").validate(project.run_json())

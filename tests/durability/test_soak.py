@@ -1,4 +1,4 @@
-"""A thousand random kills, left to `make soak`."""
+"""Random rounds over both APIs: a few always, a thousand with `make soak`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import random
 
 import pytest
 
-from benchmarks.soak import soak
+from benchmarks.soak import COLUMNS, soak
+
+PROMISES = ("lost", "paid twice", "pending with exit 0", "wrong outputs", "stuck", "bugs")
 
 
-@pytest.mark.soak
-def test_a_thousand_random_kills_lose_nothing_and_pay_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    seed = random.SystemRandom().randrange(10**6)
-    found = soak(kills=1000, seed=seed, at_once=8)
+@pytest.mark.parametrize(
+    ("rounds", "seed"), [(20, 20261125), pytest.param(1000, None, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+)
+def test_random_rounds_lose_nothing_and_pay_nothing_twice(
+    rounds: int, seed: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    # What was measured on expression-v1 before its state was lost is asked about by size: left to the long one.
+    found = soak(rounds=rounds, seed=seed, at_once=8, keep_states=() if rounds > 100 else ("expression-v1",))
     with capsys.disabled():
-        print(f"\nseed {seed}: " + ", ".join(f"{number} {name}" for name, number in found.counts.items()))
-    assert found.broken == []
-    assert found.counts["kills"] >= 1000
-    assert found.counts["jobs accepted by the service"] == found.counts["jobs planned"]
+        print(f"\nseed {seed}: " + ", ".join(f"{found.counts[name]} {name}" for name in COLUMNS))
+    assert found.counts["rounds"] == rounds
+    assert found.counts["kills"] > rounds / 3
+    assert {name: found.counts[name] for name in PROMISES} == dict.fromkeys(PROMISES, 0), "\n".join(found.broken)

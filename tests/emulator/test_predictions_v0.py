@@ -180,6 +180,7 @@ class TestRecordings:
         language = models_of(api.measured({"models": {"language": {}}}, [("file", ("a.wav", wav(9)))]))["language"]
         rows = rows_of(language)
         transcript = " ".join(row["text"] for row in rows)
+        assert len(rows) > 1
         for row in rows:
             assert transcript[row["position"]["begin"] : row["position"]["end"]] == row["text"]
             assert 0 < row["confidence"] <= 1

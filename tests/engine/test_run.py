@@ -231,10 +231,13 @@ def test_a_file_that_cannot_be_read_names_its_place(world: World, tmp_path: Path
 
 def test_another_manifest_s_state_is_refused(world: World) -> None:
     world.run()
-    manifest = make_manifest(world.folder)
-    assert manifest.name == "fake"
+    before = world.state.read_bytes()
+    with pytest.raises(StateError, match="belongs to the manifest 'fake', not to 'other'"):
+        world.run(name="other")
+    assert world.state.read_bytes() == before
     with pytest.raises(StateError, match="belongs to the manifest 'fake', not to 'other'"):
         Store.peek(world.state, name="other")
+    assert world.run().exit_code == 0
 
 
 def saved(world: World, **changes: object) -> SavedPlan:
