@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from jsonschema import Draft202012Validator
@@ -50,7 +51,15 @@ def write(folder: Folder, **sections: Any) -> Folder:
 
 
 def table(folder: Folder, name: str) -> list[dict[str, Any]]:
-    return list(pq.read_table(folder.outputs / "tables" / f"{name}.parquet").to_pylist(maps_as_pydicts="strict"))
+    read = pq.read_table(folder.outputs / "tables" / f"{name}.parquet")
+    maps = {field.name for field in read.schema if pa.types.is_map(field.type)}
+    return [{n: _as_dict(v) if n in maps else v for n, v in row.items()} for row in read.to_pylist()]
+
+
+def _as_dict(pairs: list[tuple[str, Any]] | None) -> dict[str, Any] | None:
+    found = None if pairs is None else dict(pairs)
+    assert found is None or len(found) == len(pairs or ())  # no name twice
+    return found
 
 
 def of(rows: list[dict[str, Any]], item_id: str) -> list[dict[str, Any]]:
