@@ -20,6 +20,7 @@ from hume_runner.client.batch_v0_reading import (
     FileView,
     JobView,
     SourceResultView,
+    iter_source_results,
     read_job,
     read_source_result,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "SourceResultView",
     "StartedJob",
     "api_error",
+    "iter_source_results",
     "read_job",
     "read_source_result",
 ]

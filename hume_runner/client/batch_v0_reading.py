@@ -7,10 +7,11 @@ reads as missing. Only a job without an id is an error.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, BinaryIO, Final, Literal
 
+from hume_runner.client.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Shape, kind, project, whole
 from hume_runner.errors import UnexpectedResponse
 
 
@@ -148,6 +149,29 @@ def read_source_result(raw: Any) -> SourceResultView:
         ),
         error=error if isinstance(error, str) else _text(_object(raw, "error"), "message"),
     )
+
+
+# Of an element that is large: all but what its models say.
+_SOURCE_RESULT: Final[Shape] = {
+    "source": whole,
+    "error": whole,
+    "results": {
+        "errors": whole,
+        "predictions": ({"file": whole, "file_type": whole, "models": {"*": kind}},),
+    },
+}
+
+
+def iter_source_results(stream: BinaryIO | Iterable[bytes]) -> Iterator[SourceResultView]:
+    """What predictions say about each source, in their order, without what the models of large ones say.
+
+    Everything is checked to be whole and JSON; memory holds a window and the names of one source's files, however
+    large its answer is. Raises: UnexpectedResponse.
+    """
+    reader = JsonReader(stream)
+    for _ in reader.whole_array():
+        small = reader.value_within(WINDOW_BYTES)
+        yield read_source_result(project(reader, _SOURCE_RESULT) if small is TOO_LARGE else small)
 
 
 def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:

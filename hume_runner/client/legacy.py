@@ -14,7 +14,7 @@ from hume_runner.client.batch_v0 import AUTH_HEADER, BASE_URL, BatchV0Api
 from hume_runner.client.configs import ModelConfig, TranscriptionConfig, models_of
 from hume_runner.client.exceptions import as_client_exceptions
 from hume_runner.client.job import BatchJob, BatchJobDetails, BatchJobStatus
-from hume_runner.client.json_stream import iter_array
+from hume_runner.client.json_stream import JsonReader
 from hume_runner.client.retry import NO_RETRY, RetryPolicy
 from hume_runner.client.transport import ApiResponse, RequestsTransport
 from hume_runner.client.upload import Upload
@@ -168,8 +168,9 @@ class HumeBatchClient:
 
 def _check_predictions(path: Path) -> None:
     with path.open("rb") as file:
-        for _ in iter_array(file, where="the predictions"):
-            pass
+        reader = JsonReader(file, where="the predictions")
+        for _ in reader.whole_array():
+            reader.skip()
 
 
 def _check_zip(path: Path) -> None:

@@ -599,15 +599,13 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     Raises: UnexpectedResponse if it is not whole; AnswerIncomplete if it leaves members out and `announced` does not
     say `accept_missing`.
     """
-    from hume_runner.client.batch_v0 import read_source_result
-    from hume_runner.client.json_stream import iter_array
+    from hume_runner.client.batch_v0 import iter_source_results
 
     positions = _positions(job)
     outcomes: dict[int, Outcome] = {}
     predictions = 0
     with path.open("rb") as file:
-        for element in iter_array(file):
-            view = read_source_result(element)
+        for view in iter_source_results(file):
             predictions += len(view.predictions)
             for outcome in _element_outcomes(view, positions):
                 outcomes.setdefault(outcome.position, outcome)

@@ -9,17 +9,19 @@ Source: the definition and answers recorded from 2023 to 2024. Members that are 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
+from hume_runner.client.json_stream import WINDOW_BYTES, Shape, project, whole
 from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
-from hume_runner.services.json_elements import iter_elements
+from hume_runner.services.json_elements import ElementReader, Rows, elements, rows
 from hume_runner.services.layouts_batch_v0 import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
 from hume_runner.services.readable import UNREADABLE
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout, Reader, Share
@@ -116,24 +118,28 @@ class _Metadata(Struct, gc=False):
     detected_language: str | None = None
 
 
-class _Group(Struct):
-    predictions: list[Raw] | None = None
+# The rows of a group: their bytes, or for a large source where they are.
+_Rows = TypeVar("_Rows")
+
+
+class _Group(Struct, Generic[_Rows]):
+    predictions: _Rows | None = None
     id: Any = None
 
 
-class _Model(Struct):
-    grouped_predictions: list[_Group] | None = None
-    metadata: Raw = Raw(b"null")
+class _Model(Struct, Generic[_Rows]):
+    grouped_predictions: list[_Group[_Rows]] | None = None
+    metadata: Any = None
 
 
-class _Prediction(Struct):
-    models: dict[str, _Model | None] | None = None
+class _Prediction(Struct, Generic[_Rows]):
+    models: dict[str, _Model[_Rows] | None] | None = None
     file: str | None = None
     file_type: Any = None
 
 
-class _Results(Struct):
-    predictions: list[_Prediction] | None = None
+class _Results(Struct, Generic[_Rows]):
+    predictions: list[_Prediction[_Rows]] | None = None
     errors: list[Any] | None = None
 
 
@@ -143,9 +149,9 @@ class _Source(Struct):
     filename: str | None = None
 
 
-class _Element(Struct):
+class _Element(Struct, Generic[_Rows]):
     source: _Source
-    results: _Results | None = None
+    results: _Results[_Rows] | None = None
     error: Any = None
 
 
@@ -204,7 +210,27 @@ _MAPPINGS = {
     "facemesh": _Mapping(FACEMESH, _Facemesh, _facemesh_cells, "emotions"),
 }
 
-_decode_element = msgspec.json.Decoder(_Element).decode
+_decode_element = msgspec.json.Decoder(_Element[list[Raw]]).decode
+
+# What is kept of a source whose answer is large.
+_LARGE: Shape = {
+    "source": whole,
+    "error": whole,
+    "results": {
+        "errors": whole,
+        "predictions": (
+            {
+                "file": whole,
+                "file_type": whole,
+                "models": {"*": {"metadata": whole, "grouped_predictions": ({"id": whole, "predictions": rows},)}},
+            },
+        ),
+    },
+}
+
+_AnyPrediction = _Prediction[list[Raw]] | _Prediction[Rows]
+_AnyModel = _Model[list[Raw]] | _Model[Rows]
+_AnyElement = _Element[list[Raw]] | _Element[Rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +240,7 @@ class BatchEntry:
     kind: SourceKind
     match: str
     errors: tuple[EntryError, ...]
-    predictions: tuple[_Prediction, ...]
+    predictions: tuple[_AnyPrediction, ...]
     first_row: int = 0
 
     def blocks(self) -> Iterator[Block]:
@@ -234,30 +260,30 @@ def reader() -> Reader:
 def read_entries(path: Path, shares: Sequence[Share] = ()) -> Iterator[BatchEntry]:
     """Yield what the answer in `path` says about each source, in the answer's order; texts by position.
 
-    Memory holds one source at a time. A document that wraps the array in `predictions` (a callback) is read as well.
+    Memory holds one source at a time, and a window of a large one. A document that
+    wraps the array in `predictions` (a callback) is read as well.
     Raises: ResultsError, naming the file.
     """
     del shares  # the answer names its sources itself
     known, strange = 0, None
-    for number, raw in enumerate(_whole_elements(path)):
+    for number, reader in enumerate(elements(path, "predictions")):
+        small = reader.raw_within(WINDOW_BYTES)
+        kept = project(reader, _LARGE) if small is None else None
         try:
-            entries = tuple(_entries(_decode_element(raw)))
+            reader.raise_problem()
+            element = msgspec.convert(kept, _Element[Rows]) if small is None else _decode_element(small)
+            entries = tuple(_entries(element))
         except (msgspec.DecodeError, RecursionError) as error:
             strange = strange or ResultsError(
                 f"{path}: element {number} is not a prediction: {error}", hint="is this the predictions.json of a job?"
             )
-            entries = _unreadable(raw, error)
+            if small is not None:
+                kept = project(ElementReader(io.BytesIO(small), path), {"source": whole})
+            entries = _unreadable(kept, error)
         known += len(entries)
         yield from entries
     if strange is not None and not known:
         raise strange
-
-
-def _whole_elements(path: Path) -> Iterator[bytes]:
-    try:
-        yield from iter_elements(path, "predictions")
-    except RecursionError as error:
-        raise ResultsError(f"{path}: nested too deeply", hint="fetch the answer again") from error
 
 
 class _Named(Struct):
@@ -266,19 +292,19 @@ class _Named(Struct):
     source: _Source
 
 
-def _unreadable(raw: bytes, error: Exception) -> tuple[BatchEntry, ...]:
+def _unreadable(kept: Any, error: Exception) -> tuple[BatchEntry, ...]:
     """An element that says whose it is, and whose content is of no known shape: its source alone has no rows."""
     try:
-        source = msgspec.json.decode(raw, type=_Named).source
+        named = msgspec.convert(kept, _Named)
     except (msgspec.DecodeError, RecursionError):
         return ()
-    return tuple(_entries(_Element(source=source, error=f"{UNREADABLE}: {error}")))
+    return tuple(_entries(_Element[Rows](source=named.source, error=f"{UNREADABLE}: {error}")))
 
 
-def _entries(element: _Element) -> Iterator[BatchEntry]:
-    source, results = element.source, element.results or _Results()
-    predictions = tuple(results.predictions or ())
-    errors = _errors(results.errors or ())
+def _entries(element: _AnyElement) -> Iterator[BatchEntry]:
+    source, results = element.source, element.results
+    predictions: tuple[_AnyPrediction, ...] = tuple((results and results.predictions) or ())
+    errors = _errors((results and results.errors) or ())
     whole = (EntryError(file=None, message=_message(element.error)),) if element.error else ()
     if source.type != "text":
         kind: SourceKind = "url" if source.type == "url" or (source.url and not source.filename) else "file"
@@ -321,7 +347,7 @@ def _told_blocks(blocks: Iterator[Block]) -> Iterator[Block]:
         raise ResultsError(f"{UNREADABLE}: {error}", hint="the raw answer is kept in raw/") from error
 
 
-def _model_blocks(mapping: _Mapping, content: _Model, prediction: _Prediction) -> Iterator[Block]:
+def _model_blocks(mapping: _Mapping, content: _AnyModel, prediction: _AnyPrediction) -> Iterator[Block]:
     """Rows of one file and model. The hot loop: what can be looked up once is looked up before it."""
     metadata, metadata_extra = _metadata(content.metadata)
     common = (metadata.confidence, metadata.detected_language) if mapping.has_transcript else ()
@@ -345,9 +371,8 @@ def _with_origin(block: Block, groups: list[object], file: str | None, file_type
     return replace(block, columns={**origin, "group_id": groups, **block.columns})
 
 
-def _metadata(raw: Raw) -> tuple[_Metadata, dict[str, Any]]:
+def _metadata(value: Any) -> tuple[_Metadata, dict[str, Any]]:
     """The transcript's metadata, and what it holds beyond that."""
-    value = msgspec.json.decode(raw)
     if not isinstance(value, dict):
         return _Metadata(), {} if value is None else {"metadata": value}
     known, rest = _tolerant(_Metadata, value)
@@ -355,7 +380,11 @@ def _metadata(raw: Raw) -> tuple[_Metadata, dict[str, Any]]:
 
 
 def _add_row(
-    builder: BlockBuilder, mapping: _Mapping, raw: Raw, common: tuple[object, ...], metadata_extra: dict[str, Any]
+    builder: BlockBuilder,
+    mapping: _Mapping,
+    raw: Raw | bytes,
+    common: tuple[object, ...],
+    metadata_extra: dict[str, Any],
 ) -> None:
     extra: dict[str, Any] | None = None
     try:
