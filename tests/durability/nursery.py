@@ -70,7 +70,6 @@ LONGEST_RUN_S = 60
 def live(child: Mapping[str, Any]) -> int:
     """One run, in the process of its own that this is; returns its exit code."""
     signal.alarm(LONGEST_RUN_S)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the installed command does
     disk = make_disk(child.get("disk"))
     if child.get("mutant"):
         disk = MUTANTS[child["mutant"]](disk)
@@ -189,6 +188,7 @@ def _wait(running: dict[int, int], codes: dict[int, int], due: list[tuple[float,
 
 def serve(lines: TextIO, answers: TextIO) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # waited for, in `_wait`
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # as the installed command does; a child may get it at once
     for line in lines:
         match json.loads(line):
             case {"run": children, "at_once": at_once}:
