@@ -7,6 +7,7 @@ offered comes with the reason, so that a person can see that it was not forgotte
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -249,8 +250,13 @@ def _damage_as_problem(name: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        if isinstance(error, FileNotFoundError | FileExistsError | PermissionError) or getattr(error, "errno", None):
-            raise  # the disk's trouble, not the archive's
+        # EINVAL: the archive names a place before its own beginning. Other numbers are the disk's trouble.
+        number = getattr(error, "errno", None)
+        if isinstance(error, FileNotFoundError | FileExistsError | PermissionError) or number not in (
+            None,
+            errno.EINVAL,
+        ):
+            raise
         raise MediaProblem("archive_unreadable", f"{name}: {error or type(error).__name__}") from error
 
 

@@ -261,3 +261,16 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     members.close()
     assert caught.value.reason == "archive_unreadable"
     assert list(out.iterdir()) == []
+
+
+def test_a_directory_that_points_before_the_file_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", b"x" * 100)
+    whole = bytearray(path.read_bytes())
+    at = whole.rindex(b"PK\x05\x06") + 16  # where the directory is said to begin
+    whole[at : at + 4] = (int.from_bytes(whole[at : at + 4], "little") + 100_000).to_bytes(4, "little")
+    path.write_bytes(whole)
+    with pytest.raises(MediaProblem) as caught:
+        list(iter_members(path))
+    assert caught.value.reason == "archive_unreadable"
