@@ -55,6 +55,10 @@ def settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s:
     sure = [one for one in free if not one.maybe]
     if any(one.running for one in sure):
         return Wait()
+    if look.most is not None and len(sure) > look.most:
+        if waited_s < wait_s:
+            return Wait()  # one of them may be another that is about to be known as lost
+        return Ask(why=f"{len(sure)} that the service measured about then fit, and nothing tells which was this one")
     if sure:
         sure.sort(key=lambda one: (one.created_at or 0.0, one.remote_id))
         if sure[0].gone:

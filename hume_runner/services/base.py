@@ -279,12 +279,14 @@ class Look:
     """What one look at the service showed of one lost job.
 
     `conclusive`: had the service taken the job by then, this look would have shown it, so that no candidate means that
-    it did not. `why`: what the look lacked for that, in words.
+    it did not. `why`: what the look lacked for that, in words. `most`: how many of the candidates can be ours, where it
+    is only their size that tells; more of them cannot be told apart.
     """
 
     candidates: tuple[Candidate, ...] = ()
     conclusive: bool = False
     why: str = ""
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

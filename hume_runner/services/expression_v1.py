@@ -83,12 +83,15 @@ from hume_runner.services.settings_expression_v1 import OWN_DEFAULTS, fit, is_sh
 
 if TYPE_CHECKING:
     from hume_runner.client.expression_v1 import ExpressionV1Api
+    from hume_runner.client.expression_v1_reading import RunView
     from hume_runner.client.retry import RetryPolicy
     from hume_runner.client.transport import Pacer
 
 API = "expression-v1"
 HOST = "https://api.cloud.hume.ai"
 RESPONSE = "response.json"
+
+_FILE, _LIVE, _ENDED, _ERRORED = "file", "live", "ended", "errored"  # what the service's records say of a run
 
 IMAGE_BYTES = 2_000_000
 # UNVERIFIED: the service states 25 MB without saying which. A little is left for the parts' headers.
@@ -105,6 +108,16 @@ _LINKS_TOGETHER = 30
 _SUBMIT_DEADLINE_S = 1_800.0
 # The machines behind a service do not agree on the time to the second.
 _CLOCK_MARGIN_S = 5.0
+# How far from its submission a lost run may have begun: with the service's time known, and without.
+_NEAR_S = 60.0
+_WIDE_S = 7_200.0
+_UNFILTERED = 1_000  # runs of an unfiltered list that are compared
+# UNVERIFIED: how `metered_seconds` is rounded.
+_METERED_MARGIN_S = 0.5
+# UNVERIFIED: whether `bytes_received` counts a WAV's header, and the form around the media: what a configuration takes
+# there at the most, and one with a state of the faces before.
+_CONFIG_BYTES = 600
+_STATE_BYTES = 65_536
 
 
 @dataclass(slots=True)
@@ -115,6 +128,57 @@ class _Learned:
     requests: Counter[str] = field(default_factory=Counter)
     server_time_s: float = -math.inf  # the latest that an answer told
     under_way: dict[str, tuple[str, float]] = field(default_factory=dict)  # nonce -> (endpoint, server time before it)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Size:
+    """What tells uploads apart: `received` bytes, None where the service does not say."""
+
+    endpoint: str
+    received: int | None
+    metered_s: float
+
+    @classmethod
+    def of(cls, run: RunView) -> _Size:
+        return cls(endpoint=run.endpoint, received=run.bytes_received, metered_s=run.metered_seconds or 0.0)
+
+    def fits(self, job: Job) -> bool:
+        """Whether the upload of a prepared job has this size."""
+        if job.prepare or self.endpoint not in ("", _endpoint_of(job)):
+            return False
+        if abs(self.metered_s - (job.billable_seconds or 0.0)) > _METERED_MARGIN_S:
+            return False
+        return self.received is None or _takes(job, self.received)
+
+
+def _takes(job: Job, received: int) -> bool:
+    """Whether so many bytes may be what the service took in of this job's upload: the media with or without a WAV's
+    header, or the whole form."""
+    if _endpoint_of(job) == "audio":
+        parts, media = 1, job.size_bytes
+        if received == media - 44:
+            return True
+    else:
+        parts = _images_in(job)
+        media = job.size_bytes - parts * PART_OVERHEAD_BYTES
+    most = _STATE_BYTES if "first_frame" in job.members[0].detail else _CONFIG_BYTES
+    return received == media or media + 100 * parts <= received <= media + 200 * parts + most
+
+
+def _may_be(lost: LostJob, run: RunView, near_s: float) -> bool:
+    """Whether a run may be what a lost submission became: all that is known of it fits. Pure."""
+    if run.endpoint not in ("", _endpoint_of(lost.job)):
+        return False
+    if run.started_at is not None and not lost.sent_at - near_s <= run.started_at <= lost.ended_at + near_s:
+        return False
+    match run.status:
+        case "ended":
+            return (run.metered_seconds or 0.0) > 0 and _Size.of(run).fits(lost.job)
+        case "errored":
+            # With a number it was refused, and not billed. Without, its end was never recorded: it proves nothing.
+            return run.bytes_received is None
+        case _:
+            return True
 
 
 class ExpressionV1Service:
@@ -144,6 +208,7 @@ class ExpressionV1Service:
         self._client: ExpressionV1Api | None = None
         self._connecting = threading.Lock()
         self._learned = _Learned()
+        self._measured_before: Mapping[_Size, str] = {}
         self._media = MediaStore(
             manifest.outputs.directory / "prepared", self._models, tuple(manifest.service.allow_hosts)
         )
@@ -616,64 +681,90 @@ class ExpressionV1Service:
         return self._learned.simulated
 
     def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
-        """See `Service.survey`."""
-        del since, knows
-        self.greet()
+        """See `Service.survey`: what was measured since then and is not ours is remembered by its size."""
+        self._learned.requests["list"] += 1
+        seen: dict[_Size, str] = {}
+        for run in self._http.list_runs(mode=_FILE, started_after=since):
+            if run.status != _LIVE and (run.metered_seconds or 0.0) > 0 and not knows(run.run_id):
+                seen.setdefault(_Size.of(run), run.run_id)
+        self._measured_before = seen
         return iter(())
 
     def suspects(self, job: Job) -> tuple[Candidate, ...]:
-        """See `Service.suspects`."""
-        del job
-        return ()
+        """See `Service.suspects`: one run of each size that fits."""
+        return tuple(
+            Candidate(
+                remote_id=run_id, matches={}, created_at=None, gone=True, maybe=True, billed_seconds=size.metered_s
+            )
+            for size, run_id in self._measured_before.items()
+            if size.fits(job)
+        )
 
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
-        """See `Service.look_for`."""
-        return {
-            one.job.number: Look(
-                candidates=tuple(
-                    found
-                    for found in self._find(one.job, since=one.sent_at - _CLOCK_MARGIN_S)
-                    if found.remote_id not in ours
-                ),
-                conclusive=True,
-            )
-            for one in lost
-        }
+        """See `Service.look_for`. A run that was measured is `gone`: its answer cannot be had any more.
 
-    def _find(self, job: Job, *, since: float) -> tuple[Candidate, ...]:
-        """A run that was measured is `gone`: its answer cannot be had any more.
-
-        There is no mark of ours in a run, so the bill has to tell: the same endpoint, about that time, the same
-        billable seconds. UNVERIFIED: how `metered_seconds` is rounded; half a second is allowed for. A run that another
-        upload of ours may be waiting for is `running`: whose it is shows once that one has its answer.
+        There is no mark of ours in a run. What tells is its endpoint, when it began, the bytes that it took in and the
+        seconds that it was billed for. More runs that fit than submissions that were lost cannot be told apart.
         """
+        since = min(one.sent_at for one in lost) - _WIDE_S
+        awaited = {endpoint: self._awaited_since(endpoint) for endpoint in ("audio", "video")}
         self._learned.requests["list"] += 1
-        endpoint = _endpoint_of(job)
-        expected = job.billable_seconds or 0.0
-        awaited_since = self._awaited_since(endpoint)
-        runs = list(self._http.list_runs(mode="file", endpoint=endpoint, started_after=since))
+        runs = {run.run_id: run for run in self._http.list_runs(mode=_FILE, started_after=since)}
         # One that began meanwhile may be in the list as well; one that ended meanwhile was there before.
-        awaited_since = min(awaited_since, self._awaited_since(endpoint))
-        candidates = []
-        for run in runs:
-            metered = run.metered_seconds or 0.0
-            live = run.status == "live"
-            if not live and abs(metered - expected) > 0.5:
-                continue
-            if live or (run.status == "ended" and metered > 0):
-                running = live or (run.started_at or math.inf) >= awaited_since
-                candidates.append(
-                    Candidate(
-                        remote_id=run.run_id,
-                        matches={},
-                        created_at=run.started_at,
-                        simulated=self._learned.simulated,
-                        gone=not running,
-                        running=running,
-                        billed_seconds=metered,
-                    )
-                )
-        return tuple(candidates)
+        awaited = {endpoint: min(before, self._awaited_since(endpoint)) for endpoint, before in awaited.items()}
+        known = [runs[run_id] for run_id in ours if run_id in runs]
+        users = {run.user_id for run in known if run.user_id}
+        # What others who share the account measured cannot be ours, once one of our own told who we are.
+        free = [run for run in runs.values() if run.run_id not in ours and not (users and run.user_id not in users)]
+        whole = "" if known else self._told_differently(since, runs)
+        near_s = _NEAR_S if self._learned.server_time_s > -math.inf else _WIDE_S
+        near = {one.job.number: [run for run in free if _may_be(one, run, near_s)] for one in lost}
+        looks: dict[int, Look] = {}
+        for one in lost:
+            endpoint = _endpoint_of(one.job)
+            fitting = near[one.job.number]
+            rivals = sum(
+                1 for other in lost if {r.run_id for r in near[other.job.number]} & {r.run_id for r in fitting}
+            )
+            candidates = [self._candidate(run, awaited[endpoint]) for run in fitting]
+            missing = [run_id for run_id, at in ours.items() if since < at <= one.ended_at and run_id not in runs]
+            why = (
+                "a run that began about then has gone silent, and nobody knows whether it was billed"
+                if any(run.status == _ERRORED for run in fitting)
+                else f"the list of runs does not show {missing[0]}, which it must have"
+                if missing
+                else whole
+            )
+            looks[one.job.number] = Look(
+                candidates=tuple(candidates), conclusive=not missing and not whole, why=why, most=max(1, rivals)
+            )
+        return looks
+
+    def _candidate(self, run: RunView, awaited_since: float) -> Candidate:
+        # A run that another upload of ours may be waiting for: whose it is shows once that one has its answer.
+        running = run.status == _LIVE or (run.status == _ENDED and (run.started_at or math.inf) >= awaited_since)
+        gone = run.status == _ENDED and not running
+        return Candidate(
+            remote_id=run.run_id,
+            matches={},
+            created_at=run.started_at,
+            simulated=bool(self._learned.simulated),
+            gone=gone,
+            running=running,
+            maybe=not running and not gone,
+            billed_seconds=run.metered_seconds,
+        )
+
+    def _told_differently(self, since: float, runs: Mapping[str, RunView]) -> str:
+        """Without a run of ours in the list: what is told otherwise when nothing is filtered, in words, or ""."""
+        self._learned.requests["list"] += 1
+        for count, run in enumerate(self._http.list_runs()):
+            began = run.started_at
+            if count >= _UNFILTERED or (began is not None and began < since):
+                break
+            if run.mode in ("", "file") and run.run_id not in runs:
+                return f"the list of runs leaves out {run.run_id} when it is asked for that time"
+        return ""
 
     def _awaited_since(self, endpoint: str) -> float:
         """The earliest time, by the service's clock, of a run that an upload under way may be waiting for."""

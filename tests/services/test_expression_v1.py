@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hume_runner.client.expression_v1_reading import RunView
 from hume_runner.client.upload import SourceChanged
+from hume_runner.engine.reconcile import Ask, Gone, NotThere, Wait, settle
 from hume_runner.errors import (
     ApiError,
     AuthError,
@@ -22,7 +25,7 @@ from hume_runner.errors import (
     TransportError,
 )
 from hume_runner.manifest.load import load_manifest
-from hume_runner.services.base import Draft, Job, Member, PlanItem, Refused, Unknown
+from hume_runner.services.base import Draft, Job, LostJob, Member, PlanItem, Refused, Unknown
 from hume_runner.services.expression_v1 import FACE_STATE_S, ExpressionV1Service, judge_submission
 
 STILL = {"medium": "still"}
@@ -247,3 +250,133 @@ def test_an_account_without_credit_is_told_what_to_do() -> None:
     judged = judge_submission(ApiError("pay", status=402), divisible=False)
     assert isinstance(judged, Refused)
     assert judged.hint
+
+
+# -- what the list of runs tells of a lost upload ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The runs that a service shows; `unfiltered` are those that it shows only when it is asked for all."""
+
+    runs: Sequence[RunView]
+    unfiltered: Sequence[RunView] = ()
+
+    def list_runs(self, *, started_after: float | None = None, mode: str | None = None) -> Iterator[RunView]:
+        shown = [*self.runs, *(self.unfiltered if mode is None else ())]
+        return iter([run for run in shown if started_after is None or (run.started_at or 0) >= started_after])
+
+
+SENT_AT = 1_700_000_000.0
+SAMPLES = 16_000 * 12
+
+
+def a_run(name: str, **members: Any) -> RunView:
+    usual = {
+        "user_id": "me",
+        "status": "ended",
+        "endpoint": "audio",
+        "mode": "file",
+        "started_at": SENT_AT + 1,
+        "bytes_received": 44 + 2 * SAMPLES,
+        "metered_seconds": 12.0,
+    }
+    return RunView(run_id=name, **(usual | members))
+
+
+def lost(number: int = 1, *, samples: int = SAMPLES) -> LostJob:
+    detail = {"part": 0, "parts": 1, "first": 0, "samples": samples, "start_ms": 0}
+    job = Job(
+        number=number,
+        key="0" * 64,
+        nonce="n",
+        members=(Member(item=recording(number, samples / 16_000), detail=detail),),
+        size_bytes=44 + 2 * samples,
+        billable_seconds=max(10.0, samples / 16_000),
+    )
+    return LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2)
+
+
+def settled(
+    folder: Path, listing: Listing, *jobs: LostJob, ours: Mapping[str, float] | None = None, waited_s: float = 1000
+) -> list[Any]:
+    asked = service(folder)
+    asked._connect = lambda: listing  # type: ignore[assignment, return-value]
+    looks = asked.look_for(jobs, ours or {})
+    taken: set[str] = set()
+    found = []
+    for one in jobs:
+        what = settle(looks[one.job.number], taken.__contains__, waited_s=waited_s, wait_s=20)
+        if isinstance(what, Gone):
+            taken.add(what.chosen.remote_id)
+        found.append(what)
+    return found
+
+
+CONTROL = a_run("control", started_at=SENT_AT - 30, metered_seconds=99.0, bytes_received=2 * 99 * 16_000)
+SINGLE = [
+    # what the list shows beside a run of ours, and what it means
+    ((), NotThere),
+    ((a_run("x"),), Gone),
+    ((a_run("x", bytes_received=2 * SAMPLES),), Gone),  # whether a header counts is not known
+    ((a_run("x", bytes_received=44 + 2 * SAMPLES + 700),), Gone),  # nor whether the form does
+    ((a_run("x", bytes_received=None),), Gone),  # the seconds alone
+    ((a_run("x", bytes_received=2 * SAMPLES + 32_000),), NotThere),  # another recording that is billed alike
+    ((a_run("x", metered_seconds=14.0),), NotThere),
+    ((a_run("x", endpoint="video"),), NotThere),
+    ((a_run("x", started_at=SENT_AT - 3 * 3600),), NotThere),
+    ((a_run("x", user_id="colleague"),), NotThere),  # our own run says who we are
+    ((a_run("x"), a_run("y")), Ask),  # two of the same size cannot be told apart
+    ((a_run("x", status="live", metered_seconds=None, bytes_received=None),), Wait),
+    ((a_run("x", status="errored", metered_seconds=0.0, bytes_received=500),), NotThere),  # refused, and not billed
+    ((a_run("x", status="errored", metered_seconds=0.0, bytes_received=None),), Ask),  # it may come back
+]
+
+
+@pytest.mark.parametrize(("runs", "meaning"), SINGLE)
+def test_what_a_run_in_the_list_means_to_a_lost_upload(
+    tmp_path: Path, runs: tuple[RunView, ...], meaning: type
+) -> None:
+    [what] = settled(tmp_path, Listing([CONTROL, *runs]), lost(), ours={"control": SENT_AT - 30})
+    assert type(what) is meaning
+
+
+def test_a_silent_run_is_looked_at_again_before_anybody_is_asked(tmp_path: Path) -> None:
+    silent = a_run("x", status="errored", metered_seconds=0.0, bytes_received=None)
+    [what] = settled(tmp_path, Listing([CONTROL, silent]), lost(), ours={"control": SENT_AT - 30}, waited_s=1)
+    assert type(what) is Wait
+
+
+@pytest.mark.parametrize(
+    ("listing", "ours"),
+    [
+        (Listing([]), {"control": SENT_AT - 30}),  # it must show what it surely took
+        (Listing([], unfiltered=[a_run("x")]), {}),  # it shows less than there is
+    ],
+)
+def test_a_list_that_does_not_show_what_it_must_proves_nothing(
+    tmp_path: Path, listing: Listing, ours: Mapping[str, float]
+) -> None:
+    [what] = settled(tmp_path, listing, lost(), ours=ours)
+    assert type(what) is Ask
+
+
+def test_the_first_upload_of_a_key_that_the_whole_list_does_not_show_did_not_arrive(tmp_path: Path) -> None:
+    [what] = settled(tmp_path, Listing([]), lost())
+    assert type(what) is NotThere
+
+
+def test_as_many_runs_as_lost_uploads_of_a_size_are_theirs(tmp_path: Path) -> None:
+    runs = [a_run("x"), a_run("y")]
+    found = settled(tmp_path, Listing([CONTROL, *runs]), lost(1), lost(2), ours={"control": SENT_AT - 30})
+    assert {what.chosen.remote_id for what in found} == {"x", "y"}
+    one, other = settled(tmp_path, Listing([CONTROL, runs[0]]), lost(1), lost(2), ours={"control": SENT_AT - 30})
+    assert (type(one), type(other)) == (Gone, NotThere)
+
+
+def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([a_run("x"), a_run("ours"), a_run("y", bytes_received=9)])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__)) == []
+    assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
+    assert asked.suspects(lost(samples=SAMPLES + 32_000).job) == ()
