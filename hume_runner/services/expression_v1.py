@@ -527,6 +527,12 @@ class ExpressionV1Service:
     def _send(self, job: Job, config: Mapping[str, Any]) -> SubmitResult:
         self._learned.requests["submit"] += 1
         self._learned.under_way[job.nonce] = (_endpoint_of(job), self._learned.server_time_s)
+        result = self._sent(job, config)
+        if not isinstance(result, Unknown):  # else until somebody looks for it: a run may be what became of it
+            del self._learned.under_way[job.nonce]
+        return result
+
+    def _sent(self, job: Job, config: Mapping[str, Any]) -> SubmitResult:
         try:
             with ExitStack() as stack:
                 measured = self._measure(job, config, stack)
@@ -534,8 +540,6 @@ class ExpressionV1Service:
             return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
         except ApiError as error:
             return self._kept(job, error) or judge_submission(error, divisible=_divisible(job))
-        finally:
-            del self._learned.under_way[job.nonce]
         self._learned.simulated = measured.simulated
         if measured.server_date_s is not None:
             self._learned.server_time_s = max(self._learned.server_time_s, measured.server_date_s)
@@ -706,6 +710,8 @@ class ExpressionV1Service:
         There is no mark of ours in a run. What tells is its endpoint, when it began, the bytes that it took in and the
         seconds that it was billed for. More runs that fit than submissions that were lost cannot be told apart.
         """
+        for one in lost:
+            self._learned.under_way.pop(one.job.nonce, None)
         since = min(one.sent_at for one in lost) - _WIDE_S
         awaited = {endpoint: self._awaited_since(endpoint) for endpoint in ("audio", "video")}
         self._learned.requests["list"] += 1
