@@ -257,17 +257,19 @@ def mark_derived(args: Any, group: str, paths: Sequence[Path], *, serial: int, l
     """
     from hume_runner.errors import StateError
     from hume_runner.results import derived
+    from hume_runner.state.answers import harmed_answers
     from hume_runner.state.disk import Disk
     from hume_runner.state.lock import StateLock
     from hume_runner.state.store import Store
 
     manifest = load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
     where = Paths.of(manifest, args.state)
-    by = derived.maker(manifest.settings)
     with contextlib.suppress(StateError, OSError), StateLock(where.state):
         if not where.state.exists():
             return
         with Store.create_or_open(where.state, disk=Disk(), name=manifest.name, lineage="") as store:
+            harmed = [one.answer.path for one in harmed_answers(store, where.outputs)]
+            by = derived.maker(manifest.settings, harmed)
             derived.record(store, where.outputs, group, paths, serial=serial, by=by, now=time.time(), long=long)
 
 
@@ -348,6 +350,38 @@ def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | 
         post_callback(url, body, secret=secret, retry=policy)
 
     return tell
+
+
+def repair(
+    manifest: Manifest, paths: Paths, *, machine: Machine, report: Report, warn: Callable[[str], None]
+) -> HumeRunnerError | None:
+    """Fetch again what is harmed and costs nothing, and make again what is derived; what could not be is returned.
+
+    Raises: StateError.
+    """
+    from hume_runner.engine.mend import Mender
+    from hume_runner.results.finish import Finisher
+    from hume_runner.state.connection import guarded
+    from hume_runner.state.lock import StateLock
+    from hume_runner.state.store import Store
+
+    with (
+        StateLock(paths.state),
+        Store.create_or_open(
+            paths.state,
+            disk=machine.disk,
+            name=manifest.name,
+            lineage=machine.new_id(),
+            mask=masker(manifest, machine).keys,
+        ) as store,
+        Endpoint(manifest, paths, machine) as endpoint,
+        guarded(paths.outputs),
+    ):
+        mender = Mender(store, endpoint.service, machine.disk, paths.outputs, report=report, clock=machine.now)
+        mended = mender.mend(thorough=True)
+        finisher = Finisher(manifest, paths.outputs, machine.disk, warn=warn)
+        finisher.rebuild(store, mended.harmed, machine.now())
+        return mended.error
 
 
 def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, machine: Machine) -> list[Adopted]:

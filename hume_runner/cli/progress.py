@@ -22,6 +22,8 @@ _LINES = {
     "paid_twice": "{job}: the service has taken it as {remote_id} as well: paid twice",
     "no_list": "{message}",
     "no_state": "{message}",
+    "mended": "{job}: {path} {harm}; it is there again, and cost nothing",
+    "answer_lost": "{message}",
     "gone": "{job}: measured as {remote_id}, and the answer is lost: counted in the bill and sent again ({message})",
     "item_failed": "failed: {message}",
     "refused": "{job}: not taken yet: {message}",

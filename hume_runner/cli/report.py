@@ -27,9 +27,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     results = _results(args)
     out = Path(args.out) if args.out else results.directory / "report.html"
+    unread: list[str] = []
     # Asked before: what is recorded meanwhile makes this page stale, not current.
     serial = getattr(results, "serial", None)
-    written = write_report(results, out)
+    written = write_report(results, out, unread=unread.append)
     if serial is not None and out.resolve() == (results.directory / "report.html").resolve():
         from hume_runner import wiring
         from hume_runner.results.derived import REPORT
@@ -39,7 +40,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.document({"event": "report", "file": str(written)})
     else:
         console.result(str(written))
-    return 0
+    for told in unread:
+        console.error(told)
+    if unread:
+        console.error("next: `hume-runner verify MANIFEST --repair` fetches again what costs nothing to have")
+    return 3 if unread else 0
 
 
 def _results(args: argparse.Namespace) -> ResultSet:

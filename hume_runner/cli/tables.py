@@ -29,9 +29,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     results = _results(args)
     out_dir = Path(args.out) if args.out else results.directory / "tables"
+    unread: list[str] = []
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = getattr(results, "serial", None)
-    written = write_tables(results, out_dir, format=args.format, long=args.long)
+    written = write_tables(results, out_dir, format=args.format, long=args.long, unread=unread.append)
     if serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
         from hume_runner import wiring
         from hume_runner.results.derived import tables_group
@@ -43,7 +44,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         for path in written:
             console.result(str(path))
-    return 0
+    for told in unread:
+        console.error(told)
+    if unread:
+        console.error("next: `hume-runner verify MANIFEST --repair` fetches again what costs nothing to have")
+    return 3 if unread else 0
 
 
 def _results(args: argparse.Namespace) -> ResultSet:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hume_runner.errors import UnexpectedResponse
 from hume_runner.services.base import ByteStream, Ended, Job, Outcome, Service
-from hume_runner.state.disk import Disk
+from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.store import MemberRow, StoredAnswer
+
+REQUEST = "request.json"
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -23,6 +27,10 @@ def raw_directory(remote_id: str) -> str:
     if _SAFE.fullmatch(remote_id):
         return remote_id
     return "id-" + hashlib.sha256(remote_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+class AnswerDiffers(UnexpectedResponse):
+    """The service tells something else about a finished job than it told before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +64,21 @@ def fetch(
     folder = Path("raw") / raw_directory(remote_id)
     disk.make_directory(outputs / folder)
     answers: list[StoredAnswer] = []
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: list[Outcome] = []
     for name in service.answer_names(artifacts=artifacts):
+
+        def check(part: Path, digest: str, name: str = name) -> None:
+            del digest
+            found = service.outcomes(job, name, part, ended.announced)
+            if not outcomes:
+                outcomes.extend(found)
+
         with (
             nullcontext(_InMemory(received)) if received is not None else service.open_answer(remote_id, name) as stream
         ):
-            answer, found = _save(service, disk, job, stream, outputs, folder / name, ended)
-        answers.append(answer)
-        outcomes = outcomes or found
+            answers.append(_save(disk, stream, outputs, folder / name, check))
     answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, folder))
-    return Fetched(answers=tuple(answers), outcomes=outcomes)
+    return Fetched(answers=tuple(answers), outcomes=tuple(outcomes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +89,50 @@ class _InMemory:
         yield self.body
 
 
+def fetch_again(
+    service: Service,
+    disk: Disk,
+    job: Job,
+    remote_id: str,
+    *,
+    recorded: Sequence[StoredAnswer],
+    outcomes: Mapping[int, bool],
+    members: Sequence[MemberRow],
+    request: Mapping[str, Any],
+    outputs: Path,
+) -> tuple[StoredAnswer, ...]:
+    """Have these answers of a finished job once more; `outcomes`: whether each member was measured, as is known.
+
+    Raises: AnswerDiffers where the service tells something else now; UnexpectedResponse, ApiError. Nothing is under a
+    final name then that was not there before.
+    """
+
+    def same(name: str, part: Path, digest: str, known: StoredAnswer) -> None:
+        if digest == known.sha256:
+            return
+        # Other bytes may still say the same: a member more, another order.
+        now = {one.position: one.ok for one in service.outcomes(job, name, part, {"accept_missing": 1})}
+        if now and any(now.get(position) != ok for position, ok in outcomes.items()):
+            raise AnswerDiffers(f"what the service answers for {remote_id} now is not what it answered before")
+
+    answers = []
+    for known in recorded:
+        folder = (outputs / known.path).parent
+        disk.make_directory(folder)
+        if known.name == REQUEST:
+            relative = folder.relative_to(outputs)
+            answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, relative))
+            continue
+        with service.open_answer(remote_id, known.name) as stream:
+            check = partial(same, known.name, known=known)
+            answers.append(_save(disk, stream, outputs, Path(known.path), check))
+    return tuple(answers)
+
+
 def _save(
-    service: Service, disk: Disk, job: Job, stream: ByteStream, outputs: Path, relative: Path, ended: Ended
-) -> tuple[StoredAnswer, tuple[Outcome, ...]]:
+    disk: Disk, stream: ByteStream, outputs: Path, relative: Path, check: Callable[[Path, str], None]
+) -> StoredAnswer:
+    """Write a stream aside; `check` sees the file and its SHA-256 before it gets its name."""
     target = outputs / relative
     part = target.with_name(target.name + ".part")
     digest = hashlib.sha256()
@@ -89,11 +143,15 @@ def _save(
             digest.update(chunk)
             size += len(chunk)
         file.flush()
-        outcomes = service.outcomes(job, relative.name, part, ended.announced)
+        check(part, digest.hexdigest())
         disk.sync(file)
     disk.replace(part, target)
-    stored = StoredAnswer(name=relative.name, path=relative.as_posix(), size=size, sha256=digest.hexdigest())
-    return stored, outcomes
+    return _stored(outputs, relative, size, digest.hexdigest())
+
+
+def _stored(outputs: Path, relative: Path, size: int, sha256: str) -> StoredAnswer:
+    stamp = stamp_of((outputs / relative).stat())
+    return StoredAnswer(name=relative.name, path=relative.as_posix(), size=size, sha256=sha256, stamp=stamp)
 
 
 def describe_job(
@@ -116,11 +174,9 @@ def describe_job(
         "sources": [_source(member) for member in members],
     }
     content = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass") + b"\n"
-    path = folder / "request.json"
+    path = folder / REQUEST
     disk.write_new(outputs / path, content)
-    return StoredAnswer(
-        name="request.json", path=path.as_posix(), size=len(content), sha256=hashlib.sha256(content).hexdigest()
-    )
+    return _stored(outputs, path, len(content), hashlib.sha256(content).hexdigest())
 
 
 def _source(member: MemberRow) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner.engine.loop import Abandoned, Ending, Loop, Patience, Report
+from hume_runner.engine.mend import Mended, Mender, give_up_lost
 from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
 from hume_runner.engine.survey import adopt_what_is_there
 from hume_runner.engine.workers import Workers
@@ -82,7 +83,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended."""
+    """How a run ended. `harmed`: answers on disk that are not what the service gave, and could not be had again."""
 
     run_id: str
     started_at: float
@@ -92,6 +93,7 @@ class RunResult:
     counts: Counts
     requests: Mapping[str, int]
     plan: Summary
+    harmed: tuple[str, ...] = ()
 
 
 # Called with the open state while the lock is still held, to write what a run leaves behind.
@@ -137,6 +139,10 @@ def run(
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         _stay_with_the_endpoint(store, env.service.endpoint)
         store.recover(env.clock())
+        with guarded(outputs):
+            mended = mend(store, env, outputs)
+        if options.pay_again:
+            mended = give_up_lost(store, mended, env.clock())
         if options.retry_failed:
             for number in store.timed_out():
                 store.record_revived(number, env.clock())
@@ -154,6 +160,8 @@ def run(
         begun.pop_all()
         env.report("planned", summary=summary)
         ending = _work(manifest, outputs, store, env, options)
+        if mended.error is not None and ending.error is None and ending.exit_code is None:
+            ending = Ending(error=mended.error)
         for kind, number in env.service.requests.items():
             store.count_request(kind, number)
         result = RunResult(
@@ -165,10 +173,16 @@ def run(
             counts=store.counts(),
             requests=dict(env.service.requests),
             plan=summary,
+            harmed=mended.harmed,
         )
         with guarded(outputs):
             finish(store, result)
         return result
+
+
+def mend(store: Store, env: Environment, outputs: Path) -> Mended:
+    """Have again what is harmed of the answers on disk, and say what is not."""
+    return Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock).mend()
 
 
 def _scan(manifest: Manifest, env: Environment, store: Store | None) -> Scan:

@@ -56,6 +56,7 @@ class AnswerMember:
 class Answer:
     """One raw answer on disk. `job` and `remote_id` are empty where nobody knows them.
 
+    `harm`: why it cannot be read, where that is known without reading it: nothing of it is told then.
     `whole`: `members` are all of it that are results. Where that is not known, what no member stands for is one too.
     """
 
@@ -65,6 +66,7 @@ class Answer:
     path: Path
     members: tuple[AnswerMember, ...]
     whole: bool = False
+    harm: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner._version import __version__
+from hume_runner.state.disk import stamp_of
 from hume_runner.state.store import Store, StoredAnswer
 
 REPORT = "report.html"
@@ -38,9 +39,10 @@ def tables_group(form: str) -> str:
     return f"{TABLES}/{form}"
 
 
-def maker(settings: Mapping[str, Any] | None = None) -> str:
-    """The code and the settings that decide what is written, beside the state."""
-    told = json.dumps([__version__, _REVISION, settings or {}], sort_keys=True, default=str)
+def maker(settings: Mapping[str, Any] | None = None, lost: Iterable[str] = ()) -> str:
+    """The code, the settings and the answers that are not there (their paths), which decide what is written beside the
+    state."""
+    told = json.dumps([__version__, _REVISION, settings or {}, *sorted(lost)], sort_keys=True, default=str)
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -70,7 +72,7 @@ def record(
     """Mark a group whose files are under their final names. `serial`: of the state that they were made from."""
     stored, files = [], {}
     for path in paths:
-        stamp = _stamp(path)  # before it is read: what is written later has another stamp
+        stamp = stamp_of(path.stat())  # before it is read: what is written later has another stamp
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
@@ -84,15 +86,9 @@ def record(
     return stored
 
 
-def _stamp(path: Path) -> str:
-    """What changes with every write, and is cheaper to look at than the content."""
-    seen = path.stat()
-    return f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ctime_ns}-{seen.st_ino}"
-
-
 def _same(path: Path, size: int, sha256: str, stamp: str) -> bool:
     try:
-        if _stamp(path) == stamp:
+        if stamp_of(path.stat()) == stamp:
             return True
         if path.stat().st_size != size:
             return False

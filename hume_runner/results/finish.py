@@ -45,6 +45,8 @@ class Ended(Protocol):
     def counts(self) -> Counts: ...
     @property
     def requests(self) -> Mapping[str, int]: ...
+    @property
+    def harmed(self) -> tuple[str, ...]: ...
 
 
 class Finisher:
@@ -60,11 +62,13 @@ class Finisher:
         self._tell = tell
         self._run: Mapping[str, Any] = {}
         self._now = 0.0
+        self._harmed: tuple[str, ...] = ()
+        self._told: set[str] = set()
         self._failures: list[tuple[str, str]] = []
 
     def __call__(self, store: Store, ended: Ended) -> None:
         """Write results, tables and report where they are due, and `run.json` last."""
-        self._now = ended.ended_at
+        self._now, self._harmed = ended.ended_at, ended.harmed
         # The report tells of this run, so `run.json` is there before it, and written again with what came of it.
         write_results(store, self._outputs, self._disk, now=ended.ended_at)
         if self._manifest.outputs.report:
@@ -76,6 +80,12 @@ class Finisher:
         store.record_outputs([stored], ended.ended_at)
         if self._tell is not None:
             self._call_back(store, ended)
+
+    def rebuild(self, store: Store, harmed: tuple[str, ...], now: float) -> None:
+        """Make again what is not current of what is derived, without a run to tell of."""
+        self._now, self._harmed = now, harmed
+        write_results(store, self._outputs, self._disk, now=now)
+        self._derived(store)
 
     def _call_back(self, store: Store, ended: Ended) -> None:
         """Once every item has its outcome: tell, and remember that it was told, so that a run with nothing to do does
@@ -122,7 +132,7 @@ class Finisher:
         return there
 
     def _make(self, store: Store, group: str, mark: derived.Mark | None, *, asked: bool, long: bool) -> None:
-        serial, by = store.serial, derived.maker(self._manifest.settings)
+        serial, by = store.serial, derived.maker(self._manifest.settings, self._harmed)
         if derived.is_current(mark, self._outputs, serial=serial, by=by, long=long):
             return
         results = StateResults(
@@ -145,11 +155,17 @@ class Finisher:
         if group == REPORT:
             from hume_runner.results.report import write_report
 
-            return (write_report(results, self._outputs / REPORT),)
+            return (write_report(results, self._outputs / REPORT, unread=self._unread),)
         from hume_runner.results.tables import write_tables
 
         form = next(form for form in FORMATS if derived.tables_group(form) == group)
-        return write_tables(results, self._outputs / derived.TABLES, format=form, long=long)
+        return write_tables(results, self._outputs / derived.TABLES, format=form, long=long, unread=self._unread)
+
+    def _unread(self, told: str) -> None:
+        """What the run found out itself it tells with the next step; this is what only reading shows."""
+        if not self._harmed and told not in self._told:
+            self._told.add(told)
+            self._warn(f"{told}; `errors` and the report say which items have no rows for it")
 
     def _describe(self, store: Store, ended: Ended, written: Mapping[str, Any]) -> dict[str, Any]:
         manifest = self._manifest

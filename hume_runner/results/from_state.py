@@ -13,6 +13,7 @@ from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
 from hume_runner.services.table_shapes import Piece, place_of, without_lists
 from hume_runner.settings import mask_secrets
+from hume_runner.state.answers import look_at
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.staging import parse_place
 from hume_runner.state.store import ItemRow, MemberRow, Store
@@ -112,9 +113,15 @@ class StateResults:
         remote_id = self._store.job(number).remote_id or ""
         for _, answer in self._store.answers(number):
             if answer.name in _ANSWERS:
-                path = self.directory / answer.path
+                harm = look_at(self.directory, answer).harm
                 yield Answer(
-                    api=self.api, job=job_name(number), remote_id=remote_id, path=path, members=members, whole=True
+                    api=self.api,
+                    job=job_name(number),
+                    remote_id=remote_id,
+                    path=self.directory / answer.path,
+                    members=members,
+                    whole=True,
+                    harm=f"{answer.path} {harm}" if harm else None,
                 )
 
     def _pieces(self, number: int) -> dict[int, Piece]:

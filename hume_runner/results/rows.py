@@ -6,6 +6,7 @@ import hashlib
 import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from hume_runner.errors import MissingExtra, ResultsError
@@ -44,11 +45,13 @@ class ItemRows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemError:
-    """A failure that an answer tells about an item, or about one file inside it."""
+    """A failure that an answer tells about an item, or about one file inside it. `unread`: that the answer itself
+    cannot be read, and which one."""
 
     item: ItemRecord
     answer: Answer
     error: EntryError
+    unread: str | None = None
 
 
 def row_mapping(api: str) -> RowMapping:
@@ -73,17 +76,30 @@ def all_rows(answers: Iterable[Answer]) -> Iterator[ItemRows | ItemError]:
     for answer in answers:
         if answer.api not in readers:
             readers[answer.api] = row_mapping(answer.api).reader()
+        if answer.harm is not None:
+            yield from _unread(answer, answer.harm)
+            continue
         try:
             yield from _item_rows(answer, readers[answer.api])
-        except ResultsError:
-            if not _failed_already(answer):
-                raise
+        except (ResultsError, OSError) as error:
+            if not any(member.items for member in answer.members):
+                raise  # nobody to tell it under
+            yield from _unread(answer, _why(error, answer.path))
 
 
-def _failed_already(answer: Answer) -> bool:
-    """Whether it is known that this answer cannot be read: an answer of an unknown shape fails what it was for."""
-    shared = [member for member in answer.members if member.detail] or answer.members
-    return bool(shared) and all(item.status == "failed" for member in shared for item in member.items)
+def _unread(answer: Answer, why: str) -> Iterator[ItemError]:
+    """An answer that cannot be read, told under each item that it was for; not of those that failed for it already."""
+    from hume_runner.services.table_shapes import EntryError
+
+    message = f"{why}; the tables have no rows of it"
+    for member in answer.members:
+        for item in member.items:
+            if item.status != "failed":
+                yield ItemError(item=item, answer=answer, error=EntryError(file=None, message=message), unread=why)
+
+
+def _why(error: Exception, path: Path) -> str:
+    return f"{path.name}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
 
 
 def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:

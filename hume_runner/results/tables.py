@@ -5,7 +5,7 @@ One pass over the answers. Memory holds a row group a table and one source of on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,21 @@ _GROUP_SCORES = 500_000
 
 
 def write_tables(
-    results: ResultSet, out_dir: Path, *, format: Format = "parquet", long: bool = False
+    results: ResultSet,
+    out_dir: Path,
+    *,
+    format: Format = "parquet",
+    long: bool = False,
+    unread: Callable[[str], None] = lambda told: None,
 ) -> tuple[Path, ...]:
     """Write `items`, `errors` and a table for each model into `out_dir`; `long` adds `MODEL_long`, a row a score.
 
     A model whose scores have open names has `MODEL_scores` as well, a row a score.
     A model has a table if the settings ask for it or an answer has rows of it. Tables of the same format that an
     earlier call left there and that are not among them are removed. Every file appears whole or not at all.
-    Returns the paths, in a fixed order. Raises: MissingExtra, ResultsError naming a raw answer that is unreadable.
+    An answer that cannot be read costs its own items their rows: `errors` says so, and `unread` is told once for each.
+    Returns the paths, in a fixed order. Raises: MissingExtra; ResultsError naming a raw answer that is unreadable and
+    that no item is known to stand for.
     """
     _need_pyarrow()
     from hume_runner.results.sinks import SINKS
@@ -43,7 +50,7 @@ def write_tables(
     mapping = row_mapping(results.api)
     with _AllOrNone(out_dir, format, SINKS[format]) as files:
         tables = _ModelTables(results, files, mapping.LAYOUTS, long=long)
-        _write_answers(results, files, tables)
+        _write_answers(results, files, tables, unread)
         tables.finish(set(_models_asked_for(results.settings)))
         _write_items(results, files)
         written = files.close()
@@ -179,16 +186,20 @@ def _record_table(
     table.flush()
 
 
-def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables) -> None:
+def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables, unread: Callable[[str], None]) -> None:
     """Fill the models' tables from the answers, and `errors` with all that failed, each failure once."""
     from hume_runner.results.columns import ERRORS, error_record, item_record, storable
 
     told: set[str] = set()
+    last = ""
     with _record_table(results, files, "errors", ERRORS) as errors:
         for found in all_rows(results.answers()):
             if isinstance(found, ItemRows):
                 tables.add(found)
             else:
+                if found.unread is not None and found.unread != last:
+                    last = found.unread
+                    unread(last)
                 told.add(found.item.id)
                 errors.add(error_record(found, simulated=results.simulated))
         for item in results.items():

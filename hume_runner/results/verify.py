@@ -37,13 +37,11 @@ _OWN_PREFIXES = ("state.sqlite3", "emulator/")
 
 def verify(store: Store, directory: Path, state: Path) -> Iterator[Checked]:
     """Every recorded file in order of its path, then every file that nobody recorded."""
-    recorded: dict[str, StoredAnswer] = {answer.path: answer for _, answer in store.answers()}
-    recorded |= {output.path: output for output in store.outputs()}
-    for path in sorted(recorded):
-        yield _check(directory, recorded[path])
+    for recorded in store.recorded_files():
+        yield _check(directory, recorded)
     for path in _files(directory):
         own = path.startswith(_OWN_PREFIXES) or (directory / path).name.startswith(state.name)
-        if path not in recorded and not own:
+        if not own and not store.is_recorded(path):
             yield Checked(path=path, verdict=Verdict.UNKNOWN)
 
 

@@ -291,9 +291,42 @@ class Journal(Planning):
 
     def _record_answers(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
         self._db.executemany(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
-            [(number, a.name, a.path, a.size, a.sha256, now) for a in answers],
+            "INSERT OR REPLACE INTO answers (job, name, path, size, sha256, at, stamp) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(number, a.name, a.path, a.size, a.sha256, now, a.stamp) for a in answers],
         )
+
+    def note_stamps(self, seen: Sequence[tuple[str, int, str]]) -> None:
+        """(stamp, job, name) of answers that were read and are what they were; nothing where this only reads."""
+        if seen and self._writes:
+            with self._transaction("stamps", bump=False) as db:
+                db.executemany("UPDATE answers SET stamp = ? WHERE job = ? AND name = ?", seen)
+
+    def record_mended(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
+        """Answers of a finished job that were harmed on disk and are there again."""
+        with self._transaction("mended"):
+            self._record_answers(number, answers, now)
+
+    def record_answer_lost(self, number: int, now: float) -> None:
+        """The answer of a finished job cannot be had any more, and somebody agreed to pay again: what it was for is
+        pending, but for the parts of an item that other jobs measured."""
+        with self._transaction("answer lost") as db:
+            db.execute(
+                "INSERT INTO attempts (job, at, event, message) VALUES (?, ?, 'lost on disk', NULL)", (number, now)
+            )
+            db.execute(
+                "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL, job = NULL, "
+                "parts = CASE WHEN EXISTS (SELECT 1 FROM members b WHERE b.job = ? AND b.key = measurements.key "
+                "AND b.detail IS NOT NULL) THEN 0 ELSE parts END "
+                "WHERE key IN (SELECT key FROM members WHERE job = ? AND outcome = 'done') "
+                "AND (job = ? OR parts IS NOT NULL)",
+                (number, number, number),
+            )
+            db.execute(
+                "UPDATE members SET outcome = 'failed', reason = 'answer_lost', error = 'its answer was lost on disk' "
+                "WHERE job = ? AND outcome = 'done'",
+                (number,),
+            )
+            db.execute("DELETE FROM answers WHERE job = ?", (number,))
 
     def record_broken(
         self, number: int, reason: str, message: str, now: float, times: Mapping[str, float | None] | None = None

@@ -194,11 +194,18 @@ def m004_parts(db: sqlite3.Connection) -> None:
     db.execute("DELETE FROM meta WHERE name = 'scan' AND EXISTS (SELECT 1 FROM measurements WHERE parts = 0)")
 
 
+def m005_stamps(db: sqlite3.Connection) -> None:
+    """How an answer's file looked when it was recorded, so that a look tells whether it is still the same."""
+    db.execute("ALTER TABLE answers ADD COLUMN stamp TEXT")
+    db.execute("CREATE INDEX answers_path ON answers (path)")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
     m003_keys_over_what_matters,
     m004_parts,
+    m005_stamps,
 )
 
 

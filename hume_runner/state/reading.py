@@ -312,11 +312,47 @@ class Reading(StateFile):
         """(job, answer) of one job or of all, by job and name."""
         where, values = ("WHERE job = ?", (number,)) if number is not None else ("", ())
         rows = self._db.execute(
-            f"SELECT job, name, path, size, sha256 FROM answers {where} ORDER BY job, name",  # noqa: S608
+            f"SELECT job, name, path, size, sha256, stamp, at FROM answers {where} ORDER BY job, name",  # noqa: S608
             values,
         )
-        for job, name, path, size, sha256 in rows:
-            yield job, StoredAnswer(name=name, path=path, size=size, sha256=sha256)
+        for job, name, path, size, sha256, stamp, at in rows:
+            yield job, StoredAnswer(name=name, path=path, size=size, sha256=sha256, stamp=stamp, at=at)
+
+    def recorded_files(self) -> Iterator[StoredAnswer]:
+        """Every recorded file once, in order of its path, streamed."""
+        rows = self._db.execute(
+            "SELECT path, size, sha256 FROM outputs UNION ALL SELECT path, size, sha256 FROM answers "
+            "WHERE path NOT IN (SELECT path FROM outputs) ORDER BY path"
+        )
+        for path, size, sha256 in rows:
+            yield StoredAnswer(name=path, path=path, size=size, sha256=sha256)
+
+    def is_recorded(self, path: str) -> bool:
+        """Whether a file at this path below the output directory is one of ours."""
+        return (
+            self._db.execute(
+                "SELECT 1 FROM outputs WHERE path = ? UNION ALL SELECT 1 FROM answers WHERE path = ?", (path, path)
+            ).fetchone()
+            is not None
+        )
+
+    def needed(self, number: int) -> bool:
+        """Whether the answer of this job holds what some listed item was measured as."""
+        return (
+            self._db.execute(
+                "SELECT 1 FROM members b JOIN measurements m ON m.key = b.key JOIN items i ON i.key = m.key "
+                "WHERE b.job = ? AND b.outcome = 'done' AND (m.job = b.job OR b.detail IS NOT NULL) LIMIT 1",
+                (number,),
+            ).fetchone()
+            is not None
+        )
+
+    def outcomes(self, number: int) -> dict[int, bool]:
+        """Position -> whether it was measured, of a job's members whose outcome is recorded."""
+        rows = self._db.execute(
+            "SELECT position, outcome FROM members WHERE job = ? AND outcome IS NOT NULL", (number,)
+        )
+        return {position: outcome == "done" for position, outcome in rows}
 
     def outputs(self) -> Iterator[StoredAnswer]:
         rows = self._db.execute("SELECT path, size, sha256 FROM outputs ORDER BY path")

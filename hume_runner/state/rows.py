@@ -48,12 +48,17 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
-    """A file with an answer: `path` is relative to the output directory, POSIX."""
+    """A file with an answer: `path` is relative to the output directory, POSIX.
+
+    `stamp`: how it looked when it was recorded `at` (Unix seconds), None where nobody noted it.
+    """
 
     name: str
     path: str
     size: int
     sha256: str
+    stamp: str | None = None
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

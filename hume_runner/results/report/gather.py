@@ -7,13 +7,13 @@ sources a sample is kept. What was left out is counted, so that the page can say
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.report.parts import LONGEST_NAME, LONGEST_TEXT, Detail, OpenPart, Part
-from hume_runner.results.rows import ItemRows, all_rows, row_mapping
+from hume_runner.results.rows import ItemError, all_rows, row_mapping
 from hume_runner.services.table_shapes import Layout
 
 MOST_SOURCES = 10_000
@@ -54,7 +54,9 @@ class Gathered:
     detail: Detail
 
 
-def gather(results: ResultSet, *, most_sources: int = MOST_SOURCES) -> Gathered:
+def gather(
+    results: ResultSet, *, most_sources: int = MOST_SOURCES, unread: Callable[[str], None] = lambda told: None
+) -> Gathered:
     """Take what the page shows: two passes over the items, one over the answers."""
     layouts = {layout.name: layout for layout in row_mapping(results.api).LAYOUTS}
     by_status: Counter[str] = Counter()
@@ -76,7 +78,7 @@ def gather(results: ResultSet, *, most_sources: int = MOST_SOURCES) -> Gathered:
     asked_for = len(models) if isinstance(models, Mapping) and models else 2
     detail = detail_for(len(records) * asked_for)
     open_names: dict[str, dict[str, int]] = {}
-    parts = _parts(results, records, detail, open_names)
+    parts = _parts(results, records, detail, open_names, unread)
     seen = [name for name in layouts if any(name in mine for mine in parts.values())]
     for item_id, mine in parts.items():
         records[item_id]["m"] = {name: mine[name].document() for name in seen if name in mine}
@@ -97,11 +99,23 @@ def gather(results: ResultSet, *, most_sources: int = MOST_SOURCES) -> Gathered:
 
 
 def _parts(
-    results: ResultSet, records: Mapping[str, Any], detail: Detail, open_names: dict[str, dict[str, int]]
+    results: ResultSet,
+    records: Mapping[str, Any],
+    detail: Detail,
+    open_names: dict[str, dict[str, int]],
+    unread: Callable[[str], None],
 ) -> dict[str, dict[str, Part | OpenPart]]:
     parts: dict[str, dict[str, Part | OpenPart]] = {}
+    last = ""
     for found in all_rows(results.answers()):
-        if isinstance(found, ItemRows) and found.item.id in records:
+        if isinstance(found, ItemError):
+            if found.unread is not None:
+                if found.unread != last:
+                    last = found.unread
+                    unread(last)
+                if found.item.id in records:
+                    records[found.item.id]["e"] = found.error.message[:LONGEST_TEXT]
+        elif found.item.id in records:
             layout = found.block.layout
             mine = parts.setdefault(found.item.id, {})
             if layout.name not in mine:

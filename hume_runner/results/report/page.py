@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -21,14 +21,15 @@ _FEWEST_SOURCES = 100
 _STATUSES = ("done", "failed", "ambiguous", "in_flight", "pending")
 
 
-def write_report(results: ResultSet, out: Path) -> Path:
+def write_report(results: ResultSet, out: Path, *, unread: Callable[[str], None] = lambda told: None) -> Path:
     """Write the report to `out`, at most 15 MB and the same bytes every time; returns the path.
 
+    An answer that cannot be read is shown at its items, and `unread` is told once for each.
     Raises: MissingExtra without jinja2 or msgspec; ResultsError naming a raw answer that is unreadable.
     """
     _need_jinja2()
     most_sources = MOST_SOURCES
-    content = _page(results, gather(results, most_sources=most_sources))
+    content = _page(results, gather(results, most_sources=most_sources, unread=unread))
     while len(content) > LARGEST_BYTES and most_sources > _FEWEST_SOURCES:
         # Very long names or very many models: fewer sources, until it fits.
         most_sources = int(most_sources * min(0.7, 0.9 * LARGEST_BYTES / len(content)))

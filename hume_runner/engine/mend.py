@@ -1,0 +1,174 @@
+"""Answers of finished jobs that are missing, cut or changed on disk: had again where that costs nothing.
+
+What is fetched again is compared with what the state knows before it gets its name. What cannot be had any more is
+told, and its items keep their status: nothing is paid for again unless somebody agrees to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby, islice
+from pathlib import Path
+
+from hume_runner.engine.download import REQUEST, AnswerDiffers, fetch_again
+from hume_runner.errors import (
+    ApiError,
+    AuthError,
+    Discontinued,
+    HumeRunnerError,
+    LostAnswerNeedsDecision,
+    NotFound,
+    ServiceRefused,
+    ServiceUnavailable,
+)
+from hume_runner.services.base import Service, job_name
+from hume_runner.settings import mask_secrets
+from hume_runner.state.answers import Harmed, harmed_answers
+from hume_runner.state.disk import Disk
+from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.store import Store, StoredAnswer
+
+_AT_ONCE = 8
+_PAYS = "`--pay-again` measures what is lost once more, and pays for it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What came of it: `lost` are jobs whose answer cannot be had any more and is needed, `harmed` the paths that are
+    still not what they were, `error` what a person has to know."""
+
+    lost: tuple[int, ...] = ()
+    harmed: tuple[str, ...] = ()
+    error: HumeRunnerError | None = None
+
+
+class Mender:
+    """Looks through the recorded answers of one state and has again what can be had."""
+
+    def __init__(
+        self,
+        store: Store,
+        service: Service,
+        disk: Disk,
+        outputs: Path,
+        *,
+        report: Callable[..., None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._disk = disk
+        self._outputs = outputs
+        self._report = report
+        self._clock = clock
+        self._lost: dict[int, str] = {}  # job -> why
+        self._lost_hint = ""
+        self._left: list[str] = []
+        self._error: HumeRunnerError | None = None
+
+    def mend(self, *, thorough: bool = False) -> Mended:
+        """`thorough`: read every answer, however it looks.
+
+        Raises: OSError where the disk does not take what is fetched; StateError.
+        """
+        harmed = list(harmed_answers(self._store, self._outputs, thorough=thorough))
+        if not harmed:
+            return Mended()
+        jobs = ((job, list(several)) for job, several in groupby(harmed, key=lambda one: one.job))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            while some := list(islice(jobs, 8 * _AT_ONCE)):
+                started = [
+                    (job, several, pool.submit(ask)) for job, several in some if (ask := self._ask(job, several))
+                ]
+                for job, several, future in started:
+                    self._take(job, several, future)
+        return Mended(lost=tuple(self._lost), harmed=tuple(self._left), error=self._told())
+
+    def _ask(self, number: int, harmed: Sequence[Harmed]) -> Callable[[], tuple[StoredAnswer, ...]] | None:
+        """What has the harmed answers of one job again; None where nothing can, or nobody needs it."""
+        row = self._store.job(number)
+        if row.status is not JobStatus.DONE or row.remote_id is None:
+            return None
+        what = [one.answer for one in harmed]
+        remote = [one for one in harmed if one.answer.name != REQUEST]
+        if remote and not self._service.keeps_answers:
+            self._lose(number, remote, "this service gives an answer once")
+            what = [one for one in what if one.name == REQUEST]
+        elif remote and row.endpoint not in (None, self._service.endpoint):
+            where = mask_secrets(str(row.endpoint))
+            self._lose(number, remote, f"it came from {where}", hint=f"--endpoint {where} fetches it again; {_PAYS}")
+            what = [one for one in what if one.name == REQUEST]
+        elif remote and self._error is not None:  # the key is refused: it would be for the others
+            self._left += [one.answer.path for one in remote]
+            return None
+        if not what:
+            return None
+        job = replace(self._store.load_job(number), nonce=row.nonce or "")
+        return partial(
+            fetch_again,
+            self._service,
+            self._disk,
+            job,
+            row.remote_id,
+            recorded=what,
+            outcomes=self._store.outcomes(number),
+            members=self._store.members(number),
+            request=row.request,
+            outputs=self._outputs,
+        )
+
+    def _take(self, number: int, harmed: Sequence[Harmed], future: Future[tuple[StoredAnswer, ...]]) -> None:
+        try:
+            answers = future.result()
+        except (NotFound, AnswerDiffers) as error:
+            self._lose(number, harmed, str(error))
+        except (AuthError, Discontinued) as error:
+            self._left += [one.answer.path for one in harmed]
+            self._error = self._error or ServiceRefused(
+                f"{_which(number, harmed)}, and cannot be fetched again: {error}", hint=error.hint
+            )
+        except ApiError as error:
+            self._left += [one.answer.path for one in harmed]
+            self._error = self._error or ServiceUnavailable(
+                f"{_which(number, harmed)}, and cannot be fetched again now: {error}",
+                hint="nothing is lost; run the same command again later",
+            )
+        else:
+            self._store.record_mended(number, answers, self._clock())
+            for one in harmed:
+                if any(answer.name == one.answer.name for answer in answers):
+                    self._report("mended", job=job_name(number), path=one.answer.path, harm=one.harm)
+
+    def _lose(self, number: int, harmed: Sequence[Harmed], why: str, *, hint: str = "") -> None:
+        self._left += [one.answer.path for one in harmed]
+        if number not in self._lost and self._store.needed(number):
+            message = f"{_which(number, harmed)}, and it cannot be had again: {why}"
+            self._lost[number] = message
+            self._lost_hint = self._lost_hint or hint
+            self._report("answer_lost", job=job_name(number), message=message)
+
+    def _told(self) -> HumeRunnerError | None:
+        if self._error is not None or not self._lost:
+            return self._error
+        first, more = next(iter(self._lost.values())), len(self._lost) - 1
+        others = f"; and the answers of {more} more jobs" if more else ""
+        return LostAnswerNeedsDecision(
+            first + others,
+            hint=self._lost_hint
+            or f"put the file back from a backup (`hume-runner verify MANIFEST` lists all that are harmed); or {_PAYS}",
+        )
+
+
+def _which(number: int, harmed: Sequence[Harmed]) -> str:
+    return f"{job_name(number)}: {harmed[0].answer.path} {harmed[0].harm}"
+
+
+def give_up_lost(store: Store, mended: Mended, now: float) -> Mended:
+    """With consent: what is lost is measured again. What is left is what else went wrong."""
+    for number in mended.lost:
+        store.record_answer_lost(number, now)
+    error = None if isinstance(mended.error, LostAnswerNeedsDecision) else mended.error
+    return replace(mended, lost=(), error=error)

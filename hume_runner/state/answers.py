@@ -1,0 +1,64 @@
+"""Is a recorded answer on disk still what the service gave? A stat tells where it looks as it did; else it is read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hume_runner.state.disk import stamp_of
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a look at one file told. `harm`: what is wrong with it, in words, None if nothing is; `stamp`: how it looks
+    now where it had to be read to know that it is the same."""
+
+    harm: str | None = None
+    stamp: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harmed:
+    """A recorded answer that is not what it was."""
+
+    job: int
+    answer: StoredAnswer
+    harm: str
+
+
+def look_at(directory: Path, answer: StoredAnswer, *, thorough: bool = False) -> Looked:
+    """Compare a file below `directory` with what was recorded of it; `thorough`: read it however it looks."""
+    path = directory / answer.path
+    try:
+        seen = path.stat()
+        stamp = stamp_of(seen)
+        if seen.st_size != answer.size:
+            return Looked(harm=f"has {seen.st_size:,} bytes instead of {answer.size:,}")
+        # An earlier version recorded no stamp, but when it was done with the file.
+        untouched = answer.at is not None and max(seen.st_mtime, seen.st_ctime) <= answer.at
+        if not thorough and (answer.stamp == stamp or (not answer.stamp and untouched)):
+            return Looked()
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return Looked(harm="is missing")
+    except OSError as error:
+        return Looked(harm=f"cannot be read: {error.strerror or error}")
+    return Looked(stamp=stamp) if digest == answer.sha256 else Looked(harm="was changed")
+
+
+def harmed_answers(store: Store, directory: Path, *, thorough: bool = False) -> Iterator[Harmed]:
+    """The recorded answers that are not what they were, by job and name. What had to be read and is the same is noted
+    where the state can be written, so that it is not read again."""
+    same: list[tuple[str, int, str]] = []
+    for job, answer in store.answers():
+        looked = look_at(directory, answer, thorough=thorough)
+        if looked.harm is not None:
+            yield Harmed(job=job, answer=answer, harm=looked.harm)
+        elif looked.stamp is not None:
+            same.append((looked.stamp, job, answer.name))
+    store.note_stamps(same)
