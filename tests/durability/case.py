@@ -12,10 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.durability.children import Nursery
-from tests.durability.service import ServiceProcess
+
+
+class Log(Protocol):
+    """Whoever knows every job that a service has accepted, in order."""
+
+    def log(self) -> list[dict[str, Any]]: ...
+
 
 # The name of an upload: the nonce of its job, its position, then its own name.
 _NONCE = re.compile(rb"\b[0-9a-f]{10}-(\d{3})-")
@@ -185,7 +191,7 @@ def broken_promises(
     return wrong
 
 
-def finish(cases: Sequence[Case], nursery: Nursery, service: ServiceProcess) -> list[int]:
+def finish(cases: Sequence[Case], nursery: Nursery, service: Log) -> list[int]:
     """The exit codes of the same command, run once more.
 
     An account without a single job proves nothing by its empty list: there, and nowhere else, a run may ask (9), and
@@ -234,7 +240,7 @@ def _is_json(path: Path) -> bool:
     return True
 
 
-def accepted_by_key(service: ServiceProcess) -> dict[str, list[dict[str, Any]]]:
+def accepted_by_key(service: Log) -> dict[str, list[dict[str, Any]]]:
     """The service's log of accepted jobs, by owner."""
     by_owner: dict[str, list[dict[str, Any]]] = {}
     for job in service.log():
