@@ -387,6 +387,7 @@ def repair(
 def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, machine: Machine) -> list[Adopted]:
     """Bring jobs under the manifest's state, planning it first where that never happened."""
     from hume_runner.engine.adopt import adopt
+    from hume_runner.engine.rescue import take_in
     from hume_runner.state.lock import StateLock
     from hume_runner.state.store import Store
 
@@ -402,6 +403,8 @@ def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, m
         ) as store,
         Endpoint(manifest, paths, machine) as endpoint,
     ):
+        store.recover(machine.now())
+        take_in(store, machine.now())
         with planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan:
             plan.apply()
         return [adopt(store, endpoint.service, remote_id, machine.now) for remote_id in remote_ids]

@@ -24,6 +24,8 @@ _LINES = {
     "no_state": "{message}",
     "mended": "{job}: {path} {harm}; it is there again, and cost nothing",
     "answer_lost": "{message}",
+    "rescued": "{job}: what an earlier run put into {path} is in the state now",
+    "rescue_unused": "{job}: {path} holds an answer that no job here waits for; it stays there",
     "gone": "{job}: measured as {remote_id}, and the answer is lost: counted in the bill and sent again ({message})",
     "item_failed": "failed: {message}",
     "refused": "{job}: not taken yet: {message}",

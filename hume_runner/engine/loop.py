@@ -15,7 +15,7 @@ from typing import Any
 
 from hume_runner.engine import download, reconcile
 from hume_runner.engine.pacing import InFlightLimit, backoff
-from hume_runner.engine.rescue import rescue_answer, rescue_remote_id
+from hume_runner.engine.rescue import Rescued, rescue_answer, rescue_remote_id
 from hume_runner.engine.view import (
     Action,
     AtService,
@@ -555,7 +555,8 @@ class Loop:
                 number, accepted.remote_id, created_at=created_at, simulated=accepted.simulated, now=wall
             )
         except StateError as error:
-            raise rescue_remote_id(error, self._store.path, number, accepted.remote_id) from error
+            rescued = self._rescued(number, accepted, created_at, wall)
+            raise rescue_remote_id(error, self._store.path, number, accepted.remote_id, rescued) from error
         self._trouble.submissions = 0
         self._limit.accepted()
         self._jobs.pop(number, None)  # loaded again when its answer is fetched
@@ -580,13 +581,33 @@ class Loop:
                 billed_seconds=answered.billed_seconds,
             )
         except StateError as error:
-            raise rescue_answer(error, self._store.path, number, answered.remote_id, answered.body) from error
+            rescued = self._rescued(number, answered, sent_at, wall)
+            raise rescue_answer(error, self._store.path, rescued) from error
         self._trouble.submissions = 0
         self._limit.accepted()
         self._jobs.pop(number, None)  # loaded again when its answer is fetched
         ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=wall)
         self._view.to_fetch[number] = ToFetch(ended=ended, first_at=now, here=True)
         self._report("submitted", job=job_name(number), remote_id=answered.remote_id)
+
+    def _rescued(self, number: int, result: Accepted | Answered, created_at: float, wall: float) -> Rescued:
+        """All that the state would have been told. It can still be read, whatever keeps it from being written."""
+        row = self._store.job(number)
+        answered = result if isinstance(result, Answered) else None
+        return Rescued(
+            lineage=self._store.lineage,
+            number=number,
+            nonce=row.nonce or "",
+            asked=self._store.request_sha256(number),
+            endpoint=self._service.endpoint,
+            remote_id=result.remote_id,
+            created_at=created_at,
+            simulated=result.simulated,
+            at=wall,
+            carry=answered.carry if answered else None,
+            billed_seconds=answered.billed_seconds if answered else None,
+            answer=answered.body if answered else None,
+        )
 
     def _refused(self, number: int, refused: Refused, now: float) -> None:
         job = self._jobs[number]

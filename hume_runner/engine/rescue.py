@@ -1,49 +1,201 @@
-"""When the state cannot be written any more, a remote id just received still goes somewhere: it was paid for."""
+"""When the state cannot be written any more, what was just received still goes somewhere: it was paid for.
+
+A record of its own, with all that the state would have been told, goes beside the state or into the temporary folder
+under a name that follows from the state's lineage. The next run reads it, checks whose it is and whether it is whole,
+takes it into the state, and only then removes it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+import stat
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from hume_runner.errors import StateError
 from hume_runner.services.base import job_name
+from hume_runner.state.store import Store
+
+_MOST_HEAD_BYTES = 16 * 1024 * 1024  # what the next job of a chain needs is in it
+_MOST_ANSWER_BYTES = 1024 * 1024 * 1024
+_SUFFIX = ".rescued"
 
 
-def rescue_answer(error: StateError, state: Path | None, number: int, remote_id: str, answer: bytes) -> StateError:
-    """Write an answer that exists nowhere else beside the state or into the temporary folder; tell where it is."""
-    name = f"{job_name(number)}-{hashlib.sha256(answer).hexdigest()[:16]}.rescued.json"
-    folders = [state.parent] if state else []
-    for folder in (*folders, Path(tempfile.gettempdir())):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescued:
+    """What the service said to one try of one job. `asked` is the hash of the request; times are Unix seconds.
+
+    `answer` is None where the service only named the job.
+    """
+
+    lineage: str
+    number: int
+    nonce: str
+    asked: str
+    endpoint: str
+    remote_id: str
+    created_at: float | None
+    simulated: bool
+    at: float
+    carry: str | None = None
+    billed_seconds: float | None = None
+    answer: bytes | None = None
+
+
+def keep(rescued: Rescued, state: Path | None) -> Path | None:
+    """Write a record where there is still room; None where there is none at all."""
+    head = asdict(rescued)
+    answer = head.pop("answer")
+    head["bytes"] = None if answer is None else len(answer)
+    head["sha256"] = _sum(head, answer)
+    content = json.dumps(head).encode() + b"\n" + (answer or b"")
+    name = f"{job_name(rescued.number)}-{rescued.nonce}{_SUFFIX}"
+    for folder, prefix in _places(rescued.lineage, state):
+        path = folder / f"{prefix}{name}"
         try:
-            with (folder / name).open("wb") as file:
-                file.write(answer)
-                file.flush()
-                os.fsync(file.fileno())
+            if path.is_file() and path.read_bytes() == content:
+                return path
+            _write_new(path, content)
         except OSError:
             continue
-        return StateError(
-            f"{error}; the service measured {job_name(number)} as {remote_id}, and its answer is in {folder / name}",
-            hint="keep that file: it was paid for and cannot be fetched again; free some space and run again",
+        return path
+    return None
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """A file that was not there before, readable by its owner alone; nothing of it stays if it cannot be whole."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _places(lineage: str, state: Path | None) -> Iterator[tuple[Path, str]]:
+    """(folder, how a record's name begins there)."""
+    if state is not None:
+        yield state.parent, f"{state.name}."
+    yield Path(tempfile.gettempdir()), f"hume-runner-{hashlib.sha256(lineage.encode()).hexdigest()[:16]}-"
+
+
+def _sum(head: dict[str, Any], answer: bytes | None) -> str:
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    digest.update(answer or b"")
+    return digest.hexdigest()
+
+
+def records(lineage: str, state: Path | None) -> Iterator[tuple[Path, Rescued]]:
+    """Every whole record of this state, wherever it was written."""
+    for folder, prefix in _places(lineage, state):
+        try:
+            paths = sorted(
+                path for path in folder.iterdir() if path.name.startswith(prefix) and path.name.endswith(_SUFFIX)
+            )
+        except OSError:
+            continue
+        for path in paths:
+            found = _read(path, lineage)
+            if found is not None:
+                yield path, found
+
+
+def _read(path: Path, lineage: str) -> Rescued | None:
+    """A record, or None for what is no whole record of ours: anybody may write into the temporary folder."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode) or (hasattr(os, "geteuid") and found.st_uid != os.geteuid()):
+                return None
+            if found.st_size > _MOST_HEAD_BYTES + _MOST_ANSWER_BYTES:
+                return None
+            head = json.loads(file.readline(_MOST_HEAD_BYTES))
+            answer = file.read()
+        told, size = head.pop("sha256"), head["bytes"]
+        body = None if size is None else answer
+        if told != _sum(head, body) or len(answer) != (size or 0):
+            return None
+        del head["bytes"]
+        record = Rescued(**head, answer=body)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return record if record.lineage == lineage else None
+
+
+def take_in(store: Store, now: float, report: Callable[..., None] = lambda *_, **__: None) -> int:
+    """Bring what earlier runs rescued into the state; how many answers and ids it did not have.
+
+    A record is removed once the state has it. One that fits no job as the state knows it is left where it is.
+    """
+    taken = 0
+    for path, one in records(store.lineage, store.path):
+        new = store.record_rescued(
+            one.number,
+            one.remote_id,
+            nonce=one.nonce,
+            sha256=one.asked,
+            endpoint=one.endpoint,
+            created_at=one.created_at,
+            simulated=one.simulated,
+            answer=one.answer,
+            carry=one.carry,
+            billed_seconds=one.billed_seconds,
+            submitted_at=one.at,
+            now=now,
         )
-    return rescue_remote_id(error, state, number, remote_id)
+        if new is None:
+            report("rescue_unused", path=str(path), job=job_name(one.number), remote_id=one.remote_id)
+            continue
+        taken += new
+        if new:
+            report("rescued", path=str(path), job=job_name(one.number), remote_id=one.remote_id)
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return taken
 
 
-def rescue_remote_id(error: StateError, state: Path | None, number: int, remote_id: str) -> StateError:
-    """Write the id beside the state, else into the temporary folder, else to stderr; return the error that tells."""
+def rescue_answer(error: StateError, state: Path | None, rescued: Rescued) -> StateError:
+    """Keep an answer that exists nowhere else; tell where it is."""
+    place = keep(rescued, state)
+    if place is None:
+        return rescue_remote_id(error, state, rescued.number, rescued.remote_id)
+    told = f"the service measured {job_name(rescued.number)} as {rescued.remote_id}, and its answer is in {place}"
+    return StateError(
+        f"{error}; {told}",
+        hint="keep that file, the next run reads it: it was paid for and cannot be fetched again; free some space and "
+        "run again",
+    )
+
+
+def rescue_remote_id(
+    error: StateError, state: Path | None, number: int, remote_id: str, rescued: Rescued | None = None
+) -> StateError:
+    """Note the id beside the state, else in the temporary folder, else on stderr; return the error that tells."""
+    if rescued is not None:
+        keep(rescued, state)
     line = f"{job_name(number)} {remote_id}\n"
     hint = (
         f"free some space, then `hume-runner adopt MANIFEST {remote_id}` brings the job back; "
         "a plain re-run finds it as well, by asking the service"
     )
-    places = [state.with_name(state.name + ".rescued")] if state else []
+    places = [state.with_name(state.name + _SUFFIX)] if state else []
     places.append(Path(tempfile.gettempdir()) / f"hume-runner-rescued-{os.getpid()}.txt")
     for place in places:
         try:
-            with place.open("a", encoding="utf-8") as file:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+            with os.fdopen(os.open(place, flags, 0o600), "a", encoding="utf-8") as file:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())

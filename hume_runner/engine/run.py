@@ -10,6 +10,7 @@ from pathlib import Path
 from hume_runner.engine.loop import Abandoned, Ending, Loop, Patience, Report
 from hume_runner.engine.mend import Mended, Mender, give_up_lost
 from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
+from hume_runner.engine.rescue import take_in
 from hume_runner.engine.survey import adopt_what_is_there
 from hume_runner.engine.workers import Workers
 from hume_runner.errors import (
@@ -139,6 +140,7 @@ def run(
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         _stay_with_the_endpoint(store, env.service.endpoint)
         store.recover(env.clock())
+        take_in(store, env.clock(), env.report)
         with guarded(outputs):
             mended = mend(store, env, outputs)
         if options.pay_again:

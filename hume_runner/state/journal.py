@@ -232,6 +232,57 @@ class Journal(Planning):
                 [(endpoint, other, number, now) for other in others],
             )
 
+    def record_rescued(
+        self,
+        number: int,
+        remote_id: str,
+        *,
+        nonce: str,
+        sha256: str,
+        endpoint: str,
+        created_at: float | None,
+        simulated: bool,
+        answer: bytes | None,
+        carry: str | None,
+        billed_seconds: float | None,
+        submitted_at: float,
+        now: float,
+    ) -> bool | None:
+        """What the service said to a try that this state could not be told of. False: it was known already.
+
+        None: no job is waiting for it, neither as lost nor as one that is to be sent again.
+        """
+        db = self._db
+        known = db.execute("SELECT 1 FROM jobs WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id)).fetchone()
+        if known:
+            return False
+        row = db.execute(
+            "SELECT status FROM jobs WHERE job = ? AND nonce = ? AND request_sha256 = ? AND endpoint = ?",
+            (number, nonce, sha256, endpoint),
+        ).fetchone()
+        if row is None or row[0] not in (JobStatus.AMBIGUOUS, JobStatus.PLANNED):
+            return None
+        columns: dict[str, Any] = {
+            "remote_id": remote_id,
+            "submitted_at": submitted_at,
+            "created_at": created_at,
+            "simulated": int(simulated),
+            "carry": carry,
+            "billed_seconds": billed_seconds,
+            "error": None,
+        }
+        with self._transaction("rescued"):
+            if row[0] == JobStatus.PLANNED:
+                self._move(number, Event.INTEND, now)
+                self._move(number, Event.ACCEPT, now, **columns)
+            else:
+                self._move(number, Event.FIND, now, **columns)
+            # It may have been counted as paid for in vain.
+            db.execute("DELETE FROM duplicates WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id))
+            if answer is not None:
+                db.execute("INSERT OR REPLACE INTO received VALUES (?, ?)", (number, answer))
+        return True
+
     def record_gone(self, number: int, remote_id: str, billed_seconds: float | None, now: float) -> None:
         """A lost submission that was measured and billed, and whose answer cannot be had: it may be sent again."""
         with self._transaction("gone") as db:

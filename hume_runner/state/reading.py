@@ -120,6 +120,11 @@ class Reading(StateFile):
         row = self._db.execute("SELECT body FROM received WHERE job = ?", (number,)).fetchone()
         return row[0] if row else None
 
+    def request_sha256(self, number: int) -> str:
+        """The hash of what a job's last submission asked for; empty before one."""
+        (sha256,) = self._db.execute("SELECT request_sha256 FROM jobs WHERE job = ?", (number,)).fetchone()
+        return sha256 or ""
+
     def knows_remote(self, endpoint: str, remote_id: str) -> bool:
         """Whether this state holds that job already, as its own or as a duplicate."""
         return (

@@ -76,10 +76,10 @@ class Folder:
         self.manifest.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         return self
 
-    def run(self, *flags: str) -> Ran:
-        """`hume-runner run` in this process."""
+    def run(self, *flags: str, disk: Disk | None = None) -> Ran:
+        """`hume-runner run` in this process, on a disk that may fail."""
         settings = Settings(settle_s=self.settle_s, late_s=0.5)
-        machine = Machine(disk=Disk(), environ=self.environ, settings=settings)
+        machine = Machine(disk=disk or Disk(), environ=self.environ, settings=settings)
         return self._command(["run", str(self.manifest), "--no-progress", *flags], machine)
 
     def command(self, name: str, *flags: str) -> Ran:
