@@ -33,12 +33,13 @@ class Settings:
     `settle_s` (HUME_RUNNER_SETTLE): seconds from the end of a submission whose connection was cut, after which the
     service shows the job if it took it. `settle_slow_s` (HUME_RUNNER_SETTLE_SLOW): the same after a time-out; seven and
     a half times `settle_s` unless it is set. `late_s` (HUME_RUNNER_LATE): seconds that an answer may lag behind its
-    job's end.
+    job's end. `max_answer_bytes` (HUME_RUNNER_MAX_ANSWER): what one answer of a service may have, unpacked.
     """
 
     settle_s: float = 120.0
     settle_slow_s: float | None = None
     late_s: float = 60.0
+    max_answer_bytes: int = 20_000_000_000
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -48,6 +49,7 @@ class Settings:
             settle_s=_seconds(environ, "HUME_RUNNER_SETTLE", usual.settle_s),
             settle_slow_s=_seconds(environ, slow, 0.0) if slow in environ else None,
             late_s=_seconds(environ, "HUME_RUNNER_LATE", usual.late_s),
+            max_answer_bytes=_bytes(environ, "HUME_RUNNER_MAX_ANSWER", usual.max_answer_bytes),
         )
 
     @property
@@ -68,6 +70,15 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
         return max(0.0, float(text))
     except ValueError:
         raise UsageError(f"{name} is not a number of seconds: {text!r}", hint=f"export {name}=20") from None
+
+
+def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name)
+    if text is None:
+        return default
+    if not text.strip().isascii() or not text.strip().isdigit():
+        raise UsageError(f"{name} is not a number of bytes: {text!r}", hint=f"export {name}={default}")
+    return int(text)
 
 
 def read_key(*, env: str | None, file: Path | None, environ: Mapping[str, str]) -> Secret:

@@ -167,6 +167,7 @@ class Endpoint:
                 pacer=self.pacer,
                 timeout_s=self._manifest.service.timeout_s,
                 stack=self._stack,
+                max_answer_bytes=self._machine.settings.max_answer_bytes,
             )
 
     def _saw_server_time(self, server_time_s: float) -> None:

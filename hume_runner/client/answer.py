@@ -11,8 +11,11 @@ from typing import Any, NoReturn
 
 from hume_runner.errors import UnexpectedResponse
 
-MAX_JSON_BYTES = 64 * 1024 * 1024
+MAX_JSON_BYTES = 16 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
+# A compressed body may unpack to so many times its size beyond some size: scores reach 20, a bomb 1,000.
+MAX_RATIO = 100
+RATIO_FROM_BYTES = 64 * 1024 * 1024
 
 _TITLE = re.compile(r"<title[^>]*>\s*([^<]{1,80})", re.IGNORECASE)
 
@@ -23,15 +26,36 @@ def decoded(chunks: Iterable[bytes], encoding: str, where: str) -> Iterator[byte
     We ask for none, and some proxies compress all the same. The HTTP library takes a compressed body that was cut off
     for a whole one, so the end of the compressed data is checked here.
 
-    Raises: UnexpectedResponse for damaged or cut data, or an encoding that was not asked for and is not known.
+    Raises: UnexpectedResponse for damaged or cut data, data that unpack to more than any answer does, or an encoding
+    that was not asked for and is not known.
     """
     match encoding.strip().lower():
         case "" | "identity":
             yield from chunks
         case "gzip" | "x-gzip" | "deflate":
-            yield from _inflated(chunks, where)
+            yield from _no_bomb(chunks, where)
         case other:
             raise UnexpectedResponse(f"{where} answered in the encoding {other[:40]!r}, which was not asked for")
+
+
+def _no_bomb(chunks: Iterable[bytes], where: str) -> Iterator[bytes]:
+    packed = unpacked = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal packed
+        for chunk in chunks:
+            packed += len(chunk)
+            yield chunk
+
+    for piece in _inflated(counted(), where):
+        unpacked += len(piece)
+        if unpacked > max(RATIO_FROM_BYTES, MAX_RATIO * packed):
+            raise UnexpectedResponse(
+                f"{where} sent compressed data that unpack to more than {MAX_RATIO} times their size"
+                f" ({packed:,} bytes gave {unpacked:,})",
+                hint="no answer does; none was asked for: have the host, or the proxy in between, send it as it is",
+            )
+        yield piece
 
 
 def _inflated(chunks: Iterable[bytes], where: str) -> Iterator[bytes]:

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
 
 from hume_runner.client.answer import parse_json
 from hume_runner.client.batch_v0_reading import (
+    THIN_JOB,
     FilePrediction,
     FileView,
     JobView,
     SourceResultView,
     iter_source_results,
     read_job,
+    read_job_id,
     read_source_result,
 )
+from hume_runner.client.long_lists import LongList
 from hume_runner.client.retry import RetryPolicy, wait_asked_for
 from hume_runner.client.transport import ApiRequest, ApiResponse, Transport
 from hume_runner.client.upload import Form, Upload
@@ -74,7 +78,9 @@ FAILED: Final = "FAILED"
 # Values of the list operation's filters.
 CREATED_AFTER: Final = "created_after"
 CREATED_BEFORE: Final = "created_before"
+SHORT_LIST_BYTES: Final = 2 * 1024 * 1024  # what is longer is read from disk
 MAX_LIST_BYTES: Final = 512 * 1024 * 1024  # 500 jobs of 100 texts each can be long
+ERROR_MEMBERS: Final = frozenset({"fault", "message", "error"})  # of an object that is no list, whatever else it has
 
 _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "CF-Ray")
 
@@ -91,9 +97,12 @@ class StartedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedJobs:
-    """One answer of the list operation, jobs as the service sent them; `read_job` reads them."""
+    """One answer of the list operation, jobs as the service sent them; `read_job` reads them.
 
-    jobs: tuple[dict[str, Any], ...]
+    A long list lies on disk, and its jobs are read one by one whenever they are asked for.
+    """
+
+    jobs: Iterable[dict[str, Any]]
     server_date_s: float | None
     simulated: bool
 
@@ -149,8 +158,8 @@ class BatchV0Api:
             if not 200 <= response.status < 300:
                 raise api_error(response)
             answer = response.json()
-            job_id = answer.get("job_id") if isinstance(answer, dict) else None
-            if not isinstance(job_id, str) or not job_id:
+            job_id = read_job_id(answer.get("job_id")) if isinstance(answer, dict) else None
+            if job_id is None:
                 # Older gateways wrapped errors into 200.
                 raise _error_inside(response, answer, f"{response.where} answered without a job_id")
             return StartedJob(
@@ -190,12 +199,7 @@ class BatchV0Api:
 
         def ask() -> ListedJobs:
             with self._get(JOBS_PATH, params=params) as response:
-                answer = response.json(max_bytes=MAX_LIST_BYTES)
-            if isinstance(answer, dict) and isinstance(answer.get("jobs"), list):
-                answer = answer["jobs"]  # the shape before May 2023
-            if not isinstance(answer, list):
-                raise _error_inside(response, answer, f"{response.where} answered without a list of jobs")
-            jobs = tuple(job for job in answer if isinstance(job, dict))
+                jobs = _listed(response)
             return ListedJobs(jobs=jobs, server_date_s=response.server_date_s, simulated=response.simulated)
 
         return self._retry.call(ask)
@@ -209,7 +213,7 @@ class BatchV0Api:
 
         def ask() -> DetailedJob:
             with self._get(_job_path(job_id)) as response:
-                answer = response.json(max_bytes=MAX_LIST_BYTES)
+                answer = response.json()
             if not isinstance(answer, dict) or not isinstance(answer.get("state"), dict):
                 raise _error_inside(response, answer, f"{response.where} answered without the job's state")
             return DetailedJob(job=answer, simulated=response.simulated)
@@ -249,6 +253,28 @@ class BatchV0Api:
         if not 200 <= response.status < 300:
             raise api_error(response)
         return response
+
+
+def _listed(response: ApiResponse) -> Iterable[dict[str, Any]]:
+    """The objects in an answer that is a list, or an object with one."""
+    chunks = response.iter_bytes()
+    body = bytearray()
+    for chunk in chunks:
+        body += chunk
+        if len(body) > SHORT_LIST_BYTES:
+            whole = chain((bytes(body),), chunks)
+            return LongList(whole, limit=MAX_LIST_BYTES, where=response.where, thin=THIN_JOB)
+    content_type = response.headers.get("Content-Type", "")
+    answer = parse_json(bytes(body), where=response.where, content_type=content_type, status=response.status)
+    if isinstance(answer, dict):
+        lists = [value for value in answer.values() if isinstance(value, list)]
+        if isinstance(answer.get("jobs"), list):
+            answer = answer["jobs"]  # the shape before May 2023
+        elif len(lists) == 1 and not ERROR_MEMBERS & answer.keys():
+            answer = lists[0]  # another envelope
+    if not isinstance(answer, list):
+        raise _error_inside(response, answer, f"{response.where} answered without a list of jobs")
+    return tuple(job for job in answer if isinstance(job, dict))
 
 
 def _job_path(job_id: str) -> str:

@@ -6,13 +6,14 @@ reads as missing. Only a job without an id is an error.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Literal
 
 from hume_runner.client.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Shape, kind, project, whole
 from hume_runner.errors import UnexpectedResponse
+
+_LARGEST: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,8 @@ def read_job(raw: Mapping[str, Any]) -> JobView:
     "state": {"status", "created_timestamp_ms", "started_timestamp_ms", "ended_timestamp_ms", "num_predictions",
     "num_errors", "message"}}. Raises: UnexpectedResponse if there is no job_id.
     """
-    job_id = raw.get("job_id")
-    if not isinstance(job_id, str) or not job_id:
+    job_id = read_job_id(raw.get("job_id"))
+    if job_id is None:
         raise UnexpectedResponse("the service sent a job without a job_id")
     request, state = _object(raw, "request"), _object(raw, "state")
     return JobView(
@@ -68,8 +69,8 @@ def read_job(raw: Mapping[str, Any]) -> JobView:
         message=_text(state, "message"),
         num_predictions=_whole(state, "num_predictions"),
         num_errors=_whole(state, "num_errors"),
-        urls=tuple(value for value in _list(request, "urls") if isinstance(value, str)),
-        text=tuple(value for value in _list(request, "text") if isinstance(value, str)),
+        urls=tuple(_clean(value) for value in _list(request, "urls") if isinstance(value, str)),
+        text=tuple(_clean(value) for value in _list(request, "text") if isinstance(value, str)),
         files=tuple(_file(value) for value in _list(request, "files")),
         models=_object(request, "models"),
         transcription=None if request.get("transcription", {}) is None else _object(request, "transcription"),
@@ -78,10 +79,17 @@ def read_job(raw: Mapping[str, Any]) -> JobView:
     )
 
 
+def read_job_id(value: Any) -> str | None:
+    """A job's id as text; some hosts count their jobs. None for what is no id."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) <= _LARGEST else None
+    return _clean(value) if isinstance(value, str) and value else None
+
+
 def _file(value: Any) -> FileView:
     # Old SDKs read a list of names here; the definition has objects.
     if isinstance(value, str):
-        return FileView(filename=value, md5sum=None)
+        return FileView(filename=_clean(value), md5sum=None)
     raw = value if isinstance(value, dict) else {}
     return FileView(filename=_text(raw, "filename"), md5sum=_text(raw, "md5sum"))
 
@@ -151,6 +159,13 @@ def read_source_result(raw: Any) -> SourceResultView:
     )
 
 
+# Of a listed job that is large: all but the sources that it carries.
+THIN_JOB: Final[Shape] = {
+    "job_id": whole,
+    "state": whole,
+    "request": {"models": whole, "transcription": whole, "callback_url": whole, "notify": whole},
+}
+
 # Of an element that is large: all but what its models say.
 _SOURCE_RESULT: Final[Shape] = {
     "source": whole,
@@ -186,11 +201,17 @@ def _list(raw: Mapping[str, Any], name: str) -> list[Any]:
 
 def _text(raw: Mapping[str, Any], name: str) -> str | None:
     value = raw.get(name)
-    return value if isinstance(value, str) else None
+    return _clean(value) if isinstance(value, str) else None
+
+
+def _clean(text: str) -> str:
+    """`text` without halves of characters, which no state or file takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _whole(raw: Mapping[str, Any], name: str) -> int | None:
     value = raw.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # Beyond this a time or a count is none, and no state takes it.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
         return None
     return int(value)

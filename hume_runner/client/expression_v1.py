@@ -32,6 +32,7 @@ from hume_runner.client.expression_v1_reading import (
     read_run,
     read_video_answer,
 )
+from hume_runner.client.json_stream import JsonReader, project, whole
 from hume_runner.client.retry import RetryPolicy, SubmissionOutcome, submission_outcome, wait_asked_for
 from hume_runner.client.transport import ApiRequest, ApiResponse, Transport
 from hume_runner.client.upload import Form, Part, Upload
@@ -91,6 +92,7 @@ AUDIO: Final = "audio"
 VIDEO: Final = "video"
 
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
+LARGE_ANSWER_BYTES: Final = 4 * 1024 * 1024
 MOST_RUNS_A_PAGE: Final = 200
 
 _REQUEST_ID_HEADERS = ("X-Request-Id", "CF-Ray")
@@ -259,7 +261,10 @@ def _measured(response: ApiResponse, body: bytes) -> Measured:
     """Just enough of the answer to file it. Raises: AnswerNotUnderstood; ApiError for an error with status 200."""
     try:
         kind = response.headers.get("Content-Type", "")
-        answer = parse_json(body, where=response.where, content_type=kind, status=response.status)
+        if len(body) > LARGE_ANSWER_BYTES:
+            answer = _heading(body, response.where)
+        else:
+            answer = parse_json(body, where=response.where, content_type=kind, status=response.status)
         run_id = answer.get("run_id") if isinstance(answer, dict) else None
         if not isinstance(run_id, str) or not run_id:
             if _own_code(answer) is not None:
@@ -280,6 +285,16 @@ def _measured(response: ApiResponse, body: bytes) -> Measured:
         server_date_s=response.server_date_s,
         simulated=response.simulated,
     )
+
+
+def _heading(body: bytes, where: str) -> Any:
+    """What files an answer; the rest is checked to be whole and JSON, and not held a second time as objects."""
+    reader = JsonReader([body], complain=lambda problem: UnexpectedResponse(f"{where} answered with {problem}"))
+    reader.skip_mark()
+    found = project(reader, dict.fromkeys(("run_id", "request_id", "face_state", "type", "code", "message"), whole))
+    if reader.peek():
+        reader.fail("something follows the JSON")
+    return found
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------

@@ -75,7 +75,8 @@ class JsonReader:
         complain: Callable[[str], Exception] | None = None,
         start: int = 0,
     ) -> None:
-        self._chunks = iter(lambda: stream.read(CHUNK_BYTES), b"") if hasattr(stream, "read") else iter(stream)
+        chunks = iter(lambda: stream.read(CHUNK_BYTES), b"") if hasattr(stream, "read") else iter(stream)
+        self._chunks = _pieces(chunks)
         self._complain = complain or (
             lambda problem: UnexpectedResponse(f"{where} is not the JSON list that is due: {problem}")
         )
@@ -112,7 +113,9 @@ class JsonReader:
             self.fail("something follows the list")
 
     def skip_mark(self) -> None:
-        """Pass over a byte order mark at the start of the document."""
+        """Pass over a byte order mark at the start of the document. Safe to call twice."""
+        if self.position:
+            return
         while len(self._window) < len(_BOM) and _BOM.startswith(self._window) and self._grow(1):
             pass
         if self._window.startswith(_BOM):
@@ -164,7 +167,7 @@ class JsonReader:
         return self._decoded(self.raw(limit, expected))
 
     def value_within(self, limit: int) -> Any:
-        """The value here; TOO_LARGE, and nothing is taken, if it has more than `limit` bytes or a few more."""
+        """The value here; TOO_LARGE, and nothing is taken, if it has more than `limit` bytes."""
         piece = self.raw_within(limit)
         return TOO_LARGE if piece is None else self._decoded(piece)
 
@@ -176,7 +179,7 @@ class JsonReader:
         return piece
 
     def raw_within(self, limit: int, expected: int = 0) -> bytes | None:
-        """The bytes of the value here; None, and nothing is taken, if it has more than `limit` or a few more."""
+        """The bytes of the value here; None, and nothing is taken, if it has more than `limit`."""
         end = self._end_within(limit, expected)
         if end is None:
             return None
@@ -215,8 +218,8 @@ class JsonReader:
             have = len(self._window) - self._at
             if have > limit:
                 return None
-            self._grow(have or 1)
-        return end
+            self._grow(max(1, min(have, limit + 1 - have)))
+        return end if end - self._at <= limit else None
 
     def _find_end(self) -> int | None:
         """Where the value here ends; None if there is more of it to come."""
@@ -279,6 +282,16 @@ class JsonReader:
 
     def _refuse_constant(self, name: str) -> Any:
         self.fail(f"{name} is not JSON")
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks, large ones in pieces: what is in the window is scanned at once."""
+    for chunk in chunks:
+        if len(chunk) <= WINDOW_BYTES:
+            yield chunk
+        else:
+            for start in range(0, len(chunk), CHUNK_BYTES):
+                yield chunk[start : start + CHUNK_BYTES]
 
 
 # -- keeping a part ----------------------------------------------------------------------------------------------------

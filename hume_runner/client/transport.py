@@ -37,6 +37,7 @@ from hume_runner.settings import Masker
 
 ERROR_BODY_BYTES = 64 * 1024
 CONNECT_TIMEOUT_S = 10.0
+MAX_BODY_BYTES = 20_000_000_000
 SIMULATED_HEADER = "X-Hume-Emulator"
 
 
@@ -95,6 +96,7 @@ class ApiResponse:
         where: str,
         on_close: Callable[[], None],
         masker: Masker = _NO_SECRETS,
+        max_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self.status: int = raw.status
         self.headers: Mapping[str, str] = requests.structures.CaseInsensitiveDict(
@@ -107,6 +109,7 @@ class ApiResponse:
         self._exchange = exchange
         self._on_close = on_close
         self._masker = masker
+        self._max_bytes = max_bytes
         self._closed = False
 
     def __repr__(self) -> str:
@@ -126,12 +129,24 @@ class ApiResponse:
 
         Raises: TransportError if it ends early (Content-Length and chunked coding are checked; a body that has
         neither ends with the connection, and only its content can tell) or the time is up; UnexpectedResponse if it
-        was compressed and is damaged.
+        was compressed and is damaged, or longer than any answer is.
         """
-        chunks = decoded(self._wire_bytes(), self.headers.get("Content-Encoding", ""), self.where)
+        chunks = self._bounded(decoded(self._wire_bytes(), self.headers.get("Content-Encoding", ""), self.where))
         first = next(chunks, b"")
         whole = chain((first,), chunks) if first else iter(())
         yield from whole if first.startswith(_ZIP) else self._masker.stream(whole)
+
+    def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise UnexpectedResponse(
+                    f"{self.where} answered with more than {self._max_bytes:,} bytes",
+                    status=self.status,
+                    hint="if such an answer is due, set HUME_RUNNER_MAX_ANSWER to more bytes",
+                )
+            yield chunk
 
     def _wire_bytes(self) -> Iterator[bytes]:
         try:
@@ -208,6 +223,7 @@ class RequestsTransport:
         user_agent: str = f"hume-runner/{__version__}",
         extra_headers: Mapping[str, str] | None = None,
         connections: int = 32,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self.base_url = _checked_origin(base_url)
         self.host = urlsplit(self.base_url).netloc
@@ -224,6 +240,7 @@ class RequestsTransport:
         self._pacer = pacer
         self._watchdog = Watchdog()
         self._connections = connections
+        self._max_body_bytes = max_body_bytes
         self._kept = self._adapter()
         self._lock = threading.Lock()
         self._proxies, self._verify = _environment(self.base_url)
@@ -284,7 +301,7 @@ class RequestsTransport:
         finally:
             set_current(None)
         on_close = adapter.close if adapter is not self._kept else _nothing
-        return ApiResponse(answer.raw, exchange, where, on_close, self._masker)
+        return ApiResponse(answer.raw, exchange, where, on_close, self._masker, self._max_body_bytes)
 
     def _prepared(self, request: ApiRequest) -> requests.PreparedRequest:
         headers = {**self._headers, **request.headers}

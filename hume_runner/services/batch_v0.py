@@ -241,7 +241,11 @@ class BatchV0Service:
         return ()
 
     def _list(self, **filters: Any) -> list[JobView]:
-        """One page. Raises: ListingUnsupported for a host that has no list, ApiError."""
+        """One page, see `_page`."""
+        return list(self._page(**filters))
+
+    def _page(self, **filters: Any) -> Iterator[JobView]:
+        """One page, entry by entry. Raises: ListingUnsupported for a host that has no list, ApiError."""
         from hume_runner.client.batch_v0 import read_job
 
         if not self._learned.lists:
@@ -257,12 +261,13 @@ class BatchV0Service:
         self._learned.simulated = listed.simulated
         if listed.server_date_s is not None:
             self._on_server_time(listed.server_date_s)
-        views = []
         for raw in listed.jobs:
-            # An entry without an id is nothing that could be asked about; the details of our own jobs tell of them.
-            with suppress(UnexpectedResponse):
-                views.append(read_job(raw))
-        return views
+            try:
+                view = read_job(raw)
+            except UnexpectedResponse:
+                # An entry without an id is nothing that could be asked about; the details of our own jobs tell of them.
+                continue
+            yield view
 
     def _detailed(self, view: JobView) -> JobView:
         """The same job as its details tell it; the entry as it is where there are none."""
@@ -358,19 +363,20 @@ class BatchV0Service:
         seen: set[str] = set()
         pivot, limit = since_ms, _PAGE
         while True:
-            views = self._list(
+            known, count, last = len(seen), 0, 0
+            for view in self._page(
                 limit=limit, when="created_after", timestamp_ms=pivot, sort_by="created", direction="asc"
-            )
-            fresh = [view for view in views if view.job_id not in seen]
-            seen.update(view.job_id for view in fresh)
-            yield from fresh
-            if not fresh or enough():
+            ):
+                count, last = count + 1, max(last, view.created_ms or pivot)
+                if view.job_id not in seen:
+                    seen.add(view.job_id)
+                    yield view
+            if len(seen) == known or enough():
                 return
-            last = max((view.created_ms or pivot) for view in views)
             # Whether the moment itself is included is unknown, so the next page starts one earlier and overlaps. A page
             # that is one single moment would never move on: then a longer one is asked for.
             if last - 1 <= pivot:
-                if len(views) < limit:
+                if count < limit:
                     return
                 limit *= 2
             pivot = max(pivot, last - 1)
@@ -493,12 +499,23 @@ class BatchV0Service:
         )
 
 
-def connect(url: str, key: str, retry: RetryPolicy, *, pacer: Pacer, timeout_s: float, stack: ExitStack) -> BatchV0Api:
+def connect(
+    url: str,
+    key: str,
+    retry: RetryPolicy,
+    *,
+    pacer: Pacer,
+    timeout_s: float,
+    stack: ExitStack,
+    max_answer_bytes: int,
+) -> BatchV0Api:
     """The client for one endpoint; `stack` closes its connections."""
     from hume_runner.client.batch_v0 import AUTH_HEADER, BatchV0Api
     from hume_runner.client.transport import RequestsTransport
 
-    transport = RequestsTransport(url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer)
+    transport = RequestsTransport(
+        url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer, max_body_bytes=max_answer_bytes
+    )
     stack.callback(transport.close)
     return BatchV0Api(transport, retry, read_timeout_s=timeout_s)
 

@@ -786,13 +786,22 @@ class ExpressionV1Service:
 
 
 def connect(
-    url: str, key: str, retry: RetryPolicy, *, pacer: Pacer, timeout_s: float, stack: ExitStack
+    url: str,
+    key: str,
+    retry: RetryPolicy,
+    *,
+    pacer: Pacer,
+    timeout_s: float,
+    stack: ExitStack,
+    max_answer_bytes: int,
 ) -> ExpressionV1Api:
     """The client for one endpoint; `stack` closes its connections."""
     from hume_runner.client.expression_v1 import AUTH_HEADER, ExpressionV1Api
     from hume_runner.client.transport import RequestsTransport
 
-    transport = RequestsTransport(url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer)
+    transport = RequestsTransport(
+        url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer, max_body_bytes=max_answer_bytes
+    )
     stack.callback(transport.close)
     return ExpressionV1Api(transport, retry)
 

@@ -13,7 +13,8 @@ from hume_runner.services.base import Service
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
     """How a service is made: `build(manifest, endpoint, connect, on_server_time)`, where `connect()` gives what
-    `connect(url, key, retry, pacer=…, timeout_s=…, stack=…)` here makes once the address and the key are known."""
+    `connect(url, key, retry, pacer=…, timeout_s=…, stack=…, max_answer_bytes=…)` here makes once the address and the
+    key are known."""
 
     build: Callable[..., Service]
     connect: Callable[..., Any]

@@ -64,7 +64,7 @@ def test_transcription_that_is_off_is_told_from_transcription_by_default() -> No
     assert read_job({"job_id": "j", "request": {}}).transcription == {}
 
 
-@pytest.mark.parametrize("raw", [{}, {"job_id": None}, {"job_id": ""}, {"job_id": 5}])
+@pytest.mark.parametrize("raw", [{}, {"job_id": None}, {"job_id": ""}, {"job_id": 5.5}, {"job_id": True}])
 def test_a_job_without_an_id_is_an_error(raw: dict[str, Any]) -> None:
     with pytest.raises(UnexpectedResponse, match="job_id"):
         read_job(raw)

@@ -64,6 +64,7 @@ class Slice:
     """A part that is cut from a file without a copy."""
 
     content_type = "audio/wav"
+    sha256 = None
 
     def __init__(self, path: Path, begin: int, end: int, filename: str = "part.wav") -> None:
         self.filename = filename
