@@ -251,7 +251,19 @@ def test_errors_are_told_apart(
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b"[]", b"null", b'{"job_id": null}', b'{"job_id": ""}', b'{"job_id": 7.5}', b'{"job_id": true}', b'"x"', b"", b"{"]
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"job_id": null}',
+        b'{"job_id": ""}',
+        b'{"job_id": 7.5}',
+        b'{"job_id": true}',
+        b'"x"',
+        b"",
+        b"{",
+    ],
 )
 def test_a_submission_whose_answer_has_no_job_id_may_have_been_accepted(serve, connect, body: bytes) -> None:
     def script(talk) -> None:
