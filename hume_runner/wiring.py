@@ -76,15 +76,17 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Where a manifest's files are. All absolute."""
+    """Where a manifest's files are. Absolute, links resolved: one place has one name."""
 
     outputs: Path
     state: Path
 
     @classmethod
     def of(cls, manifest: Manifest, state: str | None) -> Paths:
-        outputs = manifest.outputs.directory
-        return cls(outputs=outputs, state=Path(state).absolute() if state else outputs / "state.sqlite3")
+        from hume_runner.state.pinned import resolved
+
+        outputs = resolved(manifest.outputs.directory)
+        return cls(outputs=outputs, state=resolved(Path(state) if state else outputs / "state.sqlite3"))
 
 
 def load(path: str | Path, *, output_dir: str | None, endpoint: str | None) -> Manifest:
@@ -389,12 +391,16 @@ def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, m
     """Bring jobs under the manifest's state, planning it first where that never happened."""
     from hume_runner.engine.adopt import adopt
     from hume_runner.engine.rescue import take_in
-    from hume_runner.state.lock import StateLock
+    from hume_runner.state.lock import OutputsLock, StateLock
+    from hume_runner.state.outputs_owner import OutputsOwner
     from hume_runner.state.store import Store
 
-    machine.disk.make_directory(paths.state.parent)
+    for folder in (paths.state.parent, paths.outputs):
+        machine.disk.make_directory(folder)
+    owner = OutputsOwner(paths.outputs)
     with (
         StateLock(paths.state),
+        OutputsLock(paths.outputs),
         Store.create_or_open(
             paths.state,
             disk=machine.disk,
@@ -404,8 +410,10 @@ def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, m
         ) as store,
         Endpoint(manifest, paths, machine) as endpoint,
     ):
+        owner.check(manifest=manifest.name, state=paths.state, lineage=store.lineage)
         store.recover(machine.now())
         take_in(store, machine.now())
         with planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan:
             plan.apply()
+        owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
         return [adopt(store, endpoint.service, remote_id, machine.now) for remote_id in remote_ids]

@@ -61,7 +61,11 @@ def uses(what: str) -> set[str]:
         ("os.environ", ("wiring.py",)),
         ("os.getenv", ()),
         # The client can be used without the runner, so it brings its own.
-        ("time.sleep", ("wiring.py", "client/job.py", "client/retry.py", "cli/status.py", "emulator/")),
+        # And the lock waits the hundredths of a second for which another process looks at it.
+        (
+            "time.sleep",
+            ("wiring.py", "client/job.py", "client/retry.py", "cli/status.py", "emulator/", "state/lock.py"),
+        ),
         ("sys.stdout", ("cli/",)),
         # The last resort for a remote id that can be written nowhere else.
         ("sys.stderr", ("cli/", "engine/rescue.py")),

@@ -122,7 +122,7 @@ def _load_all(args: argparse.Namespace) -> list[Any]:
         _need_extras(manifest)
     directories: dict[Path, str] = {}
     for manifest in manifests:
-        other = directories.setdefault(manifest.outputs.directory, str(manifest.path))
+        other = directories.setdefault(wiring.Paths.of(manifest, args.state).outputs, str(manifest.path))
         if other != str(manifest.path):
             raise UsageError(
                 f"{manifest.path} and {other} share the output directory {manifest.outputs.directory}",

@@ -10,6 +10,7 @@ from hume_runner.cli.console import Console
 
 if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest
+    from hume_runner.state.lock import Holder
     from hume_runner.state.store import Store
     from hume_runner.wiring import Paths
 
@@ -25,12 +26,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner import wiring
     from hume_runner.cli.manifests import load
+    from hume_runner.state.lock import StateLock
 
     manifest = load(args, console)
     paths = wiring.Paths.of(manifest, args.state)
     while True:
+        # Before the state is open here: to look at the lock opens and closes the file, see `state.pinned`.
+        holder = StateLock(paths.state).held()
         with wiring.peek(paths, manifest) as store:
-            facts = _facts(manifest, paths, store)
+            facts = _facts(manifest, paths, store, holder)
             if console.json:
                 console.document({**facts, **({"job_list": list(_jobs(store))} if args.jobs else {})})
             else:
@@ -41,12 +45,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         time.sleep(_WATCH_EVERY_S)
 
 
-def _facts(manifest: Manifest, paths: Paths, store: Store) -> dict[str, Any]:
+def _facts(manifest: Manifest, paths: Paths, store: Store, holder: Holder | None) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from hume_runner.state.lock import StateLock
-
-    holder = StateLock(paths.state).held()
     counts = store.counts()
     return {
         "name": manifest.name,

@@ -28,9 +28,11 @@ from hume_runner.plan.model import Summary
 from hume_runner.services.base import ListingUnsupported, Service
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.base import SourceItem
-from hume_runner.state.connection import guarded, remove_state
+from hume_runner.state.connection import guarded
 from hume_runner.state.disk import Disk
-from hume_runner.state.lock import StateLock
+from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.outputs_owner import OutputsOwner
+from hume_runner.state.pinned import resolved
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Counts, Store
 
@@ -111,24 +113,28 @@ def run(
     """
     env = environment
     started_at = env.clock()
+    # One name for all that follows: a link that is turned round meanwhile leads nobody elsewhere.
+    state, outputs = resolved(state), resolved(outputs)
     with contextlib.ExitStack() as stack:
         scan = _scan(manifest, env, None) if not state.exists() else None
         if scan is not None:
             stack.callback(scan.close)
-            with guarded(state.parent):
-                env.disk.make_directory(state.parent)
+        for folder in (state.parent, outputs):
+            with guarded(folder):
+                env.disk.make_directory(folder)
         stack.enter_context(StateLock(state))
-        begun = contextlib.ExitStack()
-        # Only under the lock is it known whether another run made a state meanwhile, which is not ours to remove.
-        if not state.exists():
-            # Until the plan is the state's, nothing was recorded: what is refused leaves no state behind.
-            begun.callback(remove_state, state)
-            stack.push(begun)
-        elif scan is not None:
+        stack.enter_context(OutputsLock(outputs))
+        # Only under the lock is it known whether another run made a state meanwhile, whose knowledge the plan needs.
+        if scan is not None and state.exists():
             scan.close()
             scan = None
         store = Store.create_or_open(state, disk=env.disk, name=manifest.name, lineage=env.new_id(), mask=env.mask)
         stack.callback(store.close)
+        # Until the plan is the state's, nothing was recorded: what is refused takes back the state that it made itself.
+        begun = stack.enter_context(contextlib.ExitStack())
+        begun.callback(store.discard)
+        owner = OutputsOwner(outputs)
+        owner.check(manifest=manifest.name, state=state, lineage=store.lineage)
         if env.embedded and store.any_measured():
             raise UsageError(
                 "this state holds real measurements, and the endpoint is the emulator",
@@ -160,6 +166,8 @@ def run(
             summary = plan.summary
             plan.apply()
         begun.pop_all()
+        with guarded(outputs):
+            owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)
         env.report("planned", summary=summary)
         ending = _work(manifest, outputs, store, env, options)
         if mended.error is not None and ending.error is None and ending.exit_code is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from hume_runner.errors import StateError, next_step
 from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
+from hume_runner.state.pinned import Pinned, resolved, written_here
 from hume_runner.state.seal import break_seal, check_seal, seal_path
 
 _MAGIC = b"SQLite format 3\x00"
@@ -26,10 +26,11 @@ _RESTORE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """An open connection."""
+    """An open connection. `path` is the file's own, with links resolved: what lies beside it goes by that name."""
 
     db: sqlite3.Connection
     path: Path | None
+    pinned: Pinned | None = None  # the file that is written; None for one that is only read, and in memory
 
 
 def open_state(path: Path | None, *, create: bool, name: str | None, lineage: str) -> Opened:
@@ -42,44 +43,75 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
         db = sqlite3.connect(":memory:", isolation_level=None)
         _initialise(db, name or "", lineage, None)
         return Opened(db=db, path=None)
+    path = resolved(path)
     exists = path.exists()
     if not exists and not create:
         raise FileNotFoundError(path)
-    if exists:
+    # Where this very process writes it, its bytes must not be opened beside SQLite (see `pinned`), and were checked.
+    if exists and not written_here(path):
         _refuse_foreign_bytes(path)
         with guarded(path):
             if not _has_log(path) and (create or path.stat().st_size <= _CHECK_BELOW_BYTES):
                 check_seal(path)
+    pinned = _pin(path) if create else None
+    try:
+        db = _connect(path, writes=create)
+        try:
+            begun = _begin(db, path, pinned, name=name or "", lineage=lineage)
+            if not (begun or create):
+                raise FileNotFoundError(path)
+            if not create:
+                db = _in_newest_schema(db, path)
+            _refuse_other_manifest(db, path, name)
+        except BaseException:
+            db.close()
+            raise
+    except BaseException:
+        if pinned is not None:
+            take_back(pinned)
+        raise
+    return Opened(db=db, path=path, pinned=pinned)
+
+
+def _pin(path: Path) -> Pinned:
     with guarded(path):
-        if create:
-            db = _open_for_writing(path, exists=exists)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Pinned.take(path)
+
+
+def _connect(path: Path, *, writes: bool) -> sqlite3.Connection:
+    with guarded(path):
+        if writes:
+            db = sqlite3.connect(path, isolation_level=None)
         else:
             db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
-            db.execute("PRAGMA busy_timeout = 5000")
-    try:
-        with guarded(path):
-            begun = _refuse_unreadable(db, path)
-            if create:
-                break_seal(path)
-                _configure(db)
-                migrate(db)
-                # Also where a crash came between the schema and these: without its lineage a state names no try.
-                _initialise(db, name or "", lineage, path)
-        if not (begun or create):
-            raise FileNotFoundError(path)
-        if not create:
-            db = _in_newest_schema(db, path)
-        with guarded(path):
-            owner = db.execute("SELECT value FROM meta WHERE name = 'manifest'").fetchone()
-            if name is not None and owner and owner[0] != name:
-                raise StateError(
-                    f"{path}: this state belongs to the manifest '{owner[0]}', not to '{name}'",
-                    hint="give each manifest an outputs.directory of its own, or choose a state with --state",
-                )
-        return Opened(db=db, path=path)
-    except BaseException:
-        db.close()
-        raise
+        db.execute("PRAGMA busy_timeout = 5000")
+    return db
+
+
+def _begin(db: sqlite3.Connection, path: Path, pinned: Pinned | None, *, name: str, lineage: str) -> bool:
+    """Whether anything was recorded before; what is to be written has all that a state has, afterwards."""
+    with guarded(path):
+        begun = _refuse_unreadable(db, path)
+        if pinned is not None:
+            pinned.check()  # SQLite opened it by name
+            break_seal(path)
+            _configure(db)
+            migrate(db)
+            # Also where a crash came between the schema and these: without its lineage a state names no try.
+            _initialise(db, name, lineage, path)
+            pinned.settle()
+    return begun
+
+
+def _refuse_other_manifest(db: sqlite3.Connection, path: Path, name: str | None) -> None:
+    with guarded(path):
+        owner = db.execute("SELECT value FROM meta WHERE name = 'manifest'").fetchone()
+    if name is not None and owner and owner[0] != name:
+        raise StateError(
+            f"{path}: this state belongs to the manifest '{owner[0]}', not to '{name}'",
+            hint="give each manifest an outputs.directory of its own, or choose a state with --state",
+        )
 
 
 def _in_newest_schema(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
@@ -100,26 +132,20 @@ def _in_newest_schema(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     return copy
 
 
-def remove_state(path: Path) -> None:
-    """Take back a state in which nothing was ever recorded. The lock's file stays: another process may wait at it."""
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", seal_path(path).name):
-        path.with_name(name).unlink(missing_ok=True)
+def take_back(pinned: Pinned) -> None:
+    """Let go of a state, and remove it if this opening made it: nothing was recorded in it. The database is closed. The
+    lock's file stays: another process may wait at it."""
+    try:
+        if pinned.removes():
+            seal_path(pinned.path).unlink(missing_ok=True)
+    finally:
+        pinned.release()
 
 
 def _has_log(path: Path) -> bool:
     """Whether a write-ahead log with something in it lies beside the file: then the file alone says little."""
     wal = path.with_name(path.name + "-wal")
     return wal.exists() and wal.stat().st_size > 0
-
-
-def _open_for_writing(path: Path, *, exists: bool) -> sqlite3.Connection:
-    if not exists:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would create it with the umask's rights; it holds signed URLs.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA busy_timeout = 5000")
-    return db
 
 
 def _configure(db: sqlite3.Connection) -> None:

@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-from hume_runner.state.connection import Opened, guarded
+from hume_runner.state.connection import Opened, guarded, take_back
 from hume_runner.state.disk import Disk
+from hume_runner.state.pinned import PARTED
 from hume_runner.state.seal import write_seal
 
 
@@ -23,20 +24,46 @@ class StateFile:
         self._db = opened.db
         self._disk = disk
         self.path = opened.path
+        self._pinned = opened.pinned
+        self._closed = False
         self._request_counts: dict[str, int] = {}
 
     def close(self) -> None:
         """Close the file; one that was open for writing is sealed, if nothing of it is in the log any more."""
+        if self._closed:
+            return
         whole = False
         with contextlib.suppress(sqlite3.Error):
-            if self._writes:
+            if self._writes and self._still_ours():
                 busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 whole = not busy
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
-        if whole and self.path is not None:
-            write_seal(self.path)
+        self._closed = True
+        if self._pinned is not None:
+            if whole and self._pinned.in_place():
+                write_seal(self._pinned.path)
+            self._pinned.release()
         self._writes = False
+
+    def discard(self) -> None:
+        """Close a state in which nothing is worth keeping, and remove it if this opening made it."""
+        if self._closed:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        self._closed = True
+        if self._pinned is not None:
+            take_back(self._pinned)
+
+    def _still_ours(self) -> bool:
+        """Whether the file is as we left it. If not, what is there is what somebody wanted to be there."""
+        if self._pinned is None:
+            return True
+        trouble = self._pinned.trouble()
+        if trouble not in (None, PARTED):
+            self._pinned.forsake_log()
+        return trouble is None
 
     def __enter__(self) -> Self:
         return self
@@ -68,18 +95,30 @@ class StateFile:
     @contextlib.contextmanager
     def _transaction(self, what: str, *, bump: bool = True) -> Iterator[sqlite3.Connection]:
         with guarded(self.path):
+            self._check()
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
                 if bump:
                     self._db.execute("UPDATE meta SET value = value + 1 WHERE name = 'serial'")
                 self._flush_requests()
+                self._check()
+                if self._pinned is not None:
+                    self._pinned.stir()
                 self._disk.commit(self._db, what)
             except BaseException:
                 # The commit itself may have failed half-way; SQLite then has rolled back already.
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
+            if self._pinned is not None:
+                # What was written counts as recorded only if it is in the file that the next run will read.
+                self._pinned.check(bytes_too=False)
+                self._pinned.settle()
+
+    def _check(self) -> None:
+        if self._pinned is not None:
+            self._pinned.check()
 
     def count_request(self, kind: str, number: int = 1) -> None:
         """Count requests by kind; written with the next transaction, so that counting costs no sync of its own."""

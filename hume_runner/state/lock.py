@@ -1,4 +1,10 @@
-"""One writer at a time: an OS lock that dies with its process, and beside it a note of who holds it."""
+"""One writer at a time: OS locks that die with their process, and beside each a note of who holds it.
+
+A lock is a small file beside what it guards, locked by the system. It is found by the resolved path, so that links and
+other spellings lead to the same one; and since a file can be removed, or its place given to another, it only counts
+while it is still the one at its path. What it guards is locked by its inode as well: a state when it is opened for
+writing (`pinned`), an output directory here.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +17,10 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-
-from filelock import FileLock, Timeout
+from typing import Self
 
 from hume_runner.errors import StateError, StateLocked
+from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_inodes, resolved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,40 +37,100 @@ class Holder:
         return f"process {self.pid} on {self.host} since {since}"
 
 
-class StateLock:
-    """The lock of one state file, for `with`.
+_UNKNOWN = Holder(pid=0, host="unknown", since=0.0, command="")
+# `status` takes a lock for a moment to find out whether somebody holds it; a run must not stumble over that.
+_PATIENCE_S = 0.3
+_POLL_S = 0.02
 
-    Raises: StateLocked when another process holds it, naming the process and what to do.
-    """
 
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self.path = state.with_name(state.name + ".lock")
-        self._note = state.with_name(state.name + ".owner.json")
-        self._lock = FileLock(self.path, timeout=0, mode=0o600)
+if sys.platform == "win32":
+    from filelock import FileLock, Timeout
 
-    # `status` takes the lock for a moment to find out whether somebody holds it; a run must not stumble over that.
-    _PATIENCE_S = 0.3
+    class _Lock:
+        """The OS lock on the file at `path`. A file that is open cannot be removed here."""
 
-    def __enter__(self) -> StateLock:
+        def __init__(self, path: Path) -> None:
+            self.path = path
+            self._lock = FileLock(path)
+
+        def acquire(self, patience_s: float) -> bool:
+            try:
+                self._lock.acquire(timeout=patience_s, poll_interval=_POLL_S)
+            except Timeout:
+                return False
+            return True
+
+        def release(self) -> None:
+            self._lock.release()
+else:
+
+    class _Lock:
+        """The OS lock on the file at `path`.
+
+        Not `filelock`'s, which does not show what it has locked: only who has the descriptor can compare.
+        """
+
+        def __init__(self, path: Path) -> None:
+            self.path = path
+            self._handle = -1
+
+        def acquire(self, patience_s: float) -> bool:
+            """Whether it is ours now. Raises: OSError."""
+            until = time.monotonic() + patience_s
+            while True:
+                # Links are not followed: whoever can plant one here could have us make a file elsewhere.
+                handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+                try:
+                    got = lock_now(handle)
+                    if got and Identity.at(self.path) == Identity.of(os.fstat(handle)):
+                        self._handle, handle = handle, -1
+                        return True
+                finally:
+                    if handle >= 0:
+                        os.close(handle)
+                if got:
+                    continue  # the file was removed meanwhile: a lock on it would keep nobody out
+                if time.monotonic() >= until:
+                    return False
+                time.sleep(_POLL_S)
+
+        def release(self) -> None:
+            """Let go. The file stays: another process may wait at it, and a new one would be another lock."""
+            if self._handle >= 0:
+                os.close(self._handle)
+                self._handle = -1
+
+
+class _Guard:
+    """A lock beside what it guards, found by its resolved path, and the note of who holds it; for `with`."""
+
+    _what = ""
+    _hint = ""
+    _elsewhere = ""
+
+    def __init__(self, guarded: Path, lock: Path, note: Path) -> None:
+        self._guarded = guarded
+        self.path = lock
+        self._note = note
+        self._lock = _Lock(lock)
+
+    def __enter__(self) -> Self:
         try:
-            self._lock.acquire(timeout=self._PATIENCE_S, poll_interval=0.02)
-        except Timeout:
-            holder = self.holder()
-            who = str(holder) if holder else "another process"
-            raise StateLocked(
-                f"{self._state}: another run holds the state: {who}",
-                hint="wait for it, watch it (`hume-runner status --watch`), or end it: the lock goes with it",
-            ) from None
+            got = self._lock.acquire(_PATIENCE_S)
         except OSError as error:
             raise StateError(
-                f"{self.path}: cannot lock the state: {error.strerror or error}",
-                hint="the output directory must be writable; --output-dir or --state chooses another place",
+                f"{self.path}: cannot lock {self._what}: {error.strerror or error}", hint=self._elsewhere
             ) from error
-        # The note is information for people; whether the state is locked is decided by the OS lock alone.
-        holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=time.time(), command=_command())
-        with contextlib.suppress(OSError):
-            self._note.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+        try:
+            if not got or self._taken_by_inode():
+                raise self._refusal()
+            # The note is information for people; whether it is locked is decided by the OS locks alone.
+            holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=time.time(), command=_command())
+            with contextlib.suppress(OSError):
+                self._note.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(
@@ -72,6 +138,7 @@ class StateLock:
     ) -> None:
         with contextlib.suppress(OSError):
             self._note.unlink(missing_ok=True)
+        self._let_go()
         self._lock.release()
 
     def holder(self) -> Holder | None:
@@ -82,16 +149,18 @@ class StateLock:
             return None
 
     def held(self) -> Holder | None:
-        """The holder if some process holds the lock now, else None. Takes and leaves the lock to find out."""
-        if not self.path.exists():
-            return None
+        """The holder if some process holds it now, else None. Takes and leaves the lock to find out.
+
+        To be asked while this process does not have the state open: looking opens and closes the file (`pinned`).
+        """
         try:
-            with self._lock.acquire():
-                return None
-        except Timeout:
-            return self.holder() or Holder(pid=0, host="unknown", since=0.0, command="")
+            if self.path.exists():
+                if not self._lock.acquire(0):
+                    return self.holder() or _UNKNOWN
+                self._lock.release()
         except OSError:
             return None
+        return (self.holder() or _UNKNOWN) if held_elsewhere(self._guarded) else None
 
     def clear(self) -> Holder | None:
         """Remove the note of a dead holder. Raises: StateLocked if the holder lives."""
@@ -99,6 +168,74 @@ class StateLock:
         with self:
             pass
         return holder
+
+    def _taken_by_inode(self) -> bool:
+        """Whether what is guarded is locked although the file beside it is not: it has another name, or that file is
+        not the one that was locked. Asked with some patience, as that of the lock."""
+        until = time.monotonic() + _PATIENCE_S
+        while held_elsewhere(self._guarded):
+            if time.monotonic() >= until:
+                return True
+            time.sleep(_POLL_S)
+        return False
+
+    def _let_go(self) -> None:
+        """What is held besides the lock."""
+
+    def _refusal(self) -> StateLocked:
+        holder = self.holder()
+        who = str(holder) if holder else "another process"
+        return StateLocked(f"{self._guarded}: another run holds {self._what}: {who}", hint=self._hint)
+
+
+class StateLock(_Guard):
+    """The lock of one state file, whatever it is called.
+
+    Raises: StateLocked when another process holds it, naming the process and what to do.
+    """
+
+    _what = "the state"
+    _hint = "wait for it, watch it (`hume-runner status --watch`), or end it: the lock goes with it"
+    _elsewhere = "the output directory must be writable; --output-dir or --state chooses another place"
+
+    def __init__(self, state: Path) -> None:
+        state = resolved(state)
+        super().__init__(state, state.with_name(state.name + ".lock"), state.with_name(state.name + ".owner.json"))
+
+
+class OutputsLock(_Guard):
+    """The lock of one output directory, which must exist. Two manifests in one would overwrite each other's results.
+
+    Raises: StateLocked when another process holds it.
+    """
+
+    _what = "the output directory"
+    _hint = "give each manifest an outputs.directory of its own (or --output-dir), or wait for that run"
+    _elsewhere = "the output directory must be writable; --output-dir chooses another place"
+
+    def __init__(self, outputs: Path) -> None:
+        outputs = resolved(outputs)
+        super().__init__(outputs, outputs / "state.sqlite3.outputs.lock", outputs / "state.sqlite3.outputs.owner.json")
+        self._handle = -1
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        # The directory itself as well, so that nobody gets in where the file is removed.
+        try:
+            if locks_inodes(self._guarded):
+                self._handle = os.open(self._guarded, os.O_RDONLY)
+                with contextlib.suppress(OSError):
+                    if not lock_now(self._handle):
+                        raise self._refusal()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _let_go(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 def _command() -> str:

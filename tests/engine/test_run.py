@@ -13,7 +13,7 @@ from hume_runner.errors import ManifestError, SourceError, StateError, StateLock
 from hume_runner.plan.model import Action
 from hume_runner.services.base import ListingUnsupported
 from hume_runner.sources.base import SourceItem
-from hume_runner.state.lock import StateLock
+from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.store import Store
 from tests.fakes import World, make_manifest, source_item
 
@@ -323,3 +323,64 @@ def test_a_first_run_at_a_host_without_a_list_says_so_and_goes_on(world: World) 
     world.service.greeting = ListingUnsupported()
     assert world.run().exit_code == 0
     assert world.said("no_list")
+
+
+# -- one owner of an output directory ---------------------------------------------------------------------------------
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith((".lock", ".seal"))
+    }
+
+
+@pytest.mark.parametrize("name", ["other", "fake"])
+def test_another_state_in_the_same_output_directory_is_refused_before_anything_is_planned(
+    world: World, tmp_path: Path, name: str
+) -> None:
+    assert world.run().exit_code == 0
+    before = files_of(tmp_path / "out")
+    first = world.state
+    world.state = tmp_path / "states" / "second.sqlite3"
+    with pytest.raises(UsageError, match="this output directory belongs to") as refused:
+        world.run(name=name)
+    assert ("'fake'" if name == "other" else str(first)) in str(refused.value)
+    assert len(world.service.submitted) == 1
+    assert files_of(tmp_path / "out") == before
+    assert files_of(tmp_path / "states") == {}
+    world.state = first
+    assert world.run().exit_code == 0
+
+
+def test_an_output_directory_that_another_run_holds_is_refused(world: World, tmp_path: Path) -> None:
+    world.run()
+    world.state = tmp_path / "states" / "second.sqlite3"
+    with OutputsLock(tmp_path / "out"), pytest.raises(StateLocked, match="holds the output directory: process"):
+        world.run(name="other")
+    assert files_of(tmp_path / "states") == {}
+
+
+def test_a_state_that_was_deleted_or_moved_goes_on_in_its_directory(world: World, tmp_path: Path) -> None:
+    world.run()
+    moved = tmp_path / "states" / "moved.sqlite3"
+    moved.parent.mkdir()
+    world.state.rename(moved)
+    Path(f"{world.state}.seal").unlink()
+    world.state = moved
+    assert world.run().plan.done == 3
+    moved.unlink()
+    Path(f"{moved}.seal").unlink()
+    assert world.run().exit_code == 0
+
+
+def test_a_refused_run_takes_back_the_state_that_it_made_and_no_other(world: World) -> None:
+    stale = saved(world, lineage="another")
+    with pytest.raises(UsageError, match="another history"):
+        world.run(options=RunOptions(saved_plan=stale))
+    assert not list(world.state.parent.glob("state.sqlite3*[!k]"))
+    world.run()
+    with pytest.raises(UsageError, match="stale"):
+        world.run(options=RunOptions(saved_plan=stale))
+    assert set(world.items().values()) == {"done"}

@@ -1,0 +1,70 @@
+"""Whose an output directory is: of one manifest with one state. Two would overwrite each other's results.
+
+The record lies in the directory and goes where it goes. It names the state by its path from there if it lies within, so
+that a copied folder speaks of its own copy, and by its lineage, which a state keeps wherever it is moved.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hume_runner.errors import UsageError
+from hume_runner.regular_files import open_regular
+from hume_runner.state.disk import Disk
+from hume_runner.state.pinned import resolved
+
+# Told by its name from what a run is for, as all that the runner keeps for itself.
+RECORD = "state.sqlite3.outputs.json"
+
+
+class OutputsOwner:
+    """The record of one output directory. To be used while its lock is held (`lock.OutputsLock`)."""
+
+    def __init__(self, outputs: Path) -> None:
+        self._outputs = resolved(outputs)
+        self.path = self._outputs / RECORD
+
+    def check(self, *, manifest: str, state: Path, lineage: str) -> None:
+        """Raises: UsageError if the directory is another manifest's, or another state's that is still there."""
+        record = _read(self.path)
+        owner, place, known = (str(record.get(name, "")) for name in ("manifest", "state", "lineage"))
+        if not record:
+            # A version without this record wrote there. Where that one's state is, it does not say.
+            owner = str(_read(self._outputs / "run.json").get("name", manifest))
+            theirs = self._outputs / "state.sqlite3"
+            if owner == manifest:
+                return
+        else:
+            theirs = resolved(self._outputs / place)
+            if (owner == manifest and known == lineage) or theirs == resolved(state) or not theirs.exists():
+                return
+        whose = f"the manifest '{owner}'" if owner != manifest else f"another state, {theirs}"
+        raise UsageError(
+            f"{self._outputs}: this output directory belongs to {whose} (asked for: '{manifest}' with {state})",
+            hint=f"give each an outputs.directory of its own (or --output-dir){_keep(owner, manifest, theirs)}; if "
+            "this one is to change hands, move what is in it away",
+        )
+
+    def record(self, disk: Disk, *, manifest: str, state: Path, lineage: str) -> None:
+        """Make the directory theirs. Raises: OSError."""
+        state = resolved(state)
+        inside = state.is_relative_to(self._outputs)
+        place = state.relative_to(self._outputs).as_posix() if inside else str(state)
+        wanted = {"schema": 1, "manifest": manifest, "state": place, "lineage": lineage}
+        if _read(self.path) != wanted:
+            disk.write_new(self.path, json.dumps(wanted, ensure_ascii=False).encode() + b"\n")
+
+
+def _keep(owner: str, manifest: str, theirs: Path) -> str:
+    return f"; or go on with --state {theirs}" if owner == manifest else ""
+
+
+def _read(path: Path) -> dict[str, object]:
+    """A small JSON object; an empty one where there is none that can be read."""
+    try:
+        with open_regular(path) as file:
+            found = json.loads(file.read())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
