@@ -47,8 +47,11 @@ class StateFile:
         self._writes = False
 
     def discard(self) -> None:
-        """Close a state in which nothing is worth keeping, and remove it if this opening made it."""
+        """Close a state, and remove it if this opening made it: then nothing in it is worth keeping."""
         if self._closed:
+            return
+        if self._pinned is not None and not self._pinned.created:
+            self.close()
             return
         with contextlib.suppress(sqlite3.Error):
             self._db.close()

@@ -166,6 +166,7 @@ def test_a_failed_or_interrupted_commit_is_no_replacement(state: Path) -> None:
 def test_only_a_state_of_its_own_making_is_taken_back(tmp_path: Path, backup: Path, state: Path) -> None:
     there = open_for_writing(state)
     there.discard()
+    assert state.with_name(state.name + ".seal").exists()
     with open_for_writing(state) as again:
         assert again.meta("fact") == "backup"
     fresh = tmp_path / "fresh.sqlite3"
