@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from hume_runner.emulator.server import Emulator
     from hume_runner.engine.adopt import Adopted
     from hume_runner.engine.audit import RemoteSays
-    from hume_runner.engine.loop import Report
     from hume_runner.engine.prepare import Plan
     from hume_runner.engine.run import Finish, RunOptions, RunResult
     from hume_runner.engine.workers import Workers
+    from hume_runner.events import Report
     from hume_runner.results.base import ResultSet
     from hume_runner.services.base import Service
     from hume_runner.state.disk import Disk
@@ -291,7 +291,7 @@ def run_manifest(
 
     `on_workers` gets the mailbox that signals go to, once the planning is over and somebody reads it.
     """
-    from hume_runner.engine.loop import Patience
+    from hume_runner.engine.reactions import Patience
     from hume_runner.engine.run import Environment, run
     from hume_runner.engine.workers import ThreadWorkers
     from hume_runner.sources import expand

@@ -11,10 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from hume_runner.engine.loop import Interrupt, Patience
+from hume_runner.engine.loop import Interrupt
+from hume_runner.engine.reactions import Patience
 from hume_runner.engine.run import Environment, RunOptions, RunResult, run
 from hume_runner.engine.workers import Done
 from hume_runner.errors import ApiError
+from hume_runner.events import document
 from hume_runner.manifest.model import (
     ApiKey,
     BatchingSection,
@@ -451,7 +453,7 @@ class World:
                 simulated=simulated,
                 embedded=False,
                 patience=self.patience,
-                report=lambda event, **facts: self.events.append((event, facts)),
+                report=lambda event: self.events.append((event.name, document(event))),
             ),
             options=options,
             finish=lambda store, result: None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from hume_runner import events
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -62,36 +63,36 @@ class RunProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def __call__(self, event: str, **facts: Any) -> None:
+    def __call__(self, event: events.Event) -> None:
         """One event of the engine."""
-        if event == "planned":
-            self._planned(facts["summary"])
-        elif self._console.json:
-            self._console.document({"event": event, "manifest": self._name, **_shown(facts)})
-        else:
-            self._say(event, facts)
-        if event == "submitted":
-            self._submitted += 1
-        if event in ("finished", "job_failed"):
-            self._done += 1
+        match event:
+            case events.Planned():
+                self._planned(event)
+            case events.Submitted():
+                self._submitted += 1
+            case events.JobFinished() | events.JobFailed():
+                self._done += 1
+        if self._console.json:
+            self._console.document({"event": event.name, "manifest": self._name, **_shown(events.document(event))})
+        elif not isinstance(event, events.Planned):
+            self._say(event)
+        if isinstance(event, events.JobFinished | events.JobFailed):
             self._advance()
 
-    def _planned(self, summary: Any) -> None:
-        self._jobs = summary.jobs
+    def _planned(self, event: events.Planned) -> None:
+        self._jobs = event.jobs
         if self._console.json:
-            counts = {name: getattr(summary, name) for name in ("new", "changed", "retry", "done", "failed", "jobs")}
-            self._console.document({"event": "planned", "manifest": self._name, **counts})
             return
-        if not summary.unfinished:
-            failed = f"; {summary.failed} failed before (--retry-failed tries them again)" if summary.failed else ""
-            self._console.note(f"{self._name}: nothing to do, {summary.done} items are measured{failed}")
+        if not event.unfinished:
+            failed = f"; {event.failed} failed before (--retry-failed tries them again)" if event.failed else ""
+            self._console.note(f"{self._name}: nothing to do, {event.done} items are measured{failed}")
             return
-        to_send = summary.new + summary.changed + summary.retry
-        waiting = f", {summary.in_flight} on their way" if summary.in_flight else ""
-        lost = f", {summary.ambiguous} to ask about" if summary.ambiguous else ""
+        to_send = event.new + event.changed + event.retry
+        waiting = f", {event.in_flight} on their way" if event.in_flight else ""
+        lost = f", {event.ambiguous} to ask about" if event.ambiguous else ""
         self._console.note(
-            f"{self._name}: {to_send} items to submit in {_jobs(summary.jobs)}{waiting}{lost}, "
-            f"{summary.done} measured already"
+            f"{self._name}: {to_send} items to submit in {_jobs(event.jobs)}{waiting}{lost}, "
+            f"{event.done} measured already"
         )
         if self._console.progress and not self._console.quiet and self._console.err.isatty():
             self._start_bar()
@@ -112,19 +113,20 @@ class RunProgress:
         self._task = self._bar.add_task(self._name, total=self._jobs or None)
         self._bar.start()
 
-    def _say(self, event: str, facts: dict[str, Any]) -> None:
-        words = _LINES.get(event)
-        if event in ("interrupted", "abandoned"):
+    def _say(self, event: events.Event) -> None:
+        facts = events.document(event)
+        words = _LINES.get(event.name)
+        if isinstance(event, events.Interrupted | events.Abandoned):
             facts = _of_interrupt(facts)
         if words is not None:
             # Many jobs hear the same complaint: people read it once, and again if it goes on.
-            complaint = f"{event} {facts.get('message', facts)}"
+            complaint = f"{event.name} {facts.get('message', facts)}"
             now = time.monotonic()
             if now - self._said.get(complaint, -_REPEAT_S) >= _REPEAT_S:
                 self._said[complaint] = now
                 self._console.note(mask_secrets(words.format(**facts)))
-        elif event in _DETAILS:
-            self._console.detail(_DETAILS[event].format(**facts))
+        elif event.name in _DETAILS:
+            self._console.detail(_DETAILS[event.name].format(**facts))
 
     def _advance(self) -> None:
         if self._bar is not None and self._task is not None:

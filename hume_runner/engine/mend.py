@@ -13,6 +13,7 @@ from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 
+from hume_runner import events
 from hume_runner.engine.download import REQUEST, AnswerDiffers, fetch_again
 from hume_runner.errors import (
     ApiError,
@@ -55,7 +56,7 @@ class Mender:
         disk: Disk,
         outputs: Path,
         *,
-        report: Callable[..., None],
+        report: events.Report,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
@@ -140,7 +141,7 @@ class Mender:
             self._store.record_mended(number, answers, self._clock())
             for one in harmed:
                 if any(answer.name == one.answer.name for answer in answers):
-                    self._report("mended", job=job_name(number), path=one.answer.path, harm=one.harm)
+                    self._report(events.Mended(job=job_name(number), path=one.answer.path, harm=one.harm))
 
     def _lose(self, number: int, harmed: Sequence[Harmed], why: str, *, hint: str = "") -> None:
         self._left += [one.answer.path for one in harmed]
@@ -148,7 +149,7 @@ class Mender:
             message = f"{_which(number, harmed)}, and it cannot be had again: {why}"
             self._lost[number] = message
             self._lost_hint = self._lost_hint or hint
-            self._report("answer_lost", job=job_name(number), message=message)
+            self._report(events.AnswerLost(job=job_name(number), message=message))
 
     def _told(self) -> HumeRunnerError | None:
         if self._error is not None or not self._lost:

@@ -70,21 +70,14 @@ class Pacer:
         return self._rate
 
 
-class InFlightLimit:
-    """How many jobs may be at the service at once: halves when it complains, grows by one with each job it takes."""
+def limit_after_complaint(limit: float) -> float:
+    """How many jobs may be at the service at once: half as many once it complains, one at the least."""
+    return max(1.0, limit / 2)
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._now = float(most)
 
-    def __int__(self) -> int:
-        return max(1, int(self._now))
-
-    def complained(self) -> None:
-        self._now = max(1.0, self._now / 2)
-
-    def accepted(self) -> None:
-        self._now = min(float(self._most), self._now + 1)
+def limit_after_success(limit: float, most: int) -> float:
+    """One more with each job that it takes."""
+    return min(float(most), limit + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,12 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hume_runner import events
 from hume_runner.errors import StateError
 from hume_runner.services.base import job_name
 from hume_runner.state.store import Store
@@ -134,7 +135,7 @@ def _read(path: Path, lineage: str) -> Rescued | None:
     return record if record.lineage == lineage else None
 
 
-def take_in(store: Store, now: float, report: Callable[..., None] = lambda *_, **__: None) -> int:
+def take_in(store: Store, now: float, report: events.Report = lambda event: None) -> int:
     """Bring what earlier runs rescued into the state; how many answers and ids it did not have.
 
     A record is removed once the state has it. One that fits no job as the state knows it is left where it is.
@@ -156,11 +157,11 @@ def take_in(store: Store, now: float, report: Callable[..., None] = lambda *_, *
             now=now,
         )
         if new is None:
-            report("rescue_unused", path=str(path), job=job_name(one.number), remote_id=one.remote_id)
+            report(events.RescueUnused(path=str(path), job=job_name(one.number), remote_id=one.remote_id))
             continue
         taken += new
         if new:
-            report("rescued", path=str(path), job=job_name(one.number), remote_id=one.remote_id)
+            report(events.Rescued(path=str(path), job=job_name(one.number), remote_id=one.remote_id))
         with contextlib.suppress(OSError):
             path.unlink()
     return taken

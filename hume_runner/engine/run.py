@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hume_runner.engine.loop import Abandoned, Ending, Loop, Patience, Report
+from hume_runner import events
+from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, give_up_lost
 from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
+from hume_runner.engine.reactions import Patience, Rules
 from hume_runner.engine.rescue import take_in
 from hume_runner.engine.survey import adopt_what_is_there
+from hume_runner.engine.view import Ending
 from hume_runner.engine.workers import Workers
 from hume_runner.errors import (
     ApiError,
@@ -57,7 +60,7 @@ class Environment:
     simulated: bool
     embedded: bool
     patience: Patience
-    report: Report
+    report: events.Report
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start
 
@@ -168,9 +171,21 @@ def run(
         begun.pop_all()
         with guarded(outputs):
             owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)
-        env.report("planned", summary=summary)
+        env.report(
+            events.Planned(
+                new=summary.new,
+                changed=summary.changed,
+                retry=summary.retry,
+                done=summary.done,
+                failed=summary.failed,
+                jobs=summary.jobs,
+                in_flight=summary.in_flight,
+                ambiguous=summary.ambiguous,
+                unfinished=bool(summary.unfinished),
+            )
+        )
         ending = _work(manifest, outputs, store, env, options)
-        if mended.error is not None and ending.error is None and ending.exit_code is None:
+        if mended.error is not None and not ending:
             ending = Ending(error=mended.error)
         for kind, number in env.service.requests.items():
             store.count_request(kind, number)
@@ -244,21 +259,25 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
         if refused is not None:
             return Ending(error=refused)
     loop = Loop(
-        store=store,
-        service=env.service,
-        execution=manifest.execution,
-        outputs=outputs,
-        artifacts=manifest.outputs.artifacts,
-        disk=env.disk,
-        workers=env.workers,
-        clock=env.monotonic,
-        wall=env.clock,
-        server_time=env.server_time,
-        random=env.random,
-        report=env.report,
-        patience=env.patience,
+        Tools(
+            store=store,
+            service=env.service,
+            disk=env.disk,
+            workers=env.workers,
+            clock=env.monotonic,
+            wall=env.clock,
+            server_time=env.server_time,
+            random=env.random,
+            report=env.report,
+        ),
+        Rules(
+            execution=manifest.execution,
+            patience=env.patience,
+            artifacts=manifest.outputs.artifacts,
+            pay_again=options.pay_again,
+        ),
+        outputs,
         detach=options.detach,
-        pay_again=options.pay_again,
     )
     env.on_loop()
     try:
@@ -276,7 +295,7 @@ def _ask_first(
     """
     stray = _stray_answer(outputs, store, env.service.endpoint)
     if stray is not None:
-        env.report("no_state", message=f"{outputs / stray}: an answer that this state knows nothing of")
+        env.report(events.NoState(message=f"{outputs / stray}: an answer that this state knows nothing of"))
     look_back_s = manifest.execution.look_back_s
     try:
         if look_back_s > 0:
@@ -288,7 +307,7 @@ def _ask_first(
                 clock=env.clock,
             )
             if taken.jobs:
-                env.report("adopted", jobs=taken.jobs, items=taken.items)
+                env.report(events.Adopted(jobs=taken.jobs, items=taken.items))
         else:
             env.service.greet()
     except ListingUnsupported:
@@ -299,7 +318,7 @@ def _ask_first(
                 hint=f"`hume-runner adopt MANIFEST {stray.name}` (and its neighbours) brings them back; `--pay-again` "
                 "measures all of it again",
             )
-        env.report("no_list", message="the service lists no jobs: what an earlier state sent cannot be seen")
+        env.report(events.NoList(message="the service lists no jobs: what an earlier state sent cannot be seen"))
     except (AuthError, Discontinued) as error:
         return ServiceRefused(str(error), hint=error.hint)
     except ServiceRefused as error:

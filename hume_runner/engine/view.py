@@ -5,11 +5,12 @@ The view holds jobs in flight only; planned jobs wait in the state until there i
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import islice
 
 from hume_runner.engine.pacing import PollRule, next_poll_at
+from hume_runner.errors import HumeRunnerError
 from hume_runner.services.base import Ended
 
 
@@ -46,6 +47,14 @@ Action = Submit | Poll | Fetch | Settle | Prepare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A submission without an answer yet, and what it costs where the API bills by the second."""
+
+    billable_seconds: float = 0.0
+    members: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AtService:
     """A submitted job. `submitted_at` by the run's monotonic clock, `created_at` in Unix seconds by the service's."""
 
@@ -55,20 +64,23 @@ class AtService:
     simulated: bool
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
     """A submission without an answer. Its request ended at `since`; `wait_s` after that, the service had the time to
-    take it. Asked about next at `next_at`, after `looks` looks so far."""
+    take it. Asked about next at `next_at`, after `looks` looks so far. `here`: this run lost it."""
 
     since: float
     wait_s: float
     next_at: float
     looks: int = 0
+    billable_seconds: float = 0.0
+    here: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToFetch:
-    """A job whose answer can be fetched. `next_at` moves on when fetching failed or came too early.
+    """A job whose answer can be fetched. `next_at` moves on when fetching failed (`tries` times) or came too early
+    (`early` times, first at `early_at`).
 
     `here`: the answer came with the submission, so that only the disk has to do with it.
     """
@@ -76,37 +88,75 @@ class ToFetch:
     ended: Ended
     next_at: float = 0.0
     tries: int = 0
-    first_at: float = 0.0
+    early: int = 0
+    early_at: float | None = None
     here: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """How often in a row something failed, to know when waiting is no use any more. `unseen`: by remote id."""
+
+    polls: int = 0
+    fetches: int = 0
+    submissions: int = 0
+    unseen: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Why a run stopped before everything was done. `error` carries the exit code and the next step."""
+
+    error: HumeRunnerError | None = None
+    exit_code: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.error is not None or self.exit_code is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The loop's picture of the run. Times are seconds by a monotonic clock: nothing here moves when somebody sets the
-    machine's time."""
+    """The loop's picture of the run; a reaction gives a new one. Times are seconds by a monotonic clock: nothing here
+    moves when somebody sets the machine's time."""
 
     most_in_flight: int
     most_transfers: int
     most_filing: int = 2  # of answers that are here: they must not take a transfer's place
     most_preparing: int = 2  # the work is the processor's, not the network's
     poll_rule: PollRule = field(default_factory=PollRule)
-    queue: deque[int] = field(default_factory=deque)  # planned jobs that may go out, in order
-    held_back: dict[int, float] = field(default_factory=dict)  # refused for now: when they may go out again
-    unprepared: deque[int] = field(default_factory=deque)  # planned jobs whose media have to be prepared first
-    preparing: set[int] = field(default_factory=set)
-    submitting: set[int] = field(default_factory=set)
-    waiting: dict[int, AtService] = field(default_factory=dict)
-    to_fetch: dict[int, ToFetch] = field(default_factory=dict)
-    fetching: set[int] = field(default_factory=set)
-    filing: set[int] = field(default_factory=set)
-    lost: dict[int, Lost] = field(default_factory=dict)
-    settling: set[int] = field(default_factory=set)
+    queue: Sequence[int] = ()  # planned jobs that may go out, in order
+    held_back: Mapping[int, float] = field(default_factory=dict)  # refused for now: when they may go out again
+    unprepared: Sequence[int] = ()  # planned jobs whose media have to be prepared first
+    preparing: Set[int] = frozenset()
+    submitting: Mapping[int, Sent] = field(default_factory=dict)
+    waiting: Mapping[int, AtService] = field(default_factory=dict)
+    to_fetch: Mapping[int, ToFetch] = field(default_factory=dict)
+    fetching: Mapping[int, ToFetch] = field(default_factory=dict)
+    filing: Mapping[int, ToFetch] = field(default_factory=dict)
+    lost: Mapping[int, Lost] = field(default_factory=dict)
+    settling: Set[int] = frozenset()
     polling: bool = False
     last_poll: float = 0.0
     poll_not_before: float = 0.0
-    typical_s: float | None = None  # how long recent jobs took at the least
+    turnarounds: tuple[float, ...] = ()  # how long recent jobs took
+    without_artifacts: Set[int] = frozenset()  # jobs of which the service has none
+    limit: float = float("inf")  # jobs that may be at the service at once, by its complaints
+    committed_s: float = 0.0  # billable seconds that are sent and not refused
+    trouble: Trouble = field(default_factory=Trouble)
+    ending: Ending = field(default_factory=Ending)
+    interrupted: bool = False
     no_more: bool = False  # submit nothing more; what is at the service is waited for
     leaving: bool = False  # start nothing more at all
+
+    @property
+    def typical_s(self) -> float | None:
+        """How long recent jobs took at the least."""
+        return min(self.turnarounds, default=None)
+
+    @property
+    def on_the_way(self) -> tuple[int, float]:
+        """(requests, billable seconds) that are sent and not answered yet."""
+        return len(self.submitting), sum(sent.billable_seconds for sent in self.submitting.values())
 
     @property
     def in_flight(self) -> int:
@@ -147,7 +197,8 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
     if not view.no_more:
         released = [job for job, when in sorted(view.held_back.items()) if when <= now]
         wakes += [when for when in view.held_back.values() if when > now]
-        free = max(0, min(room, view.most_in_flight - view.in_flight))
+        most = int(max(1, min(view.most_in_flight, view.limit)))
+        free = max(0, min(room, most - view.in_flight))
         if len(view.to_fetch) > 2 * max(view.most_in_flight, view.most_transfers):
             free = 0  # answers pile up faster than they are fetched: no more until some of them are on disk
         for job in (released + list(islice(view.queue, free)))[:free]:

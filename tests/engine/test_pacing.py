@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.engine.pacing import InFlightLimit, Pacer, PollRule, backoff, next_poll_at
+from hume_runner.engine.pacing import (
+    Pacer,
+    PollRule,
+    backoff,
+    limit_after_complaint,
+    limit_after_success,
+    next_poll_at,
+)
 from tests.fakes import FakeClock
 
 RULE = PollRule(least=0.25, most=30.0, share=0.05)
@@ -75,17 +82,16 @@ def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
 
 
 def test_the_number_in_flight_halves_with_a_complaint_and_grows_back_one_by_one() -> None:
-    limit = InFlightLimit(10)
-    limit.complained()
-    assert int(limit) == 5
+    limit = limit_after_complaint(10.0)
+    assert limit == 5
     for _ in range(9):
-        limit.complained()
-    assert int(limit) == 1
-    limit.accepted()
-    assert int(limit) == 2
+        limit = limit_after_complaint(limit)
+    assert limit == 1
+    limit = limit_after_success(limit, 10)
+    assert limit == 2
     for _ in range(20):
-        limit.accepted()
-    assert int(limit) == 10
+        limit = limit_after_success(limit, 10)
+    assert limit == 10
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,191 @@
+"""What a reaction wants recorded: facts as values, and the one place that hands them to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from hume_runner.engine.rescue import Rescued, rescue_answer, rescue_remote_id
+from hume_runner.errors import StateError
+from hume_runner.services.base import Candidate, Draft, Outcome
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The service's name for a job, and its whole answer where that came at once. Times are Unix seconds."""
+
+    job: int
+    remote_id: str
+    created_at: float
+    simulated: bool
+    answer: bytes | None = None
+    carry: str | None = None
+    billed_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Surely not accepted; it may be sent again."""
+
+    job: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """Surely not accepted, and it would not be another time."""
+
+    job: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halved:
+    """Refused as a whole: its halves are planned in its place."""
+
+    job: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """No answer. `slow`: the request ended by a time-out."""
+
+    job: int
+    message: str
+    slow: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A lost submission that the service has; `others` carry the same and were paid for as well."""
+
+    job: int
+    chosen: Candidate
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """A lost submission that was measured and billed, and whose answer cannot be had."""
+
+    job: int
+    chosen: Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missed:
+    """A lost submission that the service does not have, or that a person wants sent again."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicate:
+    """What the service took as well, and was paid for."""
+
+    job: int
+    found: Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The service gave a job up, or its time is over."""
+
+    job: int
+    reason: str
+    message: str
+    times: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Answers that are on disk, and what they say about each member."""
+
+    job: int
+    answers: tuple[StoredAnswer, ...]
+    outcomes: tuple[Outcome, ...]
+    times: Mapping[str, float | None]
+    simulated: bool
+
+
+Fact = Accepted | Refused | Rejected | Halved | Lost | Found | Gone | Missed | Duplicate | Broken | Finished
+
+
+def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], Iterable[Draft]], now: float) -> None:
+    """Make a fact durable. `halves` gives the drafts that take a job's place; `now` is Unix seconds.
+
+    Raises: StateError. A remote id or an answer that cannot be recorded is noted elsewhere first: it was paid for.
+    """
+    match fact:
+        case Accepted():
+            _record_accepted(store, fact, endpoint, now)
+        case Refused(job=job, message=message):
+            store.record_refused(job, message, now)
+        case Rejected(job=job, reason=reason, message=message):
+            store.record_rejected(job, reason, message, now)
+        case Halved(job=job, message=message):
+            store.record_split(job, message, list(halves(job)), now)
+        case Lost(job=job, message=message, slow=slow):
+            store.record_lost(job, message, now, slow=slow)
+        case Found(job=job, chosen=chosen, others=others):
+            store.record_found(
+                job,
+                chosen.remote_id,
+                endpoint=endpoint,
+                matches=chosen.matches,
+                created_at=chosen.created_at,
+                simulated=chosen.simulated,
+                others=others,
+                now=now,
+            )
+        case Gone(job=job, chosen=chosen):
+            store.record_gone(job, chosen.remote_id, chosen.billed_seconds, now)
+        case Missed(job=job):
+            store.record_missed(job, now)
+        case Duplicate(job=job, found=found):
+            store.record_duplicate(job, endpoint, found, now)
+        case Broken(job=job, reason=reason, message=message, times=times):
+            store.record_broken(job, reason, message, now, times)
+        case Finished(job=job, answers=answers, outcomes=outcomes, times=times, simulated=simulated):
+            store.record_finished(job, answers=answers, outcomes=outcomes, times=times, simulated=simulated, now=now)
+        case _:
+            assert_never(fact)
+
+
+def _record_accepted(store: Store, fact: Accepted, endpoint: str, now: float) -> None:
+    try:
+        store.record_accepted(
+            fact.job,
+            fact.remote_id,
+            created_at=fact.created_at,
+            simulated=fact.simulated,
+            now=now,
+            answer=fact.answer,
+            carry=fact.carry,
+            billed_seconds=fact.billed_seconds,
+        )
+    except StateError as error:
+        # The state can still be read, whatever keeps it from being written.
+        row = store.job(fact.job)
+        rescued = Rescued(
+            lineage=store.lineage,
+            number=fact.job,
+            nonce=row.nonce or "",
+            asked=store.request_sha256(fact.job),
+            endpoint=endpoint,
+            remote_id=fact.remote_id,
+            created_at=fact.created_at,
+            simulated=fact.simulated,
+            at=now,
+            carry=fact.carry,
+            billed_seconds=fact.billed_seconds,
+            answer=fact.answer,
+        )
+        if fact.answer is None:
+            raise rescue_remote_id(error, store.path, fact.job, fact.remote_id, rescued) from error
+        raise rescue_answer(error, store.path, rescued) from error

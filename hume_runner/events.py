@@ -1,0 +1,290 @@
+"""What a run tells while it works: one frozen value an event, the same for progress, `--json`, logs and callers.
+
+`document` gives an event as `--json` prints it; `schemas/events-v1.schema.json` says what each holds. Jobs are named as
+people see them (`job-000001`); seconds and counts are numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run. `name` is what `--json` calls it."""
+
+    name: ClassVar[str] = ""
+
+
+# Kept from `--json`: for people alone.
+_QUIET = {"told": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned(Event):
+    """The plan is made: items by what is to be done with them, and the jobs that this makes."""
+
+    name: ClassVar[str] = "planned"
+    new: int
+    changed: int
+    retry: int
+    done: int
+    failed: int
+    jobs: int
+    in_flight: int = field(default=0, metadata=_QUIET)
+    ambiguous: int = field(default=0, metadata=_QUIET)
+    unfinished: bool = field(default=True, metadata=_QUIET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted(Event):
+    """What the service has already, paid for, is fetched instead of sent."""
+
+    name: ClassVar[str] = "adopted"
+    jobs: int
+    items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoList(Event):
+    """The service lists no jobs, so nobody can see what an earlier state sent."""
+
+    name: ClassVar[str] = "no_list"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended(Event):
+    """An answer that was missing, cut or changed on disk is there again, fetched for nothing. `harm`: what it was."""
+
+    name: ClassVar[str] = "mended"
+    job: str
+    path: str
+    harm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLost(Event):
+    """An answer that is harmed on disk cannot be had again."""
+
+    name: ClassVar[str] = "answer_lost"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescued(Event):
+    """What an earlier run could only put elsewhere is in the state now."""
+
+    name: ClassVar[str] = "rescued"
+    path: str
+    job: str
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RescueUnused(Event):
+    """A file holds an answer that no job here waits for."""
+
+    name: ClassVar[str] = "rescue_unused"
+    path: str
+    job: str
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoState(Event):
+    """Answers lie in the output directory that the state knows nothing of."""
+
+    name: ClassVar[str] = "no_state"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted(Event):
+    """The service took a job."""
+
+    name: ClassVar[str] = "submitted"
+    job: str
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedForNow(Event):
+    """The service did not take a job; it is tried again."""
+
+    name: ClassVar[str] = "refused"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split(Event):
+    """A job was refused as a whole; its halves are tried."""
+
+    name: ClassVar[str] = "split"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost(Event):
+    """The answer to a submission was lost; the service is asked whether it has the job."""
+
+    name: ClassVar[str] = "lost"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found(Event):
+    """The service has a job whose answer was lost. `duplicates`: how many more carry the same, paid for as well."""
+
+    name: ClassVar[str] = "found"
+    job: str
+    remote_id: str
+    duplicates: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotThere(Event):
+    """The service does not have a job whose answer was lost; it is sent again."""
+
+    name: ClassVar[str] = "not_there"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone(Event):
+    """A job was measured and billed, and its answer cannot be had; it is sent again."""
+
+    name: ClassVar[str] = "gone"
+    job: str
+    remote_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecided(Event):
+    """Nothing proves whether the service has a job whose answer was lost: a person decides."""
+
+    name: ClassVar[str] = "undecided"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidTwice(Event):
+    """The service took a job once more than was wanted."""
+
+    name: ClassVar[str] = "paid_twice"
+    job: str
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnded(Event):
+    """The service finished a job; its answer is fetched."""
+
+    name: ClassVar[str] = "ended"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFinished(Event):
+    """A job's answers are on disk: of so many sources, so many failed."""
+
+    name: ClassVar[str] = "finished"
+    job: str
+    sources: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailed(Event):
+    """A job was given up, by the service or for its time."""
+
+    name: ClassVar[str] = "job_failed"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemFailed(Event):
+    """An item cannot be sent."""
+
+    name: ClassVar[str] = "item_failed"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Early(Event):
+    """A job has ended, and its answer does not speak of every source yet."""
+
+    name: ClassVar[str] = "early"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoArtifacts(Event):
+    """The service keeps no artifacts of a job; its predictions are fetched without."""
+
+    name: ClassVar[str] = "no_artifacts"
+    job: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchFailed(Event):
+    """An answer could not be fetched; it is tried again."""
+
+    name: ClassVar[str] = "fetch_failed"
+    job: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollFailed(Event):
+    """The service did not tell how far the jobs are; it is asked again."""
+
+    name: ClassVar[str] = "poll_failed"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping(Event):
+    """Nothing more is submitted, for this reason."""
+
+    name: ClassVar[str] = "stopping"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted(Event):
+    """A signal: what is on its way is finished. `requests` are, and would cost `billable_seconds` once more."""
+
+    name: ClassVar[str] = "interrupted"
+    signal: str
+    requests: int
+    billable_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandoned(Event):
+    """A second signal: left at once, with `requests` on their way that cost `billable_seconds` once more."""
+
+    name: ClassVar[str] = "abandoned"
+    signal: str
+    requests: int
+    billable_seconds: float
+
+
+# What is told of a run goes here.
+Report = Callable[[Event], None]
+
+
+def document(event: Event) -> dict[str, Any]:
+    """The members of an event as `--json` prints them, its name apart."""
+    return {one.name: getattr(event, one.name) for one in fields(event) if one.metadata.get("told", True)}

@@ -1,0 +1,49 @@
+"""Events and their published schema say the same."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from hume_runner import events
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "events-v1.schema.json").read_text(encoding="utf-8"))
+KINDS = [
+    kind
+    for kind in vars(events).values()
+    if isinstance(kind, type) and issubclass(kind, events.Event) and kind is not events.Event
+]
+SAMPLES = {"str": "x", "int": 1, "float": 1.5, "bool": True}
+
+
+def sample(kind: type[events.Event]) -> events.Event:
+    return kind(**{one.name: SAMPLES[str(one.type)] for one in fields(kind)})
+
+
+def printed(event: events.Event) -> dict[str, Any]:
+    return {"schema": 1, "event": event.name, "manifest": "trial", **events.document(event)}
+
+
+def test_every_event_has_a_name_of_its_own_and_a_sentence() -> None:
+    assert KINDS
+    assert len({kind.name for kind in KINDS}) == len(KINDS)
+    assert {kind.name for kind in KINDS} == set(SCHEMA["$defs"])
+    for kind in KINDS:
+        assert SCHEMA["$defs"][kind.name]["description"] == str(inspect.getdoc(kind)).replace("\n", " ")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_the_schema_says_what_each_event_holds(kind: type[events.Event]) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    validator = Draft202012Validator(SCHEMA)
+    whole = printed(sample(kind))
+    assert validator.is_valid(whole)
+    for name in whole:
+        assert not validator.is_valid({key: value for key, value in whole.items() if key != name}), name
+    assert not validator.is_valid({**whole, "more": 1})
