@@ -216,6 +216,9 @@ class FakeService:
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"models": settings["models"]}
 
+    def hopeless(self, item: PlanItem) -> None:
+        del item
+
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         return None
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,15 +19,21 @@ from hume_runner.sources import expand, expand_entries
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
 
+_MOST_WARNINGS = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is wrong with one manifest; `items` counts what it lists by kind, as far as that is known."""
+    """What is wrong with one manifest; `items` counts what it lists by kind, as far as that is known.
+
+    `warnings` tell of items that will fail by themselves.
+    """
 
     path: str
     problems: tuple[Problem, ...]
     items: Counter[str]
     exit_code: int
+    warnings: tuple[str, ...] = ()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +72,9 @@ def judge(path: Path, *, output_dir: Path | None, endpoint: str | None) -> Verdi
     items: Counter[str] = Counter()
     problems = list(examined.problems)
     wrong = bool(problems)
+    warnings: list[str] = []
     try:
-        _count(examined, items)
+        _count(examined, items, warnings)
     except ManifestError as error:
         wrong = True
         problems += error.problems
@@ -75,18 +83,25 @@ def judge(path: Path, *, output_dir: Path | None, endpoint: str | None) -> Verdi
     exit_code = 65 if wrong else 66 if problems else 0
     if examined.problems:
         problems = ordered(problems)
-    return Verdict(path=str(path), problems=tuple(problems), items=items, exit_code=exit_code)
+    return Verdict(path=str(path), problems=tuple(problems), items=items, exit_code=exit_code, warnings=tuple(warnings))
 
 
-def _count(examined: Examined, items: Counter[str]) -> None:
+def _count(examined: Examined, items: Counter[str], empty: list[str]) -> None:
     manifest = examined.manifest
     found = expand(manifest) if manifest else expand_entries(examined.entries, folder=examined.path.parent)
     for item in found:
         items[item.kind] += 1
+        if item.path is not None and len(empty) < _MOST_WARNINGS:
+            with suppress(OSError):
+                if item.path.stat().st_size == 0:
+                    place = f"{item.place.file}:{item.place.line}:{item.place.column}"
+                    empty.append(f"{place}: {item.value!r} is empty: it will fail by itself")
 
 
 def _text(verdicts: Sequence[Verdict], console: Console) -> None:
     for verdict in verdicts:
+        for told in verdict.warnings:
+            console.note(told)
         for problem in verdict.problems:
             console.result(str(problem))
             if problem.hint:
@@ -112,6 +127,7 @@ def _member(verdict: Verdict) -> dict[str, object]:
     return {
         "path": verdict.path,
         "ok": not verdict.problems,
+        "warnings": list(verdict.warnings),
         "problems": [asdict(problem) for problem in verdict.problems],
     }
 

@@ -276,6 +276,7 @@ class Plan:
         self._settings = result_settings(manifest)
         self.summary = Summary()
         self.upload_bytes = 0
+        self._hopeless: dict[str, str] = {}  # item -> why it will fail, of the first ones
         self._lacking = False  # some item has a part that is in no job
 
     def __enter__(self) -> Plan:
@@ -372,6 +373,9 @@ class Plan:
                 problems.append(
                     Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
                 )
+            hopeless = self._service.hopeless(item)
+            if hopeless is not None and len(self._hopeless) < _MOST_ALIKE:
+                self._hopeless[item.id] = hopeless[1]
             yield item
 
     def drafts(self) -> Iterator[Draft]:
@@ -391,8 +395,9 @@ class Plan:
     def items(self) -> Iterator[tuple[str, str, Decision]]:
         """(id, kind, decision) of every item, then of the removed ones, streamed."""
         for staged, decision in self._decisions():
-            if staged.problem and decision.action in SUBMITS:
-                yield staged.id, staged.kind, Decision(decision.action, f"will fail: {staged.problem}")
+            problem = staged.problem or self._hopeless.get(staged.id)
+            if problem and decision.action in SUBMITS:
+                yield staged.id, staged.kind, Decision(decision.action, f"will fail: {problem}")
             else:
                 yield staged.id, staged.kind, decision
         for name, kind in self._store.removed():

@@ -114,13 +114,15 @@ def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:
         try:
             yield from _entry_rows(answer, entry, items)
         except ResultsError as problem:
-            if any(member.detail for member in answer.members):
-                raise
             from hume_runner.services.table_shapes import EntryError
 
             # An answer that an earlier version took: its source alone ends here, the others have their rows.
+            why = f"{answer.path.name} of {answer.remote_id or answer.path.parent.name}: {problem}"
             for item in items:
-                yield ItemError(item=item, answer=answer, error=EntryError(file=None, message=str(problem)))
+                if item.status != "failed":
+                    yield ItemError(
+                        item=item, answer=answer, error=EntryError(file=None, message=str(problem)), unread=why
+                    )
 
 
 def _entry_rows(answer: Answer, entry: Entry, items: Sequence[ItemRecord]) -> Iterator[ItemRows]:

@@ -386,6 +386,11 @@ class Service(Protocol):
         """(message, hint) if this item cannot be sent as it is: too large, an expired link. Pure; reads nothing."""
         ...
 
+    def hopeless(self, item: PlanItem) -> tuple[str, str] | None:
+        """(reason, message) if this item will fail by itself for what it holds. Pure; its facts tell where this does
+        not."""
+        ...
+
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
         """Jobs for these items, in order, packed to the limits. Pure: the same items give the same drafts."""
         ...

@@ -11,10 +11,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.client.json_lenient import plain
 from hume_runner.errors import (
     ApiError,
     AuthError,
@@ -68,6 +69,8 @@ from hume_runner.services.matching_batch_v0 import (
     settings_agree,
 )
 from hume_runner.services.packing import pack
+from hume_runner.services.readable import UNEXPECTED, iter_checked
+from hume_runner.services.readable import message as told_of
 from hume_runner.services.settings_batch_v0 import relevant
 
 if TYPE_CHECKING:
@@ -190,20 +193,36 @@ class BatchV0Service:
                 f"{item.value!r} has {item.size_bytes:,} bytes; the service takes {self.limits.upload_bytes:,} at most",
                 "cut or compress the file, give it by URL, or set service.limits.upload_bytes if your host takes more",
             )
-        if item.kind == "file" and item.size_bytes == 0:
-            return f"{item.value!r} is empty", "remove it from the sources"
         if item.kind == "url":
             return refuse_expired(item.value, now)
         return None
 
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
         """See `Service.compile`."""
-        members = (Member(item=item) for item in items)
-        return pack(members, most=self.limits.sources_per_job, most_bytes=self.limits.job_bytes)
+        hopeless: list[Member] = []
+
+        def sendable() -> Iterator[Member]:
+            for item in items:
+                if self.hopeless(item) is None:
+                    yield Member(item=item)
+                else:
+                    hopeless.append(Member(item=item))
+
+        yield from pack(sendable(), most=self.limits.sources_per_job, most_bytes=self.limits.job_bytes)
+        if hopeless:
+            # Never sent: what prepares the job gives them up, each with its reason.
+            yield Draft(members=tuple(hopeless), size_bytes=0, prepare=True)
+
+    def hopeless(self, item: PlanItem) -> tuple[str, str] | None:
+        """See `Service.hopeless`."""
+        return ("empty", f"{item.value!r} is empty") if item.kind == "file" and item.size_bytes == 0 else None
 
     def media(self, job: Job) -> Prepared:
-        """The service takes files as they are, so no job here asks for it."""
-        raise NotImplementedError(job.name)
+        """See `Service.media`. The service takes files as they are: only what cannot be sent asks for this."""
+        told = ((member, self.hopeless(member.item)) for member in job.members)
+        failed = tuple((member.position, *why) for member, why in told if why is not None)
+        good = [member for member in job.members if self.hopeless(member.item) is None]
+        return Prepared(drafts=tuple(self.recompile(good)), failed=failed)
 
     def close(self) -> None:
         """Nothing was prepared."""
@@ -414,9 +433,7 @@ class BatchV0Service:
         if name == ARTIFACTS:
             check_archive(path)
             return ()
-        from hume_runner.services.readable import checked_by_reader
-
-        return checked_by_reader(job, path, read_outcomes(job, path, announced))
+        return read_outcomes(job, path, announced)
 
     # -- lost and foreign jobs --------------------------------------------------------------------------------------
 
@@ -616,19 +633,27 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     Raises: UnexpectedResponse if it is not whole; AnswerIncomplete if it leaves members out and `announced` does not
     say `accept_missing`.
     """
-    from hume_runner.client.batch_v0 import iter_source_results
+    from hume_runner.client.batch_v0_reading import read_source_result
 
     positions = _positions(job)
     outcomes: dict[int, Outcome] = {}
+    unreadable: dict[int, Outcome] = {}
     predictions = 0
     with path.open("rb") as file:
-        for view in iter_source_results(file):
+        for element, problem in iter_checked(file):
+            view = read_source_result(element)
             predictions += len(view.predictions)
+            if problem is not None:
+                told = told_of(problem)
+                for position in _spoken_of(view, positions):
+                    unreadable[position] = Outcome(position=position, ok=False, reason=UNEXPECTED, message=told)
+                continue
             for outcome in _element_outcomes(view, positions):
                 outcomes.setdefault(outcome.position, outcome)
+    outcomes |= unreadable
     missing = [member.position for member in job.members if member.position not in outcomes]
     expected = announced.get("predictions")
-    late = bool(missing) or (expected is not None and expected > 0 and predictions == 0)
+    late = bool(missing) or (expected is not None and expected > 0 and predictions == 0 and not unreadable)
     if late and not announced.get("accept_missing"):
         raise AnswerIncomplete(f"{len(missing)} of {len(job.members)} sources are not in the answer yet")
     for position in missing:
@@ -638,7 +663,11 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
             reason="not_in_answer",
             message="the service finished the job, and its answer does not mention this source",
         )
-    return tuple(outcomes[position] for position in sorted(outcomes))
+    return tuple(_storable(outcomes[position]) for position in sorted(outcomes))
+
+
+def _storable(outcome: Outcome) -> Outcome:
+    return replace(outcome, message=plain(outcome.message)) if outcome.message else outcome
 
 
 def _positions(job: Job) -> dict[tuple[str, str], int]:
@@ -647,6 +676,14 @@ def _positions(job: Job) -> dict[tuple[str, str], int]:
         for member in job.members
         if job.matches.get(member.position)
     }
+
+
+def _spoken_of(view: SourceResultView, positions: Mapping[tuple[str, str], int]) -> list[int]:
+    """The members that an element is about: all texts share one."""
+    if view.kind == "text":
+        return [position for (kind, _), position in positions.items() if kind == "text"]
+    position = positions.get((view.kind, (view.url if view.kind == "url" else view.filename) or ""))
+    return [] if position is None else [position]
 
 
 def _element_outcomes(view: SourceResultView, positions: Mapping[tuple[str, str], int]) -> Iterator[Outcome]:

@@ -26,7 +26,6 @@ from hume_runner.errors import (
     RateLimited,
     ServerError,
     TransportError,
-    UnexpectedResponse,
     UsageError,
 )
 from hume_runner.manifest.model import Manifest, SourceKind
@@ -79,6 +78,7 @@ from hume_runner.services.media_expression_v1 import (
     members,
     wav_digest,
 )
+from hume_runner.services.readable import UNEXPECTED, check_audio, check_images, message
 from hume_runner.services.settings_expression_v1 import OWN_DEFAULTS, fit, is_short, relevant
 
 if TYPE_CHECKING:
@@ -251,6 +251,10 @@ class ExpressionV1Service:
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         """See `Service.refuse`. What is wrong inside a medium is not refused here: it fails alone."""
         return refuse_expired(item.value, now) if item.kind == "url" else None
+
+    def hopeless(self, item: PlanItem) -> None:
+        """A look at each medium told."""
+        del item
 
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
         """See `Service.compile`: stills together, links in small groups, every recording by itself."""
@@ -628,30 +632,27 @@ class ExpressionV1Service:
 
     def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
         """See `Service.outcomes`. An answer of an unknown shape fails its members and stays in `raw/`: it was paid."""
-        from hume_runner.client.expression_v1_reading import read_audio_answer, read_video_answer
-
         del name, announced
         body = path.read_bytes()
-        problem: str | None = None
-        try:
-            if _endpoint_of(job) == "audio":
-                read_audio_answer(body)
-            else:
-                measured = len(read_video_answer(body).measurements)
-                sent = _images_in(job)
-                if measured != sent:
-                    problem = f"the answer speaks of {measured} images, and {sent} were sent"
-        except UnexpectedResponse as error:
-            problem = str(error)
-        return tuple(
-            Outcome(
-                position=member.position,
-                ok=problem is None,
-                reason=None if problem is None else "unexpected_answer",
-                message=problem,
+        single: Mapping[int, str] = {}
+        if _endpoint_of(job) == "audio":
+            problem = check_audio(body)
+        else:
+            problem, single = check_images(body, _images_in(job))
+            if single and "first_frame" in job.members[0].detail:  # the frames of one video
+                problem, single = next(iter(single.values())), {}
+        outcomes = []
+        for place, member in enumerate(job.members):
+            told = problem or single.get(place)
+            outcomes.append(
+                Outcome(
+                    position=member.position,
+                    ok=told is None,
+                    reason=None if told is None else UNEXPECTED,
+                    message=None if told is None else message(told),
+                )
             )
-            for member in job.members
-        )
+        return tuple(outcomes)
 
     # -- asking about runs ------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from hume_runner.client.json_lenient import LenientReader
 from hume_runner.client.json_stream import MAX_ELEMENT_BYTES, JsonReader, kind, project
 from hume_runner.errors import ResultsError
 
@@ -29,7 +30,7 @@ _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD][89a-fA-F]..|
 _skim = msgspec.json.Decoder(msgspec.Raw)
 
 
-class ElementReader(JsonReader):
+class ElementReader(LenientReader):
     """A place in an answer on disk. Raises: ResultsError, naming the file."""
 
     def __init__(self, stream: BinaryIO, path: Path, *, start: int = 0) -> None:
@@ -37,13 +38,12 @@ class ElementReader(JsonReader):
         chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
         super().__init__(chunks, complain=lambda problem: _damaged(path, problem), start=start)
         self.path = path
-        self._problem: msgspec.DecodeError | None = None
 
     def raise_problem(self) -> None:
         """Raises: msgspec.DecodeError if a value that was decoded since the last call is no value for a table."""
-        problem, self._problem = self._problem, None
+        problem = self.take_problem()
         if problem is not None:
-            raise problem
+            raise msgspec.DecodeError(problem)
 
     def raw_within(self, limit: int, expected: int = 0) -> bytes | None:
         piece = super().raw_within(limit, expected)
@@ -52,8 +52,8 @@ class ElementReader(JsonReader):
     def _decoded(self, piece: bytes) -> Any:
         try:
             return msgspec.json.decode(piece)
-        except msgspec.DecodeError as error:
-            self._problem = error  # what is around it is read on: the sources after this one are not to blame
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            self._note(str(error))  # what is around it is read on: the sources after this one are not to blame
             return None
 
     def _find_end(self) -> int | None:
@@ -71,7 +71,7 @@ class ElementReader(JsonReader):
             # Damaged, cut off, or half of a surrogate pair, which msgspec does not take.
             return super()._find_end()
         except RecursionError:
-            self.fail("it is nested too deeply")
+            return super()._find_end()
         # The whole window is one value: only what follows it tells whether it ended.
         return len(self._window) if self._ended else None
 
@@ -79,9 +79,6 @@ class ElementReader(JsonReader):
         """Whether the document breaks so close to the window's end that a number or a word may be cut there."""
         at = _AT_BYTE.search(message)
         return at is not None and int(at[1]) >= len(self._window) - self._at - _LONGEST_TOKEN
-
-    def _refuse_constant(self, name: str) -> Any:
-        """Whoever decodes the piece notices: it fails alone."""
 
     def _check_characters(self, piece: bytes) -> None:
         """Whoever decodes a piece notices."""

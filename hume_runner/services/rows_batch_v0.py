@@ -9,7 +9,6 @@ Source: the definition and answers recorded from 2023 to 2024. Members that are 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from hume_runner.client.json_lenient import kept_of
 from hume_runner.client.json_stream import WINDOW_BYTES, Shape, project, whole
 from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
-from hume_runner.services.json_elements import ElementReader, Rows, elements, rows
+from hume_runner.services.json_elements import Rows, elements, rows
 from hume_runner.services.layouts_batch_v0 import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
 from hume_runner.services.readable import UNREADABLE
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout, Reader, Share
@@ -273,12 +273,12 @@ def read_entries(path: Path, shares: Sequence[Share] = ()) -> Iterator[BatchEntr
             reader.raise_problem()
             element = msgspec.convert(kept, _Element[Rows]) if small is None else _decode_element(small)
             entries = tuple(_entries(element))
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
             strange = strange or ResultsError(
                 f"{path}: element {number} is not a prediction: {error}", hint="is this the predictions.json of a job?"
             )
             if small is not None:
-                kept = project(ElementReader(io.BytesIO(small), path), {"source": whole})
+                kept = kept_of(small, {"source": whole})
             entries = _unreadable(kept, error)
         known += len(entries)
         yield from entries
@@ -296,7 +296,7 @@ def _unreadable(kept: Any, error: Exception) -> tuple[BatchEntry, ...]:
     """An element that says whose it is, and whose content is of no known shape: its source alone has no rows."""
     try:
         named = msgspec.convert(kept, _Named)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ValueError):
         return ()
     return tuple(_entries(_Element[Rows](source=named.source, error=f"{UNREADABLE}: {error}")))
 

@@ -17,6 +17,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Raw, Struct
 
+from hume_runner.client.json_lenient import kept_of
+from hume_runner.client.json_stream import JsonReader
 from hume_runner.errors import ResultsError
 from hume_runner.services.table_shapes import Ragged
 
@@ -122,12 +124,35 @@ _ALONE: dict[type[Struct], msgspec.json.Decoder[Any]] = {
 _WITH_OTHERS: dict[type[Struct], msgspec.json.Decoder[Any]] = {shape: msgspec.json.Decoder(shape) for shape in _ALONE}
 
 
+_NOT_DECODED = (msgspec.DecodeError, ValueError, RecursionError)
+
+
 def read_document(path: Path, shape: type[T]) -> T:
     """The answer in `path`. Raises: ResultsError, naming the file."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=shape)
-    except (OSError, msgspec.DecodeError) as error:
+        body = path.read_bytes()
+    except OSError as error:
         raise unreadable(path, error) from error
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except _NOT_DECODED as error:
+        kept = _piecewise(body, shape) if shape in (AudioDocument, VideoDocument) else None
+        if kept is None:
+            raise unreadable(path, error) from error
+        return kept
+
+
+def _piecewise(body: bytes, shape: type[T]) -> T | None:
+    """A document of which a part cannot be decoded, in pieces: whoever decodes the piece notices."""
+
+    def piece(reader: JsonReader) -> Raw:
+        return Raw(reader.raw())
+
+    names = shape.__struct_fields__  # type: ignore[attr-defined]
+    kept = kept_of(body, dict.fromkeys(names, (piece,)))
+    if not isinstance(kept, dict) or not all(isinstance(kept.get(name), list) for name in names):
+        return None
+    return shape(**kept)
 
 
 def unreadable(path: Path, why: object) -> ResultsError:
@@ -138,11 +163,11 @@ def read_object(path: Path, raw: Raw, shape: type[T]) -> tuple[T, dict[str, Any]
     """One object of the answer in `path`, and its members that are not known, those of its scores among them."""
     try:
         return _ALONE[shape].decode(raw), {}  # type: ignore[index]
-    except msgspec.ValidationError:
+    except _NOT_DECODED:
         pass
     try:
         return _WITH_OTHERS[shape].decode(raw), _unknown(shape, msgspec.json.decode(raw))  # type: ignore[index]
-    except msgspec.ValidationError as error:
+    except _NOT_DECODED as error:
         raise unreadable(path, error) from error
 
 

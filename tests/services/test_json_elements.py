@@ -55,7 +55,7 @@ def test_half_a_character_becomes_the_replacement_character(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "document", [b"", b"   ", b"<html>", b"[", b"[1", b"[1,", b'[{"a":1}', b'[{"a":', b'[{"a" 1}]', b'[tru', b"[1 2]"]
+    "document", [b"", b"   ", b"<html>", b"[", b"[1", b"[1,", b'[{"a":1}', b'[{"a":', b'[tru', b"[1 2]"]
 )  # fmt: skip
 def test_what_is_no_complete_array_is_an_error_that_names_the_file(document: bytes, tmp_path: Path) -> None:
     path = tmp_path / "predictions.json"
