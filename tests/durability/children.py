@@ -36,9 +36,17 @@ class Nursery:
         """Run them all, so many at a time."""
         return self._ask({"run": children, "at_once": at_once})
 
-    def together(self, children: Sequence[Mapping[str, Any]]) -> list[int]:
-        """Run them all, released at the same moment."""
-        return self._ask({"together": children})
+    def together(
+        self, children: Sequence[Mapping[str, Any]], *, hold: Path | None = None, remove: Sequence[Path] = ()
+    ) -> list[int]:
+        """Run them all, released at the same moment, when each stands before the lock.
+
+        `hold` is made once one child alone is left (or none ends any more), for disks that wait for it; the files
+        `remove` are removed again and again until then.
+        """
+        return self._ask(
+            {"together": children, "hold": str(hold) if hold else None, "remove": [str(path) for path in remove]}
+        )
 
     def race(self, children: Sequence[Mapping[str, Any]]) -> list[int]:
         """Run them all at once; each gets SIGKILL after its `seconds`."""

@@ -171,6 +171,20 @@ class PowerCutDisk(KillingDisk):
         super()._die()
 
 
+class HeldDisk(CountedDisk):
+    """Operation `at` waits until there is a file at `until`."""
+
+    def __init__(self, at: int | Named, until: Path) -> None:
+        super().__init__(at)
+        self._until = until
+
+    def _do(self, what: str, act: Callable[[], None]) -> None:
+        if self._number(what) == self._at:
+            while not self._until.exists():
+                time.sleep(0.005)
+        act()
+
+
 def make_disk(wanted: Mapping[str, Any] | None) -> Disk:
     """A disk from its description as JSON: `{"kind": "kill", "at": 3, "moment": "before"}`.
 
@@ -186,6 +200,8 @@ def make_disk(wanted: Mapping[str, Any] | None) -> Disk:
             return KillingDisk(at, moment)
         case {"kind": "signal", "moment": moment, "number": number, "times": times}:
             return SignallingDisk(at, moment, number, times)
+        case {"kind": "hold", "until": until}:
+            return HeldDisk(at, Path(until))
         case {"kind": "power", "moment": moment}:
             return PowerCutDisk(at, moment)
         case {"kind": "fail", "error": error, "for_good": for_good}:

@@ -1,8 +1,9 @@
 """A small process that has everything imported and forks one child a run: `python -m tests.durability.nursery`.
 
 It has no threads, so a fork copies nothing half-done, and a child costs milliseconds. Speaks JSON, one line a message.
-`{"run": [CHILD, ...], "at_once": 6}` answers `{"codes": [...]}`, `{"together": [CHILD, ...]}` lets all of them go at
-the same moment. A code below zero is the signal that ended it.
+`{"run": [CHILD, ...], "at_once": 6}` answers `{"codes": [...]}`. `{"together": [CHILD, ...]}` lets all of them go at
+the same moment, when each has done all that it does before it takes the lock; `hold` and `remove` see `children`.
+A code below zero is the signal that ended it.
 
 A CHILD of either API is `{"argv", "key", "out"}` and, as wanted:
 `disk`: what goes wrong at which durable operation, see `disks.make_disk`; `mutant`: a safeguard that is taken away;
@@ -19,10 +20,12 @@ import gc
 import heapq
 import json
 import os
+import select
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -65,10 +68,11 @@ from tests.durability.disks import CountedDisk, make_disk
 from tests.durability.mutants import MUTANTS
 
 LONGEST_RUN_S = 60
+STUCK_S = 10  # without any child's end, those that are left wait for one another
 
 
-def live(child: Mapping[str, Any]) -> int:
-    """One run, in the process of its own that this is; returns its exit code."""
+def live(child: Mapping[str, Any], gates: Sequence[Callable[[], None]] = ()) -> int:
+    """One run, in the process of its own that this is; returns its exit code. `gates`: see `SteppedMachine`."""
     signal.alarm(LONGEST_RUN_S)
     disk = make_disk(child.get("disk"))
     if child.get("mutant"):
@@ -80,6 +84,7 @@ def live(child: Mapping[str, Any]) -> int:
             settle_s=child.get("settle_s", 0.2), settle_slow_s=child.get("slow_s"), late_s=child.get("late_s", 0.5)
         ),
         steps=tuple((after_s, by_s) for after_s, by_s in child.get("clock", ())),
+        gates=list(gates),
     )
     out = child["out"]
     with _stream(child, "stdout") as stdout, _stream(child, "stderr") as stderr:
@@ -122,7 +127,27 @@ def _let_go(*streams: TextIO) -> None:
             stream.flush()
 
 
-def fork(child: Mapping[str, Any], gate: tuple[int, int] | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Where children wait for one another: each says on one pipe that it is there, and all read the end of another."""
+
+    arrived: tuple[int, int]
+    opens: tuple[int, int]
+
+    def wait(self) -> None:
+        os.write(self.arrived[1], b".")
+        os.read(self.opens[0], 1)
+
+    def open(self, children: int) -> None:
+        """Once all are there, or somebody surely does not come any more."""
+        until = time.monotonic() + LONGEST_RUN_S / 3
+        while children > 0 and select.select([self.arrived[0]], [], [], max(0.0, until - time.monotonic()))[0]:
+            children -= len(os.read(self.arrived[0], children))
+        for end in (*self.opens, *self.arrived):
+            os.close(end)
+
+
+def fork(child: Mapping[str, Any], gate: Gate | None = None) -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -130,9 +155,8 @@ def fork(child: Mapping[str, Any], gate: tuple[int, int] | None = None) -> int:
     code = 99
     try:
         if gate is not None:
-            os.close(gate[1])
-            os.read(gate[0], 1)
-        code = live(child)
+            os.close(gate.opens[1])
+        code = live(child, [gate.wait] if gate is not None else [])
     except BaseException as error:
         Path(child["out"] + ".stderr").write_text(f"escaped: {error!r}")
     finally:
@@ -155,8 +179,8 @@ def run(children: Sequence[Mapping[str, Any]], at_once: int) -> list[int]:
     return [codes[number] for number in range(len(children))]
 
 
-def together(children: Sequence[Mapping[str, Any]]) -> list[int]:
-    gate = os.pipe()
+def together(children: Sequence[Mapping[str, Any]], hold: Path | None, remove: Sequence[Path]) -> list[int]:
+    gate = Gate(os.pipe(), os.pipe())
     running = {}
     due: list[tuple[float, int, int]] = []
     for number, child in enumerate(children):
@@ -164,15 +188,25 @@ def together(children: Sequence[Mapping[str, Any]]) -> list[int]:
         running[pid] = number
         due += [(time.monotonic() + seconds, pid, wanted) for seconds, wanted in child.get("signals", ())]
     heapq.heapify(due)
-    os.close(gate[0])
-    os.close(gate[1])
+    gate.open(len(children))
     codes: dict[int, int] = {}
+    until = time.monotonic() + STUCK_S
     while running:
-        _wait(running, codes, due)
+        if hold is not None and (len(running) == 1 or time.monotonic() > until):
+            hold.touch()
+            hold = None
+        for path in remove if hold is not None else ():
+            path.unlink(missing_ok=True)
+        before = len(running)
+        _wait(running, codes, due, longest_s=0.002 if remove and hold is not None else 1.0)
+        if len(running) < before:
+            until = time.monotonic() + STUCK_S
     return [codes[number] for number in range(len(children))]
 
 
-def _wait(running: dict[int, int], codes: dict[int, int], due: list[tuple[float, int, int]]) -> None:
+def _wait(
+    running: dict[int, int], codes: dict[int, int], due: list[tuple[float, int, int]], longest_s: float = 1.0
+) -> None:
     """Until a child ended or a signal was sent."""
     pid, status = os.waitpid(-1, os.WNOHANG)
     if pid:
@@ -182,7 +216,7 @@ def _wait(running: dict[int, int], codes: dict[int, int], due: list[tuple[float,
         if whom in running:  # not waited for yet, so the number still belongs to it
             os.kill(whom, wanted)
     else:
-        longest = min(1.0, max(0.0, due[0][0] - time.monotonic())) if due else 1.0
+        longest = min(longest_s, max(0.0, due[0][0] - time.monotonic())) if due else longest_s
         signal.sigtimedwait({signal.SIGCHLD}, longest)
 
 
@@ -193,8 +227,8 @@ def serve(lines: TextIO, answers: TextIO) -> None:
         match json.loads(line):
             case {"run": children, "at_once": at_once}:
                 codes = run(children, at_once)
-            case {"together": children}:
-                codes = together(children)
+            case {"together": children, "hold": hold, "remove": remove}:
+                codes = together(children, Path(hold) if hold else None, [Path(path) for path in remove])
         answers.write(json.dumps({"codes": codes}) + "\n")
         answers.flush()
 

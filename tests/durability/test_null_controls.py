@@ -18,7 +18,7 @@ from tests.durability.case import (
 from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.service import ServiceProcess
-from tests.durability.test_one_runner import intruders, release
+from tests.durability.test_one_runner import intruders, release, with_links
 
 pytestmark = pytest.mark.mutant
 
@@ -102,6 +102,6 @@ def test_without_asking_the_service_a_crash_makes_work_paid_twice(sweep: Sweep) 
 def test_without_lock_more_than_one_runner_works(tmp_path: Path, nursery: Nursery) -> None:
     with ServiceProcess(tmp_path / "service", keys=1, processing_time="300ms") as service:
         case = make_case(tmp_path / "case", service.url, service.new_key())
-        codes = release(case, nursery, mutant="lock")
+        codes = release(with_links(case), nursery, mutant="lock")
         accepted = accepted_by_key(service).get(case.owner, [])
         assert intruders(case, codes, len(accepted)) != []
