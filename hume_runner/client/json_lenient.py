@@ -164,4 +164,4 @@ def kept_of(document: bytes, shape: Shape) -> Any:
 
 def plain(text: str) -> str:
     """Text as it can be stored and shown: halves of characters are replaced."""
-    return text.encode("utf-8", "replace").decode()
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
