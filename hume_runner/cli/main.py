@@ -107,19 +107,21 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
     from hume_runner.cli.signals import Interrupted, delivered_to
 
     console = console or Console.standard()
-    with delivered_to(console.mailbox):
-        try:
-            code = _command(argv, console, machine)
-        except SystemExit:  # argparse's way to end after --help and --version
-            console.close()
-            raise
-        except (Interrupted, KeyboardInterrupt) as left:
-            # From here on a signal is remembered, and ends nothing but a second one's patience.
-            console.mailbox.ending()
-            code = getattr(left, "exit_code", 130)
-            console.error("interrupted; nothing is lost, run the same command again")
-        console.mailbox.ending()
-        return _closed(console, console.mailbox.signalled or code)
+    try:
+        with delivered_to(console.mailbox):
+            try:
+                code = _command(argv, console, machine)
+            except SystemExit:  # argparse's way to end after --help and --version
+                console.close()
+                raise
+            except (Interrupted, KeyboardInterrupt) as left:
+                console.mailbox.over = True
+                code = getattr(left, "exit_code", 130)
+                console.error("interrupted; nothing is lost, run the same command again")
+            console.mailbox.over = True
+            return _closed(console, console.mailbox.signalled or code)
+    except Interrupted as left:  # before there was anything to interrupt
+        return left.exit_code
 
 
 def _closed(console: Console, code: int) -> int:

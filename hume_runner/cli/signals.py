@@ -33,6 +33,8 @@ class Mailbox:
         self._gone = False
         self._told = False
         self.begun = False  # whether this manifest's work began: something may have been sent
+        # The last words are said: whatever comes is remembered and ends nothing. Not a method: one may be interrupted.
+        self.over = False
 
     # -- the moments of a command
 
@@ -70,7 +72,7 @@ class Mailbox:
         self.signals += 1
         self.signalled = _EXIT_CODES[name]
         waits_for = {"idle": 0, "working": 2, "ending": 1}[self._phase]
-        if self.signals > waits_for:
+        if self.signals > waits_for and not self.over:
             raise Interrupted(self.signalled)
         # A shell's Ctrl-C ends both sides of a pipe: the reader's end was no wish to leave at once.
         if self._workers is not None and not (self._told and self.signals == 1):
@@ -103,14 +105,16 @@ class Interrupted(BaseException):
 def delivered_to(mailbox: Mailbox) -> Iterator[None]:
     """Deliver signals to `mailbox` for as long as the block lasts."""
     before = {}
-    for name in _EXIT_CODES:
-        number = getattr(signal, name, None)
-        # What was ignored on purpose stays so: `nohup`, or a job that a shell put into the background.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            with contextlib.suppress(ValueError):  # not the main thread
-                before[number] = signal.signal(number, mailbox.deliver)
     try:
+        for name in _EXIT_CODES:
+            number = getattr(signal, name, None)
+            # What was ignored on purpose stays so: `nohup`, or a job that a shell put into the background.
+            if number is not None and (was := signal.getsignal(number)) is not signal.SIG_IGN:
+                before[number] = was
+                with contextlib.suppress(ValueError):  # not the main thread
+                    signal.signal(number, mailbox.deliver)
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            with contextlib.suppress(ValueError):
+                signal.signal(number, handler)

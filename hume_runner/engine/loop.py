@@ -251,8 +251,8 @@ class Loop:
             self._refill()
             return
         suspects = [one for one in self._service.suspects(job) if not self._knows(one.remote_id)]
-        self._do(reactions.may_send(self._view, self._rules, job, suspects))
-        if self._view.no_more:
+        self._do(reactions.may_send(self._view, self._rules, job, suspects, self._moment()))
+        if self._view.no_more or number in self._view.held_back:
             return
         row = self._store.job(number)
         job = replace(job, nonce=nonce_of(self._store.lineage, number, row.tries + 1, job.key))

@@ -60,6 +60,8 @@ V = TypeVar("V")
 _FETCHES_IN_VAIN = 3
 # So many recent jobs tell how long one takes.
 _RECENT = 30
+# What waits for a lost submission to be settled is looked at again after so many seconds.
+_UNTIL_SETTLED_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +156,12 @@ def over_budget(view: View, rules: Rules, failed: int, total: int) -> Reaction:
     return stop(view, error, leave=False)
 
 
-def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate]) -> Reaction:
-    """Before a job goes out: nothing is stopped by it if it may. `suspects`: what the service measured before and may
-    be this job, unknown to the state, with an answer that cannot be had again."""
+def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], at: Moment) -> Reaction:
+    """Before a job goes out: if it may, nothing is stopped and it is not held back.
+
+    `suspects`: what the service measured before and may be this job, unknown to the state, with an answer that cannot
+    be had again.
+    """
     cap, cost = rules.execution.max_billable_seconds, job.billable_seconds
     if cap is not None and cost is not None and view.committed_s + cost > cap:
         error: HumeRunnerError = CostCapReached(
@@ -164,6 +169,9 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate]) 
             hint="raise execution.max_billable_seconds or pass --max-billable-seconds, then run again",
         )
         return stop(view, error, leave=False)
+    if suspects and not rules.pay_again and view.lost:
+        # One of them may be what was lost: whether it was is known once that is settled.
+        return Reaction(view=replace(view, held_back={**view.held_back, job.number: at.now + _UNTIL_SETTLED_S}))
     if suspects and not rules.pay_again:
         more = f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
         error = LostAnswerNeedsDecision(

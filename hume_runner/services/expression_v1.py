@@ -765,13 +765,20 @@ class ExpressionV1Service:
     def _told_differently(self, since: float, runs: Mapping[str, RunView]) -> str:
         """Without a run of ours in the list: what is told otherwise when nothing is filtered, in words, or ""."""
         self._learned.requests["list"] += 1
+        more = []
         for count, run in enumerate(self._http.list_runs()):
             began = run.started_at
             if count >= _UNFILTERED or (began is not None and began < since):
                 break
             if run.mode in ("", "file") and run.run_id not in runs:
-                return f"the list of runs leaves out {run.run_id} when it is asked for that time"
-        return ""
+                more.append(run.run_id)
+        if not more:
+            return ""
+        # What began between the two lists is in a third one.
+        self._learned.requests["list"] += 1
+        shown = {run.run_id for run in self._http.list_runs(mode=_FILE, started_after=since)}
+        left_out = [run_id for run_id in more if run_id not in shown]
+        return f"the list of runs leaves out {left_out[0]} when it is asked for that time" if left_out else ""
 
     def _awaited_since(self, endpoint: str) -> float:
         """The earliest time, by the service's clock, of a run that an upload under way may be waiting for."""

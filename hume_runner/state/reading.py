@@ -148,8 +148,12 @@ class Reading(StateFile):
         return dict(rows.fetchall())
 
     def last_word(self) -> float | None:
-        """When this state last recorded anything about a job that was sent, Unix seconds; None before one."""
-        (at,) = self._db.execute("SELECT max(at) FROM attempts").fetchone()
+        """When this state last sent something, by the service's clock, Unix seconds; None before it did.
+
+        What is recorded later may come from a run that only found out that another one died, or from a machine whose
+        time was set meanwhile.
+        """
+        (at,) = self._db.execute("SELECT max(submitting_at + coalesce(clock_offset, 0)) FROM jobs").fetchone()
         return None if at is None else float(at)
 
     def planned_with(self, keys: set[bytes]) -> int | None:

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -146,3 +147,18 @@ def test_an_unexpected_error_is_1_asks_for_a_report_and_hides_what_urls_carry() 
     assert said.startswith("unexpected error: RuntimeError: ")
     assert "please report it" in said.splitlines()[-1]
     assert "signature" not in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_the_last_words_are_said_are_remembered_and_raise_nothing(number: signal.Signals) -> None:
+    class Rude(io.StringIO):
+        """Each word that is said brings two signals more."""
+
+        def write(self, text: str) -> int:
+            for _ in range(2):
+                signal.raise_signal(number)
+            return super().write(text)
+
+    said = Rude()
+    assert main(["run", "nowhere.yaml"], Console(out=io.StringIO(), err=said)) == 128 + number
+    assert "interrupted; nothing is lost" in said.getvalue()

@@ -291,5 +291,13 @@ def test_a_budget_stops_the_run_with_the_failure_that_spends_it(failed: int, sto
 )
 def test_what_may_be_sent(cap: float | None, pay_again: bool, suspects: tuple[Candidate, ...], stops: bool) -> None:
     job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0, billable_seconds=10.0)
-    reaction = reactions.may_send(view(), rules(cap=cap, pay_again=pay_again), job, suspects)
+    reaction = reactions.may_send(view(), rules(cap=cap, pay_again=pay_again), job, suspects, NOW)
     assert reaction.view.no_more is stops
+
+
+def test_what_may_have_been_lost_is_no_reason_to_ask_before_that_is_settled() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0, billable_seconds=10.0)
+    lost = {2: Lost(since=NOW.now, wait_s=5.0, next_at=NOW.now)}
+    reaction = reactions.may_send(view(lost=lost), rules(), job, (CANDIDATE,), NOW)
+    assert not reaction.view.no_more
+    assert NOW.now < reaction.view.held_back[1] < NOW.now + 1.0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from tests.durability.children import Nursery
 from tests.expression.runs import Folder, measured_runs
 from tests.media_files import picture, picture_bytes, speech, write_wav
 
@@ -85,3 +86,18 @@ def test_runs_of_other_sizes_are_nobodys_business(
     other.write({"files": write_media(other, first=5)})
     assert other.run(*flags).code == 0
     assert len(measured_runs(emulator.url)) == 6
+
+
+def test_a_run_that_died_leaves_no_word_after_which_nothing_is_looked_for(
+    folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery
+) -> None:
+    names = write_media(folder, recordings=1)
+    folder.write({"files": names[:1]})
+    child = {"argv": ["run", str(folder.manifest), "--no-progress"], "key": "", "out": str(folder.path / "run")}
+    died = {"kind": "kill", "at": {"name": "commit submitting"}, "moment": "after"}
+    assert nursery.run([{**child, "disk": died}]) == [-9]
+    copy = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
+    copy.write({"files": write_media(copy, recordings=0)})
+    assert copy.run().code == 0
+    folder.write({"files": names[1:]})
+    assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=1)

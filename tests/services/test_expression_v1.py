@@ -361,6 +361,20 @@ def test_a_list_that_does_not_show_what_it_must_proves_nothing(
     assert type(what) is Ask
 
 
+def test_a_run_that_begins_between_two_lists_was_not_left_out(tmp_path: Path) -> None:
+    class Growing:
+        """Another upload of ours begins after the first list was given."""
+
+        runs: Sequence[RunView] = ()
+
+        def list_runs(self, *, started_after: float | None = None, mode: str | None = None) -> Iterator[RunView]:
+            shown, self.runs = self.runs, [a_run("x", started_at=SENT_AT + 60)]
+            return iter(shown)
+
+    [what] = settled(tmp_path, Growing(), lost())  # type: ignore[arg-type]
+    assert type(what) is NotThere
+
+
 def test_the_first_upload_of_a_key_that_the_whole_list_does_not_show_did_not_arrive(tmp_path: Path) -> None:
     [what] = settled(tmp_path, Listing([]), lost())
     assert type(what) is NotThere
