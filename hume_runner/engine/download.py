@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ def fetch(
             nullcontext(_InMemory(received)) if received is not None else service.open_answer(remote_id, name) as stream
         ):
             answers.append(_save(disk, stream, outputs, folder / name, check))
+    spelt = {one.position: one.match for one in outcomes if one.match is not None}
+    members = [replace(one, match=spelt.get(one.position, one.match)) for one in members]
     answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, folder))
     return Fetched(answers=tuple(answers), outcomes=tuple(outcomes))
 

@@ -237,12 +237,16 @@ Progress = Pending | Ended | Broken | Unseen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an answer says about one member: the one whose stored `position` this is."""
+    """What an answer says about one member: the one whose stored `position` this is.
+
+    `match`: by what the answer names it, where that is not by what it was sent.
+    """
 
     position: int
     ok: bool
     reason: str | None = None
     message: str | None = None
+    match: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

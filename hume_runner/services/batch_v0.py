@@ -60,6 +60,7 @@ from hume_runner.services.base import (
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.matching_batch_v0 import (
     Listing,
+    SourceFinder,
     Verdict,
     judge,
     lacking,
@@ -635,25 +636,48 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     """
     from hume_runner.client.batch_v0_reading import read_source_result
 
-    positions = _positions(job)
+    finder = SourceFinder(
+        (member.position, member.item.kind, job.matches[member.position])
+        for member in job.members
+        if job.matches.get(member.position)
+    )
     outcomes: dict[int, Outcome] = {}
     unreadable: dict[int, Outcome] = {}
+    spelt: dict[int, dict[str, Outcome]] = {}  # what is named another way than it was sent, by that name
     predictions = 0
     with path.open("rb") as file:
         for element, problem in iter_checked(file):
             view = read_source_result(element)
             predictions += len(view.predictions)
+            also = _spelt_names(view, finder)
+            positions = {**finder.exact, **also}
+            names = {position: name for (_, name), position in also.items()}
             if problem is not None:
                 told = told_of(problem)
-                for position in _spoken_of(view, positions):
-                    unreadable[position] = Outcome(position=position, ok=False, reason=UNEXPECTED, message=told)
-                continue
-            for outcome in _element_outcomes(view, positions):
-                outcomes.setdefault(outcome.position, outcome)
+                found = [
+                    Outcome(position=position, ok=False, reason=UNEXPECTED, message=told)
+                    for position in _spoken_of(view, positions)
+                ]
+            else:
+                found = list(_element_outcomes(view, positions))
+            for outcome in found:
+                position = outcome.position
+                if position in names:
+                    outcome = replace(outcome, match=plain(names[position]))  # noqa: PLW2901
+                    spelt.setdefault(position, {}).setdefault(names[position], outcome)
+                elif problem is not None:
+                    unreadable[position] = outcome
+                else:
+                    outcomes.setdefault(position, outcome)
     outcomes |= unreadable
+    for position, by_name in spelt.items():
+        # What the answer names as it was sent is that; and two names for one member tell nothing.
+        if position not in outcomes and len(by_name) == 1:
+            outcomes.update((one.position, one) for one in by_name.values())
     missing = [member.position for member in job.members if member.position not in outcomes]
     expected = announced.get("predictions")
-    late = bool(missing) or (expected is not None and expected > 0 and predictions == 0 and not unreadable)
+    spoilt = any(outcome.reason == UNEXPECTED for outcome in outcomes.values())
+    late = bool(missing) or (expected is not None and expected > 0 and predictions == 0 and not spoilt)
     if late and not announced.get("accept_missing"):
         raise AnswerIncomplete(f"{len(missing)} of {len(job.members)} sources are not in the answer yet")
     for position in missing:
@@ -670,19 +694,33 @@ def _storable(outcome: Outcome) -> Outcome:
     return replace(outcome, message=plain(outcome.message)) if outcome.message else outcome
 
 
-def _positions(job: Job) -> dict[tuple[str, str], int]:
-    return {
-        (member.item.kind, job.matches[member.position]): member.position
-        for member in job.members
-        if job.matches.get(member.position)
-    }
+def _spelt_names(view: SourceResultView, finder: SourceFinder) -> dict[tuple[str, str], int]:
+    """(kind, name) -> position of the members that this element names another way than they were sent."""
+    if view.kind == "text":
+        names = {prediction.file for prediction in view.predictions} | {file for file, _ in view.errors}
+    else:
+        names = {_named(view)}
+    kind = _kind_of(view)
+    found = {(kind, name): finder.find(kind, name) for name in names if (kind, name) not in finder.exact}
+    return {key: position for key, position in found.items() if position is not None}
+
+
+def _kind_of(view: SourceResultView) -> str:
+    """As the tables read it: a source without a type is told by what names it."""
+    if view.kind != "unknown":
+        return view.kind
+    return "url" if view.url and not view.filename else "file"
+
+
+def _named(view: SourceResultView) -> str:
+    return (view.url if _kind_of(view) == "url" else view.filename) or ""
 
 
 def _spoken_of(view: SourceResultView, positions: Mapping[tuple[str, str], int]) -> list[int]:
     """The members that an element is about: all texts share one."""
     if view.kind == "text":
         return [position for (kind, _), position in positions.items() if kind == "text"]
-    position = positions.get((view.kind, (view.url if view.kind == "url" else view.filename) or ""))
+    position = positions.get((_kind_of(view), _named(view)))
     return [] if position is None else [position]
 
 
@@ -690,7 +728,7 @@ def _element_outcomes(view: SourceResultView, positions: Mapping[tuple[str, str]
     if view.kind == "text":
         yield from _text_outcomes(view, positions)
         return
-    position = positions.get((view.kind, (view.url if view.kind == "url" else view.filename) or ""))
+    position = positions.get((_kind_of(view), _named(view)))
     if position is None:
         return
     if view.error:

@@ -322,8 +322,9 @@ class Journal(Planning):
             self._move(number, Event.FINISH, now, **columns)
             self._record_answers(number, answers, now)
             db.executemany(
-                "UPDATE members SET outcome = ?, reason = ?, error = ? WHERE job = ? AND position = ?",
-                [("done" if o.ok else "failed", *self._words(o), number, o.position) for o in outcomes],
+                "UPDATE members SET outcome = ?, reason = ?, error = ?, match = coalesce(?, match) "
+                "WHERE job = ? AND position = ?",
+                [("done" if o.ok else "failed", *self._words(o), o.match, number, o.position) for o in outcomes],
             )
             db.execute("DELETE FROM received WHERE job = ?", (number,))
             # An item that is spread over several jobs is done when as many parts are measured as it has, and failed

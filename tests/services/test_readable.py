@@ -154,7 +154,7 @@ def test_what_no_reader_takes_fails_alone_at_fetching_and_its_neighbours_have_th
 def test_half_a_character_is_replaced_and_spoils_nothing(tmp_path: Path) -> None:
     element = '{"source": {"type": "file", "filename": "a"}, "results": null, "error": "odd \\ud800 word"}'
     (outcome,) = read_outcomes(_job(("file", "a")), _write(tmp_path / "predictions.json", element), {})
-    assert (outcome.ok, outcome.message) == (False, "odd ? word")
+    assert (outcome.ok, outcome.message) == (False, "odd \ufffd word")
 
 
 @pytest.fixture(scope="module")
