@@ -300,6 +300,9 @@ class FakeService:
         self.remote[remote.remote_id] = remote
         return remote
 
+    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        return self.check(waiting)
+
     def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
         self.counted["poll"] += 1
         self.meanwhile("check")

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from hume_runner.services.base import Broken, Ended, Pending, Service, Unseen, Waiting
+from hume_runner.services.base import Broken, Ended, Pending, Service, Waiting
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import JobRow, Store
 
-_AT_ONCE = 200
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ def compare_remote(store: Store, service: Service) -> Iterator[tuple[JobRow, Rem
             Waiting(number=row.number, remote_id=row.remote_id or "", created_at=row.created_at or 0.0) for row in rows
         ]
         found = dict(service.check(waiting))
-        while missing := [job for job in waiting if job.remote_id not in found]:
-            found |= service.check(missing) or {job.remote_id: Unseen() for job in missing}
+        # What a list does not show is asked for job by job, once: asking for the list again would tell the same.
+        found |= service.check_each([job for job in waiting if job.remote_id not in found])
         for row in rows:
             yield row, _says(row, found.get(row.remote_id or ""))
 

@@ -452,6 +452,10 @@ class Service(Protocol):
         """How far all these jobs are, by remote id, with as few requests as the service allows."""
         ...
 
+    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        """The same, with a request a job: what it is worth where nothing else tells."""
+        ...
+
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
         """File names of the answers to fetch once a job has ended; the first is the one that `outcomes` reads."""
         ...

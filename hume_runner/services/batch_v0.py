@@ -367,6 +367,10 @@ class BatchV0Service:
                 learned.partial = learned.partial or learned.misses[job.remote_id] >= _MISSES
         return found
 
+    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        """See `Service.check_each`."""
+        return {job.remote_id: self._check_details(job.remote_id) for job in waiting}
+
     def _check_by_list(self, waiting: Sequence[Waiting]) -> dict[str, Progress]:
         wanted = {job.remote_id for job in waiting}
         # The service's times have whole milliseconds and its clock is only estimated.

@@ -656,6 +656,10 @@ class ExpressionV1Service:
 
     # -- asking about runs ------------------------------------------------------------------------------------------
 
+    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        """See `Service.check_each`."""
+        return self.check(waiting)
+
     def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
         """What the service's records say of past uploads: for `verify --remote`, since nothing here is waited for."""
         found: dict[str, Progress] = {}

@@ -14,20 +14,25 @@ import pytest
 from hume_runner.results import derived
 from tests.cli.project import Project
 
-# Kills its own process at the n-th rename below the output directory, just before it.
+# Kills its own process at the n-th rename below the output directory: just before it, or at the first look that is
+# taken at the folder or the file after it, which is before its mark.
 _KILLED = """
 import os, signal, sys
-out, left = sys.argv[1], int(sys.argv[2])
+out, when, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
+renamed = False
 def hook(event, arguments):
-    global left
+    global left, renamed
+    if event == "open" and renamed and str(arguments[0]).startswith(out):
+        os.kill(os.getpid(), signal.SIGKILL)
     target = os.fspath(arguments[1]) if event == "os.rename" else ""
     if str(target).startswith(out) and "/raw/" not in str(target) and "sqlite" not in str(target):
         left -= 1
-        if left < 0:
+        if left < 0 and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
+        renamed = left < 0
 sys.addaudithook(hook)
 from hume_runner.cli.main import main
-sys.exit(main(sys.argv[3:]))
+sys.exit(main(sys.argv[4:]))
 """
 
 
@@ -41,10 +46,10 @@ def study(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-def kill_at(project: Project, rename: int) -> int:
+def kill_at(project: Project, when: str, rename: int) -> int:
     project.write()
     child = subprocess.run(
-        [sys.executable, "-c", _KILLED, str(project.out), str(rename), "run", str(project.path), "-q"],
+        [sys.executable, "-c", _KILLED, str(project.out), when, str(rename), "run", str(project.path), "-q"],
         env={**os.environ, **project.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         timeout=120,
@@ -62,14 +67,18 @@ def assert_current(project: Project, fresh: Path) -> None:
         assert (project.out / "tables" / name).read_bytes() == (fresh / name).read_bytes(), name
 
 
-def test_after_a_kill_at_any_output_the_next_run_makes_all_of_them_current(study: Project, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_after_a_kill_at_any_output_the_next_run_makes_all_of_them_current(
+    study: Project, when: str, tmp_path: Path
+) -> None:
     survived = killed = 0
     for rename in range(30):
         study.manifest["sources"]["text"].append(f"text number {rename}")
-        code = kill_at(study, rename)
+        code = kill_at(study, when, rename)
         assert code in (0, -signal.SIGKILL)
         killed += code != 0
         survived += code == 0
+        assert study.run_json()["schema"] == 1  # whole at every moment
         assert study.run().code == 0
         assert len(study.results()) == len(study.manifest["sources"]["text"])
         assert_current(study, tmp_path / f"fresh-{rename}")

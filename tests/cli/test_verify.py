@@ -86,3 +86,19 @@ def test_before_the_first_run_there_is_nothing_to_verify(project: Project) -> No
     ran = project.call("verify")
     assert ran.code == 64
     assert "next: hume-runner run" in ran.err
+
+
+def test_with_remote_each_job_that_the_list_leaves_out_is_asked_for_once(finished: Project) -> None:
+    finished.manifest["batching"] = {"max_sources": 1}
+    finished.manifest["sources"] = {"text": [f"text {number}" for number in range(12)]}
+    assert finished.run().code == 0
+    finished.emulator.make_difficult({"jobs": {"empty": True}})
+    before = dict(finished.requests())
+    ran = finished.call("verify", "--remote")
+    assert ran.code == 0, ran.out + ran.err
+    after = finished.requests()
+    jobs = finished.run_json()["counts"]["jobs"]["done"]
+    listed, detailed = (after.get(r, 0) - before.get(r, 0) for r in ("GET /v0/batch/jobs", "GET /v0/batch/jobs/{id}"))
+    assert jobs == 13
+    assert detailed == jobs
+    assert listed <= 2
