@@ -77,8 +77,7 @@ def fetch(
             nullcontext(_InMemory(received)) if received is not None else service.open_answer(remote_id, name) as stream
         ):
             answers.append(_save(disk, stream, outputs, folder / name, check))
-    spelt = {one.position: one.match for one in outcomes if one.match is not None}
-    members = [replace(one, match=spelt.get(one.position, one.match)) for one in members]
+    members = _named_by(members, outcomes)
     answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, folder))
     return Fetched(answers=tuple(answers), outcomes=tuple(outcomes))
 
@@ -102,7 +101,7 @@ def fetch_again(
     members: Sequence[MemberRow],
     request: Mapping[str, Any],
     outputs: Path,
-) -> tuple[StoredAnswer, ...]:
+) -> Fetched:
     """Have these answers of a finished job once more; `outcomes`: whether each member was measured, as is known.
 
     Raises: AnswerDiffers where the service tells something else now; UnexpectedResponse, ApiError. Nothing is under a
@@ -113,22 +112,32 @@ def fetch_again(
         if digest == known.sha256:
             return
         # Other bytes may still say the same: a member more, another order.
-        now = {one.position: one.ok for one in service.outcomes(job, name, part, {"accept_missing": 1})}
+        told = service.outcomes(job, name, part, {"accept_missing": 1})
+        now = {one.position: one.ok for one in told}
         if now and any(now.get(position) != ok for position, ok in outcomes.items()):
             raise AnswerDiffers(f"what the service answers for {remote_id} now is not what it answered before")
+        found.extend(told)
 
-    answers = []
+    answers: list[StoredAnswer] = []
+    found: list[Outcome] = []
     for known in recorded:
-        folder = (outputs / known.path).parent
-        disk.make_directory(folder)
+        disk.make_directory((outputs / known.path).parent)
         if known.name == REQUEST:
-            relative = folder.relative_to(outputs)
-            answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, relative))
             continue
         with service.open_answer(remote_id, known.name) as stream:
             check = partial(same, known.name, known=known)
             answers.append(_save(disk, stream, outputs, Path(known.path), check))
-    return tuple(answers)
+    spelt = _named_by(members, found)
+    if spelt != members or any(known.name == REQUEST for known in recorded):
+        folder = Path(recorded[0].path).parent
+        answers.append(describe_job(disk, service, job, remote_id, spelt, request, outputs, folder))
+    return Fetched(answers=tuple(answers), outcomes=tuple(found))
+
+
+def _named_by(members: Sequence[MemberRow], outcomes: Sequence[Outcome]) -> Sequence[MemberRow]:
+    """The members, each by the name that the answer uses."""
+    names = {one.position: one.match for one in outcomes if one.match is not None}
+    return [replace(one, match=names.get(one.position, one.match)) for one in members] if names else members
 
 
 def _save(

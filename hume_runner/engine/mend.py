@@ -14,7 +14,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from hume_runner import events
-from hume_runner.engine.download import REQUEST, AnswerDiffers, fetch_again
+from hume_runner.engine.download import REQUEST, AnswerDiffers, Fetched, fetch_again
 from hume_runner.errors import (
     ApiError,
     AuthError,
@@ -30,7 +30,7 @@ from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import Harmed, harmed_answers
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.store import Store
 
 _AT_ONCE = 8
 _PAYS = "`--pay-again` measures what is lost once more, and pays for it"
@@ -79,16 +79,19 @@ class Mender:
         if not harmed:
             return Mended()
         jobs = ((job, list(several)) for job, several in groupby(harmed, key=lambda one: one.job))
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        try:
             while some := list(islice(jobs, 8 * _AT_ONCE)):
                 started = [
                     (job, several, pool.submit(ask)) for job, several in some if (ask := self._ask(job, several))
                 ]
                 for job, several, future in started:
                     self._take(job, several, future)
+        finally:
+            pool.shutdown(cancel_futures=True)  # whoever interrupts waits for what is on its way alone
         return Mended(lost=tuple(self._lost), harmed=tuple(self._left), error=self._told())
 
-    def _ask(self, number: int, harmed: Sequence[Harmed]) -> Callable[[], tuple[StoredAnswer, ...]] | None:
+    def _ask(self, number: int, harmed: Sequence[Harmed]) -> Callable[[], Fetched] | None:
         """What has the harmed answers of one job again; None where nothing can, or nobody needs it."""
         row = self._store.job(number)
         if row.status is not JobStatus.DONE or row.remote_id is None:
@@ -121,9 +124,9 @@ class Mender:
             outputs=self._outputs,
         )
 
-    def _take(self, number: int, harmed: Sequence[Harmed], future: Future[tuple[StoredAnswer, ...]]) -> None:
+    def _take(self, number: int, harmed: Sequence[Harmed], future: Future[Fetched]) -> None:
         try:
-            answers = future.result()
+            fetched = future.result()
         except (NotFound, AnswerDiffers) as error:
             self._lose(number, harmed, str(error))
         except (AuthError, Discontinued) as error:
@@ -138,9 +141,9 @@ class Mender:
                 hint="nothing is lost; run the same command again later",
             )
         else:
-            self._store.record_mended(number, answers, self._clock())
+            self._store.record_mended(number, fetched.answers, fetched.outcomes, self._clock())
             for one in harmed:
-                if any(answer.name == one.answer.name for answer in answers):
+                if any(answer.name == one.answer.name for answer in fetched.answers):
                     self._report(events.Mended(job=job_name(number), path=one.answer.path, harm=one.harm))
 
     def _lose(self, number: int, harmed: Sequence[Harmed], why: str, *, hint: str = "") -> None:

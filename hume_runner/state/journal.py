@@ -353,10 +353,13 @@ class Journal(Planning):
             with self._transaction("stamps", bump=False) as db:
                 db.executemany("UPDATE answers SET stamp = ? WHERE job = ? AND name = ?", seen)
 
-    def record_mended(self, number: int, answers: Sequence[StoredAnswer], now: float) -> None:
-        """Answers of a finished job that were harmed on disk and are there again."""
+    def record_mended(
+        self, number: int, answers: Sequence[StoredAnswer], outcomes: Sequence[Outcome], now: float
+    ) -> None:
+        """Answers of a finished job that were harmed on disk and are there again; `outcomes` may name members anew."""
         with self._transaction("mended"):
             self._record_answers(number, answers, now)
+            self._name_members(number, {one.position: one.match for one in outcomes if one.match is not None})
 
     def record_answer_lost(self, number: int, now: float) -> None:
         """The answer of a finished job cannot be had any more, and somebody agreed to pay again: what it was for is

@@ -175,6 +175,23 @@ def test_the_same_said_in_other_bytes_is_taken_and_known_from_then_on(study: Pro
     assert study.call("verify").code == 0
 
 
+def test_an_answer_that_spells_its_source_another_way_now_has_its_rows(study: Project) -> None:
+    url = "https://example.org/a%20b.mp4"
+    study.manifest["sources"]["urls"] = [url]
+    study.manifest["models"]["prosody"] = {}
+    assert study.run().code == 0
+    (mine,) = [line for line in study.results() if line["kind"] == "url"]
+    path = next(study.out / one for one in mine["raw"] if one.endswith("predictions.json"))
+    rows = (study.out / "tables" / "prosody.csv").read_text()
+    assert mine["id"] in rows
+    path.unlink()
+    study.emulator.make_difficult({"jobs": {"urls": "decode", "predictions_spell": True}})
+    assert study.run().code == 0
+    assert "a b.mp4" in path.read_text()
+    assert (study.out / "tables" / "prosody.csv").read_text() == rows
+    assert study.call("verify").code == 0
+
+
 def test_an_answer_that_the_service_has_no_more_is_a_decision_and_is_measured_again_with_consent_only(
     study: Project,
 ) -> None:
