@@ -1,6 +1,6 @@
 """Random histories of random manifests over both APIs, and what they lost or paid for twice.
 
-    python -m benchmarks.soak [--rounds 1000] [--seed N] [--at-once 8] [--only BATCH]
+    python -m benchmarks.soak [--rounds 1000] [--minutes N] [--seed N] [--at-once 8] [--only BATCH]
 
 Each round is one manifest with a key of its own: runs of the real program in processes of their own, at two stand-in
 services that make requests go wrong, are killed, interrupted, run out of disk or readers; the manifest is edited back
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,7 @@ class Soak:
         *,
         seed: int,
         at_once: int,
-        keep_states: Collection[str],
     ) -> None:
-        self._keep_states = keep_states
         self._folder = folder
         self._services = services
         self._nursery = nursery
@@ -88,7 +86,6 @@ class Soak:
                     endpoints,
                     self._media,
                     random.Random(f"{self._seed}-{batch}-{number}"),
-                    keeps_state=api in self._keep_states,
                 )
             )
         for _ in range(chance.randint(3, 6)):
@@ -212,12 +209,13 @@ def soak(
     at_once: int,
     only: int | None = None,
     keep: Path | None = None,
-    keep_states: Collection[str] = (),
+    minutes: float | None = None,
 ) -> Soak:
     """Run it in a temporary folder that goes with it, or in `keep`, where broken rounds stay.
 
-    `only`: one batch of the seed's. `keep_states`: APIs whose rounds never lose a state.
+    `only`: one batch of the seed's. `minutes`: no batch is begun after so many.
     """
+    started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hume-runner-soak-") as temporary:
         folder = keep or Path(temporary)
         with (
@@ -225,9 +223,11 @@ def soak(
             ServiceProcess(Path(temporary) / "b", keys=rounds + A_BATCH + 10) as second,
             Nursery() as nursery,
         ):
-            found = Soak(folder, (first, second), nursery, seed=seed, at_once=at_once, keep_states=keep_states)
+            found = Soak(folder, (first, second), nursery, seed=seed, at_once=at_once)
             batches = -(-rounds // A_BATCH)
             for batch in range(batches) if only is None else (only,):
+                if minutes is not None and time.monotonic() - started > 60 * minutes:
+                    break
                 found.run(batch, min(A_BATCH, rounds - batch * A_BATCH))
             return found
 
@@ -235,6 +235,7 @@ def soak(
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=1000, metavar="N")
+    parser.add_argument("--minutes", type=float, metavar="N", help="begin nothing more after so many")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), metavar="N")
     parser.add_argument("--at-once", type=int, default=8, metavar="N")
     parser.add_argument("--only", type=int, metavar="BATCH", help="only this batch of the seed's")
@@ -242,7 +243,14 @@ def main() -> int:
     args = parser.parse_args()
     started = time.monotonic()
     print(f"seed {args.seed}", flush=True)
-    found = soak(rounds=args.rounds, seed=args.seed, at_once=args.at_once, only=args.only, keep=args.keep)
+    found = soak(
+        rounds=args.rounds,
+        seed=args.seed,
+        at_once=args.at_once,
+        only=args.only,
+        keep=args.keep,
+        minutes=args.minutes,
+    )
     for name in COLUMNS:
         print(f"{name:<22} {found.counts[name]:>6}")
     print(f"{'seconds':<22} {time.monotonic() - started:>6.0f}")

@@ -7,19 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hume_runner.wiring import Machine
+from tests.durability.disks import CountedDisk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SteppedMachine(Machine):
-    """`steps`: so many seconds after it was made, the wall clock moves by so many seconds. `gates`: called, once each,
-    when it is first asked for the time, which a run does right before it takes the lock."""
+    """`steps`: so many seconds after it was made, or with the durable operation of that name, the wall clock moves by
+    so many seconds. `gates`: called, once each, when it is first asked for the time, which a run does right before it
+    takes the lock."""
 
-    steps: tuple[tuple[float, float], ...] = ()
+    steps: tuple[tuple[float | str, float], ...] = ()
     gates: list[Callable[[], None]] = field(default_factory=list)
     made_at: float = field(default_factory=time.monotonic)
 
     def now(self) -> float:
         while self.gates:
             self.gates.pop()()
-        age_s = time.monotonic() - self.made_at
-        return time.time() + sum(by_s for after_s, by_s in self.steps if age_s >= after_s)
+        return time.time() + sum(by_s for when, by_s in self.steps if self._is_over(when))
+
+    def _is_over(self, when: float | str) -> bool:
+        if isinstance(when, str):
+            return isinstance(self.disk, CountedDisk) and when in self.disk.operations
+        return time.monotonic() - self.made_at >= when

@@ -7,14 +7,20 @@ here to show that the checks of this folder can fail.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from hume_runner.services.base import Foreign, Job, Look, LostJob, Submission
+from hume_runner.services.base import Candidate, Foreign, Job, Look, LostJob, Submission
 from hume_runner.services.batch_v0 import BatchV0Service
+from hume_runner.services.expression_v1 import ExpressionV1Service
 from hume_runner.state.disk import Disk
+from hume_runner.state.journal import Journal
+from hume_runner.state.pinned import Pinned
+from hume_runner.state.reading import Reading
+from hume_runner.wiring import Machine
 from tests.durability.disks import KillingDisk, PowerCutDisk
 
 
@@ -107,6 +113,140 @@ def without_looking(disk: Disk) -> Disk:
     return disk
 
 
+def without_stored_positions(disk: Disk) -> Disk:
+    """A member is told by its place in the list of what is left of its job."""
+
+    def name_members(self: Journal, number: int, matches: Mapping[int, str]) -> None:
+        self._db.executemany(
+            "UPDATE members SET match = ? WHERE job = ? AND position = ?",
+            [(matches[position], number, place) for place, position in enumerate(sorted(matches))],
+        )
+
+    Journal._name_members = name_members  # type: ignore[method-assign]
+    return disk
+
+
+def without_inodes(disk: Disk) -> Disk:
+    """The lock goes by a file beside the state alone."""
+    import hume_runner.state.lock
+    import hume_runner.state.pinned
+
+    for module in (hume_runner.state.lock, hume_runner.state.pinned):
+        vars(module)["locks_inodes"] = lambda path: False
+    return disk
+
+
+def without_removing_only_its_own(disk: Disk) -> Disk:
+    """A run that is refused before it recorded anything removes the state, whoever made it."""
+
+    def made(self: Pinned, path: Path, handle: int, *, created: bool) -> None:
+        begin(self, path, handle, created=True)
+
+    begin = Pinned.__init__
+    Pinned.__init__ = made  # type: ignore[method-assign]
+    return disk
+
+
+def without_reading_what_was_rescued(disk: Disk) -> Disk:
+    """What the state could not take lies beside it for good."""
+    import hume_runner.engine.run
+
+    vars(hume_runner.engine.run)["take_in"] = lambda *_: 0
+    return disk
+
+
+def without_controls(disk: Disk) -> Disk:
+    """What a list does not show is taken for not being there."""
+    import hume_runner.services.batch_v0
+
+    vars(hume_runner.services.batch_v0)["lacking"] = lambda *_: ""
+    return disk
+
+
+def without_waiting_from_the_end(disk: Disk) -> Disk:
+    """The time that a slow host has counts from when the request left."""
+    from hume_runner.engine import reactions
+
+    began: dict[int, float] = {}
+    sent, lost = reactions.sent, reactions.lost
+
+    def noted(view: Any, job: Job) -> Any:
+        began[job.number] = time.monotonic()
+        return sent(view, job)
+
+    def early(view: Any, rules: Any, job: int, **named: Any) -> Any:
+        view = lost(view, rules, job, **named)
+        one = replace(view.lost[job], since=began.get(job, view.lost[job].since))
+        return replace(view, lost={**view.lost, job: one})
+
+    vars(reactions).update(sent=noted, lost=early)
+    return disk
+
+
+def without_own_endpoint(disk: Disk) -> Disk:
+    """What was sent to one host is asked about at whichever the manifest names now."""
+    import hume_runner.engine.run
+
+    vars(hume_runner.engine.run)["_stay_with_the_endpoint"] = lambda *_: None
+    return disk
+
+
+def without_asking_first(disk: Disk) -> Disk:
+    """What this key has at the service already is not looked for before it is paid for again."""
+    import hume_runner.engine.run
+    from hume_runner.engine.survey import Taken
+
+    vars(hume_runner.engine.run)["adopt_what_is_there"] = lambda *_, **__: Taken(jobs=0, items=0)
+    return disk
+
+
+def without_suspecting(disk: Disk) -> Disk:
+    """What was measured and cannot be had again is no reason to ask."""
+
+    def suspects(self: ExpressionV1Service, job: Job) -> tuple[Candidate, ...]:
+        return ()
+
+    ExpressionV1Service.suspects = suspects  # type: ignore[method-assign]
+    return disk
+
+
+def without_parts(disk: Disk) -> Disk:
+    """Which parts of a medium are measured already is forgotten when it is prepared again."""
+    Reading._carried = lambda self, number: {}  # type: ignore[method-assign]
+    return disk
+
+
+def without_draining(disk: Disk) -> Disk:
+    """What breaks the run ends it at once."""
+    from hume_runner.engine.loop import Loop
+
+    Loop._guard = lambda self, act, *what: act(*what)  # type: ignore[method-assign]
+    return disk
+
+
+def without_monotonic_waiting(disk: Disk) -> Disk:
+    """All waiting is by the clock that people set."""
+    Machine.monotonic = lambda self: self.now()  # type: ignore[method-assign]
+    return disk
+
+
+def without_relevance(disk: Disk) -> Disk:
+    """Every setting touches every item."""
+
+    def relevant(self: Any, kind: Any, facts: Any, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        return dict(settings)
+
+    for service in (BatchV0Service, ExpressionV1Service):
+        service.relevant = relevant  # type: ignore[method-assign]
+    return disk
+
+
+def without_telling_simulated(disk: Disk) -> Disk:
+    """Nobody looks whether it is an emulator that answers."""
+    BatchV0Service.simulated = None  # type: ignore[assignment]
+    return disk
+
+
 def _same_death(kind: type[Any], disk: Disk) -> Disk:
     assert isinstance(disk, KillingDisk)
     return kind(disk._at, disk._moment)  # type: ignore[no-any-return]
@@ -119,4 +259,18 @@ MUTANTS: dict[str, Callable[[Disk], Disk]] = {
     "intent": without_intent,
     "lock": without_lock,
     "looking": without_looking,
+    "stored positions": without_stored_positions,
+    "inodes": without_inodes,
+    "removing only its own": without_removing_only_its_own,
+    "reading what was rescued": without_reading_what_was_rescued,
+    "controls": without_controls,
+    "waiting from the end": without_waiting_from_the_end,
+    "own endpoint": without_own_endpoint,
+    "asking first": without_asking_first,
+    "suspecting": without_suspecting,
+    "parts": without_parts,
+    "draining": without_draining,
+    "monotonic waiting": without_monotonic_waiting,
+    "relevance": without_relevance,
+    "telling simulated": without_telling_simulated,
 }

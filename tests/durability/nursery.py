@@ -8,8 +8,9 @@ A code below zero is the signal that ended it.
 A CHILD of either API is `{"argv", "key", "out"}` and, as wanted:
 `disk`: what goes wrong at which durable operation, see `disks.make_disk`; `mutant`: a safeguard that is taken away;
 `signals`: `[[seconds, number], ...]` that it gets after so many seconds; `closed`: `{"stdout": 100}`, a pipe whose
-reader leaves after so many bytes; `clock`: `[[seconds, by_s], ...]`, steps of its wall clock, which its monotonic one
-does not follow; `settle_s`, `slow_s`, `late_s`: its patience; `environ`.
+reader leaves after so many bytes; `clock`: `[[when, by_s], ...]`, steps of its wall clock after so many seconds or
+with a durable operation, which its monotonic one does not follow;
+`settle_s`, `slow_s`, `late_s`: patience; `environ`.
 What it says goes to the files OUT.stdout and OUT.stderr, the names of its durable operations to OUT.trace.
 """
 
@@ -83,7 +84,7 @@ def live(child: Mapping[str, Any], gates: Sequence[Callable[[], None]] = ()) -> 
         settings=Settings(
             settle_s=child.get("settle_s", 0.2), settle_slow_s=child.get("slow_s"), late_s=child.get("late_s", 0.5)
         ),
-        steps=tuple((after_s, by_s) for after_s, by_s in child.get("clock", ())),
+        steps=tuple((when, by_s) for when, by_s in child.get("clock", ())),
         gates=list(gates),
     )
     out = child["out"]

@@ -97,8 +97,6 @@ class History:
         endpoints: tuple[str, str],
         media: Path,
         chance: random.Random,
-        *,
-        keeps_state: bool = False,
     ) -> None:
         self.api: Api = api
         self.key = key
@@ -111,7 +109,6 @@ class History:
         self.consented = False
         self.seen: set[str] = set()  # remote ids that any of its states named at any time
         self.reported: set[str] = set()  # … that any reported as paid for twice
-        self._keeps_state = keeps_state  # none is deleted, put back, copied or left behind
         self._media = media
         self._chance = chance
         self._runs = 0
@@ -234,7 +231,7 @@ class History:
                 self._move_outputs,
                 self._move_endpoint,
             ],
-            weights=[30, 45, *((0, 0, 0, 0) if self._keeps_state else (8, 4, 5, 4)), 6],
+            weights=[30, 45, 8, 4, 5, 4, 6],
         )[0]
         told = happens(place)
         self.write(place)

@@ -55,6 +55,14 @@ class ServiceProcess:
         """These faults, from now on and instead of earlier ones, for all keys."""
         self._ask("/_emulator/faults", json.dumps(faults).encode())
 
+    def be(self, **difficulties: Any) -> None:
+        """Difficult in these ways, and in no others; for all keys."""
+        self._ask("/_emulator/difficulties", json.dumps(difficulties).encode())
+
+    def advance(self, seconds: float) -> None:
+        """Its time moves on, and what waits for it happens."""
+        self._ask("/_emulator/clock", json.dumps({"advance": seconds}).encode())
+
     def _ask(self, path: str, body: bytes | None = None) -> Any:
         request = Request(self.url + path, data=body)
         with urlopen(request, timeout=30) as answer:

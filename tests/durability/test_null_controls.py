@@ -105,3 +105,14 @@ def test_without_lock_more_than_one_runner_works(tmp_path: Path, nursery: Nurser
         codes = release(with_links(case), nursery, mutant="lock")
         accepted = accepted_by_key(service).get(case.owner, [])
         assert intruders(case, codes, len(accepted)) != []
+
+
+def test_without_locking_inodes_removing_the_lock_s_files_lets_more_than_one_runner_work(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    with ServiceProcess(tmp_path / "service", keys=1) as service:
+        case = with_links(make_case(tmp_path / "case", service.url, service.new_key()))
+        locks = [Path(f"{case.state}.lock"), Path(f"{case.state}.outputs.lock")]
+        codes = release(case, nursery, mutant="inodes", remove=locks)
+        accepted = accepted_by_key(service).get(case.owner, [])
+        assert intruders(case, codes, len(accepted), named=False) != []

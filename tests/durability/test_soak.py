@@ -18,8 +18,7 @@ def test_random_rounds_lose_nothing_and_pay_nothing_twice(
     rounds: int, seed: int | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seed = random.SystemRandom().randrange(10**6) if seed is None else seed
-    # What was measured on expression-v1 before its state was lost is asked about by size: left to the long one.
-    found = soak(rounds=rounds, seed=seed, at_once=8, keep_states=() if rounds > 100 else ("expression-v1",))
+    found = soak(rounds=rounds, seed=seed, at_once=8)
     with capsys.disabled():
         print(f"\nseed {seed}: " + ", ".join(f"{found.counts[name]} {name}" for name in COLUMNS))
     assert found.counts["rounds"] == rounds
