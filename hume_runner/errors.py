@@ -209,6 +209,7 @@ _NEXT_STEPS = {
     errno.EPERM: _PLACE,
     errno.EROFS: _PLACE,
     errno.EEXIST: "a file is where a folder should be: --output-dir chooses another place",
+    errno.ELOOP: "put the folder itself in its place, or let the output directory as a whole be the link",
     errno.ENOTDIR: "a file is where a folder should be: --output-dir chooses another place",
 }
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from hume_runner.aside import refuse_links
 from hume_runner.errors import HumeRunnerError, UsageError
 from hume_runner.manifest.model import Manifest
 from hume_runner.settings import Masker, Secret, Settings, mask_secrets, read_key
@@ -193,7 +194,7 @@ class Endpoint:
                 from hume_runner.errors import MissingExtra
 
                 raise MissingExtra("emulator", "service.endpoint: emulator") from None
-            data = self._paths.outputs / "emulator"
+            data = refuse_links(self._paths.outputs, "emulator")
             data.mkdir(parents=True, exist_ok=True)
             self._emulator = Emulator(data=data, api_keys=["rehearsal"])
             self._emulator.start()

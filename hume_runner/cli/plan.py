@@ -7,9 +7,11 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner import aside
 from hume_runner.cli.console import SCHEMA, Console
 from hume_runner.cli.streams import Writer
 from hume_runner.settings import mask_secrets
@@ -178,10 +180,11 @@ def _array(out: Writer, name: str, values: Iterator[dict[str, Any]]) -> None:
 def _written(path: Path) -> Iterator[Writer]:
     from hume_runner.errors import UsageError
 
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
-        part.replace(path)
+        with aside.written(path, private=True) as file:
+            text = TextIOWrapper(file, encoding="utf-8")
+            yield text
+            text.flush()
+            text.detach()
     except OSError as error:
         raise UsageError(f"{path}: cannot write the plan: {error.strerror}", hint="choose another --out") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hume_runner.aside import refuse_links
 from hume_runner.cli.console import Console
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.results.tables import write_tables
 
     results = _results(args)
-    out_dir = Path(args.out) if args.out else results.directory / "tables"
+    out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
     unread: list[str] = []
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = getattr(results, "serial", None)

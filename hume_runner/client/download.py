@@ -16,17 +16,19 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.exceptions import InvalidURL
 from urllib3.exceptions import HTTPError, LocationParseError
 
+from hume_runner import aside
 from hume_runner._version import __version__
 from hume_runner.client.addresses import AddressRefused, AddressRule, CheckedAdapter
 from hume_runner.client.deadline import Exchange, Watchdog
 from hume_runner.client.retry import RetryPolicy, parse_http_date, parse_retry_after
+from hume_runner.regular_files import open_regular
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -96,7 +98,7 @@ class Downloader:
     watchdog: Watchdog = field(default_factory=Watchdog)
 
     def fetch(self, url: str, target: Path, *, refuse: Refuse = accept_anything) -> Downloaded:
-        """Download to `target`, which appears when it is complete; until then `NAME.part` holds what came.
+        """Download to `target`, which appears when it is complete; until then a file aside holds what came.
 
         `refuse` sees the first bytes before the rest is fetched. A later call for the same URL and target goes on
         where this one stopped, if the host can tell that the file is still the same.
@@ -176,7 +178,7 @@ class Downloader:
         judged = len(head) == HEAD_BYTES
         if judged:
             _judge(name, head, refuse)
-        with part.path.open("ab") as file:
+        with part.open() as file:
             # `read` and not `iter_content`: the body is taken as it is on the wire.
             while chunk := response.raw.read(_CHUNK, decode_content=False):
                 size += len(chunk)
@@ -212,12 +214,12 @@ class Downloader:
 
 
 class _Part:
-    """`NAME.part` and, beside it, which version of which URL its bytes belong to."""
+    """What came so far, written aside, and beside it which version of which URL its bytes belong to."""
 
     def __init__(self, target: Path, url: str) -> None:
         self.target = target
-        self.path = target.with_name(f"{target.name}.part")
-        self._note = target.with_name(f"{target.name}.part.json")
+        self.path = _earlier(target) or aside.part_path(target)
+        self._note = self.path.with_name(f"{self.path.name}.json")
         self._url_sha256 = sha256(url.encode()).hexdigest()  # the URL itself may hold a signature
 
     def resume_headers(self) -> dict[str, str]:
@@ -227,10 +229,13 @@ class _Part:
         return {"Range": f"bytes={size}-", "If-Range": validator}
 
     def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
+        return self.path.lstat().st_size if _is_file(self.path) else 0
+
+    def open(self) -> IO[bytes]:
+        return aside.open_to_append(self.path)
 
     def head(self) -> bytes:
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             return file.read(HEAD_BYTES)
 
     def begin(self, at: int, headers: Mapping[str, str]) -> tuple[int, _Hash]:
@@ -238,13 +243,12 @@ class _Part:
         digest = sha256()
         if at == 0:
             self.discard()
-            self.path.touch()
+            aside.open_new(self.path, private=True).close()
             validator = _validator_of(headers)
-            self._note.write_text(
-                json.dumps({"url_sha256": self._url_sha256, "validator": validator}), encoding="utf-8"
-            )
+            with aside.open_new(self._note, private=True) as note:
+                note.write(json.dumps({"url_sha256": self._url_sha256, "validator": validator}).encode())
             return 0, digest
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
         return at, digest
@@ -264,6 +268,19 @@ class _Part:
                 validator = note.get("validator")
                 return validator if isinstance(validator, str) else None
         return None
+
+
+def _earlier(target: Path) -> Path | None:
+    """What an earlier call left of this target, to go on with."""
+    with suppress(OSError):
+        found = (path for path in target.parent.iterdir() if aside.is_part(path.name, target.name) and _is_file(path))
+        return max(found, key=lambda path: path.lstat().st_size, default=None)
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    """A file itself, no link to one."""
+    return path.is_file() and not path.is_symlink()
 
 
 def shown(url: str) -> str:

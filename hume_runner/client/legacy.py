@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
+from hume_runner import aside
 from hume_runner.client.batch_v0 import AUTH_HEADER, BASE_URL, BatchV0Api
 from hume_runner.client.configs import ModelConfig, TranscriptionConfig, models_of
 from hume_runner.client.exceptions import as_client_exceptions
@@ -150,20 +149,19 @@ class HumeBatchClient:
         self._download(lambda: self._once.open_artifacts(job_id), Path(filepath), _check_zip)
 
     def _download(self, open_answer: Callable[[], ApiResponse], path: Path, check: Callable[[Path], None]) -> None:
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        with aside.written(path) as file:
 
-        def fetch() -> None:
-            with open_answer() as response, part.open("wb") as file:
-                for chunk in response.iter_bytes():
-                    file.write(chunk)
-            check(part)
+            def fetch() -> None:
+                file.seek(0)
+                file.truncate()
+                with open_answer() as response:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+                file.flush()
+                check(Path(file.name))
 
-        try:
             with as_client_exceptions():
                 RETRY.call(fetch)
-            os.replace(part, path)  # noqa: PTH105 - the name says that an existing file is replaced
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _check_predictions(path: Path) -> None:

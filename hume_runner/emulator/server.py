@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ try:
 except ImportError as error:
     raise MissingExtra("emulator", "the emulator") from error
 
+from hume_runner.aside import LinkInTheWay, refuse_links
 from hume_runner.emulator.batch_v0 import BatchV0
 from hume_runner.emulator.context import Clock, Context, Limits, Refused, RouteGroup, answering, json_response
 from hume_runner.emulator.difficulties import parse_difficulties
@@ -36,11 +36,14 @@ from hume_runner.emulator.faults import FaultError, parse_duration_s, parse_faul
 from hume_runner.emulator.gateway import Gateway, answer
 from hume_runner.emulator.requests_v0 import parse_json
 from hume_runner.emulator.storage import Storage
+from hume_runner.scratch import EMULATOR, Scratch
 
 # One entry an API; each brings its routes and what runs beside them.
 ROUTE_GROUPS: tuple[Callable[[Context], RouteGroup], ...] = (BatchV0, ExpressionV1)
 _THREADS = 4
 _START_TIMEOUT_S = 30.0
+# What is made below the data folder.
+_OWN = ("emulator.sqlite3", "expression.sqlite3", "incoming", "uploads", "late")
 
 
 class Emulator:
@@ -81,7 +84,7 @@ class Emulator:
         self._thread: threading.Thread | None = None
         self._server: _Server | None = None
         self._context: Context | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: Scratch | None = None
         self._failure: BaseException | None = None
         self.url = ""
         self.api_key = self._api_keys[0] if self._api_keys else ""
@@ -120,11 +123,15 @@ class Emulator:
     def _open(self) -> Context:
         folder = self._data
         if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="hume-emulator-")
-            folder = Path(self._temporary.name)
+            self._temporary = Scratch(EMULATOR)
+            folder = self._temporary.path
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for name in _OWN:
+                refuse_links(folder, name)
             storage = Storage(folder)
+        except LinkInTheWay:
+            raise
         except Exception as error:
             raise UsageError(f"cannot keep the emulator's data in {folder}: {error}") from error
         generated = storage.remembered("api_key", "emulated-" + secrets.token_hex(16))
@@ -182,7 +189,7 @@ class Emulator:
     def _remove_temporary(self) -> None:
         temporary, self._temporary = self._temporary, None
         if temporary is not None:
-            temporary.cleanup()
+            temporary.close()
 
     def requests(self) -> dict[str, Any]:
         """What `GET /_emulator/requests` answers; also readable after `stop`."""

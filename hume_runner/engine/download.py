@@ -1,4 +1,4 @@
-"""Fetch a job's answers: stream aside, check whole, sync, rename. What is renamed is complete; the rest is `.part`."""
+"""Fetch a job's answers: stream aside, check whole, sync, rename. What is renamed is complete."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def fetch(
     anything under a final name.
     """
     folder = Path("raw") / raw_directory(remote_id)
-    disk.make_directory(outputs / folder)
+    disk.make_below(outputs, folder)
     answers: list[StoredAnswer] = []
     outcomes: list[Outcome] = []
     for name in service.answer_names(artifacts=artifacts):
@@ -121,7 +121,7 @@ def fetch_again(
     answers: list[StoredAnswer] = []
     found: list[Outcome] = []
     for known in recorded:
-        disk.make_directory((outputs / known.path).parent)
+        disk.make_below(outputs, Path(known.path).parent)
         if known.name == REQUEST:
             continue
         with service.open_answer(remote_id, known.name) as stream:
@@ -145,18 +145,15 @@ def _save(
 ) -> StoredAnswer:
     """Write a stream aside; `check` sees the file and its SHA-256 before it gets its name."""
     target = outputs / relative
-    part = target.with_name(target.name + ".part")
     digest = hashlib.sha256()
     size = 0
-    with part.open("wb") as file:
+    with disk.written(target) as file:
         for chunk in stream.iter_bytes():
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
         file.flush()
-        check(part, digest.hexdigest())
-        disk.sync(file)
-    disk.replace(part, target)
+        check(Path(file.name), digest.hexdigest())
     return _stored(outputs, relative, size, digest.hexdigest())
 
 

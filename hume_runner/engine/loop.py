@@ -29,7 +29,7 @@ from hume_runner.engine.view import (
     next_actions,
 )
 from hume_runner.engine.workers import Done, Workers
-from hume_runner.errors import ApiError, StateError, is_scarce
+from hume_runner.errors import ApiError, StateError, is_scarce, next_step
 from hume_runner.services.base import (
     Accepted,
     Answered,
@@ -475,10 +475,8 @@ class Loop:
 
 
 def _disk_trouble(what: str, error: OSError) -> StateError:
-    return StateError(
-        f"{what}: {error.strerror or error}",
-        hint="free some space or repair the disk, then run the same command again: it resumes",
-    )
+    place = f"{error.filename}: " if error.filename else ""
+    return StateError(f"{what}: {place}{error.strerror or error}", hint=next_step(error))
 
 
 def _api_error(error: BaseException) -> ApiError:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import stat
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hume_runner import events
+from hume_runner import aside, events
 from hume_runner.errors import StateError
 from hume_runner.services.base import job_name
 from hume_runner.state.store import Store
@@ -61,27 +62,11 @@ def keep(rescued: Rescued, state: Path | None) -> Path | None:
     for folder, prefix in _places(rescued.lineage, state):
         path = folder / f"{prefix}{name}"
         try:
-            if path.is_file() and path.read_bytes() == content:
-                return path
-            _write_new(path, content)
+            aside.write(path, content, private=True)
         except OSError:
             continue
         return path
     return None
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """A file that was not there before, readable by its owner alone; nothing of it stays if it cannot be whole."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    handle = os.open(path, flags, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _places(lineage: str, state: Path | None) -> Iterator[tuple[Path, str]]:
@@ -192,12 +177,11 @@ def rescue_remote_id(
         "a plain re-run finds it as well, by asking the service"
     )
     places = [state.with_name(state.name + _SUFFIX)] if state else []
-    places.append(Path(tempfile.gettempdir()) / f"hume-runner-rescued-{os.getpid()}.txt")
+    places.append(Path(tempfile.gettempdir()) / f"hume-runner-rescued-{secrets.token_hex(8)}.txt")
     for place in places:
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-            with os.fdopen(os.open(place, flags, 0o600), "a", encoding="utf-8") as file:
-                file.write(line)
+            with aside.open_to_append(place) as file:
+                file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hume_runner import events
+from hume_runner import aside, events
 from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, give_up_lost
 from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
@@ -127,6 +128,8 @@ def run(
                 env.disk.make_directory(folder)
         stack.enter_context(StateLock(state))
         stack.enter_context(OutputsLock(outputs))
+        with guarded(outputs):
+            _check_folders(state, outputs)
         # Only under the lock is it known whether another run made a state meanwhile, whose knowledge the plan needs.
         if scan is not None and state.exists():
             scan.close()
@@ -208,6 +211,26 @@ def run(
 def mend(store: Store, env: Environment, outputs: Path) -> Mended:
     """Have again what is harmed of the answers on disk, and say what is not."""
     return Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock).mend()
+
+
+# What a run makes below the output directory.
+_OWN_FOLDERS = ("raw", "tables", "prepared", "emulator")
+
+
+def _check_folders(state: Path, outputs: Path) -> None:
+    """Before anything is sent: nothing that will be written goes elsewhere by a link; and what a killed run left half
+    written is removed. Raises: LinkInTheWay."""
+    for name in _OWN_FOLDERS:
+        aside.refuse_links(outputs, name)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(outputs / "raw") as answers:
+        for entry in answers:
+            if entry.is_symlink():
+                raise aside.LinkInTheWay(Path(entry.path))
+    for written in ("results.jsonl", "run.json", "report.html"):
+        aside.remove_leftovers(outputs, written)
+    for ending in (".seal", ".owner.json"):
+        aside.remove_leftovers(state.parent, state.name + ending)
+    aside.remove_leftovers(outputs / "tables")
 
 
 def _scan(manifest: Manifest, env: Environment, store: Store | None) -> Scan:

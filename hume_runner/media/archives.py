@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
+from hume_runner import aside
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import HEAD_BYTES, Kind, sniff, sniff_path
 
@@ -75,18 +76,13 @@ class Member:
 
         Raises: MediaProblem "archive_unreadable" where the bytes are damaged.
         """
-        part = target.with_name(f"{target.name}.part")
         size = 0
-        try:
-            with part.open("xb") as file:
-                while chunk := _read(self.stream, _CHUNK, self.name):
-                    size += len(chunk)
-                    file.write(chunk)
+        with aside.written(target, durable=False) as file:
+            while chunk := _read(self.stream, _CHUNK, self.name):
+                size += len(chunk)
+                file.write(chunk)
             if size != self.size_bytes:
                 raise MediaProblem("archive_unreadable", f"{self.name}: {size} of {self.size_bytes} bytes are there")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
         return size
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner import aside
 from hume_runner.media.libav import DECODER_THREADS, libav_problems, moving_picture, open_container
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
@@ -195,19 +196,14 @@ def _bytes(frame: AudioFrame) -> bytes:
 
 def _write(pieces: Iterator[bytes], target: Path, name: str) -> int:
     """Samples written. The header is filled in last, so a file that was not finished never looks like one."""
-    part = target.with_name(f"{target.name}.part")
     size = 0
-    try:
-        with part.open("wb") as file:
-            file.write(bytes(44))
-            for piece in pieces:
-                file.write(piece)
-                size += len(piece)
-            if size == 0:
-                raise MediaProblem("empty", f"{name} holds no sound")
-            file.seek(0)
-            file.write(plain_header(size // BYTES_PER_SAMPLE))
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with aside.written(target, durable=False) as file:
+        file.write(bytes(44))
+        for piece in pieces:
+            file.write(piece)
+            size += len(piece)
+        if size == 0:
+            raise MediaProblem("empty", f"{name} holds no sound")
+        file.seek(0)
+        file.write(plain_header(size // BYTES_PER_SAMPLE))
     return size // BYTES_PER_SAMPLE

@@ -1,6 +1,6 @@
 """Prepared media on disk, found again by content: bounded, complete or absent, removed when done.
 
-An entry is a folder named by its key. It is made under `NAME.part` and renamed when everything in it is synced, so an
+An entry is a folder named by its key. It is made aside and renamed when everything in it is synced, so an
 entry that exists is whole. One process uses a cache at a time (the state's lock sees to that); its threads share it.
 """
 
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+from hume_runner import aside
 
 PREPARATION_VERSION = 1  # raised whenever the same medium and options would give other bytes
 _FACTS = "entry.json"
@@ -88,9 +90,11 @@ class MediaCache:
         found: list[tuple[float, str, int]] = []
         for folder in self._folder.iterdir():
             facts = folder / _FACTS
+            if folder.is_symlink():
+                folder.unlink()  # no entry of ours; what it leads to is not ours either
             if not folder.is_dir():
                 continue
-            if folder.name.endswith((".part", ".gone")) or not facts.is_file():
+            if aside.is_part(folder.name) or folder.suffix in (".part", ".gone") or not facts.is_file():
                 shutil.rmtree(folder)  # a run that died was making or removing it
             else:
                 found.append((facts.stat().st_mtime, folder.name, _tree_bytes(folder)))
@@ -129,12 +133,12 @@ class MediaCache:
         return CachedMedia(key=key, folder=folder, facts=facts)
 
     def _make(self, key: str, make: Callable[[Path], Mapping[str, Any]]) -> CachedMedia:
-        part = self._folder / f"{key}.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = aside.part_path(self._folder / key)
+        part.mkdir(0o700)
         try:
             facts = dict(make(part))
-            (part / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+            aside.write(part / _FACTS, json.dumps(facts).encode())
             for file in part.iterdir():
                 _sync(file)
             folder = part.replace(self._folder / key)
@@ -158,7 +162,7 @@ class MediaCache:
         folder = self._folder / key
         if folder.exists():
             # Renamed first: an entry that lost half of its files must not be found by the next run.
-            gone = folder.replace(self._folder / f"{key}.gone")
+            gone = folder.replace(aside.part_path(folder))
             shutil.rmtree(gone, ignore_errors=True)
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner import aside
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within
 from hume_runner.media.libav import DECODER_THREADS, libav_problems, moving_picture, open_container
 from hume_runner.media.problems import MediaProblem
@@ -85,9 +86,7 @@ def write_frames(
     """`iter_frames`, each written as `out_dir/000000.jpg` and on, before the next is decoded."""
     for frame in iter_frames(path, fps=fps, max_width=max_width, max_bytes=max_bytes):
         target = out_dir / f"{frame.index:06}.jpg"
-        part = target.with_suffix(".jpg.part")
-        part.write_bytes(frame.jpeg.data)
-        part.replace(target)
+        aside.write(target, frame.jpeg.data, durable=False)
         yield FrameFile(
             index=frame.index,
             source_ms=frame.source_ms,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner import aside
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, encode_within, has_alpha
 from hume_runner.media.libav import libav_problems, load_av
 from hume_runner.media.pictures import MAX_DECODED_PIXELS, JpegFacts, check_picture, read_jpeg
@@ -54,7 +55,7 @@ def prepare_still(
     frame = _decode(data, kind, path.name)
     target = out_dir / name
     if kind is Kind.JPEG and _fits(facts := read_jpeg(data, path.name), max_bytes, max_pixels):
-        target.write_bytes(data[: facts.end])
+        aside.write(target, data[: facts.end], durable=False)
         return PreparedStill(path=target, size_bytes=facts.end, width=facts.width, height=facts.height, unchanged=True)
     # A four-component JPEG arrives as gbrap; its fourth plane is no transparency.
     flatten = kind is not Kind.JPEG and has_alpha(frame.format.name)
@@ -62,7 +63,7 @@ def prepare_still(
         jpeg = encode_within(
             frame, orientation=orientation, max_bytes=max_bytes, max_pixels=max_pixels, flatten=flatten
         )
-    target.write_bytes(jpeg.data)
+    aside.write(target, jpeg.data, durable=False)
     return PreparedStill(path=target, size_bytes=len(jpeg.data), width=jpeg.width, height=jpeg.height, unchanged=False)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from hume_runner._version import __version__
+from hume_runner.aside import refuse_links
 from hume_runner.errors import HumeRunnerError, MissingExtra
 from hume_runner.manifest.model import Manifest
 from hume_runner.results import derived
@@ -159,7 +160,8 @@ class Finisher:
         from hume_runner.results.tables import write_tables
 
         form = next(form for form in FORMATS if derived.tables_group(form) == group)
-        return write_tables(results, self._outputs / derived.TABLES, format=form, long=long, unread=self._unread)
+        out_dir = refuse_links(self._outputs, derived.TABLES)
+        return write_tables(results, out_dir, format=form, long=long, unread=self._unread)
 
     def _unread(self, told: str) -> None:
         """What the run found out itself it tells with the next step; this is what only reading shows."""

@@ -49,12 +49,9 @@ def _lines(store: Store) -> Iterator[bytes]:
 
 def _write_lines(target: Path, lines: Iterator[bytes], disk: Disk) -> None:
     disk.make_directory(target.parent)
-    part = target.with_name(target.name + ".part")
-    with part.open("wb") as file:
+    with disk.written(target) as file:
         for line in lines:
             file.write(line)
-        disk.sync(file)
-    disk.replace(part, target)
 
 
 def write_run(outputs: Path, disk: Disk, run: Mapping[str, Any]) -> StoredAnswer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.results.names import UniqueIds, derived_id, shown_source
 from hume_runner.results.rows import row_mapping
+from hume_runner.scratch import Scratch
 from hume_runner.services.table_shapes import Piece, without_lists
 
 _ANSWERS = {"batch-v0": "predictions.json"}
@@ -238,8 +238,8 @@ def read_results(path: str | Path) -> Results:
     from hume_runner.results.tables import write_tables
 
     results = LooseResults([path], path.parent) if path.is_file() else DirectoryResults(path)
-    with tempfile.TemporaryDirectory() as folder:
-        written = write_tables(results, Path(folder))
+    with Scratch() as folder:
+        written = write_tables(results, folder)
         return _results({file.stem: pq.read_table(file, memory_map=False) for file in written})
 
 

@@ -6,11 +6,14 @@ import csv
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from hume_runner.aside import Part
 
 Format = Literal["parquet", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
@@ -22,11 +25,11 @@ _JSON_COLUMNS = frozenset({"labels", "extra"})
 
 
 class Sink(ABC):
-    """One table being written to `NAME.part`; `close` puts it in place, `discard` leaves what was there."""
+    """One table being written aside; `close` puts it in place, `discard` leaves what was there."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
-        self.part = path.with_name(path.name + ".part")
+        self.part = Part(path)
         self.schema = schema
 
     @abstractmethod
@@ -36,13 +39,18 @@ class Sink(ABC):
     def _finish(self) -> None: ...
 
     def close(self) -> Path:
-        self._finish()
-        self.part.replace(self.path)
-        return self.path
+        try:
+            self._finish()
+        except BaseException:
+            self.part.discard()
+            raise
+        return self.part.commit()
 
     def discard(self) -> None:
-        self._finish()
-        self.part.unlink(missing_ok=True)
+        try:
+            self._finish()
+        finally:
+            self.part.discard()
 
 
 class ParquetSink(Sink):
@@ -54,7 +62,7 @@ class ParquetSink(Sink):
         words = [field.name for field in schema if pa.types.is_string(field.type)]
         words += [f"{field.name}.key_value.key" for field in schema if pa.types.is_map(field.type)]
         self._writer = pq.ParquetWriter(
-            self.part,
+            self.part.file,
             schema,
             compression="zstd",
             compression_level=1,
@@ -74,7 +82,7 @@ class CsvSink(Sink):
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, schema)
-        self._stream: TextIO = self.part.open("w", encoding="utf-8", newline="")
+        self._stream = TextIOWrapper(self.part.file, encoding="utf-8", newline="")
         self._csv = csv.writer(self._stream, lineterminator="\r\n")
         self._csv.writerow([safe_cell(name) for name in schema.names])
 
@@ -82,7 +90,7 @@ class CsvSink(Sink):
         self._csv.writerows(zip(*(_csv_cells(column) for column in table.columns), strict=True))
 
     def _finish(self) -> None:
-        self._stream.close()
+        self._stream.flush()
 
 
 class JsonlSink(Sink):
@@ -91,7 +99,7 @@ class JsonlSink(Sink):
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, schema)
         self._maps = [field.name for field in schema if pa.types.is_map(field.type)]
-        self._stream: TextIO = self.part.open("w", encoding="utf-8", newline="\n")
+        self._stream = TextIOWrapper(self.part.file, encoding="utf-8", newline="\n")
 
     def write(self, table: pa.Table) -> None:
         for record in table.to_pylist():
@@ -102,7 +110,7 @@ class JsonlSink(Sink):
             self._stream.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
     def _finish(self) -> None:
-        self._stream.close()
+        self._stream.flush()
 
 
 SINKS: dict[str, type[Sink]] = {"parquet": ParquetSink, "csv": CsvSink, "jsonl": JsonlSink}

@@ -18,6 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner import aside
 from hume_runner.errors import (
     ApiError,
     AuthError,
@@ -569,9 +570,9 @@ class ExpressionV1Service:
             run_id = None
         if isinstance(run_id, str) and run_id:
             return Answered(remote_id=run_id, body=error.answer, server_time_s=None, simulated=self._learned.simulated)
-        folder = self._manifest.outputs.directory / "raw"
+        folder = aside.refuse_links(self._manifest.outputs.directory, "raw")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"not-understood-{job.nonce}.bin").write_bytes(error.answer)
+        aside.write(folder / f"not-understood-{job.nonce}.bin", error.answer)
         return None
 
     def _measure(self, job: Job, config: Mapping[str, Any], stack: ExitStack) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.scratch import Scratch
 from hume_runner.services.base import Inside, PlanItem
 from hume_runner.services.settings_expression_v1 import OWN_DEFAULTS, fit
 
@@ -108,7 +108,7 @@ def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
     from hume_runner.media.archives import Skipped, iter_members
     from hume_runner.media.problems import MediaProblem
 
-    with tempfile.TemporaryDirectory(prefix="hume-runner-") as folder:
+    with Scratch() as folder:
         try:
             for member in iter_members(path):
                 if isinstance(member, Skipped):
@@ -116,7 +116,7 @@ def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
                         yield _left_out(path, member.name, member.reason)
                     continue
                 # Its own ending and a name for messages; the folder is ours, and so is what is left of the name.
-                target = Path(folder) / (_UNSAFE.sub("_", member.name.rpartition("/")[2])[-80:].lstrip(".") or "member")
+                target = folder / (_UNSAFE.sub("_", member.name.rpartition("/")[2])[-80:].lstrip(".") or "member")
                 member.copy_to(target)
                 with target.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").digest()

@@ -6,10 +6,14 @@ disk does, and so visit every moment at which a crash could lose something.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
+
+from hume_runner import aside
 
 
 def stamp_of(seen: os.stat_result) -> str:
@@ -33,29 +37,32 @@ class Disk:
     def replace(self, source: Path, target: Path) -> None:
         """Give a complete file its final name, atomically."""
         source.replace(target)
-        self._sync_directory(target.parent)
+        aside.sync_directory(target.parent)
 
     def make_directory(self, path: Path) -> None:
         """The directory and its parents, each with its name safe in the one above it."""
         missing = [one for one in (path, *path.parents) if not one.exists()]
         path.mkdir(parents=True, exist_ok=True)
         for one in reversed(missing):
-            self._sync_directory(one.parent)
+            aside.sync_directory(one.parent)
+
+    def make_below(self, root: Path, relative: Path) -> Path:
+        """A directory of our own below `root`, which a person may have made a link; nothing below it may be one.
+
+        Raises: LinkInTheWay.
+        """
+        path = aside.refuse_links(root, str(relative))
+        self.make_directory(path)
+        return path
+
+    @contextlib.contextmanager
+    def written(self, target: Path) -> Iterator[BinaryIO]:
+        """A file for bytes that becomes `target`, synced, when the block ends, and nothing when it raises."""
+        with aside.written(target, sync=self.sync, replace=self.replace) as file:
+            yield file
 
     def write_new(self, path: Path, content: bytes) -> None:
         """A whole small file: written aside, synced, renamed."""
         self.make_directory(path.parent)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
+        with self.written(path) as file:
             file.write(content)
-            self.sync(file)
-        self.replace(part, path)
-
-    def _sync_directory(self, path: Path) -> None:
-        if os.name == "nt":  # a directory cannot be opened there, and a rename is journalled
-            return
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

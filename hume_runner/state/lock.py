@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hume_runner import aside
 from hume_runner.errors import StateError, StateLocked
 from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_inodes, resolved
 
@@ -127,7 +128,7 @@ class _Guard:
             # The note is information for people; whether it is locked is decided by the OS locks alone.
             holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=time.time(), command=_command())
             with contextlib.suppress(OSError):
-                self._note.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+                aside.write(self._note, json.dumps(asdict(holder)).encode(), private=True)
         except BaseException:
             self._lock.release()
             raise

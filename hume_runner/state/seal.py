@@ -7,11 +7,13 @@ the structure can be checked.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from pathlib import Path
 
+from hume_runner import aside
 from hume_runner.errors import StateError
 
 
@@ -22,12 +24,9 @@ def seal_path(state: Path) -> Path:
 def write_seal(state: Path) -> None:
     """Seal a closed state. A full disk is no reason to fail here: without a seal the next run checks less."""
     path = seal_path(state)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps({"size": state.stat().st_size, "sha256": _sha256(state)}), encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        facts = {"size": state.stat().st_size, "sha256": _sha256(state)}
+        aside.write(path, json.dumps(facts).encode(), private=True)
 
 
 def check_seal(state: Path) -> None:

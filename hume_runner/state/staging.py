@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 
+from hume_runner.aside import open_new
 from hume_runner.errors import ManifestError, Problem, StateError
+from hume_runner.scratch import Scratch
 from hume_runner.state.rows import FileDigest
 
 _FAST = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
@@ -60,15 +61,16 @@ class Scan:
     """All items of one manifest, in its order, in a scratch database at `path`."""
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="hume-runner-")
-        self.path = Path(self._directory.name) / "scan.sqlite3"
+        self._directory = Scratch()
+        self.path = self._directory.path / "scan.sqlite3"
         try:
             with self._room():
+                open_new(self.path, private=True).close()
                 self._db = sqlite3.connect(self.path, isolation_level=None)
                 self._db.executescript(_FAST + _SCHEMA)
                 self._db.execute("BEGIN")
         except BaseException:
-            self._directory.cleanup()
+            self._directory.close()
             raise
         self._batch: list[Row] = []
         self._digest = sha256()
@@ -85,7 +87,7 @@ class Scan:
 
     def close(self) -> None:
         self._db.close()
-        self._directory.cleanup()
+        self._directory.close()
 
     def add(self, row: Row) -> None:
         """Add one item; its `ord` is its place in the manifest."""

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hume_runner import aside
 from hume_runner._version import __version__
 from hume_runner.errors import MissingExtra
 from hume_runner.results.base import ResultSet
@@ -35,9 +36,7 @@ def write_report(results: ResultSet, out: Path, *, unread: Callable[[str], None]
         most_sources = int(most_sources * min(0.7, 0.9 * LARGEST_BYTES / len(content)))
         content = _page(results, gather(results, most_sources=most_sources))
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    part.write_bytes(content)
-    part.replace(out)
+    aside.write(out, content)
     return out
 
 

@@ -1,0 +1,97 @@
+"""Private folders below the system's temporary one, which the next process of the same user removes after a kill.
+
+A folder is 0700, has a name that nobody can guess and that we know again, and is locked by who made it: a lock ends
+with its process, so a folder that can be locked belongs to nobody any more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+import weakref
+from pathlib import Path
+from types import TracebackType
+
+from hume_runner.aside import lock_now
+
+RUNNER, EMULATOR = "hume-runner-", "hume-emulator-"
+_NAME = re.compile(f"(?:{RUNNER}|{EMULATOR})[0-9a-f]{{16}}")
+_FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class Scratch:
+    """A folder for one use, for `with`; `close` removes it. What killed processes left is removed before it is made.
+
+    Raises: OSError.
+    """
+
+    def __init__(self, kind: str = RUNNER) -> None:
+        base = Path(tempfile.gettempdir())
+        remove_abandoned(base)
+        self.path, handle = _make(base, kind)
+        # Also when somebody forgets to close it, as the interpreter ends.
+        self._end = weakref.finalize(self, _remove, self.path, handle)
+
+    def close(self) -> None:
+        self._end()
+
+    def __enter__(self) -> Path:
+        return self.path
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def remove_abandoned(base: Path) -> None:
+    """Remove this user's folders whose makers are dead. Links are neither followed nor removed."""
+    if os.name == "nt":  # there, nothing tells who is alive
+        return
+    with contextlib.suppress(OSError), os.scandir(base) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name):
+                with contextlib.suppress(OSError):
+                    _remove_if_abandoned(Path(entry.path))
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    handle = os.open(path, _FLAGS)
+    try:
+        seen = os.fstat(handle)
+        if seen.st_uid == os.geteuid() and stat.S_ISDIR(seen.st_mode) and lock_now(handle):
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def _make(base: Path, kind: str) -> tuple[Path, int | None]:
+    while True:
+        path = base / f"{kind}{secrets.token_hex(8)}"
+        try:
+            path.mkdir(0o700)
+        except FileExistsError:
+            continue
+        if os.name == "nt":
+            return path, None
+        try:
+            handle = os.open(path, _FLAGS)
+        except FileNotFoundError:
+            continue  # another process found it before it was locked, and took it for a dead one's
+        lock_now(handle)  # a file system without such locks: then nobody else can lock it either
+        with contextlib.suppress(FileNotFoundError):
+            seen, there = os.fstat(handle), path.lstat()
+            if (seen.st_dev, seen.st_ino) == (there.st_dev, there.st_ino):
+                return path, handle
+        os.close(handle)
+
+
+def _remove(path: Path, handle: int | None) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    if handle is not None:
+        os.close(handle)
