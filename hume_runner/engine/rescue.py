@@ -61,6 +61,8 @@ def keep(rescued: Rescued, state: Path | None) -> Path | None:
     name = f"{job_name(rescued.number)}-{rescued.nonce}{_SUFFIX}"
     for folder, prefix in _places(rescued.lineage, state):
         path = folder / f"{prefix}{name}"
+        if path.is_symlink():
+            continue  # somebody is at work in that folder
         try:
             aside.write(path, content, private=True)
         except OSError:

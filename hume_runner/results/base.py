@@ -30,7 +30,7 @@ class ItemRecord:
     job: str | None = None
     remote_id: str | None = None
     raw: tuple[str, ...] = ()
-    simulated: bool = False
+    simulated: bool | None = False  # None where nobody can know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class ResultSet(Protocol):
     def name(self) -> str: ...
 
     @property
-    def simulated(self) -> bool: ...
+    def simulated(self) -> bool | None: ...
 
     @property
     def directory(self) -> Path: ...

@@ -22,7 +22,11 @@ _ITEM = (
     Column(name="labels", type="json", meaning="the item's labels, as a JSON object"),
     Column(name="job", type="string", meaning="the runner's name of the job that measured it"),
     Column(name="remote_id", type="string", meaning="the service's name of that job"),
-    Column(name="simulated", type="boolean", meaning="true if the scores were made up by the emulator"),
+    Column(
+        name="simulated",
+        type="boolean",
+        meaning="true if the scores were made up by the emulator, null where nobody can know",
+    ),
 )
 _ORIGIN = (
     Column(
@@ -130,7 +134,7 @@ def storable(text: str | None) -> str | None:
     return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def item_record(item: ItemRecord, *, simulated: bool) -> dict[str, Any]:
+def item_record(item: ItemRecord, *, simulated: bool | None) -> dict[str, Any]:
     """The columns that every table has about an item."""
     return {
         "item_id": storable(item.id),
@@ -138,11 +142,11 @@ def item_record(item: ItemRecord, *, simulated: bool) -> dict[str, Any]:
         "labels": storable(labels_json(item)),
         "job": item.job,
         "remote_id": item.remote_id,
-        "simulated": item.simulated or simulated,
+        "simulated": True if simulated else item.simulated,
     }
 
 
-def error_record(found: ItemError, *, simulated: bool) -> dict[str, Any]:
+def error_record(found: ItemError, *, simulated: bool | None) -> dict[str, Any]:
     job = {"job": found.answer.job or None, "remote_id": found.answer.remote_id or None}
     told = {"file": found.error.file, "reason": found.item.reason, "message": found.error.message}
     return {**item_record(found.item, simulated=simulated), **job, **told}
@@ -167,7 +171,7 @@ class RowBuffer:
         """How many scores of open families are held."""
         return sum(len(ragged.names) for ragged in self._ragged.values())
 
-    def add(self, found: ItemRows, *, simulated: bool) -> None:
+    def add(self, found: ItemRows, *, simulated: bool | None) -> None:
         """Append one block under its item's name."""
         block = found.block
         about = item_record(found.item, simulated=simulated)

@@ -35,7 +35,7 @@ class DirectoryResults:
         self.settings: Mapping[str, Any] = self.run.get("settings") or {}
         self.api: str = (self.run.get("service") or {}).get("api") or "batch-v0"
         self.name: str = self.run.get("name") or directory.name
-        self.simulated = bool(self.run.get("simulated"))
+        self.simulated = _truth(self.run.get("simulated"))
         self._offsets: dict[str, int] = {}
         self._spread: dict[str, list[Piece]] | None = None
 
@@ -109,7 +109,7 @@ class LooseResults:
     """A ResultSet over bare `predictions.json` files. Ids come from the sources: URL, file name, or `text-N`."""
 
     name = "predictions"
-    simulated = False
+    simulated = None  # nothing in such a file tells who made it
     api = "batch-v0"
 
     def __init__(self, files: Sequence[Path], directory: Path) -> None:
@@ -151,7 +151,12 @@ def _loose_item(entry: Any, unique: UniqueIds) -> ItemRecord:
         source=shown_source(entry.kind, entry.match),
         status="failed" if whole else "done",
         error=whole,
+        simulated=None,
     )
+
+
+def _truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _read_object(path: Path) -> Mapping[str, Any]:
@@ -180,7 +185,7 @@ def _item(line: bytes, where: str) -> ItemRecord:
             job=value.get("job"),
             remote_id=value.get("remote_id"),
             raw=tuple(value.get("raw") or ()),
-            simulated=bool(value.get("simulated")),
+            simulated=_truth(value.get("simulated")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ResultsError(f"{where}: not a line of results: {error!r}", hint="run the manifest again") from error

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Rows of a model's row group: some 15 MB of scores. Items and failures are narrow and may come by the million.
 _GROUP_ROWS = 16_384
+_WORDS = {True: "true", False: "false", None: "unknown"}
 # Where a row may have hundreds of scores, their number counts.
 _GROUP_SCORES = 500_000
 
@@ -152,7 +153,7 @@ class _ModelTables:
 
 def _metadata(results: ResultSet) -> dict[str, str]:
     """What a Parquet file says about itself: nothing that differs between two rebuilds."""
-    return {"hume_runner.schema": "1", "api": results.api, "simulated": "true" if results.simulated else "false"}
+    return {"hume_runner.schema": "1", "api": results.api, "simulated": _WORDS[results.simulated]}
 
 
 class _RecordTable:
@@ -246,7 +247,7 @@ def _label_column_shapes(types: Mapping[str, set[type]], names: Mapping[str, str
 
 
 def _item_row(
-    item: ItemRecord, types: Mapping[str, set[type]], names: Mapping[str, str], *, simulated: bool
+    item: ItemRecord, types: Mapping[str, set[type]], names: Mapping[str, str], *, simulated: bool | None
 ) -> dict[str, Any]:
     from hume_runner.results.columns import item_record, label_type, storable
 

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -128,15 +129,22 @@ def test_what_is_written_aside_has_no_name_that_could_be_guessed(project: Projec
     assert not [path for path in parts if not path.name.startswith(".") or len(path.name.split(".")[-2]) != 16]
 
 
-def test_links_at_the_final_names_of_a_jobs_answers_lead_nowhere(project: Project, elsewhere: Elsewhere) -> None:
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Project]:
+    """A project at a service that takes its time, so that a run can leave before anything is fetched."""
+    with Emulator(processing_time_s=3) as emulator:
+        yield Project(tmp_path / "slow", emulator)
+
+
+def test_links_at_the_final_names_of_a_jobs_answers_lead_nowhere(slow: Project, elsewhere: Elsewhere) -> None:
     """As when a fetch was interrupted: the folder is there, and somebody knows the remote id."""
-    assert project.run("--detach").code == 0
-    (job,) = project.call("status", "--json", "--jobs").json["job_list"]
-    folder = project.out / "raw" / job["remote_id"]
+    assert slow.run("--detach").code == 0
+    (job,) = slow.call("status", "--json", "--jobs").json["job_list"]
+    folder = slow.out / "raw" / job["remote_id"]
     for name in ("predictions.json", "request.json"):
         elsewhere.link_at(folder / name)
         elsewhere.link_at(folder / f"{name}.part")
-    assert project.run().code == 0
+    assert slow.run().code == 0
     assert elsewhere.untouched()
 
 
@@ -155,19 +163,19 @@ def test_a_folder_below_the_outputs_that_is_a_link_is_refused_before_anything_is
 
 
 def test_a_link_at_a_jobs_folder_is_refused_and_the_job_is_fetched_once_it_is_gone(
-    project: Project, elsewhere: Elsewhere
+    slow: Project, elsewhere: Elsewhere
 ) -> None:
-    assert project.run("--detach").code == 0
-    (job,) = project.call("status", "--json", "--jobs").json["job_list"]
-    (project.out / "raw").mkdir(exist_ok=True)
-    link = project.out / "raw" / job["remote_id"]
+    assert slow.run("--detach").code == 0
+    (job,) = slow.call("status", "--json", "--jobs").json["job_list"]
+    (slow.out / "raw").mkdir(exist_ok=True)
+    link = slow.out / "raw" / job["remote_id"]
     link.symlink_to(elsewhere.folder)
-    ran = project.run()
+    ran = slow.run()
     assert ran.code == 10
     assert list(elsewhere.folder.iterdir()) == []
     link.unlink()
-    assert project.run().code == 0
-    assert len(project.job_requests()) == 1
+    assert slow.run().code == 0
+    assert len(slow.job_requests()) == 1
 
 
 def test_an_output_directory_that_is_a_link_itself_is_a_persons_choice(project: Project, tmp_path: Path) -> None:

@@ -103,3 +103,13 @@ def test_a_folder_without_results_says_so(tmp_path: Path) -> None:
         read_results(tmp_path)
     with pytest.raises(ResultsError, match="no such file"):
         LooseResults([tmp_path / "gone.json"], tmp_path)
+
+
+def test_what_nobody_can_know_is_null_and_not_false(tmp_path: Path) -> None:
+    """A bare file of predictions does not say who made it."""
+    answer = tmp_path / "predictions.json"
+    texts = text_element({"1": {"language": model({"unknown": language_rows(WORDS)})}})
+    answer.write_text(json.dumps([texts]))
+    results = read_results(answer)
+    assert results.items["simulated"].to_pylist() == [None]
+    assert results.items.schema.metadata[b"simulated"] == b"unknown"

@@ -50,7 +50,7 @@ class Gathered:
     labels: Sequence[str]
     jobs: Sequence[Mapping[str, Any]]
     jobs_total: int
-    simulated: bool
+    simulated: bool | None
     detail: Detail
 
 
