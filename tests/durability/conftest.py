@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.case import Case, Reference, accepted_by_key, make_case
+from tests.durability.case import Case, Reference, accepted_by_key, make_case, measured_earlier
 from tests.durability.children import Nursery
 from tests.durability.service import ServiceProcess
 
@@ -44,5 +44,11 @@ def reference(tmp_path_factory: pytest.TempPathFactory, service: ServiceProcess,
 
 @pytest.fixture
 def new_case(tmp_path: Path, service: ServiceProcess) -> MakeCase:
-    """A case of its own name and key, at the common service."""
-    return lambda name: make_case(tmp_path / name, service.url, service.new_key())
+    """A case of its own name and key, at the common service, which has measured something for that key before."""
+
+    def make(name: str) -> Case:
+        case = make_case(tmp_path / name, service.url, service.new_key())
+        measured_earlier(service.url, case.key)
+        return case
+
+    return make

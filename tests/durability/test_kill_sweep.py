@@ -20,8 +20,8 @@ from tests.durability.case import (
     accepted_by_key,
     broken_at_the_crash,
     broken_promises,
-    finish,
     make_case,
+    measured_earlier,
     work_of,
 )
 from tests.durability.children import Nursery
@@ -71,7 +71,7 @@ def test_a_run_killed_at_any_durable_operation_finishes_with_the_same_command(
     kills = [case.child(disk=kill(at, moment)) for at, case in enumerate(cases, start=1)]
     assert set(nursery.run(kills)) == {KILLED}
     assert check_crashed(cases, service, reference) == {}
-    codes = finish(cases, nursery, service)
+    codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
 
 
@@ -97,7 +97,7 @@ def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
         assert codes.count(KILLED) >= len(cases) * (0.6 if late else 1.0)
         assert set(codes) <= {KILLED, 0}
         assert check_crashed(cases, service, reference) == {}
-    codes = finish(cases, nursery, service)
+    codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
 
 
@@ -111,11 +111,27 @@ def test_a_run_killed_while_every_answer_is_lost_pays_once(
     # Until the last job is found: what comes after is no different from other runs.
     last = max(number for number, name in enumerate(operations, start=1) if name == "commit found")
     cases = [make_case(tmp_path / f"{at:02d}", forgetful.url, forgetful.new_key()) for at in range(1, last + 2)]
+    for case in cases:
+        measured_earlier(forgetful.url, case.key)
     kills = [case.child(disk=kill(at, "after")) for at, case in enumerate(cases, start=1)]
     assert set(nursery.run(kills)) == {KILLED}
     assert check_crashed(cases, forgetful, reference) == {}
-    codes = finish(cases, nursery, forgetful)
+    codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, forgetful, reference) == {}
+
+
+def test_one_job_on_an_account_that_lists_nothing_at_all_is_asked_about_before_it_is_sent_again(
+    tmp_path: Path, service: ServiceProcess, nursery: Nursery
+) -> None:
+    case = make_case(tmp_path / "case", service.url, service.new_key(), max_sources=100)
+    died = {"kind": "kill", "at": {"name": "commit submitting"}, "moment": "after"}
+    assert nursery.run([case.child(disk=died)]) == [KILLED]
+    assert nursery.run([case.child()]) == [9]
+    assert "the list shows no job at all" in case.said()
+    assert "--pay-again" in case.said()
+    assert case.owner not in accepted_by_key(service)
+    assert nursery.run([case.child(flags=["--pay-again"])]) == [0]
+    assert len(accepted_by_key(service)[case.owner]) == 1
 
 
 @pytest.mark.parametrize("edit", ["fewer sources", "other settings"])
@@ -173,7 +189,7 @@ def test_a_power_cut_takes_nothing_that_was_recorded(
     ]
     assert set(nursery.run(cuts)) == {KILLED}
     assert check_crashed(cases, service, reference) == {}
-    codes = finish(cases, nursery, service)
+    codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
 
 
