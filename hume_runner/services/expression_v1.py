@@ -42,6 +42,7 @@ from hume_runner.services.base import (
     Inside,
     Job,
     Limits,
+    ListingUnsupported,
     Look,
     LostJob,
     Member,
@@ -109,9 +110,12 @@ _LINKS_TOGETHER = 30
 _SUBMIT_DEADLINE_S = 1_800.0
 # The machines behind a service do not agree on the time to the second.
 _CLOCK_MARGIN_S = 5.0
+_TOLD_S = 1.0  # an answer tells its time in whole seconds
 # How far from its submission a lost run may have begun: with the service's time known, and without.
 _NEAR_S = 60.0
 _WIDE_S = 7_200.0
+# Statuses of a list that is not there.
+_NO_LIST = frozenset({400, 404, 405, 410, 501})
 _UNFILTERED = 1_000  # runs of an unfiltered list that are compared
 # UNVERIFIED: how `metered_seconds` is rounded.
 _METERED_MARGIN_S = 0.5
@@ -133,21 +137,21 @@ class _Learned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Size:
-    """What tells uploads apart: `received` bytes, None where the service does not say."""
+    """What tells uploads apart: `received` bytes and seconds, None where the service does not say."""
 
     endpoint: str
     received: int | None
-    metered_s: float
+    metered_s: float | None
 
     @classmethod
     def of(cls, run: RunView) -> _Size:
-        return cls(endpoint=run.endpoint, received=run.bytes_received, metered_s=run.metered_seconds or 0.0)
+        return cls(endpoint=run.endpoint, received=run.bytes_received, metered_s=run.metered_seconds)
 
     def fits(self, job: Job) -> bool:
         """Whether the upload of a prepared job has this size."""
         if job.prepare or self.endpoint not in ("", _endpoint_of(job)):
             return False
-        if abs(self.metered_s - (job.billable_seconds or 0.0)) > _METERED_MARGIN_S:
+        if self.metered_s is not None and abs(self.metered_s - (job.billable_seconds or 0.0)) > _METERED_MARGIN_S:
             return False
         return self.received is None or _takes(job, self.received)
 
@@ -174,12 +178,24 @@ def _may_be(lost: LostJob, run: RunView, near_s: float) -> bool:
         return False
     match run.status:
         case "ended":
-            return (run.metered_seconds or 0.0) > 0 and _Size.of(run).fits(lost.job)
+            return run.metered_seconds != 0 and _Size.of(run).fits(lost.job)
         case "errored":
             # With a number it was refused, and not billed. Without, its end was never recorded: it proves nothing.
             return run.bytes_received is None
         case _:
             return True
+
+
+def _missing(ours: Mapping[str, float], runs: Mapping[str, RunView], ended_at: float) -> str:
+    """A run of ours that the list must show and does not, or "". Pure.
+
+    `ours`: run id -> when it was sent, by our clock. All up to the newest that is shown must be, and the others as well
+    unless one that surely began after the lost upload's end is: what came a moment ago may show a moment later.
+    """
+    shown = [run_id for run_id in ours if run_id in runs]
+    upto = max((ours[run_id] for run_id in shown), default=0.0)
+    later = any((runs[run_id].started_at or 0.0) > ended_at + _TOLD_S for run_id in shown)
+    return next((one for one, at in ours.items() if one not in runs and (at < upto or not later)), "")
 
 
 class ExpressionV1Service:
@@ -695,7 +711,8 @@ class ExpressionV1Service:
         self._learned.requests["list"] += 1
         seen: dict[_Size, str] = {}
         for run in self._http.list_runs(mode=_FILE, started_after=since):
-            if run.status != _LIVE and (run.metered_seconds or 0.0) > 0 and not knows(run.run_id):
+            billed = run.status == _ENDED if run.metered_seconds is None else run.metered_seconds > 0
+            if run.status != _LIVE and billed and not knows(run.run_id):
                 seen.setdefault(_Size.of(run), run.run_id)
         self._measured_before = seen
         return iter(())
@@ -721,7 +738,12 @@ class ExpressionV1Service:
         since = min(one.sent_at for one in lost) - _WIDE_S
         awaited = {endpoint: self._awaited_since(endpoint) for endpoint in ("audio", "video")}
         self._learned.requests["list"] += 1
-        runs = {run.run_id: run for run in self._http.list_runs(mode=_FILE, started_after=since)}
+        try:
+            runs = {run.run_id: run for run in self._http.list_runs(mode=_FILE, started_after=since)}
+        except ApiError as error:
+            if error.status in _NO_LIST:
+                raise ListingUnsupported from error
+            raise
         # One that began meanwhile may be in the list as well; one that ended meanwhile was there before.
         awaited = {endpoint: min(before, self._awaited_since(endpoint)) for endpoint, before in awaited.items()}
         known = [runs[run_id] for run_id in ours if run_id in runs]
@@ -739,11 +761,13 @@ class ExpressionV1Service:
                 1 for other in lost if {r.run_id for r in near[other.job.number]} & {r.run_id for r in fitting}
             )
             candidates = [self._candidate(run, awaited[endpoint]) for run in fitting]
-            missing = [run_id for run_id, at in ours.items() if since < at <= one.ended_at and run_id not in runs]
+            missing = _missing({run_id: at for run_id, at in ours.items() if at > since}, runs, one.ended_at)
             why = (
                 "a run that began about then has gone silent, and nobody knows whether it was billed"
                 if any(run.status == _ERRORED for run in fitting)
-                else f"the list of runs does not show {missing[0]}, which it must have"
+                else "the list does not say whether a run that began about then was billed"
+                if any(candidate.maybe for candidate in candidates)
+                else f"the list of runs does not show {missing}, which it must have"
                 if missing
                 else whole
             )
@@ -754,8 +778,9 @@ class ExpressionV1Service:
 
     def _candidate(self, run: RunView, awaited_since: float) -> Candidate:
         # A run that another upload of ours may be waiting for: whose it is shows once that one has its answer.
-        running = run.status == _LIVE or (run.status == _ENDED and (run.started_at or math.inf) >= awaited_since)
-        gone = run.status == _ENDED and not running
+        awaited = awaited_since < math.inf and (run.started_at or math.inf) >= awaited_since
+        running = run.status == _LIVE or (run.status == _ENDED and awaited)
+        gone = run.status == _ENDED and not running and run.metered_seconds is not None
         return Candidate(
             remote_id=run.run_id,
             matches={},
@@ -768,15 +793,19 @@ class ExpressionV1Service:
         )
 
     def _told_differently(self, since: float, runs: Mapping[str, RunView]) -> str:
-        """Without a run of ours in the list: what is told otherwise when nothing is filtered, in words, or ""."""
+        """Without a run of ours in the list: what speaks against it, in words, or "". It is told otherwise when nothing
+        is filtered, or nobody's run is shown at all."""
         self._learned.requests["list"] += 1
+        any_shown = bool(runs)
         more = []
         for count, run in enumerate(self._http.list_runs()):
-            began = run.started_at
+            began, any_shown = run.started_at, True
             if count >= _UNFILTERED or (began is not None and began < since):
                 break
             if run.mode in ("", "file") and run.run_id not in runs:
                 more.append(run.run_id)
+        if not any_shown:
+            return "the list shows no run at all, so it cannot be told whether it would show this one"
         if not more:
             return ""
         # What began between the two lists is in a third one.

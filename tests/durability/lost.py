@@ -96,11 +96,11 @@ class Trial:
         )
         event, at = decided[0] if decided else ("", self._ended_at())
         settle_s, slow_s = self.patience.values()
-        waited_s = at - lost_at + 0.01  # two clocks
+        waited_s = at - lost_at + 0.3  # recorded a moment after it began, however long that was on a busy machine
         waited: Waited = "none" if waited_s < settle_s else "short" if waited_s < slow_s else "long"
         return Became(
             accepted=self.accepted,
-            found=event not in ("", "miss") or bool(self._gone(number)),
+            found=event not in ("", "miss") or bool(self._gone(number)) or ": measured as " in said(self, "run"),
             waited=waited,
             asked=code == 9,
         )
@@ -135,7 +135,7 @@ def wrong(trials: Sequence[Trial], nursery: Nursery, *, at_once: int = 12) -> li
         if code != 0 or trial.pending or trial.accepted != trial.finally_accepted:
             found.append(
                 f"{trial.label}: at an easy host, exit code {code}, accepted {trial.accepted}, left {trial.pending}: "
-                + _said(trial, "again")
+                + said(trial, "again")
             )
     return found
 
@@ -144,19 +144,22 @@ def _findings(trial: Trial, code: int) -> Iterator[str]:
     try:
         became = trial.became(code)
     except (AssertionError, OSError, sqlite3.Error) as error:
-        yield f"exit code {code}: {error!r}: {_said(trial, 'run')}"
+        yield f"exit code {code}: {error!r}: {said(trial, 'run')}"
         return
     if became not in trial.expected:
-        yield f"{became}; expected: {' or '.join(map(str, trial.expected))}: {_said(trial, 'run')}"
+        yield f"{became}; expected: {' or '.join(map(str, trial.expected))}: {said(trial, 'run')}"
     if code not in (0, 9):
-        yield f"exit code {code}: {_said(trial, 'run')}"
+        yield f"exit code {code}: {said(trial, 'run')}"
     if code == 0 and (trial.pending or trial.accepted < 1):
         yield f"exit code 0 with {trial.pending} left"
+    told = json.loads((trial.outputs / "run.json").read_bytes())["paid_twice"]
+    if len(told) != max(0, trial.accepted - 1):
+        yield f"accepted {trial.accepted} times, and {len(told)} were told"
     if trial.finally_accepted == 1 and len(set(trial.taken())) < len(trial.taken()):
         yield "PAID TWICE"
 
 
-def _said(trial: Trial, name: str) -> str:
+def said(trial: Trial, name: str) -> str:
     out = Path(trial.child(name=name)["out"] + ".stderr")
     return out.read_text()[-400:] if out.exists() else "(said nothing)"
 

@@ -375,9 +375,29 @@ def test_a_run_that_begins_between_two_lists_was_not_left_out(tmp_path: Path) ->
     assert type(what) is NotThere
 
 
-def test_the_first_upload_of_a_key_that_the_whole_list_does_not_show_did_not_arrive(tmp_path: Path) -> None:
+def test_a_list_that_shows_no_run_at_all_proves_nothing(tmp_path: Path) -> None:
     [what] = settled(tmp_path, Listing([]), lost())
-    assert type(what) is NotThere
+    assert type(what) is Ask
+
+
+def test_a_run_whose_seconds_are_not_told_may_have_been_billed(tmp_path: Path) -> None:
+    [what] = settled(
+        tmp_path, Listing([CONTROL, a_run("x", metered_seconds=None)]), lost(), ours={"control": SENT_AT - 30}
+    )
+    assert type(what) is Ask
+    assert "does not say whether" in what.why
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([a_run("x", metered_seconds=None)])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, set[str]().__contains__)) == []
+    assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
+
+
+def test_of_our_runs_from_before_none_may_be_missing_whatever_our_clock_says(tmp_path: Path) -> None:
+    """The times of ours are by our clock, which may be ahead of the service's."""
+    ours = {"control": SENT_AT + 500, "later": SENT_AT + 510}
+    [what] = settled(tmp_path, Listing([CONTROL]), lost(), ours=ours)
+    assert type(what) is Ask
+    assert "does not show later" in what.why
 
 
 def test_as_many_runs_as_lost_uploads_of_a_size_are_theirs(tmp_path: Path) -> None:

@@ -1,0 +1,298 @@
+"""Every way of losing the answer to an upload, at every difficult host. What was measured is billed, and its answer
+cannot be had again: it is paid for once more only where the manifest says so, and then it is told.
+
+The table says for each host what becomes of an upload that was measured, of one that was not, and of one whose run has
+gone silent, so that nobody knows.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import wave
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.durability.children import Nursery
+from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
+from tests.expression.runs import RUNS, Folder, measured_runs
+from tests.media_files import picture, picture_bytes, speech
+
+Fate = Literal["measured", "refused", "not", "silent"]
+
+
+class Way(NamedTuple):
+    """How an answer is lost. `fate`: whether it was measured, refused without being billed, never taken in, or nobody
+    knows; `wait`: how long to wait for it at the most."""
+
+    knobs: Mapping[str, Any]
+    fate: Fate
+    wait: Waited
+    killed: bool = False
+
+
+NEVER: dict[str, Any] = {"accepted": "never"}
+REFUSED: dict[str, Any] = {"billed": False}
+SILENT: dict[str, Any] = {"billed": False, "says_bytes": False}
+LOST: dict[str, Way] = {
+    "cut, never arrived": Way({"answer": "cut", **NEVER}, "not", "short"),
+    "cut, measured": Way({"answer": "cut"}, "measured", "short"),
+    "cut, not billed": Way({"answer": "cut", **REFUSED}, "refused", "short"),
+    "cut, silent": Way({"answer": "cut", **SILENT}, "silent", "short"),
+    "cut, silent, then live, then measured": Way({"answer": "cut", "silent": 0.3, "live": 0.3}, "measured", "short"),
+    "truncated": Way({"answer": "truncated"}, "measured", "short"),
+    "500, measured": Way({"answer": 500}, "measured", "short"),
+    "502, not billed": Way({"answer": 502, **REFUSED}, "refused", "short"),
+    "504, measured": Way({"answer": 504}, "measured", "long"),
+    "504, never arrived": Way({"answer": 504, **NEVER}, "not", "long"),
+    "504, not billed": Way({"answer": 504, **REFUSED}, "refused", "long"),
+    "504, silent": Way({"answer": 504, **SILENT}, "silent", "long"),
+    "killed, measured": Way({"answer": "cut"}, "measured", "short", killed=True),
+    "killed, never arrived": Way({"answer": "cut", **NEVER}, "not", "short", killed=True),
+    "killed, not billed": Way({"answer": "cut", **REFUSED}, "refused", "short", killed=True),
+    "killed, silent": Way({"answer": "cut", **SILENT}, "silent", "short", killed=True),
+}
+
+# Files in the order in which they are sent, one after the other, and how many pass before one is lost.
+FIRST, LAST, STILL, ALONE, STOP = (
+    "recording, others after",
+    "recording, others before",
+    "still, recordings before",
+    "recording alone",
+    "recording, others before, and the manifest says stop",
+)
+PLACES: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
+    FIRST: (("0.wav", "1.wav", "2.wav"), {}),
+    LAST: (("0.wav", "1.wav", "2.wav"), {"skip": 2}),
+    STILL: (("0.wav", "1.wav", "0.jpg"), {"holding": "video"}),
+    ALONE: (("0.wav",), {}),
+    STOP: (("0.wav", "1.wav", "2.wav"), {"skip": 2}),
+}
+
+
+class Outcome(NamedTuple):
+    """Of one lost upload, see `Became`; `waits`: as long as its way of being lost asks for, or (None) nobody knows."""
+
+    accepted: int
+    found: bool
+    waits: bool | None
+    asked: bool
+
+
+PAID_AGAIN = Outcome(accepted=2, found=True, waits=False, asked=False)
+STOPPED = Outcome(accepted=1, found=True, waits=False, asked=True)
+SENT_AGAIN = Outcome(accepted=1, found=False, waits=True, asked=False)
+ASKED_MEASURED = Outcome(accepted=1, found=False, waits=True, asked=True)
+ASKED = Outcome(accepted=0, found=False, waits=True, asked=True)
+ASKED_AT_ONCE_MEASURED = Outcome(accepted=1, found=False, waits=False, asked=True)
+ASKED_AT_ONCE = Outcome(accepted=0, found=False, waits=False, asked=True)
+
+
+# Where the list depends on the moment: whether another came after the lost one by then.
+May = Outcome | tuple[Outcome, ...]
+SENT_OR_ASKED = (ASKED, SENT_AGAIN)
+PAID_OR_ASKED = (ASKED_MEASURED, Outcome(accepted=2, found=True, waits=None, asked=False))
+
+
+class Host(NamedTuple):
+    """A difficult host: what becomes of an upload by its fate; `but`: of some in one place; `advance_s`: what ends the
+    difficulty is time; `faults`: what goes wrong besides."""
+
+    knobs: Mapping[str, Any]
+    measured: May = PAID_AGAIN
+    refused: May = SENT_AGAIN
+    never: May = SENT_AGAIN
+    silent: May = ASKED
+    but: Mapping[tuple[str, Fate], May] = {}
+    advance_s: float | None = None
+    faults: Sequence[Mapping[str, Any]] = ()
+
+    def outcomes(self, fate: Fate, place: str) -> tuple[Outcome, ...]:
+        usual = {"measured": self.measured, "refused": self.refused, "not": self.never, "silent": self.silent}[fate]
+        may = self.but.get((place, fate), usual)
+        return tuple(
+            STOPPED if place == STOP and one == PAID_AGAIN else one
+            for one in ((may,) if isinstance(may, Outcome) else may)
+        )
+
+
+# Where the lost upload is the account's first, an empty list may be one that never shows anything.
+LONELY: dict[tuple[str, Fate], May] = {(ALONE, "not"): ASKED}
+NOTHING = (ASKED_MEASURED, ASKED, ASKED, ASKED)
+AT_ONCE = (ASKED_AT_ONCE_MEASURED, ASKED_AT_ONCE, ASKED_AT_ONCE, ASKED_AT_ONCE)
+ENDED = (LAST, STILL, STOP)
+
+
+def no_list(status: int) -> Host:
+    """The list was there when the run began."""
+    gone = {"route": RUNS, "nth": list(range(2, 100)), "action": {"status": status}}
+    return Host({}, *AT_ONCE, faults=[gone])
+
+
+DIFFICULT: dict[str, Host] = {
+    "easy": Host({}, but=LONELY),
+    "late": Host({"runs": {"late": 0.2}}, but=LONELY),
+    "later than the wait": Host({"runs": {"late": "15m"}}, *NOTHING, advance_s=901),
+    # The lost one is the newest where it is the last; then the others are not shown.
+    "capped, newest": Host(
+        {"runs": {"cap": 1, "cap_keeps": "newest"}},
+        but={(place, "not"): SENT_OR_ASKED for place in ENDED}
+        | {(place, "refused"): ASKED for place in ENDED}
+        | {(FIRST, "measured"): PAID_OR_ASKED, (FIRST, "not"): SENT_OR_ASKED, (FIRST, "refused"): SENT_OR_ASKED}
+        | LONELY,
+    ),
+    "capped, oldest": Host(
+        {"runs": {"cap": 1, "cap_keeps": "oldest"}},
+        but={(place, "measured"): ASKED_MEASURED for place in ENDED}
+        | {(place, "not"): ASKED for place in ENDED}
+        | {(place, "refused"): ASKED for place in ENDED}
+        | {(FIRST, "not"): SENT_OR_ASKED, (FIRST, "refused"): SENT_OR_ASKED}
+        | LONELY,
+    ),
+    "pages of three": Host({"runs": {"cap": 3}}, but=LONELY),
+    "oldest first": Host({"runs": {"order": "oldest"}}, but=LONELY),
+    "shuffled": Host({"runs": {"order": "shuffled"}}, but=LONELY),
+    "filters ignored": Host(
+        {"runs": {"ignores": ["status", "endpoint", "mode", "started_after", "page_size"]}}, but=LONELY
+    ),
+    "no seconds": Host({"runs": {"leaves_out": "metered_seconds"}}, ASKED_MEASURED, but=LONELY),
+    "no bytes": Host({"runs": {"leaves_out": "bytes_received"}}, refused=ASKED, but=LONELY),
+    "no times": Host({"runs": {"leaves_out": ["started_at", "ended_at"]}}, but=LONELY),
+    "no endpoint": Host({"runs": {"leaves_out": "endpoint"}}, but=LONELY),
+    "no users": Host({"runs": {"leaves_out": "user_id"}}, but=LONELY),
+    "empty": Host({"runs": {"empty": True}}, *NOTHING),
+    "no list: 400": no_list(400),
+    "no list: 404": no_list(404),
+    "no list: 405": no_list(405),
+    "no list: 501": no_list(501),
+    "Date an hour ahead": Host({"date": {"off": "1h"}}, but=LONELY),
+    "no Date": Host({"date": {"missing": True}}, but=LONELY),
+}
+
+
+class Cell(NamedTuple):
+    difficulty: str
+    lost: str
+    place: str
+
+    @property
+    def expected(self) -> tuple[Became, ...]:
+        way = LOST[self.lost]
+        return tuple(
+            Became(one.accepted, one.found, waited, one.asked)
+            for one in DIFFICULT[self.difficulty].outcomes(way.fate, self.place)
+            for waited in waits_of(one, way)
+        )
+
+    @property
+    def possible(self) -> bool:
+        """A run that begins without a list sends nothing, so nothing is lost. And nothing tells a list that shows the
+        newest so many only from a whole one, if just as many came after what it hides."""
+        unsent = LOST[self.lost].killed and self.place == FIRST and self.difficulty.startswith("no list")
+        hidden = self.difficulty == "capped, newest" and self.place == FIRST and "silent" in LOST[self.lost].knobs
+        return not (unsent or hidden)
+
+
+def waits_of(outcome: Outcome, way: Way) -> tuple[Waited, ...]:
+    if outcome.waits is None:
+        return ("none", "short", "long")
+    return (way.wait,) if outcome.waits else ("none",)
+
+
+def covering() -> list[Cell]:
+    """Each difficulty with two places, and with each way of losing an answer in turn."""
+    ways, places = list(LOST), list(PLACES)
+    cells = (
+        Cell(difficulty, ways[(5 * row + 3 * column) % len(ways)], places[(row + column) % len(places)])
+        for row, difficulty in enumerate(DIFFICULT)
+        for column in range(2)
+    )
+    return [cell for cell in cells if cell.possible]
+
+
+def everything() -> list[Cell]:
+    cells = (Cell(difficulty, lost, place) for difficulty in DIFFICULT for lost in LOST for place in PLACES)
+    return [cell for cell in cells if cell.possible]
+
+
+@functools.cache
+def media(name: str) -> bytes:
+    """The recordings cost the same, and are not of one size."""
+    number, _, ending = name.partition(".")
+    if ending == "jpg":
+        return picture_bytes(picture(seed=int(number)))
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(speech([("speech", 0.5 + int(number) / 4), ("pause", 0.5)], seed=int(number)).tobytes())
+    return content.getvalue()
+
+
+def prepare(path: Path, cell: Cell, host: Emulator) -> Trial:
+    """A folder with a manifest, and a host that loses one upload of it."""
+    way, difficulty = LOST[cell.lost], DIFFICULT[cell.difficulty]
+    names, which = PLACES[cell.place]
+    folder = Folder(path=path, url=host.url, key=KEY)
+    path.mkdir(parents=True)
+    for name in names:
+        (path / name).write_bytes(media(name))
+    folder.write(
+        {"files": list(names)},
+        execution={"transfer_workers": 1, "on_lost_answer": "stop" if cell.place == STOP else "resubmit"},
+    )
+    host.inject(difficulty.faults)
+    host.make_difficult({**difficulty.knobs, "uploads": {"times": 1, **which, **way.knobs}})
+
+    def cure(host: Emulator) -> None:
+        if difficulty.advance_s is None:
+            host.make_difficult({})
+            host.inject([])
+        else:
+            host.advance(difficulty.advance_s)
+
+    return Trial(
+        label=str(cell),
+        host=host,
+        outputs=folder.outputs,
+        child=lambda *, name, **how: {
+            "argv": ["run", str(folder.manifest), "--no-progress"],
+            "key": "",
+            "out": str(path / name),
+            **how,
+        },
+        taken=lambda: [run["content_sha256"] for run in measured_runs(host.url)],
+        expected=cell.expected,
+        others=len(names) - 1,
+        finally_accepted=2 if way.fate == "measured" else 1,
+        killed=way.killed,
+        consent=(way.fate, cell.place) in {("measured", STOP), ("not", ALONE)} or way.fate == "silent",
+        cure=cure,
+    )
+
+
+def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
+    with hosts(len(cells), processing_time_s=0.005) as made:
+        return wrong(
+            [prepare(folder / str(n), cell, host) for n, (cell, host) in enumerate(zip(cells, made, strict=True))],
+            nursery,
+        )
+
+
+def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(tmp_path: Path, nursery: Nursery) -> None:
+    assert broken(covering(), tmp_path, nursery) == []
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_no_lost_upload_is_paid_again_in_silence_in_the_whole_table(tmp_path: Path, nursery: Nursery) -> None:
+    found: list[str] = []
+    cells = everything()
+    for start in range(0, len(cells), 48):
+        found += broken(cells[start : start + 48], tmp_path / str(start), nursery)
+    assert found == []
