@@ -29,7 +29,8 @@ class JobView:
     """A job. Times are Unix milliseconds by the service's clock.
 
     `status` is upper case as the service writes it, "" if it gave none. `models` and `transcription` are as they are
-    echoed, defaults and nulls included; `transcription` is None for `null` and {} where the echo has none.
+    echoed, defaults and nulls included; `transcription` is None for `null` and {} where the echo has none. `says` are
+    those of "urls", "text", "files" and "models" that the echo has at all.
     """
 
     job_id: str
@@ -47,6 +48,7 @@ class JobView:
     transcription: Mapping[str, Any] | None = field(default_factory=dict)
     callback_url: str | None = None
     notify: bool = False
+    says: frozenset[str] = frozenset(("urls", "text", "files", "models"))
 
 
 def read_job(raw: Mapping[str, Any]) -> JobView:
@@ -76,6 +78,11 @@ def read_job(raw: Mapping[str, Any]) -> JobView:
         transcription=None if request.get("transcription", {}) is None else _object(request, "transcription"),
         callback_url=_text(request, "callback_url"),
         notify=request.get("notify") is True,
+        says=frozenset(
+            name
+            for name, kinds in (("urls", list), ("text", list), ("files", list), ("models", dict))
+            if isinstance(request.get(name), kinds)
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from hume_runner.errors import UsageError
 from hume_runner.plan.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
-from hume_runner.state.lifecycle import ItemStatus
+from hume_runner.state.lifecycle import ItemStatus, JobStatus
 from hume_runner.state.store import Store
 
 
@@ -39,8 +40,12 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
             f"{remote_id}: this job was started with other models or settings than the manifest's",
             hint="give the manifest the job's settings, or leave the job out",
         )
+    _refuse_one_name(foreign)
     members, matches, unmatched = _match(store, foreign)
     if not members:
+        settled = _settle(store, service, foreign, now())
+        if settled is not None:
+            return settled
         return Adopted(
             remote_id=remote_id, job=None, items=0, unmatched=unmatched, why="none of its sources waits to be measured"
         )
@@ -57,6 +62,45 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         now=now(),
     )
     return Adopted(remote_id=remote_id, job=number, items=len(members), unmatched=unmatched)
+
+
+def _refuse_one_name(foreign: Foreign) -> None:
+    """An answer names files by their names: two of one name cannot be told apart. Raises: UsageError."""
+    names = Counter(source.match for source in foreign.sources if source.kind == "file")
+    twice = next((name for name, number in names.items() if number > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"{foreign.remote_id}: several of its files are called '{twice}', so its answer does not tell whose scores "
+            "are whose",
+            hint="leave the job out; `run --pay-again` measures its files again",
+        )
+
+
+def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Adopted | None:
+    """A lost submission that a person found at the service: every item that it carried is in this job."""
+    found = {one.md5: one.match for one in foreign.sources if one.kind == "file" and one.md5}
+    told = {(one.kind, one.value): one.match for one in foreign.sources if one.kind != "file"}
+    for row in store.jobs(JobStatus.AMBIGUOUS):
+        job = store.load_job(row.number)
+        matches = {}
+        for member in job.members:
+            item = member.item
+            match = found.get(item.content_md5 or "") if item.kind == "file" else told.get((item.kind, item.value))
+            if match is not None:
+                matches[member.position] = match
+        if len(matches) == len(job.members):
+            store.record_found(
+                row.number,
+                foreign.remote_id,
+                endpoint=service.endpoint,
+                matches=matches,
+                created_at=foreign.created_at,
+                simulated=bool(foreign.simulated),
+                others=(),
+                now=now,
+            )
+            return Adopted(remote_id=foreign.remote_id, job=row.number, items=len(matches), unmatched=0)
+    return None
 
 
 def _match(store: Store, foreign: Foreign) -> tuple[list[Member], list[str], int]:

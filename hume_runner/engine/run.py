@@ -331,6 +331,12 @@ def _ask_first(
             )
             if taken.jobs:
                 env.report(events.Adopted(jobs=taken.jobs, items=taken.items))
+            if taken.unsure and store.any_planned() and not options.pay_again:
+                return LostAnswerNeedsDecision(
+                    f"what this key has paid for already cannot be told for sure: {taken.unsure}",
+                    hint="`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; `--pay-again` measures what is "
+                    "left; execution.look_back: 0 never asks",
+                )
         else:
             env.service.greet()
     except ListingUnsupported:

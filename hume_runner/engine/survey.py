@@ -7,14 +7,16 @@ copied folder finds what was paid for by its content.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hume_runner.errors import NotFound
 from hume_runner.manifest.model import SourceKind
 from hume_runner.plan.fingerprint import text_content, url_content
-from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, Member, Service
+from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, Service
 from hume_runner.state.lifecycle import ItemStatus
 from hume_runner.state.store import Store
 
@@ -24,10 +26,11 @@ KeyOf = Callable[[SourceKind, bytes], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What the service had already."""
+    """What the service had already. `unsure`: why nobody can tell whether it has more of what is planned, in words."""
 
     jobs: int
     items: int
+    unsure: str = ""
 
 
 def adopt_what_is_there(
@@ -35,30 +38,80 @@ def adopt_what_is_there(
 ) -> Taken:
     """Adopt every job at the service that carries what is planned here. Raises: ApiError, ListingUnsupported."""
     jobs = items = 0
-    files = _Files(store)
-    for foreign in service.survey(since, lambda remote_id: store.knows_remote(service.endpoint, remote_id)):
-        number = _adopt(store, service, foreign, files, key_of, clock)
-        if number:
-            jobs += 1
+    unsure = ""
+    files, kinds = _Files(store), store.planned_kinds()
+    try:
+        for foreign in service.survey(since, lambda remote_id: store.knows_remote(service.endpoint, remote_id)):
+            told = _Told(foreign, kinds)
+            if told.matches(store, files, key_of) or told.silent or told.unsure:
+                # A list's entry may leave things out or give them in another order: the details count.
+                told = told.confirmed(_details(service, foreign))
+            number = _adopt(store, service, told, told.matches(store, files, key_of), clock)
+            unsure = unsure or told.unsure
+            jobs += number > 0
             items += number
-    return Taken(jobs=jobs, items=items)
+    except ListingIncomplete as error:
+        unsure = unsure or str(error)
+    return Taken(jobs=jobs, items=items, unsure=unsure)
 
 
-def _adopt(
-    store: Store,
-    service: Service,
-    foreign: Foreign,
-    files: _Files,
-    key_of: KeyOf,
-    clock: Callable[[], float],
-) -> int:
-    """How many items of ours it carries that wait to be measured; it is ours from now on if there are any."""
-    keys: dict[bytes, str] = {}  # key -> what the answer calls it
-    for source in foreign.sources:
-        key = _key(source, files, key_of)
-        if key is not None and key not in keys and store.status_of(key) is ItemStatus.PENDING:
+def _details(service: Service, foreign: Foreign) -> Foreign:
+    """The same job as its details tell it; the list's entry where there are none."""
+    try:
+        return service.recognise(foreign.remote_id)
+    except NotFound:
+        return foreign
+
+
+class _Told:
+    """What a job at the service is said to carry, and what of that cannot be told for sure."""
+
+    def __init__(self, foreign: Foreign, kinds: Collection[str], unsure: str = "") -> None:
+        self.foreign = foreign
+        self.unsure = unsure
+        self._kinds = kinds
+        self.silent = bool(foreign.silent & set(kinds))
+
+    def confirmed(self, details: Foreign) -> _Told:
+        """The same by its details. Two orders of its texts leave open which answer is whose."""
+        name = self.foreign.remote_id
+        texts, others = (
+            [source.value for source in one.sources if source.kind == "text"] for one in (self.foreign, details)
+        )
+        unsure = ""
+        if texts and others and texts != others and sorted(map(str, texts)) == sorted(map(str, others)):
+            unsure = f"{name} carries texts, and nothing tells in which order"
+            details = replace(details, sources=tuple(one for one in details.sources if one.kind != "text"))
+        told = _Told(details, self._kinds, unsure)
+        if told.silent and not unsure:
+            told.unsure = f"neither the list nor the details of {name} tell all that it carries"
+        return told
+
+    def matches(self, store: Store, files: _Files, key_of: KeyOf) -> dict[bytes, str]:
+        """Key -> what the answer calls it, of our items that wait to be measured and are measured there alike."""
+        names = Counter(source.match for source in self.foreign.sources if source.kind == "file")
+        keys: dict[bytes, str] = {}
+        for source in self.foreign.sources:
+            key = _key(source, files, key_of)
+            if key is None or key in keys or store.status_of(key) is not ItemStatus.PENDING:
+                continue
+            if source.kind == "file" and names[source.match] > 1:
+                self.unsure = f"{self.foreign.remote_id} carries several files under one name, '{source.match}'"
+                continue
             keys[key] = source.match
-    items = [item for item in store.load_items(list(keys)) if foreign.alike(item.kind, item.facts)]
+        for item in store.load_items(list(keys)):
+            alike = self.foreign.alike(item.kind, item.facts)
+            if alike is None:
+                self.unsure = f"nothing tells with which settings {self.foreign.remote_id} measured"
+            if not alike:
+                del keys[item.key]
+        return keys
+
+
+def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str], clock: Callable[[], float]) -> int:
+    """How many items of ours it carries that wait to be measured; it is ours from now on if there are any."""
+    foreign = told.foreign
+    items = store.load_items(list(keys))
     if not items:
         return 0
     # A planned job that carries just these keeps its number and order, so that what a lost state had is had again.

@@ -306,7 +306,8 @@ class ForeignSource:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
     """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known;
-    `alike(kind, facts)`: it does so for such an item, which not every setting touches.
+    `alike(kind, facts)`: it does so for such an item, which not every setting touches; None where nobody can tell.
+    `silent`: kinds of sources of which nothing tells whether, or which, it carries.
 
     `simulated` is None where nobody can know.
     """
@@ -314,7 +315,8 @@ class Foreign:
     remote_id: str
     sources: tuple[ForeignSource, ...]
     same_settings: bool
-    alike: Callable[[SourceKind, Mapping[str, Any]], bool] = lambda kind, facts: True
+    alike: Callable[[SourceKind, Mapping[str, Any]], bool | None] = lambda kind, facts: True
+    silent: frozenset[SourceKind] = frozenset()
     created_at: float | None
     simulated: bool
 
@@ -423,7 +425,8 @@ class Service(Protocol):
         """What this key has at the service since then (Unix seconds by its clock), but for the jobs that `knows` has.
 
         Streamed, before anything is submitted: what is there is paid already. A service whose answers cannot be had
-        again yields nothing and remembers what it saw for `suspects`. Raises: ApiError; ListingUnsupported.
+        again yields nothing and remembers what it saw for `suspects`. Raises: ApiError; ListingUnsupported; at the end
+        ListingIncomplete.
         """
         ...
 
@@ -483,6 +486,10 @@ class Service(Protocol):
     def recognise(self, remote_id: str) -> Foreign:
         """What a job that was started elsewhere carries, for `adopt`. Raises: NotFound."""
         ...
+
+
+class ListingIncomplete(Exception):
+    """This host's list does not show all that it has, so nobody can tell what is there already."""
 
 
 class ListingUnsupported(Exception):

@@ -41,6 +41,7 @@ from hume_runner.services.base import (
     ForeignSource,
     Job,
     Limits,
+    ListingIncomplete,
     ListingUnsupported,
     Look,
     LostJob,
@@ -62,12 +63,13 @@ from hume_runner.services.matching_batch_v0 import (
     Listing,
     SourceFinder,
     Verdict,
+    agreement,
+    in_order,
     judge,
     lacking,
     names_in,
     same_settings,
     sent_by,
-    settings_agree,
 )
 from hume_runner.services.packing import pack
 from hume_runner.services.readable import UNEXPECTED, iter_checked
@@ -94,6 +96,8 @@ _SUBMIT_DEADLINE_S = 1_800.0
 _NO_LIST = frozenset({400, 404, 405, 410, 501})
 # After so many lists in a row that leave out a job which the host has, its list is not relied on.
 _MISSES = 3
+# So many jobs of one single moment may be a page's end and not the list's: no later page can be asked for.
+_ONE_MOMENT = 5
 # How far apart our idea of the service's time and the times in its list may be.
 _CLOCKS_APART_S = 7_200.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -112,8 +116,20 @@ class _Learned:
     partial: bool = False
     misses: Counter[str] = field(default_factory=Counter)
     margin_s: float = 5.0
+    nameless: int = 0  # entries of lists without an id, so far
     simulated: bool | None = None
     requests: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What a walk through the whole list found: `seen` job ids, the first page of the `newest`, and in `gap` why it may
+    not be all."""
+
+    seen: set[str] = field(default_factory=set)
+    newest: tuple[JobView, ...] = ()
+    gap: str = ""
+    nameless: bool = False  # some entries have no id: they may be anything
 
 
 class BatchV0Service:
@@ -246,14 +262,13 @@ class BatchV0Service:
             self._list(limit=1)
 
     def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
-        """See `Service.survey`. What the list leaves out of an entry is asked for by its details; a job that the
-        service gave up measured nothing."""
-        for view in self._jobs_since(int((since - _CLOCKS_APART_S) * 1000)):
-            if knows(view.job_id) or view.status == "FAILED":
-                continue
-            if not (view.urls or view.text or view.files):
-                view = self._detailed(view)  # noqa: PLW2901
-            yield self._foreign(view)
+        """See `Service.survey`; a job that the service gave up measured nothing."""
+        walk = _Walk()
+        for view in self._walk(int((since - _CLOCKS_APART_S) * 1000), walk):
+            if not knows(view.job_id) and view.status != "FAILED":
+                yield self._foreign(view)
+        if walk.gap:
+            raise ListingIncomplete(walk.gap)
 
     def suspects(self, job: Job) -> tuple[Candidate, ...]:
         """Nothing is lost here that cannot be fetched again: `survey` yields it."""
@@ -286,6 +301,7 @@ class BatchV0Service:
                 view = read_job(raw)
             except UnexpectedResponse:
                 # An entry without an id is nothing that could be asked about; the details of our own jobs tell of them.
+                self._learned.nameless += 1
                 continue
             yield view
 
@@ -405,6 +421,43 @@ class BatchV0Service:
                 limit *= 2
             pivot = max(pivot, last - 1)
 
+    def _walk(self, since_ms: int, walk: _Walk) -> Iterator[JobView]:
+        """Every job since then, and in `walk` whether that is all.
+
+        The host is asked in both orders: where both are kept and meet, nothing lies between. A host that keeps only
+        the newest first must keep the filter as well, page by page, down to the end.
+        """
+        nameless = self._learned.nameless
+        times: list[int | None] = []
+        for view in self._jobs_since(since_ms):
+            times.append(view.created_ms)
+            walk.seen.add(view.job_id)
+            yield view
+        rising, oldest_first = None not in times and times == sorted(times, key=lambda at: at or 0), set(walk.seen)
+        # A page of one moment cannot be followed by another.
+        stuck = len(times) >= _ONE_MOMENT and len(set(times[-_ONE_MOMENT:])) == 1
+        page = walk.newest = self._newest(when="created_after", timestamp_ms=since_ms)
+        whole = not page and not times
+        while page and not whole and in_order(page, newest_first=True):
+            fresh = [view for view in page if view.job_id not in walk.seen]
+            walk.seen.update(view.job_id for view in fresh)
+            yield from fresh
+            oldest = min(view.created_ms or 0 for view in page)
+            whole = oldest < since_ms or (rising and any(view.job_id in oldest_first for view in page))
+            if not whole:
+                page = self._newest(when="created_before", timestamp_ms=oldest + 1)
+                if any((view.created_ms or 0) > oldest for view in page):
+                    break  # it does not keep the filter
+                whole = all(view.job_id in walk.seen for view in page)
+        if stuck or not whole:
+            walk.gap = "the list is not shown whole: the host keeps neither order nor filter from end to end"
+        if self._learned.nameless > nameless:
+            walk.nameless = True
+            walk.gap = "the list has entries without an id"
+
+    def _newest(self, **since: Any) -> tuple[JobView, ...]:
+        return tuple(self._list(limit=_PAGE, sort_by="created", direction="desc", **since))
+
     def _details(self, remote_id: str) -> JobView:
         """Raises: NotFound, ApiError."""
         from hume_runner.client.batch_v0 import read_job
@@ -446,14 +499,12 @@ class BatchV0Service:
         """See `Service.look_for`. Uploads are told by their names, which carry the nonce, or by MD5."""
         earliest = min(one.sent_at for one in lost)
         since_ms = int((min([earliest, *ours.values()]) - _CLOCKS_APART_S) * 1000)
-        views = {view.job_id: view for view in self._jobs_since(since_ms)}
-        newest = self._list(
-            limit=_PAGE, when="created_after", timestamp_ms=since_ms, sort_by="created", direction="desc"
-        )
+        walk = _Walk()
+        views = tuple(self._walk(since_ms, walk))
         # The newest of all: where the filter left something out, that shows that it was kept.
         older = not views and any((view.created_ms or since_ms) < since_ms for view in self._list(limit=1))
-        listing = Listing(views=tuple(views.values()), newest=tuple(newest), since_ms=since_ms, older=older)
-        unknown = [view for view in {**{v.job_id: v for v in newest}, **views}.values() if view.job_id not in ours]
+        listing = Listing(views=views, newest=walk.newest, gap=walk.gap, nameless=walk.nameless, older=older)
+        unknown = [view for view in views if view.job_id not in ours]
         detailed: dict[str, JobView] = {}
         return {one.job.number: self._look_for(one, listing, unknown, ours, detailed) for one in lost}
 
@@ -491,7 +542,7 @@ class BatchV0Service:
                         maybe=verdict is Verdict.MAYBE,
                     )
                 )
-        why = why or lacking(listing, ours, lost.ended_at)
+        why = why or lacking(listing, ours, lost.sent_at, lost.ended_at)
         return Look(candidates=tuple(candidates), conclusive=not why, why=why)
 
     def recognise(self, remote_id: str) -> Foreign:
@@ -499,11 +550,11 @@ class BatchV0Service:
         self._learned.requests["details"] += 1
         return self._foreign(self._details(remote_id))
 
-    def _alike(self, view: JobView, kind: SourceKind, facts: Mapping[str, Any]) -> bool:
+    def _alike(self, view: JobView, kind: SourceKind, facts: Mapping[str, Any]) -> bool | None:
+        if not view.models:
+            return None
         echoed = {"models": view.models, "transcription": view.transcription}
-        return settings_agree(
-            relevant(kind, facts, self._manifest.settings), relevant(kind, facts, echoed) if view.models else echoed
-        )
+        return agreement(relevant(kind, facts, self._manifest.settings), relevant(kind, facts, echoed))
 
     def _foreign(self, view: JobView) -> Foreign:
         sources = [ForeignSource(kind="url", match=url, value=url) for url in view.urls]
@@ -511,11 +562,17 @@ class BatchV0Service:
         sources += [
             ForeignSource(kind="text", match=str(number), value=text) for number, text in enumerate(view.text, start=1)
         ]
+        said: tuple[tuple[SourceKind, bool], ...] = (
+            ("url", "urls" in view.says),
+            ("text", "text" in view.says),
+            ("file", "files" in view.says and all(file.md5sum and file.filename for file in view.files)),
+        )
         return Foreign(
             remote_id=view.job_id,
             sources=tuple(sources),
             same_settings=same_settings(self._manifest.settings, view),
             alike=lambda kind, facts: self._alike(view, kind, facts),
+            silent=frozenset(kind for kind, says in said if not says),
             created_at=_seconds(view.created_ms),
             simulated=bool(self._learned.simulated),
         )

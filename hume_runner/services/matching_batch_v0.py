@@ -98,12 +98,18 @@ def judge(sent: Sent, view: JobView) -> Verdict:
     """Whether a job at the service is the lost one.
 
     The nonce alone is not enough where the MD5s speak against it: another history of the same state may have given it
-    to other files.
+    to other files. Without it, settings that the echo does not tell leave it open.
     """
-    if not same_settings(sent.settings, view):
+    agrees = agreement(sent.settings, {"models": view.models, "transcription": view.transcription})
+    if agrees is False:
         return Verdict.FOREIGN
     if sent.nonce and any(sent.nonce in one_name(file.filename or "") for file in view.files):
         return Verdict.FOREIGN if _other_bytes(sent, view) else Verdict.OURS
+    verdict = _by_content(sent, view)
+    return Verdict.MAYBE if verdict is Verdict.OURS and agrees is None else verdict
+
+
+def _by_content(sent: Sent, view: JobView) -> Verdict:
     if not (view.urls or view.text or view.files):
         return Verdict.MAYBE  # it says nothing of what it carries
     urls, texts = Counter(map(one_url, view.urls)), _texts(sent, view)
@@ -252,87 +258,121 @@ def _forms(kind: str, name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What one look listed: `views` oldest first as asked for, `newest` the first page in the other order.
+    """What one look listed: `views` from the oldest on, `newest` the first page in the other order.
 
-    `since_ms`: the moment from which on jobs were asked for. `older`: whether an unfiltered page shows jobs from before
-    that moment, so that the filter is known to have left some out.
+    `gap`: why the two do not show all that lies between the oldest and the newest; "" where they do. `older`: whether
+    an unfiltered page shows jobs from before the moment that was asked for, so that the filter is known to be kept.
+    `nameless`: some entries have no id, so that they may be anything.
     """
 
     views: Sequence[JobView]
     newest: Sequence[JobView]
-    since_ms: int
+    gap: str = ""
+    nameless: bool = False
     older: bool = False
 
 
-def lacking(listing: Listing, ours: Mapping[str, float], ended_at: float) -> str:
-    """What the listing lacks to have shown a job that the service took before `ended_at`, in words; "" for nothing.
+def lacking(listing: Listing, ours: Mapping[str, float], sent_at: float, ended_at: float) -> str:
+    """What the listing lacks to have shown a job that the service took between these moments, in words; "" for nothing.
 
     `ours`: remote id -> time of creation of jobs that the service surely took. The list has to show those up to the
     newest that it shows, and one of those that came after the lost one, if there are any. Where there is none of ours,
-    the list must have shown somebody's, in the order and from the moment that was asked for: an empty list, or one that
-    does as it likes, proves nothing.
+    the list must have shown somebody's: an empty list proves nothing. A list that is not shown whole counts only as far
+    as its newest page goes, in order, back to one of ours from before.
     """
-    if not _told_the_same(listing):
-        return "the list does not tell the same when it is asked in another order"
     shown = {view.job_id for view in (*listing.views, *listing.newest)}
     later = [one for one, at in ours.items() if at > ended_at]
     if later and not any(one in shown for one in later):
         return "the list shows none of the jobs that the service took after it"
     upto = max((at for one, at in ours.items() if one in shown), default=None)
     missing = [one for one, at in ours.items() if one not in shown and (upto is None or at <= upto or not later)]
+    if listing.gap:
+        if listing.nameless:
+            return listing.gap
+        reaches = any(ours.get(view.job_id, ended_at) <= sent_at for view in listing.newest)
+        if not (reaches and in_order(listing.newest, newest_first=True)):
+            return listing.gap
+        newest = {view.job_id for view in listing.newest}
+        missing = [one for one in missing if sent_at < ours[one] and one not in newest]
     if missing:
         return f"the list does not show {missing[0]}, which the service took"
-    kept = _in_order(listing.views) or _filtered(listing)
-    if ours:
-        return "" if kept else "the list keeps neither the order nor the filter that were asked for"
-    if not (_in_order(listing.views) and _filtered(listing)):
-        return "the list keeps neither the order nor the filter that were asked for"
-    if not (listing.views or listing.older):
+    if not (ours or listing.views or listing.older):
         return "the list shows no job at all, so it cannot be told whether it would show this one"
     return ""
 
 
-def _told_the_same(listing: Listing) -> bool:
-    """Jobs come, and none goes: what the second answer has more can only be newer than all of the first."""
-    seen = {view.job_id for view in listing.views}
-    last = max((view.created_ms or 0 for view in listing.views), default=listing.since_ms)
-    return all(view.job_id in seen or (view.created_ms or 0) >= last for view in listing.newest)
-
-
-def _in_order(views: Iterable[JobView]) -> bool:
+def in_order(views: Iterable[JobView], *, newest_first: bool = False) -> bool:
+    """Whether every job says when it was created, and they stand in that order."""
     times = [view.created_ms for view in views]
     known = [time for time in times if time is not None]
-    return len(known) == len(times) and known == sorted(known)
+    return len(known) == len(times) and known == sorted(known, reverse=newest_first)
 
 
-def _filtered(listing: Listing) -> bool:
-    return all(view.created_ms is not None and view.created_ms >= listing.since_ms for view in listing.views)
+# What the service fills in where a request does not say (docs/apis/batch_v0.md, options).
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "face": {
+        "fps_pred": 3,
+        "prob_threshold": 0.99,
+        "identify_faces": False,
+        "min_face_size": 60,
+        "save_faces": False,
+        "facs": None,
+        "descriptions": None,
+    },
+    "prosody": {"granularity": "utterance", "identify_speakers": False, "window": None},
+    "language": {"granularity": "word", "identify_speakers": False, "sentiment": None, "toxicity": None},
+    "ner": {"identify_speakers": False},
+}
+_TRANSCRIPTION: Mapping[str, Any] = {"language": None, "identify_speakers": False, "confidence_threshold": 0.5}
 
 
 def same_settings(settings: Mapping[str, Any], view: JobView) -> bool:
-    """Whether a job's echo measures what `settings` ask for: the same models, each member as it was sent."""
-    return settings_agree(settings, {"models": view.models, "transcription": view.transcription})
+    """Whether nothing in a job's echo speaks against its measuring what `settings` ask for."""
+    return agreement(settings, {"models": view.models, "transcription": view.transcription}) is not False
 
 
-def settings_agree(settings: Mapping[str, Any], echoed: Mapping[str, Any]) -> bool:
-    """The same of an echo's settings, or of the part of both that touches an item."""
+def agreement(settings: Mapping[str, Any], echoed: Mapping[str, Any]) -> bool | None:
+    """Whether a job whose echo has these settings measures what `settings` ask for: the same models, each option as it
+    was sent, or as it is when nobody sends it. None where the echo leaves out what would tell."""
     models, found = settings.get("models"), echoed.get("models")
-    if models is None or not found:
+    if models is None:
         return True
+    if not found:
+        return None
     running = {name for name, value in found.items() if value is not None}
-    if running != set(models) or not all(_agrees(value, found[name]) for name, value in models.items()):
+    if running != set(models):
         return False
-    if "transcription" not in settings:
-        return True
-    wanted, transcription = settings["transcription"], echoed.get("transcription")
-    # An echo without the member reads as {}, which agrees with anything but "off".
-    if wanted is None or transcription is None:
-        return (wanted is None) == (transcription is None)
-    return _agrees(wanted, transcription)
+    return _all(
+        *(_options(value, found[name], _DEFAULTS.get(name, {})) for name, value in models.items()),
+        _transcription(settings, echoed),
+    )
+
+
+def _transcription(settings: Mapping[str, Any], echoed: Mapping[str, Any]) -> bool | None:
+    wanted = settings.get("transcription", {})
+    # An echo without the member reads as {}: transcription is on, and nothing tells how.
+    found = echoed.get("transcription", {})
+    if wanted is None or found is None:
+        return (wanted is None) == (found is None)
+    return _options(wanted, found, _TRANSCRIPTION)
+
+
+def _options(sent: Any, echoed: Any, defaults: Mapping[str, Any]) -> bool | None:
+    if not isinstance(sent, Mapping) or not isinstance(echoed, Mapping):
+        return _agrees(sent, echoed)
+    told = (None if name not in echoed else _agrees(value, echoed[name]) for name, value in sent.items())
+    unsent = (
+        _agrees(default, echoed[name]) for name, default in defaults.items() if name not in sent and name in echoed
+    )
+    return _all(*told, *unsent)
+
+
+def _all(*verdicts: bool | None) -> bool | None:
+    return False if False in verdicts else None if None in verdicts else True
 
 
 def _agrees(sent: Any, echoed: Any) -> bool:
-    """Whether an echo, with its defaults filled in, says what was sent. Floats may come back in single precision."""
+    """Whether an echoed value says what was sent. Floats may come back in single precision."""
     if isinstance(sent, Mapping):
         return isinstance(echoed, Mapping) and all(
             name not in echoed or _agrees(value, echoed[name]) for name, value in sent.items()

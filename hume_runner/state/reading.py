@@ -137,15 +137,24 @@ class Reading(StateFile):
         )
 
     def taken_since(self, endpoint: str, since: float) -> dict[str, float]:
-        """Remote id -> time of creation (the service's clock) of the jobs that it took from us from then on, and of the
-        last one before."""
+        """Remote id -> latest time of creation (the service's clock) of the jobs that it took from us from then on, and
+        of the last one before. A time in whole seconds comes from a header that is cut to them."""
+        latest = "created_at + (created_at = CAST(created_at AS INTEGER)) * 0.999"
         rows = self._db.execute(
-            "SELECT remote_id, created_at FROM jobs WHERE endpoint = ? AND remote_id IS NOT NULL AND created_at >= ? "
-            "UNION ALL SELECT * FROM (SELECT remote_id, created_at FROM jobs WHERE endpoint = ? "
-            "AND remote_id IS NOT NULL AND created_at < ? ORDER BY created_at DESC LIMIT 1)",
+            f"SELECT remote_id, {latest} FROM jobs WHERE endpoint = ? AND remote_id IS NOT NULL "  # noqa: S608
+            f"AND {latest} >= ? UNION ALL SELECT * FROM (SELECT remote_id, {latest} FROM jobs WHERE endpoint = ? "
+            f"AND remote_id IS NOT NULL AND {latest} < ? ORDER BY 2 DESC LIMIT 1)",
             (endpoint, since, endpoint, since),
         )
         return dict(rows.fetchall())
+
+    def planned_kinds(self) -> set[str]:
+        """Kinds of sources that planned jobs carry."""
+        rows = self._db.execute(
+            "SELECT DISTINCT m.kind FROM jobs j JOIN members b ON b.job = j.job JOIN measurements m ON m.key = b.key "
+            "WHERE j.status = 'planned'"
+        )
+        return {row[0] for row in rows}
 
     def last_word(self) -> float | None:
         """When this state last sent something, by the service's clock, Unix seconds; None before it did.

@@ -13,6 +13,7 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project, tone
+from tests.emulator.api import Api
 
 ITEMS = 500
 
@@ -188,3 +189,111 @@ def test_a_copied_folder_and_its_original_pay_once_whichever_runs_first(project:
     assert project.run().code == 0
     assert project.emulator.requests()["jobs_accepted"] == 1
     assert (copy / "results.jsonl").read_bytes() == (project.out / "results.jsonl").read_bytes()
+
+
+# -- a host whose list lies -------------------------------------------------------------------------------------------
+
+
+def twice(path: str) -> dict[str, list[str]]:
+    return {"leaves_out": [path], "details_leave_out": [path]}
+
+
+# What the list does -> exit code of a run without a state, of everything: adopted (0) or asked (9). Never paid again.
+LYING: dict[str, tuple[dict[str, Any], int]] = {
+    "honest": ({}, 0),
+    "without texts": ({"leaves_out": ["request.text"]}, 0),
+    "without files": ({"leaves_out": ["request.files"]}, 0),
+    "without links": ({"leaves_out": ["request.urls"]}, 0),
+    "without models": ({"leaves_out": ["request.models"]}, 0),
+    "without requests": ({"leaves_out": ["request"]}, 0),
+    "nowhere texts": (twice("request.text"), 9),
+    "nowhere files": (twice("request.files"), 9),
+    "nowhere models": (twice("request.models"), 9),
+    "nowhere one option": (twice("request.models.language.granularity"), 9),
+    "nowhere requests": (twice("request"), 9),
+    # All that is planned was found: what else there may be is nobody's concern.
+    "without times": ({"leaves_out": ["state.created_timestamp_ms"]}, 0),
+    "no order": ({"order": "shuffled"}, 0),
+    "no filter": ({"ignores": ["when", "timestamp_ms"]}, 0),
+    "newest first, no filter": ({"order": "newest", "ignores": ["when", "timestamp_ms"]}, 0),
+    "newest first": ({"order": "newest"}, 0),
+    "oldest first": ({"order": "oldest"}, 0),
+    "without ids": ({"leaves_out": ["job_id"]}, 9),
+    "every other without id": ({"nameless_every": 2}, 0),  # not the same ones in the other order
+    "two at a time": ({"cap": 2}, 0),
+    "two at a time, newest first": ({"cap": 2, "order": "newest"}, 0),
+    # A host that shows the same two whatever it is asked, and always as if they were all, cannot be found out; one that
+    # goes by the order alone can.
+    "the newest two, no filter, no order": (
+        {"cap": 2, "order": "newest", "ignores": ["when", "timestamp_ms", "sort_by", "direction"]},
+        9,
+    ),
+    "numbered ids": ({"integer_ids": True}, 0),
+    "names in capitals": ({"filenames": ["upper"], "predictions_spell": True}, 0),
+}
+
+
+@pytest.mark.parametrize("list_", LYING)
+def test_whatever_a_list_leaves_out_is_adopted_or_asked_about_and_never_paid_again(
+    project: Project, list_: str
+) -> None:
+    lies, code = LYING[list_]
+    of_many_kinds(project, 12)
+    project.manifest["batching"] = {"max_sources": 3}
+    assert project.run().code == 0
+    paid = project.emulator.requests()["jobs_accepted"]
+    assert paid == 4
+    rows = measured(project)
+    forget(project)
+    project.emulator.make_difficult({"jobs": lies})
+    ran = project.run()
+    assert project.emulator.requests()["jobs_accepted"] == paid, ran.err
+    assert ran.code == code, ran.err
+    if code == 9:
+        assert "cannot be told for sure" in ran.err
+        assert "--pay-again" in ran.err
+    else:
+        assert measured(project) == rows
+
+
+def foreign_job(project: Project, uploads: list[tuple[str, bytes]]) -> str:
+    """A job of the same settings that somebody started with another program."""
+    with Api(project.emulator.url, project.emulator.api_key) as api:
+        body = json.dumps({"models": project.manifest["models"]})
+        files = [("file", (name, content, "audio/wav")) for name, content in uploads]
+        answer = api.call("POST", JOBS.partition(" ")[2], data={"json": body}, files=files)
+        return str(answer.json()["job_id"])
+
+
+def test_two_files_of_one_name_are_never_mixed_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
+    of_many_kinds(project, 3)
+    project.manifest["sources"] = {"files": ["media/*"]}
+    (ours,) = (project.folder / "media").iterdir()
+    job_id = foreign_job(project, [("clip.wav", ours.read_bytes()), ("clip.wav", tone(99))])
+    ran = project.run()
+    assert ran.code == 9
+    assert "several files under one name" in ran.err
+    told = project.call("adopt", job_id)
+    assert told.code == 64
+    assert "clip.wav" in told.err
+    assert project.run("--pay-again").code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 2
+
+
+def test_a_lost_job_that_a_person_finds_is_adopted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
+    of_many_kinds(project, 6)
+    project.emulator.make_difficult({"jobs": {"empty": True}})
+    project.emulator.inject([{"route": JOBS, "action": {"drop": "after"}}])
+    assert project.run().code == 9
+    project.emulator.inject([])
+    project.emulator.make_difficult({})
+    with Api(project.emulator.url, project.emulator.api_key) as api:
+        (job,) = api.call("GET", JOBS.partition(" ")[2]).json()
+    project.emulator.make_difficult({"jobs": {"empty": True}})
+    told = project.call("adopt", job["job_id"])
+    assert told.code == 0
+    assert "6 items" in told.out
+    assert project.run().code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 1
