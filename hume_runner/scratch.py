@@ -21,6 +21,7 @@ from hume_runner.aside import lock_now
 
 RUNNER, EMULATOR = "hume-runner-", "hume-emulator-"
 _NAME = re.compile(f"(?:{RUNNER}|{EMULATOR})[0-9a-f]{{16}}")
+_TRIES = 20
 _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -71,6 +72,7 @@ def _remove_if_abandoned(path: Path) -> None:
 
 
 def _make(base: Path, kind: str) -> tuple[Path, int | None]:
+    tries = 0
     while True:
         path = base / f"{kind}{secrets.token_hex(8)}"
         try:
@@ -83,11 +85,14 @@ def _make(base: Path, kind: str) -> tuple[Path, int | None]:
             handle = os.open(path, _FLAGS)
         except FileNotFoundError:
             continue  # another process found it before it was locked, and took it for a dead one's
-        lock_now(handle)  # a file system without such locks: then nobody else can lock it either
-        with contextlib.suppress(FileNotFoundError):
-            seen, there = os.fstat(handle), path.lstat()
-            if (seen.st_dev, seen.st_ino) == (there.st_dev, there.st_ino):
-                return path, handle
+        # Without the lock, another process holds it and is about to remove the folder; a file system without such locks
+        # gives it to nobody, so that after some tries the folder is taken as it is.
+        tries += 1
+        if lock_now(handle) or tries > _TRIES:
+            with contextlib.suppress(FileNotFoundError):
+                seen, there = os.fstat(handle), path.lstat()
+                if (seen.st_dev, seen.st_ino) == (there.st_dev, there.st_ino):
+                    return path, handle
         os.close(handle)
 
 

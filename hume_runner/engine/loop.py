@@ -29,7 +29,7 @@ from hume_runner.engine.view import (
     next_actions,
 )
 from hume_runner.engine.workers import Done, Workers
-from hume_runner.errors import ApiError, StateError, is_scarce, next_step
+from hume_runner.errors import ApiError, HumeRunnerError, StateError, is_scarce, next_step
 from hume_runner.services.base import (
     Accepted,
     Answered,
@@ -86,9 +86,18 @@ class Tools:
 
 
 class Loop:
-    """One run from planned jobs to answers on disk, below `outputs`. With `detach` it leaves once all is sent."""
+    """One run from planned jobs to answers on disk, below `outputs`. With `detach` it leaves once all is sent; with
+    `hold` nothing is sent, what was sent is settled and fetched, and that is what the run ends with."""
 
-    def __init__(self, tools: Tools, rules: Rules, outputs: Path, *, detach: bool = False) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        rules: Rules,
+        outputs: Path,
+        *,
+        detach: bool = False,
+        hold: HumeRunnerError | None = None,
+    ) -> None:
         self._tools = tools
         self._store = tools.store
         self._service = tools.service
@@ -97,6 +106,7 @@ class Loop:
         self._detach = detach
         most = rules.execution.max_jobs_in_flight
         self._view = View(most_in_flight=most, limit=most, most_transfers=rules.execution.transfer_workers)
+        self._hold = hold
         self._highest = 0  # the last planned job that was taken from the state
         self._fetching: dict[int, Job] = {}  # jobs whose answers are on their way, with what they carry
         self._lost_here: dict[int, LostJob] = {}  # what this run lost, for the last look
@@ -182,7 +192,9 @@ class Loop:
             slow, cost = row.lost_how == "slow", row.billable_seconds or 0.0
             view = reactions.lost(view, self._rules, row.number, slow=slow, cost=cost, here=False, at=at)
         self._view = view
-        self._do(reactions.over_budget(view, self._rules, *self._store.failed_items()))
+        if self._hold is not None:
+            self._do(reactions.stop(view, self._hold, leave=False))
+        self._do(reactions.over_budget(self._view, self._rules, *self._store.failed_items()))
 
     def _refill(self) -> None:
         """Keep some planned jobs at hand; the others stay in the state."""

@@ -277,9 +277,12 @@ def _stay_with_the_endpoint(store: Store, endpoint: str) -> None:
 def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, options: RunOptions) -> Ending:
     if not store.work_left():
         return Ending()
+    hold: LostAnswerNeedsDecision | None = None
     if store.any_planned():
         refused = _ask_first(manifest, outputs, store, env, options)
-        if refused is not None:
+        if isinstance(refused, LostAnswerNeedsDecision):
+            hold = refused
+        elif refused is not None:
             return Ending(error=refused)
     loop = Loop(
         Tools(
@@ -301,6 +304,7 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
         ),
         outputs,
         detach=options.detach,
+        hold=hold,
     )
     env.on_loop()
     try:
@@ -314,7 +318,8 @@ def _ask_first(
 ) -> HumeRunnerError | None:
     """Before anything is submitted: is the key good, and is some of it at the service already, paid for?
 
-    Returns why the run cannot go on, if so. Raises: StateError.
+    Returns why the run cannot go on, if so; a decision that a person has to take holds back only what is planned.
+    Raises: StateError.
     """
     stray = _stray_answer(outputs, store, env.service.endpoint)
     if stray is not None:
