@@ -120,7 +120,8 @@ DIFFICULT: dict[str, Host] = {
     "capped, newest": Host({"jobs": {"cap": 1, "cap_keeps": "newest"}}, but=NEWEST),
     "capped, oldest": Host({"jobs": {"cap": 1, "cap_keeps": "oldest"}}, ASKED_HAVING_IT, ASKED, but=LONELY),
     "pages of three": Host({"jobs": {"cap": 3}}, but=LONELY),
-    "shuffled": Host({"jobs": {"order": "shuffled"}}, but=LONELY),
+    # In no order, nothing tells whether a list is whole.
+    "shuffled": Host({"jobs": {"order": "shuffled"}}, FOUND, ASKED),
     "filters ignored": Host({"jobs": {"ignores": ["when", "status", "limit", "direction"]}}, but=LONELY),
     "no request": Host({"jobs": {"leaves_out": "request"}}, but=LONELY),
     "no request anywhere": Host(
@@ -195,6 +196,7 @@ execution:
   requests_per_second: 1000
   transfer_workers: 1
   retry: {{attempts: 3, max_wait: 100ms}}
+  look_back: 0  # what a host has before anything is sent is asked about elsewhere
 outputs: {{directory: out, artifacts: false}}
 """
 
