@@ -10,14 +10,16 @@ import time
 from pathlib import Path
 
 from hume_runner.emulator.server import Emulator
-from tests.expression.runs import AUDIO, Folder
-from tests.media_files import speech, write_wav
+from tests.expression.runs import AUDIO, Folder, upload_still
+from tests.media_files import picture, picture_bytes, speech, write_wav
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_second_signal_says_what_will_be_paid_again(folder: Folder, emulator: Emulator) -> None:
     folder.path.mkdir()
+    # The list of an account without any run proves nothing, and the run after would ask.
+    upload_still(emulator.url, emulator.api_key, picture_bytes(picture()))
     for number in range(3):
         write_wav(folder.path / f"{number}.wav", speech([("speech", 1)], seed=number))
     folder.write({"files": ["*.wav"]}, execution={"transfer_workers": 2, "max_jobs_in_flight": 2})
