@@ -46,8 +46,11 @@ def adopt_what_is_there(
             if told.matches(store, files, key_of) or told.silent or told.unsure:
                 # A list's entry may leave things out or give them in another order: the details count.
                 told = told.confirmed(_details(service, foreign))
-            number = _adopt(store, service, told, told.matches(store, files, key_of), clock)
+            keys = told.matches(store, files, key_of)
             unsure = unsure or told.unsure
+            if told.unsure:
+                continue  # once it is ours, nobody would ask again about the rest of it
+            number = _adopt(store, service, told, keys, clock)
             jobs += number > 0
             items += number
     except ListingIncomplete as error:

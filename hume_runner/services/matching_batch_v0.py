@@ -256,6 +256,11 @@ def _forms(kind: str, name: str) -> tuple[str, ...]:
             return (str(int(number)),) if number.isascii() and number.isdigit() and len(number) < 10 else (number,)
 
 
+# What is known of the service's time comes from headers in whole seconds: of two moments closer than this, nobody can
+# say which came first.
+_APART_S = 2.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """What one look listed: `views` from the oldest on, `newest` the first page in the other order.
@@ -281,19 +286,20 @@ def lacking(listing: Listing, ours: Mapping[str, float], sent_at: float, ended_a
     as its newest page goes, in order, back to one of ours from before.
     """
     shown = {view.job_id for view in (*listing.views, *listing.newest)}
-    later = [one for one, at in ours.items() if at > ended_at]
+    later = [one for one, at in ours.items() if at > ended_at + _APART_S]
     if later and not any(one in shown for one in later):
         return "the list shows none of the jobs that the service took after it"
     upto = max((at for one, at in ours.items() if one in shown), default=None)
-    missing = [one for one, at in ours.items() if one not in shown and (upto is None or at <= upto or not later)]
+    recent = None if upto is None or not later else upto + _APART_S
+    missing = [one for one, at in ours.items() if one not in shown and (recent is None or at <= recent)]
     if listing.gap:
         if listing.nameless:
             return listing.gap
-        reaches = any(ours.get(view.job_id, ended_at) <= sent_at for view in listing.newest)
+        reaches = any(ours.get(view.job_id, ended_at) <= sent_at - _APART_S for view in listing.newest)
         if not (reaches and in_order(listing.newest, newest_first=True)):
             return listing.gap
         newest = {view.job_id for view in listing.newest}
-        missing = [one for one in missing if sent_at < ours[one] and one not in newest]
+        missing = [one for one in missing if sent_at - _APART_S < ours[one] and one not in newest]
     if missing:
         return f"the list does not show {missing[0]}, which the service took"
     if not (ours or listing.views or listing.older):

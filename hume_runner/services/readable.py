@@ -17,6 +17,8 @@ from hume_runner.errors import UnexpectedResponse
 UNEXPECTED = "unexpected_answer"
 UNREADABLE = "the answer about this source cannot be read"  # how such a message begins
 
+_MODELS = frozenset(("face", "burst", "prosody", "language", "ner", "facemesh"))
+
 
 def message(problem: str) -> str:
     """How a source is told of that fails for its answer."""
@@ -85,7 +87,9 @@ def _prediction(prediction: Any) -> str | None:
     models = prediction.get("models")
     if not isinstance(models, dict | None):
         return "a prediction's models are not an object"
-    return next((told for name, model in (models or {}).items() if (told := _model(name, model))), None)
+    # What a model of another name holds is nothing that a table here is made of.
+    known = ((name, model) for name, model in (models or {}).items() if name in _MODELS)
+    return next((told for name, model in known if (told := _model(name, model))), None)
 
 
 def _model(name: str, model: Any) -> str | None:

@@ -252,6 +252,8 @@ def test_whatever_a_list_leaves_out_is_adopted_or_asked_about_and_never_paid_aga
     if code == 9:
         assert "cannot be told for sure" in ran.err
         assert "--pay-again" in ran.err
+        assert project.run().code == 9  # and it goes on asking
+        assert project.emulator.requests()["jobs_accepted"] == paid
     else:
         assert measured(project) == rows
 

@@ -167,7 +167,11 @@ BEFORE, AFTER = {"p": 5.0}, {"q": 15.0}
         (listing(at("q", 15)), {**BEFORE, **AFTER}, "does not show p"),
         (listing(), BEFORE, "does not show p"),
         # One that came a moment ago may not show yet, if another from after does.
-        (listing(at("p", 5), at("q", 15)), {**BEFORE, **AFTER, "r": 16.0}, ""),
+        (listing(at("p", 5), at("q", 15)), {**BEFORE, **AFTER, "r": 17.5}, ""),
+        # Too close to tell which came first: all of ours have to be there.
+        (listing(at("p", 9.5)), {"p": 9.5, "q": 11.0}, "does not show q"),
+        (listing(at("p", 9.5), at("q", 11)), {"p": 9.5, "q": 11.0}, ""),
+        (listing(at("q", 15)), {**AFTER, "r": 16.5}, "does not show r"),
         # None of ours: somebody else's must show that the list shows something.
         (listing(), {}, "no job at all"),
         (listing(older=True), {}, ""),
