@@ -110,10 +110,13 @@ _LINKS_TOGETHER = 30
 _SUBMIT_DEADLINE_S = 1_800.0
 # The machines behind a service do not agree on the time to the second.
 _CLOCK_MARGIN_S = 5.0
+_TOLD_RUNS = 100
 _TOLD_S = 1.0  # an answer tells its time in whole seconds
-# How far from its submission a lost run may have begun: with the service's time known, and without.
+# How far from its submission a lost run may have begun: where the time that the service's answers tell is that of its
+# list, and where that is not known.
 _NEAR_S = 60.0
 _WIDE_S = 7_200.0
+_DAY_S = 86_400.0
 # Statuses of a list that is not there.
 _NO_LIST = frozenset({400, 404, 405, 410, 501})
 _UNFILTERED = 1_000  # runs of an unfiltered list that are compared
@@ -133,6 +136,7 @@ class _Learned:
     requests: Counter[str] = field(default_factory=Counter)
     server_time_s: float = -math.inf  # the latest that an answer told
     under_way: dict[str, tuple[str, float]] = field(default_factory=dict)  # nonce -> (endpoint, server time before it)
+    told: dict[str, float] = field(default_factory=dict)  # run id -> the server time of its answer, of the last few
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +188,13 @@ def _may_be(lost: LostJob, run: RunView, near_s: float) -> bool:
             return run.bytes_received is None
         case _:
             return True
+
+
+def _one_clock(told: Mapping[str, float], runs: Mapping[str, RunView]) -> bool:
+    """Whether the list's times are those that the answers told, as runs of ours show whose answers came. Pure."""
+    shown = [(at, runs[run_id].ended_at or runs[run_id].started_at) for run_id, at in told.items() if run_id in runs]
+    apart = [abs(at - ended) for at, ended in shown if ended is not None]
+    return bool(apart) and max(apart) <= _NEAR_S
 
 
 def _missing(ours: Mapping[str, float], runs: Mapping[str, RunView], ended_at: float) -> str:
@@ -564,6 +575,9 @@ class ExpressionV1Service:
         self._learned.simulated = measured.simulated
         if measured.server_date_s is not None:
             self._learned.server_time_s = max(self._learned.server_time_s, measured.server_date_s)
+            self._learned.told[measured.run_id] = measured.server_date_s
+            if len(self._learned.told) > _TOLD_RUNS:
+                self._learned.told.pop(next(iter(self._learned.told)), None)
             self._on_server_time(measured.server_date_s)
         return Answered(
             remote_id=measured.run_id,
@@ -735,7 +749,9 @@ class ExpressionV1Service:
         """
         for one in lost:
             self._learned.under_way.pop(one.job.nonce, None)
-        since = min(one.sent_at for one in lost) - _WIDE_S
+        # The answers may tell another time than the list: what is ours bounds it as well.
+        earliest = min(one.sent_at for one in lost)
+        since = min([earliest, *(at for at in ours.values() if at > earliest - _DAY_S)]) - _WIDE_S
         awaited = {endpoint: self._awaited_since(endpoint) for endpoint in ("audio", "video")}
         self._learned.requests["list"] += 1
         try:
@@ -751,7 +767,10 @@ class ExpressionV1Service:
         # What others who share the account measured cannot be ours, once one of our own told who we are.
         free = [run for run in runs.values() if run.run_id not in ours and not (users and run.user_id not in users)]
         whole = "" if known else self._told_differently(since, runs)
-        near_s = _NEAR_S if self._learned.server_time_s > -math.inf else _WIDE_S
+        agrees = _one_clock(dict(self._learned.told), runs)
+        if not agrees:  # then it cannot be told which run another upload of ours is waiting for
+            awaited = {endpoint: -math.inf if at < math.inf else at for endpoint, at in awaited.items()}
+        near_s = _NEAR_S if agrees else _WIDE_S
         near = {one.job.number: [run for run in free if _may_be(one, run, near_s)] for one in lost}
         looks: dict[int, Look] = {}
         for one in lost:

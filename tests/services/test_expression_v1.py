@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -398,6 +398,24 @@ def test_of_our_runs_from_before_none_may_be_missing_whatever_our_clock_says(tmp
     [what] = settled(tmp_path, Listing([CONTROL]), lost(), ours=ours)
     assert type(what) is Ask
     assert "does not show later" in what.why
+
+
+@pytest.mark.parametrize("ahead_s", [0, 3600])
+@pytest.mark.parametrize("ended_s", [50, 3000])
+def test_the_time_that_answers_tell_counts_only_where_runs_of_ours_show_it(
+    tmp_path: Path, ahead_s: float, ended_s: float
+) -> None:
+    """A `Date` that is an hour ahead makes nobody look an hour away from where the lost run is."""
+    asked = service(tmp_path)
+    control = a_run("control", started_at=SENT_AT - 30, ended_at=SENT_AT - 20, metered_seconds=99.0)
+    asked._learned.told["control"] = asked._learned.server_time_s = SENT_AT - 20 + ahead_s
+    run = a_run("x", started_at=SENT_AT + ended_s, ended_at=SENT_AT + ended_s + 1)
+    asked._connect = lambda: Listing([control, run])  # type: ignore[assignment, return-value]
+    one = lost()
+    told = replace(one, sent_at=one.sent_at + ahead_s, ended_at=one.ended_at + ahead_s)
+    look = asked.look_for([told], {"control": SENT_AT - 30})[one.job.number]
+    near = ahead_s > 0 or ended_s == 50  # only with one clock for both, what is far off is another
+    assert [(c.remote_id, c.gone) for c in look.candidates] == ([("x", True)] if near else [])
 
 
 def test_as_many_runs_as_lost_uploads_of_a_size_are_theirs(tmp_path: Path) -> None:
