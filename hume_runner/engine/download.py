@@ -112,7 +112,7 @@ def fetch_again(
         if digest == known.sha256:
             return
         # Other bytes may still say the same: a member more, another order.
-        told = service.outcomes(job, name, part, {"accept_missing": 1})
+        told = service.outcomes(job, name, part, {"accept_missing": 1, "accept_unreadable": 1})
         now = {one.position: one.ok for one in told}
         if now and any(now.get(position) != ok for position, ok in outcomes.items()):
             raise AnswerDiffers(f"what the service answers for {remote_id} now is not what it answered before")

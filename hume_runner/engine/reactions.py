@@ -39,6 +39,7 @@ from hume_runner.manifest.model import ExecutionSection
 from hume_runner.services.base import (
     Accepted,
     Answered,
+    AnswerUnreadable,
     Broken,
     Candidate,
     Ended,
@@ -58,6 +59,8 @@ V = TypeVar("V")
 
 # So many answers in a row that cannot be had are the service's trouble, not one job's.
 _FETCHES_IN_VAIN = 3
+# An answer that cannot be read so many times over is not harmed on the way.
+_ALIKE = 2
 # So many recent jobs tell how long one takes.
 _RECENT = 30
 # What waits for a lost submission to be settled is looked at again after so many seconds.
@@ -439,6 +442,11 @@ def fetch_failed(view: View, rules: Rules, job: int, error: ApiError, at: Moment
         reaction = reaction.then(stop(view, ServiceRefused(str(error), hint=error.hint), leave=True))
     failed = events.FetchFailed(job=name, message=str(error))
     reaction = reaction.then(Reaction(view=reaction.view, events=(failed,)))
+    if isinstance(error, AnswerUnreadable) and tries >= min(_ALIKE, retry.attempts):
+        # Not harmed on the way: it is what the service says, and what cannot be read of it fails alone.
+        ended = replace(was.ended, announced={**was.ended.announced, "accept_unreadable": 1})
+        again = replace(was, ended=ended, next_at=at.now, tries=0)
+        return reaction.then(Reaction(view=replace(reaction.view, to_fetch={**reaction.view.to_fetch, job: again})))
     if tries < retry.attempts:
         return reaction
     return reaction.then(_give_up(reaction.view, rules, job, error))

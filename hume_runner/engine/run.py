@@ -330,7 +330,7 @@ def _ask_first(
             taken = adopt_what_is_there(
                 store,
                 env.service,
-                since=_look_from(store, env, look_back_s),
+                since=_look_from(store, env, look_back_s, pay_again=options.pay_again),
                 key_of=key_of(manifest, env.service),
                 clock=env.clock,
             )
@@ -379,15 +379,20 @@ def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:
     return None
 
 
-def _look_from(store: Store, env: Environment, look_back_s: float) -> float:
+def _look_from(store: Store, env: Environment, look_back_s: float, *, pay_again: bool) -> float:
     """Since when to look, by the service's clock as well as it is known.
 
-    Where answers cannot be had again, nothing is to be had from before the state's last word: all it knows by then.
+    Where answers cannot be had again, who consents to pay does so for all that was measured until then. Nothing else
+    moves the moment on: what this state sent last says nothing of what an earlier life of it sent before.
     """
     server_time = env.server_time()
     now = server_time if server_time is not None else env.clock()
-    last = None if env.service.keeps_answers else store.last_word()
-    return now - look_back_s if last is None else max(last, now - look_back_s)
+    if env.service.keeps_answers:
+        return now - look_back_s
+    if pay_again:
+        store.remember(agreed_until=now)
+    agreed = store.meta("agreed_until")
+    return max(now - look_back_s, float(agreed) if agreed is not None else now - look_back_s)
 
 
 def _exit_code(ending: Ending, counts: Counts) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from hume_runner.errors import UnexpectedResponse
 from hume_runner.manifest.model import SourceKind
 
 
@@ -494,6 +495,11 @@ class ListingIncomplete(Exception):
 
 class ListingUnsupported(Exception):
     """This host cannot list jobs, so a lost submission cannot be looked for."""
+
+
+class AnswerUnreadable(UnexpectedResponse):
+    """Some source's part of an answer cannot be read. It may have been harmed on the way: what stays so is the
+    service's word."""
 
 
 class AnswerIncomplete(Exception):

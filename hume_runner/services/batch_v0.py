@@ -32,6 +32,7 @@ from hume_runner.manifest.shown import masked_url
 from hume_runner.services.base import (
     Accepted,
     AnswerIncomplete,
+    AnswerUnreadable,
     Broken,
     ByteStream,
     Candidate,
@@ -693,7 +694,7 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     """What a predictions answer says about each member of the job.
 
     Raises: UnexpectedResponse if it is not whole; AnswerIncomplete if it leaves members out and `announced` does not
-    say `accept_missing`.
+    say `accept_missing`; AnswerUnreadable if a source cannot be read and it does not say `accept_unreadable`.
     """
     from hume_runner.client.batch_v0_reading import read_source_result
 
@@ -738,6 +739,8 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     missing = [member.position for member in job.members if member.position not in outcomes]
     expected = announced.get("predictions")
     spoilt = any(outcome.reason == UNEXPECTED for outcome in outcomes.values())
+    if spoilt and not announced.get("accept_unreadable"):
+        raise AnswerUnreadable(next(o.message or "" for o in outcomes.values() if o.reason == UNEXPECTED))
     late = bool(missing) or (expected is not None and expected > 0 and predictions == 0 and not spoilt)
     if late and not announced.get("accept_missing"):
         raise AnswerIncomplete(f"{len(missing)} of {len(job.members)} sources are not in the answer yet")

@@ -156,15 +156,6 @@ class Reading(StateFile):
         )
         return {row[0] for row in rows}
 
-    def last_word(self) -> float | None:
-        """When this state last sent something, by the service's clock, Unix seconds; None before it did.
-
-        What is recorded later may come from a run that only found out that another one died, or from a machine whose
-        time was set meanwhile.
-        """
-        (at,) = self._db.execute("SELECT max(submitting_at + coalesce(clock_offset, 0)) FROM jobs").fetchone()
-        return None if at is None else float(at)
-
     def planned_with(self, keys: set[bytes]) -> int | None:
         """The planned job, never sent, that carries these items whole and nothing else; None without one."""
         some = next(iter(keys))

@@ -490,10 +490,10 @@ def killed_after_a_lost_answer(project: Project) -> None:
     project.emulator.inject(
         [
             {"route": JOBS, "nth": [1], "action": {"drop": "after"}},
-            # All but the first, which asks what is there already.
+            # All but the first two, which ask what is there already.
             {
                 "route": "GET /v0/batch/jobs",
-                "nth": list(range(2, 99)),
+                "nth": list(range(3, 99)),
                 "action": {"status": 503, "headers": {"Retry-After": "0"}},
             },
         ]

@@ -69,7 +69,7 @@ def test_a_lost_answer_is_told_with_what_comes_next(project: Project) -> None:
     project.emulator.inject(
         [
             {"route": JOBS, "action": {"drop": "before"}},
-            {"route": "GET /v0/batch/jobs", "nth": list(range(2, 99)), "action": {"status": 503}},
+            {"route": "GET /v0/batch/jobs", "nth": list(range(3, 99)), "action": {"status": 503}},
         ]
     )
     project.manifest["execution"]["retry"]["attempts"] = 1

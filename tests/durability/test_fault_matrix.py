@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 
 def faults(operation: str, action: dict[str, Any], *, always: bool) -> list[dict[str, Any]]:
     """The action on one operation: the first time that matters, or always."""
-    selector: dict[str, Any] = {} if always else {"nth": [2 if operation == "list" else 1]}
+    selector: dict[str, Any] = {} if always else {"nth": [3 if operation == "list" else 1]}
     wanted = [{"route": ROUTES[operation], **selector, "action": action}]
     if operation == "details":  # asked for only where there is no list
         wanted.append({"route": LIST, "action": {"status": 404}})

@@ -101,3 +101,27 @@ def test_a_run_that_died_leaves_no_word_after_which_nothing_is_looked_for(
     assert copy.run().code == 0
     folder.write({"files": names[1:]})
     assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=1)
+
+
+def test_what_was_asked_about_is_asked_about_until_it_is_answered(
+    folder: Folder, emulator: Emulator, tmp_path: Path
+) -> None:
+    names = write_media(folder, recordings=3)
+    folder.write({"files": names[:1]})
+    assert folder.run().code == 0
+    backup = tmp_path / "backup.sqlite3"
+    shutil.copyfile(folder.state, backup)
+    folder.write({"files": names[:3]})
+    assert folder.run().code == 0
+    delete_state(folder)
+    shutil.copyfile(backup, folder.state)
+    # Something new goes first: the state's last word is then younger than what it does not know of.
+    write_wav(folder.path / "new.wav", speech([("speech", 12.0), ("pause", 1)], seed=77))
+    folder.write({"files": ["new.wav", *names[:3]]}, execution={"transfer_workers": 1})
+    for _ in range(3):
+        assert folder.run().code == 9
+        assert len(measured_runs(emulator.url)) <= 4
+    assert folder.run("--pay-again").code == 0
+    assert len(measured_runs(emulator.url)) == 6
+    assert folder.run().code == 0
+    assert len(measured_runs(emulator.url)) == 6

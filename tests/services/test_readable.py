@@ -143,7 +143,7 @@ def test_what_no_reader_takes_fails_alone_at_fetching_and_its_neighbours_have_th
     if large:
         bad = bad.replace('"predictions": [{"frame"', '"filler": "' + "x" * 2_000_000 + '", "predictions": [{"frame"')
     path = _write(tmp_path / "predictions.json", bad, _GOOD)
-    outcomes = read_outcomes(_job(("file", "bad.jpg"), ("file", "good.jpg")), path, {})
+    outcomes = read_outcomes(_job(("file", "bad.jpg"), ("file", "good.jpg")), path, {"accept_unreadable": 1})
     assert [one.ok for one in outcomes] == [False, True]
     assert outcomes[0].reason == "unexpected_answer"
     assert (outcomes[0].message or "").startswith("the answer about this source cannot be read: ")
@@ -153,7 +153,9 @@ def test_what_no_reader_takes_fails_alone_at_fetching_and_its_neighbours_have_th
 
 def test_half_a_character_is_replaced_and_spoils_nothing(tmp_path: Path) -> None:
     element = '{"source": {"type": "file", "filename": "a"}, "results": null, "error": "odd \\ud800 word"}'
-    (outcome,) = read_outcomes(_job(("file", "a")), _write(tmp_path / "predictions.json", element), {})
+    (outcome,) = read_outcomes(
+        _job(("file", "a")), _write(tmp_path / "predictions.json", element), {"accept_unreadable": 1}
+    )
     assert (outcome.ok, outcome.message) == (False, "odd \ufffd word")
 
 
@@ -197,7 +199,7 @@ def test_a_mutated_answer_costs_its_own_source_at_most(
     before = _rows(_write(tmp_path / "before.json", *elements))
     mine = set(_rows(_write(tmp_path / "mine.json", elements[place])))
     path = _write(tmp_path / "after.json", *mutated)
-    outcomes = read_outcomes(job, path, {"accept_missing": 1})
+    outcomes = read_outcomes(job, path, {"accept_missing": 1, "accept_unreadable": 1})
     try:
         after = _rows(path)
     except ResultsError as error:
@@ -226,7 +228,7 @@ def test_an_answer_with_damaged_bytes_is_read_or_refused_and_never_breaks_the_re
     path = tmp_path / "damaged.json"
     path.write_bytes(body)
     try:
-        outcomes = read_outcomes(job, path, {"accept_missing": 1})
+        outcomes = read_outcomes(job, path, {"accept_missing": 1, "accept_unreadable": 1})
     except UnexpectedResponse:
         outcomes = ()
     try:

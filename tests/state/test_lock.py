@@ -319,9 +319,8 @@ def test_while_somebody_keeps_removing_the_lock_s_file_there_are_never_two(state
     ]
     while any(contender.poll() is None for contender in contenders):
         StateLock(state).path.unlink(missing_ok=True)
-    for contender in contenders:
-        out, err = contender.communicate()
-        assert out == "won 15\n", err
+    said = [contender.communicate() for contender in contenders]
+    assert [out for out, _ in said] == ["won 15\n"] * len(names), said
 
 
 def test_a_look_at_the_lock_does_not_take_sqlite_s_own_locks_away(state: Path) -> None:
