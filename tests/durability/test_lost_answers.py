@@ -110,7 +110,7 @@ LONELY: dict[str, tuple[May, May]] = {ALONE: (FOUND, ASKED)}
 NEWEST: dict[str, tuple[May, May]] = {
     FIRST: (FOUND_OR_ASKED, SENT_OR_ASKED),
     BETWEEN: (FOUND_OR_ASKED, SENT_OR_ASKED),
-    LAST: (FOUND, ASKED),
+    LAST: (FOUND, SENT_OR_ASKED),  # shown one from just before as the newest, there is none after it
     ALONE: (FOUND, ASKED),
 }
 DIFFICULT: dict[str, Host] = {
