@@ -200,12 +200,41 @@ def m005_stamps(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX answers_path ON answers (path)")
 
 
+def m006_turns(db: sqlite3.Connection) -> None:
+    """What the loop asks at every turn, found without looking at every planned job.
+
+    `freed` holds the planned jobs of chains whose turn has come. Triggers keep it: whatever moves, inserts or removes a
+    job, it is what the jobs say.
+    """
+    ready = "p.status = 'planned' AND EXISTS (SELECT 1 FROM jobs q WHERE q.job = p.after AND q.status = 'done')"
+    look = f"INSERT OR IGNORE INTO freed SELECT p.job FROM jobs p WHERE p.job = NEW.job AND {ready};"  # noqa: S608
+    follow = "INSERT OR IGNORE INTO freed SELECT job FROM jobs WHERE after = NEW.job AND status = 'planned';"
+    for step in (
+        "CREATE INDEX jobs_first ON jobs (job) WHERE status = 'planned' AND after IS NULL",
+        "CREATE TABLE freed (job INTEGER PRIMARY KEY)",
+        f"INSERT INTO freed SELECT p.job FROM jobs p WHERE p.after IS NOT NULL AND {ready}",  # noqa: S608
+        f"CREATE TRIGGER freed_added AFTER INSERT ON jobs WHEN NEW.after IS NOT NULL BEGIN {look} END",
+        f"CREATE TRIGGER freed_added_by AFTER INSERT ON jobs WHEN NEW.status = 'done' BEGIN {follow} END",
+        "CREATE TRIGGER freed_moved AFTER UPDATE OF status, after ON jobs "  # noqa: S608
+        "WHEN NEW.after IS NOT NULL OR OLD.after IS NOT NULL "
+        f"BEGIN DELETE FROM freed WHERE job = NEW.job; {look} END",
+        "CREATE TRIGGER freed_by AFTER UPDATE OF status ON jobs "
+        f"WHEN NEW.status = 'done' AND OLD.status != 'done' BEGIN {follow} END",
+        "CREATE TRIGGER freed_no_more AFTER UPDATE OF status ON jobs WHEN OLD.status = 'done' AND NEW.status != 'done' "
+        "BEGIN DELETE FROM freed WHERE job IN (SELECT job FROM jobs WHERE after = NEW.job); END",
+        "CREATE TRIGGER freed_removed AFTER DELETE ON jobs BEGIN DELETE FROM freed WHERE job = OLD.job "
+        "OR job IN (SELECT job FROM jobs WHERE after = OLD.job); END",
+    ):
+        db.execute(step)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
     m003_keys_over_what_matters,
     m004_parts,
     m005_stamps,
+    m006_turns,
 )
 
 

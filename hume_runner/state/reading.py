@@ -38,7 +38,8 @@ class Reading(StateFile):
         Jobs that wait for another in a chain are left out: see `freed`.
         """
         rows = self._db.execute(
-            "SELECT job, prepare FROM jobs WHERE status = 'planned' AND after IS NULL AND job > ? ORDER BY job LIMIT ?",
+            "SELECT job, prepare FROM jobs INDEXED BY jobs_first "
+            "WHERE status = 'planned' AND after IS NULL AND job > ? ORDER BY job LIMIT ?",
             (beyond, limit),
         )
         return [(row[0], bool(row[1])) for row in rows]
@@ -49,11 +50,7 @@ class Reading(StateFile):
 
     def freed(self) -> list[int]:
         """Planned jobs of a chain whose turn has come."""
-        rows = self._db.execute(
-            "SELECT p.job FROM jobs p JOIN jobs q ON q.job = p.after "
-            "WHERE p.after IS NOT NULL AND p.status = 'planned' AND q.status = 'done' ORDER BY p.job"
-        )
-        return [row[0] for row in rows]
+        return [row[0] for row in self._db.execute("SELECT job FROM freed ORDER BY job")]
 
     def load_job(self, number: int, *, now: float | None = None) -> Job:
         """A job with its members, ready to be prepared."""
