@@ -14,6 +14,7 @@ from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hume_runner.state.pinned import Pinned, resolved, written_here
 from hume_runner.state.seal import break_seal, check_seal, seal_path
+from hume_runner.state.snapshot import copied, needs_copy
 
 _MAGIC = b"SQLite format 3\x00"
 # A structural check reads the whole file; beyond this size it would be felt at every start.
@@ -83,6 +84,8 @@ def _connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     with guarded(path):
         if writes:
             db = sqlite3.connect(path, isolation_level=None)
+        elif needs_copy(path):
+            db = copied(path)
         else:
             db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
         db.execute("PRAGMA busy_timeout = 5000")

@@ -160,7 +160,9 @@ class _Guard:
                     return self.holder() or _UNKNOWN
                 self._lock.release()
         except OSError:
-            return None
+            # A folder that we may only read: a lock can be asked for all the same.
+            if held_elsewhere(self.path):
+                return self.holder() or _UNKNOWN
         return (self.holder() or _UNKNOWN) if held_elsewhere(self._guarded) else None
 
     def clear(self) -> Holder | None:
