@@ -40,9 +40,19 @@ def adopt_what_is_there(
     jobs = items = 0
     unsure = ""
     files, kinds = _Files(store), store.planned_kinds()
+    endpoint = service.endpoint
+
+    def knows(remote_id: str) -> bool:
+        return store.knows_remote(endpoint, remote_id) and not store.adopted_in_part(endpoint, remote_id)
+
     try:
-        for foreign in service.survey(since, lambda remote_id: store.knows_remote(service.endpoint, remote_id)):
+        for foreign in service.survey(since, knows):
             told = _Told(foreign, kinds)
+            if store.knows_remote(endpoint, foreign.remote_id):
+                # Taken for some of its sources; what else it carries was paid for as well, and is asked about.
+                if told.matches(store, files, key_of):
+                    unsure = unsure or f"{foreign.remote_id} carries more of what is planned than was adopted from it"
+                continue
             if told.matches(store, files, key_of) or told.silent or told.unsure:
                 # A list's entry may leave things out or give them in another order: the details count.
                 told = told.confirmed(_details(service, foreign))
@@ -118,7 +128,8 @@ def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str
     if not items:
         return 0
     # A planned job that carries just these keeps its number and order, so that what a lost state had is had again.
-    planned = store.planned_with({item.key for item in items})
+    whole = len(foreign.sources) == len(items)
+    planned = store.planned_with({item.key for item in items}) if whole else None
     if planned is not None:
         job = store.load_job(planned)
         store.record_adopted(

@@ -133,6 +133,13 @@ class Reading(StateFile):
             is not None
         )
 
+    def adopted_in_part(self, endpoint: str, remote_id: str) -> bool:
+        """Whether this state took that job for some of its sources: it may carry more."""
+        row = self._db.execute(
+            "SELECT request FROM jobs WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id)
+        ).fetchone()
+        return row is not None and bool(from_json(row[0]).get("adopted"))
+
     def taken_since(self, endpoint: str, since: float) -> dict[str, float]:
         """Remote id -> latest time of creation (the service's clock) of the jobs that it took from us from then on, and
         of the last one before. A time in whole seconds comes from a header that is cut to them."""

@@ -299,3 +299,18 @@ def test_a_lost_job_that_a_person_finds_is_adopted(project: Project, monkeypatch
     assert "6 items" in told.out
     assert project.run().code == 0
     assert project.emulator.requests()["jobs_accepted"] == 1
+
+
+def test_what_an_adopted_job_carries_besides_is_asked_about_when_it_is_listed_later(project: Project) -> None:
+    both = project.manifest["sources"] = {"text": ["One speaks of rain.", "Two speaks of snow."]}
+    assert project.run().code == 0
+    forget(project)
+    project.manifest["sources"] = {"text": both["text"][1:]}
+    assert project.run().code == 0
+    project.manifest["sources"] = both
+    ran = project.run()
+    assert ran.code == 9
+    assert "carries more of what is planned" in ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 1
+    assert project.run("--pay-again").code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 2
