@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -53,6 +54,10 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
 
 # An audit hook sees what C code does as well, and no test can take it away by patching.
 sys.addaudithook(_guard)
+
+# Whoever starts the tests may ignore hang-ups (nohup does), and what is ignored stays ignored in every child.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
