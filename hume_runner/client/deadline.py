@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import suppress
 
-IDLE_S = 5.0  # how long the watchdog thread stays when there is nothing to watch
+IDLE_S = 5.0  # how long the watchdog thread stays when there is nothing to watch, and how often it tidies up
 
 
 class Exchange:
@@ -75,9 +75,14 @@ def _shut(sock: socket.socket) -> None:
 
 
 class Watchdog:
-    """Ends exchanges at their deadlines. One daemon thread, started when needed, gone when idle."""
+    """Ends exchanges at their deadlines. One daemon thread, started when needed, gone when idle.
 
-    def __init__(self) -> None:
+    An exchange that is finished is forgotten within `idle_s` seconds, however far its deadline is: neither the thread
+    nor the memory of thousands of short requests stays until then.
+    """
+
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
         self._changed = threading.Condition()
         self._queue: list[tuple[float, int, Exchange]] = []
         self._count = itertools.count()
@@ -112,15 +117,15 @@ class Watchdog:
     def _next_due(self) -> Exchange | None:
         """Wait for the next exchange whose time is up; None when the thread should end."""
         while not self._closed:
-            while self._queue and self._queue[0][2].finished:
-                heapq.heappop(self._queue)
+            self._queue = [entry for entry in self._queue if not entry[2].finished]
+            heapq.heapify(self._queue)
             if not self._queue:
-                if not self._changed.wait(IDLE_S) and not self._queue:
+                if not self._changed.wait(self._idle_s) and not self._queue:
                     break
                 continue
             wait = self._queue[0][0] - time.monotonic()
             if wait <= 0:
                 return heapq.heappop(self._queue)[2]
-            self._changed.wait(wait)
+            self._changed.wait(min(wait, self._idle_s))
         self._thread = None
         return None

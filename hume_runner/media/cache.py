@@ -12,7 +12,7 @@ import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -40,7 +40,10 @@ def cache_key(content_sha256: str, options: Mapping[str, Any]) -> str:
 
 
 class MediaCache:
-    """At most `max_bytes` of entries that nobody holds; the least recently used go first."""
+    """At most `max_bytes` of entries that nobody holds; the least recently used go first.
+
+    What an operation costs does not depend on how many entries there are.
+    """
 
     def __init__(self, folder: Path, *, max_bytes: int) -> None:
         self._folder = folder
@@ -48,14 +51,17 @@ class MediaCache:
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
         self._held: dict[str, int] = {}
-        self._sizes: OrderedDict[str, int] = OrderedDict()  # least recently used first
+        self._unwanted: set[str] = set()  # entries that go as soon as nobody holds them
+        self._sizes: dict[str, int] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()  # entries that nobody holds, least recently used first
+        self._total = 0
         folder.mkdir(parents=True, exist_ok=True)
         self._find_entries()
 
     @property
     def size_bytes(self) -> int:
         with self._lock:
-            return sum(self._sizes.values())
+            return self._total
 
     @contextmanager
     def lease(self, key: str, make: Callable[[Path], Mapping[str, Any]]) -> Iterator[CachedMedia]:
@@ -73,18 +79,21 @@ class MediaCache:
             self._release(key)
 
     def remove(self, key: str) -> None:
-        """Forget an entry that nobody holds; one that is held goes when the bound asks for it."""
+        """Forget an entry: at once, or when the last one who holds it lets it go."""
         with self._lock:
-            if key not in self._held:
-                self._drop(key)
+            if key in self._held:
+                self._unwanted.add(key)
+                return
+            gone = self._drop(key)
+        _delete(gone)
 
     def clear(self) -> None:
         """Remove everything that nobody holds, and the folder if nothing is left."""
         with self._lock:
-            for key in [key for key in self._sizes if key not in self._held]:
-                self._drop(key)
-            if not any(self._folder.iterdir()):
-                self._folder.rmdir()
+            gone = [path for key in list(self._idle) for path in self._drop(key)]
+        _delete(gone)
+        with self._lock, suppress(OSError):  # somebody holds an entry, or it is gone already
+            self._folder.rmdir()
 
     def _find_entries(self) -> None:
         found: list[tuple[float, str, int]] = []
@@ -98,20 +107,31 @@ class MediaCache:
                 shutil.rmtree(folder)  # a run that died was making or removing it
             else:
                 found.append((facts.stat().st_mtime, folder.name, _tree_bytes(folder)))
-        self._sizes.update((name, size) for _, name, size in sorted(found))
-        self._make_room()
+        for _, name, size in sorted(found):
+            self._sizes[name] = size
+            self._idle[name] = None
+            self._total += size
+        _delete(self._make_room())
 
     def _hold(self, key: str) -> None:
         with self._lock:
             self._held[key] = self._held.get(key, 0) + 1
+            self._idle.pop(key, None)
 
     def _release(self, key: str) -> None:
+        gone: list[Path] = []
         with self._lock:
             self._held[key] -= 1
             if not self._held[key]:
                 del self._held[key]
                 self._making.pop(key, None)
-            self._make_room()
+                if key in self._sizes:
+                    self._idle[key] = None
+                if key in self._unwanted:
+                    self._unwanted.discard(key)
+                    gone = self._drop(key)
+            gone += self._make_room()
+        _delete(gone)
 
     def _maker(self, key: str) -> threading.Lock:
         with self._lock:
@@ -122,13 +142,13 @@ class MediaCache:
         with self._lock:
             if key not in self._sizes:
                 return None
-            self._sizes.move_to_end(key)
         try:
             facts = json.loads((folder / _FACTS).read_bytes())
             os.utime(folder / _FACTS)
         except (OSError, ValueError):
             with self._lock:
-                self._drop(key)  # somebody cleaned up by hand
+                gone = self._drop(key)  # somebody cleaned up by hand
+            _delete(gone)
             return None
         return CachedMedia(key=key, folder=folder, facts=facts)
 
@@ -144,26 +164,35 @@ class MediaCache:
             folder = part.replace(self._folder / key)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+        size = _tree_bytes(folder)
         with self._lock:
-            self._sizes[key] = _tree_bytes(folder)
-            self._make_room()
+            self._sizes[key] = size
+            self._total += size
+            gone = self._make_room()
+        _delete(gone)
         return CachedMedia(key=key, folder=folder, facts=facts)
 
-    def _make_room(self) -> None:
-        excess = sum(self._sizes.values()) - self._max_bytes
-        for key in [key for key in self._sizes if key not in self._held]:
-            if excess <= 0:
-                return
-            excess -= self._sizes[key]
-            self._drop(key)
+    def _make_room(self) -> list[Path]:
+        """Drop what is too much. Gives the folders to delete, which takes long and needs no lock."""
+        gone: list[Path] = []
+        while self._total > self._max_bytes and self._idle:
+            gone += self._drop(next(iter(self._idle)))
+        return gone
 
-    def _drop(self, key: str) -> None:
-        self._sizes.pop(key, None)
+    def _drop(self, key: str) -> list[Path]:
+        self._total -= self._sizes.pop(key, 0)
+        self._idle.pop(key, None)
         folder = self._folder / key
-        if folder.exists():
-            # Renamed first: an entry that lost half of its files must not be found by the next run.
-            gone = folder.replace(aside.part_path(folder))
-            shutil.rmtree(gone, ignore_errors=True)
+        # Renamed first: an entry that lost half of its files must not be found by the next run. To a name of its own,
+        # because the entry may be made again, and dropped, before this one is deleted.
+        with suppress(FileNotFoundError):
+            return [folder.replace(aside.part_path(folder))]
+        return []
+
+
+def _delete(folders: list[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tree_bytes(folder: Path) -> int:

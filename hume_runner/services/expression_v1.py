@@ -389,8 +389,12 @@ class ExpressionV1Service:
                     drafts += self._recording(member.item, facts, carried)
             except CannotPrepare as problem:
                 failed.append((member.position, problem.reason, _told(member.item, problem.message)))
+        drafts = [*self.recompile(stills), *self.recompile(clips), *drafts]
+        self._media.expect(member.item for draft in drafts for member in draft.members)
+        for member in job.members:
+            self._media.drop(member.item)  # unless a draft carries it
         return Prepared(
-            drafts=(*self.recompile(stills), *self.recompile(clips), *drafts),
+            drafts=tuple(drafts),
             failed=tuple(failed),
             given_up=tuple(given_up),
         )
@@ -518,7 +522,8 @@ class ExpressionV1Service:
             yield _joined_draft(batch)
 
     def release(self, job: Job) -> None:
-        """Prepared media go when the run ends, or earlier when there are too many: a retry may need them."""
+        """See `Service.release`: a medium goes with the last of the jobs that carry something of it."""
+        self._media.done(member.item for member in job.members)
 
     # -- submitting -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,18 @@ from hume_runner.services.base import Inside, PlanItem
 from hume_runner.services.settings_expression_v1 import OWN_DEFAULTS, fit
 
 if TYPE_CHECKING:
+    from hume_runner.client.download import Downloaded, Downloader
     from hume_runner.client.upload import Readable
+    from hume_runner.media.archives import MemberReader
     from hume_runner.media.cache import CachedMedia, MediaCache
 
 FRAME_SAMPLES = 160  # of a level, see `media.cuts`
 _FORM = 2  # of what the cache tells about what it holds
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
-# What nobody holds is removed beyond this; a run needs what its workers send at one time.
-_CACHE_BYTES = 20_000_000_000
+# What nobody holds is removed beyond this. What was sent is removed anyway; this bounds what waits to be sent, and what
+# an earlier run left.
+_CACHE_BYTES = 8_000_000_000
+_OPEN_ARCHIVES = 4
 
 
 class CannotPrepare(Exception):
@@ -141,15 +146,46 @@ def _left_out(archive: Path, name: str, reason: str, message: str | None = None)
     )
 
 
+class Downloads:
+    """Downloads of one run: whoever asks, one thread watches their deadlines."""
+
+    def __init__(self, allow_hosts: tuple[str, ...]) -> None:
+        self._allow_hosts = allow_hosts
+        self._lock = threading.Lock()
+        self._downloader: Downloader | None = None
+
+    def fetch(self, url: str, target: Path, refuse: Callable[[bytes], str | None]) -> Downloaded:
+        """See `Downloader.fetch`."""
+        from hume_runner.client.addresses import AddressRule
+        from hume_runner.client.download import Downloader
+
+        with self._lock:
+            if self._downloader is None:
+                self._downloader = Downloader(rule=AddressRule(self._allow_hosts))
+            downloader = self._downloader
+        return downloader.fetch(url, target, refuse=refuse)
+
+    def close(self) -> None:
+        """Let the watching thread go."""
+        with self._lock:
+            downloader, self._downloader = self._downloader, None
+        if downloader is not None:
+            downloader.watchdog.close()
+
+
 class MediaStore:
     """Prepared media by content. Safe to share between threads; what is asked for again is made once."""
 
     def __init__(self, folder: Path, models: Mapping[str, Any], allow_hosts: tuple[str, ...]) -> None:
         self._folder = folder
         self._models = models
-        self._allow_hosts = allow_hosts
         self._cache: MediaCache | None = None
         self._opening = threading.Lock()
+        self._downloads = Downloads(allow_hosts)
+        self._archives: OrderedDict[Path, MemberReader] = OrderedDict()
+        self._using = threading.Lock()
+        self._uses: dict[str, int] = {}  # content -> jobs that are to carry something of it, of those made here
+        self._entries: dict[str, set[str]] = {}  # content -> keys of what was made of it
 
     @property
     def _media(self) -> MediaCache:
@@ -162,8 +198,46 @@ class MediaStore:
 
     def close(self) -> None:
         """Remove everything: it can be made again from the sources."""
+        self._downloads.close()
+        with self._opening:
+            archives = list(self._archives.values())
+            self._archives.clear()
+        for archive in archives:
+            archive.close()
         if self._cache is not None:
             self._cache.clear()
+
+    def expect(self, items: Iterable[PlanItem]) -> None:
+        """A job was made for each of these: what was made of their content is kept until it is `done` as often."""
+        with self._using:
+            for item in items:
+                self._uses[item.content_sha256] = self._uses.get(item.content_sha256, 0) + 1
+
+    def done(self, items: Iterable[PlanItem]) -> None:
+        """Jobs that carried these are over. What was made of a content that no other job carries is removed.
+
+        Jobs that an earlier run made are not counted: what they carry may be the same, and goes when the run ends.
+        """
+        for item in items:
+            with self._using:
+                left = self._uses.pop(item.content_sha256, 0) - 1
+                if left > 0:
+                    self._uses[item.content_sha256] = left
+            if left == 0:
+                self._remove(item)
+
+    def drop(self, item: PlanItem) -> None:
+        """Nothing will be sent of this item: what was made on the way is removed, unless a job carries its content."""
+        with self._using:
+            used = item.content_sha256 in self._uses
+        if not used:
+            self._remove(item)
+
+    def _remove(self, item: PlanItem) -> None:
+        with self._using:
+            keys = self._entries.pop(item.content_sha256, set())
+        for key in keys:
+            self._media.remove(key)
 
     @contextmanager
     def source(self, item: PlanItem) -> Iterator[Path]:
@@ -174,7 +248,7 @@ class MediaStore:
             return
         if item.path is not None:
             archive = item.path
-            with self._lease(item, {"what": "member"}, lambda folder: _unpack(archive, inside or "", folder)) as entry:
+            with self._lease(item, {"what": "member"}, lambda to: self._unpack(archive, inside or "", to)) as entry:
                 yield entry.folder / "member"
             return
         with self._downloaded(item) as entry:
@@ -183,9 +257,24 @@ class MediaStore:
     def _downloaded(self, item: PlanItem) -> AbstractContextManager[CachedMedia]:
         return self._lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder))
 
+    def _unpack(self, path: Path, name: str, folder: Path) -> Mapping[str, Any]:
+        from hume_runner.media.archives import MemberReader
+
+        closing: list[MemberReader] = []
+        with self._opening:
+            archive = self._archives.pop(path, None) or MemberReader(path)
+            self._archives[path] = archive
+            if len(self._archives) > _OPEN_ARCHIVES:
+                closing.append(self._archives.popitem(last=False)[1])
+        for other in closing:
+            other.close()
+        size = archive.copy(name, folder / "member")
+        if size is None:
+            raise CannotPrepare("source_changed", f"{path.name} does not hold {name} any more")
+        return {"size": size}
+
     def _download(self, url: str, folder: Path) -> Mapping[str, Any]:
-        from hume_runner.client.addresses import AddressRule
-        from hume_runner.client.download import Downloader, DownloadProblem
+        from hume_runner.client.download import DownloadProblem
         from hume_runner.media.sniff import sniff
 
         def refuse(head: bytes) -> str | None:
@@ -193,7 +282,7 @@ class MediaStore:
             return None if kind.family in ("image", "audio", "media") else f"the URL gives {kind.words}"
 
         try:
-            got = Downloader(rule=AddressRule(self._allow_hosts)).fetch(url, folder / "download", refuse=refuse)
+            got = self._downloads.fetch(url, folder / "download", refuse)
         except DownloadProblem as problem:
             raise CannotPrepare(problem.reason, problem.message) from None
         return {"sha256": got.sha256, "size": got.size_bytes}
@@ -343,8 +432,11 @@ class MediaStore:
         from hume_runner.media.cache import cache_key
         from hume_runner.media.problems import MediaProblem
 
+        key = cache_key(item.content_sha256, options)
+        with self._using:
+            self._entries.setdefault(item.content_sha256, set()).add(key)
         try:
-            with self._media.lease(cache_key(item.content_sha256, options), make) as entry:
+            with self._media.lease(key, make) as entry:
                 yield entry
         except MediaProblem as problem:
             raise CannotPrepare(problem.reason, problem.message) from None
@@ -367,15 +459,6 @@ def wav_digest(path: Path, first_sample: int, samples: int) -> str:
     except ValueError:
         raise CannotPrepare("source_changed", f"{path.name}: it became shorter since it was planned") from None
     return digest.hexdigest()
-
-
-def _unpack(archive: Path, name: str, folder: Path) -> Mapping[str, Any]:
-    from hume_runner.media.archives import Skipped, iter_members
-
-    for member in iter_members(archive):
-        if not isinstance(member, Skipped) and member.name == name:
-            return {"size": member.copy_to(folder / "member")}
-    raise CannotPrepare("source_changed", f"{archive.name} does not hold {name} any more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from PIL import Image
 
 from hume_runner.emulator.server import Emulator
+from hume_runner.state.disk import Disk
 from tests.expression.picky import PickyService
 from tests.expression.runs import VIDEO, Folder, measured_runs, metered, times_measured
+from tests.media_files import picture, picture_bytes
 
 STILLS = 300
 
@@ -145,3 +148,28 @@ def test_a_pack_whose_refusal_is_about_nothing_in_it_is_taken_apart_only_so_far(
     assert emulator.requests()["by_route"][VIDEO] == 15
     assert measured_runs(emulator.url) == []
     assert folder.summary()["bill"]["billable_seconds"] in (None, 0)
+
+
+class _Watching(Disk):
+    """Counts the prepared media that lie on disk whenever something is made durable."""
+
+    def __init__(self, prepared: Path) -> None:
+        self._prepared = prepared
+        self.most = 0
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        if self._prepared.exists():
+            self.most = max(self.most, sum(1 for _ in self._prepared.iterdir()))
+        super().commit(db, what)
+
+
+def test_prepared_media_go_when_they_are_measured_and_not_at_the_end(folder: Folder, emulator: Emulator) -> None:
+    folder.path.mkdir(parents=True)
+    for number in range(60):
+        # Not as the service takes them, so that each is made anew.
+        (folder.path / f"{number}.png").write_bytes(picture_bytes(picture(40, 30, seed=number), "PNG"))
+    folder.write({"files": ["*.png"]}, batching={"max_sources": 2}, execution={"transfer_workers": 1})
+    disk = _Watching(folder.outputs / "prepared")
+    assert folder.run(disk=disk).code == 0
+    assert len({file["sha256"] for run in measured_runs(emulator.url) for file in run["files"]}) == 60
+    assert 2 <= disk.most <= 30

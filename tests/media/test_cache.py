@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,46 @@ def test_threads_that_want_the_same_entry_make_it_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert (log, sizes) == ([100], [100] * 6)
+
+
+def test_an_entry_that_is_held_is_removed_when_it_is_let_go(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=1000)
+    with cache.lease("a", making(10)) as entry:
+        cache.remove("a")
+        with cache.lease("a", making(10)):
+            pass
+        assert (entry.folder / "data").exists()
+    assert names(tmp_path) == set()
+    assert cache.size_bytes == 0
+    with cache.lease("a", making(20)) as entry:
+        assert entry.facts == {"size": 20}
+    assert names(tmp_path) == {"a"}
+
+
+def test_an_entry_is_made_again_while_the_one_before_is_being_deleted(tmp_path: Path) -> None:
+    cache = MediaCache(tmp_path, max_bytes=10_000)
+    for size in (10, 20, 30):
+        with cache.lease("a", making(size)) as entry:
+            assert entry.facts == {"size": size}
+        cache.remove("a")
+    assert names(tmp_path) == set()
+
+
+def test_letting_an_entry_go_costs_the_same_with_many_others(tmp_path: Path) -> None:
+    def cost(entries: int) -> float:
+        folder = tmp_path / str(entries)
+        for number in range(entries):
+            (folder / f"{number:05}").mkdir(parents=True)
+            (folder / f"{number:05}" / "entry.json").write_text("{}")
+        cache = MediaCache(folder, max_bytes=10**9)
+        seconds = []
+        for number in range(200):
+            with cache.lease(f"{number % entries:05}", making(1)):
+                begin = time.perf_counter()
+            seconds.append(time.perf_counter() - begin)
+        return statistics.median(seconds)
+
+    assert cost(8000) < 5 * cost(20)
 
 
 @settings(max_examples=25, deadline=None)
