@@ -53,11 +53,13 @@ class Halved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """No answer. `slow`: the request ended by a time-out."""
+    """No answer. `slow`: the request ended by a time-out. `took_s`: for how long it was on its way; somebody may have
+    set the machine's time meanwhile."""
 
     job: int
     message: str
     slow: bool
+    took_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +132,8 @@ def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], I
             store.record_rejected(job, reason, message, now)
         case Halved(job=job, message=message):
             store.record_split(job, message, list(halves(job)), now)
-        case Lost(job=job, message=message, slow=slow):
-            store.record_lost(job, message, now, slow=slow)
+        case Lost(job=job, message=message, slow=slow, took_s=took_s):
+            store.record_lost(job, message, now, slow=slow, took_s=took_s)
         case Found(job=job, chosen=chosen, others=others):
             store.record_found(
                 job,

@@ -286,7 +286,7 @@ class Loop:
             clock_offset=None if server_time is None else server_time - wall,
             now=wall,
         )
-        self._view = reactions.sent(self._view, job)
+        self._view = reactions.sent(self._view, job, self._moment())
         self._tools.workers.start(Submit(number), submission.send)
 
     def _reject_before_sending(self, job: Job, error: OSError, wall: float) -> None:
@@ -348,7 +348,11 @@ class Loop:
         job = replace(self._store.load_job(number), nonce=row.nonce or "")
         sent_at = row.submitting_at or self._tools.wall()
         offset = row.clock_offset or 0.0
-        return LostJob(job=job, sent_at=sent_at + offset, ended_at=(row.lost_at or sent_at) + offset)
+        ended_at = row.lost_at or sent_at
+        if ended_at < sent_at:
+            # Another run found it, after the machine's time was set back: it ended before now.
+            ended_at = max(sent_at, (self._tools.server_time() or sent_at) - offset)
+        return LostJob(job=job, sent_at=sent_at + offset, ended_at=ended_at + offset)
 
     def _ours(self, lost: Sequence[LostJob]) -> dict[str, float]:
         """What the service surely took from us around then: the list has to show it."""

@@ -189,10 +189,10 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
 # -- a submission's answer -------------------------------------------------------------------------------------------
 
 
-def sent(view: View, job: Job) -> View:
+def sent(view: View, job: Job, at: Moment) -> View:
     """The intent is recorded, and the request leaves."""
     cost = job.billable_seconds or 0.0
-    on_the_way = Sent(billable_seconds=cost, members=len(job.members))
+    on_the_way = Sent(at=at.now, billable_seconds=cost, members=len(job.members))
     return replace(view, submitting={**view.submitting, job.number: on_the_way}, committed_s=view.committed_s + cost)
 
 
@@ -283,11 +283,11 @@ def _in_vain(view: View, rules: Rules, tries: int, message: str) -> Reaction:
 
 def unknown(view: View, rules: Rules, job: int, came: Unknown, at: Moment) -> Reaction:
     """No answer: only asking the service tells whether it took the job."""
-    was = view.submitting.get(job, Sent())
+    was = view.submitting.get(job, Sent(at=at.now))
     view = replace(view, submitting=_without(view.submitting, job))
     return Reaction(
         view=lost(view, rules, job, slow=came.slow, cost=was.billable_seconds, here=True, at=at),
-        facts=(facts.Lost(job=job, message=came.message, slow=came.slow),),
+        facts=(facts.Lost(job=job, message=came.message, slow=came.slow, took_s=at.now - was.at),),
         events=(events.Lost(job=job_name(job), message=came.message),),
     )
 

@@ -48,8 +48,10 @@ Action = Submit | Poll | Fetch | Settle | Prepare
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A submission without an answer yet, and what it costs where the API bills by the second."""
+    """A submission without an answer yet, and what it costs where the API bills by the second. `at`: when it left, by
+    the run's monotonic clock."""
 
+    at: float
     billable_seconds: float = 0.0
     members: int = 1
 

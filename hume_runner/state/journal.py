@@ -185,11 +185,13 @@ class Journal(Planning):
             self._db.execute("DELETE FROM members WHERE job = ?", (number,))
             self._insert_jobs(halves)
 
-    def record_lost(self, number: int, message: str, now: float, *, slow: bool = False) -> None:
-        """No answer: nobody knows whether the service took it. `slow`: the request ended by a time-out."""
-        with self._transaction("lost"):
+    def record_lost(self, number: int, message: str, now: float, *, took_s: float, slow: bool = False) -> None:
+        """No answer: nobody knows whether the service took it. `slow`: the request ended by a time-out; `took_s`: so
+        many seconds after it was sent, whatever the clock says by now."""
+        with self._transaction("lost") as db:
+            (sent_at,) = db.execute("SELECT submitting_at FROM jobs WHERE job = ?", (number,)).fetchone()
             how = "slow" if slow else "cut"
-            self._move(number, Event.LOSE, now, message, error=message, lost_at=now, lost_how=how)
+            self._move(number, Event.LOSE, now, message, error=message, lost_at=sent_at + took_s, lost_how=how)
 
     def recover(self, now: float) -> list[int]:
         """After a crash: what was being submitted has no answer. Returns the jobs concerned."""

@@ -170,9 +170,9 @@ def without_waiting_from_the_end(disk: Disk) -> Disk:
     began: dict[int, float] = {}
     sent, lost = reactions.sent, reactions.lost
 
-    def noted(view: Any, job: Job) -> Any:
+    def noted(view: Any, job: Job, at: Any) -> Any:
         began[job.number] = time.monotonic()
-        return sent(view, job)
+        return sent(view, job, at)
 
     def early(view: Any, rules: Any, job: int, **named: Any) -> Any:
         view = lost(view, rules, job, **named)

@@ -36,7 +36,7 @@ from hume_runner.services.base import (
 )
 
 NOW = Moment(now=100.0, wall=1_800_000_000.0)
-SENT = {1: Sent(billable_seconds=7.0, members=2)}
+SENT = {1: Sent(at=40.0, billable_seconds=7.0, members=2)}
 THERE = AtService(remote_id="r1", submitted_at=40.0, created_at=1_700_000_000.0, simulated=True)
 LOST = Lost(since=50.0, wait_s=120.0, next_at=50.0, billable_seconds=7.0, here=True)
 CANDIDATE = Candidate(remote_id="r1", matches={}, created_at=5.0, billed_seconds=9.0)
@@ -121,7 +121,7 @@ def test_refusals_in_a_row_end_the_run_when_every_job_had_its_tries() -> None:
 @pytest.mark.parametrize(("slow", "wait_s"), [(False, 120.0), (True, 900.0)])
 def test_an_unknown_outcome_stays_paid_until_it_is_settled(slow: bool, wait_s: float) -> None:
     reaction = reactions.unknown(view(submitting=SENT), rules(), 1, Unknown(message="cut", slow=slow), NOW)
-    assert reaction.facts == (facts.Lost(job=1, message="cut", slow=slow),)
+    assert reaction.facts == (facts.Lost(job=1, message="cut", slow=slow, took_s=60.0),)
     assert reaction.view.lost[1] == Lost(since=100.0, wait_s=wait_s, next_at=100.0, billable_seconds=7.0, here=True)
     assert reaction.view.committed_s == 7.0
     assert reaction.view.in_flight == 1
@@ -267,7 +267,7 @@ def test_the_first_reason_is_the_one_that_a_run_ends_with() -> None:
 
 
 def test_a_signal_says_what_would_be_paid_again() -> None:
-    reaction = reactions.interrupted(view(submitting={**SENT, 2: Sent(billable_seconds=3.0)}), "SIGINT", 130)
+    reaction = reactions.interrupted(view(submitting={**SENT, 2: Sent(at=40.0, billable_seconds=3.0)}), "SIGINT", 130)
     assert reaction.events == (events.Interrupted(signal="SIGINT", requests=2, billable_seconds=10.0),)
     assert reaction.view.ending == Ending(exit_code=130)
     assert reaction.view.leaving

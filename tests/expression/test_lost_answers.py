@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from tests.durability.children import Nursery
 from tests.expression.runs import AUDIO, RUNS, VIDEO, Folder, from_service, measured_runs, metered
 from tests.media_files import picture, picture_bytes, speech, write_wav
 
@@ -130,3 +131,22 @@ def test_everything_lost_ends_the_run_with_every_payment_counted(folder: Folder,
     # As many tries as the manifest allows, and no more: each was paid for.
     assert len(assert_all_is_counted(folder, emulator)) == 3
     assert len(folder.summary()["paid_twice"]) == 3
+
+
+@pytest.mark.parametrize("by_s", [-20_000, -7200, -600, 600, 7200, 20_000])
+@pytest.mark.parametrize("ends", ["lost", "killed"])
+def test_an_answer_is_found_out_although_the_machine_s_time_was_set_meanwhile(
+    folder: Folder, emulator: Emulator, nursery: Nursery, by_s: int, ends: str
+) -> None:
+    folder.write({"files": write_media(folder, recordings=0, stills=2)}, batching={"max_sources": 1})
+    folder.manifest.write_text(folder.manifest.read_text().replace("execution:", "execution:\n  on_lost_answer: stop"))
+    child = {"argv": ["run", str(folder.manifest), "--no-progress"], "key": "", "out": str(folder.path / "run")}
+    emulator.inject([{"route": VIDEO, "nth": [2], "action": LOST}])
+    if ends == "lost":
+        assert nursery.run([{**child, "clock": [["commit accepted", by_s]]}]) == [9]
+    else:
+        died = {"kind": "kill", "at": {"name": "commit lost"}, "moment": "before"}
+        assert nursery.run([{**child, "disk": died}]) == [-9]
+        assert nursery.run([{**child, "clock": [[0.0, by_s]]}]) == [9]
+    assert "its answer is lost" in (folder.path / "run.stderr").read_text()
+    assert len(measured_runs(emulator.url)) == 2

@@ -54,7 +54,7 @@ def test_a_move_that_the_table_does_not_have_changes_nothing(store: Store) -> No
     with pytest.raises(IllegalMoveError):
         store.record_accepted(2, "r", created_at=None, simulated=False, now=START)
     with pytest.raises(IllegalMoveError):
-        store.record_lost(1, "what?", START)
+        store.record_lost(1, "what?", START, took_s=0.0)
     assert store.job(2).status is JobStatus.PLANNED
     assert store.job(1).status is JobStatus.SUBMITTED
     assert store.serial == serial
