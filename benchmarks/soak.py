@@ -12,8 +12,10 @@ and `--seed N --only BATCH` makes them again.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,17 +26,27 @@ from pathlib import Path
 from typing import Any
 
 from tests.durability.children import Nursery
-from tests.durability.oracle import Answers, known_ids, logs, make_media, wrong_bill, wrong_outputs
+from tests.durability.oracle import (
+    Answers,
+    Log,
+    entries_of,
+    known_ids,
+    logs,
+    make_media,
+    paid_again,
+    wrong_bill,
+    wrong_outputs,
+)
 from tests.durability.rounds import LATE, Api, History, Place
 from tests.durability.service import ServiceProcess
 
 A_BATCH = 24
-MOST_ENDINGS = 5
+MOST_ENDINGS = 7
 ASKS = 9
 # What a run that was disturbed may end with; a negative code is the signal that ended it.
 FAIR = {0, 3, 5, 6, 9, 10, 130, 143, -9, -2, -15, -1}
 COLUMNS = (
-    *("rounds", "runs", "kills", "signals", "faults", "edits", "restored", "copied", "asked"),
+    *("rounds", "runs", "kills", "signals", "faults", "edits", "restored", "copied", "asked", "adopted"),
     *("reported twice", "lost", "paid twice", "pending with exit 0", "wrong outputs", "stuck", "bugs"),
 )
 _ROUTES = (
@@ -93,6 +105,7 @@ class Soak:
             for service in self._services:
                 service.inject(faults)
             children = [(history, history.step()) for history in histories]
+            self._excuse([history for history in histories if history.lost_state])
             flat = [(history, child) for history, mine in children for child in mine]
             codes = self._nursery.run([child for _, child in flat], at_once=self._at_once)
             for (history, child), code in zip(flat, codes, strict=True):
@@ -120,20 +133,37 @@ class Soak:
             self._complain(batch, history, f"a run ended with {code}: {said[-1500:]}")
         self.counts["asked"] += code == ASKS
 
+    def _excuse(self, histories: Sequence[History]) -> None:
+        """Their states went away right now, before they are run again."""
+        if not histories:
+            return
+        found = [logs(service) for service in self._services]
+        for history in histories:
+            history.excused.update(*(entries_of(history, log) for log in found))
+            history.lost_state = False
+
     def _end(self, batch: int, histories: Sequence[History]) -> None:
-        """Undisturbed runs of every place until it is finished; a question is answered by consent."""
+        """Undisturbed runs of every place until it is finished.
+
+        A question is answered with `adopt` of what no state names, where the API knows that, and then by consent.
+        """
         waiting: list[tuple[History, Place, list[str]]] = []
         for history in histories:
             for place in history.places:
                 history.write(place)
                 waiting.append((history, place, []))
-        consented: Counter[int] = Counter()
+        adopted: set[Path] = set()
         for _ in range(MOST_ENDINGS):
             # A copied folder is run after its original: at the same moment both would pay, and neither could know.
             now = [one for at, one in enumerate(waiting) if one[0] not in [other[0] for other in waiting[:at]]]
             children = [history.child(place, *flags) for history, place, flags in now]
+            before = [logs(service) for service in self._services]
             codes = self._nursery.run(children, at_once=self._at_once)
+            after = [logs(service) for service in self._services]
             for (history, place, flags), child, code in zip(now, children, codes, strict=True):
+                if "--pay-again" in flags:
+                    for earlier, later in zip(before, after, strict=True):
+                        history.agreed += paid_again(history, self._answers, earlier, later)
                 said = _said(child)
                 history.told.append(f"{place.path.name}: ends, {' '.join(flags)} -> {code}")
                 waiting.remove((history, place, flags))
@@ -148,9 +178,12 @@ class Soak:
                         history.wanted = _turned(history)
                         for one in history.places:
                             history.write(one)
+                        waiting.append((history, place, flags))
+                    elif place.path not in adopted and self._adopt(batch, history, place, after):
+                        adopted.add(place.path)
+                        waiting.append((history, place, flags))
                     else:
-                        consented[id(history)] += 1
-                    waiting.append((history, place, flags if elsewhere else ["--pay-again"]))
+                        waiting.append((history, place, ["--pay-again"]))
                 else:
                     self.counts["stuck"] += 1
                     self._complain(batch, history, f"its last run ended with {code}: {said[-1500:]}")
@@ -166,11 +199,30 @@ class Soak:
             self.counts.update(history.counts)
             self.counts["reported twice"] += len(history.reported)
             for log in found:
-                lost, twice = wrong_bill(history, self._answers, log, consented=consented[id(history)])
+                lost, twice = wrong_bill(history, self._answers, log)
                 self.counts["lost"] += len(lost)
                 self.counts["paid twice"] += len(twice)
                 for wrong in (*lost, *twice):
                     self._complain(batch, history, wrong)
+
+    def _adopt(self, batch: int, history: History, place: Place, logs: Sequence[Log]) -> bool:
+        """Bring all that is at the service and in no state under this place's; whether anything was."""
+        if history.api != "batch-v0":
+            return False
+        at = entries_of(history, logs[history.wanted.elsewhere])
+        taken = 0
+        for remote in sorted(at.keys() - history.seen - history.reported):
+            words = [sys.executable, "-m", "hume_runner", "adopt", str(place.manifest), remote]
+            ran = subprocess.run(
+                words, env={**os.environ, "HUME_API_KEY": history.key}, capture_output=True, text=True, check=False
+            )
+            taken += "adopted as" in ran.stdout
+            history.told.append(f"{place.path.name}: adopt {remote} -> {ran.returncode}")
+            if ran.returncode not in (0, 64) or "Traceback" in ran.stderr:
+                self.counts["bugs"] += 1
+                self._complain(batch, history, f"adopt ended with {ran.returncode}: {ran.stderr[-800:]}")
+        self.counts["adopted"] += taken
+        return taken > 0
 
     def _judge_outputs(self, batch: int, history: History, place: Place) -> None:
         for wrong in wrong_outputs(history, place, self._answers):

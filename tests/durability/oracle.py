@@ -225,14 +225,34 @@ def wrong_outputs(history: History, place: Place, answers: Answers) -> Iterator[
             yield f"{name} has the labels {lines[name]['labels']}"
 
 
-def wrong_bill(
-    history: History, answers: Answers, log: Mapping[str, Sequence[Mapping[str, Any]]], *, consented: int
-) -> tuple[list[str], list[str]]:
-    """What was lost, and what was paid for twice, at one service, in words."""
-    entries = log.get(history.owner if history.api == "batch-v0" else history.user, ())
-    accepted = {entry["job_id" if history.api == "batch-v0" else "run_id"] for entry in entries}
-    lost = [] if history.lost_state else sorted(accepted - history.seen - history.reported)
-    told = history.reported & accepted
-    honest = [entry for entry in entries if entry["job_id" if history.api == "batch-v0" else "run_id"] not in told]
-    twice = [f"{key} {times} times" for key, times in answers.paid(history, honest).items() if times > 1]
-    return [f"{remote} is in no state" for remote in lost], [] if consented else twice
+Log = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+def entries_of(history: History, log: Log) -> dict[str, Mapping[str, Any]]:
+    """What one service accepted for this history's key, by remote id."""
+    owner, name = (history.owner, "job_id") if history.api == "batch-v0" else (history.user, "run_id")
+    return {entry[name]: entry for entry in log.get(owner, ())}
+
+
+def paid_again(history: History, answers: Answers, before: Log, after: Log) -> Counter[Touching]:
+    """What was paid for between two logs although it had been before, and how often."""
+    had = answers.paid(history, list(entries_of(history, before).values()))
+    has = answers.paid(history, list(entries_of(history, after).values()))
+    return has - Counter({key: max(1, had[key]) for key in has})
+
+
+def wrong_bill(history: History, answers: Answers, log: Log) -> tuple[list[str], list[str]]:
+    """What was lost, and what was paid for twice, at one service, in words.
+
+    Each host is judged by itself: the same content at two of them was measured twice because two were asked. What was
+    accepted before a state went away need be in no state: only that it is not paid for again.
+    """
+    entries = entries_of(history, log)
+    lost = []
+    for remote in sorted(entries.keys() - history.seen - history.reported - history.excused):
+        contents = answers.paid(history, [entries[remote]])
+        if not contents.keys() & history.agreed.keys():  # else a person was asked about it
+            lost.append(f"{remote} is in no state: {list(contents)}")
+    honest = [entry for remote, entry in entries.items() if remote not in history.reported]
+    paid = answers.paid(history, honest)
+    return lost, [f"{key} {times} times" for key, times in (paid - history.agreed).items() if times > 1]

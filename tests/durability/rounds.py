@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -105,8 +106,9 @@ class History:
         self.endpoints = endpoints
         self.told: list[str] = []
         self.counts: dict[str, int] = {}
-        self.lost_state = False  # a state was deleted, put back, copied or left behind
-        self.consented = False
+        self.lost_state = False  # a state was deleted, put back, copied or left behind since `excused` was told
+        self.excused: set[str] = set()  # remote ids from before that: no state need name them
+        self.agreed: Counter[Any] = Counter()  # contents that were paid for again on purpose, and how often
         self.seen: set[str] = set()  # remote ids that any of its states named at any time
         self.reported: set[str] = set()  # … that any reported as paid for twice
         self._media = media
