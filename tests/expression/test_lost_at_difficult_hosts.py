@@ -288,6 +288,14 @@ def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(tmp_path: P
     assert broken(covering(), tmp_path, nursery) == []
 
 
+@pytest.mark.parametrize("place", [LAST, STILL, STOP])
+def test_a_date_that_is_not_the_time_of_the_list_hides_no_lost_upload(
+    place: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    """An answer came before, so the run believes to know the service's time."""
+    assert broken([Cell("Date an hour ahead", "cut, measured", place)], tmp_path, nursery) == []
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_no_lost_upload_is_paid_again_in_silence_in_the_whole_table(tmp_path: Path, nursery: Nursery) -> None:
