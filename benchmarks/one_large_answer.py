@@ -1,7 +1,7 @@
 """Peak memory of everything that reads an answer, for one source whose answer is large, each in a process of its own.
 
-`check` is what a fetch does without the extra `tables`; `fetch` with it. The bound is twice the answer for the whole
-process, interpreter and libraries included.
+`fetch` is the check of an answer that was just fetched, with the standard library alone. The bound is twice the answer
+for the whole process, interpreter and libraries included.
 
     python benchmarks/one_large_answer.py [MEGABYTES]
 """
@@ -45,20 +45,11 @@ def write_answer(path: Path, megabytes: int) -> None:
         stream.write(']}]}}}],"errors":[]}}]')
 
 
-def check(answer: Path, _out: Path) -> None:
+def fetch(answer: Path, _out: Path) -> None:
     from hume_runner.services.base import Job
     from hume_runner.services.batch_v0 import read_outcomes
 
     read_outcomes(Job(number=1, key="k", nonce="n", members=(), size_bytes=0), answer, {})
-
-
-def fetch(answer: Path, _out: Path) -> None:
-    from hume_runner.services.base import Job
-    from hume_runner.services.batch_v0 import read_outcomes
-    from hume_runner.services.readable import checked_by_reader
-
-    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0)
-    checked_by_reader(job, answer, read_outcomes(job, answer, {}))
 
 
 def tables(answer: Path, out: Path) -> None:
@@ -75,7 +66,7 @@ def page(answer: Path, out: Path) -> None:
     write_report(LooseResults([answer], out), out / "report.html")
 
 
-TASKS: dict[str, Callable[[Path, Path], None]] = {"check": check, "fetch": fetch, "tables": tables, "report": page}
+TASKS: dict[str, Callable[[Path, Path], None]] = {"fetch": fetch, "tables": tables, "report": page}
 
 
 def child(task: str, answer: str, out: str) -> None:

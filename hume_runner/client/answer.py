@@ -7,6 +7,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hume_runner.errors import UnexpectedResponse
@@ -80,6 +81,30 @@ def _inflated(chunks: Iterable[bytes], where: str) -> Iterator[bytes]:
         raise UnexpectedResponse(f"{where} sent damaged compressed data: {error}") from error
     if started and not inflater.eof:
         raise UnexpectedResponse(f"{where} sent compressed data that is cut off")
+
+
+def check_zip(path: Path, what: str) -> None:
+    """Read every member of a zip against its checksum, without extracting it. `what` is for messages.
+
+    Raises: UnexpectedResponse where that fails, or where the members are more than any such file unpacks to; then
+    nothing was unpacked.
+    """
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # No more of a member is read than its entry announces, whatever its data unpack to.
+            unpacked, packed = sum(info.file_size for info in archive.infolist()), path.stat().st_size
+            if unpacked > max(RATIO_FROM_BYTES, MAX_RATIO * packed):
+                raise UnexpectedResponse(
+                    f"{what} unpack to more than {MAX_RATIO} times their size ({packed:,} bytes to {unpacked:,})",
+                    hint="no such file does; leave it out with outputs.artifacts: false",
+                )
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
+        raise UnexpectedResponse(f"{what} are not a readable zip: {error}") from error
+    if damaged is not None:
+        raise UnexpectedResponse(f"{what} are damaged: an entry does not match its checksum")
 
 
 def read_bounded(chunks: Iterable[bytes], limit: int) -> tuple[bytes, bool]:

@@ -6,6 +6,7 @@ not used: a proxy would resolve names where they cannot be checked.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -117,7 +118,10 @@ class Downloader:
 
     def _attempt(self, url: str, part: _Part, refuse: Refuse, left_s: float) -> Downloaded:
         exchange = Exchange(deadline_s=left_s, read_timeout_s=self.limits.read_timeout_s)
-        self.watchdog.watch(exchange)
+        try:
+            self.watchdog.watch(exchange)
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, "this machine starts no more threads") from error
         try:
             with requests.Session() as session:
                 session.trust_env = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
 from hume_runner import aside
+from hume_runner.client.answer import check_zip
 from hume_runner.client.batch_v0 import AUTH_HEADER, BASE_URL, BatchV0Api
 from hume_runner.client.configs import ModelConfig, TranscriptionConfig, models_of
 from hume_runner.client.exceptions import as_client_exceptions
@@ -17,7 +17,6 @@ from hume_runner.client.json_stream import JsonReader
 from hume_runner.client.retry import NO_RETRY, RetryPolicy
 from hume_runner.client.transport import ApiResponse, RequestsTransport
 from hume_runner.client.upload import Upload
-from hume_runner.errors import UnexpectedResponse
 
 MAX_PREDICTIONS_BYTES = 8 * 1024**3  # `get_predictions` holds them in memory anyway
 SUBMIT_DEADLINE_S = 3600.0
@@ -172,10 +171,4 @@ def _check_predictions(path: Path) -> None:
 
 
 def _check_zip(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UnexpectedResponse(f"the artifacts are no whole zip file: {error}") from error
-    if damaged is not None:
-        raise UnexpectedResponse("the artifacts are damaged: a member's checksum does not fit")
+    check_zip(path, "the artifacts")

@@ -848,12 +848,6 @@ def reason_of(message: str) -> str:
 
 def check_archive(path: Path) -> None:
     """Read every entry of the artifacts against its CRC, without extracting. Raises: UnexpectedResponse."""
-    import zipfile
+    from hume_runner.client.answer import check_zip
 
-    try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, RuntimeError) as error:
-        raise UnexpectedResponse(f"the artifacts are not a readable zip: {error}") from error
-    if broken is not None:
-        raise UnexpectedResponse("the artifacts are damaged: an entry does not match its checksum")
+    check_zip(path, "the artifacts")

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hume_runner.client.json_lenient import kept_of
-from hume_runner.client.json_stream import WINDOW_BYTES, Shape, project, whole
+from hume_runner.client.json_stream import Shape, project, whole
 from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.json_elements import Rows, elements, rows
@@ -28,6 +28,8 @@ from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, F
 
 __all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader"]
 
+# A source's answer up to this size is decoded at once, which is a quarter faster than row by row.
+SMALL_BYTES = 4 << 20
 # Rows in one block: large enough that the cost of a block vanishes, small enough that an hour of video is no matter.
 _ROWS_A_BLOCK = 2048
 
@@ -260,14 +262,14 @@ def reader() -> Reader:
 def read_entries(path: Path, shares: Sequence[Share] = ()) -> Iterator[BatchEntry]:
     """Yield what the answer in `path` says about each source, in the answer's order; texts by position.
 
-    Memory holds one source at a time, and a window of a large one. A document that
-    wraps the array in `predictions` (a callback) is read as well.
+    Memory holds one source at a time, and a window of a large one. A document that wraps the array in `predictions`
+    (a callback) is read as well.
     Raises: ResultsError, naming the file.
     """
     del shares  # the answer names its sources itself
     known, strange = 0, None
     for number, reader in enumerate(elements(path, "predictions")):
-        small = reader.raw_within(WINDOW_BYTES)
+        small = reader.raw_within(SMALL_BYTES)
         kept = project(reader, _LARGE) if small is None else None
         try:
             reader.raise_problem()

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.client.answer import decoded, parse_json, read_bounded
+from hume_runner.client.answer import check_zip, decoded, parse_json, read_bounded
 from hume_runner.errors import UnexpectedResponse
 
 
@@ -47,6 +49,26 @@ def test_a_small_body_that_unpacks_to_gigabytes_is_handed_on_in_pieces() -> None
     body, complete = read_bounded(pieces, 100_000)
     assert (len(body), complete) == (100_000, False)
     assert max(map(len, pieces)) <= 65536
+
+
+def test_a_zip_that_unpacks_to_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "artifacts.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"{number}.csv", bytes(30 << 20))
+    with pytest.raises(UnexpectedResponse, match="100 times their size") as caught:
+        check_zip(path, "the artifacts")
+    assert "outputs.artifacts" in caught.value.hint
+
+
+def test_a_zip_that_announces_less_than_it_holds_is_damaged_and_read_no_further(tmp_path: Path) -> None:
+    path = tmp_path / "artifacts.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", bytes(200 << 20))
+    body = path.read_bytes()
+    path.write_bytes(body.replace((200 << 20).to_bytes(4, "little"), (5).to_bytes(4, "little")))
+    with pytest.raises(UnexpectedResponse, match="damaged"):
+        check_zip(path, "the artifacts")
 
 
 def test_bounded_reading_stops_reading() -> None:

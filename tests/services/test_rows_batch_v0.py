@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from hume_runner.client.json_stream import WINDOW_BYTES
 from hume_runner.errors import ResultsError
 from hume_runner.services.readable import UNREADABLE
-from hume_runner.services.rows_batch_v0 import BatchEntry, read_entries
+from hume_runner.services.rows_batch_v0 import SMALL_BYTES, BatchEntry, read_entries
 from hume_runner.services.table_shapes import Block
 from tests.client.test_large_answers import linux_only, source
 
-PADDING = "x" * (2 * WINDOW_BYTES)
+PADDING = "x" * (SMALL_BYTES + 1)
 
 
 def odd_source() -> dict[str, Any]:
