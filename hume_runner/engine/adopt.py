@@ -32,7 +32,8 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
     Items that are measured already, or that another job at the service carries, are left as they are. The plan of the
     manifest must have been applied to the state. Raises: NotFound, UsageError if the job measures something else.
     """
-    if store.knows_remote(service.endpoint, remote_id):
+    ours = store.adopted_in_part(service.endpoint, remote_id)
+    if ours is None and store.knows_remote(service.endpoint, remote_id):
         return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
     foreign = service.recognise(remote_id)
     if not foreign.same_settings:
@@ -41,7 +42,9 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
             hint="give the manifest the job's settings, or leave the job out",
         )
     _refuse_one_name(foreign)
-    members, matches, unmatched = _match(store, foreign)
+    members, matches, unmatched = _match(store, foreign, ours)
+    if not members and ours is not None:
+        return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
     if not members:
         settled = _settle(store, service, foreign, now())
         if settled is not None:
@@ -50,6 +53,9 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
             remote_id=remote_id, job=None, items=0, unmatched=unmatched, why="none of its sources waits to be measured"
         )
     draft = Draft(members=tuple(members), size_bytes=sum(member.item.size_bytes for member in members))
+    if ours is not None:
+        store.extend(ours, draft, matches=matches, now=now())
+        return Adopted(remote_id=remote_id, job=ours, items=len(members), unmatched=unmatched)
     number = store.adopt(
         draft,
         remote_id=foreign.remote_id,
@@ -103,7 +109,7 @@ def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Ado
     return None
 
 
-def _match(store: Store, foreign: Foreign) -> tuple[list[Member], list[str], int]:
+def _match(store: Store, foreign: Foreign, ours: int | None) -> tuple[list[Member], list[str], int]:
     by_md5 = _files_by_md5(store, foreign)
     members: list[Member] = []
     matches: list[str] = []
@@ -113,6 +119,8 @@ def _match(store: Store, foreign: Foreign) -> tuple[list[Member], list[str], int
         key = by_md5.get(source.md5 or "") if source.kind == "file" else _key_of(store, source)
         if key is None or key in taken or store.status_of(key) is not ItemStatus.PENDING:
             unmatched += 1
+            continue
+        if ours is not None and not store.never_in(ours, [key]):
             continue
         taken.add(key)
         members += [Member(item=item) for item in store.load_items([key])]

@@ -6,14 +6,15 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.services.base import ByteStream, Ended, Job, Outcome, Service
+from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome, Service
+from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.store import MemberRow, StoredAnswer
 
@@ -53,23 +54,36 @@ def fetch(
     outputs: Path,
     artifacts: bool,
     received: bytes | None = None,
+    kept: Sequence[StoredAnswer] = (),
 ) -> Fetched:
     """Download and check every answer of one job into `raw/<remote id>/` below `outputs`.
 
-    `received` is the answer where it came with the submission: then nothing is downloaded.
+    `received` is the answer where it came with the submission: then nothing is downloaded. `kept`: what was recorded
+    for members that the job had before; as long as it speaks of all, it is not downloaded again.
 
     Raises: UnexpectedResponse for a damaged answer, AnswerIncomplete for one that comes too early; neither leaves
     anything under a final name.
     """
-    folder = Path("raw") / raw_directory(remote_id)
+    folder = Path(kept[0].path).parent if kept else Path("raw") / raw_directory(remote_id)
     disk.make_below(outputs, folder)
     answers: list[StoredAnswer] = []
     outcomes: list[Outcome] = []
+    measured = {member.position for member in members if member.outcome == "done"} if kept else set()
     for name in service.answer_names(artifacts=artifacts):
+        old = next(
+            (one for one in kept if one.name == name and look_at(outputs, one, thorough=True).harm is None), None
+        )
+        if old is not None:
+            with suppress(UnexpectedResponse, AnswerIncomplete):
+                outcomes.extend(() if outcomes else service.outcomes(job, name, outputs / old.path, ended.announced))
+                answers.append(old)
+                continue
 
         def check(part: Path, digest: str, name: str = name) -> None:
             del digest
             found = service.outcomes(job, name, part, ended.announced)
+            if any(not one.ok and one.position in measured for one in found):
+                raise AnswerIncomplete("it leaves out what it held before")
             if not outcomes:
                 outcomes.extend(found)
 

@@ -179,6 +179,11 @@ class Loop:
                 ended = Ended(created_at=row.created_at, started_at=row.created_at, ended_at=row.submitted_at)
                 to_fetch[row.number] = ToFetch(ended=ended, here=True)
                 continue
+            if next(self._store.answers(row.number), None) is not None:
+                # It was done, and carries more by now: its answer is here, or there to be fetched again.
+                ended = Ended(created_at=row.created_at, started_at=row.started_at, ended_at=row.ended_at)
+                to_fetch[row.number] = ToFetch(ended=ended)
+                continue
             waiting[row.number] = AtService(
                 remote_id=row.remote_id,
                 submitted_at=at.now - max(0.0, at.wall - (row.submitted_at or at.wall)),
@@ -310,6 +315,7 @@ class Loop:
     def _fetch(self, number: int) -> None:
         view, store = self._view, self._store
         job, row, members, received = store.load_job(number), store.job(number), store.members(number), None
+        kept = [answer for _, answer in store.answers(number)]
         fetching = view.to_fetch[number]
         if fetching.here:
             received = store.received(number)
@@ -334,6 +340,7 @@ class Loop:
                 outputs=self._outputs,
                 artifacts=artifacts,
                 received=received,
+                kept=kept,
             ),
         )
 

@@ -43,16 +43,12 @@ def adopt_what_is_there(
     endpoint = service.endpoint
 
     def knows(remote_id: str) -> bool:
-        return store.knows_remote(endpoint, remote_id) and not store.adopted_in_part(endpoint, remote_id)
+        # What was taken for some of its sources may carry more, and that was paid for as well.
+        return store.knows_remote(endpoint, remote_id) and store.adopted_in_part(endpoint, remote_id) is None
 
     try:
         for foreign in service.survey(since, knows):
             told = _Told(foreign, kinds)
-            if store.knows_remote(endpoint, foreign.remote_id):
-                # Taken for some of its sources; what else it carries was paid for as well, and is asked about.
-                if told.matches(store, files, key_of):
-                    unsure = unsure or f"{foreign.remote_id} carries more of what is planned than was adopted from it"
-                continue
             if told.matches(store, files, key_of) or told.silent or told.unsure:
                 # A list's entry may leave things out or give them in another order: the details count.
                 told = told.confirmed(_details(service, foreign))
@@ -124,9 +120,14 @@ class _Told:
 def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str], clock: Callable[[], float]) -> int:
     """How many items of ours it carries that wait to be measured; it is ours from now on if there are any."""
     foreign = told.foreign
-    items = store.load_items(list(keys))
+    ours = store.adopted_in_part(service.endpoint, foreign.remote_id)
+    items = store.load_items(list(keys) if ours is None else store.never_in(ours, keys))
     if not items:
         return 0
+    draft = Draft(members=tuple(Member(item=item) for item in items), size_bytes=sum(item.size_bytes for item in items))
+    if ours is not None:
+        store.extend(ours, draft, matches=[keys[item.key] for item in items], now=clock())
+        return len(items)
     # A planned job that carries just these keeps its number and order, so that what a lost state had is had again.
     whole = len(foreign.sources) == len(items)
     planned = store.planned_with({item.key for item in items}) if whole else None
@@ -144,7 +145,7 @@ def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str
         )
         return len(items)
     store.adopt(
-        Draft(members=tuple(Member(item=item) for item in items), size_bytes=sum(item.size_bytes for item in items)),
+        draft,
         remote_id=foreign.remote_id,
         endpoint=service.endpoint,
         nonce="",

@@ -95,11 +95,12 @@ class StateResults:
         return item_records(self._store)
 
     def answers(self) -> Iterator[Answer]:
-        """See `ResultSet`: the answers of jobs that are done, those alone that some listed item still needs.
+        """See `ResultSet`: the answers of jobs that are done, those alone that some listed item still needs; and of a
+        job that was done and is looked through again for more that it carries.
 
         The parts of an item come together and in their order, in the place of the one that was sent first.
         """
-        for job in self._store.jobs(JobStatus.DONE):
+        for job in self._store.jobs(JobStatus.DONE, JobStatus.SUBMITTED):
             parts = self._pieces(job.number)
             if parts and job.number != min(parts):
                 continue
@@ -156,7 +157,7 @@ class StateResults:
     def _items_of(self, member: MemberRow, number: int) -> tuple[ItemRecord, ...]:
         # An item that was measured again later has its rows in the later job alone; one that is spread over several
         # jobs has rows in all that carry it still, though it names the last of them only.
-        if member.detail and member.outcome == "failed":
+        if member.outcome is None or (member.detail and member.outcome == "failed"):
             return ()
         rows = (self._store.item(name) for name in member.ids)
         raw = tuple(answer.path for _, answer in self._store.answers(number))

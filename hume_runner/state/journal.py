@@ -335,8 +335,10 @@ class Journal(Planning):
                 "UPDATE measurements "
                 "SET outcome = b.outcome, reason = b.reason, error = b.error, job = ?, simulated = ? "
                 "FROM members b WHERE b.job = ? AND b.key = measurements.key AND b.outcome IS NOT NULL "
-                "AND measurements.outcome != 'failed' AND (b.outcome = 'failed' OR " + _WHOLE + ")",
-                (number, int(simulated), number),
+                # What another job measured since is that job's.
+                "AND (measurements.outcome = 'pending' OR measurements.outcome = 'done' AND measurements.job = ?) "
+                "AND (b.outcome = 'failed' OR " + _WHOLE + ")",
+                (number, int(simulated), number, number),
             )
 
     def _words(self, outcome: Outcome) -> tuple[str | None, str | None]:
@@ -397,13 +399,17 @@ class Journal(Planning):
 
     def record_revived(self, number: int, now: float) -> None:
         """A job that was given up for its time is waited for again: it was paid for."""
-        with self._transaction("revived") as db:
+        with self._transaction("revived"):
             self._move(number, Event.REVIVE, now, submitted_at=now, reason=None, error=None)
-            db.execute(
-                "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL "
-                "WHERE job = ? AND outcome = 'failed'",
-                (number,),
-            )
+            self._wait_again(number)
+
+    def _wait_again(self, number: int) -> None:
+        """What failed with this job is waited for."""
+        self._db.execute(
+            "UPDATE measurements SET outcome = 'pending', reason = NULL, error = NULL "
+            "WHERE job = ? AND outcome = 'failed'",
+            (number,),
+        )
 
     def _fail_members(self, number: int, reason: str, message: str) -> None:
         reason, message = self.mask(reason), self.mask(message)
@@ -510,6 +516,43 @@ class Journal(Planning):
             )
         return number
 
+    def extend(self, number: int, draft: Draft, *, matches: Sequence[str], now: float) -> None:
+        """A job that was adopted carries these as well, under the names in `matches`: what is known of its answer is
+        looked through again. Its members keep their positions; planned jobs give the new ones up."""
+        with self._transaction("extended") as db:
+            keys = [member.item.key for member in draft.members]
+            self._give_up(keys)
+            (failed,) = db.execute("SELECT status = 'failed' FROM jobs WHERE job = ?", (number,)).fetchone()
+            again: dict[str, Any] = {"submitted_at": now, "reason": None, "error": None} if failed else {}
+            self._move(number, Event.EXTEND, now, **again)
+            if failed:
+                self._wait_again(number)
+            (first,) = db.execute(
+                "SELECT max(j.sources, coalesce(max(b.position) + 1, 0)) FROM jobs j LEFT JOIN members b "
+                "ON b.job = j.job WHERE j.job = ?",
+                (number,),
+            ).fetchone()
+            db.executemany(
+                "INSERT INTO members (job, position, key, match) VALUES (?, ?, ?, ?)",
+                [(number, first + n, key, match) for n, (key, match) in enumerate(zip(keys, matches, strict=True))],
+            )
+            db.executemany("UPDATE measurements SET job = ? WHERE key = ?", [(number, key) for key in keys])
+            self._describe(number)
+
+    def _describe(self, number: int) -> bool:
+        """A job is told by what it carries now; False if that is nothing."""
+        left = self._db.execute(
+            "SELECT b.key, m.size FROM members b JOIN measurements m ON m.key = b.key "
+            "WHERE b.job = ? ORDER BY b.position",
+            (number,),
+        ).fetchall()
+        if left:
+            self._db.execute(
+                "UPDATE jobs SET key = ?, sources = ?, bytes = ? WHERE job = ?",
+                (job_key([row[0] for row in left]), len(left), sum(row[1] for row in left), number),
+            )
+        return bool(left)
+
     def _give_up(self, keys: Sequence[bytes]) -> None:
         """Take these members out of the planned jobs that carry them. The others keep their positions, and a job is
         told by what it still carries."""
@@ -523,17 +566,7 @@ class Journal(Planning):
                 self._db.execute("DELETE FROM members WHERE job = ? AND key = ?", (number, key))
                 shrunk.add(number)
         for number in sorted(shrunk):
-            left = self._db.execute(
-                "SELECT b.key, m.size FROM members b JOIN measurements m ON m.key = b.key "
-                "WHERE b.job = ? ORDER BY b.position",
-                (number,),
-            ).fetchall()
-            if left:
-                self._db.execute(
-                    "UPDATE jobs SET key = ?, sources = ?, bytes = ? WHERE job = ?",
-                    (job_key([row[0] for row in left]), len(left), sum(row[1] for row in left), number),
-                )
-            else:
+            if not self._describe(number):
                 self._db.execute("DELETE FROM jobs WHERE job = ?", (number,))
 
     def record_outputs(self, outputs: Sequence[StoredAnswer], now: float) -> None:

@@ -2,8 +2,8 @@
 
 planned ──► submitting ──► submitted ──► done
    ▲            │  │            │  ▲
-   ├── refused ─┘  │            ▼  │ revive (a job given up for its time is asked for again)
-   │               ▼          failed
+   ├── refused ─┘  │            ▼  │ revive (a job given up for its time is asked for again),
+   │               ▼          failed │ extend (more of what it carries is wanted: from done as well)
    └── not there ─ ambiguous ──► submitted (found), failed
 
 The rule: nothing leads from a state in which the service may hold the job back to `planned`, except proof that it does
@@ -45,6 +45,7 @@ class Event(StrEnum):
     BREAK = "break"  # the service gave it up, or its time is over
     SPOIL = "spoil"  # cannot be built any more, so it was never sent
     REVIVE = "revive"  # asked for again although its time was over
+    EXTEND = "extend"  # it carries more of what is planned than was taken from it
     ABANDON = "abandon"  # a lost answer that a person decided not to look for any more
 
 
@@ -62,6 +63,9 @@ MOVES: dict[tuple[JobStatus, Event], JobStatus] = {
     (JobStatus.SUBMITTED, Event.FINISH): JobStatus.DONE,
     (JobStatus.SUBMITTED, Event.BREAK): JobStatus.FAILED,
     (JobStatus.FAILED, Event.REVIVE): JobStatus.SUBMITTED,
+    (JobStatus.SUBMITTED, Event.EXTEND): JobStatus.SUBMITTED,
+    (JobStatus.DONE, Event.EXTEND): JobStatus.SUBMITTED,
+    (JobStatus.FAILED, Event.EXTEND): JobStatus.SUBMITTED,
 }
 
 # In these the service may hold the job, so its items must not go into another one.

@@ -228,6 +228,12 @@ def m006_turns(db: sqlite3.Connection) -> None:
         db.execute(step)
 
 
+def m007_retried(db: sqlite3.Connection) -> None:
+    """What a job carried and is measured again elsewhere: its answer says nothing of use about that, so it is not had
+    from there once more."""
+    db.execute("CREATE TABLE retried (job INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (job, key)) WITHOUT ROWID")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -235,6 +241,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m004_parts,
     m005_stamps,
     m006_turns,
+    m007_retried,
 )
 
 

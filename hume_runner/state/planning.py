@@ -228,14 +228,15 @@ class Planning(Reading):
             db.execute("DELETE FROM main.jobs WHERE status = 'planned'")
             db.execute("DELETE FROM main.members WHERE job NOT IN (SELECT job FROM main.jobs)")
             # What is measured or at the service stays of a medium of which another part failed: it was paid for.
-            db.execute(
-                "DELETE FROM main.members WHERE key IN "
+            given_up = (
+                "FROM main.members WHERE key IN "
                 "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry) "
                 "AND (outcome = 'failed' OR job IN (SELECT job FROM main.jobs WHERE status = 'failed') OR ("
                 "outcome IS NOT NULL AND key IN "
-                "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry = ?)))",
-                (Again.ALL,),
+                "(SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord WHERE t.retry = ?)))"
             )
+            db.execute(f"INSERT OR IGNORE INTO main.retried SELECT job, key {given_up}", (Again.ALL,))
+            db.execute(f"DELETE {given_up}", (Again.ALL,))
             db.execute(
                 "UPDATE main.measurements "
                 "SET outcome = 'pending', reason = NULL, error = NULL, job = NULL, simulated = 0 "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from hume_runner.services.base import Carried, Job, Member, PlanItem
@@ -25,7 +25,7 @@ from hume_runner.state.rows import (
 
 _EXPORTED = (
     *("meta", "settings", "items", "measurements", "jobs", "members"),
-    *("attempts", "answers", "outputs", "duplicates", "requests"),
+    *("attempts", "answers", "outputs", "duplicates", "requests", "retried"),
 )
 
 
@@ -133,12 +133,26 @@ class Reading(StateFile):
             is not None
         )
 
-    def adopted_in_part(self, endpoint: str, remote_id: str) -> bool:
-        """Whether this state took that job for some of its sources: it may carry more."""
+    def adopted_in_part(self, endpoint: str, remote_id: str) -> int | None:
+        """The job that this state took from elsewhere for some of its sources, so that it may carry more."""
         row = self._db.execute(
-            "SELECT request FROM jobs WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id)
+            "SELECT job, request FROM jobs WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id)
         ).fetchone()
-        return row is not None and bool(from_json(row[0]).get("adopted"))
+        return row[0] if row is not None and from_json(row[1]).get("adopted") else None
+
+    def never_in(self, number: int, keys: Iterable[bytes]) -> list[bytes]:
+        """Those of these items that this job has never carried for us. What it failed to measure, and what of its
+        answer was lost for good, it has no better answer for."""
+        return [
+            key
+            for key in keys
+            if self._db.execute(
+                "SELECT 1 FROM members WHERE key = ? AND job = ? UNION ALL "
+                "SELECT 1 FROM retried WHERE key = ? AND job = ?",
+                (key, number) * 2,
+            ).fetchone()
+            is None
+        ]
 
     def taken_since(self, endpoint: str, since: float) -> dict[str, float]:
         """Remote id -> latest time of creation (the service's clock) of the jobs that it took from us from then on, and

@@ -13,6 +13,9 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project, tone
+from tests.durability.case import Case, accepted_by_key, make_case
+from tests.durability.children import Nursery
+from tests.durability.service import ServiceProcess
 from tests.emulator.api import Api
 
 ITEMS = 500
@@ -301,16 +304,134 @@ def test_a_lost_job_that_a_person_finds_is_adopted(project: Project, monkeypatch
     assert project.emulator.requests()["jobs_accepted"] == 1
 
 
-def test_what_an_adopted_job_carries_besides_is_asked_about_when_it_is_listed_later(project: Project) -> None:
-    both = project.manifest["sources"] = {"text": ["One speaks of rain.", "Two speaks of snow."]}
+# -- more of a job that was adopted for some of its sources -----------------------------------------------------------
+
+RAIN, SNOW, WIND = "One speaks of rain.", "Two speaks of snow.", "Three speaks of wind."
+
+
+def partly_adopted(project: Project) -> dict[str, Any]:
+    """One job of three texts, of which a later state took the second; the rows of all three."""
+    project.manifest["outputs"] = {"directory": "out", "tables": ["jsonl"]}
+    project.manifest["sources"] = {"text": [RAIN, SNOW, WIND]}
     assert project.run().code == 0
+    rows = measured(project)
     forget(project)
-    project.manifest["sources"] = {"text": both["text"][1:]}
+    project.manifest["sources"] = {"text": [SNOW]}
     assert project.run().code == 0
-    project.manifest["sources"] = both
+    assert measured(project) == {SNOW: rows[SNOW]}
+    return rows
+
+
+def positions(project: Project) -> list[tuple[int, str]]:
+    (answer,) = (project.out / "raw").glob("*/request.json")
+    return [(one["position"], one["match"]) for one in json.loads(answer.read_bytes())["sources"]]
+
+
+@pytest.mark.parametrize("by", ["a run", "adopt"])
+@pytest.mark.parametrize("answer", ["is in raw", "is fetched again", "was changed on disk"])
+def test_what_an_adopted_job_carries_besides_is_taken_in_for_nothing_when_it_is_listed_later(
+    project: Project, monkeypatch: pytest.MonkeyPatch, answer: str, by: str
+) -> None:
+    monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
+    rows = partly_adopted(project)
+    (predictions,) = (project.out / "raw").glob("*/predictions.json")
+    fetched = project.requests()["GET /v0/batch/jobs/{id}/predictions"]
+    if answer == "is fetched again":
+        predictions.unlink()
+    elif answer == "was changed on disk":
+        predictions.write_bytes(predictions.read_bytes() + b" ")
+    project.manifest["sources"] = {"text": [WIND, SNOW, RAIN]}
+    if by == "adopt":
+        told = project.call("adopt", predictions.parent.name)
+        assert told.code == 0, told.err
+        assert "with 2 items" in told.out
     ran = project.run()
-    assert ran.code == 9
-    assert "carries more of what is planned" in ran.err
+    assert ran.code == 0, ran.err
     assert project.emulator.requests()["jobs_accepted"] == 1
-    assert project.run("--pay-again").code == 0
+    assert (project.requests()["GET /v0/batch/jobs/{id}/predictions"] > fetched) == (answer != "is in raw")
+    assert measured(project) == rows
+    assert positions(project) == [(0, "2"), (1, "1"), (2, "3")]
+    assert {line["status"] for line in project.results()} == {"done"}
+    assert project.call("verify").code == 0
+    before = left(project.out)
+    assert project.run().code == 0
+    assert left(project.out) == before
+
+
+def test_one_more_source_at_a_time_is_taken_in_and_what_was_had_stays_where_it_is(project: Project) -> None:
+    rows = partly_adopted(project)
+    for texts in ([SNOW, RAIN], [SNOW, RAIN, WIND], [RAIN]):
+        project.manifest["sources"] = {"text": [*texts, "And one is new."]}
+        ran = project.run()
+        assert ran.code == 0, ran.err
+        now = measured(project)
+        assert {text: now[text] for text in texts} == {text: rows[text] for text in texts}
+    assert project.emulator.requests()["jobs_accepted"] == 2  # the new one, once
+
+
+def test_what_an_adopted_job_failed_to_measure_is_sent_again_when_somebody_asks(project: Project) -> None:
+    project.manifest["sources"] = {"urls": [f"https://unreachable.invalid/{n}.mp4" for n in range(2)], "text": [RAIN]}
+    assert project.run().code == 3
+    forget(project)
+    del project.manifest["sources"]["text"]
+    assert project.run().code == 3
+    assert project.emulator.requests()["jobs_accepted"] == 1
+    assert project.run("--retry-failed").code == 3
     assert project.emulator.requests()["jobs_accepted"] == 2
+    assert project.run().code == 3
+    assert project.emulator.requests()["jobs_accepted"] == 2
+
+
+def test_a_run_that_ends_before_the_rest_is_taken_in_keeps_the_tables_whole(project: Project) -> None:
+    rows = partly_adopted(project)
+    (predictions,) = (project.out / "raw").glob("*/predictions.json")
+    predictions.unlink()
+    project.manifest["sources"] = {"text": [WIND, SNOW]}
+    project.emulator.inject([{"route": "GET /v0/batch/jobs/{id}/predictions", "action": {"status": 500}}])
+    assert project.run().code == 5
+    project.emulator.inject([])
+    assert project.run().code == 0
+    assert measured(project) == {text: rows[text] for text in (WIND, SNOW)}
+    assert project.emulator.requests()["jobs_accepted"] == 1
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("answer", ["is in raw", "is fetched again"])
+def test_killed_at_any_durable_operation_the_rest_of_an_adopted_job_is_had_for_nothing(
+    tmp_path: Path, nursery: Nursery, service: ServiceProcess, answer: str, moment: str
+) -> None:
+    whole = make_case(tmp_path / "whole", service.url, service.new_key(), max_sources=10)
+    assert nursery.run([whole.child()]) == [0], whole.said()
+    reference = results_of(whole)
+    assert len(reference) == 6
+    shutil.rmtree(whole.outputs)
+    everything = whole.manifest.read_text()
+    whole.manifest.write_text(
+        everything.replace("    - https://example.org/one.txt\n", "").replace("    - Nothing is lost.\n", "")
+    )
+    assert nursery.run([whole.child()]) == [0], whole.said()
+    whole.manifest.write_text(everything)
+    if answer == "is fetched again":
+        next((whole.outputs / "raw").glob("*/predictions.json")).unlink()
+
+    def copy(name: str) -> Case:
+        shutil.copytree(whole.folder, tmp_path / name)
+        return Case(folder=tmp_path / name, key=whole.key)
+
+    unbroken = copy("unbroken")
+    assert nursery.run([unbroken.child()]) == [0], unbroken.said()
+    assert results_of(unbroken) == reference
+    count = len((unbroken.folder / "run.trace").read_text().splitlines())
+    assert count > 8
+    cases = [copy(f"{at:02d}") for at in range(1, count + 1)]
+    kills = [case.child(disk={"kind": "kill", "at": at, "moment": moment}) for at, case in enumerate(cases, start=1)]
+    assert set(nursery.run(kills)) == {-9}
+    assert set(nursery.run([case.child() for case in cases])) == {0}
+    assert [results_of(case) == reference for case in cases] == [True] * count
+    assert len(accepted_by_key(service)[whole.owner]) == 1
+
+
+def results_of(case: Case) -> dict[str, tuple[str, str]]:
+    """Item -> how it ended, and in which job at the service."""
+    lines = [json.loads(line) for line in (case.outputs / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+    return {line["id"]: (line["status"], line["remote_id"]) for line in lines}

@@ -34,7 +34,9 @@ def test_only_proof_leads_back_from_where_the_service_may_hold_a_job() -> None:
 
 
 def test_a_job_is_submitting_before_it_is_anything_further() -> None:
-    leading = {status for (status, _), to in MOVES.items() if to is JobStatus.SUBMITTED}
+    leading = {
+        status for (status, event), to in MOVES.items() if to is JobStatus.SUBMITTED and event is not Event.EXTEND
+    }
     assert leading == {JobStatus.SUBMITTING, JobStatus.AMBIGUOUS, JobStatus.FAILED}
     assert {event for (status, event) in MOVES if status is JobStatus.PLANNED} == {
         Event.INTEND,
@@ -43,8 +45,9 @@ def test_a_job_is_submitting_before_it_is_anything_further() -> None:
     }
 
 
-def test_nothing_leaves_done() -> None:
-    assert not [event for (status, event) in MOVES if status is JobStatus.DONE]
+def test_only_more_that_an_answer_holds_leaves_done_and_never_to_be_sent_again() -> None:
+    left = {(event, to) for (status, event), to in MOVES.items() if status is JobStatus.DONE}
+    assert left == {(Event.EXTEND, JobStatus.SUBMITTED)}
 
 
 def test_every_state_can_be_reached_and_left_for_an_end() -> None:
