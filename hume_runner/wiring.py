@@ -388,9 +388,9 @@ def repair(
         return mended.error
 
 
-def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, machine: Machine) -> list[Adopted]:
-    """Bring jobs under the manifest's state, planning it first where that never happened."""
-    from hume_runner.engine.adopt import adopt
+def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, machine: Machine) -> Iterator[Adopted]:
+    """Bring jobs under the manifest's state, planning it first where that never happened; one at a time, as asked."""
+    from hume_runner.engine.adopt import adopt_all
     from hume_runner.engine.rescue import take_in
     from hume_runner.state.lock import OutputsLock, StateLock
     from hume_runner.state.outputs_owner import OutputsOwner
@@ -417,4 +417,4 @@ def adopt_jobs(manifest: Manifest, paths: Paths, remote_ids: Sequence[str], *, m
         with planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan:
             plan.apply()
         owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
-        return [adopt(store, endpoint.service, remote_id, machine.now) for remote_id in remote_ids]
+        yield from adopt_all(store, endpoint.service, remote_ids, machine.now)

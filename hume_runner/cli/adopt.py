@@ -14,13 +14,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner import wiring
+    from hume_runner.cli.main import print_error
     from hume_runner.cli.manifests import load
 
     manifest = load(args, console)
     adopted = wiring.adopt_jobs(
         manifest, wiring.Paths.of(manifest, args.state), args.remote_ids, machine=wiring.Machine.this()
     )
+    code, took = 0, False
     for one in adopted:
+        took = took or one.job is not None
+        if one.error is not None:
+            code = code or one.error.exit_code
+            print_error(one.error, console)
         if console.json:
             console.document(
                 {
@@ -32,11 +38,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
                     "why": one.why,
                 }
             )
-        elif one.job is None:
-            console.result(f"{one.remote_id}: not adopted: {one.why}")
-        else:
+        elif one.job is not None:
             rest = f"; {one.unmatched} of its sources are not waited for here" if one.unmatched else ""
             console.result(f"{one.remote_id}: adopted as job-{one.job:06d} with {one.items} items{rest}")
-    if any(one.job for one in adopted):
+        elif one.error is None:
+            console.result(f"{one.remote_id}: not adopted: {one.why}")
+    if took:
         console.note(f"next: hume-runner run {args.manifest}")
-    return 0
+    return code

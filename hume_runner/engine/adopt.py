@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from hume_runner.errors import UsageError
+from hume_runner.errors import NotFound, RequestRejected, UsageError
 from hume_runner.plan.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
@@ -17,25 +18,50 @@ from hume_runner.state.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """What became of one remote id. `job` is None where there was nothing to adopt, and `why` says why."""
+    """What became of one remote id. `job` is None where there was nothing to adopt, and `why` says why; `error`: it
+    never can be."""
 
     remote_id: str
     job: int | None
     items: int
     unmatched: int
     why: str = ""
+    error: UsageError | None = None
+
+
+def adopt_all(store: Store, service: Service, remote_ids: Sequence[str], now: Callable[[], float]) -> Iterator[Adopted]:
+    """Adopt one after another: what is wrong with one is told, and does not keep the others away. Raises: ApiError."""
+    for remote_id in remote_ids:
+        try:
+            yield adopt(store, service, remote_id, now)
+        except UsageError as error:
+            yield Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why=str(error), error=error)
 
 
 def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], float]) -> Adopted:
     """Match a job's sources with the manifest's items by content, and record it as submitted.
 
     Items that are measured already, or that another job at the service carries, are left as they are. The plan of the
-    manifest must have been applied to the state. Raises: NotFound, UsageError if the job measures something else.
+    manifest must have been applied to the state. Raises: ApiError; UsageError if there is no such job, if it failed,
+    measures something else, or carries nothing that the manifest lists.
     """
+    if not remote_id.strip():
+        raise UsageError("an empty REMOTE_ID names no job", hint="the service's list of jobs tells their ids")
     ours = store.adopted_in_part(service.endpoint, remote_id)
     if ours is None and store.knows_remote(service.endpoint, remote_id):
         return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
-    foreign = service.recognise(remote_id)
+    try:
+        foreign = service.recognise(remote_id)
+    except (NotFound, RequestRejected) as error:
+        raise UsageError(
+            f"{remote_id}: the service knows no such job under this key: {error}",
+            hint="look for typing errors; use the key of the account that started it, and the same endpoint",
+        ) from error
+    if foreign.given_up:
+        raise UsageError(
+            f"{remote_id}: this job failed at the service ({foreign.given_up}), so there is nothing to fetch",
+            hint="leave the job out: a run sends its sources",
+        )
     if not foreign.same_settings:
         raise UsageError(
             f"{remote_id}: this job was started with other models or settings than the manifest's",
@@ -49,6 +75,11 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         settled = _settle(store, service, foreign, now())
         if settled is not None:
             return settled
+        if not any(_listed(store, foreign)):
+            raise UsageError(
+                f"{remote_id}: this job carries nothing that the manifest lists",
+                hint="list its sources first; files are known by their bytes, URLs and texts as they are written",
+            )
         return Adopted(
             remote_id=remote_id, job=None, items=0, unmatched=unmatched, why="none of its sources waits to be measured"
         )
@@ -126,6 +157,16 @@ def _match(store: Store, foreign: Foreign, ours: int | None) -> tuple[list[Membe
         members += [Member(item=item) for item in store.load_items([key])]
         matches.append(source.match)
     return members, matches, unmatched
+
+
+def _listed(store: Store, foreign: Foreign) -> Iterator[bytes]:
+    """Keys of the listed items, measured or not, that a job carries."""
+    for source in foreign.sources:
+        with suppress(ValueError):  # what is no MD5 tells nothing
+            is_file = source.kind == "file"
+            key = store.find_by_md5(bytes.fromhex(source.md5 or "")) if is_file else _key_of(store, source)
+            if key is not None:
+                yield key
 
 
 def _key_of(store: Store, source: ForeignSource) -> bytes | None:

@@ -574,6 +574,7 @@ class BatchV0Service:
             same_settings=same_settings(self._manifest.settings, view),
             alike=lambda kind, facts: self._alike(view, kind, facts),
             silent=frozenset(kind for kind, says in said if not says),
+            given_up=(view.message or "without a reason") if view.status == "FAILED" else "",
             created_at=_seconds(view.created_ms),
             simulated=bool(self._learned.simulated),
         )

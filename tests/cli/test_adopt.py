@@ -14,6 +14,7 @@ from hume_runner.client.transport import RequestsTransport
 from hume_runner.client.upload import Upload
 from hume_runner.state.store import Store
 from tests.cli.project import JOBS, Project, tone
+from tests.cli.quoting import quoting
 
 MODELS = {"language": {"granularity": "sentence"}, "prosody": {}}
 
@@ -77,11 +78,62 @@ def test_adopting_twice_changes_nothing(keyed: Project) -> None:
 
 
 def test_an_unknown_job_is_told_with_the_next_step_and_without_a_traceback(keyed: Project) -> None:
-    ran = keyed.call("adopt", "00000000-0000-4000-8000-000000000000")
-    assert ran.code != 0
-    assert "not found" in ran.err
+    unknown = "00000000-0000-4000-8000-000000000000"
+    ran = keyed.call("adopt", unknown)
+    assert ran.code == 64
+    assert unknown in ran.err
+    assert "no such job" in ran.err
     assert "next: " in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_one_unknown_job_keeps_no_other_away(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed)
+    ran = keyed.call("adopt", "not-an-id", job_id)
+    assert ran.code == 64
+    assert "not-an-id: " in ran.err
+    assert f"{job_id}: adopted as job-" in ran.out
+    told = keyed.call("adopt", "--json", "not-an-id", job_id)
+    assert told.code == 64
+    assert [line["event"] for line in told.lines if "remote_id" in line] == ["skipped", "skipped"]
+    assert keyed.run().code == 0
+    assert keyed.requests()[JOBS] == 1
+
+
+def test_an_empty_name_is_bad_usage(keyed: Project) -> None:
+    ran = keyed.call("adopt", " ")
+    assert ran.code == 64
+    assert "empty REMOTE_ID" in ran.err
+
+
+def test_a_job_of_which_nothing_is_listed_is_told_and_is_no_success(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed)
+    keyed.manifest["sources"] = {"text": ["Something else."]}
+    ran = keyed.call("adopt", job_id)
+    assert ran.code == 64
+    assert f"{job_id}: this job carries nothing that the manifest lists" in ran.err
+
+
+def test_a_job_that_the_service_gave_up_is_not_adopted_and_its_sources_are_sent(keyed: Project) -> None:
+    job_id = start_elsewhere(keyed)
+
+    def failing(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        told = json.loads(body)
+        for job in told if isinstance(told, list) else [told]:
+            if job.get("job_id") == job_id and "state" in job:
+                job["state"] |= {"status": "FAILED", "message": "out of memory"}
+        return status, "", json.dumps(told).encode()
+
+    with quoting(keyed.emulator.url, failing) as url:
+        keyed.manifest["service"]["endpoint"] = url
+        keyed.manifest["outputs"]["artifacts"] = False
+        ran = keyed.call("adopt", job_id)
+        assert ran.code == 64
+        assert f"{job_id}: this job failed at the service (out of memory)" in ran.err
+        assert "nothing to fetch" in ran.err
+        assert keyed.run().code == 0
+    assert keyed.requests()[JOBS] == 2
+    assert job_id not in {line["remote_id"] for line in keyed.results()}
 
 
 def test_what_is_measured_already_is_not_adopted_again(keyed: Project) -> None:
