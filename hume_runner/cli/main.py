@@ -169,15 +169,16 @@ def _load(command: str) -> ModuleType:
     return importlib.import_module(f"hume_runner.cli.{command}")
 
 
-def print_error(error: Exception, console: Console) -> None:
-    """An expected error: what happened and where, then the next step on a line of its own."""
+def print_error(error: Exception, console: Console, *, told: bool = False) -> None:
+    """An expected error: what happened and where, then the next step on a line of its own. `told`: what happened was
+    said already, when it did."""
     problems = getattr(error, "problems", ())
     if problems:
         for problem in problems:
             console.error(str(problem))
             if problem.hint:
                 console.error(f"  next: {problem.hint}")
-    else:
+    elif not told:
         console.error(str(error))
     hint = getattr(error, "hint", "")
     if hint:

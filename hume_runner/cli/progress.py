@@ -55,6 +55,7 @@ class RunProgress:
         self._jobs = self._done = self._submitted = 0
         self._last_line = time.monotonic()
         self._said: dict[str, float] = {}
+        self._lines: set[str] = set()  # messages that were printed as they are
 
     def __enter__(self) -> RunProgress:
         return self
@@ -62,6 +63,10 @@ class RunProgress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def has_said(self, text: str) -> bool:
+        """Whether a line said just this."""
+        return mask_secrets(text) in self._lines
 
     def __call__(self, event: events.Event) -> None:
         """One event of the engine."""
@@ -124,7 +129,10 @@ class RunProgress:
             now = time.monotonic()
             if now - self._said.get(complaint, -_REPEAT_S) >= _REPEAT_S:
                 self._said[complaint] = now
-                self._console.note(mask_secrets(words.format(**facts)))
+                line = mask_secrets(words.format(**facts))
+                if not self._console.quiet and words == "{message}":
+                    self._lines.add(line)
+                self._console.note(line)
         elif event.name in _DETAILS:
             self._console.detail(_DETAILS[event.name].format(**facts))
 

@@ -224,7 +224,7 @@ def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine:
             _say_left(console)
             return left.exit_code, {}
     if result.error is not None:
-        print_error(result.error, console)
+        print_error(result.error, console, told=progress.has_said(str(result.error)))
     if not console.json and not console.quiet:
         console.result(finisher.summary_text())
     return mailbox.signalled or result.exit_code, dict(result.counts.items)

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner import wiring
     from hume_runner.cli.main import print_error
     from hume_runner.cli.manifests import load
-    from hume_runner.results.verify import Verdict, verify
+    from hume_runner.results.verify import Verdict, is_answer, verify
     from hume_runner.state.store import Store
 
     manifest = load(args, console)
@@ -35,12 +35,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not paths.state.exists():
         raise UsageError(f"{paths.state}: there is nothing to verify yet", hint=f"hume-runner run {args.manifest}")
     counts: Counter[str] = Counter()
+    answers = 0  # that are not what they were
     if console.json:
         console.document({"event": "launch", "command": "verify", "manifests": [args.manifest]})
-    failed = _repair(manifest, paths, console) if args.repair else None
+    failed, told = _repair(manifest, paths, console) if args.repair else (None, False)
     with Store.peek(paths.state, name=manifest.name) as store:
         for checked in verify(store, paths.outputs, paths.state):
             counts[checked.verdict] += 1
+            answers += checked.verdict not in (Verdict.SAME, Verdict.UNKNOWN) and is_answer(checked.path)
             if console.json:
                 console.document(
                     {"event": "file", "path": checked.path, "verdict": str(checked.verdict), "why": checked.why}
@@ -58,22 +60,42 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"{counts[Verdict.UNREADABLE]} unreadable, {counts[Verdict.UNKNOWN]} not ours"
         )
         if failed:
-            print_error(failed, console)
+            print_error(failed, console, told=told)
         elif bad:
-            console.note(
-                "next: restore the files from a backup; the next run makes run.json"
-                if args.repair
-                else f"next: `hume-runner verify {args.manifest} --repair` fetches again what costs nothing to have"
-            )
+            _next_step(args, manifest, console, answers, bad - answers)
     return code
 
 
-def _repair(manifest: Manifest, paths: Paths, console: Console) -> HumeRunnerError | None:
+def _next_step(args: argparse.Namespace, manifest: Manifest, console: Console, answers: int, others: int) -> None:
+    """What helps against so many harmed answers and other files."""
+    from hume_runner.services.registry import registered
+
+    found = registered(manifest.service.api)
+    once = found is not None and not found.keeps_answers
+    repair = f"`hume-runner verify {args.manifest} --repair`"
+    if args.repair:
+        console.note("next: restore the files from a backup; the next run makes run.json")
+    elif answers and once:
+        console.note(
+            "next: put the answers in raw/ back from a backup: this service gives an answer once; "
+            f"`hume-runner run {args.manifest} --pay-again` measures what is lost once more, and pays for it"
+        )
+        if others:
+            console.note(f"next: {repair} makes again what is derived from them")
+    elif answers:
+        console.note(f"next: {repair} fetches again what costs nothing to have")
+    else:
+        console.note(f"next: {repair} makes again what is derived, for nothing")
+
+
+def _repair(manifest: Manifest, paths: Paths, console: Console) -> tuple[HumeRunnerError | None, bool]:
+    """What could not be repaired, and whether that was said already."""
     from hume_runner import wiring
     from hume_runner.cli.progress import RunProgress
 
     with RunProgress(console, manifest.name) as progress:
-        return wiring.repair(manifest, paths, machine=wiring.Machine.this(), report=progress, warn=console.error)
+        failed = wiring.repair(manifest, paths, machine=wiring.Machine.this(), report=progress, warn=console.error)
+        return failed, failed is not None and progress.has_said(str(failed))
 
 
 def _remote(manifest: Manifest, paths: Paths, store: Store, console: Console) -> int:

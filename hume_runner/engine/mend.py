@@ -33,7 +33,7 @@ from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store
 
 _AT_ONCE = 8
-_PAYS = "`--pay-again` measures what is lost once more, and pays for it"
+_PAYS = "`hume-runner run MANIFEST --pay-again` measures what is lost once more, and pays for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

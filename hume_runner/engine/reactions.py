@@ -85,12 +85,14 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What the manifest and the command line say about how to react. `artifacts`: whether they are wanted."""
+    """What the manifest and the command line say about how to react. `artifacts`: whether they are wanted;
+    `keeps_answers`: whether the service has an answer for whoever asks later, so that a job can be adopted."""
 
     execution: ExecutionSection
     patience: Patience
     artifacts: bool
     pay_again: bool = False
+    keeps_answers: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -560,7 +562,10 @@ def nothing_proves(
     error = LostAnswerNeedsDecision(
         f"{job_name(job)}: the answer to its submission was lost, and {why}",
         hint="look for the job at the service, then `hume-runner adopt MANIFEST REMOTE_ID`; if it is not there, "
-        "`--pay-again` sends it again",
+        "`--pay-again` sends it again"
+        if rules.keeps_answers
+        else "run the same command again later: the service may tell by then; `--pay-again` sends it again, which is "
+        "paid twice if the service measured it",
     )
     view = end_with(replace(view, lost=_without(view.lost, job)), error)
     return Reaction(view=view, events=(events.Undecided(job=job_name(job), message=str(error)),))

@@ -158,10 +158,15 @@ def rescue_answer(error: StateError, state: Path | None, rescued: Rescued) -> St
     """Keep an answer that exists nowhere else; tell where it is."""
     place = keep(rescued, state)
     if place is None:
-        return rescue_remote_id(error, state, rescued.number, rescued.remote_id)
-    told = f"the service measured {job_name(rescued.number)} as {rescued.remote_id}, and its answer is in {place}"
+        told = rescue_remote_id(error, state, rescued.number, rescued.remote_id)
+        return type(told)(
+            f"{told}, and its answer found no room anywhere",
+            hint="free some space, then run again: it looks for what the service measured, and tells what that does to "
+            "the bill",
+        )
+    where = f"the service measured {job_name(rescued.number)} as {rescued.remote_id}, and its answer is in {place}"
     return StateError(
-        f"{error}; {told}",
+        f"{error}; {where}",
         hint="keep that file, the next run reads it: it was paid for and cannot be fetched again; free some space and "
         "run again",
     )

@@ -301,6 +301,7 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
             patience=env.patience,
             artifacts=manifest.outputs.artifacts,
             pay_again=options.pay_again,
+            keeps_answers=env.service.keeps_answers,
         ),
         outputs,
         detach=options.detach,
@@ -349,8 +350,12 @@ def _ask_first(
             return LostAnswerNeedsDecision(
                 f"{outputs / stray} holds an answer that this state knows nothing of, and the service lists no jobs: "
                 "what an earlier state sent cannot be seen",
-                hint=f"`hume-runner adopt MANIFEST {stray.name}` (and its neighbours) brings them back; `--pay-again` "
-                "measures all of it again",
+                hint=(
+                    f"`hume-runner adopt MANIFEST {stray.name}` (and its neighbours) brings them back; "
+                    if env.service.keeps_answers
+                    else "put the state back from a backup: these answers are in no other place; "
+                )
+                + "`--pay-again` measures all of it again",
             )
         env.report(events.NoList(message="the service lists no jobs: what an earlier state sent cannot be seen"))
     except (AuthError, Discontinued) as error:

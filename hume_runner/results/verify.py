@@ -45,6 +45,11 @@ def verify(store: Store, directory: Path, state: Path) -> Iterator[Checked]:
             yield Checked(path=path, verdict=Verdict.UNKNOWN)
 
 
+def is_answer(path: str) -> bool:
+    """Whether a file at this path below the output directory is what a service gave: what we wrote beside it is not."""
+    return path.startswith("raw/") and not path.endswith("/request.json")
+
+
 def _check(directory: Path, recorded: StoredAnswer) -> Checked:
     path = directory / recorded.path
     try:

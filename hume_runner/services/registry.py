@@ -14,12 +14,13 @@ from hume_runner.services.base import Service
 class Registered:
     """How a service is made: `build(manifest, endpoint, connect, on_server_time)`, where `connect()` gives what
     `connect(url, key, retry, pacer=…, timeout_s=…, stack=…, max_answer_bytes=…)` here makes once the address and the
-    key are known."""
+    key are known. `keeps_answers`: as `Service.keeps_answers`, for whoever needs no service."""
 
     build: Callable[..., Service]
     connect: Callable[..., Any]
     host: str
     calls_back: bool = False  # whether the service itself posts to notify.callback_url
+    keeps_answers: bool = True
 
 
 SERVICES: Mapping[str, Registered] = {
@@ -27,7 +28,10 @@ SERVICES: Mapping[str, Registered] = {
         build=batch_v0.BatchV0Service, connect=batch_v0.connect, host=batch_v0.HOST, calls_back=True
     ),
     expression_v1.API: Registered(
-        build=expression_v1.ExpressionV1Service, connect=expression_v1.connect, host=expression_v1.HOST
+        build=expression_v1.ExpressionV1Service,
+        connect=expression_v1.connect,
+        host=expression_v1.HOST,
+        keeps_answers=expression_v1.ExpressionV1Service.keeps_answers,
     ),
 }
 

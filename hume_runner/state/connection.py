@@ -21,7 +21,8 @@ _MAGIC = b"SQLite format 3\x00"
 _CHECK_BELOW_BYTES = 64 * 1024 * 1024
 
 _RESTORE = (
-    "restore the file from a backup, or move it away and bring its jobs back: `hume-runner adopt MANIFEST REMOTE_ID…`"
+    "restore the file from a backup, or move it away and run again: what the service still has is adopted, and a run "
+    "asks before it pays for what it cannot have again"
 )
 
 

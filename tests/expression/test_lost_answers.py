@@ -150,3 +150,34 @@ def test_an_answer_is_found_out_although_the_machine_s_time_was_set_meanwhile(
         assert nursery.run([{**child, "clock": [[0.0, by_s]]}]) == [9]
     assert "its answer is lost" in (folder.path / "run.stderr").read_text()
     assert len(measured_runs(emulator.url)) == 2
+
+
+def test_what_a_lost_upload_asks_is_said_once_and_offers_what_helps_here(folder: Folder, emulator: Emulator) -> None:
+    emulator.make_difficult({"runs": {"empty": True}})
+    emulator.inject([{"route": VIDEO, "action": LOST}])
+    folder.write({"files": write_media(folder, recordings=0)})
+    for _ in range(2):
+        ran = folder.run()
+        assert ran.code == 9, ran.err
+        assert ran.err.count("the answer to its submission was lost") == 1
+        assert "adopt" not in ran.err
+        assert "--pay-again" in ran.err
+    told = folder.run("-q").err
+    assert told.count("the answer to its submission was lost") == 1
+
+
+def test_a_harmed_answer_that_is_given_once_is_not_said_to_be_fetched_again(folder: Folder, emulator: Emulator) -> None:
+    folder.write({"files": write_media(folder, recordings=0)}, outputs={"directory": "out", "tables": ["csv"]})
+    assert folder.run().code == 0
+    next((folder.outputs / "tables").glob("*.csv")).unlink()
+    told = folder.command("verify").err
+    assert "--repair` makes again what is derived" in told
+    next((folder.outputs / "raw").glob("*/response.json")).unlink()
+    told = folder.command("verify").err
+    assert "fetches again" not in told
+    assert "from a backup" in told
+    assert "--pay-again" in told
+    told = folder.command("verify", "--repair").err
+    assert "fetches again" not in told
+    assert "run MANIFEST --pay-again" in told
+    assert told.count("cannot be had again") == 1
