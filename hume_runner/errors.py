@@ -15,7 +15,8 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 │   ├── ServerError              5  5xx; .retry_after_s
 │   └── UnexpectedResponse          status 200, and a body that is not what the API promises
 ├── StateError                  10  damaged, foreign or newer state
-│   └── StateLocked              6  another run holds it
+│   ├── StateLocked              6  another run holds it
+│   └── NoRoom                   5  the disk takes no more: nothing is damaged, and with room the same command goes on
 ├── ServiceRefused               7  key, permission, quota or API closed: the whole run cannot go on
 ├── ServiceUnavailable           5  the same command later may help
 ├── FailureBudgetExceeded        4
@@ -167,6 +168,10 @@ class StateLocked(StateError):
     exit_code = 6
 
 
+class NoRoom(StateError):
+    exit_code = 5
+
+
 class ServiceRefused(HumeRunnerError):
     exit_code = 7
 
@@ -212,12 +217,23 @@ _NEXT_STEPS = {
     errno.ELOOP: "put the folder itself in its place, or let the output directory as a whole be the link",
     errno.ENOTDIR: "a file is where a folder should be: --output-dir chooses another place",
 }
-_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}) | _ROOM
 
 
 def is_scarce(error: OSError) -> bool:
-    """Whether this machine lacks something now (open files, memory): no fault of the file that was asked for."""
+    """Whether this machine lacks something now (open files, memory, room): no fault of the file that was asked for."""
     return error.errno in _SCARCE
+
+
+def lacks_room(error: OSError) -> bool:
+    """Whether a disk, a quota or a limit takes no more bytes."""
+    return error.errno in _ROOM
+
+
+def of_disk(said: str, error: OSError) -> StateError:
+    """What a disk refuses: a lack of room passes, anything else is the state's trouble. With the next step."""
+    return (NoRoom if lacks_room(error) else StateError)(said, hint=next_step(error))
 
 
 def next_step(error: OSError) -> str:
@@ -230,8 +246,8 @@ def next_step(error: OSError) -> str:
 def of_system(error: BaseException) -> HumeRunnerError | None:
     """What the machine itself refuses, in our words; None for anything else, which is a bug.
 
-    Scarce things (threads, memory, open files) may be there later (5), a disk that cannot be written is the state's
-    trouble (10), and a path that is not what it should be is bad usage (64).
+    Scarce things (threads, memory, open files, room) may be there later (5), a disk that cannot be written is the
+    state's trouble (10), and a path that is not what it should be is bad usage (64).
     """
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         hint = "end other programs or raise the limit of processes (`ulimit -u`), then run again: it resumes"
@@ -244,8 +260,8 @@ def of_system(error: BaseException) -> HumeRunnerError | None:
         return UsageError("the current folder does not exist any more", hint="change to one that does")
     place = f"{error.filename}: " if error.filename else ""
     said = f"{place}{error.strerror or error}"
-    if is_scarce(error):
+    if is_scarce(error) and not lacks_room(error):
         return ServiceUnavailable(said, hint=next_step(error))
     if error.errno in _NEXT_STEPS or error.errno == errno.EIO:
-        return StateError(said, hint=next_step(error))
+        return of_disk(said, error)
     return UsageError(said, hint="check the path")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.validate import judge
-from hume_runner.errors import ManifestError, Problem, SourceError, UsageError
+from hume_runner.errors import ManifestError, Problem, SourceError, UsageError, lacks_room
 from hume_runner.sources.globbing import matching_files
 
 AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
@@ -65,6 +65,8 @@ def _write(out: Path, text: str) -> None:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
+        if lacks_room(error):
+            raise
         raise UsageError(f"{out} cannot be written: {error.strerror}", hint="choose another place") from error
 
 

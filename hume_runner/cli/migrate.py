@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import UsageError
+from hume_runner.errors import UsageError, lacks_room
 from hume_runner.manifest.migrate import Migrated, Note, migrate_manifest
 
 _TITLES = {"changed": "changed", "none": "no equivalent, left out"}
@@ -51,6 +51,8 @@ def _write(out: Path, text: str) -> None:
     except FileExistsError:
         raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name") from None
     except OSError as error:
+        if lacks_room(error):
+            raise
         raise UsageError(f"{out} cannot be written: {error.strerror}", hint="choose another place") from error
 
 

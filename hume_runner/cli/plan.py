@@ -178,7 +178,7 @@ def _array(out: Writer, name: str, values: Iterator[dict[str, Any]]) -> None:
 
 @contextmanager
 def _written(path: Path) -> Iterator[Writer]:
-    from hume_runner.errors import UsageError
+    from hume_runner.errors import UsageError, lacks_room
 
     try:
         with aside.written(path, private=True) as file:
@@ -187,4 +187,6 @@ def _written(path: Path) -> Iterator[Writer]:
             text.flush()
             text.detach()
     except OSError as error:
+        if lacks_room(error):
+            raise
         raise UsageError(f"{path}: cannot write the plan: {error.strerror}", hint="choose another --out") from error

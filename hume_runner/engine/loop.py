@@ -29,7 +29,7 @@ from hume_runner.engine.view import (
     next_actions,
 )
 from hume_runner.engine.workers import Done, Workers
-from hume_runner.errors import ApiError, HumeRunnerError, StateError, is_scarce, next_step
+from hume_runner.errors import ApiError, HumeRunnerError, StateError, is_scarce, of_disk
 from hume_runner.services.base import (
     Accepted,
     Answered,
@@ -499,7 +499,7 @@ class Loop:
 
 def _disk_trouble(what: str, error: OSError) -> StateError:
     place = f"{error.filename}: " if error.filename else ""
-    return StateError(f"{what}: {place}{error.strerror or error}", hint=next_step(error))
+    return of_disk(f"{what}: {place}{error.strerror or error}", error)
 
 
 def _api_error(error: BaseException) -> ApiError:

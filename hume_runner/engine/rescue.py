@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner import aside, events
-from hume_runner.errors import StateError
+from hume_runner.errors import NoRoom, StateError
 from hume_runner.services.base import job_name
 from hume_runner.state.store import Store
 
@@ -165,7 +165,7 @@ def rescue_answer(error: StateError, state: Path | None, rescued: Rescued) -> St
             "the bill",
         )
     where = f"the service measured {job_name(rescued.number)} as {rescued.remote_id}, and its answer is in {place}"
-    return StateError(
+    return _same_kind(error)(
         f"{error}; {where}",
         hint="keep that file, the next run reads it: it was paid for and cannot be fetched again; free some space and "
         "run again",
@@ -193,9 +193,14 @@ def rescue_remote_id(
                 os.fsync(file.fileno())
         except OSError:
             continue
-        return StateError(
+        return _same_kind(error)(
             f"{error}; the service accepted {job_name(number)} as {remote_id}, noted in {place}", hint=hint
         )
     with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
         sys.stderr.write(f"the service accepted {line}")
-    return StateError(f"{error}; the service accepted {job_name(number)} as {remote_id}", hint=hint)
+    return _same_kind(error)(f"{error}; the service accepted {job_name(number)} as {remote_id}", hint=hint)
+
+
+def _same_kind(error: StateError) -> type[StateError]:
+    """A disk without room stays one, whatever is told with it."""
+    return NoRoom if isinstance(error, NoRoom) else StateError

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from hume_runner.errors import StateError, next_step
+from hume_runner.errors import NoRoom, StateError, lacks_room, next_step, of_disk
 from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hume_runner.state.pinned import Pinned, resolved, written_here
@@ -17,6 +20,8 @@ from hume_runner.state.seal import break_seal, check_seal, seal_path
 from hume_runner.state.snapshot import copied, needs_copy
 
 _MAGIC = b"SQLite format 3\x00"
+# What a commit needs at least.
+_PROBE_BYTES = 64 * 1024
 # A structural check reads the whole file; beyond this size it would be felt at every start.
 _CHECK_BELOW_BYTES = 64 * 1024 * 1024
 
@@ -222,11 +227,14 @@ def _refuse_unreadable(db: sqlite3.Connection, path: Path) -> bool:
 
 @contextlib.contextmanager
 def guarded(path: Path | None) -> Iterator[None]:
-    """Turn what SQLite and the disk say into a `StateError` with the next step."""
+    """Turn what SQLite and the disk say into a `StateError` with the next step; `NoRoom` where it takes no more."""
     try:
         yield
     except sqlite3.OperationalError as error:
         text = str(error)
+        full = no_room(error, path)
+        if full is not None:
+            raise NoRoom(f"{path}: the state cannot be written: {text}", hint=next_step(full)) from error
         if "locked" in text or "busy" in text:
             raise StateError(f"{path}: the state stayed locked by another program: {text}", hint="try again") from error
         if "unable to open" in text or "readonly" in text:
@@ -243,4 +251,21 @@ def guarded(path: Path | None) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise StateError(f"{path}: the state is damaged: {error}", hint=_RESTORE) from error
     except OSError as error:
-        raise StateError(f"{error.filename or path}: {error.strerror or error}", hint=next_step(error)) from error
+        raise of_disk(f"{error.filename or path}: {error.strerror or error}", error) from error
+
+
+def no_room(error: sqlite3.OperationalError, path: Path | None) -> OSError | None:
+    """What the system says if SQLite failed for want of room. Of a used-up quota SQLite tells as of a broken disk, or
+    as of a file that cannot be opened: only writing something beside it shows which it is."""
+    text = str(error)
+    if "is full" in text:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if path is None or not ("I/O error" in text or "unable to open" in text):
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=path if path.is_dir() else path.parent, buffering=0) as file:
+            file.write(bytes(_PROBE_BYTES))
+            os.fsync(file.fileno())
+    except OSError as found:
+        return found if lacks_room(found) else None
+    return None

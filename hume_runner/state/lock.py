@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from hume_runner import aside
-from hume_runner.errors import StateError, StateLocked
+from hume_runner.errors import StateError, StateLocked, lacks_room, of_disk
 from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_inodes, resolved
 
 
@@ -119,9 +119,10 @@ class _Guard:
         try:
             got = self._lock.acquire(_PATIENCE_S)
         except OSError as error:
-            raise StateError(
-                f"{self.path}: cannot lock {self._what}: {error.strerror or error}", hint=self._elsewhere
-            ) from error
+            said = f"{self.path}: cannot lock {self._what}: {error.strerror or error}"
+            if lacks_room(error):
+                raise of_disk(said, error) from error
+            raise StateError(said, hint=self._elsewhere) from error
         try:
             if not got or self._taken_by_inode():
                 raise self._refusal()

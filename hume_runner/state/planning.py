@@ -153,9 +153,10 @@ class Planning(Reading):
 
     def note_former(self, batch: Sequence[tuple[bytes, bytes]]) -> None:
         """Note under which key an earlier version measured staged items: (key, old key)."""
-        self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR IGNORE INTO scan.former VALUES (?, ?)", batch)
-        self._db.execute("COMMIT")
+        with guarded(self.path):
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR IGNORE INTO scan.former VALUES (?, ?)", batch)
+            self._db.execute("COMMIT")
 
     def knows_nothing(self) -> bool:
         """Whether no item was ever recorded, so that all that is staged is new."""
@@ -172,9 +173,10 @@ class Planning(Reading):
     def want(self, batch: Sequence[tuple[int, int]]) -> None:
         """Note staged items that have to be submitted: (ord, what of it is given up as `Again` says)."""
         # One transaction a batch: by itself, each row would be one.
-        self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR IGNORE INTO scan.todo VALUES (?, ?)", batch)
-        self._db.execute("COMMIT")
+        with guarded(self.path):
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR IGNORE INTO scan.todo VALUES (?, ?)", batch)
+            self._db.execute("COMMIT")
 
     def wanted(self) -> Iterator[PlanItem]:
         """The staged items that have to be submitted, in manifest order, streamed."""

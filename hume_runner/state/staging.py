@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 
 from hume_runner.aside import open_new
-from hume_runner.errors import ManifestError, Problem, StateError
+from hume_runner.errors import ManifestError, NoRoom, Problem, StateError
 from hume_runner.scratch import Scratch
+from hume_runner.state.connection import no_room
 from hume_runner.state.rows import FileDigest
 
 _FAST = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
@@ -101,14 +102,16 @@ class Scan:
 
     def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: FileDigest) -> None:
         """Remember a file's digest, to be kept in the state if a run follows."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)",
-            (path, size, mtime_ns, inode, digest.sha256, digest.md5),
-        )
+        with self._room():
+            self._db.execute(
+                "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)",
+                (path, size, mtime_ns, inode, digest.sha256, digest.md5),
+            )
 
     def add_settings(self, digest: bytes, text: str) -> None:
         """Settings that rows name by their digest, as canonical JSON."""
-        self._db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (digest, text))
+        with self._room():
+            self._db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (digest, text))
 
     @contextlib.contextmanager
     def _room(self) -> Iterator[None]:
@@ -116,7 +119,8 @@ class Scan:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise StateError(
+            full = no_room(error, self.path)
+            raise (NoRoom if full is not None else StateError)(
                 f"{self.path.parent}: the temporary folder does not take the list of sources: {error}",
                 hint="free some space there, or set TMPDIR to a folder with room",
             ) from error

@@ -275,7 +275,7 @@ def the_disk_fails_with_uploads_on_their_way(world: World, mutant: str | None) -
             for nth, speed in ((first, "4000B/s"), (others, "1000B/s"))
         ]
     )
-    study.must(disk={"kind": "fail", "at": {"name": "replace response"}, "error": "full", "for_good": False}, code=10)
+    study.must(disk={"kind": "fail", "at": {"name": "replace response"}, "error": "full", "for_good": False}, code=5)
     world.first.inject([])
     code = study.run()
     return twice(study.paid()) + [f"exit code {code}"] * (code != 0)
@@ -285,7 +285,7 @@ def the_disk_is_full_when_an_answer_comes(world: World, mutant: str | None) -> l
     """The one answer there will ever be cannot be written into the state."""
     study = world.study("expression-v1", models={"video": {}})
     study.files, study.mutant = {"one.jpg": picture_bytes(picture(seed=1))}, mutant
-    study.must(disk={"kind": "fail", "at": {"name": "commit accepted"}, "error": "full", "for_good": False}, code=10)
+    study.must(disk={"kind": "fail", "at": {"name": "commit accepted"}, "error": "full", "for_good": False}, code=5)
     code = study.run()
     return twice(study.paid()) + [f"exit code {code}"] * (code != 0)
 
