@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -190,8 +190,11 @@ class ExpressionV1Api:
         started_after: float | None = None,
         started_before: float | None = None,
         page_size: int = MOST_RUNS_A_PAGE,
+        on_date: Callable[[float], None] = lambda server_date_s: None,
     ) -> Iterator[RunView]:
         """The organization's runs, newest first, page after page as they are needed.
+
+        `on_date` is told each page's `Date`, Unix seconds by the service's clock.
 
         `started_after` is included, `started_before` is not; both Unix seconds by the service's clock, widened to whole
         milliseconds. A run takes a moment to be listed, and rarely one never is.
@@ -206,7 +209,7 @@ class ExpressionV1Api:
             "page_size": str(page_size),
         }
         params = tuple((name, value) for name, value in filters.items() if value is not None)
-        for run in self._pages(RUNS_PATH, params, "runs"):
+        for run in self._pages(RUNS_PATH, params, "runs", on_date):
             yield read_run(run)
 
     def get_run(self, run_id: str) -> RunView:
@@ -217,12 +220,18 @@ class ExpressionV1Api:
         """A run's log of problems, as the service sends it; uploads are expected to have none. Raises: NotFound."""
         return self._pages(f"{_run_path(run_id)}/events", (("page_size", str(page_size)),), "events")
 
-    def _pages(self, path: str, params: tuple[tuple[str, str], ...], member: str) -> Iterator[dict[str, Any]]:
+    def _pages(
+        self,
+        path: str,
+        params: tuple[tuple[str, str], ...],
+        member: str,
+        on_date: Callable[[float], None] = lambda server_date_s: None,
+    ) -> Iterator[dict[str, Any]]:
         """The elements of `member` on every page. Each page is asked for again on its own if it fails."""
         followed: set[str] = set()
         cursor: tuple[tuple[str, str], ...] = ()
         while True:
-            page = self._object(path, params + cursor, member)
+            page = self._object(path, params + cursor, member, on_date)
             yield from (element for element in page[member] if isinstance(element, dict))
             following = page.get("next_cursor")
             if not isinstance(following, str) or not following:
@@ -232,7 +241,13 @@ class ExpressionV1Api:
             followed.add(following)
             cursor = (("cursor", following),)
 
-    def _object(self, path: str, params: tuple[tuple[str, str], ...], member: str = "") -> dict[str, Any]:
+    def _object(
+        self,
+        path: str,
+        params: tuple[tuple[str, str], ...],
+        member: str = "",
+        on_date: Callable[[float], None] = lambda server_date_s: None,
+    ) -> dict[str, Any]:
         """A GET whose answer is an object, with a list as `member` if one is named."""
 
         def ask() -> dict[str, Any]:
@@ -241,6 +256,8 @@ class ExpressionV1Api:
                 if not 200 <= response.status < 300:
                     raise api_error(response)
                 answer = response.json()
+                if response.server_date_s is not None:
+                    on_date(response.server_date_s)
             if not isinstance(answer, dict) or (member and not isinstance(answer.get(member), list)):
                 what = f"a list of {member}" if member else "a run"
                 raise UnexpectedResponse(f"{response.where} answered without {what}", status=response.status)

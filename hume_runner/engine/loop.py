@@ -7,6 +7,7 @@ what they say is recorded before anything else is done with it. It never asks wh
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -107,6 +108,7 @@ class Loop:
         most = rules.execution.max_jobs_in_flight
         self._view = View(most_in_flight=most, limit=most, most_transfers=rules.execution.transfer_workers)
         self._hold = hold
+        self._began = math.inf  # by the service's clock; inf where that is not known
         self._highest = 0  # the last planned job that was taken from the state
         self._fetching: dict[int, Job] = {}  # jobs whose answers are on their way, with what they carry
         self._lost_here: dict[int, LostJob] = {}  # what this run lost, for the last look
@@ -169,14 +171,16 @@ class Loop:
 
     def _resume(self) -> None:
         """Load what an earlier run left at the service."""
-        at = self._moment()
+        at, server_time = self._moment(), self._tools.server_time()
+        self._began = math.inf if server_time is None else server_time
         self._store.recover(at.wall)
         waiting: dict[int, AtService] = {}
         to_fetch: dict[int, ToFetch] = {}
         for row in self._store.jobs(JobStatus.SUBMITTED):
             assert row.remote_id is not None
             if self._store.received(row.number) is not None:
-                ended = Ended(created_at=row.created_at, started_at=row.created_at, ended_at=row.submitted_at)
+                ended_at = None if row.submitted_at is None else row.submitted_at + (row.clock_offset or 0.0)
+                ended = Ended(created_at=row.created_at, started_at=row.created_at, ended_at=ended_at)
                 to_fetch[row.number] = ToFetch(ended=ended, here=True)
                 continue
             if next(self._store.answers(row.number), None) is not None:
@@ -353,17 +357,19 @@ class Loop:
     def _lost_job(self, number: int) -> LostJob:
         row = self._store.job(number)
         job = replace(self._store.load_job(number), nonce=row.nonce or "")
-        sent_at = row.submitting_at or self._tools.wall()
-        offset = row.clock_offset or 0.0
-        ended_at = row.lost_at or sent_at
-        if ended_at < sent_at:
-            # Another run found it, after the machine's time was set back: it ended before now.
-            ended_at = max(sent_at, (self._tools.server_time() or sent_at) - offset)
-        return LostJob(job=job, sent_at=sent_at + offset, ended_at=ended_at + offset)
+        if row.submitting_at is None or row.clock_offset is None:
+            return LostJob(job=job, sent_at=-math.inf, ended_at=math.inf)
+        sent_at = row.submitting_at + row.clock_offset
+        # Where its run died, all that is known of its end is that it was before this run began.
+        ended_at = self._began if row.lost_at is None else row.lost_at + row.clock_offset
+        return LostJob(job=job, sent_at=sent_at, ended_at=max(sent_at, ended_at))
 
     def _ours(self, lost: Sequence[LostJob]) -> dict[str, float]:
         """What the service surely took from us around then: the list has to show it."""
-        return self._store.taken_since(self._service.endpoint, min(one.sent_at for one in lost))
+        since = min(one.sent_at for one in lost)
+        if since == -math.inf:  # then theirs is told by the machine's time as well
+            since = min(self._store.job(one.job.number).submitting_at or 0.0 for one in lost)
+        return self._store.taken_since(self._service.endpoint, since)
 
     def _knows(self, remote_id: str) -> bool:
         return self._store.knows_remote(self._service.endpoint, remote_id)
@@ -420,7 +426,8 @@ class Loop:
             case Accepted():
                 self._do(reactions.accepted(view, number, result, at))
             case Answered():
-                sent_at = self._store.job(number).submitting_at or at.wall
+                row = self._store.job(number)
+                sent_at = (row.submitting_at or at.wall) + (row.clock_offset or 0.0)
                 self._do(reactions.answered(view, number, result, sent_at, at))
             case Refused():
                 self._do(reactions.refused(view, rules, number, result, self._store.job(number).tries, at))

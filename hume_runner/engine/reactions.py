@@ -210,9 +210,10 @@ def accepted(view: View, job: int, came: Accepted, at: Moment) -> Reaction:
 
 
 def answered(view: View, job: int, came: Answered, sent_at: float, at: Moment) -> Reaction:
-    """The service measured at once. `sent_at`: when the request left, Unix seconds; the service's own clock tells whole
-    seconds only."""
-    ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=at.wall)
+    """The service measured at once. `sent_at`: when the request left, Unix seconds by the service's clock, which tells
+    whole seconds only."""
+    took_s = at.now - view.submitting[job].at if job in view.submitting else 0.0
+    ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=sent_at + took_s)
     return Reaction(
         view=replace(_taken(view, job), to_fetch={**view.to_fetch, job: ToFetch(ended=ended, here=True)}),
         facts=(

@@ -14,7 +14,7 @@ from hume_runner.engine.mend import Mended, Mender, give_up_lost
 from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
 from hume_runner.engine.reactions import Patience, Rules
 from hume_runner.engine.rescue import take_in
-from hume_runner.engine.survey import adopt_what_is_there
+from hume_runner.engine.survey import Taken, adopt_what_is_there
 from hume_runner.engine.view import Ending
 from hume_runner.engine.workers import Workers
 from hume_runner.errors import (
@@ -213,6 +213,8 @@ def mend(store: Store, env: Environment, outputs: Path) -> Mended:
     return Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock).mend()
 
 
+# A header tells whole seconds, and an answer takes its time.
+_CLOCKS_AGREE_S = 10.0
 # What a run makes below the output directory.
 _OWN_FOLDERS = ("raw", "tables", "prepared", "emulator")
 
@@ -328,13 +330,7 @@ def _ask_first(
     look_back_s = manifest.execution.look_back_s
     try:
         if look_back_s > 0:
-            taken = adopt_what_is_there(
-                store,
-                env.service,
-                since=_look_from(store, env, look_back_s, pay_again=options.pay_again),
-                key_of=key_of(manifest, env.service),
-                clock=env.clock,
-            )
+            taken = _survey(manifest, store, env, pay_again=options.pay_again)
             if taken.jobs:
                 env.report(events.Adopted(jobs=taken.jobs, items=taken.items))
             if taken.unsure and store.any_planned() and not options.pay_again:
@@ -373,6 +369,26 @@ def _ask_first(
             hint="rehearse in another place: --endpoint emulator --output-dir DIR",
         )
     return None
+
+
+def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bool) -> Taken:
+    """See `adopt_what_is_there`. Where the service's time, which its first answer tells, is behind the machine's, it is
+    looked at once more what the service has, as far back as was meant."""
+    if pay_again and not env.service.keeps_answers:
+        env.service.greet()  # what is consented to is told by its time
+    look_back_s = manifest.execution.look_back_s
+
+    def look(since: float) -> Taken:
+        key = key_of(manifest, env.service)
+        return adopt_what_is_there(store, env.service, since=since, key_of=key, clock=env.clock)
+
+    since = _look_from(store, env, look_back_s, pay_again=pay_again)
+    taken = look(since)
+    meant = _look_from(store, env, look_back_s, pay_again=False)
+    if meant < since - _CLOCKS_AGREE_S:
+        more = look(meant)
+        taken = Taken(jobs=taken.jobs + more.jobs, items=taken.items + more.items, unsure=more.unsure)
+    return taken
 
 
 def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:

@@ -271,8 +271,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostJob:
-    """A submission whose answer was lost: the job as it was sent, and from when to when, in Unix seconds by the
-    service's clock as well as that is known (it may be hours off)."""
+    """A submission whose answer was lost: the job as it was sent, and from when to when at the widest, in Unix seconds
+    by the service's clock as well as that is known: its own answers may be hours off.
+
+    -inf to inf where it is not known at all. The machine's time does not stand for it: anybody may set that.
+    """
 
     job: Job
     sent_at: float

@@ -499,7 +499,7 @@ class BatchV0Service:
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
         """See `Service.look_for`. Uploads are told by their names, which carry the nonce, or by MD5."""
         earliest = min(one.sent_at for one in lost)
-        since_ms = int((min([earliest, *ours.values()]) - _CLOCKS_APART_S) * 1000)
+        since_ms = int(max(0.0, min([earliest, *ours.values()]) - _CLOCKS_APART_S) * 1000)
         walk = _Walk()
         views = tuple(self._walk(since_ms, walk))
         # The newest of all: where the filter left something out, that shows that it was kept.

@@ -529,8 +529,14 @@ class ExpressionV1Service:
 
     def greet(self) -> None:
         """See `Service.greet`."""
+        next(self._runs(page_size=1), None)
+
+    def _runs(self, since: float = -math.inf, **filters: Any) -> Iterator[RunView]:
+        """The list of runs since then, newest first; it tells the service's time as well."""
         self._learned.requests["list"] += 1
-        next(iter(self._http.list_runs(page_size=1)), None)
+        if since > -math.inf:
+            filters["started_after"] = since
+        return iter(self._http.list_runs(on_date=self._on_server_time, **filters))
 
     def prepare(self, job: Job) -> Submission:
         """See `Service.prepare`."""
@@ -727,9 +733,8 @@ class ExpressionV1Service:
 
     def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
         """See `Service.survey`: what was measured since then and is not ours is remembered by its size."""
-        self._learned.requests["list"] += 1
         seen: dict[_Size, str] = {}
-        for run in self._http.list_runs(mode=_FILE, started_after=since):
+        for run in self._runs(since, mode=_FILE):
             billed = run.status == _ENDED if run.metered_seconds is None else run.metered_seconds > 0
             if run.status != _LIVE and billed and not knows(run.run_id):
                 seen.setdefault(_Size.of(run), run.run_id)
@@ -758,9 +763,8 @@ class ExpressionV1Service:
         earliest = min(one.sent_at for one in lost)
         since = min([earliest, *(at for at in ours.values() if at > earliest - _DAY_S)]) - _WIDE_S
         awaited = {endpoint: self._awaited_since(endpoint) for endpoint in ("audio", "video")}
-        self._learned.requests["list"] += 1
         try:
-            runs = {run.run_id: run for run in self._http.list_runs(mode=_FILE, started_after=since)}
+            runs = {run.run_id: run for run in self._runs(since, mode=_FILE)}
         except ApiError as error:
             if error.status in _NO_LIST:
                 raise ListingUnsupported from error
@@ -819,10 +823,9 @@ class ExpressionV1Service:
     def _told_differently(self, since: float, runs: Mapping[str, RunView]) -> str:
         """Without a run of ours in the list: what speaks against it, in words, or "". It is told otherwise when nothing
         is filtered, or nobody's run is shown at all."""
-        self._learned.requests["list"] += 1
         any_shown = bool(runs)
         more = []
-        for count, run in enumerate(self._http.list_runs()):
+        for count, run in enumerate(self._runs()):
             began, any_shown = run.started_at, True
             if count >= _UNFILTERED or (began is not None and began < since):
                 break
@@ -833,8 +836,7 @@ class ExpressionV1Service:
         if not more:
             return ""
         # What began between the two lists is in a third one.
-        self._learned.requests["list"] += 1
-        shown = {run.run_id for run in self._http.list_runs(mode=_FILE, started_after=since)}
+        shown = {run.run_id for run in self._runs(since, mode=_FILE)}
         left_out = [run_id for run_id in more if run_id not in shown]
         return f"the list of runs leaves out {left_out[0]} when it is asked for that time" if left_out else ""
 

@@ -194,13 +194,14 @@ class Journal(Planning):
             self._move(number, Event.LOSE, now, message, error=message, lost_at=sent_at + took_s, lost_how=how)
 
     def recover(self, now: float) -> list[int]:
-        """After a crash: what was being submitted has no answer. Returns the jobs concerned."""
+        """After a crash: what was being submitted has no answer, and nobody knows when it ended. Returns the jobs
+        concerned."""
         numbers = [row.number for row in self.jobs(JobStatus.SUBMITTING)]
         if numbers:
             with self._transaction("recover"):
                 for number in numbers:
                     message = "the run ended before the answer came"
-                    self._move(number, Event.LOSE, now, message, error=message, lost_at=now, lost_how="cut")
+                    self._move(number, Event.LOSE, now, message, error=message, lost_at=None, lost_how="cut")
         return numbers
 
     def record_found(
