@@ -80,6 +80,14 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Billed:
+    """A lost submission that was measured and billed, and about which a person has to decide."""
+
+    job: int
+    chosen: Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
     """A lost submission that the service does not have, or that a person wants sent again."""
 
@@ -115,7 +123,7 @@ class Finished:
     simulated: bool
 
 
-Fact = Accepted | Refused | Rejected | Halved | Lost | Found | Gone | Missed | Duplicate | Broken | Finished
+Fact = Accepted | Refused | Rejected | Halved | Lost | Found | Gone | Billed | Missed | Duplicate | Broken | Finished
 
 
 def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], Iterable[Draft]], now: float) -> None:
@@ -147,6 +155,8 @@ def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], I
             )
         case Gone(job=job, chosen=chosen):
             store.record_gone(job, chosen.remote_id, chosen.billed_seconds, now)
+        case Billed(job=job, chosen=chosen):
+            store.record_billed(job, chosen.remote_id, chosen.billed_seconds, now)
         case Missed(job=job):
             store.record_missed(job, now)
         case Duplicate(job=job, found=found):

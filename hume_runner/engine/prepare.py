@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from hume_runner.engine.former import completed, recognise_former
 from hume_runner.errors import Problem, SourceError, is_scarce
 from hume_runner.manifest.model import Manifest, SourceKind
-from hume_runner.plan.diff import again, decide
+from hume_runner.plan.diff import Again, again, decide
 from hume_runner.plan.fingerprint import (
     canonical,
     changed_settings,
@@ -296,12 +296,13 @@ class Plan:
         recognise_former(self._store, self._service, self._settings)
         counts = dict.fromkeys(Action, 0)
         repeated = self._store.repeated()
-        batch: list[tuple[int, int]] = []
+        batch: list[tuple[int, int, bool]] = []
         for staged, decision in self._decisions():
             counts[decision.action] += 1
             if decision.action in SUBMITS and staged.ord not in repeated:
                 self._lacking = self._lacking or staged.known.lacking
-                batch.append((staged.ord, again(staged.known, real_endpoint=self._options.real_endpoint)))
+                given_up = again(staged.known, real_endpoint=self._options.real_endpoint)
+                batch.append((staged.ord, given_up, staged.known.carried > 0 and given_up is not Again.ALL))
                 if len(batch) >= 5_000:
                     self._store.want(batch)
                     batch.clear()

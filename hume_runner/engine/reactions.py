@@ -582,7 +582,8 @@ def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at:
             f"{job_name(job)}: measured as {chosen.remote_id}{bill}, and its answer is lost",
             hint="`--pay-again` pays for it again, or set execution.on_lost_answer: resubmit",
         )
-        return stop(view, error, leave=False)
+        known = Reaction(view=view, facts=(facts.Billed(job=job, chosen=chosen),))
+        return known.then(stop(view, error, leave=False))
     # Each try is paid for: no more of them than other failures get, and not at once.
     wait = backoff(tries, most=rules.execution.retry.max_wait_s, asked=None, random=lambda: at.chance)
     view = replace(

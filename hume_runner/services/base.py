@@ -24,7 +24,8 @@ class PlanItem:
 
     `content_md5` is set for files where the service matches by it, if the file was read since.
 
-    `facts` holds what a cheap look at the medium told (JSON values), empty for what nobody looked at.
+    `facts` holds what a cheap look at the medium told (JSON values), empty for what nobody looked at. `carried`: for an
+    item that is planned, the details of its parts that are measured or at the service, so that they are not sent again.
     """
 
     key: bytes
@@ -37,6 +38,7 @@ class PlanItem:
     content_sha256: str
     content_md5: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    carried: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -340,16 +340,18 @@ class ExpressionV1Service:
         bills: list[Bill] = []
         requests = 0
         if facts.get("sound"):
-            from hume_runner.media.cuts import parts_needed
-
-            parts = parts_needed(max(1, duration_ms * RATE_HZ // 1000), self.limits.job_bytes)
+            parts, sound_ms = self._sound_left(duration_ms, member.item.carried)
             requests += parts
-            bills += [bill_audio_request([duration_ms // parts])] * (parts - 1)
-            bills.append(bill_audio_request([duration_ms - duration_ms // parts * (parts - 1)]))
+            if parts:
+                bills += [bill_audio_request([sound_ms // parts])] * (parts - 1)
+                bills.append(bill_audio_request([sound_ms - sound_ms // parts * (parts - 1)]))
         if facts.get("picture"):
             fps = Fraction((self._models.get("video") or {}).get("fps", OWN_DEFAULTS["fps"])).limit_denominator(1000)
-            bills.append(bill_image_request(max(1, int(fps * duration_ms / 1000))))
-            requests += 1
+            had = sum(len(one.get("times_ms", ())) for one in member.item.carried)
+            frames = max(1, int(fps * duration_ms / 1000)) - had
+            if frames > 0:
+                bills.append(bill_image_request(frames))
+                requests += 1
         bill = total(bills)
         return Draft(
             members=(member,),
@@ -359,6 +361,21 @@ class ExpressionV1Service:
             requests=requests,
             prepare=True,
         )
+
+    def _sound_left(self, duration_ms: int, carried: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+        """(requests, milliseconds) of a recording's sound that no job carries yet, as far as is known before its
+        preparation."""
+        from hume_runner.media.cuts import parts_needed
+
+        taken = [one for one in carried if "part" in one]
+        parts = parts_needed(max(1, duration_ms * RATE_HZ // 1000), self.limits.job_bytes)
+        if not taken:
+            return parts, duration_ms
+        left_ms = -(-(int(taken[0]["total"]) - sum(int(one["samples"]) for one in taken)) * 1000 // RATE_HZ)
+        cut = {int(one["parts"]) for one in taken}
+        if left_ms <= 0:
+            return 0, 0
+        return max(1, (cut.pop() if len(cut) == 1 else parts) - len(taken)), left_ms
 
     # -- preparing --------------------------------------------------------------------------------------------------
 

@@ -290,11 +290,24 @@ class Journal(Planning):
         """A lost submission that was measured and billed, and whose answer cannot be had: it may be sent again."""
         with self._transaction("gone") as db:
             (endpoint,) = db.execute("SELECT endpoint FROM jobs WHERE job = ?", (number,)).fetchone()
-            self._move(number, Event.MISS, now, f"measured as {remote_id}, and the answer is lost")
+            message = f"measured as {remote_id}, and the answer is lost"
+            self._move(number, Event.MISS, now, message, billed_seconds=None)
             db.execute(
                 "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
                 (endpoint, remote_id, number, now, billed_seconds),
             )
+
+    def record_billed(self, number: int, remote_id: str, billed_seconds: float | None, now: float) -> None:
+        """A lost submission that was measured and billed, and that stays lost until somebody decides: it is in the
+        bill. Its remote id is not the job's, which has no answer."""
+        (known,) = self._db.execute("SELECT billed_seconds FROM jobs WHERE job = ?", (number,)).fetchone()
+        if known != billed_seconds:
+            with self._transaction("billed") as db:
+                db.execute("UPDATE jobs SET billed_seconds = ? WHERE job = ?", (billed_seconds, number))
+                db.execute(
+                    "INSERT INTO attempts (job, at, event, message) VALUES (?, ?, 'billed', ?)",
+                    (number, now, f"measured as {remote_id}"),
+                )
 
     def record_duplicate(self, number: int, endpoint: str, found: Candidate, now: float) -> None:
         """What the service took as well, and was paid for: it carries what one of our jobs carries."""
@@ -307,7 +320,7 @@ class Journal(Planning):
     def record_missed(self, number: int, now: float) -> None:
         """A lost submission that the service does not have: it may be sent again."""
         with self._transaction("missed"):
-            self._move(number, Event.MISS, now)
+            self._move(number, Event.MISS, now, billed_seconds=None)
 
     def record_finished(
         self,

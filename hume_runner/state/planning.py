@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,22 +171,33 @@ class Planning(Reading):
         )
         return {row[0] for row in rows}
 
-    def want(self, batch: Sequence[tuple[int, int]]) -> None:
-        """Note staged items that have to be submitted: (ord, what of it is given up as `Again` says)."""
+    def want(self, batch: Sequence[tuple[int, int, bool]]) -> None:
+        """Note staged items that have to be submitted: (ord, what of it is given up as `Again` says, whether parts of
+        it are kept)."""
         # One transaction a batch: by itself, each row would be one.
         with guarded(self.path):
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR IGNORE INTO scan.todo VALUES (?, ?)", batch)
+            self._db.executemany("INSERT OR IGNORE INTO scan.todo VALUES (?, ?, ?)", batch)
             self._db.execute("COMMIT")
 
     def wanted(self) -> Iterator[PlanItem]:
         """The staged items that have to be submitted, in manifest order, streamed."""
         rows = self._db.execute(
-            "SELECT s.key, s.id, s.kind, s.value, s.path, s.inside, s.size, s.content, s.facts, s.md5 "
+            "SELECT t.carried, s.key, s.id, s.kind, s.value, s.path, s.inside, s.size, s.content, s.facts, s.md5 "
             "FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord ORDER BY t.ord"
         )
-        for row in rows:
-            yield plan_item(*row)
+        for carried, *row in rows:
+            item = plan_item(*row)
+            yield replace(item, carried=self._details(item.key)) if carried else item
+
+    def _details(self, key: bytes) -> tuple[Mapping[str, Any], ...]:
+        """Which parts of an item are measured or at the service."""
+        rows = self._db.execute(
+            "SELECT b.detail FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = ? "
+            "AND b.outcome IS NOT 'failed' AND j.status NOT IN ('planned', 'failed') ORDER BY b.job, b.position",
+            (key,),
+        )
+        return tuple(from_json(row[0]) for row in rows)
 
     def removed(self) -> Iterator[tuple[str, str]]:
         """(id, kind) of items that the state lists and the manifest does not, in their old order."""

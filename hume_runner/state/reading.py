@@ -441,7 +441,8 @@ class Reading(StateFile):
         """Billable seconds of what the service took, None where the API has no such bill."""
         (total,) = self._db.execute(
             "SELECT sum(seconds) FROM (SELECT coalesce(billed_seconds, billable_seconds) AS seconds FROM jobs "
-            "WHERE remote_id IS NOT NULL UNION ALL SELECT billed_seconds FROM duplicates)"
+            "WHERE remote_id IS NOT NULL UNION ALL SELECT billed_seconds FROM jobs WHERE status = 'ambiguous' "
+            "UNION ALL SELECT billed_seconds FROM duplicates)"
         ).fetchone()
         return None if total is None else float(total)
 

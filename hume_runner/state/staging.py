@@ -45,7 +45,7 @@ CREATE TABLE former (key BLOB PRIMARY KEY, old BLOB NOT NULL UNIQUE) WITHOUT ROW
 CREATE TABLE digests (
   path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB, md5 BLOB
 ) WITHOUT ROWID;
-CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL);
+CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL, carried INTEGER NOT NULL);
 """
 
 # ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts, md5, settings

@@ -66,6 +66,9 @@ def test_the_manifest_may_ask_to_stop_at_a_lost_answer(folder: Folder, emulator:
     assert "10 s billed" in ran.err
     assert "next: " in ran.err
     assert emulator.requests()["by_route"][route] == 1
+    # What was measured is in the bill, whether its answer came or not.
+    bill = folder.summary()["bill"]["billable_seconds"]
+    assert bill == pytest.approx(metered(measured_runs(emulator.url)), abs=0.05)
     # A second look finds the same, and pays nothing.
     assert folder.run().code == 9
     assert emulator.requests()["by_route"][route] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,27 @@ def uncut(folder: Folder, media: Path) -> dict[str, Any]:
         )
     answer.raise_for_status()
     return answer.json()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("had", [1, 2])
+def test_what_is_measured_of_a_recording_is_not_in_the_bill_of_the_next_plan(
+    folder: Folder, emulator: Emulator, had: int
+) -> None:
+    folder.path.mkdir(parents=True)
+    write_wav(folder.path / "talk.wav", talk(60, seed=5))
+    folder.write({"files": ["talk.wav"]}, batching={"max_bytes": SMALL_BODY}, execution={"transfer_workers": 1})
+    whole = planned_seconds(folder)
+    emulator.inject([{"route": AUDIO, "nth": [had + 1], "action": {"status": 403}}])
+    assert folder.run().code == 7
+    emulator.inject([])
+    paid = metered(measured_runs(emulator.url))
+    assert len(measured_runs(emulator.url)) == had
+    rest = planned_seconds(folder)
+    assert rest == pytest.approx(whole - paid, rel=0.05)
+    assert folder.run("--max-billable-seconds", str(paid + rest * 1.05)).code == 0
+    assert metered(measured_runs(emulator.url)) - paid == pytest.approx(rest, rel=0.05)
+
+
+def planned_seconds(folder: Folder) -> float:
+    ran = folder.command("plan", "--format", "json")
+    return float(json.loads(ran.out)["summary"]["billable_seconds"])
