@@ -13,21 +13,39 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import UnexpectedResponse
+from hume_runner.regular_files import open_regular
 from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome, Service
 from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.store import MemberRow, StoredAnswer
 
 REQUEST = "request.json"
+_MOST_DESCRIPTION_BYTES = 64 * 1024 * 1024
 
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SAFE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?")
+# What we call an odd one ourselves, and what some systems keep for devices, whatever its ending.
+_TAKEN = re.compile(r"id-[0-9a-f]{32}|(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 
 def raw_directory(remote_id: str) -> str:
-    """The folder name for a remote id. A service's word never chooses a path: an odd id is replaced by its hash."""
-    if _SAFE.fullmatch(remote_id):
-        return remote_id
-    return "id-" + hashlib.sha256(remote_id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    """The folder name for a remote id. A service's word never chooses a path: an odd id is replaced by its hash.
+
+    Two ids never share a folder, not even where capitals do not count: an id with capitals is told by its hash as well.
+    """
+    digest = hashlib.sha256(remote_id.encode("utf-8", "surrogatepass")).hexdigest()
+    if not _SAFE.fullmatch(remote_id) or _TAKEN.fullmatch(remote_id):
+        return f"id-{digest[:32]}"
+    return remote_id if remote_id == remote_id.lower() else f"{remote_id.lower()}~{digest[:16]}"
+
+
+def remote_id_of(folder: Path) -> str:
+    """The remote id whose answers lie in this folder below `raw/`, as its description tells it; else its name."""
+    try:
+        with open_regular(folder / REQUEST) as file:
+            told = json.loads(file.read(_MOST_DESCRIPTION_BYTES)).get("remote_id")
+    except (OSError, ValueError, AttributeError):
+        told = None
+    return told if isinstance(told, str) and raw_directory(told) == folder.name else folder.name
 
 
 class AnswerDiffers(UnexpectedResponse):

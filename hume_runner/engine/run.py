@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner import aside, events
+from hume_runner.engine.download import REQUEST, remote_id_of
 from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, give_up_lost
 from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
@@ -343,11 +345,12 @@ def _ask_first(
             env.service.greet()
     except ListingUnsupported:
         if stray is not None and not options.pay_again:
+            name = shlex.quote(remote_id_of(outputs / stray))
             return LostAnswerNeedsDecision(
                 f"{outputs / stray} holds an answer that this state knows nothing of, and the service lists no jobs: "
                 "what an earlier state sent cannot be seen",
                 hint=(
-                    f"`hume-runner adopt MANIFEST {stray.name}` (and its neighbours) brings them back; "
+                    f"`hume-runner adopt MANIFEST {name}` (and its neighbours) brings them back; "
                     if env.service.keeps_answers
                     else "put the state back from a backup: these answers are in no other place; "
                 )
@@ -395,7 +398,9 @@ def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:
     """An answer on disk that the state knows nothing of: it was lost, or put back as it was earlier."""
     with contextlib.suppress(OSError):
         for folder in (outputs / "raw").iterdir():
-            if not store.knows_remote(endpoint, folder.name) and (folder / "request.json").exists():
+            if store.knows_remote(endpoint, folder.name) or not (folder / REQUEST).exists():
+                continue
+            if not store.knows_remote(endpoint, remote_id_of(folder)):
                 return Path("raw", folder.name)
     return None
 

@@ -62,7 +62,7 @@ class DirectoryResults:
                     yield Answer(
                         api=request.get("api") or self.api,
                         job=request.get("job") or "",
-                        remote_id=folder.name,
+                        remote_id=_remote_id(folder, request),
                         path=path,
                         members=tuple(_member(source, item, told, pieces) for source in request.get("sources") or ()),
                     )
@@ -89,7 +89,9 @@ class DirectoryResults:
         """The jobs that left an answer. When they ran is in the state file, not here."""
         for folder, request in self._requests():
             sources = len(request.get("sources") or ())
-            yield JobRecord(job=request.get("job") or "", remote_id=folder.name, status="done", sources=sources)
+            yield JobRecord(
+                job=request.get("job") or "", remote_id=_remote_id(folder, request), status="done", sources=sources
+            )
 
     def _requests(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         found = [(path.parent, _read_object(path)) for path in sorted((self.directory / "raw").glob("*/request.json"))]
@@ -141,6 +143,12 @@ class LooseResults:
 
     def jobs(self) -> Iterator[JobRecord]:
         return iter(())
+
+
+def _remote_id(folder: Path, request: Mapping[str, Any]) -> str:
+    """A folder's name is only like the remote id where that makes a good name."""
+    told = request.get("remote_id")
+    return told if isinstance(told, str) and told else folder.name
 
 
 def _loose_item(entry: Any, unique: UniqueIds) -> ItemRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from hume_runner.engine.download import raw_directory
 from tests.durability.case import Case
 from tests.durability.children import Nursery
 
@@ -221,3 +223,46 @@ def test_artifacts_with_a_wrong_checksum_are_damaged(attacked: Attack, tmp_path:
     assert code == 5
     assert "damaged" in said
     assert list(tmp_path.glob("deep/below/out/raw/*/artifacts.zip")) == []
+
+
+@pytest.mark.parametrize("remote_id", ["../../x", "UPPER", "name" * 5_000, "con", "id-" + "0" * 32, "ends."])
+def test_what_is_paid_under_an_odd_name_is_fetched_once_and_is_no_stray_answer_later(
+    remote_id: str, tmp_path: Path, nursery: Nursery
+) -> None:
+    case = Case(folder=tmp_path, key="key")
+    with serving(remote_id=remote_id) as (url, handler):
+        case.manifest.write_text(MANIFEST.format(endpoint=url, artifacts="false"))
+        assert nursery.run([case.child(late_s=0.1)]) == [0], case.said()
+        # Another thing to send: what lies in raw/ is ours, whatever it is called there.
+        handler.remote_id = "another"
+        handler.listing = b"[]"
+        case.manifest.write_text(case.manifest.read_text().replace('"two"', '"two", "three"'))
+        nursery.run([case.child(name="again", late_s=0.1)])
+    assert "knows nothing of" not in case.said("again")
+
+
+IDS = [
+    "abc",
+    "ABC",
+    "aBc",
+    "abc.",
+    "con",
+    "CON",
+    "nul.txt",
+    "id-" + "0" * 32,
+    "x" * 128,
+    "x" * 129,
+    "X" * 128,
+    "a/b",
+    "",
+]
+
+
+def test_no_two_remote_ids_share_a_folder_not_even_where_capitals_do_not_count() -> None:
+    # Also where a service calls a job by the name of another one's folder.
+    ids = {*IDS, *map(raw_directory, IDS)}
+    folders = [raw_directory(one) for one in sorted(ids)]
+    assert len({name.casefold() for name in folders}) == len(ids)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9._~-]{0,199}", name) for name in folders)
+    assert not any(name.endswith(".") or name.split(".")[0] in ("con", "nul") for name in folders)
+    assert raw_directory("4c5f0a3e-0b1c-4f0e-9b6a-1f2e3d4c5b6a") == "4c5f0a3e-0b1c-4f0e-9b6a-1f2e3d4c5b6a"

@@ -244,7 +244,7 @@ def test_the_manifest_may_ask_to_stop_where_an_answer_is_gone() -> None:
     gone = reconcile.Gone(chosen=CANDIDATE)
     reaction = reactions.looked(view(lost={1: LOST}), rules(on_lost_answer="stop"), 1, gone, 1, None, NOW)
     assert error_of(reaction) is LostAnswerNeedsDecision
-    assert reaction.facts == ()
+    assert reaction.facts == (facts.Billed(job=1, chosen=CANDIDATE),)
     assert reaction.view.no_more
 
 
