@@ -144,6 +144,11 @@ class Masker:
     def __repr__(self) -> str:
         return "<Masker>"
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether there is anything to keep out of documents."""
+        return self._bytes is not None
+
     def keys(self, text: str) -> str:
         """`text` without the secrets; everything else stays."""
         if self._words is not None:

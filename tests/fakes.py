@@ -389,6 +389,9 @@ class FakeService:
 class _Body:
     body: bytes
 
+    def without_secrets(self, path: Path) -> None:
+        del path
+
     def iter_bytes(self) -> Iterator[bytes]:
         yield self.body
 

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final, Protocol, Self
+from pathlib import Path
+from typing import IO, Any, Final, Protocol, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -125,7 +126,7 @@ class ApiResponse:
         """The body, decoded, in pieces of about 64 KiB, without the key wherever the service quotes it.
 
         Here because what arrives becomes files, records and messages, and only here are all spellings still the
-        service's own. A zip stays as it is: it would be damaged, and its bytes show nothing.
+        service's own. A zip would be damaged by that: see `without_secrets`.
 
         Raises: TransportError if it ends early (Content-Length and chunked coding are checked; a body that has
         neither ends with the connection, and only its content can tell) or the time is up; UnexpectedResponse if it
@@ -135,6 +136,15 @@ class ApiResponse:
         first = next(chunks, b"")
         whole = chain((first,), chunks) if first else iter(())
         yield from whole if first.startswith(_ZIP) else self._masker.stream(whole)
+
+    def without_secrets(self, path: Path) -> IO[bytes] | None:
+        """What was read from here into `path` without the key, where it is a zip that quotes it; else None."""
+        from hume_runner.client.zips import without_secrets
+
+        with path.open("rb") as file:
+            if not file.read(len(_ZIP)).startswith(_ZIP):
+                return None
+        return without_secrets(path, self._masker)
 
     def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         size = 0

@@ -20,6 +20,7 @@ from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.store import MemberRow, StoredAnswer
 
 REQUEST = "request.json"
+_CHUNK = 1 << 18
 _MOST_DESCRIPTION_BYTES = 64 * 1024 * 1024
 
 _SAFE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9_-])?")
@@ -121,6 +122,9 @@ class _InMemory:
     def iter_bytes(self) -> Iterator[bytes]:
         yield self.body
 
+    def without_secrets(self, path: Path) -> None:
+        del path
+
 
 def fetch_again(
     service: Service,
@@ -185,6 +189,17 @@ def _save(
             digest.update(chunk)
             size += len(chunk)
         file.flush()
+        cleaned = stream.without_secrets(Path(file.name))
+        if cleaned is not None:
+            digest, size = hashlib.sha256(), 0
+            file.seek(0)
+            file.truncate()
+            with cleaned:
+                while chunk := cleaned.read(_CHUNK):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+            file.flush()
         check(Path(file.name), digest.hexdigest())
     return _stored(outputs, relative, size, digest.hexdigest())
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from hume_runner.errors import UnexpectedResponse
 from hume_runner.manifest.model import SourceKind
@@ -352,6 +352,11 @@ class ByteStream(Protocol):
     """An answer's body: complete, or reading it raises."""
 
     def iter_bytes(self) -> Iterator[bytes]: ...
+
+    def without_secrets(self, path: Path) -> IO[bytes] | None:
+        """What was written to `path` from here, without secrets that could not be left out on the way; None where there
+        are none. Raises: OSError."""
+        ...
 
 
 class Service(Protocol):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,3 +166,53 @@ def test_a_killed_run_leaves_no_key_in_its_log_and_shows_none_while_it_lives(gua
         out, err = process.communicate(timeout=20)
     assert (project.out / "state.sqlite3-wal").stat().st_size > 0
     assert_secret(project, Ran(code=process.returncode, out=out, err=err))
+
+
+def zipped(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in members.items():
+            made.writestr(name, content)
+    return buffer.getvalue()
+
+
+ROWS = b"Id,Text\r\n" + b"1,plain words\r\n" * 20_000
+QUOTING = {
+    "a row": (lambda key: zipped(a=ROWS + b"2," + key.encode() + b"\r\n" + ROWS, b=b"as it was")),
+    "a name": (lambda key: zipped(**{f"x{key.replace('/', '%2F')}y": b"1", "b": b"as it was"})),
+    "a comment": (lambda key: with_comment(zipped(a=ROWS, b=b"as it was"), f"for {key}")),
+}
+
+
+def with_comment(content: bytes, comment: str) -> bytes:
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as made:
+        made.comment = comment.encode()
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("place", [*QUOTING, "nowhere"])
+def test_a_key_inside_packed_artifacts_reaches_no_disk(guarded_project: Project, place: str) -> None:
+    project = guarded_project
+    project.manifest["outputs"]["artifacts"] = True
+    plain = zipped(a=ROWS, b=b"as it was")
+
+    def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        if path.endswith("/artifacts"):
+            return status, "application/zip", QUOTING[place](key) if place in QUOTING else plain
+        return status, "", body
+
+    with quoting(project.emulator.url, rewrite) as url:
+        project.manifest["service"]["endpoint"] = url
+        assert project.run().code == 0
+    [path] = project.out.glob("raw/*/artifacts.zip")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        for info in archive.infolist():
+            assert not quotes(archive.read(info) + info.filename.encode(), KEY)
+        assert not quotes(archive.comment, KEY)
+        assert archive.read("b") == b"as it was"
+        if place == "a row":
+            assert archive.read("a") == ROWS + b"2,***\r\n" + ROWS
+    assert (path.read_bytes() == plain) == (place == "nowhere")
+    assert project.call("verify").code == 0
