@@ -72,6 +72,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    """A job that the service took, under another name than it told."""
+
+    job: int
+    chosen: Candidate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gone:
     """A lost submission that was measured and billed, and whose answer cannot be had."""
 
@@ -123,7 +131,21 @@ class Finished:
     simulated: bool
 
 
-Fact = Accepted | Refused | Rejected | Halved | Lost | Found | Gone | Billed | Missed | Duplicate | Broken | Finished
+Fact = (
+    Accepted
+    | Refused
+    | Rejected
+    | Halved
+    | Lost
+    | Found
+    | Renamed
+    | Gone
+    | Billed
+    | Missed
+    | Duplicate
+    | Broken
+    | Finished
+)
 
 
 def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], Iterable[Draft]], now: float) -> None:
@@ -153,6 +175,8 @@ def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], I
                 others=others,
                 now=now,
             )
+        case Renamed(job=job, chosen=chosen):
+            store.record_renamed(job, chosen.remote_id, matches=chosen.matches, created_at=chosen.created_at, now=now)
         case Gone(job=job, chosen=chosen):
             store.record_gone(job, chosen.remote_id, chosen.billed_seconds, now)
         case Billed(job=job, chosen=chosen):

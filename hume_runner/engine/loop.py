@@ -439,9 +439,21 @@ class Loop:
 
     def _polled(self, done: Done) -> None:
         if done.error is None:
+            self._find_by_content(reactions.nearly_given_up(self._view, self._rules, done.value))
             self._do(reactions.polled(self._view, self._rules, done.value, self._moment()))
         else:
             self._do(reactions.poll_failed(self._view, self._rules, _api_error(done.error), self._moment()))
+
+    def _find_by_content(self, numbers: Sequence[int]) -> None:
+        """Before a job is given up that the service does not know: it may have it under another name than it told."""
+        if not numbers:
+            return
+        lost = [self._lost_job(number) for number in numbers]
+        with contextlib.suppress(ApiError, ListingUnsupported):
+            for number, look in self._service.look_for(lost, self._ours(lost)).items():
+                settled = reconcile.settle(look, self._knows, waited_s=0.0, wait_s=0.0)
+                if isinstance(settled, reconcile.Found):
+                    self._do(reactions.renamed(self._view, number, settled.chosen, self._moment()))
 
     def _fetched(self, number: int, done: Done) -> None:
         view, rules, at = self._view, self._rules, self._moment()

@@ -360,6 +360,26 @@ def _timed_out(view: View, rules: Rules, job: int) -> Reaction:
     return _broken(view, facts.Broken(job=job, reason="job_timeout", message=message))
 
 
+def renamed(view: View, job: int, chosen: Candidate, at: Moment) -> Reaction:
+    """What the service does not know under the name that it told, it has under another one."""
+    there = replace(
+        view.waiting[job], remote_id=chosen.remote_id, created_at=chosen.created_at or view.waiting[job].created_at
+    )
+    view = replace(view, waiting={**view.waiting, job: there})
+    told = events.Found(job=job_name(job), remote_id=chosen.remote_id, duplicates=0)
+    return Reaction(view=view, facts=(facts.Renamed(job=job, chosen=chosen),), events=(told,))
+
+
+def nearly_given_up(view: View, rules: Rules, progress: Mapping[str, Progress]) -> tuple[int, ...]:
+    """The jobs for whose sake the next reaction would stop the run, as the service does not know them."""
+    return tuple(
+        job
+        for job, there in view.waiting.items()
+        if isinstance(progress.get(there.remote_id), Unseen)
+        and view.trouble.unseen.get(there.remote_id, 0) + 1 >= rules.patience.unseen
+    )
+
+
 def _unseen(view: View, rules: Rules, job: int, there: AtService) -> Reaction:
     times = view.trouble.unseen.get(there.remote_id, 0) + 1
     view = replace(view, trouble=replace(view.trouble, unseen={**view.trouble.unseen, there.remote_id: times}))

@@ -235,6 +235,22 @@ class Journal(Planning):
                 [(endpoint, other, number, now) for other in others],
             )
 
+    def record_renamed(
+        self, number: int, remote_id: str, *, matches: Mapping[int, str], created_at: float | None, now: float
+    ) -> None:
+        """A job that the service does not know under the name that it told, and has under this one."""
+        with self._transaction("renamed") as db:
+            (told,) = db.execute("SELECT remote_id FROM jobs WHERE job = ?", (number,)).fetchone()
+            db.execute(
+                "UPDATE jobs SET remote_id = ?, created_at = coalesce(?, created_at) WHERE job = ?",
+                (remote_id, created_at, number),
+            )
+            self._name_members(number, matches)
+            db.execute(
+                "INSERT INTO attempts (job, at, event, message) VALUES (?, ?, 'renamed', ?)",
+                (number, now, self.mask(f"the service told {told} and has it as {remote_id}")),
+            )
+
     def record_rescued(
         self,
         number: int,

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project, Ran, tone
+from tests.cli.quoting import quoting
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -784,3 +785,21 @@ def _link(handle: Path) -> str:
         return str(handle.readlink())
     except OSError:
         return ""
+
+
+@pytest.mark.parametrize("told", ["../../x", "..", "another"])
+def test_a_job_that_the_service_calls_otherwise_than_it_told_is_found_by_what_it_carries(
+    project: Project, told: str
+) -> None:
+    def misnaming(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        return status, "", json.dumps({"job_id": told}).encode() if method == "POST" else body
+
+    with quoting(project.emulator.url, misnaming) as url:
+        project.manifest["service"]["endpoint"] = url
+        ran = project.run()
+        assert ran.code == 0, ran.err
+        assert project.run().code == 0
+    assert project.requests()[JOBS] == 1
+    [job] = {line["remote_id"] for line in project.results()}
+    assert job != told
+    assert {line["status"] for line in project.results()} == {"done"}
