@@ -47,7 +47,7 @@ ASKS = 9
 FAIR = {0, 3, 5, 6, 9, 10, 130, 143, -9, -2, -15, -1}
 COLUMNS = (
     *("rounds", "runs", "kills", "signals", "faults", "edits", "restored", "copied", "asked", "adopted"),
-    *("reported twice", "lost", "paid twice", "pending with exit 0", "wrong outputs", "stuck", "bugs"),
+    *("reported twice", "repacked", "lost", "paid twice", "pending with exit 0", "wrong outputs", "stuck", "bugs"),
 )
 _ROUTES = (
     *("POST /v0/batch/jobs", "GET /v0/batch/jobs", "GET /v0/batch/jobs/{id}/predictions"),
@@ -199,11 +199,14 @@ class Soak:
             self.counts.update(history.counts)
             self.counts["reported twice"] += len(history.reported)
             for log in found:
-                lost, twice = wrong_bill(history, self._answers, log)
-                self.counts["lost"] += len(lost)
-                self.counts["paid twice"] += len(twice)
-                for wrong in (*lost, *twice):
+                bill = wrong_bill(history, self._answers, log)
+                self.counts["lost"] += len(bill.lost)
+                self.counts["paid twice"] += len(bill.twice)
+                self.counts["repacked"] += len(bill.repacked)
+                for wrong in bill.lost:
                     self._complain(batch, history, wrong)
+                for wrong in bill.twice:
+                    self._complain(batch, history, f"paid twice: {wrong}")
 
     def _adopt(self, batch: int, history: History, place: Place, logs: Sequence[Log]) -> bool:
         """Bring all that is at the service and in no state under this place's; whether anything was."""

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import md5
 from itertools import product
 from pathlib import Path
@@ -241,11 +242,24 @@ def paid_again(history: History, answers: Answers, before: Log, after: Log) -> C
     return has - Counter({key: max(1, had[key]) for key in has})
 
 
-def wrong_bill(history: History, answers: Answers, log: Log) -> tuple[list[str], list[str]]:
-    """What was lost, and what was paid for twice, at one service, in words.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What is wrong with what one service was paid for, in words. `repacked`: paid twice where nobody could know."""
 
-    Each host is judged by itself: the same content at two of them was measured twice because two were asked. What was
-    accepted before a state went away need be in no state: only that it is not paid for again.
+    lost: list[str]
+    twice: list[str]
+    repacked: list[str]
+
+
+def wrong_bill(history: History, answers: Answers, log: Log) -> Bill:
+    """Each host is judged by itself: the same content at two of them was measured twice because two were asked. What
+    was accepted before a state went away need be in no state: only that it is not paid for again.
+
+    Where answers come once, a lost state's runs are told by their size alone, compared with the requests that are about
+    to be sent. Pictures that went with others then, and are packed another way now, are not known again: what the
+    others were may not be in the manifest any more, and what those that still are will weigh is known only once they
+    are prepared, when the first of them is sent already. So as many payments as there are different packings of it, in
+    a round that lost a state, are counted apart (`repacked`); more than that are paid twice.
     """
     entries = entries_of(history, log)
     lost = []
@@ -253,6 +267,14 @@ def wrong_bill(history: History, answers: Answers, log: Log) -> tuple[list[str],
         contents = answers.paid(history, [entries[remote]])
         if not contents.keys() & history.agreed.keys():  # else a person was asked about it
             lost.append(f"{remote} is in no state: {list(contents)}")
-    honest = [entry for remote, entry in entries.items() if remote not in history.reported]
-    paid = answers.paid(history, honest)
-    return lost, [f"{key} {times} times" for key, times in (paid - history.agreed).items() if times > 1]
+    honest = [answers.paid(history, [entry]) for remote, entry in entries.items() if remote not in history.reported]
+    twice, repacked = [], []
+    for key in dict.fromkeys(key for request in honest for key in request):
+        requests_with = Counter(frozenset(request) for request in honest if key in request)
+        paid = requests_with.total() - history.agreed[key]
+        unknowable = history.api == "expression-v1" and history.excused and key[0].kind == "jpg"
+        if paid > 1:
+            (repacked if unknowable and paid <= len(requests_with) else twice).append(
+                f"{key} in {[len(request) for request in requests_with.elements()]}"
+            )
+    return Bill(lost=lost, twice=twice, repacked=repacked)
