@@ -29,6 +29,7 @@ from hume_runner.client.expression_v1_reading import (
     VideoAnswer,
     instant,
     read_audio_answer,
+    read_listed_run,
     read_run,
     read_video_answer,
 )
@@ -197,7 +198,7 @@ class ExpressionV1Api:
         `on_date` is told each page's `Date`, Unix seconds by the service's clock.
 
         `started_after` is included, `started_before` is not; both Unix seconds by the service's clock, widened to whole
-        milliseconds. A run takes a moment to be listed, and rarely one never is.
+        milliseconds. A run takes a moment to be listed, and rarely one never is. An entry without an id has "" there.
         """
         filters = {
             "mode": mode,
@@ -210,7 +211,7 @@ class ExpressionV1Api:
         }
         params = tuple((name, value) for name, value in filters.items() if value is not None)
         for run in self._pages(RUNS_PATH, params, "runs", on_date):
-            yield read_run(run)
+            yield read_listed_run(run)
 
     def get_run(self, run_id: str) -> RunView:
         """One run with its configuration in `raw`. Raises: NotFound, also for one that is not listed yet."""

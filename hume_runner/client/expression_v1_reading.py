@@ -86,7 +86,7 @@ class RunView:
     """The record of one request. Times are Unix seconds by the service's clock; None where it says nothing.
 
     `status` is "live", "ended", "errored" or newer; `mode` "file" or "realtime"; `endpoint` "audio" or "video"; each ""
-    where it is missing. `raw` is the whole record, unknown members included.
+    where it is missing. A list may give no `run_id` either. `raw` is the whole record, unknown members included.
     """
 
     run_id: str
@@ -278,12 +278,17 @@ def read_run(raw: Any) -> RunView:
     Shape: {"run_id", "user_id", "status", "endpoint", "mode", "started_at", "ended_at", "bytes_received",
     "metered_seconds", …}, times in RFC 3339. Raises: UnexpectedResponse if there is no run_id.
     """
-    run_id = raw.get("run_id") if isinstance(raw, Mapping) else None
-    if not isinstance(run_id, str) or not run_id:
+    run = read_listed_run(raw) if isinstance(raw, Mapping) else None
+    if run is None or not run.run_id:
         raise UnexpectedResponse("the service sent a run without a run_id")
+    return run
+
+
+def read_listed_run(raw: Mapping[str, Any]) -> RunView:
+    """A run as a list gives it: `run_id` is "" where it gives none, so that nobody can ask about it."""
     received = _finite(raw.get("bytes_received"))
     return RunView(
-        run_id=run_id,
+        run_id=_text(raw, "run_id"),
         user_id=_text(raw, "user_id"),
         status=_text(raw, "status"),
         endpoint=_text(raw, "endpoint"),

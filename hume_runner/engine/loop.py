@@ -21,6 +21,7 @@ from hume_runner.engine.view import (
     AtService,
     Ending,
     Fetch,
+    Lost,
     Poll,
     Prepare,
     Settle,
@@ -111,6 +112,7 @@ class Loop:
         self._began = math.inf  # by the service's clock; inf where that is not known
         self._highest = 0  # the last planned job that was taken from the state
         self._fetching: dict[int, Job] = {}  # jobs whose answers are on their way, with what they carry
+        self._taken_at = -math.inf  # when the service took the latest of ours
         self._lost_here: dict[int, LostJob] = {}  # what this run lost, for the last look
         self._broken: Exception | None = None  # what ends the run once everything on its way is recorded
 
@@ -357,12 +359,13 @@ class Loop:
     def _lost_job(self, number: int) -> LostJob:
         row = self._store.job(number)
         job = replace(self._store.load_job(number), nonce=row.nonce or "")
-        if row.submitting_at is None or row.clock_offset is None:
-            return LostJob(job=job, sent_at=-math.inf, ended_at=math.inf)
-        sent_at = row.submitting_at + row.clock_offset
-        # Where its run died, all that is known of its end is that it was before this run began.
-        ended_at = self._began if row.lost_at is None else row.lost_at + row.clock_offset
-        return LostJob(job=job, sent_at=sent_at, ended_at=max(sent_at, ended_at))
+        before, after, later = self._store.taken_around(number, self._service.endpoint)
+        sent_at, ended_at = -math.inf, math.inf
+        if row.submitting_at is not None and row.clock_offset is not None:
+            sent_at = row.submitting_at + row.clock_offset
+            # Where its run died, all that is known of its end is that it was before this run began.
+            ended_at = max(sent_at, self._began if row.lost_at is None else row.lost_at + row.clock_offset)
+        return LostJob(job=job, sent_at=sent_at, ended_at=ended_at, before=before, after=after, later=later)
 
     def _ours(self, lost: Sequence[LostJob]) -> dict[str, float]:
         """What the service surely took from us around then: the list has to show it."""
@@ -424,8 +427,10 @@ class Loop:
         )
         match result:
             case Accepted():
+                self._taken_at = at.now
                 self._do(reactions.accepted(view, number, result, at))
             case Answered():
+                self._taken_at = at.now
                 row = self._store.job(number)
                 sent_at = (row.submitting_at or at.wall) + (row.clock_offset or 0.0)
                 self._do(reactions.answered(view, number, result, sent_at, at))
@@ -497,8 +502,23 @@ class Loop:
             # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found
             # for one job is known by now, and not offered to the next.
             wait_s = 0.0 if rules.pay_again else lost.wait_s
-            settled = reconcile.settle(looks[number], self._knows, waited_s=at.now - lost.since, wait_s=wait_s)
+            # What is about to be sent shows whether the list shows what it must.
+            put_off_s = 0.0 if rules.pay_again else self._put_off_s(lost, at.now)
+            settled = reconcile.settle(
+                looks[number], self._knows, waited_s=at.now - lost.since, wait_s=wait_s, put_off_s=put_off_s
+            )
             self._do(reactions.looked(self._view, rules, number, settled, row.tries, row.error, at))
+
+    def _put_off_s(self, lost: Lost, now: float) -> float:
+        """How much longer than its wait nobody is asked about a lost job: while others are on their way, and until the
+        list had its time to show them."""
+        view, settle_s = self._view, self._rules.patience.settle_s
+        if view.submitting or view.preparing:
+            return math.inf
+        until = self._taken_at + settle_s
+        if not view.no_more and (view.queue or view.unprepared):
+            until = max(until, lost.since + lost.wait_s + settle_s)
+        return until - lost.since - lost.wait_s
 
     def _last_look(self) -> None:
         """A run that lost an answer looks once more: what the service took all the same was paid for, and is told."""

@@ -46,11 +46,19 @@ class Ask:
 Settled = Found | Gone | Wait | NotThere | Ask
 
 
-def settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float) -> Settled:
+def settle(
+    look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float, put_off_s: float = 0.0
+) -> Settled:
     """What a look means, `waited_s` after the end of the request. `known`: jobs that another one of ours holds.
 
-    Not there counts only after `wait_s`, and only if the look could have shown it.
+    Not there counts only after `wait_s`, and only if the look could have shown it. `put_off_s`: so much longer nobody
+    is asked, because others that are about to be sent will tell whether the list shows what it must.
     """
+    settled = _settle(look, known, waited_s=waited_s, wait_s=wait_s)
+    return Wait() if isinstance(settled, Ask) and waited_s < wait_s + put_off_s else settled
+
+
+def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float) -> Settled:
     free = [one for one in look.candidates if not known(one.remote_id)]
     sure = [one for one in free if not one.maybe]
     if any(one.running for one in sure):

@@ -343,7 +343,14 @@ def _ask_first(
                 )
         else:
             env.service.greet()
-    except ListingUnsupported:
+    except ListingUnsupported as none:
+        if not env.service.keeps_answers and look_back_s > 0 and not options.pay_again:
+            # What was measured before is paid for once more for good, and nothing else would tell of it.
+            return LostAnswerNeedsDecision(
+                f"the service lists no runs, so what this key has paid for already cannot be told: {none}",
+                hint="check service.endpoint; `--pay-again` measures what is left all the same; execution.look_back: 0 "
+                "never asks",
+            )
         if stray is not None and not options.pay_again:
             name = shlex.quote(remote_id_of(outputs / stray))
             return LostAnswerNeedsDecision(

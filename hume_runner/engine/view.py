@@ -201,6 +201,9 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
         wakes += [when for when in view.held_back.values() if when > now]
         most = int(max(1, min(view.most_in_flight, view.limit)))
         free = max(0, min(room, most - view.in_flight))
+        if not free and 0 < len(view.lost) == view.in_flight <= most and room > 0:
+            # Nothing but lost ones, whose time is over: one more shows whether the list shows what it must.
+            free = int(all(now >= lost.since + lost.wait_s for lost in view.lost.values()))
         if len(view.to_fetch) > 2 * max(view.most_in_flight, view.most_transfers):
             free = 0  # answers pile up faster than they are fetched: no more until some of them are on disk
         for job in (released + list(islice(view.queue, free)))[:free]:

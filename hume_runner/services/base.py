@@ -277,11 +277,19 @@ class LostJob:
     by the service's clock as well as that is known: its own answers may be hours off.
 
     -inf to inf where it is not known at all. The machine's time does not stand for it: anybody may set that.
+
+    What follows is told by the order in which the state recorded it, whatever any clock says, and is only what lies
+    next. `before`: remote ids of jobs of ours that the service had surely taken before, the last one first; `after`: of
+    those that it took since this one was sent, and how many seconds after that, at the most; `later`: those of them
+    that were sent only after this one's end.
     """
 
     job: Job
     sent_at: float
     ended_at: float
+    before: Sequence[str] = ()
+    after: Mapping[str, float] = field(default_factory=dict)
+    later: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,7 @@ from hume_runner.services.base import (
     Unseen,
     Waiting,
 )
+from hume_runner.services.evidence import uncontrolled
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.matching_batch_v0 import (
     Listing,
@@ -101,6 +102,7 @@ _MISSES = 3
 _ONE_MOMENT = 5
 # How far apart our idea of the service's time and the times in its list may be.
 _CLOCKS_APART_S = 7_200.0
+_NAMELESS = "the list has entries without an id"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -454,7 +456,7 @@ class BatchV0Service:
             walk.gap = "the list is not shown whole: the host keeps neither order nor filter from end to end"
         if self._learned.nameless > nameless:
             walk.nameless = True
-            walk.gap = "the list has entries without an id"
+            walk.gap = _NAMELESS
 
     def _newest(self, **since: Any) -> tuple[JobView, ...]:
         return tuple(self._list(limit=_PAGE, sort_by="created", direction="desc", **since))
@@ -498,16 +500,27 @@ class BatchV0Service:
 
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
         """See `Service.look_for`. Uploads are told by their names, which carry the nonce, or by MD5."""
-        earliest = min(one.sent_at for one in lost)
-        since_ms = int(max(0.0, min([earliest, *ours.values()]) - _CLOCKS_APART_S) * 1000)
+        first = min([*(one.sent_at for one in lost), *ours.values()])
+        since_ms = int(max(0.0, first - _CLOCKS_APART_S) * 1000)
         walk = _Walk()
-        views = tuple(self._walk(since_ms, walk))
-        # The newest of all: where the filter left something out, that shows that it was kept.
-        older = not views and any((view.created_ms or since_ms) < since_ms for view in self._list(limit=1))
-        listing = Listing(views=views, newest=walk.newest, gap=walk.gap, nameless=walk.nameless, older=older)
+        views = list(self._walk(since_ms, walk))
+        shown = _times((*views, *walk.newest))
+        lacks = {one.job.number: uncontrolled(one, shown) for one in lost}
+        if any(lacks.values()):
+            # What is older than was asked for shows how far back a list reaches, if it shows the others as well.
+            nameless = self._learned.nameless
+            page = self._list(limit=_PAGE, sort_by="created", direction="desc")
+            walk.nameless = walk.nameless or self._learned.nameless > nameless
+            views += [view for view in page if view.job_id not in shown]
+            lacks = {one.job.number: lacks[one.job.number] and uncontrolled(one, _times(page)) for one in lost}
+        gap = walk.gap or (_NAMELESS if walk.nameless else "")
+        listing = Listing(views=views, newest=walk.newest, gap=gap, nameless=walk.nameless)
         unknown = [view for view in views if view.job_id not in ours]
         detailed: dict[str, JobView] = {}
-        return {one.job.number: self._look_for(one, listing, unknown, ours, detailed) for one in lost}
+        return {
+            one.job.number: self._look_for(one, listing, unknown, ours, detailed, lacks=lacks[one.job.number])
+            for one in lost
+        }
 
     def _look_for(
         self,
@@ -516,6 +529,8 @@ class BatchV0Service:
         unknown: Sequence[JobView],
         ours: Mapping[str, float],
         detailed: dict[str, JobView],
+        *,
+        lacks: str,
     ) -> Look:
         job = lost.job
         # By what was sent, not by what the manifest says now: a link may be signed anew since, an item removed.
@@ -543,7 +558,7 @@ class BatchV0Service:
                         maybe=verdict is Verdict.MAYBE,
                     )
                 )
-        why = why or lacking(listing, ours, lost.sent_at, lost.ended_at)
+        why = why or lacking(listing, ours, lost.sent_at, lost.ended_at) or lacks
         return Look(candidates=tuple(candidates), conclusive=not why, why=why)
 
     def recognise(self, remote_id: str) -> Foreign:
@@ -685,6 +700,10 @@ def progress_of(view: JobView) -> Progress:
         case _:
             # QUEUED, and any state that this version does not know: wait, and let job_timeout end it.
             return Pending()
+
+
+def _times(views: Iterable[JobView]) -> dict[str, float | None]:
+    return {view.job_id: _seconds(view.created_ms) for view in views}
 
 
 def _seconds(ms: int | None) -> float | None:

@@ -11,10 +11,11 @@ import json
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ from hume_runner.services.cost_expression_v1 import (
     shown_seconds,
     total,
 )
+from hume_runner.services.evidence import earliest, uncontrolled
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.media_expression_v1 import (
     CannotPrepare,
@@ -112,14 +114,16 @@ _SUBMIT_DEADLINE_S = 1_800.0
 _CLOCK_MARGIN_S = 5.0
 _TOLD_RUNS = 100
 _TOLD_S = 1.0  # an answer tells its time in whole seconds
-# How far from its submission a lost run may have begun: where the time that the service's answers tell is that of its
-# list, and where that is not known.
+# How long before its submission a lost run may have begun, and how long after its end, where the time that the
+# service's answers tell is that of its list. A host may take its time.
 _NEAR_S = 60.0
+_LATE_S = 960.0
 _WIDE_S = 7_200.0
 _DAY_S = 86_400.0
 # Statuses of a list that is not there.
 _NO_LIST = frozenset({400, 404, 405, 410, 501})
-_UNFILTERED = 1_000  # runs of an unfiltered list that are compared
+# Runs of an unfiltered list that are compared, and how many at a time.
+_UNFILTERED, _PAGE = 1_000, 200
 # UNVERIFIED: how `metered_seconds` is rounded.
 _METERED_MARGIN_S = 0.5
 # UNVERIFIED: whether `bytes_received` counts a WAV's header, and the form around the media: what a configuration takes
@@ -137,6 +141,8 @@ class _Learned:
     server_time_s: float = -math.inf  # the latest that an answer told
     under_way: dict[str, tuple[str, float]] = field(default_factory=dict)  # nonce -> (endpoint, server time before it)
     told: dict[str, float] = field(default_factory=dict)  # run id -> the server time of its answer, of the last few
+    lost_here: dict[str, bool] = field(default_factory=dict)  # nonce -> whether the server time was known when it left
+    before: set[str] = field(default_factory=set)  # run ids that were listed before anything was sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,11 +180,29 @@ def _takes(job: Job, received: int) -> bool:
     return received == media or media + 100 * parts <= received <= media + 200 * parts + most
 
 
-def _may_be(lost: LostJob, run: RunView, near_s: float) -> bool:
+def _window(lost: LostJob, began: Mapping[str, float | None], *, dated: bool) -> tuple[float, float]:
+    """From when to when, by the list's own times, the run of a lost submission may have begun. Pure.
+
+    `began`: run id -> when it began, of what the list shows; `dated`: the service's answers tell the list's time, and
+    so they did when it was sent. Else our clock or the service's may be off by any amount, and only runs of ours in the
+    same list tell when it was.
+    """
+    if dated:
+        return lost.sent_at - _NEAR_S, lost.ended_at + _LATE_S
+    before = [at for one in lost.before if (at := began.get(one)) is not None]
+    if before:
+        return max(before) - _CLOCK_MARGIN_S, math.inf
+    if any(one in began for one in lost.after):
+        at = earliest(lost, began)
+        return -math.inf if at is None else at, math.inf
+    return lost.sent_at - _DAY_S, lost.ended_at + _DAY_S
+
+
+def _may_be(lost: LostJob, run: RunView, window: tuple[float, float]) -> bool:
     """Whether a run may be what a lost submission became: all that is known of it fits. Pure."""
     if run.endpoint not in ("", _endpoint_of(lost.job)):
         return False
-    if run.started_at is not None and not lost.sent_at - near_s <= run.started_at <= lost.ended_at + near_s:
+    if run.started_at is not None and not window[0] <= run.started_at <= window[1]:
         return False
     match run.status:
         case "ended":
@@ -197,16 +221,39 @@ def _one_clock(told: Mapping[str, float], runs: Mapping[str, RunView]) -> bool:
     return bool(apart) and max(apart) <= _NEAR_S
 
 
-def _missing(ours: Mapping[str, float], runs: Mapping[str, RunView], ended_at: float) -> str:
+def _missing(ours: Mapping[str, float], runs: Mapping[str, RunView], later: Set[str]) -> str:
     """A run of ours that the list must show and does not, or "". Pure.
 
-    `ours`: run id -> when it was sent, by our clock. All up to the newest that is shown must be, and the others as well
-    unless one that surely began after the lost upload's end is: what came a moment ago may show a moment later.
+    `ours`: run id -> when it was sent, by our clock; `later`: those that were sent after the lost one's end. All up to
+    the newest that is shown must be, and the others as well unless one of the later ones is: what came a moment ago may
+    show a moment later.
     """
     shown = [run_id for run_id in ours if run_id in runs]
     upto = max((ours[run_id] for run_id in shown), default=0.0)
-    later = any((runs[run_id].started_at or 0.0) > ended_at + _TOLD_S for run_id in shown)
-    return next((one for one, at in ours.items() if one not in runs and (at < upto or not later)), "")
+    excused = any(run_id in later for run_id in shown)
+    return next((one for one, at in ours.items() if one not in runs and (at < upto or not excused)), "")
+
+
+def _times(runs: Mapping[str, RunView]) -> dict[str, float | None]:
+    return {run_id: run.started_at for run_id, run in runs.items()}
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What one list shows: runs by their ids, and entries without one, which may be anybody's."""
+
+    runs: dict[str, RunView] = field(default_factory=dict)
+    nameless: list[RunView] = field(default_factory=list)
+
+    def take(self, run: RunView) -> None:
+        if run.run_id:
+            self.runs[run.run_id] = run
+        else:
+            self.nameless.append(run)
+
+    def controls(self, lost: LostJob, earlier: Set[str]) -> str:
+        """See `uncontrolled`."""
+        return uncontrolled(lost, _times(self.runs), earlier)
 
 
 class ExpressionV1Service:
@@ -546,14 +593,7 @@ class ExpressionV1Service:
 
     def greet(self) -> None:
         """See `Service.greet`."""
-        next(self._runs(page_size=1), None)
-
-    def _runs(self, since: float = -math.inf, **filters: Any) -> Iterator[RunView]:
-        """The list of runs since then, newest first; it tells the service's time as well."""
-        self._learned.requests["list"] += 1
-        if since > -math.inf:
-            filters["started_after"] = since
-        return iter(self._http.list_runs(on_date=self._on_server_time, **filters))
+        self._learned.before |= {run.run_id for run in islice(self._runs(page_size=1), 1) if run.run_id}
 
     def prepare(self, job: Job) -> Submission:
         """See `Service.prepare`."""
@@ -586,9 +626,12 @@ class ExpressionV1Service:
 
     def _send(self, job: Job, config: Mapping[str, Any]) -> SubmitResult:
         self._learned.requests["submit"] += 1
-        self._learned.under_way[job.nonce] = (_endpoint_of(job), self._learned.server_time_s)
+        known = self._learned.server_time_s
+        self._learned.under_way[job.nonce] = (_endpoint_of(job), known)
         result = self._sent(job, config)
-        if not isinstance(result, Unknown):  # else until somebody looks for it: a run may be what became of it
+        if isinstance(result, Unknown):  # under way until somebody looks for it: a run may be what became of it
+            self._learned.lost_here[job.nonce] = known > -math.inf
+        else:
             del self._learned.under_way[job.nonce]
         return result
 
@@ -602,11 +645,10 @@ class ExpressionV1Service:
             return self._kept(job, error) or judge_submission(error, divisible=_divisible(job))
         self._learned.simulated = measured.simulated
         if measured.server_date_s is not None:
-            self._learned.server_time_s = max(self._learned.server_time_s, measured.server_date_s)
             self._learned.told[measured.run_id] = measured.server_date_s
             if len(self._learned.told) > _TOLD_RUNS:
                 self._learned.told.pop(next(iter(self._learned.told)), None)
-            self._on_server_time(measured.server_date_s)
+            self._saw_time(measured.server_date_s)
         return Answered(
             remote_id=measured.run_id,
             body=measured.body,
@@ -752,6 +794,8 @@ class ExpressionV1Service:
         """See `Service.survey`: what was measured since then and is not ours is remembered by its size."""
         seen: dict[_Size, str] = {}
         for run in self._runs(since, mode=_FILE):
+            if run.run_id:
+                self._learned.before.add(run.run_id)
             billed = run.status == _ENDED if run.metered_seconds is None else run.metered_seconds > 0
             if run.status != _LIVE and billed and not knows(run.run_id):
                 seen.setdefault(_Size.of(run), run.run_id)
@@ -762,7 +806,12 @@ class ExpressionV1Service:
         """See `Service.suspects`: one run of each size that fits."""
         return tuple(
             Candidate(
-                remote_id=run_id, matches={}, created_at=None, gone=True, maybe=True, billed_seconds=size.metered_s
+                remote_id=run_id or "a run that the list gives no id",
+                matches={},
+                created_at=None,
+                gone=True,
+                maybe=True,
+                billed_seconds=size.metered_s,
             )
             for size, run_id in self._measured_before.items()
             if size.fits(job)
@@ -777,55 +826,96 @@ class ExpressionV1Service:
         for one in lost:
             self._learned.under_way.pop(one.job.nonce, None)
         # The answers may tell another time than the list: what is ours bounds it as well.
-        earliest = min(one.sent_at for one in lost)
-        since = min([earliest, *(at for at in ours.values() if at > earliest - _DAY_S)]) - _WIDE_S
+        first = min(one.sent_at for one in lost)
+        since = min([first, *(at for at in ours.values() if at > first - _DAY_S)]) - _WIDE_S
         awaited = {endpoint: self._awaited_since(endpoint) for endpoint in ("audio", "video")}
-        try:
-            runs = {run.run_id: run for run in self._runs(since, mode=_FILE)}
-        except ApiError as error:
-            if error.status in _NO_LIST:
-                raise ListingUnsupported from error
-            raise
+        listed = _Shown()
+        for run in self._runs(since, mode=_FILE):
+            listed.take(run)
         # One that began meanwhile may be in the list as well; one that ended meanwhile was there before.
         awaited = {endpoint: min(before, self._awaited_since(endpoint)) for endpoint, before in awaited.items()}
-        known = [runs[run_id] for run_id in ours if run_id in runs]
-        users = {run.user_id for run in known if run.user_id}
-        # What others who share the account measured cannot be ours, once one of our own told who we are.
-        free = [run for run in runs.values() if run.run_id not in ours and not (users and run.user_id not in users)]
-        whole = "" if known else self._told_differently(since, runs)
+        lacks = {one.job.number: listed.controls(one, self._listed_before(one)) for one in lost}
+        left_out = ""
+        if any(lacks.values()):
+            lacking = [one for one in lost if lacks[one.job.number]]
+            every = self._unfiltered(since, lacking)
+            lacks |= {one.job.number: every.controls(one, self._listed_before(one)) for one in lacking}
+            left_out = self._left_out(since, listed, every)
+            listed = _Shown({**every.runs, **listed.runs}, listed.nameless + every.nameless)
+        runs = listed.runs
+        users = {runs[run_id].user_id for run_id in ours if run_id in runs} - {""}
         agrees = _one_clock(dict(self._learned.told), runs)
         if not agrees:  # then it cannot be told which run another upload of ours is waiting for
             awaited = {endpoint: -math.inf if at < math.inf else at for endpoint, at in awaited.items()}
-        near_s = _NEAR_S if agrees else _WIDE_S
-        near = {one.job.number: [run for run in free if _may_be(one, run, near_s)] for one in lost}
+        # What others who share the account measured cannot be ours, once one of our own told who we are.
+        free = [
+            run
+            for run in (*runs.values(), *listed.nameless)
+            if run.run_id not in ours and not (users and run.user_id not in users)
+        ]
+        near: dict[int, list[RunView]] = {}
+        for one in lost:
+            dated = agrees and self._learned.lost_here.get(one.job.nonce, False)
+            window, earlier = _window(one, _times(runs), dated=dated), self._listed_before(one)
+            near[one.job.number] = [run for run in free if run.run_id not in earlier and _may_be(one, run, window)]
         looks: dict[int, Look] = {}
         for one in lost:
-            endpoint = _endpoint_of(one.job)
-            fitting = near[one.job.number]
+            number = one.job.number
+            fitting = near[number]
             rivals = sum(
                 1 for other in lost if {r.run_id for r in near[other.job.number]} & {r.run_id for r in fitting}
             )
-            candidates = [self._candidate(run, awaited[endpoint]) for run in fitting]
-            missing = _missing({run_id: at for run_id, at in ours.items() if at > since}, runs, one.ended_at)
+            candidates = [self._candidate(run, awaited[_endpoint_of(one.job)]) for run in fitting]
+            missing = _missing({run_id: at for run_id, at in ours.items() if at > since}, runs, one.later)
+            lacking_what = (
+                f"the list of runs does not show {missing}, which it must have"
+                if missing
+                else left_out or lacks[number]
+            )
             why = (
                 "a run that began about then has gone silent, and nobody knows whether it was billed"
                 if any(run.status == _ERRORED for run in fitting)
+                else "the list gives a run that may be it no id"
+                if any(not run.run_id for run in fitting)
                 else "the list does not say whether a run that began about then was billed"
                 if any(candidate.maybe for candidate in candidates)
-                else f"the list of runs does not show {missing}, which it must have"
-                if missing
-                else whole
+                else lacking_what
             )
-            looks[one.job.number] = Look(
-                candidates=tuple(candidates), conclusive=not missing and not whole, why=why, most=max(1, rivals)
+            looks[number] = Look(
+                candidates=tuple(candidates), conclusive=not lacking_what, why=why, most=max(1, rivals)
             )
         return looks
+
+    def _runs(self, since: float = -math.inf, **filters: Any) -> Iterator[RunView]:
+        """The list of runs since then, newest first; it tells the service's time as well.
+
+        Raises: ListingUnsupported for a host that has none, ApiError.
+        """
+        self._learned.requests["list"] += 1
+        if since > -math.inf:
+            filters["started_after"] = since
+        try:
+            yield from self._http.list_runs(on_date=self._saw_time, **filters)
+        except ApiError as error:
+            if error.status in _NO_LIST:
+                raise ListingUnsupported(str(error)) from error
+            raise
+
+    def _saw_time(self, server_time_s: float) -> None:
+        self._learned.server_time_s = max(self._learned.server_time_s, server_time_s)
+        self._on_server_time(server_time_s)
+
+    def _listed_before(self, lost: LostJob) -> Set[str]:
+        """Runs that were listed before a submission was sent, which is known of those of this run."""
+        return self._learned.before if lost.job.nonce in self._learned.lost_here else frozenset()
 
     def _candidate(self, run: RunView, awaited_since: float) -> Candidate:
         # A run that another upload of ours may be waiting for: whose it is shows once that one has its answer.
         awaited = awaited_since < math.inf and (run.started_at or math.inf) >= awaited_since
         running = run.status == _LIVE or (run.status == _ENDED and awaited)
         gone = run.status == _ENDED and not running and run.metered_seconds is not None
+        if not run.run_id:
+            running = gone = False
         return Candidate(
             remote_id=run.run_id,
             matches={},
@@ -837,19 +927,27 @@ class ExpressionV1Service:
             billed_seconds=run.metered_seconds,
         )
 
-    def _told_differently(self, since: float, runs: Mapping[str, RunView]) -> str:
-        """Without a run of ours in the list: what speaks against it, in words, or "". It is told otherwise when nothing
-        is filtered, or nobody's run is shown at all."""
-        any_shown = bool(runs)
-        more = []
-        for count, run in enumerate(self._runs()):
-            began, any_shown = run.started_at, True
-            if count >= _UNFILTERED or (began is not None and began < since):
+    def _unfiltered(self, since: float, lost: Sequence[LostJob]) -> _Shown:
+        """The list without any filter, as far back as it takes to show what comes before these."""
+        shown = _Shown()
+        runs = (run for run in self._runs() if run.mode in ("", _FILE))
+        lonely = not any(one.before or one.after for one in lost)
+        for _ in range(_UNFILTERED // _PAGE):
+            page = list(islice(runs, _PAGE))
+            for run in page:
+                shown.take(run)
+            far = lonely and any(run.started_at is not None and run.started_at < since for run in page)
+            if len(page) < _PAGE or far or not any(shown.controls(one, self._listed_before(one)) for one in lost):
                 break
-            if run.mode in ("", "file") and run.run_id not in runs:
-                more.append(run.run_id)
-        if not any_shown:
-            return "the list shows no run at all, so it cannot be told whether it would show this one"
+        return shown
+
+    def _left_out(self, since: float, listed: _Shown, every: _Shown) -> str:
+        """Whether the list shows otherwise what it leaves out when it is asked for a time, in words; "" if not."""
+        more = [
+            run_id
+            for run_id, run in every.runs.items()
+            if run_id not in listed.runs and (run.started_at is None or run.started_at >= since)
+        ]
         if not more:
             return ""
         # What began between the two lists is in a third one.

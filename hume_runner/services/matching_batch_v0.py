@@ -265,25 +265,22 @@ _APART_S = 2.0
 class Listing:
     """What one look listed: `views` from the oldest on, `newest` the first page in the other order.
 
-    `gap`: why the two do not show all that lies between the oldest and the newest; "" where they do. `older`: whether
-    an unfiltered page shows jobs from before the moment that was asked for, so that the filter is known to be kept.
-    `nameless`: some entries have no id, so that they may be anything.
+    `gap`: why the two do not show all that lies between the oldest and the newest; "" where they do. `nameless`: some
+    entries have no id, so that they may be anything.
     """
 
     views: Sequence[JobView]
     newest: Sequence[JobView]
     gap: str = ""
     nameless: bool = False
-    older: bool = False
 
 
 def lacking(listing: Listing, ours: Mapping[str, float], sent_at: float, ended_at: float) -> str:
     """What the listing lacks to have shown a job that the service took between these moments, in words; "" for nothing.
 
     `ours`: remote id -> time of creation of jobs that the service surely took. The list has to show those up to the
-    newest that it shows, and one of those that came after the lost one, if there are any. Where there is none of ours,
-    the list must have shown somebody's: an empty list proves nothing. A list that is not shown whole counts only as far
-    as its newest page goes, in order, back to one of ours from before.
+    newest that it shows, and one of those that came after the lost one, if there are any. A list that is not shown
+    whole counts only as far as its newest page goes, in order, back to one of ours from before.
     """
     shown = {view.job_id for view in (*listing.views, *listing.newest)}
     later = [one for one, at in ours.items() if at > ended_at + _APART_S]
@@ -302,8 +299,6 @@ def lacking(listing: Listing, ours: Mapping[str, float], sent_at: float, ended_a
         missing = [one for one in missing if sent_at - _APART_S < ours[one] and one not in newest]
     if missing:
         return f"the list does not show {missing[0]}, which the service took"
-    if not (ours or listing.views or listing.older):
-        return "the list shows no job at all, so it cannot be told whether it would show this one"
     return ""
 
 

@@ -166,6 +166,42 @@ class Reading(StateFile):
         )
         return dict(rows.fetchall())
 
+    def taken_around(
+        self, number: int, endpoint: str, *, most: int = 20
+    ) -> tuple[tuple[str, ...], dict[str, float], frozenset[str]]:
+        """What the service surely took from us around a lost job, by the order of what was recorded and not by any
+        clock: the nearest `most` on either side.
+
+        Remote ids of those accepted before it was sent, the last one first; of those accepted since, with how many
+        seconds after it was sent; and which of these were sent after its answer was lost.
+        """
+        sent, sent_at, lost = self._db.execute(
+            "SELECT max(CASE WHEN event = 'intend' THEN attempt END), max(CASE WHEN event = 'intend' THEN at END), "
+            "max(CASE WHEN event = 'lose' THEN attempt END) FROM attempts WHERE job = ?",
+            (number,),
+        ).fetchone()
+        if sent is None:
+            return (), {}, frozenset()
+        before = self._db.execute(
+            "SELECT j.remote_id FROM attempts a JOIN jobs j ON j.job = a.job WHERE a.attempt < ? AND j.endpoint = ? "
+            "AND j.remote_id IS NOT NULL AND j.job != ? AND a.event IN ('accept', 'find') "
+            "ORDER BY a.attempt DESC LIMIT ?",
+            (sent, endpoint, number, most),
+        )
+        since = self._db.execute(
+            "SELECT j.remote_id, a.at, (SELECT max(i.attempt) FROM attempts i WHERE i.job = a.job AND i.event = "
+            "'intend' AND i.attempt < a.attempt) FROM attempts a JOIN jobs j ON j.job = a.job WHERE a.attempt > ? "
+            "AND j.endpoint = ? AND j.remote_id IS NOT NULL AND j.job != ? AND a.event = 'accept' "
+            "ORDER BY a.attempt LIMIT ?",
+            (sent, endpoint, number, most),
+        ).fetchall()
+        end = sent if lost is None else lost
+        return (
+            tuple(row[0] for row in before),
+            {remote_id: max(0.0, at - sent_at) for remote_id, at, _ in since},
+            frozenset(remote_id for remote_id, _, begun in since if begun > end),
+        )
+
     def planned_kinds(self) -> set[str]:
         """Kinds of sources that planned jobs carry."""
         rows = self._db.execute(

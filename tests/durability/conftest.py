@@ -49,6 +49,7 @@ def new_case(tmp_path: Path, service: ServiceProcess) -> MakeCase:
     def make(name: str) -> Case:
         case = make_case(tmp_path / name, service.url, service.new_key())
         measured_earlier(service.url, case.key)
+        service.advance(10)
         return case
 
     return make

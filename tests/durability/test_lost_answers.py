@@ -56,12 +56,14 @@ SOURCES = {
 }
 WORDS = {"link": "one.txt", "file": "first.txt", "text": "Nothing is lost."}
 # Which of the jobs is lost. They are sent in this order, one after the other: links, files, texts.
-FIRST, BETWEEN, LAST, ALONE = "link, others after", "file, others around", "text, others before", "file alone"
+FIRST, BETWEEN, LAST = "link, others after", "file, others around", "text, others before"
+ALONE, AMONG = "file alone", "file alone, somebody's job before"
 PLACES: dict[str, tuple[str, Sequence[str]]] = {
     FIRST: ("link", ("link", "file", "text")),
     BETWEEN: ("file", ("link", "file", "text")),
     LAST: ("text", ("link", "file", "text")),
     ALONE: ("file", ("file",)),
+    AMONG: ("file", ("file",)),
 }
 
 
@@ -91,13 +93,15 @@ May = Outcome | tuple[Outcome, ...]
 
 class Host(NamedTuple):
     """A difficult host. `has`, `has_not`: what becomes of a job that it took and of one that it did not; `but`: the
-    same of the job in one place, where that differs; `advance_s`: what ends the difficulty is time."""
+    same of the job in one place, where that differs; `advance_s`: what ends the difficulty is time; `ours_s`: our clock
+    is ahead by so much."""
 
     knobs: Mapping[str, Any]
     has: May = FOUND
     has_not: May = SENT_AGAIN
     but: Mapping[str, tuple[May, May]] = {}
     advance_s: float | None = None
+    ours_s: float = 0.0
 
     def outcomes(self, way: Way, place: str) -> tuple[Outcome, ...]:
         has, has_not = self.but.get(place, (self.has, self.has_not))
@@ -105,24 +109,34 @@ class Host(NamedTuple):
         return (may,) if isinstance(may, Outcome) else may
 
 
-# Where the lost job is the account's first, an empty list may be one that never shows anything.
-LONELY: dict[str, tuple[May, May]] = {ALONE: (FOUND, ASKED)}
+# Without another job of ours, a list may be one that never shows anything, or the oldest or newest of strangers.
+LONELY: dict[str, tuple[May, May]] = {ALONE: (FOUND, ASKED), AMONG: (FOUND, ASKED)}
 NEWEST: dict[str, tuple[May, May]] = {
-    FIRST: (FOUND_OR_ASKED, SENT_OR_ASKED),
+    FIRST: (FOUND_OR_ASKED, ASKED),  # it shows nothing from before
     BETWEEN: (FOUND_OR_ASKED, SENT_OR_ASKED),
     LAST: (FOUND, SENT_OR_ASKED),  # shown one from just before as the newest, there is none after it
-    ALONE: (FOUND, ASKED),
+    **LONELY,
+}
+NEWEST_TWO: dict[str, tuple[May, May]] = {
+    FIRST: (FOUND_OR_ASKED, SENT_OR_ASKED),  # just as many came after it, once all have come
+    BETWEEN: (FOUND_OR_ASKED, SENT_OR_ASKED),
+    **LONELY,
 }
 DIFFICULT: dict[str, Host] = {
     "easy": Host({}, but=LONELY),
     "late": Host({"jobs": {"late": 0.15}}, but=LONELY),
     "later than the wait": Host({"jobs": {"late": "15m"}}, ASKED_HAVING_IT, ASKED, advance_s=901),
     "capped, newest": Host({"jobs": {"cap": 1, "cap_keeps": "newest"}}, but=NEWEST),
-    "capped, oldest": Host({"jobs": {"cap": 1, "cap_keeps": "oldest"}}, ASKED_HAVING_IT, ASKED, but=LONELY),
+    "capped, newest two": Host({"jobs": {"cap": 2, "cap_keeps": "newest"}}, but=NEWEST_TWO),
+    "capped, oldest": Host(
+        {"jobs": {"cap": 1, "cap_keeps": "oldest"}}, ASKED_HAVING_IT, ASKED, but={ALONE: (FOUND, ASKED)}
+    ),
     "pages of three": Host({"jobs": {"cap": 3}}, but=LONELY),
     # In no order, nothing tells whether a list is whole.
-    "shuffled": Host({"jobs": {"order": "shuffled"}}, FOUND, SENT_OR_ASKED),
-    "filters ignored": Host({"jobs": {"ignores": ["when", "status", "limit", "direction"]}}, FOUND, SENT_OR_ASKED),
+    "shuffled": Host({"jobs": {"order": "shuffled"}}, FOUND, SENT_OR_ASKED, but=LONELY),
+    "filters ignored": Host(
+        {"jobs": {"ignores": ["when", "status", "limit", "direction"]}}, FOUND, SENT_OR_ASKED, but=LONELY
+    ),
     "no request": Host({"jobs": {"leaves_out": "request"}}, but=LONELY),
     "no request anywhere": Host(
         {"jobs": {"leaves_out": "request", "details_leave_out": "request"}}, ASKED_HAVING_IT, ASKED
@@ -146,7 +160,13 @@ DIFFICULT: dict[str, Host] = {
     "no list: 405": Host({"jobs": {"status": 405}}, ASKED_AT_ONCE_HAVING_IT, ASKED_AT_ONCE),
     "no list: 501": Host({"jobs": {"status": 501}}, ASKED_AT_ONCE_HAVING_IT, ASKED_AT_ONCE),
     "Date an hour ahead": Host({"date": {"off": "1h"}}, but=LONELY),
+    "Date three hours ahead": Host({"date": {"off": "3h"}}, but=LONELY),
+    "Date three hours behind": Host({"date": {"off": "-3h"}}, but=LONELY),
     "no Date": Host({"date": {"missing": True}}, but=LONELY),
+    "ours three hours ahead": Host({}, but=LONELY, ours_s=10_800),
+    "ours three hours behind": Host({}, but=LONELY, ours_s=-10_800),
+    "ours three hours ahead, no Date": Host({"date": {"missing": True}}, but=LONELY, ours_s=10_800),
+    "ours three hours behind, no Date": Host({"date": {"missing": True}}, but=LONELY, ours_s=-10_800),
 }
 
 
@@ -207,6 +227,7 @@ def prepare(folder: Path, cell: Cell, host: Emulator) -> Trial:
     kind, kinds = PLACES[cell.place]
     if cell.place != ALONE:
         post(host, "An older job.")
+        host.advance(60)
     write(folder, host, kinds, timeout="3s" if way.knobs["answer"] == "hang" else "60s")
     host.make_difficult({**difficulty.knobs, "submissions": {"holding": WORDS[kind], "times": 1, **way.knobs}})
 
@@ -224,13 +245,14 @@ def prepare(folder: Path, cell: Cell, host: Emulator) -> Trial:
             "argv": ["run", str(folder / "manifest.yaml"), "--no-progress"],
             "key": KEY,
             "out": str(folder / name),
+            "clock": [[0.0, difficulty.ours_s]],
             **how,
         },
         taken=lambda: taken_by(host),
         expected=cell.expected,
         others=len(kinds) - (cell.place == ALONE),
         killed=way.killed,
-        consent=cell.place == ALONE and not way.taken,
+        consent=cell.place in LONELY and not way.taken,
         cure=cure,
     )
 
@@ -279,6 +301,8 @@ def test_an_answer_is_read_however_its_files_are_spelt(
 def test_what_is_accepted_later_than_any_wait_is_told_by_the_last_look(tmp_path: Path, nursery: Nursery) -> None:
     """No rule survives such a host: it is sent again, and then there are two. The run says so, and names the other."""
     with hosts(1, processing_time_s=1800) as (host,):
+        post(host, "An older job.")
+        host.advance(60)
         write(tmp_path, host, ("link", "file", "text"))
         lost = {"holding": WORDS["link"], "times": 1, "answer": "cut", "accepted": "15m"}
         host.make_difficult({"submissions": lost})
@@ -302,10 +326,10 @@ def test_what_is_accepted_later_than_any_wait_is_told_by_the_last_look(tmp_path:
 
 def accept_late(host: Emulator) -> None:
     """Once everything was sent, and the lost one again: let the host's time pass, and then that of the jobs."""
-    posted = until(lambda: len(taken_by(host)) == 3)
+    posted = until(lambda: len(taken_by(host)) == 4)
     host.advance(901)
     assert posted
-    assert until(lambda: len(taken_by(host)) == 4)
+    assert until(lambda: len(taken_by(host)) == 5)
     host.advance(1801)
 
 

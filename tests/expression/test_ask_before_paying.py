@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.expression.runs import Folder, measured_runs
+from tests.expression.runs import AUDIO, RUNS, Folder, measured_runs
 from tests.media_files import picture, picture_bytes, speech, write_wav
 
 
@@ -91,15 +98,17 @@ def test_runs_of_other_sizes_are_nobodys_business(
 def test_a_run_that_died_leaves_no_word_after_which_nothing_is_looked_for(
     folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery
 ) -> None:
-    names = write_media(folder, recordings=1)
+    names = write_media(folder, recordings=2)
     folder.write({"files": names[:1]})
+    assert folder.run().code == 0
+    folder.write({"files": names[:2]})
     child = {"argv": ["run", str(folder.manifest), "--no-progress"], "key": "", "out": str(folder.path / "run")}
     died = {"kind": "kill", "at": {"name": "commit submitting"}, "moment": "after"}
     assert nursery.run([{**child, "disk": died}]) == [-9]
     copy = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
     copy.write({"files": write_media(copy, recordings=0)})
     assert copy.run().code == 0
-    folder.write({"files": names[1:]})
+    folder.write({"files": names[2:]})
     assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=1)
 
 
@@ -125,3 +134,73 @@ def test_what_was_asked_about_is_asked_about_until_it_is_answered(
     assert len(measured_runs(emulator.url)) == 6
     assert folder.run().code == 0
     assert len(measured_runs(emulator.url)) == 6
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second device here")
+def test_a_folder_that_comes_to_another_device_sends_what_was_never_sent(
+    folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery
+) -> None:
+    """Restored or mounted anew: the device's and the file's numbers are no history of a state."""
+    folder.write({"files": write_media(folder)})
+    emulator.inject([{"route": RUNS, "action": {"status": 503}}])
+    assert folder.run().code == 5
+    assert set(folder.jobs()) == {"planned"}
+    emulator.inject([])
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        copy = Folder(path=Path(elsewhere) / "case", url=folder.url, key=folder.key)
+        shutil.copytree(folder.path, copy.path)
+        assert copy.path.stat().st_dev != folder.path.stat().st_dev
+        argv = ["run", str(copy.manifest), "--no-progress"]
+        assert nursery.run([{"argv": argv, "key": "", "out": str(tmp_path / "run")}]) == [0]
+        assert "ask about" not in (tmp_path / "run.stderr").read_text()
+        lines = [json.loads(line) for line in (copy.outputs / "results.jsonl").read_text().splitlines()]
+        assert {line["status"] for line in lines} == {"done"}
+        assert len(measured_runs(emulator.url)) == 3
+
+
+@pytest.mark.parametrize("when", ["planned", "prepared"])
+def test_bytes_that_change_before_they_are_sent_are_never_measured_as_what_was_planned(
+    folder: Folder, emulator: Emulator, when: str
+) -> None:
+    """Of one length, and with the time of the file put back."""
+    names = write_media(folder)
+    one, other = (folder.path / names[0]).read_bytes(), (folder.path / names[1])
+    folder.write({"files": names[:2]}, execution={"transfer_workers": 1})
+    planned = other.read_bytes()
+    mixed = planned[:44] + planned[44:][::-1]
+    assert len(mixed) == len(planned)
+    assert mixed != planned
+    was = other.stat()
+
+    def change() -> None:
+        other.write_bytes(mixed)
+        os.utime(other, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    if when == "planned":
+        emulator.inject([{"route": RUNS, "action": {"status": 503}}])
+        assert folder.run().code == 5  # planned, and nothing sent
+        emulator.inject([])
+        change()
+        code = folder.run().code
+    else:
+        emulator.inject([{"route": AUDIO, "nth": [1], "action": {"delay": "2s"}}])
+        thread = threading.Thread(target=change_once_sent, args=(emulator, change))
+        thread.start()
+        code = folder.run().code
+        thread.join()
+    sent = {file["sha256"] for run in measured_runs(emulator.url) for file in run["files"]}
+    told = folder.results()[names[1]]
+    assert sha256(one).hexdigest() in sent
+    # Seen in time, it is what it is now, or what it was then, prepared; else it fails.
+    contents = {content for (content,) in folder.ask("SELECT lower(hex(content)) FROM measurements")}
+    assert (code, told["status"]) in {(0, "done"), (3, "failed")}
+    assert sha256(mixed).hexdigest() not in sent - contents
+
+
+def change_once_sent(emulator: Emulator, change: Callable[[], None]) -> None:
+    for _ in range(400):
+        if emulator.requests()["by_route"].get(AUDIO):
+            break
+        time.sleep(0.02)
+    time.sleep(0.3)
+    change()

@@ -34,33 +34,35 @@ PAID_IN_VAIN = Cell(2, 2, 5, "planned")
 SPOILT = Cell(1, 0, 3, "failed")
 NO_ACCESS = Cell(1, 0, 7, "planned")
 NOT_SENT = Cell(0, 0, 5, "planned")  # a service that does not tell what it has measured already is sent nothing
+NOT_CONSENTED = Cell(0, 0, 9, "planned")  # nor is one that has no list, unless somebody pays again on purpose
+ASKED = Cell(1, 0, 9, "ambiguous")  # an upload alone: nothing shows what the list would show of it
 OPEN_NO_ACCESS = Cell(1, 1, 7, "ambiguous")
 OPEN_NO_LIST = Cell(1, 1, 9, "ambiguous")  # without a list nothing is proven
 NOT_BEGUN = Cell(0, 0, 7, "planned")
 
 # action -> the first upload, every upload, the list that is asked about a lost answer, every list
 EXPECTED: dict[str, tuple[Cell, Cell, Cell, Cell]] = {
-    "400": (SPOILT, SPOILT, OPEN_NO_LIST, NOT_SENT),
+    "400": (SPOILT, SPOILT, OPEN_NO_LIST, NOT_CONSENTED),
     "401": (NO_ACCESS, NO_ACCESS, OPEN_NO_ACCESS, NOT_BEGUN),
     "402": (NO_ACCESS, NO_ACCESS, PAID_AGAIN, NOT_SENT),
     "403": (NO_ACCESS, NO_ACCESS, OPEN_NO_ACCESS, NOT_BEGUN),
-    "404": (NO_ACCESS, NO_ACCESS, OPEN_NO_LIST, NOT_SENT),
-    "408": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "404": (NO_ACCESS, NO_ACCESS, OPEN_NO_LIST, NOT_CONSENTED),
+    "408": (ASKED, ASKED, PAID_AGAIN, NOT_SENT),
     "413": (SPOILT, SPOILT, PAID_AGAIN, NOT_SENT),
     "429": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
-    "500": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "500": (ASKED, ASKED, PAID_AGAIN, NOT_SENT),
     "coded 500": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
-    "502": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "502": (ASKED, ASKED, PAID_AGAIN, NOT_SENT),
     "503": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
-    "504": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
-    "drop before": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "504": (ASKED, ASKED, PAID_AGAIN, NOT_SENT),
+    "drop before": (ASKED, ASKED, PAID_AGAIN, NOT_SENT),
     "drop after": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
     "delay": (GOOD, GOOD, PAID_AGAIN, PAID_AGAIN),
     "truncate": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
     "truncate unannounced": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
     "slow": (GOOD, GOOD, PAID_AGAIN, PAID_AGAIN),
-    "html": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
-    "redirect": (AGAIN, UNAVAILABLE, PAID_AGAIN, NOT_SENT),
+    "html": (ASKED, ASKED, PAID_AGAIN, NOT_SENT),
+    "redirect": (ASKED, ASKED, PAID_AGAIN, NOT_SENT),
     "corrupt": (PAID_AGAIN, PAID_IN_VAIN, PAID_AGAIN, NOT_SENT),
 }
 

@@ -20,6 +20,7 @@ def test_a_second_signal_says_what_will_be_paid_again(folder: Folder, emulator: 
     folder.path.mkdir()
     # The list of an account without any run proves nothing, and the run after would ask.
     upload_still(emulator.url, emulator.api_key, picture_bytes(picture()))
+    emulator.advance(60)
     for number in range(3):
         write_wav(folder.path / f"{number}.wav", speech([("speech", 1)], seed=number))
     folder.write({"files": ["*.wav"]}, execution={"transfer_workers": 2, "max_jobs_in_flight": 2})

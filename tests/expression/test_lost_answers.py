@@ -9,7 +9,7 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.expression.runs import AUDIO, RUNS, VIDEO, Folder, from_service, measured_runs, metered
+from tests.expression.runs import AUDIO, RUNS, VIDEO, Folder, from_service, measured_runs, metered, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_wav
 
 LOST = {"drop": "after"}
@@ -79,12 +79,49 @@ def test_the_manifest_may_ask_to_stop_at_a_lost_answer(folder: Folder, emulator:
 
 @pytest.mark.parametrize("route", [AUDIO, VIDEO])
 def test_what_never_arrived_is_sent_again_once_that_is_sure(folder: Folder, emulator: Emulator, route: str) -> None:
-    emulator.inject([{"route": route, "nth": [1], "action": {"drop": "before"}}])
-    folder.write({"files": write_media(folder)}, execution={"on_lost_answer": "stop"})
+    media = write_media(folder, recordings=2)
+    folder.write({"files": media[:1]})
     assert folder.run().code == 0
-    assert len(assert_all_is_counted(folder, emulator)) == 2
+    emulator.inject([{"route": route, "nth": [1], "action": {"drop": "before"}}])
+    folder.write({"files": media}, execution={"on_lost_answer": "stop"})
+    assert folder.run().code == 0
+    assert len(assert_all_is_counted(folder, emulator)) == 3
     assert folder.summary()["paid_twice"] == []
-    assert emulator.requests()["by_route"][route] == 2
+    assert emulator.requests()["by_route"][route] == (3 if route == AUDIO else 2)
+
+
+def test_what_never_arrived_alone_is_asked_about(folder: Folder, emulator: Emulator) -> None:
+    """Strangers' runs do not show that the list would show ours: it may be their oldest or newest."""
+    upload_still(folder.url, folder.key, picture_bytes(picture(200, 200, seed=7)))
+    emulator.inject([{"route": AUDIO, "nth": [1], "action": {"drop": "before"}}])
+    folder.write({"files": write_media(folder, stills=0)})
+    ran = folder.run()
+    assert ran.code == 9
+    assert "shows no other job of this state" in ran.err
+    assert folder.jobs() == {"ambiguous": 1}
+    assert folder.run("--pay-again").code == 0
+    assert len(measured_runs(emulator.url)) == 2
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 501])
+def test_without_a_list_nothing_is_sent_until_somebody_agrees(folder: Folder, emulator: Emulator, status: int) -> None:
+    emulator.make_difficult({"runs": {"status": status}})
+    folder.write({"files": write_media(folder)})
+    ran = folder.run()
+    assert ran.code == 9
+    assert "lists no runs" in ran.err
+    assert "--pay-again" in ran.err
+    assert measured_runs(emulator.url) == []
+    ran = folder.run("--pay-again")
+    assert ran.code == 0, ran.err
+    assert "cannot be seen" in ran.err
+    assert len(measured_runs(emulator.url)) == 2
+    # What is measured already is nothing to agree to; and who never asks is not asked.
+    assert folder.run().code == 0
+    write_wav(folder.path / "new.wav", speech([("speech", 2.5), ("pause", 1)], seed=9))
+    folder.write({"files": ["new.wav"]}, execution={"look_back": 0})
+    assert folder.run().code == 0
+    assert len(measured_runs(emulator.url)) == 3
 
 
 def test_a_run_that_is_listed_late_is_waited_for(folder: Folder, emulator: Emulator) -> None:
@@ -98,6 +135,9 @@ def test_a_run_that_is_listed_late_is_waited_for(folder: Folder, emulator: Emula
 
 def test_requests_under_way_are_not_taken_for_the_lost_one(folder: Folder, emulator: Emulator) -> None:
     """Many requests with the same bill at one time, of which some never arrive: none of the others is theirs."""
+    media = write_media(folder, recordings=7)
+    folder.write({"files": media[-1:]})
+    assert folder.run().code == 0
     emulator.inject(
         [
             {"route": AUDIO, "nth": [1, 4], "action": {"drop": "before"}},
@@ -105,10 +145,10 @@ def test_requests_under_way_are_not_taken_for_the_lost_one(folder: Folder, emula
             {"route": AUDIO, "action": {"slow": "4KB/s"}},
         ]
     )
-    folder.write({"files": write_media(folder, recordings=7, stills=0)}, execution={"transfer_workers": 4})
+    folder.write({"files": media}, execution={"transfer_workers": 4})
     assert folder.run().code == 0
     runs = assert_all_is_counted(folder, emulator)
-    assert len(runs) == 8
+    assert len(runs) == 9
     assert len(folder.summary()["paid_twice"]) == 1
 
 

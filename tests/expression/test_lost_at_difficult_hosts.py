@@ -19,7 +19,7 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
 from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
-from tests.expression.runs import RUNS, Folder, measured_runs
+from tests.expression.runs import RUNS, Folder, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech
 
 Fate = Literal["measured", "refused", "not", "silent"]
@@ -58,11 +58,12 @@ LOST: dict[str, Way] = {
 }
 
 # Files in the order in which they are sent, one after the other, and how many pass before one is lost.
-FIRST, LAST, STILL, ALONE, STOP = (
+FIRST, LAST, STILL, ALONE, AMONG, STOP = (
     "recording, others after",
     "recording, others before",
     "still, recordings before",
     "recording alone",
+    "recording alone, somebody's before",
     "recording, others before, and the manifest says stop",
 )
 PLACES: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
@@ -70,6 +71,7 @@ PLACES: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
     LAST: (("0.wav", "1.wav", "2.wav"), {"skip": 2}),
     STILL: (("0.wav", "1.wav", "0.jpg"), {"holding": "video"}),
     ALONE: (("0.wav",), {}),
+    AMONG: (("0.wav",), {}),
     STOP: (("0.wav", "1.wav", "2.wav"), {"skip": 2}),
 }
 
@@ -84,7 +86,6 @@ class Outcome(NamedTuple):
 
 
 PAID_AGAIN = Outcome(accepted=2, found=True, waits=False, asked=False)
-STOPPED = Outcome(accepted=1, found=True, waits=False, asked=True)
 SENT_AGAIN = Outcome(accepted=1, found=False, waits=True, asked=False)
 ASKED_MEASURED = Outcome(accepted=1, found=False, waits=True, asked=True)
 ASKED = Outcome(accepted=0, found=False, waits=True, asked=True)
@@ -100,7 +101,7 @@ PAID_OR_ASKED = (ASKED_MEASURED, Outcome(accepted=2, found=True, waits=None, ask
 
 class Host(NamedTuple):
     """A difficult host: what becomes of an upload by its fate; `but`: of some in one place; `advance_s`: what ends the
-    difficulty is time; `faults`: what goes wrong besides."""
+    difficulty is time; `faults`: what goes wrong besides; `ours_s`: our clock is ahead by so much."""
 
     knobs: Mapping[str, Any]
     measured: May = PAID_AGAIN
@@ -110,18 +111,20 @@ class Host(NamedTuple):
     but: Mapping[tuple[str, Fate], May] = {}
     advance_s: float | None = None
     faults: Sequence[Mapping[str, Any]] = ()
+    ours_s: float = 0.0
 
     def outcomes(self, fate: Fate, place: str) -> tuple[Outcome, ...]:
         usual = {"measured": self.measured, "refused": self.refused, "not": self.never, "silent": self.silent}[fate]
         may = self.but.get((place, fate), usual)
         return tuple(
-            STOPPED if place == STOP and one == PAID_AGAIN else one
+            one._replace(accepted=1, asked=True) if place == STOP and one.accepted > 1 else one
             for one in ((may,) if isinstance(may, Outcome) else may)
         )
 
 
-# Where the lost upload is the account's first, an empty list may be one that never shows anything.
-LONELY: dict[tuple[str, Fate], May] = {(ALONE, "not"): ASKED}
+# Without another upload of ours, a list may be one that never shows anything, or the oldest or newest of strangers.
+UNBILLED: tuple[Fate, Fate] = ("not", "refused")
+LONELY: dict[tuple[str, Fate], May] = {(place, fate): ASKED for place in (ALONE, AMONG) for fate in UNBILLED}
 NOTHING = (ASKED_MEASURED, ASKED, ASKED, ASKED)
 AT_ONCE = (ASKED_AT_ONCE_MEASURED, ASKED_AT_ONCE, ASKED_AT_ONCE, ASKED_AT_ONCE)
 ENDED = (LAST, STILL, STOP)
@@ -142,18 +145,25 @@ DIFFICULT: dict[str, Host] = {
         {"runs": {"cap": 1, "cap_keeps": "newest"}},
         but={(place, "not"): SENT_OR_ASKED for place in ENDED}
         | {(place, "refused"): ASKED for place in ENDED}
-        | {(FIRST, "measured"): PAID_OR_ASKED, (FIRST, "not"): SENT_OR_ASKED, (FIRST, "refused"): SENT_OR_ASKED}
+        | {(FIRST, "measured"): PAID_OR_ASKED, (FIRST, "not"): ASKED, (FIRST, "refused"): ASKED}
         | LONELY,
     ),
+    # Just as many as come after the first one.
+    "capped, newest two": Host(
+        {"runs": {"cap": 2, "cap_keeps": "newest"}},
+        but={(FIRST, "measured"): PAID_OR_ASKED, (FIRST, "not"): SENT_OR_ASKED, (FIRST, "refused"): SENT_OR_ASKED}
+        | {(place, "not"): SENT_OR_ASKED for place in ENDED}
+        | {(place, "refused"): SENT_OR_ASKED for place in ENDED}
+        | LONELY,
+    ),
+    # That is somebody's from before, or the account's first.
     "capped, oldest": Host(
         {"runs": {"cap": 1, "cap_keeps": "oldest"}},
-        but={(place, "measured"): ASKED_MEASURED for place in ENDED}
-        | {(place, "not"): ASKED for place in ENDED}
-        | {(place, "refused"): ASKED for place in ENDED}
-        | {(FIRST, "not"): SENT_OR_ASKED, (FIRST, "refused"): SENT_OR_ASKED}
-        | LONELY,
+        *NOTHING,
+        but={(ALONE, "measured"): PAID_AGAIN},
     ),
-    "pages of three": Host({"runs": {"cap": 3}}, but=LONELY),
+    # Somebody's from before is the fourth where the first one is refused.
+    "capped to three": Host({"runs": {"cap": 3}}, but={(FIRST, "refused"): SENT_OR_ASKED} | LONELY),
     "oldest first": Host({"runs": {"order": "oldest"}}, but=LONELY),
     "shuffled": Host({"runs": {"order": "shuffled"}}, but=LONELY),
     "filters ignored": Host(
@@ -161,16 +171,37 @@ DIFFICULT: dict[str, Host] = {
     ),
     "no seconds": Host({"runs": {"leaves_out": "metered_seconds"}}, ASKED_MEASURED, but=LONELY),
     "no bytes": Host({"runs": {"leaves_out": "bytes_received"}}, refused=ASKED, but=LONELY),
-    "no times": Host({"runs": {"leaves_out": ["started_at", "ended_at"]}}, but=LONELY),
+    # What came before the first one is told by its time, or by the run that saw it before.
+    "no times": Host(
+        {"runs": {"leaves_out": ["started_at", "ended_at"]}},
+        but={(FIRST, fate): SENT_OR_ASKED for fate in UNBILLED} | LONELY,
+    ),
     "no endpoint": Host({"runs": {"leaves_out": "endpoint"}}, but=LONELY),
     "no users": Host({"runs": {"leaves_out": "user_id"}}, but=LONELY),
+    "entries without ids": Host({"runs": {"nameless_every": 1}}, *NOTHING),
+    "some entries without ids": Host(
+        {"runs": {"nameless_every": 2}},
+        PAID_OR_ASKED,
+        SENT_OR_ASKED,
+        SENT_OR_ASKED,
+        but=LONELY | {(ALONE, "measured"): PAID_AGAIN},
+    ),
     "empty": Host({"runs": {"empty": True}}, *NOTHING),
     "no list: 400": no_list(400),
     "no list: 404": no_list(404),
     "no list: 405": no_list(405),
     "no list: 501": no_list(501),
     "Date an hour ahead": Host({"date": {"off": "1h"}}, but=LONELY),
+    "Date three hours ahead": Host({"date": {"off": "3h"}}, but=LONELY),
+    "Date three hours behind": Host({"date": {"off": "-3h"}}, but=LONELY),
     "no Date": Host({"date": {"missing": True}}, but=LONELY),
+    "ours an hour ahead": Host({}, but=LONELY, ours_s=3600),
+    "ours three hours ahead": Host({}, but=LONELY, ours_s=10_800),
+    "ours three hours behind": Host({}, but=LONELY, ours_s=-10_800),
+    "ours three hours ahead, no Date": Host({"date": {"missing": True}}, but=LONELY, ours_s=10_800),
+    "ours three hours behind, no Date": Host({"date": {"missing": True}}, but=LONELY, ours_s=-10_800),
+    "list three hours behind": Host({"runs": {"off": "-3h"}}, but=LONELY),
+    "list three hours ahead": Host({"runs": {"off": "3h"}}, but=LONELY),
 }
 
 
@@ -190,11 +221,8 @@ class Cell(NamedTuple):
 
     @property
     def possible(self) -> bool:
-        """A run that begins without a list sends nothing, so nothing is lost. And nothing tells a list that shows the
-        newest so many only from a whole one, if just as many came after what it hides."""
-        unsent = LOST[self.lost].killed and self.place == FIRST and self.difficulty.startswith("no list")
-        hidden = self.difficulty == "capped, newest" and self.place == FIRST and "silent" in LOST[self.lost].knobs
-        return not (unsent or hidden)
+        """A run that begins without a list sends nothing more, so that there are no others."""
+        return not (LOST[self.lost].killed and self.place == FIRST and self.difficulty.startswith("no list"))
 
 
 def waits_of(outcome: Outcome, way: Way) -> tuple[Waited, ...]:
@@ -246,6 +274,9 @@ def prepare(path: Path, cell: Cell, host: Emulator) -> Trial:
         {"files": list(names)},
         execution={"transfer_workers": 1, "on_lost_answer": "stop" if cell.place == STOP else "resubmit"},
     )
+    if cell.place in (FIRST, AMONG):
+        upload_still(host.url, KEY, picture_bytes(picture(200, 200, seed=7)))
+        host.advance(60)
     host.inject(difficulty.faults)
     host.make_difficult({**difficulty.knobs, "uploads": {"times": 1, **which, **way.knobs}})
 
@@ -264,14 +295,16 @@ def prepare(path: Path, cell: Cell, host: Emulator) -> Trial:
             "argv": ["run", str(folder.manifest), "--no-progress"],
             "key": "",
             "out": str(path / name),
+            "clock": [[0.0, difficulty.ours_s]],
             **how,
         },
         taken=lambda: [run["content_sha256"] for run in measured_runs(host.url)],
         expected=cell.expected,
-        others=len(names) - 1,
+        others=len(names) - (cell.place not in (FIRST, AMONG)),
         finally_accepted=2 if way.fate == "measured" else 1,
         killed=way.killed,
-        consent=(way.fate, cell.place) in {("measured", STOP), ("not", ALONE)} or way.fate == "silent",
+        consent=(way.fate, cell.place) in {("measured", STOP), *((fate, place) for place, fate in LONELY)}
+        or way.fate == "silent",
         cure=cure,
     )
 

@@ -337,7 +337,9 @@ def look(
     service = BatchV0Service(
         make_manifest(tmp_path, settings=settings), "https://x", lambda: Listed(*jobs, **how), lambda _: None
     )
-    return service.look_for([LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2)], ours or {})[job.number]
+    before = tuple(one for one, at in (ours or {}).items() if at < SENT_AT)
+    lost = LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2, before=before)
+    return service.look_for([lost], ours or {})[job.number]
 
 
 def found(job: Job, settings: Mapping[str, Any], tmp_path: Path, **request: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -286,7 +286,7 @@ def a_run(name: str, **members: Any) -> RunView:
     return RunView(run_id=name, **(usual | members))
 
 
-def lost(number: int = 1, *, samples: int = SAMPLES) -> LostJob:
+def lost(number: int = 1, *, samples: int = SAMPLES, before: Collection[str] = ("control",), **after: float) -> LostJob:
     detail = {"part": 0, "parts": 1, "first": 0, "samples": samples, "start_ms": 0}
     job = Job(
         number=number,
@@ -296,7 +296,7 @@ def lost(number: int = 1, *, samples: int = SAMPLES) -> LostJob:
         size_bytes=44 + 2 * samples,
         billable_seconds=max(10.0, samples / 16_000),
     )
-    return LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2)
+    return LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2, before=tuple(before), after=after)
 
 
 def settled(
@@ -353,7 +353,7 @@ def test_a_silent_run_is_looked_at_again_before_anybody_is_asked(tmp_path: Path)
     ("listing", "ours"),
     [
         (Listing([]), {"control": SENT_AT - 30}),  # it must show what it surely took
-        (Listing([], unfiltered=[a_run("x")]), {}),  # it shows less than there is
+        (Listing([], unfiltered=[CONTROL, a_run("x", bytes_received=9)]), {}),  # it shows less than there is
     ],
 )
 def test_a_list_that_does_not_show_what_it_must_proves_nothing(
@@ -367,11 +367,12 @@ def test_a_run_that_begins_between_two_lists_was_not_left_out(tmp_path: Path) ->
     class Growing:
         """Another upload of ours begins after the first list was given."""
 
-        runs: Sequence[RunView] = ()
+        asked = 0
 
-        def list_runs(self, **asked: Any) -> Iterator[RunView]:
-            shown, self.runs = self.runs, [a_run("x", started_at=SENT_AT + 60)]
-            return iter(shown)
+        def list_runs(self, *, mode: str | None = None, **asked: Any) -> Iterator[RunView]:
+            self.asked += 1
+            begun = [a_run("x", started_at=SENT_AT + 60, bytes_received=9)] * (self.asked > 1)
+            return iter([*begun, *([] if mode else [replace(CONTROL, started_at=SENT_AT - 30_000)])])
 
     [what] = settled(tmp_path, Growing(), lost())  # type: ignore[arg-type]
     assert type(what) is NotThere
@@ -411,6 +412,7 @@ def test_the_time_that_answers_tell_counts_only_where_runs_of_ours_show_it(
     asked = service(tmp_path)
     control = a_run("control", started_at=SENT_AT - 30, ended_at=SENT_AT - 20, metered_seconds=99.0)
     asked._learned.told["control"] = asked._learned.server_time_s = SENT_AT - 20 + ahead_s
+    asked._learned.lost_here["n"] = True
     run = a_run("x", started_at=SENT_AT + ended_s, ended_at=SENT_AT + ended_s + 1)
     asked._connect = lambda: Listing([control, run])  # type: ignore[assignment, return-value]
     one = lost()
@@ -434,3 +436,66 @@ def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Pa
     assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__)) == []
     assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
     assert asked.suspects(lost(samples=SAMPLES + 32_000).job) == ()
+
+
+@pytest.mark.parametrize("ours_ahead_s", [-86_400 * 3, -3600, 0, 3600, 86_400 * 3])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_our_clock_hides_no_lost_run(tmp_path: Path, ours_ahead_s: float, place: str) -> None:
+    """Sent by a run before, or before any answer told the time: the list's own times tell when that was."""
+    asked = service(tmp_path)
+    other = (
+        replace(CONTROL, started_at=SENT_AT - 30) if place == "before" else replace(CONTROL, started_at=SENT_AT + 30)
+    )
+    ended_at = (other.started_at or 0) + 1
+    # What was answered since shows that the service's time is that of its list.
+    asked._learned.told["control"] = asked._learned.server_time_s = ended_at
+    asked._connect = lambda: Listing(  # type: ignore[assignment, return-value]
+        [replace(other, ended_at=ended_at)], unfiltered=[a_run("x"), replace(other, ended_at=ended_at)]
+    )
+    one = lost() if place == "before" else lost(before=(), control=31.0)
+    here = replace(one, sent_at=SENT_AT + ours_ahead_s, ended_at=SENT_AT + 2 + ours_ahead_s)
+    asked._connect = lambda: Listing([a_run("x"), replace(other, ended_at=ended_at)])  # type: ignore[assignment, return-value]
+    look = asked.look_for([here], {"control": SENT_AT + ours_ahead_s})[1]
+    assert [(c.remote_id, c.gone) for c in look.candidates] == [("x", True)]
+
+
+def test_a_host_that_takes_its_time_is_not_paid_twice_within_the_wait(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._learned.lost_here["n"] = True
+    control = replace(CONTROL, ended_at=SENT_AT - 20)
+    asked._learned.told["control"] = SENT_AT - 20
+    asked._connect = lambda: Listing([control, a_run("x", started_at=SENT_AT + 600)])  # type: ignore[assignment, return-value]
+    look = asked.look_for([lost()], {"control": SENT_AT - 30})[1]
+    assert [c.remote_id for c in look.candidates] == ["x"]
+
+
+NAMELESS = [
+    # an entry without an id: one that may be it, another recording, another endpoint, one that still runs
+    (a_run(""), Ask),
+    (a_run("", bytes_received=2 * SAMPLES + 32_000), NotThere),
+    (a_run("", endpoint="video"), NotThere),
+    (a_run("", status="live", metered_seconds=None, bytes_received=None), Ask),
+    (a_run("", status="errored", metered_seconds=0.0, bytes_received=None), Ask),
+]
+
+
+@pytest.mark.parametrize(("entry", "meaning"), NAMELESS)
+def test_an_entry_without_an_id_is_neither_ours_nor_excluded(tmp_path: Path, entry: RunView, meaning: type) -> None:
+    [what] = settled(tmp_path, Listing([CONTROL, entry]), lost(), ours={"control": SENT_AT - 30})
+    assert type(what) is meaning
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([entry])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, set[str]().__contains__)) == []
+    may_be_paid = entry == a_run("")
+    assert [bool(one.remote_id) for one in asked.suspects(lost().job)] == [True] * may_be_paid
+
+
+def test_what_was_listed_before_it_was_sent_is_not_it(tmp_path: Path) -> None:
+    """The same was measured an hour ago, and paying for it again was agreed to."""
+    asked = service(tmp_path)
+    old = a_run("old", started_at=SENT_AT - 3600)
+    asked._connect = lambda: Listing([CONTROL, old])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 7200, set[str]().__contains__)) == []
+    asked._learned.lost_here["n"] = True
+    [look] = asked.look_for([lost(before=(), control=31.0)], {"control": SENT_AT + 1}).values()
+    assert look.candidates == ()

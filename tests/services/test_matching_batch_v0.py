@@ -146,8 +146,8 @@ def at(name: str, second: float | None) -> JobView:
     return JobView(job_id=name, status="QUEUED", created_ms=None if second is None else int(second * 1000))
 
 
-def listing(*views: JobView, newest: Sequence[JobView] | None = None, gap: str = "", older: bool = False) -> Listing:
-    return Listing(views=views, newest=views[::-1] if newest is None else newest, gap=gap, older=older)
+def listing(*views: JobView, newest: Sequence[JobView] | None = None, gap: str = "") -> Listing:
+    return Listing(views=views, newest=views[::-1] if newest is None else newest, gap=gap)
 
 
 GAP = "there is a gap"
@@ -172,10 +172,8 @@ BEFORE, AFTER = {"p": 5.0}, {"q": 15.0}
         (listing(at("p", 9.5)), {"p": 9.5, "q": 11.0}, "does not show q"),
         (listing(at("p", 9.5), at("q", 11)), {"p": 9.5, "q": 11.0}, ""),
         (listing(at("q", 15)), {**AFTER, "r": 16.5}, "does not show r"),
-        # None of ours: somebody else's must show that the list shows something.
-        (listing(), {}, "no job at all"),
-        (listing(older=True), {}, ""),
-        (listing(at("x", 7), at("y", 8)), {}, ""),
+        # None of ours: nothing is missing, and the list proves nothing (services/test_evidence.py).
+        (listing(), {}, ""),
         # Not shown whole: its newest page, in order, back to one of ours from before, is as good.
         (listing(at("p", 5), at("q", 15), gap=GAP), {**BEFORE, **AFTER}, ""),
         (listing(at("p", 5), newest=[at("q", 15), at("p", 5)], gap=GAP), {**BEFORE, **AFTER}, ""),
