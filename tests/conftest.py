@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 
 class GuardError(AssertionError):
@@ -54,6 +55,10 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
 
 # An audit hook sees what C code does as well, and no test can take it away by patching.
 sys.addaudithook(_guard)
+
+# What a test promises is never how long it takes: machines are busy.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # Whoever starts the tests may ignore hang-ups (nohup does), and what is ignored stays ignored in every child.
 if hasattr(signal, "SIGHUP"):
