@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +30,8 @@ def test_a_stopped_emulator_leaves_no_thread_no_socket_and_no_data() -> None:
         parts = urlsplit(emulator.url)
         idle = socket.create_connection((parts.hostname, parts.port))
         emulator.stop()
-        assert idle.recv(1) == b""
+        with suppress(ConnectionResetError):  # one that nobody had taken yet is the system's to end
+            assert idle.recv(1) == b""
         idle.close()
     assert threading.active_count() == before
     with pytest.raises(ConnectionRefusedError):
