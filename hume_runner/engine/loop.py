@@ -112,7 +112,8 @@ class Loop:
         self._began = math.inf  # by the service's clock; inf where that is not known
         self._highest = 0  # the last planned job that was taken from the state
         self._fetching: dict[int, Job] = {}  # jobs whose answers are on their way, with what they carry
-        self._taken_at = -math.inf  # when the service took the latest of ours
+        self._taken_at = -math.inf  # when it was last known that the service took one of ours
+        self._looked_at = -math.inf  # when the latest look for lost ones began
         self._lost_here: dict[int, LostJob] = {}  # what this run lost, for the last look
         self._broken: Exception | None = None  # what ends the run once everything on its way is recorded
 
@@ -351,6 +352,7 @@ class Loop:
         )
 
     def _settle(self, numbers: tuple[int, ...]) -> None:
+        self._looked_at = self._tools.clock()
         self._view = replace(self._view, settling=self._view.settling | set(numbers))
         lost = [self._lost_job(number) for number in numbers]
         ours = self._ours(lost)
@@ -493,7 +495,8 @@ class Loop:
             self._do(reactions.look_failed(self._view, rules, numbers, _api_error(done.error), at))
             return
         looks: Mapping[int, Look] = done.value if done.error is None else {}
-        for number in numbers:
+        # First what is there: it shows the next look what the list shows of ours.
+        for number in sorted(numbers, key=lambda one: one in looks and not looks[one].candidates):
             lost, row = self._view.lost[number], self._store.job(number)
             if done.error is not None:
                 why = "this host cannot list its jobs"
@@ -507,14 +510,16 @@ class Loop:
             settled = reconcile.settle(
                 looks[number], self._knows, waited_s=at.now - lost.since, wait_s=wait_s, put_off_s=put_off_s
             )
+            if isinstance(settled, reconcile.Found):
+                self._taken_at = at.now
             self._do(reactions.looked(self._view, rules, number, settled, row.tries, row.error, at))
 
     def _put_off_s(self, lost: Lost, now: float) -> float:
         """How much longer than its wait nobody is asked about a lost job: while others are on their way, and until the
         list had its time to show them."""
         view, settle_s = self._view, self._rules.patience.settle_s
-        if view.submitting or view.preparing:
-            return math.inf
+        if view.submitting or view.preparing or self._taken_at >= self._looked_at:
+            return math.inf  # this look could not know of what was taken meanwhile
         until = self._taken_at + settle_s
         if not view.no_more and (view.queue or view.unprepared):
             until = max(until, lost.since + lost.wait_s + settle_s)

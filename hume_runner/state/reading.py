@@ -191,7 +191,7 @@ class Reading(StateFile):
         since = self._db.execute(
             "SELECT j.remote_id, a.at, (SELECT max(i.attempt) FROM attempts i WHERE i.job = a.job AND i.event = "
             "'intend' AND i.attempt < a.attempt) FROM attempts a JOIN jobs j ON j.job = a.job WHERE a.attempt > ? "
-            "AND j.endpoint = ? AND j.remote_id IS NOT NULL AND j.job != ? AND a.event = 'accept' "
+            "AND j.endpoint = ? AND j.remote_id IS NOT NULL AND j.job != ? AND a.event IN ('accept', 'find') "
             "ORDER BY a.attempt LIMIT ?",
             (sent, endpoint, number, most),
         ).fetchall()

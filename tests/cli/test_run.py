@@ -434,8 +434,9 @@ def test_a_lost_answer_is_found_again_and_not_paid_twice(project: Project) -> No
 
 
 def test_a_lost_request_is_sent_again(project: Project) -> None:
-    project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
-    project.manifest["batching"] = {"max_sources": 2}  # the list shows the other job, so it would show this one
+    project.emulator.inject([{"route": JOBS, "nth": [2], "action": {"drop": "before"}}])
+    project.manifest["batching"] = {"max_sources": 2}  # the list shows the job from before, so it would show this one
+    project.manifest["execution"]["transfer_workers"] = 1
     ran = project.run()
     assert ran.code == 0, ran.err
     assert "sending it again" in ran.err
@@ -446,7 +447,7 @@ def test_where_the_service_lists_no_job_at_all_a_lost_request_is_asked_about(pro
     project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
     ran = project.run()
     assert ran.code == 9
-    assert "the list shows no job at all" in ran.err
+    assert "the list shows no other job of this state" in ran.err
     assert "--pay-again" in ran.err
     assert project.run().code == 9
     assert project.run("--pay-again").code == 0

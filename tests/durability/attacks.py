@@ -214,12 +214,14 @@ def a_host_accepts_after_the_client_left(world: World, mutant: str | None) -> li
 
 
 def the_endpoint_is_edited(world: World, mutant: str | None) -> list[str]:
-    """A run dies with a job at the service, and the manifest names another host afterwards, where this key has a job
-    as well."""
+    """A run dies with a job at the service, and the manifest names another host and one more text afterwards; this key
+    has a job there as well."""
     study = world.study("batch-v0")
     study.texts, study.mutant = ["One speaks of rain."], mutant
     study.must(disk={"kind": "kill", "at": {"name": "commit accepted"}, "moment": "before"}, code=-9)
     study.start_elsewhere(world.second, "Something else.")
+    world.second.advance(10)
+    study.texts = [*study.texts, "Two speaks of snow."]
     study.elsewhere = True
     study.run()
     both = study.paid() + study.paid(world.second)

@@ -159,7 +159,7 @@ def without_controls(disk: Disk) -> Disk:
     """What a list does not show is taken for not being there."""
     import hume_runner.services.batch_v0
 
-    vars(hume_runner.services.batch_v0)["lacking"] = lambda *_: ""
+    vars(hume_runner.services.batch_v0).update(lacking=lambda *_: "", uncontrolled=lambda *_: "")
     return disk
 
 
