@@ -56,6 +56,14 @@ class NoList(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotSettled(Event):
+    """Before anything is sent: what the service has of this key is not told yet, and is waited for."""
+
+    name: ClassVar[str] = "not_settled"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mended(Event):
     """An answer that was missing, cut or changed on disk is there again, fetched for nothing. `harm`: what it was."""
 

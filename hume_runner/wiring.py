@@ -68,6 +68,9 @@ class Machine:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def new_id(self) -> str:
         return uuid.uuid4().hex
 
@@ -313,6 +316,7 @@ def run_manifest(
                     clock=machine.now,
                     monotonic=machine.monotonic,
                     random=machine.random,
+                    sleep=machine.sleep,
                     new_id=machine.new_id,
                     server_time=endpoint.server_time,
                     simulated=endpoint.simulated,

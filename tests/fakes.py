@@ -195,6 +195,7 @@ class FakeService:
     meanwhile: Callable[[str], None] = lambda what: None  # called before each submission ("send") and poll ("check")
     suspected: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)  # id of a job's first item -> suspects
     matches_by_md5: bool = False
+    reminded: list[Job] = field(default_factory=list)
 
     @property
     def limits(self) -> Limits:
@@ -349,12 +350,15 @@ class FakeService:
                 outcomes.append(Outcome(position=position, ok=True))
         return tuple(outcomes)
 
-    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
+    def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
         self.greet()
         for one in self.remote.values():
             if one.created_at >= since and not knows(one.remote_id) and one.told is not None:
                 same = one.settings == self.settings
                 yield replace(one.told, same_settings=same, alike=lambda kind, facts, same=same: same)
+
+    def remind(self, job: Job) -> None:
+        self.reminded.append(job)
 
     def suspects(self, job: Job) -> tuple[Candidate, ...]:
         return self.suspected.get(job.members[0].item.id, ())

@@ -23,6 +23,7 @@ _LINES = {
     "paid_twice": "{job}: the service has taken it as {remote_id} as well: paid twice",
     "no_list": "{message}",
     "no_state": "{message}",
+    "not_settled": "{message}",
     "mended": "{job}: {path} {harm}; it is there again, and cost nothing",
     "answer_lost": "{message}",
     "rescued": "{job}: what an earlier run put into {path} is in the state now",

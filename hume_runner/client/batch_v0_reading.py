@@ -82,6 +82,8 @@ def read_job(raw: Mapping[str, Any]) -> JobView:
             name
             for name, kinds in (("urls", list), ("text", list), ("files", list), ("models", dict))
             if isinstance(request.get(name), kinds)
+            # What is told in another form than texts only says that there is something.
+            and (name in ("files", "models") or all(isinstance(value, str) for value in request[name]))
         ),
     )
 

@@ -10,6 +10,7 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,11 @@ from hume_runner.services.base import (
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store, nonce_of
+
+# So many jobs of ours on either side of a lost one show how the service tells of what it has.
+_CONTROLS = 3
+# Of so many jobs that an earlier run sent it is checked that the service shows what was sent.
+_REMINDED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,10 @@ class Loop:
                 created_at=row.created_at or (row.submitting_at or at.wall),
                 simulated=row.simulated,
             )
+        for there in islice(waiting.values(), _REMINDED):
+            sent = self._sent_as(there.remote_id)
+            if sent is not None:
+                self._service.remind(sent)
         view = replace(self._view, waiting=waiting, to_fetch=to_fetch, committed_s=self._store.committed_seconds())
         for row in self._store.jobs(JobStatus.AMBIGUOUS):
             # How long ago it was lost is anybody's guess by now: the machine's time may have been set. So the wait
@@ -367,7 +377,22 @@ class Loop:
             sent_at = row.submitting_at + row.clock_offset
             # Where its run died, all that is known of its end is that it was before this run began.
             ended_at = max(sent_at, self._began if row.lost_at is None else row.lost_at + row.clock_offset)
-        return LostJob(job=job, sent_at=sent_at, ended_at=ended_at, before=before, after=after, later=later)
+        near = (*before[:_CONTROLS], *list(after)[:_CONTROLS])
+        return LostJob(
+            job=job,
+            sent_at=sent_at,
+            ended_at=ended_at,
+            before=before,
+            after=after,
+            later=later,
+            controls={remote_id: found for remote_id in near if (found := self._sent_as(remote_id)) is not None},
+        )
+
+    def _sent_as(self, remote_id: str) -> Job | None:
+        """A job of this state as it was sent; None for one that was started elsewhere."""
+        number = self._store.number_of(self._service.endpoint, remote_id)
+        nonce = self._store.job(number).nonce if number is not None else None
+        return replace(self._store.load_job(number), nonce=nonce) if number is not None and nonce else None
 
     def _ours(self, lost: Sequence[LostJob]) -> dict[str, float]:
         """What the service surely took from us around then: the list has to show it."""

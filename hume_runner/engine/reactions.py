@@ -178,10 +178,14 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
         # One of them may be what was lost: whether it was is known once that is settled.
         return Reaction(view=replace(view, held_back={**view.held_back, job.number: at.now + _UNTIL_SETTLED_S}))
     if suspects and not rules.pay_again:
-        more = f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
+        first, more = suspects[0], f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
+        told = (
+            f"the service is measuring something that may be this, as {first.remote_id}{more}"
+            if first.running
+            else f"the service has measured something of this size already, as {first.remote_id}{more}"
+        )
         error = LostAnswerNeedsDecision(
-            f"{job.name}: the service has measured something of this size already, as {suspects[0].remote_id}{more}, "
-            "and this state knows nothing of it; its answer cannot be had again",
+            f"{job.name}: {told}, and this state knows nothing of it; its answer cannot be had again",
             hint="if that was something else, or to pay once more: --pay-again",
         )
         return stop(view, error, leave=False)

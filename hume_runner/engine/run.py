@@ -65,6 +65,7 @@ class Environment:
     patience: Patience
     report: events.Report
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
+    sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet
     on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start
 
 
@@ -217,6 +218,8 @@ def mend(store: Store, env: Environment, outputs: Path) -> Mended:
 
 # A header tells whole seconds, and an answer takes its time.
 _CLOCKS_AGREE_S = 10.0
+# How soon it is looked again at what was not settled at the start, and how seldom in the end.
+_LOOK_AGAIN_S, _LOOK_AGAIN_MOST_S = 0.5, 10.0
 # What a run makes below the output directory.
 _OWN_FOLDERS = ("raw", "tables", "prepared", "emulator")
 
@@ -338,8 +341,12 @@ def _ask_first(
             if taken.unsure and store.any_planned() and not options.pay_again:
                 return LostAnswerNeedsDecision(
                     f"what this key has paid for already cannot be told for sure: {taken.unsure}",
-                    hint="`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; `--pay-again` measures what is "
-                    "left; execution.look_back: 0 never asks",
+                    hint=(
+                        "`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; "
+                        if env.service.keeps_answers
+                        else ""
+                    )
+                    + "`--pay-again` measures what is left; execution.look_back: 0 never asks",
                 )
         else:
             env.service.greet()
@@ -388,9 +395,12 @@ def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bo
         env.service.greet()  # what is consented to is told by its time
     look_back_s = manifest.execution.look_back_s
 
-    def look(since: float) -> Taken:
+    def once(since: float) -> Taken:
         key = key_of(manifest, env.service)
         return adopt_what_is_there(store, env.service, since=since, key_of=key, clock=env.clock)
+
+    def look(since: float) -> Taken:
+        return once(since) if pay_again else _once_settled(lambda: once(since), env)
 
     since = _look_from(store, env, look_back_s, pay_again=pay_again)
     taken = look(since)
@@ -399,6 +409,28 @@ def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bo
         more = look(meant)
         taken = Taken(jobs=taken.jobs + more.jobs, items=taken.items + more.items, unsure=more.unsure)
     return taken
+
+
+def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
+    """What a look tells as soon as looking again tells nothing more, or nothing can be waited for any longer: then what
+    still runs is for each job to be asked about, and a list that hides what is ours proves nothing at all."""
+    began, wait_s, told = env.monotonic(), _LOOK_AGAIN_S, False
+    jobs = items = 0
+    while True:
+        taken = look()
+        jobs, items = jobs + taken.jobs, items + taken.items
+        unsettled = taken.unsettled
+        patience = env.patience
+        most = 0.0 if unsettled is None else patience.settle_slow_s if unsettled.slow else patience.settle_s
+        left = most - (env.monotonic() - began)
+        if unsettled is None or left <= 0:
+            unsure = taken.unsure or (str(unsettled) if unsettled is not None and not unsettled.slow else "")
+            return Taken(jobs=jobs, items=items, unsure=unsure)
+        if not told:
+            env.report(events.NotSettled(message=f"{unsettled}: waiting until it shows what it is"))
+            told = True
+        env.sleep(min(wait_s, left))
+        wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
 
 
 def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:

@@ -16,7 +16,7 @@ from typing import Any
 from hume_runner.errors import NotFound
 from hume_runner.manifest.model import SourceKind
 from hume_runner.plan.fingerprint import text_content, url_content
-from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, Service
+from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, NotSettled, Service
 from hume_runner.state.lifecycle import ItemStatus
 from hume_runner.state.store import Store
 
@@ -26,11 +26,15 @@ KeyOf = Callable[[SourceKind, bytes], bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What the service had already. `unsure`: why nobody can tell whether it has more of what is planned, in words."""
+    """What the service had already. `unsure`: why nobody can tell whether it has more of what is planned, in words.
+
+    `unsettled`: looking again may tell (why, and whether that takes as long as a measurement).
+    """
 
     jobs: int
     items: int
     unsure: str = ""
+    unsettled: NotSettled | None = None
 
 
 def adopt_what_is_there(
@@ -47,7 +51,7 @@ def adopt_what_is_there(
         return store.knows_remote(endpoint, remote_id) and store.adopted_in_part(endpoint, remote_id) is None
 
     try:
-        for foreign in service.survey(since, knows):
+        for foreign in service.survey(since, knows, store.taken_since(endpoint, since)):
             told = _Told(foreign, kinds)
             if told.matches(store, files, key_of) or told.silent or told.unsure:
                 # A list's entry may leave things out or give them in another order: the details count.
@@ -59,6 +63,8 @@ def adopt_what_is_there(
             number = _adopt(store, service, told, keys, clock)
             jobs += number > 0
             items += number
+    except NotSettled as error:
+        return Taken(jobs=jobs, items=items, unsure=unsure, unsettled=error)
     except ListingIncomplete as error:
         unsure = unsure or str(error)
     return Taken(jobs=jobs, items=items, unsure=unsure)

@@ -290,6 +290,8 @@ class LostJob:
     before: Sequence[str] = ()
     after: Mapping[str, float] = field(default_factory=dict)
     later: frozenset[str] = frozenset()
+    # Some of those before and after as they were sent, by remote id: how the service tells of what it surely has.
+    controls: Mapping[str, Job] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -442,8 +444,10 @@ class Service(Protocol):
         """A cheap first request: is the key good, what time is it there. Raises: ApiError."""
         ...
 
-    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
+    def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
         """What this key has at the service since then (Unix seconds by its clock), but for the jobs that `knows` has.
+
+        `ours`: remote id -> time of creation (the service's clock) of what it took from this state since then.
 
         Streamed, before anything is submitted: what is there is paid already. A service whose answers cannot be had
         again yields nothing and remembers what it saw for `suspects`. Raises: ApiError; ListingUnsupported; at the end
@@ -480,6 +484,10 @@ class Service(Protocol):
         """The same, with a request a job: what it is worth where nothing else tells."""
         ...
 
+    def remind(self, job: Job) -> None:
+        """A job that an earlier run sent, as it was sent: what the service shows under its id has to be that."""
+        ...
+
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
         """File names of the answers to fetch once a job has ended; the first is the one that `outcomes` reads."""
         ...
@@ -511,6 +519,14 @@ class Service(Protocol):
 
 class ListingIncomplete(Exception):
     """This host's list does not show all that it has, so nobody can tell what is there already."""
+
+
+class NotSettled(ListingIncomplete):
+    """What is there is not told yet, and looking again may tell. `slow`: it takes as long as a measurement."""
+
+    def __init__(self, why: str, *, slow: bool = False) -> None:
+        super().__init__(why)
+        self.slow = slow
 
 
 class ListingUnsupported(Exception):

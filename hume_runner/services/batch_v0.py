@@ -63,9 +63,12 @@ from hume_runner.services.evidence import uncontrolled
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.matching_batch_v0 import (
     Listing,
+    Sent,
     SourceFinder,
     Verdict,
     agreement,
+    contradicts,
+    familiar,
     in_order,
     judge,
     lacking,
@@ -122,6 +125,7 @@ class _Learned:
     nameless: int = 0  # entries of lists without an id, so far
     simulated: bool | None = None
     requests: Counter[str] = field(default_factory=Counter)
+    sent: dict[int, Sent] = field(default_factory=dict)  # what the jobs carry that this run sent and that are not done
 
 
 @dataclass(slots=True)
@@ -264,8 +268,10 @@ class BatchV0Service:
         with suppress(ListingUnsupported):
             self._list(limit=1)
 
-    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
-        """See `Service.survey`; a job that the service gave up measured nothing."""
+    def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
+        """See `Service.survey`; a job that the service gave up measured nothing. Whether the list shows what it must is
+        seen from its two orders: a host may have forgotten old jobs of ours."""
+        del ours
         walk = _Walk()
         for view in self._walk(int((since - _CLOCKS_APART_S) * 1000), walk):
             if not knows(view.job_id) and view.status != "FAILED":
@@ -332,6 +338,7 @@ class BatchV0Service:
                 uploads.append(Upload.of(member.item.path, filename=name, sha256=member.item.content_sha256))
         digest = hashlib.sha256(job.key.encode())
         digest.update(job.nonce.encode())
+        self._learned.sent[job.number] = sent_by(job, matches, {})
         return Submission(
             request=_shown(body),
             sha256=digest.hexdigest(),
@@ -379,7 +386,7 @@ class BatchV0Service:
         # asked for few jobs at a time, so that a strange host costs a request a poll and not one a job; unless its list
         # goes on leaving out what it has.
         for job in missing if not learned.lists or learned.partial else missing[:2]:
-            progress = found[job.remote_id] = self._check_details(job.remote_id)
+            progress = found[job.remote_id] = self._check_details(job)
             if not isinstance(progress, Unseen):
                 learned.margin_s = _CLOCKS_APART_S
                 learned.misses[job.remote_id] += 1
@@ -388,16 +395,16 @@ class BatchV0Service:
 
     def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
         """See `Service.check_each`."""
-        return {job.remote_id: self._check_details(job.remote_id) for job in waiting}
+        return {job.remote_id: self._check_details(job) for job in waiting}
 
     def _check_by_list(self, waiting: Sequence[Waiting]) -> dict[str, Progress]:
-        wanted = {job.remote_id for job in waiting}
+        wanted = {job.remote_id: job.number for job in waiting}
         # The service's times have whole milliseconds and its clock is only estimated.
         since = int((min(job.created_at for job in waiting) - self._learned.margin_s) * 1000)
         found: dict[str, Progress] = {}
         for view in self._jobs_since(since, enough=lambda: len(found) == len(wanted)):
             if view.job_id in wanted and view.status:
-                found[view.job_id] = progress_of(view)
+                found[view.job_id] = self._progress(view, wanted[view.job_id])
                 self._learned.misses.pop(view.job_id, None)
         return found
 
@@ -469,12 +476,28 @@ class BatchV0Service:
         self._learned.simulated = answer.simulated
         return read_job(answer.job)
 
-    def _check_details(self, remote_id: str) -> Progress:
+    def _check_details(self, job: Waiting) -> Progress:
         self._learned.requests["details"] += 1
         try:
-            return progress_of(self._details(remote_id))
+            return self._progress(self._details(job.remote_id), job.number)
         except NotFound:
             return Unseen()
+
+    def _progress(self, view: JobView, number: int) -> Progress:
+        """How far a job is; as if nobody knew it where its echo surely speaks of another one: the id that came with the
+        answer to the submission was not its own, and what was sent is to be found by what it carries."""
+        sent = self._learned.sent.get(number)
+        if sent is not None and contradicts(sent, view) and contradicts(sent, self._detailed(view)):
+            return Unseen()
+        progress = progress_of(view)
+        if not isinstance(progress, Pending):
+            self._learned.sent.pop(number, None)
+        return progress
+
+    def remind(self, job: Job) -> None:
+        """See `Service.remind`."""
+        names = {position: job.matches.get(position) or name for position, name in _matches(job).items()}
+        self._learned.sent[job.number] = sent_by(job, names, {})
 
     # -- fetching ---------------------------------------------------------------------------------------------------
 
@@ -516,11 +539,28 @@ class BatchV0Service:
         gap = walk.gap or (_NAMELESS if walk.nameless else "")
         listing = Listing(views=views, newest=walk.newest, gap=gap, nameless=walk.nameless)
         unknown = [view for view in views if view.job_id not in ours]
+        for one in lost:
+            lacks[one.job.number] = lacks[one.job.number] or self._misread(one, (*views, *walk.newest))
         detailed: dict[str, JobView] = {}
         return {
             one.job.number: self._look_for(one, listing, unknown, ours, detailed, lacks=lacks[one.job.number])
             for one in lost
         }
+
+    def _misread(self, lost: LostJob, views: Sequence[JobView]) -> str:
+        """Why this list may show the lost job and nobody would know it: jobs of ours with such sources are not known
+        again in it by what they carry. "" where they are, or there is none."""
+        shown = {view.job_id: view for view in views}
+        for remote_id, job in lost.controls.items():
+            view = shown.get(remote_id)
+            if view is None or not {m.item.kind for m in job.members} & {m.item.kind for m in lost.job.members}:
+                continue
+            names = {position: job.matches.get(position) or name for position, name in _matches(job).items()}
+            if judge(sent_by(job, names, job.request), view) is Verdict.FOREIGN:
+                return (
+                    f"the list does not tell what {remote_id} carries as it was sent, so it may hide what this one does"
+                )
+        return ""
 
     def _look_for(
         self,
@@ -583,12 +623,13 @@ class BatchV0Service:
             ("text", "text" in view.says),
             ("file", "files" in view.says and all(file.md5sum and file.filename for file in view.files)),
         )
+        told = familiar(view)
         return Foreign(
             remote_id=view.job_id,
             sources=tuple(sources),
             same_settings=same_settings(self._manifest.settings, view),
             alike=lambda kind, facts: self._alike(view, kind, facts),
-            silent=frozenset(kind for kind, says in said if not says),
+            silent=frozenset(kind for kind, says in said if not says or kind not in told),
             given_up=(view.message or "without a reason") if view.status == "FAILED" else "",
             created_at=_seconds(view.created_ms),
             simulated=bool(self._learned.simulated),

@@ -47,6 +47,7 @@ from hume_runner.services.base import (
     Look,
     LostJob,
     Member,
+    NotSettled,
     Outcome,
     Pending,
     PlanItem,
@@ -166,6 +167,14 @@ class _Size:
         return self.received is None or _takes(job, self.received)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """A run that this state knows nothing of. `running`: it is under way, and what it is shows once it has ended."""
+
+    run_id: str
+    running: bool = False
+
+
 def _takes(job: Job, received: int) -> bool:
     """Whether so many bytes may be what the service took in of this job's upload: the media with or without a WAV's
     header, or the whole form."""
@@ -283,7 +292,8 @@ class ExpressionV1Service:
         self._client: ExpressionV1Api | None = None
         self._connecting = threading.Lock()
         self._learned = _Learned()
-        self._measured_before: Mapping[_Size, str] = {}
+        self._measured_before: Mapping[_Size, _Before] = {}
+        self._awaited: set[str] | None = None  # run ids that were under way at the first look and still are
         self._media = MediaStore(
             manifest.outputs.directory / "prepared", self._models, tuple(manifest.service.allow_hosts)
         )
@@ -722,6 +732,9 @@ class ExpressionV1Service:
 
     # -- after an answer --------------------------------------------------------------------------------------------
 
+    def remind(self, job: Job) -> None:
+        """See `Service.remind`: an answer comes with its submission, so that nothing is waited for."""
+
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
         """See `Service.answer_names`."""
         del artifacts
@@ -790,30 +803,59 @@ class ExpressionV1Service:
         """See `Service.simulated`."""
         return self._learned.simulated
 
-    def survey(self, since: float, knows: Callable[[str], bool]) -> Iterator[Foreign]:
-        """See `Service.survey`: what was measured since then and is not ours is remembered by its size."""
-        seen: dict[_Size, str] = {}
+    def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
+        """See `Service.survey`: what was measured since then and is not ours is remembered by its size.
+
+        What is measured at the moment has no size yet: those that were under way at the first look are waited for.
+        """
+        seen: dict[_Size, _Before] = {}
+        shown: set[str] = set()
+        under_way: set[str] = set()
         for run in self._runs(since, mode=_FILE):
             if run.run_id:
                 self._learned.before.add(run.run_id)
-            billed = run.status == _ENDED if run.metered_seconds is None else run.metered_seconds > 0
-            if run.status != _LIVE and billed and not knows(run.run_id):
-                seen.setdefault(_Size.of(run), run.run_id)
+                shown.add(run.run_id)
+            if knows(run.run_id):
+                continue
+            if self._may_end_billed(run):
+                under_way.add(run.run_id)
+                if self._awaited is None or run.run_id in self._awaited:
+                    size = _Size(endpoint=run.endpoint, received=run.bytes_received, metered_s=None)
+                    seen.setdefault(size, _Before(run_id=run.run_id, running=True))
+            elif run.status == _ENDED if run.metered_seconds is None else run.metered_seconds > 0:
+                seen.setdefault(_Size.of(run), _Before(run_id=run.run_id))
         self._measured_before = seen
+        self._awaited = under_way if self._awaited is None else under_way & self._awaited
+        newest = max(ours, key=lambda run_id: ours[run_id], default=None)
+        if newest is not None and ours[newest] > since + _WIDE_S and newest not in shown:
+            raise NotSettled(f"the list of runs does not show {newest}, which it must have")
+        if self._awaited:
+            one = min(self._awaited) or "an upload that the list gives no id"
+            raise NotSettled(f"{one} of this key is measured at the moment", slow=True)
         return iter(())
+
+    def _may_end_billed(self, run: RunView) -> bool:
+        """Whether a run is under way, or went silent so lately that it may come back."""
+        if run.status == _LIVE:
+            return True
+        if run.status != _ERRORED or run.bytes_received is not None or run.metered_seconds:
+            return False
+        now = self._learned.server_time_s
+        return now > -math.inf and run.started_at is not None and run.started_at > now - _LATE_S
 
     def suspects(self, job: Job) -> tuple[Candidate, ...]:
         """See `Service.suspects`: one run of each size that fits."""
         return tuple(
             Candidate(
-                remote_id=run_id or "a run that the list gives no id",
+                remote_id=before.run_id or "a run that the list gives no id",
                 matches={},
                 created_at=None,
-                gone=True,
+                gone=not before.running,
+                running=before.running,
                 maybe=True,
                 billed_seconds=size.metered_s,
             )
-            for size, run_id in self._measured_before.items()
+            for size, before in self._measured_before.items()
             if size.fits(job)
         )
 

@@ -109,6 +109,69 @@ def judge(sent: Sent, view: JobView) -> Verdict:
     return Verdict.MAYBE if verdict is Verdict.OURS and agrees is None else verdict
 
 
+def contradicts(sent: Sent, view: JobView) -> bool:
+    """Whether a job's echo surely speaks of something else than what was sent: other bytes, other texts, other links.
+
+    Only what is told in a form that can be read counts, and only where nothing at all agrees: a host that masks, cuts
+    or spells another way says nothing of the kind.
+    """
+    if sent.nonce and any(sent.nonce in one_name(file.filename or "") for file in view.files):
+        return False
+    theirs = [md5 for file in view.files if (md5 := _hex(file.md5sum))] if "file" in familiar(view) else []
+    kinds = [
+        _disjoint([md5 for _, md5 in sent.files if md5], theirs),
+        _disjoint(map(_loose, sent.texts), map(_loose, view.text)) if not _by_digest(sent.texts) else None,
+        _disjoint(map(_loose_url, sent.urls), map(_loose_url, view.urls)),
+    ]
+    told = [kind for kind in kinds if kind is not None]
+    return bool(told) and all(told)
+
+
+def _disjoint(ours: Iterable[str], theirs: Iterable[str]) -> bool | None:
+    """Whether nothing is in both; None where one side tells nothing, or might be part of the other."""
+    left, right = {one for one in ours if one}, {one for one in theirs if one}
+    if not left or not right or any(_HIDDEN.search(one) for one in right):
+        return None
+    return not any(one.startswith(other) or other.startswith(one) for one in left for other in right)
+
+
+# How hosts show that they do not show all.
+_HIDDEN = re.compile(r"\*\*|\u2026|\.\.\.|<[^>]*>|\[redacted\]", re.IGNORECASE)
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
+
+
+def _hex(md5: str | None) -> str | None:
+    return md5.lower() if md5 and _MD5.fullmatch(md5) else None
+
+
+def _loose(text: str) -> str:
+    return " ".join(one_text(text).casefold().split())
+
+
+def _loose_url(url: str) -> str:
+    return one_url(url).partition("?")[0].casefold()
+
+
+def _by_digest(texts: Mapping[str, int]) -> bool:
+    return any(text.startswith(_UNLISTED) for text in texts)
+
+
+def familiar(view: JobView) -> frozenset[str]:
+    """Kinds of sources (`url`, `file`, `text`) that an echo tells in a form that can be compared. Pure.
+
+    What is masked, cut or written in another way than any that is known says only that there is something.
+    """
+    strange = set()
+    if any(_HIDDEN.search(unquote(url)) for url in view.urls):
+        strange.add("url")
+    if any(text.rstrip().endswith(("\u2026", "...")) or not text.strip() for text in view.text):
+        strange.add("text")
+    md5s = [file.md5sum for file in view.files]
+    if any(md5 is not None and _hex(md5) is None for md5 in md5s) or len({_hex(md5) for md5 in md5s}) < len(md5s):
+        strange.add("file")
+    return frozenset({"url", "file", "text"} - strange)
+
+
 def _by_content(sent: Sent, view: JobView) -> Verdict:
     if not (view.urls or view.text or view.files):
         return Verdict.MAYBE  # it says nothing of what it carries

@@ -133,6 +133,13 @@ class Reading(StateFile):
             is not None
         )
 
+    def number_of(self, endpoint: str, remote_id: str) -> int | None:
+        """The job that the service calls so; None for one of which this state holds nothing but a duplicate."""
+        row = self._db.execute(
+            "SELECT job FROM jobs WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id)
+        ).fetchone()
+        return row[0] if row is not None else None
+
     def adopted_in_part(self, endpoint: str, remote_id: str) -> int | None:
         """The job that this state took from elsewhere for some of its sources, so that it may carry more."""
         row = self._db.execute(

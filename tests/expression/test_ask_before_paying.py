@@ -16,7 +16,7 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.expression.runs import AUDIO, RUNS, Folder, measured_runs
+from tests.expression.runs import AUDIO, RUNS, Folder, from_service, measured_runs
 from tests.media_files import picture, picture_bytes, speech, write_wav
 
 
@@ -204,3 +204,55 @@ def change_once_sent(emulator: Emulator, change: Callable[[], None]) -> None:
         time.sleep(0.02)
     time.sleep(0.3)
     change()
+
+
+def only_a_live_run(emulator: Emulator) -> bool:
+    return [run["status"] for run in from_service(emulator.url, "/_emulator/runs")] == ["live"]
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "told"),
+    [(1.0, "measured something of this size already"), (3600.0, "is measuring something that may be this")],
+)
+def test_what_is_under_way_elsewhere_is_waited_for_and_asked_about(tmp_path: Path, takes_s: float, told: str) -> None:
+    """A copy, a deleted state or a restored backup meets an upload whose answer somebody else gets, or nobody."""
+    with Emulator(processing_time_s=takes_s) as emulator:
+        one, other = (Folder(path=tmp_path / name, url=emulator.url, key=emulator.api_key) for name in ("one", "other"))
+        for folder in (one, other):
+            write_wav(_made(folder) / "a.wav", speech([("speech", 1.5), ("pause", 1)], seed=1))
+            folder.write({"files": ["a.wav"]})
+        first = threading.Thread(target=one.run, daemon=True)
+        first.start()
+        while not only_a_live_run(emulator):
+            time.sleep(0.02)
+        ran = other.run()
+        assert (ran.code, told in ran.err) == (9, True), ran.err
+        assert "waiting until it shows what it is" in ran.err
+        assert len(from_service(emulator.url, "/_emulator/runs")) == 1
+    first.join(60)
+
+
+def test_a_list_that_hides_what_the_state_knows_of_is_no_proof(
+    folder: Folder, emulator: Emulator, tmp_path: Path
+) -> None:
+    names = write_media(folder, recordings=2)
+    folder.write({"files": names[:1]})
+    assert folder.run().code == 0
+    backup = tmp_path / "backup.sqlite3"
+    shutil.copyfile(folder.state, backup)
+    folder.write({"files": names[:2]})
+    assert folder.run().code == 0
+    delete_state(folder)
+    shutil.copyfile(backup, folder.state)
+    emulator.make_difficult({"runs": {"late": "1h"}})
+    ran = folder.run()
+    assert ran.code == 9
+    assert "which it must have" in ran.err
+    assert len(measured_runs(emulator.url)) == 2
+    emulator.make_difficult({})
+    assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=1)
+
+
+def _made(folder: Folder) -> Path:
+    folder.path.mkdir(parents=True)
+    return folder.path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ from hume_runner.errors import (
     TransportError,
 )
 from hume_runner.manifest.load import load_manifest
-from hume_runner.services.base import Draft, Job, LostJob, Member, PlanItem, Refused, Unknown
+from hume_runner.services.base import Draft, Job, LostJob, Member, NotSettled, PlanItem, Refused, Unknown
 from hume_runner.services.expression_v1 import FACE_STATE_S, ExpressionV1Service, judge_submission
 
 STILL = {"medium": "still"}
@@ -391,7 +392,7 @@ def test_a_run_whose_seconds_are_not_told_may_have_been_billed(tmp_path: Path) -
     assert "does not say whether" in what.why
     asked = service(tmp_path)
     asked._connect = lambda: Listing([a_run("x", metered_seconds=None)])  # type: ignore[assignment, return-value]
-    assert list(asked.survey(SENT_AT - 100, set[str]().__contains__)) == []
+    assert list(asked.survey(SENT_AT - 100, set[str]().__contains__, {})) == []
     assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
 
 
@@ -433,7 +434,7 @@ def test_as_many_runs_as_lost_uploads_of_a_size_are_theirs(tmp_path: Path) -> No
 def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Path) -> None:
     asked = service(tmp_path)
     asked._connect = lambda: Listing([a_run("x"), a_run("ours"), a_run("y", bytes_received=9)])  # type: ignore[assignment, return-value]
-    assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__)) == []
+    assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__, {})) == []
     assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
     assert asked.suspects(lost(samples=SAMPLES + 32_000).job) == ()
 
@@ -485,8 +486,9 @@ def test_an_entry_without_an_id_is_neither_ours_nor_excluded(tmp_path: Path, ent
     assert type(what) is meaning
     asked = service(tmp_path)
     asked._connect = lambda: Listing([entry])  # type: ignore[assignment, return-value]
-    assert list(asked.survey(SENT_AT - 100, set[str]().__contains__)) == []
-    may_be_paid = entry == a_run("")
+    with pytest.raises(NotSettled) if entry.status == "live" else nullcontext():
+        assert list(asked.survey(SENT_AT - 100, set[str]().__contains__, {})) == []
+    may_be_paid = entry == a_run("") or entry.status == "live"
     assert [bool(one.remote_id) for one in asked.suspects(lost().job)] == [True] * may_be_paid
 
 
@@ -495,7 +497,7 @@ def test_what_was_listed_before_it_was_sent_is_not_it(tmp_path: Path) -> None:
     asked = service(tmp_path)
     old = a_run("old", started_at=SENT_AT - 3600)
     asked._connect = lambda: Listing([CONTROL, old])  # type: ignore[assignment, return-value]
-    assert list(asked.survey(SENT_AT - 7200, set[str]().__contains__)) == []
+    assert list(asked.survey(SENT_AT - 7200, set[str]().__contains__, {})) == []
     asked._learned.lost_here["n"] = True
     [look] = asked.look_for([lost(before=(), control=31.0)], {"control": SENT_AT + 1}).values()
     assert look.candidates == ()

@@ -15,6 +15,8 @@ from hume_runner.services.matching_batch_v0 import (
     SourceFinder,
     Verdict,
     agreement,
+    contradicts,
+    familiar,
     judge,
     lacking,
     names_in,
@@ -260,3 +262,44 @@ def test_settings_agree_differ_or_are_not_told(
     settings: Mapping[str, Any], echoed: Mapping[str, Any], expected: bool | None
 ) -> None:
     assert agreement(settings, echoed) is expected
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen", "surely"),
+    [
+        # An id that belongs to another job of this key: nothing of what was sent is in its echo.
+        (TEXTS, view(text=("three", "four")), True),
+        (LINKS, view(urls=("https://example.org/another.mp4",)), True),
+        (FILES, view(files=[("b.wav", "c" * 32), ("c.wav", "d" * 32)]), True),
+        (MIXED, view(urls=("https://example.org/another.mp4",), text=("three",)), True),
+        # Something agrees, or tells nothing, or is told as another host would tell it.
+        (TEXTS, view(text=("three", "two")), False),
+        (TEXTS, view(text=()), False),
+        (TEXTS, view(text=("CAF\u00c9", "TWO")), False),
+        (TEXTS, view(text=("t\u2026", "three")), False),
+        (LINKS, view(urls=("https://example.org/a clip.mp4",)), False),
+        (LINKS, view(urls=("https://example.org/***",)), False),
+        (FILES, view(files=[(f"{NONCE}-000-b.wav", "c" * 32)]), False),
+        (FILES, view(files=[("file", "c" * 32), ("file", "c" * 32)]), False),
+        (FILES, view(files=[("b.wav", "bm90IGhleA=="), ("c.wav", None)]), False),
+        (MIXED, view(urls=(URL,), text=("three",)), False),
+    ],
+)
+def test_only_what_surely_speaks_of_something_else_contradicts(sent: Any, seen: Any, surely: bool) -> None:
+    lost, names = sent
+    assert contradicts(sent_by(lost, names, SETTINGS), seen) is surely
+
+
+@pytest.mark.parametrize(
+    ("seen", "strange"),
+    [
+        (view(urls=(URL,), text=("one",), files=[("a.wav", A), ("b.wav", B)]), set()),
+        (view(urls=("https://example.org/a.mp4?token=***",)), {"url"}),
+        (view(text=("A long te\u2026",)), {"text"}),
+        (view(text=("A long te...",)), {"text"}),
+        (view(files=[("a.wav", "bm90IGhleA==")]), {"file"}),
+        (view(files=[("a.wav", A), ("b.wav", A)]), {"file"}),
+    ],
+)
+def test_what_is_masked_cut_or_written_another_way_tells_only_that_there_is_something(seen: Any, strange: Any) -> None:
+    assert {"url", "text", "file"} - familiar(seen) == strange
