@@ -79,6 +79,7 @@ from hume_runner.services.matching_batch_v0 import (
 from hume_runner.services.packing import pack
 from hume_runner.services.readable import UNEXPECTED, iter_checked
 from hume_runner.services.readable import message as told_of
+from hume_runner.services.repeats_batch_v0 import CONFLICT, Mentions, named_texts
 from hume_runner.services.settings_batch_v0 import relevant
 
 if TYPE_CHECKING:
@@ -764,34 +765,46 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
         for member in job.members
         if job.matches.get(member.position)
     )
+    mentions = Mentions.of((member.item.kind, job.matches.get(member.position, "")) for member in job.members)
     outcomes: dict[int, Outcome] = {}
     unreadable: dict[int, Outcome] = {}
     spelt: dict[int, dict[str, Outcome]] = {}  # what is named another way than it was sent, by that name
     predictions = 0
     with path.open("rb") as file:
-        for element, problem in iter_checked(file):
-            view = read_source_result(element)
+        for checked in iter_checked(file):
+            view, problem = read_source_result(checked.element), checked.problem
             predictions += len(view.predictions)
             also = _spelt_names(view, finder)
+            mentions.sent.update(also.keys() - mentions.sent.keys())
+            mentions.add(checked.start, _kind_of(view), _names_of(view))
             positions = {**finder.exact, **also}
             names = {position: name for (_, name), position in also.items()}
             if problem is not None:
-                told = told_of(problem)
-                found = [
-                    Outcome(position=position, ok=False, reason=UNEXPECTED, message=told)
-                    for position in _spoken_of(view, positions)
-                ]
+                found = [_unexpected(position, problem) for position in _spoken_of(view, positions)]
             else:
-                found = list(_element_outcomes(view, positions))
+                odd = {
+                    positions["text", file]: _unexpected(positions["text", file], told)
+                    for file, told in checked.odd.items()
+                    if ("text", file) in positions
+                }
+                found = [odd.get(outcome.position, outcome) for outcome in _element_outcomes(view, positions)]
             for outcome in found:
                 position = outcome.position
                 if position in names:
                     outcome = replace(outcome, match=plain(names[position]))  # noqa: PLW2901
                     spelt.setdefault(position, {}).setdefault(names[position], outcome)
-                elif problem is not None:
+                elif outcome.reason == UNEXPECTED:
                     unreadable[position] = outcome
                 else:
                     outcomes.setdefault(position, outcome)
+    for kind, name in mentions.compared(path).conflicts:
+        stands_for = finder.find(kind, name)
+        if stands_for is not None:
+            twice = _unexpected(stands_for, CONFLICT)
+            if (kind, name) in finder.exact:
+                unreadable.setdefault(stands_for, twice)
+            else:
+                spelt.setdefault(stands_for, {})[name] = replace(twice, match=plain(name))
     outcomes |= unreadable
     for position, by_name in spelt.items():
         # What the answer names as it was sent is that; and two names for one member tell nothing.
@@ -813,6 +826,10 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
             message="the service finished the job, and its answer does not mention this source",
         )
     return tuple(_storable(outcomes[position]) for position in sorted(outcomes))
+
+
+def _unexpected(position: int, problem: str) -> Outcome:
+    return Outcome(position=position, ok=False, reason=UNEXPECTED, message=told_of(problem))
 
 
 def _storable(outcome: Outcome) -> Outcome:
@@ -839,6 +856,13 @@ def _kind_of(view: SourceResultView) -> str:
 
 def _named(view: SourceResultView) -> str:
     return (view.url if _kind_of(view) == "url" else view.filename) or ""
+
+
+def _names_of(view: SourceResultView) -> list[str]:
+    """By what an element names the sources that it is about, as often as it does."""
+    if view.kind != "text":
+        return [_named(view)]
+    return named_texts([one.file for one in view.predictions], [file for file, _ in view.errors])
 
 
 def _spoken_of(view: SourceResultView, positions: Mapping[tuple[str, str], int]) -> list[int]:

@@ -1,12 +1,15 @@
 """What an answer must be like to be read, with the standard library alone: the check at fetching.
 
 What the readers of tables refuse fails when it is fetched, and its source alone: the same members, the same types. What
-passes here has rows; tests hold both against each other.
+passes here has rows; tests hold both against each other. A value of another type than its column would be an empty cell
+that nobody told of: it fails its source too. A null is none, and what nothing here names goes to `extra`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO, Final
 
@@ -17,12 +20,153 @@ from hume_runner.errors import UnexpectedResponse
 UNEXPECTED = "unexpected_answer"
 UNREADABLE = "the answer about this source cannot be read"  # how such a message begins
 
-_MODELS = frozenset(("face", "burst", "prosody", "language", "ner", "facemesh"))
+
+# -- batch-v0: rows ----------------------------------------------------------------------------------------------------
+
+_Check = Callable[[Any], str | None]  # what is wrong with a value, in words
+
+
+def _name_of_kind(value: Any) -> str:
+    match value:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _number(value: Any) -> str | None:
+    # Asked of every score of every answer, so the usual ones come first.
+    if type(value) is float or value is None:
+        return None
+    if type(value) is not int:
+        return f"is {_name_of_kind(value)}, not a number"
+    try:
+        float(value)
+    except OverflowError:
+        return "is too large a number"
+    return None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or isinstance(value, str) else f"is {_name_of_kind(value)}, not text"
+
+
+def _whole(value: Any) -> str | None:
+    """Whatever number it is: one that no column holds goes to `extra`."""
+    if value is None or type(value) is int or type(value) is float:
+        return None
+    return f"is {_name_of_kind(value)}, not a number"
+
+
+def _scores(value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        return f"is {_name_of_kind(value)}, not a list of scores"
+    for one in value:
+        if not isinstance(one, dict):
+            return "has a score that is not an object"
+        if told := _number(one.get("score")):
+            return f"has the score of {str(one.get('name'))[:60]!r}, which {told}"
+        if told := _text(one.get("name")):
+            return f"has a score whose name {told}"
+    return None
+
+
+def _members(value: Any, checks: Mapping[str, _Check]) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return f"is {_name_of_kind(value)}, not an object"
+    for name, check in checks.items():
+        if (one := value.get(name)) is not None and (told := check(one)):
+            return f"has {name}, which {told}"
+    return None
+
+
+_box = partial(_members, checks=dict.fromkeys("xywh", _number))
+_interval = partial(_members, checks={"begin": _number, "end": _number})
+_span = partial(_members, checks={"begin": _whole, "end": _whole})
+_HEARD: Final[dict[str, _Check]] = {"time": _interval, "confidence": _number, "speaker_confidence": _number}
+_metadata = partial(_members, checks={"confidence": _number, "detected_language": _text})
+
+
+def _each(names: str, check: _Check) -> dict[str, _Check]:
+    return dict.fromkeys(names.split(), check)
+
+
+# What the columns of a model are made of.
+_ROWS: Final[Mapping[str, Mapping[str, _Check]]] = {
+    "face": {
+        "frame": _whole,
+        "box": _box,
+        **_each("time prob", _number),
+        **_each("emotions facs descriptions", _scores),
+    },
+    "burst": {"time": _interval, **_each("emotions descriptions", _scores)},
+    "prosody": {"text": _text, **_HEARD, "emotions": _scores},
+    "language": {"text": _text, "position": _span, **_HEARD, **_each("emotions sentiment toxicity", _scores)},
+    "ner": {
+        **_each("entity uri link_word", _text),
+        **_each("entity_confidence support", _number),
+        **_HEARD,
+        "position": _span,
+        "emotions": _scores,
+    },
+    "facemesh": {"emotions": _scores},
+}
+# The models with a transcript, whose metadata has columns too.
+_TRANSCRIBED = frozenset(("prosody", "language", "ner"))
+
+
+class _Wrong(str):
+    """Stands for rows that were let go: what was wrong with one of them."""
+
+    __slots__ = ()
+
+
+def row_problem(model: str, row: Any) -> str | None:
+    """What of one prediction of a known model has another type than its column; None if nothing has."""
+    if isinstance(row, _Wrong):
+        return str(row)
+    told = _members(row, _ROWS[model]) if row is not None else "is null, not an object"
+    return f"a prediction of the model {model} {told}" if told else None
+
+
+def metadata_problem(model: str, metadata: Any) -> str | None:
+    """The same of what a model says about all its predictions."""
+    told = _metadata(metadata) if model in _TRANSCRIBED else None
+    return f"the metadata of the model {model} {told}" if told else None
+
+
+# -- batch-v0: the whole -----------------------------------------------------------------------------------------------
 
 
 def message(problem: str) -> str:
     """How a source is told of that fails for its answer."""
     return plain(f"{UNREADABLE}: {problem}")
+
+
+def _rows(model: str) -> Callable[[JsonReader], Any]:
+    """The rows of a model, one after another: looked at, and let go."""
+
+    def look_at(reader: JsonReader) -> Any:
+        if reader.peek() != b"[":
+            return kind(reader)
+        wrong: list[_Wrong] = []
+        for _ in reader.array():
+            row = reader.value()
+            if not wrong and (told := row_problem(model, row)):
+                wrong.append(_Wrong(told))
+        return wrong
+
+    return look_at
 
 
 # Of an element that is large: all but what its models say.
@@ -35,14 +179,33 @@ _LARGE: Final[Shape] = {
             {
                 "file": whole,
                 "file_type": whole,
-                "models": {"*": {"grouped_predictions": ({"id": kind, "predictions": kind},)}},
+                "models": {
+                    "*": kind,
+                    **{
+                        model: {"metadata": whole, "grouped_predictions": ({"id": kind, "predictions": _rows(model)},)}
+                        for model in _ROWS
+                    },
+                },
             },
         ),
     },
 }
 
 
-def iter_checked(stream: BinaryIO | Iterable[bytes]) -> Iterator[tuple[Mapping[str, Any], str | None]]:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An element of an answer, what is wrong with it, and where it begins (byte).
+
+    `odd`: of the element that all texts share, what is wrong with single ones, by their position as it is written.
+    """
+
+    element: Mapping[str, Any]
+    problem: str | None
+    start: int
+    odd: Mapping[str, str]
+
+
+def iter_checked(stream: BinaryIO | Iterable[bytes]) -> Iterator[Checked]:
     """Each element of batch-v0's predictions, without what the models of large ones say, and what is wrong with it.
 
     An element that does not say whose it is, is left out. Memory holds a window and the names of one source's files,
@@ -50,17 +213,39 @@ def iter_checked(stream: BinaryIO | Iterable[bytes]) -> Iterator[tuple[Mapping[s
     """
     reader = LenientReader(stream)
     for _ in reader.whole_array():
+        start = reader.position
         piece = reader.raw_within(WINDOW_BYTES)
         element = project(reader, _LARGE) if piece is None else reader.decoded(piece)
         problem = reader.take_problem()
         if problem is not None and piece is not None:
             element = kept_of(piece, {"source": whole})
         if isinstance(element, dict) and isinstance(element.get("source"), dict):
-            yield element, problem or problem_of(element)
+            problem = problem or problem_of(element)
+            odd = _odd(element) if problem is None else {}
+            if odd and element["source"].get("type") != "text":
+                problem, odd = next(iter(odd.values())), {}
+            yield Checked(element, problem, start, odd)
+
+
+def _odd(element: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with the rows of an element of a known shape, by the file that they are of."""
+    odd: dict[str, str] = {}
+    for prediction in (element.get("results") or {}).get("predictions") or ():
+        for name, model in (prediction.get("models") or {}).items():
+            if name in _ROWS and model is not None and (told := _odd_model(name, model)):
+                odd.setdefault(prediction.get("file") or "", told)
+    return odd
+
+
+def _odd_model(name: str, model: Mapping[str, Any]) -> str | None:
+    if told := metadata_problem(name, model.get("metadata")):
+        return told
+    rows = (row for group in model.get("grouped_predictions") or () for row in group.get("predictions") or ())
+    return next((told for row in rows if (told := row_problem(name, row))), None)
 
 
 def problem_of(element: Mapping[str, Any]) -> str | None:
-    """What of an element has another type than it must have; None if nothing has."""
+    """What of an element's frame has another type than it must have; None if nothing has."""
     source, results = element.get("source"), element.get("results")
     if not isinstance(source, dict) or not isinstance(source.get("type", ""), str):
         return "source is not an object with a type"
@@ -88,7 +273,7 @@ def _prediction(prediction: Any) -> str | None:
     if not isinstance(models, dict | None):
         return "a prediction's models are not an object"
     # What a model of another name holds is nothing that a table here is made of.
-    known = ((name, model) for name, model in (models or {}).items() if name in _MODELS)
+    known = ((name, model) for name, model in (models or {}).items() if name in _ROWS)
     return next((told for name, model in known if (told := _model(name, model))), None)
 
 

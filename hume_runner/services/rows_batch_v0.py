@@ -9,6 +9,7 @@ Source: the definition and answers recorded from 2023 to 2024. Members that are 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,8 @@ from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.json_elements import Rows, elements, rows
 from hume_runner.services.layouts_batch_v0 import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
-from hume_runner.services.readable import UNREADABLE
+from hume_runner.services.readable import UNREADABLE, metadata_problem, row_problem
+from hume_runner.services.repeats_batch_v0 import CONFLICT, Mentions, Repeats, named_texts
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout, Reader, Share
 
 __all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader"]
@@ -237,13 +239,17 @@ _AnyElement = _Element[list[Raw]] | _Element[Rows]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchEntry:
-    """One source of an answer, or one text of the element that all texts share."""
+    """One source of an answer, or one text of the element that all texts share.
+
+    `places`: where its predictions stand in their element.
+    """
 
     kind: SourceKind
     match: str
     errors: tuple[EntryError, ...]
     predictions: tuple[_AnyPrediction, ...]
     first_row: int = 0
+    places: tuple[int, ...] = ()
 
     def blocks(self) -> Iterator[Block]:
         """The rows in the answer's order, at most some thousand in a block. Raises: ResultsError for an odd number."""
@@ -266,9 +272,11 @@ def read_entries(path: Path, shares: Sequence[Share] = ()) -> Iterator[BatchEntr
     (a callback) is read as well.
     Raises: ResultsError, naming the file.
     """
-    del shares  # the answer names its sources itself
+    repeats = _repeats(path, shares)
+    told: set[tuple[str, str]] = set()
     known, strange = 0, None
     for number, reader in enumerate(elements(path, "predictions")):
+        start = reader.position
         small = reader.raw_within(SMALL_BYTES)
         kept = project(reader, _LARGE) if small is None else None
         try:
@@ -283,9 +291,84 @@ def read_entries(path: Path, shares: Sequence[Share] = ()) -> Iterator[BatchEntr
                 kept = kept_of(small, {"source": whole})
             entries = _unreadable(kept, error)
         known += len(entries)
-        yield from entries
+        for entry in entries:
+            if (entry.kind, entry.match) not in repeats.keys:
+                yield entry
+            elif once := _once(entry, start, repeats, told):
+                yield once
     if strange is not None and not known:
         raise strange
+
+
+class _MentionedFile(Struct):
+    file: str | None = None
+
+
+class _MentionedResults(Struct):
+    predictions: list[_MentionedFile] | None = None
+    errors: list[Any] | None = None
+
+
+class _Mentioned(Struct):
+    """As much of an element as says of which sources it speaks."""
+
+    source: _Source
+    results: _MentionedResults | None = None
+
+
+_decode_mentioned = msgspec.json.Decoder(_Mentioned).decode
+_MENTIONED: Shape = {"source": whole, "results": {"errors": whole, "predictions": ({"file": whole},)}}
+
+
+def _repeats(path: Path, shares: Sequence[Share]) -> Repeats:
+    """What the answer says more than once of what was sent once; nothing where nobody knows what was sent.
+
+    Read before everything else: a source of which it says different things has no rows at all.
+    """
+    mentions = Mentions.of((share.kind, share.match) for share in shares)
+    with contextlib.suppress(ResultsError):  # of an answer that is damaged, whoever reads its rows tells
+        for reader in elements(path, "predictions") if shares else ():
+            start = reader.position
+            small = reader.raw_within(SMALL_BYTES)
+            kept = project(reader, _MENTIONED) if small is None else None
+            try:
+                element = msgspec.convert(kept, _Mentioned) if small is None else _decode_mentioned(small)
+            except (msgspec.DecodeError, RecursionError, ValueError):
+                continue  # it has no rows
+            source, results = element.source, element.results
+            if source.type != "text":
+                mentions.add(start, *_named(source))
+            elif results is not None:
+                files = [prediction.file or "" for prediction in results.predictions or ()]
+                failed = [error.file or "" for error in _errors(results.errors or ())]
+                mentions.add(start, "text", named_texts(files, failed))
+    return mentions.compared(path)
+
+
+def _once(entry: BatchEntry, start: int, repeats: Repeats, told: set[tuple[str, str]]) -> BatchEntry | None:
+    """What an element says of a source that the answer names more than once, without what was said before."""
+    key = (entry.kind, entry.match)
+    first = key not in told
+    told.add(key)
+    if key in repeats.conflicts:
+        error = EntryError(file=None, message=f"{UNREADABLE}: {CONFLICT}")
+        return replace(entry, errors=(error,), predictions=()) if first else None
+    if first and entry.kind != "text":
+        return entry
+    predictions = []
+    for place, prediction in zip(entry.places, entry.predictions, strict=True):
+        models = {
+            name: model
+            for name, model in (prediction.models or {}).items()
+            if (start, place, name) not in repeats.again
+        }
+        if models:
+            predictions.append(msgspec.structs.replace(prediction, models=models))
+    return (
+        replace(entry, errors=entry.errors if first else (), predictions=tuple(predictions), places=())
+        if first or predictions
+        else None
+    )
 
 
 class _Named(Struct):
@@ -309,20 +392,28 @@ def _entries(element: _AnyElement) -> Iterator[BatchEntry]:
     errors = _errors((results and results.errors) or ())
     whole = (EntryError(file=None, message=_message(element.error)),) if element.error else ()
     if source.type != "text":
-        kind: SourceKind = "url" if source.type == "url" or (source.url and not source.filename) else "file"
-        match = (source.url if kind == "url" else source.filename) or ""
-        yield BatchEntry(kind=kind, match=match, errors=(*whole, *errors), predictions=predictions)
+        kind, (match,) = _named(source)
+        places = tuple(range(len(predictions)))
+        yield BatchEntry(kind=kind, match=match, errors=(*whole, *errors), predictions=predictions, places=places)
         return
     positions = {prediction.file or "" for prediction in predictions} | {error.file or "" for error in errors}
     for position in sorted(positions, key=_text_order):
+        mine = [place for place, prediction in enumerate(predictions) if (prediction.file or "") == position]
         yield BatchEntry(
             kind="text",
             match=position,
             errors=tuple(error for error in errors if (error.file or "") == position),
-            predictions=tuple(prediction for prediction in predictions if (prediction.file or "") == position),
+            predictions=tuple(predictions[place] for place in mine),
+            places=tuple(mine),
         )
     if whole:
         yield BatchEntry(kind="text", match="", errors=whole, predictions=())
+
+
+def _named(source: _Source) -> tuple[SourceKind, tuple[str]]:
+    """What a source that is no text is, and its name."""
+    kind: SourceKind = "url" if source.type == "url" or (source.url and not source.filename) else "file"
+    return kind, ((source.url if kind == "url" else source.filename) or "",)
 
 
 def _text_order(position: str) -> tuple[int, str]:
@@ -351,6 +442,8 @@ def _told_blocks(blocks: Iterator[Block]) -> Iterator[Block]:
 
 def _model_blocks(mapping: _Mapping, content: _AnyModel, prediction: _AnyPrediction) -> Iterator[Block]:
     """Rows of one file and model. The hot loop: what can be looked up once is looked up before it."""
+    if told := metadata_problem(mapping.layout.name, content.metadata):
+        raise ValueError(told)
     metadata, metadata_extra = _metadata(content.metadata)
     common = (metadata.confidence, metadata.detected_language) if mapping.has_transcript else ()
     file_type = prediction.file_type if isinstance(prediction.file_type, str) else None
@@ -392,7 +485,10 @@ def _add_row(
     try:
         row = mapping.decode(raw)
     except msgspec.ValidationError:
-        row, extra = _tolerant(mapping.shape, msgspec.json.decode(raw))
+        value = msgspec.json.decode(raw)
+        if told := row_problem(mapping.layout.name, value):
+            raise ValueError(told) from None
+        row, extra = _tolerant(mapping.shape, value)
     for column, cell in zip(builder.columns.values(), (*mapping.cells(row), *common), strict=True):
         column.append(cell)
     for member, family in mapping.families:
@@ -426,8 +522,6 @@ def _add_scores(grid: Grid, family: Family, scores: list[_Score] | None) -> list
 
 def _tolerant(shape: type[Struct], value: Any) -> tuple[Any, dict[str, Any]]:
     """`value` as `shape` as far as it fits, and what does not fit."""
-    if not isinstance(value, dict):
-        return shape(), {"value": value}
     known: dict[str, Any] = {}
     left: dict[str, Any] = {}
     types = {field.name: field.type for field in msgspec.structs.fields(shape)}
@@ -436,7 +530,8 @@ def _tolerant(shape: type[Struct], value: Any) -> tuple[Any, dict[str, Any]]:
             left[name] = content
             continue
         try:
-            known[name] = msgspec.convert(content, types[name])
+            # A number that is whole may be written with a point; everything else has its type by now.
+            known[name] = msgspec.convert(content, types[name], strict=not isinstance(content, float))
         except msgspec.ValidationError:
             known[name], rest = _partly(types[name], content)
             if rest:

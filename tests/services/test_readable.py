@@ -291,3 +291,94 @@ def test_an_odd_answer_about_speech_is_told_and_breaks_nothing(odd: str, tmp_pat
     ).encode("utf-8", "surrogateescape")
     assert check_audio(body)
     assert check_audio(body.replace(odd.encode("utf-8", "surrogateescape"), b"0")) is None
+
+
+WRONG_TYPES = {
+    "a score that is text": ('"score": 0', '"score": "0.85", "was": 0'),
+    "a score that is true": ('"score": 0', '"score": true, "was": 0'),
+    "a score that is a list": ('"score": 0', '"score": [0.5], "was": 0'),
+    "a score without end": ('"score": 0', f'"score": {"9" * 400}, "was": 0'),
+    "a name that is a number": ('"name": "', '"name": 5, "was": "'),
+    "scores that are an object": ('"emotions": [', '"emotions": {"Joy": 0.5}, "was": ['),
+    "scores that are numbers": ('"emotions": [', '"emotions": [0.5], "was": ['),
+    "a time that is text": ('"time": ', '"time": "1.5", "was": '),
+    "a box that is a list": ('"box": {', '"box": [1, 2, 3, 4], "was": {'),
+    "a corner that is text": ('"x": ', '"x": "12", "was": '),
+    "a probability that is false": ('"prob": ', '"prob": false, "was": '),
+    "a frame that is text": ('"frame": ', '"frame": "7", "was": '),
+    "a row that is a number": ('"predictions": [{"frame"', '"predictions": [5, {"frame"'),
+    "a row that is null": ('"predictions": [{"frame"', '"predictions": [null, {"frame"'),
+}
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+@pytest.mark.parametrize(("right", "wrong"), WRONG_TYPES.values(), ids=WRONG_TYPES)
+def test_a_value_of_another_type_than_its_column_fails_its_source_and_is_never_an_empty_cell(
+    right: str, wrong: str, large: bool, tmp_path: Path
+) -> None:
+    bad = _BAD.replace(right, wrong, 1)
+    assert bad != _BAD
+    if large:
+        bad = bad.replace('"predictions": [', '"filler": "' + "x" * 5_000_000 + '", "predictions": [', 1)
+    path = _write(tmp_path / "predictions.json", bad, _GOOD)
+    outcomes = read_outcomes(_job(("file", "bad.jpg"), ("file", "good.jpg")), path, {"accept_unreadable": 1})
+    assert [(one.ok, one.reason) for one in outcomes] == [(False, "unexpected_answer"), (True, None)]
+    rows = _rows(path)
+    (told,) = rows["file", "bad.jpg"]
+    assert isinstance(told, ResultsError)
+    assert str(told) == outcomes[0].message
+    assert rows["file", "good.jpg"] == _rows(_write(tmp_path / "alone.json", _GOOD))["file", "good.jpg"]
+
+
+@pytest.mark.parametrize("metadata", ['{"confidence": "0.9"}', '{"detected_language": 5}', "[]", "5"])
+def test_metadata_of_another_type_than_its_columns_fails_its_source(metadata: str, tmp_path: Path) -> None:
+    content = model({"unknown": [{"text": "so", "emotions": []}]})
+    element = json.dumps(file_element("bad.jpg", {"prosody": content | {"metadata": "HERE"}}))
+    path = _write(tmp_path / "predictions.json", element.replace('"HERE"', metadata))
+    (outcome,) = read_outcomes(_job(("file", "bad.jpg")), path, {"accept_unreadable": 1})
+    assert (outcome.ok, outcome.reason) == (False, "unexpected_answer")
+    (told,) = _rows(path)["file", "bad.jpg"]
+    assert isinstance(told, ResultsError)
+
+
+def test_a_score_that_is_null_or_has_no_name_is_no_score_and_spoils_nothing(tmp_path: Path) -> None:
+    path = _write(tmp_path / "predictions.json", _BAD.replace('"score": 0', '"score": null, "was": 0'))
+    (outcome,) = read_outcomes(_job(("file", "bad.jpg")), path, {})
+    assert outcome.ok
+    assert not [one for one in _rows(path)["file", "bad.jpg"] if isinstance(one, Exception)]
+
+
+def test_an_item_whose_scores_are_text_fails_in_a_run_and_its_bytes_are_kept(project: Project) -> None:
+    project.manifest["sources"] = {"text": [{"text": "Hello.", "id": "hello"}, {"text": "Bye.", "id": "bye"}]}
+    project.manifest["models"] = {"language": {}}
+    project.manifest["outputs"] = {"directory": "out", "tables": ["jsonl"]}
+
+    def said(file: str, score: Any) -> dict[str, Any]:
+        rows = [{"text": "so", "emotions": [{"name": "Joy", "score": score}]}]
+        return {"file": file, "models": {"language": {"grouped_predictions": [{"id": "a", "predictions": rows}]}}}
+
+    body = [{"source": {"type": "text"}, "results": {"predictions": [said("1", "0.85"), said("2", 0.5)]}}]
+    route = "GET /v0/batch/jobs/{id}/predictions"
+    project.emulator.inject([{"route": route, "action": {"status": 200, "body": body}}])
+    assert project.run().code == 3
+    found = {line["id"]: line for line in project.results()}
+    assert {name: line["status"] for name, line in found.items()} == {"hello": "failed", "bye": "done"}
+    assert "the score of 'Joy', which is text, not a number" in found["hello"]["error"]
+    (kept,) = (project.out / "raw").glob("*/predictions.json")
+    assert json.loads(kept.read_text()) == body
+    (row,) = (project.out / "tables" / "language.jsonl").read_text().splitlines()
+    assert json.loads(row)["item_id"] == "bye"
+
+
+@pytest.mark.parametrize("wrong", ['"0.25"', "true", "null", "[0.25]"])
+def test_a_probability_of_another_type_fails_its_picture_or_recording_at_fetching(wrong: str) -> None:
+    whole, single = check_images(_images(_FACE, _FACE.replace("0.25", wrong), _FACE), 3)
+    assert (whole, list(single)) == (None, [1])
+    score = f'[{{"name": "Joy", "probability": {wrong}}}]'
+    body = (
+        '{"request_id": "r", "run_id": "u", "received": {"audio_duration_ms": 900}, "utterances": [], "measurements": '
+        '[{"measurement_id": 0, "utterance_id": 0, "audio_start_ms": 0, "audio_end_ms": 9, "trigger": "interval", '
+        f'"expressions": {score}, "voice_attributes": []}}]}}'
+    )
+    assert check_audio(body.encode())
+    assert check_audio(body.replace(wrong, "0.25").encode()) is None

@@ -25,9 +25,9 @@ def odd_source() -> dict[str, Any]:
     scores = [{"name": "Admiration", "score": 0.5}, {"name": "Unheard of", "score": 0.1}]
     words = [
         {"text": "\ud800 é \U0001f600 \"]},{", "position": {"begin": 0, "end": 2**70}, "emotions": scores},
-        {"text": 5, "time": {"begin": 0.5, "more": [1]}, "emotions": None, "toxicity": scores},
-        {"emotions": [*scores, {"name": "Joy", "score": "high"}], "unknown": {"a": [None]}},
-        "a row that is none",
+        {"text": None, "time": {"begin": 0.5, "more": [1]}, "emotions": None, "toxicity": scores},
+        {"emotions": [*scores, {"name": "Joy", "score": None}, {"score": 0.5}], "unknown": {"a": [None]}},
+        {"position": {"begin": 5.0, "end": 5.5}},
     ]  # fmt: skip
     groups = [{"predictions": words, "id": 7}, {"id": None, "predictions": None}, {"id": "again", "predictions": words}]
     language = {"grouped_predictions": groups, "metadata": {"confidence": 0.5, "detected_language": "en", "x": 1}}
