@@ -321,11 +321,8 @@ def _heading(body: bytes, where: str) -> Any:
 def measurement_outcome(error: ApiError) -> SubmissionOutcome:
     """What a failed upload means: `refused`, so nothing is billed, or `unknown`: ask the list of runs.
 
-    An error with the service's own code is a refusal, whatever its status. A time-out that a proxy reports (408 without
-    a code) says nothing about what became of the request behind it.
+    An error with the service's own code is a refusal, whatever its status.
     """
-    if error.status == 408 and error.code is None:
-        return "unknown"
     return submission_outcome(error, own_code_refuses=True)
 
 

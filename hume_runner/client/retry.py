@@ -24,7 +24,10 @@ T = TypeVar("T")
 SubmissionOutcome = Literal["refused", "unknown"]
 
 # 409 is here because both official SDKs repeat it; see docs/apis/batch_v0.md.
-_TEMPORARY = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+# What something between us and the service says of a connection or a client, not of the request: it may have gone on.
+# 444, 460 and 499 are those of nginx and of load balancers.
+_ON_THE_WAY = frozenset({408, 425, 444, 460, 499})
+_TEMPORARY = frozenset({409, 429, 500, 502, 503, 504}) | _ON_THE_WAY
 _SECONDS = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 
 
@@ -87,10 +90,13 @@ def submission_outcome(error: ApiError, *, own_code_refuses: bool = False) -> Su
     """What a failed POST means: `refused` if the service surely did not take it, else `unknown`.
 
     Refused: nothing of it left this machine, any 4xx, and 503. Unknown: the connection broke after bytes were sent, a
-    time-out, 500, 502, 504 (a proxy may say so of a request that went through), and 200 with an answer that makes no
-    sense. With `own_code_refuses` an error that carries the service's own code is a refusal, whatever its status.
+    time-out, 500, 502, 504 (a proxy may say so of a request that went through), 408 and 499 without the service's own
+    code (the same), and 200 with an answer that makes no sense. With `own_code_refuses` an error that carries the
+    service's own code is a refusal, whatever its status.
     """
     match error:
+        case ApiError(status=int(status), code=None) if status in _ON_THE_WAY:
+            return "unknown"
         case TransportError(sent=sent):
             return "unknown" if sent else "refused"
         case ApiError(status=int(status)) if 400 <= status < 500 or status == 503:
@@ -101,12 +107,17 @@ def submission_outcome(error: ApiError, *, own_code_refuses: bool = False) -> Su
             return "unknown"
 
 
+def is_on_the_way(error: ApiError) -> bool:
+    """Whether an error is about the connection and says nothing of the request: no other request would fare better."""
+    return error.status in _ON_THE_WAY
+
+
 def took_its_time(error: ApiError) -> bool:
     """Whether a failed POST ended by a time-out, ours or a proxy's: the service may go on reading and accept it later.
 
     A cut connection ends what the service would read; after a time-out it may have everything and be slow.
     """
-    return error.status == 504 or (isinstance(error, TransportError) and error.timed_out)
+    return error.status in (408, 504) or (isinstance(error, TransportError) and error.timed_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

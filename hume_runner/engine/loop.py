@@ -61,6 +61,10 @@ _CONTROLS = 3
 _REMINDED = 1_000
 
 
+# So many submissions that were refused for now are looked for once more at the end of a run.
+_MOST_REFUSED = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Interrupt:
     """A signal, as the loop sees it. `exit_code` is 130 or 143."""
@@ -120,7 +124,8 @@ class Loop:
         self._fetching: dict[int, Job] = {}  # jobs whose answers are on their way, with what they carry
         self._taken_at = -math.inf  # when it was last known that the service took one of ours
         self._looked_at = -math.inf  # when the latest look for lost ones began
-        self._lost_here: dict[int, LostJob] = {}  # what this run lost, for the last look
+        self._lost_here: dict[int, LostJob] = {}  # what was lost or refused and sent again, for the last look
+        self._refused_here: dict[int, LostJob] = {}  # what was refused for now
         self._broken: Exception | None = None  # what ends the run once everything on its way is recorded
 
     # -- driving ----------------------------------------------------------------------------------------------------
@@ -456,6 +461,8 @@ class Loop:
             case Accepted():
                 self._taken_at = at.now
                 self._do(reactions.accepted(view, number, result, at))
+                if number in self._refused_here:
+                    self._lost_here.setdefault(number, self._refused_here.pop(number))
             case Answered():
                 self._taken_at = at.now
                 row = self._store.job(number)
@@ -463,6 +470,8 @@ class Loop:
                 self._do(reactions.answered(view, number, result, sent_at, at))
             case Refused():
                 self._do(reactions.refused(view, rules, number, result, self._store.job(number).tries, at))
+                if result.temporary and self._service.keeps_answers and len(self._refused_here) < _MOST_REFUSED:
+                    self._refused_here.setdefault(number, self._lost_job(number))
             case Unknown():
                 self._do(reactions.unknown(view, rules, number, result, at))
                 self._lost_here[number] = self._lost_job(number)
@@ -551,7 +560,8 @@ class Loop:
         return until - lost.since - lost.wait_s
 
     def _last_look(self) -> None:
-        """A run that lost an answer looks once more: what the service took all the same was paid for, and is told."""
+        """A run that lost an answer, or sent again what was refused, looks once more: what the service took all the
+        same was paid for, and is told."""
         undecided = {row.number for row in self._store.jobs(JobStatus.AMBIGUOUS)}
         sent_again = [lost for number, lost in self._lost_here.items() if number not in undecided]
         if not sent_again or self._view.interrupted:

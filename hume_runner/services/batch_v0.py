@@ -697,9 +697,9 @@ def upload_name(nonce: str, position: int, name: str) -> str:
 
 
 def judge_submission(error: ApiError) -> SubmitResult:
-    """What a failed POST means: surely refused, or unknown. Only a connection that never opened, a 4xx and 503
-    prove that nothing was accepted."""
-    from hume_runner.client.retry import submission_outcome, took_its_time
+    """What a failed POST means: surely refused, or unknown. Only a connection that never opened, 503 and a 4xx
+    that is about the request prove that nothing was accepted."""
+    from hume_runner.client.retry import is_on_the_way, submission_outcome, took_its_time
     from hume_runner.client.upload import SourceChanged
 
     if isinstance(error, SourceChanged):
@@ -708,7 +708,8 @@ def judge_submission(error: ApiError) -> SubmitResult:
     if submission_outcome(error) != "refused":
         return Unknown(message=str(error), slow=took_its_time(error))
     fatal = isinstance(error, (AuthError, Discontinued)) or error.status == 402
-    temporary = isinstance(error, (RateLimited, ServerError, TransportError)) or error.status in (408, 409, 425)
+    temporary = isinstance(error, (RateLimited, ServerError, TransportError)) or error.status == 409
+    temporary = temporary or is_on_the_way(error)
     return Refused(
         reason="refused_by_service",
         message=str(error),

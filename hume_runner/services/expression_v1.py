@@ -1034,14 +1034,15 @@ def connect(
 def judge_submission(error: ApiError, *, divisible: bool) -> SubmitResult:
     """What a failed upload means: surely not billed, or unknown. An error with the service's own code is not billed."""
     from hume_runner.client.expression_v1 import measurement_outcome
-    from hume_runner.client.retry import took_its_time
+    from hume_runner.client.retry import is_on_the_way, took_its_time
     from hume_runner.client.upload import SourceChanged
 
     if isinstance(error, SourceChanged):
         return Refused(reason="source_changed", message=str(error), temporary=False, divisible=divisible)
     if measurement_outcome(error) != "refused":
         return Unknown(message=str(error), slow=took_its_time(error))
-    temporary = isinstance(error, (RateLimited, ServerError, TransportError)) or error.status in (408, 409, 425)
+    temporary = isinstance(error, (RateLimited, ServerError, TransportError)) or error.status == 409
+    temporary = temporary or is_on_the_way(error)
     return Refused(
         reason=error.code or "refused_by_service",
         message=str(error),

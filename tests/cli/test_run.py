@@ -804,3 +804,29 @@ def test_a_job_that_the_service_calls_otherwise_than_it_told_is_found_by_what_it
     [job] = {line["remote_id"] for line in project.results()}
     assert job != told
     assert {line["status"] for line in project.results()} == {"done"}
+
+
+@pytest.mark.parametrize("status", [408, 499])
+def test_what_a_proxy_says_of_a_connection_is_no_refusal_and_a_job_that_was_taken_is_found(
+    project: Project, status: int
+) -> None:
+    project.manifest["sources"] = {"text": ["Hello.", "Goodbye.", "See you."]}
+    project.manifest["models"] = {"language": {}}
+    project.manifest["batching"] = {"max_sources": 2}
+    project.emulator.make_difficult({"submissions": {"times": 1, "answer": status}})
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    # Neither sent again nor in halves: found under what it carries.
+    assert project.emulator.requests()["jobs_accepted"] == 2
+    assert {line["status"] for line in project.results()} == {"done"}
+
+
+def test_a_job_that_was_taken_although_it_was_refused_for_now_is_told_as_paid_twice(project: Project) -> None:
+    project.manifest["sources"] = {"text": ["Hello.", "Goodbye."]}
+    project.manifest["models"] = {"language": {}}
+    project.emulator.make_difficult({"submissions": {"times": 1, "answer": 429}})
+    ran = project.run("--json")
+    assert ran.code == 0, ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 2
+    (told,) = [event for event in ran.lines if event["event"] == "paid_twice"]
+    assert told["remote_id"] not in {line["remote_id"] for line in project.results()}

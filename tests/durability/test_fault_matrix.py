@@ -152,7 +152,8 @@ ALWAYS: dict[str, dict[str, Cell]] = {
     # A host without a list is asked job by job; a job that it does not know belongs to another key.
     # Artifacts that are not there after all tries are done without: a host may keep none.
     "404": {"submit": REFUSED, **the_others(UNREACHABLE), "list": DONE, "details": NO_MORE, "artifacts": DONE},
-    "408": UNAVAILABLE,
+    # Without a code of its own it is a proxy that speaks.
+    "408": UNDECIDED,
     "429": UNAVAILABLE,
     "413": {"submit": Cell(11, 0, 3, "11 failed"), **the_others(UNREACHABLE), "list": NOT_SENT},
     "500": UNDECIDED,
