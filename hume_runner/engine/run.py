@@ -31,7 +31,7 @@ from hume_runner.errors import (
 )
 from hume_runner.manifest.model import Manifest
 from hume_runner.plan.model import Summary
-from hume_runner.services.base import ListingUnsupported, Service
+from hume_runner.services.base import Ended, ListingUnsupported, Pending, Service
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.connection import guarded
@@ -161,7 +161,7 @@ def run(
         if options.pay_again:
             mended = give_up_lost(store, mended, env.clock())
         if options.retry_failed:
-            for number in store.timed_out():
+            for number in (*store.timed_out(), *_ended_after_all(store, env.service)):
                 store.record_revived(number, env.clock())
         plan = Plan(
             manifest,
@@ -238,6 +238,28 @@ def _check_folders(state: Path, outputs: Path) -> None:
     for ending in (".seal", ".owner.json"):
         aside.remove_leftovers(state.parent, state.name + ending)
     aside.remove_leftovers(outputs / "tables")
+
+
+# Jobs that are asked about at a time.
+_ASKED_AT_ONCE = 50
+
+
+def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
+    """The jobs that the service gave up and by now tells otherwise of: what they measured is fetched, not paid for
+    again. Raises: ServiceRefused, ServiceUnavailable where it does not tell."""
+    given_up = store.given_up(service.endpoint) if service.keeps_answers else []
+    try:
+        for first in range(0, len(given_up), _ASKED_AT_ONCE):
+            some = given_up[first : first + _ASKED_AT_ONCE]
+            told = service.check_each(some)
+            yield from (job.number for job in some if isinstance(told.get(job.remote_id), Ended | Pending))
+    except (AuthError, Discontinued) as error:
+        raise ServiceRefused(str(error), hint=error.hint) from error
+    except ApiError as error:
+        raise ServiceUnavailable(
+            f"the service does not tell whether the jobs that it gave up have ended after all: {error}",
+            hint="nothing was sent; run the same command again later",
+        ) from error
 
 
 def _scan(manifest: Manifest, env: Environment, store: Store | None) -> Scan:

@@ -53,9 +53,14 @@ def adopt_what_is_there(
     try:
         for foreign in service.survey(since, knows, store.taken_since(endpoint, since)):
             told = _Told(foreign, kinds)
-            if told.matches(store, files, key_of) or told.silent or told.unsure:
+            carries = bool(told.matches(store, files, key_of))
+            if foreign.given_up and not carries:
+                continue
+            if carries or told.silent or told.unsure:
                 # A list's entry may leave things out or give them in another order: the details count.
                 told = told.confirmed(_details(service, foreign))
+            if told.foreign.given_up:
+                continue  # it measured nothing
             keys = told.matches(store, files, key_of)
             unsure = unsure or told.unsure
             if told.unsure:

@@ -122,6 +122,7 @@ class _Learned:
     lists: bool = True
     partial: bool = False
     misses: Counter[str] = field(default_factory=Counter)
+    doubted: Counter[str] = field(default_factory=Counter)  # how often details did not tell whether a job failed
     margin_s: float = 5.0
     nameless: int = 0  # entries of lists without an id, so far
     simulated: bool | None = None
@@ -270,12 +271,14 @@ class BatchV0Service:
             self._list(limit=1)
 
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
-        """See `Service.survey`; a job that the service gave up measured nothing. Whether the list shows what it must is
-        seen from its two orders: a host may have forgotten old jobs of ours."""
+        """See `Service.survey`. Of a job that the service gave up the details have to say so too.
+
+        Whether the list shows what it must is seen from its two orders: a host may have forgotten old jobs of ours.
+        """
         del ours
         walk = _Walk()
         for view in self._walk(int((since - _CLOCKS_APART_S) * 1000), walk):
-            if not knows(view.job_id) and view.status != "FAILED":
+            if not knows(view.job_id):
                 yield self._foreign(view)
         if walk.gap:
             raise ListingIncomplete(walk.gap)
@@ -399,13 +402,15 @@ class BatchV0Service:
         return {job.remote_id: self._check_details(job) for job in waiting}
 
     def _check_by_list(self, waiting: Sequence[Waiting]) -> dict[str, Progress]:
-        wanted = {job.remote_id: job.number for job in waiting}
+        wanted = {job.remote_id: job for job in waiting}
         # The service's times have whole milliseconds and its clock is only estimated.
         since = int((min(job.created_at for job in waiting) - self._learned.margin_s) * 1000)
         found: dict[str, Progress] = {}
         for view in self._jobs_since(since, enough=lambda: len(found) == len(wanted)):
             if view.job_id in wanted and view.status:
-                found[view.job_id] = self._progress(view, wanted[view.job_id])
+                job = wanted[view.job_id]
+                given_up = view.status == "FAILED"
+                found[view.job_id] = self._given_up(view, job) if given_up else self._progress(view, job.number)
                 self._learned.misses.pop(view.job_id, None)
         return found
 
@@ -483,6 +488,20 @@ class BatchV0Service:
             return self._progress(self._details(job.remote_id), job.number)
         except NotFound:
             return Unseen()
+
+    def _given_up(self, view: JobView, job: Waiting) -> Progress:
+        """How far a job is that a list says has failed. Not believed of a list alone, since its sources would be paid
+        for once more; but of one whose host has no details, or goes on not giving them."""
+        from hume_runner.client.retry import is_temporary
+
+        try:
+            told = self._check_details(job)
+        except ApiError as error:
+            self._learned.doubted[job.remote_id] += 1
+            if is_temporary(error) and self._learned.doubted[job.remote_id] < _MISSES:
+                return Pending()
+            told = Unseen()
+        return self._progress(view, job.number) if isinstance(told, Unseen) else told
 
     def _progress(self, view: JobView, number: int) -> Progress:
         """How far a job is; as if nobody knew it where its echo surely speaks of another one: the id that came with the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from hume_runner.services.base import Carried, Job, Member, PlanItem
+from hume_runner.services.base import Carried, Job, Member, PlanItem, Waiting
 from hume_runner.state.connection import guarded
 from hume_runner.state.file import StateFile
 from hume_runner.state.lifecycle import HELD, ItemStatus, JobStatus, item_status
@@ -344,6 +344,17 @@ class Reading(StateFile):
             "SELECT job FROM jobs WHERE status = 'failed' AND reason = 'job_timeout' AND remote_id IS NOT NULL"
         )
         return [row[0] for row in rows]
+
+    def given_up(self, endpoint: str) -> list[Waiting]:
+        """Jobs that this endpoint gave up, of which something is still failed."""
+        rows = self._db.execute(
+            "SELECT job, remote_id, coalesce(created_at, submitting_at, 0) FROM jobs WHERE status = 'failed' "
+            "AND reason = 'job_failed' AND remote_id IS NOT NULL AND endpoint = ? AND EXISTS ("
+            "SELECT 1 FROM measurements m JOIN items i ON i.key = m.key "
+            "WHERE m.job = jobs.job AND m.outcome = 'failed') ORDER BY job",
+            (endpoint,),
+        )
+        return [Waiting(number=row[0], remote_id=row[1], created_at=row[2]) for row in rows]
 
     def members(self, number: int) -> list[MemberRow]:
         """A job's members with the ids that the manifest gives them."""
