@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hume_runner.results.read import LooseResults
 from hume_runner.results.tables import write_tables
-from hume_runner.services.expression_names import EXPRESSIONS_48, EXPRESSIONS_53, SENTIMENT, TOXICITY
+from hume_runner.services.batch_v0.names import EXPRESSIONS_48, EXPRESSIONS_53, SENTIMENT, TOXICITY
 
 
 def single(rng: random.Random) -> float:

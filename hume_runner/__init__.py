@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING, Any
 from hume_runner._version import __version__
 
 if TYPE_CHECKING:
-    from hume_runner.client.configs import (
+    from hume_runner.emulator.server import Emulator
+    from hume_runner.errors import ApiError, HumeRunnerError
+    from hume_runner.hume.configs import (
         BurstConfig,
         FaceConfig,
         FacemeshConfig,
@@ -37,11 +39,9 @@ if TYPE_CHECKING:
         ProsodyConfig,
         TranscriptionConfig,
     )
-    from hume_runner.client.exceptions import HumeClientException
-    from hume_runner.client.job import BatchJob, BatchJobDetails, BatchJobState, BatchJobStatus
-    from hume_runner.client.legacy import ApiType, HumeBatchClient
-    from hume_runner.emulator.server import Emulator
-    from hume_runner.errors import ApiError, HumeRunnerError
+    from hume_runner.hume.exceptions import HumeClientException
+    from hume_runner.hume.job import BatchJob, BatchJobDetails, BatchJobState, BatchJobStatus
+    from hume_runner.hume.legacy import ApiType, HumeBatchClient
     from hume_runner.manifest.load import load_manifest
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.read import read_results
@@ -73,24 +73,24 @@ __all__ = [
 
 _HOMES = {
     "ApiError": "errors",
-    "ApiType": "client.legacy",
-    "BatchJob": "client.job",
-    "BatchJobDetails": "client.job",
-    "BatchJobState": "client.job",
-    "BatchJobStatus": "client.job",
-    "BurstConfig": "client.configs",
+    "ApiType": "hume.legacy",
+    "BatchJob": "hume.job",
+    "BatchJobDetails": "hume.job",
+    "BatchJobState": "hume.job",
+    "BatchJobStatus": "hume.job",
+    "BurstConfig": "hume.configs",
     "Emulator": "emulator.server",
-    "FaceConfig": "client.configs",
-    "FacemeshConfig": "client.configs",
-    "HumeBatchClient": "client.legacy",
-    "HumeClientException": "client.exceptions",
+    "FaceConfig": "hume.configs",
+    "FacemeshConfig": "hume.configs",
+    "HumeBatchClient": "hume.legacy",
+    "HumeClientException": "hume.exceptions",
     "HumeRunnerError": "errors",
-    "LanguageConfig": "client.configs",
+    "LanguageConfig": "hume.configs",
     "Manifest": "manifest.model",
-    "ModelType": "client.configs",
-    "NerConfig": "client.configs",
-    "ProsodyConfig": "client.configs",
-    "TranscriptionConfig": "client.configs",
+    "ModelType": "hume.configs",
+    "NerConfig": "hume.configs",
+    "ProsodyConfig": "hume.configs",
+    "TranscriptionConfig": "hume.configs",
     "load_manifest": "manifest.load",
     "read_results": "results.read",
 }

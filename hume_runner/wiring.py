@@ -23,11 +23,11 @@ from hume_runner.settings import Masker, Secret, Settings, mask_secrets, read_ke
 if TYPE_CHECKING:
     from hume_runner.emulator.server import Emulator
     from hume_runner.engine.adopt import Adopted
-    from hume_runner.engine.audit import RemoteSays
     from hume_runner.engine.prepare import Plan
     from hume_runner.engine.run import Finish, RunOptions, RunResult
     from hume_runner.engine.workers import Workers
     from hume_runner.events import Report
+    from hume_runner.results.audit import RemoteSays
     from hume_runner.results.base import ResultSet
     from hume_runner.services.base import Service
     from hume_runner.state.disk import Disk
@@ -157,7 +157,7 @@ class Endpoint:
         return None if self._server_ahead_s is None else self._server_ahead_s + self._machine.monotonic()
 
     def _connect(self) -> Any:
-        from hume_runner.client.retry import RetryPolicy
+        from hume_runner.http.retry import RetryPolicy
         from hume_runner.services.registry import registered
 
         with self._lock:
@@ -206,7 +206,7 @@ class Endpoint:
 
     def compare_remote(self, store: Store) -> Iterator[tuple[JobRow, RemoteSays]]:
         """What the service says of every job that it took from us, beside what the state says."""
-        from hume_runner.engine.audit import compare_remote
+        from hume_runner.results.audit import compare_remote
 
         return compare_remote(store, self.service)
 
@@ -351,8 +351,8 @@ def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | 
     retry = manifest.execution.retry
 
     def tell(body: bytes) -> None:
-        from hume_runner.client.callback import post_callback
-        from hume_runner.client.retry import RetryPolicy
+        from hume_runner.http.callback import post_callback
+        from hume_runner.http.retry import RetryPolicy
 
         policy = RetryPolicy(attempts=retry.attempts, max_wait_s=retry.max_wait_s)
         post_callback(url, body, secret=secret, retry=policy)

@@ -53,18 +53,18 @@ def uses(what: str) -> set[str]:
     ("what", "places"),
     [
         ("sqlite3", ("state/", "emulator/")),
-        ("requests", ("client/",)),
-        ("tenacity", ("client/retry.py",)),
+        ("requests", ("http/",)),
+        ("tenacity", ("http/retry.py",)),
         # The lock tells people on which host its owner runs.
-        ("socket", ("client/", "emulator/server.py", "state/lock.py")),
-        ("random", ("wiring.py", "client/retry.py", "emulator/")),
+        ("socket", ("http/", "emulator/server.py", "state/lock.py")),
+        ("random", ("wiring.py", "http/retry.py", "emulator/")),
         ("os.environ", ("wiring.py",)),
         ("os.getenv", ()),
         # The client can be used without the runner, so it brings its own.
         # And the lock waits the hundredths of a second for which another process looks at it.
         (
             "time.sleep",
-            ("wiring.py", "client/job.py", "client/retry.py", "cli/status.py", "emulator/", "state/lock.py"),
+            ("wiring.py", "hume/job.py", "http/retry.py", "cli/status.py", "emulator/", "state/lock.py"),
         ),
         ("sys.stdout", ("cli/",)),
         # The last resort for a remote id that can be written nowhere else.
@@ -79,7 +79,7 @@ def test_each_outside_thing_is_touched_in_its_place_alone(what: str, places: tup
     assert not strangers
 
 
-@pytest.mark.parametrize("package", ["plan", "engine", "results", "sources", "manifest", "media"])
+@pytest.mark.parametrize("package", ["planning", "engine", "results", "sources", "manifest", "media"])
 def test_what_decides_gets_its_time_from_outside(package: str) -> None:
     for clock in ("time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "uuid.uuid4"):
         assert not {name for name in uses(clock) if name.startswith(f"{package}/")}, clock

@@ -28,7 +28,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_a_name_comes_from_one_place() -> None:
-    from hume_runner.client.legacy import HumeBatchClient
+    from hume_runner.hume.legacy import HumeBatchClient
 
     assert hume_runner.HumeBatchClient is HumeBatchClient
 

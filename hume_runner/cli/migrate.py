@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hume_runner.cli.console import Console
 from hume_runner.errors import UsageError, lacks_room
-from hume_runner.manifest.migrate import Migrated, Note, migrate_manifest
+from hume_runner.migration.manifest import Migrated, Note, migrate_manifest
 
 _TITLES = {"changed": "changed", "none": "no equivalent, left out"}
 

@@ -274,3 +274,19 @@ def answering(handler: Handler) -> Handler:
             return json_response(refused.body, refused.status, refused.headers)
 
     return wrapped
+
+
+def parse_json(raw: bytes) -> dict[str, Any]:
+    """The request object. Raises Refused for what is not JSON, not an object, or not Unicode."""
+    try:
+        value = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is no text
+    except (ValueError, RecursionError) as error:
+        raise Refused.message(400, f"invalid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Refused.message(400, "the request must be a JSON object")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

@@ -28,13 +28,21 @@ except ImportError as error:
     raise MissingExtra("emulator", "the emulator") from error
 
 from hume_runner.aside import LinkInTheWay, refuse_links
-from hume_runner.emulator.batch_v0 import BatchV0
-from hume_runner.emulator.context import Clock, Context, Limits, Refused, RouteGroup, answering, json_response
+from hume_runner.emulator.batch_v0.routes import BatchV0
+from hume_runner.emulator.context import (
+    Clock,
+    Context,
+    Limits,
+    Refused,
+    RouteGroup,
+    answering,
+    json_response,
+    parse_json,
+)
 from hume_runner.emulator.difficulties import parse_difficulties
-from hume_runner.emulator.expression_v1 import ExpressionV1
+from hume_runner.emulator.expression_v1.routes import ExpressionV1
 from hume_runner.emulator.faults import FaultError, parse_duration_s, parse_faults
 from hume_runner.emulator.gateway import Gateway, answer
-from hume_runner.emulator.requests_v0 import parse_json
 from hume_runner.emulator.storage import Storage
 from hume_runner.scratch import EMULATOR, Scratch
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner.errors import NotFound, RequestRejected, UsageError
-from hume_runner.plan.fingerprint import text_content, url_content
+from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
 from hume_runner.state.store import Store

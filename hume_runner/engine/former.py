@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hume_runner.plan.fingerprint import FORMER_SETTINGS, canonical, former_key
+from hume_runner.planning.fingerprint import FORMER_SETTINGS, canonical, former_key
 from hume_runner.services.base import Service
 from hume_runner.state.store import Store
 

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 from hume_runner.engine.former import completed, recognise_former
 from hume_runner.errors import Problem, SourceError, is_scarce
 from hume_runner.manifest.model import Manifest, SourceKind
-from hume_runner.plan.diff import Again, again, decide
-from hume_runner.plan.fingerprint import (
+from hume_runner.planning.diff import Again, again, decide
+from hume_runner.planning.fingerprint import (
     canonical,
     changed_settings,
     item_key,
@@ -29,7 +29,7 @@ from hume_runner.plan.fingerprint import (
     text_content,
     url_content,
 )
-from hume_runner.plan.model import SUBMITS, Action, Decision, PlannedJob, Summary
+from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
 from hume_runner.services.base import Draft, PlanItem, Service
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.rows import FileDigest

@@ -30,7 +30,7 @@ from hume_runner.errors import (
     UsageError,
 )
 from hume_runner.manifest.model import Manifest
-from hume_runner.plan.model import Summary
+from hume_runner.planning.model import Summary
 from hume_runner.services.base import Ended, ListingUnsupported, Pending, Service
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.base import SourceItem

@@ -15,7 +15,7 @@ from typing import Any
 
 from hume_runner.errors import NotFound
 from hume_runner.manifest.model import SourceKind
-from hume_runner.plan.fingerprint import text_content, url_content
+from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, NotSettled, Service
 from hume_runner.state.lifecycle import ItemStatus
 from hume_runner.state.store import Store

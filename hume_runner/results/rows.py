@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader
 
 _MAPPINGS = {
-    "batch-v0": "hume_runner.services.rows_batch_v0",
-    "expression-v1": "hume_runner.services.rows_expression_v1",
+    "batch-v0": "hume_runner.services.batch_v0.rows",
+    "expression-v1": "hume_runner.services.expression_v1.rows",
 }
 
 

@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from hume_runner.client.json_lenient import LenientReader
-from hume_runner.client.json_stream import MAX_ELEMENT_BYTES, JsonReader, kind, project
 from hume_runner.errors import ResultsError
+from hume_runner.http.json_lenient import LenientReader
+from hume_runner.http.json_stream import MAX_ELEMENT_BYTES, JsonReader, kind, project
 
 _CHUNK_BYTES = 1 << 20
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")

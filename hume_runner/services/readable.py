@@ -13,9 +13,9 @@ from functools import partial
 from io import BytesIO
 from typing import Any, BinaryIO, Final
 
-from hume_runner.client.json_lenient import LenientReader, kept_of, plain
-from hume_runner.client.json_stream import WINDOW_BYTES, JsonReader, Shape, kind, project, whole
 from hume_runner.errors import UnexpectedResponse
+from hume_runner.http.json_lenient import LenientReader, kept_of, plain
+from hume_runner.http.json_stream import WINDOW_BYTES, JsonReader, Shape, kind, project, whole
 
 UNEXPECTED = "unexpected_answer"
 UNREADABLE = "the answer about this source cannot be read"  # how such a message begins
@@ -296,7 +296,7 @@ _LARGEST = 2**63 - 1
 
 def check_audio(body: bytes) -> str | None:
     """What is wrong with the answer to an audio upload; None if it can be read."""
-    from hume_runner.client.expression_v1_reading import read_audio_answer
+    from hume_runner.services.expression_v1.reading import read_audio_answer
 
     try:
         reader = LenientReader(BytesIO(body))
@@ -358,7 +358,7 @@ def _object(document: Any) -> Mapping[str, Any]:
 
 
 def _image_problem(document: Mapping[str, Any]) -> str | None:
-    from hume_runner.client.expression_v1_reading import read_video_answer
+    from hume_runner.services.expression_v1.reading import read_video_answer
 
     try:
         answer = read_video_answer(document)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hume_runner.services import batch_v0, expression_v1
 from hume_runner.services.base import Service
+from hume_runner.services.batch_v0 import service as batch_v0
+from hume_runner.services.expression_v1 import service as expression_v1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,8 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from hume_runner.client.json_lenient import LenientReader
-from hume_runner.client.json_stream import CHUNK_BYTES, JsonReader, Shape, kind, project, whole
+from hume_runner.http.json_lenient import LenientReader
+from hume_runner.http.json_stream import CHUNK_BYTES, JsonReader, Shape, kind, project, whole
 
 # (kind, name by which the answer names it); of a text its position.
 Key = tuple[str, str]

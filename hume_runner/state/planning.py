@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hume_runner.plan.diff import Again, Known
-from hume_runner.plan.fingerprint import job_key
+from hume_runner.planning.diff import Again, Known
+from hume_runner.planning.fingerprint import job_key
 from hume_runner.services.base import Draft, PlanItem
 from hume_runner.state.connection import guarded
 from hume_runner.state.lifecycle import JobStatus

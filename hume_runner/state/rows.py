@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.manifest.model import SourceKind
-from hume_runner.plan.diff import Known
+from hume_runner.planning.diff import Known
 from hume_runner.services.base import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
 

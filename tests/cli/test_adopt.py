@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.client.batch_v0 import AUTH_HEADER, BatchV0Api
-from hume_runner.client.retry import NO_RETRY
-from hume_runner.client.transport import RequestsTransport
-from hume_runner.client.upload import Upload
+from hume_runner.http.retry import NO_RETRY
+from hume_runner.http.transport import RequestsTransport
+from hume_runner.http.upload import Upload
+from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
 from hume_runner.state.store import Store
 from tests.cli.project import JOBS, Project, tone
 from tests.cli.quoting import quoting

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from hume_runner.services.base import Candidate, Foreign, Job, Look, LostJob, Submission
-from hume_runner.services.batch_v0 import BatchV0Service
-from hume_runner.services.expression_v1 import ExpressionV1Service
+from hume_runner.services.batch_v0.service import BatchV0Service
+from hume_runner.services.expression_v1.service import ExpressionV1Service
 from hume_runner.state.disk import Disk
 from hume_runner.state.journal import Journal
 from hume_runner.state.pinned import Pinned
@@ -157,9 +157,9 @@ def without_reading_what_was_rescued(disk: Disk) -> Disk:
 
 def without_controls(disk: Disk) -> Disk:
     """What a list does not show is taken for not being there."""
-    import hume_runner.services.batch_v0
+    import hume_runner.services.batch_v0.service
 
-    vars(hume_runner.services.batch_v0).update(lacking=lambda *_: "", uncontrolled=lambda *_: "")
+    vars(hume_runner.services.batch_v0.service).update(lacking=lambda *_: "", uncontrolled=lambda *_: "")
     return disk
 
 

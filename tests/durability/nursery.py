@@ -41,13 +41,11 @@ from filelock import FileLock  # noqa: F401
 import hume_runner.cli.progress
 import hume_runner.cli.run
 import hume_runner.cli.signals
-import hume_runner.client.batch_v0
-import hume_runner.client.expression_v1
-import hume_runner.client.json_stream
-import hume_runner.client.retry
-import hume_runner.client.transport
-import hume_runner.client.upload
 import hume_runner.engine.run
+import hume_runner.http.json_stream
+import hume_runner.http.retry
+import hume_runner.http.transport
+import hume_runner.http.upload
 import hume_runner.manifest.load
 import hume_runner.manifest.schema
 import hume_runner.media.archives
@@ -57,8 +55,10 @@ import hume_runner.media.cuts
 import hume_runner.media.frames
 import hume_runner.media.stills
 import hume_runner.results.finish
-import hume_runner.services.batch_v0
-import hume_runner.services.expression_v1
+import hume_runner.services.batch_v0.client
+import hume_runner.services.batch_v0.service
+import hume_runner.services.expression_v1.client
+import hume_runner.services.expression_v1.service
 import hume_runner.services.registry
 import hume_runner.sources  # noqa: F401
 from hume_runner.cli.console import Console

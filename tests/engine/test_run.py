@@ -10,7 +10,7 @@ import pytest
 from hume_runner.engine.prepare import NothingCached, Options, Plan, scan_sources
 from hume_runner.engine.run import RunOptions, SavedPlan
 from hume_runner.errors import ManifestError, SourceError, StateError, StateLocked, UsageError
-from hume_runner.plan.model import Action
+from hume_runner.planning.model import Action
 from hume_runner.services.base import ListingUnsupported
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.lock import OutputsLock, StateLock

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from hume_runner.client.callback import SIGNATURE_HEADER, signature
 from hume_runner.emulator.server import Emulator
+from hume_runner.http.callback import SIGNATURE_HEADER, signature
 from tests.expression.receiver import Receiver
 from tests.expression.runs import AUDIO, Folder
 from tests.media_files import speech, write_wav

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hume_runner.results.tables import write_tables
-from hume_runner.services.rows_batch_v0 import LAYOUTS
+from hume_runner.services.batch_v0.rows import LAYOUTS
 from tests.results.sample_answers import Outputs
 
 DOCS = Path(__file__).parents[2] / "docs" / "tables.md"

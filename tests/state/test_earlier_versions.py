@@ -19,7 +19,7 @@ import yaml
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
-from hume_runner.plan.fingerprint import FORMER_VERSION, VERSION, canonical, former_key, settings_digest
+from hume_runner.planning.fingerprint import FORMER_VERSION, VERSION, canonical, former_key, settings_digest
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine

@@ -1,0 +1,1 @@
+"""The Expression Measurement API, read from its definition: routes.py serves it, the rest says what it answers."""

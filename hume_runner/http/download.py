@@ -1,0 +1,387 @@
+"""A URL to a file on disk: streamed, resumed where the host allows it, and only from where it may come.
+
+No credential of ours is ever sent; what the URL itself carries is. The environment's proxies and password files are
+not used: a proxy would resolve names where they cannot be checked.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.exceptions import InvalidURL
+from urllib3.exceptions import HTTPError, LocationParseError
+
+from hume_runner import aside
+from hume_runner._version import __version__
+from hume_runner.http.addresses import AddressRefused, AddressRule, CheckedAdapter
+from hume_runner.http.deadline import Exchange, Watchdog
+from hume_runner.http.retry import RetryPolicy, parse_http_date, parse_retry_after
+from hume_runner.regular_files import open_regular
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+HEAD_BYTES: Final = 4096
+_CHUNK: Final = 1 << 16
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CODED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
+
+# refuse(first bytes) -> why this is not what is wanted, or None
+Refuse = Callable[[bytes], str | None]
+
+
+class DownloadProblem(Exception):
+    """A URL whose bytes cannot be had. `temporary`: the same call may succeed later.
+
+    `reason`: bad_url, address_refused, resolve_failed, connection_failed, too_many_redirects, not_found, forbidden,
+    http_status, too_large, wrong_type, encoded, incomplete, empty, timeout. Query strings are never in the message.
+    """
+
+    def __init__(
+        self, reason: str, message: str, *, temporary: bool = False, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.temporary = temporary
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadLimits:
+    """`deadline_s` bounds the whole call, with its retries."""
+
+    max_bytes: int = 5_000_000_000
+    deadline_s: float = 3600.0
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 60.0
+    max_redirects: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    """A complete file. `resumed_at` is how many bytes were there already."""
+
+    path: Path
+    size_bytes: int
+    sha256: str
+    content_type: str
+    resumed_at: int
+
+
+def accept_anything(_head: bytes) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloader:
+    """Fetches files; threads may share one. `verify` is the HTTP library's: True, or a file of certificates."""
+
+    rule: AddressRule = field(default_factory=AddressRule)
+    limits: DownloadLimits = field(default_factory=DownloadLimits)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    verify: bool | str = True
+    watchdog: Watchdog = field(default_factory=Watchdog)
+
+    def fetch(self, url: str, target: Path, *, refuse: Refuse = accept_anything) -> Downloaded:
+        """Download to `target`, which appears when it is complete; until then a file aside holds what came.
+
+        `refuse` sees the first bytes before the rest is fetched. A later call for the same URL and target goes on
+        where this one stopped, if the host can tell that the file is still the same.
+        Raises: DownloadProblem. OSError where the disk fails.
+        """
+        ends_at = self.retry.clock() + self.limits.deadline_s
+        part = _Part(target, url)
+
+        def attempt() -> Downloaded:
+            left_s = ends_at - self.retry.clock()
+            if left_s <= 0:
+                raise DownloadProblem("timeout", f"{shown(url)}: not complete after {self.limits.deadline_s:g} s")
+            return self._attempt(url, part, refuse, left_s)
+
+        return self.retry.call(attempt, retryable=lambda error: getattr(error, "temporary", False) is True)
+
+    def _attempt(self, url: str, part: _Part, refuse: Refuse, left_s: float) -> Downloaded:
+        exchange = Exchange(deadline_s=left_s, read_timeout_s=self.limits.read_timeout_s)
+        try:
+            self.watchdog.watch(exchange)
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, "this machine starts no more threads") from error
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                adapter = CheckedAdapter(self.rule, exchange)
+                session.mount("http://", adapter)
+                session.mount("https://", adapter)
+                with closing(self._answer(session, url, part)) as response:
+                    return self._receive(response, part, refuse, exchange)
+        except (requests.RequestException, HTTPError, UnicodeError) as error:
+            if exchange.expired:
+                raise _too_slow(url) from error
+            raise _network_problem(url, error) from error
+        except AddressRefused as error:
+            raise DownloadProblem("address_refused", f"{shown(url)}: {error}") from error
+        finally:
+            exchange.finish()
+
+    def _answer(self, session: requests.Session, url: str, part: _Part) -> requests.Response:
+        """The answer at the end of the redirects; its body is not read yet."""
+        for _ in range(self.limits.max_redirects + 1):
+            _check_url(url)
+            response = session.get(
+                url,
+                headers={
+                    "User-Agent": f"hume-runner/{__version__}",
+                    "Accept": "*/*",
+                    "Accept-Encoding": "identity",  # a size and an offset mean the file's own bytes
+                    **part.resume_headers(),
+                },
+                stream=True,
+                allow_redirects=False,
+                timeout=(self.limits.connect_timeout_s, self.limits.read_timeout_s),
+                verify=self.verify,
+            )
+            location = response.headers.get("Location")
+            if response.status_code not in _REDIRECTS or not location:
+                return response
+            response.close()
+            session.cookies.clear()
+            url = urljoin(url, location)
+        raise DownloadProblem("too_many_redirects", f"{shown(url)}: more than {self.limits.max_redirects} redirects")
+
+    def _receive(self, response: requests.Response, part: _Part, refuse: Refuse, exchange: Exchange) -> Downloaded:
+        try:
+            return self._store(response, part, refuse, exchange)
+        except DownloadProblem as problem:
+            if not problem.temporary and problem.reason != "timeout":
+                part.discard()  # nothing of it will be wanted again
+            raise
+
+    def _store(self, response: requests.Response, part: _Part, refuse: Refuse, exchange: Exchange) -> Downloaded:
+        name = shown(response.url)
+        _check_status(response, part, name)
+        begin, total = _extent(response, part, name)
+        self._check_size(name, total)
+        size, digest = part.begin(begin, response.headers)
+        head = part.head()
+        judged = len(head) == HEAD_BYTES
+        if judged:
+            _judge(name, head, refuse)
+        with part.open() as file:
+            # `read` and not `iter_content`: the body is taken as it is on the wire.
+            while chunk := response.raw.read(_CHUNK, decode_content=False):
+                size += len(chunk)
+                self._check_size(name, size)
+                if not judged:
+                    head += chunk[: HEAD_BYTES - len(head)]
+                    if judged := len(head) == HEAD_BYTES:
+                        _judge(name, head, refuse)
+                file.write(chunk)
+                digest.update(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        if exchange.expired:  # the connection was ended from here, which reads like the end of a body
+            raise _too_slow(response.url)
+        if total is not None and size != total:
+            raise DownloadProblem("incomplete", f"{name}: {size:,} of {total:,} bytes came", temporary=True)
+        if size == 0:
+            raise DownloadProblem("empty", f"{name}: the file is empty")
+        if not judged:
+            _judge(name, head, refuse)
+        part.finish()
+        return Downloaded(
+            path=part.target,
+            size_bytes=size,
+            sha256=digest.hexdigest(),
+            content_type=response.headers.get("Content-Type", ""),
+            resumed_at=begin,
+        )
+
+    def _check_size(self, name: str, size: int | None) -> None:
+        if size is not None and size > self.limits.max_bytes:
+            raise DownloadProblem("too_large", f"{name}: more than {self.limits.max_bytes:,} bytes")
+
+
+class _Part:
+    """What came so far, written aside, and beside it which version of which URL its bytes belong to."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target = target
+        self.path = _earlier(target) or aside.part_path(target)
+        self._note = self.path.with_name(f"{self.path.name}.json")
+        self._url_sha256 = sha256(url.encode()).hexdigest()  # the URL itself may hold a signature
+
+    def resume_headers(self) -> dict[str, str]:
+        validator, size = self._validator(), self.size()
+        if validator is None or size == 0:
+            return {}
+        return {"Range": f"bytes={size}-", "If-Range": validator}
+
+    def size(self) -> int:
+        return self.path.lstat().st_size if _is_file(self.path) else 0
+
+    def open(self) -> IO[bytes]:
+        return aside.open_to_append(self.path)
+
+    def head(self) -> bytes:
+        with open_regular(self.path) as file:
+            return file.read(HEAD_BYTES)
+
+    def begin(self, at: int, headers: Mapping[str, str]) -> tuple[int, _Hash]:
+        """Ready to append at `at`: the size so far and the digest of what is there."""
+        digest = sha256()
+        if at == 0:
+            self.discard()
+            aside.open_new(self.path, private=True).close()
+            validator = _validator_of(headers)
+            with aside.open_new(self._note, private=True) as note:
+                note.write(json.dumps({"url_sha256": self._url_sha256, "validator": validator}).encode())
+            return 0, digest
+        with open_regular(self.path) as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return at, digest
+
+    def finish(self) -> None:
+        self.path.replace(self.target)
+        self._note.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def _validator(self) -> str | None:
+        with suppress(OSError, ValueError):
+            note: Any = json.loads(self._note.read_text(encoding="utf-8"))
+            if isinstance(note, dict) and note.get("url_sha256") == self._url_sha256:
+                validator = note.get("validator")
+                return validator if isinstance(validator, str) else None
+        return None
+
+
+def _earlier(target: Path) -> Path | None:
+    """What an earlier call left of this target, to go on with."""
+    with suppress(OSError):
+        found = (path for path in target.parent.iterdir() if aside.is_part(path.name, target.name) and _is_file(path))
+        return max(found, key=lambda path: path.lstat().st_size, default=None)
+    return None
+
+
+def _is_file(path: Path) -> bool:
+    """A file itself, no link to one."""
+    return path.is_file() and not path.is_symlink()
+
+
+def shown(url: str) -> str:
+    """A URL for people: without its query, which may hold a signature, and without a name and password."""
+    try:
+        split = urlsplit(url)
+        host = split.hostname or ""
+        port = f":{split.port}" if split.port else ""
+    except ValueError:
+        return "a malformed URL"
+    return f"{split.scheme}://{f'[{host}]' if ':' in host else host}{port}{split.path}"
+
+
+def _check_url(url: str) -> None:
+    try:
+        split = urlsplit(url)
+        usable = split.scheme in {"http", "https"} and bool(split.hostname) and split.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise DownloadProblem("bad_url", f"{shown(url)}: only http and https URLs are downloaded")
+
+
+def _check_status(response: requests.Response, part: _Part, name: str) -> None:
+    status = response.status_code
+    if status in {200, 206}:
+        return
+    words = f"{name}: the host answered {status}"
+    if status == 416:  # what is here is no beginning of what is there
+        part.discard()
+        raise DownloadProblem("incomplete", words, temporary=True)
+    if status in _TEMPORARY or status >= 520:
+        now = parse_http_date(response.headers.get("Date")) or 0.0
+        asked_s = parse_retry_after(response.headers.get("Retry-After"), now)
+        raise DownloadProblem("http_status", words, temporary=True, retry_after_s=asked_s)
+    if status in {404, 410}:
+        raise DownloadProblem("not_found", words)
+    if status in {401, 403}:
+        raise DownloadProblem("forbidden", f"{words}; a signed link may have expired")
+    raise DownloadProblem("http_status", words)
+
+
+def _extent(response: requests.Response, part: _Part, name: str) -> tuple[int, int | None]:
+    """Where the body begins in the file, and how long the file is, if the host says so."""
+    if response.headers.get("Content-Encoding", "").strip().lower() in _CODED:
+        raise DownloadProblem("encoded", f"{name}: the host sends the file compressed although it was asked not to")
+    if response.status_code == 206:
+        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        if found is None or int(found[1]) != part.size():
+            part.discard()
+            raise DownloadProblem("incomplete", f"{name}: the host sent another range than asked", temporary=True)
+        return int(found[1]), None if found[3] == "*" else int(found[3])
+    length = response.headers.get("Content-Length", "").strip()
+    return 0, int(length) if length.isascii() and length.isdigit() else None
+
+
+def _validator_of(headers: Mapping[str, str]) -> str | None:
+    """What proves later that the file is the same: a strong ETag, or a date that is older than this answer."""
+    tag = headers.get("ETag", "").strip()
+    if tag.startswith('"'):
+        return tag
+    changed, now = parse_http_date(headers.get("Last-Modified")), parse_http_date(headers.get("Date"))
+    if changed is not None and now is not None and changed + 60 <= now:
+        return headers["Last-Modified"]
+    return None
+
+
+def _judge(name: str, head: bytes, refuse: Refuse) -> None:
+    if (why := refuse(head)) is not None:
+        raise DownloadProblem("wrong_type", f"{name}: {why}")
+
+
+def _too_slow(url: str) -> DownloadProblem:
+    return DownloadProblem("timeout", f"{shown(url)}: took longer than allowed")
+
+
+def _network_problem(url: str, error: Exception) -> DownloadProblem:
+    """The library's words would quote the URL with its query; the system's do not."""
+    chain = tuple(_causes(error))
+    words = next((cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror), None)
+    if any(isinstance(cause, UnicodeError | InvalidURL | LocationParseError) for cause in chain):
+        return DownloadProblem("bad_url", f"{shown(url)}: the URL is malformed")
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in chain):
+        return DownloadProblem("connection_failed", f"{shown(url)}: the host's certificate is not trusted")
+    if lookup := next((cause for cause in chain if isinstance(cause, socket.gaierror)), None):
+        unknown = lookup.errno == socket.EAI_NONAME
+        return DownloadProblem("resolve_failed", f"{shown(url)}: {words or 'no such host'}", temporary=not unknown)
+    return DownloadProblem("connection_failed", f"{shown(url)}: {words or 'the connection broke'}", temporary=True)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and those that it wraps, in whichever of the libraries' ways."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and one not in seen:
+            seen.append(one)
+            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+            yield one

@@ -1,0 +1,1 @@
+"""A manifest for one API as a manifest for its successor."""

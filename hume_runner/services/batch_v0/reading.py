@@ -1,0 +1,226 @@
+"""What the batch API's jobs and predictions say, member by member; nothing here talks to anybody.
+
+Reading is lenient: unknown members are ignored, missing and null ones read the same, and a value of the wrong type
+reads as missing. Only a job without an id is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Final, Literal
+
+from hume_runner.errors import UnexpectedResponse
+from hume_runner.http.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Shape, kind, project, whole
+
+_LARGEST: Final = 2**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileView:
+    """An uploaded file as the service remembers it: the name of its form part and the MD5 of its bytes (hex)."""
+
+    filename: str | None
+    md5sum: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job. Times are Unix milliseconds by the service's clock.
+
+    `status` is upper case as the service writes it, "" if it gave none. `models` and `transcription` are as they are
+    echoed, defaults and nulls included; `transcription` is None for `null` and {} where the echo has none. `says` are
+    those of "urls", "text", "files" and "models" that the echo has at all.
+    """
+
+    job_id: str
+    status: str
+    created_ms: int | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    message: str | None = None
+    num_predictions: int | None = None
+    num_errors: int | None = None
+    urls: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    files: tuple[FileView, ...] = ()
+    models: Mapping[str, Any] = field(default_factory=dict)
+    transcription: Mapping[str, Any] | None = field(default_factory=dict)
+    callback_url: str | None = None
+    notify: bool = False
+    says: frozenset[str] = frozenset(("urls", "text", "files", "models"))
+
+
+def read_job(raw: Mapping[str, Any]) -> JobView:
+    """A job from the details or the list operation.
+
+    Shape: {"job_id", "request": {"urls", "text", "files", "models", "transcription", "callback_url", "notify"},
+    "state": {"status", "created_timestamp_ms", "started_timestamp_ms", "ended_timestamp_ms", "num_predictions",
+    "num_errors", "message"}}. Raises: UnexpectedResponse if there is no job_id.
+    """
+    job_id = read_job_id(raw.get("job_id"))
+    if job_id is None:
+        raise UnexpectedResponse("the service sent a job without a job_id")
+    request, state = _object(raw, "request"), _object(raw, "state")
+    return JobView(
+        job_id=job_id,
+        status=(_text(state, "status") or "").upper(),
+        created_ms=_whole(state, "created_timestamp_ms"),
+        started_ms=_whole(state, "started_timestamp_ms"),
+        ended_ms=_whole(state, "ended_timestamp_ms"),
+        message=_text(state, "message"),
+        num_predictions=_whole(state, "num_predictions"),
+        num_errors=_whole(state, "num_errors"),
+        urls=tuple(_clean(value) for value in _list(request, "urls") if isinstance(value, str)),
+        text=tuple(_clean(value) for value in _list(request, "text") if isinstance(value, str)),
+        files=tuple(_file(value) for value in _list(request, "files")),
+        models=_object(request, "models"),
+        transcription=None if request.get("transcription", {}) is None else _object(request, "transcription"),
+        callback_url=_text(request, "callback_url"),
+        notify=request.get("notify") is True,
+        says=frozenset(
+            name
+            for name, kinds in (("urls", list), ("text", list), ("files", list), ("models", dict))
+            if isinstance(request.get(name), kinds)
+            # What is told in another form than texts only says that there is something.
+            and (name in ("files", "models") or all(isinstance(value, str) for value in request[name]))
+        ),
+    )
+
+
+def read_job_id(value: Any) -> str | None:
+    """A job's id as text; some hosts count their jobs. None for what is no id."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) <= _LARGEST else None
+    return _clean(value) if isinstance(value, str) and value else None
+
+
+def _file(value: Any) -> FileView:
+    # Old SDKs read a list of names here; the definition has objects.
+    if isinstance(value, str):
+        return FileView(filename=_clean(value), md5sum=None)
+    raw = value if isinstance(value, dict) else {}
+    return FileView(filename=_text(raw, "filename"), md5sum=_text(raw, "md5sum"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePrediction:
+    """One file of a source. `file` is the base name, a path inside an archive, or for text its position from "1"."""
+
+    file: str
+    file_type: str | None
+    models: Mapping[str, Any]
+
+    @property
+    def has_models(self) -> bool:
+        return bool(self.models)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceResultView:
+    """What the predictions say about one source: one URL, one upload, or all text strings together.
+
+    `errors` are (file, message) pairs; `error` concerns the source as a whole and may come with results.
+    """
+
+    kind: Literal["url", "file", "text", "unknown"]
+    url: str | None = None
+    filename: str | None = None
+    md5: str | None = None
+    predictions: tuple[FilePrediction, ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
+    error: str | None = None
+
+
+def read_source_result(raw: Any) -> SourceResultView:
+    """One element of the predictions array.
+
+    Shape: {"source": {"type": "url"|"file"|"text", "url", "filename", "md5sum"}, "results": {"predictions": [{"file",
+    "file_type", "models": {<model>: {…}}}], "errors": [{"file", "message"}]}, "error"}. Raises: UnexpectedResponse if
+    the element is no object.
+    """
+    if not isinstance(raw, Mapping):
+        raise UnexpectedResponse(f"an element of the predictions is a {type(raw).__name__}, not an object")
+    source, results = _object(raw, "source"), _object(raw, "results")
+    kind = source.get("type")
+    error = raw.get("error")
+    return SourceResultView(
+        kind=kind if kind in ("url", "file", "text") else "unknown",
+        url=_text(source, "url"),
+        filename=_text(source, "filename"),
+        md5=_text(source, "md5sum"),
+        predictions=tuple(
+            FilePrediction(
+                file=_text(value, "file") or "",
+                file_type=_text(value, "file_type"),
+                # A model that did not run may be echoed as null.
+                models={name: found for name, found in _object(value, "models").items() if found is not None},
+            )
+            for value in _list(results, "predictions")
+            if isinstance(value, dict)
+        ),
+        errors=tuple(
+            (_text(value, "file") or "", _text(value, "message") or "no message")
+            for value in _list(results, "errors")
+            if isinstance(value, dict)
+        ),
+        error=error if isinstance(error, str) else _text(_object(raw, "error"), "message"),
+    )
+
+
+# Of a listed job that is large: all but the sources that it carries.
+THIN_JOB: Final[Shape] = {
+    "job_id": whole,
+    "state": whole,
+    "request": {"models": whole, "transcription": whole, "callback_url": whole, "notify": whole},
+}
+
+# Of an element that is large: all but what its models say.
+_SOURCE_RESULT: Final[Shape] = {
+    "source": whole,
+    "error": whole,
+    "results": {
+        "errors": whole,
+        "predictions": ({"file": whole, "file_type": whole, "models": {"*": kind}},),
+    },
+}
+
+
+def iter_source_results(stream: BinaryIO | Iterable[bytes]) -> Iterator[SourceResultView]:
+    """What predictions say about each source, in their order, without what the models of large ones say.
+
+    Everything is checked to be whole and JSON; memory holds a window and the names of one source's files, however
+    large its answer is. Raises: UnexpectedResponse.
+    """
+    reader = JsonReader(stream)
+    for _ in reader.whole_array():
+        small = reader.value_within(WINDOW_BYTES)
+        yield read_source_result(project(reader, _SOURCE_RESULT) if small is TOO_LARGE else small)
+
+
+def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = raw.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(raw: Mapping[str, Any], name: str) -> list[Any]:
+    value = raw.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str | None:
+    value = raw.get(name)
+    return _clean(value) if isinstance(value, str) else None
+
+
+def _clean(text: str) -> str:
+    """`text` without halves of characters, which no state or file takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _whole(raw: Mapping[str, Any], name: str) -> int | None:
+    value = raw.get(name)
+    # Beyond this a time or a count is none, and no state takes it.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
+        return None
+    return int(value)

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import io
+import json
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hume_runner.errors import UnexpectedResponse
+from hume_runner.http.json_stream import iter_array
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+ARRAYS = st.lists(VALUES, max_size=6)
+STYLES = st.sampled_from(
+    [
+        {},
+        {"ensure_ascii": False},
+        {"indent": 2},
+        {"separators": (",", ":")},
+        {"indent": 30, "ensure_ascii": False},
+    ]
+)
+
+
+def _chunks(body: bytes, cuts: list[int]) -> Iterator[bytes]:
+    """`body` cut at these places, wherever that is: inside a character, a number, an escape."""
+    places = sorted({cut % (len(body) + 1) for cut in cuts})
+    for start, end in zip([0, *places], [*places, len(body)], strict=True):
+        yield body[start:end]
+
+
+@settings(max_examples=300)
+@given(ARRAYS, STYLES, st.lists(st.integers(0, 10_000), max_size=12))
+def test_any_array_cut_anyhow_reads_as_json_loads_reads_it(array: list[Any], style: dict, cuts: list[int]) -> None:
+    body = json.dumps(array, **style).encode("utf-8", "surrogatepass")
+    try:
+        expected = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        with pytest.raises(UnexpectedResponse):
+            list(iter_array(_chunks(body, cuts)))
+    else:
+        assert list(iter_array(_chunks(body, cuts))) == expected
+
+
+@settings(max_examples=200)
+@given(ARRAYS, STYLES)
+def test_any_array_reads_the_same_byte_by_byte(array: list[Any], style: dict) -> None:
+    body = b" \n" + json.dumps(array, **{**style, "ensure_ascii": True}).encode() + b"\n\t "
+    assert list(iter_array(body[i : i + 1] for i in range(len(body)))) == array
+
+
+@settings(max_examples=300)
+@given(ARRAYS, STYLES, st.integers(0, 10_000), st.integers(1, 9))
+def test_any_truncation_is_an_error(array: list[Any], style: dict, cut: int, size: int) -> None:
+    body = json.dumps(array, **{**style, "ensure_ascii": True}).encode()
+    short = body[: cut % len(body)]
+    with pytest.raises(UnexpectedResponse):
+        list(iter_array(short[i : i + size] for i in range(0, len(short), size)))
+
+
+@settings(max_examples=200)
+@given(ARRAYS, st.text(min_size=1, max_size=5).filter(str.strip))
+def test_anything_after_the_array_is_an_error(array: list[Any], rest: str) -> None:
+    body = json.dumps(array).encode() + rest.encode("utf-8", "replace")
+    if not body.decode().strip(" \t\r\n").endswith("]") or rest.strip(" \t\r\n"):
+        with pytest.raises(UnexpectedResponse):
+            list(iter_array([body]))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "it is empty"),
+        (b"  \n ", "it is empty"),
+        (b"{}", "it is not a JSON list"),
+        (b"<html><body>Sign in</body></html>", "it is not a JSON list"),
+        (b"null", "it is not a JSON list"),
+        (b"[1, 2", "it is cut off"),
+        (b"[1,", "it is cut off"),
+        (b"[", "it is cut off"),
+        (b'["abc', "it is cut off"),
+        (b"[1 2]", "a comma is missing"),
+        (b"[1,]", "Expecting value"),
+        (b"[,1]", "Expecting value"),
+        (b"[1}", "damaged|comma"),
+        (b"[NaN]", "NaN is not JSON"),
+        (b"[1, -Infinity]", "-Infinity is not JSON"),
+        (b'[{"a": Infinity}]', "Infinity is not JSON"),
+        (b"[01]", "damaged|comma"),
+        (b"[1.]", "damaged|comma"),
+        (b"[+1]", "Expecting value"),
+        (b"['a']", "Expecting value"),
+        (b"[1]]", "something follows"),
+        (b"[1][2]", "something follows"),
+        (b'["\xff"]', "not UTF-8"),
+        (b'["a\nb"]', "control character"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b"[1, " + b"[" * 200_000 + b"]" * 200_000 + b"]", "nested too deeply"),
+        (b"[" + b"9" * 100_000 + b"]", "integer"),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+@pytest.mark.parametrize("size", [1 << 20, 7])
+def test_what_is_no_list_is_refused_with_the_reason(body: bytes, words: str, size: int) -> None:
+    with pytest.raises(UnexpectedResponse, match=words):
+        list(iter_array(body[i : i + size] for i in range(0, len(body), size)))
+
+
+def test_an_element_larger_than_its_bound_is_refused_before_it_is_in_memory() -> None:
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        yield b'["'
+        while True:
+            read += 10_000
+            yield b"x" * 10_000
+
+    with pytest.raises(UnexpectedResponse, match="more than 100,000 bytes"):
+        list(iter_array(endless(), max_element_bytes=100_000))
+    assert read < 1_000_000
+
+
+def test_elements_up_to_the_bound_pass() -> None:
+    array = ["é" * 30_000, 1, {"a": ["b" * 50_000]}]
+    body = json.dumps(array, ensure_ascii=False).encode()
+    assert list(iter_array(io.BytesIO(body), max_element_bytes=70_000)) == array
+
+
+def test_damage_is_noticed_long_before_the_end_of_the_stream() -> None:
+    read = 0
+
+    def stream() -> Iterator[bytes]:
+        nonlocal read
+        yield b'[{"a": 1 "b": 2}'
+        while True:
+            read += 1000
+            yield b" " * 1000
+
+    with pytest.raises(UnexpectedResponse, match="delimiter"):
+        list(iter_array(stream()))
+    assert read < 1_000_000
+
+
+def test_memory_is_that_of_one_element_and_not_of_the_stream() -> None:
+    element = json.dumps({"name": "x" * 1000, "numbers": list(range(200))}).encode()
+
+    def stream() -> Iterator[bytes]:
+        yield b"[" + element
+        for _ in range(15_000):
+            yield b"," + element
+        yield b"]"
+
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in iter_array(stream()))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 15_001
+    assert peak < 3_000_000  # of 30 MB
+
+
+def test_what_the_stream_raises_passes_through() -> None:
+    def stream() -> Iterator[bytes]:
+        yield b"[1,"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        list(iter_array(stream()))
+
+
+def test_elements_come_as_soon_as_they_are_complete() -> None:
+    def stream() -> Iterator[bytes]:
+        yield b'[{"a": 1}, '
+        raise AssertionError("read too far")
+
+    assert next(iter_array(stream())) == {"a": 1}

@@ -1,0 +1,503 @@
+"""What expression-v1 makes of items before anything is sent, and of failures after: pure decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hume_runner.engine.reconcile import Ask, Gone, NotThere, Wait, settle
+from hume_runner.errors import (
+    ApiError,
+    AuthError,
+    NotFound,
+    RateLimited,
+    RequestRejected,
+    ServerError,
+    TransportError,
+)
+from hume_runner.http.upload import SourceChanged
+from hume_runner.manifest.load import load_manifest
+from hume_runner.services.base import Draft, Job, LostJob, Member, NotSettled, PlanItem, Refused, Unknown
+from hume_runner.services.expression_v1.reading import RunView
+from hume_runner.services.expression_v1.service import FACE_STATE_S, ExpressionV1Service, judge_submission
+
+STILL = {"medium": "still"}
+
+
+def service(folder: Path, *, models: str = "{audio: {}, video: {}}", batching: str = "{}") -> ExpressionV1Service:
+    folder.mkdir(exist_ok=True)
+    (folder / "some.wav").touch()
+    path = folder / "manifest.yaml"
+    path.write_text(
+        "version: 1\nname: pure\nservice: {api: expression-v1}\nsources: {files: [some.wav]}\n"
+        f"models: {models}\nbatching: {batching}\noutputs: {{directory: out}}\n"
+    )
+
+    def connect() -> Any:
+        raise AssertionError("nothing here may connect")
+
+    return ExpressionV1Service(load_manifest(path), "https://api.example.org", connect, lambda seconds: None)
+
+
+def item(number: int, facts: Mapping[str, Any], *, size: int = 40_000, kind: Any = "file") -> PlanItem:
+    return PlanItem(
+        key=number.to_bytes(32),
+        id=str(number),
+        kind=kind,
+        value=f"{number}.media",
+        path=None if kind == "url" else Path(f"{number}.media"),
+        size_bytes=size,
+        content_sha256=f"{number:064x}",
+        facts=facts,
+    )
+
+
+def recording(number: int, seconds: float, *, sound: bool = True, picture: bool = False) -> PlanItem:
+    return item(
+        number, {"medium": "recording", "duration_ms": round(seconds * 1000), "sound": sound, "picture": picture}
+    )
+
+
+def ids(drafts: list[Draft]) -> list[list[str]]:
+    return [[member.item.id for member in draft.members] for draft in drafts]
+
+
+def total(drafts: list[Draft]) -> tuple[float, float]:
+    billed = sum(draft.billable_seconds or 0 for draft in drafts)
+    return billed, sum(draft.unpacked_seconds or 0 for draft in drafts)
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> ExpressionV1Service:
+    return service(tmp_path_factory.mktemp("usual"))
+
+
+# -- planning ----------------------------------------------------------------------------------------------------------
+
+
+def test_three_hundred_stills_are_one_request_of_a_hundred_seconds(usual: ExpressionV1Service) -> None:
+    [draft] = usual.compile(item(n, STILL) for n in range(300))
+    assert (draft.billable_seconds, draft.unpacked_seconds) == (100, 3000)
+    assert draft.prepare
+
+
+@given(sizes=st.lists(st.integers(1, 5_000_000), max_size=80), most=st.integers(1, 500))
+def test_every_still_goes_once_in_order_and_within_the_limits(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], most: int
+) -> None:
+    packing = service(tmp_path_factory.getbasetemp() / "packing", batching=f"{{max_sources: {most}}}")
+    drafts = list(packing.compile(item(n, STILL, size=size) for n, size in enumerate(sizes)))
+    assert [name for names in ids(drafts) for name in names] == [str(n) for n in range(len(sizes))]
+    assert all(len(draft.members) <= most and draft.size_bytes <= 24_900_000 for draft in drafts)
+
+
+@given(sizes=st.lists(st.integers(1, 1_999_999), min_size=1, max_size=60))
+def test_prepared_stills_are_packed_as_their_own_size_allows(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
+) -> None:
+    packing = service(tmp_path_factory.getbasetemp() / "packing")
+    members = [Member(item=item(n, STILL), detail={"still": True, "bytes": size}) for n, size in enumerate(sizes)]
+    drafts = list(packing.recompile(members))
+    assert [member for draft in drafts for member in draft.members] == members
+    assert all(draft.size_bytes <= 24_900_000 and not draft.prepare for draft in drafts)
+    for before, after in pairwise(drafts):
+        assert before.size_bytes + int(after.members[0].detail["bytes"]) + 250 > 24_900_000
+
+
+def test_every_recording_is_a_job_of_its_own(usual: ExpressionV1Service) -> None:
+    drafts = list(usual.compile([recording(1, 4), item(2, STILL), recording(3, 12.5), item(4, STILL)]))
+    assert sorted(ids(drafts)) == [["1"], ["2", "4"], ["3"]]
+    assert total(drafts) == (10 + 12.5 + 10, 10 + 12.5 + 20)
+
+
+@pytest.mark.parametrize(("seconds", "parts"), [(1, 1), (700, 1), (2400, 4)])
+def test_a_long_recording_is_planned_in_parts_and_billed_for_its_time(
+    usual: ExpressionV1Service, seconds: float, parts: int
+) -> None:
+    [draft] = usual.compile([recording(1, seconds)])
+    assert draft.requests == parts
+    assert draft.billable_seconds == max(10, seconds)
+
+
+def test_a_video_is_billed_for_its_sound_and_its_frames(usual: ExpressionV1Service) -> None:
+    [draft] = usual.compile([recording(1, 60, picture=True)])
+    # 60 s of sound; three frames a second cost what a second costs.
+    assert (draft.requests, draft.billable_seconds) == (2, 120)
+    # With a request for each frame, each would cost ten seconds.
+    assert draft.unpacked_seconds == 60 + 180 * 10
+
+
+def test_links_are_fetched_in_small_groups(usual: ExpressionV1Service) -> None:
+    drafts = list(usual.compile(item(n, {}, kind="url", size=0) for n in range(70)))
+    assert [len(draft.members) for draft in drafts] == [30, 30, 10]
+    assert all(draft.billable_seconds is None for draft in drafts)
+
+
+def test_short_recordings_are_joined_only_where_the_manifest_asks(usual: ExpressionV1Service, tmp_path: Path) -> None:
+    clips = [recording(n, 4) for n in range(5)]
+    assert len(list(usual.compile(clips))) == 5
+    [joined] = service(tmp_path, batching="{pack_short_audio: true}").compile(clips)
+    assert (joined.billable_seconds, joined.unpacked_seconds) == (5 * 4 + 4, 50)
+
+
+# -- what is sent ------------------------------------------------------------------------------------------------------
+
+
+def frames_job(**carried: Any) -> Job:
+    detail = {"first_frame": 4, "times_ms": [0, 333]}
+    return Job(
+        number=2,
+        key="k",
+        nonce="n",
+        members=(Member(item=recording(1, 4, picture=True), position=0, detail=detail),),
+        size_bytes=1,
+        billable_seconds=10,
+        **carried,
+    )
+
+
+def stills_job() -> Job:
+    members = (Member(item=item(1, STILL), position=0, detail={"still": True, "bytes": 1}),)
+    return Job(number=1, key="k", nonce="n", members=members, size_bytes=1, billable_seconds=10)
+
+
+def test_frames_carry_the_state_of_the_answer_before_while_it_is_fresh(usual: ExpressionV1Service) -> None:
+    def sent(**carried: Any) -> Mapping[str, Any]:
+        return usual._config(frames_job(**carried))
+
+    assert sent(carry="state", carry_age_s=60.0)["face_state"] == "state"
+    assert "face_state" not in sent(carry="state", carry_age_s=FACE_STATE_S + 1)
+    assert "face_state" not in sent()
+    assert sent()["face"] == {"return_face_state": True}
+
+
+def test_the_state_is_not_in_what_is_recorded_of_a_request(usual: ExpressionV1Service) -> None:
+    submission = usual.prepare(frames_job(carry="state", carry_age_s=60.0))
+    assert "state" not in str(submission.request).replace("return_face_state", "")
+
+
+def test_stills_of_different_people_share_no_faces(usual: ExpressionV1Service) -> None:
+    submission = usual.prepare(stills_job())
+    assert submission.request["config"] == {}
+    assert submission.matches == {0: "0"}
+
+
+def test_what_is_sent_is_told_apart_by_its_parts(usual: ExpressionV1Service) -> None:
+    job = frames_job()
+    detail = {"first_frame": 6, "times_ms": [666, 1000]}
+    other = Job(
+        number=2,
+        key="k",
+        nonce="n",
+        members=(Member(item=job.members[0].item, position=0, detail=detail),),
+        size_bytes=1,
+        billable_seconds=10,
+    )
+    assert usual.prepare(job).sha256 == usual.prepare(frames_job()).sha256
+    assert usual.prepare(job).sha256 != usual.prepare(other).sha256
+
+
+# -- failures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RequestRejected("no", status=400, code="image_decode_failed"), (False, False, True)),
+        (RequestRejected("no", status=413, code="image_too_large"), (False, False, True)),
+        (RequestRejected("no", status=400, code="config_invalid"), (False, False, False)),
+        (RequestRejected("no", status=400, code="message_invalid"), (False, False, False)),
+        (AuthError("no", status=401), (False, True, True)),
+        (NotFound("no", status=404), (False, True, True)),
+        (ApiError("pay", status=402), (False, True, True)),
+        (RateLimited("later", status=429), (True, False, True)),
+        (ServerError("busy", status=503, code="server_busy"), (True, False, True)),
+        (ServerError("sorry", status=500, code="internal_error"), (True, False, True)),
+        (TransportError("no connection", sent=False), (True, False, True)),
+        (SourceChanged(Path("face.jpg"), "another file now"), (False, False, True)),
+    ],
+    ids=lambda value: getattr(value, "code", None) or type(value).__name__,
+)
+def test_what_surely_costs_nothing_is_a_refusal(error: ApiError, expected: tuple[bool, bool, bool]) -> None:
+    judged = judge_submission(error, divisible=True)
+    assert isinstance(judged, Refused)
+    assert (judged.temporary, judged.stops_run, judged.divisible) == expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransportError("broke off", sent=True),
+        ServerError("a proxy's", status=500),
+        ServerError("a proxy's", status=502),
+        ServerError("a proxy's", status=504),
+        ApiError("a proxy's", status=408),
+    ],
+    ids=lambda error: f"{type(error).__name__} {error.status}",
+)
+def test_what_may_have_been_measured_is_asked_about(error: ApiError) -> None:
+    assert isinstance(judge_submission(error, divisible=True), Unknown)
+
+
+def test_an_account_without_credit_is_told_what_to_do() -> None:
+    judged = judge_submission(ApiError("pay", status=402), divisible=False)
+    assert isinstance(judged, Refused)
+    assert judged.hint
+
+
+# -- what the list of runs tells of a lost upload ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The runs that a service shows; `unfiltered` are those that it shows only when it is asked for all."""
+
+    runs: Sequence[RunView]
+    unfiltered: Sequence[RunView] = ()
+
+    def list_runs(
+        self, *, started_after: float | None = None, mode: str | None = None, on_date: Any = None
+    ) -> Iterator[RunView]:
+        shown = [*self.runs, *(self.unfiltered if mode is None else ())]
+        return iter([run for run in shown if started_after is None or (run.started_at or 0) >= started_after])
+
+
+SENT_AT = 1_700_000_000.0
+SAMPLES = 16_000 * 12
+
+
+def a_run(name: str, **members: Any) -> RunView:
+    usual = {
+        "user_id": "me",
+        "status": "ended",
+        "endpoint": "audio",
+        "mode": "file",
+        "started_at": SENT_AT + 1,
+        "bytes_received": 44 + 2 * SAMPLES,
+        "metered_seconds": 12.0,
+    }
+    return RunView(run_id=name, **(usual | members))
+
+
+def lost(number: int = 1, *, samples: int = SAMPLES, before: Collection[str] = ("control",), **after: float) -> LostJob:
+    detail = {"part": 0, "parts": 1, "first": 0, "samples": samples, "start_ms": 0}
+    job = Job(
+        number=number,
+        key="0" * 64,
+        nonce="n",
+        members=(Member(item=recording(number, samples / 16_000), detail=detail),),
+        size_bytes=44 + 2 * samples,
+        billable_seconds=max(10.0, samples / 16_000),
+    )
+    return LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2, before=tuple(before), after=after)
+
+
+def settled(
+    folder: Path, listing: Listing, *jobs: LostJob, ours: Mapping[str, float] | None = None, waited_s: float = 1000
+) -> list[Any]:
+    asked = service(folder)
+    asked._connect = lambda: listing  # type: ignore[assignment, return-value]
+    looks = asked.look_for(jobs, ours or {})
+    taken: set[str] = set()
+    found = []
+    for one in jobs:
+        what = settle(looks[one.job.number], taken.__contains__, waited_s=waited_s, wait_s=20)
+        if isinstance(what, Gone):
+            taken.add(what.chosen.remote_id)
+        found.append(what)
+    return found
+
+
+CONTROL = a_run("control", started_at=SENT_AT - 30, metered_seconds=99.0, bytes_received=2 * 99 * 16_000)
+SINGLE = [
+    # what the list shows beside a run of ours, and what it means
+    ((), NotThere),
+    ((a_run("x"),), Gone),
+    ((a_run("x", bytes_received=2 * SAMPLES),), Gone),  # whether a header counts is not known
+    ((a_run("x", bytes_received=44 + 2 * SAMPLES + 700),), Gone),  # nor whether the form does
+    ((a_run("x", bytes_received=None),), Gone),  # the seconds alone
+    ((a_run("x", bytes_received=2 * SAMPLES + 32_000),), NotThere),  # another recording that is billed alike
+    ((a_run("x", metered_seconds=14.0),), NotThere),
+    ((a_run("x", endpoint="video"),), NotThere),
+    ((a_run("x", started_at=SENT_AT - 3 * 3600),), NotThere),
+    ((a_run("x", user_id="colleague"),), NotThere),  # our own run says who we are
+    ((a_run("x"), a_run("y")), Ask),  # two of the same size cannot be told apart
+    ((a_run("x", status="live", metered_seconds=None, bytes_received=None),), Wait),
+    ((a_run("x", status="errored", metered_seconds=0.0, bytes_received=500),), NotThere),  # refused, and not billed
+    ((a_run("x", status="errored", metered_seconds=0.0, bytes_received=None),), Ask),  # it may come back
+]
+
+
+@pytest.mark.parametrize(("runs", "meaning"), SINGLE)
+def test_what_a_run_in_the_list_means_to_a_lost_upload(
+    tmp_path: Path, runs: tuple[RunView, ...], meaning: type
+) -> None:
+    [what] = settled(tmp_path, Listing([CONTROL, *runs]), lost(), ours={"control": SENT_AT - 30})
+    assert type(what) is meaning
+
+
+def test_a_silent_run_is_looked_at_again_before_anybody_is_asked(tmp_path: Path) -> None:
+    silent = a_run("x", status="errored", metered_seconds=0.0, bytes_received=None)
+    [what] = settled(tmp_path, Listing([CONTROL, silent]), lost(), ours={"control": SENT_AT - 30}, waited_s=1)
+    assert type(what) is Wait
+
+
+@pytest.mark.parametrize(
+    ("listing", "ours"),
+    [
+        (Listing([]), {"control": SENT_AT - 30}),  # it must show what it surely took
+        (Listing([], unfiltered=[CONTROL, a_run("x", bytes_received=9)]), {}),  # it shows less than there is
+    ],
+)
+def test_a_list_that_does_not_show_what_it_must_proves_nothing(
+    tmp_path: Path, listing: Listing, ours: Mapping[str, float]
+) -> None:
+    [what] = settled(tmp_path, listing, lost(), ours=ours)
+    assert type(what) is Ask
+
+
+def test_a_run_that_begins_between_two_lists_was_not_left_out(tmp_path: Path) -> None:
+    class Growing:
+        """Another upload of ours begins after the first list was given."""
+
+        asked = 0
+
+        def list_runs(self, *, mode: str | None = None, **asked: Any) -> Iterator[RunView]:
+            self.asked += 1
+            begun = [a_run("x", started_at=SENT_AT + 60, bytes_received=9)] * (self.asked > 1)
+            return iter([*begun, *([] if mode else [replace(CONTROL, started_at=SENT_AT - 30_000)])])
+
+    [what] = settled(tmp_path, Growing(), lost())  # type: ignore[arg-type]
+    assert type(what) is NotThere
+
+
+def test_a_list_that_shows_no_run_at_all_proves_nothing(tmp_path: Path) -> None:
+    [what] = settled(tmp_path, Listing([]), lost())
+    assert type(what) is Ask
+
+
+def test_a_run_whose_seconds_are_not_told_may_have_been_billed(tmp_path: Path) -> None:
+    [what] = settled(
+        tmp_path, Listing([CONTROL, a_run("x", metered_seconds=None)]), lost(), ours={"control": SENT_AT - 30}
+    )
+    assert type(what) is Ask
+    assert "does not say whether" in what.why
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([a_run("x", metered_seconds=None)])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, set[str]().__contains__, {})) == []
+    assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
+
+
+def test_of_our_runs_from_before_none_may_be_missing_whatever_our_clock_says(tmp_path: Path) -> None:
+    """The times of ours are by our clock, which may be ahead of the service's."""
+    ours = {"control": SENT_AT + 500, "later": SENT_AT + 510}
+    [what] = settled(tmp_path, Listing([CONTROL]), lost(), ours=ours)
+    assert type(what) is Ask
+    assert "does not show later" in what.why
+
+
+@pytest.mark.parametrize("ahead_s", [0, 3600])
+@pytest.mark.parametrize("ended_s", [50, 3000])
+def test_the_time_that_answers_tell_counts_only_where_runs_of_ours_show_it(
+    tmp_path: Path, ahead_s: float, ended_s: float
+) -> None:
+    """A `Date` that is an hour ahead makes nobody look an hour away from where the lost run is."""
+    asked = service(tmp_path)
+    control = a_run("control", started_at=SENT_AT - 30, ended_at=SENT_AT - 20, metered_seconds=99.0)
+    asked._learned.told["control"] = asked._learned.server_time_s = SENT_AT - 20 + ahead_s
+    asked._learned.lost_here["n"] = True
+    run = a_run("x", started_at=SENT_AT + ended_s, ended_at=SENT_AT + ended_s + 1)
+    asked._connect = lambda: Listing([control, run])  # type: ignore[assignment, return-value]
+    one = lost()
+    told = replace(one, sent_at=one.sent_at + ahead_s, ended_at=one.ended_at + ahead_s)
+    look = asked.look_for([told], {"control": SENT_AT - 30})[one.job.number]
+    near = ahead_s > 0 or ended_s == 50  # only with one clock for both, what is far off is another
+    assert [(c.remote_id, c.gone) for c in look.candidates] == ([("x", True)] if near else [])
+
+
+def test_as_many_runs_as_lost_uploads_of_a_size_are_theirs(tmp_path: Path) -> None:
+    runs = [a_run("x"), a_run("y")]
+    found = settled(tmp_path, Listing([CONTROL, *runs]), lost(1), lost(2), ours={"control": SENT_AT - 30})
+    assert {what.chosen.remote_id for what in found} == {"x", "y"}
+    one, other = settled(tmp_path, Listing([CONTROL, runs[0]]), lost(1), lost(2), ours={"control": SENT_AT - 30})
+    assert (type(one), type(other)) == (Gone, NotThere)
+
+
+def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([a_run("x"), a_run("ours"), a_run("y", bytes_received=9)])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__, {})) == []
+    assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
+    assert asked.suspects(lost(samples=SAMPLES + 32_000).job) == ()
+
+
+@pytest.mark.parametrize("ours_ahead_s", [-86_400 * 3, -3600, 0, 3600, 86_400 * 3])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_our_clock_hides_no_lost_run(tmp_path: Path, ours_ahead_s: float, place: str) -> None:
+    """Sent by a run before, or before any answer told the time: the list's own times tell when that was."""
+    asked = service(tmp_path)
+    other = (
+        replace(CONTROL, started_at=SENT_AT - 30) if place == "before" else replace(CONTROL, started_at=SENT_AT + 30)
+    )
+    ended_at = (other.started_at or 0) + 1
+    # What was answered since shows that the service's time is that of its list.
+    asked._learned.told["control"] = asked._learned.server_time_s = ended_at
+    asked._connect = lambda: Listing(  # type: ignore[assignment, return-value]
+        [replace(other, ended_at=ended_at)], unfiltered=[a_run("x"), replace(other, ended_at=ended_at)]
+    )
+    one = lost() if place == "before" else lost(before=(), control=31.0)
+    here = replace(one, sent_at=SENT_AT + ours_ahead_s, ended_at=SENT_AT + 2 + ours_ahead_s)
+    asked._connect = lambda: Listing([a_run("x"), replace(other, ended_at=ended_at)])  # type: ignore[assignment, return-value]
+    look = asked.look_for([here], {"control": SENT_AT + ours_ahead_s})[1]
+    assert [(c.remote_id, c.gone) for c in look.candidates] == [("x", True)]
+
+
+def test_a_host_that_takes_its_time_is_not_paid_twice_within_the_wait(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._learned.lost_here["n"] = True
+    control = replace(CONTROL, ended_at=SENT_AT - 20)
+    asked._learned.told["control"] = SENT_AT - 20
+    asked._connect = lambda: Listing([control, a_run("x", started_at=SENT_AT + 600)])  # type: ignore[assignment, return-value]
+    look = asked.look_for([lost()], {"control": SENT_AT - 30})[1]
+    assert [c.remote_id for c in look.candidates] == ["x"]
+
+
+NAMELESS = [
+    # an entry without an id: one that may be it, another recording, another endpoint, one that still runs
+    (a_run(""), Ask),
+    (a_run("", bytes_received=2 * SAMPLES + 32_000), NotThere),
+    (a_run("", endpoint="video"), NotThere),
+    (a_run("", status="live", metered_seconds=None, bytes_received=None), Ask),
+    (a_run("", status="errored", metered_seconds=0.0, bytes_received=None), Ask),
+]
+
+
+@pytest.mark.parametrize(("entry", "meaning"), NAMELESS)
+def test_an_entry_without_an_id_is_neither_ours_nor_excluded(tmp_path: Path, entry: RunView, meaning: type) -> None:
+    [what] = settled(tmp_path, Listing([CONTROL, entry]), lost(), ours={"control": SENT_AT - 30})
+    assert type(what) is meaning
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([entry])  # type: ignore[assignment, return-value]
+    with pytest.raises(NotSettled) if entry.status == "live" else nullcontext():
+        assert list(asked.survey(SENT_AT - 100, set[str]().__contains__, {})) == []
+    may_be_paid = entry == a_run("") or entry.status == "live"
+    assert [bool(one.remote_id) for one in asked.suspects(lost().job)] == [True] * may_be_paid
+
+
+def test_what_was_listed_before_it_was_sent_is_not_it(tmp_path: Path) -> None:
+    """The same was measured an hour ago, and paying for it again was agreed to."""
+    asked = service(tmp_path)
+    old = a_run("old", started_at=SENT_AT - 3600)
+    asked._connect = lambda: Listing([CONTROL, old])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 7200, set[str]().__contains__, {})) == []
+    asked._learned.lost_here["n"] = True
+    [look] = asked.look_for([lost(before=(), control=31.0)], {"control": SENT_AT + 1}).values()
+    assert look.candidates == ()
