@@ -19,6 +19,7 @@ from figures import Figure, report
 from processes import emulator, runner
 
 from hume_runner import wiring
+from hume_runner.manifest.load import load_manifest
 from hume_runner.services.base import Outcome
 from hume_runner.state.store import Store
 
@@ -66,7 +67,7 @@ def long(folder: Path, items: int) -> list[Figure]:
 def finish(path: Path) -> None:
     """Write the state that a run of the manifest would leave, had a service measured every item."""
     machine = wiring.Machine.this()
-    manifest = wiring.load(path, output_dir=None, endpoint=None)
+    manifest = load_manifest(path)
     paths = wiring.Paths.of(manifest, None)
     paths.outputs.mkdir()
     now = machine.now()

@@ -1,20 +1,31 @@
 """Batch expression measurement from one YAML manifest.
 
-The packages, in the order data moves through them:
+What is promised, and changes only with a new major version:
 
-errors, settings   every exception raised on purpose; the process environment as values
-manifest           YAML text to a validated Manifest
-sources            a Manifest to items: what to measure
-media              a file to what expression-v1 takes
-client             what an API says, over HTTP; usable without the runner, `HumeBatchClient` included
-services           what an API means to a run
-plan               items to jobs, and why
-state              the SQLite file: what was planned, sent and answered
-engine             plan and state to finished jobs
-results            raw answers to tables, reports and summaries
-wiring             picks the concrete classes, the clock and the sleep
-emulator           the stand-in server
-cli                the command line
+functions    `run`, `plan`, `validate`, `status`, `verify` (they give `RunResult`, `Planned`, `Validated`, `Status`,
+             `Verified`), `read_results`, `load_manifest`; `Cancel` ends a run early; `Emulator` is the stand-in server
+events       the classes of `hume_runner.events`, as `on_event` gets them
+exceptions   every one in `hume_runner.errors`, below `HumeRunnerError` (`hint`, `exit_code`)
+old names    `HumeBatchClient` and what it takes and gives, as the old Python package had them
+files        the manifest (`schemas/manifest-v1.schema.json`), events (`schemas/events-v1.schema.json`), and the output
+             directory as the README describes it
+
+Everything else is internal. The packages, in the order data moves through them:
+
+errors, events, settings   exceptions raised on purpose; what a run tells; the process environment as values
+manifest, migration        YAML text to a validated Manifest; one API's manifest as its successor's
+sources                    a Manifest to items: what to measure
+media                      a file to what is sent
+http                       requests out, answers in; knows no API
+services                   what an API says and means to a run: a folder each
+hume                       the names of the old package
+planning                   items to jobs, and why
+state                      the SQLite file: what was planned, sent and answered
+engine                     plan and state to finished jobs
+results                    raw answers to tables, reports and summaries
+emulator                   the stand-in server
+wiring, api                picks the concrete classes; what can be done with a manifest
+cli                        the command line, on `api` alone
 
 Names below are imported when they are first used, so that `import hume_runner` costs nothing.
 """
@@ -27,6 +38,19 @@ from typing import TYPE_CHECKING, Any
 from hume_runner._version import __version__
 
 if TYPE_CHECKING:
+    from hume_runner.api import (
+        Cancel,
+        Planned,
+        RunResult,
+        Status,
+        Validated,
+        Verified,
+        plan,
+        run,
+        status,
+        validate,
+        verify,
+    )
     from hume_runner.emulator.server import Emulator
     from hume_runner.errors import ApiError, HumeRunnerError
     from hume_runner.hume.configs import (
@@ -54,6 +78,7 @@ __all__ = [
     "BatchJobState",
     "BatchJobStatus",
     "BurstConfig",
+    "Cancel",
     "Emulator",
     "FaceConfig",
     "FacemeshConfig",
@@ -64,11 +89,21 @@ __all__ = [
     "Manifest",
     "ModelType",
     "NerConfig",
+    "Planned",
     "ProsodyConfig",
+    "RunResult",
+    "Status",
     "TranscriptionConfig",
+    "Validated",
+    "Verified",
     "__version__",
     "load_manifest",
+    "plan",
     "read_results",
+    "run",
+    "status",
+    "validate",
+    "verify",
 ]
 
 _HOMES = {
@@ -79,6 +114,7 @@ _HOMES = {
     "BatchJobState": "hume.job",
     "BatchJobStatus": "hume.job",
     "BurstConfig": "hume.configs",
+    "Cancel": "api",
     "Emulator": "emulator.server",
     "FaceConfig": "hume.configs",
     "FacemeshConfig": "hume.configs",
@@ -89,10 +125,20 @@ _HOMES = {
     "Manifest": "manifest.model",
     "ModelType": "hume.configs",
     "NerConfig": "hume.configs",
+    "Planned": "api",
     "ProsodyConfig": "hume.configs",
+    "RunResult": "api",
+    "Status": "api",
     "TranscriptionConfig": "hume.configs",
+    "Validated": "api",
+    "Verified": "api",
     "load_manifest": "manifest.load",
+    "plan": "api",
     "read_results": "results.read",
+    "run": "api",
+    "status": "api",
+    "validate": "api",
+    "verify": "api",
 }
 
 

@@ -192,6 +192,12 @@ class LostAnswerNeedsDecision(HumeRunnerError):
     exit_code = 9
 
 
+class Cancelled(HumeRunnerError):
+    """The caller ended a run before it began anything."""
+
+    exit_code = 130
+
+
 class ResultsError(HumeRunnerError):
     exit_code = 1
 

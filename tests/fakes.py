@@ -13,7 +13,7 @@ from typing import Any
 
 from hume_runner.engine.loop import Interrupt
 from hume_runner.engine.reactions import Patience
-from hume_runner.engine.run import Environment, RunOptions, RunResult, run
+from hume_runner.engine.run import Environment, RunEnded, RunOptions, run
 from hume_runner.engine.workers import Done
 from hume_runner.errors import ApiError
 from hume_runner.events import document
@@ -41,6 +41,7 @@ from hume_runner.services.base import (
     Foreign,
     ForeignSource,
     Job,
+    Keeper,
     Limits,
     ListingUnsupported,
     Look,
@@ -49,12 +50,12 @@ from hume_runner.services.base import (
     Outcome,
     Pending,
     PlanItem,
-    Prepared,
     Progress,
     Submission,
     SubmitResult,
     Unknown,
     Waiting,
+    Witness,
 )
 from hume_runner.services.packing import pack
 from hume_runner.sources.base import SourceItem
@@ -197,6 +198,16 @@ class FakeService:
     matches_by_md5: bool = False
     reminded: list[Job] = field(default_factory=list)
 
+    looker = archives = preparer = shelf = None
+
+    @property
+    def keeper(self) -> Keeper | None:
+        return self if self.keeps_answers else None
+
+    @property
+    def witness(self) -> Witness:
+        return self
+
     @property
     def limits(self) -> Limits:
         return Limits(upload_bytes=1000, sources_per_job=self.most, job_bytes=10_000)
@@ -204,15 +215,6 @@ class FakeService:
     @property
     def requests(self) -> Mapping[str, int]:
         return dict(self.counted)
-
-    def inside(self, path: Path) -> None:
-        del path
-
-    def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
-        return {}
-
-    def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        return facts
 
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"models": settings["models"]}
@@ -233,15 +235,6 @@ class FakeService:
         for draft in pack(members, most=self.most, most_bytes=10_000):
             cost = None if self.cost_s is None else self.cost_s * len(draft.members)
             yield replace(draft, billable_seconds=cost)
-
-    def media(self, job: Job) -> Prepared:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        pass
-
-    def release(self, job: Job) -> None:
-        pass
 
     def greet(self) -> None:
         self.counted["greet"] += 1
@@ -446,7 +439,7 @@ class World:
         simulated: bool = True,
         name: str = "fake",
         **execution: Any,
-    ) -> RunResult:
+    ) -> RunEnded:
         """One run from its own start to its end. `interrupts`: seconds after the very first start."""
         workers = InlineWorkers(self.clock)
         workers.later = [(at, Done("interrupt", value=Interrupt(130, "SIGINT"))) for at in interrupts]

@@ -13,16 +13,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner import wiring
     from hume_runner.cli.main import print_error
-    from hume_runner.cli.manifests import load
+    from hume_runner.cli.manifests import project
 
-    manifest = load(args, console)
-    adopted = wiring.adopt_jobs(
-        manifest, wiring.Paths.of(manifest, args.state), args.remote_ids, machine=wiring.Machine.this()
-    )
     code, took = 0, False
-    for one in adopted:
+    for one in project(args, console).adopt(args.remote_ids):
         took = took or one.job is not None
         if one.error is not None:
             code = code or one.error.exit_code

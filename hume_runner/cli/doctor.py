@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Literal
 
 from hume_runner.cli.console import Console
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
+from hume_runner.registry import registered
 
 if TYPE_CHECKING:
+    from hume_runner.api import Project
     from hume_runner.manifest.model import Manifest
-    from hume_runner.wiring import Machine, Paths
+    from hume_runner.wiring import Machine
 
 DISTRIBUTION = "hume-runner"
 EXTRAS = ("emulator", "media", "tables", "report")
@@ -97,29 +99,29 @@ def _show(finding: Finding, console: Console) -> None:
 def examine(args: argparse.Namespace) -> Iterator[Finding]:
     """Everything that can be found out, most fundamental first."""
     from hume_runner import wiring
+    from hume_runner.api import Project
 
     requirements = tuple(_requirements())
     yield from _versions(requirements)
-    manifest: Manifest | None = None
+    project: Project | None = None
     if args.manifest:
         try:
-            manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
-            yield _sources(manifest)
+            project = Project.open(args.manifest, output_dir=args.output_dir, state=args.state, endpoint=args.endpoint)
+            yield _sources(project.manifest)
         except HumeRunnerError as error:
             yield from _problems("manifest", error)
-    yield from _extras(requirements, _needs(manifest))
+    yield from _extras(requirements, _needs(project.manifest if project else None))
     machine = wiring.Machine.this()
-    if manifest is None:
+    if project is None:
         yield from _disk(Path(args.output_dir or "."), kind="folder")
         yield _default_key(machine)
         if args.endpoint:
             message = "not asked: which API it should speak, and with which key, is in a manifest"
             yield Finding(name="endpoint", mark="note", message=message, hint="hume-runner doctor MANIFEST")
         return
-    paths = wiring.Paths.of(manifest, args.state)
-    yield from _disk(paths.outputs, kind="outputs")
-    yield from _state(paths, manifest)
-    yield from _service(manifest, paths, machine)
+    yield from _disk(project.paths.outputs, kind="outputs")
+    yield from _state(project)
+    yield from _service(project)
 
 
 # -- what is installed ------------------------------------------------------------------------------------------------
@@ -178,8 +180,8 @@ def _needs(manifest: Manifest | None) -> dict[str, str]:
         return needs
     if manifest.service.endpoint == "emulator":
         needs["emulator"] = "service.endpoint: emulator"
-    if manifest.service.api == "expression-v1":
-        needs["media"] = "service.api: expression-v1"
+    found = registered(manifest.service.api)
+    needs |= dict.fromkeys(found.extras if found else (), f"service.api: {manifest.service.api}")
     if manifest.outputs.tables:
         needs["tables"] = "outputs.tables"
     if manifest.outputs.report:
@@ -253,25 +255,21 @@ def _disk(directory: Path, *, kind: str) -> Iterator[Finding]:
         yield Finding(name=kind, mark="ok", message=f"{directory}: writable, {size}")
 
 
-def _state(paths: Paths, manifest: Manifest) -> Iterator[Finding]:
-    from hume_runner.state.lock import StateLock
-    from hume_runner.state.store import Store
-
-    try:
-        with Store.peek(paths.state, name=manifest.name) as store:
-            items = store.counts().items
-            message = f"{items['done']:,} of {items['total']:,} items measured"
-    except FileNotFoundError:
+def _state(project: Project) -> Iterator[Finding]:
+    if not project.paths.state.exists():
         yield Finding(name="state", mark="ok", message="none yet: the first run makes it")
         return
+    try:
+        with project.look() as seen:
+            status = seen.status
     except HumeRunnerError as error:
         yield Finding.of("state", error)
         return
-    yield Finding(name="state", mark="ok", message=message)
-    holder = StateLock(paths.state).held()
-    if holder is not None:
+    items = status.items
+    yield Finding(name="state", mark="ok", message=f"{items['done']:,} of {items['total']:,} items measured")
+    if status.lock is not None:
         hint = "another run has to wait for it"
-        yield Finding(name="lock", mark="note", message=f"a run is on: {holder}", hint=hint)
+        yield Finding(name="lock", mark="note", message=f"a run is on: {status.lock}", hint=hint)
 
 
 # -- the service ------------------------------------------------------------------------------------------------------
@@ -287,14 +285,15 @@ def _default_key(machine: Machine) -> Finding:
     return Finding(name="key", mark="ok", message=f"{DEFAULT_KEY_VARIABLE} is set (its value is not shown)")
 
 
-def _service(manifest: Manifest, paths: Paths, machine: Machine) -> Iterator[Finding]:
+def _service(project: Project) -> Iterator[Finding]:
     """The key, the endpoint and the clocks; for the emulator there is nothing to reach."""
     from hume_runner.settings import read_key
-    from hume_runner.wiring import EMULATOR, Endpoint
+    from hume_runner.wiring import EMULATOR
 
+    manifest, machine = project.manifest, project.machine
     with ExitStack() as stack:
         try:
-            endpoint = stack.enter_context(Endpoint(_impatient(manifest), paths, machine))
+            endpoint = stack.enter_context(replace(project, manifest=_impatient(manifest)).endpoint())
         except HumeRunnerError as error:
             yield Finding.of("endpoint", error)
             return

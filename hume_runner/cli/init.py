@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hume_runner.api import validate
 from hume_runner.cli.console import Console
-from hume_runner.cli.validate import judge
 from hume_runner.errors import ManifestError, Problem, SourceError, UsageError, lacks_room
+from hume_runner.registry import Starter, all_registered, registered
 from hume_runner.sources.globbing import matching_files
 
 AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
@@ -34,10 +35,9 @@ class Findings:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    apis = tuple(one.api for one in all_registered() if one.starter is not None)
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="folder, media file, list or text file")
-    parser.add_argument(
-        "--api", choices=("batch-v0", "expression-v1"), default="batch-v0", help="which service measures"
-    )
+    parser.add_argument("--api", choices=apis, default=apis[0], help="which service measures")
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write it (default: print it)")
 
 
@@ -71,7 +71,7 @@ def _write(out: Path, text: str) -> None:
 
 
 def _report(out: Path, console: Console) -> int:
-    verdict = judge(out, output_dir=None, endpoint=None)
+    verdict = validate(out)
     if console.json:
         console.document({"event": "launch", "command": "init"})
         counts = {"problems": len(verdict.problems), "items": verdict.items.total()}
@@ -203,14 +203,28 @@ def _name(path: Path) -> str:
 
 def compose(findings: Findings, *, api: str, name: str, endpoint: str | None) -> str:
     """The manifest's text. Raises UsageError for texts with an API that measures none."""
-    if api == "expression-v1" and findings.text:
-        raise UsageError("expression-v1 measures no text", hint="use --api batch-v0 for texts")
+    found = registered(api)
+    assert found is not None
+    if findings.text and "text" not in found.kinds:
+        others = " or ".join(f"--api {one.api}" for one in all_registered() if "text" in one.kinds)
+        raise UsageError(f"{api} measures no text", hint=f"use {others} for texts")
+    starter = found.starter or Starter(models=())
     return (
-        "\n".join([*_head(api, name, endpoint), *_sources(findings), *_models(findings, api), *_tail(api, name)]) + "\n"
+        "\n".join(
+            [
+                *_head(api, name, endpoint, rehearses=starter.rehearses),
+                *_sources(findings),
+                *_models(findings, starter),
+                *starter.tail,
+                "outputs:",
+                f"  directory: {_yaml('results/' + name)}",
+            ]
+        )
+        + "\n"
     )
 
 
-def _head(api: str, name: str, endpoint: str | None) -> Iterator[str]:
+def _head(api: str, name: str, endpoint: str | None, *, rehearses: bool) -> Iterator[str]:
     yield "# Check with `hume-runner validate`, see cost and jobs with `hume-runner plan`, then `hume-runner run`."
     yield "# Every member is described by `hume-runner schema`."
     yield "version: 1"
@@ -219,7 +233,7 @@ def _head(api: str, name: str, endpoint: str | None) -> Iterator[str]:
     yield f"  api: {api}"
     if endpoint:
         yield f"  endpoint: {_yaml(endpoint)}"
-    elif api == "batch-v0":
+    elif rehearses:
         yield "  endpoint: emulator               # rehearses offline; scores are simulated. Or the https URL of a host"
     else:
         yield "  # endpoint: emulator             # rehearses offline; scores are simulated"
@@ -235,29 +249,9 @@ def _sources(findings: Findings) -> Iterator[str]:
             yield from (f"    - {line}" for line in lines)
 
 
-def _models(findings: Findings, api: str) -> Iterator[str]:
+def _models(findings: Findings, starter: Starter) -> Iterator[str]:
     seen = findings.media or ({"audio", "video"} if findings.urls or findings.files else set())
-    yield "models:"
-    if api == "expression-v1":
-        if seen & {"audio", "video"}:
-            yield "  audio: {measurement_timer_ms: 3000}"
-        if seen & {"pictures", "video"}:
-            yield "  video: {fps: 3, max_width: 1280}"
-        return
-    if seen & {"pictures", "video"}:
-        yield "  face: {fps_pred: 3}              # options: facs: {}, descriptions: {}, identify_faces: true"
-    if seen & {"audio", "video"}:
-        yield "  prosody: {granularity: utterance}"
-        yield "  burst: {}"
     if findings.text:
-        yield "  language: {granularity: sentence}   # options: sentiment: {}, toxicity: {}"
-
-
-def _tail(api: str, name: str) -> Iterator[str]:
-    if api == "expression-v1":
-        yield "execution:"
-        yield "  max_billable_seconds: null       # a number here is never exceeded"
-    else:
-        yield "# transcription: {language: en}    # for speech; null turns it off"
-    yield "outputs:"
-    yield f"  directory: {_yaml('results/' + name)}"
+        seen = seen | {"text"}
+    yield "models:"
+    yield from (f"  {line}" for line, kinds in starter.models if kinds & seen)

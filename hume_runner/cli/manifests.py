@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from hume_runner.cli.console import Console
 
 if TYPE_CHECKING:
-    from hume_runner.manifest.model import Manifest
+    from hume_runner.api import Project
 
 
-def load(args: argparse.Namespace, console: Console) -> Manifest:
+def project(args: argparse.Namespace, console: Console) -> Project:
     """The manifest as the command line wants it; from here on the console keeps its secrets.
 
     Raises: ManifestError, UsageError.
     """
-    from hume_runner import wiring
+    from hume_runner.api import Project
 
-    manifest = wiring.load(args.manifest, output_dir=args.output_dir, endpoint=args.endpoint)
-    console.masker = wiring.masker(manifest, wiring.Machine.this())
-    return manifest
+    found = Project.open(args.manifest, output_dir=args.output_dir, state=args.state, endpoint=args.endpoint)
+    console.masker = found.masker
+    return found

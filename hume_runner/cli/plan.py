@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -17,9 +16,7 @@ from hume_runner.cli.streams import Writer
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
-    from hume_runner.engine.prepare import Plan
-    from hume_runner.manifest.model import Manifest
-    from hume_runner.state.store import Store
+    from hume_runner.api import OpenPlan
 
 _MOST_LINES = 50
 
@@ -36,18 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner import wiring
-    from hume_runner.cli.manifests import load
+    from hume_runner.cli.manifests import project
 
-    manifest = load(args, console)
-    paths = wiring.Paths.of(manifest, args.state)
-    with (
-        wiring.Endpoint(manifest, paths, wiring.Machine.this()) as endpoint,
-        wiring.peek(paths, manifest) as store,
-        wiring.planned(manifest, store, endpoint, retry_failed=args.retry_failed, now=time.time()) as plan,
-    ):
+    with project(args, console).planning(retry_failed=args.retry_failed) as plan:
         form = args.format or ("json" if args.json else "text")
-        shown = _Shown(manifest, endpoint.name, plan, store, items=args.items)
+        shown = _Shown(plan, items=args.items)
         if args.out:
             with _written(Path(args.out)) as file:
                 shown.as_json(file)
@@ -64,11 +54,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 class _Shown:
     """A plan in its three forms, each streamed."""
 
-    def __init__(self, manifest: Manifest, endpoint: str, plan: Plan, store: Store, *, items: bool) -> None:
-        self._manifest = manifest
-        self._endpoint = endpoint
+    def __init__(self, plan: OpenPlan, *, items: bool) -> None:
+        self._manifest = plan.manifest
+        self._endpoint = plan.endpoint
         self._plan = plan
-        self._store = store
         self._items = items
 
     def as_json(self, out: Writer) -> None:
@@ -79,13 +68,7 @@ class _Shown:
             "manifest": {"name": manifest.name, "path": str(manifest.path), "sha256": manifest.sha256},
             "service": {"api": manifest.service.api, "endpoint": self._endpoint},
             "summary": self._summary(),
-            # What `run --plan` compares, to refuse a plan whose ground has moved.
-            "basis": {
-                "lineage": self._store.lineage,
-                "serial": self._store.serial,
-                "scan": self._plan.scan.digest,
-                "retry_failed": self._plan.retry_failed,
-            },
+            "basis": self._plan.basis,
         }
         out.write(json.dumps(head, ensure_ascii=False)[:-1])
         jobs = (

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
+
+if TYPE_CHECKING:
+    from hume_runner.api import Project
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,17 +29,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.results.report import write_report
 
-    results = _results(args)
+    found, results = _results(args, console)
     out = Path(args.out) if args.out else results.directory / "report.html"
     unread: list[str] = []
     # Asked before: what is recorded meanwhile makes this page stale, not current.
     serial = getattr(results, "serial", None)
     written = write_report(results, out, unread=unread.append)
-    if serial is not None and out.resolve() == (results.directory / "report.html").resolve():
-        from hume_runner import wiring
+    if found is not None and serial is not None and out.resolve() == (results.directory / "report.html").resolve():
         from hume_runner.results.derived import REPORT
 
-        wiring.mark_derived(args, REPORT, [results.directory / REPORT], serial=serial)
+        found.mark_derived(REPORT, [results.directory / REPORT], serial=serial)
     if console.json:
         console.document({"event": "report", "file": str(written)})
     else:
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 3 if unread else 0
 
 
-def _results(args: argparse.Namespace) -> ResultSet:
+def _results(args: argparse.Namespace, console: Console) -> tuple[Project | None, ResultSet]:
     if bool(args.manifest) == bool(args.files):
         raise UsageError("report takes a manifest, or --from with files", hint="hume-runner report --help")
     if args.files:
@@ -55,8 +58,8 @@ def _results(args: argparse.Namespace) -> ResultSet:
 
         if not args.out:
             raise UsageError("--from needs --out FILE: there is no output directory", hint="add --out report.html")
-        return LooseResults([Path(file) for file in args.files], Path(args.out).parent)
-    from hume_runner.wiring import open_results
+        return None, LooseResults([Path(file) for file in args.files], Path(args.out).parent)
+    from hume_runner.cli.manifests import project
 
-    results: ResultSet = open_results(Path(args.manifest), args)
-    return results
+    found = project(args, console)
+    return found, found.results()

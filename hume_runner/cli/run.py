@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.signals import Interrupted
-from hume_runner.errors import HumeRunnerError, ManifestError, MissingExtra, Problem, UsageError, of_system
+from hume_runner.errors import HumeRunnerError, ManifestError, Problem, UsageError, of_system
 
 if TYPE_CHECKING:
+    from hume_runner.api import Project
     from hume_runner.wiring import Machine
 
 
@@ -73,13 +71,9 @@ def _codes(
     args: argparse.Namespace, console: Console, machine: Machine | None, totals: dict[str, int]
 ) -> Iterator[int]:
     """Run one manifest after another; yield each one's exit code. Raises: Interrupted before anything was sent."""
-    from hume_runner import wiring
-
-    manifests = _load_all(args)
-    machine = machine or wiring.Machine.this()
-    for manifest in manifests:
+    for project in _open_all(args, machine):
         console.mailbox.idle()
-        code, counts = _run_or_tell(manifest, args, console, machine)
+        code, counts = _run_or_tell(project, args, console)
         for name, number in counts.items():
             totals[name] = totals.get(name, 0) + number
         yield code
@@ -98,37 +92,37 @@ def _launch(args: argparse.Namespace, console: Console) -> None:
     console.document({"event": "launch", "command": "run", "version": __version__, "manifests": args.manifests})
 
 
-def _load_all(args: argparse.Namespace) -> list[Any]:
+def _open_all(args: argparse.Namespace, machine: Machine | None) -> list[Project]:
     """Every manifest, or all problems of all of them: nothing runs before the last one is known to be good."""
-    from hume_runner import wiring
+    from hume_runner.api import Project
 
-    manifests: list[Any] = []
+    projects: list[Project] = []
     problems: list[Problem] = []
     for path in args.manifests:
         try:
-            manifest = wiring.load(path, output_dir=args.output_dir, endpoint=args.endpoint)
+            project = Project.open(
+                path, output_dir=args.output_dir, state=args.state, endpoint=args.endpoint, machine=machine
+            )
         except ManifestError as error:
             problems += error.problems
             continue
         if args.max_billable_seconds is not None:
-            _check_bill(manifest)
-            manifest = replace(
-                manifest, execution=replace(manifest.execution, max_billable_seconds=args.max_billable_seconds)
-            )
-        manifests.append(manifest)
+            project = project.with_bill(args.max_billable_seconds)
+        projects.append(project)
     if problems:
         raise ManifestError(problems)
-    for manifest in manifests:
-        _need_extras(manifest)
+    for project in projects:
+        project.need_extras()
     directories: dict[Path, str] = {}
-    for manifest in manifests:
-        other = directories.setdefault(wiring.Paths.of(manifest, args.state).outputs, str(manifest.path))
-        if other != str(manifest.path):
+    for project in projects:
+        path = project.manifest.path
+        other = directories.setdefault(project.paths.outputs, str(path))
+        if other != str(path):
             raise UsageError(
-                f"{manifest.path} and {other} share the output directory {manifest.outputs.directory}",
+                f"{path} and {other} share the output directory {project.manifest.outputs.directory}",
                 hint="give each manifest an outputs.directory of its own",
             )
-    return manifests
+    return projects
 
 
 def _seconds(text: str) -> float:
@@ -138,36 +132,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _check_bill(manifest: Any) -> None:
-    """A cap on what an API does not bill would protect nobody. Raises: UsageError, as for the manifest's own member."""
-    from hume_runner.manifest.schema import foreign_to
-
-    fault = foreign_to(manifest.service.api, "execution", "max_billable_seconds")
-    if fault is not None:
-        message, _ = fault
-        raise UsageError(
-            f"{manifest.path.name}: --max-billable-seconds: {message}",
-            hint="leave --max-billable-seconds out, or set service.api: expression-v1",
-        )
-
-
-def _need_extras(manifest: Any) -> None:
-    """What the outputs need is missed before anything is sent, not after everything was paid."""
-    outputs = manifest.outputs
-    needed = {"tables": ("pyarrow", "msgspec")} if outputs.tables else {}
-    if outputs.report:
-        needed["report"] = ("jinja2", "msgspec")
-    for extra, modules in needed.items():
-        if any(find_spec(module) is None for module in modules):
-            raise MissingExtra(extra, f"outputs.{extra} in {manifest.path.name}")
-
-
-def _run_or_tell(manifest: Any, args: argparse.Namespace, console: Console, machine: Any) -> tuple[int, dict[str, int]]:
+def _run_or_tell(project: Project, args: argparse.Namespace, console: Console) -> tuple[int, dict[str, int]]:
     """A manifest that cannot run is told of; the ones after it have their turn."""
     from hume_runner.cli.main import print_error
 
     try:
-        return _run_one(manifest, args, console, machine)
+        return _run_one(project, args, console)
     except Exception as error:
         known = error if isinstance(error, HumeRunnerError) else of_system(error)
         if known is None:
@@ -176,79 +146,31 @@ def _run_or_tell(manifest: Any, args: argparse.Namespace, console: Console, mach
         return known.exit_code, {}
 
 
-def _run_one(manifest: Any, args: argparse.Namespace, console: Console, machine: Any) -> tuple[int, dict[str, int]]:
-    from hume_runner import wiring
+def _run_one(project: Project, args: argparse.Namespace, console: Console) -> tuple[int, dict[str, int]]:
+    from hume_runner.api import read_plan
     from hume_runner.cli.main import print_error
     from hume_runner.cli.progress import RunProgress
-    from hume_runner.engine.run import RunOptions, RunResult
-    from hume_runner.results.finish import Finisher
 
-    paths = wiring.Paths.of(manifest, args.state)
-    options = RunOptions(
-        detach=args.detach,
-        retry_failed=args.retry_failed,
-        pay_again=args.pay_again,
-        saved_plan=_saved_plan(args.plan) if args.plan else None,
-    )
-    mailbox = console.mailbox
-    console.masker = masker = wiring.masker(manifest, machine)
-    finisher = Finisher(
-        manifest, paths.outputs, machine.disk, warn=console.error, tell=wiring.callback(manifest, machine)
-    )
-
-    def finish(store: Any, ended: RunResult) -> None:
-        """Write the outputs, and again what they say of the run if a signal came meanwhile."""
-        mailbox.ending()
-        if mailbox.signals > 1:
-            raise Interrupted(mailbox.signalled or ended.exit_code)
-        written = None
-        while written is None or (mailbox.signalled or written) != written:
-            written = mailbox.signalled or ended.exit_code
-            finisher(store, replace(ended, exit_code=written))
-
-    with RunProgress(console, manifest.name) as progress:
+    saved_plan = read_plan(args.plan) if args.plan else None
+    console.masker = project.masker
+    with RunProgress(console, project.manifest.name) as progress:
         try:
-            result: RunResult = wiring.run_manifest(
-                manifest,
-                paths,
-                machine=machine,
-                masker=masker,
-                report=progress,
-                options=options,
-                finish=finish,
-                on_workers=mailbox.open,
+            result = project.run(
+                on_event=progress,
+                control=console.mailbox,
+                warn=console.error,
+                detach=args.detach,
+                retry_failed=args.retry_failed,
+                pay_again=args.pay_again,
+                saved_plan=saved_plan,
             )
         except Interrupted as left:
-            if not mailbox.begun:
+            if not console.mailbox.begun:
                 raise
             _say_left(console)
             return left.exit_code, {}
     if result.error is not None:
         print_error(result.error, console, told=progress.has_said(str(result.error)))
     if not console.json and not console.quiet:
-        console.result(finisher.summary_text())
-    return mailbox.signalled or result.exit_code, dict(result.counts.items)
-
-
-def _saved_plan(path: str) -> Any:
-    from hume_runner.engine.run import SavedPlan
-    from hume_runner.regular_files import open_regular
-
-    try:
-        with open_regular(Path(path)) as file:
-            saved = json.loads(file.read())
-        basis = saved["basis"]
-        return SavedPlan(
-            manifest_sha256=saved["manifest"]["sha256"],
-            lineage=basis["lineage"],
-            serial=int(basis["serial"]),
-            scan=basis["scan"],
-            endpoint=saved["service"]["endpoint"],
-            retry_failed=basis["retry_failed"],
-        )
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", hint="hume-runner plan MANIFEST --out FILE writes one") from None
-    except (ValueError, KeyError, TypeError):
-        raise UsageError(
-            f"{path}: this is not a saved plan", hint="hume-runner plan MANIFEST --out FILE writes one"
-        ) from None
+        console.result(result.summary)
+    return result.exit_code, dict(result.counts.items)

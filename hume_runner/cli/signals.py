@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from hume_runner.engine.workers import Workers
+    from hume_runner.api import Post
 
 # 128 + the signal's number, as shells report it; a hang-up is an orderly end like SIGTERM's.
 _EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
@@ -29,7 +29,7 @@ class Mailbox:
         self.signalled: int | None = None
         self.signals = 0
         self._phase: Literal["idle", "working", "ending"] = "idle"
-        self._workers: Workers | None = None
+        self._post: Post | None = None
         self._gone = False
         self._told = False
         self.begun = False  # whether this manifest's work began: something may have been sent
@@ -38,17 +38,23 @@ class Mailbox:
 
     # -- the moments of a command
 
-    def open(self, workers: Workers) -> None:
+    def open(self, post: Post) -> None:
         """A loop takes messages from here on. Raises: Interrupted if something came before it began."""
         self.check()
-        self._workers = workers
+        self._post = post
         self._phase = "working"
         self.begun = True
 
     def ending(self) -> None:
         """The work is over, and what it leaves is written: a first signal does not cut that short."""
         self._phase = "ending"
-        self._workers = None
+        self._post = None
+
+    def finishing(self) -> None:
+        """The same, for a run's outputs: whoever asked twice does not wait for them. Raises: Interrupted."""
+        self.ending()
+        if self.signals > 1 and self.signalled is not None:
+            raise Interrupted(self.signalled)
 
     def idle(self) -> None:
         """Nothing is begun: a signal may leave at once."""
@@ -75,22 +81,15 @@ class Mailbox:
         if self.signals > waits_for and not self.over:
             raise Interrupted(self.signalled)
         # A shell's Ctrl-C ends both sides of a pipe: the reader's end was no wish to leave at once.
-        if self._workers is not None and not (self._told and self.signals == 1):
+        if self._post is not None and not (self._told and self.signals == 1):
             self._post(self.signalled, name)
 
     def reader_gone(self) -> None:
         """Nobody reads our output any more: submit nothing more. Never raises."""
         self._gone = True
-        if self._workers is not None and not self.signals and not self._told:
+        if self._post is not None and not self.signals and not self._told:
             self._told = True
             self._post(READER_GONE, "SIGPIPE")
-
-    def _post(self, exit_code: int, name: str) -> None:
-        from hume_runner.engine.loop import Interrupt
-        from hume_runner.engine.workers import Done
-
-        assert self._workers is not None
-        self._workers.post(Done("interrupt", value=Interrupt(exit_code, name)))
 
 
 class Interrupted(BaseException):

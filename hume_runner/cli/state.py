@@ -7,10 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from hume_runner.wiring import Paths
+    from hume_runner.api import Project
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,26 +18,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner import wiring
-    from hume_runner.cli.manifests import load
+    from hume_runner.cli.manifests import project
 
-    manifest = load(args, console)
-    paths = wiring.Paths.of(manifest, args.state)
-    try:
-        if not paths.state.exists():
-            raise FileNotFoundError(paths.state)
-        return _export(paths, manifest.name, console) if args.action == "export" else _unlock(paths, console)
-    except FileNotFoundError:
-        raise UsageError(f"{paths.state}: there is no state yet", hint=f"hume-runner run {args.manifest}") from None
+    found = project(args, console)
+    found.need_state("there is no state yet")
+    return _export(found, console) if args.action == "export" else _unlock(found, console)
 
 
-def _export(paths: Paths, name: str, console: Console) -> int:
+def _export(project: Project, console: Console) -> int:
     """One object, a member a table, rows streamed."""
-    from hume_runner.state.store import Store
-
-    with Store.peek(paths.state, name=name) as store:
+    with project.look() as seen:
         console.out.write('{"schema": 1')
-        for table, rows in store.export():
+        for table, rows in seen.export():
             console.out.write(f', "{table}": [')
             for number, row in enumerate(rows):
                 console.out.write((", " if number else "") + json.dumps(row, ensure_ascii=False))
@@ -47,12 +38,11 @@ def _export(paths: Paths, name: str, console: Console) -> int:
     return 0
 
 
-def _unlock(paths: Paths, console: Console) -> int:
-    from hume_runner.state.lock import StateLock
-
-    holder = StateLock(paths.state).clear()
+def _unlock(project: Project, console: Console) -> int:
+    state = project.paths.state
+    holder = project.unlock()
     if holder is None:
-        console.note(f"{paths.state}: nobody holds the state")
+        console.note(f"{state}: nobody holds the state")
     else:
-        console.note(f"{paths.state}: released; it was held by {holder}, which is gone")
+        console.note(f"{state}: released; it was held by {holder}, which is gone")
     return 0

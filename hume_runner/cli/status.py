@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.cli.console import Console
 
 if TYPE_CHECKING:
-    from hume_runner.manifest.model import Manifest
-    from hume_runner.state.lock import Holder
-    from hume_runner.state.store import Store
-    from hume_runner.wiring import Paths
+    from hume_runner.api import JobStatus, Seen, Status
 
 _WATCH_EVERY_S = 2.0
 
@@ -24,76 +22,64 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner import wiring
-    from hume_runner.cli.manifests import load
-    from hume_runner.state.lock import StateLock
+    from hume_runner.cli.manifests import project
 
-    manifest = load(args, console)
-    paths = wiring.Paths.of(manifest, args.state)
+    found = project(args, console)
     while True:
-        # Before the state is open here: to look at the lock opens and closes the file, see `state.pinned`.
-        holder = StateLock(paths.state).held()
-        with wiring.peek(paths, manifest) as store:
-            facts = _facts(manifest, paths, store, holder)
+        with found.look() as seen:
+            status = seen.status
             if console.json:
-                console.document({**facts, **({"job_list": list(_jobs(store))} if args.jobs else {})})
+                jobs = {"job_list": [_job(job) for job in seen.jobs()]} if args.jobs else {}
+                console.document({**_members(status), **jobs})
             else:
-                _print(facts, store, console, jobs=args.jobs)
+                _print(status, seen, console, jobs=args.jobs)
         console.out.flush()
-        if not args.watch or facts["lock"] is None or console.out.broken:
+        if not args.watch or status.lock is None or console.out.broken:
             return 0
         time.sleep(_WATCH_EVERY_S)
 
 
-def _facts(manifest: Manifest, paths: Paths, store: Store, holder: Holder | None) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    counts = store.counts()
+def _members(status: Status) -> dict[str, Any]:
     return {
-        "name": manifest.name,
-        "state": str(paths.state),
-        "simulated": store.any_simulated(),
-        "lock": asdict(holder) if holder else None,
-        "items": dict(counts.items),
-        "jobs": dict(counts.jobs),
+        "name": status.name,
+        "state": str(status.state),
+        "simulated": status.simulated,
+        "lock": asdict(status.lock) if status.lock else None,
+        "items": dict(status.items),
+        "jobs": dict(status.jobs),
     }
 
 
-def _jobs(store: Store) -> Any:
-    from hume_runner.settings import mask_secrets
-
-    for job in store.jobs():
-        yield {
-            "key": job.key,
-            "remote_id": job.remote_id,
-            "status": str(job.status),
-            "sources": job.sources,
-            "error": mask_secrets(job.error) if job.error else None,
-        }
+def _job(job: JobStatus) -> dict[str, Any]:
+    return {
+        "key": job.key,
+        "remote_id": job.remote_id,
+        "status": job.status,
+        "sources": job.sources,
+        "error": job.error,
+    }
 
 
-def _print(facts: dict[str, Any], store: Store, console: Console, *, jobs: bool) -> None:
+def _print(status: Status, seen: Seen, console: Console, *, jobs: bool) -> None:
     from hume_runner.services.base import job_name
 
-    items = facts["items"]
-    console.result(f"{facts['name']}: {items['done']} of {items['total']} items measured")
-    if facts["simulated"]:
+    items = status.items
+    console.result(f"{status.name}: {items['done']} of {items['total']} items measured")
+    if status.simulated:
         console.result("  SIMULATED SCORES: the emulator measured nothing")
-    for kind in ("items", "jobs"):
-        parts = [
-            f"{number} {name.replace('_', ' ')}" for name, number in facts[kind].items() if number and name != "total"
-        ]
+    for kind, numbers in (("items", items), ("jobs", status.jobs)):
+        parts = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number and name != "total"]
         console.result(f"  {kind:<6} {', '.join(parts) or 'none'}")
-    if facts["lock"]:
-        console.result(f"  a run is on: process {facts['lock']['pid']} on {facts['lock']['host']}")
+    if status.lock:
+        console.result(f"  a run is on: process {status.lock.pid} on {status.lock.host}")
     if items["ambiguous"]:
         console.result("  ambiguous: the answer to a submission was lost; the next run asks the service")
-    for reason, number in list(store.failures().items())[:5]:
+    for reason, number in list(seen.failures().items())[:5]:
         console.result(f"  failed   {number} × {reason}")
-    for remote_id, number in store.duplicates():
+    for remote_id, number in seen.duplicates():
         console.result(f"  paid twice: {remote_id} carries the same as job-{number:06d}")
     if jobs:
-        for row, job in zip(store.jobs(), _jobs(store), strict=True):
-            error = f"  {job['error']}" if job["error"] else ""
-            remote = job["remote_id"] or "-"
-            console.result(f"  {job_name(row.number)} {job['status']:<10} {remote:<36} {job['sources']:>4}{error}")
+        for job in seen.jobs():
+            error = f"  {job.error}" if job.error else ""
+            remote = job.remote_id or "-"
+            console.result(f"  {job_name(job.number)} {job.status:<10} {remote:<36} {job.sources:>4}{error}")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hume_runner.aside import refuse_links
 from hume_runner.cli.console import Console
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
+
+if TYPE_CHECKING:
+    from hume_runner.api import Project
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,18 +32,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.results.tables import write_tables
 
-    results = _results(args)
+    found, results = _results(args, console)
     out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
     unread: list[str] = []
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = getattr(results, "serial", None)
     written = write_tables(results, out_dir, format=args.format, long=args.long, unread=unread.append)
-    if serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
-        from hume_runner import wiring
+    if found is not None and serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
         from hume_runner.results.derived import tables_group
 
         ours = [results.directory / "tables" / path.name for path in written]
-        wiring.mark_derived(args, tables_group(args.format), ours, serial=serial, long=args.long)
+        found.mark_derived(tables_group(args.format), ours, serial=serial, long=args.long)
     if console.json:
         console.document({"event": "tables", "files": [str(path) for path in written]})
     else:
@@ -52,7 +55,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 3 if unread else 0
 
 
-def _results(args: argparse.Namespace) -> ResultSet:
+def _results(args: argparse.Namespace, console: Console) -> tuple[Project | None, ResultSet]:
     if bool(args.manifest) == bool(args.files):
         raise UsageError("tables takes a manifest, or --from with files", hint="hume-runner tables --help")
     if args.files:
@@ -60,8 +63,8 @@ def _results(args: argparse.Namespace) -> ResultSet:
 
         if not args.out:
             raise UsageError("--from needs --out DIR: there is no output directory", hint="add --out tables")
-        return LooseResults([Path(file) for file in args.files], Path(args.out))
-    from hume_runner.wiring import open_results
+        return None, LooseResults([Path(file) for file in args.files], Path(args.out))
+    from hume_runner.cli.manifests import project
 
-    results: ResultSet = open_results(Path(args.manifest), args)
-    return results
+    found = project(args, console)
+    return found, found.results()

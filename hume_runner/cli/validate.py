@@ -6,34 +6,15 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
+from hume_runner.api import Validated, validate
 from hume_runner.cli.console import SCHEMA, Console
-from hume_runner.errors import ManifestError, Problem, SourceError
-from hume_runner.manifest.document import ordered
-from hume_runner.manifest.load import Examined, examine
-from hume_runner.sources import expand, expand_entries
+from hume_runner.errors import Problem
 
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
-
-_MOST_WARNINGS = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What is wrong with one manifest; `items` counts what it lists by kind, as far as that is known.
-
-    `warnings` tell of items that will fail by themselves.
-    """
-
-    path: str
-    problems: tuple[Problem, ...]
-    items: Counter[str]
-    exit_code: int
-    warnings: tuple[str, ...] = ()
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +28,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.document(
             {"event": "launch", "command": "validate", "manifests": [str(path) for path in args.manifests]}
         )
-    output_dir = Path(args.output_dir) if args.output_dir else None
-    verdicts = [judge(path, output_dir=output_dir, endpoint=args.endpoint) for path in args.manifests]
+    verdicts = [validate(path, output_dir=args.output_dir, endpoint=args.endpoint) for path in args.manifests]
     codes = {verdict.exit_code for verdict in verdicts}
     exit_code = next((code for code in (65, 66) if code in codes), 0)
     if console.json:
@@ -66,39 +46,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return exit_code
 
 
-def judge(path: Path, *, output_dir: Path | None, endpoint: str | None) -> Verdict:
-    """All that is wrong with the manifest at `path`, and with the sources that could be understood."""
-    examined = examine(path, output_dir=output_dir, endpoint=endpoint)
-    items: Counter[str] = Counter()
-    problems = list(examined.problems)
-    wrong = bool(problems)
-    warnings: list[str] = []
-    try:
-        _count(examined, items, warnings)
-    except ManifestError as error:
-        wrong = True
-        problems += error.problems
-    except SourceError as error:
-        problems += error.problems
-    exit_code = 65 if wrong else 66 if problems else 0
-    if examined.problems:
-        problems = ordered(problems)
-    return Verdict(path=str(path), problems=tuple(problems), items=items, exit_code=exit_code, warnings=tuple(warnings))
-
-
-def _count(examined: Examined, items: Counter[str], empty: list[str]) -> None:
-    manifest = examined.manifest
-    found = expand(manifest) if manifest else expand_entries(examined.entries, folder=examined.path.parent)
-    for item in found:
-        items[item.kind] += 1
-        if item.path is not None and len(empty) < _MOST_WARNINGS:
-            with suppress(OSError):
-                if item.path.stat().st_size == 0:
-                    place = f"{item.place.file}:{item.place.line}:{item.place.column}"
-                    empty.append(f"{place}: {item.value!r} is empty: it will fail by itself")
-
-
-def _text(verdicts: Sequence[Verdict], console: Console) -> None:
+def _text(verdicts: Sequence[Validated], console: Console) -> None:
     for verdict in verdicts:
         for told in verdict.warnings:
             console.note(told)
@@ -123,7 +71,7 @@ def _number(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
-def _member(verdict: Verdict) -> dict[str, object]:
+def _member(verdict: Validated) -> dict[str, object]:
     return {
         "path": verdict.path,
         "ok": not verdict.problems,
@@ -132,7 +80,7 @@ def _member(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _events(verdicts: Sequence[Verdict], exit_code: int, console: Console) -> None:
+def _events(verdicts: Sequence[Validated], exit_code: int, console: Console) -> None:
     for verdict in verdicts:
         for problem in verdict.problems:
             console.document({"event": "problem", "manifest": verdict.path, **asdict(problem)})

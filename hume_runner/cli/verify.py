@@ -7,12 +7,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import HumeRunnerError, UsageError
+from hume_runner.errors import HumeRunnerError
 
 if TYPE_CHECKING:
-    from hume_runner.manifest.model import Manifest
-    from hume_runner.state.store import Store
-    from hume_runner.wiring import Paths
+    from hume_runner.api import Project
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,32 +22,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner import wiring
     from hume_runner.cli.main import print_error
-    from hume_runner.cli.manifests import load
-    from hume_runner.results.verify import Verdict, is_answer, verify
-    from hume_runner.state.store import Store
+    from hume_runner.cli.manifests import project
+    from hume_runner.results.verify import Verdict, is_answer
 
-    manifest = load(args, console)
-    paths = wiring.Paths.of(manifest, args.state)
-    if not paths.state.exists():
-        raise UsageError(f"{paths.state}: there is nothing to verify yet", hint=f"hume-runner run {args.manifest}")
+    found = project(args, console)
+    found.need_state("there is nothing to verify yet")
     counts: Counter[str] = Counter()
     answers = 0  # that are not what they were
     if console.json:
         console.document({"event": "launch", "command": "verify", "manifests": [args.manifest]})
-    failed, told = _repair(manifest, paths, console) if args.repair else (None, False)
-    with Store.peek(paths.state, name=manifest.name) as store:
-        for checked in verify(store, paths.outputs, paths.state):
-            counts[checked.verdict] += 1
-            answers += checked.verdict not in (Verdict.SAME, Verdict.UNKNOWN) and is_answer(checked.path)
-            if console.json:
-                console.document(
-                    {"event": "file", "path": checked.path, "verdict": str(checked.verdict), "why": checked.why}
-                )
-            elif checked.verdict is not Verdict.SAME or console.verbose:
-                console.result(f"{checked.verdict} {checked.path}{f'  ({checked.why})' if checked.why else ''}")
-        strange = _remote(manifest, paths, store, console) if args.remote else 0
+    failed, told = _repair(found, console) if args.repair else (None, False)
+    for checked in found.check_files():
+        counts[checked.verdict] += 1
+        answers += checked.verdict not in (Verdict.SAME, Verdict.UNKNOWN) and is_answer(checked.path)
+        if console.json:
+            console.document(
+                {"event": "file", "path": checked.path, "verdict": str(checked.verdict), "why": checked.why}
+            )
+        elif checked.verdict is not Verdict.SAME or console.verbose:
+            console.result(f"{checked.verdict} {checked.path}{f'  ({checked.why})' if checked.why else ''}")
+    strange = _remote(found, console) if args.remote else 0
     bad = counts[Verdict.MISSING] + counts[Verdict.CHANGED] + counts[Verdict.UNREADABLE]
     code = failed.exit_code if failed else 3 if bad or strange else 0
     if console.json:
@@ -62,16 +55,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if failed:
             print_error(failed, console, told=told)
         elif bad:
-            _next_step(args, manifest, console, answers, bad - answers)
+            _next_step(args, found, console, answers, bad - answers)
     return code
 
 
-def _next_step(args: argparse.Namespace, manifest: Manifest, console: Console, answers: int, others: int) -> None:
+def _next_step(args: argparse.Namespace, project: Project, console: Console, answers: int, others: int) -> None:
     """What helps against so many harmed answers and other files."""
-    from hume_runner.services.registry import registered
-
-    found = registered(manifest.service.api)
-    once = found is not None and not found.keeps_answers
+    once = not project.keeps_answers
     repair = f"`hume-runner verify {args.manifest} --repair`"
     if args.repair:
         console.note("next: restore the files from a backup; the next run makes run.json")
@@ -88,35 +78,31 @@ def _next_step(args: argparse.Namespace, manifest: Manifest, console: Console, a
         console.note(f"next: {repair} makes again what is derived, for nothing")
 
 
-def _repair(manifest: Manifest, paths: Paths, console: Console) -> tuple[HumeRunnerError | None, bool]:
+def _repair(project: Project, console: Console) -> tuple[HumeRunnerError | None, bool]:
     """What could not be repaired, and whether that was said already."""
-    from hume_runner import wiring
     from hume_runner.cli.progress import RunProgress
 
-    with RunProgress(console, manifest.name) as progress:
-        failed = wiring.repair(manifest, paths, machine=wiring.Machine.this(), report=progress, warn=console.error)
+    with RunProgress(console, project.manifest.name) as progress:
+        failed = project.repair(on_event=progress, warn=console.error)
         return failed, failed is not None and progress.has_said(str(failed))
 
 
-def _remote(manifest: Manifest, paths: Paths, store: Store, console: Console) -> int:
+def _remote(project: Project, console: Console) -> int:
     """Tell what the service says of our jobs; return how many do not agree with the state."""
-    from hume_runner import wiring
-
     strange = 0
-    with wiring.Endpoint(manifest, paths, wiring.Machine.this()) as endpoint:
-        for job, says in endpoint.compare_remote(store):
-            strange += not says.agrees
-            if console.json:
-                console.document(
-                    {
-                        "event": "job",
-                        "job": job.number,
-                        "remote_id": job.remote_id,
-                        "agrees": says.agrees,
-                        "says": says.words,
-                    }
-                )
-            elif not says.agrees or console.verbose:
-                sign = "=" if says.agrees else "*"
-                console.result(f"{sign} job-{job.number:06d} {job.remote_id}: {says.words}")
+    for job, says in project.check_remote():
+        strange += not says.agrees
+        if console.json:
+            console.document(
+                {
+                    "event": "job",
+                    "job": job.number,
+                    "remote_id": job.remote_id,
+                    "agrees": says.agrees,
+                    "says": says.words,
+                }
+            )
+        elif not says.agrees or console.verbose:
+            sign = "=" if says.agrees else "*"
+            console.result(f"{sign} job-{job.number:06d} {job.remote_id}: {says.words}")
     return strange

@@ -50,8 +50,13 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
     ours = store.adopted_in_part(service.endpoint, remote_id)
     if ours is None and store.knows_remote(service.endpoint, remote_id):
         return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
+    if service.keeper is None:
+        raise UsageError(
+            f"{remote_id}: this API gives its answer once, with the upload; it cannot be fetched again",
+            hint="run the manifest: what was not measured under this state is measured",
+        )
     try:
-        foreign = service.recognise(remote_id)
+        foreign = service.keeper.recognise(remote_id)
     except (NotFound, RequestRejected) as error:
         raise UsageError(
             f"{remote_id}: the service knows no such job under this key: {error}",

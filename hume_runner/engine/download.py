@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hume_runner.errors import UnexpectedResponse
+from hume_runner.errors import NotFound, UnexpectedResponse
 from hume_runner.regular_files import open_regular
 from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome, Service
 from hume_runner.state.answers import look_at
@@ -106,13 +106,17 @@ def fetch(
             if not outcomes:
                 outcomes.extend(found)
 
-        with (
-            nullcontext(_InMemory(received)) if received is not None else service.open_answer(remote_id, name) as stream
-        ):
+        with nullcontext(_InMemory(received)) if received is not None else _open(service, remote_id, name) as stream:
             answers.append(_save(disk, stream, outputs, folder / name, check))
     members = _named_by(members, outcomes)
     answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, folder))
     return Fetched(answers=tuple(answers), outcomes=tuple(outcomes))
+
+
+def _open(service: Service, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
+    if service.keeper is None:
+        raise NotFound(f"{name} of {remote_id}: this service gives an answer once", hint="it cannot be fetched again")
+    return service.keeper.open_answer(remote_id, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def fetch_again(
         disk.make_below(outputs, Path(known.path).parent)
         if known.name == REQUEST:
             continue
-        with service.open_answer(remote_id, known.name) as stream:
+        with _open(service, remote_id, known.name) as stream:
             check = partial(same, known.name, known=known)
             answers.append(_save(disk, stream, outputs, Path(known.path), check))
     spelt = _named_by(members, found)

@@ -208,10 +208,11 @@ class Loop:
                 created_at=row.created_at or (row.submitting_at or at.wall),
                 simulated=row.simulated,
             )
-        for there in islice(waiting.values(), _REMINDED):
+        keeper = self._service.keeper
+        for there in islice(waiting.values(), _REMINDED if keeper is not None else 0):
             sent = self._sent_as(there.remote_id)
-            if sent is not None:
-                self._service.remind(sent)
+            if sent is not None and keeper is not None:
+                keeper.remind(sent)
         view = replace(self._view, waiting=waiting, to_fetch=to_fetch, committed_s=self._store.committed_seconds())
         for row in self._store.jobs(JobStatus.AMBIGUOUS):
             # How long ago it was lost is anybody's guess by now: the machine's time may have been set. So the wait
@@ -272,7 +273,9 @@ class Loop:
         waiting = [one for one in view.unprepared if one != number]
         self._view = replace(view, unprepared=waiting, preparing=view.preparing | {number})
         job = self._store.load_job(number)
-        self._tools.workers.start(Prepare(number), lambda: self._service.media(job))
+        preparer = self._service.preparer
+        assert preparer is not None  # whose drafts asked for it
+        self._tools.workers.start(Prepare(number), lambda: preparer.media(job))
 
     def _submit(self, number: int) -> None:
         view = self._view
@@ -289,7 +292,8 @@ class Loop:
             self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), wall)
             self._refill()
             return
-        suspects = [one for one in self._service.suspects(job) if not self._knows(one.remote_id)]
+        witness = self._service.witness
+        suspects = [one for one in witness.suspects(job) if not self._knows(one.remote_id)] if witness else []
         self._do(reactions.may_send(self._view, self._rules, job, suspects, self._moment()))
         if self._view.no_more or number in self._view.held_back:
             return
@@ -470,7 +474,7 @@ class Loop:
                 self._do(reactions.answered(view, number, result, sent_at, at))
             case Refused():
                 self._do(reactions.refused(view, rules, number, result, self._store.job(number).tries, at))
-                if result.temporary and self._service.keeps_answers and len(self._refused_here) < _MOST_REFUSED:
+                if result.temporary and self._service.keeper is not None and len(self._refused_here) < _MOST_REFUSED:
                     self._refused_here.setdefault(number, self._lost_job(number))
             case Unknown():
                 self._do(reactions.unknown(view, rules, number, result, at))
@@ -513,7 +517,8 @@ class Loop:
                         simulated=row.simulated,
                     )
                 )
-                self._service.release(job)
+                if self._service.shelf is not None:
+                    self._service.shelf.release(job)
             case AnswerIncomplete() as early:
                 self._do(reactions.came_early(view, rules, number, str(early), at))
             case OSError() as error:

@@ -98,7 +98,7 @@ class Mender:
             return None
         what = [one.answer for one in harmed]
         remote = [one for one in harmed if one.answer.name != REQUEST]
-        if remote and not self._service.keeps_answers:
+        if remote and self._service.keeper is None:
             self._lose(number, remote, "this service gives an answer once")
             what = [one for one in what if one.name == REQUEST]
         elif remote and row.endpoint not in (None, self._service.endpoint):

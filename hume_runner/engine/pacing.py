@@ -114,10 +114,3 @@ def next_poll_at(
     # Sure of nothing, so never silent for more than four intervals; and not for more than one if a job is overdue.
     patience = interval if len(expected) < len(times) else 4 * interval
     return min(max(expected[few - 1], last + rule.close), last + patience)
-
-
-def backoff(tries: int, *, most: float, asked: float | None, random: Callable[[], float]) -> float:
-    """Seconds until another try: what the service asked for, else 1, 2, 4, … with up to a quarter of jitter."""
-    if asked is not None:
-        return min(most, max(0.0, asked))
-    return float(min(most, 2.0 ** min(max(tries - 1, 0), 16)) * (1 - 0.25 * random()))

@@ -20,7 +20,7 @@ from typing import TypeVar, assert_never
 
 from hume_runner import events
 from hume_runner.engine import facts, reconcile
-from hume_runner.engine.pacing import backoff, limit_after_complaint, limit_after_success
+from hume_runner.engine.pacing import limit_after_complaint, limit_after_success
 from hume_runner.engine.view import AtService, Ending, Lost, Sent, ToFetch, View
 from hume_runner.errors import (
     ApiError,
@@ -35,6 +35,7 @@ from hume_runner.errors import (
     ServiceUnavailable,
     UnexpectedResponse,
 )
+from hume_runner.http.backoff import backoff
 from hume_runner.manifest.model import ExecutionSection
 from hume_runner.services.base import (
     Accepted,

@@ -13,7 +13,6 @@ from hume_runner import aside, events
 from hume_runner.engine.download import REQUEST, remote_id_of
 from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, give_up_lost
-from hume_runner.engine.prepare import NothingCached, Options, Plan, key_of, scan_sources
 from hume_runner.engine.reactions import Patience, Rules
 from hume_runner.engine.rescue import take_in
 from hume_runner.engine.survey import Taken, adopt_what_is_there
@@ -31,6 +30,7 @@ from hume_runner.errors import (
 )
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.model import Summary
+from hume_runner.planning.prepare import NothingCached, Options, Plan, key_of, scan_sources
 from hume_runner.services.base import Ended, ListingUnsupported, Pending, Service
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.base import SourceItem
@@ -92,7 +92,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunEnded:
     """How a run ended. `harmed`: answers on disk that are not what the service gave, and could not be had again."""
 
     run_id: str
@@ -107,12 +107,12 @@ class RunResult:
 
 
 # Called with the open state while the lock is still held, to write what a run leaves behind.
-Finish = Callable[[Store, "RunResult"], None]
+Finish = Callable[[Store, "RunEnded"], None]
 
 
 def run(
     manifest: Manifest, state: Path, outputs: Path, *, environment: Environment, options: RunOptions, finish: Finish
-) -> RunResult:
+) -> RunEnded:
     """Plan and work until nothing is left, or nothing more can be done.
 
     Bad input is refused before the state exists. Raises: SourceError, ManifestError, StateError, UsageError; how the
@@ -195,7 +195,7 @@ def run(
             ending = Ending(error=mended.error)
         for kind, number in env.service.requests.items():
             store.count_request(kind, number)
-        result = RunResult(
+        result = RunEnded(
             run_id=env.new_id(),
             started_at=started_at,
             ended_at=env.clock(),
@@ -247,7 +247,7 @@ _ASKED_AT_ONCE = 50
 def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
     """The jobs that the service gave up and by now tells otherwise of: what they measured is fetched, not paid for
     again. Raises: ServiceRefused, ServiceUnavailable where it does not tell."""
-    given_up = store.given_up(service.endpoint) if service.keeps_answers else []
+    given_up = store.given_up(service.endpoint) if service.keeper is not None else []
     try:
         for first in range(0, len(given_up), _ASKED_AT_ONCE):
             some = given_up[first : first + _ASKED_AT_ONCE]
@@ -263,7 +263,7 @@ def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
 
 
 def _scan(manifest: Manifest, env: Environment, store: Store | None) -> Scan:
-    return scan_sources(manifest, env.expand(manifest), env.service, store or NothingCached())
+    return scan_sources(manifest, env.expand(manifest), env.service, store or NothingCached(), Scan())
 
 
 def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scan, store: Store, endpoint: str) -> None:
@@ -330,7 +330,7 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
             patience=env.patience,
             artifacts=manifest.outputs.artifacts,
             pay_again=options.pay_again,
-            keeps_answers=env.service.keeps_answers,
+            keeps_answers=env.service.keeper is not None,
         ),
         outputs,
         detach=options.detach,
@@ -365,7 +365,7 @@ def _ask_first(
                     f"what this key has paid for already cannot be told for sure: {taken.unsure}",
                     hint=(
                         "`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; "
-                        if env.service.keeps_answers
+                        if env.service.keeper is not None
                         else ""
                     )
                     + "`--pay-again` measures what is left; execution.look_back: 0 never asks",
@@ -373,7 +373,7 @@ def _ask_first(
         else:
             env.service.greet()
     except ListingUnsupported as none:
-        if not env.service.keeps_answers and look_back_s > 0 and not options.pay_again:
+        if env.service.keeper is None and look_back_s > 0 and not options.pay_again:
             # What was measured before is paid for once more for good, and nothing else would tell of it.
             return LostAnswerNeedsDecision(
                 f"the service lists no runs, so what this key has paid for already cannot be told: {none}",
@@ -387,7 +387,7 @@ def _ask_first(
                 "what an earlier state sent cannot be seen",
                 hint=(
                     f"`hume-runner adopt MANIFEST {name}` (and its neighbours) brings them back; "
-                    if env.service.keeps_answers
+                    if env.service.keeper is not None
                     else "put the state back from a backup: these answers are in no other place; "
                 )
                 + "`--pay-again` measures all of it again",
@@ -413,7 +413,7 @@ def _ask_first(
 def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bool) -> Taken:
     """See `adopt_what_is_there`. Where the service's time, which its first answer tells, is behind the machine's, it is
     looked at once more what the service has, as far back as was meant."""
-    if pay_again and not env.service.keeps_answers:
+    if pay_again and env.service.keeper is None:
         env.service.greet()  # what is consented to is told by its time
     look_back_s = manifest.execution.look_back_s
 
@@ -474,7 +474,7 @@ def _look_from(store: Store, env: Environment, look_back_s: float, *, pay_again:
     """
     server_time = env.server_time()
     now = server_time if server_time is not None else env.clock()
-    if env.service.keeps_answers:
+    if env.service.keeper is not None:
         return now - look_back_s
     if pay_again:
         store.remember(agreed_until=now)

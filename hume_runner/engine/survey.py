@@ -77,8 +77,10 @@ def adopt_what_is_there(
 
 def _details(service: Service, foreign: Foreign) -> Foreign:
     """The same job as its details tell it; the list's entry where there are none."""
+    if service.keeper is None:
+        return foreign
     try:
-        return service.recognise(foreign.remote_id)
+        return service.keeper.recognise(foreign.remote_id)
     except NotFound:
         return foreign
 

@@ -5,7 +5,6 @@ Everything that decides is pure; the policy gets its clock, sleep and random num
 
 from __future__ import annotations
 
-import math
 import random as random_module
 import re
 import time
@@ -17,6 +16,7 @@ from typing import Literal, TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from hume_runner.errors import ApiError, TransportError, UnexpectedResponse
+from hume_runner.http.backoff import backoff
 from hume_runner.http.upload import SourceChanged
 from hume_runner.http.wire_errors import CertificateRefused
 
@@ -155,11 +155,7 @@ class RetryPolicy:
         """Seconds before the next try, after `tries` failures: what the service asked for, else 1, 2, 4, … with
         jitter that takes up to a quarter off, so that many clients do not come back in step."""
         asked: float | None = getattr(error, "retry_after_s", None)
-        if asked is not None and not math.isnan(asked):
-            return min(self.max_wait_s, max(0.0, asked))
-        doublings = min(max(tries - 1, 0), 16)
-        backoff = min(self.max_wait_s, float(1 << doublings))
-        return backoff * (1 - 0.25 * self.random())
+        return backoff(tries, most=self.max_wait_s, asked=asked, random=self.random)
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:

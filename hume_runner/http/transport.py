@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import threading
 import time
@@ -28,6 +27,7 @@ import urllib3
 
 from hume_runner._version import __version__
 from hume_runner.errors import ApiError, TransportError, UnexpectedResponse, UsageError
+from hume_runner.hosts import is_loopback
 from hume_runner.http.answer import CHUNK_BYTES, MAX_JSON_BYTES, decoded, parse_json, read_bounded
 from hume_runner.http.connections import ReportingAdapter, set_current
 from hume_runner.http.deadline import Exchange, Watchdog
@@ -363,16 +363,6 @@ def _redirected(response: ApiResponse) -> UnexpectedResponse:
         status=response.status,
         hint="set service.endpoint to the address that serves the API itself",
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
-    if host.lower() in ("localhost", "localhost."):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _checked_origin(base_url: str) -> str:

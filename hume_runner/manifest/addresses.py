@@ -5,9 +5,10 @@ Messages never repeat a query string, a user name or a password.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
+
+from hume_runner.hosts import is_loopback
 
 # One match settles nearly every URL of a list of a million, and gives the parts of its id. No blanks, no control
 # characters, no backslash (read as '/' by some), no user name; the host is a name or a bracketed address.
@@ -53,17 +54,6 @@ def _explain(url: str) -> tuple[str, str]:
         if wrong:
             return message, hint
     return "has a host or port that cannot be", "write https://HOST/PATH"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` names this machine."""
-    host = host.rstrip(".").lower()
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def origin_fault(url: str) -> tuple[str, str] | None:

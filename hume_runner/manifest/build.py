@@ -118,9 +118,9 @@ def _notify(section: Mapping[str, Any], folder: Path) -> NotifySection:
 
 
 def _batching(section: Mapping[str, Any], service: ServiceSection) -> BatchingSection:
-    default_bytes = most_bytes(service.api, service.limits.upload_bytes)
+    default_bytes = most_bytes(service.api, service.limits)
     return BatchingSection(
-        max_sources=int(section.get("max_sources", most_sources(service.api, service.limits.sources_per_job))),
+        max_sources=int(section.get("max_sources", most_sources(service.api, service.limits))),
         max_bytes=size_bytes(section.get("max_bytes", default_bytes)),
         pack_short_audio=section.get("pack_short_audio", False),
     )

@@ -11,11 +11,11 @@ from typing import Any
 
 from hume_runner.errors import Problem
 from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fault
-from hume_runner.manifest.defaults import SOURCES_PER_JOB
 from hume_runner.manifest.document import Document, Path, path_text
 from hume_runner.manifest.quantities import duration_s, size_bytes
 from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import masked_url, quoted
+from hume_runner.registry import registered
 
 _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("service", "timeout"),
@@ -93,10 +93,11 @@ def _is_size(path: tuple[str, ...], value: Any) -> bool:
 
 
 def _batching(document: Document) -> Iterator[Problem]:
-    if document.get("service", "api") != "batch-v0":
+    found = registered(str(document.get("service", "api")))
+    if found is None or not found.host_limits:
         return
     most = document.get("service", "limits", "sources_per_job")
-    most = most if isinstance(most, int) else SOURCES_PER_JOB
+    most = most if isinstance(most, int) else found.sources_per_job
     sources = document.get("batching", "max_sources")
     if isinstance(sources, int) and sources > most:
         message = f"{sources} is more than a job may have ({most})"

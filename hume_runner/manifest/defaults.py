@@ -1,25 +1,30 @@
-"""What holds where a manifest says nothing, for the values that depend on the API.
-
-Sources: batch-v0's documented limits (100 sources a request, 100 MB an upload); expression-v1 takes a body of 25 MB, of
-which a little is left free for the parts' headers.
-"""
+"""What holds where a manifest says nothing, for the values that depend on the API."""
 
 from __future__ import annotations
 
-from hume_runner.manifest.model import Api
+from hume_runner.manifest.model import Api, Limits
+from hume_runner.registry import registered
 
-UPLOAD_BYTES = 100_000_000
-SOURCES_PER_JOB = 100
-IMAGES_PER_REQUEST = 500
-REQUEST_BYTES = 24_900_000
 KEY_VARIABLE = "HUME_API_KEY"
 
 
-def most_sources(api: Api, sources_per_job: int | None) -> int:
+def most_sources(api: Api, limits: Limits) -> int:
     """Default of `batching.max_sources`."""
-    return IMAGES_PER_REQUEST if api == "expression-v1" else sources_per_job or SOURCES_PER_JOB
+    found = registered(api)
+    assert found is not None
+    return (limits.sources_per_job if found.host_limits else None) or found.sources_per_job
 
 
-def most_bytes(api: Api, upload_bytes: int | None) -> int:
+def most_bytes(api: Api, limits: Limits) -> int:
     """Default of `batching.max_bytes`: a job must hold at least the largest upload."""
-    return REQUEST_BYTES if api == "expression-v1" else max(upload_bytes or 0, UPLOAD_BYTES)
+    found = registered(api)
+    assert found is not None
+    return max((limits.upload_bytes if found.host_limits else None) or 0, found.job_bytes)
+
+
+def largest_upload(api: Api, limits: Limits) -> int | None:
+    """The largest file that is sent whole, in bytes; None where larger ones are cut."""
+    found = registered(api)
+    if found is None or found.upload_bytes is None:
+        return None
+    return (limits.upload_bytes if found.host_limits else None) or found.upload_bytes

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
 
 from hume_runner.errors import ManifestError, Problem, UsageError
 from hume_runner.manifest.addresses import endpoint_fault
@@ -48,16 +52,55 @@ def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None 
 
     Raises: UsageError for an endpoint on the command line that cannot be.
     """
-    if endpoint is not None:
-        fault = endpoint_fault(endpoint)
-        if fault:
-            raise UsageError(f"--endpoint '{masked_url(endpoint)}' {fault[0]}", hint=fault[1])
+    _check_endpoint(endpoint)
     absolute = path.absolute()
     try:
         data = _read(path)
     except OSError as error:
         return Examined(path=absolute, problems=(_unreadable(path, error),), manifest=None, entries=())
-    document = parse(data, str(path))
+    return _examined(data, absolute, shown=str(path), output_dir=output_dir, endpoint=endpoint)
+
+
+def examine_mapping(
+    members: Mapping[str, Any], *, folder: Path, output_dir: Path | None = None, endpoint: str | None = None
+) -> Examined:
+    """The same of a manifest that is a value: what is said of it names members, and lines of it as YAML.
+
+    Relative paths are relative to `folder`. Raises: UsageError for what no YAML file could hold, or such an endpoint.
+    """
+    _check_endpoint(endpoint)
+    try:
+        text = yaml.safe_dump(_plain(members), allow_unicode=True, sort_keys=False, width=2**20)
+    except (yaml.YAMLError, RecursionError) as error:
+        hint = "use texts, numbers, lists and mappings"
+        raise UsageError(f"a manifest cannot hold this: {error}", hint=hint) from None
+    path = folder.absolute() / "<mapping>"
+    return _examined(text.encode(), path, shown="<mapping>", output_dir=output_dir, endpoint=endpoint)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(key): _plain(member) for key, member in value.items()}
+        case list() | tuple():
+            return [_plain(element) for element in value]
+        case PurePath():
+            return str(value)
+        case str():
+            return str(value)  # and not a class of its own, such as an enumeration's
+        case _:
+            return value
+
+
+def _check_endpoint(endpoint: str | None) -> None:
+    if endpoint is not None:
+        fault = endpoint_fault(endpoint)
+        if fault:
+            raise UsageError(f"--endpoint '{masked_url(endpoint)}' {fault[0]}", hint=fault[1])
+
+
+def _examined(data: bytes, absolute: Path, *, shown: str, output_dir: Path | None, endpoint: str | None) -> Examined:
+    document = parse(data, shown)
     problems = list(document.problems)
     # A member that is wrong as YAML has no value to judge: what the schema says of it would only confuse.
     reported = {problem.path for problem in problems}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Api = Literal["batch-v0", "expression-v1"]
+Api = str  # one that the registry has
 SourceKind = Literal["url", "file", "text"]
 Scalar = str | int | float | bool | None
 

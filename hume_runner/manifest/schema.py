@@ -22,6 +22,7 @@ from hume_runner.manifest.document import Document, Path
 from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest, worded
+from hume_runner.registry import Registered, all_registered, on_change
 
 IS_MISSING = "is missing"
 NAME = "manifest-v1.schema.json"
@@ -43,9 +44,67 @@ def schema_text() -> str:
 
 @cache
 def schema() -> Mapping[str, Any]:
-    """The parsed schema; not to be changed."""
+    """The parsed schema, with the APIs that were registered besides those that it names; not to be changed."""
     parsed: dict[str, Any] = json.loads(schema_text())
+    known = parsed["properties"]["service"]["properties"]["api"]["enum"]
+    for added in all_registered():
+        if added.api not in known:
+            _add_api(parsed, added)
     return parsed
+
+
+def _add_api(parsed: dict[str, Any], added: Registered) -> None:
+    """Let manifests name an API and its models, and nothing else with either."""
+    apis = parsed["properties"]["service"]["properties"]["api"]["enum"]
+    models = parsed["properties"]["models"]["properties"]
+    others = [name for name in models if name not in added.models]
+    for rule in parsed["allOf"]:
+        api = rule["if"]["properties"]["service"]["properties"]["api"]["const"]
+        mine = rule["then"].setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
+        mine |= {name: _no_model(api, name) for name in added.models if name not in models}
+    kinds = {member: kind for member, kind in _KIND_OF_MEMBER.items() if kind not in added.kinds}
+    parsed["allOf"].append(
+        {
+            "if": {
+                "type": "object",
+                "required": ["service"],
+                "properties": {
+                    "service": {
+                        "type": "object",
+                        "required": ["api"],
+                        "properties": {"api": {"const": added.api}},
+                    }
+                },
+            },
+            "then": {
+                "properties": {
+                    "models": {"properties": {name: _no_model(added.api, name) for name in others}},
+                    "sources": {"properties": {member: _no_kind(added.api, kind) for member, kind in kinds.items()}},
+                }
+            },
+        }
+    )
+    apis.append(added.api)
+    models |= {name: dict(rule) for name, rule in added.models.items() if name not in models}
+
+
+_KIND_OF_MEMBER = {"urls": "url", "files": "file", "text": "text"}
+
+
+def _no_model(api: str, name: str) -> dict[str, Any]:
+    return {"not": {}, "x-instead": f"{api} has no model '{name}'", "x-next": f"remove {name}"}
+
+
+def _no_kind(api: str, kind: str) -> dict[str, Any]:
+    return {"maxItems": 0, "x-instead": f"{api} measures no {kind}", "x-next": f"use another service.api for {kind}s"}
+
+
+def _forget() -> None:
+    for cached in (schema, _validator, _homes):
+        cached.cache_clear()
+
+
+on_change(_forget)
 
 
 def foreign_to(api: str, *path: str) -> tuple[str, str] | None:

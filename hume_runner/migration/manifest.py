@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from hume_runner.errors import ManifestError, UsageError
-from hume_runner.manifest.defaults import REQUEST_BYTES
+from hume_runner.manifest.defaults import most_bytes
 from hume_runner.manifest.document import Document, path_text
 from hume_runner.manifest.load import load_manifest
+from hume_runner.manifest.model import Limits
 from hume_runner.manifest.quantities import duration_s, size_bytes
 from hume_runner.manifest.shown import masked_url
 from hume_runner.manifest.strict_yaml import parse
 from hume_runner.manifest.written import yaml_value
 from hume_runner.migration.models import Note, Notes, commented, models_section, note_transcription
+
+# What becomes what.
+_FROM: Final = "batch-v0"
+_TO: Final = "expression-v1"
 
 MOST_REQUESTS_PER_SECOND: Final = 10  # not documented for this API; 600 a minute is, for its neighbour on the same host
 MOST_WORKERS: Final = 4  # requests that wait for a measurement at one time
@@ -52,7 +57,7 @@ def migrate_manifest(path: Path, *, folder: Path | None = None, endpoint: str | 
     """
     path = path.absolute()
     manifest = load_manifest(path, endpoint=endpoint)
-    if manifest.service.api != "batch-v0":
+    if manifest.service.api != _FROM:
         raise UsageError(f"{path.name} is for {manifest.service.api} already", hint=f"hume-runner plan {path.name}")
     document = parse(path.read_bytes(), str(path))
     move = _Move(*(os.path.normpath(place.absolute()) for place in (path.parent, folder or path.parent)))
@@ -231,7 +236,8 @@ class _Migration:
         if "max_sources" in old:
             self.notes.none("batching.max_sources", "was sources in a job; here it would be pictures in a request")
         if "max_bytes" in old:
-            why = f"was {size_bytes(old['max_bytes']):,} bytes in a job; here a request's body holds {REQUEST_BYTES:,}"
+            most = most_bytes(_TO, Limits())
+            why = f"was {size_bytes(old['max_bytes']):,} bytes in a job; here a request's body holds {most:,}"
             self.notes.none("batching.max_bytes", why)
 
     def _execution(self) -> list[str]:

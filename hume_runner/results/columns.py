@@ -182,6 +182,9 @@ class RowBuffer:
         self._columns["row"].extend(range(found.first_row, found.first_row + block.rows))
         for name, cells in block.columns.items():
             self._columns[name].extend(cells)
+        for column in _ORIGIN:
+            if column.name not in block.columns:
+                self._columns[column.name].extend(repeat(None, block.rows))
         for prefix, grid in block.grids.items():
             self._grids[prefix].extend(grid)
         for name, ragged in block.ragged.items():

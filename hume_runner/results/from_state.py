@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.manifest.shown import masked_url
+from hume_runner.planning.staged import parse_place
+from hume_runner.registry import all_registered, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
 from hume_runner.services.table_shapes import Piece, place_of, without_lists
 from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import look_at
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.staging import parse_place
 from hume_runner.state.store import ItemRow, MemberRow, Store
-
-_ANSWERS = ("predictions.json", "response.json")
 
 
 def shown_source(kind: str, value: str, place: str) -> str:
@@ -69,6 +68,8 @@ class StateResults:
         self._store = store
         self.directory = directory
         self.api = api
+        found = registered(api)
+        self._answers = {one.answer for one in ((found,) if found else all_registered())}
         self.name = name
         self.settings = settings
 
@@ -113,7 +114,7 @@ class StateResults:
             return
         remote_id = self._store.job(number).remote_id or ""
         for _, answer in self._store.answers(number):
-            if answer.name in _ANSWERS:
+            if answer.name in self._answers:
                 harm = look_at(self.directory, answer).harm
                 yield Answer(
                     api=self.api,
@@ -131,7 +132,7 @@ class StateResults:
         for companion in self._store.companions(number):
             job = self._store.job(companion)
             (member,) = self._store.members(companion)[:1]
-            paths = [answer.path for _, answer in self._store.answers(companion) if answer.name in _ANSWERS]
+            paths = [answer.path for _, answer in self._store.answers(companion) if answer.name in self._answers]
             if job.status is JobStatus.DONE and member.outcome == "done" and paths:
                 pieces[companion] = Piece(
                     path=self.directory / paths[0],

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import MissingExtra, ResultsError
+from hume_runner.registry import all_registered, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.results.names import UniqueIds, derived_id, shown_source
 from hume_runner.results.rows import row_mapping
 from hume_runner.scratch import Scratch
 from hume_runner.services.table_shapes import Piece, without_lists
 
-_ANSWERS = {"batch-v0": "predictions.json"}
+_UNKNOWN_ANSWER = "response.json"
+# Whose answers name their sources, so that they can be read without a manifest.
+_LOOSE = next(one.api for one in all_registered() if one.names_sources)
 
 
 class DirectoryResults:
@@ -33,7 +36,7 @@ class DirectoryResults:
         run = directory / "run.json"
         self.run: Mapping[str, Any] = _read_object(run) if run.is_file() else {}
         self.settings: Mapping[str, Any] = self.run.get("settings") or {}
-        self.api: str = (self.run.get("service") or {}).get("api") or "batch-v0"
+        self.api: str = (self.run.get("service") or {}).get("api") or _LOOSE
         self.name: str = self.run.get("name") or directory.name
         self.simulated = _truth(self.run.get("simulated"))
         self._offsets: dict[str, int] = {}
@@ -112,7 +115,7 @@ class LooseResults:
 
     name = "predictions"
     simulated = None  # nothing in such a file tells who made it
-    api = "batch-v0"
+    api = _LOOSE
 
     def __init__(self, files: Sequence[Path], directory: Path) -> None:
         self._files = tuple(files)
@@ -200,7 +203,8 @@ def _item(line: bytes, where: str) -> ItemRecord:
 
 
 def _answer_name(request: Mapping[str, Any]) -> str:
-    return _ANSWERS.get(str(request.get("api")), "response.json")
+    found = registered(str(request.get("api")))
+    return found.answer if found else _UNKNOWN_ANSWER
 
 
 def _member(

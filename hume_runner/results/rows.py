@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from hume_runner.errors import MissingExtra, ResultsError
+from hume_runner.registry import load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord
 from hume_runner.results.names import derived_id, shown_source
 from hume_runner.services.readable import UNREADABLE
 
 if TYPE_CHECKING:
     from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader
-
-_MAPPINGS = {
-    "batch-v0": "hume_runner.services.batch_v0.rows",
-    "expression-v1": "hume_runner.services.expression_v1.rows",
-}
 
 
 class RowMapping(Protocol):
@@ -56,10 +51,11 @@ class ItemError:
 
 def row_mapping(api: str) -> RowMapping:
     """The row mapping of an API. Raises: MissingExtra, ResultsError for an API that nobody knows."""
-    if api not in _MAPPINGS:
+    found = registered(api)
+    if found is None:
         raise ResultsError(f"no tables are defined for answers of {api}", hint="the raw answers are in raw/")
     try:
-        return cast(RowMapping, importlib.import_module(_MAPPINGS[api]))
+        return cast(RowMapping, load(found.rows))
     except ModuleNotFoundError as error:
         if error.name != "msgspec":
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -33,6 +33,13 @@ class Checked:
 
 # What the runner keeps for itself beside its outputs.
 _OWN_PREFIXES = ("state.sqlite3", "emulator/")
+
+
+def exit_code_of(counts: Mapping[str, int]) -> int:
+    """3 if any file is not what it was, by numbers of files under the verdicts' names in small letters."""
+    return (
+        3 if any(counts.get(one.name.lower()) for one in (Verdict.MISSING, Verdict.CHANGED, Verdict.UNREADABLE)) else 0
+    )
 
 
 def verify(store: Store, directory: Path, state: Path) -> Iterator[Checked]:

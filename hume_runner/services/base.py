@@ -1,6 +1,7 @@
 """One measurement API, as a run sees it: the protocol and the values that cross it.
 
-The engine plans, submits, waits and fetches through these names alone and never asks which API it is talking to. An
+The engine plans, submits, waits and fetches through these names alone and never asks which API it is talking to. Each
+caller takes the part that it needs (`Planner`, `Sender`, `Records`, `Reader`, …); `Service` is all of them. An
 API that works in jobs answers a submission with `Accepted` and is polled; one that measures at once answers `Answered`.
 """
 
@@ -10,10 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.manifest.model import SourceKind
+from hume_runner.manifest.model import Manifest, SourceKind
+
+if TYPE_CHECKING:
+    from hume_runner.http.access import Access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,38 +373,15 @@ class ByteStream(Protocol):
         ...
 
 
-class Service(Protocol):
-    """One API and endpoint."""
+class Planner(Protocol):
+    """Turns items into jobs. Pure: nothing here reads a file or talks to anybody."""
 
     @property
     def api(self) -> str: ...
 
     @property
-    def endpoint(self) -> str: ...
-
-    @property
-    def limits(self) -> Limits: ...
-
-    @property
     def matches_by_md5(self) -> bool:
         """Whether the service tells the MD5 of the files that it has, so that a plan has to know theirs."""
-        ...
-
-    @property
-    def requests(self) -> Mapping[str, int]:
-        """Requests sent so far, by kind."""
-        ...
-
-    def inside(self, path: Path) -> Iterator[Inside] | None:
-        """The members of an archive that are items of their own; None for a file that is one item."""
-        ...
-
-    def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
-        """What a cheap look at a file tells that a plan needs (JSON values)."""
-        ...
-
-    def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """What an earlier look at this content tells under this manifest; None where it has to be repeated. Pure."""
         ...
 
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -424,24 +405,85 @@ class Service(Protocol):
         """Jobs for these items, in order, packed to the limits. Pure: the same items give the same drafts."""
         ...
 
+    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
+        """Jobs for the members of a job that was refused as a whole."""
+        ...
+
+
+class Looker(Protocol):
+    """Looks into files before they are planned."""
+
+    def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
+        """What a cheap look at a file tells that a plan needs (JSON values)."""
+        ...
+
+    def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What an earlier look at this content tells under this manifest; None where it has to be repeated. Pure."""
+        ...
+
+
+class Archives(Protocol):
+    """Opens files whose members are items of their own."""
+
+    def inside(self, path: Path) -> Iterator[Inside] | None:
+        """The members of an archive that are items of their own; None for a file that is one item."""
+        ...
+
+
+class Preparer(Protocol):
+    """Makes what is sent of a job's media."""
+
     def media(self, job: Job) -> Prepared:
         """Prepare the media of a job that asks for it: slow, reads and writes files, sends nothing. Safe to repeat."""
+        ...
+
+
+class Shelf(Protocol):
+    """Holds what was prepared until it is measured."""
+
+    def release(self, job: Job) -> None:
+        """The job is done: what was prepared for it is not needed any more."""
         ...
 
     def close(self) -> None:
         """The run is over: remove what was prepared."""
         ...
 
-    def release(self, job: Job) -> None:
-        """The job is done: what was prepared for it is not needed any more."""
+
+class Sender(Protocol):
+    """Submits jobs."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Requests sent so far, by kind."""
         ...
 
-    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
-        """Jobs for the members of a job that was refused as a whole."""
+    @property
+    def simulated(self) -> bool | None:
+        """Whether the latest answer came from an emulator; None before one."""
         ...
 
     def greet(self) -> None:
         """A cheap first request: is the key good, what time is it there. Raises: ApiError."""
+        ...
+
+    def prepare(self, job: Job) -> Submission:
+        """The one request of a job, not sent yet."""
+        ...
+
+
+class Records(Protocol):
+    """What a service tells of the jobs that it took."""
+
+    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        """How far all these jobs are, by remote id, with as few requests as the service allows."""
+        ...
+
+    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        """The same, with a request a job: what it is worth where nothing else tells."""
         ...
 
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
@@ -455,54 +497,6 @@ class Service(Protocol):
         """
         ...
 
-    def suspects(self, job: Job) -> tuple[Candidate, ...]:
-        """What the survey saw that may be this job, measured before and paid, with an answer that cannot be had again.
-
-        Pure; empty where `survey` yields what is there.
-        """
-        ...
-
-    @property
-    def keeps_answers(self) -> bool:
-        """Whether an answer can be fetched again, so that what was measured before costs nothing to have."""
-        ...
-
-    @property
-    def simulated(self) -> bool | None:
-        """Whether the latest answer came from an emulator; None before one."""
-        ...
-
-    def prepare(self, job: Job) -> Submission:
-        """The one request of a job, not sent yet."""
-        ...
-
-    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """How far all these jobs are, by remote id, with as few requests as the service allows."""
-        ...
-
-    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """The same, with a request a job: what it is worth where nothing else tells."""
-        ...
-
-    def remind(self, job: Job) -> None:
-        """A job that an earlier run sent, as it was sent: what the service shows under its id has to be that."""
-        ...
-
-    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
-        """File names of the answers to fetch once a job has ended; the first is the one that `outcomes` reads."""
-        ...
-
-    def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
-        """Start fetching one answer."""
-        ...
-
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
-        """Check a downloaded answer as a whole and say what it tells about each member.
-
-        Raises: UnexpectedResponse if it is damaged; AnswerIncomplete if the service has not written all of it yet.
-        """
-        ...
-
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
         """One look for all lost jobs, by job number.
 
@@ -512,8 +506,99 @@ class Service(Protocol):
         """
         ...
 
+
+class Keeper(Protocol):
+    """Gives answers again, for as long as it keeps them."""
+
+    def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
+        """Start fetching one answer."""
+        ...
+
+    def remind(self, job: Job) -> None:
+        """A job that an earlier run sent, as it was sent: what the service shows under its id has to be that."""
+        ...
+
     def recognise(self, remote_id: str) -> Foreign:
         """What a job that was started elsewhere carries, for `adopt`. Raises: NotFound."""
+        ...
+
+
+class Witness(Protocol):
+    """Saw what was measured and cannot be had again."""
+
+    def suspects(self, job: Job) -> tuple[Candidate, ...]:
+        """What the survey saw that may be this job, measured before and paid, with an answer that cannot be had again.
+
+        Pure; empty where `survey` yields what is there.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """Reads answers."""
+
+    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
+        """File names of the answers to fetch once a job has ended; the first is the one that `outcomes` reads."""
+        ...
+
+    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+        """Check a downloaded answer as a whole and say what it tells about each member.
+
+        Raises: UnexpectedResponse if it is damaged; AnswerIncomplete if the service has not written all of it yet.
+        """
+        ...
+
+
+class Planning(Planner, Protocol):
+    """What a plan needs of a service."""
+
+    @property
+    def looker(self) -> Looker | None:
+        """None where a file's name and size are enough for a plan."""
+        ...
+
+    @property
+    def archives(self) -> Archives | None:
+        """None where every file is one item."""
+        ...
+
+
+class Service(Planning, Sender, Records, Reader, Protocol):
+    """One API and endpoint: what every API does, and the parts that only some have."""
+
+    @property
+    def preparer(self) -> Preparer | None:
+        """None where media are sent as they are; then no draft asks for preparation."""
+        ...
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """None where nothing that was prepared lies about."""
+        ...
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """None where an answer comes once, with the submission: what was measured before costs again."""
+        ...
+
+    @property
+    def witness(self) -> Witness | None:
+        """None where all that the survey shows can be had."""
+        ...
+
+
+class Build(Protocol):
+    """Makes a service of a manifest, at an endpoint."""
+
+    def __call__(
+        self,
+        manifest: Manifest,
+        endpoint: str,
+        access: Callable[[], Access],
+        on_server_time: Callable[[float], None],
+    ) -> Service:
+        """`access` tells how to reach it, and is asked before the first request; `on_server_time` takes the service's
+        time (Unix seconds) whenever an answer tells it."""
         ...
 
 

@@ -180,7 +180,8 @@ class Block:
     """Rows of one table that belong to one source, column by column.
 
     `columns` has a list for each column of the layout, `grids` a grid for each of its families, by prefix, `ragged`
-    the scores of each open family, by name. `extra` holds for each row what the layout has no column for, as JSON
+    the scores of each open family, by name. Beside the layout's, `columns` may tell each row's `file` and `file_type`
+    inside the source, and its `group_id`. `extra` holds for each row what the layout has no column for, as JSON
     text, or None.
     """
 

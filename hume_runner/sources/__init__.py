@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hume_runner.manifest.defaults import UPLOAD_BYTES
-from hume_runner.manifest.model import Api, Manifest, SourceEntry
+from hume_runner.manifest.defaults import largest_upload
+from hume_runner.manifest.model import Api, Limits, Manifest, SourceEntry
 from hume_runner.sources.base import Source, SourceItem
 from hume_runner.sources.files import FileShelf, FileSource
 from hume_runner.sources.problems import ProblemLog
@@ -27,7 +27,7 @@ def expand(manifest: Manifest) -> Iterator[SourceItem]:
         manifest.sources,
         folder=manifest.path.parent,
         api=manifest.service.api,
-        upload_bytes=manifest.service.limits.upload_bytes,
+        limits=manifest.service.limits,
         outputs=manifest.outputs.directory,
     )
 
@@ -37,13 +37,12 @@ def expand_entries(
     *,
     folder: Path,
     api: Api | None = None,
-    upload_bytes: int | None = None,
+    limits: Limits | None = None,
     outputs: Path | None = None,
 ) -> Iterator[SourceItem]:
     """As `expand`, for the entries of a manifest that may be wrong elsewhere."""
     log = ProblemLog()
-    # expression-v1 splits what is too large for one request, so there only batch-v0's uploads have a limit.
-    most_bytes = (upload_bytes or UPLOAD_BYTES) if api == "batch-v0" else None
+    most_bytes = largest_upload(api, limits or Limits()) if api is not None else None
     shelf = FileShelf(folder, outputs=outputs, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
     sources: list[Source] = []
     for entry in entries:

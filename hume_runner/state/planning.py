@@ -12,11 +12,12 @@ from typing import Any
 
 from hume_runner.planning.diff import Again, Known
 from hume_runner.planning.fingerprint import job_key
+from hume_runner.planning.staged import FileDigest, Staged
 from hume_runner.services.base import Draft, PlanItem
 from hume_runner.state.connection import guarded
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.reading import Reading
-from hume_runner.state.rows import FileDigest, Staged, from_json, plan_item, to_json
+from hume_runner.state.rows import from_json, plan_item, to_json
 
 
 class Planning(Reading):

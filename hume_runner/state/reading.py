@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hume_runner.services.base import Carried, Job, Member, PlanItem, Waiting
@@ -283,6 +283,11 @@ class Reading(StateFile):
             if row:
                 found.append(plan_item(*row))
         return found
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """Listed items by status; `total` among them."""
+        return self.counts().items
 
     def counts(self) -> Counts:
         """Items and jobs by state; `total` among the items."""

@@ -6,12 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hume_runner.manifest.model import SourceKind
-from hume_runner.planning.diff import Known
 from hume_runner.services.base import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
 
@@ -97,30 +95,6 @@ class Counts:
 
     items: Mapping[str, int]
     jobs: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staged:
-    """One item of the manifest with what the state knows of it."""
-
-    ord: int
-    id: str
-    kind: SourceKind
-    known: Known
-    facts: Mapping[str, Any] = field(default_factory=dict)  # what a look at the medium told
-
-    @property
-    def problem(self) -> str | None:
-        """What a look at the medium found wrong."""
-        return self.facts.get("problem")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileDigest:
-    """A file's content: 32 bytes, and 16 where the service tells files by their MD5 as well."""
-
-    sha256: bytes
-    md5: bytes | None = None
 
 
 ITEM_COLUMNS = (

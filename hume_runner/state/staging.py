@@ -15,9 +15,9 @@ from types import TracebackType
 
 from hume_runner.aside import open_new
 from hume_runner.errors import ManifestError, NoRoom, Problem, StateError
+from hume_runner.planning.staged import FileDigest, Row, parse_place
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import no_room
-from hume_runner.state.rows import FileDigest
 
 _FAST = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
 _SCHEMA = """
@@ -48,13 +48,6 @@ CREATE TABLE digests (
 CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL, carried INTEGER NOT NULL);
 """
 
-# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts, md5, settings
-Row = tuple[
-    *tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int],
-    str | None,
-    bytes | None,
-    bytes,
-]
 _BATCH = 2_000
 
 
@@ -191,15 +184,3 @@ def _duplicate(name: str, first: str, second: str) -> Problem:
         message=f"the id {name!r} is taken already, at {first.partition(chr(9))[0]}",
         hint="ids are unique within a manifest",
     )
-
-
-def format_place(file: str, line: int, column: int, path: str) -> str:
-    """A place as the scratch file and the state keep it: `file:line:column<TAB>member path`."""
-    return f"{file}:{line}:{column}\t{path}"
-
-
-def parse_place(place: str) -> tuple[str, int, int, str]:
-    """(file, line, column, member path) of what `format_place` wrote."""
-    where, _, path = place.partition("\t")
-    file, line, column = where.rsplit(":", 2)
-    return file, int(line), int(column), path

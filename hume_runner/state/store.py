@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from hume_runner.planning.staged import Staged
 from hume_runner.state.connection import open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.journal import Journal
-from hume_runner.state.rows import Counts, ItemRow, JobRow, MemberRow, Staged, StoredAnswer, nonce_of
+from hume_runner.state.rows import Counts, ItemRow, JobRow, MemberRow, StoredAnswer, nonce_of
 
 __all__ = ["Counts", "ItemRow", "JobRow", "MemberRow", "Staged", "Store", "StoredAnswer", "nonce_of"]
 

@@ -202,14 +202,14 @@ def test_a_full_temporary_folder_is_told(project: Project, command: str) -> None
     project.write()
     folder = project.folder / "small"
     ran = limited(project, command, "manifest.yaml", before=small_folder(folder), environ={"TMPDIR": str(folder)})
-    assert_clear(ran, 10, "full", "free some space")
+    assert_clear(ran, 5, "full", "free some space")
     assert project.requests() == {}
 
 
 def test_full_outputs_are_told_and_the_next_run_goes_on(project: Project) -> None:
     project.write()
     ran = limited(project, "run", "manifest.yaml", before=small_folder(project.folder / "out"))
-    assert_clear(ran, 10, "free some space")
+    assert_clear(ran, 5, "free some space")
     project.out.rmdir()
     assert_resumes(project)
 

@@ -54,12 +54,12 @@ import hume_runner.media.cache
 import hume_runner.media.cuts
 import hume_runner.media.frames
 import hume_runner.media.stills
+import hume_runner.registry
 import hume_runner.results.finish
 import hume_runner.services.batch_v0.client
 import hume_runner.services.batch_v0.service
 import hume_runner.services.expression_v1.client
 import hume_runner.services.expression_v1.service
-import hume_runner.services.registry
 import hume_runner.sources  # noqa: F401
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.durability.case import Case, Reference, accepted_by_key, broken_promises, make_case
+from tests.durability.case import Case, Reference, accepted_by_key, broken_promises, make_case, measured_earlier
 from tests.durability.children import ROOT, Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
@@ -74,10 +74,12 @@ def test_a_second_signal_leaves_at_once(
     number: signal.Signals, code: int, tmp_path: Path, nursery: Nursery, reference: Reference
 ) -> None:
     with ServiceProcess(tmp_path / "service", keys=1) as service:
-        service.inject([{"route": "POST /v0/batch/jobs", "action": {"delay": "60s"}}])
         case = make_case(tmp_path / "case", service.url, service.new_key())
+        measured_earlier(service.url, case.key)  # else nothing shows that a list reaches back to the first ones
+        service.advance(10)
+        service.inject([{"route": "POST /v0/batch/jobs", "action": {"delay": "60s"}}])
         process = start(case)
-        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 2, process)
+        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 3, process)
         process.send_signal(number)
         assert process.stderr is not None
         while "once more leaves at once" not in (line := process.stderr.readline()):

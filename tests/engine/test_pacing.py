@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hume_runner.engine.pacing import (
     Pacer,
     PollRule,
-    backoff,
     limit_after_complaint,
     limit_after_success,
     next_poll_at,
 )
+from hume_runner.http.backoff import backoff
 from tests.fakes import FakeClock
 
 RULE = PollRule(least=0.25, most=30.0, share=0.05)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.engine.prepare import NothingCached, Options, Plan, scan_sources
 from hume_runner.engine.run import RunOptions, SavedPlan
 from hume_runner.errors import ManifestError, SourceError, StateError, StateLocked, UsageError
 from hume_runner.planning.model import Action
+from hume_runner.planning.prepare import NothingCached, Options, Plan, scan_sources
 from hume_runner.services.base import ListingUnsupported
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.staging import Scan
 from hume_runner.state.store import Store
 from tests.fakes import World, make_manifest, source_item
 
@@ -31,7 +32,7 @@ def plan(world: World, settings: object = FACE, **options: bool) -> dict[str, tu
     manifest = make_manifest(world.folder, settings=settings)  # type: ignore[arg-type]
     store = Store.peek(world.state) if world.state.exists() else Store.empty("fake")
     with store:
-        scan = scan_sources(manifest, expanded(world), world.service, store)
+        scan = scan_sources(manifest, expanded(world), world.service, store, Scan())
         how = Options(**{"retry_failed": False, "real_endpoint": False, **options}, now=world.clock.now)
         with Plan(manifest, scan, store, world.service, how) as made:
             made.work_out()
@@ -242,7 +243,7 @@ def test_another_manifest_s_state_is_refused(world: World) -> None:
 
 def saved(world: World, **changes: object) -> SavedPlan:
     manifest = make_manifest(world.folder)
-    scan = scan_sources(manifest, expanded(world), world.service, NothingCached())
+    scan = scan_sources(manifest, expanded(world), world.service, NothingCached(), Scan())
     scan.close()
     store = Store.peek(world.state) if world.state.exists() else Store.empty("fake")
     with store:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.manifest.addresses import endpoint_fault, is_loopback, origin_fault, url_fault
+from hume_runner.hosts import is_loopback
+from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fault
 from hume_runner.manifest.shown import masked_url
 from hume_runner.sources.urls import url_id
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hume_runner.planning.staged import FileDigest
 from hume_runner.state import migrations
 from hume_runner.state.disk import Disk
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
-from hume_runner.state.rows import FileDigest
 from hume_runner.state.store import Store
 
 

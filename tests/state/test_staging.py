@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hume_runner.errors import ManifestError
-from hume_runner.state.staging import Scan, format_place, parse_place
+from hume_runner.planning.staged import format_place, parse_place
+from hume_runner.state.staging import Scan
 
 Claim = tuple[str, bool]  # an id, and whether the manifest gives it by name
 

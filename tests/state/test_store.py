@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hume_runner.errors import AuthError, StateError
+from hume_runner.planning.staged import FileDigest
 from hume_runner.services.base import Draft, Member, Outcome
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
-from hume_runner.state.rows import FileDigest
 from hume_runner.state.store import Store, StoredAnswer, nonce_of
 from tests.fakes import START, World, plan_item
 

@@ -117,6 +117,8 @@ def _parts(
                     records[found.item.id]["e"] = found.error.message[:LONGEST_TEXT]
         elif found.item.id in records:
             layout = found.block.layout
+            if not layout.families and not layout.open_families:
+                continue  # the page draws scores; what has none is in the tables
             mine = parts.setdefault(found.item.id, {})
             if layout.name not in mine:
                 mine[layout.name] = (

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,16 +41,19 @@ from hume_runner.services.base import (
     Foreign,
     ForeignSource,
     Job,
+    Keeper,
     Limits,
     ListingIncomplete,
     ListingUnsupported,
     Look,
+    Looker,
     LostJob,
     Member,
     Outcome,
     Pending,
     PlanItem,
     Prepared,
+    Preparer,
     Progress,
     Refused,
     Submission,
@@ -83,8 +86,7 @@ from hume_runner.services.readable import message as told_of
 from hume_runner.services.repeats_batch_v0 import CONFLICT, Mentions, named_texts
 
 if TYPE_CHECKING:
-    from hume_runner.http.retry import RetryPolicy
-    from hume_runner.http.transport import Pacer
+    from hume_runner.http.access import Access
     from hume_runner.services.batch_v0.client import BatchV0Api, JobView, SourceResultView
 
 API = "batch-v0"
@@ -146,7 +148,9 @@ class BatchV0Service:
 
     api = API
     matches_by_md5 = True
-    keeps_answers = True
+    archives = None  # the service opens them
+    shelf = None
+    witness = None
 
     def __init__(
         self,
@@ -170,6 +174,18 @@ class BatchV0Service:
         self._learned = _Learned()
 
     @property
+    def looker(self) -> Looker:
+        return self
+
+    @property
+    def preparer(self) -> Preparer:
+        return self
+
+    @property
+    def keeper(self) -> Keeper:
+        return self
+
+    @property
     def _http(self) -> BatchV0Api:
         if self._client is None:
             self._client = self._connect()
@@ -181,10 +197,6 @@ class BatchV0Service:
         return dict(self._learned.requests)
 
     # -- planning: pure ---------------------------------------------------------------------------------------------
-
-    def inside(self, path: Path) -> None:
-        """The service opens archives itself: one is one item."""
-        del path
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         """See `Service.look`. The service takes files as they are; their first bytes tell which models can apply."""
@@ -250,12 +262,6 @@ class BatchV0Service:
         good = [member for member in job.members if self.hopeless(member.item) is None]
         return Prepared(drafts=tuple(self.recompile(good)), failed=failed)
 
-    def close(self) -> None:
-        """Nothing was prepared."""
-
-    def release(self, job: Job) -> None:
-        """Nothing was prepared."""
-
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
         """See `Service.recompile`."""
         return pack(members, most=self.limits.sources_per_job, most_bytes=self.limits.job_bytes)
@@ -282,11 +288,6 @@ class BatchV0Service:
                 yield self._foreign(view)
         if walk.gap:
             raise ListingIncomplete(walk.gap)
-
-    def suspects(self, job: Job) -> tuple[Candidate, ...]:
-        """Nothing is lost here that cannot be fetched again: `survey` yields it."""
-        del job
-        return ()
 
     def _list(self, **filters: Any) -> list[JobView]:
         """One page, see `_page`."""
@@ -656,25 +657,18 @@ class BatchV0Service:
         )
 
 
-def connect(
-    url: str,
-    key: str,
-    retry: RetryPolicy,
-    *,
-    pacer: Pacer,
-    timeout_s: float,
-    stack: ExitStack,
-    max_answer_bytes: int,
-) -> BatchV0Api:
-    """The client for one endpoint; `stack` closes its connections."""
-    from hume_runner.http.transport import RequestsTransport
-    from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
+def build(
+    manifest: Manifest, endpoint: str, access: Callable[[], Access], on_server_time: Callable[[float], None]
+) -> BatchV0Service:
+    """The service at one endpoint; `access` is asked before its first request."""
 
-    transport = RequestsTransport(
-        url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer, max_body_bytes=max_answer_bytes
-    )
-    stack.callback(transport.close)
-    return BatchV0Api(transport, retry, read_timeout_s=timeout_s)
+    def connect() -> BatchV0Api:
+        from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
+
+        how = access()
+        return BatchV0Api(how.transport(AUTH_HEADER), how.retry, read_timeout_s=how.timeout_s)
+
+    return BatchV0Service(manifest, endpoint, connect, on_server_time)
 
 
 def _shown(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -28,13 +28,12 @@ from hume_runner.errors import (
     RateLimited,
     ServerError,
     TransportError,
-    UsageError,
 )
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.services.base import (
     Answered,
+    Archives,
     Broken,
-    ByteStream,
     Candidate,
     Carried,
     Draft,
@@ -45,6 +44,7 @@ from hume_runner.services.base import (
     Limits,
     ListingUnsupported,
     Look,
+    Looker,
     LostJob,
     Member,
     NotSettled,
@@ -52,13 +52,16 @@ from hume_runner.services.base import (
     Pending,
     PlanItem,
     Prepared,
+    Preparer,
     Progress,
     Refused,
+    Shelf,
     Submission,
     SubmitResult,
     Unknown,
     Unseen,
     Waiting,
+    Witness,
 )
 from hume_runner.services.evidence import earliest, uncontrolled
 from hume_runner.services.expression_v1.cost import (
@@ -87,8 +90,7 @@ from hume_runner.services.links import refuse_expired
 from hume_runner.services.readable import UNEXPECTED, check_audio, check_images, message
 
 if TYPE_CHECKING:
-    from hume_runner.http.retry import RetryPolicy
-    from hume_runner.http.transport import Pacer
+    from hume_runner.http.access import Access
     from hume_runner.services.expression_v1.client import ExpressionV1Api
     from hume_runner.services.expression_v1.reading import RunView
 
@@ -270,7 +272,7 @@ class ExpressionV1Service:
 
     api = API
     matches_by_md5 = False
-    keeps_answers = False
+    keeper = None  # the one answer comes with the upload
 
     def __init__(
         self,
@@ -297,6 +299,26 @@ class ExpressionV1Service:
         self._media = MediaStore(
             manifest.outputs.directory / "prepared", self._models, tuple(manifest.service.allow_hosts)
         )
+
+    @property
+    def looker(self) -> Looker:
+        return self
+
+    @property
+    def archives(self) -> Archives:
+        return self
+
+    @property
+    def preparer(self) -> Preparer:
+        return self
+
+    @property
+    def shelf(self) -> Shelf:
+        return self
+
+    @property
+    def witness(self) -> Witness:
+        return self
 
     @property
     def _http(self) -> ExpressionV1Api:
@@ -732,17 +754,10 @@ class ExpressionV1Service:
 
     # -- after an answer --------------------------------------------------------------------------------------------
 
-    def remind(self, job: Job) -> None:
-        """See `Service.remind`: an answer comes with its submission, so that nothing is waited for."""
-
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
         """See `Service.answer_names`."""
         del artifacts
         return (RESPONSE,)
-
-    def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
-        """Nothing can be fetched here: the one answer came with the upload."""
-        raise NotFound(f"{name} of {remote_id}: this service gives an answer once", hint="it cannot be fetched again")
 
     def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
         """See `Service.outcomes`. An answer of an unknown shape fails its members and stays in `raw/`: it was paid."""
@@ -1002,33 +1017,19 @@ class ExpressionV1Service:
         since = (began for where, began in list(self._learned.under_way.values()) if where == endpoint)
         return min(since, default=math.inf) - _CLOCK_MARGIN_S
 
-    def recognise(self, remote_id: str) -> Foreign:
-        """See `Service.recognise`: this API gives an answer once, so there is nothing to adopt."""
-        raise UsageError(
-            f"{remote_id}: this API gives its answer once, with the upload; it cannot be fetched again",
-            hint="run the manifest: what was not measured under this state is measured",
-        )
 
+def build(
+    manifest: Manifest, endpoint: str, access: Callable[[], Access], on_server_time: Callable[[float], None]
+) -> ExpressionV1Service:
+    """The service at one endpoint; `access` is asked before its first request."""
 
-def connect(
-    url: str,
-    key: str,
-    retry: RetryPolicy,
-    *,
-    pacer: Pacer,
-    timeout_s: float,
-    stack: ExitStack,
-    max_answer_bytes: int,
-) -> ExpressionV1Api:
-    """The client for one endpoint; `stack` closes its connections."""
-    from hume_runner.http.transport import RequestsTransport
-    from hume_runner.services.expression_v1.client import AUTH_HEADER, ExpressionV1Api
+    def connect() -> ExpressionV1Api:
+        from hume_runner.services.expression_v1.client import AUTH_HEADER, ExpressionV1Api
 
-    transport = RequestsTransport(
-        url, key, AUTH_HEADER, timeout_s=timeout_s, pacer=pacer, max_body_bytes=max_answer_bytes
-    )
-    stack.callback(transport.close)
-    return ExpressionV1Api(transport, retry)
+        how = access()
+        return ExpressionV1Api(how.transport(AUTH_HEADER), how.retry)
+
+    return ExpressionV1Service(manifest, endpoint, connect, on_server_time)
 
 
 def judge_submission(error: ApiError, *, divisible: bool) -> SubmitResult:

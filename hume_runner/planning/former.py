@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hume_runner.planning.fingerprint import FORMER_SETTINGS, canonical, former_key
-from hume_runner.services.base import Service
-from hume_runner.state.store import Store
+from hume_runner.planning.staged import PlanStore
+from hume_runner.services.base import Planner
 
 _BATCH = 5_000
 
 
-def recognise_former(store: Store, service: Service, settings: Mapping[str, Any]) -> None:
+def recognise_former(store: PlanStore, service: Planner, settings: Mapping[str, Any]) -> None:
     """Note for every staged item that nobody measured under its key, the old measurement that is the same."""
     before = [(digest, completed(json.loads(text), settings)) for digest, text in store.former_settings()]
     if not before:
@@ -43,7 +43,7 @@ def recognise_former(store: Store, service: Service, settings: Mapping[str, Any]
 
 def _alike(
     before: Sequence[tuple[bytes, Mapping[str, Any]]],
-    service: Service,
+    service: Planner,
     kind: Any,
     facts: str | None,
     settings: Mapping[str, Any],

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from hume_runner.engine.former import completed, recognise_former
 from hume_runner.errors import Problem, SourceError, is_scarce
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.planning.diff import Again, again, decide
@@ -29,12 +28,11 @@ from hume_runner.planning.fingerprint import (
     text_content,
     url_content,
 )
+from hume_runner.planning.former import completed, recognise_former
 from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
-from hume_runner.services.base import Draft, PlanItem, Service
+from hume_runner.planning.staged import FileDigest, PlanStore, Row, Scan, Staged, format_place, parse_place
+from hume_runner.services.base import Draft, PlanItem, Planning
 from hume_runner.sources.base import SourceItem
-from hume_runner.state.rows import FileDigest
-from hume_runner.state.staging import Row, Scan, format_place, parse_place
-from hume_runner.state.store import Staged, Store
 
 _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
@@ -64,13 +62,15 @@ class NothingCached:
         return ()
 
 
-def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Service, known: Cached) -> Scan:
-    """Every item of the manifest with its key, in a scratch file.
+S = TypeVar("S", bound=Scan)
+
+
+def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Planning, known: Cached, scan: S) -> S:
+    """Every item of the manifest with its key, in `scan`, which is closed if that fails.
 
     A file is read once for its digest unless `known` has it by path, size, mtime and inode. Raises: SourceError with
     all problems; ManifestError for ids that are claimed twice.
     """
-    scan = Scan()
     try:
         settings = _Settings(result_settings(manifest), service, scan)
         problems: list[Problem] = []
@@ -96,7 +96,7 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Ser
 class _Settings:
     """The digest of the settings that change an item's result, worked out once for all items that are alike."""
 
-    def __init__(self, whole: Mapping[str, Any], service: Service, scan: Scan) -> None:
+    def __init__(self, whole: Mapping[str, Any], service: Planning, scan: Scan) -> None:
         self._whole = whole
         self._service = service
         self._scan = scan
@@ -115,14 +115,14 @@ class _Settings:
         return digest
 
 
-def key_of(manifest: Manifest, service: Service) -> Callable[[SourceKind, bytes], bytes]:
+def key_of(manifest: Manifest, service: Planning) -> Callable[[SourceKind, bytes], bytes]:
     """What tells the key of a link or a text, which nobody looks at, by its content under this manifest."""
     whole = result_settings(manifest)
     digests = {kind: settings_digest(service.api, service.relevant(kind, {}, whole)) for kind in _NOT_LOOKED_AT}
     return lambda kind, content: item_key(kind, content, digests[kind])
 
 
-def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, service: Service) -> Iterator[Row]:
+def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, service: Planning) -> Iterator[Row]:
     """One row, or one a member where the service wants an archive's members one by one."""
     if item.kind == "url":
         yield _row(scan.count, item, settings, _Content(digest=url_content(item.value), size=0))
@@ -133,7 +133,7 @@ def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, serv
         assert item.path is not None
         found_digest, size = _file_digest(item.path, scan, known, md5=service.matches_by_md5)
         digest = found_digest.sha256
-        inside = service.inside(item.path)
+        inside = service.archives.inside(item.path) if service.archives else None
         if inside is None:
             facts = _look(item.path, digest, known, service)
             content = _Content(digest=digest, size=size, facts=_told(facts), md5=found_digest.md5)
@@ -149,13 +149,15 @@ def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, serv
             yield _row(scan.count, _member_item(item, member.name), settings, content)
 
 
-def _look(path: Path, content: bytes, known: Cached, service: Service) -> Mapping[str, Any]:
+def _look(path: Path, content: bytes, known: Cached, service: Planning) -> Mapping[str, Any]:
     """What an earlier look told, if one is still good; else a new one."""
+    if service.looker is None:
+        return {}
     for told in known.facts(content):
-        facts = service.recall(json.loads(told))
+        facts = service.looker.recall(json.loads(told))
         if facts is not None:
             return facts
-    return service.look(path, content)
+    return service.looker.look(path, content)
 
 
 def _told(facts: Mapping[str, Any]) -> str | None:
@@ -267,7 +269,7 @@ class Options:
 class Plan:
     """The comparison of one scan with one state. Holds counts only; jobs and items are streamed when asked for."""
 
-    def __init__(self, manifest: Manifest, scan: Scan, store: Store, service: Service, options: Options) -> None:
+    def __init__(self, manifest: Manifest, scan: Scan, store: PlanStore, service: Planning, options: Options) -> None:
         self.manifest = manifest
         self.scan = scan
         self._store = store
@@ -340,7 +342,7 @@ class Plan:
             return False
         if options.real_endpoint and store.any_simulated():
             return False
-        items = store.counts().items
+        items = store.numbers
         if items["pending"]:
             return False
         self.summary = Summary(

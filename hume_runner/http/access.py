@@ -1,0 +1,35 @@
+"""How a service is reached: what its client needs besides its own paths and names."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from hume_runner.http.retry import RetryPolicy
+from hume_runner.http.transport import Pacer, RequestsTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """`stack` closes what is opened; `timeout_s` is the longest silence of one request."""
+
+    url: str
+    key: str = field(repr=False)
+    retry: RetryPolicy
+    pacer: Pacer
+    timeout_s: float
+    stack: ExitStack
+    max_answer_bytes: int
+
+    def transport(self, auth_header: str) -> RequestsTransport:
+        """Connections that carry the key in this header, closed with `stack`."""
+        transport = RequestsTransport(
+            self.url,
+            self.key,
+            auth_header,
+            timeout_s=self.timeout_s,
+            pacer=self.pacer,
+            max_body_bytes=self.max_answer_bytes,
+        )
+        self.stack.callback(transport.close)
+        return transport

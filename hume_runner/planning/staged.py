@@ -1,0 +1,157 @@
+"""What planning needs of whoever keeps things: items on their way to the state, and the state that they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from hume_runner.manifest.model import SourceKind
+from hume_runner.planning.diff import Known
+from hume_runner.services.base import Draft, PlanItem
+
+# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts, md5, settings
+Row = tuple[
+    *tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int],
+    str | None,
+    bytes | None,
+    bytes,
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDigest:
+    """A file's content: 32 bytes, and 16 where the service tells files by their MD5 as well."""
+
+    sha256: bytes
+    md5: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """One item of the manifest with what the state knows of it."""
+
+    ord: int
+    id: str
+    kind: SourceKind
+    known: Known
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what a look at the medium told
+
+    @property
+    def problem(self) -> str | None:
+        """What a look at the medium found wrong."""
+        return self.facts.get("problem")
+
+
+class Scan(Protocol):
+    """Collects the items of one manifest, in its order, outside of memory."""
+
+    @property
+    def count(self) -> int:
+        """How many there are so far."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Over all that decides about a plan, in hex; once it is finished."""
+        ...
+
+    def add(self, row: Row) -> None: ...
+
+    def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: FileDigest) -> None:
+        """Remember a file's digest, to be kept if a run follows."""
+        ...
+
+    def add_settings(self, digest: bytes, text: str) -> None:
+        """Settings that rows name by their digest, as canonical JSON."""
+        ...
+
+    def finish(self) -> None:
+        """Settle ids that were claimed twice. Raises: ManifestError if two items claim an id by name."""
+        ...
+
+    def hand_over(self) -> Path:
+        """Make all rows visible to the store that is to compare them."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class PlanStore(Protocol):
+    """A state, as far as a plan is made against it. Everything is streamed."""
+
+    def attach(self, scan: Path) -> None: ...
+
+    def detach(self) -> None: ...
+
+    def meta(self, name: str) -> Any: ...
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """Listed items by status."""
+        ...
+
+    def any_simulated(self) -> bool:
+        """Whether the emulator took the job of any listed item."""
+        ...
+
+    def compare(self) -> Iterator[Staged]:
+        """Each staged item with what is known of its key and of its id, in manifest order."""
+        ...
+
+    def repeated(self) -> AbstractSet[int]:
+        """The `ord`s of staged items whose key an earlier item has already."""
+        ...
+
+    def want(self, batch: Sequence[tuple[int, int, bool]]) -> None:
+        """Note staged items that have to be submitted: (ord, what of it is given up as `Again` says, whether parts of
+        it are kept)."""
+        ...
+
+    def wanted(self) -> Iterator[PlanItem]:
+        """The staged items that have to be submitted, in manifest order."""
+        ...
+
+    def removed(self) -> Iterator[tuple[str, str]]:
+        """(id, kind) of items that the state lists and the manifest does not, in their old order."""
+        ...
+
+    def place_of(self, key: bytes) -> str | None:
+        """Where the manifest lists the staged item with this key."""
+        ...
+
+    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any]) -> None:
+        """Make the staged items the state's items and plan these jobs, all or nothing."""
+        ...
+
+    # -- keys of an earlier version
+
+    def former_settings(self) -> Sequence[tuple[bytes, str]]:
+        """(digest, canonical JSON) of the settings that such keys may have been made with."""
+        ...
+
+    def unmeasured(self) -> Iterator[tuple[str, bytes, bytes, str | None]]:
+        """(kind, key, content, facts) of staged items whose key the state has never seen."""
+        ...
+
+    def most_telling(self, keys: Sequence[bytes]) -> bytes | None:
+        """Of several measurements of the same, the key of the one that counts; None if there is none."""
+        ...
+
+    def note_former(self, batch: Sequence[tuple[bytes, bytes]]) -> None:
+        """Note under which key an earlier version measured staged items: (key, old key)."""
+        ...
+
+
+def format_place(file: str, line: int, column: int, path: str) -> str:
+    """A place as the scratch file and the state keep it: `file:line:column<TAB>member path`."""
+    return f"{file}:{line}:{column}\t{path}"
+
+
+def parse_place(place: str) -> tuple[str, int, int, str]:
+    """(file, line, column, member path) of what `format_place` wrote."""
+    where, _, path = place.partition("\t")
+    file, line, column = where.rsplit(":", 2)
+    return file, int(line), int(column), path

@@ -1,0 +1,155 @@
+"""The APIs that a manifest may name: what each can and needs, as data. A folder in `services/` and a line here each.
+
+Their code is named by dotted names (`module:name`) and imported when it is used, so that everybody may ask here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """What `init` writes for an API: its models by what was found (`audio`, `video`, `pictures`, `text`), each a line
+    with the kinds that ask for it; what stands after the models; whether it offers the emulator first."""
+
+    models: tuple[tuple[str, frozenset[str]], ...]
+    tail: tuple[str, ...] = ()
+    rehearses: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """One API. Sizes are bytes.
+
+    `build` names what makes the service of a manifest (a `services.base.Build`), `rows` the module that reads its
+    answers into tables.
+    """
+
+    api: str
+    build: str
+    rows: str
+    host: str  # where it is, if the manifest does not say; a name for people where that is this machine
+    answer: str  # the file among a job's answers that tables are made of
+    names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
+    kinds: frozenset[str]  # of sources that it measures
+    needs_key: bool = True
+    keeps_answers: bool = True  # so that what was measured can be fetched again
+    bills: bool = False  # by the second, so that a cap makes sense
+    calls_back: bool = False  # posts to notify.callback_url itself
+    hands_out_artifacts: bool = False
+    sources_per_job: int
+    job_bytes: int  # default of batching.max_bytes
+    upload_bytes: int | None  # the largest file that is sent whole; None where larger ones are cut
+    host_limits: bool = False  # whether service.limits may raise these
+    extras: tuple[str, ...] = ()  # that measuring needs
+    starter: Starter | None = None
+    # JSON Schema by model, for an API that the published schema does not name.
+    models: Mapping[str, Any] = field(default_factory=dict)
+
+
+_AUDIO, _VIDEO, _PICTURES, _TEXT = (frozenset({kind}) for kind in ("audio", "video", "pictures", "text"))
+
+_KNOWN: dict[str, Registered] = {
+    one.api: one
+    for one in (
+        Registered(
+            api="batch-v0",
+            build="hume_runner.services.batch_v0.service:build",
+            rows="hume_runner.services.batch_v0.rows",
+            host="https://api.hume.ai",
+            answer="predictions.json",
+            names_sources=True,
+            kinds=frozenset({"url", "file", "text"}),
+            calls_back=True,
+            hands_out_artifacts=True,
+            # Its documented limits; a compatible host may allow more.
+            sources_per_job=100,
+            job_bytes=100_000_000,
+            upload_bytes=100_000_000,
+            host_limits=True,
+            starter=Starter(
+                models=(
+                    (
+                        "face: {fps_pred: 3}              # options: facs: {}, descriptions: {}, identify_faces: true",
+                        _PICTURES | _VIDEO,
+                    ),
+                    ("prosody: {granularity: utterance}", _AUDIO | _VIDEO),
+                    ("burst: {}", _AUDIO | _VIDEO),
+                    ("language: {granularity: sentence}   # options: sentiment: {}, toxicity: {}", _TEXT),
+                ),
+                tail=("# transcription: {language: en}    # for speech; null turns it off",),
+                rehearses=True,
+            ),
+        ),
+        Registered(
+            api="expression-v1",
+            build="hume_runner.services.expression_v1.service:build",
+            rows="hume_runner.services.expression_v1.rows",
+            host="https://api.cloud.hume.ai",
+            answer="response.json",
+            kinds=frozenset({"url", "file"}),
+            keeps_answers=False,
+            bills=True,
+            # A body of 25 MB, of which a little is left free for the parts' headers.
+            sources_per_job=500,
+            job_bytes=24_900_000,
+            upload_bytes=None,
+            extras=("media",),
+            starter=Starter(
+                models=(
+                    ("audio: {measurement_timer_ms: 3000}", _AUDIO | _VIDEO),
+                    ("video: {fps: 3, max_width: 1280}", _PICTURES | _VIDEO),
+                ),
+                tail=("execution:", "  max_billable_seconds: null       # a number here is never exceeded"),
+            ),
+        ),
+    )
+}
+
+
+def registered(api: str) -> Registered | None:
+    """The API of that name; None for one that nobody registered."""
+    return _KNOWN.get(api)
+
+
+def all_registered() -> tuple[Registered, ...]:
+    """All APIs that a manifest may name."""
+    return tuple(_KNOWN.values())
+
+
+def register(one: Registered) -> None:
+    """Add an API. Its models are known to manifests from the next one that is read on."""
+    _KNOWN[one.api] = one
+    _changed()
+
+
+def unregister(api: str) -> None:
+    """Take an added API away again."""
+    _KNOWN.pop(api, None)
+    _changed()
+
+
+_listeners: list[Callable[[], None]] = []
+
+
+def _changed() -> None:
+    for clear in _listeners:
+        clear()
+
+
+def on_change(clear: Callable[[], None]) -> None:
+    """Call `clear` whenever the APIs change; for caches that were made from them."""
+    _listeners.append(clear)
+
+
+@cache
+def load(name: str) -> Any:
+    """What a dotted name (`module:name`, or a module alone) stands for."""
+    module, _, member = name.partition(":")
+    found = import_module(module)
+    return getattr(found, member) if member else found

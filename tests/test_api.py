@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import ast
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hume_runner
+from hume_runner import Cancel, HumeRunnerError, api, events
+from hume_runner.errors import Cancelled, ManifestError, UsageError
+
+ROOT = Path(__file__).parents[1]
+TEXTS = ["I could not be happier.", "Leave me alone."]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def members(**more: Any) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "name": "two-texts",
+        "service": {"api": "batch-v0", "endpoint": "emulator"},
+        "sources": {"text": TEXTS},
+        "models": {"language": {}},
+        "outputs": {"directory": Path("out")},
+        **more,
+    }
+
+
+def test_a_mapping_is_planned_run_looked_at_and_verified(folder: Path) -> None:
+    manifest: Mapping[str, Any] = members()
+    assert hume_runner.validate(manifest).problems == ()
+    planned = hume_runner.plan(manifest)
+    assert (planned.summary.new, planned.summary.jobs, planned.endpoint) == (2, 1, "emulator")
+    told: list[events.Event] = []
+    result = hume_runner.run(manifest, on_event=told.append)
+    assert (result.exit_code, result.error, result.counts.items["done"]) == (0, None, 2)
+    assert result.outputs == folder / "out"
+    assert [type(event) for event in told if isinstance(event, events.Planned | events.JobFinished)] == [
+        events.Planned,
+        events.JobFinished,
+    ]
+    status = hume_runner.status(manifest)
+    assert (status.items["done"], status.simulated, status.lock) == (2, True, None)
+    verified = hume_runner.verify(manifest)
+    assert (verified.exit_code, verified.wrong) == (0, ())
+    assert verified.counts["same"] > 2
+    assert hume_runner.read_results(result.outputs).items.num_rows == 2
+    again = hume_runner.run(manifest)
+    assert again.requests == {}
+
+
+def test_what_is_wrong_in_a_mapping_is_told_with_the_member(folder: Path) -> None:
+    wrong = members(models={"languages": {}})
+    validated = hume_runner.validate(wrong)
+    assert validated.exit_code == 65
+    assert {problem.path for problem in validated.problems} == {"models.languages"}
+    with pytest.raises(ManifestError):
+        hume_runner.run(wrong)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes"])
+def test_what_no_file_could_hold_is_refused(folder: Path, value: object) -> None:
+    with pytest.raises((UsageError, ManifestError)):
+        hume_runner.run(members(description=value))
+
+
+def test_a_changed_output_is_found_and_made_again(folder: Path) -> None:
+    hume_runner.run(members())
+    results = folder / "out" / "results.jsonl"
+    before = results.read_bytes()
+    results.write_bytes(b"{}\n")
+    found = hume_runner.verify(members())
+    assert (found.exit_code, [one.path for one in found.wrong]) == (3, ["results.jsonl"])
+    assert hume_runner.verify(members(), repair=True).exit_code == 0
+    assert results.read_bytes() == before
+
+
+def test_a_cancelled_run_is_not_begun(folder: Path) -> None:
+    cancel = Cancel()
+    cancel()
+    with pytest.raises(Cancelled) as caught:
+        hume_runner.run(members(), cancel=cancel)
+    assert caught.value.exit_code == 130
+
+
+def test_a_run_that_is_cancelled_from_an_event_finishes_what_is_on_its_way(folder: Path) -> None:
+    many = members(sources={"text": [f"Text {number}." for number in range(6)]}, batching={"max_sources": 1})
+    many["execution"] = {"max_jobs_in_flight": 1}
+    cancel = Cancel()
+
+    def on_event(event: events.Event) -> None:
+        if isinstance(event, events.Submitted):
+            cancel()
+
+    result = hume_runner.run(many, on_event=on_event, cancel=cancel)
+    assert result.exit_code == 130
+    assert 0 < result.counts.jobs["submitted"] + result.counts.jobs["done"] < 6
+    resumed = hume_runner.run(many)
+    assert (resumed.exit_code, resumed.counts.items["done"]) == (0, 6)
+
+
+def test_a_run_works_in_any_thread(folder: Path) -> None:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(hume_runner.run(members()).exit_code))
+    thread.start()
+    thread.join(60)
+    assert codes == [0]
+
+
+def test_expected_errors_have_a_next_step(folder: Path) -> None:
+    with pytest.raises(HumeRunnerError) as caught:
+        hume_runner.verify(members())
+    assert caught.value.hint
+    assert caught.value.exit_code == 64
+
+
+def test_the_command_line_stands_on_the_facade_alone() -> None:
+    """What the commands take from below: values, words and errors, and nothing that does the work."""
+    doers = (
+        "engine",
+        "planning",
+        "http",
+        "state.store",
+        "state.journal",
+        "services.batch_v0",
+        "services.expression_v1",
+    )
+    taken = {
+        (path.name, node.module.removeprefix("hume_runner."))
+        for path in (ROOT / "hume_runner" / "cli").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert ("run.py", "api") in taken
+    assert [(file, name) for file, name in taken if name.startswith(doers)] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(hume_runner.__all__) - {"__version__"}))
+def test_each_promised_name_is_its_own_and_documented(name: str) -> None:
+    value = getattr(hume_runner, name)
+    assert value.__doc__
+    assert value.__name__ == name
+
+
+@pytest.mark.parametrize("name", sorted(set(api.__all__) - {"JobStatus"}))
+def test_what_the_facade_offers_is_promised_in_the_package_s_docstring(name: str) -> None:
+    assert name in hume_runner.__all__
+    assert f"`{name}`" in (hume_runner.__doc__ or "")
