@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -45,8 +45,11 @@ def eventually(what: Callable[[], bool], process: subprocess.Popen[str]) -> None
 
 
 def reads(process: subprocess.Popen[str], path: Path) -> bool:
-    handles = Path(f"/proc/{process.pid}/fd")
-    return any(os.path.realpath(handle) == str(path) for handle in handles.iterdir())
+    for handle in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            if os.path.realpath(handle) == str(path):
+                return True
+    return False
 
 
 @contextmanager
