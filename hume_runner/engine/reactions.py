@@ -184,6 +184,9 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
             f"the service is measuring something that may be this, as {first.remote_id}{more}"
             if first.running
             else f"the service has measured something of this size already, as {first.remote_id}{more}"
+            if first.gone
+            else f"something that may be this has gone silent there, {first.remote_id}{more}, and nobody knows "
+            "whether it was billed"
         )
         error = LostAnswerNeedsDecision(
             f"{job.name}: {told}, and this state knows nothing of it; its answer cannot be had again",

@@ -29,6 +29,10 @@ _EXPORTED = (
 )
 
 
+# Two headers in whole seconds, each as old as its answer took.
+_DATES_S = 3.0
+
+
 class Reading(StateFile):
     """Reads; nothing here changes the file."""
 
@@ -197,16 +201,17 @@ class Reading(StateFile):
         )
         since = self._db.execute(
             "SELECT j.remote_id, a.at, (SELECT max(i.attempt) FROM attempts i WHERE i.job = a.job AND i.event = "
-            "'intend' AND i.attempt < a.attempt) FROM attempts a JOIN jobs j ON j.job = a.job WHERE a.attempt > ? "
+            "'intend' AND i.attempt < a.attempt), a.at + j.clock_offset - l.submitting_at - l.clock_offset "
+            "FROM attempts a JOIN jobs j ON j.job = a.job JOIN jobs l ON l.job = ? WHERE a.attempt > ? "
             "AND j.endpoint = ? AND j.remote_id IS NOT NULL AND j.job != ? AND a.event IN ('accept', 'find') "
             "ORDER BY a.attempt LIMIT ?",
-            (sent, endpoint, number, most),
+            (number, sent, endpoint, number, most),
         ).fetchall()
         end = sent if lost is None else lost
         return (
             tuple(row[0] for row in before),
-            {remote_id: max(0.0, at - sent_at) for remote_id, at, _ in since},
-            frozenset(remote_id for remote_id, _, begun in since if begun > end),
+            {remote_id: _apart_s(at - sent_at, by_service) for remote_id, at, _, by_service in since},
+            frozenset(remote_id for remote_id, _, begun, _ in since if begun > end),
         )
 
     def planned_kinds(self) -> set[str]:
@@ -522,6 +527,14 @@ class Reading(StateFile):
             cursor = self._db.execute(f"SELECT * FROM {table}")  # noqa: S608
             names = [column[0] for column in cursor.description]
             yield table, ({n: _plain(v) for n, v in zip(names, row, strict=True)} for row in cursor)
+
+
+def _apart_s(by_machine: float, by_service: float | None) -> float:
+    """How long after one thing another happened at the most, by two clocks: the machine's, which somebody may have set
+    meanwhile, and the service's, which is known to a second or two, or not at all."""
+    if by_service is None or abs(by_service - by_machine) <= _DATES_S:
+        return max(0.0, by_machine)
+    return max(0.0, by_machine, by_service + _DATES_S)
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.expression.runs import AUDIO, RUNS, Folder, from_service, measured_runs
+from tests.expression.runs import AUDIO, RUNS, Folder, from_service, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_wav
 
 
@@ -232,9 +232,15 @@ def test_what_is_under_way_elsewhere_is_waited_for_and_asked_about(tmp_path: Pat
     first.join(60)
 
 
+@pytest.mark.parametrize(
+    "list_",
+    [{"late": "1h"}, {"cap": 1, "cap_keeps": "oldest"}, {"cap": 1, "cap_keeps": "newest"}, {"empty": True}],
+    ids=["late", "oldest", "newest", "empty"],
+)
 def test_a_list_that_hides_what_the_state_knows_of_is_no_proof(
-    folder: Folder, emulator: Emulator, tmp_path: Path
+    folder: Folder, emulator: Emulator, tmp_path: Path, list_: dict[str, object]
 ) -> None:
+    upload_still(folder.url, folder.key, picture_bytes(picture(200, 200, seed=70)))
     names = write_media(folder, recordings=2)
     folder.write({"files": names[:1]})
     assert folder.run().code == 0
@@ -242,15 +248,85 @@ def test_a_list_that_hides_what_the_state_knows_of_is_no_proof(
     shutil.copyfile(folder.state, backup)
     folder.write({"files": names[:2]})
     assert folder.run().code == 0
+    upload_still(folder.url, folder.key, picture_bytes(picture(200, 200, seed=71)))
     delete_state(folder)
     shutil.copyfile(backup, folder.state)
-    emulator.make_difficult({"runs": {"late": "1h"}})
+    emulator.make_difficult({"runs": list_})
     ran = folder.run()
     assert ran.code == 9
     assert "which it must have" in ran.err
-    assert len(measured_runs(emulator.url)) == 2
+    assert len(measured_runs(emulator.url)) == 4
     emulator.make_difficult({})
     assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=1)
+
+
+# What became of the upload of a run that died -> what a run of another life says before it pays for the same, or None
+# where that was never billed.
+UNSETTLED = {
+    "live": ({"live": "1h"}, "is measuring something that may be this"),
+    "live, then ended": ({"live": "1500ms"}, "has measured something of this size already"),
+    "silent, then live": ({"silent": "700ms", "live": "1h"}, "is measuring something that may be this"),
+    "silent, then ended": ({"silent": "700ms", "live": "700ms"}, "has measured something of this size already"),
+    "silent for good": ({"silent": "100h"}, "has gone silent"),
+    "errored with bytes": ({"billed": False}, None),
+}
+
+
+@pytest.mark.parametrize("life", ["deleted", "restored", "copied"])
+@pytest.mark.parametrize("became", UNSETTLED)
+def test_what_a_dead_run_s_upload_becomes_is_waited_for_and_asked_about(
+    folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery, life: str, became: str
+) -> None:
+    how, told = UNSETTLED[became]
+    names = write_media(folder, recordings=2)[:2]
+    folder.write({"files": names[:1]})
+    assert folder.run().code == 0
+    backup = tmp_path / "backup"
+    shutil.copytree(folder.outputs, backup)
+    folder.write({"files": names})
+    emulator.make_difficult({"uploads": [{"times": 1, "answer": "cut", **how}]})
+    child = {"argv": ["run", str(folder.manifest), "--no-progress"], "key": "", "out": str(folder.path / "run")}
+    died = {"kind": "kill", "at": {"name": "commit lost"}, "moment": "before"}
+    assert nursery.run([{**child, "disk": died}]) == [-9]
+    sent = len(from_service(emulator.url, "/_emulator/runs"))
+    assert sent == 2
+    other = folder
+    if life == "copied":
+        other = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
+        shutil.copytree(folder.path, other.path, ignore=shutil.ignore_patterns("out"))
+        other.write({"files": names[1:]})
+    else:
+        shutil.rmtree(folder.outputs)
+        folder.write({"files": names[1:]})
+        if life == "restored":
+            shutil.copytree(backup, folder.outputs)
+            folder.write({"files": names})
+    ran = other.run()
+    runs = from_service(emulator.url, "/_emulator/runs")
+    if told is None:
+        assert (ran.code, len(runs)) == (0, sent + 1), ran.err
+        return
+    assert (ran.code, len(runs)) == (9, sent), ran.err
+    assert told in ran.err
+    assert "waiting until it shows what it is" in ran.err
+
+
+def test_what_went_silent_long_ago_is_asked_about_at_once(folder: Folder, emulator: Emulator, tmp_path: Path) -> None:
+    names = write_media(folder, recordings=1)
+    emulator.make_difficult({"uploads": [{"times": 1, "answer": "cut", "silent": "100h"}]})
+    folder.write({"files": names[:1]})
+    assert folder.run().code == 9
+    emulator.advance(7200)
+    # Its own state asks about that upload alone, and sends what else there is.
+    write_wav(folder.path / "more.wav", speech([("speech", 3.0), ("pause", 1)], seed=11))
+    folder.write({"files": [names[0], "more.wav"]})
+    assert folder.run().code == 9
+    assert folder.jobs() == {"ambiguous": 1, "done": 1}
+    shutil.rmtree(folder.outputs)
+    ran = folder.run()
+    assert ran.code == 9
+    assert "waiting until" not in ran.err
+    assert len(from_service(emulator.url, "/_emulator/runs")) == 2
 
 
 def _made(folder: Folder) -> Path:

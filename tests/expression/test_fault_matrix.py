@@ -84,8 +84,8 @@ def faults(action: dict[str, Any]) -> dict[str, tuple[str, list[dict[str, Any]]]
         "video once": (VIDEO, [{"route": VIDEO, "nth": [1], "action": action}]),
         "audio always": (AUDIO, [{"route": AUDIO, "action": action}]),
         "video always": (VIDEO, [{"route": VIDEO, "action": action}]),
-        # The first list is the greeting.
-        "list once": (AUDIO, [lost, {"route": RUNS, "nth": [2], "action": action}]),
+        # The first four lists tell what is there before anything is sent.
+        "list once": (AUDIO, [lost, {"route": RUNS, "nth": [5], "action": action}]),
         "list always": (AUDIO, [lost, {"route": RUNS, "action": action}]),
     }
 

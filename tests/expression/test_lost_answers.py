@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -9,7 +10,16 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.expression.runs import AUDIO, RUNS, VIDEO, Folder, from_service, measured_runs, metered, upload_still
+from tests.expression.runs import (
+    AUDIO,
+    RUNS,
+    VIDEO,
+    Folder,
+    from_service,
+    measured_runs,
+    metered,
+    upload_still,
+)
 from tests.media_files import picture, picture_bytes, speech, write_wav
 
 LOST = {"drop": "after"}
@@ -154,7 +164,7 @@ def test_requests_under_way_are_not_taken_for_the_lost_one(folder: Folder, emula
 
 def test_a_list_that_cannot_be_had_leaves_the_question_open(folder: Folder, emulator: Emulator) -> None:
     emulator.inject(
-        [{"route": AUDIO, "nth": [1], "action": LOST}, {"route": RUNS, "nth": [2, 3, 4], "action": {"status": 503}}]
+        [{"route": AUDIO, "nth": [1], "action": LOST}, {"route": RUNS, "nth": [3, 4, 5], "action": {"status": 503}}]
     )
     retry = {"retry": {"attempts": 1, "max_wait": "100ms"}}
     folder.write({"files": write_media(folder, stills=0)}, execution=retry)
@@ -193,6 +203,25 @@ def test_an_answer_is_found_out_although_the_machine_s_time_was_set_meanwhile(
         assert nursery.run([{**child, "clock": [[0.0, by_s]]}]) == [9]
     assert "its answer is lost" in (folder.path / "run.stderr").read_text()
     assert len(measured_runs(emulator.url)) == 2
+
+
+@pytest.mark.parametrize("by_s", [-7200, 7200])
+def test_the_first_upload_is_found_out_although_the_machine_s_time_was_set_before_the_second(
+    folder: Folder, emulator: Emulator, nursery: Nursery, by_s: int
+) -> None:
+    """Only what was sent after it shows when it was sent, and how much later that was is no matter of our clock."""
+    upload_still(folder.url, folder.key, picture_bytes(picture(200, 200, seed=7)))
+    names = write_media(folder, recordings=0, stills=2)
+    folder.write({"files": names[:1]})
+    emulator.make_difficult({"uploads": [{"times": 1, "answer": "cut", "silent": "100h"}]})
+    child = {"argv": ["run", str(folder.manifest), "--no-progress"], "key": "", "out": str(folder.path / "run")}
+    died = {"kind": "kill", "at": {"name": "commit lost"}, "moment": "before"}
+    assert nursery.run([{**child, "disk": died}]) == [-9]
+    time.sleep(1.1)  # the list's times are compared to a tenth of a second
+    folder.write({"files": names})
+    assert nursery.run([{**child, "clock": [[0.0, by_s]]}]) == [9]
+    assert "has gone silent" in (folder.path / "run.stderr").read_text()
+    assert len(from_service(emulator.url, "/_emulator/runs")) <= 3
 
 
 def test_what_a_lost_upload_asks_is_said_once_and_offers_what_helps_here(folder: Folder, emulator: Emulator) -> None:

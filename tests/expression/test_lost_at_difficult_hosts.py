@@ -101,7 +101,8 @@ PAID_OR_ASKED = (ASKED_MEASURED, Outcome(accepted=2, found=True, waits=None, ask
 
 class Host(NamedTuple):
     """A difficult host: what becomes of an upload by its fate; `but`: of some in one place; `advance_s`: what ends the
-    difficulty is time; `faults`: what goes wrong besides; `ours_s`: our clock is ahead by so much."""
+    difficulty is time; `no_list`: how the list is refused once something was sent; `ours_s`: our clock is ahead by so
+    much."""
 
     knobs: Mapping[str, Any]
     measured: May = PAID_AGAIN
@@ -110,7 +111,7 @@ class Host(NamedTuple):
     silent: May = ASKED
     but: Mapping[tuple[str, Fate], May] = {}
     advance_s: float | None = None
-    faults: Sequence[Mapping[str, Any]] = ()
+    no_list: int | None = None
     ours_s: float = 0.0
 
     def outcomes(self, fate: Fate, place: str) -> tuple[Outcome, ...]:
@@ -132,8 +133,7 @@ ENDED = (LAST, STILL, STOP)
 
 def no_list(status: int) -> Host:
     """The list was there when the run began."""
-    gone = {"route": RUNS, "nth": list(range(2, 100)), "action": {"status": status}}
-    return Host({}, *AT_ONCE, faults=[gone])
+    return Host({}, *AT_ONCE, no_list=status)
 
 
 DIFFICULT: dict[str, Host] = {
@@ -277,7 +277,11 @@ def prepare(path: Path, cell: Cell, host: Emulator) -> Trial:
     if cell.place in (FIRST, AMONG):
         upload_still(host.url, KEY, picture_bytes(picture(200, 200, seed=7)))
         host.advance(60)
-    host.inject(difficulty.faults)
+    if difficulty.no_list is not None:
+        # Before it sends anything a run asks in more than one way, where anything is shown.
+        asked = 4 if cell.place in (FIRST, AMONG) else 2
+        later = list(range(asked + 1, 100))
+        host.inject([{"route": RUNS, "nth": later, "action": {"status": difficulty.no_list}}])
     host.make_difficult({**difficulty.knobs, "uploads": {"times": 1, **which, **way.knobs}})
 
     def cure(host: Emulator) -> None:

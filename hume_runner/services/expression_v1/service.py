@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hume_runner import aside
 from hume_runner.errors import (
@@ -42,6 +42,7 @@ from hume_runner.services.base import (
     Inside,
     Job,
     Limits,
+    ListingIncomplete,
     ListingUnsupported,
     Look,
     Looker,
@@ -100,6 +101,8 @@ RESPONSE = "response.json"
 
 _FILE, _LIVE, _ENDED, _ERRORED = "file", "live", "ended", "errored"  # what the service's records say of a run
 
+_What = Literal["billed", "unbilled", "running", "silent"]
+
 IMAGE_BYTES = 2_000_000
 # UNVERIFIED: the service states 25 MB without saying which. A little is left for the parts' headers.
 BODY_BYTES = 24_900_000
@@ -127,6 +130,8 @@ _DAY_S = 86_400.0
 _NO_LIST = frozenset({400, 404, 405, 410, 501})
 # Runs of an unfiltered list that are compared, and how many at a time.
 _UNFILTERED, _PAGE = 1_000, 200
+# How often a list is asked for what is newer and older than all that it shows, before it is not believed any more.
+_NARROWED = 50
 # UNVERIFIED: how `metered_seconds` is rounded.
 _METERED_MARGIN_S = 0.5
 # UNVERIFIED: whether `bytes_received` counts a WAV's header, and the form around the media: what a configuration takes
@@ -146,6 +151,7 @@ class _Learned:
     told: dict[str, float] = field(default_factory=dict)  # run id -> the server time of its answer, of the last few
     lost_here: dict[str, bool] = field(default_factory=dict)  # nonce -> whether the server time was known when it left
     before: set[str] = field(default_factory=set)  # run ids that were listed before anything was sent
+    explained: set[str] = field(default_factory=set)  # silent runs that a lost upload is asked about already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +163,10 @@ class _Size:
     metered_s: float | None
 
     @classmethod
-    def of(cls, run: RunView) -> _Size:
-        return cls(endpoint=run.endpoint, received=run.bytes_received, metered_s=run.metered_seconds)
+    def of(cls, run: RunView, *, settled: bool = True) -> _Size:
+        """`settled`: it has ended, and its seconds are the bill."""
+        metered_s = run.metered_seconds if settled else None
+        return cls(endpoint=run.endpoint, received=run.bytes_received, metered_s=metered_s)
 
     def fits(self, job: Job) -> bool:
         """Whether the upload of a prepared job has this size."""
@@ -171,10 +179,24 @@ class _Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Before:
-    """A run that this state knows nothing of. `running`: it is under way, and what it is shows once it has ended."""
+    """A run that this state knows nothing of; `what` as `_what` tells."""
 
     run_id: str
-    running: bool = False
+    what: _What
+
+
+def _what(run: RunView) -> _What:
+    """What a run was or becomes as far as its record tells, and where that is not sure, the dearer. Pure."""
+    if run.metered_seconds:
+        return "billed"
+    match run.status:
+        case "ended":
+            return "unbilled" if run.metered_seconds == 0 else "billed"
+        case "errored":
+            # With a number it was refused, and not billed. Without, its end was never recorded, and it may come back.
+            return "silent" if run.bytes_received is None else "unbilled"
+        case _:
+            return "running"
 
 
 def _takes(job: Job, received: int) -> bool:
@@ -294,7 +316,7 @@ class ExpressionV1Service:
         self._client: ExpressionV1Api | None = None
         self._connecting = threading.Lock()
         self._learned = _Learned()
-        self._measured_before: Mapping[_Size, _Before] = {}
+        self._measured_before: Mapping[_Size, Sequence[_Before]] = {}
         self._awaited: set[str] | None = None  # run ids that were under way at the first look and still are
         self._media = MediaStore(
             manifest.outputs.directory / "prepared", self._models, tuple(manifest.service.allow_hosts)
@@ -821,57 +843,82 @@ class ExpressionV1Service:
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
         """See `Service.survey`: what was measured since then and is not ours is remembered by its size.
 
-        What is measured at the moment has no size yet: those that were under way at the first look are waited for.
+        What is measured at the moment, and what went silent, has no size yet: those that were so at the first look are
+        waited for. A list that does not show all that it must proves nothing about the rest.
         """
-        seen: dict[_Size, _Before] = {}
-        shown: set[str] = set()
-        under_way: set[str] = set()
-        for run in self._runs(since, mode=_FILE):
-            if run.run_id:
-                self._learned.before.add(run.run_id)
-                shown.add(run.run_id)
-            if knows(run.run_id):
+        listed = self._whole_list(since)
+        must = [run_id for run_id, at in ours.items() if at > since]
+        missing = next((run_id for run_id in must if run_id not in listed.runs), "")
+        why = f"the list of runs does not show {missing}, which it must have" if missing else ""
+        if not must:  # nothing of ours tells what it shows; then at least it says the same however it is asked
+            every = self._unfiltered(since, ())
+            why = self._left_out(since, listed, every)
+            listed = _Shown({**every.runs, **listed.runs}, listed.nameless)
+        self._learned.before |= listed.runs.keys()
+        seen: dict[_Size, list[_Before]] = {}
+        open_runs: set[str] = set()
+        for run in (*listed.runs.values(), *listed.nameless):
+            what = _what(run)
+            if what == "unbilled" or knows(run.run_id) or (run.started_at is not None and run.started_at < since):
                 continue
-            if self._may_end_billed(run):
-                under_way.add(run.run_id)
-                if self._awaited is None or run.run_id in self._awaited:
-                    size = _Size(endpoint=run.endpoint, received=run.bytes_received, metered_s=None)
-                    seen.setdefault(size, _Before(run_id=run.run_id, running=True))
-            elif run.status == _ENDED if run.metered_seconds is None else run.metered_seconds > 0:
-                seen.setdefault(_Size.of(run), _Before(run_id=run.run_id))
+            if what != "billed" and self._may_still_tell(run):
+                open_runs.add(run.run_id)
+                if self._awaited is not None and run.run_id not in self._awaited:
+                    continue  # it began since the first look
+            seen.setdefault(_Size.of(run, settled=what == "billed"), []).append(_Before(run_id=run.run_id, what=what))
         self._measured_before = seen
-        self._awaited = under_way if self._awaited is None else under_way & self._awaited
-        newest = max(ours, key=lambda run_id: ours[run_id], default=None)
-        if newest is not None and ours[newest] > since + _WIDE_S and newest not in shown:
-            raise NotSettled(f"the list of runs does not show {newest}, which it must have")
+        self._awaited = open_runs if self._awaited is None else open_runs & self._awaited
+        if why:
+            raise NotSettled(why)
         if self._awaited:
             one = min(self._awaited) or "an upload that the list gives no id"
-            raise NotSettled(f"{one} of this key is measured at the moment", slow=True)
+            raise NotSettled(f"{one} of this key is measured at the moment, or has gone silent", slow=True)
         return iter(())
 
-    def _may_end_billed(self, run: RunView) -> bool:
-        """Whether a run is under way, or went silent so lately that it may come back."""
-        if run.status == _LIVE:
+    def _whole_list(self, since: float) -> _Shown:
+        """What the list shows since then and a little before, asked for part by part: a host may cut its list short
+        and not say so.
+
+        Raises: ListingIncomplete where it comes to no end.
+        """
+        listed, since = _Shown(), since - _WIDE_S
+        for run in self._runs(since, mode=_FILE):
+            listed.take(run)
+        for _ in range(_NARROWED):
+            times = [run.started_at for run in listed.runs.values() if run.started_at is not None]
+            had = len(listed.runs)
+            if times:
+                for run in self._runs(max(times), mode=_FILE):
+                    listed.take(run)
+                for run in self._runs(since, started_before=min(times), mode=_FILE):
+                    listed.take(run)
+            if len(listed.runs) == had:
+                return listed
+        raise ListingIncomplete("the list of runs shows more and more the closer it is looked at")
+
+    def _may_still_tell(self, run: RunView) -> bool:
+        """Whether a run that is not settled may be soon: it is under way, or went silent lately."""
+        if run.status != _ERRORED:
             return True
-        if run.status != _ERRORED or run.bytes_received is not None or run.metered_seconds:
-            return False
         now = self._learned.server_time_s
-        return now > -math.inf and run.started_at is not None and run.started_at > now - _LATE_S
+        return now == -math.inf or run.started_at is None or run.started_at > now - _LATE_S
 
     def suspects(self, job: Job) -> tuple[Candidate, ...]:
-        """See `Service.suspects`: one run of each size that fits."""
+        """See `Service.suspects`."""
         return tuple(
             Candidate(
                 remote_id=before.run_id or "a run that the list gives no id",
                 matches={},
                 created_at=None,
-                gone=not before.running,
-                running=before.running,
+                gone=before.what == "billed",
+                running=before.what == "running",
                 maybe=True,
                 billed_seconds=size.metered_s,
             )
-            for size, before in self._measured_before.items()
+            for size, alike in self._measured_before.items()
             if size.fits(job)
+            for before in alike
+            if before.run_id not in self._learned.explained
         )
 
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
@@ -923,6 +970,8 @@ class ExpressionV1Service:
                 1 for other in lost if {r.run_id for r in near[other.job.number]} & {r.run_id for r in fitting}
             )
             candidates = [self._candidate(run, awaited[_endpoint_of(one.job)]) for run in fitting]
+            if len(fitting) <= max(1, rivals):
+                self._learned.explained |= {run.run_id for run in fitting if _what(run) == "silent"}
             missing = _missing({run_id: at for run_id, at in ours.items() if at > since}, runs, one.later)
             lacking_what = (
                 f"the list of runs does not show {missing}, which it must have"
