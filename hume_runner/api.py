@@ -580,6 +580,10 @@ class Seen:
         """(remote id, number of the job that it duplicates) of what was paid twice."""
         return self._store.duplicates()
 
+    def perhaps_paid_twice(self) -> Iterable[tuple[str, int]]:
+        """(remote id, number of the job that it may be) of what may have been paid twice, as somebody agreed."""
+        return self._store.perhaps_paid_twice()
+
     def export(self) -> Iterator[tuple[str, Iterator[Mapping[str, Any]]]]:
         """(table, rows as JSON values) of the whole state, streamed."""
         return self._store.export()

@@ -158,7 +158,7 @@ class Found(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotThere(Event):
-    """The service does not have a job whose answer was lost; it is sent again."""
+    """The service does not show a job whose answer was lost, and would have; it is sent again."""
 
     name: ClassVar[str] = "not_there"
     job: str
@@ -171,6 +171,16 @@ class Gone(Event):
     name: ClassVar[str] = "gone"
     job: str
     remote_id: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed(Event):
+    """A job is sent because somebody agreed to pay for it, although it may be at the service, paid for. `job` is ""
+    where that is said of all that is planned."""
+
+    name: ClassVar[str] = "agreed"
+    job: str
     message: str
 
 

@@ -19,6 +19,7 @@ _LINES = {
     "found": "{job}: the service has it, as {remote_id}",
     "not_there": "{job}: the service does not have it; sending it again",
     "undecided": "{message}",
+    "agreed": "{message}",
     "adopted": "{items} items are already at the service and paid for, in {jobs} jobs: fetching their answers",
     "paid_twice": "{job}: the service has taken it as {remote_id} as well: paid twice",
     "no_list": "{message}",

@@ -78,6 +78,8 @@ def _print(status: Status, seen: Seen, console: Console, *, jobs: bool) -> None:
         console.result(f"  failed   {number} × {reason}")
     for remote_id, number in seen.duplicates():
         console.result(f"  paid twice: {remote_id} carries the same as job-{number:06d}")
+    for remote_id, number in seen.perhaps_paid_twice():
+        console.result(f"  perhaps paid twice: {remote_id} may be the same as job-{number:06d}")
     if jobs:
         for job in seen.jobs():
             error = f"  {job.error}" if job.error else ""

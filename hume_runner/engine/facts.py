@@ -97,9 +97,17 @@ class Billed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
-    """A lost submission that the service does not have, or that a person wants sent again."""
+    """A lost submission that the service does not show, or that a person wants sent again."""
 
     job: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """A person wants a job paid for although one of these at the service may be it."""
+
+    job: int
+    remote_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +150,7 @@ Fact = (
     | Gone
     | Billed
     | Missed
+    | Agreed
     | Duplicate
     | Broken
     | Finished
@@ -183,6 +192,8 @@ def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], I
             store.record_billed(job, chosen.remote_id, chosen.billed_seconds, now)
         case Missed(job=job):
             store.record_missed(job, now)
+        case Agreed(job=job, remote_ids=remote_ids):
+            store.record_agreed(job, endpoint, remote_ids, now)
         case Duplicate(job=job, found=found):
             store.record_duplicate(job, endpoint, found, now)
         case Broken(job=job, reason=reason, message=message, times=times):

@@ -126,6 +126,7 @@ class Loop:
         self._looked_at = -math.inf  # when the latest look for lost ones began
         self._lost_here: dict[int, LostJob] = {}  # what was lost or refused and sent again, for the last look
         self._refused_here: dict[int, LostJob] = {}  # what was refused for now
+        self._agreed: set[int] = set()  # jobs of which it was said that they are sent as agreed
         self._broken: Exception | None = None  # what ends the run once everything on its way is recorded
 
     # -- driving ----------------------------------------------------------------------------------------------------
@@ -213,7 +214,13 @@ class Loop:
             sent = self._sent_as(there.remote_id)
             if sent is not None and keeper is not None:
                 keeper.remind(sent)
-        view = replace(self._view, waiting=waiting, to_fetch=to_fetch, committed_s=self._store.committed_seconds())
+        view = replace(
+            self._view,
+            waiting=waiting,
+            to_fetch=to_fetch,
+            committed_s=self._store.committed_seconds(),
+            unproven_s=self._store.unproven_seconds(),
+        )
         for row in self._store.jobs(JobStatus.AMBIGUOUS):
             # How long ago it was lost is anybody's guess by now: the machine's time may have been set. So the wait
             # begins anew.
@@ -294,9 +301,12 @@ class Loop:
             return
         witness = self._service.witness
         suspects = [one for one in witness.suspects(job) if not self._knows(one.remote_id)] if witness else []
+        if number in self._agreed:  # to this very job
+            suspects = []
         self._do(reactions.may_send(self._view, self._rules, job, suspects, self._moment()))
         if self._view.no_more or number in self._view.held_back:
             return
+        self._agreed |= {number} if suspects else set()
         row = self._store.job(number)
         job = replace(job, nonce=nonce_of(self._store.lineage, number, row.tries + 1, job.key))
         try:
@@ -538,8 +548,8 @@ class Loop:
         for number in sorted(numbers, key=lambda one: one in looks and not looks[one].candidates):
             lost, row = self._view.lost[number], self._store.job(number)
             if done.error is not None:
-                why = "this host cannot list its jobs"
-                self._do(reactions.nothing_proves(self._view, rules, number, why, row.tries, row.error, at))
+                ask = reconcile.Ask(why="this host cannot list its jobs")
+                self._do(reactions.nothing_proves(self._view, rules, number, ask, row.tries, row.error, at))
                 continue
             # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found
             # for one job is known by now, and not offered to the next.
@@ -551,6 +561,10 @@ class Loop:
             )
             if isinstance(settled, reconcile.Found):
                 self._taken_at = at.now
+            if isinstance(settled, (reconcile.NotThere, reconcile.Ask)):  # whatever is sent again is looked for again
+                self._lost_here.setdefault(number, self._lost_job(number))
+            if rules.pay_again and not isinstance(settled, reconcile.Wait):
+                self._agreed.add(number)
             self._do(reactions.looked(self._view, rules, number, settled, row.tries, row.error, at))
 
     def _put_off_s(self, lost: Lost, now: float) -> float:
@@ -574,8 +588,11 @@ class Loop:
         with contextlib.suppress(ApiError, ListingUnsupported):
             looks = self._service.look_for(sent_again, self._ours(sent_again))
             for number, look in looks.items():
-                for one in look.candidates:
-                    if not one.maybe and not self._knows(one.remote_id):
+                found = [one for one in look.candidates if not one.maybe and not self._knows(one.remote_id)]
+                if look.most is not None and len(found) > look.most:
+                    continue  # nothing tells which of them it was
+                for one in found:
+                    if not self._knows(one.remote_id):
                         told = events.PaidTwice(job=job_name(number), remote_id=one.remote_id)
                         fact = facts.Duplicate(job=number, found=one)
                         self._do(Reaction(view=self._view, facts=(fact,), events=(told,)))

@@ -171,14 +171,15 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
     cap, cost = rules.execution.max_billable_seconds, job.billable_seconds
     if cap is not None and cost is not None and view.committed_s + cost > cap:
         error: HumeRunnerError = CostCapReached(
-            f"cost cap: {view.committed_s:g} of {cap:g} billable seconds are used, and {job.name} needs {cost:g}",
+            f"cost cap: {view.committed_s:g} of {cap:g} billable seconds are used{_perhaps(view)}, and {job.name} "
+            f"needs {cost:g}",
             hint="raise execution.max_billable_seconds or pass --max-billable-seconds, then run again",
         )
         return stop(view, error, leave=False)
     if suspects and not rules.pay_again and view.lost:
         # One of them may be what was lost: whether it was is known once that is settled.
         return Reaction(view=replace(view, held_back={**view.held_back, job.number: at.now + _UNTIL_SETTLED_S}))
-    if suspects and not rules.pay_again:
+    if suspects:
         first, more = suspects[0], f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
         told = (
             f"the service is measuring something that may be this, as {first.remote_id}{more}"
@@ -188,12 +189,22 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
             else f"something that may be this has gone silent there, {first.remote_id}{more}, and nobody knows "
             "whether it was billed"
         )
+        if rules.pay_again:
+            message = f"{job.name}: {told}; sent as agreed, and paid twice if that was this"
+            agreed = facts.Agreed(job=job.number, remote_ids=tuple(one.remote_id for one in suspects if one.named))
+            return Reaction(view=view, facts=(agreed,), events=(events.Agreed(job=job.name, message=message),))
         error = LostAnswerNeedsDecision(
             f"{job.name}: {told}, and this state knows nothing of it; its answer cannot be had again",
             hint="if that was something else, or to pay once more: --pay-again",
         )
         return stop(view, error, leave=False)
     return Reaction(view=view)
+
+
+def _perhaps(view: View) -> str:
+    if not view.unproven_s:
+        return ""
+    return f" ({view.unproven_s:g} of them by submissions whose answers were lost, which nobody knows to be free)"
 
 
 # -- a submission's answer -------------------------------------------------------------------------------------------
@@ -533,12 +544,16 @@ def looked(
             return Reaction(view=replace(view, lost={**view.lost, job: again}))
         case reconcile.Found():
             return _found(view, job, settled, at)
+        case reconcile.NotThere() if rules.pay_again and at.now - one.since < one.wait_s:
+            why = "the list does not show it, which was not waited for"
+            return nothing_proves(view, rules, job, reconcile.Ask(why=why), tries, message, at)
         case reconcile.NotThere():
-            return not_there(view, rules, job, tries, message, at)
+            told = events.NotThere(job=job_name(job))
+            return _once_more(view, rules, job, tries, message, (facts.Missed(job=job),), told, at)
         case reconcile.Gone(chosen=chosen):
             return _gone(view, rules, job, chosen, tries, at)
-        case reconcile.Ask(why=why):
-            return nothing_proves(view, rules, job, why, tries, message, at)
+        case reconcile.Ask():
+            return nothing_proves(view, rules, job, settled, tries, message, at)
         case _:
             assert_never(settled)
 
@@ -561,16 +576,25 @@ def _found(view: View, job: int, found: reconcile.Found, at: Moment) -> Reaction
     return Reaction(view=view, facts=(facts.Found(job=job, chosen=chosen, others=found.others),), events=(told,))
 
 
-def not_there(view: View, rules: Rules, job: int, tries: int, message: str | None, at: Moment) -> Reaction:
-    """The service does not have it: it is sent again."""
+def _once_more(
+    view: View,
+    rules: Rules,
+    job: int,
+    tries: int,
+    message: str | None,
+    known: tuple[facts.Fact, ...],
+    told: events.Event,
+    at: Moment,
+) -> Reaction:
+    """It is sent again. A list that does not show it is no bill: what it may have cost stays committed."""
     was = view.lost[job]
     view = replace(
         view,
         lost=_without(view.lost, job),
         held_back={**view.held_back, job: at.now},
-        committed_s=view.committed_s - was.billable_seconds,
+        unproven_s=view.unproven_s + was.billable_seconds,
     )
-    reaction = Reaction(view=view, facts=(facts.Missed(job=job),), events=(events.NotThere(job=job_name(job)),))
+    reaction = Reaction(view=view, facts=known, events=(told,))
     return reaction.then(_one_more_lost(view, rules, was, tries, message or "its answers are lost"))
 
 
@@ -583,13 +607,20 @@ def _one_more_lost(view: View, rules: Rules, was: Lost, tries: int, message: str
 
 
 def nothing_proves(
-    view: View, rules: Rules, job: int, why: str, tries: int, message: str | None, at: Moment
+    view: View, rules: Rules, job: int, ask: reconcile.Ask, tries: int, message: str | None, at: Moment
 ) -> Reaction:
     """Nobody can tell whether the service took it: a person decides, and everything else goes on."""
+    lost_and = f"{job_name(job)}: the answer to its submission was lost, and {ask.why}"
     if rules.pay_again:
-        return not_there(view, rules, job, tries, message, at)
+        told = events.Agreed(
+            job=job_name(job), message=f"{lost_and}; sent again as agreed, and paid twice if the service took it"
+        )
+        known: tuple[facts.Fact, ...] = (facts.Missed(job=job),)
+        if ask.may_be and not rules.keeps_answers:
+            known = (*known, facts.Agreed(job=job, remote_ids=ask.may_be))
+        return _once_more(view, rules, job, tries, message, known, told, at)
     error = LostAnswerNeedsDecision(
-        f"{job_name(job)}: the answer to its submission was lost, and {why}",
+        lost_and,
         hint="look for the job at the service, then `hume-runner adopt MANIFEST REMOTE_ID`; if it is not there, "
         "`--pay-again` sends it again"
         if rules.keeps_answers

@@ -38,9 +38,11 @@ class NotThere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """The time is over, and what the looks show proves nothing: a person has to decide. `why` says what was lacking."""
+    """The time is over, and what the looks show proves nothing: a person has to decide. `why` says what was lacking;
+    `may_be`: what is accounted for once that is decided, because it may be it and there is nothing else it may be."""
 
     why: str
+    may_be: tuple[str, ...] = ()
 
 
 Settled = Found | Gone | Wait | NotThere | Ask
@@ -66,7 +68,10 @@ def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s
     if look.most is not None and len(sure) > look.most:
         if waited_s < wait_s:
             return Wait()  # one of them may be another that is about to be known as lost
-        return Ask(why=f"{len(sure)} that the service measured about then fit, and nothing tells which was this one")
+        names = ", ".join(sorted(one.remote_id for one in sure)[:3]) + (", …" if len(sure) > 3 else "")
+        return Ask(
+            why=f"{len(sure)} that the service measured about then fit ({names}), and nothing tells which was this one"
+        )
     if sure:
         sure.sort(key=lambda one: (one.created_at or 0.0, one.remote_id))
         if sure[0].gone:
@@ -75,7 +80,9 @@ def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s
     if waited_s < wait_s:
         return Wait()
     if free:
-        return Ask(why=look.why or f"the service has {free[0].remote_id}, and nothing tells whether it is this one")
+        why = look.why or f"the service has {free[0].remote_id}, and nothing tells whether it is this one"
+        alone = look.most is not None and len(free) <= look.most
+        return Ask(why=why, may_be=tuple(one.remote_id for one in free if one.remote_id and alone))
     if not look.conclusive:
         return Ask(why=look.why or "the service's list proves nothing")
     return NotThere()

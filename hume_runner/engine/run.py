@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hume_runner import aside, events
@@ -360,9 +360,16 @@ def _ask_first(
             taken = _survey(manifest, store, env, pay_again=options.pay_again)
             if taken.jobs:
                 env.report(events.Adopted(jobs=taken.jobs, items=taken.items))
-            if taken.unsure and store.any_planned() and not options.pay_again:
+            unsettled = taken.unsettled
+            unsure = taken.unsure or (str(unsettled) if unsettled is not None and not unsettled.slow else "")
+            doubt = f"what this key has paid for already cannot be told for sure: {unsure}"
+            if unsure and store.any_planned() and options.pay_again:
+                env.report(events.Agreed(job="", message=f"{doubt}; all that is left is sent as agreed"))
+                missing = unsettled.missing if unsettled is not None else ()
+                store.record_agreed(0, env.service.endpoint, missing, env.clock())
+            elif unsure and store.any_planned():
                 return LostAnswerNeedsDecision(
-                    f"what this key has paid for already cannot be told for sure: {taken.unsure}",
+                    doubt,
                     hint=(
                         "`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; "
                         if env.service.keeper is not None
@@ -413,8 +420,6 @@ def _ask_first(
 def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bool) -> Taken:
     """See `adopt_what_is_there`. Where the service's time, which its first answer tells, is behind the machine's, it is
     looked at once more what the service has, as far back as was meant."""
-    if pay_again and env.service.keeper is None:
-        env.service.greet()  # what is consented to is told by its time
     look_back_s = manifest.execution.look_back_s
 
     def once(since: float) -> Taken:
@@ -424,12 +429,12 @@ def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bo
     def look(since: float) -> Taken:
         return once(since) if pay_again else _once_settled(lambda: once(since), env)
 
-    since = _look_from(store, env, look_back_s, pay_again=pay_again)
+    since = _look_from(store, env, look_back_s)
     taken = look(since)
-    meant = _look_from(store, env, look_back_s, pay_again=False)
+    meant = _look_from(store, env, look_back_s)
     if meant < since - _CLOCKS_AGREE_S:
         more = look(meant)
-        taken = Taken(jobs=taken.jobs + more.jobs, items=taken.items + more.items, unsure=more.unsure)
+        taken = replace(more, jobs=taken.jobs + more.jobs, items=taken.items + more.items)
     return taken
 
 
@@ -446,8 +451,7 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         most = 0.0 if unsettled is None else patience.settle_slow_s if unsettled.slow else patience.settle_s
         left = most - (env.monotonic() - began)
         if unsettled is None or left <= 0:
-            unsure = taken.unsure or (str(unsettled) if unsettled is not None and not unsettled.slow else "")
-            return Taken(jobs=jobs, items=items, unsure=unsure)
+            return replace(taken, jobs=jobs, items=items)
         if not told:
             env.report(events.NotSettled(message=f"{unsettled}: waiting until it shows what it is"))
             told = True
@@ -466,18 +470,16 @@ def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:
     return None
 
 
-def _look_from(store: Store, env: Environment, look_back_s: float, *, pay_again: bool) -> float:
+def _look_from(store: Store, env: Environment, look_back_s: float) -> float:
     """Since when to look, by the service's clock as well as it is known.
 
-    Where answers cannot be had again, who consents to pay does so for all that was measured until then. Nothing else
-    moves the moment on: what this state sent last says nothing of what an earlier life of it sent before.
+    Nothing moves the moment on: what this state sent last says nothing of what an earlier life of it sent before. (An
+    earlier version took consent for all that was measured until then.)
     """
     server_time = env.server_time()
     now = server_time if server_time is not None else env.clock()
     if env.service.keeper is not None:
         return now - look_back_s
-    if pay_again:
-        store.remember(agreed_until=now)
     agreed = store.meta("agreed_until")
     return max(now - look_back_s, float(agreed) if agreed is not None else now - look_back_s)
 

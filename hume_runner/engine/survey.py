@@ -47,11 +47,15 @@ def adopt_what_is_there(
     endpoint = service.endpoint
 
     def knows(remote_id: str) -> bool:
+        if store.is_agreed(endpoint, remote_id):
+            return True
         # What was taken for some of its sources may carry more, and that was paid for as well.
         return store.knows_remote(endpoint, remote_id) and store.adopted_in_part(endpoint, remote_id) is None
 
+    ours = store.taken_since(endpoint, since)
+    ours = {remote_id: at for remote_id, at in ours.items() if not store.is_agreed(endpoint, remote_id)}
     try:
-        for foreign in service.survey(since, knows, store.taken_since(endpoint, since)):
+        for foreign in service.survey(since, knows, ours):
             told = _Told(foreign, kinds)
             carries = bool(told.matches(store, files, key_of))
             if foreign.given_up and not carries:

@@ -144,6 +144,7 @@ class View:
     without_artifacts: Set[int] = frozenset()  # jobs of which the service has none
     limit: float = float("inf")  # jobs that may be at the service at once, by its complaints
     committed_s: float = 0.0  # billable seconds that are sent and not refused
+    unproven_s: float = 0.0  # those of them that were lost and sent again, and that nobody knows to be billed or free
     trouble: Trouble = field(default_factory=Trouble)
     ending: Ending = field(default_factory=Ending)
     interrupted: bool = False

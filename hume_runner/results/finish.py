@@ -188,7 +188,8 @@ class Finisher:
             },
             "failures": store.failures(),
             "paid_twice": [remote_id for remote_id, _ in store.duplicates()],
-            "bill": {"billable_seconds": store.billed_seconds()},
+            "perhaps_paid_twice": list(dict.fromkeys(remote_id for remote_id, _ in store.perhaps_paid_twice())),
+            "bill": _bill(store),
             "settings": manifest.settings,
             "outputs": {"directory": str(self._outputs), "results": RESULTS, "raw": "raw", "run": RUN, **written},
             "error": mask_secrets(str(ended.error)) if ended.error else None,
@@ -198,6 +199,12 @@ class Finisher:
     def summary_text(self) -> str:
         """A few lines for a person."""
         return summary_text(self._run, self._failures)
+
+
+def _bill(store: Store) -> dict[str, Any]:
+    billed, possible = store.billed_seconds(), store.possible_seconds()
+    more = {} if billed is None and not possible else {"possible_seconds": possible}
+    return {"billable_seconds": billed, **more}
 
 
 def _instant(unix_s: float) -> str:

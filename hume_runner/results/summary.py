@@ -41,8 +41,12 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
         lines.append(f"           {rest}next: run again with --retry-failed, or remove them")
     if run["paid_twice"]:
         lines.append(f"  paid twice: {', '.join(run['paid_twice'][:5])}")
-    if run["bill"]["billable_seconds"] is not None:
-        lines.append(f"  bill     {run['bill']['billable_seconds']:g} billable seconds")
+    if run.get("perhaps_paid_twice"):
+        lines.append(f"  perhaps paid twice: {', '.join(run['perhaps_paid_twice'][:5])}")
+    billed, possible = run["bill"]["billable_seconds"], run["bill"].get("possible_seconds")
+    if billed is not None or possible:
+        more = f", and up to {possible:g} more for answers that were lost" if possible else ""
+        lines.append(f"  bill     {billed or 0:g} billable seconds{more}")
     lines.append(f"  outputs  {run['outputs']['directory']}")
     return "\n".join(lines)
 

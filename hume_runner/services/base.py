@@ -262,7 +262,8 @@ class Candidate:
     positions).
 
     `gone`: it was measured and billed, and its answer cannot be had any more. `running`: it is not known yet whether it
-    will be billed. `maybe`: it can neither be taken for ours nor be excluded.
+    will be billed. `maybe`: it can neither be taken for ours nor be excluded. `named`: `remote_id` is its id, and not
+    words for an entry that has none.
     """
 
     remote_id: str
@@ -272,6 +273,7 @@ class Candidate:
     gone: bool = False
     running: bool = False
     maybe: bool = False
+    named: bool = True
     billed_seconds: float | None = None
 
 
@@ -607,11 +609,12 @@ class ListingIncomplete(Exception):
 
 
 class NotSettled(ListingIncomplete):
-    """What is there is not told yet, and looking again may tell. `slow`: it takes as long as a measurement."""
+    """What is there is not told yet, and looking again may tell. `slow`: it takes as long as a measurement; `missing`:
+    what the list must show of ours and does not."""
 
-    def __init__(self, why: str, *, slow: bool = False) -> None:
+    def __init__(self, why: str, *, slow: bool = False, missing: Sequence[str] = ()) -> None:
         super().__init__(why)
-        self.slow = slow
+        self.slow, self.missing = slow, tuple(missing)
 
 
 class ListingUnsupported(Exception):

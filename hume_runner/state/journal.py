@@ -298,6 +298,8 @@ class Journal(Planning):
                 self._move(number, Event.FIND, now, **columns)
             # It may have been counted as paid for in vain.
             db.execute("DELETE FROM duplicates WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id))
+            if row[0] == JobStatus.PLANNED:
+                self._prove_one(number)
             if answer is not None:
                 db.execute("INSERT OR REPLACE INTO received VALUES (?, ?)", (number, answer))
         return True
@@ -332,11 +334,35 @@ class Journal(Planning):
                 "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
                 (endpoint, found.remote_id, number, now, found.billed_seconds),
             )
+            if found.billed_seconds is not None and db.execute("SELECT changes()").fetchone()[0]:
+                self._prove_one(number)
+
+    def _prove_one(self, number: int) -> None:
+        """What became of one of a job's lost submissions is known after all, and is in the bill."""
+        self._db.execute(
+            "DELETE FROM unproven WHERE rowid = (SELECT max(rowid) FROM unproven WHERE job = ?)", (number,)
+        )
 
     def record_missed(self, number: int, now: float) -> None:
-        """A lost submission that the service does not have: it may be sent again."""
-        with self._transaction("missed"):
+        """A lost submission that the service does not show, or that somebody wants sent again: it may be.
+
+        Neither proves that it was not billed, so that what it may have cost stays in what is committed.
+        """
+        with self._transaction("missed") as db:
+            db.execute(
+                "INSERT INTO unproven SELECT job, ?, coalesce(billed_seconds, billable_seconds) FROM jobs "
+                "WHERE job = ? AND coalesce(billed_seconds, billable_seconds) > 0",
+                (now, number),
+            )
             self._move(number, Event.MISS, now, billed_seconds=None)
+
+    def record_agreed(self, number: int, endpoint: str, remote_ids: Sequence[str], now: float) -> None:
+        """Somebody agreed to pay for a job (0: for whatever is planned) although these may be it."""
+        with self._transaction("agreed") as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO agreed (endpoint, remote_id, job, at) VALUES (?, ?, ?, ?)",
+                [(endpoint, remote_id, number, now) for remote_id in remote_ids],
+            )
 
     def record_finished(
         self,

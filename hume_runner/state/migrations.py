@@ -234,6 +234,19 @@ def m007_retried(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE retried (job INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (job, key)) WITHOUT ROWID")
 
 
+def m008_what_nobody_proved(db: sqlite3.Connection) -> None:
+    """Lost submissions that were sent again without a proof that they had not been billed: their seconds stay reserved.
+
+    And what somebody agreed to: remote ids that this state knows nothing of and that may be what a job of ours was
+    (`job` 0: none in particular), so that nobody is asked about them twice.
+    """
+    db.execute("CREATE TABLE unproven (job INTEGER NOT NULL, at REAL NOT NULL, billable_seconds REAL NOT NULL)")
+    db.execute(
+        "CREATE TABLE agreed (endpoint TEXT NOT NULL, remote_id TEXT NOT NULL, job INTEGER NOT NULL, at REAL NOT NULL, "
+        "PRIMARY KEY (endpoint, remote_id, job)) WITHOUT ROWID"
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -242,6 +255,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m005_stamps,
     m006_turns,
     m007_retried,
+    m008_what_nobody_proved,
 )
 
 

@@ -25,7 +25,7 @@ from hume_runner.state.rows import (
 
 _EXPORTED = (
     *("meta", "settings", "items", "measurements", "jobs", "members"),
-    *("attempts", "answers", "outputs", "duplicates", "requests", "retried"),
+    *("attempts", "answers", "outputs", "duplicates", "requests", "retried", "unproven", "agreed"),
 )
 
 
@@ -499,7 +499,34 @@ class Reading(StateFile):
             "WHERE status IN ('submitting', 'submitted', 'done', 'ambiguous')"
         ).fetchone()
         (lost,) = self._db.execute("SELECT coalesce(sum(billed_seconds), 0) FROM duplicates").fetchone()
-        return float(total) + float(lost)
+        return float(total) + float(lost) + self.unproven_seconds()
+
+    def unproven_seconds(self) -> float:
+        """Billable seconds of lost submissions that were sent again without a proof that they had not been billed."""
+        (total,) = self._db.execute("SELECT coalesce(sum(billable_seconds), 0) FROM unproven").fetchone()
+        return float(total)
+
+    def possible_seconds(self) -> float:
+        """Billable seconds that may have been billed besides, for answers that were lost: nobody knows."""
+        (total,) = self._db.execute(
+            "SELECT coalesce(sum(billable_seconds), 0) FROM jobs "
+            "WHERE status IN ('submitting', 'ambiguous') AND billed_seconds IS NULL"
+        ).fetchone()
+        return float(total) + self.unproven_seconds()
+
+    def is_agreed(self, endpoint: str, remote_id: str) -> bool:
+        """Whether somebody agreed to pay although this may have been it."""
+        row = self._db.execute(
+            "SELECT 1 FROM agreed WHERE endpoint = ? AND remote_id = ? LIMIT 1", (endpoint, remote_id)
+        ).fetchone()
+        return row is not None
+
+    def perhaps_paid_twice(self) -> list[tuple[str, int]]:
+        """(remote id, our job) of what may have been paid for twice, as somebody agreed."""
+        return self._db.execute(
+            "SELECT remote_id, job FROM agreed WHERE job > 0 AND NOT EXISTS (SELECT 1 FROM duplicates d "
+            "WHERE d.endpoint = agreed.endpoint AND d.remote_id = agreed.remote_id) ORDER BY at, remote_id, job"
+        ).fetchall()
 
     def billed_seconds(self) -> float | None:
         """Billable seconds of what the service took, None where the API has no such bill."""

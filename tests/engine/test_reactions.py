@@ -214,7 +214,7 @@ def test_a_fetch_that_fails_is_tried_as_often_as_the_manifest_says(
     [
         (reconcile.Wait(), (), 7.0),
         (reconcile.Found(chosen=CANDIDATE, others=("r2",)), (facts.Found,), 7.0),
-        (reconcile.NotThere(), (facts.Missed,), 0.0),
+        (reconcile.NotThere(), (facts.Missed,), 7.0),  # a list is no proof that nothing was billed
         (reconcile.Gone(chosen=CANDIDATE), (facts.Gone,), 9.0),
         (reconcile.Ask(why="nobody knows"), (), 7.0),
     ],
@@ -237,7 +237,25 @@ def test_what_nothing_proves_is_sent_again_only_with_consent() -> None:
         view(lost={1: LOST}), rules(pay_again=True), 1, reconcile.Ask(why="nobody knows"), 1, None, NOW
     )
     assert paid.facts == (facts.Missed(job=1),)
+    assert (paid.view.committed_s, paid.view.unproven_s) == (7.0, 7.0)
     assert not paid.view.ending
+    [told] = paid.events
+    assert isinstance(told, events.Agreed)
+    assert "nobody knows" in told.message
+
+
+def test_what_was_not_waited_for_is_not_said_to_be_absent() -> None:
+    """Who pays again on purpose does not wait, so that a list without it proves nothing."""
+    at_once = reactions.looked(
+        view(lost={1: replace(LOST, since=NOW.now - 1.0, wait_s=120.0)}),
+        rules(pay_again=True),
+        1,
+        reconcile.NotThere(),
+        1,
+        None,
+        NOW,
+    )
+    assert [event.name for event in at_once.events] == ["agreed"]
 
 
 def test_the_manifest_may_ask_to_stop_where_an_answer_is_gone() -> None:
@@ -293,6 +311,8 @@ def test_what_may_be_sent(cap: float | None, pay_again: bool, suspects: tuple[Ca
     job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0, billable_seconds=10.0)
     reaction = reactions.may_send(view(), rules(cap=cap, pay_again=pay_again), job, suspects, NOW)
     assert reaction.view.no_more is stops
+    told = ["stopping"] if stops else ["agreed"] if suspects else []
+    assert [event.name for event in reaction.events] == told
 
 
 def test_what_may_have_been_lost_is_no_reason_to_ask_before_that_is_settled() -> None:

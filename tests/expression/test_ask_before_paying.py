@@ -329,6 +329,98 @@ def test_what_went_silent_long_ago_is_asked_about_at_once(folder: Folder, emulat
     assert len(from_service(emulator.url, "/_emulator/runs")) == 2
 
 
+def test_a_list_that_ends_before_our_oldest_run_is_no_proof(folder: Folder, emulator: Emulator, tmp_path: Path) -> None:
+    """It shows the last thing that a copy sent, and neither what its original sent between nor what came before."""
+    names = write_media(folder, recordings=3)
+    folder.write({"files": names[:1]})
+    assert folder.run().code == 0
+    copy = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
+    shutil.copytree(folder.path, copy.path)
+    folder.write({"files": names[:2]})
+    assert folder.run().code == 0
+    copy.write({"files": [names[0], names[2]]})
+    assert copy.run().code == 0
+    emulator.make_difficult({"runs": {"cap": 1, "cap_keeps": "newest"}})
+    copy.write({"files": names})
+    ran = copy.run()
+    assert (ran.code, "which it must have" in ran.err) == (9, True), ran.err
+    assert len(measured_runs(emulator.url)) == 3
+
+
+def test_a_list_that_is_cut_short_is_asked_for_the_rest(folder: Folder, emulator: Emulator) -> None:
+    names = write_media(folder, recordings=3)
+    folder.write({"files": names})
+    assert folder.run().code == 0
+    emulator.make_difficult({"runs": {"cap": 1}})
+    for name in names[:3]:
+        shutil.rmtree(folder.outputs)
+        folder.write({"files": [name]})
+        assert folder.run().code == 9
+    assert len(measured_runs(emulator.url)) == 4
+
+
+def test_every_job_that_a_consent_covers_is_named(
+    folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery
+) -> None:
+    """A copy is made after an answer was lost; its original measures both files, and the copy is told to pay again."""
+    names = write_media(folder, recordings=2)[:2]
+    usual = {"transfer_workers": 1, "on_lost_answer": "stop"}
+    folder.write({"files": names}, execution=usual)
+    emulator.make_difficult({"uploads": [{"times": 1, "answer": "cut"}]})
+    child = {"argv": ["run", str(folder.manifest), "--no-progress"], "key": "", "out": str(folder.path / "run")}
+    died = {"kind": "kill", "at": {"name": "commit lost"}, "moment": "before"}
+    assert nursery.run([{**child, "disk": died}]) == [-9]
+    copy = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
+    shutil.copytree(folder.path, copy.path)
+    assert folder.run("--pay-again").code == 0
+    theirs = {run["run_id"] for run in measured_runs(emulator.url)}
+    assert len(theirs) == 3
+    assert copy.run().code == 9
+    ran = copy.run("--pay-again")
+    assert ran.code == 0, ran.err
+    assert "does not have it" not in ran.err
+    assert ran.err.count("as agreed") == 2, ran.err
+    jobs = {f"job-{number:06d}" for (number,) in copy.ask("SELECT job FROM jobs")}
+    said = [line for line in ran.err.splitlines() if "as agreed" in line]
+    assert {line.partition(":")[0] for line in said} == jobs
+    [named] = copy.summary()["perhaps_paid_twice"]
+    assert named in theirs
+    assert f"perhaps paid twice: {named}" in ran.out
+    assert f"perhaps paid twice: {named}" in copy.command("status").out
+    assert copy.summary()["bill"]["possible_seconds"] == 10
+    assert sum(run_id in ran.err for run_id in theirs) == 3
+
+
+def test_a_consent_covers_nothing_that_was_not_named(folder: Folder, emulator: Emulator, tmp_path: Path) -> None:
+    names = write_media(folder, recordings=3)
+    other = Folder(path=tmp_path / "other", url=folder.url, key=folder.key)
+    other.write({"files": write_media(other, recordings=3)})
+    assert other.run().code == 0
+    folder.write({"files": names[:1]})
+    assert folder.run().code == 9
+    assert folder.run("--pay-again").code == 0
+    folder.write({"files": names[:2]})
+    assert folder.run().code == 9
+    assert len(measured_runs(emulator.url)) == 5
+    assert folder.run("--pay-again").code == 0
+    assert folder.run().code == 0
+    assert len(measured_runs(emulator.url)) == 6
+
+
+def test_a_run_of_ours_that_is_never_listed_is_asked_about_once(folder: Folder, emulator: Emulator) -> None:
+    from_service(emulator.url, "/_emulator/expression", {"unrecorded_runs": 1})
+    names = write_media(folder, recordings=3)
+    folder.write({"files": names[:1]})
+    assert folder.run().code == 0
+    folder.write({"files": names[:2]})
+    assert folder.run().code == 9
+    ran = folder.run("--pay-again")
+    assert ran.code == 0
+    assert "cannot be told for sure" in ran.err
+    folder.write({"files": names[:3]})
+    assert folder.run().code == 0
+
+
 def _made(folder: Folder) -> Path:
     folder.path.mkdir(parents=True)
     return folder.path

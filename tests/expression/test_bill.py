@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from hume_runner.emulator.server import Emulator
-from tests.expression.runs import Folder, measured_runs, metered
+from tests.expression.runs import Folder, from_service, measured_runs, metered
 from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
 
 
@@ -92,6 +92,43 @@ def test_answers_lost_on_the_way_count_against_the_cap(folder: Folder, emulator:
     assert metered(measured_runs(emulator.url)) == 60
     assert len(folder.summary()["paid_twice"]) == 2
     assert folder.summary()["bill"]["billable_seconds"] == 60
+
+
+def test_no_upload_that_was_never_recorded_takes_a_run_beyond_its_cap(folder: Folder, emulator: Emulator) -> None:
+    """It was measured and its answer lost; the list shows all others, so it counts as not there, and is not free."""
+    sources = write_recordings(folder, 3)
+    folder.write({"files": ["00.wav"]}, execution={"transfer_workers": 1})
+    assert folder.run().code == 0
+    from_service(emulator.url, "/_emulator/expression", {"unrecorded_runs": 1})
+    emulator.make_difficult({"uploads": [{"times": 1, "answer": "cut"}]})
+    folder.write(sources, execution={"max_billable_seconds": 30, "transfer_workers": 1})
+    ran = folder.run()
+    assert metered(measured_runs(emulator.url)) == 30
+    assert ran.code == 8
+    assert "10 of them by submissions whose answers were lost" in ran.err
+    assert folder.summary()["bill"] == {"billable_seconds": 20.0, "possible_seconds": 10.0}
+    assert "up to 10 more for answers that were lost" in ran.out
+    assert folder.run().code == 8
+    assert folder.run("--max-billable-seconds", "40").code == 0
+    assert metered(measured_runs(emulator.url)) == 40
+    assert folder.summary()["bill"] == {"billable_seconds": 30.0, "possible_seconds": 10.0}
+    # An edited manifest plans anew, and what was lost is reserved all the same.
+    write_recordings(folder, 4)
+    folder.write(sources, execution={"max_billable_seconds": 49})
+    assert folder.run().code == 8
+
+
+def test_who_pays_again_pays_within_the_cap(folder: Folder, emulator: Emulator) -> None:
+    emulator.make_difficult({"runs": {"empty": True}, "uploads": [{"times": 1, "answer": "cut"}]})
+    folder.write(write_recordings(folder, 1), execution={"max_billable_seconds": 19})
+    assert folder.run().code == 9
+    assert folder.summary()["bill"]["possible_seconds"] == 10
+    for _ in range(2):
+        assert folder.run("--pay-again").code == 8
+        assert metered(measured_runs(emulator.url)) == 10
+    assert folder.run("--max-billable-seconds", "20").code == 0
+    assert metered(measured_runs(emulator.url)) == 20
+    assert folder.summary()["bill"] == {"billable_seconds": 10.0, "possible_seconds": 10.0}
 
 
 def test_a_large_pack_is_reserved_as_a_whole(folder: Folder, emulator: Emulator) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hume_runner.errors import AuthError, StateError
 from hume_runner.planning.staged import FileDigest
-from hume_runner.services.base import Draft, Member, Outcome
+from hume_runner.services.base import Candidate, Draft, Member, Outcome
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
 from hume_runner.state.store import Store, StoredAnswer, nonce_of
@@ -220,3 +220,36 @@ def test_a_chain_of_thousands_fails_as_a_whole(store: Store) -> None:
     store.record_rejected_unsent(free[0], "gone", "it is gone", START)
     assert store.counts().jobs["failed"] == 3_000
     assert store.counts().items["failed"] == 1
+
+
+def test_what_was_sent_again_unproven_stays_committed_until_it_is_known(store: Store) -> None:
+    member = Member(item=store.load_job(2).members[0].item)
+    [number] = store.record_prepared(2, [Draft(members=(member,), size_bytes=1, billable_seconds=7.0)], (), START)
+
+    def lose() -> None:
+        submitting(store, number)
+        store.record_lost(number, "cut", START, took_s=1.0)
+
+    lose()
+    assert (store.committed_seconds(), store.unproven_seconds(), store.possible_seconds()) == (7.0, 0.0, 7.0)
+    store.record_missed(number, START)
+    assert (store.committed_seconds(), store.unproven_seconds(), store.possible_seconds()) == (7.0, 7.0, 7.0)
+    lose()
+    store.record_missed(number, START)
+    submitting(store, number)
+    store.record_refused(number, "busy", START)  # the one proof that nothing was billed
+    assert (store.committed_seconds(), store.billed_seconds()) == (14.0, None)
+    found = Candidate(remote_id="late", matches={}, created_at=START, gone=True, billed_seconds=7.0)
+    for _ in range(2):
+        store.record_duplicate(number, "e", found, START)
+        assert (store.committed_seconds(), store.possible_seconds(), store.billed_seconds()) == (14.0, 7.0, 7.0)
+
+
+def test_what_was_agreed_to_is_known_by_host_and_told_until_it_is_sure(store: Store) -> None:
+    store.record_agreed(2, "e", ["x", "y"], START)
+    store.record_agreed(0, "e", ["ours"], START)
+    assert [store.is_agreed("e", one) for one in ("x", "y", "ours", "z")] == [True, True, True, False]
+    assert not store.is_agreed("elsewhere", "x")
+    assert store.perhaps_paid_twice() == [("x", 2), ("y", 2)]
+    store.record_duplicate(2, "e", Candidate(remote_id="x", matches={}, created_at=START, billed_seconds=1.0), START)
+    assert store.perhaps_paid_twice() == [("y", 2)]

@@ -848,8 +848,8 @@ class ExpressionV1Service:
         """
         listed = self._whole_list(since)
         must = [run_id for run_id, at in ours.items() if at > since]
-        missing = next((run_id for run_id in must if run_id not in listed.runs), "")
-        why = f"the list of runs does not show {missing}, which it must have" if missing else ""
+        missing = [run_id for run_id in must if run_id not in listed.runs]
+        why = f"the list of runs does not show {missing[0]}, which it must have" if missing else ""
         if not must:  # nothing of ours tells what it shows; then at least it says the same however it is asked
             every = self._unfiltered(since, ())
             why = self._left_out(since, listed, every)
@@ -869,7 +869,7 @@ class ExpressionV1Service:
         self._measured_before = seen
         self._awaited = open_runs if self._awaited is None else open_runs & self._awaited
         if why:
-            raise NotSettled(why)
+            raise NotSettled(why, missing=missing)
         if self._awaited:
             one = min(self._awaited) or "an upload that the list gives no id"
             raise NotSettled(f"{one} of this key is measured at the moment, or has gone silent", slow=True)
@@ -913,6 +913,7 @@ class ExpressionV1Service:
                 gone=before.what == "billed",
                 running=before.what == "running",
                 maybe=True,
+                named=bool(before.run_id),
                 billed_seconds=size.metered_s,
             )
             for size, alike in self._measured_before.items()

@@ -445,6 +445,23 @@ def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Pa
     assert asked.suspects(lost(samples=SAMPLES + 32_000).job) == ()
 
 
+def test_a_list_that_says_more_without_a_filter_is_not_believed(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([], [a_run("x")])  # type: ignore[assignment, return-value]
+    with pytest.raises(NotSettled, match="leaves out x"):
+        list(asked.survey(SENT_AT - 100, set[str]().__contains__, {}))
+    assert [one.remote_id for one in asked.suspects(lost().job)] == ["x"]
+
+
+def test_all_of_ours_in_the_window_must_be_listed(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._connect = lambda: Listing([a_run("new"), CONTROL])  # type: ignore[assignment, return-value]
+    ours = {"before": SENT_AT - 200, "control": SENT_AT - 30, "hidden": SENT_AT, "new": SENT_AT + 1}
+    with pytest.raises(NotSettled, match="does not show hidden") as told:
+        list(asked.survey(SENT_AT - 100, ours.__contains__, ours))
+    assert told.value.missing == ("hidden",)
+
+
 @pytest.mark.parametrize("ours_ahead_s", [-86_400 * 3, -3600, 0, 3600, 86_400 * 3])
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_our_clock_hides_no_lost_run(tmp_path: Path, ours_ahead_s: float, place: str) -> None:
