@@ -74,6 +74,11 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         )
     _refuse_one_name(foreign)
     members, matches, unmatched = _match(store, foreign, ours)
+    if any(member.item.kind in foreign.unordered for member in members):
+        raise UsageError(
+            f"{remote_id}: this job carries several texts, and nothing in its answer tells whose scores are whose",
+            hint="leave the job out; `run --pay-again` measures its texts again",
+        )
     if not members and ours is not None:
         return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
     if not members:
@@ -128,6 +133,8 @@ def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Ado
         for member in job.members:
             item = member.item
             match = found.get(item.content_md5 or "") if item.kind == "file" else told.get((item.kind, item.value))
+            if match is not None and item.kind == "text":
+                match = job.matches.get(member.position, match)  # in the order that they were sent in
             if match is not None:
                 matches[member.position] = match
         if len(matches) == len(job.members):

@@ -124,6 +124,9 @@ class _Told:
             if source.kind == "file" and names[source.match] > 1:
                 self.unsure = f"{self.foreign.remote_id} carries several files under one name, '{source.match}'"
                 continue
+            if source.kind in self.foreign.unordered:
+                self.unsure = f"{self.foreign.remote_id} carries texts, and nothing tells in which order"
+                continue
             keys[key] = source.match
         for item in store.load_items(list(keys)):
             alike = self.foreign.alike(item.kind, item.facts)

@@ -329,7 +329,8 @@ class ForeignSource:
 class Foreign:
     """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known;
     `alike(kind, facts)`: it does so for such an item, which not every setting touches; None where nobody can tell.
-    `silent`: kinds of sources of which nothing tells whether, or which, it carries. `given_up`: why the service gave it
+    `silent`: kinds of sources of which nothing tells whether, or which, it carries; `unordered`: kinds of which it
+    carries several, and neither its echo nor its answer will tell which is which. `given_up`: why the service gave it
     up, so that it measured nothing; empty where it did not.
 
     `simulated` is None where nobody can know.
@@ -340,6 +341,7 @@ class Foreign:
     same_settings: bool
     alike: Callable[[SourceKind, Mapping[str, Any]], bool | None] = lambda kind, facts: True
     silent: frozenset[SourceKind] = frozenset()
+    unordered: frozenset[SourceKind] = frozenset()
     given_up: str = ""
     created_at: float | None
     simulated: bool

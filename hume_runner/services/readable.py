@@ -121,6 +121,8 @@ _ROWS: Final[Mapping[str, Mapping[str, _Check]]] = {
     },
     "facemesh": {"emotions": _scores},
 }
+# The model whose rows together say all the words that it was given.
+_WORDS: Final = "language"
 # The models with a transcript, whose metadata has columns too.
 _TRANSCRIBED = frozenset(("prosody", "language", "ner"))
 
@@ -153,18 +155,30 @@ def message(problem: str) -> str:
     return plain(f"{UNREADABLE}: {problem}")
 
 
+class _Let(list[_Wrong]):
+    """Stands for all rows of a large answer: what was wrong with one of them, and the words that they were about."""
+
+    __slots__ = ("words",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+
+
 def _rows(model: str) -> Callable[[JsonReader], Any]:
-    """The rows of a model, one after another: looked at, and let go."""
+    """The rows of a model, one after another: looked at, and let go but for the words that they are about."""
 
     def look_at(reader: JsonReader) -> Any:
         if reader.peek() != b"[":
             return kind(reader)
-        wrong: list[_Wrong] = []
+        let = _Let()
         for _ in reader.array():
             row = reader.value()
-            if not wrong and (told := row_problem(model, row)):
-                wrong.append(_Wrong(told))
-        return wrong
+            if not let and (told := row_problem(model, row)):
+                let.append(_Wrong(told))
+            if model == _WORDS and isinstance(row, dict) and isinstance(words := row.get("text"), str):
+                let.words.append(words)
+        return let
 
     return look_at
 
@@ -225,6 +239,26 @@ def iter_checked(stream: BinaryIO | Iterable[bytes]) -> Iterator[Checked]:
             if odd and element["source"].get("type") != "text":
                 problem, odd = next(iter(odd.values())), {}
             yield Checked(element, problem, start, odd)
+
+
+def words_of(element: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The words that an element of a known shape measured, in their order, by the file that they are of; of what tells
+    none, there is an empty list."""
+    words: dict[str, list[str]] = {}
+    for prediction in (element.get("results") or {}).get("predictions") or ():
+        found: list[str] = []
+        model = (prediction.get("models") or {}).get(_WORDS) or {}
+        for group in model.get("grouped_predictions") or ():
+            rows = group.get("predictions")
+            if isinstance(rows, _Let):
+                found += rows.words
+            else:
+                told = (row.get("text") for row in rows or () if isinstance(row, dict))
+                found += [text for text in told if isinstance(text, str)]
+        name = prediction.get("file") or ""
+        if words.get(name) != found:  # the same said again
+            words[name] = words.get(name, []) + found
+    return words
 
 
 def _odd(element: Mapping[str, Any]) -> dict[str, str]:

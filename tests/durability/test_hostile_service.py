@@ -35,8 +35,12 @@ ANSWER = [
         "source": {"type": "text"},
         "results": {
             "predictions": [
-                {"file": str(n), "file_type": "text", "models": {"language": {"grouped_predictions": []}}}
-                for n in (1, 2)
+                {
+                    "file": str(number),
+                    "file_type": "text",
+                    "models": {"language": {"grouped_predictions": [{"id": "a", "predictions": [{"text": word}]}]}},
+                }
+                for number, word in ((1, "one"), (2, "two"))
             ],
             "errors": [],
         },

@@ -108,15 +108,24 @@ def _write(path: Path, *elements: str) -> Path:
 
 
 def _job(*names: tuple[SourceKind, str]) -> Job:
+    # A text has no value here, as one that is not listed any more: the answers are about any words.
     members = [
         Member(
-            item=PlanItem(key=b"", id=name, kind=kind, value=name, path=None, size_bytes=1, content_sha256=""),
+            item=PlanItem(
+                key=b"",
+                id="" if kind == "text" else name,
+                kind=kind,
+                value=name,
+                path=None,
+                size_bytes=1,
+                content_sha256="",
+            ),
             position=position,
         )
         for position, (kind, name) in enumerate(names)
     ]
     matches = {position: name for position, (_, name) in enumerate(names)}
-    return Job(number=1, key="", nonce="", members=tuple(members), size_bytes=1, matches=matches)
+    return Job(number=1, key="", nonce="0123456789", members=tuple(members), size_bytes=1, matches=matches)
 
 
 def _rows(path: Path) -> dict[tuple[str, str], list[Any]]:
@@ -354,7 +363,7 @@ def test_an_item_whose_scores_are_text_fails_in_a_run_and_its_bytes_are_kept(pro
     project.manifest["outputs"] = {"directory": "out", "tables": ["jsonl"]}
 
     def said(file: str, score: Any) -> dict[str, Any]:
-        rows = [{"text": "so", "emotions": [{"name": "Joy", "score": score}]}]
+        rows = [{"text": {"1": "Hello", "2": "Bye"}[file], "emotions": [{"name": "Joy", "score": score}]}]
         return {"file": file, "models": {"language": {"grouped_predictions": [{"id": "a", "predictions": rows}]}}}
 
     body = [{"source": {"type": "text"}, "results": {"predictions": [said("1", "0.85"), said("2", 0.5)]}}]

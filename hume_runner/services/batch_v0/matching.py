@@ -144,6 +144,12 @@ def _hex(md5: str | None) -> str | None:
     return md5.lower() if md5 and _MD5.fullmatch(md5) else None
 
 
+def other_bytes(ours: str | None, theirs: str | None) -> bool:
+    """Whether two MD5s, both told in a form that can be read, differ."""
+    left, right = _hex(ours), _hex(theirs)
+    return left is not None and right is not None and left != right
+
+
 def _loose(text: str) -> str:
     return " ".join(one_text(text).casefold().split())
 
@@ -261,6 +267,63 @@ def position_in(name: str, nonce: str) -> int | None:
         return None
     match = re.search(re.escape(nonce.lower()) + r"-(\d{3})-", one_name(name))
     return int(match[1]) if match else None
+
+
+def measures(text: str, words: Iterable[str]) -> bool | None:
+    """Whether what was measured, told word by word or in longer pieces, is this text: all of it is; another one is;
+    None where that cannot be told."""
+    said = list(words)
+    ours, pieces = _letters(text), [piece for piece in map(_letters, said) if piece]
+    if not ours:  # signs alone
+        ours, pieces = "".join(text.split()), ["".join(piece.split()) for piece in said]
+    told = "".join(pieces)
+    if not told:
+        return None
+    if told == ours:
+        return True
+    at = missing = 0
+    for piece in pieces:
+        found = ours.find(piece, at)
+        missing, at = (missing + len(piece), at) if found < 0 else (missing, found + len(piece))
+    return False if 2 * missing > len(told) else None
+
+
+def _letters(text: str) -> str:
+    """What every way of cutting a text into words leaves of it."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(one for one in plain if one.isalnum())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """What an answer's words confirm. `names`: position -> the name in the answer that is this member's text;
+    `doubtful`: positions of which the answer speaks, and nothing tells that it is this text."""
+
+    names: Mapping[int, str]
+    doubtful: frozenset[int]
+
+
+def confirmed(texts: Mapping[int, tuple[str, str]], words: Mapping[str, Sequence[str]]) -> Confirmed:
+    """Which name in an answer stands for which text of a job that was started elsewhere.
+
+    `texts`: position -> (text, name that its echo gives it); `words`: all names of texts in the answer, with the words
+    that were measured. The order in which a host echoes texts is no proof of the order in which they were sent: where
+    there are two, the words tell, or nobody knows.
+    """
+    names: dict[int, str] = {}
+    said = {name: {at for at, (text, _) in texts.items() if measures(text, told)} for name, told in words.items()}
+    for position, (_, name) in texts.items():
+        alike = [one for one, positions in said.items() if position in positions]
+        if alike == [name] or (len(alike) == 1 and said[alike[0]] == {position}):
+            names[position] = alike[0]
+    moved = any(names[position] != texts[position][1] for position in names)
+    if len(words) == 1 or (not moved and 2 * len(names) >= len(texts)):
+        # What tells nothing by itself stands where the others show that it stands.
+        for position, (text, name) in texts.items():
+            if name in words and measures(text, words[name]) is not False:
+                names.setdefault(position, name)
+    doubtful = {position for position, (_, name) in texts.items() if position not in names and name in words}
+    return Confirmed(names=names, doubtful=frozenset(doubtful))
 
 
 # How an upload's name begins: the nonce and the position, see `upload_name`.

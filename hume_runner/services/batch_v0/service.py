@@ -63,17 +63,21 @@ from hume_runner.services.base import (
     Waiting,
 )
 from hume_runner.services.batch_v0.matching import (
+    Confirmed,
     Listing,
     Sent,
     SourceFinder,
     Verdict,
     agreement,
+    confirmed,
     contradicts,
     familiar,
     in_order,
     judge,
     lacking,
+    measures,
     names_in,
+    other_bytes,
     same_settings,
     sent_by,
 )
@@ -81,7 +85,7 @@ from hume_runner.services.batch_v0.settings import relevant
 from hume_runner.services.evidence import uncontrolled
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.packing import pack
-from hume_runner.services.readable import UNEXPECTED, iter_checked
+from hume_runner.services.readable import UNEXPECTED, iter_checked, words_of
 from hume_runner.services.readable import message as told_of
 from hume_runner.services.repeats_batch_v0 import CONFLICT, Mentions, named_texts
 
@@ -651,6 +655,10 @@ class BatchV0Service:
             same_settings=same_settings(self._manifest.settings, view),
             alike=lambda kind, facts: self._alike(view, kind, facts),
             silent=frozenset(kind for kind, says in said if not says or kind not in told),
+            # The model that says each text's words tells at fetching which is which.
+            unordered=frozenset(
+                ("text",) if len(set(view.text)) > 1 and view.models and view.models.get("language") is None else ()
+            ),
             given_up=(view.message or "without a reason") if view.status == "FAILED" else "",
             created_at=_seconds(view.created_ms),
             simulated=bool(self._learned.simulated),
@@ -774,11 +782,17 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     """
     from hume_runner.services.batch_v0.reading import read_source_result
 
+    sent_as = job.matches
+    told = _confirmed(job, path) if not job.nonce else Confirmed(names={}, doubtful=frozenset())
+    if told.names or told.doubtful:
+        kept = {at: name for at, name in sent_as.items() if at not in told.doubtful}
+        job = replace(job, matches={**kept, **told.names})
     finder = SourceFinder(
         (member.position, member.item.kind, job.matches[member.position])
         for member in job.members
         if job.matches.get(member.position)
     )
+    contents = {member.position: member.item for member in job.members}
     mentions = Mentions.of((member.item.kind, job.matches.get(member.position, "")) for member in job.members)
     outcomes: dict[int, Outcome] = {}
     unreadable: dict[int, Outcome] = {}
@@ -797,10 +811,12 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
                 found = [_unexpected(position, problem) for position in _spoken_of(view, positions)]
             else:
                 odd = {
-                    positions["text", file]: _unexpected(positions["text", file], told)
-                    for file, told in checked.odd.items()
+                    positions["text", file]: _unexpected(positions["text", file], why)
+                    for file, why in checked.odd.items()
                     if ("text", file) in positions
                 }
+                others = _of_others(view, checked.element, positions, contents)
+                odd |= {position: _unexpected(position, why) for position, why in others.items()}
                 found = [odd.get(outcome.position, outcome) for outcome in _element_outcomes(view, positions)]
             for outcome in found:
                 position = outcome.position
@@ -820,6 +836,7 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
             else:
                 spelt.setdefault(stands_for, {})[name] = replace(twice, match=plain(name))
     outcomes |= unreadable
+    outcomes |= {position: _unexpected(position, _WHOSE) for position in told.doubtful}
     for position, by_name in spelt.items():
         # What the answer names as it was sent is that; and two names for one member tell nothing.
         if position not in outcomes and len(by_name) == 1:
@@ -839,7 +856,58 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
             reason="not_in_answer",
             message="the service finished the job, and its answer does not mention this source",
         )
+    for position, name in told.names.items():
+        if name != sent_as.get(position) and outcomes[position].match is None:
+            outcomes[position] = replace(outcomes[position], match=plain(name))
     return tuple(_storable(outcomes[position]) for position in sorted(outcomes))
+
+
+_WHOSE = "nothing in it tells which of the texts it is about"
+
+
+def _confirmed(job: Job, path: Path) -> Confirmed:
+    """Which names in the answer of a job that was started elsewhere stand for which of its texts."""
+    texts = {
+        member.position: (member.item.value, job.matches.get(member.position, ""))
+        for member in job.members
+        if member.item.kind == "text" and member.item.id
+    }
+    words: dict[str, list[str]] = {}
+    if texts:
+        with path.open("rb") as file:
+            for checked in iter_checked(file):
+                if checked.problem is None and checked.element["source"].get("type") == "text":
+                    for name, found in words_of(checked.element).items():
+                        words.setdefault(name, found)
+                    for name, _ in _errors_of(checked.element):
+                        words.setdefault(name, [])
+    return confirmed(texts, words)
+
+
+def _errors_of(element: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    from hume_runner.services.batch_v0.reading import read_source_result
+
+    return read_source_result(element).errors
+
+
+def _of_others(
+    view: SourceResultView,
+    element: Mapping[str, Any],
+    positions: Mapping[tuple[str, str], int],
+    items: Mapping[int, PlanItem],
+) -> dict[int, str]:
+    """Of which members this element has what surely is another source's, and why: other bytes, another text."""
+    if view.kind == "text":
+        told = ((positions.get(("text", name)), words) for name, words in words_of(element).items())
+        return {
+            position: "the words in it are those of another text"
+            for position, words in told
+            if position is not None and items[position].id and measures(items[position].value, words) is False
+        }
+    position = positions.get((_kind_of(view), _named(view)))
+    if position is None or not other_bytes(items[position].content_md5, view.md5):
+        return {}
+    return {position: f"its MD5 is {view.md5}, and what was sent has {items[position].content_md5}"}
 
 
 def _unexpected(position: int, problem: str) -> Outcome:

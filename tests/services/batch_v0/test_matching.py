@@ -15,13 +15,16 @@ from hume_runner.services.batch_v0.matching import (
     SourceFinder,
     Verdict,
     agreement,
+    confirmed,
     contradicts,
     familiar,
     judge,
     lacking,
+    measures,
     names_in,
     one_text,
     one_url,
+    other_bytes,
     position_in,
     sent_by,
 )
@@ -303,3 +306,65 @@ def test_only_what_surely_speaks_of_something_else_contradicts(sent: Any, seen: 
 )
 def test_what_is_masked_cut_or_written_another_way_tells_only_that_there_is_something(seen: Any, strange: Any) -> None:
     assert {"url", "text", "file"} - familiar(seen) == strange
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "same"),
+    [
+        ("Nothing is lost.", ["Nothing", "is", "lost"], True),
+        ("Nothing is lost.", ["Nothing is lost."], True),
+        ("Don't wait, Anna!", ["Do", "n't", "wait", ",", "Anna", "!"], True),
+        ("\u00c9t\u00e9 2026", ["E\u0301t\u00e9", "2026"], True),
+        ("?!", ["?", "!"], True),
+        ("Nothing is lost.", ["Nothing", "was", "lost"], None),
+        ("Nothing is lost.", ["Nothing"], None),
+        ("Nothing is lost.", [], None),
+        ("Nothing is lost.", ["", "."], None),
+        ("Nothing is lost.", ["Nothing is paid twice."], False),
+        ("Nothing is lost.", ["All", "of", "it", "is", "gone"], False),
+    ],
+)
+def test_words_are_those_of_a_text_of_another_or_do_not_tell(text: str, words: list[str], same: bool | None) -> None:
+    assert measures(text, words) is same
+
+
+ONE, TWO, THREE = ["The", "one"], ["The", "two"], ["The", "three"]
+THREE_TEXTS = {0: ("The one.", "1"), 1: ("The two.", "2"), 2: ("The three.", "3")}
+
+
+@pytest.mark.parametrize(
+    ("texts", "words", "names", "doubtful"),
+    [
+        (THREE_TEXTS, {"1": ONE, "2": TWO, "3": THREE}, {0: "1", 1: "2", 2: "3"}, set()),
+        # The echo had them in another order than they were sent in.
+        (THREE_TEXTS, {"3": ONE, "2": TWO, "1": THREE}, {0: "3", 1: "2", 2: "1"}, set()),
+        (THREE_TEXTS, {"2": ONE, "1": TWO, "3": []}, {0: "2", 1: "1"}, {2}),
+        # Two of three stand where they should, so the third does as well; without any words nobody knows.
+        (THREE_TEXTS, {"1": ONE, "2": TWO, "3": []}, {0: "1", 1: "2", 2: "3"}, set()),
+        (THREE_TEXTS, {"1": ONE, "2": TWO, "3": ["Something", "else", "altogether"]}, {0: "1", 1: "2"}, {2}),
+        (THREE_TEXTS, {"1": [], "2": [], "3": []}, {}, {0, 1, 2}),
+        # A job of one text has one order; what the answer does not speak of is not doubtful but missing.
+        ({0: ("The one.", "1")}, {"1": []}, {0: "1"}, set()),
+        ({0: ("The one.", "1")}, {"1": TWO * 3}, {}, {0}),
+        ({0: ("The one.", "1")}, {}, {}, set()),
+        # Texts that a tokenizer leaves alike.
+        ({0: ("Ah!", "1"), 1: ("Ah?", "2")}, {"1": ["Ah"], "2": ["Ah"]}, {}, {0, 1}),
+        (
+            {0: ("Ah!", "1"), 1: ("Ah?", "2"), 2: ("No.", "3"), 3: ("Yes.", "4")},
+            {"1": ["Ah"], "2": ["Ah"], "3": ["No"], "4": ["Yes"]},
+            {0: "1", 1: "2", 2: "3", 3: "4"},
+            set(),
+        ),
+    ],
+)
+def test_texts_of_a_job_that_was_started_elsewhere_are_told_by_their_words(
+    texts: Any, words: Any, names: Any, doubtful: Any
+) -> None:
+    told = confirmed(texts, words)
+    assert (dict(told.names), set(told.doubtful)) == (names, doubtful)
+
+
+def test_only_md5s_that_can_be_read_are_those_of_other_bytes() -> None:
+    assert other_bytes(A, B)
+    assert not other_bytes(A, A.upper())
+    assert not any(other_bytes(one, two) for one, two in ((A, None), (None, B), (A, "bm90IGhleA=="), ("", B)))

@@ -28,6 +28,7 @@ from hume_runner.errors import (
 )
 from hume_runner.services.base import (
     AnswerIncomplete,
+    AnswerUnreadable,
     Broken,
     Ended,
     Job,
@@ -195,6 +196,67 @@ def test_texts_are_told_by_their_place_in_whatever_order_they_come(tmp_path: Pat
 def test_an_error_of_all_texts_is_the_error_of_each(tmp_path: Path) -> None:
     answer = [element({"type": "text"}, error="cannot decode")]
     assert outcomes(tmp_path, TEXTS, answer) == [(n, False, "undecodable") for n in range(3)]
+
+
+def measured(words: Mapping[str, str]) -> Any:
+    """An element about texts, with the words that were measured under each number."""
+    rows = {
+        number: [{"text": word, "emotions": [{"name": "Joy", "score": 0.5}]} for word in said.split()]
+        for number, said in words.items()
+    }
+    return {
+        "source": {"type": "text"},
+        "results": {
+            "predictions": [
+                {"file": number, "models": {"language": {"grouped_predictions": [{"id": "x", "predictions": told}]}}}
+                for number, told in rows.items()
+            ],
+            "errors": [],
+        },
+    }
+
+
+SAID = {"1": "all of one", "2": "all of two", "3": "all of three"}
+SAYING = [plan_item(said) for said in SAID.values()]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_scores_of_another_text_are_not_taken_and_the_others_are(tmp_path: Path, large: bool) -> None:
+    job = replace(job_of(*SAYING, matches=("1", "2", "3")), nonce=NONCE)
+    answer = [measured({**SAID, "2": "something else " * (20_000 if large else 1)})]
+    with pytest.raises(AnswerUnreadable, match="another text"):
+        outcomes(tmp_path, job, answer)
+    told = outcomes(tmp_path, job, answer, accept_unreadable=1)
+    assert told == [(0, True, None), (1, False, "unexpected_answer"), (2, True, None)]
+
+
+def test_texts_of_an_adopted_job_are_told_by_their_words_whatever_order_its_echo_had(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.json"
+    path.write_text(json.dumps([measured(SAID)]))
+    job = replace(job_of(*reversed(SAYING), matches=("1", "2", "3")), nonce="")
+    assert [(one.position, one.ok, one.match) for one in read_outcomes(job, path, {})] == [
+        (0, True, "3"),
+        (1, True, None),
+        (2, True, "1"),
+    ]
+    path.write_text(json.dumps([element({"type": "text"}, "1", "2", "3")]))
+    with pytest.raises(AnswerUnreadable, match="which of the texts"):
+        read_outcomes(job, path, {})
+    assert [one.ok for one in read_outcomes(job, path, {"accept_unreadable": 1})] == [False] * 3
+    assert all(one.ok for one in read_outcomes(replace(job, nonce=NONCE), path, {}))  # sent by this state
+
+
+def test_an_element_of_other_bytes_is_not_taken_for_a_file_of_the_same_name(tmp_path: Path) -> None:
+    job = job_of(replace(plan_item("b.wav", kind="file"), content_md5="a" * 32), matches=("N-000-b.wav",))
+
+    def of(md5: str | None) -> Any:
+        return [element({"type": "file", "filename": "N-000-b.wav", "md5sum": md5}, "b.wav")]
+
+    with pytest.raises(AnswerUnreadable, match="MD5"):
+        outcomes(tmp_path, job, of("b" * 32))
+    assert outcomes(tmp_path, job, of("b" * 32), accept_unreadable=1) == [(0, False, "unexpected_answer")]
+    for good in ("A" * 32, None, "not an MD5"):
+        assert outcomes(tmp_path, job, of(good)) == [(0, True, None)]
 
 
 MIXED = job_of(
