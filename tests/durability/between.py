@@ -1,0 +1,92 @@
+"""A proxy between a run and the emulator that mixes up what the service says, and nothing of what it does."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+_JOBS = "/v0/batch/jobs"
+_KEPT = ("content-type", "date")
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class Between:
+    """For `with`. What is set here changes answers on their way: `started` the id that a POST is answered with, `entry`
+    a job wherever it is told, `listed` a whole list, `predictions` an answer; `asked` a path before it is asked.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.started: Callable[[str], str] = _same
+        self.entry: Callable[[dict[str, Any]], dict[str, Any]] = _same
+        self.listed: Callable[[list[Any]], list[Any]] = _same
+        self.predictions: Callable[[list[Any]], list[Any]] = _same
+        self.asked: Callable[[str], str] = _same
+        self.gets: list[str] = []
+        self._host = urlsplit(url).netloc
+        between = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                between._pass(self, self.path, body)
+
+            def do_GET(self) -> None:
+                between.gets.append(self.path)
+                between._pass(self, between.asked(self.path), None)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def _pass(self, handler: BaseHTTPRequestHandler, path: str, body: bytes | None) -> None:
+        client = HTTPConnection(self._host, timeout=30)
+        sent = {name: value for name, value in handler.headers.items() if name.lower() not in ("host", "connection")}
+        client.request(handler.command, path, body, {**sent, "Accept-Encoding": "identity"})
+        answer = client.getresponse()
+        content = answer.read()
+        client.close()
+        if answer.status == 200:
+            content = self._changed(handler.command, path.partition("?")[0], content)
+        handler.send_response_only(answer.status)
+        for name, value in answer.headers.items():
+            if name.lower() in _KEPT or name.lower().startswith("x-"):
+                handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    def _changed(self, command: str, path: str, content: bytes) -> bytes:
+        if command == "POST" and path == _JOBS:
+            return json.dumps({"job_id": self.started(json.loads(content)["job_id"])}).encode()
+        if path == _JOBS:
+            return json.dumps(self.listed([self.entry(entry) for entry in json.loads(content)])).encode()
+        if path.endswith("/predictions"):
+            return json.dumps(self.predictions(json.loads(content))).encode()
+        if re.fullmatch(_JOBS + "/[^/]+", path):
+            return json.dumps(self.entry(json.loads(content))).encode()
+        return content
+
+    def __enter__(self) -> Between:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()

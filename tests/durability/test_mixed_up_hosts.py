@@ -1,0 +1,116 @@
+"""Hosts and proxies that mix up whose job is whose: never wrong scores, never paid twice, and nothing stays stuck."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.cli.project import Project
+from tests.durability.between import Between
+from tests.emulator.api import Api
+
+
+class Mixed(Project):
+    """A project whose runs reach the emulator through a proxy."""
+
+    def __init__(self, folder: Path, emulator: Emulator, between: Between) -> None:
+        super().__init__(folder, emulator)
+        self.between = between
+        self.manifest["service"]["endpoint"] = between.url
+        self.manifest["models"] = {"language": {}}
+        self.manifest["batching"] = {"max_sources": 2}
+        self.manifest["outputs"] = {"directory": "out", "tables": ["jsonl"]}
+
+    def texts(self, count: int) -> None:
+        self.manifest["sources"] = {
+            "text": [{"text": f"Sentence number {n} says {n * n}.", "id": f"t{n}"} for n in range(count)]
+        }
+
+    def accepted(self) -> int:
+        return int(self.emulator.requests()["jobs_accepted"])
+
+    def words(self) -> dict[str, str]:
+        """Item -> the words that its rows are about, in order."""
+        path = self.out / "tables" / "language.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+        said: dict[str, str] = {}
+        for row in rows:
+            said[row["item_id"]] = f"{said.get(row['item_id'], '')} {row['text']}".strip()
+        return said
+
+    def statuses(self) -> set[str]:
+        return {line["status"] for line in self.results()}
+
+    def must_have_its_own(self, count: int) -> None:
+        assert self.statuses() == {"done"}
+        assert self.words() == {f"t{n}": f"Sentence number {n} says {n * n}." for n in range(count)}
+
+    def start_another(self, body: dict[str, Any]) -> str:
+        """A job that somebody with this key started."""
+        with Api(self.emulator.url, self.emulator.api_key) as api:
+            answer = api.call("POST", "/v0/batch/jobs", json=body)
+            return str(answer.json()["job_id"])
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Iterator[Mixed]:
+    with (
+        Emulator(data=tmp_path / "service", processing_time_s=0.02) as emulator,
+        Between(emulator.url) as between,
+    ):
+        yield Mixed(tmp_path / "project", emulator, between)
+
+
+def backwards(entry: dict[str, Any]) -> dict[str, Any]:
+    request = entry["request"]
+    return {**entry, "request": {**request, "text": request["text"][::-1]}}
+
+
+def test_texts_that_are_echoed_in_another_order_get_their_own_scores_back(mixed: Mixed) -> None:
+    mixed.texts(4)
+    assert mixed.run().code == 0
+    shutil.rmtree(mixed.out)
+    mixed.between.entry = backwards
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    mixed.must_have_its_own(4)
+    assert mixed.accepted() == 2
+
+
+def test_texts_whose_order_nothing_will_tell_are_asked_about(mixed: Mixed) -> None:
+    mixed.texts(4)
+    mixed.manifest["models"] = {"ner": {}}
+    assert mixed.run().code == 0
+    shutil.rmtree(mixed.out)
+    ran = mixed.run()
+    assert ran.code == 9, ran.err
+    assert "nothing tells in which order" in ran.err
+    assert mixed.accepted() == 2
+
+
+def test_an_answer_about_other_bytes_fails_that_file_alone_and_is_kept(mixed: Mixed) -> None:
+    mixed.add_file("two.wav", b"RIFF" + bytes(400))
+    mixed.manifest["sources"] = {"files": ["media/*"]}
+    mixed.manifest["models"] = {"language": {}}
+
+    def of_other_bytes(answer: list[Any]) -> list[Any]:
+        for one in answer:
+            if one["source"]["filename"].endswith("two.wav"):
+                one["source"]["md5sum"] = "0" * 32
+        return answer
+
+    mixed.between.predictions = of_other_bytes
+    ran = mixed.run()
+    assert ran.code == 3, ran.err
+    found = {Path(line["source"]).name: line for line in mixed.results()}
+    assert {name: line["status"] for name, line in found.items()} == {"one.wav": "done", "two.wav": "failed"}
+    assert "MD5" in found["two.wav"]["error"]
+    (kept,) = (mixed.out / "raw").glob("*/predictions.json")
+    assert "0" * 32 in kept.read_text()
+    assert mixed.call("verify").code == 0
