@@ -63,6 +63,14 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Misled:
+    """Taken, and answered with the id of another job."""
+
+    job: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A lost submission that the service has; `others` carry the same and were paid for as well."""
 
@@ -145,6 +153,7 @@ Fact = (
     | Rejected
     | Halved
     | Lost
+    | Misled
     | Found
     | Renamed
     | Gone
@@ -173,6 +182,8 @@ def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], I
             store.record_split(job, message, list(halves(job)), now)
         case Lost(job=job, message=message, slow=slow, took_s=took_s):
             store.record_lost(job, message, now, slow=slow, took_s=took_s)
+        case Misled(job=job, message=message):
+            store.record_misled(job, message, now)
         case Found(job=job, chosen=chosen, others=others):
             store.record_found(
                 job,

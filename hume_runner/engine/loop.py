@@ -52,6 +52,7 @@ from hume_runner.services.base import (
     job_name,
 )
 from hume_runner.state.disk import Disk
+from hume_runner.state.journal import MISLED
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store, nonce_of
 
@@ -423,6 +424,10 @@ class Loop:
     def _knows(self, remote_id: str) -> bool:
         return self._store.knows_remote(self._service.endpoint, remote_id)
 
+    def _told_before(self, remote_id: str) -> bool:
+        """Whether another job of ours is called so, in whatever capitals."""
+        return any(self._knows(one) for one in {remote_id, remote_id.lower(), remote_id.upper()})
+
     # -- absorbing results ------------------------------------------------------------------------------------------
 
     def _absorb(self, done: Done) -> None:
@@ -472,6 +477,10 @@ class Loop:
             done.value if done.error is None else Unknown(message=f"{type(done.error).__name__}: {done.error}")
         )
         match result:
+            case Accepted(remote_id=remote_id) if self._told_before(remote_id):
+                message = f"the service answered with the id of another job, {remote_id}"
+                self._do(reactions.misled(view, rules, number, message, at))
+                self._lost_here[number] = self._lost_job(number)
             case Accepted():
                 self._taken_at = at.now
                 self._do(reactions.accepted(view, number, result, at))
@@ -561,6 +570,9 @@ class Loop:
             )
             if isinstance(settled, reconcile.Found):
                 self._taken_at = at.now
+            if isinstance(settled, reconcile.NotThere) and row.lost_how == MISLED and not rules.pay_again:
+                # It answered, so it took it: that nothing is known again proves that it is told another way.
+                settled = reconcile.Ask(why="the service, which answered with another job's id, shows none like it")
             if isinstance(settled, (reconcile.NotThere, reconcile.Ask)):  # whatever is sent again is looked for again
                 self._lost_here.setdefault(number, self._lost_job(number))
             if rules.pay_again and not isinstance(settled, reconcile.Wait):

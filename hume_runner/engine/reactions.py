@@ -45,6 +45,7 @@ from hume_runner.services.base import (
     Candidate,
     Ended,
     Job,
+    Mistaken,
     Outcome,
     Pending,
     Progress,
@@ -321,6 +322,17 @@ def lost(view: View, rules: Rules, job: int, *, slow: bool, cost: float, here: b
     return replace(view, lost={**view.lost, job: one})
 
 
+def misled(view: View, rules: Rules, job: int, message: str, at: Moment) -> Reaction:
+    """The id that the service told is another job's: it took this one, and it is looked for by what it carries."""
+    was = view.submitting.get(job, Sent(at=at.now))
+    view = replace(view, submitting=_without(view.submitting, job), waiting=_without(view.waiting, job))
+    return Reaction(
+        view=lost(view, rules, job, slow=False, cost=was.billable_seconds, here=True, at=at),
+        facts=(facts.Misled(job=job, message=message),),
+        events=(events.Lost(job=job_name(job), message=message),),
+    )
+
+
 # -- waiting ---------------------------------------------------------------------------------------------------------
 
 
@@ -353,6 +365,8 @@ def _progressed(view: View, rules: Rules, job: int, there: AtService, found: Pro
         case Broken(message=message):
             times = {"created_at": found.created_at, "started_at": found.started_at, "ended_at": found.ended_at}
             return _broken(view, facts.Broken(job=job, reason="job_failed", message=message, times=times))
+        case Mistaken(message=message):
+            return misled(view, rules, job, message, at)
         case Unseen():
             return _unseen(view, rules, job, there)
         case Pending() | None:

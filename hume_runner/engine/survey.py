@@ -124,15 +124,15 @@ class _Told:
             if source.kind == "file" and names[source.match] > 1:
                 self.unsure = f"{self.foreign.remote_id} carries several files under one name, '{source.match}'"
                 continue
-            if source.kind in self.foreign.unordered:
-                self.unsure = f"{self.foreign.remote_id} carries texts, and nothing tells in which order"
-                continue
             keys[key] = source.match
         for item in store.load_items(list(keys)):
             alike = self.foreign.alike(item.kind, item.facts)
             if alike is None:
                 self.unsure = f"nothing tells with which settings {self.foreign.remote_id} measured"
             if not alike:
+                del keys[item.key]
+            elif item.kind in self.foreign.unordered:
+                self.unsure = f"{self.foreign.remote_id} carries texts, and nothing tells in which order"
                 del keys[item.key]
         return keys
 

@@ -239,7 +239,14 @@ class Unseen:
     """The service does not know this job (any more), or not under this key."""
 
 
-Progress = Pending | Ended | Broken | Unseen
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistaken:
+    """What the service has under this id is another job, surely: what was sent is to be looked for."""
+
+    message: str
+
+
+Progress = Pending | Ended | Broken | Unseen | Mistaken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,10 @@ _WHOLE = (
 )
 
 
+# How a submission was lost that the service answered with another job's id: that it took it is known.
+MISLED = "misled"
+
+
 class Journal(Planning):
     """Records facts about jobs and outputs."""
 
@@ -192,6 +196,14 @@ class Journal(Planning):
             (sent_at,) = db.execute("SELECT submitting_at FROM jobs WHERE job = ?", (number,)).fetchone()
             how = "slow" if slow else "cut"
             self._move(number, Event.LOSE, now, message, error=message, lost_at=sent_at + took_s, lost_how=how)
+
+    def record_misled(self, number: int, message: str, now: float) -> None:
+        """The id that the service answered with is another job's: it took this one, and nobody knows under which."""
+        with self._transaction("misled") as db:
+            (named_at,) = db.execute("SELECT submitted_at FROM jobs WHERE job = ?", (number,)).fetchone()
+            columns: dict[str, Any] = {"remote_id": None, "submitted_at": None, "created_at": None}
+            lost = {"lost_at": now if named_at is None else named_at, "lost_how": MISLED}
+            self._move(number, Event.DISOWN, now, message, error=message, **columns, **lost)
 
     def recover(self, now: float) -> list[int]:
         """After a crash: what was being submitted has no answer, and nobody knows when it ended. Returns the jobs

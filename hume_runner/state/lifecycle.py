@@ -1,7 +1,7 @@
 """The states of a job and the moves between them. Pure; every move that the store records goes through `move`.
 
 planned ──► submitting ──► submitted ──► done
-   ▲            │  │            │  ▲
+   ▲            │  │            │  ▲ (disowned: back to ambiguous)
    ├── refused ─┘  │            ▼  │ revive (a job given up for its time is asked for again),
    │               ▼          failed │ extend (more of what it carries is wanted: from done as well)
    └── not there ─ ambiguous ──► submitted (found), failed
@@ -38,6 +38,7 @@ class Event(StrEnum):
     REFUSE = "refuse"  # surely not accepted, may be sent again
     REJECT = "reject"  # surely not accepted, and would not be another time
     LOSE = "lose"  # no answer, or a crash before it
+    DISOWN = "disown"  # the id that came back is another job's
     SUSPECT = "suspect"  # the state is a copy, and its original may have sent it
     FIND = "find"  # the service knows it after all
     MISS = "miss"  # the service does not know it, after the settling time
@@ -57,6 +58,8 @@ MOVES: dict[tuple[JobStatus, Event], JobStatus] = {
     (JobStatus.SUBMITTING, Event.REFUSE): JobStatus.PLANNED,
     (JobStatus.SUBMITTING, Event.REJECT): JobStatus.FAILED,
     (JobStatus.SUBMITTING, Event.LOSE): JobStatus.AMBIGUOUS,
+    (JobStatus.SUBMITTING, Event.DISOWN): JobStatus.AMBIGUOUS,
+    (JobStatus.SUBMITTED, Event.DISOWN): JobStatus.AMBIGUOUS,
     (JobStatus.AMBIGUOUS, Event.FIND): JobStatus.SUBMITTED,
     (JobStatus.AMBIGUOUS, Event.MISS): JobStatus.PLANNED,
     (JobStatus.AMBIGUOUS, Event.ABANDON): JobStatus.FAILED,

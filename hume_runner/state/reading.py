@@ -188,7 +188,7 @@ class Reading(StateFile):
         """
         sent, sent_at, lost = self._db.execute(
             "SELECT max(CASE WHEN event = 'intend' THEN attempt END), max(CASE WHEN event = 'intend' THEN at END), "
-            "max(CASE WHEN event = 'lose' THEN attempt END) FROM attempts WHERE job = ?",
+            "max(CASE WHEN event IN ('lose', 'disown') THEN attempt END) FROM attempts WHERE job = ?",
             (number,),
         ).fetchone()
         if sent is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,86 @@ def test_an_answer_about_other_bytes_fails_that_file_alone_and_is_kept(mixed: Mi
     (kept,) = (mixed.out / "raw").glob("*/predictions.json")
     assert "0" * 32 in kept.read_text()
     assert mixed.call("verify").code == 0
+
+
+def test_two_answers_that_are_swapped_on_their_way_leave_each_job_its_own(mixed: Mixed) -> None:
+    mixed.texts(4)
+    ids: list[str] = []
+    both = threading.Barrier(2)
+
+    def swapped(remote_id: str) -> str:
+        ids.append(remote_id)
+        both.wait(20)
+        return next(one for one in ids if one != remote_id)
+
+    mixed.between.started = swapped
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    mixed.must_have_its_own(4)
+    assert mixed.accepted() == 2
+
+
+OLD: dict[str, dict[str, Any]] = {
+    "other texts": {"models": {"language": {}}, "text": ["Nobody asked for this.", "Nor for that."]},
+    "one other text": {"models": {"language": {}}, "text": ["Nobody asked for this."]},
+    "the same texts, measured otherwise": {
+        "models": {"ner": {}},
+        "text": ["Sentence number 0 says 0.", "Sentence number 1 says 1."],
+    },
+    "a link": {"models": {"language": {}}, "urls": ["https://example.org/other.mp4"]},
+}
+
+
+@pytest.mark.parametrize("old", OLD)
+def test_the_id_of_an_older_job_is_not_believed(mixed: Mixed, old: str) -> None:
+    mixed.texts(2)
+    older = mixed.start_another(OLD[old])
+    mixed.between.started = lambda _: older
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    mixed.must_have_its_own(2)
+    assert mixed.accepted() == 2
+    assert mixed.run().code == 0
+
+
+@pytest.mark.parametrize("spelt", [str.lower, str.upper])
+def test_an_id_that_another_job_of_ours_has_is_not_believed(mixed: Mixed, spelt: Callable[[str], str]) -> None:
+    mixed.texts(2)
+    assert mixed.run().code == 0
+    with Api(mixed.emulator.url, mixed.emulator.api_key) as api:
+        (first,) = api.call("GET", "/v0/batch/jobs").json()
+    mixed.texts(4)
+    mixed.between.started = lambda _: spelt(first["job_id"])
+    mixed.between.asked = lambda path: path.replace(first["job_id"].upper(), first["job_id"])
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    mixed.must_have_its_own(4)
+    assert mixed.accepted() == 2
+
+
+def test_an_ordinary_run_costs_no_request_more_for_it(mixed: Mixed) -> None:
+    mixed.texts(4)
+    assert mixed.run().code == 0
+    assert [path for path in mixed.between.gets if "/jobs/" in path and not path.endswith("/predictions")] == []
+
+
+def test_what_answered_with_a_wrong_id_and_shows_nothing_like_it_is_never_sent_again_unasked(mixed: Mixed) -> None:
+    mixed.texts(2)
+    mixed.start_another(OLD["a link"])
+    assert mixed.run().code == 0
+    mixed.texts(4)
+    before = mixed.accepted()
+    older = mixed.start_another(OLD["other texts"])
+    mine: list[str] = []
+
+    def started(remote_id: str) -> str:
+        mine.append(remote_id)
+        return older
+
+    mixed.between.started = started
+    mixed.between.listed = lambda entries: [one for one in entries if one["job_id"] not in mine]
+    ran = mixed.run()
+    assert ran.code == 9, ran.err
+    assert mixed.accepted() == before + 2
+    assert mixed.run().code == 9
+    assert mixed.accepted() == before + 2

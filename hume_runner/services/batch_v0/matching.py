@@ -110,7 +110,8 @@ def judge(sent: Sent, view: JobView) -> Verdict:
 
 
 def contradicts(sent: Sent, view: JobView) -> bool:
-    """Whether a job's echo surely speaks of something else than what was sent: other bytes, other texts, other links.
+    """Whether a job's echo surely speaks of something else than what was sent: other bytes, other texts, other links,
+    other models.
 
     Only what is told in a form that can be read counts, and only where nothing at all agrees: a host that masks, cuts
     or spells another way says nothing of the kind.
@@ -124,7 +125,36 @@ def contradicts(sent: Sent, view: JobView) -> bool:
         _disjoint(map(_loose_url, sent.urls), map(_loose_url, view.urls)),
     ]
     told = [kind for kind in kinds if kind is not None]
-    return bool(told) and all(told)
+    return (bool(told) and all(told)) or _other_kinds(sent, view) or _other_models(sent.settings, view)
+
+
+def _other_kinds(sent: Sent, view: JobView) -> bool:
+    """Whether a job carries sources, says that it has none of the kinds that were sent, and has others."""
+    ours = {"urls": bool(sent.urls), "text": bool(sent.texts), "files": bool(sent.files)}
+    theirs = {"urls": bool(view.urls), "text": bool(view.text), "files": bool(view.files)}
+    there = {kind for kind, has in theirs.items() if has}
+    asked = {kind for kind, has in ours.items() if has}
+    return bool(there) and not there & asked and asked <= view.says
+
+
+def _other_models(settings: Mapping[str, Any], view: JobView) -> bool:
+    """Whether a job surely runs other models, or in another way than it was told in a word. Numbers may be cut to what
+    a host allows, and defaults change: they tell nothing."""
+    for name, options in (settings.get("models") or {}).items():
+        if name not in view.models:
+            continue
+        told = view.models[name]
+        if told is None:
+            return True
+        if not isinstance(options, Mapping) or not isinstance(told, Mapping):
+            continue
+        for option, value in options.items():
+            if isinstance(value, str) and isinstance(found := told.get(option), str):
+                if value.casefold() != found.casefold():
+                    return True
+            elif isinstance(value, Mapping) and option in told and told[option] is None:
+                return True
+    return False
 
 
 def _disjoint(ours: Iterable[str], theirs: Iterable[str]) -> bool | None:
@@ -155,7 +185,9 @@ def _loose(text: str) -> str:
 
 
 def _loose_url(url: str) -> str:
-    return one_url(url).partition("?")[0].casefold()
+    plain = one_url(url).partition("?")[0].casefold()
+    plain = plain.partition("//")[2] or plain
+    return "".join(one for one in plain.replace("+", " ") if one.isalnum())
 
 
 def _by_digest(texts: Mapping[str, int]) -> bool:
@@ -286,6 +318,12 @@ def measures(text: str, words: Iterable[str]) -> bool | None:
         found = ours.find(piece, at)
         missing, at = (missing + len(piece), at) if found < 0 else (missing, found + len(piece))
     return False if 2 * missing > len(told) else None
+
+
+def another_s(text: str, words: Sequence[str], all_texts: Iterable[str]) -> bool:
+    """Whether what was measured is surely another text than this one: none that is known, or one of `all_texts`."""
+    same = measures(text, words)
+    return same is False or (same is None and bool(words) and any(measures(one, words) for one in all_texts))
 
 
 def _letters(text: str) -> str:

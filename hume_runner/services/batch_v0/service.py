@@ -49,6 +49,7 @@ from hume_runner.services.base import (
     Looker,
     LostJob,
     Member,
+    Mistaken,
     Outcome,
     Pending,
     PlanItem,
@@ -69,13 +70,13 @@ from hume_runner.services.batch_v0.matching import (
     SourceFinder,
     Verdict,
     agreement,
+    another_s,
     confirmed,
     contradicts,
     familiar,
     in_order,
     judge,
     lacking,
-    measures,
     names_in,
     other_bytes,
     same_settings,
@@ -347,7 +348,7 @@ class BatchV0Service:
                 uploads.append(Upload.of(member.item.path, filename=name, sha256=member.item.content_sha256))
         digest = hashlib.sha256(job.key.encode())
         digest.update(job.nonce.encode())
-        self._learned.sent[job.number] = sent_by(job, matches, {})
+        self._learned.sent[job.number] = sent_by(job, matches, self._manifest.settings)
         return Submission(
             request=_shown(body),
             sha256=digest.hexdigest(),
@@ -509,11 +510,11 @@ class BatchV0Service:
         return self._progress(view, job.number) if isinstance(told, Unseen) else told
 
     def _progress(self, view: JobView, number: int) -> Progress:
-        """How far a job is; as if nobody knew it where its echo surely speaks of another one: the id that came with the
-        answer to the submission was not its own, and what was sent is to be found by what it carries."""
+        """How far a job is. Where its echo surely speaks of another one, the id that came with the answer to the
+        submission was not its own."""
         sent = self._learned.sent.get(number)
         if sent is not None and contradicts(sent, view) and contradicts(sent, self._detailed(view)):
-            return Unseen()
+            return Mistaken(message=f"what the service has as {view.job_id} is another job")
         progress = progress_of(view)
         if not isinstance(progress, Pending):
             self._learned.sent.pop(number, None)
@@ -522,7 +523,7 @@ class BatchV0Service:
     def remind(self, job: Job) -> None:
         """See `Service.remind`."""
         names = {position: job.matches.get(position) or name for position, name in _matches(job).items()}
-        self._learned.sent[job.number] = sent_by(job, names, {})
+        self._learned.sent[job.number] = sent_by(job, names, job.request)
 
     # -- fetching ---------------------------------------------------------------------------------------------------
 
@@ -899,10 +900,11 @@ def _of_others(
     """Of which members this element has what surely is another source's, and why: other bytes, another text."""
     if view.kind == "text":
         told = ((positions.get(("text", name)), words) for name, words in words_of(element).items())
+        texts = [item.value for item in items.values() if item.kind == "text" and item.id]
         return {
             position: "the words in it are those of another text"
             for position, words in told
-            if position is not None and items[position].id and measures(items[position].value, words) is False
+            if position is not None and items[position].id and another_s(items[position].value, words, texts)
         }
     position = positions.get((_kind_of(view), _named(view)))
     if position is None or not other_bytes(items[position].content_md5, view.md5):

@@ -275,12 +275,21 @@ def test_settings_agree_differ_or_are_not_told(
         (LINKS, view(urls=("https://example.org/another.mp4",)), True),
         (FILES, view(files=[("b.wav", "c" * 32), ("c.wav", "d" * 32)]), True),
         (MIXED, view(urls=("https://example.org/another.mp4",), text=("three",)), True),
+        (TEXTS, view(urls=(URL,)), True),
+        (LINKS, view(files=[("a.mp4", A)]), True),
+        (LINKS, view(files=[("a.mp4", A)], says=frozenset(("files", "models"))), False),
+        # The same, measured in another way: an older job of these texts.
+        (TEXTS, view(text=("Caf\u00e9 ", "two"), models={"face": None, "ner": {}}), True),
         # Something agrees, or tells nothing, or is told as another host would tell it.
         (TEXTS, view(text=("three", "two")), False),
         (TEXTS, view(text=()), False),
         (TEXTS, view(text=("CAF\u00c9", "TWO")), False),
         (TEXTS, view(text=("t\u2026", "three")), False),
         (LINKS, view(urls=("https://example.org/a clip.mp4",)), False),
+        (LINKS, view(urls=("https://example.org/a+clip.mp4?take=2",)), False),
+        (LINKS, view(urls=("//EXAMPLE.org/a%20clip.mp4",)), False),
+        (TEXTS, view(text=("Caf\u00e9 ", "two"), models={"face": {"fps_pred": 5}, "new": {}}), False),
+        (TEXTS, view(text=("Caf\u00e9 ", "two"), models={}), False),
         (LINKS, view(urls=("https://example.org/***",)), False),
         (FILES, view(files=[(f"{NONCE}-000-b.wav", "c" * 32)]), False),
         (FILES, view(files=[("file", "c" * 32), ("file", "c" * 32)]), False),
@@ -291,6 +300,28 @@ def test_settings_agree_differ_or_are_not_told(
 def test_only_what_surely_speaks_of_something_else_contradicts(sent: Any, seen: Any, surely: bool) -> None:
     lost, names = sent
     assert contradicts(sent_by(lost, names, SETTINGS), seen) is surely
+
+
+@pytest.mark.parametrize(
+    ("asked", "told", "surely"),
+    [
+        ({"granularity": "word"}, {"granularity": "sentence"}, True),
+        ({"granularity": "word"}, {"granularity": "WORD"}, False),
+        ({"granularity": "word"}, {}, False),
+        ({}, {"granularity": "sentence"}, False),
+        ({"toxicity": {}}, {"toxicity": None}, True),
+        ({"toxicity": {}}, {"toxicity": {"new": 1}}, False),
+        # A host may allow no more, or spell a number or a yes in its way.
+        ({"fps_pred": 30, "identify_speakers": True}, {"fps_pred": 5, "identify_speakers": "true"}, False),
+        ({"granularity": "word"}, None, True),
+        ({"granularity": "word"}, [], False),
+    ],
+)
+def test_another_way_of_measuring_contradicts_where_it_was_asked_for_in_a_word(
+    asked: Any, told: Any, surely: bool
+) -> None:
+    sent = sent_by(*TEXTS, {"models": {"language": asked}})
+    assert contradicts(sent, view(text=("Caf\u00e9 ", "two"), models={"language": told})) is surely
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,13 @@ def test_the_scores_of_another_text_are_not_taken_and_the_others_are(tmp_path: P
     assert told == [(0, True, None), (1, False, "unexpected_answer"), (2, True, None)]
 
 
+def test_the_scores_of_a_neighbour_are_not_taken_however_alike_the_texts_are(tmp_path: Path) -> None:
+    job = replace(job_of(*SAYING[:2], matches=("1", "2")), nonce=NONCE)
+    answer = [measured({"1": SAID["2"], "2": SAID["2"]})]
+    told = outcomes(tmp_path, job, answer, accept_unreadable=1)
+    assert told == [(0, False, "unexpected_answer"), (1, True, None)]
+
+
 def test_texts_of_an_adopted_job_are_told_by_their_words_whatever_order_its_echo_had(tmp_path: Path) -> None:
     path = tmp_path / "predictions.json"
     path.write_text(json.dumps([measured(SAID)]))
