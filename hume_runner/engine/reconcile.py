@@ -73,10 +73,10 @@ def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s
             why=f"{len(sure)} that the service measured about then fit ({names}), and nothing tells which was this one"
         )
     if sure:
-        sure.sort(key=lambda one: (one.created_at or 0.0, one.remote_id))
+        sure.sort(key=lambda one: (one.shut, one.created_at or 0.0, one.remote_id))
         if sure[0].gone:
             return Gone(chosen=sure[0])
-        return Found(chosen=sure[0], others=tuple(one.remote_id for one in sure[1:]))
+        return Found(chosen=sure[0], others=tuple(one.remote_id for one in sure[1:] if not one.shut))
     if waited_s < wait_s:
         return Wait()
     if free:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hume_runner.errors import NotFound
+from hume_runner.errors import AuthError, NotFound
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, NotSettled, Service
@@ -22,6 +22,9 @@ from hume_runner.state.store import Store
 
 # The key of an item of this kind and content (32 bytes) under the manifest's present settings.
 KeyOf = Callable[[SourceKind, bytes], bytes]
+
+
+_FORBIDDEN = 403
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,21 @@ def adopt_what_is_there(
     unsure = ""
     files, kinds = _Files(store), store.planned_kinds()
     endpoint = service.endpoint
+    # What the list shows and this key cannot open: another's job, a phantom; or a host that has no details at all.
+    shut: list[_Told] = []
+    opens = False
+
+    def take(told: _Told) -> None:
+        nonlocal jobs, items, unsure
+        if told.foreign.given_up:
+            return  # it measured nothing
+        keys = told.matches(store, files, key_of)
+        unsure = unsure or told.unsure
+        if told.unsure:
+            return  # once it is ours, nobody would ask again about the rest of it
+        number = _adopt(store, service, told, keys, clock)
+        jobs += number > 0
+        items += number
 
     def knows(remote_id: str) -> bool:
         if store.is_agreed(endpoint, remote_id):
@@ -62,31 +80,41 @@ def adopt_what_is_there(
                 continue
             if carries or told.silent or told.unsure:
                 # A list's entry may leave things out or give them in another order: the details count.
-                told = told.confirmed(_details(service, foreign))
-            if told.foreign.given_up:
-                continue  # it measured nothing
-            keys = told.matches(store, files, key_of)
-            unsure = unsure or told.unsure
-            if told.unsure:
-                continue  # once it is ours, nobody would ask again about the rest of it
-            number = _adopt(store, service, told, keys, clock)
-            jobs += number > 0
-            items += number
+                details = _details(service, foreign)
+                if details is None and (opens or len(shut) < _MOST_SHUT):
+                    shut.append(told)
+                    continue
+                opens = opens or (details is not None and service.keeper is not None)
+                told = told.confirmed(details or foreign)
+            take(told)
     except NotSettled as error:
         return Taken(jobs=jobs, items=items, unsure=unsure, unsettled=error)
     except ListingIncomplete as error:
         unsure = unsure or str(error)
+    for told in shut:
+        if not opens:
+            take(told.confirmed(told.foreign))
+        elif told.silent or told.matches(store, files, key_of):
+            unsure = unsure or f"the list shows {told.foreign.remote_id}, and this key cannot open it"
     return Taken(jobs=jobs, items=items, unsure=unsure)
 
 
-def _details(service: Service, foreign: Foreign) -> Foreign:
-    """The same job as its details tell it; the list's entry where there are none."""
+# So many jobs that cannot be opened, and none that can: this host has no details.
+_MOST_SHUT = 50
+
+
+def _details(service: Service, foreign: Foreign) -> Foreign | None:
+    """The same job as its details tell it; None where this key cannot open them. Raises: ApiError."""
     if service.keeper is None:
         return foreign
     try:
         return service.keeper.recognise(foreign.remote_id)
     except NotFound:
-        return foreign
+        return None
+    except AuthError as error:
+        if error.status != _FORBIDDEN:
+            raise
+        return None
 
 
 class _Told:

@@ -269,8 +269,8 @@ class Candidate:
     positions).
 
     `gone`: it was measured and billed, and its answer cannot be had any more. `running`: it is not known yet whether it
-    will be billed. `maybe`: it can neither be taken for ours nor be excluded. `named`: `remote_id` is its id, and not
-    words for an entry that has none.
+    will be billed. `maybe`: it can neither be taken for ours nor be excluded. `shut`: this key cannot open it, so that
+    any other comes first. `named`: `remote_id` is its id, and not words for an entry that has none.
     """
 
     remote_id: str
@@ -281,6 +281,7 @@ class Candidate:
     running: bool = False
     maybe: bool = False
     named: bool = True
+    shut: bool = False
     billed_seconds: float | None = None
 
 

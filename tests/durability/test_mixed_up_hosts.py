@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hume_runner.emulator.server import Emulator
-from tests.cli.project import Project
+from tests.cli.project import JOBS, Project
 from tests.durability.between import Between
 from tests.emulator.api import Api
 
@@ -198,3 +198,51 @@ def test_what_answered_with_a_wrong_id_and_shows_nothing_like_it_is_never_sent_a
     assert mixed.accepted() == before + 2
     assert mixed.run().code == 9
     assert mixed.accepted() == before + 2
+
+
+def with_strangers(entries: list[Any]) -> list[Any]:
+    """The same jobs once more, under ids that nobody with this key can open, and before the true ones."""
+    strange = [{**one, "job_id": f"stranger-{one['job_id']}", "user_id": "somebody"} for one in entries]
+    return [both for pair in zip(strange, entries, strict=True) for both in pair]
+
+
+def test_jobs_that_this_key_cannot_open_are_passed_over_for_those_that_it_can(mixed: Mixed) -> None:
+    mixed.texts(4)
+    assert mixed.run().code == 0
+    shutil.rmtree(mixed.out)
+    mixed.between.listed = with_strangers
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    mixed.must_have_its_own(4)
+    assert mixed.accepted() == 2
+
+
+def test_a_lost_job_is_not_taken_for_one_that_this_key_cannot_open(mixed: Mixed) -> None:
+    mixed.texts(2)
+    assert mixed.run().code == 0
+    mixed.texts(6)
+    mixed.emulator.inject([{"route": JOBS, "action": {"drop": "after"}}])
+    mixed.between.listed = with_strangers
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    assert "twice" not in ran.err
+    mixed.must_have_its_own(6)
+    assert mixed.accepted() == 3
+
+
+def test_a_job_that_nobody_can_open_and_that_carries_what_is_planned_is_asked_about(mixed: Mixed) -> None:
+    mixed.texts(4)
+    assert mixed.run().code == 0
+    shutil.rmtree(mixed.out)
+
+    def the_first_is_another_s(entries: list[Any]) -> list[Any]:
+        return [
+            {**one, "job_id": f"stranger-{one['job_id']}"} if "number 0" in str(one["request"]["text"]) else one
+            for one in entries
+        ]
+
+    mixed.between.listed = the_first_is_another_s
+    ran = mixed.run()
+    assert ran.code == 9, ran.err
+    assert "cannot open it" in ran.err
+    assert mixed.accepted() == 2

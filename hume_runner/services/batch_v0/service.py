@@ -107,6 +107,10 @@ _PAGE = 500
 _SUBMIT_DEADLINE_S = 1_800.0
 # Statuses of a list that is not there: the jobs are then asked about one by one.
 _NO_LIST = frozenset({400, 404, 405, 410, 501})
+# Statuses of a job that this key cannot open.
+_NOT_OURS = frozenset({400, 403, 404, 410})
+# So many jobs that all seem to be the lost one are opened to see which is.
+_MOST_OPENED = 20
 # After so many lists in a row that leave out a job which the host has, its list is not relied on.
 _MISSES = 3
 # So many jobs of one single moment may be a page's end and not the list's: no later page can be asked for.
@@ -131,6 +135,7 @@ class _Learned:
     misses: Counter[str] = field(default_factory=Counter)
     doubted: Counter[str] = field(default_factory=Counter)  # how often details did not tell whether a job failed
     margin_s: float = 5.0
+    opened: bool = False  # it has details of jobs
     nameless: int = 0  # entries of lists without an id, so far
     simulated: bool | None = None
     requests: Counter[str] = field(default_factory=Counter)
@@ -486,6 +491,7 @@ class BatchV0Service:
 
         answer = self._http.ask_details(remote_id)
         self._learned.simulated = answer.simulated
+        self._learned.opened = True
         return read_job(answer.job)
 
     def _check_details(self, job: Waiting) -> Progress:
@@ -624,8 +630,25 @@ class BatchV0Service:
                         maybe=verdict is Verdict.MAYBE,
                     )
                 )
+        sure = [one for one in candidates if not one.maybe]
+        # Entries of others, or of nothing at all: this key has to be able to open what is taken for ours.
+        shut = {one.remote_id for one in sure[:_MOST_OPENED] if not self._opens(one.remote_id, detailed)}
+        candidates = [replace(one, shut=one.remote_id in shut and self._learned.opened) for one in candidates]
         why = why or lacking(listing, ours, lost.sent_at, lost.ended_at) or lacks
         return Look(candidates=tuple(candidates), conclusive=not why, why=why)
+
+    def _opens(self, remote_id: str, detailed: dict[str, JobView]) -> bool:
+        """Whether this key can open a job, asked once a look; of one that could not be asked it is believed."""
+        if remote_id in detailed:
+            return True
+        self._learned.requests["details"] += 1
+        try:
+            detailed[remote_id] = self._details(remote_id)
+        except UnexpectedResponse:
+            return True
+        except ApiError as error:
+            return not (isinstance(error, NotFound) or error.status in _NOT_OURS)
+        return True
 
     def recognise(self, remote_id: str) -> Foreign:
         """See `Service.recognise`."""
