@@ -246,3 +246,28 @@ def test_a_job_that_nobody_can_open_and_that_carries_what_is_planned_is_asked_ab
     assert ran.code == 9, ran.err
     assert "cannot open it" in ran.err
     assert mixed.accepted() == 2
+
+
+def torn(entries: list[Any]) -> list[Any]:
+    """Every id twice, first with other texts."""
+    other = [{**one, "request": {**one["request"], "text": ["No", "such thing"]}} for one in entries]
+    return [both for pair in zip(other, entries, strict=True) for both in pair]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_id_that_is_listed_twice_with_different_contents_is_told_by_its_details(mixed: Mixed, order: int) -> None:
+    mixed.texts(4)
+    assert mixed.run().code == 0
+    mixed.between.listed = lambda entries: [
+        one for n in range(0, 2 * len(entries), 2) for one in torn(entries)[n:][:2][::order]
+    ]
+    shutil.rmtree(mixed.out)
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    mixed.must_have_its_own(4)
+    mixed.texts(8)
+    mixed.emulator.inject([{"route": JOBS, "action": {"drop": "after"}}])
+    ran = mixed.run()
+    assert ran.code == 0, ran.err
+    mixed.must_have_its_own(8)
+    assert mixed.accepted() == 4

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -208,6 +208,17 @@ def familiar(view: JobView) -> frozenset[str]:
     if any(md5 is not None and _hex(md5) is None for md5 in md5s) or len({_hex(md5) for md5 in md5s}) < len(md5s):
         strange.add("file")
     return frozenset({"url", "file", "text"} - strange)
+
+
+def content_of(view: JobView) -> tuple[tuple[str, ...], ...]:
+    """What an echo says that a job carries, whatever the order."""
+    files = sorted(f"{file.filename}\0{file.md5sum}" for file in view.files)
+    return tuple(sorted(view.urls)), tuple(sorted(view.text)), tuple(files)
+
+
+def silenced(view: JobView) -> JobView:
+    """The same job, of which nothing is known that it carries."""
+    return replace(view, urls=(), text=(), files=(), models={}, says=frozenset())
 
 
 def _by_content(sent: Sent, view: JobView) -> Verdict:

@@ -72,6 +72,7 @@ from hume_runner.services.batch_v0.matching import (
     agreement,
     another_s,
     confirmed,
+    content_of,
     contradicts,
     familiar,
     in_order,
@@ -81,6 +82,7 @@ from hume_runner.services.batch_v0.matching import (
     other_bytes,
     same_settings,
     sent_by,
+    silenced,
 )
 from hume_runner.services.batch_v0.settings import relevant
 from hume_runner.services.evidence import uncontrolled
@@ -144,13 +146,24 @@ class _Learned:
 
 @dataclass(slots=True)
 class _Walk:
-    """What a walk through the whole list found: `seen` job ids, the first page of the `newest`, and in `gap` why it may
-    not be all."""
+    """What a walk through the whole list found: the job ids that were `seen`, the first page of the `newest`, and in
+    `gap` why it may not be all. `torn`: ids under which it tells different contents, so that it tells none."""
 
-    seen: set[str] = field(default_factory=set)
+    seen: dict[str, int] = field(default_factory=dict)  # each with what it is said to carry
+    torn: set[str] = field(default_factory=set)
     newest: tuple[JobView, ...] = ()
     gap: str = ""
     nameless: bool = False  # some entries have no id: they may be anything
+
+    def news(self, view: JobView) -> bool:
+        """Whether an entry tells what was not told before: a job, or another content of one."""
+        carries = hash(content_of(view))
+        if self.seen.setdefault(view.job_id, carries) == carries:
+            return False
+        if view.job_id in self.torn:
+            return False
+        self.torn.add(view.job_id)
+        return True
 
 
 class BatchV0Service:
@@ -425,8 +438,15 @@ class BatchV0Service:
                 self._learned.misses.pop(view.job_id, None)
         return found
 
-    def _jobs_since(self, since_ms: int, *, enough: Callable[[], bool] = lambda: False) -> Iterator[JobView]:
-        """Every job created at or after a moment (Unix ms by the service's clock), oldest first, through all pages."""
+    def _jobs_since(
+        self,
+        since_ms: int,
+        *,
+        enough: Callable[[], bool] = lambda: False,
+        again: Callable[[JobView], bool] | None = None,
+    ) -> Iterator[JobView]:
+        """Every job created at or after a moment (Unix ms by the service's clock), oldest first, through all pages;
+        once more where `again` says so of an entry about one that was there before."""
         seen: set[str] = set()
         pivot, limit = since_ms, _PAGE
         while True:
@@ -437,6 +457,8 @@ class BatchV0Service:
                 count, last = count + 1, max(last, view.created_ms or pivot)
                 if view.job_id not in seen:
                     seen.add(view.job_id)
+                    yield view
+                elif again is not None and again(view):
                     yield view
             if len(seen) == known or enough():
                 return
@@ -456,9 +478,10 @@ class BatchV0Service:
         """
         nameless = self._learned.nameless
         times: list[int | None] = []
-        for view in self._jobs_since(since_ms):
-            times.append(view.created_ms)
-            walk.seen.add(view.job_id)
+        for view in self._jobs_since(since_ms, again=walk.news):
+            if view.job_id not in walk.torn:
+                times.append(view.created_ms)
+                walk.news(view)
             yield view
         rising, oldest_first = None not in times and times == sorted(times, key=lambda at: at or 0), set(walk.seen)
         # A page of one moment cannot be followed by another.
@@ -466,9 +489,10 @@ class BatchV0Service:
         page = walk.newest = self._newest(when="created_after", timestamp_ms=since_ms)
         whole = not page and not times
         while page and not whole and in_order(page, newest_first=True):
-            fresh = [view for view in page if view.job_id not in walk.seen]
-            walk.seen.update(view.job_id for view in fresh)
-            yield from fresh
+            for view in page:
+                known = view.job_id in walk.seen
+                if walk.news(view) or not known:
+                    yield view
             oldest = min(view.created_ms or 0 for view in page)
             whole = oldest < since_ms or (rising and any(view.job_id in oldest_first for view in page))
             if not whole:
@@ -570,14 +594,23 @@ class BatchV0Service:
             lacks = {one.job.number: lacks[one.job.number] and uncontrolled(one, _times(page)) for one in lost}
         gap = walk.gap or (_NAMELESS if walk.nameless else "")
         listing = Listing(views=views, newest=walk.newest, gap=gap, nameless=walk.nameless)
-        unknown = [view for view in views if view.job_id not in ours]
+        detailed: dict[str, JobView] = {}
+        unknown = [self._whole(view, walk, detailed) for view in views if view.job_id not in ours]
         for one in lost:
             lacks[one.job.number] = lacks[one.job.number] or self._misread(one, (*views, *walk.newest))
-        detailed: dict[str, JobView] = {}
         return {
             one.job.number: self._look_for(one, listing, unknown, ours, detailed, lacks=lacks[one.job.number])
             for one in lost
         }
+
+    def _whole(self, view: JobView, walk: _Walk, detailed: dict[str, JobView]) -> JobView:
+        """An entry as it is; of a job of which the list tells different contents, its details, or nothing."""
+        if view.job_id not in walk.torn:
+            return view
+        if view.job_id not in detailed:
+            told = self._detailed(view)
+            detailed[view.job_id] = silenced(view) if told is view else told
+        return detailed[view.job_id]
 
     def _misread(self, lost: LostJob, views: Sequence[JobView]) -> str:
         """Why this list may show the lost job and nobody would know it: jobs of ours with such sources are not known
