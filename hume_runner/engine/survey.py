@@ -91,8 +91,11 @@ def adopt_what_is_there(
         return Taken(jobs=jobs, items=items, unsure=unsure, unsettled=error)
     except ListingIncomplete as error:
         unsure = unsure or str(error)
+    entries = Counter(told.foreign.remote_id for told in shut)
     for told in shut:
-        if not opens:
+        if entries[told.foreign.remote_id] > 1:
+            unsure = unsure or f"the list tells different things of {told.foreign.remote_id}, and there are no details"
+        elif not opens:
             take(told.confirmed(told.foreign))
         elif told.silent or told.matches(store, files, key_of):
             unsure = unsure or f"the list shows {told.foreign.remote_id}, and this key cannot open it"

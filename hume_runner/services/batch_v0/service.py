@@ -443,7 +443,7 @@ class BatchV0Service:
         since_ms: int,
         *,
         enough: Callable[[], bool] = lambda: False,
-        again: Callable[[JobView], bool] | None = None,
+        again: Callable[[JobView], bool] = lambda view: False,
     ) -> Iterator[JobView]:
         """Every job created at or after a moment (Unix ms by the service's clock), oldest first, through all pages;
         once more where `again` says so of an entry about one that was there before."""
@@ -458,7 +458,7 @@ class BatchV0Service:
                 if view.job_id not in seen:
                     seen.add(view.job_id)
                     yield view
-                elif again is not None and again(view):
+                elif again(view):
                     yield view
             if len(seen) == known or enough():
                 return
@@ -583,6 +583,7 @@ class BatchV0Service:
         since_ms = int(max(0.0, first - _CLOCKS_APART_S) * 1000)
         walk = _Walk()
         views = list(self._walk(since_ms, walk))
+        detailed: dict[str, JobView] = {}
         shown = _times((*views, *walk.newest))
         lacks = {one.job.number: uncontrolled(one, shown) for one in lost}
         if any(lacks.values()):
@@ -594,10 +595,9 @@ class BatchV0Service:
             lacks = {one.job.number: lacks[one.job.number] and uncontrolled(one, _times(page)) for one in lost}
         gap = walk.gap or (_NAMELESS if walk.nameless else "")
         listing = Listing(views=views, newest=walk.newest, gap=gap, nameless=walk.nameless)
-        detailed: dict[str, JobView] = {}
         unknown = [self._whole(view, walk, detailed) for view in views if view.job_id not in ours]
         for one in lost:
-            lacks[one.job.number] = lacks[one.job.number] or self._misread(one, (*views, *walk.newest))
+            lacks[one.job.number] = lacks[one.job.number] or self._misread(one, (*views, *walk.newest), walk, detailed)
         return {
             one.job.number: self._look_for(one, listing, unknown, ours, detailed, lacks=lacks[one.job.number])
             for one in lost
@@ -612,16 +612,23 @@ class BatchV0Service:
             detailed[view.job_id] = silenced(view) if told is view else told
         return detailed[view.job_id]
 
-    def _misread(self, lost: LostJob, views: Sequence[JobView]) -> str:
+    def _misread(self, lost: LostJob, views: Sequence[JobView], walk: _Walk, detailed: dict[str, JobView]) -> str:
         """Why this list may show the lost job and nobody would know it: jobs of ours with such sources are not known
-        again in it by what they carry. "" where they are, or there is none."""
+        again in it, or in their details, by what they carry. "" where they are, or there is none."""
         shown = {view.job_id: view for view in views}
         for remote_id, job in lost.controls.items():
             view = shown.get(remote_id)
             if view is None or not {m.item.kind for m in job.members} & {m.item.kind for m in lost.job.members}:
                 continue
             names = {position: job.matches.get(position) or name for position, name in _matches(job).items()}
-            if judge(sent_by(job, names, job.request), view) is Verdict.FOREIGN:
+            sent = sent_by(job, names, job.request)
+            verdict = judge(sent, self._whole(view, walk, detailed))
+            if verdict is Verdict.MAYBE:
+                # Where it is silent, the details of what may be the lost job are asked for as well.
+                if remote_id not in detailed:
+                    detailed[remote_id] = self._detailed(view)
+                verdict = judge(sent, detailed[remote_id])
+            if verdict is not Verdict.OURS:
                 return (
                     f"the list does not tell what {remote_id} carries as it was sent, so it may hide what this one does"
                 )
