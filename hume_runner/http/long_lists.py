@@ -16,14 +16,22 @@ CHUNK_BYTES: Final = 256 * 1024
 ENTRY_BYTES: Final = 16 * 1024 * 1024
 
 
+def is_strange(entry: Any) -> bool:
+    """Whether an entry of a list of objects is none, and says something all the same: a name, a number."""
+    return not isinstance(entry, dict | bool) and bool(entry)
+
+
 class LongList:
     """The objects in a list, read from disk each time they are asked for; safe to read from several threads.
+
+    `holds_others`: whether something else was met in it so far.
 
     `thin` is what is kept of an entry of more than 16 MiB. Raises: UnexpectedResponse, when it is made, for anything
     but a whole list, or an object with one list in it, of at most `limit` bytes; OSError where the disk fails.
     """
 
     def __init__(self, chunks: Iterable[bytes], *, limit: int, where: str, thin: Shape) -> None:
+        self.holds_others = False
         self._where = where
         self._thin = thin
         file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the list; nobody else can open it
@@ -50,6 +58,8 @@ class LongList:
                 entry = project(reader, self._thin)
             if isinstance(entry, dict):
                 yield entry
+            elif is_strange(entry):
+                self.holds_others = True
 
     def _begin(self) -> int:
         """Where the list begins, once everything was read to its end."""

@@ -438,3 +438,29 @@ def results_of(case: Case) -> dict[str, tuple[str, str]]:
     """Item -> how it ended, and in which job at the service."""
     lines = [json.loads(line) for line in (case.outputs / "results.jsonl").read_text(encoding="utf-8").splitlines()]
     return {line["id"]: (line["status"], line["remote_id"]) for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "extra", "code"),
+    [
+        (False, [None, {}, [], "", False], 0),  # nothing at all, five times
+        (True, [None, {}, 3, "word", [1]], 0),  # beside a job none of them is one
+        (False, ["a-name"], 9),  # alone it may be the name of a job
+        (False, [7], 9),
+        (True, [{"state": {"status": "COMPLETED"}}], 9),  # a job without a name
+    ],
+    ids=["empty", "beside a job", "a word alone", "a number alone", "a job without an id"],
+)
+def test_junk_in_a_list_keeps_nobody_from_a_first_run_unless_it_may_be_a_job(
+    project: Project, earlier: bool, extra: list[Any], code: int
+) -> None:
+    if earlier:
+        project.manifest["sources"] = {"text": ["An older text."]}
+        assert project.run().code == 0
+        forget(project)
+    project.manifest["sources"] = {"text": ["A new text."]}
+    before = project.emulator.requests()["jobs_accepted"]
+    project.emulator.make_difficult({"jobs": {"extra": extra}})
+    ran = project.run()
+    assert ran.code == code, ran.err
+    assert project.emulator.requests()["jobs_accepted"] - before == (code == 0)

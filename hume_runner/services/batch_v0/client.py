@@ -26,7 +26,7 @@ from hume_runner.errors import (
     UnexpectedResponse,
 )
 from hume_runner.http.answer import parse_json
-from hume_runner.http.long_lists import LongList
+from hume_runner.http.long_lists import LongList, is_strange
 from hume_runner.http.retry import RetryPolicy, wait_asked_for
 from hume_runner.http.transport import ApiRequest, ApiResponse, Transport
 from hume_runner.http.upload import Form, Upload
@@ -105,6 +105,12 @@ class ListedJobs:
     jobs: Iterable[dict[str, Any]]
     server_date_s: float | None
     simulated: bool
+    strange: bool = False
+
+    @property
+    def holds_others(self) -> bool:
+        """Whether it holds something that is no object and not empty either; of a long list, once it was read."""
+        return self.jobs.holds_others if isinstance(self.jobs, LongList) else self.strange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +205,10 @@ class BatchV0Api:
 
         def ask() -> ListedJobs:
             with self._get(JOBS_PATH, params=params) as response:
-                jobs = _listed(response)
-            return ListedJobs(jobs=jobs, server_date_s=response.server_date_s, simulated=response.simulated)
+                jobs, strange = _listed(response)
+            return ListedJobs(
+                jobs=jobs, server_date_s=response.server_date_s, simulated=response.simulated, strange=strange
+            )
 
         return self._retry.call(ask)
 
@@ -255,15 +263,15 @@ class BatchV0Api:
         return response
 
 
-def _listed(response: ApiResponse) -> Iterable[dict[str, Any]]:
-    """The objects in an answer that is a list, or an object with one."""
+def _listed(response: ApiResponse) -> tuple[Iterable[dict[str, Any]], bool]:
+    """The objects in an answer that is a list, or an object with one, and whether there is something else in it."""
     chunks = response.iter_bytes()
     body = bytearray()
     for chunk in chunks:
         body += chunk
         if len(body) > SHORT_LIST_BYTES:
             whole = chain((bytes(body),), chunks)
-            return LongList(whole, limit=MAX_LIST_BYTES, where=response.where, thin=THIN_JOB)
+            return LongList(whole, limit=MAX_LIST_BYTES, where=response.where, thin=THIN_JOB), False
     content_type = response.headers.get("Content-Type", "")
     answer = parse_json(bytes(body), where=response.where, content_type=content_type, status=response.status)
     if isinstance(answer, dict):
@@ -274,7 +282,7 @@ def _listed(response: ApiResponse) -> Iterable[dict[str, Any]]:
             answer = lists[0]  # another envelope
     if not isinstance(answer, list):
         raise _error_inside(response, answer, f"{response.where} answered without a list of jobs")
-    return tuple(job for job in answer if isinstance(job, dict))
+    return tuple(job for job in answer if isinstance(job, dict)), any(map(is_strange, answer))
 
 
 def _job_path(job_id: str) -> str:

@@ -333,14 +333,20 @@ class BatchV0Service:
         self._learned.simulated = listed.simulated
         if listed.server_date_s is not None:
             self._on_server_time(listed.server_date_s)
+        sound = False
         for raw in listed.jobs:
             try:
                 view = read_job(raw)
             except UnexpectedResponse:
                 # An entry without an id is nothing that could be asked about; the details of our own jobs tell of them.
-                self._learned.nameless += 1
+                # An empty one is no job at all.
+                self._learned.nameless += bool(raw)
                 continue
+            sound = True
             yield view
+        if listed.holds_others and not sound:
+            # Beside jobs a word or a number is nothing; alone they may be the names of jobs.
+            self._learned.nameless += 1
 
     def _detailed(self, view: JobView) -> JobView:
         """The same job as its details tell it; the entry as it is where there are none."""
