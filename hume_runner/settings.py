@@ -118,7 +118,7 @@ def mask_secrets(text: str) -> str:
 
 # So short a secret would be found inside ordinary words: only whole words of messages are compared with it.
 _SHORT = 8
-_HIDDEN = "***"
+HIDDEN = "***"  # in the place of a secret
 
 
 class Masker:
@@ -152,13 +152,13 @@ class Masker:
     def keys(self, text: str) -> str:
         """`text` without the secrets; everything else stays."""
         if self._words is not None:
-            text = self._words.sub(_HIDDEN, text)
+            text = self._words.sub(HIDDEN, text)
         if self._text is None:
             return text
         plain = "".join(text.lower().split())
         if not any(sign in plain for sign in (*self._needles, "\\", "%", "&", "=")):
             return text
-        return self._text.sub(_HIDDEN, text)
+        return self._text.sub(HIDDEN, text)
 
     def text(self, text: str) -> str:
         """`text` for people and files: without the secrets, and without the queries and credentials of URLs."""
@@ -184,7 +184,7 @@ class Masker:
         assert self._bytes is not None
         plain = block.lower().translate(None, b" \t\r\n")
         signs = (*self._byte_needles, b"\\", b"%", b"&", b"=")
-        return self._bytes.sub(_HIDDEN.encode(), block) if any(sign in plain for sign in signs) else block
+        return self._bytes.sub(HIDDEN.encode(), block) if any(sign in plain for sign in signs) else block
 
 
 def _whole_word(secret: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import time
 import zipfile
@@ -120,7 +121,7 @@ def test_a_key_on_a_web_page_reaches_nothing(guarded_project: Project, spelling:
 
 
 def test_the_names_of_things_do_not_carry_it_either(guarded_project: Project) -> None:
-    """A job id that is the key: the job is found by what it carries, and nothing shows its name."""
+    """A job id that is the key: nothing could be fetched by it, so the job is looked for, and nothing shows the key."""
     project = guarded_project
 
     def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
@@ -129,9 +130,28 @@ def test_the_names_of_things_do_not_carry_it_either(guarded_project: Project) ->
     with quoting(project.emulator.url, rewrite) as url:
         project.manifest["service"]["endpoint"] = url
         ran = project.run("-v", "-v", "--json")
-    assert ran.code == 0
-    assert "Traceback" not in ran.err
+    assert ran.code == 0, ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 1
     assert_secret(project, ran)
+
+
+def test_a_host_whose_job_ids_hold_the_key_is_told_so_and_nothing_is_sent_to_it_twice(guarded_project: Project) -> None:
+    project = guarded_project
+
+    def rewrite(method: str, path: str, status: int, body: bytes, key: str) -> tuple[int, str, bytes]:
+        del method, path
+        return status, "", re.sub(rb'"job_id": ?"', lambda found: found[0] + key.encode() + b"-", body)
+
+    with quoting(project.emulator.url, rewrite) as url:
+        project.manifest["service"]["endpoint"] = url
+        first, second = project.run(), project.run()
+        project.manifest["outputs"]["directory"] = "another"
+        fresh = project.run()
+    assert [ran.code for ran in (first, second, fresh)] == [9, 9, 9]
+    for ran in (first, second, fresh):
+        assert "puts the API key into the job's id" in ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 1
+    assert_secret(project, first, second, fresh)
 
 
 def test_a_killed_run_leaves_no_key_in_its_log_and_shows_none_while_it_lives(guarded_project: Project) -> None:

@@ -159,7 +159,10 @@ EXPECTED_PLACES = ("manifest.yaml", "run.std", "run.trace", "deep/below/out/")
 )
 def test_a_remote_id_never_chooses_a_path(remote_id: str, attacked: Attack, tmp_path: Path) -> None:
     code, said, handler = attacked(remote_id=remote_id)
-    assert code in (0, 5), said
+    # Nobody can ask about a job whose name is dots: that is said, and not tried for ever.
+    assert code == (9 if remote_id in (".", "..") else 0), said
+    if code == 9:
+        assert f"no request can name a job whose id is {remote_id!r}" in said
     for name in files_below(tmp_path):
         assert name.startswith(EXPECTED_PLACES), name
     raw = tmp_path / "deep" / "below" / "out" / "raw"
@@ -171,6 +174,22 @@ def test_a_remote_id_never_chooses_a_path(remote_id: str, attacked: Attack, tmp_
         assert fetches
         [folder] = raw.iterdir()
         assert files_below(folder) == {"predictions.json", "request.json"}
+
+
+@pytest.mark.parametrize("told", ['"a\\ud800b"', '".."', '" . "'])
+def test_a_job_whose_id_nobody_can_ask_about_is_lost_and_never_sent_again(told: str, attacked: Attack) -> None:
+    def post(handler: Hostile) -> None:
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        handler.asked.append("POST")
+        handler._raw(b'{"job_id": ' + told.encode() + b"}")
+
+    def get(handler: Hostile) -> None:
+        listed = json.dumps([handler._job()] if "POST" in handler.asked else []).replace('"job"', told)
+        handler._raw(listed.encode())
+
+    code, said, handler = attacked(do_POST=post, do_GET=get)
+    assert (code, handler.asked.count("POST")) == (9, 1), said
+    assert "no request can name" in said
 
 
 def test_an_error_body_without_end_is_not_read(attacked: Attack) -> None:

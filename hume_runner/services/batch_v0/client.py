@@ -40,6 +40,7 @@ from hume_runner.services.batch_v0.reading import (
     read_job,
     read_job_id,
     read_source_result,
+    unusable_id,
 )
 
 __all__ = [
@@ -164,7 +165,10 @@ class BatchV0Api:
             if not 200 <= response.status < 300:
                 raise api_error(response)
             answer = response.json()
-            job_id = read_job_id(answer.get("job_id")) if isinstance(answer, dict) else None
+            told = answer.get("job_id") if isinstance(answer, dict) else None
+            job_id = read_job_id(told)
+            if unusable_id(told):
+                raise UnexpectedResponse(f"{response.where}: {unusable_id(told)}", status=response.status)
             if job_id is None:
                 # Older gateways wrapped errors into 200.
                 raise _error_inside(response, answer, f"{response.where} answered without a job_id")

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 from hume_runner.errors import UnexpectedResponse
 from hume_runner.http.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Shape, kind, project, whole
+from hume_runner.settings import HIDDEN
 
 _LARGEST: Final = 2**53
 
@@ -58,9 +59,10 @@ def read_job(raw: Mapping[str, Any]) -> JobView:
     "state": {"status", "created_timestamp_ms", "started_timestamp_ms", "ended_timestamp_ms", "num_predictions",
     "num_errors", "message"}}. Raises: UnexpectedResponse if there is no job_id.
     """
-    job_id = read_job_id(raw.get("job_id"))
+    told = raw.get("job_id")
+    job_id = read_job_id(told)
     if job_id is None:
-        raise UnexpectedResponse("the service sent a job without a job_id")
+        raise UnexpectedResponse(unusable_id(told) or "the service sent a job without a job_id")
     request, state = _object(raw, "request"), _object(raw, "state")
     return JobView(
         job_id=job_id,
@@ -89,10 +91,24 @@ def read_job(raw: Mapping[str, Any]) -> JobView:
 
 
 def read_job_id(value: Any) -> str | None:
-    """A job's id as text; some hosts count their jobs. None for what is no id."""
+    """A job's id as text; some hosts count their jobs. None for what is no id, or none that can be asked about."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value) if abs(value) <= _LARGEST else None
-    return _clean(value) if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and value and not unusable_id(value) else None
+
+
+def unusable_id(value: Any) -> str:
+    """Why nobody can ask about a job of this id, or ""; what is no id at all is not meant."""
+    if not isinstance(value, str) or not value:
+        return ""
+    if HIDDEN in value:
+        # What an answer quotes of the key is replaced before anybody sees it, and is stored nowhere.
+        return f"the service puts the API key into the job's id ({value[:80]}), and the key is never kept"
+    if not value.strip(". "):
+        return f"no request can name a job whose id is {value[:80]!r}"
+    if _clean(value) != value:
+        return f"the job's id {value[:80]!a} is not text, and no request can name it"
+    return ""
 
 
 def _file(value: Any) -> FileView:

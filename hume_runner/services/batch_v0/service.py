@@ -120,6 +120,7 @@ _ONE_MOMENT = 5
 # How far apart our idea of the service's time and the times in its list may be.
 _CLOCKS_APART_S = 7_200.0
 _NAMELESS = "the list has entries without an id"
+_NO_USE = "nothing of it can be fetched from there: ask the host's people"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -139,6 +140,7 @@ class _Learned:
     margin_s: float = 5.0
     opened: bool = False  # it has details of jobs
     nameless: int = 0  # entries of lists without an id, so far
+    nameless_as: str = _NAMELESS  # the same in words
     simulated: bool | None = None
     requests: Counter[str] = field(default_factory=Counter)
     sent: dict[int, Sent] = field(default_factory=dict)  # what the jobs carry that this run sent and that are not done
@@ -319,6 +321,7 @@ class BatchV0Service:
     def _page(self, **filters: Any) -> Iterator[JobView]:
         """One page, entry by entry. Raises: ListingUnsupported for a host that has no list, ApiError."""
         from hume_runner.services.batch_v0.client import read_job
+        from hume_runner.services.batch_v0.reading import unusable_id
 
         if not self._learned.lists:
             raise ListingUnsupported
@@ -337,7 +340,9 @@ class BatchV0Service:
         for raw in listed.jobs:
             try:
                 view = read_job(raw)
-            except UnexpectedResponse:
+            except UnexpectedResponse as error:
+                if unusable_id(raw.get("job_id")):
+                    self._learned.nameless_as = f"{error}; {_NO_USE}"
                 # An entry without an id is nothing that could be asked about; the details of our own jobs tell of them.
                 # An empty one is no job at all.
                 self._learned.nameless += bool(raw)
@@ -510,7 +515,7 @@ class BatchV0Service:
             walk.gap = "the list is not shown whole: the host keeps neither order nor filter from end to end"
         if self._learned.nameless > nameless:
             walk.nameless = True
-            walk.gap = _NAMELESS
+            walk.gap = self._learned.nameless_as
 
     def _newest(self, **since: Any) -> tuple[JobView, ...]:
         return tuple(self._list(limit=_PAGE, sort_by="created", direction="desc", **since))
@@ -599,7 +604,7 @@ class BatchV0Service:
             walk.nameless = walk.nameless or self._learned.nameless > nameless
             views += [view for view in page if view.job_id not in shown]
             lacks = {one.job.number: lacks[one.job.number] and uncontrolled(one, _times(page)) for one in lost}
-        gap = walk.gap or (_NAMELESS if walk.nameless else "")
+        gap = walk.gap or (self._learned.nameless_as if walk.nameless else "")
         listing = Listing(views=views, newest=walk.newest, gap=gap, nameless=walk.nameless)
         unknown = [self._whole(view, walk, detailed) for view in views if view.job_id not in ours]
         for one in lost:
