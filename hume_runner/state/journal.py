@@ -9,7 +9,7 @@ from hume_runner.planning.fingerprint import job_key
 from hume_runner.services.base import Candidate, Draft, Outcome
 from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
-from hume_runner.state.rows import StoredAnswer, to_json
+from hume_runner.state.rows import REMOVED, StoredAnswer, to_json
 
 # All parts of a measurement are there: none is open, and there are as many as its preparation told (0: it did not).
 _WHOLE = (
@@ -141,9 +141,13 @@ class Journal(Planning):
                 db.execute("DELETE FROM jobs WHERE job = ?", (number,))
                 self._insert_jobs(drafts, free)
             else:
-                self._move(
-                    number, Event.SPOIL, now, reason="media", error="none of its media can be sent", finished_at=now
+                # Nothing failed: what it carried is not listed any more, and it is no failed job to anybody.
+                reason, error = (
+                    ("media", "none of its media can be sent")
+                    if failed
+                    else (REMOVED, "the manifest does not list what it carried any more")
                 )
+                self._move(number, Event.SPOIL, now, reason=reason, error=error, finished_at=now)
             if prepare:
                 self._count_parts(keys)
         return free

@@ -12,6 +12,7 @@ from hume_runner.state.lifecycle import HELD, ItemStatus, JobStatus, item_status
 from hume_runner.state.rows import (
     ITEM_COLUMNS,
     JOB_COLUMNS,
+    REMOVED,
     Counts,
     ItemRow,
     JobRow,
@@ -295,7 +296,10 @@ class Reading(StateFile):
         return self.counts().items
 
     def counts(self) -> Counts:
-        """Items and jobs by state; `total` among the items."""
+        """Items and jobs by state; `total` among the items.
+
+        A job that was dropped, as the manifest lists nothing of it any more, is none (earlier versions: spoilt media).
+        """
         with guarded(self.path):
             items = dict.fromkeys(ItemStatus, 0)
             rows = self._db.execute(
@@ -305,7 +309,12 @@ class Reading(StateFile):
             for outcome, status, number in rows:
                 items[item_status(outcome, JobStatus(status) if status else None)] += number
             jobs = dict.fromkeys(JobStatus, 0)
-            for status, number in self._db.execute("SELECT status, count(*) FROM jobs GROUP BY status"):
+            by_status = self._db.execute(
+                "SELECT status, count(*) FROM jobs WHERE coalesce(reason, '') != ? "
+                "AND NOT (status = 'failed' AND reason IS 'media' AND NOT prepare) GROUP BY status",
+                (REMOVED,),
+            )
+            for status, number in by_status:
                 jobs[JobStatus(status)] = number
         return Counts(
             items={"total": sum(items.values()), **{str(k): v for k, v in items.items()}},

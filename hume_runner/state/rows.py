@@ -13,6 +13,9 @@ from typing import Any
 from hume_runner.services.base import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
 
+# Why a job ended that was never sent, as nothing of it is listed any more.
+REMOVED = "removed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:

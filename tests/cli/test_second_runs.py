@@ -189,3 +189,26 @@ def test_whoever_asks_by_a_link_is_told_of_the_run_and_releases_nothing(project:
             assert unlock.code == 6
             assert "a run is on" in project.plain_call("doctor", str(project.path), *words).out
         assert project.plain_call("state", "unlock", str(project.path), *words).code == 0
+
+
+def test_a_lost_job_that_the_manifest_lists_no_more_is_dropped_and_counts_as_no_failed_one(project: Project) -> None:
+    project.manifest["models"] = {"language": {}}
+    project.manifest["sources"] = {"text": ["An older text."]}
+    assert project.run().code == 0
+    project.emulator.advance(60)
+    # Lost as the last one, so that nothing after it shows whether the service has it.
+    project.manifest["sources"] = {"text": ["An older text.", "Hello."]}
+    project.emulator.make_difficult({"submissions": {"times": 1, "answer": "cut", "accepted": "never"}})
+    project.emulator.inject([{"route": "GET /v0/batch/jobs", "nth": [*range(3, 60)], "action": {"status": 404}}])
+    assert project.run().code == 9
+    project.emulator.make_difficult({})
+    project.emulator.inject([])
+    project.manifest["sources"] = {"text": ["An older text.", "Goodbye."]}
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    counts = project.run_json()["counts"]
+    assert counts["items"]["done"] == counts["items"]["total"] == 2
+    assert {name: number for name, number in counts["jobs"].items() if number} == {"done": 2}
+    assert "failed" not in project.call("status").out
+    jobs = project.call("status", "--json", "--jobs").json["job_list"]
+    assert [job["error"] for job in jobs if job["error"]] == ["the manifest does not list what it carried any more"]
