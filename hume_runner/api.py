@@ -397,6 +397,14 @@ class Project:
         with Store.peek(self.paths.state, name=self.manifest.name) as store:
             yield from verify_files(store, self.paths.outputs, self.paths.state)
 
+    def stale(self) -> list[str]:
+        """The groups of derived files that were made from an earlier state than this one."""
+        from hume_runner.results.derived import marks
+        from hume_runner.state.store import Store
+
+        with Store.peek(self.paths.state, name=self.manifest.name) as store:
+            return sorted(group for group, mark in marks(store).items() if mark.serial != store.serial)
+
     def check_remote(self) -> Iterator[tuple[JobRow, RemoteSays]]:
         """Every job that the service took, beside the service's word on it, streamed."""
         from hume_runner.results.audit import compare_remote

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hume_runner.cli.signals import Mailbox
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from hume_runner.settings import Masker
 
 SCHEMA = 1
+_COMMAND = r"(hume-runner (?:run|plan|status|verify|tables|report|adopt|state \w+)) "
 
 
 class Console:
@@ -29,6 +32,7 @@ class Console:
         self.verbose = 0
         self.progress = True
         self.masker: Masker | None = None
+        self._advice: tuple[re.Pattern[str], str] | None = None
         self.mailbox = Mailbox()
         self.out = self._stream(out)
         self.err = self._stream(err)
@@ -53,6 +57,18 @@ class Console:
         """A stream failed: the command is told as if by a signal. A full disk behind stderr costs only the words."""
         if stream is self.out or stream.reader_is_gone:
             self.mailbox.reader_gone()
+
+    def speaks_of(self, manifest: str, flags: Sequence[str]) -> None:
+        """What is advised from now on is about this manifest, and with the flags that say where its things are."""
+        pattern = re.compile(rf"{_COMMAND}(?:MANIFEST|{re.escape(manifest)})(?![\w.…/])")
+        self._advice = pattern, shlex.join([manifest, *flags])
+
+    def _advised(self, text: str) -> str:
+        """`text` with every command that it names as it can be typed."""
+        if self._advice is None or "hume-runner" not in text:
+            return text
+        pattern, words = self._advice
+        return pattern.sub(lambda found: f"{found[1]} {words}", text)
 
     def result(self, text: str) -> None:
         """A line of the command's result, for stdout."""
@@ -83,7 +99,7 @@ class Console:
 
         # In the order in which it was said, where both streams go to one place.
         self.out.flush()
-        self.err.write(mask_secrets(text) + "\n")
+        self.err.write(mask_secrets(self._advised(text)) + "\n")
         self.err.flush()
 
     def close(self) -> None:

@@ -143,6 +143,8 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
 
     try:
         command, rest = _split(argv)
+        if command == "run" and command not in argv:
+            _check_word(rest)
         module = _load(command)
         parser = _Parser(console, prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
         common_flags(parser)
@@ -152,6 +154,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         console.quiet = args.quiet
         console.verbose = args.verbose
         console.progress = not args.no_progress
+        _advise(args, console)
         with_machine = {"machine": machine} if machine is not None else {}
         return int(module.run(args, console, **with_machine))
     except HumeRunnerError as error:
@@ -163,6 +166,27 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
             return _report_bug(error, console)
         print_error(known, console)
         return known.exit_code
+
+
+def _advise(args: argparse.Namespace, console: Console) -> None:
+    """The commands that messages name repeat where this one looks."""
+    manifest = getattr(args, "manifest", None) or next(iter(getattr(args, "manifests", None) or ()), None)
+    if manifest:
+        places = (("--state", args.state), ("--output-dir", args.output_dir), ("--endpoint", args.endpoint))
+        console.speaks_of(str(manifest), [word for flag, value in places if value for word in (flag, value)])
+
+
+def _check_word(words: Sequence[str]) -> None:
+    """A first word that is neither a command nor a file, and looks like a command. Raises: UsageError."""
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    from hume_runner.errors import UsageError
+
+    first = next((word for word in words if not word.startswith("-")), "")
+    if first.isalpha() and not Path(first).exists() and (close := get_close_matches(first, COMMANDS, n=1)):
+        rest = " ".join(word if word != first else close[0] for word in words)
+        raise UsageError(f"{first!r} is neither a command nor a file", hint=f"did you mean `hume-runner {rest}`?")
 
 
 def _load(command: str) -> ModuleType:

@@ -67,8 +67,9 @@ class RunProgress:
             self._bar.stop()
 
     def has_said(self, text: str) -> bool:
-        """Whether a line said just this."""
-        return mask_secrets(text) in self._lines
+        """Whether a line said just this, or lines said all of what is summed up in it."""
+        masked = mask_secrets(text)
+        return masked in self._lines or any(masked.startswith(f"{line}; and ") for line in self._lines)
 
     def __call__(self, event: events.Event) -> None:
         """One event of the engine."""

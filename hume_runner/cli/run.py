@@ -73,6 +73,8 @@ def _codes(
     """Run one manifest after another; yield each one's exit code. Raises: Interrupted before anything was sent."""
     for project in _open_all(args, machine):
         console.mailbox.idle()
+        if len(args.manifests) > 1:
+            console.speaks_of(project.shown, ["--endpoint", args.endpoint] if args.endpoint else [])
         code, counts = _run_or_tell(project, args, console)
         for name, number in counts.items():
             totals[name] = totals.get(name, 0) + number

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.result(str(path))
     for told in unread:
         console.error(told)
-    if unread:
+    if unread and args.manifest:
         console.error("next: `hume-runner verify MANIFEST --repair` fetches again what costs nothing to have")
     return 3 if unread else 0
 

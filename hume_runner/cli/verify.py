@@ -56,6 +56,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
             print_error(failed, console, told=told)
         elif bad:
             _next_step(args, found, console, answers, bad - answers)
+        if stale := found.stale():
+            console.note(
+                f"{', '.join(stale)}: made before the last job was recorded; "
+                f"`hume-runner verify {args.manifest} --repair` makes them again, for nothing"
+            )
     return code
 
 
@@ -64,7 +69,11 @@ def _next_step(args: argparse.Namespace, project: Project, console: Console, ans
     once = not project.keeps_answers
     repair = f"`hume-runner verify {args.manifest} --repair`"
     if args.repair:
-        console.note("next: restore the files from a backup; the next run makes run.json")
+        # Of a run of an earlier version nothing tells any more.
+        console.note(
+            f"next: restore the files from a backup; `hume-runner run {args.manifest}` makes run.json, "
+            "and sends nothing where all is done"
+        )
     elif answers and once:
         console.note(
             "next: put the answers in raw/ back from a backup: this service gives an answer once; "

@@ -16,7 +16,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.results import derived
 from hume_runner.results.derived import REPORT
 from hume_runner.results.from_state import StateResults
-from hume_runner.results.outputs import RESULTS, RUN, write_results, write_run
+from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
 from hume_runner.results.summary import summary_text
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
@@ -79,12 +79,14 @@ class Finisher:
         self._failures = [(name, mask_secrets(error)) for name, error in store.first_failures(_FAILURES_SHOWN)]
         stored = write_run(self._outputs, self._disk, self._run)
         store.record_outputs([stored], ended.ended_at)
+        keep_run(store, self._run)
         if self._tell is not None:
             self._call_back(store, ended)
 
     def rebuild(self, store: Store, harmed: tuple[str, ...], now: float) -> None:
-        """Make again what is not current of what is derived, without a run to tell of."""
+        """Make again what is not current of what is derived, without a run to tell of: `run.json` as it was."""
         self._now, self._harmed = now, harmed
+        write_run_again(store, self._outputs, self._disk, now=now)
         write_results(store, self._outputs, self._disk, now=now)
         self._derived(store)
 

@@ -56,6 +56,34 @@ def _write_lines(target: Path, lines: Iterator[bytes], disk: Disk) -> None:
 
 def write_run(outputs: Path, disk: Disk, run: Mapping[str, Any]) -> StoredAnswer:
     """Write `run.json`, for machines."""
-    content = json.dumps({"schema": 1, **run}, ensure_ascii=False, indent=2).encode("utf-8", "surrogatepass") + b"\n"
+    content = _run_text(run).encode("utf-8", "surrogatepass")
     disk.write_new(outputs / RUN, content)
+    return _stored_run(content)
+
+
+def _run_text(run: Mapping[str, Any]) -> str:
+    return json.dumps({"schema": 1, **run}, ensure_ascii=False, indent=2) + "\n"
+
+
+def _stored_run(content: bytes) -> StoredAnswer:
     return StoredAnswer(name=RUN, path=RUN, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def keep_run(store: Store, run: Mapping[str, Any]) -> None:
+    """Remember what `run.json` says: nothing else tells of a run once it is over."""
+    store.remember(run=json.dumps({"schema": 1, **run}, indent=2))
+
+
+def write_run_again(store: Store, outputs: Path, disk: Disk, *, now: float) -> None:
+    """Put `run.json` back as the last run wrote it, if it is gone or was changed. Earlier versions kept nothing."""
+    kept = store.meta("run")
+    if kept is None:
+        return
+    run = {name: value for name, value in json.loads(kept).items() if name != "schema"}
+    stored = _stored_run(_run_text(run).encode("utf-8", "surrogatepass"))
+    try:
+        there = (outputs / RUN).read_bytes()
+    except OSError:
+        there = b""
+    if hashlib.sha256(there).hexdigest() != stored.sha256:
+        store.record_outputs([write_run(outputs, disk, run)], now)

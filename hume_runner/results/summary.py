@@ -34,11 +34,13 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
     ]
     for reason, number in list(run["failures"].items())[:3]:
         lines.append(f"  failed   {number} × {reason}")
-    lines += [f"           {name}: {_short(error)}" for name, error in failures]
+    lines += [f"           {name}: {_short(_of(name, error))}" for name, error in failures]
     if failures:
         more = items["failed"] - len(failures)
         rest = f"{more} more in results.jsonl; " if more > 0 else ""
-        lines.append(f"           {rest}next: run again with --retry-failed, or remove them")
+        lines.append(f"           {rest}next: {_next(run['failures'])}")
+    if jobs.get("submitted"):
+        lines.append(f"  waiting  {jobs['submitted']} at the service, which works on; the next run fetches the answers")
     if run["paid_twice"]:
         lines.append(f"  paid twice: {', '.join(run['paid_twice'][:5])}")
     if run.get("perhaps_paid_twice"):
@@ -49,6 +51,28 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
         lines.append(f"  bill     {billed or 0:g} billable seconds{more}")
     lines.append(f"  outputs  {run['outputs']['directory']}")
     return "\n".join(lines)
+
+
+# What no other try mends: the file itself has to be another one.
+_OF_THE_FILE = frozenset(
+    "archive_too_large archive_unreadable corrupt empty no_audio no_video too_large too_long truncated undecodable "
+    "unsupported unsupported_media".split()
+)
+
+
+def _next(failures: Mapping[str, int]) -> str:
+    if not _OF_THE_FILE.issuperset(failures):
+        return "run again with --retry-failed, or remove them"
+    return "replace the files, which the next run measures, or remove them; nothing else helps"
+
+
+def _of(name: str, error: str) -> str:
+    """An error without the name of what it is about, which stands before it."""
+    error = error.removeprefix(f"{name}: ")
+    for named in (repr(name), name, name.replace("\\", "/").rpartition("/")[2]):
+        if error.startswith(f"{named} "):
+            return f"it {error[len(named) + 1 :]}"
+    return error
 
 
 def _short(text: str) -> str:

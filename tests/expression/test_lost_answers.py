@@ -251,5 +251,5 @@ def test_a_harmed_answer_that_is_given_once_is_not_said_to_be_fetched_again(fold
     assert "--pay-again" in told
     told = folder.command("verify", "--repair").err
     assert "fetches again" not in told
-    assert "run MANIFEST --pay-again" in told
+    assert f"run {folder.manifest} --pay-again" in told
     assert told.count("cannot be had again") == 1

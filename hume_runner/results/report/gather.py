@@ -50,6 +50,7 @@ class Gathered:
     labels: Sequence[str]
     jobs: Sequence[Mapping[str, Any]]
     jobs_total: int
+    measured: tuple[float, float] | None  # when the first job was sent and the last answer fetched, Unix seconds
     simulated: bool | None
     detail: Detail
 
@@ -93,6 +94,7 @@ def gather(
         labels=sorted({label for record in records.values() for label in record.get("l", {})}),
         jobs=jobs,
         jobs_total=jobs_total,
+        measured=_span(results),
         simulated=simulated,
         detail=detail,
     )
@@ -167,6 +169,15 @@ def _jobs(results: ResultSet) -> tuple[list[dict[str, Any]], int]:
     total = sum(1 for _ in results.jobs())
     step = max(1, -(-total // MOST_JOBS))
     return [_job(job) for number, job in enumerate(results.jobs()) if number % step == 0], total
+
+
+def _span(results: ResultSet) -> tuple[float, float] | None:
+    first = last = None
+    for job in results.jobs():
+        if job.submitted_at is not None and job.fetched_at is not None:
+            first = job.submitted_at if first is None else min(first, job.submitted_at)
+            last = job.fetched_at if last is None else max(last, job.fetched_at)
+    return None if first is None or last is None else (first, last)
 
 
 def _job(job: Any) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _page(results: ResultSet, gathered: Gathered) -> bytes:
         style=_verbatim(style),
         script=_verbatim(script),
         data=_verbatim(_data(gathered)),
-        run=_run_facts(results.run),
+        run=_run_facts(results.run, gathered.measured),
         settings=_pretty(results.settings),
         versions=_pretty({"hume_runner": __version__} | dict(results.run.get("versions") or {})),
         api=results.api,
@@ -122,13 +122,17 @@ def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
 
 
-def _run_facts(run: Mapping[str, Any]) -> dict[str, str]:
-    """What `run.json` tells people, as (name, words); empty where there is no run."""
+def _run_facts(run: Mapping[str, Any], measured: tuple[float, float] | None) -> dict[str, str]:
+    """What `run.json` tells people, as (name, words); empty where there is no run. `measured`: from when to when, in
+    whatever runs; the last run may have had nothing to do."""
     facts: dict[str, str] = {}
+    if measured is not None:
+        first, last = map(_moment, measured)
+        facts["Measured"] = first if first == last else f"{first} to {last}"
     if started := _moment(run.get("started_at")):
-        facts["Started"] = started
+        facts["Last run"] = started
     if isinstance(duration := run.get("duration_s"), (int, float)):
-        facts["Took"] = _duration(duration)
+        facts["It took"] = _duration(duration)
     bill = run.get("bill")
     seconds = bill.get("billable_seconds") if isinstance(bill, Mapping) else None
     facts["Bill"] = _duration(seconds) + " billed" if isinstance(seconds, (int, float)) else "not told by the service"

@@ -1170,7 +1170,10 @@ def _shown(seconds: Fraction) -> float:
 def _told(item: PlanItem, message: str) -> str:
     """A problem with the item's whole name, which the message may begin with in short."""
     name = _name(item)
-    return f"{name}: {message.removeprefix(name.rpartition('/')[2] + ': ')}"
+    short = name.rpartition("/")[2]
+    if message.startswith(f"{short} "):
+        return name + message.removeprefix(short)
+    return f"{name}: {message.removeprefix(short + ': ')}"
 
 
 def _name(item: PlanItem) -> str:
