@@ -294,7 +294,7 @@ def test_a_lost_job_that_a_person_finds_is_adopted(project: Project, monkeypatch
     ran = project.run()
     assert ran.code == 9
     assert ran.err.count("the answer to its submission was lost") == 1
-    assert "adopt MANIFEST REMOTE_ID" in ran.err
+    assert f"adopt {project.path} REMOTE_ID" in ran.err
     project.emulator.inject([])
     project.emulator.make_difficult({})
     with Api(project.emulator.url, project.emulator.api_key) as api:

@@ -69,7 +69,7 @@ def assert_rescued(case: Case, accepted: set[str]) -> None:
     assert set(remote_ids) <= accepted
     said = case.said("first")
     assert remote_ids[0] in said
-    assert f"adopt MANIFEST {remote_ids[0]}" in said
+    assert f"adopt {case.manifest} {remote_ids[0]}" in said
 
 
 def test_a_remote_id_goes_to_the_next_best_place(
