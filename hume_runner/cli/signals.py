@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 _EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
 # A reader that went away ends a run as a hang-up does. Shells would report 141, and nobody would know that it resumes.
 READER_GONE = 143
+# Long enough for a finalizer to be over, too short to be noticed.
+_AGAIN_S = 0.01
 
 
 class Mailbox:
@@ -32,6 +36,8 @@ class Mailbox:
         self._post: Post | None = None
         self._gone = False
         self._told = False
+        self._latest: int = signal.SIGINT
+        self._swallowed = False  # it wanted to leave from where nothing can be raised
         self.begun = False  # whether this manifest's work began: something may have been sent
         # The last words are said: whatever comes is remembered and ends nothing. Not a method: one may be interrupted.
         self.over = False
@@ -75,14 +81,37 @@ class Mailbox:
         """Handle a signal. Raises: Interrupted when there is nothing to wait for."""
         del frame
         name = signal.Signals(number).name
-        self.signals += 1
         self.signalled = _EXIT_CODES[name]
+        if self._swallowed:
+            self._swallowed = False
+            if not self.over:
+                raise Interrupted(self.signalled)
+            return
+        self.signals += 1
+        self._latest = number
         waits_for = {"idle": 0, "working": 2, "ending": 1}[self._phase]
         if self.signals > waits_for and not self.over:
             raise Interrupted(self.signalled)
         # A shell's Ctrl-C ends both sides of a pipe: the reader's end was no wish to leave at once.
         if self._post is not None and not (self._told and self.signals == 1):
             self._post(self.signalled, name)
+
+    def swallowed(self) -> None:
+        """An Interrupted was raised where Python drops what is raised (a finalizer, a weak reference's callback): have
+        it raised again in a moment."""
+        if self.over or self.signalled is None:
+            return
+        self._swallowed = True
+        main = threading.get_ident()  # Python handles signals nowhere else
+
+        def again() -> None:
+            if self._swallowed:
+                signal.pthread_kill(main, self._latest)  # ends a system call, too
+
+        timer = threading.Timer(_AGAIN_S, again)
+        timer.daemon = True
+        with contextlib.suppress(RuntimeError):  # no more threads: the next signal leaves
+            timer.start()
 
     def reader_gone(self) -> None:
         """Nobody reads our output any more: submit nothing more. Never raises."""
@@ -104,7 +133,16 @@ class Interrupted(BaseException):
 def delivered_to(mailbox: Mailbox) -> Iterator[None]:
     """Deliver signals to `mailbox` for as long as the block lasts."""
     before = {}
+    dropped = sys.unraisablehook
+
+    def unraisable(what: sys.UnraisableHookArgs) -> None:
+        if isinstance(what.exc_value, Interrupted):
+            mailbox.swallowed()
+        else:
+            dropped(what)
+
     try:
+        sys.unraisablehook = unraisable
         for name in _EXIT_CODES:
             number = getattr(signal, name, None)
             # What was ignored on purpose stays so: `nohup`, or a job that a shell put into the background.
@@ -117,3 +155,4 @@ def delivered_to(mailbox: Mailbox) -> Iterator[None]:
         for number, handler in before.items():
             with contextlib.suppress(ValueError):
                 signal.signal(number, handler)
+        sys.unraisablehook = dropped

@@ -600,7 +600,9 @@ class Loop:
         with contextlib.suppress(ApiError, ListingUnsupported):
             looks = self._service.look_for(sent_again, self._ours(sent_again))
             for number, look in looks.items():
-                found = [one for one in look.candidates if not (one.maybe or one.shut) and not self._knows(one.remote_id)]
+                found = [
+                    one for one in look.candidates if not (one.maybe or one.shut) and not self._knows(one.remote_id)
+                ]
                 if look.most is not None and len(found) > look.most:
                     continue  # nothing tells which of them it was
                 for one in found:

@@ -40,6 +40,7 @@ from hume_runner.services.base import (
     Refused,
     Unknown,
 )
+from hume_runner.services.batch_v0.client import DetailedJob, ListedJobs
 from hume_runner.services.batch_v0.reading import read_job
 from hume_runner.services.batch_v0.service import (
     BatchV0Service,
@@ -379,17 +380,17 @@ def test_whether_a_job_measures_the_same(settings: Any, request_: Any, same: boo
 class Listed:
     """A client that lists these jobs, in either order, and has their details; `detailed` differ from the list."""
 
-    def __init__(self, *jobs: Mapping[str, Any], detailed: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, *jobs: dict[str, Any], detailed: Mapping[str, Any] | None = None) -> None:
         self._jobs = jobs
         self._detailed = detailed or {}
 
     def list_jobs(self, *, direction: str = "desc", limit: int | None = None, **_: Any) -> Any:
         jobs = self._jobs if direction == "asc" else self._jobs[::-1]
-        return type("Listing", (), {"jobs": jobs[:limit], "simulated": False, "server_date_s": None})
+        return ListedJobs(jobs=jobs[:limit], simulated=False, server_date_s=None)
 
     def ask_details(self, job_id: str) -> Any:
         found = self._detailed.get(job_id) or next(job for job in self._jobs if job["job_id"] == job_id)
-        return type("Details", (), {"job": found, "simulated": False})
+        return DetailedJob(job=found, simulated=False)
 
 
 SETTINGS = {"models": {"face": {"fps_pred": 3}}}
