@@ -176,8 +176,7 @@ class Gone(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed(Event):
-    """A job is sent because somebody agreed to pay for it, although it may be at the service, paid for. `job` is ""
-    where that is said of all that is planned."""
+    """A job is sent because somebody agreed to pay for it, although it may be at the service, paid for."""
 
     name: ClassVar[str] = "agreed"
     job: str
