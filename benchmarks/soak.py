@@ -178,7 +178,7 @@ class Soak:
                         history.wanted = _turned(history)
                         for one in history.places:
                             history.write(one)
-                        waiting.append((history, place, flags))
+                        waiting.insert(0, (history, place, flags))  # before its copy turns back to another host
                     elif place.path not in adopted and self._adopt(batch, history, place, after):
                         adopted.add(place.path)
                         waiting.append((history, place, flags))

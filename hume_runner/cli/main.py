@@ -139,6 +139,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
     if argv[0] == "--version":
         console.result(f"hume-runner {__version__}")
         return 0
+    from hume_runner.cli.signals import interrupted_before
     from hume_runner.errors import HumeRunnerError, of_system
 
     try:
@@ -161,6 +162,8 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         print_error(error, console)
         return error.exit_code
     except Exception as error:
+        if (left := interrupted_before(error)) is not None:
+            raise left from None
         known = of_system(error)
         if known is None:
             return _report_bug(error, console)

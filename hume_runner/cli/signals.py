@@ -129,6 +129,17 @@ class Interrupted(BaseException):
         self.exit_code = exit_code
 
 
+def interrupted_before(error: BaseException | None) -> Interrupted | None:
+    """The signal that ended what `error` comes from: leaving in the middle of something may break its tidying up."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, Interrupted):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
 @contextlib.contextmanager
 def delivered_to(mailbox: Mailbox) -> Iterator[None]:
     """Deliver signals to `mailbox` for as long as the block lasts."""

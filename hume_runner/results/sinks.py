@@ -6,6 +6,7 @@ import csv
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +49,8 @@ class Sink(ABC):
 
     def discard(self) -> None:
         try:
-            self._finish()
+            with suppress(Exception):  # half closed already, or no room for the rest of what nobody wants any more
+                self._finish()
         finally:
             self.part.discard()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hume_runner.cli.signals import Interrupted, Mailbox, delivered_to
+from hume_runner.cli.signals import Interrupted, Mailbox, delivered_to, interrupted_before
 
 
 class Thing:
@@ -71,3 +71,18 @@ def test_what_else_python_drops_is_told_as_before() -> None:
     finally:
         sys.unraisablehook = before
     assert told == [ZeroDivisionError]
+
+
+def test_what_breaks_while_an_interrupted_command_tidies_up_is_that_interruption() -> None:
+    def tidy(after: BaseException) -> None:
+        try:
+            raise after
+        finally:
+            raise ValueError("I/O operation on closed file")
+
+    for after, code in ((Interrupted(143), 143), (OSError("disk"), None)):
+        try:
+            tidy(after)
+        except ValueError as error:
+            left = interrupted_before(error)
+            assert (left and left.exit_code) == code

@@ -259,7 +259,8 @@ def wrong_bill(history: History, answers: Answers, log: Log) -> Bill:
     to be sent. Pictures that went with others then, and are packed another way now, are not known again: what the
     others were may not be in the manifest any more, and what those that still are will weigh is known only once they
     are prepared, when the first of them is sent already. So as many payments as there are different packings of it, in
-    a round that lost a state, are counted apart (`repacked`); more than that are paid twice.
+    a round that lost a state or has a copy that never had the other's, are counted apart (`repacked`); more than that
+    are paid twice.
     """
     entries = entries_of(history, log)
     lost = []
@@ -272,7 +273,8 @@ def wrong_bill(history: History, answers: Answers, log: Log) -> Bill:
     for key in dict.fromkeys(key for request in honest for key in request):
         requests_with = Counter(frozenset(request) for request in honest if key in request)
         paid = requests_with.total() - history.agreed[key]
-        unknowable = history.api == "expression-v1" and history.excused and key[0].kind == "jpg"
+        apart = bool(history.excused) or len(history.places) > 1
+        unknowable = history.api == "expression-v1" and apart and key[0].kind == "jpg"
         if paid > 1:
             (repacked if unknowable and paid <= len(requests_with) else twice).append(
                 f"{key} in {[len(request) for request in requests_with.elements()]}"
