@@ -293,9 +293,8 @@ class Project:
         saved_plan: SavedPlan | None = None,
     ) -> RunResult:
         """Run to the end; see `run` below."""
-        from hume_runner.engine.loop import Interrupt
         from hume_runner.engine.run import RunOptions, run
-        from hume_runner.engine.workers import Done, ThreadWorkers
+        from hume_runner.engine.workers import Interrupt, ThreadWorkers
         from hume_runner.results.finish import Finisher
 
         manifest, paths, machine = self.manifest, self.paths, self.machine
@@ -313,7 +312,7 @@ class Project:
         workers = ThreadWorkers(manifest.execution.transfer_workers + 6)
 
         def post(exit_code: int, name: str) -> None:
-            workers.post(Done("interrupt", value=Interrupt(exit_code, name)))
+            workers.post(Interrupt(exit_code, name))
 
         try:
             with self.endpoint() as endpoint:

@@ -239,7 +239,7 @@ def environment(
     on_loop: Callable[[], None],
 ) -> Environment:
     """What a run of this endpoint's manifest works with. `on_loop` is called once the planning is over."""
-    from hume_runner.engine.reactions import Patience
+    from hume_runner.engine.reactions.base import Patience
     from hume_runner.engine.run import Environment
     from hume_runner.sources import expand
 

@@ -11,10 +11,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from hume_runner.engine.loop import Interrupt
-from hume_runner.engine.reactions import Patience
+from hume_runner.engine.errands import Errand
+from hume_runner.engine.reactions.base import Patience
 from hume_runner.engine.run import Environment, RunEnded, RunOptions, run
-from hume_runner.engine.workers import Done
+from hume_runner.engine.view import Action
+from hume_runner.engine.workers import Done, Failed, Interrupt, Message
 from hume_runner.errors import ApiError
 from hume_runner.events import document
 from hume_runner.manifest.model import (
@@ -106,15 +107,15 @@ class InlineWorkers:
 
     def __init__(self, clock: FakeClock, most_takes: int = 20_000) -> None:
         self._clock = clock
-        self._todo: deque[tuple[Any, Callable[[], Any]]] = deque()
-        self._posted: deque[Done] = deque()
+        self._todo: deque[tuple[Action, Errand]] = deque()
+        self._posted: deque[Message] = deque()
         self._left = most_takes
-        self.later: list[tuple[float, Done]] = []
+        self.later: list[tuple[float, Message]] = []
 
-    def start(self, tag: Any, action: Callable[[], Any]) -> None:
-        self._todo.append((tag, action))
+    def start(self, action: Action, errand: Errand) -> None:
+        self._todo.append((action, errand))
 
-    def take(self, timeout_s: float) -> Done | None:
+    def take(self, timeout_s: float) -> Message | None:
         self._left -= 1
         assert self._left > 0, "the loop does not end"
         if self._posted:
@@ -124,17 +125,17 @@ class InlineWorkers:
             self.later.remove(due[0])
             return due[0][1]
         if self._todo:
-            tag, action = self._todo.popleft()
+            action, errand = self._todo.popleft()
             try:
-                return Done(tag, value=action())
+                return Done(action, errand())
             except Exception as error:
-                return Done(tag, error=error)
+                return Failed(action, error)
         until = self._clock.now + timeout_s
         self._clock.now = max(self._clock.now, min([until, *(START + at for at, _ in self.later)]))
         return None
 
-    def post(self, done: Done) -> None:
-        self._posted.append(done)
+    def post(self, message: Interrupt) -> None:
+        self._posted.append(message)
 
     def close(self) -> None:
         self._todo.clear()
@@ -442,7 +443,7 @@ class World:
     ) -> RunEnded:
         """One run from its own start to its end. `interrupts`: seconds after the very first start."""
         workers = InlineWorkers(self.clock)
-        workers.later = [(at, Done("interrupt", value=Interrupt(130, "SIGINT"))) for at in interrupts]
+        workers.later = [(at, Interrupt(130, "SIGINT")) for at in interrupts]
         manifest = replace(make_manifest(self.folder, settings=settings, **execution), name=name)
         self.service.settings = manifest.settings
         return run(

@@ -57,6 +57,7 @@ class AnswerDiffers(UnexpectedResponse):
 class Fetched:
     """A job's answers, all of them on disk under their final names."""
 
+    job: Job
     answers: tuple[StoredAnswer, ...]
     outcomes: tuple[Outcome, ...]
 
@@ -110,7 +111,7 @@ def fetch(
             answers.append(_save(disk, stream, outputs, folder / name, check))
     members = _named_by(members, outcomes)
     answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, folder))
-    return Fetched(answers=tuple(answers), outcomes=tuple(outcomes))
+    return Fetched(job=job, answers=tuple(answers), outcomes=tuple(outcomes))
 
 
 def _open(service: Service, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
@@ -171,7 +172,7 @@ def fetch_again(
     if spelt != members or any(known.name == REQUEST for known in recorded):
         folder = Path(recorded[0].path).parent
         answers.append(describe_job(disk, service, job, remote_id, spelt, request, outputs, folder))
-    return Fetched(answers=tuple(answers), outcomes=tuple(found))
+    return Fetched(job=job, answers=tuple(answers), outcomes=tuple(found))
 
 
 def _named_by(members: Sequence[MemberRow], outcomes: Sequence[Outcome]) -> Sequence[MemberRow]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from hume_runner.engine.intent import halves
 from hume_runner.engine.rescue import Rescued, rescue_answer, rescue_remote_id
 from hume_runner.errors import StateError
-from hume_runner.services.base import Candidate, Draft, Outcome
+from hume_runner.services.base import Candidate, Outcome, Service
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
@@ -37,6 +38,15 @@ class Refused:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
     """Surely not accepted, and it would not be another time."""
+
+    job: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent:
+    """Never sent: its only source cannot be read."""
 
     job: int
     reason: str
@@ -151,6 +161,7 @@ Fact = (
     Accepted
     | Refused
     | Rejected
+    | Unsent
     | Halved
     | Lost
     | Misled
@@ -166,11 +177,12 @@ Fact = (
 )
 
 
-def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], Iterable[Draft]], now: float) -> None:
-    """Make a fact durable. `halves` gives the drafts that take a job's place; `now` is Unix seconds.
+def record(store: Store, service: Service, fact: Fact, now: float) -> None:
+    """Make a fact about a job at this service durable. `now` is Unix seconds.
 
     Raises: StateError. A remote id or an answer that cannot be recorded is noted elsewhere first: it was paid for.
     """
+    endpoint = service.endpoint
     match fact:
         case Accepted():
             _record_accepted(store, fact, endpoint, now)
@@ -178,8 +190,10 @@ def record(store: Store, fact: Fact, *, endpoint: str, halves: Callable[[int], I
             store.record_refused(job, message, now)
         case Rejected(job=job, reason=reason, message=message):
             store.record_rejected(job, reason, message, now)
+        case Unsent(job=job, reason=reason, message=message):
+            store.record_rejected_unsent(job, reason, message, now)
         case Halved(job=job, message=message):
-            store.record_split(job, message, list(halves(job)), now)
+            store.record_split(job, message, halves(store, service, job), now)
         case Lost(job=job, message=message, slow=slow, took_s=took_s):
             store.record_lost(job, message, now, slow=slow, took_s=took_s)
         case Misled(job=job, message=message):

@@ -13,7 +13,7 @@ from hume_runner import aside, events
 from hume_runner.engine.download import REQUEST, remote_id_of
 from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, give_up_lost
-from hume_runner.engine.reactions import Patience, Rules
+from hume_runner.engine.reactions.base import Patience, Rules
 from hume_runner.engine.rescue import take_in
 from hume_runner.engine.survey import Taken, adopt_what_is_there
 from hume_runner.engine.view import Ending

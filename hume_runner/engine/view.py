@@ -5,9 +5,11 @@ The view holds jobs in flight only; planned jobs wait in the state until there i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import assert_never
 
 from hume_runner.engine.pacing import PollRule, next_poll_at
 from hume_runner.errors import HumeRunnerError
@@ -126,6 +128,7 @@ class View:
     most_filing: int = 2  # of answers that are here: they must not take a transfer's place
     most_preparing: int = 2  # the work is the processor's, not the network's
     poll_rule: PollRule = field(default_factory=PollRule)
+    taken_up: int = 0  # the last planned job that was taken from the state
     queue: Sequence[int] = ()  # planned jobs that may go out, in order
     held_back: Mapping[int, float] = field(default_factory=dict)  # refused for now: when they may go out again
     unprepared: Sequence[int] = ()  # planned jobs whose media have to be prepared first
@@ -137,6 +140,9 @@ class View:
     filing: Mapping[int, ToFetch] = field(default_factory=dict)
     lost: Mapping[int, Lost] = field(default_factory=dict)
     settling: Set[int] = frozenset()
+    looked_at: float = -math.inf  # when the latest look for lost ones began
+    taken_at: float = -math.inf  # when it was last known that the service took one of ours
+    agreed: Set[int] = frozenset()  # jobs of which it was said that they are sent as agreed
     polling: bool = False
     last_poll: float = 0.0
     poll_not_before: float = 0.0
@@ -175,6 +181,11 @@ class View:
     def active(self) -> bool:
         """Whether some worker is busy."""
         return bool(self.submitting or self.fetching or self.filing or self.settling or self.preparing or self.polling)
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether every job that is at hand was sent and has its name."""
+        return not (self.active or self.lost or self.queue or self.held_back or self.unprepared)
 
     @property
     def finished(self) -> bool:
@@ -244,3 +255,41 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
         else:
             wakes.append(due)
     return actions, min(wakes) if wakes else None
+
+
+def begun(view: View, action: Action, now: float) -> View:
+    """A worker has this in hand from now on."""
+    match action:
+        case Submit(job):
+            held_back = {one: until for one, until in view.held_back.items() if one != job}
+            queue = view.queue if job in view.held_back else [one for one in view.queue if one != job]
+            return replace(view, held_back=held_back, queue=queue)
+        case Poll():
+            return replace(view, polling=True, last_poll=now)
+        case Fetch(job):
+            fetch, to_fetch = view.to_fetch[job], {one: kept for one, kept in view.to_fetch.items() if one != job}
+            if fetch.here:
+                return replace(view, to_fetch=to_fetch, filing={**view.filing, job: fetch})
+            return replace(view, to_fetch=to_fetch, fetching={**view.fetching, job: fetch})
+        case Settle(jobs):
+            return replace(view, settling=view.settling | set(jobs), looked_at=now)
+        case Prepare(job):
+            waiting = [one for one in view.unprepared if one != job]
+            return replace(view, unprepared=waiting, preparing=view.preparing | {job})
+        case _:
+            assert_never(action)
+
+
+def ended(view: View, action: Action) -> View:
+    """A worker has done this, well or not. What it means for a submission or an answer is the reaction's to say."""
+    match action:
+        case Poll():
+            return replace(view, polling=False)
+        case Settle(jobs):
+            return replace(view, settling=view.settling - set(jobs))
+        case Prepare(job):
+            return replace(view, preparing=view.preparing - {job})
+        case Submit() | Fetch():
+            return view
+        case _:
+            assert_never(action)

@@ -4,31 +4,51 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from hume_runner.engine.errands import Came, Errand
+from hume_runner.engine.view import Action
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The end of one action: its tag, and either its value or the exception it raised."""
+    """An action whose errand is done, and what it came back with."""
 
-    tag: Any
-    value: Any = None
-    error: BaseException | None = None
+    action: Action
+    came: Came
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An action whose errand raised."""
+
+    action: Action
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """A signal, as the loop sees it. `exit_code` is 130 or 143."""
+
+    exit_code: int
+    name: str
+
+
+Message = Done | Failed | Interrupt
 
 
 class Workers(Protocol):
     """Where actions run. Results come back one by one, to the loop's own thread."""
 
-    def start(self, tag: Any, action: Callable[[], Any]) -> None: ...
+    def start(self, action: Action, errand: Errand) -> None: ...
 
-    def take(self, timeout_s: float) -> Done | None:
+    def take(self, timeout_s: float) -> Message | None:
         """The next result, waiting at most that long; None if none came."""
         ...
 
-    def post(self, done: Done) -> None:
-        """Hand the loop a message from outside, such as a signal."""
+    def post(self, message: Interrupt) -> None:
+        """Hand the loop a signal."""
         ...
 
     def close(self) -> None: ...
@@ -42,18 +62,18 @@ class ThreadWorkers:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._todo: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[tuple[Action, Errand] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._active = 0
         # One at once, so that a machine without a thread to spare is found out before anything is begun.
         self._add_thread()
 
-    def start(self, tag: Any, action: Callable[[], Any]) -> None:
+    def start(self, action: Action, errand: Errand) -> None:
         self._active += 1
         if len(self._threads) < min(self._size, self._active):
             self._add_thread()
-        self._todo.put((tag, action))
+        self._todo.put((action, errand))
 
     def _add_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=f"hume-runner-{len(self._threads)}", daemon=True)
@@ -69,13 +89,13 @@ class ThreadWorkers:
 
     def _work(self) -> None:
         while (task := self._todo.get()) is not None:
-            tag, action = task
+            action, errand = task
             try:
-                self._done.put(Done(tag, value=action()))
+                self._done.put(Done(action, errand()))
             except BaseException as error:
-                self._done.put(Done(tag, error=error))
+                self._done.put(Failed(action, error))
 
-    def take(self, timeout_s: float) -> Done | None:
+    def take(self, timeout_s: float) -> Message | None:
         try:
             done = self._done.get(timeout=timeout_s) if timeout_s > 0 else self._done.get_nowait()
         except queue.Empty:
@@ -83,12 +103,12 @@ class ThreadWorkers:
                 # Only want of memory ends one of them, and what it worked on will never be answered.
                 raise MemoryError("a worker has died") from None
             return None
-        if not isinstance(done.tag, str):
+        if not isinstance(done, Interrupt):
             self._active -= 1
         return done
 
-    def post(self, done: Done) -> None:
-        self._done.put(done)
+    def post(self, message: Interrupt) -> None:
+        self._done.put(message)
 
     def close(self) -> None:
         for _ in self._threads:

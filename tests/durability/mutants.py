@@ -165,10 +165,10 @@ def without_controls(disk: Disk) -> Disk:
 
 def without_waiting_from_the_end(disk: Disk) -> Disk:
     """The time that a slow host has counts from when the request left."""
-    from hume_runner.engine import reactions
+    from hume_runner.engine.reactions import sending
 
     began: dict[int, float] = {}
-    sent, lost = reactions.sent, reactions.lost
+    sent, lost = sending.sent, sending.lost
 
     def noted(view: Any, job: Job, at: Any) -> Any:
         began[job.number] = time.monotonic()
@@ -179,7 +179,7 @@ def without_waiting_from_the_end(disk: Disk) -> Disk:
         one = replace(view.lost[job], since=began.get(job, view.lost[job].since))
         return replace(view, lost={**view.lost, job: one})
 
-    vars(reactions).update(sent=noted, lost=early)
+    vars(sending).update(sent=noted, lost=early)
     return disk
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.engine.reactions import Patience
+from hume_runner.engine.reactions.base import Patience
 from hume_runner.engine.run import RunOptions
 from hume_runner.errors import (
     ApiError,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from hume_runner.engine.view import (
     Submit,
     ToFetch,
     View,
+    begun,
+    ended,
     next_actions,
 )
 from hume_runner.services.base import Ended
@@ -151,3 +154,24 @@ def test_limits_hold_and_a_view_with_work_left_acts_wakes_or_has_somebody_workin
     assert wake is None or wake > now
     stuck = not actions and wake is None and not any_view.active
     assert any_view.finished or not stuck
+
+
+def test_what_is_begun_is_not_begun_again_and_what_is_ended_makes_room() -> None:
+    before = view(
+        queue=[1, 2],
+        unprepared=[3],
+        waiting=waiting(4),
+        to_fetch={5: ready(), 6: ToFetch(ended=Ended(), here=True)},
+        lost={7: lost()},
+    )
+    actions, _ = next_actions(before, 10.0)
+    assert {type(action) for action in actions} == {Submit, Prepare, Poll, Fetch, Settle}
+    after = before
+    for action in actions:
+        after = begun(after, action, 10.0)
+    assert next_actions(replace(after, no_more=True), 10.0)[0] == []
+    assert (set(after.fetching), set(after.filing), after.settling, after.preparing) == ({5}, {6}, {7}, {3})
+    assert (after.last_poll, after.looked_at) == (10.0, 10.0)
+    for action in actions:
+        after = ended(after, action)
+    assert (after.polling, after.settling, after.preparing) == (False, frozenset(), frozenset())

@@ -1,0 +1,100 @@
+"""What a worker does for each action, and what it comes back with: the only calls that are made beside the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from hume_runner.engine import download
+from hume_runner.engine.download import Fetched
+from hume_runner.engine.evidence import Evidence
+from hume_runner.engine.view import Fetch, Poll, Prepare, Settle, View
+from hume_runner.services.base import Look, Prepared, Progress, Service, SubmitResult, Waiting
+from hume_runner.state.disk import Disk
+from hume_runner.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """How far jobs are, by remote id."""
+
+    progress: Mapping[str, Progress]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look shows of lost submissions, by job."""
+
+    looks: Mapping[int, Look]
+
+
+Came = Prepared | SubmitResult | Polled | Fetched | Looked
+Errand = Callable[[], Came]
+
+
+class Errands:
+    """`artifacts`: whether they are fetched with the answers, below `outputs`."""
+
+    def __init__(
+        self, store: Store, service: Service, disk: Disk, evidence: Evidence, outputs: Path, *, artifacts: bool
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._disk = disk
+        self._evidence = evidence
+        self._outputs = outputs
+        self._artifacts = artifacts
+
+    def of(self, action: Poll | Fetch | Settle | Prepare, view: View) -> Errand:
+        """All that the state has to say is read here, by the loop's own thread."""
+        match action:
+            case Poll():
+                return self._poll(view)
+            case Fetch(job):
+                return self._fetch(job, view)
+            case Settle(jobs):
+                return self._settle(jobs)
+            case Prepare(job):
+                return self._prepare(job)
+            case _:
+                assert_never(action)
+
+    def _prepare(self, number: int) -> Errand:
+        job = self._store.load_job(number)
+        preparer = self._service.preparer
+        assert preparer is not None  # whose drafts asked for it
+        return lambda: preparer.media(job)
+
+    def _poll(self, view: View) -> Errand:
+        waiting = tuple(
+            Waiting(number=number, remote_id=job.remote_id, created_at=job.created_at)
+            for number, job in view.waiting.items()
+        )
+        return lambda: Polled(self._service.check(waiting))
+
+    def _settle(self, numbers: tuple[int, ...]) -> Errand:
+        lost = [self._evidence.of(number) for number in numbers]
+        ours = self._evidence.ours(lost)
+        return lambda: Looked(self._service.look_for(lost, ours))
+
+    def _fetch(self, number: int, view: View) -> Errand:
+        store, fetching = self._store, view.to_fetch[number]
+        job, row, members = store.load_job(number), store.job(number), store.members(number)
+        kept = [answer for _, answer in store.answers(number)]
+        received = store.received(number) if fetching.here else None
+        artifacts = self._artifacts and number not in view.without_artifacts
+        return lambda: download.fetch(
+            self._service,
+            self._disk,
+            job,
+            row.remote_id or "",
+            ended=fetching.ended,
+            members=members,
+            request=row.request,
+            outputs=self._outputs,
+            artifacts=artifacts,
+            received=received,
+            kept=kept,
+        )

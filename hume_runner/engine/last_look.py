@@ -1,0 +1,64 @@
+"""Before a run ends it looks once more for what it lost, or was refused, and sent again: what the service took all the
+same was paid for, and is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hume_runner import events
+from hume_runner.engine import facts
+from hume_runner.engine.evidence import Evidence
+from hume_runner.engine.reactions.base import Reaction
+from hume_runner.engine.view import View
+from hume_runner.services.base import Accepted, Answered, LostJob, Refused, SubmitResult, Unknown, job_name
+
+# So many submissions that were refused for now are looked for once more at the end of a run.
+_MOST_REFUSED = 100
+
+
+class LastLook:
+    """`refused_too`: whether the service may have what it refused for now."""
+
+    def __init__(self, evidence: Evidence, *, refused_too: bool) -> None:
+        self._evidence = evidence
+        self._refused_too = refused_too
+        self._lost: dict[int, LostJob] = {}  # what is sent again
+        self._refused: dict[int, LostJob] = {}  # what was refused for now, and is sent again once it is accepted
+
+    def note(self, number: int, result: SubmitResult, *, told_before: bool) -> None:
+        """What came of a submission. `told_before`: its id is another job's."""
+        match result:
+            case Accepted() if not told_before:
+                if number in self._refused:
+                    self._lost.setdefault(number, self._refused.pop(number))
+            case Accepted() | Unknown():
+                self._lost[number] = self._evidence.of(number)
+            case Refused(temporary=True):
+                if self._refused_too and len(self._refused) < _MOST_REFUSED and number not in self._refused:
+                    self._refused[number] = self._evidence.of(number)
+            case Answered() | Refused():
+                pass
+
+    def lost(self, number: int) -> None:
+        """What a look did not show: it may be sent again."""
+        if number not in self._lost:
+            self._lost[number] = self._evidence.of(number)
+
+    def look(self, view: View) -> Iterator[Reaction]:
+        """What it shows, one by one: each has to be recorded before the next is asked for."""
+        undecided = self._evidence.undecided()
+        sent_again = [lost for number, lost in self._lost.items() if number not in undecided]
+        if not sent_again or view.interrupted:
+            return
+        for number, look in self._evidence.ask(sent_again).items():
+            found = [
+                one
+                for one in look.candidates
+                if not (one.maybe or one.shut) and not self._evidence.knows(one.remote_id)
+            ]
+            if look.most is not None and len(found) > look.most:
+                continue  # nothing tells which of them it was
+            for one in found:
+                if not self._evidence.knows(one.remote_id):
+                    told = events.PaidTwice(job=job_name(number), remote_id=one.remote_id)
+                    yield Reaction(view=view, facts=(facts.Duplicate(job=number, found=one),), events=(told,))

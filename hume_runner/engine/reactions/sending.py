@@ -1,0 +1,247 @@
+"""What happens to a submission: whether it may go out, and what its answer means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from hume_runner import events
+from hume_runner.engine import facts
+from hume_runner.engine.pacing import limit_after_complaint, limit_after_success
+from hume_runner.engine.reactions.base import Moment, Reaction, Rules, without
+from hume_runner.engine.reactions.stopping import stop
+from hume_runner.engine.view import AtService, Lost, Sent, ToFetch, View
+from hume_runner.errors import (
+    CostCapReached,
+    HumeRunnerError,
+    LostAnswerNeedsDecision,
+    ServiceRefused,
+    ServiceUnavailable,
+)
+from hume_runner.http.backoff import backoff
+from hume_runner.services.base import (
+    Accepted,
+    Answered,
+    Candidate,
+    Ended,
+    Job,
+    Prepared,
+    Refused,
+    SubmitResult,
+    Unknown,
+    job_name,
+)
+from hume_runner.state.rows import JobRow
+
+# What waits for a lost submission to be settled is looked at again after so many seconds.
+_UNTIL_SETTLED_S = 0.2
+
+
+def prepared(view: View, came: Prepared, planned: Sequence[int]) -> Reaction:
+    """A medium is prepared, and became these jobs: they go before what is not prepared yet, since media wait on the
+    disk, and nothing is measured meanwhile."""
+    told = tuple(events.ItemFailed(message=message) for _, _, message in came.failed)
+    return Reaction(view=replace(view, queue=[*view.queue, *planned]), events=told, failures=bool(came.failed))
+
+
+def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], at: Moment) -> Reaction:
+    """Before a job goes out: if it may, nothing is stopped and it is not held back.
+
+    `suspects`: what the service measured before and may be this job, unknown to the state, with an answer that cannot
+    be had again.
+    """
+    cap, cost = rules.execution.max_billable_seconds, job.billable_seconds
+    if cap is not None and cost is not None and view.committed_s + cost > cap:
+        error: HumeRunnerError = CostCapReached(
+            f"cost cap: {view.committed_s:g} of {cap:g} billable seconds are used{_perhaps(view)}, and {job.name} "
+            f"needs {cost:g}",
+            hint="raise execution.max_billable_seconds or pass --max-billable-seconds, then run again",
+        )
+        return stop(view, error, leave=False)
+    if job.number in view.agreed:  # to this very job
+        return Reaction(view=view)
+    if suspects and not rules.pay_again and view.lost:
+        # One of them may be what was lost: whether it was is known once that is settled.
+        return Reaction(view=replace(view, held_back={**view.held_back, job.number: at.now + _UNTIL_SETTLED_S}))
+    if suspects:
+        first, more = suspects[0], f" and {len(suspects) - 1} more" if len(suspects) > 1 else ""
+        told = (
+            f"the service is measuring something that may be this, as {first.remote_id}{more}"
+            if first.running
+            else f"the service has measured something of this size already, as {first.remote_id}{more}"
+            if first.gone
+            else f"something that may be this has gone silent there, {first.remote_id}{more}, and nobody knows "
+            "whether it was billed"
+        )
+        if rules.pay_again:
+            message = f"{job.name}: {told}; sent as agreed, and paid twice if that was this"
+            agreed = facts.Agreed(job=job.number, remote_ids=tuple(one.remote_id for one in suspects if one.named))
+            return Reaction(
+                view=replace(view, agreed=view.agreed | {job.number}),
+                facts=(agreed,),
+                events=(events.Agreed(job=job.name, message=message),),
+            )
+        error = LostAnswerNeedsDecision(
+            f"{job.name}: {told}, and this state knows nothing of it; its answer cannot be had again",
+            hint="if that was something else, or to pay once more: --pay-again",
+        )
+        return stop(view, error, leave=False)
+    return Reaction(view=view)
+
+
+def _perhaps(view: View) -> str:
+    if not view.unproven_s:
+        return ""
+    return f" ({view.unproven_s:g} of them by submissions whose answers were lost, which nobody knows to be free)"
+
+
+def cannot_be_read(view: View, job: Job, message: str) -> Reaction:
+    """The only source of a job vanished since it was planned."""
+    told = events.JobFailed(job=job.name, message=message)
+    unread = facts.Unsent(job=job.number, reason="source_unreadable", message=f"cannot read a source: {message}")
+    return Reaction(view=view, facts=(unread,), events=(told,), failures=True)
+
+
+def sent(view: View, job: Job, at: Moment) -> View:
+    """The intent is recorded, and the request leaves."""
+    cost = job.billable_seconds or 0.0
+    on_the_way = Sent(at=at.now, billable_seconds=cost, members=len(job.members))
+    return replace(view, submitting={**view.submitting, job.number: on_the_way}, committed_s=view.committed_s + cost)
+
+
+def came(
+    view: View, rules: Rules, job: int, result: SubmitResult, row: JobRow, *, told_before: bool, at: Moment
+) -> Reaction:
+    """The answer to a submission that the state knows as `row`. `told_before`: its id is another job's."""
+    match result:
+        case Accepted(remote_id=remote_id) if told_before:
+            message = f"the service answered with the id of another job, {remote_id}"
+            return misled(view, rules, job, message, at)
+        case Accepted():
+            return accepted(view, job, result, at)
+        case Answered():
+            sent_at = (row.submitting_at or at.wall) + (row.clock_offset or 0.0)
+            return answered(view, job, result, sent_at, at)
+        case Refused():
+            return refused(view, rules, job, result, row.tries, at)
+        case Unknown():
+            return unknown(view, rules, job, result, at)
+        case _:
+            assert_never(result)
+
+
+def accepted(view: View, job: int, came: Accepted, at: Moment) -> Reaction:
+    """The service took it, and works on it."""
+    created_at = came.server_time_s if came.server_time_s is not None else at.wall
+    there = AtService(remote_id=came.remote_id, submitted_at=at.now, created_at=created_at, simulated=came.simulated)
+    return Reaction(
+        view=replace(_taken(view, job, at), waiting={**view.waiting, job: there}),
+        facts=(facts.Accepted(job=job, remote_id=came.remote_id, created_at=created_at, simulated=came.simulated),),
+        events=(events.Submitted(job=job_name(job), remote_id=came.remote_id),),
+    )
+
+
+def answered(view: View, job: int, came: Answered, sent_at: float, at: Moment) -> Reaction:
+    """The service measured at once. `sent_at`: when the request left, Unix seconds by the service's clock, which tells
+    whole seconds only."""
+    took_s = at.now - view.submitting[job].at if job in view.submitting else 0.0
+    ended = Ended(created_at=sent_at, started_at=sent_at, ended_at=sent_at + took_s)
+    return Reaction(
+        view=replace(_taken(view, job, at), to_fetch={**view.to_fetch, job: ToFetch(ended=ended, here=True)}),
+        facts=(
+            facts.Accepted(
+                job=job,
+                remote_id=came.remote_id,
+                created_at=sent_at,
+                simulated=came.simulated,
+                answer=came.body,
+                carry=came.carry,
+                billed_seconds=came.billed_seconds,
+            ),
+        ),
+        events=(events.Submitted(job=job_name(job), remote_id=came.remote_id),),
+    )
+
+
+def _taken(view: View, job: int, at: Moment) -> View:
+    return replace(
+        view,
+        submitting=without(view.submitting, job),
+        limit=limit_after_success(view.limit, view.most_in_flight),
+        taken_at=at.now,
+        trouble=replace(view.trouble, submissions=0),
+    )
+
+
+def refused(view: View, rules: Rules, job: int, came: Refused, tries: int, at: Moment) -> Reaction:
+    """The service surely did not take it. `tries`: how often it was sent, this time included."""
+    was = view.submitting[job]
+    view = replace(view, submitting=without(view.submitting, job), committed_s=view.committed_s - was.billable_seconds)
+    name, message = job_name(job), came.message
+    again = (facts.Refused(job=job, message=message),)
+    if came.stops_run:
+        return Reaction(view=view, facts=again).then(stop(view, ServiceRefused(message, hint=came.hint), leave=True))
+    if came.temporary:
+        view = replace(
+            _held_back(view, rules, job, tries, at, came.retry_after_s), limit=limit_after_complaint(view.limit)
+        )
+        told = Reaction(view=view, facts=again, events=(events.RefusedForNow(job=name, message=message),))
+        return told.then(in_vain(view, rules, tries, message))
+    if came.divisible and was.members > 1:
+        # It was not paid for: its halves are tried, until the member at fault stands alone.
+        halved = facts.Halved(job=job, message=message)
+        return Reaction(view=view, facts=(halved,), events=(events.Split(job=name, message=message),))
+    return Reaction(
+        view=view,
+        facts=(facts.Rejected(job=job, reason=came.reason, message=message),),
+        events=(events.JobFailed(job=name, message=message),),
+        failures=True,
+    )
+
+
+def _held_back(view: View, rules: Rules, job: int, tries: int, at: Moment, asked: float | None) -> View:
+    """One failure more in a row, and a wait before this job is sent again."""
+    wait = backoff(tries, most=rules.execution.retry.max_wait_s, asked=asked, random=lambda: at.chance)
+    trouble = replace(view.trouble, submissions=view.trouble.submissions + 1)
+    return replace(view, held_back={**view.held_back, job: at.now + wait}, trouble=trouble)
+
+
+def in_vain(view: View, rules: Rules, tries: int, message: str) -> Reaction:
+    """All workers together get as many failures in a row as one job has tries, and each at least that many."""
+    attempts = rules.execution.retry.attempts
+    if tries % attempts != 0 or view.trouble.submissions < attempts:
+        return Reaction(view=view)
+    error = ServiceUnavailable(
+        f"the service does not take jobs now: {message}", hint="nothing is lost; run the same command again later"
+    )
+    return stop(view, error, leave=True)
+
+
+def unknown(view: View, rules: Rules, job: int, came: Unknown, at: Moment) -> Reaction:
+    """No answer: only asking the service tells whether it took the job."""
+    was = view.submitting.get(job, Sent(at=at.now))
+    view = replace(view, submitting=without(view.submitting, job))
+    return Reaction(
+        view=lost(view, rules, job, slow=came.slow, cost=was.billable_seconds, here=True, at=at),
+        facts=(facts.Lost(job=job, message=came.message, slow=came.slow, took_s=at.now - was.at),),
+        events=(events.Lost(job=job_name(job), message=came.message),),
+    )
+
+
+def lost(view: View, rules: Rules, job: int, *, slow: bool, cost: float, here: bool, at: Moment) -> View:
+    """A lost submission, by this run (`here`) or an earlier one, gets its whole wait from now on."""
+    wait_s = rules.patience.settle_slow_s if slow else rules.patience.settle_s
+    one = Lost(since=at.now, wait_s=wait_s, next_at=at.now, billable_seconds=cost, here=here)
+    return replace(view, lost={**view.lost, job: one})
+
+
+def misled(view: View, rules: Rules, job: int, message: str, at: Moment) -> Reaction:
+    """The id that the service told is another job's: it took this one, and it is looked for by what it carries."""
+    was = view.submitting.get(job, Sent(at=at.now))
+    view = replace(view, submitting=without(view.submitting, job), waiting=without(view.waiting, job))
+    return Reaction(
+        view=lost(view, rules, job, slow=False, cost=was.billable_seconds, here=True, at=at),
+        facts=(facts.Misled(job=job, message=message),),
+        events=(events.Lost(job=job_name(job), message=message),),
+    )

@@ -1,0 +1,199 @@
+"""What a look at the service means to a lost submission."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import assert_never
+
+from hume_runner import events
+from hume_runner.engine import facts, reconcile
+from hume_runner.engine.reactions.base import Moment, Reaction, Rules, without
+from hume_runner.engine.reactions.sending import in_vain
+from hume_runner.engine.reactions.stopping import end_with, stop
+from hume_runner.engine.reactions.waiting import poll_failed
+from hume_runner.engine.view import AtService, Lost, View
+from hume_runner.errors import (
+    ApiError,
+    LostAnswerNeedsDecision,
+)
+from hume_runner.http.backoff import backoff
+from hume_runner.services.base import (
+    Candidate,
+    Look,
+    job_name,
+)
+
+
+def in_order(jobs: Sequence[int], looks: Mapping[int, Look]) -> Sequence[int]:
+    """First what is there: it shows the next look what the list shows of ours."""
+    return sorted(jobs, key=lambda one: one in looks and not looks[one].candidates)
+
+
+def judge(
+    view: View, rules: Rules, job: int, look: Look, known: Callable[[str], bool], *, misled: bool, at: Moment
+) -> reconcile.Settled:
+    """What a look shows of a lost submission. `known`: jobs that another one of ours holds; `misled`: the service
+    answered it, with another job's id."""
+    lost = view.lost[job]
+    # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found for one
+    # job is known by now, and not offered to the next.
+    wait_s = 0.0 if rules.pay_again else lost.wait_s
+    # What is about to be sent shows whether the list shows what it must.
+    put_off_s = 0.0 if rules.pay_again else _put_off_s(view, rules, lost, at.now)
+    settled = reconcile.settle(look, known, waited_s=at.now - lost.since, wait_s=wait_s, put_off_s=put_off_s)
+    if isinstance(settled, reconcile.NotThere) and misled and not rules.pay_again:
+        # It answered, so it took it: that nothing is known again proves that it is told another way.
+        return reconcile.Ask(why="the service, which answered with another job's id, shows none like it")
+    return settled
+
+
+def _put_off_s(view: View, rules: Rules, lost: Lost, now: float) -> float:
+    """How much longer than its wait nobody is asked about a lost job: while others are on their way, and until the
+    list had its time to show them."""
+    settle_s = rules.patience.settle_s
+    if view.submitting or view.preparing or view.taken_at >= view.looked_at:
+        return math.inf  # this look could not know of what was taken meanwhile
+    until = view.taken_at + settle_s
+    if not view.no_more and (view.queue or view.unprepared):
+        until = max(until, lost.since + lost.wait_s + settle_s)
+    return until - lost.since - lost.wait_s
+
+
+def looked(
+    view: View, rules: Rules, job: int, settled: reconcile.Settled, tries: int, message: str | None, at: Moment
+) -> Reaction:
+    """What a look says about a lost submission, sent `tries` times, whose answer was lost with `message`."""
+    one = view.lost[job]
+    if rules.pay_again and not isinstance(settled, reconcile.Wait):
+        view = replace(view, agreed=view.agreed | {job})
+    match settled:
+        case reconcile.Wait():
+            wait = reconcile.next_look_s(one.looks, waited_s=at.now - one.since, wait_s=one.wait_s)
+            again = replace(one, next_at=at.now + wait, looks=one.looks + 1)
+            return Reaction(view=replace(view, lost={**view.lost, job: again}))
+        case reconcile.Found():
+            return _found(view, job, settled, at)
+        case reconcile.NotThere() if rules.pay_again and at.now - one.since < one.wait_s:
+            why = "the list does not show it, which was not waited for"
+            return nothing_proves(view, rules, job, reconcile.Ask(why=why), tries, message, at)
+        case reconcile.NotThere():
+            told = events.NotThere(job=job_name(job))
+            return _once_more(view, rules, job, tries, message, (facts.Missed(job=job),), told, at)
+        case reconcile.Gone(chosen=chosen):
+            return _gone(view, rules, job, chosen, tries, at)
+        case reconcile.Ask():
+            return nothing_proves(view, rules, job, settled, tries, message, at)
+        case _:
+            assert_never(settled)
+
+
+def _found(view: View, job: int, found: reconcile.Found, at: Moment) -> Reaction:
+    chosen = found.chosen
+    there = AtService(
+        remote_id=chosen.remote_id,
+        submitted_at=at.now,
+        created_at=chosen.created_at or at.wall,
+        simulated=chosen.simulated,
+    )
+    view = replace(
+        view,
+        lost=without(view.lost, job),
+        waiting={**view.waiting, job: there},
+        taken_at=at.now,
+        trouble=replace(view.trouble, submissions=0),
+    )
+    told = events.Found(job=job_name(job), remote_id=chosen.remote_id, duplicates=len(found.others))
+    return Reaction(view=view, facts=(facts.Found(job=job, chosen=chosen, others=found.others),), events=(told,))
+
+
+def _once_more(
+    view: View,
+    rules: Rules,
+    job: int,
+    tries: int,
+    message: str | None,
+    known: tuple[facts.Fact, ...],
+    told: events.Event,
+    at: Moment,
+) -> Reaction:
+    """It is sent again. A list that does not show it is no bill: what it may have cost stays committed."""
+    was = view.lost[job]
+    view = replace(
+        view,
+        lost=without(view.lost, job),
+        held_back={**view.held_back, job: at.now},
+        unproven_s=view.unproven_s + was.billable_seconds,
+    )
+    reaction = Reaction(view=view, facts=known, events=(told,))
+    return reaction.then(_one_more_lost(view, rules, was, tries, message or "its answers are lost"))
+
+
+def _one_more_lost(view: View, rules: Rules, was: Lost, tries: int, message: str) -> Reaction:
+    """What an earlier run lost does not count as this one's trouble."""
+    if not was.here:
+        return Reaction(view=view)
+    view = replace(view, trouble=replace(view.trouble, submissions=view.trouble.submissions + 1))
+    return in_vain(view, rules, tries, message)
+
+
+def not_listed(view: View, rules: Rules, job: int, tries: int, message: str | None, at: Moment) -> Reaction:
+    """This host tells nobody what it has."""
+    ask = reconcile.Ask(why="this host cannot list its jobs")
+    return nothing_proves(view, rules, job, ask, tries, message, at)
+
+
+def nothing_proves(
+    view: View, rules: Rules, job: int, ask: reconcile.Ask, tries: int, message: str | None, at: Moment
+) -> Reaction:
+    """Nobody can tell whether the service took it: a person decides, and everything else goes on."""
+    lost_and = f"{job_name(job)}: the answer to its submission was lost, and {ask.why}"
+    if rules.pay_again:
+        told = events.Agreed(
+            job=job_name(job), message=f"{lost_and}; sent again as agreed, and paid twice if the service took it"
+        )
+        known: tuple[facts.Fact, ...] = (facts.Missed(job=job),)
+        if ask.may_be and not rules.keeps_answers:
+            known = (*known, facts.Agreed(job=job, remote_ids=ask.may_be))
+        return _once_more(view, rules, job, tries, message, known, told, at)
+    error = LostAnswerNeedsDecision(
+        lost_and,
+        hint="look for the job at the service, then `hume-runner adopt MANIFEST REMOTE_ID`; if it is not there, "
+        "`--pay-again` sends it again"
+        if rules.keeps_answers
+        else "run the same command again later: the service may tell by then; `--pay-again` sends it again, which is "
+        "paid twice if the service measured it",
+    )
+    view = end_with(replace(view, lost=without(view.lost, job)), error)
+    return Reaction(view=view, events=(events.Undecided(job=job_name(job), message=str(error)),))
+
+
+def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at: Moment) -> Reaction:
+    """Measured and billed, and the answer is lost for good: the manifest says what to do about it."""
+    bill = f", {chosen.billed_seconds:g} s billed" if chosen.billed_seconds is not None else ""
+    was = view.lost[job]
+    view = replace(view, lost=without(view.lost, job))
+    if rules.execution.on_lost_answer == "stop" and not rules.pay_again:
+        error = LostAnswerNeedsDecision(
+            f"{job_name(job)}: measured as {chosen.remote_id}{bill}, and its answer is lost",
+            hint="`--pay-again` pays for it again, or set execution.on_lost_answer: resubmit",
+        )
+        known = Reaction(view=view, facts=(facts.Billed(job=job, chosen=chosen),))
+        return known.then(stop(view, error, leave=False))
+    # Each try is paid for: no more of them than other failures get, and not at once.
+    wait = backoff(tries, most=rules.execution.retry.max_wait_s, asked=None, random=lambda: at.chance)
+    view = replace(
+        view,
+        held_back={**view.held_back, job: at.now + wait},
+        committed_s=view.committed_s - was.billable_seconds + (chosen.billed_seconds or 0.0),
+    )
+    told = events.Gone(job=job_name(job), remote_id=chosen.remote_id, message=bill.lstrip(", "))
+    reaction = Reaction(view=view, facts=(facts.Gone(job=job, chosen=chosen),), events=(told,))
+    return reaction.then(_one_more_lost(view, rules, was, tries, "its answers are lost, and every try is billed"))
+
+
+def look_failed(view: View, rules: Rules, jobs: Sequence[int], error: ApiError, at: Moment) -> Reaction:
+    """The service could not be asked about these."""
+    later = {job: replace(view.lost[job], next_at=at.now + 1.0) for job in jobs}
+    return poll_failed(replace(view, lost={**view.lost, **later}), rules, error, at)

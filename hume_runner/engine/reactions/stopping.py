@@ -1,0 +1,46 @@
+"""Why a run stops: an error, a signal, the budget for failures. The first reason is the one that it ends with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hume_runner import events
+from hume_runner.engine.reactions.base import Reaction, Rules
+from hume_runner.engine.view import Ending, View
+from hume_runner.errors import (
+    FailureBudgetExceeded,
+    HumeRunnerError,
+)
+
+
+def stop(view: View, error: HumeRunnerError, *, leave: bool) -> Reaction:
+    """Submit nothing more; `leave`: do not wait for what the service works on either."""
+    told = () if view.ending else (events.Stopping(message=str(error)),)
+    ending = view.ending or Ending(error=error)
+    return Reaction(view=replace(view, ending=ending, no_more=True, leaving=view.leaving or leave), events=told)
+
+
+def end_with(view: View, error: HumeRunnerError) -> View:
+    """Go on with everything else, and end with this error if nothing else comes before."""
+    return view if view.ending else replace(view, ending=Ending(error=error))
+
+
+def interrupted(view: View, signal: str, exit_code: int) -> Reaction:
+    """The first signal: what is on its way is finished, nothing is begun."""
+    requests, seconds = view.on_the_way
+    ending = view.ending if view.ending.error is not None else Ending(exit_code=exit_code)
+    return Reaction(
+        view=replace(view, ending=ending, interrupted=True, no_more=True, leaving=True),
+        events=(events.Interrupted(signal=signal, requests=requests, billable_seconds=seconds),),
+    )
+
+
+def over_budget(view: View, rules: Rules, failed: int, total: int) -> Reaction:
+    """So many of all items have failed by now."""
+    if rules.execution.max_failures.allows(failed, total):
+        return Reaction(view=view)
+    error = FailureBudgetExceeded(
+        f"{failed} of {total} items failed: more than execution.max_failures allows",
+        hint="look at the reasons with `hume-runner status --jobs`; what was not submitted stays planned",
+    )
+    return stop(view, error, leave=False)

@@ -1,0 +1,142 @@
+"""What a poll tells of the jobs at the service, or does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from hume_runner import events
+from hume_runner.engine import facts
+from hume_runner.engine.reactions.base import Moment, Reaction, Rules, refuses, without
+from hume_runner.engine.reactions.sending import misled
+from hume_runner.engine.reactions.stopping import stop
+from hume_runner.engine.view import AtService, ToFetch, View
+from hume_runner.errors import (
+    ApiError,
+    ServiceRefused,
+    ServiceUnavailable,
+)
+from hume_runner.http.backoff import backoff
+from hume_runner.services.base import (
+    Broken,
+    Candidate,
+    Ended,
+    Mistaken,
+    Pending,
+    Progress,
+    Unseen,
+    job_name,
+)
+
+# So many recent jobs tell how long one takes.
+_RECENT = 30
+
+
+def polled(view: View, rules: Rules, progress: Mapping[str, Progress], at: Moment) -> Reaction:
+    """How far the waiting jobs are, by remote id."""
+    reaction = Reaction(view=replace(view, trouble=replace(view.trouble, polls=0)))
+    for job, there in view.waiting.items():
+        found = progress.get(there.remote_id)
+        reaction = reaction.then(_progressed(reaction.view, rules, job, there, found, at))
+        if job in reaction.view.waiting and at.now - there.submitted_at > rules.execution.job_timeout_s:
+            reaction = reaction.then(_timed_out(reaction.view, rules, job))
+    return reaction
+
+
+def _progressed(view: View, rules: Rules, job: int, there: AtService, found: Progress | None, at: Moment) -> Reaction:
+    match found:
+        case Ended():
+            took = (
+                found.ended_at - found.created_at
+                if found.created_at is not None and found.ended_at is not None
+                else at.now - there.submitted_at
+            )
+            view = replace(
+                view,
+                waiting=without(view.waiting, job),
+                to_fetch={**view.to_fetch, job: ToFetch(ended=found)},
+                turnarounds=(*view.turnarounds[1 - _RECENT :], max(0.0, took)),
+            )
+            return Reaction(view=view, events=(events.JobEnded(job=job_name(job)),))
+        case Broken(message=message):
+            times = {"created_at": found.created_at, "started_at": found.started_at, "ended_at": found.ended_at}
+            return _broken(view, facts.Broken(job=job, reason="job_failed", message=message, times=times))
+        case Mistaken(message=message):
+            return misled(view, rules, job, message, at)
+        case Unseen():
+            return _unseen(view, rules, job, there)
+        case Pending() | None:
+            if there.remote_id not in view.trouble.unseen:
+                return Reaction(view=view)
+            trouble = replace(view.trouble, unseen=without(view.trouble.unseen, there.remote_id))
+            return Reaction(view=replace(view, trouble=trouble))
+        case _:
+            assert_never(found)
+
+
+def _broken(view: View, fact: facts.Broken) -> Reaction:
+    return Reaction(
+        view=replace(view, waiting=without(view.waiting, fact.job)),
+        facts=(fact,),
+        events=(events.JobFailed(job=job_name(fact.job), message=fact.message),),
+        failures=True,
+    )
+
+
+def _timed_out(view: View, rules: Rules, job: int) -> Reaction:
+    limit = rules.execution.job_timeout_s
+    message = f"not finished after {limit:g} s (execution.job_timeout); --retry-failed asks for it again, unpaid"
+    return _broken(view, facts.Broken(job=job, reason="job_timeout", message=message))
+
+
+def renamed(view: View, job: int, chosen: Candidate, at: Moment) -> Reaction:
+    """What the service does not know under the name that it told, it has under another one."""
+    there = replace(
+        view.waiting[job], remote_id=chosen.remote_id, created_at=chosen.created_at or view.waiting[job].created_at
+    )
+    view = replace(view, waiting={**view.waiting, job: there})
+    told = events.Found(job=job_name(job), remote_id=chosen.remote_id, duplicates=0)
+    return Reaction(view=view, facts=(facts.Renamed(job=job, chosen=chosen),), events=(told,))
+
+
+def nearly_given_up(view: View, rules: Rules, progress: Mapping[str, Progress]) -> tuple[int, ...]:
+    """The jobs for whose sake the next reaction would stop the run, as the service does not know them."""
+    return tuple(
+        job
+        for job, there in view.waiting.items()
+        if isinstance(progress.get(there.remote_id), Unseen)
+        and view.trouble.unseen.get(there.remote_id, 0) + 1 >= rules.patience.unseen
+    )
+
+
+def _unseen(view: View, rules: Rules, job: int, there: AtService) -> Reaction:
+    times = view.trouble.unseen.get(there.remote_id, 0) + 1
+    view = replace(view, trouble=replace(view.trouble, unseen={**view.trouble.unseen, there.remote_id: times}))
+    if times < rules.patience.unseen:
+        return Reaction(view=view)
+    error = ServiceRefused(
+        f"{job_name(job)}: the service does not know the job {there.remote_id} under this key",
+        hint="use the key of the account that submitted it, and the same endpoint; nothing was sent again",
+    )
+    return stop(view, error, leave=True)
+
+
+def poll_failed(view: View, rules: Rules, error: ApiError, at: Moment) -> Reaction:
+    """The service did not tell how far the jobs are, or whether it has a lost one."""
+    retry = rules.execution.retry
+    polls = view.trouble.polls + 1
+    wait = backoff(polls, most=retry.max_wait_s, asked=error.retry_after_s, random=lambda: at.chance)
+    view = replace(view, poll_not_before=at.now + wait, trouble=replace(view.trouble, polls=polls))
+    reaction = Reaction(view=view)
+    if refuses(error):
+        reaction = reaction.then(stop(view, ServiceRefused(str(error), hint=error.hint), leave=True))
+    told = Reaction(view=reaction.view, events=(events.PollFailed(message=str(error)),))
+    reaction = reaction.then(told)
+    if polls < retry.attempts:
+        return reaction
+    given_up = ServiceUnavailable(
+        f"the service does not tell how far the jobs are: {error}",
+        hint="the jobs go on without us; run the same command again later",
+    )
+    return reaction.then(stop(reaction.view, given_up, leave=True))

@@ -1,0 +1,147 @@
+"""What comes of a submission, as values: no store, no service, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hume_runner import events
+from hume_runner.engine import facts
+from hume_runner.engine.reactions import sending
+from hume_runner.engine.reactions.base import Reaction
+from hume_runner.engine.view import Lost
+from hume_runner.errors import (
+    ServiceRefused,
+    ServiceUnavailable,
+)
+from hume_runner.services.base import (
+    Accepted,
+    Answered,
+    Candidate,
+    Job,
+    Prepared,
+    Refused,
+    Unknown,
+)
+from tests.engine.reactions.cases import CANDIDATE, NOW, SENT, TAKEN, THERE, error_of, row, rules, view
+
+
+def test_what_is_accepted_is_recorded_waited_for_and_told() -> None:
+    came = Accepted(remote_id="r1", server_time_s=5.0, simulated=True)
+    reaction = sending.accepted(view(submitting=SENT, limit=2.0), 1, came, NOW)
+    assert reaction.facts == (TAKEN,)
+    assert reaction.events == (events.Submitted(job="job-000001", remote_id="r1"),)
+    assert reaction.view.submitting == {}
+    assert reaction.view.waiting == {1: replace(THERE, submitted_at=100.0, created_at=5.0)}
+    assert reaction.view.limit == 3.0
+    assert reaction.view.committed_s == 7.0
+
+
+def test_an_answer_that_comes_at_once_is_recorded_with_its_bytes_and_filed() -> None:
+    came = Answered(remote_id="r1", body=b"{}", server_time_s=5.0, simulated=True, carry="c", billed_seconds=8.0)
+    reaction = sending.answered(view(submitting=SENT), 1, came, 90.0, NOW)
+    (fact,) = reaction.facts
+    assert isinstance(fact, facts.Accepted)
+    assert (fact.answer, fact.carry, fact.billed_seconds, fact.created_at) == (b"{}", "c", 8.0, 90.0)
+    assert reaction.view.to_fetch[1].here
+    assert reaction.view.waiting == {}
+
+
+@pytest.mark.parametrize(
+    ("refused", "fact", "held_back", "ends_with"),
+    [
+        ({"temporary": True}, facts.Refused, {1: 101.0}, None),
+        ({"temporary": True, "retry_after_s": 9.0}, facts.Refused, {1: 109.0}, None),
+        ({"temporary": False, "divisible": True}, facts.Halved, {}, None),
+        ({"temporary": False}, facts.Rejected, {}, None),
+        ({"temporary": True, "stops_run": True}, facts.Refused, {}, ServiceRefused),
+    ],
+)
+def test_a_refusal_is_never_paid_for(
+    refused: dict[str, Any], fact: type, held_back: dict[int, float], ends_with: type | None
+) -> None:
+    came = Refused(reason="no", message="no", **refused)
+    reaction = sending.refused(view(submitting=SENT), rules(), 1, came, 1, NOW)
+    assert [type(one) for one in reaction.facts] == [fact]
+    assert reaction.view.committed_s == 0.0
+    assert reaction.view.held_back == held_back
+    assert error_of(reaction) is ends_with
+    assert reaction.failures is (fact is facts.Rejected)
+
+
+def test_refusals_in_a_row_end_the_run_when_every_job_had_its_tries() -> None:
+    came = Refused(reason="busy", message="busy", temporary=True)
+    busy = view(submitting=SENT, trouble=replace(view().trouble, submissions=2))
+    assert error_of(sending.refused(busy, rules(), 1, came, 3, NOW)) is ServiceUnavailable
+    assert error_of(sending.refused(busy, rules(), 1, came, 2, NOW)) is None
+    calm = view(submitting=SENT)
+    assert error_of(sending.refused(calm, rules(), 1, came, 3, NOW)) is None
+
+
+@pytest.mark.parametrize(("slow", "wait_s"), [(False, 120.0), (True, 900.0)])
+def test_an_unknown_outcome_stays_paid_until_it_is_settled(slow: bool, wait_s: float) -> None:
+    reaction = sending.unknown(view(submitting=SENT), rules(), 1, Unknown(message="cut", slow=slow), NOW)
+    assert reaction.facts == (facts.Lost(job=1, message="cut", slow=slow, took_s=60.0),)
+    assert reaction.view.lost[1] == Lost(since=100.0, wait_s=wait_s, next_at=100.0, billable_seconds=7.0, here=True)
+    assert reaction.view.committed_s == 7.0
+    assert reaction.view.in_flight == 1
+
+
+@pytest.mark.parametrize(
+    ("cap", "pay_again", "suspects", "stops"),
+    [
+        (None, False, (), False),
+        (17.0, False, (), False),
+        (16.9, False, (), True),
+        (None, False, (CANDIDATE,), True),
+        (None, True, (CANDIDATE,), False),
+    ],
+)
+def test_what_may_be_sent(cap: float | None, pay_again: bool, suspects: tuple[Candidate, ...], stops: bool) -> None:
+    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0, billable_seconds=10.0)
+    reaction = sending.may_send(view(), rules(cap=cap, pay_again=pay_again), job, suspects, NOW)
+    assert reaction.view.no_more is stops
+    told = ["stopping"] if stops else ["agreed"] if suspects else []
+    assert [event.name for event in reaction.events] == told
+
+
+def test_what_may_have_been_lost_is_no_reason_to_ask_before_that_is_settled() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0, billable_seconds=10.0)
+    lost = {2: Lost(since=NOW.now, wait_s=5.0, next_at=NOW.now)}
+    reaction = sending.may_send(view(lost=lost), rules(), job, (CANDIDATE,), NOW)
+    assert not reaction.view.no_more
+    assert NOW.now < reaction.view.held_back[1] < NOW.now + 1.0
+
+
+def test_what_was_agreed_to_for_a_job_is_not_asked_about_again() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0)
+    agreed = sending.may_send(view(), rules(pay_again=True), job, (CANDIDATE,), NOW).view
+    assert sending.may_send(agreed, rules(), job, (CANDIDATE,), NOW) == Reaction(view=agreed)
+    assert sending.may_send(agreed, rules(), replace(job, number=2), (CANDIDATE,), NOW).view.no_more
+
+
+def test_an_id_that_another_job_has_is_an_answer_that_is_lost() -> None:
+    came = Accepted(remote_id="r1", server_time_s=5.0, simulated=True)
+    reaction = sending.came(view(submitting=SENT), rules(), 1, came, row(1), told_before=True, at=NOW)
+    (fact,) = reaction.facts
+    assert fact == facts.Misled(job=1, message="the service answered with the id of another job, r1")
+    assert set(reaction.view.lost) == {1}
+    assert reaction.view.waiting == {}
+
+
+def test_a_source_that_vanished_fails_alone_and_unsent() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0)
+    reaction = sending.cannot_be_read(view(), job, "no such file")
+    (fact,) = reaction.facts
+    assert fact == facts.Unsent(job=1, reason="source_unreadable", message="cannot read a source: no such file")
+    assert reaction.failures
+
+
+def test_what_is_prepared_waits_behind_what_is_ready_already() -> None:
+    came = Prepared(drafts=(), failed=((0, "broken", "no sound"),))
+    reaction = sending.prepared(view(queue=(1, 2)), came, [7, 8])
+    assert reaction.view.queue == [1, 2, 7, 8]
+    assert reaction.events == (events.ItemFailed(message="no sound"),)
+    assert reaction.failures

@@ -1,0 +1,131 @@
+"""What a look means to a lost submission, as values: no store, no service, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hume_runner import events
+from hume_runner.engine import facts, reconcile
+from hume_runner.engine.reactions import settling
+from hume_runner.engine.reactions.base import Moment
+from hume_runner.engine.view import View
+from hume_runner.errors import (
+    LostAnswerNeedsDecision,
+    ServiceUnavailable,
+)
+from hume_runner.services.base import Look
+from tests.engine.reactions.cases import CANDIDATE, LOST, NOW, SENT, error_of, rules, view
+
+
+@pytest.mark.parametrize(
+    ("settled", "fact", "committed_s"),
+    [
+        (reconcile.Wait(), (), 7.0),
+        (reconcile.Found(chosen=CANDIDATE, others=("r2",)), (facts.Found,), 7.0),
+        (reconcile.NotThere(), (facts.Missed,), 7.0),  # a list is no proof that nothing was billed
+        (reconcile.Gone(chosen=CANDIDATE), (facts.Gone,), 9.0),
+        (reconcile.Ask(why="nobody knows"), (), 7.0),
+    ],
+)
+def test_a_look_decides_what_a_lost_answer_costs(
+    settled: reconcile.Settled, fact: tuple[type, ...], committed_s: float
+) -> None:
+    reaction = settling.looked(view(lost={1: LOST}), rules(), 1, settled, 1, "cut", NOW)
+    assert tuple(type(one) for one in reaction.facts) == fact
+    assert reaction.view.committed_s == committed_s
+    assert (1 in reaction.view.lost) is isinstance(settled, reconcile.Wait)
+    assert (1 in reaction.view.held_back) is isinstance(settled, (reconcile.NotThere, reconcile.Gone))
+    assert error_of(reaction) is (LostAnswerNeedsDecision if isinstance(settled, reconcile.Ask) else None)
+
+
+def test_what_nothing_proves_is_sent_again_only_with_consent() -> None:
+    asked = settling.looked(view(lost={1: LOST}), rules(), 1, reconcile.Ask(why="nobody knows"), 1, None, NOW)
+    assert not asked.view.no_more  # everything else goes on
+    paid = settling.looked(
+        view(lost={1: LOST}), rules(pay_again=True), 1, reconcile.Ask(why="nobody knows"), 1, None, NOW
+    )
+    assert paid.facts == (facts.Missed(job=1),)
+    assert (paid.view.committed_s, paid.view.unproven_s) == (7.0, 7.0)
+    assert not paid.view.ending
+    [told] = paid.events
+    assert isinstance(told, events.Agreed)
+    assert "nobody knows" in told.message
+
+
+def test_what_was_not_waited_for_is_not_said_to_be_absent() -> None:
+    """Who pays again on purpose does not wait, so that a list without it proves nothing."""
+    at_once = settling.looked(
+        view(lost={1: replace(LOST, since=NOW.now - 1.0, wait_s=120.0)}),
+        rules(pay_again=True),
+        1,
+        reconcile.NotThere(),
+        1,
+        None,
+        NOW,
+    )
+    assert [event.name for event in at_once.events] == ["agreed"]
+
+
+def test_the_manifest_may_ask_to_stop_where_an_answer_is_gone() -> None:
+    gone = reconcile.Gone(chosen=CANDIDATE)
+    reaction = settling.looked(view(lost={1: LOST}), rules(on_lost_answer="stop"), 1, gone, 1, None, NOW)
+    assert error_of(reaction) is LostAnswerNeedsDecision
+    assert reaction.facts == (facts.Billed(job=1, chosen=CANDIDATE),)
+    assert reaction.view.no_more
+
+
+def test_what_an_earlier_run_lost_is_no_trouble_of_this_one() -> None:
+    weary = view(lost={1: replace(LOST, here=False)}, trouble=replace(view().trouble, submissions=9))
+    assert error_of(settling.looked(weary, rules(), 1, reconcile.NotThere(), 3, None, NOW)) is None
+    mine = view(lost={1: LOST}, trouble=replace(view().trouble, submissions=9))
+    assert error_of(settling.looked(mine, rules(), 1, reconcile.NotThere(), 3, None, NOW)) is ServiceUnavailable
+
+
+def judged(busy: View, look: Look, *, misled: bool = False, at: float = 171.0, **rule: Any) -> reconcile.Settled:
+    """`LOST` has had its whole wait at 170."""
+    moment = Moment(now=at, wall=NOW.wall)
+    return settling.judge(busy, rules(**rule), 1, look, lambda _: False, misled=misled, at=moment)
+
+
+QUIET = {"lost": {1: LOST}, "looked_at": 170.0, "taken_at": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("parts", "at", "asks"),
+    [
+        ({}, 171.0, True),
+        ({}, 169.0, False),  # it has not had its wait
+        ({"submitting": SENT}, 171.0, False),  # whose answer shows whether the list shows what it must
+        ({"taken_at": 170.5}, 400.0, False),  # this look could not know of it
+        ({"taken_at": 160.0}, 171.0, False),  # the list has its time to show that one
+        ({"taken_at": 160.0}, 281.0, True),
+        ({"queue": (2,)}, 171.0, False),
+        ({"queue": (2,), "no_more": True}, 171.0, True),  # which will not be sent
+        ({"queue": (2,)}, 291.0, True),
+    ],
+)
+def test_nobody_is_asked_while_something_on_its_way_may_prove_it(
+    parts: Mapping[str, Any], at: float, asks: bool
+) -> None:
+    settled = judged(view(**{**QUIET, **parts}), Look(conclusive=False, why="it hides ours"), at=at)
+    assert settled == (reconcile.Ask(why="it hides ours") if asks else reconcile.Wait())
+
+
+def test_who_pays_again_waits_for_no_proof() -> None:
+    busy = view(**{**QUIET, "submitting": SENT})
+    assert judged(busy, Look(conclusive=True), at=51.0, pay_again=True) == reconcile.NotThere()
+
+
+def test_what_was_answered_with_another_jobs_id_is_somewhere_even_where_no_list_shows_it() -> None:
+    assert judged(view(**QUIET), Look(conclusive=True)) == reconcile.NotThere()
+    assert isinstance(judged(view(**QUIET), Look(conclusive=True), misled=True), reconcile.Ask)
+    assert judged(view(**QUIET), Look(conclusive=True), misled=True, pay_again=True) == reconcile.NotThere()
+
+
+def test_what_is_there_is_looked_at_first() -> None:
+    looks = {1: Look(), 2: Look(candidates=(CANDIDATE,)), 3: Look(candidates=(CANDIDATE,))}
+    assert settling.in_order([1, 2, 3], looks) == [2, 3, 1]

@@ -1,0 +1,65 @@
+"""What polls tell, as values: no store, no service, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hume_runner.engine import facts
+from hume_runner.engine.reactions import waiting
+from hume_runner.errors import (
+    ApiError,
+    AuthError,
+    ServiceRefused,
+    ServiceUnavailable,
+)
+from hume_runner.services.base import (
+    Broken,
+    Ended,
+    Pending,
+    Unseen,
+)
+from tests.engine.reactions.cases import NOW, THERE, error_of, rules, view
+
+
+def test_one_poll_tells_of_every_job() -> None:
+    there = {number: replace(THERE, remote_id=f"r{number}") for number in range(1, 6)}
+    progress = {
+        "r1": Ended(created_at=1.0, ended_at=4.0),
+        "r2": Broken(message="too long"),
+        "r3": Pending(),
+        "r4": Unseen(),
+    }
+    reaction = waiting.polled(view(waiting=there), rules(), progress, NOW)
+    assert set(reaction.view.waiting) == {3, 4, 5}
+    assert set(reaction.view.to_fetch) == {1}
+    assert reaction.view.turnarounds == (3.0,)
+    assert reaction.view.trouble.unseen == {"r4": 1}
+    assert [type(fact) for fact in reaction.facts] == [facts.Broken]
+    assert [event.name for event in reaction.events] == ["ended", "job_failed"]
+    assert reaction.failures
+
+
+def test_a_job_that_is_not_known_for_long_stops_the_run_and_one_that_shows_again_is_forgiven() -> None:
+    known = view(waiting={1: THERE}, trouble=replace(view().trouble, unseen={"r1": 4}))
+    assert error_of(waiting.polled(known, rules(), {"r1": Unseen()}, NOW)) is ServiceRefused
+    assert waiting.polled(known, rules(), {"r1": Pending()}, NOW).view.trouble.unseen == {}
+
+
+def test_a_job_is_given_up_for_its_time_unless_it_ended_just_now() -> None:
+    old = view(waiting={1: replace(THERE, submitted_at=-1.0)})
+    impatient = rules(job_timeout_s=100.0)
+    (fact,) = waiting.polled(old, impatient, {"r1": Pending()}, NOW).facts
+    assert isinstance(fact, facts.Broken)
+    assert fact.reason == "job_timeout"
+    assert waiting.polled(old, impatient, {"r1": Ended()}, NOW).facts == ()
+
+
+def test_polls_that_fail_wait_longer_and_then_end_the_run() -> None:
+    failed = view()
+    for tries, ends_with in ((1, None), (2, None), (3, ServiceUnavailable)):
+        reaction = waiting.poll_failed(failed, rules(), ApiError("busy", status=503), NOW)
+        failed = reaction.view
+        assert failed.trouble.polls == tries
+        assert failed.poll_not_before == 100.0 + 2.0 ** (tries - 1)
+        assert error_of(reaction) is ends_with
+    assert error_of(waiting.poll_failed(view(), rules(), AuthError("no", status=401), NOW)) is ServiceRefused
