@@ -335,17 +335,20 @@ class Project:
                 )
         finally:
             workers.close()
+        return self._result(ended, control.signalled or ended.exit_code, finisher.summary_text())
+
+    def _result(self, ended: RunEnded, exit_code: int, summary: str) -> RunResult:
         return RunResult(
-            name=manifest.name,
-            outputs=paths.outputs,
+            name=self.manifest.name,
+            outputs=self.paths.outputs,
             run_id=ended.run_id,
             started_at=ended.started_at,
             ended_at=ended.ended_at,
-            exit_code=control.signalled or ended.exit_code,
+            exit_code=exit_code,
             error=ended.error,
             counts=ended.counts,
             requests=ended.requests,
-            summary=finisher.summary_text(),
+            summary=summary,
         )
 
     @contextmanager

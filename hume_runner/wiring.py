@@ -21,7 +21,7 @@ from hume_runner.settings import Masker, Secret, Settings, read_key
 
 if TYPE_CHECKING:
     from hume_runner.emulator.server import Emulator
-    from hume_runner.engine.run import Environment
+    from hume_runner.engine.environment import Environment
     from hume_runner.engine.workers import Workers
     from hume_runner.events import Report
     from hume_runner.http.access import Access
@@ -239,8 +239,8 @@ def environment(
     on_loop: Callable[[], None],
 ) -> Environment:
     """What a run of this endpoint's manifest works with. `on_loop` is called once the planning is over."""
+    from hume_runner.engine.environment import Environment
     from hume_runner.engine.reactions.base import Patience
-    from hume_runner.engine.run import Environment
     from hume_runner.sources import expand
 
     settings = machine.settings

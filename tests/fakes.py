@@ -11,9 +11,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from hume_runner.engine.environment import Environment
 from hume_runner.engine.errands import Errand
 from hume_runner.engine.reactions.base import Patience
-from hume_runner.engine.run import Environment, RunEnded, RunOptions, run
+from hume_runner.engine.run import RunEnded, RunOptions, run
 from hume_runner.engine.view import Action
 from hume_runner.engine.workers import Done, Failed, Interrupt, Message
 from hume_runner.errors import ApiError

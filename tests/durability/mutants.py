@@ -193,10 +193,10 @@ def without_own_endpoint(disk: Disk) -> Disk:
 
 def without_asking_first(disk: Disk) -> Disk:
     """What this key has at the service already is not looked for before it is paid for again."""
-    import hume_runner.engine.run
+    import hume_runner.engine.ask_first
     from hume_runner.engine.survey import Taken
 
-    vars(hume_runner.engine.run)["adopt_what_is_there"] = lambda *_, **__: Taken(jobs=0, items=0)
+    vars(hume_runner.engine.ask_first)["adopt_what_is_there"] = lambda *_, **__: Taken(jobs=0, items=0)
     return disk
 
 

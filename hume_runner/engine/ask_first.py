@@ -1,0 +1,192 @@
+"""Before anything is submitted: is the key good, and is some of it at the service already, paid for?"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from hume_runner import events
+from hume_runner.engine.download import REQUEST, remote_id_of
+from hume_runner.engine.environment import Environment
+from hume_runner.engine.survey import Taken, adopt_what_is_there
+from hume_runner.errors import (
+    ApiError,
+    AuthError,
+    Discontinued,
+    HumeRunnerError,
+    LostAnswerNeedsDecision,
+    ServiceRefused,
+    ServiceUnavailable,
+    UsageError,
+)
+from hume_runner.manifest.model import Manifest
+from hume_runner.planning.prepare import key_of
+from hume_runner.services.base import ListingUnsupported
+from hume_runner.state.store import Store
+
+# A header tells whole seconds, and an answer takes its time.
+_CLOCKS_AGREE_S = 10.0
+# How soon it is looked again at what was not settled at the start, and how seldom in the end.
+_LOOK_AGAIN_S, _LOOK_AGAIN_MOST_S = 0.5, 10.0
+
+
+def ask_first(
+    manifest: Manifest, outputs: Path, store: Store, env: Environment, *, pay_again: bool
+) -> HumeRunnerError | None:
+    """Before anything is submitted: is the key good, and is some of it at the service already, paid for?
+
+    Returns why the run cannot go on, if so; a decision that a person has to take holds back only what is planned.
+    Raises: StateError.
+    """
+    stray = _stray_answer(outputs, store, env.service.endpoint)
+    if stray is not None:
+        env.report(events.NoState(message=f"{outputs / stray}: an answer that this state knows nothing of"))
+    try:
+        if manifest.execution.look_back_s > 0:
+            undecided = _look_back(manifest, store, env, pay_again=pay_again)
+        else:
+            env.service.greet()
+            undecided = None
+    except ListingUnsupported as none:
+        undecided = None if pay_again else _without_a_list(manifest, outputs, env, stray, none)
+        if undecided is None:
+            env.report(events.NoList(message="the service lists no jobs: what an earlier state sent cannot be seen"))
+    except (AuthError, Discontinued) as error:
+        return ServiceRefused(str(error), hint=error.hint)
+    except ServiceRefused as error:
+        return error
+    except ApiError as error:
+        return ServiceUnavailable(
+            f"the service does not tell what it has already: {error}",
+            hint="nothing was sent; run the same command again later",
+        )
+    if undecided is not None:
+        return undecided
+    if env.service.simulated and store.any_measured():
+        return UsageError(
+            "this state holds real measurements, and the endpoint is an emulator",
+            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
+        )
+    return None
+
+
+def _look_back(
+    manifest: Manifest, store: Store, env: Environment, *, pay_again: bool
+) -> LostAnswerNeedsDecision | None:
+    """Adopt what is there already; what cannot be told for sure is for a person to decide. Raises: ApiError,
+    ListingUnsupported."""
+    taken = _survey(manifest, store, env, pay_again=pay_again)
+    if taken.jobs:
+        env.report(events.Adopted(jobs=taken.jobs, items=taken.items))
+    unsettled = taken.unsettled
+    unsure = taken.unsure or (str(unsettled) if unsettled is not None and not unsettled.slow else "")
+    if not unsure or not store.any_planned():
+        return None
+    doubt = f"what this key has paid for already cannot be told for sure: {unsure}"
+    if pay_again:
+        env.report(events.Agreed(job="", message=f"{doubt}; all that is left is sent as agreed"))
+        missing = unsettled.missing if unsettled is not None else ()
+        store.record_agreed(0, env.service.endpoint, missing, env.clock())
+        return None
+    adopt = "`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; " if env.service.keeper is not None else ""
+    return LostAnswerNeedsDecision(
+        doubt, hint=adopt + "`--pay-again` measures what is left; execution.look_back: 0 never asks"
+    )
+
+
+def _without_a_list(
+    manifest: Manifest, outputs: Path, env: Environment, stray: Path | None, none: ListingUnsupported
+) -> LostAnswerNeedsDecision | None:
+    """Whether something may be paid for already that this host does not tell of. `stray`: an answer on disk that the
+    state knows nothing of."""
+    keeps = env.service.keeper is not None
+    if not keeps and manifest.execution.look_back_s > 0:
+        # What was measured before is paid for once more for good, and nothing else would tell of it.
+        return LostAnswerNeedsDecision(
+            f"the service lists no runs, so what this key has paid for already cannot be told: {none}",
+            hint="check service.endpoint; `--pay-again` measures what is left all the same; execution.look_back: 0 "
+            "never asks",
+        )
+    if stray is None:
+        return None
+    name = shlex.quote(remote_id_of(outputs / stray))
+    return LostAnswerNeedsDecision(
+        f"{outputs / stray} holds an answer that this state knows nothing of, and the service lists no jobs: "
+        "what an earlier state sent cannot be seen",
+        hint=(
+            f"`hume-runner adopt MANIFEST {name}` (and its neighbours) brings them back; "
+            if keeps
+            else "put the state back from a backup: these answers are in no other place; "
+        )
+        + "`--pay-again` measures all of it again",
+    )
+
+
+def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bool) -> Taken:
+    """See `adopt_what_is_there`. Where the service's time, which its first answer tells, is behind the machine's, it is
+    looked at once more what the service has, as far back as was meant."""
+    look_back_s = manifest.execution.look_back_s
+
+    def once(since: float) -> Taken:
+        key = key_of(manifest, env.service)
+        return adopt_what_is_there(store, env.service, since=since, key_of=key, clock=env.clock)
+
+    def look(since: float) -> Taken:
+        return once(since) if pay_again else _once_settled(lambda: once(since), env)
+
+    since = _look_from(store, env, look_back_s)
+    taken = look(since)
+    meant = _look_from(store, env, look_back_s)
+    if meant < since - _CLOCKS_AGREE_S:
+        more = look(meant)
+        taken = replace(more, jobs=taken.jobs + more.jobs, items=taken.items + more.items)
+    return taken
+
+
+def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
+    """What a look tells as soon as looking again tells nothing more, or nothing can be waited for any longer: then what
+    still runs is for each job to be asked about, and a list that hides what is ours proves nothing at all."""
+    began, wait_s, told = env.monotonic(), _LOOK_AGAIN_S, False
+    jobs = items = 0
+    while True:
+        taken = look()
+        jobs, items = jobs + taken.jobs, items + taken.items
+        unsettled = taken.unsettled
+        patience = env.patience
+        most = 0.0 if unsettled is None else patience.settle_slow_s if unsettled.slow else patience.settle_s
+        left = most - (env.monotonic() - began)
+        if unsettled is None or left <= 0:
+            return replace(taken, jobs=jobs, items=items)
+        if not told:
+            env.report(events.NotSettled(message=f"{unsettled}: waiting until it shows what it is"))
+            told = True
+        env.sleep(min(wait_s, left))
+        wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
+
+
+def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:
+    """An answer on disk that the state knows nothing of: it was lost, or put back as it was earlier."""
+    with contextlib.suppress(OSError):
+        for folder in (outputs / "raw").iterdir():
+            if store.knows_remote(endpoint, folder.name) or not (folder / REQUEST).exists():
+                continue
+            if not store.knows_remote(endpoint, remote_id_of(folder)):
+                return Path("raw", folder.name)
+    return None
+
+
+def _look_from(store: Store, env: Environment, look_back_s: float) -> float:
+    """Since when to look, by the service's clock as well as it is known.
+
+    Nothing moves the moment on: what this state sent last says nothing of what an earlier life of it sent before. (An
+    earlier version took consent for all that was measured until then.)
+    """
+    server_time = env.server_time()
+    now = server_time if server_time is not None else env.clock()
+    if env.service.keeper is not None:
+        return now - look_back_s
+    agreed = store.meta("agreed_until")
+    return max(now - look_back_s, float(agreed) if agreed is not None else now - look_back_s)

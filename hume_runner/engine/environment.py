@@ -1,0 +1,40 @@
+"""What a run works with, all of it chosen elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hume_runner import events
+from hume_runner.engine.reactions.base import Patience
+from hume_runner.engine.workers import Workers
+from hume_runner.manifest.model import Manifest
+from hume_runner.services.base import Service
+from hume_runner.sources.base import SourceItem
+from hume_runner.state.disk import Disk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What a run works with. `simulated`: results from this endpoint may be the emulator's; `embedded`: they are.
+
+    `clock` is the machine's time (Unix seconds), for people and records; `monotonic` counts seconds for all waiting;
+    `server_time` is the service's time as well as it is known, None before its first answer.
+    """
+
+    service: Service
+    expand: Callable[[Manifest], Iterator[SourceItem]]
+    disk: Disk
+    workers: Workers
+    clock: Callable[[], float]
+    monotonic: Callable[[], float]
+    random: Callable[[], float]
+    new_id: Callable[[], str]
+    server_time: Callable[[], float | None]
+    simulated: bool
+    embedded: bool
+    patience: Patience
+    report: events.Report
+    mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
+    sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet
+    on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start
