@@ -35,6 +35,7 @@ class Registered:
     rows: str
     host: str  # where it is, if the manifest does not say; a name for people where that is this machine
     answer: str  # the file among a job's answers that tables are made of
+    order: str | None = None  # what tells where a part of an item belongs, by its detail; None where none has parts
     names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
     kinds: frozenset[str]  # of sources that it measures
     needs_key: bool = True
@@ -92,6 +93,7 @@ _KNOWN: dict[str, Registered] = {
             rows="hume_runner.services.expression_v1.rows",
             host="https://api.cloud.hume.ai",
             answer="response.json",
+            order="hume_runner.services.expression_v1.parts:place_of",
             kinds=frozenset({"url", "file"}),
             keeps_answers=False,
             bills=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -83,6 +84,44 @@ def test_each_outside_thing_is_touched_in_its_place_alone(what: str, places: tup
 def test_what_decides_gets_its_time_from_outside(package: str) -> None:
     for clock in ("time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "uuid.uuid4"):
         assert not {name for name in uses(clock) if name.startswith(f"{package}/")}, clock
+
+
+# Members of the two APIs' documents that are no words of ours: a manifest's or a table's own names are not among them.
+MEMBERS = """
+    job_id user_id grouped_predictions created_timestamp_ms started_timestamp_ms ended_timestamp_ms num_predictions
+    num_errors md5sum registry_files link_word entity_confidence speaker_confidence detected_language prob_threshold
+    min_face_size save_faces identify_speakers confidence_threshold facemesh faultstring errorcode emotions
+    utterance_id utterances measurement_id audio_start_ms audio_end_ms audio_duration_ms frame_id face_id face_state
+    return_face_state voice_attributes bbox metered_seconds bytes_recorded capped_kinds at_cap next_cursor close_code
+    close_reason
+""".split()
+# Of a file that has to say one all the same.
+SAID_ELSEWHERE = {
+    "emulator/storage.py": {"job_id"},  # a column of its own database
+}
+
+
+def says_members(path: str) -> set[str]:
+    words = set(re.findall(r"\w+", SOURCES[path]))
+    return words.intersection(MEMBERS)
+
+
+def knows_an_api(path: str) -> bool:
+    """The folder of an API; and what speaks to people who come from the old package, in its words."""
+    return re.match(r"(services|emulator)/(batch_v0|expression_v1)/|hume/|migration/", path) is not None
+
+
+def test_only_an_apis_own_folders_hold_the_names_of_its_members() -> None:
+    strangers = {path: says_members(path) - SAID_ELSEWHERE.get(path, set()) for path in SOURCES}
+    assert {path: said for path, said in strangers.items() if said and not knows_an_api(path)} == {}
+
+
+@pytest.mark.parametrize("layer", ["services", "emulator"])
+def test_each_of_these_names_is_said_where_it_belongs(layer: str) -> None:
+    said = set().union(*(says_members(path) for path in SOURCES if path.startswith(f"{layer}/") and knows_an_api(path)))
+    assert said >= {"job_id", "grouped_predictions", "utterance_id", "metered_seconds"}
+    everywhere = set().union(*(says_members(path) for path in SOURCES if knows_an_api(path)))
+    assert everywhere == set(MEMBERS)
 
 
 def test_the_search_finds_what_it_looks_for() -> None:

@@ -131,13 +131,13 @@ class Listing:
             case _:
                 return sorted(shown, key=age, reverse=self.order == "newest")
 
-    def arranged(self, entries: list[dict[str, Any]]) -> list[Any]:
-        """The list's entries, some without what is left out, and with whatever else it holds."""
+    def arranged(self, entries: list[dict[str, Any]], *, named_by: str) -> list[Any]:
+        """The list's entries, some without what is left out, or without the member that names them, and with whatever
+        else it holds."""
         for number, entry in enumerate(entries, 1):
             leave_out(entry, self.leaves_out)
             if self.nameless_every is not None and number % self.nameless_every == 0:
-                entry.pop("job_id", None)
-                entry.pop("run_id", None)
+                entry.pop(named_by, None)
         return [*entries, *self.extra]
 
 

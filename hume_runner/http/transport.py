@@ -34,6 +34,7 @@ from hume_runner.http.deadline import Exchange, Watchdog
 from hume_runner.http.retry import parse_http_date, wait_asked_for
 from hume_runner.http.upload import Form, MultipartBody
 from hume_runner.http.wire_errors import LIBRARY_ERRORS, transport_error
+from hume_runner.http.zips import without_secrets
 from hume_runner.settings import Masker
 
 ERROR_BODY_BYTES = 64 * 1024
@@ -139,8 +140,6 @@ class ApiResponse:
 
     def without_secrets(self, path: Path) -> IO[bytes] | None:
         """What was read from here into `path` without the key, where it is a zip that quotes it; else None."""
-        from hume_runner.client.zips import without_secrets
-
         with path.open("rb") as file:
             if not file.read(len(_ZIP)).startswith(_ZIP):
                 return None

@@ -10,10 +10,10 @@ from typing import Any
 
 from hume_runner.manifest.shown import masked_url
 from hume_runner.planning.staged import parse_place
-from hume_runner.registry import all_registered, registered
+from hume_runner.registry import all_registered, load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
-from hume_runner.services.table_shapes import Piece, place_of, without_lists
+from hume_runner.services.table_shapes import Piece, without_lists
 from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import look_at
 from hume_runner.state.lifecycle import JobStatus
@@ -69,7 +69,9 @@ class StateResults:
         self.directory = directory
         self.api = api
         found = registered(api)
-        self._answers = {one.answer for one in ((found,) if found else all_registered())}
+        known = (found,) if found else all_registered()
+        self._answers = {one.answer for one in known}
+        self._order = next((one.order for one in known if one.order), None)
         self.name = name
         self.settings = settings
 
@@ -101,6 +103,7 @@ class StateResults:
 
         The parts of an item come together and in their order, in the place of the one that was sent first.
         """
+        place_of = load(self._order) if self._order else lambda detail: 0
         for job in self._store.jobs(JobStatus.DONE, JobStatus.SUBMITTED):
             parts = self._pieces(job.number)
             if parts and job.number != min(parts):

@@ -12,7 +12,7 @@ from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.registry import load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord
 from hume_runner.results.names import derived_id, shown_source
-from hume_runner.services.readable import UNREADABLE
+from hume_runner.services.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
     from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader

@@ -205,13 +205,6 @@ class Piece:
     continues: bool = False
 
 
-def place_of(detail: Mapping[str, Any]) -> tuple[int, int]:
-    """Where a part of an item belongs among the others, whenever it was measured: sound before pictures, by time."""
-    if "first_frame" in detail:
-        return 1, int(detail["first_frame"])
-    return 0, int(detail.get("first", 0))
-
-
 def without_lists(detail: Mapping[str, Any]) -> Mapping[str, Any]:
     """What tells a part from the others: the times of its frames do not, and are many."""
     return {name: value for name, value in detail.items() if not isinstance(value, list)}

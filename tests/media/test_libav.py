@@ -19,7 +19,7 @@ import sys
 sys.modules["av"] = None
 from pathlib import Path
 from hume_runner.errors import MissingExtra
-from hume_runner.media import archives, audio, cache, cuts, frames, probe, sniff, stills, stitch
+from hume_runner.media import archives, audio, cache, cuts, frames, probe, sniff, stills
 plain = audio.prepare_audio(Path(sys.argv[1]), Path(sys.argv[2]))
 assert plain.unchanged, plain
 try:

@@ -223,7 +223,7 @@ class BatchV0:
         if "limit" not in listing.ignores:
             jobs = jobs[: wanted.limit]
         jobs = listing.ordered(jobs, lambda job: job.created_ms, self._context.difficulties.chance)
-        return listing.arranged([self._shown(request, job, "list") for job in jobs])
+        return listing.arranged([self._shown(request, job, "list") for job in jobs], named_by="job_id")
 
     async def details(self, request: Request) -> Response:
         job = self._job(request)

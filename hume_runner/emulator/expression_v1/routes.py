@@ -306,7 +306,7 @@ class ExpressionV1:
             raise Refused.message(listing.status, "runs cannot be listed")
         if wanted is None:
             if "mode" not in listing.ignores:
-                return {"runs": listing.arranged([])}
+                return {"runs": listing.arranged([], named_by="run_id")}
             wanted = RunFilter()
         now_ms = self._context.clock.now_ms()
         status = None if "status" in listing.ignores else wanted.status
@@ -320,7 +320,7 @@ class ExpressionV1:
         more = len(runs) > size and "page_size" not in listing.ignores
         page = runs[:size] if more else runs
         entries = [self._shown(run) for run in listing.ordered(page, lambda run: run.started_ms, self._chance)]
-        answer: dict[str, Any] = {"runs": listing.arranged(entries)}
+        answer: dict[str, Any] = {"runs": listing.arranged(entries, named_by="run_id")}
         if more:
             answer["next_cursor"] = next_cursor(page[-1], query, self._secret)
         return answer

@@ -23,10 +23,11 @@ from hume_runner.http.json_lenient import kept_of
 from hume_runner.http.json_stream import Shape, project, whole
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.batch_v0.layouts import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
+from hume_runner.services.batch_v0.readable import metadata_problem, row_problem
+from hume_runner.services.batch_v0.repeats import CONFLICT, Mentions, Repeats, named_texts
 from hume_runner.services.json_elements import Rows, elements, rows
-from hume_runner.services.readable import UNREADABLE, metadata_problem, row_problem
-from hume_runner.services.repeats_batch_v0 import CONFLICT, Mentions, Repeats, named_texts
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout, Reader, Share
+from hume_runner.services.unreadable import UNREADABLE
 
 __all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader"]
 

@@ -84,13 +84,14 @@ from hume_runner.services.batch_v0.matching import (
     sent_by,
     silenced,
 )
+from hume_runner.services.batch_v0.readable import iter_checked, words_of
+from hume_runner.services.batch_v0.repeats import CONFLICT, Mentions, named_texts
 from hume_runner.services.batch_v0.settings import relevant
 from hume_runner.services.evidence import uncontrolled
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.packing import pack
-from hume_runner.services.readable import UNEXPECTED, iter_checked, words_of
-from hume_runner.services.readable import message as told_of
-from hume_runner.services.repeats_batch_v0 import CONFLICT, Mentions, named_texts
+from hume_runner.services.unreadable import UNEXPECTED
+from hume_runner.services.unreadable import message as told_of
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access

@@ -86,9 +86,10 @@ from hume_runner.services.expression_v1.media import (
     members,
     wav_digest,
 )
+from hume_runner.services.expression_v1.readable import check_audio, check_images
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, fit, is_short, relevant
 from hume_runner.services.links import refuse_expired
-from hume_runner.services.readable import UNEXPECTED, check_audio, check_images, message
+from hume_runner.services.unreadable import UNEXPECTED, message
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access

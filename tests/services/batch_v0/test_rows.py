@@ -13,8 +13,8 @@ import pytest
 
 from hume_runner.errors import ResultsError
 from hume_runner.services.batch_v0.rows import SMALL_BYTES, BatchEntry, read_entries
-from hume_runner.services.readable import UNREADABLE
 from hume_runner.services.table_shapes import Block
+from hume_runner.services.unreadable import UNREADABLE
 from tests.http.test_large_answers import linux_only, source
 
 PADDING = "x" * (SMALL_BYTES + 1)

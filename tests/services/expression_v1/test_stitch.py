@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner.media.cuts import Part
-from hume_runner.media.stitch import Cut, PartAnswer, stitch
+from hume_runner.services.expression_v1.stitch import Cut, PartAnswer, stitch
 
 Span = tuple[int, int]
 
