@@ -377,6 +377,9 @@ class FakeService:
         why = "" if self.conclusive else "its list proves nothing"
         return Look(candidates=candidates, conclusive=not why, why=why)
 
+    def measured(self, remote_id: str) -> None:
+        return None
+
     def recognise(self, remote_id: str) -> Foreign:
         one = self.remote[remote_id]
         assert one.told is not None

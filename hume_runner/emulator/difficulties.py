@@ -6,6 +6,8 @@ Parsing and the choices that need no request are here; the route groups ask.
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import random
 import re
@@ -18,6 +20,13 @@ from urllib.parse import quote, unquote
 from hume_runner.emulator.faults import FaultError, parse_duration_s
 
 T = TypeVar("T")
+
+
+def _sorted_query(url: str) -> str:
+    before, mark, after = url.partition("?")
+    query, hash_, fragment = after.partition("#")
+    return before + mark + "&".join(sorted(query.split("&"))) + hash_ + fragment
+
 
 # One string into another; a `{"without": REGEX}` is one more.
 _SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -34,6 +43,11 @@ _SPELLINGS: dict[str, Callable[[str], str]] = {
     "backslash_path": lambda text: f"C:\\fakepath\\{text}",
     "strip": str.strip,
     "collapse": lambda text: " ".join(text.split()),
+    "upper_host": lambda text: re.sub(r"(?<=://)[^/?#]*", lambda found: found.group().upper(), text),
+    "http": lambda text: re.sub(r"^https:", "http:", text),
+    "sorted_query": _sorted_query,
+    "html": html.escape,
+    "base64_of_hex": lambda text: base64.b64encode(bytes.fromhex(text)).decode(),
 }
 _WAYS_OF_QUOTING = ("plain", "url", "base64", "escapes", "split", "entities")
 _PLACES_OF_QUOTING = ("message", "error", "title", "name", "refusal")
@@ -102,6 +116,8 @@ class Listing:
     filenames: Spelling = Spelling()
     texts: Spelling = Spelling()
     urls: Spelling = Spelling()
+    md5s: Spelling = Spelling()
+    shows: Literal["all", "first", "every other", "count", "first and count"] = "all"
     predictions_spell: frozenset[str] = frozenset()
     integer_ids: frozenset[str] = frozenset()
     nameless_every: int | None = None
@@ -130,6 +146,20 @@ class Listing:
                 return chance.sample(shown, len(shown))
             case _:
                 return sorted(shown, key=age, reverse=self.order == "newest")
+
+    def some_of(self, sources: list[Any]) -> Any:
+        """What of a job's sources of one kind is shown."""
+        match self.shows:
+            case "first":
+                return sources[:1]
+            case "every other":
+                return sources[::2]
+            case "count":
+                return len(sources)
+            case "first and count":
+                return [*sources[:1], *([f"+{len(sources) - 1} more"] if len(sources) > 1 else [])]
+            case _:
+                return sources
 
     def arranged(self, entries: list[dict[str, Any]], *, named_by: str) -> list[Any]:
         """The list's entries, some without what is left out, or without the member that names them, and with whatever
@@ -334,8 +364,12 @@ def _step(value: Any, path: str) -> Callable[[str], str]:
             except re.error as error:
                 raise DifficultyError(f"{path}: {json.dumps(pattern)} is no regular expression: {error}") from None
             return lambda text: compiled.sub("", text)
+        case {"first": int(characters)} if characters > 0:
+            return lambda text: text[:characters]
         case _:
-            raise DifficultyError(f'{path}: must be some of {", ".join(_SPELLINGS)}, or {{"without": REGEX}}')
+            raise DifficultyError(
+                f'{path}: must be some of {", ".join(_SPELLINGS)}, {{"without": REGEX}} or {{"first": CHARACTERS}}'
+            )
 
 
 def _anything(value: Any, path: str) -> tuple[Any, ...]:
@@ -367,6 +401,8 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "filenames": _spelling,
     "texts": _spelling,
     "urls": _spelling,
+    "md5s": _spelling,
+    "shows": _one_of("all", "first", "every other", "count", "first and count"),
     "predictions_spell": _words("filenames", "urls"),
     "integer_ids": _words("submit", "list", "details"),
     "nameless_every": _whole,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hume_runner.engine.alike import find, note
 from hume_runner.errors import NotFound, RequestRejected, UsageError
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
 from hume_runner.state.store import Store
+from hume_runner.state.told import Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,21 +156,35 @@ def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Ado
 
 def _match(store: Store, foreign: Foreign, ours: int | None) -> tuple[list[Member], list[str], int]:
     by_md5 = _files_by_md5(store, foreign)
+    keys: dict[int, bytes] = {}
+    for at, source in enumerate(foreign.sources):
+        key = by_md5.get(source.md5 or "") if source.kind == "file" else _key_of(store, source)
+        if key is not None:
+            keys[at] = key
     members: list[Member] = []
     matches: list[str] = []
     taken: set[bytes] = set()
-    unmatched = 0
-    for source in foreign.sources:
-        key = by_md5.get(source.md5 or "") if source.kind == "file" else _key_of(store, source)
-        if key is None or key in taken or store.status_of(key) is not ItemStatus.PENDING:
-            unmatched += 1
+    for at, key in sorted((_alike(store, foreign, keys) | keys).items()):
+        if key in taken or store.status_of(key) is not ItemStatus.PENDING:
             continue
         if ours is not None and not store.never_in(ours, [key]):
             continue
         taken.add(key)
         members += [Member(item=item) for item in store.load_items([key])]
-        matches.append(source.match)
-    return members, matches, unmatched
+        # An answer names a link as it was sent, however the job tells it.
+        told_otherwise = at not in keys and members[-1].item.kind == "url"
+        matches.append(members[-1].item.value if told_otherwise else foreign.sources[at].match)
+    return members, matches, len(foreign.sources) - len(members)
+
+
+def _alike(store: Store, foreign: Foreign, known: Collection[int]) -> dict[int, bytes]:
+    """Place -> key of waiting items that the service tells in another way: a person says that this is the job, and it
+    can be no other item and no other of its sources."""
+    with Told() as told:
+        note(told, foreign, known)
+        pairs = {(one.place, one.key) for one in find(told, store)}
+    places, keys = Counter(place for place, _ in pairs), Counter(key for _, key in pairs)
+    return {place: key for place, key in sorted(pairs) if places[place] == 1 == keys[key]}
 
 
 def _listed(store: Store, foreign: Foreign) -> Iterator[bytes]:

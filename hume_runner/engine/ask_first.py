@@ -89,7 +89,7 @@ def _look_back(
     if pay_again:
         env.report(events.Agreed(job="", message=f"{doubt}; all that is left is sent as agreed"))
         missing = unsettled.missing if unsettled is not None else ()
-        store.record_agreed(0, env.service.endpoint, missing, env.clock())
+        store.record_agreed(0, env.service.endpoint, (*missing, *taken.doubted), env.clock())
         return None
     adopt = "`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; " if env.service.keeper is not None else ""
     return LostAnswerNeedsDecision(

@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hume_runner.errors import AuthError, NotFound
+from hume_runner.engine.alike import Alike, find, note
+from hume_runner.errors import AuthError, NotFound, RequestRejected, UnexpectedResponse
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, NotSettled, Service
 from hume_runner.state.lifecycle import ItemStatus
 from hume_runner.state.store import Store
+from hume_runner.state.told import Told
 
 # The key of an item of this kind and content (32 bytes) under the manifest's present settings.
 KeyOf = Callable[[SourceKind, bytes], bytes]
@@ -31,12 +33,14 @@ _FORBIDDEN = 403
 class Taken:
     """What the service had already. `unsure`: why nobody can tell whether it has more of what is planned, in words.
 
-    `unsettled`: looking again may tell (why, and whether that takes as long as a measurement).
+    `doubted`: the jobs that this is about, as far as it is about some. `unsettled`: looking again may tell (why, and
+    whether that takes as long as a measurement).
     """
 
     jobs: int
     items: int
     unsure: str = ""
+    doubted: tuple[str, ...] = ()
     unsettled: NotSettled | None = None
 
 
@@ -44,64 +48,191 @@ def adopt_what_is_there(
     store: Store, service: Service, *, since: float, key_of: KeyOf, clock: Callable[[], float]
 ) -> Taken:
     """Adopt every job at the service that carries what is planned here. Raises: ApiError, ListingUnsupported."""
-    jobs = items = 0
-    unsure = ""
-    files, kinds = _Files(store), store.planned_kinds()
-    endpoint = service.endpoint
-    # What the list shows and this key cannot open: another's job, a phantom; or a host that has no details at all.
-    shut: list[_Told] = []
-    opens = False
+    with Told() as told:
+        return _Survey(store, service, key_of, clock, told).look(since)
 
-    def take(told: _Told) -> None:
-        nonlocal jobs, items, unsure
-        if told.foreign.given_up:
-            return  # it measured nothing
-        keys = told.matches(store, files, key_of)
-        unsure = unsure or told.unsure
-        if told.unsure:
-            return  # once it is ours, nobody would ask again about the rest of it
-        number = _adopt(store, service, told, keys, clock)
-        jobs += number > 0
-        items += number
 
-    def knows(remote_id: str) -> bool:
-        if store.is_agreed(endpoint, remote_id):
-            return True
+class _Survey:
+    """One look at all that this key has at the service."""
+
+    def __init__(self, store: Store, service: Service, key_of: KeyOf, clock: Callable[[], float], told: Told) -> None:
+        self._store = store
+        self._service = service
+        self._endpoint = service.endpoint
+        self._key_of = key_of
+        self._clock = clock
+        self._files, self._kinds = _Files(store), store.planned_kinds()
+        self._elsewhere = told  # what is told that is no item of ours as it stands
+        self._doubts = _Doubts()
+        # What the list shows and this key cannot open: another's job, a phantom; or a host that has no details at all.
+        self._shut: list[_Told] = []
+        self._opens = False
+        self._jobs = self._items = self._looked_at = 0
+
+    def look(self, since: float) -> Taken:
+        store, endpoint = self._store, self._endpoint
+        ours = store.taken_since(endpoint, since)
+        ours = {remote_id: at for remote_id, at in ours.items() if not store.is_agreed(endpoint, remote_id)}
+        unsettled: NotSettled | None = None
+        try:
+            for foreign in self._service.survey(since, self._knows, ours):
+                self._meet(foreign)
+        except NotSettled as error:
+            unsettled = error
+        except ListingIncomplete as error:
+            self._doubts.add("", str(error))
+        if unsettled is None:
+            self._settle_shut()
+            self._settle_alike()
+        return Taken(
+            jobs=self._jobs,
+            items=self._items,
+            unsure=self._doubts.words(),
+            doubted=tuple(one for one in self._doubts.by_job if one),
+            unsettled=unsettled,
+        )
+
+    def _knows(self, remote_id: str) -> bool:
+        if self._store.is_agreed(self._endpoint, remote_id):
+            # What it surely carries is not paid for again all the same, where it can be had.
+            return self._service.keeper is None or self._store.knows_remote(self._endpoint, remote_id)
         # What was taken for some of its sources may carry more, and that was paid for as well.
-        return store.knows_remote(endpoint, remote_id) and store.adopted_in_part(endpoint, remote_id) is None
+        known = self._store.knows_remote(self._endpoint, remote_id)
+        return known and self._store.adopted_in_part(self._endpoint, remote_id) is None
 
-    ours = store.taken_since(endpoint, since)
-    ours = {remote_id: at for remote_id, at in ours.items() if not store.is_agreed(endpoint, remote_id)}
-    try:
-        for foreign in service.survey(since, knows, ours):
-            told = _Told(foreign, kinds)
-            carries = bool(told.matches(store, files, key_of))
-            if foreign.given_up and not carries:
-                continue
-            if carries or told.silent or told.unsure:
-                # A list's entry may leave things out or give them in another order: the details count.
-                details = _details(service, foreign)
-                if details is None and (opens or len(shut) < _MOST_SHUT):
-                    shut.append(told)
-                    continue
-                opens = opens or (details is not None and service.keeper is not None)
-                told = told.confirmed(details or foreign)
-            take(told)
-    except NotSettled as error:
-        return Taken(jobs=jobs, items=items, unsure=unsure, unsettled=error)
-    except ListingIncomplete as error:
-        unsure = unsure or str(error)
-    entries = Counter(told.foreign.remote_id for told in shut)
-    for told in shut:
-        if entries[told.foreign.remote_id] > 1:
-            unsure = unsure or f"the list tells different things of {told.foreign.remote_id}, and there are no details"
-        elif not opens:
-            take(told.confirmed(told.foreign))
-        elif told.silent or told.matches(store, files, key_of):
-            unsure = unsure or f"the list shows {told.foreign.remote_id}, and this key cannot open it"
-    return Taken(jobs=jobs, items=items, unsure=unsure)
+    def _meet(self, foreign: Foreign) -> None:
+        told = _Told(foreign, self._kinds)
+        carries = self._carries(told)
+        if foreign.given_up and not carries:
+            return  # it measured nothing
+        if carries or told.silent or told.unsure:
+            # A list's entry may leave things out or give them in another order: the details count.
+            details = _details(self._service, foreign)
+            if details is None and (self._opens or len(self._shut) < _MOST_SHUT):
+                self._shut.append(told)
+                return
+            self._opens = self._opens or (details is not None and self._service.keeper is not None)
+            told = told.confirmed(details or foreign)
+        self._take(told)
+
+    def _carries(self, told: _Told) -> bool:
+        return bool(told.matches(self._store, self._files, self._key_of))
+
+    def _take(self, told: _Told) -> None:
+        foreign = told.foreign
+        if foreign.given_up:
+            return  # it measured nothing
+        keys = told.matches(self._store, self._files, self._key_of)
+        agreed = self._store.is_agreed(self._endpoint, foreign.remote_id)
+        if told.unsure:
+            if not agreed:
+                self._doubts.add(foreign.remote_id, told.unsure)
+            return  # once it is ours, nobody would ask again about the rest of it
+        if keys and not agreed and self._hides(foreign, keys):
+            name = foreign.remote_id
+            self._doubts.add(name, f"{name} measured more than the service tells that it carries")
+            return
+        number = _adopt(self._store, self._service, told, keys, self._clock)
+        self._jobs += number > 0
+        self._items += number
+        if not agreed:
+            note(self._elsewhere, foreign, told.known(self._store, self._files, self._key_of))
+
+    def _hides(self, foreign: Foreign, keys: Collection[bytes]) -> bool:
+        """Whether a job's answer speaks of more sources than it is told to carry: what it hides may be planned here.
+
+        One that carries just what a planned job does is what a lost state sent; of those a few are looked at.
+        """
+        keeper = self._service.keeper
+        if keeper is None or self._store.adopted_in_part(self._endpoint, foreign.remote_id) is not None:
+            return False
+        if len(foreign.sources) == len(keys) and self._store.planned_with(set(keys)) is not None:
+            if self._looked_at >= _LOOKED_AT:
+                return False
+            self._looked_at += 1
+        measured = keeper.measured(foreign.remote_id)
+        if measured is None:
+            return False
+        told = Counter(kind for kind, _ in {(source.kind, source.match) for source in foreign.sources})
+        return any(number > told[kind] for kind, number in measured.items())
+
+    def _settle_shut(self) -> None:
+        entries = Counter(told.foreign.remote_id for told in self._shut)
+        for told in self._shut:
+            name = told.foreign.remote_id
+            if entries[name] > 1:
+                self._doubts.add(name, f"the list tells different things of {name}, and there are no details")
+            elif not self._opens:
+                self._take(told.confirmed(told.foreign))
+            elif not self._store.is_agreed(self._endpoint, name) and (told.silent or self._carries(told)):
+                self._doubts.add(name, f"the list shows {name}, and this key cannot open it")
+
+    def _settle_alike(self) -> None:
+        """What still waits may be what some job is told to carry in another way: its details tell more, or nobody."""
+        asked: dict[str, Foreign | None] = {}
+        with Told() as told:
+            by_list, self._elsewhere = self._elsewhere, told
+            for remote_id in dict.fromkeys(one.remote_id for one in find(by_list, self._store)):
+                details = asked[remote_id] = self._recognised(remote_id)
+                if details is not None:
+                    self._take(_Told(details, self._kinds))
+            for one in find(by_list, self._store):
+                if asked[one.remote_id] is None:
+                    self._doubt(one)
+            for one in find(told, self._store):
+                (item,) = self._store.load_items([one.key])
+                details = asked[one.remote_id]
+                if details is None or details.alike(item.kind, item.facts) is not False:
+                    self._doubt(one)
+
+    def _doubt(self, one: Alike) -> None:
+        how = "only how it begins" if one.cut else "it in another way"
+        self._doubts.add(one.remote_id, f"{one.remote_id} may carry '{one.item}' and tell {how}", one.item)
+
+    def _recognised(self, remote_id: str) -> Foreign | None:
+        keeper = self._service.keeper
+        if keeper is None:
+            return None
+        try:
+            return keeper.recognise(remote_id)
+        except (NotFound, RequestRejected, UnexpectedResponse):
+            return None
+        except AuthError as error:
+            if error.status != _FORBIDDEN:
+                raise
+            return None
 
 
+class _Doubts:
+    """Why it is not sure what was paid for, by the job that this is about ("": by none)."""
+
+    def __init__(self) -> None:
+        self.by_job: dict[str, str] = {}
+        self._items: dict[str, dict[str, None]] = {}
+
+    def add(self, remote_id: str, why: str, item: str | None = None) -> None:
+        self.by_job.setdefault(remote_id, why)
+        if item is not None:
+            self._items.setdefault(remote_id, {})[item] = None
+
+    def words(self) -> str:
+        """All of it in one sentence, as far as a person reads."""
+        told = [self._of(one) for one in list(self.by_job)[:_MOST_TOLD]]
+        more = len(self.by_job) - len(told)
+        return "; ".join([*told, *([f"and {more} jobs more"] if more else [])])
+
+    def _of(self, remote_id: str) -> str:
+        items = list(self._items.get(remote_id, {}))
+        named = ", ".join(f"'{one}'" for one in items[1:_MOST_TOLD])
+        more = len(items) - _MOST_TOLD
+        more_of_it = f" (and {named}{f' and {more} more' if more > 0 else ''})" if named else ""
+        return self.by_job[remote_id] + more_of_it
+
+
+# So many answers are looked through of jobs that seem to be just what is planned.
+_LOOKED_AT = 3
+# So many jobs, and items of each, are named.
+_MOST_TOLD = 5
 # So many jobs that cannot be opened, and none that can: this host has no details.
 _MOST_SHUT = 50
 
@@ -143,6 +274,11 @@ class _Told:
         if told.silent and not unsure:
             told.unsure = f"neither the list nor the details of {name} tell all that it carries"
         return told
+
+    def known(self, store: Store, files: _Files, key_of: KeyOf) -> set[int]:
+        """The places of the sources that are items of ours as they stand, measured or not."""
+        keys = ((at, _key(source, files, key_of)) for at, source in enumerate(self.foreign.sources))
+        return {at for at, key in keys if key is not None and store.status_of(key) is not None}
 
     def matches(self, store: Store, files: _Files, key_of: KeyOf) -> dict[bytes, str]:
         """Key -> what the answer calls it, of our items that wait to be measured and are measured there alike."""

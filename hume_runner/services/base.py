@@ -534,6 +534,10 @@ class Keeper(Protocol):
         """What a job that was started elsewhere carries, for `adopt`. Raises: NotFound."""
         ...
 
+    def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:
+        """How many sources of each kind a job's answer speaks of; None where there is no answer that tells."""
+        ...
+
 
 class Witness(Protocol):
     """Saw what was measured and cannot be had again."""

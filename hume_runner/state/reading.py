@@ -268,6 +268,23 @@ class Reading(StateFile):
         ).fetchone()
         return item_status(row[0], JobStatus(row[1]) if row[1] else None) if row else None
 
+    def waiting_words(self) -> Iterator[tuple[bytes, str, str, str]]:
+        """(key, id, kind, value) of listed URLs and texts that were never sent, in manifest order; streamed, whatever
+        is written meanwhile."""
+        after = -1
+        while True:
+            rows = self._db.execute(
+                "SELECT i.ord, m.key, i.id, m.kind, i.value FROM items i JOIN measurements m ON m.key = i.key "
+                "LEFT JOIN jobs j ON j.job = m.job WHERE i.ord > ? AND m.kind != 'file' AND m.outcome = 'pending' "
+                "AND coalesce(j.status, 'planned') = 'planned' ORDER BY i.ord LIMIT 2000",
+                (after,),
+            ).fetchall()
+            if not rows:
+                return
+            for after, *row in rows:  # noqa: B007 - where the next page begins
+                key, name, kind, value = row
+                yield key, name, kind, value
+
     def waiting_files(self) -> Iterator[PlanItem]:
         """Listed files that are not measured yet, in manifest order."""
         rows = self._db.execute(

@@ -242,6 +242,8 @@ class BatchV0:
         listing = self._context.difficulties.jobs
         entry["job_id"] = shown_id(job.id, listing, where)
         _respell(entry["request"], listing)
+        for kind in ("urls", "text", "files"):
+            entry["request"][kind] = listing.some_of(entry["request"][kind])
         for name in entry["state"]:
             if name.endswith("_timestamp_ms"):
                 entry["state"][name] += round(listing.off_s * 1000)
@@ -357,10 +359,15 @@ def shown_id(job_id: str, listing: Listing, where: str) -> str | int:
     return int(job_id.replace("-", "")[:12], 16) if where in listing.integer_ids else job_id
 
 
-def _respell(request: dict[str, Any], listing: Listing, only: Collection[str] = ("filenames", "texts", "urls")) -> None:
+def _respell(
+    request: dict[str, Any], listing: Listing, only: Collection[str] = ("filenames", "md5s", "texts", "urls")
+) -> None:
     if "filenames" in only:
         for file in request["files"]:
             file["filename"] = listing.filenames(file["filename"])
+    if "md5s" in only:
+        for file in request["files"]:
+            file["md5sum"] = listing.md5s(file["md5sum"])
     if "texts" in only:
         request["text"] = [listing.texts(text) for text in request["text"]]
     if "urls" in only:

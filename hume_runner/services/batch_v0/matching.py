@@ -167,6 +167,8 @@ def _disjoint(ours: Iterable[str], theirs: Iterable[str]) -> bool | None:
 
 # How hosts show that they do not show all.
 _HIDDEN = re.compile(r"\*\*|\u2026|\.\.\.|<[^>]*>|\[redacted\]", re.IGNORECASE)
+# How they say that there are more, as if that were one of them.
+_MORE = re.compile(r"[(\[]?\s*(?:and\s+)?(?:\+\s*\d+|\+?\d+\s+(?:more|others?))(?:\s+\w+)?\s*[)\]]?", re.IGNORECASE)
 _MD5 = re.compile(r"[0-9a-fA-F]{32}")
 
 
@@ -202,7 +204,9 @@ def familiar(view: JobView) -> frozenset[str]:
     strange = set()
     if any(_HIDDEN.search(unquote(url)) for url in view.urls):
         strange.add("url")
-    if any(text.rstrip().endswith(("\u2026", "...")) or not text.strip() for text in view.text):
+    if any(_MORE.fullmatch(url.strip()) for url in view.urls):
+        strange.add("url")
+    if any(text.rstrip().endswith(("\u2026", "...")) or _MORE.fullmatch(text.strip() or "+1") for text in view.text):
         strange.add("text")
     md5s = [file.md5sum for file in view.files]
     if any(md5 is not None and _hex(md5) is None for md5 in md5s) or len({_hex(md5) for md5 in md5s}) < len(md5s):
@@ -397,7 +401,7 @@ class SourceFinder:
             mark = _MARK.match(one_name(name)) if kind == "file" else None
             if mark:
                 self._by_mark[mark[1]] = position
-            for form in _forms(kind, name):
+            for form in (*_forms(kind, name), *_shorter(kind, name)):
                 forms.setdefault((kind, form), set()).add(name)
                 positions[kind, form] = position
         self._by_form = {form: positions[form] for form, names in forms.items() if len(names) == 1}
@@ -417,6 +421,11 @@ class SourceFinder:
                 return self._by_mark[marks.pop()] if len(marks) == 1 else None
         found = {self._by_form[kind, form] for form in _forms(kind, name) if (kind, form) in self._by_form}
         return found.pop() if len(found) == 1 else None
+
+
+def _shorter(kind: str, name: str) -> tuple[str, ...]:
+    """What some hosts leave of a name that was sent; what an answer names so, but longer, is another."""
+    return (one_url(name.partition("?")[0]),) if kind == "url" and "?" in name else ()
 
 
 def _forms(kind: str, name: str) -> tuple[str, ...]:

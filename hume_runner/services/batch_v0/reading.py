@@ -6,6 +6,8 @@ reads as missing. Only a job without an id is an error.
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Final, Literal
@@ -116,7 +118,25 @@ def _file(value: Any) -> FileView:
     if isinstance(value, str):
         return FileView(filename=_clean(value), md5sum=None)
     raw = value if isinstance(value, dict) else {}
-    return FileView(filename=_text(raw, "filename"), md5sum=_text(raw, "md5sum"))
+    return FileView(filename=_text(raw, "filename"), md5sum=read_md5(_text(raw, "md5sum")))
+
+
+_HEX_MD5 = re.compile(r"[0-9a-f]{32}")
+_BASE64_MD5 = re.compile(r"[A-Za-z0-9+/_-]{22}(==)?")
+
+
+def read_md5(told: str | None) -> str | None:
+    """An MD5 in small hexadecimal digits, however a service writes it: in capitals, in base64, in pairs, in quotes,
+    with its name before it. What is none stays as it is, since it tells that there is something."""
+    if told is None:
+        return None
+    plain = re.sub(r"^md5[:=-]\s*", "", told.strip().strip("\"'"), flags=re.IGNORECASE)
+    digits = re.sub(r"[:\s-]", "", plain).lower().removeprefix("0x")
+    if _HEX_MD5.fullmatch(digits):
+        return digits
+    if _BASE64_MD5.fullmatch(plain):
+        return b64decode(plain[:22].translate(str.maketrans("-_", "+/")) + "==").hex()
+    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +184,7 @@ def read_source_result(raw: Any) -> SourceResultView:
         kind=kind if kind in ("url", "file", "text") else "unknown",
         url=_text(source, "url"),
         filename=_text(source, "filename"),
-        md5=_text(source, "md5sum"),
+        md5=read_md5(_text(source, "md5sum")),
         predictions=tuple(
             FilePrediction(
                 file=_text(value, "file") or "",

@@ -707,6 +707,21 @@ class BatchV0Service:
         self._learned.requests["details"] += 1
         return self._foreign(self._details(remote_id))
 
+    def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:
+        """See `Keeper.measured`."""
+        from hume_runner.services.batch_v0.reading import read_source_result
+
+        named: set[tuple[str, str]] = set()
+        try:
+            with self.open_answer(remote_id, PREDICTIONS) as stream:
+                for checked in iter_checked(stream.iter_bytes()):
+                    view = read_source_result(checked.element)
+                    named.update((_kind_of(view), name) for name in _names_of(view))
+        except ApiError:
+            return None
+        kinds: tuple[SourceKind, ...] = ("url", "file", "text")
+        return {kind: sum(one == kind for one, _ in named) for kind in kinds}
+
     def _alike(self, view: JobView, kind: SourceKind, facts: Mapping[str, Any]) -> bool | None:
         if not view.models:
             return None
