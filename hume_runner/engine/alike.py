@@ -57,7 +57,9 @@ def find(told: Told, store: Store) -> Iterator[Alike]:
     cuts: dict[str, set[Cut]] = {}
     for one in _WORDED:
         longest = told.longest(one)
-        cuts[one] = {cut for size, length in told.lengths(one) if (cut := cut_to(size, length, longest)) is not None}
+        cuts[one] = {
+            cut for size, length in told.lengths(one) if (cut := cut_to(one, size, length, longest)) is not None
+        }
     for key, name, kind, value in store.waiting_words():
         worded: Worded = "url" if kind == "url" else "text"
         found = dict.fromkeys(told.like(sent_as(worded, value), _MOST_ALIKE), False)

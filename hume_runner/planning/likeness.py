@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate, combinations
@@ -51,24 +51,25 @@ class Capitals:
 def told_as(kind: Worded, value: str, capitals: Capitals) -> frozenset[int]:
     """64-bit numbers of which `sent_as` gives one for whatever `value`, as a service tells it, may be a spelling of."""
     values = {value, *_undone(kind, value)}
-    spellings = [_same, _folded] if capitals.changed else [_same]
-    return frozenset(number for one in values for spelling in spellings for number in _told(kind, spelling(one)))
+    if capitals.changed:
+        values |= {_folded(one) for one in values}
+    return frozenset(number for one in values for number in _told(kind, one))
 
 
 def sent_as(kind: Worded, value: str) -> frozenset[int]:
     """All numbers under which a service may tell `value`."""
     found: set[int] = set()
     for one in (value, *_poorer(value)):
-        for spelling in (_same, _folded):
-            found |= _sent(kind, spelling(one))
+        for spelt in {one, _folded(one)}:
+            found |= _sent(kind, spelt)
     return frozenset(found)
 
 
-def begins_as(kind: Worded, value: str, cuts: Iterable[Cut]) -> Iterator[int]:
+def begins_as(kind: Worded, value: str, cuts: Collection[Cut]) -> Iterator[int]:
     """The numbers of how `value` begins, as far as hosts that cut like this would show it."""
-    for spelling in (_same, _folded):
-        plain = outline(kind, spelling(value))
-        ends = _word_ends(kind, spelling(value))
+    for spelt in {value, _folded(value)}:
+        plain = outline(kind, spelt)
+        ends = _word_ends(kind, spelt)
         for cut in cuts:
             if cut.length < len(plain) and (cut.anywhere or cut.length in ends):
                 yield _number("cut", kind, plain[: cut.length])
@@ -91,13 +92,15 @@ class Cut:
     anywhere: bool
 
 
-def cut_to(size: int, length: int, longest: int) -> Cut | None:
+def cut_to(kind: Worded, size: int, length: int, longest: int) -> Cut | None:
     """How what is told with so many characters, or so many of its outline, may have been cut, where the longest that is
     told has `longest`; None if it was not."""
     if size < _SHORTEST_CUT:
         return None
     if size == longest:
         return Cut(length, True)
+    if kind != "text":
+        return None
     behind_a_word = size == longest - 1 or (size >= _SHORTEST_WORDS and size >= _CUT_SHARE * longest)
     return Cut(length, False) if behind_a_word else None
 
@@ -185,6 +188,8 @@ def _hides(member: str) -> bool:
 
 
 def _decoded(value: str) -> str:
+    if "%" not in value:
+        return value
     for _ in range(3):  # a host that encodes what is encoded already
         plain = unquote(value, errors="replace")
         if plain == value:
@@ -195,16 +200,12 @@ def _decoded(value: str) -> str:
 
 def _solid(value: str) -> str:
     """Composed, and without blanks."""
-    return "".join(unicodedata.normalize("NFKC", value).split())
-
-
-def _same(value: str) -> str:
-    return value
+    return "".join((value if value.isascii() else unicodedata.normalize("NFKC", value)).split())
 
 
 def _folded(value: str) -> str:
     # Capitals have no way back for some letters, so both ways are gone.
-    return unicodedata.normalize("NFKC", value).upper().casefold()
+    return value.lower() if value.isascii() else unicodedata.normalize("NFKC", value).upper().casefold()
 
 
 def _undone(kind: Worded, value: str) -> Iterator[str]:

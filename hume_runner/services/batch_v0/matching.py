@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from hashlib import sha256
@@ -364,19 +364,49 @@ def confirmed(texts: Mapping[int, tuple[str, str]], words: Mapping[str, Sequence
     there are two, the words tell, or nobody knows.
     """
     names: dict[int, str] = {}
-    said = {name: {at for at, (text, _) in texts.items() if measures(text, told)} for name, told in words.items()}
+    said = {name: _said(texts, told) for name, told in words.items()}
     for position, (_, name) in texts.items():
         alike = [one for one, positions in said.items() if position in positions]
         if alike == [name] or (len(alike) == 1 and said[alike[0]] == {position}):
             names[position] = alike[0]
     moved = any(names[position] != texts[position][1] for position in names)
-    if len(words) == 1 or (not moved and 2 * len(names) >= len(texts)):
+    open_ = {text for position, (text, _) in texts.items() if position not in names}
+    # Two that nothing tells apart may have been put in another order, and those in place tell of it only where the
+    # order is one that no host makes by itself.
+    kept = not moved and 2 * len(names) >= len(texts) and (len(open_) < 2 or not _sorted(texts))
+    if len(words) == 1 or kept:
         # What tells nothing by itself stands where the others show that it stands.
         for position, (text, name) in texts.items():
             if name in words and measures(text, words[name]) is not False:
                 names.setdefault(position, name)
     doubtful = {position for position, (_, name) in texts.items() if position not in names and name in words}
     return Confirmed(names=names, doubtful=frozenset(doubtful))
+
+
+def _said(texts: Mapping[int, tuple[str, str]], words: Sequence[str]) -> set[int]:
+    """Which texts were measured in these words: by every sign, where that tells one from another; else by letters."""
+    alike = {at for at, (text, _) in texts.items() if measures(text, words)}
+    told = _signs("".join(words))
+    exact = {at for at in alike if _signs(texts[at][0]) == told}
+    return exact or alike
+
+
+def _signs(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", text).split())
+
+
+# In what order hosts may put texts that they do not keep in the order in which they were sent.
+_ORDERS: tuple[Callable[[str], Any], ...] = (str, str.casefold, str.strip, len, _letters, lambda text: text.encode())
+
+
+def _sorted(texts: Mapping[int, tuple[str, str]]) -> bool:
+    """Whether texts, in the order of their names in the echo, stand in one that a host may have made."""
+    numbered = sorted(texts.values(), key=lambda one: (len(one[1]), one[1]))
+    for order in _ORDERS:
+        keys = [order(text) for text, _ in numbered]
+        if keys in (sorted(keys), sorted(keys, reverse=True)):
+            return True
+    return False
 
 
 # How an upload's name begins: the nonce and the position, see `upload_name`.

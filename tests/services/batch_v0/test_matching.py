@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -381,10 +381,17 @@ THREE_TEXTS = {0: ("The one.", "1"), 1: ("The two.", "2"), 2: ("The three.", "3"
         # Texts that a tokenizer leaves alike.
         ({0: ("Ah!", "1"), 1: ("Ah?", "2")}, {"1": ["Ah"], "2": ["Ah"]}, {}, {0, 1}),
         (
-            {0: ("Ah!", "1"), 1: ("Ah?", "2"), 2: ("No.", "3"), 3: ("Yes.", "4")},
-            {"1": ["Ah"], "2": ["Ah"], "3": ["No"], "4": ["Yes"]},
+            {0: ("Ah!", "1"), 1: ("Ah?", "2"), 2: ("Yes.", "3"), 3: ("No.", "4")},
+            {"1": ["Ah"], "2": ["Ah"], "3": ["Yes"], "4": ["No"]},
             {0: "1", 1: "2", 2: "3", 3: "4"},
             set(),
+        ),
+        # In the order of the alphabet, which may be the host's: then those in place tell nothing of the others.
+        (
+            {0: ("Ah!", "1"), 1: ("Ah?", "2"), 2: ("No.", "3"), 3: ("Yes.", "4")},
+            {"1": ["Ah"], "2": ["Ah"], "3": ["No"], "4": ["Yes"]},
+            {2: "3", 3: "4"},
+            {0, 1},
         ),
     ],
 )
@@ -399,3 +406,25 @@ def test_only_md5s_that_can_be_read_are_those_of_other_bytes() -> None:
     assert other_bytes(A, B)
     assert not other_bytes(A, A.upper())
     assert not any(other_bytes(one, two) for one, two in ((A, None), (None, B), (A, "bm90IGhleA=="), ("", B)))
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (["?", "!", "apple", "zebra"], [[], [], ["apple"], ["zebra"]]),
+        (["one two three", "one two four", "x y", "z"], [["one", "two"], ["one", "two"], ["x", "y"], ["z"]]),
+        (["yes sir yes", "yes sir", "yes", "no"], None),
+        (["Hello?", "Hello!", "b"], None),
+        (["a b", "ab", "a", "b"], None),
+    ],
+)
+@pytest.mark.parametrize("order", [str, len, str.casefold], ids=["by letters", "by length", "by small letters"])
+def test_texts_that_a_host_sorted_are_told_by_their_words_or_by_nothing(
+    sent: list[str], words: list[list[str]] | None, order: Callable[[str], Any]
+) -> None:
+    echoed = sorted(sent, key=order)
+    texts = {at: (text, str(echoed.index(text) + 1)) for at, text in enumerate(sent)}
+    measured = words or [text.split() for text in sent]
+    told = confirmed(texts, {str(at): one for at, one in enumerate(measured, start=1)})
+    assert {at: name for at, name in told.names.items() if name != str(at + 1)} == {}
+    assert told.names.keys() | told.doubtful == texts.keys()
