@@ -683,18 +683,27 @@ def validate(
     return Validated(path=shown, problems=tuple(problems), items=items, exit_code=exit_code, warnings=tuple(warnings))
 
 
-def _count(examined: Examined, items: Counter[str], empty: list[str]) -> None:
+def _count(examined: Examined, items: Counter[str], warnings: list[str]) -> None:
     from hume_runner.sources import expand, expand_entries
 
     manifest = examined.manifest
     found = expand(manifest) if manifest else expand_entries(examined.entries, folder=examined.path.parent)
     for item in found:
         items[item.kind] += 1
-        if item.path is not None and len(empty) < _MOST_WARNINGS:
+        if item.path is not None and len(warnings) < _MOST_WARNINGS:
+            place = f"{item.place.file}:{item.place.line}:{item.place.column}"
             with contextlib.suppress(OSError):
                 if item.path.stat().st_size == 0:
-                    place = f"{item.place.file}:{item.place.line}:{item.place.column}"
-                    empty.append(f"{place}: {item.value!r} is empty: it will fail by itself")
+                    warnings.append(f"{place}: {item.value!r} is empty: it will fail by itself")
+            if not item.value.isascii() and _is_spelt_otherwise(item.value, str(item.path)):
+                differ = "composed and decomposed letters"
+                warnings.append(f"{place}: {item.value!r} is found, and written differently on disk ({differ})")
+
+
+def _is_spelt_otherwise(name: str, path: str) -> bool:
+    from hume_runner.sources.spelling import composed
+
+    return not path.endswith(name) and composed(path).endswith(composed(name))
 
 
 def status(

@@ -25,6 +25,7 @@ from hume_runner.manifest.model import (
 from hume_runner.manifest.quantities import duration_s, failure_budget, size_bytes
 from hume_runner.manifest.schema import KINDS
 
+_OF_AN_ENTRY = ("from", "id", "column", "delimiter", "encoding", "id_column", "blank", "labels")
 _KIND_OF: Mapping[str, SourceKind] = {"urls": "url", "files": "file", "text": "text"}
 
 
@@ -61,7 +62,7 @@ def source_entries(document: Document, folder: Path, reported: set[str]) -> Iter
         for index, entry in enumerate(node.value if node and isinstance(node.value, list) else ()):
             path = path_text(("sources", member, index))
             place = Place(file=document.file, line=entry.line, column=entry.column, path=path)
-            if path in reported or any(f"{path}.{name}" in reported for name in (key, "from", "id", "column")):
+            if path in reported or any(f"{path}.{name}" in reported for name in (key, *_OF_AN_ENTRY)):
                 continue
             made = _entry(_KIND_OF[member], key, entry, place, folder)
             if made:
@@ -78,10 +79,25 @@ def _entry(kind: SourceKind, key: str, node: Node, place: Place, folder: Path) -
     labels = labels if isinstance(labels, dict) else {}
     if isinstance(value.get("from"), str):
         listing = folder / value["from"]
-        return SourceEntry(kind=kind, place=place, listing=listing, column=value.get("column"), labels=labels)
+        return SourceEntry(
+            kind=kind,
+            place=place,
+            listing=listing,
+            column=value.get("column"),
+            labels=labels,
+            delimiter=value.get("delimiter"),
+            encoding=value.get("encoding"),
+            id_column=value.get("id_column"),
+            label_columns=_column_names(value.get("labels")),
+            skip_blank=value.get("blank") == "skip",
+        )
     if isinstance(value.get(key), str):
         return SourceEntry(kind=kind, place=place, value=value[key], id=value.get("id"), labels=labels)
     return None
+
+
+def _column_names(labels: object) -> tuple[str, ...] | None:
+    return tuple(name for name in labels if isinstance(name, str)) if isinstance(labels, list) else None
 
 
 def _service(section: Mapping[str, Any], folder: Path, endpoint: str | None) -> ServiceSection:

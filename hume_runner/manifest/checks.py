@@ -6,12 +6,13 @@ Each check looks only at values of the right form; the schema has reported the o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hume_runner.errors import Problem
 from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fault
 from hume_runner.manifest.document import Document, Path, path_text
+from hume_runner.manifest.encodings import encoding_fault
 from hume_runner.manifest.quantities import duration_s, size_bytes
 from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import masked_url, quoted
@@ -120,8 +121,29 @@ def _sources(document: Document) -> Iterator[Problem]:
                 yield from _id(document, path, entry.get("id"), first)
                 for name in (value_key, "from"):
                     yield from _value(document, (*path, name), name, entry.get(name))
+                yield from _listing(document, path, entry)
             else:
                 yield from _value(document, path, value_key, entry)
+
+
+def _listing(document: Document, path: Path, entry: Mapping[str, Any]) -> Iterator[Problem]:
+    """What of an entry with `from` a list of that kind does not have, and encodings that nobody knows."""
+    listing = entry.get("from")
+    if not isinstance(listing, str):
+        return
+    suffix = listing.rpartition(".")[2].lower()
+    if "delimiter" in entry and suffix in ("jsonl", "txt"):
+        message = f"a {suffix} list has no columns that anything separates"
+        yield document.problem((*path, "delimiter"), message, "remove delimiter, or use a csv list", key=True)
+    if suffix == "txt":
+        for name, listed in (("id_column", entry.get("id_column")), ("labels", entry.get("labels"))):
+            if isinstance(listed, str if name == "id_column" else list):
+                message = "a txt list has no columns, one source a line"
+                yield document.problem((*path, name), message, f"remove {name}, or use a csv list", key=True)
+    encoding = entry.get("encoding")
+    fault = encoding_fault(encoding) if isinstance(encoding, str) and encoding else None
+    if fault:
+        yield document.problem((*path, "encoding"), f"{quoted(str(encoding))} {fault[0]}", fault[1])
 
 
 def _id(document: Document, path: Path, value: Any, first: dict[str, Path]) -> Iterator[Problem]:

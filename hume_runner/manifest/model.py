@@ -56,7 +56,8 @@ class ServiceSection:
 class SourceEntry:
     """One line under `sources`, not yet expanded.
 
-    Exactly one of `value` (URL, glob or path, or the text itself) and `listing` (path of a list file) is set.
+    Exactly one of `value` (URL, glob or path, or the text itself) and `listing` (path of a list file) is set. What
+    follows `column` is how the list is read: None leaves it to the list itself (`label_columns`: all that are left).
     """
 
     kind: SourceKind
@@ -66,6 +67,11 @@ class SourceEntry:
     column: str | None = None
     id: str | None = None
     labels: Mapping[str, Scalar] = field(default_factory=dict)
+    delimiter: str | None = None
+    encoding: str | None = None
+    id_column: str | None = None
+    label_columns: tuple[str, ...] | None = None
+    skip_blank: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

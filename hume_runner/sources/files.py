@@ -18,6 +18,7 @@ from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.ids import id_fault, readable
 from hume_runner.sources.listing import listed_as, rows
 from hume_runner.sources.problems import ProblemLog
+from hume_runner.sources.spelling import Spellings, look_the_same
 
 _MOST_NEIGHBOURS = 10_000
 
@@ -41,9 +42,16 @@ class FileShelf:
         self.log = log
         self._exact: set[int] = set()
         self._yielded: set[int] = set()
+        self._spellings = Spellings()
 
     def absolute(self, name: str) -> str:
         return os.path.normpath(os.path.join(self.folder, name))
+
+    def located(self, name: str) -> str:
+        """The absolute path as the disk spells it, where exactly one reads as this name does."""
+        path = self.absolute(name)
+        stored = self._spellings.stored(path)
+        return stored[0] if len(stored) == 1 else path
 
     def known_as(self, path: str) -> str:
         """Relative to the manifest's folder where the file lies inside it."""
@@ -52,7 +60,7 @@ class FileShelf:
 
     def reserve(self, name: str) -> None:
         """An entry names this file exactly."""
-        self._exact.add(hash(self.absolute(name)))
+        self._exact.add(hash(self.located(name)))
 
     def take(self, path: str, *, exact: bool, named: bool) -> bool:
         """Whether `path` is to be yielded; `named`: under an id of its own, which may well be a second one."""
@@ -65,6 +73,11 @@ class FileShelf:
     def check(self, path: str, place: Place) -> bool:
         """Whether `path` is a readable file of an allowed size; says so in the log if not."""
         shown = quoted(self.known_as(path))
+        twins = self._spellings.stored(path)
+        if len(twins) > 1:
+            message = f"{len(twins)} files read as {shown}, all written differently (composed and decomposed letters)"
+            self.log.missing(place, message, "rename one of them, or name it exactly as the disk spells it")
+            return False
         try:
             status = os.stat(path)
             if stat.S_ISDIR(status.st_mode):
@@ -76,7 +89,7 @@ class FileShelf:
             # Opening is the only honest test of "may be read": modes do not tell on every file system.
             os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)))
         except (FileNotFoundError, NotADirectoryError):
-            self.log.missing(place, self._absent(path, shown), self._neighbour(path))
+            self.log.missing(place, self._absent(path, shown), self._other_signs(path) or self._neighbour(path))
             return False
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
@@ -93,6 +106,14 @@ class FileShelf:
     def _absent(self, path: str, shown: str) -> str:
         return f"{shown} is a link to nothing" if os.path.islink(path) else f"there is no file {shown}"
 
+    def _other_signs(self, path: str) -> str:
+        """The next step where a file is there under this name without what other programs put around or into it."""
+        name = self.known_as(path)
+        for plain in (name.strip("\"'"), name.replace("\\", "/"), name.strip("\"'").replace("\\", "/")):
+            if plain and plain != name and os.path.isfile(self.located(plain)):
+                return f"write {plain}: without quotes around it, and with / between folders"
+        return ""
+
     def _neighbour(self, path: str) -> str:
         """The nearest name in the same folder, as most missing files are misspelt."""
         folder, name = os.path.split(path)
@@ -101,6 +122,10 @@ class FileShelf:
                 names = [entry.name for _, entry in zip(range(_MOST_NEIGHBOURS), entries, strict=False)]
         except OSError:
             names = []
+        same = next((one for one in names if look_the_same(one, name)), None)
+        if same is not None:
+            # Such as a blank that does not break: quoted side by side, nobody would see a difference.
+            return f"{quoted(readable(same))} is there, written with other characters that look the same: {same!a}"
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
         if near:
             return f"did you mean {quoted(self.known_as(os.path.join(folder, near[0])))}?"
@@ -119,7 +144,7 @@ class FileSource:
 
     def _is_a_file(self, name: str) -> bool:
         # `take[1].wav` is a glob, and also what recorders call a second take.
-        return os.path.isfile(self._shelf.absolute(name))
+        return os.path.isfile(self._shelf.located(name))
 
     def items(self) -> Iterator[SourceItem]:
         entry = self._entry
@@ -128,16 +153,20 @@ class FileSource:
         elif self._glob:
             yield from self._globbed(entry.value)
         else:
-            path = self._shelf.absolute(entry.value)
-            yield from self._one(path, entry.place, entry.id, entry.labels)
+            yield from self._named(entry.value, entry.place, entry.id, entry.labels)
+
+    def _named(self, name: str, place: Place, given: str | None, labels: Mapping[str, Scalar]) -> Iterator[SourceItem]:
+        """The file that is named exactly. It is called as it is written here, however the disk spells it."""
+        shelf = self._shelf
+        yield from self._one(shelf.located(name), place, given, labels, called=shelf.known_as(shelf.absolute(name)))
 
     def _one(
-        self, path: str, place: Place, given: str | None, labels: Mapping[str, Scalar], *, exact: bool = True
+        self, path: str, place: Place, given: str | None, labels: Mapping[str, Scalar], *, called: str | None = None
     ) -> Iterator[SourceItem]:
         shelf = self._shelf
-        if not shelf.take(path, exact=exact, named=given is not None) or not shelf.check(path, place):
+        if not shelf.take(path, exact=called is not None, named=given is not None) or not shelf.check(path, place):
             return
-        name = shelf.known_as(path)
+        name = shelf.known_as(path) if called is None else called
         yield SourceItem(
             kind="file",
             id=name if given is None else given,
@@ -161,7 +190,7 @@ class FileSource:
             found += 1
             if entry.id is not None and found > 1:
                 continue
-            yield from self._one(os.path.normpath(path), entry.place, entry.id, entry.labels, exact=False)
+            yield from self._one(os.path.normpath(path), entry.place, entry.id, entry.labels)
         if entry.id is not None and found > 1:
             message = f"the id {quoted(entry.id)} cannot serve {found:,} files"
             shelf.log.malformed(entry.place, message, "remove the id, or name the files one by one")
@@ -187,9 +216,7 @@ class FileSource:
         for line, value, given, labels in rows(entry, shelf.log):
             place = Place(file=name, line=line, column=1, path=entry.place.path)
             fault = name_fault(value) or (id_fault(given) if given is not None else None)
-            if not value.strip():
-                fault = ("has no path", "write one, or remove the line")
             if fault:
                 shelf.log.malformed(place, *fault)
                 continue
-            yield from self._one(shelf.absolute(value), place, given, {**own, **labels} if own else labels)
+            yield from self._named(value, place, given, {**own, **labels} if own else labels)

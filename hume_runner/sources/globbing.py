@@ -1,7 +1,8 @@
 """Which files a glob means: lazily, in a stable order, each once.
 
 `*`, `?` and `[abc]` stay within a name, `**` stands for any folders, none included. Names that start with a dot, and
-the `__MACOSX` folders that archives leave behind, match only where the pattern spells the dot or the name.
+the `__MACOSX` folders that archives leave behind, match only where the pattern spells the dot or the name. A letter
+matches itself whether it is written composed or decomposed, on either side.
 """
 # Plain strings and os.path here, as a Path for each of a million names costs more than all the rest.
 # ruff: noqa: PTH116, PTH118
@@ -12,6 +13,8 @@ import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterator
+
+from hume_runner.sources.spelling import composed
 
 _MAGIC = re.compile(r"[*?[]")
 
@@ -33,8 +36,11 @@ def matching_files(
     start = "/" if pattern.startswith("/") else folder
     literal = 0
     while literal < len(parts) - 1 and not is_glob(parts[literal]):
+        there = os.path.join(start, parts[literal])
+        if not (parts[literal].isascii() or os.path.lexists(there)):
+            break  # perhaps it is spelt otherwise: it is compared like a pattern
+        start = there
         literal += 1
-    start = os.path.join(start, *parts[:literal])
     yield from _walk(start, [_Part(part) for part in parts[literal:]], on_error, skip)
 
 
@@ -43,11 +49,13 @@ class _Part:
 
     def __init__(self, text: str) -> None:
         self.anywhere = text == "**"
+        text = composed(text)
         self._literal = None if is_glob(text) else text
         self._regex = re.compile(fnmatch.translate(text), re.DOTALL)
         self._shows_hidden = text.startswith((".", "[.]"))
 
     def matches(self, name: str) -> bool:
+        name = composed(name)
         if self._literal is not None:
             return name == self._literal
         return (self._shows_hidden or not _hidden(name)) and bool(self._regex.match(name))

@@ -38,9 +38,7 @@ class TextSource:
         for line, text, given, labels in rows(entry, log):
             place = Place(file=name, line=line, column=1, path=path)
             fault = id_fault(given) if given is not None else None
-            if not text.strip():
-                fault = ("has no text", "write something, or remove the line")
-            elif "\0" in text or (not text.isascii() and _has_lone_surrogate(text)):
+            if "\0" in text or (not text.isascii() and _has_lone_surrogate(text)):
                 fault = ("has a character that no service takes (NUL, or half of a pair)", "remove it")
             if fault:
                 log.malformed(place, *fault)

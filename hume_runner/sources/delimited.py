@@ -1,0 +1,263 @@
+"""csv and tsv lists: a line of column names, then a source a row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from hume_runner.manifest.model import Scalar
+from hume_runner.manifest.shown import quoted
+from hume_runner.manifest.wording import nearest
+from hume_runner.sources import cells
+from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, Stop
+from hume_runner.sources.separators import (
+    clean,
+    declared,
+    first_at,
+    is_column_name,
+    mismatch,
+    named,
+    parts_into,
+    shown,
+    written,
+)
+
+_LONGEST_FIELD = 10_000_000
+_SAMPLE = 1 << 16
+_DEFAULT = {".csv": ",", ".tsv": "\t"}
+_AS_WRITTEN = {r"\t": "\t", "tab": "\t"}
+
+
+def delimited_rows(source: ListFile) -> Iterator[Row]:
+    """The rows of a csv or tsv list. Raises: Stop."""
+    # A text of more than the standard 128 kB is legitimate. The limit is the interpreter's, not the reader's.
+    csv.field_size_limit(_LONGEST_FIELD)
+    with source.open() as file:
+        table = _Table(source, file)
+        columns = table.columns()
+        convert: Mapping[int, cells.Convert] = {}
+        if columns.labels:
+            with source.open() as again, suppress(csv.Error):  # told when the rows are read
+                passed = _Table(source, again)
+                convert = cells.converters(passed.bare(columns), [at for at, _ in columns.labels], columns.width)
+        labels = [(at, name, convert.get(at, cells.as_text)) for at, name in columns.labels]
+        for line, row in table.rows():
+            if len(row) == columns.width:
+                yield from _row(source, line, row, columns, labels)
+            else:
+                _wrong_width(source, line, row, columns.width, table.separator)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Where value, id and labels stand. `needs_id`: the manifest names the column of ids, so each row has one."""
+
+    width: int
+    value: int
+    id: int | None
+    needs_id: bool
+    labels: tuple[tuple[int, str], ...]
+
+
+def _row(
+    source: ListFile, line: int, row: list[str], columns: _Columns, labels: list[tuple[int, str, cells.Convert]]
+) -> Iterator[Row]:
+    value = row[columns.value]
+    if source.entry.skip_blank and not value.strip():
+        return
+    given = (row[columns.id] or None) if columns.id is not None else None
+    if given is None and columns.needs_id and value.strip():
+        name = quoted(source.entry.id_column or "")
+        source.malformed(line, f"has no id in {name}", "write one, or leave id_column out")
+        return
+    told: Mapping[str, Scalar] = {name: convert(row[at]) for at, name, convert in labels} if labels else NO_LABELS
+    if any("\0" in row[at] for at, _, convert in labels if convert is cells.as_text):
+        source.malformed(line, "has a NUL character", "remove it")
+        return
+    yield line, value, given, told
+
+
+def _wrong_width(source: ListFile, line: int, row: list[str], width: int, separator: str) -> None:
+    message = f"has {len(row)} column{'s' if len(row) > 1 else ''} instead of {width}"
+    other = parts_into(row[0], separator, width) if len(row) == 1 else None
+    if other is not None:
+        message += f"; here they are separated by {shown(other)}, and by {named(separator)} in the line of names"
+        source.malformed(line, message, "separate all rows as the line of names is")
+        return
+    mark = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}.get(separator, f"a {separator}")
+    source.malformed(line, message, f"each line needs {width}; put a value that contains {mark} in quotes")
+
+
+class _Table:
+    """One pass over a csv or tsv list."""
+
+    def __init__(self, source: ListFile, file: TextIO) -> None:
+        self._source = source
+        self._file = file
+        self.separator = self._chosen_separator()
+        self._reader: Any = csv.reader(file, delimiter=self.separator, strict=True)
+        self._header: list[str] = []
+        self._header_line = 1
+
+    def _chosen_separator(self) -> str:
+        """The manifest's, the one that a first line `sep=;` declares, or that of the file's ending."""
+        source = self._source
+        given = source.entry.delimiter
+        given = _AS_WRITTEN.get(given, given) if given is not None else None
+        said = declared(self._file.readline(100))
+        self._before = 0 if said is None else 1
+        if said is None:
+            self._file.seek(0)
+        elif given is not None and said != given:
+            message = f"declares sep={said}, and the manifest says {written(given)}"
+            source.malformed(1, message, f"write {written(said)}, or remove this line if that is wrong")
+            raise Stop
+        return given or said or _DEFAULT[source.suffix]
+
+    def columns(self) -> _Columns:
+        """What the line of names says. Raises: Stop."""
+        source = self._source
+        try:
+            self._header_line, header = next(self._named_rows(), (1, []))
+        except csv.Error as error:
+            self._check_separator()
+            self._invalid(error, self._reader.line_num)
+        self._header = clean(header)
+        if not self._header:
+            source.malformed(1, "is empty", "start with a line of column names")
+            raise Stop
+        names = [name for name in self._header if name]
+        self._check_separator()
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            message = f"has two columns {quoted(doubled[0])}"
+            source.malformed(self._header_line, message, "give each column a name of its own")
+            raise Stop
+        value = self._value_column()
+        id_column = self._id_column(value)
+        return _Columns(
+            width=len(self._header),
+            value=self._header.index(value),
+            id=self._header.index(id_column) if id_column is not None else None,
+            needs_id=source.entry.id_column is not None,
+            labels=self._label_columns(value, id_column),
+        )
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Rows with the line that each starts on; a quoted value may go over several lines."""
+        line = self._before + self._reader.line_num + 1
+        try:
+            for row in self._reader:
+                if row:
+                    yield line, row
+                line = self._before + self._reader.line_num + 1
+        except csv.Error as error:
+            # What follows an open quote belongs to nobody knows which row.
+            self._invalid(error, line - self._before)
+
+    def bare(self, columns: _Columns) -> Iterator[list[str]]:
+        """Rows that will be sources, for a first look at them, which says nothing. Raises: csv.Error."""
+        next(self._named_rows(), None)
+        skips = self._source.entry.skip_blank
+        for row in self._reader:
+            if row and not (skips and len(row) == columns.width and not row[columns.value].strip()):
+                yield row
+
+    def _named_rows(self) -> Iterator[tuple[int, list[str]]]:
+        """From the line of names on: what is blank before it says nothing."""
+        line = self._before + 1
+        for row in self._reader:
+            if any(cell.strip() for cell in row):
+                yield line, row
+            line = self._before + self._reader.line_num + 1
+
+    def _invalid(self, error: csv.Error, line: int) -> None:
+        line += self._before
+        hint = "check the quotes from this line on: a value with quotes inside stands in quotes, those inside doubled"
+        self._source.malformed(max(line, 1), f"is not valid CSV: {error}", hint)
+        raise Stop from error
+
+    def _check_separator(self) -> None:
+        """Refuse a list whose columns are surely separated otherwise, before its first row is taken for a source."""
+        source, entry = self._source, self._source.entry
+        wanted = [source.wanted] if entry.id_column is None else [source.wanted, entry.id_column]
+        if set(wanted) <= set(self._header):
+            return
+        with source.open() as file:
+            if self._before:
+                file.readline()
+            sample = file.read(_SAMPLE)
+        # A column of ids may be misspelt in the manifest: that is told when the rest is right.
+        found = mismatch(sample, self.separator, wanted) or mismatch(sample, self.separator, [source.wanted])
+        if found is None:
+            return
+        line, column = self._header_line, 1
+        if found.whole_lines:
+            message = f"has each line in quotes as a whole, and {shown(found.separator)} inside"
+            hint = f"take these outer quotes away, and write {written(found.separator)}"
+        else:
+            lines = io.StringIO(sample, newline=None).readlines()
+            column = first_at("".join(lines[line - 1 - self._before :][:1]), found.separator)
+            message = f"columns are separated by {shown(found.separator)}, not by {named(self.separator)}"
+            hint = f"write {written(found.separator)} beside from"
+            if self._before:
+                hint += ", and remove line 1, which says otherwise"
+        source.malformed(line, message, hint, column=column)
+        raise Stop
+
+    def _value_column(self) -> str:
+        source, entry, header = self._source, self._source.entry, self._header
+        if source.wanted in header:
+            return source.wanted
+        others = [name for name in header if name and name != (entry.id_column or "id")]
+        if entry.column is None and len(others) == 1 and self._names_a_column(others[0]):
+            return others[0]
+        near = nearest(source.wanted, [name for name in header if name])
+        if near:
+            hint = f"write column: {near}"
+        elif any(map(is_column_name, header)) and len(header) > 1:
+            hint = f"its columns are {', '.join(map(quoted, header[:20]))}; write column: with one of them"
+        else:
+            hint = f"start the list with a line of column names, such as {source.wanted}"
+        source.log.malformed(entry.place, f"the list {quoted(source.name)} has no column {quoted(source.wanted)}", hint)
+        raise Stop
+
+    def _names_a_column(self, text: str) -> bool:
+        """Whether the first line is a header, and not a source that would be lost silently."""
+        entry = self._source.entry
+        if not is_column_name(text):
+            return False
+        return not (entry.kind == "file" and ("." in text or (Path(entry.place.file).parent / text).exists()))
+
+    def _id_column(self, value: str) -> str | None:
+        given = self._source.entry.id_column
+        if given is None:
+            return "id" if "id" in self._header and value != "id" else None
+        self._must_have([given], "id_column")
+        return given
+
+    def _label_columns(self, value: str, id_column: str | None) -> tuple[tuple[int, str], ...]:
+        chosen = self._source.entry.label_columns
+        if chosen is not None:
+            self._must_have(chosen, "labels")
+            return tuple((self._header.index(name), name) for name in chosen)
+        skipped = (value, id_column)
+        return tuple((at, name) for at, name in enumerate(self._header) if name and name not in skipped)
+
+    def _must_have(self, names: tuple[str, ...] | list[str], member: str) -> None:
+        missing = next((name for name in names if name not in self._header), None)
+        if missing is None:
+            return
+        source = self._source
+        near = nearest(missing, [name for name in self._header if name])
+        hint = (
+            f"did you mean {quoted(near)}?" if near else f"its columns are {', '.join(map(quoted, self._header[:20]))}"
+        )
+        message = f"the list {quoted(source.name)} has no column {quoted(missing)}, which {member} names"
+        source.log.malformed(source.entry.place, message, hint)
+        raise Stop

@@ -1,0 +1,102 @@
+"""A list file as all kinds of lists see it: its name in messages, its text, and where a problem of it is told."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+from hume_runner.manifest.model import Place, Scalar, SourceEntry
+from hume_runner.manifest.shown import quoted
+from hume_runner.regular_files import NotRegular, open_regular
+from hume_runner.sources.encodings import HEAD_BYTES, Encoding, NotDecodable, chosen, first_undecodable
+from hume_runner.sources.problems import ProblemLog
+from hume_runner.sources.spelling import Spellings
+
+# (line, value, id or None, labels)
+Row = tuple[int, str, str | None, Mapping[str, Scalar]]
+
+NO_LABELS: Mapping[str, Scalar] = {}
+DEFAULT_COLUMNS = {"url": "url", "file": "path", "text": "text"}
+
+
+class Stop(Exception):
+    """The rest of this list cannot be read; the log says why."""
+
+
+def listed_as(entry: SourceEntry) -> str:
+    """The list's name as messages show it: as people would type it from where they typed the manifest's name."""
+    assert entry.listing is not None
+    folder = Path(entry.place.file).parent
+    try:
+        return str(folder / entry.listing.relative_to(folder.absolute()))
+    except ValueError:
+        return str(entry.listing)
+
+
+class ListFile:
+    """The list that one entry names. Several passes over it are passes over the same file, opened each time anew."""
+
+    def __init__(self, entry: SourceEntry, log: ProblemLog) -> None:
+        assert entry.listing is not None
+        self.entry = entry
+        self.log = log
+        self.name = listed_as(entry)
+        self.suffix = entry.listing.suffix.lower()
+        self.wanted = entry.column or DEFAULT_COLUMNS[entry.kind]
+        self._path = entry.listing
+        self._encoding: Encoding | None = None
+
+    def open(self) -> TextIO:
+        """Its text from the beginning, without the mark, lines as they end. Raises: Stop."""
+        shown = quoted(self.name)
+        place, log = self.entry.place, self.log
+        try:
+            file = open_regular(self._stored())
+        except NotRegular as error:
+            log.malformed(place, f"the list {shown} is {error.strerror}", "write its lines to a file, and name that")
+        except FileNotFoundError:
+            hint = f"paths are relative to the manifest's folder, {Path(place.file).parent.absolute()}"
+            log.missing(place, f"there is no list {shown}", hint)
+        except IsADirectoryError:
+            log.missing(place, f"{shown} is a folder, not a list", "name a csv, tsv, jsonl or txt file")
+        except OSError as error:
+            log.missing(place, f"the list {shown} cannot be read: {error.strerror}", "check the file's permissions")
+        else:
+            if self._encoding is None:
+                told = chosen(file.read(HEAD_BYTES), self.entry.encoding)
+                file.seek(0)
+                if isinstance(told, NotDecodable):
+                    file.close()
+                    self.malformed(1, told.message, told.hint)
+                    raise Stop
+                self._encoding = told
+            return io.TextIOWrapper(file, encoding=self._encoding.codec, newline="")
+        raise Stop
+
+    def _stored(self) -> Path:
+        # A name may be composed in the manifest and decomposed on disk.
+        stored = Spellings().stored(os.path.normpath(self._path))
+        return Path(stored[0]) if len(stored) == 1 else self._path
+
+    def undecodable(self) -> None:
+        """Say where the first bytes are that cannot be read."""
+        assert self._encoding is not None
+        with open_regular(self._stored()) as file:
+            line, column = first_undecodable(file, self._encoding.codec)
+        hint = "save the list as UTF-8"
+        if self.entry.encoding is None:
+            hint += ", or name its encoding beside from, such as encoding: cp1252"
+        self.malformed(line, f"is not {self._encoding.name} text", hint, column=column)
+
+    def malformed(self, line: int, message: str, hint: str, *, column: int = 1) -> None:
+        self.log.malformed(self.place(line, column), message, hint)
+
+    def place(self, line: int, column: int = 1) -> Place:
+        return Place(file=self.name, line=line, column=column, path=self.entry.place.path)
+
+    @property
+    def has_problems(self) -> bool:
+        return any(problem.file == self.name for problem in self.log.problems)

@@ -1,0 +1,113 @@
+"""Names with accents, written one way and stored the other: the file systems of these tests keep the bytes they get."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from hume_runner import validate
+from hume_runner.errors import SourceError
+from hume_runner.manifest.load import load_manifest
+from hume_runner.sources import SourceItem, expand
+from tests.manifest.writing import write
+
+NAME = "Gespräch mit Müller.wav"
+FORMS = ("NFC", "NFD")
+ways = pytest.mark.parametrize(("written", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+
+
+def form(kind: str, name: str = NAME) -> str:
+    return unicodedata.normalize(kind, name)
+
+
+def put(folder: Path, name: str, content: bytes = b"x") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _keeps_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    probe = tmp_path_factory.mktemp("probe")
+    put(probe, form("NFD"))
+    if (probe / form("NFC")).exists():
+        pytest.skip("this file system takes both spellings for one name")
+
+
+def found(folder: Path, sources: str) -> list[SourceItem]:
+    return list(expand(load_manifest(write(folder, sources))))
+
+
+@ways
+@pytest.mark.parametrize("folder", ["", "Länder/", "a/Größe/b/"])
+@pytest.mark.parametrize("pattern", [NAME, "Gespräch*.wav", "*M?ller.wav", "*[äü]ller*", "**/Gespräch mit *"])
+def test_paths_and_globs_find_files_that_are_spelt_otherwise(
+    written: str, stored: str, folder: str, pattern: str, tmp_path: Path
+) -> None:
+    path = put(tmp_path, form(stored, folder + NAME))
+    (item,) = found(tmp_path, f'{{files: ["{form(written, folder + pattern)}"]}}')
+    assert item.path == path
+    assert item.value in (form("NFC", folder + NAME), form("NFD", folder + NAME))
+
+
+@ways
+def test_lists_of_paths_and_lists_themselves_find_them_too(written: str, stored: str, tmp_path: Path) -> None:
+    path = put(tmp_path, form(stored))
+    put(tmp_path, form(stored, "Länder.csv"), f"path,id\n{form(written)},m\n".encode())
+    (item,) = found(tmp_path, f'{{files: [{{from: "{form(written, "Länder.csv")}"}}]}}')
+    assert (item.path, item.id) == (path, "m")
+
+
+@ways
+def test_a_file_that_is_named_and_matched_is_one_item_called_as_it_is_written(
+    written: str, stored: str, tmp_path: Path
+) -> None:
+    put(tmp_path, form(stored))
+    (item,) = found(tmp_path, f'{{files: ["*.wav", "{form(written)}"]}}')
+    assert (item.id, item.value) == (form(written), form(written))
+
+
+@pytest.mark.parametrize("written", FORMS)
+def test_of_two_that_read_the_same_the_one_that_is_spelt_so_is_taken(written: str, tmp_path: Path) -> None:
+    paths = [put(tmp_path, form(one), one.encode()) for one in FORMS]
+    (item,) = found(tmp_path, f'{{files: ["{form(written)}"]}}')
+    assert item.path is not None
+    assert item.path.read_bytes() == written.encode()
+    both = found(tmp_path, '{files: ["Gespr*.wav"]}')
+    assert sorted(str(item.path) for item in both) == sorted(map(str, paths))
+    assert len({item.id for item in both}) == 2
+
+
+def test_two_that_read_the_same_and_are_both_spelt_otherwise_are_refused(tmp_path: Path) -> None:
+    for one in FORMS:
+        put(tmp_path, form(one))
+    half = form("NFC", "Gespräch mit ") + form("NFD", "Müller.wav")
+    with pytest.raises(SourceError, match=r"2 files read as .* written differently"):
+        found(tmp_path, f'{{files: ["{half}"]}}')
+
+
+@ways
+def test_validate_says_that_a_name_is_written_differently(written: str, stored: str, tmp_path: Path) -> None:
+    put(tmp_path, form(stored))
+    (warning,) = validate(write(tmp_path, f'{{files: ["{form(written)}"]}}')).warnings
+    assert "written differently on disk" in warning
+    assert validate(write(tmp_path, f'{{files: ["{form(stored)}"]}}')).warnings == ()
+
+
+def test_a_name_that_only_looks_the_same_is_shown_with_its_signs(tmp_path: Path) -> None:
+    put(tmp_path, "a\u00a0b.wav")
+    with pytest.raises(SourceError) as caught:
+        found(tmp_path, '{files: ["a b.wav"]}')
+    assert "look the same: 'a\\xa0b.wav'" in caught.value.problems[0].hint
+
+
+def test_quotes_and_backslashes_of_other_systems_are_told(tmp_path: Path) -> None:
+    put(tmp_path, "clips/a.wav")
+    put(tmp_path, "l.txt", b'"clips/a.wav"\nclips\\a.wav\n')
+    with pytest.raises(SourceError) as caught:
+        found(tmp_path, "{files: [{from: l.txt}]}")
+    assert all("write clips/a.wav" in problem.hint for problem in caught.value.problems)
+    assert len(caught.value.problems) == 2
