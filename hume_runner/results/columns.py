@@ -116,11 +116,15 @@ def _field(column: Column) -> pa.Field:
     return pa.field(column.name, _ARROW[column.type], metadata={"meaning": column.meaning})
 
 
+class Large(int):
+    """A whole number that 64 bits hold and a decimal number does not: beside decimal ones it is kept as text."""
+
+
 def label_type(seen: set[type]) -> ColumnType:
-    """The type that holds all these label values."""
+    """The type that holds all these label values; `Large` stands for itself among them."""
     if seen == {bool}:
         return "boolean"
-    if seen == {int}:
+    if seen and seen <= {int, Large}:
         return "integer"
     return "number" if seen and seen <= {int, float} else "string"
 

@@ -41,6 +41,20 @@ class UniqueIds:
 
 
 def label_columns(labels: Iterable[str]) -> dict[str, str]:
-    """Label -> column, `label_wave` for "Wave"; labels whose columns would be the same get numbers, in given order."""
-    unique = UniqueIds()
-    return {label: unique.take(f"label_{column_name(label) or 'unnamed'}").replace("-", "_") for label in labels}
+    """Label -> column, `label_wave` for "Wave", each column once.
+
+    The first label whose column has a name keeps it, as "Wave 2" keeps `label_wave_2`; others that would be called the
+    same get the next numbers that are free, in given order.
+    """
+    wanted = {label: f"label_{column_name(label) or 'unnamed'}" for label in labels}
+    spoken_for = set(wanted.values())
+    given: set[str] = set()
+    columns: dict[str, str] = {}
+    for label, plain in wanted.items():
+        column, number = plain, 1
+        while column in given or (number > 1 and column in spoken_for):
+            number += 1
+            column = f"{plain}_{number}"
+        given.add(column)
+        columns[label] = column
+    return columns

@@ -235,7 +235,11 @@ def _label_types(items: Iterable[ItemRecord]) -> dict[str, set[type]]:
 
 def _kind(value: Scalar) -> type:
     """The type of a label's value; a number that no 64 bits hold is kept as text."""
-    return str if type(value) is int and not -(2**63) <= value < 2**63 else type(value)
+    from hume_runner.results.columns import Large
+
+    if type(value) is not int or abs(value) <= 2**53:
+        return type(value)
+    return Large if -(2**63) <= value < 2**63 else str
 
 
 def _label_column_shapes(types: Mapping[str, set[type]], names: Mapping[str, str]) -> Iterator[Column]:
