@@ -39,6 +39,7 @@ _CHUNK: Final = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CODED = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "compress"})
+_NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 # refuse(first bytes) -> why this is not what is wanted, or None
@@ -123,7 +124,7 @@ class Downloader:
         except RuntimeError as error:
             raise OSError(errno.EAGAIN, "this machine starts no more threads") from error
         try:
-            with requests.Session() as session:
+            with _Session() as session:
                 session.trust_env = False
                 adapter = CheckedAdapter(self.rule, exchange)
                 session.mount("http://", adapter)
@@ -161,7 +162,7 @@ class Downloader:
                 return response
             response.close()
             session.cookies.clear()
-            url = urljoin(url, location)
+            url = urljoin(url, _as_sent(location))
         raise DownloadProblem("too_many_redirects", f"{shown(url)}: more than {self.limits.max_redirects} redirects")
 
     def _receive(self, response: requests.Response, part: _Part, refuse: Refuse, exchange: Exchange) -> Downloaded:
@@ -215,6 +216,14 @@ class Downloader:
     def _check_size(self, name: str, size: int | None) -> None:
         if size is not None and size > self.limits.max_bytes:
             raise DownloadProblem("too_large", f"{name}: more than {self.limits.max_bytes:,} bytes")
+
+
+class _Session(requests.Session):
+    """One that leaves redirects to us: the library reads where they lead even if it is told not to follow, and takes
+    bytes that are no UTF-8 for an error."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        del resp
 
 
 class _Part:
@@ -298,6 +307,20 @@ def shown(url: str) -> str:
     return f"{split.scheme}://{f'[{host}]' if ':' in host else host}{port}{split.path}"
 
 
+def _as_sent(location: str) -> str:
+    """A Location as the host wrote it: headers are read as Latin-1, and hosts write UTF-8 or escape what is not ASCII.
+
+    Bytes that are no UTF-8 are asked for as they are, as browsers do.
+    """
+    try:
+        raw = location.encode("latin-1")
+        return raw.decode("utf-8")
+    except UnicodeEncodeError:
+        return location
+    except UnicodeDecodeError:
+        return _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw).decode("ascii")
+
+
 def _check_url(url: str) -> None:
     try:
         split = urlsplit(url)
@@ -329,8 +352,14 @@ def _check_status(response: requests.Response, part: _Part, name: str) -> None:
 
 def _extent(response: requests.Response, part: _Part, name: str) -> tuple[int, int | None]:
     """Where the body begins in the file, and how long the file is, if the host says so."""
-    if response.headers.get("Content-Encoding", "").strip().lower() in _CODED:
-        raise DownloadProblem("encoded", f"{name}: the host sends the file compressed although it was asked not to")
+    codings = response.headers.get("Content-Encoding", "").lower().split(",")
+    if any(coding.strip() in _CODED for coding in codings):
+        coding = response.headers["Content-Encoding"].strip()
+        raise DownloadProblem(
+            "encoded",
+            f"{name}: the host keeps and sends the file compressed (Content-Encoding: {coding}) although it was asked"
+            " not to; store it there without, or download and unpack it, and list it under sources.files",
+        )
     if response.status_code == 206:
         found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         if found is None or int(found[1]) != part.size():

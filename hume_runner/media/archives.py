@@ -19,7 +19,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
@@ -53,24 +53,27 @@ class Skipped:
     """A member that is not offered. `name` is printable, whatever it holds.
 
     `reason`: absolute_name, parent_name, bad_name, link, device, duplicate_name, case_twin, nested_archive, encrypted,
-    hidden, empty, too_large.
+    hidden, empty, too_large; archive_unreadable and unsupported, with what is wrong as `message`.
     """
 
     name: str
     reason: str
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """A regular file in an archive; read it before asking for the next one.
 
-    `name` is its path inside: relative, with "/" and in composed Unicode. `kind` is what its first bytes show.
+    `name` is its path inside: relative, with "/" and in composed Unicode. `kind` is what its first bytes show. `alone`:
+    packed for itself, so that damage in it says nothing of the others.
     """
 
     name: str
     size_bytes: int
     kind: Kind
     stream: IO[bytes]
+    alone: bool = False
 
     def copy_to(self, target: Path) -> int:
         """Write the bytes to `target`, which appears complete or not at all; gives their number.
@@ -88,7 +91,8 @@ class Member:
 
 
 def iter_members(path: Path, limits: ArchiveLimits | None = None) -> Generator[Member | Skipped, None, None]:
-    """Members in archive order; folders are passed over.
+    """Members in archive order; folders are passed over. A member of a .zip that is damaged, or packed by a method that
+    nobody knows here, is skipped alone.
 
     Raises: MediaProblem "archive_unreadable" for a damaged archive (members before the damage were given),
     "archive_too_large" beyond the limits, "unsupported" for a kind that cannot be opened.
@@ -288,6 +292,8 @@ def _zip_members(path: Path, limits: ArchiveLimits) -> Iterator[Member | Skipped
     gate = _Gate(limits, path)
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
+            if info.header_offset < 0:  # the directory is said to begin elsewhere: no member is where it says
+                raise zipfile.BadZipFile("the directory names places before the beginning of the file")
             # `orig_filename`: `filename` is cut at a NUL, which would hide that there is one.
             name, mode = info.orig_filename, info.external_attr >> 16
             if info.is_dir():
@@ -301,8 +307,23 @@ def _zip_members(path: Path, limits: ArchiveLimits) -> Iterator[Member | Skipped
             if reason is not None:
                 yield Skipped(name=_printable(name), reason=reason)
                 continue
-            with archive.open(info) as stream:
-                yield _member(normal_name(name), info.file_size, stream)
+            yield from _zip_member(archive, info, normal_name(name))
+
+
+def _zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterator[Member | Skipped]:
+    """The one member, for as long as it is asked for; or why it cannot be had."""
+    with ExitStack() as stack:
+        found: Member | Skipped
+        try:
+            with _damage_as_problem(name):
+                stream = stack.enter_context(archive.open(info))
+            found = _member(name, info.file_size, stream, alone=True)
+        except MediaProblem as problem:
+            reason, message = problem.reason, problem.message
+            if isinstance(problem.__cause__, NotImplementedError):
+                reason, message = "unsupported", f"{message}; pack it again by the usual method (Deflate)"
+            found = Skipped(name=name, reason=reason, message=message)
+        yield found
 
 
 def _tar_members(path: Path, kind: Kind, limits: ArchiveLimits) -> Iterator[Member | Skipped]:
@@ -328,14 +349,15 @@ def _tar_members(path: Path, kind: Kind, limits: ArchiveLimits) -> Iterator[Memb
                     yield _member(normal_name(info.name), info.size, stream)
 
 
-def _member(name: str, size: int, stream: IO[bytes]) -> Member | Skipped:
+def _member(name: str, size: int, stream: IO[bytes], *, alone: bool = False) -> Member | Skipped:
     if size == 0:
         return Skipped(name=name, reason="empty")
     head = _read(stream, min(HEAD_BYTES, size), name)
     kind = sniff(head)
     if kind.family == "archive":
         return Skipped(name=name, reason="nested_archive")
-    return Member(name=name, size_bytes=size, kind=kind, stream=io.BufferedReader(_Rejoined(head, stream)))
+    unread = io.BufferedReader(_Rejoined(head, stream))
+    return Member(name=name, size_bytes=size, kind=kind, stream=unread, alone=alone)
 
 
 def _read(stream: IO[bytes], size: int, name: str) -> bytes:

@@ -88,6 +88,45 @@ def test_a_damaged_archive_keeps_what_came_before_the_damage(folder: Folder, tmp
     assert "failed" in statuses
 
 
+@pytest.mark.parametrize("damaged", ["one", "two", "three"])
+@pytest.mark.parametrize("how", ["checksum", "content", "method", "header"])
+def test_a_damaged_member_of_a_zip_fails_alone(damaged: str, how: str, folder: Folder, tmp_path: Path) -> None:
+    names = ("one", "two", "three")
+    path = make_zip(
+        folder.path / "a.zip", {f"{name}.wav": wav_bytes(tmp_path, seed) for seed, name in enumerate(names)}
+    )
+    damage(path, f"{damaged}.wav", how)
+    ran = folder.write({"files": ["a.zip"]}).run()
+    assert ran.code == 3
+    results = folder.results()
+    assert {name: line["status"] for name, line in results.items()} == {
+        f"a.zip/{name}.wav": "failed" if name == damaged else "done" for name in names
+    }
+    assert f"{damaged}.wav" in str(results[f"a.zip/{damaged}.wav"]["error"])
+    assert folder.summary()["failures"] == {"unsupported" if how == "method" else "archive_unreadable": 1}
+    assert len(times_measured(measured_runs(folder.url))) == 2
+    assert folder.run().code == 3
+    assert len(times_measured(measured_runs(folder.url))) == 2
+
+
+def damage(path: Path, member: str, how: str) -> None:
+    """Harm one member: what its bytes sum to, its bytes, the method that packed it, or its name before it."""
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(member)
+    data = bytearray(path.read_bytes())
+    entry = data.index(member.encode(), data.index(b"PK\x01\x02")) - 46
+    match how:
+        case "checksum":
+            data[entry + 16] ^= 0xFF
+        case "content":
+            data[info.header_offset + 30 + len(member) + info.compress_size // 2] ^= 0xFF
+        case "method":
+            data[entry + 10] = data[info.header_offset + 8] = 9  # Deflate64
+        case _:
+            data[info.header_offset + 30] ^= 0x01
+    path.write_bytes(data)
+
+
 def test_a_finished_archive_sends_nothing_again(folder: Folder, tmp_path: Path) -> None:
     make_zip(folder.path / "a.zip", {"talk.wav": wav_bytes(tmp_path)})
     folder.write({"files": ["a.zip"]}).run()

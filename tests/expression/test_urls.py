@@ -22,6 +22,7 @@ class Host:
     def __init__(self, files: dict[str, tuple[str, bytes]]) -> None:
         self.files = files
         self.asked: list[str] = []
+        self.busy: set[str] = set()
         handler = type("Handler", (_Handler,), {"host": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -34,7 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         self.host.asked.append(path)
         kind, content = self.host.files.get(path, ("text/html", PAGE))
-        self.send_response(200 if path in self.host.files else 404)
+        self.send_response(503 if path in self.host.busy else 200 if path in self.host.files else 404)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -120,3 +121,14 @@ def test_a_url_that_failed_is_fetched_again_on_request_only(folder: Folder, emul
     assert len(host.asked) == before
     assert folder.run("--retry-failed").code == 0
     assert len(measured_runs(emulator.url)) == 1
+
+
+@pytest.mark.parametrize("attempts", [1, 4])
+def test_downloads_are_tried_as_often_as_the_manifest_says(attempts: int, folder: Folder, host: Host) -> None:
+    host.busy = {"/face.jpg"}
+    execution = {"retry": {"attempts": attempts, "max_wait": "1ms"}}
+    folder.write({"urls": [f"{host.url}/face.jpg"]}, service=ALLOWED, execution=execution)
+    assert folder.run().code == 3
+    assert host.asked == ["/face.jpg"] * attempts
+    (line,) = folder.results().values()
+    assert "503" in str(line["error"])

@@ -360,6 +360,46 @@ def test_a_compressed_answer_and_an_empty_one_are_refused(site: Site, downloader
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        ("/Gespräch.wav".encode(), "/Gespr%C3%A4ch.wav"),
+        (b"/Gespr%C3%A4ch.wav", "/Gespr%C3%A4ch.wav"),
+        ("/Gespra\u0308ch.wav".encode(), "/Gespra%CC%88ch.wav"),
+        ("/日本/録音 1.wav?name=é".encode(), "/%E6%97%A5%E6%9C%AC/%E9%8C%B2%E9%9F%B3%201.wav?name=%C3%A9"),
+        ("/Gespräch.wav".encode("latin-1"), "/Gespr%E4ch.wav"),
+        ("Gespräch.wav".encode(), "/folder/Gespr%C3%A4ch.wav"),
+        ("//files.example:{port}/ü.wav".encode(), "/%C3%BC.wav"),
+        (b"/100%.wav", "/100%25.wav"),
+    ],
+)
+def test_a_redirect_is_followed_as_the_host_wrote_it(
+    location: bytes, asked: str, site: Site, downloader: Downloader, tmp_path: Path
+) -> None:
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        where = location.replace(b"{port}", str(site.port).encode())
+        handler.wfile.write(b"HTTP/1.1 302 Found\r\nLocation: " + where + b"\r\nContent-Length: 0\r\n\r\n")
+
+    site.routes["/folder/go"] = send
+    site.routes[asked.partition("?")[0]] = lambda handler: _answer(handler, BODY)
+    got = downloader.fetch(site.url("/folder/go"), tmp_path / "a")
+    assert got.path.read_bytes() == BODY
+    assert [request["path"] for request in site.requests] == ["/folder/go", asked]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, gzip", "br"])
+def test_a_file_that_is_kept_compressed_names_the_next_step(
+    coding: str, site: Site, downloader: Downloader, tmp_path: Path
+) -> None:
+    site.routes["/a.wav"] = lambda handler: _answer(handler, b"\x1f\x8b", Content_Encoding=coding)
+    with pytest.raises(DownloadProblem) as caught:
+        downloader.fetch(site.url("/a.wav"), tmp_path / "a")
+    assert caught.value.reason == "encoded"
+    assert f"Content-Encoding: {coding}" in caught.value.message
+    assert "list it under sources.files" in caught.value.message
+    assert len(site.requests) == 1
+
+
 def test_a_refused_connection_is_tried_again_and_then_named(downloader: Downloader, tmp_path: Path) -> None:
     with _running() as gone:
         url = gone.url("/a?token=SECRET")

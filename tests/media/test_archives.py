@@ -273,6 +273,39 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.parametrize("size", [10, 5_000, 200_000])
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_in_one_member_of_a_zip_leaves_the_others(size: int, packing: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    bodies = {f"{number}.bin": random.Random(number).randbytes(size) for number in range(4)}
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name, body in bodies.items():
+            archive.writestr(name, body)
+        hit = archive.getinfo("1.bin")
+    data = bytearray(path.read_bytes())
+    begin = hit.header_offset + 30 + len("1.bin")
+    for at in range(begin + hit.compress_size // 3, begin + hit.compress_size // 3 + 3):
+        data[at] ^= 0x5A
+    path.write_bytes(data)
+    found: dict[str, bytes | str] = {}
+    for member in iter_members(path):
+        if isinstance(member, Skipped):
+            found[member.name] = member.reason
+            assert "1.bin" in str(member.message)
+            continue
+        assert member.alone
+        try:
+            member.copy_to(tmp_path / "out")
+            found[member.name] = (tmp_path / "out").read_bytes()
+        except MediaProblem as problem:
+            found[member.name] = problem.reason
+    assert found == {**bodies, "1.bin": "archive_unreadable"}
+    reader = MemberReader(path)
+    assert reader.copy("3.bin", tmp_path / "3") == size
+    assert reader.copy("0.bin", tmp_path / "0") == size
+    reader.close()
+
+
 def test_a_directory_that_points_before_the_file_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.manifest.model import RetrySection
 from hume_runner.scratch import Scratch
 from hume_runner.services.base import Inside, PlanItem
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, fit
@@ -118,11 +119,17 @@ def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
             for member in iter_members(path):
                 if isinstance(member, Skipped):
                     if member.reason != "hidden":
-                        yield _left_out(path, member.name, member.reason)
+                        yield _left_out(path, member.name, member.reason, member.message)
                     continue
                 # Its own ending and a name for messages; the folder is ours, and so is what is left of the name.
                 target = folder / (_UNSAFE.sub("_", member.name.rpartition("/")[2])[-80:].lstrip(".") or "member")
-                member.copy_to(target)
+                try:
+                    member.copy_to(target)
+                except MediaProblem as problem:
+                    if not member.alone:
+                        raise  # packed as one with those behind it
+                    yield _left_out(path, member.name, problem.reason, problem.message)
+                    continue
                 with target.open("rb") as file:
                     digest = hashlib.file_digest(file, "sha256").digest()
                 yield Inside(
@@ -149,8 +156,9 @@ def _left_out(archive: Path, name: str, reason: str, message: str | None = None)
 class Downloads:
     """Downloads of one run: whoever asks, one thread watches their deadlines."""
 
-    def __init__(self, allow_hosts: tuple[str, ...]) -> None:
+    def __init__(self, allow_hosts: tuple[str, ...], retry: RetrySection) -> None:
         self._allow_hosts = allow_hosts
+        self._retry = retry
         self._lock = threading.Lock()
         self._downloader: Downloader | None = None
 
@@ -158,10 +166,12 @@ class Downloads:
         """See `Downloader.fetch`."""
         from hume_runner.http.addresses import AddressRule
         from hume_runner.http.download import Downloader
+        from hume_runner.http.retry import RetryPolicy
 
         with self._lock:
             if self._downloader is None:
-                self._downloader = Downloader(rule=AddressRule(self._allow_hosts))
+                policy = RetryPolicy(attempts=self._retry.attempts, max_wait_s=self._retry.max_wait_s)
+                self._downloader = Downloader(rule=AddressRule(self._allow_hosts), retry=policy)
             downloader = self._downloader
         return downloader.fetch(url, target, refuse=refuse)
 
@@ -176,12 +186,14 @@ class Downloads:
 class MediaStore:
     """Prepared media by content. Safe to share between threads; what is asked for again is made once."""
 
-    def __init__(self, folder: Path, models: Mapping[str, Any], allow_hosts: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, models: Mapping[str, Any], allow_hosts: tuple[str, ...], retry: RetrySection
+    ) -> None:
         self._folder = folder
         self._models = models
         self._cache: MediaCache | None = None
         self._opening = threading.Lock()
-        self._downloads = Downloads(allow_hosts)
+        self._downloads = Downloads(allow_hosts, retry)
         self._archives: OrderedDict[Path, MemberReader] = OrderedDict()
         self._using = threading.Lock()
         self._uses: dict[str, int] = {}  # content -> jobs that are to carry something of it, of those made here

@@ -320,7 +320,10 @@ class ExpressionV1Service:
         self._measured_before: Mapping[_Size, Sequence[_Before]] = {}
         self._awaited: set[str] | None = None  # run ids that were under way at the first look and still are
         self._media = MediaStore(
-            manifest.outputs.directory / "prepared", self._models, tuple(manifest.service.allow_hosts)
+            manifest.outputs.directory / "prepared",
+            self._models,
+            tuple(manifest.service.allow_hosts),
+            manifest.execution.retry,
         )
 
     @property
