@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hume_runner.api import validate
 from hume_runner.cli.console import Console
 from hume_runner.errors import ManifestError, Problem, SourceError, UsageError, lacks_room
 from hume_runner.registry import Starter, all_registered, registered
+from hume_runner.regular_files import open_regular
+from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
 from hume_runner.sources.globbing import matching_files
+from hume_runner.sources.separators import NAMES as SEPARATORS
+from hume_runner.sources.separators import clean, declared, written
 
 AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
 VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".gif", ".bmp", ".tif", ".tiff"})
 LISTS = frozenset({".csv", ".tsv", ".jsonl", ".txt"})
 _LOOKED_AT = 50
+_URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _COLUMNS = {"url": "urls", "path": "files", "text": "text"}
 
 
@@ -92,9 +98,9 @@ def _look(path: Path, folder: Path, findings: Findings) -> None:
     elif not path.is_file():
         raise _nothing(path, "there is no such file or folder", "check the name")
     elif suffix in LISTS:
-        member = _list_of(path, folder)
+        member, more = _list_of(path, folder)
         findings.media |= _media_of_list(path)
-        getattr(findings, member).append(f"{{from: {_yaml(_from_here(path, folder))}}}")
+        getattr(findings, member).append(f"{{from: {_yaml(_from_here(path, folder))}{more}}}")
     elif _medium(suffix):
         findings.media.add(_medium(suffix))
         findings.files.append(_yaml(_escaped(_from_here(path, folder))))
@@ -152,8 +158,13 @@ def _yaml(text: str) -> str:
 def _lines(path: Path) -> list[str]:
     """The first lines of a list that are not blank. Raises SourceError if it cannot be read as text."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            found = [line.strip() for _, line in zip(range(_LOOKED_AT), file, strict=False) if line.strip()]
+        with open_regular(path) as file:
+            encoding = chosen(file.read(HEAD_BYTES), None)
+            if isinstance(encoding, NotDecodable):
+                raise _nothing(path, encoding.message, encoding.hint)
+            file.seek(0)
+            text = io.TextIOWrapper(file, encoding=encoding.codec, newline="")
+            found = [line.strip("\r\n") for _, line in zip(range(_LOOKED_AT), text, strict=False) if line.strip()]
     except UnicodeDecodeError:
         raise _nothing(path, "is not UTF-8 text", "save it as UTF-8") from None
     except OSError as error:
@@ -163,31 +174,66 @@ def _lines(path: Path) -> list[str]:
     return found
 
 
-def _list_of(path: Path, folder: Path) -> str:
-    """Which member of `sources` a list file belongs to."""
+def _list_of(path: Path, folder: Path) -> tuple[str, str]:
+    """Which member of `sources` a list file belongs to, and what its entry says besides `from`."""
     lines = _lines(path)
     if path.suffix.lower() == ".txt":
-        if all(re.match(r"https?://", line, re.IGNORECASE) for line in lines):
-            return "urls"
-        return "files" if all((folder / line).is_file() for line in lines) else "text"
-    columns = list(_column_names(path, lines[0]))
+        return _member_of(path, [line.strip() for line in lines], folder), ""
+    columns, separator = _column_names(path, lines)
     for column, member in _COLUMNS.items():
         if column in columns:
-            return member
+            return member, "" if separator is None else f", {written(separator)}"
     names = ", ".join(columns[:20])
     raise UsageError(
         f"{path} has no column url, path or text; it has {names}", hint="rename the column that holds them"
     )
 
 
-def _column_names(path: Path, first: str) -> Iterable[str]:
-    if path.suffix.lower() == ".jsonl":
+def _member_of(path: Path, lines: list[str], folder: Path) -> str:
+    """What the lines of a txt list are, by most of them. A path that is misspelt, or a URL without its scheme, does not
+    make texts of all the others: texts cost money, and the list's check names the line. Raises UsageError where a few
+    lines are URLs or paths and most are not."""
+    urls = sum(1 for line in lines if _URL.fullmatch(line))
+    paths = sum(1 for line in lines if not _URL.fullmatch(line) and _is_path(line, folder))
+    if 2 * (urls + paths) >= len(lines) and urls + paths:
+        return "urls" if urls >= paths else "files"
+    if not urls + paths:
+        return "text"
+    word = "URLs" if urls >= paths else "paths of media"
+    message = f"{path} has texts and {word}: {urls + paths} of its first {len(lines)} lines"
+    raise UsageError(message, hint="put each kind into a list of its own")
+
+
+def _is_path(line: str, folder: Path) -> bool:
+    plain = line.strip("\"'")
+    if _medium(PurePosixPath(plain).suffix):
+        return True
+    try:
+        return (folder / plain).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _column_names(path: Path, lines: list[str]) -> tuple[list[str], str | None]:
+    """The columns or members of a list, and the separator if the file's ending does not tell it."""
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
         try:
-            record = json.loads(first)
+            record = json.loads(lines[0])
         except ValueError:
             raise _nothing(path, "is not JSON Lines", "write one JSON object a line") from None
-        return record if isinstance(record, dict) else []
-    return next(csv.reader([first], delimiter="\t" if path.suffix.lower() == ".tsv" else ","))
+        return (list(record) if isinstance(record, dict) else []), None
+    usual = "\t" if suffix == ".tsv" else ","
+    said = declared(lines[0])
+    rest = lines if said is None else lines[1:]
+    for separator in dict.fromkeys((said or usual, *SEPARATORS)):
+        try:
+            columns = clean(next(csv.reader(rest[:1], delimiter=separator), []))
+        except csv.Error:
+            continue
+        if set(_COLUMNS) & set(columns):
+            return columns, None if separator == (said or usual) else separator
+    return clean(next(csv.reader(rest[:1], delimiter=said or usual), [])), None
 
 
 def _media_of_list(path: Path) -> set[str]:

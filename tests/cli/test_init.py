@@ -138,3 +138,45 @@ def test_a_list_with_a_bad_row_is_written_and_its_problem_reported(folder: Path)
     assert code == 65
     assert out.startswith("wrote m.yaml")
     assert "rows.csv:3:1" in err
+
+
+@pytest.mark.parametrize("absent", ["clips/c.wav", '"clips/a.wav"', "clips\\b.wav", "example.org/c.mp3"])
+def test_a_list_of_paths_of_which_one_is_wrong_is_no_list_of_texts(absent: str, folder: Path) -> None:
+    tree(folder, "clips/a.wav", "clips/b.wav")
+    (folder / "l.txt").write_text(f"clips/a.wav\nclips/b.wav\n{absent}\n")
+    code, _, err = run("l.txt", "--out", "m.yaml")
+    assert code == 66
+    assert "l.txt:3:1" in err
+    assert "files:" in Path("m.yaml").read_text()
+    assert "text:" not in Path("m.yaml").read_text()
+
+
+def test_paths_that_are_all_missing_are_paths_all_the_same(folder: Path) -> None:
+    (folder / "l.txt").write_text("a.wav\nb.MP4\n")
+    assert run("l.txt", "--out", "m.yaml")[0] == 66
+    assert "files:" in Path("m.yaml").read_text()
+
+
+def test_a_list_of_urls_of_which_one_is_misspelt_is_no_list_of_texts(folder: Path) -> None:
+    (folder / "l.txt").write_text("https://example.org/a.mp3\nhttps://example.org/b.mp3\nexample.org/c\n")
+    code, _, err = run("l.txt", "--out", "m.yaml")
+    assert (code, "l.txt:3:1" in err) == (65, True)
+    assert "urls:" in Path("m.yaml").read_text()
+
+
+def test_texts_among_which_few_are_paths_are_asked_about(folder: Path) -> None:
+    (folder / "l.txt").write_text("I am glad.\nMe too.\nhttps://example.org/a.mp3\n")
+    code, _, err = run("l.txt", "--out", "m.yaml")
+    assert (code, "a list of its own" in err) == (64, True)
+    (folder / "prose.txt").write_text("See https://example.org/a.mp3 and weep.\nMe too.\n")
+    assert run("prose.txt", "--out", "p.yaml")[0] == 0
+    assert [kind for kind, _ in kinds("p.yaml")] == ["text", "text"]
+
+
+def test_a_list_of_another_separator_is_written_with_it(folder: Path) -> None:
+    (folder / "semi.csv").write_text("text;mood\nI am happy;good\n")
+    (folder / "sep.csv").write_text("sep=|\ntext|mood\nMe too|good\n")
+    (folder / "wide.tsv").write_bytes("text\tmood\nSchön\tgood\n".encode("utf-16"))
+    assert run("semi.csv", "sep.csv", "wide.tsv", "--out", "m.yaml")[0] == 0
+    assert kinds("m.yaml") == [("text", "I am happy"), ("text", "Me too"), ("text", "Schön")]
+    assert '{from: "semi.csv", delimiter: ";"}' in Path("m.yaml").read_text()
