@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from hume_runner.manifest.model import Scalar
 
@@ -21,6 +22,7 @@ _LARGEST_EXACT = 2**53  # whole numbers beyond it do not survive as decimal ones
 _TEXT = "text"
 
 
+@lru_cache(maxsize=4096)  # the same few labels come again and again
 def kind_of(cell: str) -> str:
     """`whole`, `large` (whole, and beyond what a decimal number holds), `decimal`, `truth` or `text`.
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
 from hume_runner.sources import cells
@@ -45,12 +44,33 @@ def delimited_rows(source: ListFile) -> Iterator[Row]:
             with source.open() as again, suppress(csv.Error):  # told when the rows are read
                 passed = _Table(source, again)
                 convert = cells.converters(passed.bare(columns), [at for at, _ in columns.labels], columns.width)
-        labels = [(at, name, convert.get(at, cells.as_text)) for at, name in columns.labels]
-        for line, row in table.rows():
-            if len(row) == columns.width:
-                yield from _row(source, line, row, columns, labels)
-            else:
-                _wrong_width(source, line, row, columns.width, table.separator)
+        yield from _rows(source, table, columns, convert)
+
+
+def _rows(source: ListFile, table: _Table, columns: _Columns, convert: Mapping[int, cells.Convert]) -> Iterator[Row]:
+    # A list may have millions of rows: one loop, and nothing done for a row that its columns do not ask for.
+    labels = [(name, at, convert.get(at, cells.as_text)) for at, name in columns.labels]
+    texts = [at for _, at, how in labels if how is cells.as_text]
+    value_at, id_at = columns.value, columns.id
+    for line, row in table.rows():
+        if len(row) != columns.width:
+            _wrong_width(source, line, row, columns.width, table.separator)
+            continue
+        value = row[value_at]
+        if not value.strip():
+            source.blank(line)
+            continue
+        given = (row[id_at] or None) if id_at is not None else None
+        if given is None and columns.needs_id:
+            name = quoted(source.entry.id_column or "")
+            source.malformed(line, f"has no id in {name}", "write one, or leave id_column out")
+            continue
+        for at in texts:
+            if "\0" in row[at]:
+                source.malformed(line, "has a NUL character", "remove it")
+                break
+        else:
+            yield line, value, given, {name: how(row[at]) for name, at, how in labels} if labels else NO_LABELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,24 +82,6 @@ class _Columns:
     id: int | None
     needs_id: bool
     labels: tuple[tuple[int, str], ...]
-
-
-def _row(
-    source: ListFile, line: int, row: list[str], columns: _Columns, labels: list[tuple[int, str, cells.Convert]]
-) -> Iterator[Row]:
-    value = row[columns.value]
-    if source.entry.skip_blank and not value.strip():
-        return
-    given = (row[columns.id] or None) if columns.id is not None else None
-    if given is None and columns.needs_id and value.strip():
-        name = quoted(source.entry.id_column or "")
-        source.malformed(line, f"has no id in {name}", "write one, or leave id_column out")
-        return
-    told: Mapping[str, Scalar] = {name: convert(row[at]) for at, name, convert in labels} if labels else NO_LABELS
-    if any("\0" in row[at] for at, _, convert in labels if convert is cells.as_text):
-        source.malformed(line, "has a NUL character", "remove it")
-        return
-    yield line, value, given, told
 
 
 def _wrong_width(source: ListFile, line: int, row: list[str], width: int, separator: str) -> None:

@@ -106,6 +106,18 @@ def first_undecodable(file: BinaryIO, codec: str) -> tuple[int, int]:
     return 1, 1
 
 
+def is_utf8_beyond_ascii(file: BinaryIO) -> bool:
+    """Whether all of a file is UTF-8, and not only because it is ASCII: text of another encoding hardly ever is."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    ascii_alone = True
+    try:
+        for chunk, last in _chunks(file):
+            ascii_alone &= decoder.decode(chunk, last).isascii()
+    except UnicodeDecodeError:
+        return False
+    return not ascii_alone
+
+
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
     while chunk := file.read(_CHUNK):
         yield chunk, False

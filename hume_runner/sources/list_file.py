@@ -11,7 +11,14 @@ from typing import TextIO
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.shown import quoted
 from hume_runner.regular_files import NotRegular, open_regular
-from hume_runner.sources.encodings import HEAD_BYTES, Encoding, NotDecodable, chosen, first_undecodable
+from hume_runner.sources.encodings import (
+    HEAD_BYTES,
+    Encoding,
+    NotDecodable,
+    chosen,
+    first_undecodable,
+    is_utf8_beyond_ascii,
+)
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.spelling import Spellings
 
@@ -19,6 +26,7 @@ from hume_runner.sources.spelling import Spellings
 Row = tuple[int, str, str | None, Mapping[str, Scalar]]
 
 NO_LABELS: Mapping[str, Scalar] = {}
+_WORDS = {"url": "URL", "file": "path", "text": "text"}
 DEFAULT_COLUMNS = {"url": "url", "file": "path", "text": "text"}
 
 
@@ -68,6 +76,11 @@ class ListFile:
             if self._encoding is None:
                 told = chosen(file.read(HEAD_BYTES), self.entry.encoding)
                 file.seek(0)
+                if isinstance(told, Encoding) and not told.codec.startswith("utf") and is_utf8_beyond_ascii(file):
+                    # Read as it says, every umlaut would be two characters, and measured so.
+                    message = f"is UTF-8 text, and encoding says {told.name}"
+                    told = NotDecodable(message=message, hint="write encoding: utf-8, or leave encoding out")
+                file.seek(0)
                 if isinstance(told, NotDecodable):
                     file.close()
                     self.malformed(1, told.message, told.hint)
@@ -90,6 +103,12 @@ class ListFile:
         if self.entry.encoding is None:
             hint += ", or name its encoding beside from, such as encoding: cp1252"
         self.malformed(line, f"is not {self._encoding.name} text", hint, column=column)
+
+    def blank(self, line: int) -> None:
+        """A row without a source: passed over or told, as the entry says."""
+        if not self.entry.skip_blank:
+            hint = "write one, remove the line, or write blank: skip beside from"
+            self.malformed(line, f"has no {_WORDS[self.entry.kind]}", hint)
 
     def malformed(self, line: int, message: str, hint: str, *, column: int = 1) -> None:
         self.log.malformed(self.place(line, column), message, hint)

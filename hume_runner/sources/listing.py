@@ -21,21 +21,15 @@ from hume_runner.sources.separators import NAMES, is_column_name, shown
 
 __all__ = ["Row", "listed_as", "rows"]
 
-_WORDS = {"url": "URL", "file": "path", "text": "text"}
-
 
 def rows(entry: SourceEntry, log: ProblemLog) -> Iterator[Row]:
     """The rows of the list that `entry` names, none without a value. The file's extension says how it is read."""
     source = ListFile(entry, log)
-    found = 0
+    found = False
     try:
         for row in _FORMATS[source.suffix](source):
-            if row[1].strip():
-                found += 1
-                yield row
-            elif not entry.skip_blank:
-                hint = "write one, remove the line, or write blank: skip beside from"
-                source.malformed(row[0], f"has no {_WORDS[entry.kind]}", hint)
+            found = True
+            yield row
     except UnicodeDecodeError:
         source.undecodable()
     except Stop:
@@ -95,10 +89,12 @@ def _jsonl(source: ListFile) -> Iterator[Row]:
                 why = "nested too deep" if isinstance(error, RecursionError) else str(error).split(";")[0]
                 source.malformed(number, f"is not valid JSON: {why}", "write one JSON object a line")
                 continue
+            value = record.get(wanted, 0) if isinstance(record, dict) else record
+            if (isinstance(value, str) and not value.strip()) or (value is None and entry.skip_blank):
+                source.blank(number)
+                continue
             if isinstance(record, str):
                 yield number, record, None, NO_LABELS
-                continue
-            if entry.skip_blank and isinstance(record, dict) and record.get(wanted, 0) is None:
                 continue
             fault = _record_fault(record, wanted, entry)
             if fault:
@@ -124,7 +120,7 @@ def _record_fault(record: Any, wanted: str, entry: SourceEntry) -> tuple[str, st
         hint = f"write column: {near} in the manifest" if near else "name the member with column: in the manifest"
         return f"has no member {quoted(wanted)}", hint
     id_name = entry.id_column or "id"
-    if entry.id_column is not None and record.get(id_name) in (None, "") and record[wanted].strip():
+    if entry.id_column is not None and record.get(id_name) in (None, ""):
         return f"has no id in {quoted(id_name)}", "write one, or leave id_column out"
     if id_name in record and wanted != id_name and not isinstance(record[id_name], str | None):
         return "the id must be text", "put it in quotes"

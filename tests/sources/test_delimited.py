@@ -195,6 +195,14 @@ def test_an_encoding_that_contradicts_the_list_is_refused(tmp_path: Path) -> Non
     assert (problem.line, problem.column, problem.message) == (2, 7, "is not cp1252 text")
 
 
+@pytest.mark.parametrize("told", ["cp1252", "latin-1", "mac-roman", "shift_jis"])
+def test_utf_8_under_another_name_is_refused_before_it_is_garbled(told: str, tmp_path: Path) -> None:
+    content = ("text,n\n" + "plain,1\n" * 2_000 + "Grüße – bis bald,2\n").encode()
+    (problem,) = refused(tmp_path, "l.csv", content, encoding=told)
+    assert "is UTF-8 text" in problem.message
+    assert len(listed(tmp_path, "l.csv", content.replace("Grüße – ".encode(), b""), encoding=told)) == 2_001
+
+
 def test_an_office_file_is_no_list(tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, "l.csv", b"PK\x03\x04\x14\0\6\0rest")
     assert "office document" in problem.message
@@ -361,7 +369,7 @@ _CELLS = st.text(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(_CELLS.filter(str.strip), _CELLS), min_size=1, max_size=5),
     separator=st.sampled_from(",;\t|"),
@@ -384,3 +392,39 @@ def test_any_list_is_read_as_it_was_written_or_refused_with_what_to_write(
         assert json.dumps(separator) in problem.hint
     else:
         assert [item.value for item in listed(tmp_path, name, content)] == [text for text, _ in rows]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.binary(max_size=60)
+    | st.text(st.sampled_from('a,;|"\n\r\t\0= 1é\ufeff'), max_size=50).map(str.encode)
+    | st.lists(st.sampled_from(["text", "url", "sep=;", ";", ",", "\t", "|", '"', "\r\n", "\n", "id", "1", "x y"])).map(
+        lambda parts: "".join(parts).encode()
+    ),
+    name=st.sampled_from(["l.csv", "l.tsv", "l.jsonl", "l.txt"]),
+    more=st.fixed_dictionaries(
+        {},
+        optional={
+            "delimiter": st.sampled_from([";", "\t", r"\t", "|", " ", "é"]),
+            "encoding": st.sampled_from(
+                ["utf-8", "U8", "cp1252", "utf-16", "utf-16-le", "utf-7", "shift_jis", "cp037"]
+            ),
+            "id_column": st.sampled_from(["id", "text", "a"]),
+            "blank": st.sampled_from(["skip", "error"]),
+            "labels": st.sampled_from([[], ["id"], ["a", "1"], {"wave": 1}]),
+            "column": st.sampled_from(["text", "a"]),
+        },
+    ),
+)
+def test_any_list_however_it_is_described_gives_items_or_problems(
+    tmp_path: Path, data: bytes, name: str, more: dict[str, Any]
+) -> None:
+    found: list[SourceItem] = []
+    problems: tuple[Problem, ...] = ()
+    try:
+        found = listed(tmp_path, name, data, **more)
+    except ManifestError as error:
+        problems = tuple(error.problems)
+    assert bool(found) != bool(problems)
+    assert all(problem.hint and problem.line for problem in problems)
+    assert all(item.value.strip() for item in found)
