@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+_OTHER_NAMES = {" ": "blanks", ":": "colons"}
+_OF_NAMES = "_-.'\"\0\ufeff" + "".join(NAMES)
 _DECLARED = re.compile(r'\ufeff?"?sep=(.)"?(?:\r\n|\r|\n)?', re.IGNORECASE | re.DOTALL)
 _COLUMN_NAME = re.compile(r"[^\s:/\\]{1,64}")
 _MOST_ROWS = 50
@@ -17,17 +20,20 @@ _MOST_ROWS = 50
 
 def named(separator: str) -> str:
     """A separator in a sentence, by its name: most cannot be told from the sentence's own signs, or be seen at all."""
-    return NAMES.get(separator, separator)
+    return NAMES.get(separator) or _OTHER_NAMES.get(separator, separator)
 
 
 def shown(separator: str) -> str:
     """The same with the sign itself, where it can be seen: `; (semicolons)`."""
-    return "tabs" if separator == "\t" else f"{separator} ({NAMES[separator]})" if separator in NAMES else separator
+    if separator == "\t" or separator not in NAMES:
+        return named(separator)
+    return f"{separator} ({NAMES[separator]})"
 
 
 def written(separator: str) -> str:
     """A separator as the manifest takes it."""
-    return r'delimiter: "\t"' if separator == "\t" else f'delimiter: "{separator}"'
+    # JSON's double quotes are YAML's, and spell what cannot be seen.
+    return f"delimiter: {json.dumps(separator, ensure_ascii=False)}"
 
 
 def declared(line: str) -> str | None:
@@ -65,19 +71,29 @@ def mismatch(sample: str, used: str, wanted: Collection[str]) -> Mismatch | None
     if mine and set(wanted) <= set(head):
         return None
     ranked = []
-    for other in (one for one in NAMES if one != used):
+    for other in (one for one in (*NAMES, *_other_signs(sample)) if one != used):
         table = _parsed(sample, other)
         judged = _judged(table, wanted)
         if judged is None:
             continue
-        has_wanted, steady, named, _ = judged
+        has_wanted, steady, has_names, _ = judged
+        if other not in NAMES:  # signs that names and texts have as well
+            if steady and (has_wanted or (has_names and len(head) < 2 and other != " ")):
+                ranked.append(((False, False, False, 0), other))
+            continue
         # Of a list that does part into columns, only steady ones say that it should be parted otherwise.
-        better = (steady or named) if len(head) < 2 else (steady and not _steady(mine))
+        better = (steady or has_names) if len(head) < 2 else (steady and not _steady(mine))
         if has_wanted or better:
             ranked.append((judged, other))
     if ranked:
         return Mismatch(separator=max(ranked)[1])
     return _whole_lines(mine, wanted) if len(head) == 1 else None
+
+
+def _other_signs(sample: str) -> str:
+    """Signs of the line of names that hardly belong to a name, and might separate columns as well."""
+    first = next((line for line in sample.splitlines() if line.strip()), "")
+    return "".join(sorted({one for one in first if not one.isalnum() and one not in _OF_NAMES}))
 
 
 def first_at(line: str, separator: str) -> int:

@@ -16,6 +16,7 @@ from hume_runner import plan
 from hume_runner.errors import ManifestError, Problem
 from hume_runner.manifest.load import load_manifest
 from hume_runner.sources import SourceItem, expand
+from hume_runner.sources.separators import written
 from tests.manifest.writing import write
 
 PROSE = 'I said: "well, yes; no|perhaps",\r\nand\tleft.'
@@ -92,6 +93,26 @@ def test_links_and_paths_in_a_list_of_another_separator_are_refused_as_well(kind
 def test_a_delimiter_that_is_wrong_is_refused_like_a_default_that_is(given: str, tmp_path: Path) -> None:
     (problem,) = refused(tmp_path, "l.csv", "text;mood\nI am happy;good\n", delimiter=given)
     assert 'write delimiter: ";"' in problem.hint
+
+
+@pytest.mark.parametrize("sign", ["^", "~", ":", "#", "§", "\x1f", "!"])
+def test_signs_that_hardly_anybody_uses_are_found_too(sign: str, tmp_path: Path) -> None:
+    for names in (f"text{sign}mood", f"answer{sign}mood", f"mood{sign}text{sign}n"):
+        row = sign.join(["x"] * len(names.split(sign)))
+        content = f"{names}\n{row}\n{row}\n"
+        if names.startswith("answer") and sign == ":":
+            continue
+        (problem,) = refused(tmp_path, "l.csv", content)
+        assert f"write {written(sign)}" in problem.hint
+        assert listed(tmp_path, "l.csv", content, delimiter=sign, column=names.split(sign)[0])[0].value == "x"
+    (problem,) = refused(tmp_path, "l.csv", "text mood\nA b\n")
+    assert "separated by blanks" in problem.message
+
+
+@pytest.mark.parametrize("name", ["answer(1)", "e-mail", "Q1?", "was.noch", "größe_2", "#1", "a&b"])
+def test_a_single_column_may_have_signs_in_its_name(name: str, tmp_path: Path) -> None:
+    found = listed(tmp_path, "l.csv", f"{name}\nWell, then: no?\n".replace("Well, ", "Well; ") + "(1) a-b #1 a\n")
+    assert [item.value for item in found] == ["Well; then: no?", "(1) a-b #1 a"]
 
 
 def test_lines_that_are_quoted_as_a_whole_are_no_single_column(tmp_path: Path) -> None:
