@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import aside
-from hume_runner.media.libav import DECODER_THREADS, libav_problems, moving_picture, open_container
+from hume_runner.media.clock import TICKS_MS, TICKS_S, ClockMap, ClockWriter, even
+from hume_runner.media.libav import (
+    DECODER_THREADS,
+    is_damage,
+    libav_problems,
+    moving_picture,
+    open_container,
+    sound_track,
+)
+from hume_runner.media.packets import TIMED, Packets
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
 from hume_runner.media.wav import BYTES_PER_SAMPLE, RATE_HZ, WavHeader, plain_header, plain_samples, read_header
+from hume_runner.media.whole import ends_whole
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -30,14 +41,19 @@ _BAD_PACKET_SHARE = 0.02
 class PreparedAudio:
     """A plain WAV on disk: the source itself where it already was one (`unchanged`).
 
-    `start_ms` is where its first sample lies on the source's time line; above 0 only where a video's sound begins
-    later than its picture. A time in an answer plus `start_ms` is a time in the source.
+    `clock` says where its samples lie in the source: later where a video's sound begins later than its picture, and
+    farther apart than here where the sound has holes.
     """
 
     path: Path
     samples: int
     unchanged: bool
-    start_ms: int = 0
+    clock: ClockMap
+
+    @property
+    def start_ms(self) -> int:
+        """Where the first sample lies in the source."""
+        return max(0, round(self.clock.start / TICKS_MS))
 
     @property
     def duration_ms(self) -> int:
@@ -70,7 +86,7 @@ def probe_audio(path: Path) -> AudioFacts:
             kind=kind, has_audio=True, has_video=False, duration_ms=duration, exact=header.rate_hz == RATE_HZ
         )
     with open_container(path, kind, needed_for=_NEEDED_FOR) as container:
-        sound = container.streams.audio[0] if container.streams.audio else None
+        sound = sound_track(container)
         seconds = _declared_seconds(container, sound)
         return AudioFacts(
             kind=kind,
@@ -81,30 +97,42 @@ def probe_audio(path: Path) -> AudioFacts:
         )
 
 
-def prepare_audio(path: Path, out_dir: Path, *, name: str = "audio.wav") -> PreparedAudio:
-    """Write the first audio track as `out_dir/name`, or pass a file that already conforms as it is.
+def prepare_audio(path: Path, out_dir: Path, *, name: str = "audio.wav", track: int | None = None) -> PreparedAudio:
+    """Write a sound track as `out_dir/name`, or pass a file that already conforms as it is.
 
+    `track` counts from 1; without it, it is the one that players choose.
     Streams; deterministic: the same file gives the same bytes. A file that appears under `name` is complete.
     Raises: MediaProblem "no_audio", "empty", "truncated", "corrupt", "undecodable", "unsupported", "not_media", …
     """
     kind = _recording_kind(path)
     if kind is Kind.WAV:
         if (samples := plain_samples(path)) is not None:
-            return PreparedAudio(path=path, samples=samples, unchanged=True)
+            return PreparedAudio(path=path, samples=samples, unchanged=True, clock=even(samples))
         _complete_wav(path)
     with open_container(path, kind, needed_for=_NEEDED_FOR) as container:
-        if not container.streams.audio:
-            raise MediaProblem("no_audio", f"{path.name}: {kind.words} without a sound track")
-        sound = container.streams.audio[0]
+        sound = sound_track(container, track)
+        if sound is None:
+            raise _no_sound(container, kind, path.name, track)
         declared_s = _declared_seconds(container, sound) if kind in _SAYS_ITS_LENGTH else None
-        track = _Track(container, sound, path.name)
-        samples = _write(track.pieces(), out_dir / name, path.name)
-        if declared_s is not None and samples / RATE_HZ < declared_s * 0.98 - 0.5:
+        packets = Packets(container, kind, sound, track)
+        decoded = _Track(packets, sound, path.name, timed=kind in TIMED)
+        samples = _write(decoded.pieces(), out_dir / name, path.name)
+        clock = decoded.clock.map()
+        reached_s = max(clock.end / TICKS_S, packets.reached_us / 1_000_000 if kind in TIMED else 0)
+        # A microphone may stop before the picture does: what tells a recording that was cut off is the file.
+        if declared_s is not None and reached_s < declared_s * 0.98 - 0.5 and not ends_whole(path, kind):
             (out_dir / name).unlink()
             raise MediaProblem(
-                "truncated", f"{path.name} holds {samples / RATE_HZ:.1f} s of the {declared_s:.1f} s that it announces"
+                "truncated", f"{path.name} holds {reached_s:.1f} s of the {declared_s:.1f} s that it announces"
             )
-        return PreparedAudio(path=out_dir / name, samples=samples, unchanged=False, start_ms=track.start_ms)
+        return PreparedAudio(path=out_dir / name, samples=samples, unchanged=False, clock=clock)
+
+
+def _no_sound(container: InputContainer, kind: Kind, name: str, track: int | None) -> MediaProblem:
+    tracks = len(container.streams.audio)
+    if tracks:
+        return MediaProblem("no_audio", f"{name}: no sound track {track}; there are {tracks}")
+    return MediaProblem("no_audio", f"{name}: {kind.words} without a sound track")
 
 
 def _recording_kind(path: Path) -> Kind:
@@ -133,60 +161,92 @@ def _declared_seconds(container: InputContainer, stream: AudioStream | None) -> 
 
 
 class _Track:
-    """One audio track, decoded and resampled piece by piece; `start_ms` is known once the first piece is out."""
+    """One audio track, decoded and resampled piece by piece; `clock` says where what came so far lies in the source."""
 
-    def __init__(self, container: InputContainer, stream: AudioStream, name: str) -> None:
-        self._container = container
+    def __init__(self, packets: Packets, stream: AudioStream, name: str, *, timed: bool) -> None:
+        self._packets = packets
         self._stream = stream
         self._name = name
-        self.start_ms = 0
+        self._timed = timed
+        self._lost = Fraction(0)  # seconds of packets that could not be decoded, in formats without times
+        self.clock = ClockWriter()
 
     def pieces(self) -> Iterator[bytes]:
-        """Little-endian 16-bit samples. A track that changes its rate or channels midway is followed."""
-        from av.audio.resampler import AudioResampler
+        """Little-endian 16-bit samples. A track that changes its rate or channels midway is followed.
 
+        A hole is some silence here, however long it is: silence that nobody recorded would be billed.
+        """
         resampler: AudioResampler | None = None
         shape: tuple[str, str, int] | None = None
+        clock = self.clock
+        written = begun = heard = 0  # samples given out; those before this resampler; what it was given, at its rate
         for frame in self._frames():
-            if shape is None:
-                self.start_ms = self._offset_ms(frame)
-            if shape != (shape := (frame.format.name, frame.layout.name, frame.sample_rate)):
-                yield from _drain(resampler)
-                resampler = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+            at = self._at(frame)
+            silence = clock.silence_before(at)
+            found = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if shape != found or silence:
+                for piece in _drain(resampler):
+                    written += len(piece) // BYTES_PER_SAMPLE
+                    yield piece
+                if silence:
+                    yield bytes(BYTES_PER_SAMPLE * silence)
+                    written += silence
+                clock.reach(written)
+                resampler, shape = _resampler(), found
+                begun, heard = written, 0
+            clock.place(at)
             assert resampler is not None
-            frame.pts = None  # gaps in the clock are not filled: silence that nobody recorded would be billed
+            frame.pts = None  # the resampler would fill holes and stretch what is late
             for resampled in resampler.resample(frame):
-                yield _bytes(resampled)
-        yield from _drain(resampler)
+                piece = _bytes(resampled)
+                written += len(piece) // BYTES_PER_SAMPLE
+                yield piece
+            heard += frame.samples
+            clock.reach(begun + heard * RATE_HZ // frame.sample_rate)
+        for piece in _drain(resampler):
+            written += len(piece) // BYTES_PER_SAMPLE
+            yield piece
+        clock.reach(written)
+
+    def _at(self, frame: AudioFrame) -> int:
+        """Where a frame lies in the source; where it does not say, behind the one before it."""
+        if self._timed and frame.pts is not None and frame.time_base is not None:
+            return round(self._packets.since_start(frame.pts, frame.time_base) * TICKS_S)
+        lost, self._lost = self._lost, Fraction(0)
+        return self.clock.end + round(lost * TICKS_S)
 
     def _frames(self) -> Iterator[AudioFrame]:
         import av
 
-        self._stream.codec_context.thread_count = DECODER_THREADS
+        decoder = self._stream.codec_context
+        decoder.thread_count = DECODER_THREADS
         packets = bad = 0
         with libav_problems(self._name):
-            for packet in self._container.demux(self._stream):
+            for packet in self._packets:
                 packets += 1
                 try:
-                    frames = packet.decode()
-                except av.error.InvalidDataError:
+                    frames = decoder.decode(packet)
+                except av.error.FFmpegError as error:  # garbage makes decoders say anything
+                    if not is_damage(error):
+                        raise
                     bad += 1
+                    if not self._timed and packet.duration and packet.time_base:
+                        self._lost += packet.duration * packet.time_base
                     continue
                 yield from frames
         if bad > max(_BAD_PACKETS_ALLOWED, packets * _BAD_PACKET_SHARE):
             raise MediaProblem("corrupt", f"{self._name}: {bad} of {packets} packets of sound cannot be decoded")
 
-    def _offset_ms(self, first: AudioFrame) -> int:
-        begin = self._container.start_time
-        if first.pts is None or first.time_base is None or begin is None:
-            return 0
-        return max(0, round(first.pts * first.time_base * 1000 - begin / 1000))
+
+def _resampler() -> AudioResampler:
+    from av.audio.resampler import AudioResampler
+
+    return AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
 
 
 def _drain(resampler: AudioResampler | None) -> Iterator[bytes]:
-    if resampler is not None:
-        for frame in resampler.resample(None):
-            yield _bytes(frame)
+    for frame in resampler.resample(None) if resampler is not None else ():
+        yield _bytes(frame)
 
 
 def _bytes(frame: AudioFrame) -> bytes:

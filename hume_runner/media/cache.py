@@ -20,7 +20,7 @@ from typing import Any
 
 from hume_runner import aside
 
-PREPARATION_VERSION = 1  # raised whenever the same medium and options would give other bytes
+PREPARATION_VERSION = 2  # raised whenever the same medium and options would give other bytes
 _FACTS = "entry.json"
 
 

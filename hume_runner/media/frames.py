@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from hume_runner import aside
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within
-from hume_runner.media.libav import DECODER_THREADS, libav_problems, moving_picture, open_container
+from hume_runner.media.libav import DECODER_THREADS, is_damage, libav_problems, moving_picture, open_container
+from hume_runner.media.packets import Packets
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import sniff_path, wrong_kind
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -64,7 +64,7 @@ def iter_frames(
         if stream is None:
             raise MediaProblem("no_video", f"{path.name}: {kind.words} without moving pictures")
         index = 0
-        for at_s, frame in _ticks(_shown(container, stream, path.name), Fraction(fps)):
+        for at_s, frame in _ticks(_shown(Packets(container, kind, stream), stream, path.name), Fraction(fps)):
             with libav_problems(path.name):
                 jpeg = encode_within(
                     frame,
@@ -108,23 +108,31 @@ def _ticks(shown: Iterator[tuple[Fraction, VideoFrame]], fps: Fraction) -> Itera
             tick = int(at_s * fps + tolerance) + 1
 
 
-def _shown(container: InputContainer, stream: VideoStream, name: str) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Every picture with its time in seconds from the start of the file."""
+def _shown(packets: Packets, stream: VideoStream, name: str) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """Every picture with its time in seconds from the start of what a player shows, in that order."""
     import av
 
-    stream.codec_context.thread_count = DECODER_THREADS
-    begin_s = Fraction(container.start_time or 0, 1_000_000)
-    packets = bad = 0
+    decoder = stream.codec_context
+    decoder.thread_count = DECODER_THREADS
+    count = bad = 0
+    latest = Fraction(-1)
     with libav_problems(name):
-        for packet in container.demux(stream):
-            packets += 1
+        for packet in packets:
+            count += 1
             try:
-                frames = packet.decode()
-            except av.error.InvalidDataError:
+                frames = decoder.decode(packet)
+            except av.error.FFmpegError as error:  # garbage makes decoders say anything
+                if not is_damage(error):
+                    raise
                 bad += 1
                 continue
             for frame in frames:
-                if frame.pts is not None and frame.time_base is not None:
-                    yield max(Fraction(0), frame.pts * frame.time_base - begin_s), frame
-    if bad > max(3, packets * _BAD_PACKET_SHARE):
-        raise MediaProblem("corrupt", f"{name}: {bad} of {packets} packets of video cannot be decoded")
+                pts = frame.dts if frame.pts is None else frame.pts
+                if pts is None or frame.time_base is None:
+                    continue
+                at_s = max(Fraction(0), packets.since_start(pts, frame.time_base))
+                if at_s > latest:  # a picture that comes too late is one that a player does not show
+                    latest = at_s
+                    yield at_s, frame
+    if bad > max(3, count * _BAD_PACKET_SHARE):
+        raise MediaProblem("corrupt", f"{name}: {bad} of {count} packets of video cannot be decoded")

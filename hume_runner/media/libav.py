@@ -14,6 +14,7 @@ from hume_runner.media.sniff import Kind
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -54,6 +55,11 @@ def load_av(needed_for: str) -> ModuleType:
     return av
 
 
+def is_damage(error: Exception) -> bool:
+    """Whether what libav raised tells of the medium, and not of a machine that has run out of something."""
+    return not (isinstance(error, MemoryError) or (isinstance(error, OSError) and is_scarce(error)))
+
+
 @contextmanager
 def libav_problems(name: str, *, reason: str = "undecodable") -> Iterator[None]:
     """Turn libav's exceptions into MediaProblem(reason), with the library's own words."""
@@ -62,7 +68,7 @@ def libav_problems(name: str, *, reason: str = "undecodable") -> Iterator[None]:
     try:
         yield
     except av.error.FFmpegError as error:
-        if isinstance(error, OSError) and is_scarce(error):
+        if not is_damage(error):
             raise
         raise MediaProblem(reason, f"{name}: {error.strerror}") from error
     except OSError as error:
@@ -104,3 +110,21 @@ def moving_picture(container: InputContainer) -> VideoStream | None:
         if not stream.disposition & still:
             return stream
     return None
+
+
+def sound_track(container: InputContainer, track: int | None = None) -> AudioStream | None:
+    """Sound track number `track`, from 1; without a number the one that players choose: the default one, else the
+    first that is no commentary. One that cannot be decoded only where there is no other. None without any."""
+    import av
+
+    tracks = container.streams.audio
+    if track is not None:
+        return tracks[track - 1] if 1 <= track <= len(tracks) else None
+    flags = av.stream.Disposition
+    aside = flags.comment | flags.hearing_impaired | flags.visual_impaired | flags.descriptions | flags.karaoke
+
+    def rank(stream: AudioStream) -> tuple[bool, bool, bool]:
+        said = stream.disposition
+        return stream.codec_context is None, not said & flags.default, bool(said & aside)
+
+    return min(tracks, key=rank, default=None)

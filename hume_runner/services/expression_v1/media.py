@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.manifest.model import RetrySection
+from hume_runner.media.clock import ClockMap
 from hume_runner.scratch import Scratch
 from hume_runner.services.base import Inside, PlanItem
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, fit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from hume_runner.media.cache import CachedMedia, MediaCache
 
 FRAME_SAMPLES = 160  # of a level, see `media.cuts`
-_FORM = 2  # of what the cache tells about what it holds
+_FORM = 3  # of what the cache tells about what it holds
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # What nobody holds is removed beyond this. What was sent is removed anyway; this bounds what waits to be sent, and what
 # an earlier run left.
@@ -60,13 +61,13 @@ class Still:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """A prepared recording. `start_ms` is where its first sample lies in the source; `cuts` are (first, samples).
+    """A prepared recording. `clock` says where its samples lie in the source; `cuts` are (first, samples).
 
     `in_place`: it is sent from the user's own file. `written_ns`: when a file of ours was made, which nobody changes.
     """
 
     samples: int
-    start_ms: int
+    clock: ClockMap
     cuts: tuple[tuple[int, int], ...]
     in_place: bool
     written_ns: int | None
@@ -373,7 +374,7 @@ class MediaStore:
                     "own": own,
                     "written_ns": wav.path.stat().st_mtime_ns if own else None,
                     "samples": wav.samples,
-                    "start_ms": wav.start_ms,
+                    "clock": wav.clock.to_json(),
                     "cuts": [[part.first_sample, part.samples] for part in parts],
                 }
 
@@ -389,7 +390,7 @@ class MediaStore:
                 path,
                 Sound(
                     samples=facts["samples"],
-                    start_ms=facts["start_ms"],
+                    clock=ClockMap.of_json(facts["clock"], facts["samples"]),
                     cuts=tuple((first, samples) for first, samples in facts["cuts"]),
                     in_place=not own and item.path is not None and item.inside is None,
                     written_ns=facts["written_ns"],

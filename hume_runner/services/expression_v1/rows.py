@@ -19,6 +19,7 @@ from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.media.wav import RATE_HZ
 from hume_runner.services.expression_v1.layouts import AUDIO, LAYOUTS, VIDEO
+from hume_runner.services.expression_v1.placing import Placed, placed
 from hume_runner.services.expression_v1.shapes import (
     AudioCounts,
     AudioDocument,
@@ -204,7 +205,7 @@ class _Heard:
 def _part_entry(path: Path, share: Share, before: _Before) -> MeasuredEntry:
     def blocks() -> Iterator[Block]:
         document = read_document(path, AudioDocument)
-        offset = _ms(int(share.detail["first"])) + int(share.detail.get("start_ms", 0))
+        place = placed(share.detail, int(share.detail["first"]))
         heard: dict[int, _Heard] = {}
         last = len(document.utterances) - 1
         for index, raw in enumerate(document.utterances):
@@ -214,7 +215,7 @@ def _part_entry(path: Path, share: Share, before: _Before) -> MeasuredEntry:
                 utterance=utterance, unknown=unknown, number=utterance.utterance_id + before.ids, cut=_worst(cuts)
             )
         windows = (read_object(path, raw, Window) for raw in document.measurements)
-        yield from _speech_blocks(windows, heard, offset, before.ids, before.measurements)
+        yield from _speech_blocks(windows, heard, place, before.ids, before.measurements)
 
     return _entry(share, blocks, before.rows)
 
@@ -259,11 +260,11 @@ def _clip_entry(
         for number, (utterance, unknown) in enumerate(mine)
     }
     said = [pair for pair in windows if pair[0].utterance_id in heard]
-    offset = int(share.detail.get("start_ms", 0)) - begin_ms
+    in_clip = placed(share.detail, 0)
 
     def blocks() -> Iterator[Block]:
         numbered = ((replace_id(window, number), unknown) for number, (window, unknown) in enumerate(said))
-        yield from _speech_blocks(numbered, heard, offset, 0, 0)
+        yield from _speech_blocks(numbered, heard, lambda begin, end: in_clip(begin - begin_ms, end - begin_ms), 0, 0)
 
     return _entry(share, blocks, 0)
 
@@ -276,7 +277,7 @@ def replace_id(window: Window, number: int) -> Window:
 def _speech_blocks(
     windows: Iterator[tuple[Window, dict[str, Any]]],
     heard: Mapping[int, _Heard],
-    offset_ms: int,
+    place: Placed,
     first_utterance: int,
     first_measurement: int,
 ) -> Iterator[Block]:
@@ -285,14 +286,15 @@ def _speech_blocks(
     for window, unknown in windows:
         spoken = heard.get(window.utterance_id)
         measured.add(window.utterance_id)
+        begin_ms, end_ms = place(window.audio_start_ms, window.audio_end_ms)
         _add_speech(
             builder,
             (
                 spoken.number if spoken else window.utterance_id + first_utterance,
                 window.measurement_id + first_measurement,
-                (window.audio_start_ms + offset_ms) / 1000,
-                (window.audio_end_ms + offset_ms) / 1000,
-                *_span(spoken, offset_ms),
+                begin_ms / 1000,
+                end_ms / 1000,
+                *_span(spoken, place),
                 window.trigger,
                 spoken.cut if spoken else None,
             ),
@@ -304,17 +306,17 @@ def _speech_blocks(
     for number, spoken in heard.items():
         if number not in measured:
             extra = {"utterance": spoken.unknown} if spoken.unknown else {}
-            cells = (spoken.number, None, None, None, *_span(spoken, offset_ms), None, spoken.cut)
+            cells = (spoken.number, None, None, None, *_span(spoken, place), None, spoken.cut)
             _add_speech(builder, cells, extra, None)
     if builder.extra:
         yield _with_origin(builder.take(), "audio")
 
 
-def _span(spoken: _Heard | None, offset_ms: int) -> tuple[float | None, float | None]:
+def _span(spoken: _Heard | None, place: Placed) -> tuple[float | None, float | None]:
     if spoken is None:
         return None, None
-    utterance = spoken.utterance
-    return (utterance.audio_start_ms + offset_ms) / 1000, (utterance.audio_end_ms + offset_ms) / 1000
+    begin_ms, end_ms = place(spoken.utterance.audio_start_ms, spoken.utterance.audio_end_ms)
+    return begin_ms / 1000, end_ms / 1000
 
 
 def _add_speech(builder: BlockBuilder, cells: tuple[object, ...], extra: dict[str, Any], window: Window | None) -> None:

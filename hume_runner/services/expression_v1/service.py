@@ -86,6 +86,7 @@ from hume_runner.services.expression_v1.media import (
     members,
     wav_digest,
 )
+from hume_runner.services.expression_v1.placing import told_clock
 from hume_runner.services.expression_v1.readable import check_audio, check_images
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, fit, is_short, relevant
 from hume_runner.services.links import refuse_expired
@@ -502,7 +503,7 @@ class ExpressionV1Service:
                         stills.append(Member(item=member.item, detail={"still": True, "bytes": still.size_bytes}))
                 elif self._is_clip(facts):
                     with self._media.sound(member.item, self.limits.job_bytes) as (path, sound):
-                        detail: dict[str, Any] = {"clip": True, "samples": sound.samples, "start_ms": sound.start_ms}
+                        detail: dict[str, Any] = {"clip": True, "samples": sound.samples, **told_clock(sound.clock)}
                         if sound.in_place:
                             detail["sha256"] = wav_digest(path, 0, sound.samples)
                             self._media.verify(member.item)
@@ -540,10 +541,11 @@ class ExpressionV1Service:
         same: dict[str, Any] = {} if origin is None else {"origin": origin}
         if facts["sound"]:
             with self._media.sound(item, self.limits.job_bytes) as (path, sound):
-                whole = {"total": sound.samples, "start_ms": sound.start_ms, **same}
+                whole = {"total": sound.samples, **same}
                 for number, parts, first, samples in self._passages(path, sound, carried):
                     bill = bill_audio_request([-(-samples * 1000 // RATE_HZ)])
                     detail = {"part": number, "parts": parts, "first": first, "samples": samples, **whole}
+                    detail |= told_clock(sound.clock, first, samples)
                     if sound.in_place:
                         detail["sha256"] = wav_digest(path, first, samples)
                     drafts.append(

@@ -1,0 +1,268 @@
+"""One clock: whatever holes, offsets and breaks a file's times have, sound and pictures are where players show them.
+
+Each file is made by ffmpeg as other programs write it. When a burst is heard is known from its making and checked
+against what ffmpeg itself plays; pictures tell by their grey when they were made.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from hume_runner.media.audio import PreparedAudio, prepare_audio
+from hume_runner.media.frames import iter_frames
+from hume_runner.media.problems import MediaProblem
+from tests.media.ffmpeg_files import BURSTS, FPS, RATE_HZ, SECONDS, bursts, ffmpeg, heard, ramp, second_of, tone
+from tests.media_files import read_wav
+
+WITHIN_S = 0.030
+PICTURE_S = 2.5 / FPS  # a picture's grey tells its time to a level
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """`starts`: when each copy of the six seconds begins as players show it; `silence`: the most that holes may add."""
+
+    path: Path
+    starts: Sequence[float] = (0.0,)
+    pictures: bool = True
+    like_ffmpeg: bool = True
+
+
+Build = Callable[[Path], Made]
+_FORMS = {  # container: (codec of pictures, codec of sound, further options)
+    "ts": ("mpeg2video", "aac", ()),
+    "mkv": ("libx264", "aac", ("-preset", "ultrafast")),
+    "webm": ("libvpx", "libopus", ("-deadline", "realtime", "-cpu-used", "8")),
+    "mp4": ("libx264", "aac", ("-preset", "ultrafast")),
+    "mov": ("libx264", "aac", ("-preset", "ultrafast")),
+    "flv": ("flv", "libmp3lame", ()),
+    "wmv": ("wmv2", "wmav2", ()),
+    "avi": ("mpeg4", "libmp3lame", ()),
+    "mpg": ("mpeg2video", "mp2", ()),
+}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every form once, whole: `whole.ts` and so on, and its sound alone, `sound.ts`."""
+    folder = tmp_path_factory.mktemp("whole")
+    for form, (video, audio, options) in _FORMS.items():
+        ffmpeg(*ramp(), *tone(), "-g", 10, "-c:v", video, "-q:v", 2, *options, "-c:a", audio, folder / f"whole.{form}")
+        ffmpeg("-i", folder / f"whole.{form}", "-vn", "-c", "copy", folder / f"sound.{form}")
+    ffmpeg(*tone(), "-c:a", "libvorbis", folder / "sound.ogg")
+    return folder
+
+
+def check(made: Made, out: Path) -> PreparedAudio:
+    """Bursts and pictures of a made file lie where they were made, in every copy of the six seconds."""
+    expected = [start + at for start in made.starts for at in BURSTS]
+    prepared = prepare_audio(made.path, out)
+    found = source_times(prepared)
+    near(found, expected, WITHIN_S)
+    if made.like_ffmpeg:
+        # Where parts were joined it lets the end of one run over the other, by less than it cares for.
+        near(found, bursts(heard(made.path)), WITHIN_S if len(made.starts) == 1 else 0.05)
+    if made.pictures:
+        shown = [(f.source_ms / 1000, second_of(opened(f.jpeg.data))) for f in iter_frames(made.path)]
+        assert len(shown) == pytest.approx(3 * SECONDS * len(made.starts), abs=len(made.starts))
+        for at, second in shown:
+            assert min(abs(at - second - start) for start in made.starts) < PICTURE_S, (at, second)
+    return prepared
+
+
+def source_times(prepared: PreparedAudio) -> list[float]:
+    """When each burst of a prepared recording is heard in its source."""
+    return [prepared.clock.at(round(at * RATE_HZ) + 40) / RATE_HZ for at in bursts(read_wav(prepared.path))]
+
+
+def near(found: Sequence[float], expected: Sequence[float], within: float) -> None:
+    assert len(found) == len(expected), (found, expected)
+    for one, other in zip(found, expected, strict=True):
+        assert abs(one - other) <= within, (found, expected)
+
+
+# -- whole files, so that what follows proves something ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", _FORMS)
+def test_a_whole_file_has_no_hole_and_all_its_pictures(form: str, sources: Path, tmp_path: Path) -> None:
+    late = 0.041 if form == "wmv" else 0.0  # the muxer's own delay
+    prepared = check(Made(sources / f"whole.{form}", (late,)), tmp_path)
+    assert prepared.clock.is_even
+
+
+# -- holes ------------------------------------------------------------------------------------------------------------
+
+_HOLES = {
+    "at the start": "lt(t,0.8+{t0})",
+    "in the middle": "between(t,1.5+{t0},2.7+{t0})",
+    "too short to hear": "between(t,1.7+{t0},1.76+{t0})",
+    "long": "between(t,3.5+{t0},4.8+{t0})",
+    "at the end": "gt(t,5.4+{t0})",
+    "several": "between(t,1.5+{t0},1.9+{t0})+between(t,2.2+{t0},2.7+{t0})+between(t,3.5+{t0},4.8+{t0})",
+    "at both ends and between": "lt(t,0.8+{t0})+between(t,1.5+{t0},2.7+{t0})+gt(t,5.4+{t0})",
+}
+_WITH_TIMES = ("ts", "mkv", "webm", "mp4", "mov", "flv")
+
+
+def with_holes(source: Path, target: Path, holes: str) -> Path:
+    """The same packets of pictures and sound, less the sound in the holes."""
+    start = 1.44 if source.suffix == ".ts" else 0.0
+    drop = holes.format(t0=start).replace("(t,", "(pts*tb,").replace(",", "\\,")
+    ffmpeg("-copyts", "-i", source, "-map", 0, "-c", "copy", "-bsf:a", f"noise=drop={drop}", "-muxdelay", 0.7, target)
+    return target
+
+
+@pytest.mark.parametrize("holes", _HOLES)
+@pytest.mark.parametrize("form", _WITH_TIMES)
+def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Path, tmp_path: Path) -> None:
+    path = with_holes(sources / f"whole.{form}", tmp_path / f"holes.{form}", _HOLES[holes])
+    prepared = check(Made(path, like_ffmpeg="short" not in holes), tmp_path)  # which it leaves where they are
+    whole = SECONDS * RATE_HZ
+    assert prepared.samples < whole + 0.1 * RATE_HZ, "no more is sent than the recording is long"
+
+
+@pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "ogg"])
+def test_holes_in_sound_alone_shift_nothing(form: str, sources: Path, tmp_path: Path) -> None:
+    path = with_holes(sources / f"sound.{form}", tmp_path / f"holes.{form}", _HOLES["several"])
+    if form == "ogg":  # its decoder chirps where packets are missing, and so does ffmpeg's
+        near(source_times(prepare_audio(path, tmp_path)), bursts(heard(path)), WITHIN_S + 0.02)
+    else:
+        check(Made(path, pictures=False), tmp_path)
+
+
+def test_silence_for_holes_is_bounded_however_long_they_are(sources: Path, tmp_path: Path) -> None:
+    """Two parts an hour apart in one Matroska file: a hole, not an hour of silence to pay for."""
+    late = tmp_path / "late.mkv"
+    ffmpeg("-i", sources / "sound.mkv", "-c", "copy", "-output_ts_offset", 3600, late)
+    join(tmp_path / "both.mkv", sources / "sound.mkv", late, keep_clock=True)
+    prepared = check(Made(tmp_path / "both.mkv", (0.0, 3600.0), pictures=False, like_ffmpeg=False), tmp_path)
+    assert prepared.samples <= (2 * SECONDS + 1.1) * RATE_HZ
+
+
+def join(target: Path, *parts: Path, keep_clock: bool = False) -> Path:
+    """Parts in one file: one after another, or as one track with the parts' own clocks."""
+    if not keep_clock:
+        target.write_bytes(b"".join(part.read_bytes() for part in parts))
+        return target
+    listed = target.with_suffix(".txt")
+    listed.write_text("ffconcat version 1.0\n" + "".join(f"file '{part}'\nduration 3600\n" for part in parts))
+    ffmpeg("-f", "concat", "-safe", 0, "-copyts", "-i", listed, "-c", "copy", target)
+    return target
+
+
+# -- sound and pictures that do not begin or end together -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "mpg"])
+@pytest.mark.parametrize("late", [0.6, 0.04, -0.6])
+def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources: Path, tmp_path: Path) -> None:
+    """`late`: how much later than its picture the sound begins; -0.6: it begins earlier."""
+    whole, path = sources / f"whole.{form}", tmp_path / f"late.{form}"
+    ffmpeg("-i", whole, "-itsoffset", late, "-i", whole, "-map", "0:v", "-map", "1:a", "-c", "copy", path)
+    prepared = prepare_audio(path, tmp_path)
+    shown = [(f.source_ms / 1000, second_of(opened(f.jpeg.data))) for f in iter_frames(path)]
+    picture = float(np.median([at - second for at, second in shown]))
+    near(source_times(prepared), bursts(heard(path)), WITHIN_S)
+    near([at - picture for at in source_times(prepared)], [late + at for at in BURSTS], WITHIN_S + 0.02)
+    assert min(picture, prepared.clock.start / RATE_HZ) == pytest.approx(0, abs=0.08)
+
+
+@pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "ts", "flv"])
+@pytest.mark.parametrize("clock", [5.0, 86_000.0, -0.5])
+def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"offset.{form}"
+    ffmpeg(
+        *("-i", sources / f"whole.{form}", "-c", "copy", "-output_ts_offset", clock),
+        *("-avoid_negative_ts", "disabled", path),
+    )
+    # What an MP4 file holds before its own start is not shown: it was cut away. FLV has no negative times: they wrap.
+    starts = (-0.5,) if (form, clock) == ("mp4", -0.5) else (0.0,)
+    check(Made(path, starts, like_ffmpeg=(form, clock) != ("flv", -0.5)), tmp_path)
+
+
+@pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "ts"])
+def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Path, tmp_path: Path) -> None:
+    path = with_holes(sources / f"whole.{form}", tmp_path / f"short.{form}", "lt(t,2.5+{t0})+gt(t,3.7+{t0})")
+    prepared = prepare_audio(path, tmp_path)
+    near(source_times(prepared), [3.0], WITHIN_S)
+    assert prepared.samples < 1.5 * RATE_HZ
+
+
+@pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov"])
+def test_a_file_that_was_cut_off_is_still_told(form: str, sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"cut.{form}"
+    options = ("-movflags", "faststart") if form in ("mp4", "mov") else ()
+    ffmpeg("-i", sources / f"whole.{form}", "-c", "copy", *options, path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(MediaProblem) as caught:
+        prepare_audio(path, tmp_path)
+    assert caught.value.reason == "truncated"
+
+
+@pytest.mark.parametrize("form", ["mp4", "mov"])
+def test_an_edit_list_is_obeyed(form: str, sources: Path, tmp_path: Path) -> None:
+    """Cut without encoding anew: the packets before the cut stay in the file, and the edit list hides them."""
+    path = tmp_path / f"edited.{form}"
+    ffmpeg("-ss", 1.98, "-i", sources / f"whole.{form}", "-c", "copy", path)
+    near(source_times(prepare_audio(path, tmp_path)), bursts(heard(path)), WITHIN_S)
+    assert source_times(prepare_audio(path, tmp_path))[0] == pytest.approx(1.02, abs=0.05)
+    shown = [(f.source_ms / 1000, second_of(opened(f.jpeg.data))) for f in iter_frames(path)]
+    assert all(abs(at + 1.98 - second) < 0.1 for at, second in shown), shown
+
+
+def opened(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+# -- clocks that break ------------------------------------------------------------------------------------------------
+
+_JUMPS = {"the same clock": 0.0, "forward": 100.0, "backward": -40.0, "wrap": 95_443.0, "far back": -4_000.0}
+
+
+@pytest.mark.parametrize("jump", _JUMPS)
+@pytest.mark.parametrize("form", ["ts", "mpg"])
+def test_parts_that_were_joined_follow_each_other(form: str, jump: str, sources: Path, tmp_path: Path) -> None:
+    """`jump`: where the second part's clock begins, after the first one's."""
+    first, second = tmp_path / f"first.{form}", tmp_path / f"second.{form}"
+    begin = max(0.0, -_JUMPS[jump])
+    for path, clock in ((first, begin), (second, begin + _JUMPS[jump])):
+        ffmpeg("-i", sources / f"whole.{form}", "-c", "copy", "-output_ts_offset", clock, path)
+    check(Made(join(tmp_path / f"both.{form}", first, second), (0.0, SECONDS)), tmp_path)
+
+
+@pytest.mark.parametrize("form", ["ts", "mpg"])
+def test_many_parts_do_not_drift(form: str, sources: Path, tmp_path: Path) -> None:
+    path = join(tmp_path / f"many.{form}", *[sources / f"whole.{form}"] * 5)
+    starts = [SECONDS * number for number in range(5)]
+    check(Made(path, starts, like_ffmpeg=False), tmp_path)
+
+
+@pytest.mark.parametrize("form", ["ts", "ogg"])
+def test_joined_parts_of_sound_alone_follow_each_other(form: str, sources: Path, tmp_path: Path) -> None:
+    path = join(tmp_path / f"both.{form}", *[sources / f"sound.{form}"] * 2)
+    prepared = prepare_audio(path, tmp_path)
+    near(source_times(prepared), bursts(heard(path)), WITHIN_S)
+    assert len(source_times(prepared)) == 6
+
+
+def test_a_clock_of_33_bits_that_wraps(sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / "wraps.ts"
+    ffmpeg("-i", sources / "whole.ts", "-c", "copy", "-output_ts_offset", 2**33 / 90_000 - 4.5, path)
+    check(Made(path), tmp_path)
+
+
+def test_a_long_silence_in_one_track_is_no_new_clock(tmp_path: Path) -> None:
+    """Sound that is gone for 14 s while the picture goes on: a player waits for it, and does not jump."""
+    path, whole = tmp_path / "gone.ts", tmp_path / "whole.ts"
+    ffmpeg(*ramp(seconds=20, fps=5), *tone((1, 18), seconds=20), "-c:v", "mpeg2video", "-r", 25, "-c:a", "aac", whole)
+    with_holes(whole, path, "between(t,2+{t0},16.5+{t0})")
+    near(source_times(prepare_audio(path, tmp_path)), [1.0, 18.0], WITHIN_S)
