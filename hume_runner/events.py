@@ -237,6 +237,14 @@ class ItemFailed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MediumNoted(Event):
+    """A medium is not measured quite as one would think: a part of it cannot be, or was chosen among several."""
+
+    name: ClassVar[str] = "medium_noted"
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Early(Event):
     """A job has ended, and its answer does not speak of every source yet."""
 

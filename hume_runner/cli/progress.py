@@ -31,6 +31,7 @@ _LINES = {
     "rescue_unused": "{job}: {path} holds an answer that no job here waits for; it stays there",
     "gone": "{job}: measured as {remote_id}, and the answer is lost: counted in the bill and sent again ({message})",
     "item_failed": "failed: {message}",
+    "medium_noted": "note: {message}",
     "refused": "{job}: not taken yet: {message}",
     "split": "{job}: refused as a whole, trying its halves: {message}",
     "job_failed": "{job}: failed: {message}",

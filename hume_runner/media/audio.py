@@ -12,6 +12,7 @@ from hume_runner import aside
 from hume_runner.media.clock import TICKS_MS, TICKS_S, ClockMap, ClockWriter, even
 from hume_runner.media.libav import (
     DECODER_THREADS,
+    decoder_of,
     is_damage,
     libav_problems,
     moving_picture,
@@ -218,9 +219,9 @@ class _Track:
     def _frames(self) -> Iterator[AudioFrame]:
         import av
 
-        decoder = self._stream.codec_context
+        decoder = decoder_of(self._stream, self._name)
         decoder.thread_count = DECODER_THREADS
-        packets = bad = 0
+        packets = bad = heard = 0
         with libav_problems(self._name):
             for packet in self._packets:
                 packets += 1
@@ -233,8 +234,9 @@ class _Track:
                     if not self._timed and packet.duration and packet.time_base:
                         self._lost += packet.duration * packet.time_base
                     continue
+                heard += len(frames)
                 yield from frames
-        if bad > max(_BAD_PACKETS_ALLOWED, packets * _BAD_PACKET_SHARE):
+        if bad and (not heard or bad > max(_BAD_PACKETS_ALLOWED, packets * _BAD_PACKET_SHARE)):
             raise MediaProblem("corrupt", f"{self._name}: {bad} of {packets} packets of sound cannot be decoded")
 
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from hume_runner import aside
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within
-from hume_runner.media.libav import DECODER_THREADS, is_damage, libav_problems, moving_picture, open_container
+from hume_runner.media.libav import (
+    DECODER_THREADS,
+    decoder_of,
+    is_damage,
+    libav_problems,
+    moving_picture,
+    open_container,
+)
 from hume_runner.media.packets import Packets
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import sniff_path, wrong_kind
@@ -112,7 +119,7 @@ def _shown(packets: Packets, stream: VideoStream, name: str) -> Iterator[tuple[F
     """Every picture with its time in seconds from the start of what a player shows, in that order."""
     import av
 
-    decoder = stream.codec_context
+    decoder = decoder_of(stream, name)
     decoder.thread_count = DECODER_THREADS
     count = bad = 0
     latest = Fraction(-1)

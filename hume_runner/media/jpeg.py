@@ -22,6 +22,13 @@ _QUALITIES = (2, 3, 5, 8, 12, 18)
 _SHRINK = Fraction(3, 4)
 _WITH_ALPHA = frozenset({"pal8", "rgba", "bgra", "argb", "abgr", "ya8", "ya16be", "ya16le", "gbrap"})
 
+# As ITU-T H.273 numbers them. The scaler refuses others ("Function not implemented").
+_BT709, _UNSPECIFIED, _BT601 = 1, 2, 6
+_KNOWN_MATRICES = frozenset({_BT709, _UNSPECIFIED, 4, 5, _BT601, 7, 9})
+_KNOWN_PRIMARIES = frozenset({1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22})
+_KNOWN_TRANSFERS = frozenset(range(1, 19)) - {3}
+_HD_WIDTH, _HD_HEIGHT = 1280, 720
+
 # EXIF orientation -> the libav filters that turn stored pixels into what people see.
 ORIENTATION_FILTERS: dict[int, tuple[tuple[str, str], ...]] = {
     1: (),
@@ -120,10 +127,24 @@ def _render(frame: VideoFrame, stored: tuple[int, int], orientation: int, flatte
 
 
 def _buffer_arguments(frame: VideoFrame) -> str:
+    _with_a_usual_matrix(frame)
     arguments = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:pixel_aspect=1/1"
     if not frame.format.is_rgb:
         arguments += f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
     return arguments
+
+
+def _with_a_usual_matrix(frame: VideoFrame) -> None:
+    """A matrix that the scaler does not know, or that is no matrix of such pixels, becomes the usual one of that size.
+
+    Tags are what a muxer was told: BT.2020 with constant luminance, YCgCo or RGB stand on ordinary pixels.
+    """
+    if not frame.format.is_rgb and int(frame.colorspace) not in _KNOWN_MATRICES:
+        frame.colorspace = _BT709 if frame.width >= _HD_WIDTH or frame.height >= _HD_HEIGHT else _BT601
+    if int(frame.color_primaries) not in _KNOWN_PRIMARIES:
+        frame.color_primaries = _UNSPECIFIED
+    if int(frame.color_trc) not in _KNOWN_TRANSFERS:
+        frame.color_trc = _UNSPECIFIED
 
 
 def _on_white(graph: object, picture: FilterContext, width: int, height: int) -> FilterContext:

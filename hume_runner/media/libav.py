@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from hume_runner.errors import MissingExtra, is_scarce
 from hume_runner.media.problems import MediaProblem
@@ -14,8 +14,10 @@ from hume_runner.media.sniff import Kind
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from av.audio.codeccontext import AudioCodecContext
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
 # What libav calls the container of each kind. A kind that is absent here is never handed to libav: its demuxers
@@ -128,3 +130,16 @@ def sound_track(container: InputContainer, track: int | None = None) -> AudioStr
         return stream.codec_context is None, not said & flags.default, bool(said & aside)
 
     return min(tracks, key=rank, default=None)
+
+
+@overload
+def decoder_of(stream: AudioStream, name: str) -> AudioCodecContext: ...
+@overload
+def decoder_of(stream: VideoStream, name: str) -> VideoCodecContext: ...
+def decoder_of(stream: AudioStream | VideoStream, name: str) -> AudioCodecContext | VideoCodecContext:
+    """The stream's decoder. Raises: MediaProblem "unsupported" where libav has none for it."""
+    decoder: AudioCodecContext | VideoCodecContext | None = stream.codec_context
+    if decoder is None:
+        what = "sound is" if stream.type == "audio" else "pictures are"
+        raise MediaProblem("unsupported", f"{name}: its {what} in a codec that cannot be decoded here")
+    return decoder

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hume_runner.errors import HumeRunnerError, is_scarce
+
 
 class MediaProblem(Exception):
     """A medium that cannot be read, prepared or accepted.
@@ -27,3 +32,23 @@ class MediaProblem(Exception):
     def __reduce__(self) -> tuple[type[MediaProblem], tuple[str, str]]:
         # Preparation may run in another process; the default would call this class with the message alone.
         return (MediaProblem, (self.reason, self.message))
+
+
+@contextmanager
+def surprises_are_problems(name: str) -> Iterator[None]:
+    """Whatever a library raises over one medium fails that medium, as MediaProblem "undecodable", and no other.
+
+    What tells of this machine (no memory, no room, a missing extra) is raised as it is.
+    """
+    try:
+        yield
+    except (MediaProblem, HumeRunnerError, MemoryError):
+        raise
+    except OSError as error:
+        # libav's errors are OSErrors as well, of numbers that mean nothing outside it.
+        if is_scarce(error) or not type(error).__module__.startswith("av."):
+            raise
+        raise MediaProblem("undecodable", f"{name}: cannot be decoded: {error.strerror or error}") from error
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise MediaProblem("undecodable", f"{name}: cannot be decoded: {what}") from error

@@ -138,12 +138,14 @@ class Prepared:
     """What preparing a job's media gave: the jobs to send, and the members that cannot be sent, with the reason.
 
     `failed`: (the member's position in the prepared job, reason, message). `given_up`: jobs that carried a part of what
-    its source held before, and whose answers say nothing about what it holds now.
+    its source held before, and whose answers say nothing about what it holds now. `notes`: what people should know of
+    media that are sent.
     """
 
     drafts: tuple[Draft, ...]
     failed: tuple[tuple[int, str, str], ...] = ()
     given_up: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

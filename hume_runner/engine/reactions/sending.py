@@ -41,7 +41,10 @@ _UNTIL_SETTLED_S = 0.2
 def prepared(view: View, came: Prepared, planned: Sequence[int]) -> Reaction:
     """A medium is prepared, and became these jobs: they go before what is not prepared yet, since media wait on the
     disk, and nothing is measured meanwhile."""
-    told = tuple(events.ItemFailed(message=message) for _, _, message in came.failed)
+    told = (
+        *(events.ItemFailed(message=message) for _, _, message in came.failed),
+        *(events.MediumNoted(message=message) for message in came.notes),
+    )
     return Reaction(view=replace(view, queue=[*view.queue, *planned]), events=told, failures=bool(came.failed))
 
 

@@ -76,23 +76,24 @@ class Sound:
 def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
     """What headers tell: {"medium", "tracks", "duration_ms", "sound", "picture"}, or {"problem", "reason"}."""
     from hume_runner.media.audio import probe_audio
-    from hume_runner.media.problems import MediaProblem
+    from hume_runner.media.problems import MediaProblem, surprises_are_problems
     from hume_runner.media.sniff import sniff_path
     from hume_runner.media.stills import picture_kind
 
     try:
-        kind = sniff_path(path)
-        if kind.family == "image":
-            picture_kind(path)
-            seen: dict[str, Any] = {"medium": "still"}
-        else:
-            found = probe_audio(path)
-            held = (("sound", found.has_audio), ("picture", found.has_video))
-            seen = {
-                "medium": "recording",
-                "duration_ms": found.duration_ms,
-                "tracks": [name for name, there in held if there],
-            }
+        with surprises_are_problems(path.name):
+            kind = sniff_path(path)
+            if kind.family == "image":
+                picture_kind(path)
+                seen: dict[str, Any] = {"medium": "still"}
+            else:
+                found = probe_audio(path)
+                held = (("sound", found.has_audio), ("picture", found.has_video))
+                seen = {
+                    "medium": "recording",
+                    "duration_ms": found.duration_ms,
+                    "tracks": [name for name, there in held if there],
+                }
     except MediaProblem as problem:
         return {"problem": problem.message, "reason": problem.reason}
     facts = fit(seen, models)
@@ -443,13 +444,23 @@ class MediaStore:
     @contextmanager
     def _lease(self, item: PlanItem, options: Mapping[str, Any], make: Any) -> Iterator[CachedMedia]:
         from hume_runner.media.cache import cache_key
-        from hume_runner.media.problems import MediaProblem
+        from hume_runner.media.problems import MediaProblem, surprises_are_problems
+
+        def made(folder: Path) -> Mapping[str, Any]:
+            try:
+                found: Mapping[str, Any] = make(folder)
+            except CannotPrepare:
+                raise
+            except Exception:
+                with surprises_are_problems(item.value.rpartition("/")[2]):
+                    raise
+            return found
 
         key = cache_key(item.content_sha256, options)
         with self._using:
             self._entries.setdefault(item.content_sha256, set()).add(key)
         try:
-            with self._media.lease(key, make) as entry:
+            with self._media.lease(key, made) as entry:
                 yield entry
         except MediaProblem as problem:
             raise CannotPrepare(problem.reason, problem.message) from None

@@ -428,7 +428,8 @@ def _add_face(builder: BlockBuilder, place: tuple[object, ...], face: Face, extr
 
 def _entry(share: Share, blocks: Callable[[], Iterator[Block]], first_row: int) -> MeasuredEntry:
     kind = cast(SourceKind, share.kind)
-    return MeasuredEntry(kind=kind, match=share.match, make=blocks, first_row=first_row)
+    errors = tuple(EntryError(file=None, message=str(message)) for message in share.detail.get("errors", ()))
+    return MeasuredEntry(kind=kind, match=share.match, make=blocks, first_row=first_row, errors=errors)
 
 
 def _with_origin(block: Block, file_type: str, groups: Sequence[object] = ()) -> Block:

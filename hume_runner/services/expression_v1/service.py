@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -102,6 +102,9 @@ HOST = "https://api.cloud.hume.ai"
 RESPONSE = "response.json"
 
 _FILE, _LIVE, _ENDED, _ERRORED = "file", "live", "ended", "errored"  # what the service's records say of a run
+
+# What may be wrong with one track of a medium whose other one is good.
+_OF_ONE_TRACK = frozenset({"no_audio", "no_video", "empty", "corrupt", "undecodable", "unsupported"})
 
 _What = Literal["billed", "unbilled", "running", "silent"]
 
@@ -492,6 +495,7 @@ class ExpressionV1Service:
         clips: list[Member] = []
         drafts: list[Draft] = []
         given_up: list[int] = []
+        notes: list[str] = []
         for member in job.members:
             try:
                 facts = self._media.look(member.item)
@@ -509,7 +513,7 @@ class ExpressionV1Service:
                             self._media.verify(member.item)
                         clips.append(Member(item=member.item, detail=detail))
                 else:
-                    drafts += self._recording(member.item, facts, carried)
+                    drafts += self._recording(member.item, facts, carried, notes)
             except CannotPrepare as problem:
                 failed.append((member.position, problem.reason, _told(member.item, problem.message)))
         drafts = [*self.recompile(stills), *self.recompile(clips), *drafts]
@@ -520,6 +524,7 @@ class ExpressionV1Service:
             drafts=tuple(drafts),
             failed=tuple(failed),
             given_up=tuple(given_up),
+            notes=tuple(notes),
         )
 
     def _still_true(self, member: Member, given_up: list[int]) -> tuple[Carried, ...]:
@@ -534,34 +539,56 @@ class ExpressionV1Service:
         given_up += [one.job for one in before]
         return tuple(one for one in member.carried if one not in before)
 
-    def _recording(self, item: PlanItem, facts: Mapping[str, Any], carried: Sequence[Carried]) -> list[Draft]:
-        """Requests for what no job carries yet of a recording's sound and of its frames."""
-        drafts: list[Draft] = []
+    def _recording(
+        self, item: PlanItem, facts: Mapping[str, Any], carried: Sequence[Carried], notes: list[str]
+    ) -> list[Draft]:
+        """Requests for what no job carries yet of a recording's sound and of its frames.
+
+        Where one of the two is empty or broken, the other is measured all the same, and says so.
+        """
         origin = self._media.origin(item)
         same: dict[str, Any] = {} if origin is None else {"origin": origin}
-        if facts["sound"]:
-            with self._media.sound(item, self.limits.job_bytes) as (path, sound):
-                whole = {"total": sound.samples, **same}
-                for number, parts, first, samples in self._passages(path, sound, carried):
-                    bill = bill_audio_request([-(-samples * 1000 // RATE_HZ)])
-                    detail = {"part": number, "parts": parts, "first": first, "samples": samples, **whole}
-                    detail |= told_clock(sound.clock, first, samples)
-                    if sound.in_place:
-                        detail["sha256"] = wav_digest(path, first, samples)
-                    drafts.append(
-                        Draft(
-                            members=(Member(item=item, detail=detail),),
-                            size_bytes=44 + 2 * samples,
-                            billable_seconds=_shown(bill.packed_s),
-                            unpacked_seconds=_shown(bill.unpacked_s),
-                        )
+        found: list[Draft] = []
+        lost: list[CannotPrepare] = []
+        halves = (("sound", self._sound_drafts), ("picture", self._picture_drafts))
+        wanted = [(name, make) for name, make in halves if facts[name]]
+        for name, make in wanted:
+            try:
+                found += make(item, same, carried)
+            except CannotPrepare as problem:
+                if problem.reason not in _OF_ONE_TRACK or len(wanted) == len(lost) + 1:
+                    raise
+                lost.append(CannotPrepare(problem.reason, f"its {name} is not measured: {problem.message}"))
+        if not lost:
+            return found
+        notes += [_told(item, problem.message) for problem in lost]
+        return _with_errors(found, [problem.message for problem in lost])
+
+    def _sound_drafts(self, item: PlanItem, same: Mapping[str, Any], carried: Sequence[Carried]) -> list[Draft]:
+        drafts: list[Draft] = []
+        with self._media.sound(item, self.limits.job_bytes) as (path, sound):
+            whole = {"total": sound.samples, **same}
+            for number, parts, first, samples in self._passages(path, sound, carried):
+                bill = bill_audio_request([-(-samples * 1000 // RATE_HZ)])
+                detail = {"part": number, "parts": parts, "first": first, "samples": samples, **whole}
+                detail |= told_clock(sound.clock, first, samples)
+                if sound.in_place:
+                    detail["sha256"] = wav_digest(path, first, samples)
+                drafts.append(
+                    Draft(
+                        members=(Member(item=item, detail=detail),),
+                        size_bytes=44 + 2 * samples,
+                        billable_seconds=_shown(bill.packed_s),
+                        unpacked_seconds=_shown(bill.unpacked_s),
                     )
-            if sound.in_place:
-                self._media.verify(item)  # and so was what the digests are of
-        if facts["picture"]:
-            with self._media.frames(item) as (_, frames):
-                drafts += self._frame_drafts(item, frames, same, carried)
+                )
+        if sound.in_place:
+            self._media.verify(item)  # and so was what the digests are of
         return drafts
+
+    def _picture_drafts(self, item: PlanItem, same: Mapping[str, Any], carried: Sequence[Carried]) -> list[Draft]:
+        with self._media.frames(item) as (_, frames):
+            return list(self._frame_drafts(item, frames, same, carried))
 
     def _passages(self, path: Path, sound: Sound, carried: Sequence[Carried]) -> Iterator[tuple[int, int, int, int]]:
         """(part, parts, first sample, samples) of what is to be sent of a recording: as it was cut if all that is
@@ -1109,6 +1136,16 @@ def judge_submission(error: ApiError, *, divisible: bool) -> SubmitResult:
         retry_after_s=error.retry_after_s,
         hint=error.hint or ("see to the account's credit, then run again: it resumes" if error.status == 402 else ""),
     )
+
+
+def _with_errors(drafts: Sequence[Draft], messages: Sequence[str]) -> list[Draft]:
+    """The drafts of one item, of which the first also tells what of the item is not among them."""
+    if not drafts:
+        return []
+    first, *others = drafts
+    (member,) = first.members
+    told = replace(member, detail={**member.detail, "errors": list(messages)})
+    return [replace(first, members=(told,)), *others]
 
 
 def _endpoint_of(job: Job) -> str:
