@@ -307,8 +307,6 @@ def _zip_members(path: Path, limits: ArchiveLimits) -> Iterator[Member | Skipped
             if reason is not None:
                 yield Skipped(name=_printable(name), reason=reason)
                 continue
-            if info.header_offset < 0:
-                raise zipfile.BadZipFile("its directory points before the file")
             yield from _zip_member(archive, info, normal_name(name))
 
 

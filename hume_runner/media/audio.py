@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from hume_runner.media.libav import (
     open_container,
     sound_track,
 )
+from hume_runner.media.mixing import Comparison, Mixer, mixer
 from hume_runner.media.packets import TIMED, Packets
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
@@ -27,7 +28,6 @@ from hume_runner.media.whole import ends_whole
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
-    from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
@@ -43,13 +43,14 @@ class PreparedAudio:
     """A plain WAV on disk: the source itself where it already was one (`unchanged`).
 
     `clock` says where its samples lie in the source: later where a video's sound begins later than its picture, and
-    farther apart than here where the sound has holes.
+    farther apart than here where the sound has holes. `notes`: what of the source is measured, where that is not plain.
     """
 
     path: Path
     samples: int
     unchanged: bool
     clock: ClockMap
+    notes: tuple[str, ...] = ()
 
     @property
     def start_ms(self) -> int:
@@ -75,6 +76,8 @@ class AudioFacts:
     has_video: bool
     duration_ms: int | None
     exact: bool
+    sound_tracks: int = 1
+    channels: int | None = None  # the most of any sound track
 
 
 def probe_audio(path: Path) -> AudioFacts:
@@ -84,7 +87,12 @@ def probe_audio(path: Path) -> AudioFacts:
         header = _complete_wav(path)
         duration = -(-header.samples * 1000 // header.rate_hz) if header.rate_hz else None
         return AudioFacts(
-            kind=kind, has_audio=True, has_video=False, duration_ms=duration, exact=header.rate_hz == RATE_HZ
+            kind=kind,
+            has_audio=True,
+            has_video=False,
+            duration_ms=duration,
+            exact=header.rate_hz == RATE_HZ,
+            channels=header.channels,
         )
     with open_container(path, kind, needed_for=_NEEDED_FOR) as container:
         sound = sound_track(container)
@@ -95,19 +103,24 @@ def probe_audio(path: Path) -> AudioFacts:
             has_video=moving_picture(container) is not None,
             duration_ms=None if seconds is None else round(seconds * 1000),
             exact=False,
+            sound_tracks=len(container.streams.audio),
+            channels=max((one.channels for one in container.streams.audio if one.codec_context), default=None),
         )
 
 
-def prepare_audio(path: Path, out_dir: Path, *, name: str = "audio.wav", track: int | None = None) -> PreparedAudio:
+def prepare_audio(
+    path: Path, out_dir: Path, *, name: str = "audio.wav", track: int | None = None, channel: int | None = None
+) -> PreparedAudio:
     """Write a sound track as `out_dir/name`, or pass a file that already conforms as it is.
 
-    `track` counts from 1; without it, it is the one that players choose.
+    `track` counts from 1; without it, it is the one that players choose. `channel`, from 1, is taken alone; without it
+    all are mixed, unless the mix is silent and they are not.
     Streams; deterministic: the same file gives the same bytes. A file that appears under `name` is complete.
     Raises: MediaProblem "no_audio", "empty", "truncated", "corrupt", "undecodable", "unsupported", "not_media", …
     """
     kind = _recording_kind(path)
     if kind is Kind.WAV:
-        if (samples := plain_samples(path)) is not None:
+        if (samples := plain_samples(path)) is not None and (track or 1) == (channel or 1) == 1:
             return PreparedAudio(path=path, samples=samples, unchanged=True, clock=even(samples))
         _complete_wav(path)
     with open_container(path, kind, needed_for=_NEEDED_FOR) as container:
@@ -116,7 +129,7 @@ def prepare_audio(path: Path, out_dir: Path, *, name: str = "audio.wav", track: 
             raise _no_sound(container, kind, path.name, track)
         declared_s = _declared_seconds(container, sound) if kind in _SAYS_ITS_LENGTH else None
         packets = Packets(container, kind, sound, track)
-        decoded = _Track(packets, sound, path.name, timed=kind in TIMED)
+        decoded = _Track(packets, sound, path.name, timed=kind in TIMED, channel=channel)
         samples = _write(decoded.pieces(), out_dir / name, path.name)
         clock = decoded.clock.map()
         reached_s = max(clock.end / TICKS_S, packets.reached_us / 1_000_000 if kind in TIMED else 0)
@@ -126,7 +139,21 @@ def prepare_audio(path: Path, out_dir: Path, *, name: str = "audio.wav", track: 
             raise MediaProblem(
                 "truncated", f"{path.name} holds {reached_s:.1f} s of the {declared_s:.1f} s that it announces"
             )
-        return PreparedAudio(path=out_dir / name, samples=samples, unchanged=False, clock=clock)
+        told = _told_track(container, sound) if track is None else ()
+        loudest = decoded.comparison.cancelled
+    if loudest is None:
+        return PreparedAudio(path=out_dir / name, samples=samples, unchanged=False, clock=clock, notes=told)
+    alone = prepare_audio(path, out_dir, name=name, track=track, channel=loudest)
+    cancelled = f"its channels cancel each other and their mix is silent; channel {loudest} is measured alone"
+    return replace(alone, notes=(*told, cancelled))
+
+
+def _told_track(container: InputContainer, sound: AudioStream) -> tuple[str, ...]:
+    tracks = container.streams.audio
+    if len(tracks) < 2:
+        return ()
+    number = 1 + [one.index for one in tracks].index(sound.index)
+    return (f"sound track {number} of {len(tracks)} is measured; `models.audio.track` chooses another",)
 
 
 def _no_sound(container: InputContainer, kind: Kind, name: str, track: int | None) -> MediaProblem:
@@ -164,20 +191,22 @@ def _declared_seconds(container: InputContainer, stream: AudioStream | None) -> 
 class _Track:
     """One audio track, decoded and resampled piece by piece; `clock` says where what came so far lies in the source."""
 
-    def __init__(self, packets: Packets, stream: AudioStream, name: str, *, timed: bool) -> None:
+    def __init__(self, packets: Packets, stream: AudioStream, name: str, *, timed: bool, channel: int | None) -> None:
         self._packets = packets
         self._stream = stream
         self._name = name
         self._timed = timed
+        self._channel = channel
         self._lost = Fraction(0)  # seconds of packets that could not be decoded, in formats without times
         self.clock = ClockWriter()
+        self.comparison = Comparison()
 
     def pieces(self) -> Iterator[bytes]:
         """Little-endian 16-bit samples. A track that changes its rate or channels midway is followed.
 
         A hole is some silence here, however long it is: silence that nobody recorded would be billed.
         """
-        resampler: AudioResampler | None = None
+        resampler: Mixer | None = None
         shape: tuple[str, str, int] | None = None
         clock = self.clock
         written = begun = heard = 0  # samples given out; those before this resampler; what it was given, at its rate
@@ -193,10 +222,12 @@ class _Track:
                     yield bytes(BYTES_PER_SAMPLE * silence)
                     written += silence
                 clock.reach(written)
-                resampler, shape = _resampler(), found
+                resampler, shape = mixer(frame, self._name, self._channel), found
                 begun, heard = written, 0
             clock.place(at)
             assert resampler is not None
+            if self._channel is None:
+                self.comparison.hear(frame)
             frame.pts = None  # the resampler would fill holes and stretch what is late
             for resampled in resampler.resample(frame):
                 piece = _bytes(resampled)
@@ -240,13 +271,7 @@ class _Track:
             raise MediaProblem("corrupt", f"{self._name}: {bad} of {packets} packets of sound cannot be decoded")
 
 
-def _resampler() -> AudioResampler:
-    from av.audio.resampler import AudioResampler
-
-    return AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-
-
-def _drain(resampler: AudioResampler | None) -> Iterator[bytes]:
+def _drain(resampler: Mixer | None) -> Iterator[bytes]:
     for frame in resampler.resample(None) if resampler is not None else ():
         yield _bytes(frame)
 

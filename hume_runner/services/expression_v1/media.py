@@ -16,7 +16,7 @@ from hume_runner.manifest.model import RetrySection
 from hume_runner.media.clock import ClockMap
 from hume_runner.scratch import Scratch
 from hume_runner.services.base import Inside, PlanItem
-from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, fit
+from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound, fit
 
 if TYPE_CHECKING:
     from hume_runner.http.download import Downloaded, Downloader
@@ -69,6 +69,7 @@ class Sound:
     samples: int
     clock: ClockMap
     cuts: tuple[tuple[int, int], ...]
+    notes: tuple[str, ...]
     in_place: bool
     written_ns: int | None
 
@@ -93,6 +94,8 @@ def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
                     "medium": "recording",
                     "duration_ms": found.duration_ms,
                     "tracks": [name for name, there in held if there],
+                    "sound_tracks": found.sound_tracks,
+                    "channels": found.channels,
                 }
     except MediaProblem as problem:
         return {"problem": problem.message, "reason": problem.reason}
@@ -366,9 +369,11 @@ class MediaStore:
         from hume_runner.media.audio import prepare_audio
         from hume_runner.media.cuts import split, wav_levels
 
+        track, channel = chosen_sound(self._models)
+
         def make(folder: Path) -> Mapping[str, Any]:
             with self._planned(item) as path:
-                wav = prepare_audio(path, folder, name="sound.wav")
+                wav = prepare_audio(path, folder, name="sound.wav", track=track, channel=channel)
                 parts = split(wav_levels(wav.path), wav.samples, max_body_bytes=max_body_bytes)
                 own = wav.path.parent == folder
                 return {
@@ -376,12 +381,17 @@ class MediaStore:
                     "written_ns": wav.path.stat().st_mtime_ns if own else None,
                     "samples": wav.samples,
                     "clock": wav.clock.to_json(),
+                    "notes": list(wav.notes),
                     "cuts": [[part.first_sample, part.samples] for part in parts],
                 }
 
         with ExitStack() as stack:
             entry = stack.enter_context(
-                self._lease(item, {"what": "sound", "body": max_body_bytes, "form": _FORM}, make)
+                self._lease(
+                    item,
+                    {"what": "sound", "body": max_body_bytes, "form": _FORM, "track": track, "channel": channel},
+                    make,
+                )
             )
             facts = entry.facts
             # A WAV that already conforms is sent from where it lies; if that was a download, it is held as well.
@@ -393,6 +403,7 @@ class MediaStore:
                     samples=facts["samples"],
                     clock=ClockMap.of_json(facts["clock"], facts["samples"]),
                     cuts=tuple((first, samples) for first, samples in facts["cuts"]),
+                    notes=tuple(facts["notes"]),
                     in_place=not own and item.path is not None and item.inside is None,
                     written_ns=facts["written_ns"],
                 ),

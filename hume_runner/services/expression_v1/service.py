@@ -88,7 +88,7 @@ from hume_runner.services.expression_v1.media import (
 )
 from hume_runner.services.expression_v1.placing import told_clock
 from hume_runner.services.expression_v1.readable import check_audio, check_images
-from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, fit, is_short, relevant
+from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, fit, is_short, relevant, told_service
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.unreadable import UNEXPECTED, message
 
@@ -507,6 +507,7 @@ class ExpressionV1Service:
                         stills.append(Member(item=member.item, detail={"still": True, "bytes": still.size_bytes}))
                 elif self._is_clip(facts):
                     with self._media.sound(member.item, self.limits.job_bytes) as (path, sound):
+                        notes += [_told(member.item, note) for note in sound.notes]
                         detail: dict[str, Any] = {"clip": True, "samples": sound.samples, **told_clock(sound.clock)}
                         if sound.in_place:
                             detail["sha256"] = wav_digest(path, 0, sound.samples)
@@ -554,7 +555,7 @@ class ExpressionV1Service:
         wanted = [(name, make) for name, make in halves if facts[name]]
         for name, make in wanted:
             try:
-                found += make(item, same, carried)
+                found += make(item, same, carried, notes)
             except CannotPrepare as problem:
                 if problem.reason not in _OF_ONE_TRACK or len(wanted) == len(lost) + 1:
                     raise
@@ -564,10 +565,13 @@ class ExpressionV1Service:
         notes += [_told(item, problem.message) for problem in lost]
         return _with_errors(found, [problem.message for problem in lost])
 
-    def _sound_drafts(self, item: PlanItem, same: Mapping[str, Any], carried: Sequence[Carried]) -> list[Draft]:
+    def _sound_drafts(
+        self, item: PlanItem, same: Mapping[str, Any], carried: Sequence[Carried], notes: list[str]
+    ) -> list[Draft]:
         drafts: list[Draft] = []
         with self._media.sound(item, self.limits.job_bytes) as (path, sound):
             whole = {"total": sound.samples, **same}
+            notes += [_told(item, note) for note in sound.notes]
             for number, parts, first, samples in self._passages(path, sound, carried):
                 bill = bill_audio_request([-(-samples * 1000 // RATE_HZ)])
                 detail = {"part": number, "parts": parts, "first": first, "samples": samples, **whole}
@@ -586,7 +590,10 @@ class ExpressionV1Service:
             self._media.verify(item)  # and so was what the digests are of
         return drafts
 
-    def _picture_drafts(self, item: PlanItem, same: Mapping[str, Any], carried: Sequence[Carried]) -> list[Draft]:
+    def _picture_drafts(
+        self, item: PlanItem, same: Mapping[str, Any], carried: Sequence[Carried], notes: list[str]
+    ) -> list[Draft]:
+        del notes
         with self._media.frames(item) as (_, frames):
             return list(self._frame_drafts(item, frames, same, carried))
 
@@ -698,7 +705,7 @@ class ExpressionV1Service:
 
     def _config(self, job: Job) -> dict[str, Any]:
         if _endpoint_of(job) == "audio":
-            return dict(self._models.get("audio") or {})
+            return told_service(self._models.get("audio") or {})
         options = self._models.get("video") or {}
         face = dict(options.get("face") or {})
         config: dict[str, Any] = {}

@@ -15,6 +15,20 @@ from hume_runner.manifest.model import SourceKind
 SHORT_MS = 10_000
 # What this program itself does where the manifest says nothing: written out, it is still the same.
 OWN_DEFAULTS: Mapping[str, Any] = {"fps": 3, "max_width": 1280, "track_faces": True}
+# Members of `models.audio` that this program obeys itself; the service knows nothing of them.
+_OF_SOUND = ("track", "channels")
+
+
+def chosen_sound(models: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """(track, channel) of recordings as `models.audio` chooses them, from 1; None: the default one, the mix."""
+    options = models.get("audio") or {}
+    channel = options.get("channels", "mix")
+    return options.get("track"), None if channel == "mix" else int(channel)
+
+
+def told_service(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of `models.audio`, what the service is told."""
+    return {name: value for name, value in options.items() if name not in _OF_SOUND}
 
 
 def fit(seen: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -54,7 +68,7 @@ def relevant(kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, 
     """
     models = settings.get("models") or {}
     if kind != "file" or not facts:
-        chosen = {name: _video(options or {}) if name == "video" else options or {} for name, options in models.items()}
+        chosen = {name: _own(name, options or {}) for name, options in models.items()}
         return _with_batching({"models": chosen}, settings)
     seen = fit(facts, models)
     if seen is None:
@@ -66,11 +80,30 @@ def relevant(kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, 
         return {"models": {"video": {"face": face} if face else {}}}
     chosen = {}
     if seen.get("sound"):
-        chosen["audio"] = models.get("audio") or {}
+        chosen["audio"] = _audio(models.get("audio") or {}, seen)
     if seen.get("picture"):
         chosen["video"] = _video(models.get("video") or {})
     found: dict[str, Any] = {"models": chosen}
     return _with_batching(found, settings) if is_short(seen) else found
+
+
+def _own(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    match name:
+        case "video":
+            return _video(options)
+        case "audio":
+            return _audio(options, {})
+    return options
+
+
+def _audio(options: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what chooses among one: the mix is the default, and a file of one track or channel has no other."""
+    found = dict(options)
+    if found.get("channels") == "mix" or (found.get("channels") == 1 and facts.get("channels") == 1):
+        del found["channels"]
+    if found.get("track") == 1 and facts.get("sound_tracks") == 1:
+        del found["track"]
+    return found
 
 
 def _video(options: Mapping[str, Any]) -> dict[str, Any]:

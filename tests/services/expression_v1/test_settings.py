@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.services.expression_v1.settings import fit, relevant
+from hume_runner.services.expression_v1.settings import chosen_sound, fit, relevant, told_service
 
 AUDIO = {"measurement_timer_ms": 3000}
 FACE = {"threshold": 0.9}
@@ -81,3 +81,26 @@ def test_a_look_serves_manifests_with_other_models() -> None:
 def test_what_could_not_be_read_or_was_seen_in_part_is_looked_at_again() -> None:
     assert fit({"problem": "a.wav: Permission denied", "reason": "unreadable"}, {"audio": {}}) is None
     assert fit({"medium": "recording", "duration_ms": 1, "sound": True, "picture": False}, {"audio": {}}) is None
+
+
+def test_what_chooses_tracks_and_channels_is_for_this_program_alone() -> None:
+    options = {"measurement_timer_ms": 4000, "track": 2, "channels": 1}
+    assert told_service(options) == {"measurement_timer_ms": 4000}
+    assert chosen_sound({"audio": options}) == (2, 1)
+    assert chosen_sound({"audio": {}}) == chosen_sound({"audio": {"channels": "mix"}}) == (None, None)
+
+
+def test_a_choice_among_one_and_the_default_change_no_key() -> None:
+    one = {"medium": "recording", "tracks": ["sound"], "sound_tracks": 1, "channels": 1}
+    two = {"medium": "recording", "tracks": ["sound"], "sound_tracks": 2, "channels": 2}
+    before = {"medium": "recording", "tracks": ["sound"]}  # as earlier versions looked
+
+    def key(facts: dict[str, Any], **options: Any) -> Any:
+        return relevant("file", facts, {"models": {"audio": options}})
+
+    for facts in (one, two, before):
+        assert key(facts, channels="mix") == key(facts) == {"models": {"audio": {}}}
+    assert key(one, channels=1, track=1) == key(one)
+    for option in ({"channels": 1}, {"track": 1}):
+        assert key(two, **option) != key(two)
+    assert relevant("url", {}, {"models": {"audio": {"channels": "mix"}}}) == {"models": {"audio": {}}}
