@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,8 +28,18 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 FRAME_QUALITY = 5  # what the service's own SDK extracts with
-# What the display matrix's angle, counter-clockwise in degrees, means as an EXIF orientation.
-_ORIENTATION_OF_ANGLE = {0: 1, 90: 8, -90: 6, 180: 3, -180: 3, 270: 6, -270: 8}
+# What a display matrix means as an EXIF orientation: (whether rows become columns, whether left and right are swapped,
+# whether top and bottom are), as seen.
+_ORIENTATION_OF = {
+    (False, False, False): 1,
+    (False, True, False): 2,
+    (False, True, True): 3,
+    (False, False, True): 4,
+    (True, False, False): 5,
+    (True, True, False): 6,
+    (True, True, True): 7,
+    (True, False, True): 8,
+}
 _CLOCK_ROUNDING_S = Fraction(1, 500)
 _BAD_PACKET_SHARE = 0.05
 
@@ -76,7 +87,7 @@ def iter_frames(
                 jpeg = encode_within(
                     frame,
                     pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
-                    orientation=_ORIENTATION_OF_ANGLE.get(round(frame.rotation / 90) * 90, 1),
+                    orientation=_orientation(frame),
                     max_width=max_width,
                     best_quality=FRAME_QUALITY,
                     max_bytes=max_bytes,
@@ -102,6 +113,23 @@ def write_frames(
             width=frame.jpeg.width,
             height=frame.jpeg.height,
         )
+
+
+def _orientation(frame: VideoFrame) -> int:
+    """How to turn or mirror a picture, as EXIF numbers it; 1 where nothing says so."""
+    from av.sidedata.sidedata import SideData
+
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    return orientation_of(bytes(matrix)) if isinstance(matrix, SideData) else 1
+
+
+def orientation_of(display_matrix: bytes) -> int:
+    """The EXIF orientation of a display matrix, nine numbers of 32 bits in this machine's order; the nearest one of
+    the eight where it turns by another angle."""
+    across, down, _, across_of_row, down_of_row, *_ = struct.unpack("=9i", display_matrix)
+    if abs(across) + abs(down_of_row) >= abs(down) + abs(across_of_row):
+        return _ORIENTATION_OF[False, across < 0, down_of_row < 0]
+    return _ORIENTATION_OF[True, across_of_row < 0, down < 0]
 
 
 def _ticks(shown: Iterator[tuple[Fraction, VideoFrame]], fps: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:

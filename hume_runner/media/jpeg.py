@@ -108,6 +108,10 @@ def _render(frame: VideoFrame, stored: tuple[int, int], orientation: int, flatte
     width, height = stored
     graph = Graph()
     last: FilterContext = graph.add("buffer", _buffer_arguments(frame))
+    if frame.interlaced_frame:
+        # Two fields, taken at two moments, would comb whatever moves: the first one is shown, and its gaps are filled
+        # from itself, since the pictures before and behind are not at hand.
+        last = _chain(last, graph.add("estdif", "mode=frame:deint=all"))
     scale = f"{width}:{height}:flags=bicubic+accurate_rnd+bitexact"
     if flatten:
         last = _chain(last, graph.add("scale", scale), graph.add("format", "rgba"))

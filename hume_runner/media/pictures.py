@@ -19,6 +19,8 @@ _SOI_BYTES = 2
 # In entropy-coded data FF is followed by 00, by another FF or by a restart mark; anything else is the next marker.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ORIENTATION_TAG = 0x0112
+# TIFF's types of whole numbers as `struct` spells them. The standard wants 3; what writers use, people see.
+_INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +95,10 @@ def exif_orientation(tiff: bytes) -> int:
         return 1
     (entries,) = struct.unpack_from(f"{order}H", tiff, directory)
     for entry in range(directory + 2, min(directory + 2 + 12 * entries, len(tiff) - 11), 12):
-        tag, kind, _, value = struct.unpack_from(f"{order}HHIH", tiff, entry)
-        if tag == _ORIENTATION_TAG and kind == 3:
-            return value if 1 <= value <= 8 else 1
+        tag, kind, count = struct.unpack_from(f"{order}HHI", tiff, entry)
+        if tag == _ORIENTATION_TAG and kind in _INTEGERS and count == 1:
+            (value,) = struct.unpack_from(f"{order}{_INTEGERS[kind]}", tiff, entry + 8)
+            return int(value) if 1 <= value <= 8 else 1
     return 1
 
 
