@@ -210,8 +210,10 @@ class _Track:
         shape: tuple[str, str, int] | None = None
         clock = self.clock
         written = begun = heard = 0  # samples given out; those before this resampler; what it was given, at its rate
+        rate, ticks, compare = RATE_HZ, self._packets.ticks() if self._timed else None, self._channel is None
         for frame in self._frames():
-            at = self._at(frame)
+            pts = frame.pts if ticks is not None else None
+            at = self._behind() if pts is None or ticks is None else ticks(pts)
             silence = clock.silence_before(at)
             found = (frame.format.name, frame.layout.name, frame.sample_rate)
             if shape != found or silence:
@@ -223,27 +225,28 @@ class _Track:
                     written += silence
                 clock.reach(written)
                 resampler, shape = mixer(frame, self._name, self._channel), found
-                begun, heard = written, 0
+                begun, heard, rate = written, 0, frame.sample_rate
             clock.place(at)
             assert resampler is not None
-            if self._channel is None:
+            count = frame.samples
+            if compare and self.comparison.is_time(count / rate):
                 self.comparison.hear(frame)
             frame.pts = None  # the resampler would fill holes and stretch what is late
             for resampled in resampler.resample(frame):
                 piece = _bytes(resampled)
                 written += len(piece) // BYTES_PER_SAMPLE
                 yield piece
-            heard += frame.samples
-            clock.reach(begun + heard * RATE_HZ // frame.sample_rate)
+            heard += count
+            clock.reach(begun + heard * RATE_HZ // rate)
         for piece in _drain(resampler):
             written += len(piece) // BYTES_PER_SAMPLE
             yield piece
         clock.reach(written)
 
-    def _at(self, frame: AudioFrame) -> int:
-        """Where a frame lies in the source; where it does not say, behind the one before it."""
-        if self._timed and frame.pts is not None and frame.time_base is not None:
-            return round(self._packets.since_start(frame.pts, frame.time_base) * TICKS_S)
+    def _behind(self) -> int:
+        """Where a frame lies that does not say so: behind the one before it, and behind what was lost between."""
+        if not self._lost:
+            return self.clock.end
         lost, self._lost = self._lost, Fraction(0)
         return self.clock.end + round(lost * TICKS_S)
 

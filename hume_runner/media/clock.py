@@ -210,6 +210,9 @@ class Bridge:
     def offset(self, track: int, dts: int, duration: int) -> int:
         """What to add to the times of the next packet, which its own clock puts at `dts`."""
         mine = self._tracks.get(track)
+        if mine is not None and -_BACK_US <= (ahead := dts + mine.offset - mine.end) <= _NEAR_US:
+            mine.end += max(0, ahead + duration)  # as nearly every packet does
+            return mine.offset
         front = max((other.end for other in self._tracks.values()), default=None)
         offset = self._choose(mine, front, dts)
         end = dts + offset + max(0, duration)

@@ -23,6 +23,7 @@ _PLACED = re.compile(
 )
 _EVERY_S, _SELDOM_S = 0.05, 2.0  # how often channels are compared, and once enough was heard
 _ENOUGH = 100  # audible looks
+_GATHERED = 16_384  # samples
 _LOOK_SAMPLES = 128
 _AUDIBLE = (1 / 1000) ** 2  # mean square, of full scale
 # Channels that have nothing to do with each other leave 1 of 1 here; those that cancel each other next to nothing.
@@ -49,12 +50,31 @@ def mixer(frame: AudioFrame, name: str, channel: int | None) -> Mixer:
     if channels == 1 or (channel is None and _PLACED.fullmatch(frame.layout.name)):
         from av.audio.resampler import AudioResampler
 
-        return AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+        return _Gathered(AudioResampler(format="s16", layout="mono", rate=RATE_HZ))
     if channel is not None:
-        return _Pan(frame, f"c{channel - 1}")
+        return _Gathered(_Pan(frame, f"c{channel - 1}"))
     if frame.layout.name.startswith("ambisonic"):
-        return _Pan(frame, "c0")  # its first channel hears all around
-    return _Pan(frame, "+".join(f"{1 / channels}*c{number}" for number in range(channels)))
+        return _Gathered(_Pan(frame, "c0"))  # its first channel hears all around
+    return _Gathered(_Pan(frame, "+".join(f"{1 / channels}*c{number}" for number in range(channels))))
+
+
+class _Gathered:
+    """Gathers small frames before they are mixed: a call costs more than what a thousand samples do."""
+
+    def __init__(self, mixer: Mixer) -> None:
+        from av.audio.fifo import AudioFifo
+
+        self._mixer = mixer
+        self._fifo = AudioFifo()
+
+    def resample(self, frame: AudioFrame | None, /) -> list[AudioFrame]:
+        if frame is not None:
+            self._fifo.write(frame)
+            if self._fifo.samples < _GATHERED:
+                return []
+        gathered = self._fifo.read() if self._fifo.samples else None
+        found = self._mixer.resample(gathered) if gathered is not None else []
+        return found if frame is not None else [*found, *self._mixer.resample(None)]
 
 
 class _Pan:
@@ -111,11 +131,16 @@ class Comparison:
     _mixed: float = 0.0
     _each: list[float] = field(default_factory=list)
 
+    def is_time(self, seconds: float) -> bool:
+        """Whether the next frame, of so many seconds, is one to look at."""
+        self._left_s -= seconds
+        return self._left_s <= 0
+
     def hear(self, frame: AudioFrame) -> None:
-        """Look at a frame, if it is time."""
-        self._left_s -= frame.samples / frame.sample_rate
+        """Look at a frame."""
         channels = frame.layout.nb_channels
-        if self._left_s > 0 or channels < 2:
+        if channels < 2:
+            self._left_s = _SELDOM_S
             return
         found = _samples(frame, channels)
         each = [sum(map(mul, one, one)) / len(one) for one in found if one]

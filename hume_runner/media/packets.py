@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.media.clock import Bridge
+from hume_runner.media.clock import TICKS_S, Bridge
 from hume_runner.media.libav import moving_picture, sound_track
 from hume_runner.media.sniff import Kind
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _US = 1_000_000
-_MOST_REORDERED_S = 2  # between when a picture is decoded and when it is shown
+_MOST_REORDERED_US = 2_000_000  # between when a picture is decoded and when it is shown
 # Formats whose packets carry times. The samples of the others are their clock.
 TIMED = frozenset(
     {Kind.OGG, Kind.MP4, Kind.M4A, Kind.MOV, Kind.MATROSKA, Kind.WEBM}
@@ -47,37 +47,59 @@ class Packets:
         self.reached_us = 0
 
     def __iter__(self) -> Iterator[Packet[Any]]:
-        """In the file's order. The last one is empty and asks the decoder for what it holds back."""
-        wanted = self._stream.index
-        bases = {stream.index: stream.time_base for stream in self._streams}
-        offsets = dict.fromkeys(bases, 0)
-        lag = 0
+        """In the file's order. The last one is empty and asks the decoder for what it holds back.
+
+        Whole numbers throughout, and nothing asked twice: this runs for every packet.
+        """
+        wanted, begin_us, bridge = self._stream.index, self._begin_us, self._bridge
+        rates = {
+            one.index: (one.time_base.numerator * _US, one.time_base.denominator)
+            for one in self._streams
+            if one.time_base
+        }
+        moved = dict.fromkeys(rates, 0)
+        reorders = self._stream.type == "video"
+        lag = reached_us = 0
         for packet in self._container.demux(self._streams):
-            index = packet.stream.index  # the last packets, which are empty, bear no number
-            base = bases[index]
             dts = packet.dts
-            if dts is not None and base is not None:
-                begin_us = dts * base.numerator * _US // base.denominator
-                length_us = (packet.duration or 0) * base.numerator * _US // base.denominator
-                if self._bridge is not None:
-                    offsets[index] = self._bridge.offset(index, begin_us, length_us)
-                self.reached_us = max(self.reached_us, begin_us + offsets[index] + length_us - self._begin_us)
+            # The last packets, which are empty, bear no number of their stream.
+            index = wanted if dts is None and bridge is None else packet.stream.index
+            if dts is not None and index in rates:
+                up, down = rates[index]
+                at_us = dts * up // down
+                length_us = packet.duration or 0
+                length_us = length_us * up // down
+                if bridge is not None:
+                    offset_us = bridge.offset(index, at_us, length_us)
+                    if offset_us or moved[index]:
+                        moved[index] = (2 * offset_us * down + up) // (2 * up)
+                    at_us += offset_us
+                at_us += length_us - begin_us
+                if at_us > reached_us:
+                    self.reached_us = reached_us = at_us
             if index != wanted:
                 continue
-            if dts is not None and packet.pts is not None and base is not None:
+            if reorders and dts is not None and (pts := packet.pts) is not None and index in rates:
                 # libav takes a picture's time from the packets behind it, and those may belong to the next clock.
-                if abs(packet.pts - dts) * base < _MOST_REORDERED_S:
-                    lag = packet.pts - dts
+                if abs(pts - dts) * rates[index][0] < _MOST_REORDERED_US * rates[index][1]:
+                    lag = pts - dts
                 else:
                     packet.pts = dts + lag
-            if offsets[index] and base is not None:
-                moved = round(Fraction(offsets[index], _US) / base)
+            by = moved.get(index)
+            if by:
                 if dts is not None:
-                    packet.dts = dts + moved
-                if packet.pts is not None:
-                    packet.pts += moved
+                    packet.dts = dts + by
+                if (pts := packet.pts) is not None:
+                    packet.pts = pts + by
             yield packet
 
     def since_start(self, pts: int, base: Fraction) -> Fraction:
         """Seconds from the start of what a player shows, of a time in what was decoded."""
         return pts * base - Fraction(self._begin_us, _US)
+
+    def ticks(self) -> Callable[[int], int]:
+        """The same for times of the wanted track in its own units, in 1/16000 s: whole numbers, for every frame."""
+        base = self._stream.time_base or Fraction(1, _US)
+        up, down = base.numerator * TICKS_S, base.denominator
+        begin = round(Fraction(self._begin_us, _US) * TICKS_S)
+        return lambda pts: (2 * pts * up + down) // (2 * down) - begin
