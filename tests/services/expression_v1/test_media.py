@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from hume_runner.http.deadline import Exchange, Watchdog
+from hume_runner.manifest.model import RetrySection
 from hume_runner.services.expression_v1.media import CannotPrepare, MediaStore
 from tests.fakes import plan_item
 from tests.media_files import picture, picture_bytes
@@ -46,7 +47,7 @@ def host() -> Iterator[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[MediaStore]:
-    store = MediaStore(tmp_path / "prepared", {"video": {}}, ("127.0.0.1",))
+    store = MediaStore(tmp_path / "prepared", {"video": {}}, ("127.0.0.1",), RetrySection())
     yield store
     store.close()
 
