@@ -241,6 +241,18 @@ def the_state_is_lost(world: World, mutant: str | None) -> list[str]:
     return twice(study.paid()) + [f"exit code {code}"] * (code != 0)
 
 
+def the_state_is_lost_at_a_host_that_tells_otherwise(world: World, mutant: str | None) -> list[str]:
+    """The same at a host whose jobs show their texts in capitals and cut: whether they are the same, a person says."""
+    study = world.study("batch-v0")
+    study.texts = ["One speaks of rain.", "Two speaks of snow."]
+    study.must()
+    study.lose_state()
+    world.first.be(jobs={"texts": [{"first": 12}, "upper"]})
+    study.mutant = mutant
+    code = study.run()
+    return twice(study.paid()) + [f"exit code {code}"] * (code != 9)
+
+
 def the_state_is_lost_where_answers_come_once(world: World, mutant: str | None) -> list[str]:
     """The same on expression-v1, which gives no answer a second time."""
     study = world.study("expression-v1", models={"video": {}})
@@ -347,6 +359,9 @@ ATTACKS = (
     Attack(without="waiting from the end", act=a_host_accepts_after_the_client_left, breaks="was paid 2 times"),
     Attack(without="own endpoint", act=the_endpoint_is_edited, breaks="was paid 2 times"),
     Attack(without="asking first", act=the_state_is_lost, breaks="was paid 2 times"),
+    Attack(
+        without="comparing loosely", act=the_state_is_lost_at_a_host_that_tells_otherwise, breaks="was paid 2 times"
+    ),
     Attack(without="suspecting", act=the_state_is_lost_where_answers_come_once, breaks="was paid 2 times"),
     Attack(without="parts", act=a_setting_changes_and_changes_back, breaks="was paid 2 times"),
     Attack(without="draining", act=the_disk_fails_with_uploads_on_their_way, breaks="was paid 2 times"),

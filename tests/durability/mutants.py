@@ -200,6 +200,14 @@ def without_asking_first(disk: Disk) -> Disk:
     return disk
 
 
+def without_comparing_loosely(disk: Disk) -> Disk:
+    """What a service tells in other words than were sent is another's."""
+    import hume_runner.engine.survey
+
+    vars(hume_runner.engine.survey)["find"] = lambda *_: iter(())
+    return disk
+
+
 def without_suspecting(disk: Disk) -> Disk:
     """What was measured and cannot be had again is no reason to ask."""
 
@@ -267,6 +275,7 @@ MUTANTS: dict[str, Callable[[Disk], Disk]] = {
     "waiting from the end": without_waiting_from_the_end,
     "own endpoint": without_own_endpoint,
     "asking first": without_asking_first,
+    "comparing loosely": without_comparing_loosely,
     "suspecting": without_suspecting,
     "parts": without_parts,
     "draining": without_draining,
