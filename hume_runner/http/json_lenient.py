@@ -102,6 +102,9 @@ class LenientReader(JsonReader):
         """See `JsonReader.object`; a name that comes again is noted."""
         seen: set[str] = set()
         for name in super().object():
+            if not name:  # damaged, which is noted already
+                yield ""
+                continue
             if name in seen:
                 self._note(_twice(name))
             seen.add(name)
