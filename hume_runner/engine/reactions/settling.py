@@ -50,11 +50,13 @@ def judge(
 
 
 def _put_off_s(view: View, rules: Rules, lost: Lost, now: float) -> float:
-    """How much longer than its wait nobody is asked about a lost job: while others are on their way, and until the
-    list had its time to show them."""
+    """How much longer than its wait nobody is asked about a lost job: while others are on their way or looked for, and
+    until the list had its time to show them."""
     settle_s = rules.patience.settle_s
     if view.submitting or view.preparing or view.taken_at >= view.looked_at:
         return math.inf  # this look could not know of what was taken meanwhile
+    if any(now - other.since < other.wait_s for other in view.lost.values()):
+        return math.inf  # another lost one may be found yet, and shows what the list shows
     until = view.taken_at + settle_s
     if not view.no_more and (view.queue or view.unprepared):
         until = max(until, lost.since + lost.wait_s + settle_s)

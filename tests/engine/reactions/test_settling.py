@@ -106,6 +106,8 @@ QUIET = {"lost": {1: LOST}, "looked_at": 170.0, "taken_at": 0.0}
         ({"queue": (2,)}, 171.0, False),
         ({"queue": (2,), "no_more": True}, 171.0, True),  # which will not be sent
         ({"queue": (2,)}, 291.0, True),
+        ({"lost": {1: LOST, 2: replace(LOST, since=60.0)}}, 171.0, False),  # which may be found yet
+        ({"lost": {1: LOST, 2: replace(LOST, since=60.0)}}, 181.0, True),
     ],
 )
 def test_nobody_is_asked_while_something_on_its_way_may_prove_it(
