@@ -367,6 +367,7 @@ class Project:
                     self.manifest, store, endpoint, retry_failed=retry_failed, now=self.machine.now()
                 ) as plan,
             ):
+                plan.count()
                 yield OpenPlan(self.manifest, endpoint.name, plan, store)
 
     # -- looking

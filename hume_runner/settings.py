@@ -107,13 +107,21 @@ def read_key(*, env: str | None, file: Path | None, environ: Mapping[str, str]) 
     return Secret(value=value)
 
 
-_QUERY = re.compile(r"(https?://[^\s'\"<>?#]+)[?#][^\s'\"<>]*")
-_USERINFO = re.compile(r"(https?://)[^\s/@'\"<>]+@")
+_URL = re.compile(r"https?://[^\s'\"<>]+")
+# A password that holds a `?`, or a query that holds an `@`: nobody can tell which.
+_EITHER = re.compile(r"(?<=//)[^/?#\s]*[?#][^/\s]*@.*", re.DOTALL)
+_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
+
+
+def masked_url(url: str) -> str:
+    """`url` without user name, password, query and fragment, which may grant access."""
+    return _QUERY.sub("?…", _USERINFO.sub("…@", _EITHER.sub("…", url)))
 
 
 def mask_secrets(text: str) -> str:
-    """Any text with the queries and credentials of the URLs in it replaced by `…`."""
-    return _QUERY.sub(r"\1?…", _USERINFO.sub(r"\1…@", text))
+    """Any text, with each URL in it as `masked_url` shows it."""
+    return _URL.sub(lambda found: masked_url(found.group()), text)
 
 
 # So short a secret would be found inside ordinary words: only whole words of messages are compared with it.

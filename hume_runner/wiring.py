@@ -195,7 +195,7 @@ class Endpoint:
 
 @contextmanager
 def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_failed: bool, now: float) -> Iterator[Plan]:
-    """The plan of a manifest against an open state, for as long as the block lasts."""
+    """What a manifest means to an open state, decided and not packed yet, for as long as the block lasts."""
     from hume_runner.planning.prepare import Options, Plan, scan_sources
     from hume_runner.sources import expand
     from hume_runner.state.staging import Scan
@@ -203,7 +203,7 @@ def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_faile
     scan = scan_sources(manifest, expand(manifest), endpoint.service, store, Scan())
     options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
     with Plan(manifest, scan, store, endpoint.service, options) as plan:
-        yield plan.work_out()
+        yield plan.decide()
 
 
 def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | None:

@@ -199,6 +199,7 @@ class FakeService:
     suspected: dict[str, tuple[Candidate, ...]] = field(default_factory=dict)  # id of a job's first item -> suspects
     matches_by_md5: bool = False
     reminded: list[Job] = field(default_factory=list)
+    packed: int = 0  # how often it was asked for the jobs of a plan
 
     looker = archives = preparer = shelf = None
 
@@ -228,6 +229,7 @@ class FakeService:
         return None
 
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
+        self.packed += 1
         return self._pack(Member(item=item) for item in items)
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:

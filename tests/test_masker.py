@@ -1,4 +1,4 @@
-"""`settings.Masker`: a key in every spelling that a service may quote it in."""
+"""`settings`: a key in every spelling that a service may quote it in, and what grants access in a URL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from hume_runner.settings import Masker
+from hume_runner.settings import Masker, mask_secrets, masked_url
 from tests.spellings import SPELLINGS, quotes
 
 KEY = "Zx9-canary/KEY+47&q_secret"
@@ -80,3 +80,19 @@ def test_without_secrets_nothing_changes_and_urls_lose_their_queries_all_the_sam
 
 def test_no_repr_shows_what_it_knows() -> None:
     assert KEY not in repr(MASKER)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://u:canary@h/a?sig=canary#canary", "https://…@h/a?…"),
+        ("https://u:canary@canary@h/a", "https://…@h/a"),
+        ("https://h/a@b", "https://h/a@b"),
+        ("https://u:canary?canary@h/a", "https://…"),  # either a password or a query
+        ("https://h?mail=canary@canary&token=canary", "https://…"),
+        ("http://h#canary", "http://h?…"),
+    ],
+)
+def test_masking_keeps_what_identifies_and_drops_what_grants(url: str, shown: str) -> None:
+    assert masked_url(url) == shown
+    assert mask_secrets(f"see '{url}' and <{url}>, or {url}") == f"see '{shown}' and <{shown}>, or {shown}"

@@ -100,9 +100,9 @@ def run(
         mended = _take_stock(store, env, outputs, options)
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
-            plan.work_out()
-            summary = plan.summary
+            plan.decide()
             plan.apply()
+            summary = plan.summary
         opened.begun.pop_all()
         with guarded(outputs):
             opened.owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)

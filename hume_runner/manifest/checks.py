@@ -15,8 +15,9 @@ from hume_runner.manifest.document import Document, Path, path_text
 from hume_runner.manifest.encodings import encoding_fault
 from hume_runner.manifest.quantities import duration_s, size_bytes
 from hume_runner.manifest.schema import KINDS, schema
-from hume_runner.manifest.shown import masked_url, quoted
+from hume_runner.manifest.shown import quoted
 from hume_runner.registry import registered
+from hume_runner.settings import masked_url
 
 _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("service", "timeout"),

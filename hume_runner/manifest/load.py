@@ -17,9 +17,9 @@ from hume_runner.manifest.checks import check
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.model import Manifest, SourceEntry
 from hume_runner.manifest.schema import IS_MISSING, schema_problems
-from hume_runner.manifest.shown import masked_url
 from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
 from hume_runner.regular_files import NotRegular, open_regular
+from hume_runner.settings import masked_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from hume_runner.settings import masked_url
+
 _LONGEST = 60
-_QUERY = re.compile(r"[?#].*", re.DOTALL)
-_USERINFO = re.compile(r"(?<=//)[^/?#\s]*@")
 _SECRET_NAME = re.compile(r"key|secret|token|passw|credential|auth", re.IGNORECASE)
-
-
-def masked_url(url: str) -> str:
-    """`url` without user name, password, query and fragment, which may grant access."""
-    return _QUERY.sub("?…", _USERINFO.sub("…@", url))
 
 
 def may_be_secret(path: str) -> bool:

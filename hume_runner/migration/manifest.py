@@ -20,10 +20,10 @@ from hume_runner.manifest.document import Document, path_text
 from hume_runner.manifest.load import load_manifest
 from hume_runner.manifest.model import Limits
 from hume_runner.manifest.quantities import duration_s, size_bytes
-from hume_runner.manifest.shown import masked_url
 from hume_runner.manifest.strict_yaml import parse
 from hume_runner.manifest.written import yaml_value
 from hume_runner.migration.models import Note, Notes, commented, models_section, note_transcription
+from hume_runner.settings import masked_url
 
 # What becomes what.
 _FROM: Final = "batch-v0"

@@ -31,7 +31,7 @@ from hume_runner.planning.fingerprint import (
 from hume_runner.planning.former import completed, recognise_former
 from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
 from hume_runner.planning.staged import FileDigest, PlanStore, Row, Scan, Staged, format_place, parse_place
-from hume_runner.services.base import Draft, PlanItem, Planning
+from hume_runner.services.base import Draft, Planning
 from hume_runner.sources.base import SourceItem
 
 _MOST_PROBLEMS = 100
@@ -290,8 +290,9 @@ class Plan:
         self._store.detach()
         self.scan.close()
 
-    def work_out(self) -> Plan:
-        """Decide about every item and pack the jobs. Raises: SourceError for items that cannot be sent as they are."""
+    def decide(self) -> Plan:
+        """Decide about every item; no job is packed yet. Raises: SourceError for items that cannot be sent as they
+        are."""
         self._store.attach(self.scan.hand_over())
         if self._nothing_to_plan():
             return self
@@ -310,11 +311,36 @@ class Plan:
                     batch.clear()
         self._store.want(batch)
         counts[Action.REMOVED] = sum(1 for _ in self._store.removed())
+        self._refuse_what_cannot_be_sent()
+        self.summary = Summary(**{str(action): number for action, number in counts.items()})
+        return self
+
+    def count(self) -> None:
+        """Pack the jobs and make the summary whole, for who only looks."""
+        for _ in self._counted():
+            pass
+
+    def _refuse_what_cannot_be_sent(self) -> None:
+        problems: list[Problem] = []
+        for item in self._store.wanted():
+            refused = self._service.refuse(item, self._options.now)
+            if refused and len(problems) < _MOST_PROBLEMS:
+                file, line, column, path = parse_place(self._store.place_of(item.key) or ":0:0\t")
+                problems.append(
+                    Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
+                )
+            hopeless = self._service.hopeless(item)
+            if hopeless is not None and len(self._hopeless) < _MOST_ALIKE:
+                self._hopeless[item.id] = hopeless[1]
+        if problems:
+            raise SourceError(problems)
+
+    def _counted(self) -> Iterator[Draft]:
+        """The jobs, streamed; with the last of them the summary is whole."""
         jobs = requests = size = 0
         billable = unpacked = 0.0
         priced = False
-        problems: list[Problem] = []
-        for draft in self._service.compile(self._sendable(problems)):
+        for draft in self._drafts():
             jobs += 1
             requests += draft.requests
             size += draft.size_bytes
@@ -322,17 +348,15 @@ class Plan:
                 priced = True
                 billable += draft.billable_seconds
                 unpacked += draft.unpacked_seconds or draft.billable_seconds
-        if problems:
-            raise SourceError(problems)
+            yield draft
         self.upload_bytes = size
-        self.summary = Summary(
-            **{str(action): number for action, number in counts.items()},
+        self.summary = replace(
+            self.summary,
             jobs=jobs,
             requests=requests,
             billable_seconds=round(billable, 3) if priced else None,
             billable_seconds_unpacked=round(unpacked, 3) if priced else None,
         )
-        return self
 
     def _nothing_to_plan(self) -> bool:
         """The short way for a manifest that was planned before and has no item left to submit: the state's own counts
@@ -367,27 +391,12 @@ class Plan:
                 decide(staged.known, changes, retry_failed=options.retry_failed, real_endpoint=options.real_endpoint),
             )
 
-    def _sendable(self, problems: list[Problem]) -> Iterator[PlanItem]:
-        """The wanted items; what the service would refuse is added to `problems` on the way."""
-        for item in self._store.wanted():
-            refused = self._service.refuse(item, self._options.now)
-            if refused and len(problems) < _MOST_PROBLEMS:
-                file, line, column, path = parse_place(self._store.place_of(item.key) or ":0:0\t")
-                problems.append(
-                    Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
-                )
-            hopeless = self._service.hopeless(item)
-            if hopeless is not None and len(self._hopeless) < _MOST_ALIKE:
-                self._hopeless[item.id] = hopeless[1]
-            yield item
-
-    def drafts(self) -> Iterator[Draft]:
-        """The jobs that a run would plan, streamed."""
+    def _drafts(self) -> Iterator[Draft]:
         return self._service.compile(self._store.wanted())
 
     def jobs(self) -> Iterator[PlannedJob]:
-        """The same, as people and programs see them."""
-        for draft in self.drafts():
+        """The jobs that a run would plan, as people and programs see them, streamed."""
+        for draft in self._drafts():
             yield PlannedJob(
                 key=job_key(member.item.key for member in draft.members),
                 sources=len(draft.members),
@@ -421,11 +430,12 @@ class Plan:
         """Make the plan the state's: its items, and its jobs in place of planned ones that were never sent.
 
         An unchanged manifest keeps its planned jobs as they are, so that a run that was broken off goes on with the
-        same jobs.
+        same jobs. The summary is whole afterwards.
         """
         if self.unchanged:
+            self.count()
             return
         self._store.replace_plan(
-            self.drafts(),
+            self._counted(),
             facts={"scan": self.scan.digest, "settings": canonical(self._settings)},
         )

@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hume_runner.manifest.shown import masked_url
 from hume_runner.planning.staged import parse_place
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
 from hume_runner.services.table_shapes import Piece, without_lists
-from hume_runner.settings import mask_secrets
+from hume_runner.settings import mask_secrets, masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import ItemRow, MemberRow, Store

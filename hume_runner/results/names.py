@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hume_runner.manifest.shown import masked_url
 from hume_runner.services.table_shapes import column_name
+from hume_runner.settings import masked_url
 
 
 def shown_source(kind: str, match: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-from hume_runner.manifest.shown import masked_url
+from hume_runner.settings import masked_url
 
 
 def expiry(url: str) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hume_runner.manifest.addresses import GOOD_URL, url_fault
 from hume_runner.manifest.model import Place, SourceEntry
-from hume_runner.manifest.shown import masked_url
+from hume_runner.settings import masked_url
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.ids import id_fault
 from hume_runner.sources.listing import listed_as, rows

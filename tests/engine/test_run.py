@@ -35,7 +35,7 @@ def plan(world: World, settings: object = FACE, **options: bool) -> dict[str, tu
         scan = scan_sources(manifest, expanded(world), world.service, store, Scan())
         how = Options(**{"retry_failed": False, "real_endpoint": False, **options}, now=world.clock.now)
         with Plan(manifest, scan, store, world.service, how) as made:
-            made.work_out()
+            made.decide()
             return {name: (decision.action, decision.reason) for name, _, decision in made.items()}
 
 
@@ -55,6 +55,14 @@ def test_adding_one_source_to_ten_thousand_sends_one(world: World) -> None:
     result = world.run()
     assert world.service.submitted[100:] == [("added",)]
     assert (result.plan.new, result.plan.done, result.plan.jobs) == (1, 10_000, 1)
+
+
+def test_a_run_packs_its_plan_once(world: World) -> None:
+    assert world.run().plan.jobs == 1
+    assert world.service.packed == 1
+    world.sources.append("added")
+    assert world.run().plan.jobs == 1
+    assert world.service.packed == 2
 
 
 def test_the_same_content_under_two_ids_is_sent_once_and_done_twice(world: World) -> None:

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from hume_runner.hosts import is_loopback
 from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fault
-from hume_runner.manifest.shown import masked_url
 from hume_runner.sources.urls import url_id
 
 
@@ -63,7 +62,3 @@ def test_any_text_is_judged_without_an_exception(text: str) -> None:
     if fault is None:
         assert url_id(text)
     endpoint_fault(text)
-
-
-def test_masking_keeps_what_identifies_and_drops_what_grants() -> None:
-    assert masked_url("https://u:canary@h/a?sig=canary#canary") == "https://…@h/a?…"

@@ -28,7 +28,6 @@ from hume_runner.errors import (
 )
 from hume_runner.http.json_lenient import plain
 from hume_runner.manifest.model import Manifest, SourceKind
-from hume_runner.manifest.shown import masked_url
 from hume_runner.services.base import (
     Accepted,
     AnswerIncomplete,
@@ -92,6 +91,7 @@ from hume_runner.services.links import refuse_expired
 from hume_runner.services.packing import pack
 from hume_runner.services.unreadable import UNEXPECTED
 from hume_runner.services.unreadable import message as told_of
+from hume_runner.settings import masked_url
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access

@@ -1227,6 +1227,6 @@ def _told(item: PlanItem, message: str) -> str:
 
 
 def _name(item: PlanItem) -> str:
-    from hume_runner.manifest.shown import masked_url
+    from hume_runner.settings import masked_url
 
     return masked_url(item.value) if item.kind == "url" else item.value
