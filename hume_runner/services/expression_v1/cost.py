@@ -74,3 +74,8 @@ def shown_seconds(seconds: Fraction) -> int | float:
     """For people and JSON: milliseconds, rounded up, a whole number where it is one."""
     milliseconds = -(-seconds.numerator * 1000 // seconds.denominator)
     return milliseconds // 1000 if milliseconds % 1000 == 0 else milliseconds / 1000
+
+
+def shown_s(seconds: Fraction) -> float:
+    """The same as a number for people and plans."""
+    return float(shown_seconds(seconds))

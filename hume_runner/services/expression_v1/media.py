@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from hume_runner.http.addresses import AddressRule
+from hume_runner.http.download import Downloaded, Downloader, DownloadProblem
+from hume_runner.http.retry import RetryPolicy
 from hume_runner.manifest.model import RetrySection
+from hume_runner.media.archives import MemberReader
+from hume_runner.media.audio import prepare_audio
+from hume_runner.media.cache import CachedMedia, MediaCache, cache_key
 from hume_runner.media.clock import ClockMap
-from hume_runner.scratch import Scratch
-from hume_runner.services.base import Inside, PlanItem
-from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound, fit
-
-if TYPE_CHECKING:
-    from hume_runner.http.download import Downloaded, Downloader
-    from hume_runner.http.upload import Readable
-    from hume_runner.media.archives import MemberReader
-    from hume_runner.media.cache import CachedMedia, MediaCache
+from hume_runner.media.cuts import split, wav_levels
+from hume_runner.media.frames import write_frames
+from hume_runner.media.problems import MediaProblem, surprises_are_problems
+from hume_runner.media.sniff import sniff
+from hume_runner.media.stills import prepare_still
+from hume_runner.services.base import PlanItem
+from hume_runner.services.expression_v1.cannot_prepare import CannotPrepare
+from hume_runner.services.expression_v1.look import look
+from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound
 
 FRAME_SAMPLES = 160  # of a level, see `media.cuts`
 _FORM = 3  # of what the cache tells about what it holds
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 # What nobody holds is removed beyond this. What was sent is removed anyway; this bounds what waits to be sent, and what
 # an earlier run left.
 _CACHE_BYTES = 8_000_000_000
 _OPEN_ARCHIVES = 4
-
-
-class CannotPrepare(Exception):
-    """One medium that cannot be sent, with the reason: it fails alone."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,90 +69,6 @@ class Sound:
     written_ns: int | None
 
 
-def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
-    """What headers tell: {"medium", "tracks", "duration_ms", "sound", "picture"}, or {"problem", "reason"}."""
-    from hume_runner.media.audio import probe_audio
-    from hume_runner.media.problems import MediaProblem, surprises_are_problems
-    from hume_runner.media.sniff import sniff_path
-    from hume_runner.media.stills import picture_kind
-
-    try:
-        with surprises_are_problems(path.name):
-            kind = sniff_path(path)
-            if kind.family == "image":
-                picture_kind(path)
-                seen: dict[str, Any] = {"medium": "still"}
-            else:
-                found = probe_audio(path)
-                held = (("sound", found.has_audio), ("picture", found.has_video))
-                seen = {
-                    "medium": "recording",
-                    "duration_ms": found.duration_ms,
-                    "tracks": [name for name, there in held if there],
-                    "sound_tracks": found.sound_tracks,
-                    "channels": found.channels,
-                }
-    except MediaProblem as problem:
-        return {"problem": problem.message, "reason": problem.reason}
-    facts = fit(seen, models)
-    assert facts is not None  # it was looked at just now
-    return facts
-
-
-def is_archive(path: Path) -> bool:
-    """Whether the file's first bytes are those of an archive that can be opened."""
-    from hume_runner.media.archives import is_archive as opens
-
-    return opens(path)
-
-
-def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
-    """Each member of an archive, looked at one by one; what is not offered is an item that fails with the reason.
-
-    Members are unpacked one at a time, under names of ours. Hidden members are passed over, as people expect.
-    """
-    from hume_runner.media.archives import Skipped, iter_members
-    from hume_runner.media.problems import MediaProblem
-
-    with Scratch() as folder:
-        try:
-            for member in iter_members(path):
-                if isinstance(member, Skipped):
-                    if member.reason != "hidden":
-                        yield _left_out(path, member.name, member.reason, member.message)
-                    continue
-                # Its own ending and a name for messages; the folder is ours, and so is what is left of the name.
-                target = folder / (_UNSAFE.sub("_", member.name.rpartition("/")[2])[-80:].lstrip(".") or "member")
-                try:
-                    member.copy_to(target)
-                except MediaProblem as problem:
-                    if not member.alone:
-                        raise  # packed as one with those behind it
-                    yield _left_out(path, member.name, problem.reason, problem.message)
-                    continue
-                with target.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").digest()
-                yield Inside(
-                    name=member.name,
-                    digest=digest,
-                    size_bytes=member.size_bytes,
-                    facts=look(target, models),
-                )
-                target.unlink()
-        except MediaProblem as problem:
-            yield _left_out(path, "(rest)", problem.reason, problem.message)
-
-
-def _left_out(archive: Path, name: str, reason: str, message: str | None = None) -> Inside:
-    mark = f"{archive.name}\0{name}\0{reason}".encode("utf-8", "surrogateescape")
-    return Inside(
-        name=name,
-        digest=hashlib.sha256(mark).digest(),
-        size_bytes=0,
-        facts={"problem": message or f"left out of the archive: {reason.replace('_', ' ')}", "reason": reason},
-    )
-
-
 class Downloads:
     """Downloads of one run: whoever asks, one thread watches their deadlines."""
 
@@ -169,10 +80,6 @@ class Downloads:
 
     def fetch(self, url: str, target: Path, refuse: Callable[[bytes], str | None]) -> Downloaded:
         """See `Downloader.fetch`."""
-        from hume_runner.http.addresses import AddressRule
-        from hume_runner.http.download import Downloader
-        from hume_runner.http.retry import RetryPolicy
-
         with self._lock:
             if self._downloader is None:
                 policy = RetryPolicy(attempts=self._retry.attempts, max_wait_s=self._retry.max_wait_s)
@@ -208,8 +115,6 @@ class MediaStore:
     def _media(self) -> MediaCache:
         with self._opening:  # a second cache would take what the first one is making for leftovers
             if self._cache is None:
-                from hume_runner.media.cache import MediaCache
-
                 self._cache = MediaCache(self._folder, max_bytes=_CACHE_BYTES)
             return self._cache
 
@@ -275,8 +180,6 @@ class MediaStore:
         return self._lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder))
 
     def _unpack(self, path: Path, name: str, folder: Path) -> Mapping[str, Any]:
-        from hume_runner.media.archives import MemberReader
-
         closing: list[MemberReader] = []
         with self._opening:
             archive = self._archives.pop(path, None) or MemberReader(path)
@@ -291,9 +194,6 @@ class MediaStore:
         return {"size": size}
 
     def _download(self, url: str, folder: Path) -> Mapping[str, Any]:
-        from hume_runner.http.download import DownloadProblem
-        from hume_runner.media.sniff import sniff
-
         def refuse(head: bytes) -> str | None:
             kind = sniff(head)
             return None if kind.family in ("image", "audio", "media") else f"the URL gives {kind.words}"
@@ -352,7 +252,6 @@ class MediaStore:
     @contextmanager
     def still(self, item: PlanItem) -> Iterator[tuple[Path, Still]]:
         """The item as a JPEG that the service takes. Raises: CannotPrepare."""
-        from hume_runner.media.stills import prepare_still
 
         def make(folder: Path) -> Mapping[str, Any]:
             with self._planned(item) as path:
@@ -366,9 +265,6 @@ class MediaStore:
     @contextmanager
     def sound(self, item: PlanItem, max_body_bytes: int) -> Iterator[tuple[Path, Sound]]:
         """The item's sound as a plain WAV, and where to cut it. Raises: CannotPrepare."""
-        from hume_runner.media.audio import prepare_audio
-        from hume_runner.media.cuts import split, wav_levels
-
         track, channel = chosen_sound(self._models)
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -414,8 +310,6 @@ class MediaStore:
     ) -> list[tuple[int, int]]:
         """(first, samples) of what lies between passages that are `taken`, ascending and apart, cut to what a request
         carries."""
-        from hume_runner.media.cuts import split, wav_levels
-
         levels = wav_levels(path)
         found: list[tuple[int, int]] = []
         begin = 0
@@ -431,8 +325,6 @@ class MediaStore:
     @contextmanager
     def frames(self, item: PlanItem) -> Iterator[tuple[Path, Frames]]:
         """(folder, frames): `000000.jpg` and on. Raises: CannotPrepare."""
-        from hume_runner.media.frames import write_frames
-
         options = self._models.get("video") or {}
         fps, width = (options.get(name, OWN_DEFAULTS[name]) for name in ("fps", "max_width"))
 
@@ -454,9 +346,6 @@ class MediaStore:
 
     @contextmanager
     def _lease(self, item: PlanItem, options: Mapping[str, Any], make: Any) -> Iterator[CachedMedia]:
-        from hume_runner.media.cache import cache_key
-        from hume_runner.media.problems import MediaProblem, surprises_are_problems
-
         def made(folder: Path) -> Mapping[str, Any]:
             try:
                 found: Mapping[str, Any] = make(folder)
@@ -480,107 +369,3 @@ class MediaStore:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def wav_digest(path: Path, first_sample: int, samples: int) -> str:
-    """The SHA-256 of a passage as it is sent, header and all, in hex. Raises: CannotPrepare if it is not there."""
-    from hume_runner.media.wav import WavSlice
-
-    digest = hashlib.sha256()
-    try:
-        with WavSlice(path, first_sample, samples) as passage:
-            while chunk := passage.read(1 << 16):
-                digest.update(chunk)
-    except ValueError:
-        raise CannotPrepare("source_changed", f"{path.name}: it became shorter since it was planned") from None
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """A short recording; `sha256` as `wav_digest` tells it, where it is the user's own file."""
-
-    path: Path
-    samples: int
-    sha256: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JoinedClips:
-    """Short recordings as one, with silence between them, read from disk while they are sent."""
-
-    clips: tuple[Clip, ...]
-    gap_samples: int
-    filename: str
-    content_type: str = "audio/wav"
-    sha256: str | None = None  # each clip is checked by itself
-
-    @property
-    def samples(self) -> int:
-        return sum(clip.samples for clip in self.clips) + self.gap_samples * (len(self.clips) - 1)
-
-    @property
-    def size_bytes(self) -> int:
-        return 44 + 2 * self.samples
-
-    @contextmanager
-    def open(self) -> Iterator[Readable]:
-        yield _Pieces(self._bytes())
-
-    def _bytes(self) -> Iterator[bytes]:
-        from hume_runner.media.wav import WavSlice, plain_header
-
-        yield plain_header(self.samples)
-        for number, clip in enumerate(self.clips):
-            if number:
-                yield bytes(2 * self.gap_samples)
-            with WavSlice(clip.path, 0, clip.samples) as passage:
-                digest = hashlib.sha256(passage.read(44) or b"")
-                while chunk := passage.read(1 << 16):
-                    digest.update(chunk)
-                    yield chunk
-            # A clip is followed by more, or by what the reader holds back: no whole request has left yet.
-            if clip.sha256 is not None and digest.hexdigest() != clip.sha256:
-                raise ValueError(f"{clip.path.name} changed")
-
-
-class _Pieces:
-    """Bytes that come in pieces, for somebody who reads."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def read(self, size: int, /) -> bytes:
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._rest = piece
-        taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WavPart:
-    """A run of samples of a prepared WAV as a part of an upload, read from disk while it is sent."""
-
-    path: Path
-    first_sample: int
-    samples: int
-    filename: str
-    sha256: str | None = None
-    written_ns: int | None = None
-    content_type: str = "audio/wav"
-
-    @property
-    def size_bytes(self) -> int:
-        return 44 + 2 * self.samples
-
-    def open(self) -> AbstractContextManager[Readable]:
-        """Raises: ValueError for a prepared file that is not as it was made."""
-        from hume_runner.media.wav import WavSlice
-
-        if self.written_ns is not None and self.path.stat().st_mtime_ns != self.written_ns:
-            raise ValueError("it is not as it was prepared")
-        return WavSlice(self.path, self.first_sample, self.samples)

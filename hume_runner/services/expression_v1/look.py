@@ -1,0 +1,95 @@
+"""A cheap look at a medium before it is planned, and at the members of a packed archive."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hume_runner.media.archives import Skipped, iter_members
+from hume_runner.media.archives import is_archive as opens
+from hume_runner.media.audio import probe_audio
+from hume_runner.media.problems import MediaProblem, surprises_are_problems
+from hume_runner.media.sniff import sniff_path
+from hume_runner.media.stills import picture_kind
+from hume_runner.scratch import Scratch
+from hume_runner.services.base import Inside
+from hume_runner.services.expression_v1.settings import fit
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def look(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
+    """What headers tell: {"medium", "tracks", "duration_ms", "sound", "picture"}, or {"problem", "reason"}."""
+    try:
+        with surprises_are_problems(path.name):
+            kind = sniff_path(path)
+            if kind.family == "image":
+                picture_kind(path)
+                seen: dict[str, Any] = {"medium": "still"}
+            else:
+                found = probe_audio(path)
+                held = (("sound", found.has_audio), ("picture", found.has_video))
+                seen = {
+                    "medium": "recording",
+                    "duration_ms": found.duration_ms,
+                    "tracks": [name for name, there in held if there],
+                    "sound_tracks": found.sound_tracks,
+                    "channels": found.channels,
+                }
+    except MediaProblem as problem:
+        return {"problem": problem.message, "reason": problem.reason}
+    facts = fit(seen, models)
+    assert facts is not None  # it was looked at just now
+    return facts
+
+
+def is_archive(path: Path) -> bool:
+    """Whether the file's first bytes are those of an archive that can be opened."""
+    return opens(path)
+
+
+def members(path: Path, models: Mapping[str, Any]) -> Iterator[Inside]:
+    """Each member of an archive, looked at one by one; what is not offered is an item that fails with the reason.
+
+    Members are unpacked one at a time, under names of ours. Hidden members are passed over, as people expect.
+    """
+    with Scratch() as folder:
+        try:
+            for member in iter_members(path):
+                if isinstance(member, Skipped):
+                    if member.reason != "hidden":
+                        yield _left_out(path, member.name, member.reason, member.message)
+                    continue
+                # Its own ending and a name for messages; the folder is ours, and so is what is left of the name.
+                target = folder / (_UNSAFE.sub("_", member.name.rpartition("/")[2])[-80:].lstrip(".") or "member")
+                try:
+                    member.copy_to(target)
+                except MediaProblem as problem:
+                    if not member.alone:
+                        raise  # packed as one with those behind it
+                    yield _left_out(path, member.name, problem.reason, problem.message)
+                    continue
+                with target.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").digest()
+                yield Inside(
+                    name=member.name,
+                    digest=digest,
+                    size_bytes=member.size_bytes,
+                    facts=look(target, models),
+                )
+                target.unlink()
+        except MediaProblem as problem:
+            yield _left_out(path, "(rest)", problem.reason, problem.message)
+
+
+def _left_out(archive: Path, name: str, reason: str, message: str | None = None) -> Inside:
+    mark = f"{archive.name}\0{name}\0{reason}".encode("utf-8", "surrogateescape")
+    return Inside(
+        name=name,
+        digest=hashlib.sha256(mark).digest(),
+        size_bytes=0,
+        facts={"problem": message or f"left out of the archive: {reason.replace('_', ' ')}", "reason": reason},
+    )

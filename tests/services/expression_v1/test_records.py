@@ -1,0 +1,287 @@
+"""What the list of runs tells of a lost upload, and of what was measured before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hume_runner.engine.reconcile import Ask, Gone, NotThere, Wait, settle
+from hume_runner.services.base import Job, LostJob, Member, NotSettled
+from hume_runner.services.expression_v1.reading import RunView
+from tests.services.expression_v1.cases import recording, service
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The runs that a service shows; `unfiltered` are those that it shows only when it is asked for all."""
+
+    runs: Sequence[RunView]
+    unfiltered: Sequence[RunView] = ()
+
+    def list_runs(
+        self,
+        *,
+        started_after: float = -math.inf,
+        started_before: float = math.inf,
+        mode: str | None = None,
+        on_date: Any = None,
+    ) -> Iterator[RunView]:
+        shown = [*self.runs, *(self.unfiltered if mode is None else ())]
+        return iter([run for run in shown if started_after <= (run.started_at or 0) < started_before])
+
+
+SENT_AT = 1_700_000_000.0
+SAMPLES = 16_000 * 12
+
+
+def a_run(name: str, **members: Any) -> RunView:
+    usual = {
+        "user_id": "me",
+        "status": "ended",
+        "endpoint": "audio",
+        "mode": "file",
+        "started_at": SENT_AT + 1,
+        "bytes_received": 44 + 2 * SAMPLES,
+        "metered_seconds": 12.0,
+    }
+    return RunView(run_id=name, **(usual | members))
+
+
+def lost(number: int = 1, *, samples: int = SAMPLES, before: Collection[str] = ("control",), **after: float) -> LostJob:
+    detail = {"part": 0, "parts": 1, "first": 0, "samples": samples, "start_ms": 0}
+    job = Job(
+        number=number,
+        key="0" * 64,
+        nonce="n",
+        members=(Member(item=recording(number, samples / 16_000), detail=detail),),
+        size_bytes=44 + 2 * samples,
+        billable_seconds=max(10.0, samples / 16_000),
+    )
+    return LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2, before=tuple(before), after=after)
+
+
+def settled(
+    folder: Path, listing: Listing, *jobs: LostJob, ours: Mapping[str, float] | None = None, waited_s: float = 1000
+) -> list[Any]:
+    asked = service(folder)
+    asked._account._connect = lambda: listing  # type: ignore[assignment, return-value]
+    looks = asked.look_for(jobs, ours or {})
+    taken: set[str] = set()
+    found = []
+    for one in jobs:
+        what = settle(looks[one.job.number], taken.__contains__, waited_s=waited_s, wait_s=20)
+        if isinstance(what, Gone):
+            taken.add(what.chosen.remote_id)
+        found.append(what)
+    return found
+
+
+CONTROL = a_run("control", started_at=SENT_AT - 30, metered_seconds=99.0, bytes_received=2 * 99 * 16_000)
+SINGLE = [
+    # what the list shows beside a run of ours, and what it means
+    ((), NotThere),
+    ((a_run("x"),), Gone),
+    ((a_run("x", bytes_received=2 * SAMPLES),), Gone),  # whether a header counts is not known
+    ((a_run("x", bytes_received=44 + 2 * SAMPLES + 700),), Gone),  # nor whether the form does
+    ((a_run("x", bytes_received=None),), Gone),  # the seconds alone
+    ((a_run("x", bytes_received=2 * SAMPLES + 32_000),), NotThere),  # another recording that is billed alike
+    ((a_run("x", metered_seconds=14.0),), NotThere),
+    ((a_run("x", endpoint="video"),), NotThere),
+    ((a_run("x", started_at=SENT_AT - 3 * 3600),), NotThere),
+    ((a_run("x", user_id="colleague"),), NotThere),  # our own run says who we are
+    ((a_run("x"), a_run("y")), Ask),  # two of the same size cannot be told apart
+    ((a_run("x", status="live", metered_seconds=None, bytes_received=None),), Wait),
+    ((a_run("x", status="errored", metered_seconds=0.0, bytes_received=500),), NotThere),  # refused, and not billed
+    ((a_run("x", status="errored", metered_seconds=0.0, bytes_received=None),), Ask),  # it may come back
+]
+
+
+@pytest.mark.parametrize(("runs", "meaning"), SINGLE)
+def test_what_a_run_in_the_list_means_to_a_lost_upload(
+    tmp_path: Path, runs: tuple[RunView, ...], meaning: type
+) -> None:
+    [what] = settled(tmp_path, Listing([CONTROL, *runs]), lost(), ours={"control": SENT_AT - 30})
+    assert type(what) is meaning
+
+
+def test_a_silent_run_is_looked_at_again_before_anybody_is_asked(tmp_path: Path) -> None:
+    silent = a_run("x", status="errored", metered_seconds=0.0, bytes_received=None)
+    [what] = settled(tmp_path, Listing([CONTROL, silent]), lost(), ours={"control": SENT_AT - 30}, waited_s=1)
+    assert type(what) is Wait
+
+
+@pytest.mark.parametrize(
+    ("listing", "ours"),
+    [
+        (Listing([]), {"control": SENT_AT - 30}),  # it must show what it surely took
+        (Listing([], unfiltered=[CONTROL, a_run("x", bytes_received=9)]), {}),  # it shows less than there is
+    ],
+)
+def test_a_list_that_does_not_show_what_it_must_proves_nothing(
+    tmp_path: Path, listing: Listing, ours: Mapping[str, float]
+) -> None:
+    [what] = settled(tmp_path, listing, lost(), ours=ours)
+    assert type(what) is Ask
+
+
+def test_a_run_that_begins_between_two_lists_was_not_left_out(tmp_path: Path) -> None:
+    class Growing:
+        """Another upload of ours begins after the first list was given."""
+
+        asked = 0
+
+        def list_runs(self, *, mode: str | None = None, **asked: Any) -> Iterator[RunView]:
+            self.asked += 1
+            begun = [a_run("x", started_at=SENT_AT + 60, bytes_received=9)] * (self.asked > 1)
+            return iter([*begun, *([] if mode else [replace(CONTROL, started_at=SENT_AT - 30_000)])])
+
+    [what] = settled(tmp_path, Growing(), lost())  # type: ignore[arg-type]
+    assert type(what) is NotThere
+
+
+def test_a_list_that_shows_no_run_at_all_proves_nothing(tmp_path: Path) -> None:
+    [what] = settled(tmp_path, Listing([]), lost())
+    assert type(what) is Ask
+
+
+def test_a_run_whose_seconds_are_not_told_may_have_been_billed(tmp_path: Path) -> None:
+    [what] = settled(
+        tmp_path, Listing([CONTROL, a_run("x", metered_seconds=None)]), lost(), ours={"control": SENT_AT - 30}
+    )
+    assert type(what) is Ask
+    assert "does not say whether" in what.why
+    asked = service(tmp_path)
+    asked._account._connect = lambda: Listing([a_run("x", metered_seconds=None)])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, set[str]().__contains__, {})) == []
+    assert [one.remote_id for one in asked.witness.suspects(lost().job)] == ["x"]
+
+
+def test_of_our_runs_from_before_none_may_be_missing_whatever_our_clock_says(tmp_path: Path) -> None:
+    """The times of ours are by our clock, which may be ahead of the service's."""
+    ours = {"control": SENT_AT + 500, "later": SENT_AT + 510}
+    [what] = settled(tmp_path, Listing([CONTROL]), lost(), ours=ours)
+    assert type(what) is Ask
+    assert "does not show later" in what.why
+
+
+@pytest.mark.parametrize("ahead_s", [0, 3600])
+@pytest.mark.parametrize("ended_s", [50, 3000])
+def test_the_time_that_answers_tell_counts_only_where_runs_of_ours_show_it(
+    tmp_path: Path, ahead_s: float, ended_s: float
+) -> None:
+    """A `Date` that is an hour ahead makes nobody look an hour away from where the lost run is."""
+    asked = service(tmp_path)
+    control = a_run("control", started_at=SENT_AT - 30, ended_at=SENT_AT - 20, metered_seconds=99.0)
+    asked._account.told["control"] = asked._account.server_time_s = SENT_AT - 20 + ahead_s
+    asked._account.lost_here["n"] = True
+    run = a_run("x", started_at=SENT_AT + ended_s, ended_at=SENT_AT + ended_s + 1)
+    asked._account._connect = lambda: Listing([control, run])  # type: ignore[assignment, return-value]
+    one = lost()
+    told = replace(one, sent_at=one.sent_at + ahead_s, ended_at=one.ended_at + ahead_s)
+    look = asked.look_for([told], {"control": SENT_AT - 30})[one.job.number]
+    near = ahead_s > 0 or ended_s == 50  # only with one clock for both, what is far off is another
+    assert [(c.remote_id, c.gone) for c in look.candidates] == ([("x", True)] if near else [])
+
+
+def test_as_many_runs_as_lost_uploads_of_a_size_are_theirs(tmp_path: Path) -> None:
+    runs = [a_run("x"), a_run("y")]
+    found = settled(tmp_path, Listing([CONTROL, *runs]), lost(1), lost(2), ours={"control": SENT_AT - 30})
+    assert {what.chosen.remote_id for what in found} == {"x", "y"}
+    one, other = settled(tmp_path, Listing([CONTROL, runs[0]]), lost(1), lost(2), ours={"control": SENT_AT - 30})
+    assert (type(one), type(other)) == (Gone, NotThere)
+
+
+def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._account._connect = lambda: Listing([a_run("x"), a_run("ours"), a_run("y", bytes_received=9)])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__, {})) == []
+    assert [one.remote_id for one in asked.witness.suspects(lost().job)] == ["x"]
+    assert asked.witness.suspects(lost(samples=SAMPLES + 32_000).job) == ()
+
+
+def test_a_list_that_says_more_without_a_filter_is_not_believed(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._account._connect = lambda: Listing([], [a_run("x")])  # type: ignore[assignment, return-value]
+    with pytest.raises(NotSettled, match="leaves out x"):
+        list(asked.survey(SENT_AT - 100, set[str]().__contains__, {}))
+    assert [one.remote_id for one in asked.witness.suspects(lost().job)] == ["x"]
+
+
+def test_all_of_ours_in_the_window_must_be_listed(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._account._connect = lambda: Listing([a_run("new"), CONTROL])  # type: ignore[assignment, return-value]
+    ours = {"before": SENT_AT - 200, "control": SENT_AT - 30, "hidden": SENT_AT, "new": SENT_AT + 1}
+    with pytest.raises(NotSettled, match="does not show hidden") as told:
+        list(asked.survey(SENT_AT - 100, ours.__contains__, ours))
+    assert told.value.missing == ("hidden",)
+
+
+@pytest.mark.parametrize("ours_ahead_s", [-86_400 * 3, -3600, 0, 3600, 86_400 * 3])
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_our_clock_hides_no_lost_run(tmp_path: Path, ours_ahead_s: float, place: str) -> None:
+    """Sent by a run before, or before any answer told the time: the list's own times tell when that was."""
+    asked = service(tmp_path)
+    other = (
+        replace(CONTROL, started_at=SENT_AT - 30) if place == "before" else replace(CONTROL, started_at=SENT_AT + 30)
+    )
+    ended_at = (other.started_at or 0) + 1
+    # What was answered since shows that the service's time is that of its list.
+    asked._account.told["control"] = asked._account.server_time_s = ended_at
+    asked._account._connect = lambda: Listing(  # type: ignore[assignment, return-value]
+        [replace(other, ended_at=ended_at)], unfiltered=[a_run("x"), replace(other, ended_at=ended_at)]
+    )
+    one = lost() if place == "before" else lost(before=(), control=31.0)
+    here = replace(one, sent_at=SENT_AT + ours_ahead_s, ended_at=SENT_AT + 2 + ours_ahead_s)
+    asked._account._connect = lambda: Listing([a_run("x"), replace(other, ended_at=ended_at)])  # type: ignore[assignment, return-value]
+    look = asked.look_for([here], {"control": SENT_AT + ours_ahead_s})[1]
+    assert [(c.remote_id, c.gone) for c in look.candidates] == [("x", True)]
+
+
+def test_a_host_that_takes_its_time_is_not_paid_twice_within_the_wait(tmp_path: Path) -> None:
+    asked = service(tmp_path)
+    asked._account.lost_here["n"] = True
+    control = replace(CONTROL, ended_at=SENT_AT - 20)
+    asked._account.told["control"] = SENT_AT - 20
+    asked._account._connect = lambda: Listing([control, a_run("x", started_at=SENT_AT + 600)])  # type: ignore[assignment, return-value]
+    look = asked.look_for([lost()], {"control": SENT_AT - 30})[1]
+    assert [c.remote_id for c in look.candidates] == ["x"]
+
+
+NAMELESS = [
+    # an entry without an id: one that may be it, another recording, another endpoint, one that still runs
+    (a_run(""), Ask),
+    (a_run("", bytes_received=2 * SAMPLES + 32_000), NotThere),
+    (a_run("", endpoint="video"), NotThere),
+    (a_run("", status="live", metered_seconds=None, bytes_received=None), Ask),
+    (a_run("", status="errored", metered_seconds=0.0, bytes_received=None), Ask),
+]
+
+
+@pytest.mark.parametrize(("entry", "meaning"), NAMELESS)
+def test_an_entry_without_an_id_is_neither_ours_nor_excluded(tmp_path: Path, entry: RunView, meaning: type) -> None:
+    [what] = settled(tmp_path, Listing([CONTROL, entry]), lost(), ours={"control": SENT_AT - 30})
+    assert type(what) is meaning
+    asked = service(tmp_path)
+    asked._account._connect = lambda: Listing([entry])  # type: ignore[assignment, return-value]
+    unsettled = entry.status == "live" or (entry.status == "errored" and entry.bytes_received is None)
+    with pytest.raises(NotSettled) if unsettled else nullcontext():
+        assert list(asked.survey(SENT_AT - 100, set[str]().__contains__, {})) == []
+    may_be_paid = entry == a_run("") or unsettled
+    assert [bool(one.remote_id) for one in asked.witness.suspects(lost().job)] == [True] * may_be_paid
+
+
+def test_what_was_listed_before_it_was_sent_is_not_it(tmp_path: Path) -> None:
+    """The same was measured an hour ago, and paying for it again was agreed to."""
+    asked = service(tmp_path)
+    old = a_run("old", started_at=SENT_AT - 3600)
+    asked._account._connect = lambda: Listing([CONTROL, old])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 7200, set[str]().__contains__, {})) == []
+    asked._account.lost_here["n"] = True
+    [look] = asked.look_for([lost(before=(), control=31.0)], {"control": SENT_AT + 1}).values()
+    assert look.candidates == ()
