@@ -3,6 +3,8 @@
 A manifest is a path, or a mapping with the members that the file would have; relative paths in a mapping are relative
 to the working directory. What the command line says with `--output-dir`, `--state` and `--endpoint` are keywords here.
 Expected errors are HumeRunnerErrors with a `hint` and the `exit_code` that the command would end with.
+
+What only some commands need is imported inside functions: `validate` stands on this file, and its start-up is measured.
 """
 
 from __future__ import annotations
@@ -31,11 +33,18 @@ from hume_runner.errors import (
     StateError,
     UsageError,
 )
+from hume_runner.manifest.document import ordered
+from hume_runner.manifest.load import Examined, examine_mapping
+from hume_runner.manifest.load import examine as examine_file
+from hume_runner.manifest.schema import foreign_to
+from hume_runner.registry import all_registered, registered
+from hume_runner.regular_files import open_regular
+from hume_runner.settings import mask_secrets
+from hume_runner.sources import expand, expand_entries
 
 if TYPE_CHECKING:
     from hume_runner.engine.adopt import Adopted
     from hume_runner.engine.run import RunEnded, SavedPlan
-    from hume_runner.manifest.load import Examined
     from hume_runner.manifest.model import Manifest
     from hume_runner.planning.model import Decision, PlannedJob, Summary
     from hume_runner.planning.prepare import Plan
@@ -242,7 +251,6 @@ class Project:
     @property
     def keeps_answers(self) -> bool:
         """Whether what was measured can be fetched again."""
-        from hume_runner.registry import registered
 
         found = registered(self.manifest.service.api)
         return found is not None and found.keeps_answers
@@ -254,8 +262,6 @@ class Project:
     def with_bill(self, max_billable_seconds: float) -> Project:
         """The same with a cap on its bill. Raises: UsageError where the API bills nothing by the second: such a cap
         would protect nobody."""
-        from hume_runner.manifest.schema import foreign_to
-        from hume_runner.registry import all_registered
 
         manifest = self.manifest
         fault = foreign_to(manifest.service.api, "execution", "max_billable_seconds")
@@ -571,8 +577,6 @@ class Seen:
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every job, streamed."""
-        from hume_runner.settings import mask_secrets
-
         for row in self._store.jobs():
             yield JobStatus(
                 number=row.number,
@@ -677,15 +681,12 @@ def validate(
         problems += error.problems
     exit_code = 65 if wrong else 66 if problems else 0
     if examined.problems:
-        from hume_runner.manifest.document import ordered
-
         problems = ordered(problems)
     shown = str(manifest) if isinstance(manifest, str | PathLike) else str(examined.path)
     return Validated(path=shown, problems=tuple(problems), items=items, exit_code=exit_code, warnings=tuple(warnings))
 
 
 def _count(examined: Examined, items: Counter[str], warnings: list[str]) -> None:
-    from hume_runner.sources import expand, expand_entries
 
     manifest = examined.manifest
     found = expand(manifest) if manifest else expand_entries(examined.entries, folder=examined.path.parent)
@@ -752,8 +753,6 @@ def examine(
     manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
 ) -> Examined:
     """A manifest as far as it can be understood. Raises: UsageError."""
-    from hume_runner.manifest.load import examine as examine_file
-    from hume_runner.manifest.load import examine_mapping
 
     directory = Path(output_dir).absolute() if output_dir else None
     if isinstance(manifest, Mapping):
@@ -764,7 +763,6 @@ def examine(
 def read_plan(path: str | PathLike[str]) -> SavedPlan:
     """A plan that `hume-runner plan --out` saved. Raises: UsageError."""
     from hume_runner.engine.run import SavedPlan
-    from hume_runner.regular_files import open_regular
 
     hint = "hume-runner plan MANIFEST --out FILE writes one"
     try:

@@ -1,4 +1,7 @@
-"""The only place that picks concrete classes, the clock, the random source and sleep."""
+"""The only place that picks concrete classes, the clock, the random source and sleep.
+
+What only a run needs is imported where it is picked: `validate` need not wait for it, and its start-up is measured.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from hume_runner.aside import refuse_links
-from hume_runner.errors import HumeRunnerError, UsageError
+from hume_runner.errors import HumeRunnerError, MissingExtra, UsageError
+from hume_runner.hosts import is_loopback
 from hume_runner.manifest.model import Manifest
+from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import Masker, Secret, Settings, read_key
+from hume_runner.sources import expand
 
 if TYPE_CHECKING:
     from hume_runner.emulator.server import Emulator
@@ -97,7 +103,6 @@ class Endpoint:
 
     def __init__(self, manifest: Manifest, paths: Paths, machine: Machine) -> None:
         from hume_runner.engine.pacing import Pacer
-        from hume_runner.registry import all_registered, load, registered
 
         found = registered(manifest.service.api)
         if found is None:
@@ -127,8 +132,6 @@ class Endpoint:
     @property
     def simulated(self) -> bool:
         """Whether results from here may be the emulator's: it is embedded, or somebody's on this machine."""
-        from hume_runner.hosts import is_loopback
-
         return self.name == EMULATOR or is_loopback(urlsplit(self.name).hostname or "")
 
     def server_time(self) -> float | None:
@@ -171,8 +174,6 @@ class Endpoint:
             try:
                 from hume_runner.emulator.server import Emulator
             except ImportError:
-                from hume_runner.errors import MissingExtra
-
                 raise MissingExtra("emulator", "service.endpoint: emulator") from None
             data = refuse_links(self._paths.outputs, "emulator")
             data.mkdir(parents=True, exist_ok=True)
@@ -197,7 +198,6 @@ class Endpoint:
 def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_failed: bool, now: float) -> Iterator[Plan]:
     """What a manifest means to an open state, decided and not packed yet, for as long as the block lasts."""
     from hume_runner.planning.prepare import Options, Plan, scan_sources
-    from hume_runner.sources import expand
     from hume_runner.state.staging import Scan
 
     scan = scan_sources(manifest, expand(manifest), endpoint.service, store, Scan())
@@ -208,8 +208,6 @@ def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_faile
 
 def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | None:
     """What tells the manifest's callback that it is finished; None where the service itself does, or nobody asked."""
-    from hume_runner.registry import registered
-
     notify, found = manifest.notify, registered(manifest.service.api)
     if notify.callback_url is None or found is None or found.calls_back:
         return None
@@ -241,7 +239,6 @@ def environment(
     """What a run of this endpoint's manifest works with. `on_loop` is called once the planning is over."""
     from hume_runner.engine.environment import Environment
     from hume_runner.engine.reactions.base import Patience
-    from hume_runner.sources import expand
 
     settings = machine.settings
     return Environment(
