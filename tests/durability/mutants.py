@@ -158,9 +158,9 @@ def without_reading_what_was_rescued(disk: Disk) -> Disk:
 
 def without_controls(disk: Disk) -> Disk:
     """What a list does not show is taken for not being there."""
-    import hume_runner.services.batch_v0.service
+    import hume_runner.services.batch_v0.lost
 
-    vars(hume_runner.services.batch_v0.service).update(lacking=lambda *_: "", uncontrolled=lambda *_: "")
+    vars(hume_runner.services.batch_v0.lost).update(lacking=lambda *_: "", uncontrolled=lambda *_: "")
     return disk
 
 

@@ -133,7 +133,7 @@ def test_nesting_without_end_is_refused() -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from hume_runner.services.batch_v0.service import read_outcomes
+from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.base import Job
 
 def peak_kb():

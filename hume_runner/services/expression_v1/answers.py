@@ -17,12 +17,12 @@ class Answers:
     """Checks an answer as a whole and says what it tells about each member."""
 
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
-        """See `Service.answer_names`."""
+        """See `Reader.answer_names`."""
         del artifacts
         return (RESPONSE,)
 
     def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
-        """See `Service.outcomes`. An answer of an unknown shape fails its members and stays in `raw/`: it was paid."""
+        """See `Reader.outcomes`. An answer of an unknown shape fails its members and stays in `raw/`: it was paid."""
         del name, announced
         body = path.read_bytes()
         single: Mapping[int, str] = {}

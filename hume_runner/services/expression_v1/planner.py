@@ -38,7 +38,7 @@ class Drafts:
         self._joins = manifest.batching.pack_short_audio
 
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
-        """See `Service.compile`: stills together, links in small groups, every recording by itself."""
+        """See `Planner.compile`: stills together, links in small groups, every recording by itself."""
         stills: list[Member] = []
         links: list[Member] = []
         clips: list[Member] = []
@@ -127,7 +127,7 @@ class Drafts:
         return max(1, (cut.pop() if len(cut) == 1 else parts) - len(taken)), left_ms
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
-        """See `Service.recompile`: prepared stills or clips, packed to what a request carries."""
+        """See `Planner.recompile`: prepared stills or clips, packed to what a request carries."""
         if members and "clip" in members[0].detail:
             yield from self._join(members)
             return

@@ -32,7 +32,7 @@ class Media:
         self._models = models
 
     def media(self, job: Job) -> Prepared:
-        """See `Service.media`."""
+        """See `Preparer.media`."""
         failed: list[tuple[int, str, str]] = []
         stills: list[Member] = []
         clips: list[Member] = []
@@ -189,7 +189,7 @@ class Media:
             )
 
     def release(self, job: Job) -> None:
-        """See `Service.release`: a medium goes with the last of the jobs that carry something of it."""
+        """See `Shelf.release`: a medium goes with the last of the jobs that carry something of it."""
         self._store.done(member.item for member in job.members)
 
     def close(self) -> None:

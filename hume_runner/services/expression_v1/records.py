@@ -92,7 +92,7 @@ class Records:
         return found
 
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
-        """See `Service.survey`: what was measured since then and is not ours is remembered by its size.
+        """See `Records.survey`: what was measured since then and is not ours is remembered by its size.
 
         What is measured at the moment, and what went silent, has no size yet: those that were so at the first look are
         waited for. A list that does not show all that it must proves nothing about the rest.
@@ -155,7 +155,7 @@ class Records:
         return now == -math.inf or run.started_at is None or run.started_at > now - LATE_S
 
     def suspects(self, job: Job) -> tuple[Candidate, ...]:
-        """See `Service.suspects`."""
+        """See `Witness.suspects`."""
         return tuple(
             Candidate(
                 remote_id=before.run_id or "a run that the list gives no id",
@@ -174,7 +174,7 @@ class Records:
         )
 
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
-        """See `Service.look_for`. A run that was measured is `gone`: its answer cannot be had any more.
+        """See `Records.look_for`. A run that was measured is `gone`: its answer cannot be had any more.
 
         There is no mark of ours in a run. What tells is its endpoint, when it began, the bytes that it took in and the
         seconds that it was billed for. More runs that fit than submissions that were lost cannot be told apart.

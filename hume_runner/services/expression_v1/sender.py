@@ -57,7 +57,7 @@ class Uploads:
         self._outputs = outputs
 
     def prepare(self, job: Job) -> Submission:
-        """See `Service.prepare`."""
+        """See `Sender.prepare`."""
         config = config_of(job, self._models)
         shown = {name: value for name, value in config.items() if name != "face_state"}
         digest = hashlib.sha256(job.key.encode())

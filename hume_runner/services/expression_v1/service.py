@@ -98,24 +98,24 @@ class ExpressionV1Service:
     # -- planning (planner.py) --------------------------------------------------------------------------------------
 
     def inside(self, path: Path) -> Iterator[Inside] | None:
-        """See `Service.inside`: this API takes no archives, so their members are items."""
+        """See `Archives.inside`: this API takes no archives, so their members are items."""
         return members(path, self._models) if is_archive(path) else None
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
-        """See `Service.look`. Raises: MissingExtra for media that need the extra `media`."""
+        """See `Looker.look`. Raises: MissingExtra for media that need the extra `media`."""
         del content
         return look(path, self._models)
 
     def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """See `Service.recall`."""
+        """See `Looker.recall`."""
         return fit(facts, self._models)
 
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See `Service.relevant`."""
+        """See `Planner.relevant`."""
         return relevant(kind, facts, settings)
 
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
-        """See `Service.refuse`. What is wrong inside a medium is not refused here: it fails alone."""
+        """See `Planner.refuse`. What is wrong inside a medium is not refused here: it fails alone."""
         return refuse_expired(item.value, now) if item.kind == "url" else None
 
     def hopeless(self, item: PlanItem) -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hume_runner.services.base import Job, Member, PlanItem
-from hume_runner.services.batch_v0.client import FileView, JobView
+from hume_runner.services.base import Job
+from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.matching import (
-    Listing,
-    SourceFinder,
     Verdict,
-    agreement,
-    confirmed,
     contradicts,
     familiar,
     judge,
-    lacking,
-    measures,
     names_in,
     one_text,
     one_url,
@@ -29,42 +23,23 @@ from hume_runner.services.batch_v0.matching import (
     sent_by,
 )
 from tests.fakes import plan_item
-
-NONCE = "0123abcdef"
-OURS, MAYBE, FOREIGN = Verdict.OURS, Verdict.MAYBE, Verdict.FOREIGN
-URL = "https://example.org/a%20clip.mp4?take=2"
-SETTINGS = {"models": {"face": {}}}
-A, B = "a" * 32, "b" * 32
-
-
-def job(*items: PlanItem) -> Job:
-    return Job(
-        number=1,
-        key="k",
-        nonce=NONCE,
-        members=tuple(Member(item=item, position=at) for at, item in enumerate(items)),
-        size_bytes=1,
-    )
-
-
-def url(value: str = URL) -> PlanItem:
-    return replace(plan_item(value, kind="url"), value=value)
-
-
-def file(name: str, md5: str | None = None) -> PlanItem:
-    return replace(plan_item(name, kind="file"), content_md5=md5)
-
-
-def view(**facts: Any) -> JobView:
-    facts["files"] = tuple(FileView(filename=name, md5sum=md5) for name, md5 in facts.get("files", ()))
-    return JobView(job_id="j", status="QUEUED", **{"models": SETTINGS["models"], **facts})
-
-
-FILES = (job(file("b.wav", A), file("c.wav", B)), {0: f"{NONCE}-000-b.wav", 1: f"{NONCE}-001-c.wav"})
-UNHASHED = (job(file("b.wav"), file("c.wav")), FILES[1])
-LINKS = (job(url()), {0: URL})
-TEXTS = (job(plan_item("Caf\u00e9 "), plan_item("two")), {0: "1", 1: "2"})
-MIXED = (job(url(), plan_item("two")), {0: URL, 1: "1"})
+from tests.services.batch_v0.echoes import (
+    FILES,
+    FOREIGN,
+    LINKS,
+    MAYBE,
+    MIXED,
+    NONCE,
+    OURS,
+    SETTINGS,
+    TEXTS,
+    UNHASHED,
+    URL,
+    A,
+    B,
+    job,
+    view,
+)
 
 
 @pytest.mark.parametrize(
@@ -147,126 +122,6 @@ def test_one_form_is_the_same_however_often_it_is_taken() -> None:
     assert one_text("  a\n") == "a"
 
 
-def at(name: str, second: float | None) -> JobView:
-    return JobView(job_id=name, status="QUEUED", created_ms=None if second is None else int(second * 1000))
-
-
-def listing(*views: JobView, newest: Sequence[JobView] | None = None, gap: str = "") -> Listing:
-    return Listing(views=views, newest=views[::-1] if newest is None else newest, gap=gap)
-
-
-GAP = "there is a gap"
-SENT_AT, LOST_AT = 9.0, 10.0
-BEFORE, AFTER = {"p": 5.0}, {"q": 15.0}
-
-
-@pytest.mark.parametrize(
-    ("shown", "ours", "why"),
-    [
-        # A job of ours from before, and it is the newest; one from after as well; one from after alone.
-        (listing(at("p", 5)), BEFORE, ""),
-        (listing(at("p", 5), at("q", 15)), {**BEFORE, **AFTER}, ""),
-        (listing(at("q", 15)), AFTER, ""),
-        (listing(at("x", 7)), BEFORE, "does not show p"),
-        (listing(at("p", 5)), {**BEFORE, **AFTER}, "none of the jobs that the service took after"),
-        (listing(at("q", 15)), {**BEFORE, **AFTER}, "does not show p"),
-        (listing(), BEFORE, "does not show p"),
-        # One that came a moment ago may not show yet, if another from after does.
-        (listing(at("p", 5), at("q", 15)), {**BEFORE, **AFTER, "r": 17.5}, ""),
-        # Too close to tell which came first: all of ours have to be there.
-        (listing(at("p", 9.5)), {"p": 9.5, "q": 11.0}, "does not show q"),
-        (listing(at("p", 9.5), at("q", 11)), {"p": 9.5, "q": 11.0}, ""),
-        (listing(at("q", 15)), {**AFTER, "r": 16.5}, "does not show r"),
-        # None of ours: nothing is missing, and the list proves nothing (services/test_evidence.py).
-        (listing(), {}, ""),
-        # Not shown whole: its newest page, in order, back to one of ours from before, is as good.
-        (listing(at("p", 5), at("q", 15), gap=GAP), {**BEFORE, **AFTER}, ""),
-        (listing(at("p", 5), newest=[at("q", 15), at("p", 5)], gap=GAP), {**BEFORE, **AFTER}, ""),
-        (listing(at("p", 5), newest=[at("q", 15)], gap=GAP), {**BEFORE, **AFTER}, GAP),
-        (listing(at("p", 5), newest=[at("p", 5), at("q", 15)], gap=GAP), {**BEFORE, **AFTER}, GAP),
-        (listing(at("x", 7), gap=GAP), {}, GAP),
-        (listing(at("q", 15), gap=GAP), AFTER, GAP),
-    ],
-)
-def test_what_a_list_lacks_to_prove_that_a_job_is_not_there(
-    shown: Listing, ours: Mapping[str, float], why: str
-) -> None:
-    said = lacking(shown, ours, SENT_AT, LOST_AT)
-    assert said == "" if not why else why in said
-
-
-# -- names in answers --------------------------------------------------------------------------------------------------
-
-MARK = "0123456789"
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "found"),
-    [
-        ("file", f"{MARK}-000-Clip.wav", 0),
-        ("file", f"{MARK}-000-CLIP.WAV", 0),
-        ("file", f"uploads/{MARK}-001-Clip.wav", 1),
-        ("file", f"{MARK.upper()}-002-%C3%B6.wav", 2),
-        ("file", f"x-{MARK}-000-{MARK}-001-", None),  # two of ours: neither
-        ("file", "clip.wav", None),  # two have that name
-        ("file", "ö.wav", 2),
-        ("file", "other.wav", None),
-        ("url", "https://example.org/a b", 3),
-        ("url", "https://example.org/a%20b", 4),
-        ("url", "https://example.org/a%2520b", None),  # one of the two
-        ("url", "HTTPS://EXAMPLE.org/c d", 5),
-        ("text", "1", 6),
-        ("text", " 01", 6),
-        ("text", "3", None),
-        ("file", "1", None),
-    ],
-)
-def test_a_name_in_an_answer_finds_its_member_or_none(kind: str, name: str, found: int | None) -> None:
-    finder = SourceFinder(
-        [
-            (0, "file", f"{MARK}-000-Clip.wav"),
-            (1, "file", f"{MARK}-001-clip.wav"),
-            (2, "file", f"{MARK}-002-ö.wav"),
-            (3, "url", "https://example.org/a b"),
-            (4, "url", "https://example.org/a%20b"),
-            (5, "url", "https://example.org/c%20d"),
-            (6, "text", "1"),
-        ]
-    )
-    assert finder.find(kind, name) == found
-
-
-FACE = {"models": {"face": {"fps_pred": 1}}}
-
-
-@pytest.mark.parametrize(
-    ("settings", "echoed", "expected"),
-    [
-        (FACE, {"models": {"face": {"fps_pred": 1.0}}}, True),
-        (FACE, {"models": {"face": {"fps_pred": 3}}}, False),
-        (FACE, {"models": {"face": {}}}, None),
-        (FACE, {"models": {}}, None),
-        (FACE, {}, None),
-        (FACE, {"models": {"face": {"fps_pred": 1}, "ner": None}}, True),
-        (FACE, {"models": {"face": {"fps_pred": 1}, "ner": {}}}, False),
-        # What nobody sent is as the service fills it in, or it is another's.
-        ({"models": {"face": {}}}, {"models": {"face": {"fps_pred": 3.0, "facs": None}}}, True),
-        ({"models": {"face": {}}}, {"models": {"face": {"fps_pred": 5}}}, False),
-        ({"models": {"face": {}}}, {"models": {"face": {"facs": {}}}}, False),
-        ({"models": {"language": {}}}, {"models": {"language": {"granularity": "sentence"}}}, False),
-        ({"models": {"ner": {}}}, {"models": {"ner": {}}, "transcription": {"language": "de"}}, False),
-        ({"models": {"ner": {}}}, {"models": {"ner": {}}, "transcription": {"language": None}}, True),
-        ({"models": {"ner": {}}, "transcription": {"language": "de"}}, {"models": {"ner": {}}}, None),
-        ({"models": {"ner": {}}, "transcription": None}, {"models": {"ner": {}}, "transcription": None}, True),
-        ({"models": {"ner": {}}, "transcription": None}, {"models": {"ner": {}}}, False),
-    ],
-)
-def test_settings_agree_differ_or_are_not_told(
-    settings: Mapping[str, Any], echoed: Mapping[str, Any], expected: bool | None
-) -> None:
-    assert agreement(settings, echoed) is expected
-
-
 @pytest.mark.parametrize(
     ("sent", "seen", "surely"),
     [
@@ -339,92 +194,7 @@ def test_what_is_masked_cut_or_written_another_way_tells_only_that_there_is_some
     assert {"url", "text", "file"} - familiar(seen) == strange
 
 
-@pytest.mark.parametrize(
-    ("text", "words", "same"),
-    [
-        ("Nothing is lost.", ["Nothing", "is", "lost"], True),
-        ("Nothing is lost.", ["Nothing is lost."], True),
-        ("Don't wait, Anna!", ["Do", "n't", "wait", ",", "Anna", "!"], True),
-        ("\u00c9t\u00e9 2026", ["E\u0301t\u00e9", "2026"], True),
-        ("?!", ["?", "!"], True),
-        ("Nothing is lost.", ["Nothing", "was", "lost"], None),
-        ("Nothing is lost.", ["Nothing"], None),
-        ("Nothing is lost.", [], None),
-        ("Nothing is lost.", ["", "."], None),
-        ("Nothing is lost.", ["Nothing is paid twice."], False),
-        ("Nothing is lost.", ["All", "of", "it", "is", "gone"], False),
-    ],
-)
-def test_words_are_those_of_a_text_of_another_or_do_not_tell(text: str, words: list[str], same: bool | None) -> None:
-    assert measures(text, words) is same
-
-
-ONE, TWO, THREE = ["The", "one"], ["The", "two"], ["The", "three"]
-THREE_TEXTS = {0: ("The one.", "1"), 1: ("The two.", "2"), 2: ("The three.", "3")}
-
-
-@pytest.mark.parametrize(
-    ("texts", "words", "names", "doubtful"),
-    [
-        (THREE_TEXTS, {"1": ONE, "2": TWO, "3": THREE}, {0: "1", 1: "2", 2: "3"}, set()),
-        # The echo had them in another order than they were sent in.
-        (THREE_TEXTS, {"3": ONE, "2": TWO, "1": THREE}, {0: "3", 1: "2", 2: "1"}, set()),
-        (THREE_TEXTS, {"2": ONE, "1": TWO, "3": []}, {0: "2", 1: "1"}, {2}),
-        # Two of three stand where they should, so the third does as well; without any words nobody knows.
-        (THREE_TEXTS, {"1": ONE, "2": TWO, "3": []}, {0: "1", 1: "2", 2: "3"}, set()),
-        (THREE_TEXTS, {"1": ONE, "2": TWO, "3": ["Something", "else", "altogether"]}, {0: "1", 1: "2"}, {2}),
-        (THREE_TEXTS, {"1": [], "2": [], "3": []}, {}, {0, 1, 2}),
-        # A job of one text has one order; what the answer does not speak of is not doubtful but missing.
-        ({0: ("The one.", "1")}, {"1": []}, {0: "1"}, set()),
-        ({0: ("The one.", "1")}, {"1": TWO * 3}, {}, {0}),
-        ({0: ("The one.", "1")}, {}, {}, set()),
-        # Texts that a tokenizer leaves alike.
-        ({0: ("Ah!", "1"), 1: ("Ah?", "2")}, {"1": ["Ah"], "2": ["Ah"]}, {}, {0, 1}),
-        (
-            {0: ("Ah!", "1"), 1: ("Ah?", "2"), 2: ("Yes.", "3"), 3: ("No.", "4")},
-            {"1": ["Ah"], "2": ["Ah"], "3": ["Yes"], "4": ["No"]},
-            {0: "1", 1: "2", 2: "3", 3: "4"},
-            set(),
-        ),
-        # In the order of the alphabet, which may be the host's: then those in place tell nothing of the others.
-        (
-            {0: ("Ah!", "1"), 1: ("Ah?", "2"), 2: ("No.", "3"), 3: ("Yes.", "4")},
-            {"1": ["Ah"], "2": ["Ah"], "3": ["No"], "4": ["Yes"]},
-            {2: "3", 3: "4"},
-            {0, 1},
-        ),
-    ],
-)
-def test_texts_of_a_job_that_was_started_elsewhere_are_told_by_their_words(
-    texts: Any, words: Any, names: Any, doubtful: Any
-) -> None:
-    told = confirmed(texts, words)
-    assert (dict(told.names), set(told.doubtful)) == (names, doubtful)
-
-
 def test_only_md5s_that_can_be_read_are_those_of_other_bytes() -> None:
     assert other_bytes(A, B)
     assert not other_bytes(A, A.upper())
     assert not any(other_bytes(one, two) for one, two in ((A, None), (None, B), (A, "bm90IGhleA=="), ("", B)))
-
-
-@pytest.mark.parametrize(
-    ("sent", "words"),
-    [
-        (["?", "!", "apple", "zebra"], [[], [], ["apple"], ["zebra"]]),
-        (["one two three", "one two four", "x y", "z"], [["one", "two"], ["one", "two"], ["x", "y"], ["z"]]),
-        (["yes sir yes", "yes sir", "yes", "no"], None),
-        (["Hello?", "Hello!", "b"], None),
-        (["a b", "ab", "a", "b"], None),
-    ],
-)
-@pytest.mark.parametrize("order", [str, len, str.casefold], ids=["by letters", "by length", "by small letters"])
-def test_texts_that_a_host_sorted_are_told_by_their_words_or_by_nothing(
-    sent: list[str], words: list[list[str]] | None, order: Callable[[str], Any]
-) -> None:
-    echoed = sorted(sent, key=order)
-    texts = {at: (text, str(echoed.index(text) + 1)) for at, text in enumerate(sent)}
-    measured = words or [text.split() for text in sent]
-    told = confirmed(texts, {str(at): one for at, one in enumerate(measured, start=1)})
-    assert {at: name for at, name in told.names.items() if name != str(at + 1)} == {}
-    assert told.names.keys() | told.doubtful == texts.keys()

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hume_runner.media.sniff import Kind
-from hume_runner.services.batch_v0.service import BatchV0Service
+from hume_runner.services.batch_v0.planner import Drafts
 from hume_runner.services.batch_v0.settings import relevant
+from tests.fakes import make_manifest
 from tests.media_files import picture, picture_bytes
 
 MODELS: dict[str, Any] = {
@@ -75,12 +76,12 @@ def test_where_no_model_applies_no_setting_matters() -> None:
 
 
 def test_a_look_tells_the_format_from_the_bytes(tmp_path: Path) -> None:
-    service = BatchV0Service.__new__(BatchV0Service)
+    drafts = Drafts(make_manifest(tmp_path))
     still, moving = tmp_path / "a.wav", tmp_path / "b.png"
     still.write_bytes(picture_bytes(picture(40, 30), "PNG"))
     frames = [picture(40, 30, seed=seed) for seed in range(2)]
     moving.write_bytes(picture_bytes(frames[0], "PNG", save_all=True, append_images=frames[1:]))
-    assert service.look(still, b"") == {"format": "png"}
-    assert service.look(moving, b"") == {"format": "png", "moving": True}
+    assert drafts.look(still, b"") == {"format": "png"}
+    assert drafts.look(moving, b"") == {"format": "png", "moving": True}
     with pytest.raises(FileNotFoundError):
-        service.look(tmp_path / "gone", b"")
+        drafts.look(tmp_path / "gone", b"")
