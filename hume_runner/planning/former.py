@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import FORMER_SETTINGS, canonical, former_key
 from hume_runner.planning.staged import PlanStore
 from hume_runner.services.base import Planner
@@ -44,7 +45,7 @@ def recognise_former(store: PlanStore, service: Planner, settings: Mapping[str, 
 def _alike(
     before: Sequence[tuple[bytes, Mapping[str, Any]]],
     service: Planner,
-    kind: Any,
+    kind: SourceKind,
     facts: str | None,
     settings: Mapping[str, Any],
 ) -> Iterator[bytes]:

@@ -132,7 +132,7 @@ class PlanStore(Protocol):
         """(digest, canonical JSON) of the settings that such keys may have been made with."""
         ...
 
-    def unmeasured(self) -> Iterator[tuple[str, bytes, bytes, str | None]]:
+    def unmeasured(self) -> Iterator[tuple[SourceKind, bytes, bytes, str | None]]:
         """(kind, key, content, facts) of staged items whose key the state has never seen."""
         ...
 

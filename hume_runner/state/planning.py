@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.diff import Again, Known
 from hume_runner.planning.fingerprint import job_key
 from hume_runner.planning.staged import FileDigest, Staged
@@ -133,7 +134,7 @@ class Planning(Reading):
             return []
         return self._db.execute("SELECT digest, json FROM settings ORDER BY digest").fetchall()
 
-    def unmeasured(self) -> Iterator[tuple[str, bytes, bytes, str | None]]:
+    def unmeasured(self) -> Iterator[tuple[SourceKind, bytes, bytes, str | None]]:
         """(kind, key, content, facts) of staged items whose key the state has never seen, streamed."""
         yield from self._db.execute(
             "SELECT s.kind, s.key, s.content, s.facts FROM scan.staged s "

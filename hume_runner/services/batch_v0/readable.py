@@ -14,24 +14,11 @@ from typing import Any, BinaryIO, Final
 
 from hume_runner.http.json_lenient import LenientReader, kept_of
 from hume_runner.http.json_stream import WINDOW_BYTES, JsonReader, Shape, kind, project, whole
+from hume_runner.services.unreadable import kind_told
 
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 _Check = Callable[[Any], str | None]  # what is wrong with a value, in words
-
-
-def _name_of_kind(value: Any) -> str:
-    match value:
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
 
 
 def _number(value: Any) -> str | None:
@@ -39,7 +26,7 @@ def _number(value: Any) -> str | None:
     if type(value) is float or value is None:
         return None
     if type(value) is not int:
-        return f"is {_name_of_kind(value)}, not a number"
+        return f"is {kind_told(value)}, not a number"
     try:
         float(value)
     except OverflowError:
@@ -48,21 +35,21 @@ def _number(value: Any) -> str | None:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None or isinstance(value, str) else f"is {_name_of_kind(value)}, not text"
+    return None if value is None or isinstance(value, str) else f"is {kind_told(value)}, not text"
 
 
 def _whole(value: Any) -> str | None:
     """Whatever number it is: one that no column holds goes to `extra`."""
     if value is None or type(value) is int or type(value) is float:
         return None
-    return f"is {_name_of_kind(value)}, not a number"
+    return f"is {kind_told(value)}, not a number"
 
 
 def _scores(value: Any) -> str | None:
     if value is None:
         return None
     if not isinstance(value, list):
-        return f"is {_name_of_kind(value)}, not a list of scores"
+        return f"is {kind_told(value)}, not a list of scores"
     for one in value:
         if not isinstance(one, dict):
             return "has a score that is not an object"
@@ -77,7 +64,7 @@ def _members(value: Any, checks: Mapping[str, _Check]) -> str | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        return f"is {_name_of_kind(value)}, not an object"
+        return f"is {kind_told(value)}, not an object"
     for name, check in checks.items():
         if (one := value.get(name)) is not None and (told := check(one)):
             return f"has {name}, which {told}"

@@ -345,10 +345,12 @@ class MediaStore:
             yield entry.folder, frames
 
     @contextmanager
-    def _lease(self, item: PlanItem, options: Mapping[str, Any], make: Any) -> Iterator[CachedMedia]:
+    def _lease(
+        self, item: PlanItem, options: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+    ) -> Iterator[CachedMedia]:
         def made(folder: Path) -> Mapping[str, Any]:
             try:
-                found: Mapping[str, Any] = make(folder)
+                found = make(folder)
             except CannotPrepare:
                 raise
             except Exception:

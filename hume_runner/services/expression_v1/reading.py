@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from hume_runner.errors import UnexpectedResponse
 from hume_runner.http.answer import parse_json
+from hume_runner.services.unreadable import kind_told
 
 T = TypeVar("T")
 
@@ -192,7 +193,7 @@ class _Object:
     def of(cls, body: bytes | Mapping[str, Any]) -> _Object:
         value = parse_json(body, where="the measurement") if isinstance(body, bytes) else body
         if not isinstance(value, Mapping):
-            raise UnexpectedResponse(f"the measurement is {_kind(value)}, not an object")
+            raise UnexpectedResponse(f"the measurement is {kind_told(value)}, not an object")
         return cls(value)
 
     def refuse(self, name: str, what: str) -> NoReturn:
@@ -210,7 +211,7 @@ class _Object:
 
     def text(self, name: str) -> str:
         value = self._due(name)
-        return value if isinstance(value, str) else self.refuse(name, f"is {_kind(value)}, not text")
+        return value if isinstance(value, str) else self.refuse(name, f"is {kind_told(value)}, not text")
 
     def whole(self, name: str) -> int:
         number = self.number(name)
@@ -221,42 +222,26 @@ class _Object:
 
     def number_of(self, value: Any, name: str) -> float:
         number = _finite(value)
-        return self.refuse(name, f"is {_kind(value)}, not a number") if number is None else number
+        return self.refuse(name, f"is {kind_told(value)}, not a number") if number is None else number
 
     def list(self, name: str) -> list[Any]:
         value = self._due(name)
-        return value if isinstance(value, list) else self.refuse(name, f"is {_kind(value)}, not a list")
+        return value if isinstance(value, list) else self.refuse(name, f"is {kind_told(value)}, not a list")
 
     def object(self, name: str) -> _Object:
         value = self._due(name)
         if not isinstance(value, Mapping):
-            self.refuse(name, f"is {_kind(value)}, not an object")
+            self.refuse(name, f"is {kind_told(value)}, not an object")
         return _Object(value, f"{self.path}.{name}" if self.path else name)
 
     def each(self, name: str, read: Callable[[_Object], T]) -> tuple[T, ...]:
         found = []
         for index, value in enumerate(self.list(name)):
             if not isinstance(value, Mapping):
-                self.refuse(f"{name}[{index}]", f"is {_kind(value)}, not an object")
+                self.refuse(f"{name}[{index}]", f"is {kind_told(value)}, not an object")
             place = f"{self.path}.{name}[{index}]" if self.path else f"{name}[{index}]"
             found.append(read(_Object(value, place)))
         return tuple(found)
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
 
 
 def _finite(value: Any) -> float | None:

@@ -184,20 +184,8 @@ class Records:
         # The answers may tell another time than the list: what is ours bounds it as well.
         first = min(one.sent_at for one in lost)
         since = min([first, *(at for at in ours.values() if at > first - DAY_S)]) - _WIDE_S
-        awaited = {endpoint: self._account.awaited_since(endpoint) for endpoint in ("audio", "video")}
-        listed = Shown()
-        for run in self._account.runs(since, mode=FILE):
-            listed.take(run)
-        # One that began meanwhile may be in the list as well; one that ended meanwhile was there before.
-        awaited = {endpoint: min(before, self._account.awaited_since(endpoint)) for endpoint, before in awaited.items()}
-        lacks = {one.job.number: listed.controls(one, self._account.listed_before(one)) for one in lost}
-        left_out = ""
-        if any(lacks.values()):
-            lacking = [one for one in lost if lacks[one.job.number]]
-            every = self._unfiltered(since, lacking)
-            lacks |= {one.job.number: every.controls(one, self._account.listed_before(one)) for one in lacking}
-            left_out = self._left_out(since, listed, every)
-            listed = Shown({**every.runs, **listed.runs}, listed.nameless + every.nameless)
+        listed, awaited = self._listed_now(since)
+        listed, lacks, left_out = self._compared(since, listed, lost)
         runs = listed.runs
         users = {runs[run_id].user_id for run_id in ours if run_id in runs} - {""}
         agrees = one_clock(dict(self._account.told), runs)
@@ -230,19 +218,36 @@ class Records:
                 if missing
                 else left_out or lacks[number]
             )
-            why = (
-                "a run that began about then has gone silent, and nobody knows whether it was billed"
-                if any(run.status == ERRORED for run in fitting)
-                else "the list gives a run that may be it no id"
-                if any(not run.run_id for run in fitting)
-                else "the list does not say whether a run that began about then was billed"
-                if any(candidate.maybe for candidate in candidates)
-                else lacking_what
-            )
+            why = _what_is_open(fitting, candidates) or lacking_what
             looks[number] = Look(
                 candidates=tuple(candidates), conclusive=not lacking_what, why=why, most=max(1, rivals)
             )
         return looks
+
+    def _listed_now(self, since: float) -> tuple[Shown, dict[str, float]]:
+        """(what the list shows since then, since when a run in it may be one that an upload under way is waiting for,
+        by endpoint)."""
+        awaited = {endpoint: self._account.awaited_since(endpoint) for endpoint in ("audio", "video")}
+        listed = Shown()
+        for run in self._account.runs(since, mode=FILE):
+            listed.take(run)
+        # One that began meanwhile may be in the list as well; one that ended meanwhile was there before.
+        awaited = {endpoint: min(before, self._account.awaited_since(endpoint)) for endpoint, before in awaited.items()}
+        return listed, awaited
+
+    def _compared(self, since: float, listed: Shown, lost: Sequence[LostJob]) -> tuple[Shown, dict[int, str], str]:
+        """(all that is listed, what that lacks to prove anything of each, what the list leaves out), in words.
+
+        Where runs of ours do not show how the list tells of them, it is asked for without a filter as well.
+        """
+        lacks = {one.job.number: listed.controls(one, self._account.listed_before(one)) for one in lost}
+        if not any(lacks.values()):
+            return listed, lacks, ""
+        lacking = [one for one in lost if lacks[one.job.number]]
+        every = self._unfiltered(since, lacking)
+        lacks |= {one.job.number: every.controls(one, self._account.listed_before(one)) for one in lacking}
+        left_out = self._left_out(since, listed, every)
+        return Shown({**every.runs, **listed.runs}, listed.nameless + every.nameless), lacks, left_out
 
     def _candidate(self, run: RunView, awaited_since: float) -> Candidate:
         # A run that another upload of ours may be waiting for: whose it is shows once that one has its answer.
@@ -293,3 +298,14 @@ class Records:
         shown = {run.run_id for run in self._account.runs(since, mode=FILE)}
         left_out = [run_id for run_id in more if run_id not in shown]
         return f"the list of runs leaves out {left_out[0]} when it is asked for that time" if left_out else ""
+
+
+def _what_is_open(fitting: Sequence[RunView], candidates: Sequence[Candidate]) -> str:
+    """What keeps the runs that may be a lost upload from telling whether they are, in words; "" if nothing does."""
+    if any(run.status == ERRORED for run in fitting):
+        return "a run that began about then has gone silent, and nobody knows whether it was billed"
+    if any(not run.run_id for run in fitting):
+        return "the list gives a run that may be it no id"
+    if any(candidate.maybe for candidate in candidates):
+        return "the list does not say whether a run that began about then was billed"
+    return ""
