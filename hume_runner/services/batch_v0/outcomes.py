@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hume_runner.http.json_lenient import plain
 from hume_runner.services.base import AnswerIncomplete, AnswerUnreadable, Job, Outcome, PlanItem
 from hume_runner.services.batch_v0.client import SourceResultView
 from hume_runner.services.batch_v0.matching import other_bytes
-from hume_runner.services.batch_v0.readable import iter_checked, words_of
+from hume_runner.services.batch_v0.readable import Checked, iter_checked, words_of
 from hume_runner.services.batch_v0.reading import read_source_result
 from hume_runner.services.batch_v0.repeats import CONFLICT, Mentions, named_texts
 from hume_runner.services.batch_v0.source_finder import SourceFinder
@@ -40,61 +40,14 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
         for member in job.members
         if job.matches.get(member.position)
     )
-    contents = {member.position: member.item for member in job.members}
-    mentions = Mentions.of((member.item.kind, job.matches.get(member.position, "")) for member in job.members)
-    outcomes: dict[int, Outcome] = {}
-    unreadable: dict[int, Outcome] = {}
-    spelt: dict[int, dict[str, Outcome]] = {}  # what is named another way than it was sent, by that name
-    predictions = 0
-    with path.open("rb") as file:
-        for checked in iter_checked(file):
-            view, problem = read_source_result(checked.element), checked.problem
-            predictions += len(view.predictions)
-            also = _spelt_names(view, finder)
-            mentions.sent.update(also.keys() - mentions.sent.keys())
-            mentions.add(checked.start, kind_of(view), names_of(view))
-            positions = {**finder.exact, **also}
-            names = {position: name for (_, name), position in also.items()}
-            if problem is not None:
-                found = [_unexpected(position, problem) for position in _spoken_of(view, positions)]
-            else:
-                odd = {
-                    positions["text", file]: _unexpected(positions["text", file], why)
-                    for file, why in checked.odd.items()
-                    if ("text", file) in positions
-                }
-                others = _of_others(view, checked.element, positions, contents)
-                odd |= {position: _unexpected(position, why) for position, why in others.items()}
-                found = [odd.get(outcome.position, outcome) for outcome in _element_outcomes(view, positions)]
-            for outcome in found:
-                position = outcome.position
-                if position in names:
-                    outcome = replace(outcome, match=plain(names[position]))  # noqa: PLW2901
-                    spelt.setdefault(position, {}).setdefault(names[position], outcome)
-                elif outcome.reason == UNEXPECTED:
-                    unreadable[position] = outcome
-                else:
-                    outcomes.setdefault(position, outcome)
-    for kind, name in mentions.compared(path).conflicts:
-        stands_for = finder.find(kind, name)
-        if stands_for is not None:
-            twice = _unexpected(stands_for, CONFLICT)
-            if (kind, name) in finder.exact:
-                unreadable.setdefault(stands_for, twice)
-            else:
-                spelt.setdefault(stands_for, {})[name] = replace(twice, match=plain(name))
-    outcomes |= unreadable
-    outcomes |= {position: _unexpected(position, _WHOSE) for position in told.doubtful}
-    for position, by_name in spelt.items():
-        # What the answer names as it was sent is that; and two names for one member tell nothing.
-        if position not in outcomes and len(by_name) == 1:
-            outcomes.update((one.position, one) for one in by_name.values())
+    said = _said(job, path, finder)
+    outcomes = said.together(told.doubtful)
     missing = [member.position for member in job.members if member.position not in outcomes]
     expected = announced.get("predictions")
     spoilt = any(outcome.reason == UNEXPECTED for outcome in outcomes.values())
     if spoilt and not announced.get("accept_unreadable"):
         raise AnswerUnreadable(next(o.message or "" for o in outcomes.values() if o.reason == UNEXPECTED))
-    late = bool(missing) or (expected is not None and expected > 0 and predictions == 0 and not spoilt)
+    late = bool(missing) or (expected is not None and expected > 0 and said.predictions == 0 and not spoilt)
     if late and not announced.get("accept_missing"):
         raise AnswerIncomplete(f"{len(missing)} of {len(job.members)} sources are not in the answer yet")
     for position in missing:
@@ -108,6 +61,84 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
         if name != sent_as.get(position) and outcomes[position].match is None:
             outcomes[position] = replace(outcomes[position], match=plain(name))
     return tuple(_storable(outcomes[position]) for position in sorted(outcomes))
+
+
+@dataclass(slots=True)
+class _Said:
+    """What the elements of an answer say of members, by their positions: as it was sent (`outcomes`), what cannot be
+    read of it, and what is `spelt` another way than it was sent, by that name."""
+
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    unreadable: dict[int, Outcome] = field(default_factory=dict)
+    spelt: dict[int, dict[str, Outcome]] = field(default_factory=dict)
+    predictions: int = 0
+
+    def take(self, outcome: Outcome, spelt_as: str | None) -> None:
+        """What one element says of a member. The first word counts."""
+        position = outcome.position
+        if spelt_as is not None:
+            outcome = replace(outcome, match=plain(spelt_as))
+            self.spelt.setdefault(position, {}).setdefault(spelt_as, outcome)
+        elif outcome.reason == UNEXPECTED:
+            self.unreadable[position] = outcome
+        else:
+            self.outcomes.setdefault(position, outcome)
+
+    def together(self, doubtful: Collection[int]) -> dict[int, Outcome]:
+        """One outcome a member that is spoken of. `doubtful`: those of which nobody knows which element is theirs."""
+        outcomes = {**self.outcomes, **self.unreadable}
+        outcomes |= {position: _unexpected(position, _WHOSE) for position in doubtful}
+        for position, by_name in self.spelt.items():
+            # What the answer names as it was sent is that; and two names for one member tell nothing.
+            if position not in outcomes and len(by_name) == 1:
+                outcomes.update((one.position, one) for one in by_name.values())
+        return outcomes
+
+
+def _said(job: Job, path: Path, finder: SourceFinder) -> _Said:
+    """All that the answer says of the job's members. Raises: UnexpectedResponse if it is not whole."""
+    contents = {member.position: member.item for member in job.members}
+    mentions = Mentions.of((member.item.kind, job.matches.get(member.position, "")) for member in job.members)
+    said = _Said()
+    with path.open("rb") as file:
+        for checked in iter_checked(file):
+            view = read_source_result(checked.element)
+            said.predictions += len(view.predictions)
+            also = _spelt_names(view, finder)
+            mentions.sent.update(also.keys() - mentions.sent.keys())
+            mentions.add(checked.start, kind_of(view), names_of(view))
+            positions = {**finder.exact, **also}
+            names = {position: name for (_, name), position in also.items()}
+            for outcome in _found(checked, view, positions, contents):
+                said.take(outcome, names.get(outcome.position))
+    for kind, name in mentions.compared(path).conflicts:
+        stands_for = finder.find(kind, name)
+        if stands_for is not None:
+            twice = _unexpected(stands_for, CONFLICT)
+            if (kind, name) in finder.exact:
+                said.unreadable.setdefault(stands_for, twice)
+            else:
+                said.spelt.setdefault(stands_for, {})[name] = replace(twice, match=plain(name))
+    return said
+
+
+def _found(
+    checked: Checked,
+    view: SourceResultView,
+    positions: Mapping[tuple[str, str], int],
+    contents: Mapping[int, PlanItem],
+) -> list[Outcome]:
+    """What one element says, unless it cannot be read or is about something else."""
+    if checked.problem is not None:
+        return [_unexpected(position, checked.problem) for position in _spoken_of(view, positions)]
+    odd = {
+        positions["text", file]: _unexpected(positions["text", file], why)
+        for file, why in checked.odd.items()
+        if ("text", file) in positions
+    }
+    others = _of_others(view, checked.element, positions, contents)
+    odd |= {position: _unexpected(position, why) for position, why in others.items()}
+    return [odd.get(outcome.position, outcome) for outcome in _element_outcomes(view, positions)]
 
 
 _WHOSE = "nothing in it tells which of the texts it is about"
