@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner import aside
+from hume_runner.amounts import seconds_text
 from hume_runner.cli.console import SCHEMA, Console
 from hume_runner.cli.streams import Writer
 from hume_runner.settings import mask_secrets
@@ -102,9 +103,11 @@ class _Shown:
             out.write(f"  jobs   {summary.jobs} to submit, {_size(self._plan.upload_bytes)} to upload\n")
         if summary.billable_seconds is not None:
             out.write(
-                f"  bill   {summary.billable_seconds:g} billable seconds "
-                f"({summary.billable_seconds_unpacked:g} without packing)\n"
+                f"  bill   {seconds_text(summary.billable_seconds)} billable seconds "
+                f"({seconds_text(summary.billable_seconds_unpacked or 0)} without packing)\n"
             )
+        if summary.unmeasured:
+            out.write(f"         {_links(summary.unmeasured)}\n")
         if self._items:
             out.writelines(
                 f"  {decision.action!s:<9} {name}  ({mask_secrets(decision.reason)})\n"
@@ -121,8 +124,11 @@ class _Shown:
         out.write(f"\n{summary.jobs} jobs to submit, {summary.requests} requests.\n")
         if summary.billable_seconds is not None:
             out.write(
-                f"\n{summary.billable_seconds:g} billable seconds, {summary.billable_seconds_unpacked:g} unpacked.\n"
+                f"\n{seconds_text(summary.billable_seconds)} billable seconds, "
+                f"{seconds_text(summary.billable_seconds_unpacked or 0)} unpacked.\n"
             )
+        if summary.unmeasured:
+            out.write(f"\n{_links(summary.unmeasured)}.\n")
         if self._items:
             out.write("\n| item | action | why |\n| --- | --- | --- |\n")
             for number, (name, _, decision) in enumerate(self._plan.items()):
@@ -133,6 +139,11 @@ class _Shown:
 
 
 _COUNTS = ("new", "changed", "retry", "in_flight", "ambiguous", "done", "failed", "removed")
+
+
+def _links(number: int) -> str:
+    what = "link has no known length before it is" if number == 1 else "links have no known length before they are"
+    return f"{number:,} {what} fetched, and {'is' if number == 1 else 'are'} not in the bill"
 
 
 def _words(name: str) -> str:

@@ -6,6 +6,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from hume_runner import events
+from hume_runner.amounts import seconds_text
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _of_interrupt(facts: dict[str, Any]) -> dict[str, Any]:
     price = ""
     if requests and seconds:
         noun = "request" if requests == 1 else "requests"
-        price = f": {requests} {noun}, {seconds:g} billable seconds, will be paid again"
+        price = f": {requests} {noun}, {seconds_text(seconds)} billable seconds, will be paid again"
     again = "" if reader else f"; once more leaves at once{price}"
     return {
         "signal": "the reader of our output went away" if reader else facts["signal"],

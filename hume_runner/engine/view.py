@@ -165,7 +165,7 @@ class View:
     @property
     def on_the_way(self) -> tuple[int, float]:
         """(requests, billable seconds) that are sent and not answered yet."""
-        return len(self.submitting), sum(sent.billable_seconds for sent in self.submitting.values())
+        return len(self.submitting), round(sum(sent.billable_seconds for sent in self.submitting.values()), 3)
 
     @property
     def in_flight(self) -> int:

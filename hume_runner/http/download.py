@@ -26,6 +26,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 
 from hume_runner import aside
 from hume_runner._version import __version__
+from hume_runner.amounts import seconds_text
 from hume_runner.http.addresses import AddressRefused, AddressRule, CheckedAdapter
 from hume_runner.http.deadline import Exchange, Watchdog
 from hume_runner.http.retry import RetryPolicy, parse_http_date, parse_retry_after
@@ -112,7 +113,8 @@ class Downloader:
         def attempt() -> Downloaded:
             left_s = ends_at - self.retry.clock()
             if left_s <= 0:
-                raise DownloadProblem("timeout", f"{shown(url)}: not complete after {self.limits.deadline_s:g} s")
+                most = seconds_text(self.limits.deadline_s)
+                raise DownloadProblem("timeout", f"{shown(url)}: not complete after {most} s")
             return self._attempt(url, part, refuse, left_s)
 
         return self.retry.call(attempt, retryable=lambda error: getattr(error, "temporary", False) is True)

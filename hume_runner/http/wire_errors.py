@@ -10,6 +10,7 @@ from http.client import HTTPException
 import requests
 import urllib3
 
+from hume_runner.amounts import seconds_text
 from hume_runner.errors import TransportError
 from hume_runner.http.deadline import Exchange
 
@@ -33,7 +34,7 @@ def transport_error(error: BaseException, exchange: Exchange, where: str) -> Tra
     sent = exchange.sent
     if exchange.expired or time.monotonic() >= exchange.ends_at:
         return TransportError(
-            f"{where}: no complete answer within {exchange.deadline_s:g} s",
+            f"{where}: no complete answer within {seconds_text(exchange.deadline_s)} s",
             sent=sent,
             hint="the service or the network is slow; the same command later may help",
         )

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.amounts import seconds_text
 from hume_runner.hume.configs import ModelConfig, ModelType, configs_of
 from hume_runner.hume.exceptions import JobFailedException, JobTimeoutException, UnexpectedAnswerException
 
@@ -200,7 +201,8 @@ class BatchJob:
             left = ends_at - time.monotonic()
             if left <= 0:
                 raise JobTimeoutException(
-                    f"job {self.id} is {details.state.status.value} after {timeout:g} s and goes on at the service",
+                    f"job {self.id} is {details.state.status.value} after {seconds_text(timeout)} s "
+                    "and goes on at the service",
                     hint=f"client.get_job({self.id!r}) finds it again at any time",
                 )
             time.sleep(min(wait, left))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import aside
+from hume_runner.media.aiff import AiffHeader, read_aiff, whole_aiff
 from hume_runner.media.clock import TICKS_MS, TICKS_S, ClockMap, ClockWriter, even
 from hume_runner.media.libav import (
     DECODER_THREADS,
@@ -20,10 +23,20 @@ from hume_runner.media.libav import (
     sound_track,
 )
 from hume_runner.media.mixing import Comparison, Mixer, mixer
+from hume_runner.media.ogg import ogg_links
 from hume_runner.media.packets import TIMED, Packets
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
-from hume_runner.media.wav import BYTES_PER_SAMPLE, RATE_HZ, WavHeader, plain_header, plain_samples, read_header
+from hume_runner.media.wav import (
+    BYTES_PER_SAMPLE,
+    RATE_HZ,
+    Reheaded,
+    WavHeader,
+    plain_header,
+    plain_samples,
+    read_header,
+    whole_wav,
+)
 from hume_runner.media.whole import ends_whole
 
 if TYPE_CHECKING:
@@ -82,26 +95,25 @@ class AudioFacts:
 
 def probe_audio(path: Path) -> AudioFacts:
     """A cheap look at a recording or video: headers only. Raises: MediaProblem for anything that is neither."""
-    kind = _recording_kind(path)
-    if kind is Kind.WAV:
-        header = _complete_wav(path)
-        duration = -(-header.samples * 1000 // header.rate_hz) if header.rate_hz else None
+    kind = recording_kind(path)
+    first, *more = open_links(path, kind)
+    if first.seconds is not None:
         return AudioFacts(
             kind=kind,
             has_audio=True,
             has_video=False,
-            duration_ms=duration,
-            exact=header.rate_hz == RATE_HZ,
-            channels=header.channels,
+            duration_ms=math.ceil(first.seconds * 1000),
+            exact=(first.seconds * RATE_HZ).denominator == 1,
+            channels=first.channels,
         )
-    with open_container(path, kind, needed_for=_NEEDED_FOR) as container:
+    with first.open() as container:
         sound = sound_track(container)
         seconds = _declared_seconds(container, sound)
         return AudioFacts(
             kind=kind,
             has_audio=sound is not None,
             has_video=moving_picture(container) is not None,
-            duration_ms=None if seconds is None else round(seconds * 1000),
+            duration_ms=None if seconds is None or more else round(seconds * 1000),
             exact=False,
             sound_tracks=len(container.streams.audio),
             channels=max((one.channels for one in container.streams.audio if one.codec_context), default=None),
@@ -118,12 +130,13 @@ def prepare_audio(
     Streams; deterministic: the same file gives the same bytes. A file that appears under `name` is complete.
     Raises: MediaProblem "no_audio", "empty", "truncated", "corrupt", "undecodable", "unsupported", "not_media", …
     """
-    kind = _recording_kind(path)
-    if kind is Kind.WAV:
-        if (samples := plain_samples(path)) is not None and (track or 1) == (channel or 1) == 1:
-            return PreparedAudio(path=path, samples=samples, unchanged=True, clock=even(samples))
-        _complete_wav(path)
-    with open_container(path, kind, needed_for=_NEEDED_FOR) as container:
+    kind = recording_kind(path)
+    if kind is Kind.WAV and (samples := plain_samples(path)) is not None and (track or 1) == (channel or 1) == 1:
+        return PreparedAudio(path=path, samples=samples, unchanged=True, clock=even(samples))
+    links = list(open_links(path, kind))
+    if len(links) > 1:
+        return _prepare_chain(path, links, out_dir / name, track, channel)
+    with links[0].open() as container:
         sound = sound_track(container, track)
         if sound is None:
             raise _no_sound(container, kind, path.name, track)
@@ -163,21 +176,105 @@ def _no_sound(container: InputContainer, kind: Kind, name: str, track: int | Non
     return MediaProblem("no_audio", f"{name}: {kind.words} without a sound track")
 
 
-def _recording_kind(path: Path) -> Kind:
+def _prepare_chain(
+    path: Path, links: Sequence[Opened], target: Path, track: int | None, channel: int | None
+) -> PreparedAudio:
+    """Recordings one behind the other in one file: each may have its own rate and channels, and a clock from 0."""
+    clock = ClockMap()
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal clock
+        for link in links:
+            with link.open() as container:
+                sound = sound_track(container, track)
+                if sound is None:
+                    continue
+                packets = Packets(container, link.kind, sound, track)
+                decoded = _Track(packets, sound, path.name, timed=link.kind in TIMED, channel=channel)
+                yield from decoded.pieces()
+                clock = clock.then(decoded.clock.map().shift(clock.end))
+
+    samples = _write(pieces(), target, path.name)
+    return PreparedAudio(path=target, samples=samples, unchanged=False, clock=clock)
+
+
+def recording_kind(path: Path) -> Kind:
     kind = sniff_path(path)
     if kind.family not in {"audio", "media"}:
         raise wrong_kind(path.name, kind, "recording")
     return kind
 
 
-def _complete_wav(path: Path) -> WavHeader:
-    header = read_header(path)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A recording, or one link of a chain of them, that `open` opens as often as it is asked.
+
+    `seconds`: its length where bytes tell it, exactly; None where only packets do. `channels`: with that length.
+    """
+
+    kind: Kind
+    open: Callable[[], AbstractContextManager[InputContainer]]
+    seconds: Fraction | None = None
+    channels: int | None = None
+
+
+def open_links(path: Path, kind: Kind) -> Iterator[Opened]:
+    """A recording in the parts that have to be read one after another: one, save for chained Ogg streams.
+
+    What a header claims of its size is not passed on to a decoder unless the bytes hold it.
+    Raises: MediaProblem "truncated", "corrupt", "empty"; and on opening "unsupported", "undecodable".
+    """
+    header = _honest_header(path, kind)
+    if isinstance(header, WavHeader):
+        yield _headed(path, Kind.WAV, lambda: whole_wav(path, header), header)
+    elif isinstance(header, AiffHeader):
+        yield _headed(path, kind, lambda: whole_aiff(path, header), header)
+    else:
+        parts = ogg_links(path) if kind is Kind.OGG else ()
+        if len(parts) < 2:
+            yield Opened(kind=kind, open=lambda: open_container(path, kind, needed_for=_NEEDED_FOR))
+            return
+        for begin, size in parts:
+            yield Opened(
+                kind=kind,
+                open=lambda begin=begin, size=size: open_container(  # type: ignore[misc]
+                    path, kind, needed_for=_NEEDED_FOR, content=Reheaded(path, b"", begin, size)
+                ),
+            )
+
+
+def _headed(path: Path, kind: Kind, content: Callable[[], Reheaded], header: WavHeader | AiffHeader) -> Opened:
+    return Opened(
+        kind=kind,
+        open=lambda: open_container(path, kind, needed_for=_NEEDED_FOR, content=content()),
+        seconds=Fraction(header.samples, header.rate_hz) if header.samples and header.rate_hz else None,
+        channels=header.channels,
+    )
+
+
+def _honest_header(path: Path, kind: Kind) -> WavHeader | AiffHeader | None:
+    """The header of a WAV or AIFF file that holds what it announces; None for other kinds."""
+    header: WavHeader | AiffHeader
+    match kind:
+        case Kind.WAV | Kind.W64:
+            header = read_header(path)
+        case Kind.AIFF:
+            header = read_aiff(path)
+        case _:
+            return None
     if header.truncated:
         raise MediaProblem(
             "truncated",
             f"{path.name} holds {header.data_bytes:,} bytes of the {header.declared_bytes or 0:,} that it announces",
         )
-    if header.samples == 0:
+    if header.unclaimed_bytes:
+        raise MediaProblem(
+            "corrupt",
+            f"{path.name}: its header speaks of {header.data_bytes:,} bytes of samples, and {header.unclaimed_bytes:,} "
+            "more follow that may be sound: the writer broke off, or wrote more than its header can say; write the "
+            "header anew, for instance with `ffmpeg -ignore_length 1 -i IN.wav -c copy -rf64 auto OUT.wav`",
+        )
+    if not header.data_bytes or (header.frame_bytes and not header.samples):
         raise MediaProblem("empty", f"{path.name} holds no samples")
     return header
 

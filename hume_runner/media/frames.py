@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import aside
-from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within
+from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within, picture_budget, widest
 from hume_runner.media.libav import (
     DECODER_THREADS,
     decoder_of,
@@ -83,14 +83,16 @@ def iter_frames(
             raise MediaProblem("no_video", f"{path.name}: {kind.words} without moving pictures")
         index = 0
         for at_s, frame in _ticks(_shown(Packets(container, kind, stream), stream, path.name), Fraction(fps)):
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            size = widest(max(1, round(frame.width * aspect)), frame.height, max_width=max_width)
             with libav_problems(path.name):
                 jpeg = encode_within(
                     frame,
-                    pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+                    pixel_aspect=aspect,
                     orientation=_orientation(frame),
                     max_width=max_width,
                     best_quality=FRAME_QUALITY,
-                    max_bytes=max_bytes,
+                    max_bytes=min(max_bytes, picture_budget(*size)),
                 )
             yield Frame(index=index, source_ms=round(at_s * 1000), jpeg=jpeg)
             index += 1

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_IMAGE_BYTES = 1_999_999  # the service takes less than 2,000,000
 MAX_IMAGE_PIXELS = 8_294_400  # 3840 x 2160, in any shape
+PICTURE_BYTES = 414_000  # sixty, with what a form puts around each, in a request of 24.9 MB
 
 # libav's quality scale, 2 (best) to 31. A picture that is still too large at the last one is made smaller.
 _QUALITIES = (2, 3, 5, 8, 12, 18)
@@ -62,6 +63,19 @@ def fit(
         scaled_width = max(1, isqrt(max_pixels * width // height))
         width, height = scaled_width, max(1, min(height * scaled_width // width, max_pixels // scaled_width))
     return width, height
+
+
+def widest(width: int, height: int, *, max_width: int) -> tuple[int, int]:
+    """`fit` of a picture that may be turned: the larger of the two."""
+    return max(
+        fit(width, height, max_width=max_width), fit(height, width, max_width=max_width), key=lambda s: s[0] * s[1]
+    )
+
+
+def picture_budget(width: int, height: int) -> int:
+    """The most bytes of one picture of a video in this size: so many that sixty go into one request, which keeps the
+    bill one that is known beforehand; larger pictures may have a fifth of a byte a pixel."""
+    return min(MAX_IMAGE_BYTES, max(PICTURE_BYTES, width * height // 5))
 
 
 def has_alpha(format_name: str) -> bool:

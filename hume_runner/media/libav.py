@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 # include playlists that open other files and addresses, so the format is named instead of guessed.
 _DEMUXERS = {
     Kind.WAV: "wav",
+    Kind.W64: "w64",
     Kind.MP3: "mp3",
     Kind.AAC: "aac",
     Kind.FLAC: "flac",
@@ -80,8 +82,10 @@ def libav_problems(name: str, *, reason: str = "undecodable") -> Iterator[None]:
 
 
 @contextmanager
-def open_container(path: Path, kind: Kind, *, needed_for: str) -> Iterator[InputContainer]:
-    """The opened container of a file whose kind is known.
+def open_container(
+    path: Path, kind: Kind, *, needed_for: str, content: RawIOBase | None = None
+) -> Iterator[InputContainer]:
+    """The opened container of a file whose kind is known. `content`: what to read in place of the file's own bytes.
 
     Raises: MediaProblem "unsupported" for a kind without a demuxer, "undecodable" where the header does not hold.
     """
@@ -92,7 +96,7 @@ def open_container(path: Path, kind: Kind, *, needed_for: str) -> Iterator[Input
     with libav_problems(path.name):
         # "file:" and an absolute path: a name such as "http:x" must not choose a protocol.
         container = av.open(
-            f"file:{path.absolute()}",
+            f"file:{path.absolute()}" if content is None else content,
             format=demuxer,
             options={"protocol_whitelist": "file"},
             metadata_errors="replace",
@@ -101,6 +105,8 @@ def open_container(path: Path, kind: Kind, *, needed_for: str) -> Iterator[Input
         yield container
     finally:
         container.close()
+        if content is not None:
+            content.close()
 
 
 def moving_picture(container: InputContainer) -> VideoStream | None:

@@ -72,42 +72,90 @@ class _WavLayout:
     data_offset: int
     data_bytes: int
 
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one PCM sample of all channels, which some writers tell wrong as the block's."""
+        return max(1, self.channels * -(-self.bits // 8))
+
+
+# What a writer that never came back may have left as the size of the samples.
+_NO_SIZE = ((1 << 32) - 1, 1 << 31, (1 << 31) - 4096)
+
 
 def _wav_layout(path: Path) -> _WavLayout:
-    """Walk the chunks. A data size of 0 or all ones, as streaming writers leave it, means up to the file's end."""
+    """Walk the chunks. A size of the samples that no file has means up to the file's end.
+
+    Written apart from what the client reads recordings with: one misreading must not pass on both sides.
+    Raises: MediaProblem "truncated" for samples that are not all there, "corrupt" for a size that is too small.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         riff = file.read(12)
-        if riff[:4] != b"RIFF" or riff[8:12] != b"WAVE":
-            raise MediaProblem("unsupported", f"{path.name}: not a plain RIFF WAVE file")
+        if riff[:4] not in (b"RIFF", b"RF64", b"BW64") or riff[8:12] != b"WAVE":
+            raise MediaProblem("unsupported", f"{path.name}: not a RIFF WAVE file")
         layout: tuple[int, int, int, int, int, int] | None = None
+        long_size: int | None = None
         while len(head := file.read(8)) == 8:
             name, length = head[:4], int.from_bytes(head[4:], "little")
+            if name == b"data":
+                if layout is None:
+                    break
+                if riff[:4] != b"RIFF" and length == 0xFFFFFFFF and long_size:
+                    length = long_size
+                wanted = _wav_data_bytes(file, length, size, path.name, layout[3])
+                return _WavLayout(layout[0], layout[1], layout[2], layout[4], layout[5], size - wanted[1], wanted[0])
+            body_at = file.tell()
             if name == b"fmt ":
-                body = file.read(length + length % 2)
+                body = file.read(min(length, 64))
                 if len(body) < 16:
                     raise MediaProblem("truncated", f"{path.name}: its format chunk is cut off")
                 layout = struct.unpack("<HHIIHH", body[:16])
                 if layout[0] == 0xFFFE and len(body) >= 26:  # extensible: the real codec opens the sub-format
                     layout = (int.from_bytes(body[24:26], "little"), *layout[1:])
-            elif name == b"data":
-                if layout is None:
-                    break
-                present = size - file.tell()
-                wanted = present if length in (0, 0xFFFFFFFF) else min(length, present)
-                return _WavLayout(layout[0], layout[1], layout[2], layout[4], layout[5], file.tell(), wanted)
-            else:
-                file.seek(length + length % 2, 1)
+            elif name == b"ds64":
+                long_size = int.from_bytes(file.read(16)[8:], "little")
+            file.seek(body_at + length)
+            if length % 2 and (pad := file.read(1)) and pad != b"\0" and file.read(4)[:3] in (b"mt ", b"ata"):
+                file.seek(body_at + length)  # a writer that does not pad
+            elif length % 2:
+                file.seek(body_at + length + 1)
     raise MediaProblem("corrupt", f"{path.name}: a WAVE file without format or data")
+
+
+def _wav_data_bytes(file: BinaryIO, length: int, size: int, name: str, byte_rate: int) -> tuple[int, int]:
+    """(bytes of samples, bytes from their start to the end of the file)."""
+    start = file.tell()
+    present = size - start
+    if length > present:
+        slip = length in (size, present + 44)  # the header was counted as well
+        if slip or length > 1 << 60 or any(-512 < length - none <= 44 for none in _NO_SIZE):
+            return present, present
+        raise MediaProblem("truncated", f"{name}: {present} of {length} bytes of samples are there")
+    behind = present - length
+    if not length and behind:
+        file.seek(start)
+        mark = file.read(4)
+        return (0 if mark in (b"LIST", b"fact", b"id3 ", b"JUNK") else present), present
+    if behind * 10 > max(byte_rate, 10):  # more than a tenth of a second
+        file.seek(start + length)
+        mark = file.read(5)
+        named = mark[:4].isascii() and mark[:4].strip(b"\0") and all(32 <= byte < 127 for byte in mark[:4])
+        padded = length % 2 and all(32 <= byte < 127 for byte in mark[1:])
+        if not (named or padded):
+            file.seek(start + length)
+            while block := file.read(1 << 20):
+                if block.count(0) != len(block):
+                    raise MediaProblem("corrupt", f"{name}: {behind} bytes follow the samples that it announces")
+    return length, present
 
 
 def _probe_wav(path: Path) -> MediaFacts:
     layout = _wav_layout(path)
-    if not layout.channels or not layout.sample_rate or not layout.block_bytes:
+    if not layout.channels or not layout.sample_rate:
         raise MediaProblem("corrupt", f"{path.name}: a WAVE file with no channel or no sample rate")
     if layout.codec not in (1, 3):
         return _probe_container(path, Kind.WAV)
-    samples = layout.data_bytes // layout.block_bytes
+    samples = layout.data_bytes // layout.frame_bytes
     if not samples:
         raise MediaProblem("empty", f"{path.name}: a WAVE file without a sample")
     return MediaFacts(
@@ -237,7 +285,7 @@ def is_silent(path: Path, facts: MediaFacts, *, at_most_s: float = 120.0) -> boo
 def _wav_peaks(path: Path, layout: _WavLayout, at_most_s: float) -> Iterator[float]:
     """The loudest sample of each block, 0 to 1 of full scale."""
     code = {(1, 16): "h", (3, 32): "f", (3, 64): "d"}.get((layout.codec, layout.bits))
-    left = min(layout.data_bytes, int(at_most_s * layout.sample_rate) * layout.block_bytes)
+    left = min(layout.data_bytes, int(at_most_s * layout.sample_rate) * layout.frame_bytes)
     with path.open("rb") as file:
         file.seek(layout.data_offset)
         while left > 0:

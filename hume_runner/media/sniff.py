@@ -21,6 +21,7 @@ class Kind(StrEnum):
     """A format; the value is stable and goes into caches and messages."""
 
     WAV = "wav"
+    W64 = "w64"
     MP3 = "mp3"
     AAC = "aac"
     FLAC = "flac"
@@ -54,6 +55,7 @@ class Kind(StrEnum):
     XZ = "xz"
     SEVEN_ZIP = "7z"
     RAR = "rar"
+    OFFICE = "office"
     PDF = "pdf"
     HTML = "html"
     JSON = "json"
@@ -78,19 +80,21 @@ class Kind(StrEnum):
                 return "a web page"
             case Kind.TEXT:
                 return "plain text"
+            case Kind.OFFICE:
+                return "an office document"
         article = "an" if self in _SPOKEN_WITH_A_VOWEL else "a"
         return f"{article} {self.value.upper()} {'archive' if self.family == 'archive' else 'file'}"
 
 
 _FAMILIES: dict[Family, tuple[Kind, ...]] = {
-    "audio": (Kind.WAV, Kind.MP3, Kind.AAC, Kind.FLAC, Kind.AIFF, Kind.AU, Kind.CAF, Kind.AMR, Kind.M4A),
+    "audio": (Kind.WAV, Kind.W64, Kind.MP3, Kind.AAC, Kind.FLAC, Kind.AIFF, Kind.AU, Kind.CAF, Kind.AMR, Kind.M4A),
     "media": (
         *(Kind.OGG, Kind.MP4, Kind.MOV, Kind.MATROSKA, Kind.WEBM),
         *(Kind.AVI, Kind.ASF, Kind.FLV, Kind.MPEG_PS, Kind.MPEG_TS),
     ),
     "image": (Kind.JPEG, Kind.PNG, Kind.GIF, Kind.BMP, Kind.WEBP, Kind.TIFF, Kind.HEIC, Kind.AVIF),
     "archive": (Kind.ZIP, Kind.TAR, Kind.GZIP, Kind.BZIP2, Kind.XZ, Kind.SEVEN_ZIP, Kind.RAR),
-    "document": (Kind.PDF, Kind.HTML, Kind.JSON, Kind.TEXT),
+    "document": (Kind.OFFICE, Kind.PDF, Kind.HTML, Kind.JSON, Kind.TEXT),
     "nothing": (Kind.EMPTY, Kind.UNKNOWN),
 }
 # How the first letter is said: "an MP3 file", "an FLV file", "a WAV file".
@@ -107,6 +111,7 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"GIF89a", Kind.GIF),
     (b"II*\x00", Kind.TIFF),
     (b"MM\x00*", Kind.TIFF),
+    (bytes.fromhex("726966662e91cf11a5d628db04c10000"), Kind.W64),
     (b"fLaC", Kind.FLAC),
     (b"OggS", Kind.OGG),
     (b".snd", Kind.AU),
@@ -123,7 +128,12 @@ _SIGNATURES: tuple[tuple[bytes, Kind], ...] = (
     (b"7z\xbc\xaf\x27\x1c", Kind.SEVEN_ZIP),
     (b"Rar!\x1a\x07", Kind.RAR),
     (b"%PDF-", Kind.PDF),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind.OFFICE),  # before 2007
 )
+# Office documents, e-books and programs are ZIP archives of many small files, none of which anybody means to measure.
+# What tells them is a member of a name that belongs to them alone; most begin with it.
+_OF_A_DOCUMENT = (b"[Content_Types].xml", b"_rels/.rels", b"mimetype", b"META-INF/MANIFEST.MF", b"Index/Document.iwa")
+_DIRECTORY_BYTES = 1 << 20  # a larger list of members is no document's
 _RIFF_FORMS = {b"WAVE": Kind.WAV, b"AVI ": Kind.AVI, b"WEBP": Kind.WEBP}
 _BRANDS = {
     **dict.fromkeys((b"M4A ", b"M4B ", b"F4A "), Kind.M4A),
@@ -133,6 +143,7 @@ _BRANDS = {
 }
 _OLD_QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _BMP_HEADERS = (b"\x0c\0\0\0", b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")
+_STRIDES = (188, 192, 204)  # bare, with a time before it (cameras), with error correction behind it (broadcasts)
 _PACKET = 188  # bytes of an MPEG transport stream's packet, each opening with 0x47
 
 
@@ -144,8 +155,9 @@ def sniff(head: bytes) -> Kind:
         return _after_id3(head[_id3_bytes(head) :])
     for signature, kind in _SIGNATURES:
         if head.startswith(signature):
-            return kind
-    return _chunked(head) or _inside(head) or _frames(head) or _words(head)
+            return Kind.OFFICE if kind is Kind.ZIP and _first_member(head) in _OF_A_DOCUMENT else kind
+    found = _chunked(head) or _inside(head) or _frames(head) or _words(head)
+    return _lost_beginning(head) or found if found is Kind.UNKNOWN else found
 
 
 def sniff_path(path: Path) -> Kind:
@@ -161,13 +173,63 @@ def sniff_path(path: Path) -> Kind:
         if is_scarce(error):
             raise
         raise MediaProblem("unreadable", f"{path.name}: {error.strerror or error}") from error
-    return sniff(head)
+    kind = sniff(head)
+    if kind is Kind.ZIP and _is_document(path):
+        return Kind.OFFICE
+    if kind is Kind.UNKNOWN and len(head) == HEAD_BYTES:
+        return _lost_beginning(_behind_zeros(path)) or kind
+    return kind
+
+
+def _first_member(head: bytes) -> bytes:
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")]
+
+
+def _is_document(path: Path) -> bool:
+    """Whether a ZIP archive lists a member that only documents have."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - (1 << 16) - 22))
+        tail = file.read()
+        end = tail.rfind(b"PK\x05\x06")
+        if end < 0 or len(tail) < end + 22:
+            return False
+        length, offset = (int.from_bytes(tail[end + at : end + at + 4], "little") for at in (12, 16))
+        if not length or length > _DIRECTORY_BYTES or offset + length > size:
+            return False
+        file.seek(offset)
+        directory = file.read(length)
+    at = 0
+    while directory[at : at + 4] == b"PK\x01\x02":
+        name, extra, comment = (int.from_bytes(directory[at + n : at + n + 2], "little") for n in (28, 30, 32))
+        if directory[at + 46 : at + 46 + name] in _OF_A_DOCUMENT:
+            return True
+        at += 46 + name + extra + comment
+    return False
+
+
+_ZEROS_AT_MOST = 1 << 24
+_LOOKED_AT = 1 << 16
+
+
+def _behind_zeros(path: Path) -> bytes:
+    """The first bytes of a file, or those behind the zeros that it begins with."""
+    with path.open("rb") as file:
+        at = 0
+        while at < _ZEROS_AT_MOST and (block := file.read(_LOOKED_AT)):
+            if rest := block.lstrip(b"\0"):
+                file.seek(at + len(block) - len(rest))
+                return file.read(_LOOKED_AT)
+            at += len(block)
+    return b""
 
 
 def wrong_kind(name: str, kind: Kind, wanted: str) -> MediaProblem:
     """The problem of a file that is not the `wanted` thing ("recording", "video", "picture")."""
     if kind is Kind.EMPTY:
         return MediaProblem("empty", f"{name} is empty")
+    if kind is Kind.OFFICE:
+        return MediaProblem("not_media", f"{name} is an office document, no medium")
     by_family = {"document": "not_media", "archive": "archive"}
     reason = {Kind.UNKNOWN: "unknown_format"}.get(kind, by_family.get(kind.family, "unsupported"))
     return MediaProblem(reason, f"{name} is {kind.words}, not a {wanted}")
@@ -194,11 +256,24 @@ def _inside(head: bytes) -> Kind | None:
         return Kind.TAR
     if len(head) > _PACKET and all(head[at] == 0x47 for at in range(0, len(head), _PACKET)):
         return Kind.MPEG_TS
+    if any(_has_packets(head, stride) for stride in _STRIDES):
+        return Kind.MPEG_TS
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") and b"\0" in head[2:8]:
         return Kind.TEXT  # UTF-16; its mark resembles the first bytes of MPEG sound
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0" and head[14:18] in _BMP_HEADERS:
         return Kind.BMP
     return None
+
+
+def _has_packets(head: bytes, stride: int) -> bool:
+    """Whether packets of a transport stream follow each other at this distance, from wherever the file begins."""
+    if len(head) < 5 * stride:
+        return False
+    for begin in range(stride):
+        if head[begin] == 0x47 and all(head[at] == 0x47 for at in range(begin, len(head), stride)):
+            # Each says that it holds something.
+            return all(head[at + 3] & 0x30 for at in range(begin, len(head) - 3, stride))
+    return False
 
 
 def _id3_bytes(head: bytes) -> int:
@@ -226,6 +301,37 @@ def _frames(head: bytes) -> Kind | None:
         return Kind.AAC if length > 6 and _repeats(head, length, 0xF6) else None
     mpeg_length = _mpeg_frame_bytes(head)
     return Kind.MP3 if mpeg_length and _repeats(head, mpeg_length, 0xFE) else None
+
+
+def _lost_beginning(data: bytes) -> Kind | None:
+    """Bare MPEG sound behind zeros, or the rest of a frame that was cut: frames, each where the one before says."""
+    begin = len(data) - len(data.lstrip(b"\0"))
+    for at in range(begin, min(len(data), begin + _LONGEST_FRAME)):
+        if data[at] == 0xFF and (kind := _chain(data, at)) is not None:
+            return kind
+    return None
+
+
+def _chain(data: bytes, at: int) -> Kind | None:
+    first = data[at : at + 4]
+    if len(first) < 4 or first[1] & 0xE0 != 0xE0:
+        return None
+    aac = first[1] & 0xF6 == 0xF0
+    for _ in range(_FRAMES_THAT_PROVE):
+        head = data[at : at + 6]
+        if len(head) < 6 or head[0] != 0xFF or (head[1] ^ first[1]) & 0xFE:
+            return None
+        if (head[2] ^ first[2]) & (0x3C if aac else 0x0C):  # another rate
+            return None
+        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 if aac else _mpeg_frame_bytes(head)
+        if length <= 6:
+            return None
+        at += length
+    return Kind.AAC if aac else Kind.MP3
+
+
+_LONGEST_FRAME = 8192
+_FRAMES_THAT_PROVE = 3
 
 
 def _repeats(head: bytes, length: int, mask: int) -> bool:

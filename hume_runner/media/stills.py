@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import aside
-from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, encode_within, has_alpha
+from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Jpeg, encode_within, has_alpha
 from hume_runner.media.libav import libav_problems, load_av
 from hume_runner.media.pictures import MAX_DECODED_PIXELS, JpegFacts, check_picture, read_jpeg
 from hume_runner.media.problems import MediaProblem
@@ -46,6 +46,16 @@ def prepare_still(
     scaled and encoded. Deterministic.
     Raises: MediaProblem.
     """
+    jpeg, unchanged = _prepared(path, max_bytes, max_pixels)
+    target = out_dir / name
+    aside.write(target, jpeg.data, durable=False)
+    return PreparedStill(
+        path=target, size_bytes=len(jpeg.data), width=jpeg.width, height=jpeg.height, unchanged=unchanged
+    )
+
+
+def _prepared(path: Path, max_bytes: int, max_pixels: int) -> tuple[Jpeg, bool]:
+    """(the picture as it is sent, whether it keeps its bytes)."""
     kind = picture_kind(path)
     if (size := path.stat().st_size) > MAX_FILE_BYTES:
         raise MediaProblem("too_large", f"{path.name}: {size:,} bytes; pictures up to {MAX_FILE_BYTES:,} are read")
@@ -53,18 +63,33 @@ def prepare_still(
     orientation = check_picture(data, kind, path.name)
     # One bad picture fails a whole request, so even one that passes unchanged is decoded once.
     frame = _decode(data, kind, path.name)
-    target = out_dir / name
     if kind is Kind.JPEG and _fits(facts := read_jpeg(data, path.name), max_bytes, max_pixels):
-        aside.write(target, data[: facts.end], durable=False)
-        return PreparedStill(path=target, size_bytes=facts.end, width=facts.width, height=facts.height, unchanged=True)
+        return Jpeg(data=data[: facts.end], width=facts.width, height=facts.height), True
     # A four-component JPEG arrives as gbrap; its fourth plane is no transparency.
     flatten = kind is not Kind.JPEG and has_alpha(frame.format.name)
     with libav_problems(path.name):
         jpeg = encode_within(
             frame, orientation=orientation, max_bytes=max_bytes, max_pixels=max_pixels, flatten=flatten
         )
-    aside.write(target, jpeg.data, durable=False)
-    return PreparedStill(path=target, size_bytes=len(jpeg.data), width=jpeg.width, height=jpeg.height, unchanged=False)
+    return jpeg, False
+
+
+def weigh_still(path: Path) -> int:
+    """The most bytes that the prepared picture has: its own where they pass unchanged, else what it comes to when it is
+    encoded.
+    A picture that cannot be prepared weighs as much as one may.
+
+    Raises: MediaProblem for what is no picture that can be prepared, by its first bytes.
+    """
+    kind = picture_kind(path)
+    try:
+        if kind is Kind.JPEG and path.stat().st_size <= MAX_FILE_BYTES:
+            facts = read_jpeg(path.read_bytes(), path.name)
+            if _fits(facts, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS):
+                return facts.end
+        return len(_prepared(path, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS)[0].data)
+    except MediaProblem:
+        return MAX_IMAGE_BYTES
 
 
 def picture_kind(path: Path) -> Kind:

@@ -43,7 +43,10 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Counts of items by action, and what would be sent."""
+    """Counts of items by action, and what would be sent.
+
+    `unmeasured`: items of an API with a bill whose length nobody knows before they are fetched; they are not in it.
+    """
 
     new: int = 0
     changed: int = 0
@@ -57,6 +60,7 @@ class Summary:
     requests: int = 0
     billable_seconds: float | None = None
     billable_seconds_unpacked: float | None = None
+    unmeasured: int = 0
 
     @property
     def unfinished(self) -> int:

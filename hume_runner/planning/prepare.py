@@ -337,7 +337,7 @@ class Plan:
 
     def _counted(self) -> Iterator[Draft]:
         """The jobs, streamed; with the last of them the summary is whole."""
-        jobs = requests = size = 0
+        jobs = requests = size = unmeasured = 0
         billable = unpacked = 0.0
         priced = False
         for draft in self._drafts():
@@ -348,6 +348,7 @@ class Plan:
                 priced = True
                 billable += draft.billable_seconds
                 unpacked += draft.unpacked_seconds or draft.billable_seconds
+            unmeasured += draft.unmeasured
             yield draft
         self.upload_bytes = size
         self.summary = replace(
@@ -356,6 +357,7 @@ class Plan:
             requests=requests,
             billable_seconds=round(billable, 3) if priced else None,
             billable_seconds_unpacked=round(unpacked, 3) if priced else None,
+            unmeasured=unmeasured,
         )
 
     def _nothing_to_plan(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from hume_runner.amounts import seconds_text
 from hume_runner.services.base import Broken, Ended, Pending, Service, Waiting
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import JobRow, Store
@@ -39,9 +40,10 @@ def _bill(row: JobRow, metered_s: float) -> RemoteSays:
     """UNVERIFIED: how the service rounds; a tenth of a second is no difference."""
     expected_s = row.billed_seconds if row.billed_seconds is not None else row.billable_seconds or 0.0
     difference = metered_s - expected_s
-    words = f"finished, {metered_s:g} s metered"
+    words = f"finished, {seconds_text(metered_s)} s metered"
     if abs(difference) > 0.1:
-        words += f", {difference:+g} s against the {expected_s:g} s expected"
+        sign = "+" if difference > 0 else ""
+        words += f", {sign}{seconds_text(difference)} s against the {seconds_text(expected_s)} s expected"
     return RemoteSays(agrees=abs(difference) <= 0.1, words=words)
 
 

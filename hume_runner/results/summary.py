@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hume_runner.amounts import seconds_text
+
 _ENDINGS = {
     0: "done",
     3: "finished, some items failed",
@@ -47,8 +49,8 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
         lines.append(f"  perhaps paid twice: {', '.join(run['perhaps_paid_twice'][:5])}")
     billed, possible = run["bill"]["billable_seconds"], run["bill"].get("possible_seconds")
     if billed is not None or possible:
-        more = f", and up to {possible:g} more for answers that were lost" if possible else ""
-        lines.append(f"  bill     {billed or 0:g} billable seconds{more}")
+        more = f", and up to {seconds_text(possible)} more for answers that were lost" if possible else ""
+        lines.append(f"  bill     {seconds_text(billed or 0)} billable seconds{more}")
     lines.append(f"  outputs  {run['outputs']['directory']}")
     return "\n".join(lines)
 

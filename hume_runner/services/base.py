@@ -75,13 +75,14 @@ class Draft:
 
     `after`: it may only go out when the draft that many places before it is done; `behind`: when that job is.
     `prepare`: its media have to be prepared first, and then it becomes the jobs that are sent, in `requests` requests
-    as far as is known.
+    as far as is known. `unmeasured`: so many of its members are not in its bill, since nobody knows how long they are.
     """
 
     members: tuple[Member, ...]
     size_bytes: int
     billable_seconds: float | None = None
     unpacked_seconds: float | None = None
+    unmeasured: int = 0
     requests: int = 1
     prepare: bool = False
     after: int | None = None

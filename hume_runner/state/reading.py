@@ -525,12 +525,12 @@ class Reading(StateFile):
             "WHERE status IN ('submitting', 'submitted', 'done', 'ambiguous')"
         ).fetchone()
         (lost,) = self._db.execute("SELECT coalesce(sum(billed_seconds), 0) FROM duplicates").fetchone()
-        return float(total) + float(lost) + self.unproven_seconds()
+        return round(float(total) + float(lost) + self.unproven_seconds(), 3)
 
     def unproven_seconds(self) -> float:
         """Billable seconds of lost submissions that were sent again without a proof that they had not been billed."""
         (total,) = self._db.execute("SELECT coalesce(sum(billable_seconds), 0) FROM unproven").fetchone()
-        return float(total)
+        return round(float(total), 3)
 
     def possible_seconds(self) -> float:
         """Billable seconds that may have been billed besides, for answers that were lost: nobody knows."""
@@ -538,7 +538,7 @@ class Reading(StateFile):
             "SELECT coalesce(sum(billable_seconds), 0) FROM jobs "
             "WHERE status IN ('submitting', 'ambiguous') AND billed_seconds IS NULL"
         ).fetchone()
-        return float(total) + self.unproven_seconds()
+        return round(float(total) + self.unproven_seconds(), 3)
 
     def is_agreed(self, endpoint: str, remote_id: str) -> bool:
         """Whether somebody agreed to pay although this may have been it."""
@@ -561,7 +561,7 @@ class Reading(StateFile):
             "WHERE remote_id IS NOT NULL UNION ALL SELECT billed_seconds FROM jobs WHERE status = 'ambiguous' "
             "UNION ALL SELECT billed_seconds FROM duplicates)"
         ).fetchone()
-        return None if total is None else float(total)
+        return None if total is None else round(float(total), 3)
 
     def work_left(self) -> bool:
         """Whether any job is planned or held by the service."""

@@ -132,3 +132,15 @@ def test_a_finished_archive_sends_nothing_again(folder: Folder, tmp_path: Path) 
     folder.write({"files": ["a.zip"]}).run()
     assert folder.run().code == 0
     assert len(measured_runs(folder.url)) == 1
+
+
+def test_an_office_document_in_a_glob_is_one_line(folder: Folder, tmp_path: Path) -> None:
+    names = ("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml", "xl/worksheets/sheet1.xml")
+    make_zip(folder.path / "media" / "participants.xlsx", dict.fromkeys(names, b"<xml/>"))
+    (folder.path / "media" / "talk.wav").write_bytes(wav_bytes(tmp_path))
+    ran = folder.write({"files": ["media/*"]}).run()
+    assert ran.code == 3
+    results = folder.results()
+    assert len(results) == 2
+    assert sorted(line["status"] for line in results.values()) == ["done", "failed"]
+    assert ran.err.count("participants.xlsx is an office document, no medium") == 1

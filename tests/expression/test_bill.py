@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sqlite3
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from hume_runner.amounts import seconds_text
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import Folder, from_service, measured_runs, metered
 from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
@@ -178,3 +181,80 @@ def test_a_run_that_the_service_does_not_know_is_named(folder: Folder, tmp_path:
         verified = folder.command("verify", "--remote", "--endpoint", other.url)
     assert verified.code == 3
     assert "not known under this key" in verified.out
+
+
+def packed_gsm(path: Path, seconds: int) -> None:
+    """GSM 6.10 as telephone systems keep it: 320 samples in 65 bytes."""
+    form = struct.pack("<HHIIHHHH", 0x31, 1, 8000, 1625, 65, 0, 2, 320)
+    body = bytes(65) * (seconds * 8000 // 320)
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(body)) + body
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
+
+
+def test_a_long_call_in_a_block_codec_is_planned_whole_and_joined_with_nothing(
+    folder: Folder, emulator: Emulator
+) -> None:
+    write_recordings(folder, 2)
+    packed_gsm(folder.path / "call.wav", 1_500)
+    folder.write({"files": ["*.wav"]}, batching={"pack_short_audio": True}, models={"audio": {}})
+    plan = json.loads(folder.command("plan", "--format", "json").out)["summary"]
+    assert plan["billable_seconds"] == pytest.approx(1_510, abs=1)
+    assert folder.run("--max-billable-seconds", str(plan["billable_seconds"])).code == 0
+    assert metered(measured_runs(emulator.url)) == pytest.approx(1_510, abs=1)
+
+
+def test_bills_are_shown_with_all_their_digits_and_no_more(folder: Folder) -> None:
+    folder.path.mkdir(parents=True)
+    packed_gsm(folder.path / "long.wav", 12_000)
+    for n, seconds in enumerate((10.1, 20.2, 30.3, 10.7)):
+        write_wav(folder.path / f"{n}.wav", speech([("speech", seconds)], seed=n))
+    folder.write({"files": ["*.wav"]}, models={"audio": {}})
+    assert "bill   12,071.3 billable seconds (12,071.3 without packing)" in folder.command("plan").out
+    assert "12,071.3 billable seconds, 12,071.3 unpacked." in folder.command("plan", "--format", "markdown").out
+    ran = folder.run("--max-billable-seconds", "71.2")
+    assert ran.code == 8
+    assert "of 71.2 billable seconds are used" in ran.err
+    folder.write({"files": [f"{n}.wav" for n in range(4)]}, models={"audio": {}})
+    ran = folder.run()
+    assert "bill     71.3 billable seconds" in ran.out
+    assert folder.summary()["bill"]["billable_seconds"] == 71.3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0, "0"), (10, "10"), (100, "100"), (1e-9, "0"), (-1e-9, "0"), (-1.5, "-1.5")),
+        *((459.959, "459.959"), (185.15200000000002, "185.152"), (0.1 + 0.2, "0.3"), (33.334, "33.334")),
+        *((1_300_045, "1,300,045"), (1e9 + 0.125, "1,000,000,000.125")),
+    ],
+)
+def test_seconds_of_a_bill_read_as_people_write_them(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
+
+
+def test_what_nobody_knows_the_length_of_is_named_with_its_count(folder: Folder) -> None:
+    links = [f"https://example.org/{n}.mp4" for n in range(3)]
+    folder.write({"urls": links, **write_recordings(folder, 1)})
+    planned = folder.command("plan").out
+    assert "bill   10 billable seconds" in planned
+    assert "3 links have no known length before they are fetched, and are not in the bill" in planned
+    assert json.loads(folder.command("plan", "--format", "json").out)["summary"]["unmeasured"] == 3
+
+
+def test_a_second_plan_measures_nothing_again(folder: Folder) -> None:
+    folder.path.mkdir(parents=True)
+    for n in range(3):
+        write_video(folder.path / f"{n}.mp4", seconds=1 + n, sound=speech([("speech", 1.5)], seed=n))
+    folder.write({"files": ["*.mp4"]}, execution={"max_billable_seconds": 1})
+    assert folder.run().code == 8  # planned, and nothing is sent
+    before = json.loads(folder.command("plan", "--format", "json").out)["summary"]
+    # Who cannot be opened any more was measured: the file looks as it did, and its facts are told from the state.
+    for n in range(3):
+        path = folder.path / f"{n}.mp4"
+        times, size = path.stat(), path.stat().st_size
+        with path.open("r+b") as file:
+            file.write(bytes(size))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = json.loads(folder.command("plan", "--format", "json").out)["summary"]
+    assert before == after
+    assert after["billable_seconds"] == 60

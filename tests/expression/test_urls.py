@@ -132,3 +132,11 @@ def test_downloads_are_tried_as_often_as_the_manifest_says(attempts: int, folder
     assert host.asked == ["/face.jpg"] * attempts
     (line,) = folder.results().values()
     assert "503" in str(line["error"])
+
+
+def test_a_link_to_an_archive_says_where_archives_are_opened(folder: Folder, host: Host) -> None:
+    host.files["/all.zip"] = ("application/zip", b"PK\x03\x04" + bytes(60))
+    ran = folder.write({"urls": [f"{host.url}/all.zip"]}, service=ALLOWED).run()
+    assert ran.code == 3
+    [line] = folder.results().values()
+    assert "a ZIP archive: download it and list it under `files`" in line["error"]

@@ -106,3 +106,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_of_its_own(tmp_path: Path) -> N
     with pytest.raises(MediaProblem) as caught:
         sniff_path(tmp_path / "missing.wav")
     assert caught.value.reason == "unreadable"
+
+
+def test_text_of_one_letter_is_no_transport_stream() -> None:
+    assert sniff(b"xG" + b"G" * 4_000) is Kind.TEXT

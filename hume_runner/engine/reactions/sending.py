@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from hume_runner import events
+from hume_runner.amounts import seconds_text
 from hume_runner.engine import facts
 from hume_runner.engine.pacing import limit_after_complaint, limit_after_success
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules, without
@@ -55,10 +56,10 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
     be had again.
     """
     cap, cost = rules.execution.max_billable_seconds, job.billable_seconds
-    if cap is not None and cost is not None and view.committed_s + cost > cap:
+    if cap is not None and cost is not None and round(view.committed_s + cost, 3) > cap:
         error: HumeRunnerError = CostCapReached(
-            f"cost cap: {view.committed_s:g} of {cap:g} billable seconds are used{_perhaps(view)}, and {job.name} "
-            f"needs {cost:g}",
+            f"cost cap: {seconds_text(view.committed_s)} of {seconds_text(cap)} billable seconds are used"
+            f"{_perhaps(view)}, and {job.name} needs {seconds_text(cost)}",
             hint="raise execution.max_billable_seconds or pass --max-billable-seconds, then run again",
         )
         return stop(view, error, leave=False)
@@ -96,7 +97,8 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
 def _perhaps(view: View) -> str:
     if not view.unproven_s:
         return ""
-    return f" ({view.unproven_s:g} of them by submissions whose answers were lost, which nobody knows to be free)"
+    lost = seconds_text(view.unproven_s)
+    return f" ({lost} of them by submissions whose answers were lost, which nobody knows to be free)"
 
 
 def cannot_be_read(view: View, job: Job, message: str) -> Reaction:

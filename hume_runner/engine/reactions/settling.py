@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from hume_runner import events
+from hume_runner.amounts import seconds_text
 from hume_runner.engine import facts, reconcile
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules, without
 from hume_runner.engine.reactions.sending import in_vain
@@ -173,7 +174,7 @@ def nothing_proves(
 
 def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at: Moment) -> Reaction:
     """Measured and billed, and the answer is lost for good: the manifest says what to do about it."""
-    bill = f", {chosen.billed_seconds:g} s billed" if chosen.billed_seconds is not None else ""
+    bill = f", {seconds_text(chosen.billed_seconds)} s billed" if chosen.billed_seconds is not None else ""
     was = view.lost[job]
     view = replace(view, lost=without(view.lost, job))
     if rules.execution.on_lost_answer == "stop" and not rules.pay_again:

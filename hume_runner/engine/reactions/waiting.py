@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from hume_runner import events
+from hume_runner.amounts import seconds_text
 from hume_runner.engine import facts
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules, refuses, without
 from hume_runner.engine.reactions.sending import misled
@@ -85,8 +86,8 @@ def _broken(view: View, fact: facts.Broken) -> Reaction:
 
 
 def _timed_out(view: View, rules: Rules, job: int) -> Reaction:
-    limit = rules.execution.job_timeout_s
-    message = f"not finished after {limit:g} s (execution.job_timeout); --retry-failed asks for it again, unpaid"
+    limit = seconds_text(rules.execution.job_timeout_s)
+    message = f"not finished after {limit} s (execution.job_timeout); --retry-failed asks for it again, unpaid"
     return _broken(view, facts.Broken(job=job, reason="job_timeout", message=message))
 
 

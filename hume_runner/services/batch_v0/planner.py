@@ -35,7 +35,8 @@ class Drafts:
             kind = sniff_path(path)
         except MediaProblem as problem:
             raise problem.__cause__ or problem from None
-        facts: dict[str, Any] = {"format": kind.value}
+        # To this API a document is the archive that it is made of.
+        facts: dict[str, Any] = {"format": (Kind.ZIP if kind is Kind.OFFICE else kind).value}
         if kind is Kind.PNG:
             with path.open("rb") as file:
                 # The chunk that announces an animation comes before the pictures.

@@ -61,6 +61,42 @@ def bill_image_request(images: int) -> Bill:
     return Bill(packed_s=billable_seconds_images(images), unpacked_s=images * billable_seconds_images(1))
 
 
+def even_spans(count: int, requests: int) -> tuple[int, ...]:
+    """`count` images in so many requests, as evenly as they go: none is smaller than it has to be, which would cost the
+    least amount for little."""
+    size, larger = divmod(count, requests)
+    return tuple(size + (number < larger) for number in range(requests))
+
+
+def bill_video_pictures(count: int, *, at_most: int, surely_fit: int) -> Fraction:
+    """The most that a video's pictures can cost: at most `at_most` go into a request, and any `surely_fit` of them do,
+    whatever they weigh. Requests are rounded up to milliseconds one by one.
+    """
+    if count <= 0:
+        return Fraction(0)
+    fewest, most = -(-count // at_most), -(-count // max(1, min(at_most, surely_fit)))
+    return max(_even_cost(count, requests) for requests in range(fewest, most + 1))
+
+
+def _even_cost(count: int, requests: int) -> Fraction:
+    size, larger = divmod(count, requests)
+    one, more = (in_milliseconds(billable_seconds_images(images)) for images in (size, size + 1))
+    return larger * more + (requests - larger) * one
+
+
+def in_milliseconds(seconds: Fraction) -> Fraction:
+    """Rounded up, as each request is shown and kept."""
+    return Fraction(-(-seconds.numerator * 1000 // seconds.denominator), 1000)
+
+
+def bill_cut_sound(duration_ms: int, parts: int, *, moved_ms: int) -> Fraction:
+    """The most that a recording in so many parts can cost, where each cut may lie `moved_ms` from the even one."""
+    if parts <= 1:
+        return billable_seconds_audio(duration_ms)
+    shortest_s = max(Fraction(0), Fraction(duration_ms, 1000 * parts) - Fraction(2 * moved_ms, 1000))
+    return Fraction(duration_ms, 1000) + parts * max(Fraction(0), MINIMUM_S - shortest_s)
+
+
 def total(bills: Iterable[Bill]) -> Bill:
     return sum(bills, NOTHING)
 
@@ -72,8 +108,8 @@ def fits(cap_s: float | Fraction | None, committed_s: Fraction, request_s: Fract
 
 def shown_seconds(seconds: Fraction) -> int | float:
     """For people and JSON: milliseconds, rounded up, a whole number where it is one."""
-    milliseconds = -(-seconds.numerator * 1000 // seconds.denominator)
-    return milliseconds // 1000 if milliseconds % 1000 == 0 else milliseconds / 1000
+    rounded = in_milliseconds(seconds)
+    return rounded.numerator if rounded.denominator == 1 else float(rounded)
 
 
 def shown_s(seconds: Fraction) -> float:

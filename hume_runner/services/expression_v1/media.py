@@ -196,6 +196,8 @@ class MediaStore:
     def _download(self, url: str, folder: Path) -> Mapping[str, Any]:
         def refuse(head: bytes) -> str | None:
             kind = sniff(head)
+            if kind.family == "archive":
+                return f"the URL gives {kind.words}: download it and list it under `files`, which opens it"
             return None if kind.family in ("image", "audio", "media") else f"the URL gives {kind.words}"
 
         try:

@@ -7,18 +7,22 @@ from fractions import Fraction
 from typing import Any
 
 from hume_runner.manifest.model import Manifest
-from hume_runner.media.cuts import part_ceiling, parts_needed
+from hume_runner.media.cuts import part_ceiling, parts_needed, search_radius
 from hume_runner.services.base import Draft, Limits, Member, PlanItem
 from hume_runner.services.expression_v1.cost import (
-    Bill,
     bill_audio_request,
+    bill_cut_sound,
     bill_image_request,
+    bill_video_pictures,
+    billable_seconds_audio,
     billable_seconds_images,
+    in_milliseconds,
     shown_s,
     total,
 )
 from hume_runner.services.expression_v1.limits import BODY_BYTES, GAP_SAMPLES, IMAGE_BYTES, PART_OVERHEAD_BYTES, RATE_HZ
-from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, is_short
+from hume_runner.services.expression_v1.settings import is_short
+from hume_runner.services.expression_v1.spans import not_held
 
 # Links tell nothing about what they lead to: few go into one preparation, so that sending begins soon. Thirty stills
 # cost what one request costs at the least.
@@ -48,11 +52,11 @@ class Drafts:
             if item.kind == "url":
                 links.append(member)
                 if len(links) >= min(_LINKS_TOGETHER, self.limits.sources_per_job):
-                    yield Draft(members=tuple(links), size_bytes=0, prepare=True)
+                    yield _links_draft(links)
                     links = []
             elif item.facts.get("medium") == "still":
                 # What a picture weighs once it is prepared is not known yet; it is bounded by both of these.
-                weight = min(item.size_bytes, IMAGE_BYTES) + PART_OVERHEAD_BYTES
+                weight = int(item.facts.get("bytes", min(item.size_bytes, IMAGE_BYTES))) + PART_OVERHEAD_BYTES
                 if stills and (len(stills) >= self.limits.sources_per_job or size + weight > self.limits.job_bytes):
                     yield _still_draft(stills, size)
                     stills, size = [], 0
@@ -74,7 +78,7 @@ class Drafts:
         if stills:
             yield _still_draft(stills, size)
         if links:
-            yield Draft(members=tuple(links), size_bytes=0, prepare=True)
+            yield _links_draft(links)
 
     def is_clip(self, facts: Mapping[str, Any]) -> bool:
         """Whether a recording is joined with others: only if the manifest asks, for it changes what is heard."""
@@ -87,31 +91,57 @@ class Drafts:
     def _recording_draft(self, member: Member) -> Draft:
         """One recording or video before it is prepared, with its bill as its headers tell it."""
         facts = member.item.facts
-        duration_ms = facts.get("duration_ms") or 0
-        bills: list[Bill] = []
+        packed_s = unpacked_s = Fraction(0)
         requests = 0
         if facts.get("sound"):
-            parts, sound_ms = self._sound_left(duration_ms, member.item.carried)
+            parts, sound_ms, cost = self._sound_cost(facts, member.item.carried)
             requests += parts
-            if parts:
-                bills += [bill_audio_request([sound_ms // parts])] * (parts - 1)
-                bills.append(bill_audio_request([sound_ms - sound_ms // parts * (parts - 1)]))
+            packed_s += cost
+            unpacked_s += billable_seconds_audio(sound_ms)
         if facts.get("picture"):
-            fps = Fraction((self._models.get("video") or {}).get("fps", OWN_DEFAULTS["fps"])).limit_denominator(1000)
-            had = sum(len(one.get("times_ms", ())) for one in member.item.carried)
-            frames = max(1, int(fps * duration_ms / 1000)) - had
-            if frames > 0:
-                bills.append(bill_image_request(frames))
-                requests += 1
-        bill = total(bills)
+            for first, beyond in not_held(int(facts.get("pictures", 1)), member.item.carried):
+                cost = self._pictures_cost(beyond - first, int(facts.get("picture_bytes") or IMAGE_BYTES))
+                requests += -(-(beyond - first) // self.limits.sources_per_job)
+                packed_s += cost
+                unpacked_s += bill_image_request(beyond - first).unpacked_s
         return Draft(
             members=(member,),
             size_bytes=member.item.size_bytes,
-            billable_seconds=shown_s(bill.packed_s),
-            unpacked_seconds=shown_s(bill.unpacked_s),
+            billable_seconds=shown_s(packed_s),
+            unpacked_seconds=shown_s(unpacked_s),
             requests=requests,
             prepare=True,
         )
+
+    def knows_parts(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the bill of a recording follows from its length alone. Where bodies are so small that a part may cost
+        more than its length, it takes the parts themselves, which are cut in pauses."""
+        if not facts.get("sound") or "problem" in facts or facts.get("body") == self.limits.job_bytes:
+            return True
+        duration_ms = int(facts.get("duration_ms") or 0)
+        parts, _ = self._sound_left(duration_ms, ())
+        return bill_cut_sound(duration_ms, parts, moved_ms=self._moved_ms) <= billable_seconds_audio(duration_ms)
+
+    @property
+    def _moved_ms(self) -> int:
+        return search_radius(self.limits.job_bytes) * 1000 // RATE_HZ
+
+    def _sound_cost(self, facts: Mapping[str, Any], carried: Sequence[Mapping[str, Any]]) -> tuple[int, int, Fraction]:
+        """(requests, milliseconds, seconds of the bill) of what no job carries yet of a recording's sound."""
+        lengths = facts.get("parts_ms") if facts.get("body") == self.limits.job_bytes else None
+        taken = [one for one in carried if "part" in one]
+        if lengths and all(int(one["parts"]) == len(lengths) for one in taken):
+            done = {int(one["part"]) for one in taken}
+            left = [int(ms) for number, ms in enumerate(lengths) if number not in done]
+            return len(left), sum(left), sum(map(billable_seconds_audio, left), Fraction(0))
+        parts, sound_ms = self._sound_left(facts.get("duration_ms") or 0, carried)
+        if not parts:
+            return 0, 0, Fraction(0)
+        return parts, sound_ms, in_milliseconds(bill_cut_sound(sound_ms, parts, moved_ms=self._moved_ms))
+
+    def _pictures_cost(self, pictures: int, picture_bytes: int) -> Fraction:
+        surely = self.limits.job_bytes // (picture_bytes + PART_OVERHEAD_BYTES)
+        return bill_video_pictures(pictures, at_most=self.limits.sources_per_job, surely_fit=surely)
 
     def _sound_left(self, duration_ms: int, carried: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
         """(requests, milliseconds) of a recording's sound that no job carries yet, as far as is known before its
@@ -159,6 +189,11 @@ class Drafts:
             end += samples + GAP_SAMPLES
         if batch:
             yield _joined_draft(batch)
+
+
+def _links_draft(members: Sequence[Member]) -> Draft:
+    """What they lead to is known once they are fetched, and so is its bill."""
+    return Draft(members=tuple(members), size_bytes=0, prepare=True, unmeasured=len(members))
 
 
 def _still_draft(members: Sequence[Member], size: int) -> Draft:

@@ -15,6 +15,7 @@ from hume_runner.services.expression_v1.media import Frames, MediaStore, Sound
 from hume_runner.services.expression_v1.placing import told_clock
 from hume_runner.services.expression_v1.planner import Drafts
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS
+from hume_runner.services.expression_v1.spans import runs_of, spans
 from hume_runner.services.expression_v1.wav_parts import wav_digest
 from hume_runner.settings import masked_url
 
@@ -162,21 +163,11 @@ class Media:
             if "first_frame" in one.detail
             for index in range(len(one.detail["times_ms"]))
         }
-        spans: list[tuple[int, int, int]] = []
-        for number, jpeg_bytes in enumerate(frames.sizes):
-            if number in holder:
-                continue
-            weight = jpeg_bytes + PART_OVERHEAD_BYTES
-            begin, beyond, size = spans[-1] if spans else (0, -1, 0)
-            if (
-                beyond == number
-                and size + weight <= self._limits.job_bytes
-                and number - begin < self._limits.sources_per_job
-            ):
-                spans[-1] = (begin, number + 1, size + weight)
-            else:
-                spans.append((number, number + 1, weight))
-        for index, (first, beyond, weight) in enumerate(spans):
+        packed: list[tuple[int, int, int]] = []
+        weights = [jpeg_bytes + PART_OVERHEAD_BYTES for jpeg_bytes in frames.sizes]
+        for begin, end in runs_of(number for number in range(len(weights)) if number not in holder):
+            packed += spans(begin, weights[begin:end], self._limits.sources_per_job, self._limits.job_bytes)
+        for index, (first, beyond, weight) in enumerate(packed):
             bill = bill_image_request(beyond - first)
             times_ms = list(frames.times_ms[first:beyond])
             yield Draft(
@@ -184,7 +175,7 @@ class Media:
                 size_bytes=weight,
                 billable_seconds=shown_s(bill.packed_s),
                 unpacked_seconds=shown_s(bill.unpacked_s),
-                after=1 if track and index and spans[index - 1][1] == first else None,
+                after=1 if track and index and packed[index - 1][1] == first else None,
                 behind=holder.get(first - 1) if track else None,
             )
 

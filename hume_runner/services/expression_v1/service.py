@@ -33,13 +33,13 @@ from hume_runner.services.base import (
 from hume_runner.services.expression_v1.account import Account
 from hume_runner.services.expression_v1.answers import Answers
 from hume_runner.services.expression_v1.client import AUTH_HEADER, ExpressionV1Api
-from hume_runner.services.expression_v1.look import is_archive, look, members
+from hume_runner.services.expression_v1.look import is_archive, look, members, part_lengths
 from hume_runner.services.expression_v1.media import MediaStore
 from hume_runner.services.expression_v1.planner import Drafts
 from hume_runner.services.expression_v1.preparer import Media
 from hume_runner.services.expression_v1.records import Records
 from hume_runner.services.expression_v1.sender import Uploads
-from hume_runner.services.expression_v1.settings import fit, relevant
+from hume_runner.services.expression_v1.settings import fit, measured_for, relevant
 from hume_runner.services.links import refuse_expired
 
 if TYPE_CHECKING:
@@ -104,11 +104,18 @@ class ExpressionV1Service:
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         """See `Looker.look`. Raises: MissingExtra for media that need the extra `media`."""
         del content
-        return look(path, self._models)
+        facts = look(path, self._models)
+        if not self._drafts.knows_parts(facts):
+            body = self._drafts.limits.job_bytes
+            facts["parts_ms"], facts["body"] = part_lengths(path, self._models, body), body
+        return facts
 
     def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """See `Looker.recall`."""
-        return fit(facts, self._models)
+        found = fit(facts, self._models)
+        if found is None or "problem" in found:
+            return found
+        return found if measured_for(found, self._models) and self._drafts.knows_parts(found) else None
 
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """See `Planner.relevant`."""

@@ -7,6 +7,7 @@ measures. A look is kept with the item, so that another setting does not open ev
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from hume_runner.manifest.model import SourceKind
@@ -15,6 +16,7 @@ from hume_runner.manifest.model import SourceKind
 SHORT_MS = 10_000
 # What this program itself does where the manifest says nothing: written out, it is still the same.
 OWN_DEFAULTS: Mapping[str, Any] = {"fps": 3, "max_width": 1280, "track_faces": True}
+LOOK_FORM = 1  # raised whenever a look tells another length of the same medium
 # Members of `models.audio` that this program obeys itself; the service knows nothing of them.
 _OF_SOUND = ("track", "channels")
 
@@ -53,6 +55,31 @@ def fit(seen: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any] | 
         return facts
     named = "` or `models.".join(sorted(models))
     return {**facts, "problem": f"nothing in it that `models.{named}` could measure", "reason": "no_model"}
+
+
+def measured_for(facts: Mapping[str, Any], models: Mapping[str, Any]) -> bool:
+    """Whether a look told all that the bill under these models needs."""
+    if facts.get("medium") == "still":
+        return "bytes" in facts
+    if facts.get("looked") != LOOK_FORM:
+        return False
+    if facts.get("sound") and facts.get("heard") != (chosen_sound(models)[0] or 0):
+        return False
+    asked = asked_of_video(models)
+    return not facts.get("picture") or all(facts.get(name) == value for name, value in (asked or {}).items())
+
+
+def asked_of_video(models: Mapping[str, Any]) -> dict[str, Any] | None:
+    """{"fps", "max_width"} that a video's pictures are taken with; None where none are."""
+    if "video" not in models:
+        return None
+    options = models["video"] or {}
+    return {name: options.get(name, OWN_DEFAULTS[name]) for name in ("fps", "max_width")}
+
+
+def exact_fps(fps: float) -> Fraction:
+    """The rate as pictures are taken at it."""
+    return Fraction(fps)
 
 
 def is_short(facts: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,8 @@ def item(number: int, facts: Mapping[str, Any], *, size: int = 40_000, kind: Any
 
 
 def recording(number: int, seconds: float, *, sound: bool = True, picture: bool = False) -> PlanItem:
-    return item(
-        number, {"medium": "recording", "duration_ms": round(seconds * 1000), "sound": sound, "picture": picture}
-    )
+    facts = {"medium": "recording", "duration_ms": round(seconds * 1000), "sound": sound, "picture": picture}
+    return item(number, {**facts, "pictures": math.ceil(seconds * 3), "picture_bytes": 414_000})
 
 
 def ids(drafts: list[Draft]) -> list[list[str]]:
