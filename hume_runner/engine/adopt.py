@@ -77,10 +77,7 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
     _refuse_one_name(foreign)
     members, matches, unmatched = _match(store, foreign, ours)
     if any(member.item.kind in foreign.unordered for member in members):
-        raise UsageError(
-            f"{remote_id}: this job carries several texts, and nothing in its answer tells whose scores are whose",
-            hint="leave the job out; `run --pay-again` measures its texts again",
-        )
+        raise _whose(remote_id)
     if not members and ours is not None:
         return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
     if not members:
@@ -113,6 +110,13 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
     return Adopted(remote_id=remote_id, job=number, items=len(members), unmatched=unmatched)
 
 
+def _whose(remote_id: str) -> UsageError:
+    return UsageError(
+        f"{remote_id}: this job carries several texts, and nothing in its answer tells whose scores are whose",
+        hint="leave the job out; `run --pay-again` measures its texts again",
+    )
+
+
 def _refuse_one_name(foreign: Foreign) -> None:
     """An answer names files by their names: two of one name cannot be told apart. Raises: UsageError."""
     names = Counter(source.match for source in foreign.sources if source.kind == "file")
@@ -126,7 +130,10 @@ def _refuse_one_name(foreign: Foreign) -> None:
 
 
 def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Adopted | None:
-    """A lost submission that a person found at the service: every item that it carried is in this job."""
+    """A lost submission that a person found at the service: every item that it carried is in this job.
+
+    Raises: UsageError where texts stand in another order than they were sent in, and no words in the answer tell.
+    """
     found = {one.md5: one.match for one in foreign.sources if one.kind == "file" and one.md5}
     told = {(one.kind, one.value): one.match for one in foreign.sources if one.kind != "file"}
     for row in store.jobs(JobStatus.AMBIGUOUS):
@@ -140,6 +147,9 @@ def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Ado
             if match is not None:
                 matches[member.position] = match
         if len(matches) == len(job.members):
+            sent = [member.item.value for member in job.members if member.item.kind == "text"]
+            if "text" in foreign.unordered and sent != [one.value for one in foreign.sources if one.kind == "text"]:
+                raise _whose(foreign.remote_id)
             store.record_found(
                 row.number,
                 foreign.remote_id,

@@ -271,3 +271,28 @@ def test_an_id_that_is_listed_twice_with_different_contents_is_told_by_its_detai
     assert ran.code == 0, ran.err
     mixed.must_have_its_own(8)
     assert mixed.accepted() == 4
+
+
+@pytest.mark.parametrize("models", [{"ner": {}}, {"face": {}, "ner": {}}])
+def test_a_lost_job_is_not_one_that_carries_its_texts_in_another_order(
+    mixed: Mixed, models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUME_API_KEY", mixed.emulator.api_key)
+    mixed.texts(3)
+    mixed.manifest["models"] = models
+    mixed.manifest["batching"] = {"max_sources": 3}
+    mixed.manifest["execution"] = {"look_back": 0}  # or it was started a moment after this run had asked
+    texts = [one["text"] for one in mixed.manifest["sources"]["text"]]
+    other = mixed.start_another({"text": [texts[2], texts[0], texts[1]], "models": models})
+    mixed.emulator.inject([{"route": "POST /v0/batch/jobs", "nth": 1, "action": {"drop": "before"}}])
+    ran = mixed.run()
+    assert ran.code == 9, ran.err
+    assert f"{other} carries these texts, and nothing tells in which order" in ran.err
+    assert "done" not in mixed.statuses()
+    adopted = mixed.call("adopt", other)
+    assert adopted.code == 64, adopted.err
+    assert "nothing in its answer tells whose scores are whose" in adopted.err
+    ran = mixed.run("--pay-again")
+    assert ran.code == 0, ran.err
+    assert mixed.accepted() == 2
+    assert all(other not in path for line in mixed.results() for path in line["raw"])

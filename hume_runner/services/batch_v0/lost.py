@@ -18,7 +18,7 @@ from hume_runner.services.batch_v0.listing import (
     times_of,
     walked,
 )
-from hume_runner.services.batch_v0.matching import Verdict, judge, names_in, sent_by, silenced
+from hume_runner.services.batch_v0.matching import Sent, Verdict, in_doubt, judge, names_in, sent_by, silenced
 from hume_runner.services.batch_v0.sender import matches_of
 from hume_runner.services.batch_v0.times import seconds
 from hume_runner.services.evidence import uncontrolled
@@ -107,6 +107,7 @@ class LostJobs:
         sent = sent_by(job, names, job.request or self._settings)
         candidates = []
         why = ""
+        controls = _controls(lost, listing)
         for entry in unknown:
             view = entry
             verdict = judge(sent, view)
@@ -117,6 +118,9 @@ class LostJobs:
                 verdict = judge(sent, view)
             if verdict is Verdict.MAYBE:
                 why = f"the list and the details do not say whether {view.job_id} carries it"
+            elif verdict is Verdict.OURS and in_doubt(sent, view, controls):
+                verdict = Verdict.MAYBE
+                why = f"{view.job_id} carries these texts, and nothing tells in which order"
             if verdict is not Verdict.FOREIGN:
                 candidates.append(
                     Candidate(
@@ -133,3 +137,13 @@ class LostJobs:
         candidates = [replace(one, shut=one.remote_id in shut and self._host.opened) for one in candidates]
         why = why or lacking(listing, ours, lost.sent_at, lost.ended_at) or lacks
         return Look(candidates=tuple(candidates), conclusive=not why, why=why)
+
+
+def _controls(lost: LostJob, listing: Listing) -> list[tuple[Sent, JobView]]:
+    """Jobs of ours as they were sent, and as the list shows them."""
+    shown = {view.job_id: view for view in (*listing.views, *listing.newest)}
+    return [
+        (sent_by(job, matches_of(job), job.request), shown[remote_id])
+        for remote_id, job in lost.controls.items()
+        if remote_id in shown
+    ]

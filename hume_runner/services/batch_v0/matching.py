@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from hume_runner.services.base import Job
 from hume_runner.services.batch_v0.echoed_settings import agreement
+from hume_runner.services.batch_v0.words import made
 
 if TYPE_CHECKING:
     from hume_runner.services.batch_v0.client import JobView
@@ -44,6 +45,8 @@ class Sent:
     texts: Counter[str]
     files: tuple[tuple[str, str | None], ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    # The texts once more, in the order in which their places name them in an answer.
+    order: tuple[str, ...] = ()
 
 
 def sent_by(job: Job, names: Mapping[int, str], settings: Mapping[str, Any]) -> Sent:
@@ -53,17 +56,24 @@ def sent_by(job: Job, names: Mapping[int, str], settings: Mapping[str, Any]) -> 
     text can still be told by it.
     """
     urls: Counter[str] = Counter()
-    texts: Counter[str] = Counter()
+    order: list[str] = []
     files: list[tuple[str, str | None]] = []
     for member in job.members:
         item, name = member.item, names[member.position]
         if item.kind == "url":
             urls[one_url(name)] += 1
         elif item.kind == "text":
-            texts[one_text(item.value) if item.id else _UNLISTED + item.content_sha256] += 1
+            order.append(one_text(item.value) if item.id else _UNLISTED + item.content_sha256)
         else:
             files.append((name, item.content_md5))
-    return Sent(nonce=job.nonce.lower(), urls=urls, texts=texts, files=tuple(files), settings=settings)
+    return Sent(
+        nonce=job.nonce.lower(),
+        urls=urls,
+        texts=Counter(order),
+        files=tuple(files),
+        settings=settings,
+        order=tuple(order),
+    )
 
 
 # A text that is known by its digest alone.
@@ -108,6 +118,37 @@ def judge(sent: Sent, view: JobView) -> Verdict:
         return Verdict.FOREIGN if _other_bytes(sent, view) else Verdict.OURS
     verdict = _by_content(sent, view)
     return Verdict.MAYBE if verdict is Verdict.OURS and agrees is None else verdict
+
+
+def in_doubt(sent: Sent, view: JobView, controls: Iterable[tuple[Sent, JobView]]) -> bool:
+    """Whether a job that carries the texts that were sent may carry them in another order, with answers that do not
+    tell which is whose: somebody else may have sent them so, and a host may put them in an order of its own.
+
+    An answer that tells words is checked by them, and an upload's name tells that the job is ours. Else it counts that
+    the echo has the order in which they were sent, if that is none that a host makes by itself, or if this host is seen
+    to keep it with `controls`, jobs of ours that it has.
+    """
+    if len(sent.texts) < 2 or not view.text or _tells_words(sent.settings):
+        return False
+    if sent.nonce and any(sent.nonce in one_name(file.filename or "") for file in view.files):
+        return False
+    if not _kept(sent, view):
+        return True
+    return made(sent.order) and not any(not made(one.order) and _kept(one, seen) for one, seen in controls)
+
+
+def _tells_words(settings: Mapping[str, Any]) -> bool:
+    return (settings.get("models") or {}).get("language") is not None
+
+
+def _kept(sent: Sent, view: JobView) -> bool:
+    """Whether texts are echoed in the order in which they were sent."""
+    echoed = [
+        (one_text(text), _UNLISTED + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()) for text in view.text
+    ]
+    return len(echoed) == len(sent.order) and all(
+        ours in theirs for ours, theirs in zip(sent.order, echoed, strict=True)
+    )
 
 
 def contradicts(sent: Sent, view: JobView) -> bool:

@@ -93,9 +93,13 @@ _ORDERS: tuple[Callable[[str], Any], ...] = (str, str.casefold, str.strip, len, 
 
 def _sorted(texts: Mapping[int, tuple[str, str]]) -> bool:
     """Whether texts, in the order of their names in the echo, stand in one that a host may have made."""
-    numbered = sorted(texts.values(), key=lambda one: (len(one[1]), one[1]))
+    return made([text for text, _ in sorted(texts.values(), key=lambda one: (len(one[1]), one[1]))])
+
+
+def made(texts: Sequence[str]) -> bool:
+    """Whether texts stand in an order that a host may have made."""
     for order in _ORDERS:
-        keys = [order(text) for text, _ in numbered]
+        keys = [order(text) for text in texts]
         if keys in (sorted(keys), sorted(keys, reverse=True)):
             return True
     return False

@@ -61,12 +61,22 @@ class Size:
         return cls(endpoint=run.endpoint, received=run.bytes_received, metered_s=metered_s)
 
     def fits(self, job: Job) -> bool:
-        """Whether the upload of a prepared job has this size."""
-        if job.prepare or self.endpoint not in ("", endpoint_of(job)):
+        """Whether the upload of a prepared job has this size. Bytes tell more than seconds, of which nobody knows how a
+        service rounds them and what it bills at least."""
+        if job.prepare or elsewhere(self.endpoint, job):
             return False
-        if self.metered_s is not None and abs(self.metered_s - (job.billable_seconds or 0.0)) > _METERED_MARGIN_S:
-            return False
-        return self.received is None or takes(job, self.received)
+        if self.received is not None:
+            return takes(job, self.received)
+        return self.metered_s is None or abs(self.metered_s - (job.billable_seconds or 0.0)) <= _METERED_MARGIN_S
+
+
+def elsewhere(endpoint: str, job: Job) -> bool:
+    """Whether a run was surely measured by the other endpoint than this job.
+
+    A name that speaks of neither tells nothing, for endpoints may gain names and be spelt another way.
+    """
+    spoken_of = {one for one in ("audio", "video") if one in endpoint.casefold()}
+    return bool(spoken_of) and endpoint_of(job) not in spoken_of
 
 
 def takes(job: Job, received: int) -> bool:
@@ -103,7 +113,7 @@ def window_of(lost: LostJob, began: Mapping[str, float | None], *, dated: bool) 
 
 def may_be(lost: LostJob, run: RunView, window: tuple[float, float]) -> bool:
     """Whether a run may be what a lost submission became: all that is known of it fits. Pure."""
-    if run.endpoint not in ("", endpoint_of(lost.job)):
+    if elsewhere(run.endpoint, lost.job):
         return False
     if run.started_at is not None and not window[0] <= run.started_at <= window[1]:
         return False

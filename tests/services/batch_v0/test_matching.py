@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from hume_runner.services.batch_v0.matching import (
     Verdict,
     contradicts,
     familiar,
+    in_doubt,
     judge,
     names_in,
     one_text,
@@ -37,6 +38,7 @@ from tests.services.batch_v0.echoes import (
     URL,
     A,
     B,
+    file,
     job,
     view,
 )
@@ -97,6 +99,42 @@ def test_a_text_that_left_the_manifest_is_told_by_its_digest_and_a_mangled_one_i
     assert judge(sent, view(text=("Hello. ", "two"))) is OURS
     assert judge(sent, view(text=("Hello.", "two"))) is MAYBE
     assert judge(sent, view(text=("Hello.", "three"))) is FOREIGN
+
+
+NER = {"models": {"ner": {}}}
+THREE, UP = ("mice", "zebra crossing", "apples"), ("apples", "mice", "zebra crossing")
+
+
+def texts(*said: str, settings: Any = NER) -> Any:
+    return sent_by(job(*(plan_item(one) for one in said)), {at: str(at + 1) for at in range(len(said))}, settings)
+
+
+@pytest.mark.parametrize(
+    ("sent", "echoed", "controls", "doubt"),
+    [
+        (texts(*THREE), THREE, (), False),
+        (texts(*THREE), tuple(f" {one} " for one in THREE), (), False),
+        (texts(*THREE), THREE[::-1], (), True),  # somebody sent the same ones in another order
+        (texts(*UP), UP, (), True),  # it may be the host that sorted them
+        (texts(*UP[::-1]), UP[::-1], (), True),
+        (texts(*UP), UP, ((texts(*THREE), view(text=THREE)),), False),  # it is seen to keep what was sent
+        (texts(*UP), UP, ((texts(*THREE), view(text=sorted(THREE))),), True),
+        (texts(*UP), UP, ((texts(*UP), view(text=UP)),), True),  # which tells nothing
+        (texts(*THREE), THREE[::-1], ((texts(*THREE), view(text=THREE)),), True),
+        (texts("one"), ("one",), (), False),
+        (texts(*THREE, settings={"models": {"language": {}, "ner": {}}}), THREE[::-1], (), False),  # words tell
+    ],
+)
+def test_texts_whose_answers_tell_no_words_are_ours_in_the_order_in_which_they_were_sent_alone(
+    sent: Any, echoed: Sequence[str], controls: Any, doubt: bool
+) -> None:
+    assert in_doubt(sent, view(text=tuple(echoed), models=sent.settings["models"]), controls) is doubt
+
+
+def test_texts_beside_an_upload_of_ours_are_ours() -> None:
+    both = job(plan_item("one"), plan_item("two"), file("a.wav", A))
+    sent = sent_by(both, {0: "1", 1: "2", 2: f"{NONCE}-002-a.wav"}, NER)
+    assert not in_doubt(sent, view(text=("two", "one"), files=[(f"{NONCE}-002-a.wav", A)]), ())
 
 
 def test_the_names_of_an_answer_are_the_host_s() -> None:

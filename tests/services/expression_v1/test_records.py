@@ -91,8 +91,14 @@ SINGLE = [
     ((a_run("x", bytes_received=44 + 2 * SAMPLES + 700),), Gone),  # nor whether the form does
     ((a_run("x", bytes_received=None),), Gone),  # the seconds alone
     ((a_run("x", bytes_received=2 * SAMPLES + 32_000),), NotThere),  # another recording that is billed alike
-    ((a_run("x", metered_seconds=14.0),), NotThere),
+    ((a_run("x", metered_seconds=14.0),), Gone),  # how seconds are rounded, and the least that is billed, is not known
+    ((a_run("x", metered_seconds=60.0),), Gone),
+    ((a_run("x", metered_seconds=14.0, bytes_received=None),), NotThere),
     ((a_run("x", endpoint="video"),), NotThere),
+    ((a_run("x", endpoint="VIDEO/file"),), NotThere),
+    ((a_run("x", endpoint="audio/file"),), Gone),
+    ((a_run("x", endpoint="Audio"),), Gone),
+    ((a_run("x", endpoint="expression"),), Gone),  # a name that speaks of neither tells nothing
     ((a_run("x", started_at=SENT_AT - 3 * 3600),), NotThere),
     ((a_run("x", user_id="colleague"),), NotThere),  # our own run says who we are
     ((a_run("x"), a_run("y")), Ask),  # two of the same size cannot be told apart
@@ -203,6 +209,16 @@ def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Pa
     assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__, {})) == []
     assert [one.remote_id for one in asked.witness.suspects(lost().job)] == ["x"]
     assert asked.witness.suspects(lost(samples=SAMPLES + 32_000).job) == ()
+
+
+@pytest.mark.parametrize("told", [{"endpoint": "audio/file"}, {"endpoint": "speech"}, {"metered_seconds": 60.0}])
+def test_a_run_that_is_told_in_other_words_or_billed_otherwise_is_a_suspect(
+    tmp_path: Path, told: Mapping[str, Any]
+) -> None:
+    asked = service(tmp_path)
+    asked._account._connect = lambda: Listing([a_run("x", **told)])  # type: ignore[assignment, return-value]
+    assert list(asked.survey(SENT_AT - 100, frozenset().__contains__, {})) == []
+    assert [one.remote_id for one in asked.witness.suspects(lost().job)] == ["x"]
 
 
 def test_a_list_that_says_more_without_a_filter_is_not_believed(tmp_path: Path) -> None:
