@@ -15,6 +15,7 @@ from hume_runner.media.aiff import AiffHeader, read_aiff, whole_aiff
 from hume_runner.media.clock import TICKS_MS, TICKS_S, ClockMap, ClockWriter, even
 from hume_runner.media.libav import (
     DECODER_THREADS,
+    declared_seconds,
     decoder_of,
     is_damage,
     libav_problems,
@@ -37,7 +38,7 @@ from hume_runner.media.wav import (
     read_header,
     whole_wav,
 )
-from hume_runner.media.whole import ends_whole
+from hume_runner.media.whole import check_length
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _NEEDED_FOR = "preparing recordings"
-# Containers whose own duration can be trusted enough to tell a recording that was cut off.
-_SAYS_ITS_LENGTH = frozenset({Kind.MP4, Kind.M4A, Kind.MOV, Kind.MATROSKA, Kind.WEBM, Kind.FLAC, Kind.AIFF})
 _BAD_PACKETS_ALLOWED = 3  # a recorder's first and last packets are often damaged
 _BAD_PACKET_SHARE = 0.02
 
@@ -108,7 +107,7 @@ def probe_audio(path: Path) -> AudioFacts:
         )
     with first.open() as container:
         sound = sound_track(container)
-        seconds = _declared_seconds(container, sound)
+        seconds = declared_seconds(container, sound)
         return AudioFacts(
             kind=kind,
             has_audio=sound is not None,
@@ -140,18 +139,17 @@ def prepare_audio(
         sound = sound_track(container, track)
         if sound is None:
             raise _no_sound(container, kind, path.name, track)
-        declared_s = _declared_seconds(container, sound) if kind in _SAYS_ITS_LENGTH else None
+        declared_s = declared_seconds(container, sound)
         packets = Packets(container, kind, sound, track)
         decoded = _Track(packets, sound, path.name, timed=kind in TIMED, channel=channel)
         samples = _write(decoded.pieces(), out_dir / name, path.name)
         clock = decoded.clock.map()
         reached_s = max(clock.end / TICKS_S, packets.reached_us / 1_000_000 if kind in TIMED else 0)
-        # A microphone may stop before the picture does: what tells a recording that was cut off is the file.
-        if declared_s is not None and reached_s < declared_s * 0.98 - 0.5 and not ends_whole(path, kind):
+        try:
+            check_length(path, kind, declared_s=declared_s, reached_s=reached_s)
+        except MediaProblem:
             (out_dir / name).unlink()
-            raise MediaProblem(
-                "truncated", f"{path.name} holds {reached_s:.1f} s of the {declared_s:.1f} s that it announces"
-            )
+            raise
         told = _told_track(container, sound) if track is None else ()
         loudest = decoded.comparison.cancelled
     if loudest is None:
@@ -277,12 +275,6 @@ def _honest_header(path: Path, kind: Kind) -> WavHeader | AiffHeader | None:
     if not header.data_bytes or (header.frame_bytes and not header.samples):
         raise MediaProblem("empty", f"{path.name} holds no samples")
     return header
-
-
-def _declared_seconds(container: InputContainer, stream: AudioStream | None) -> float | None:
-    if stream is not None and stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / 1_000_000
 
 
 class _Track:

@@ -13,6 +13,7 @@ from hume_runner import aside
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within, picture_budget, widest
 from hume_runner.media.libav import (
     DECODER_THREADS,
+    declared_seconds,
     decoder_of,
     is_damage,
     libav_problems,
@@ -21,7 +22,8 @@ from hume_runner.media.libav import (
 )
 from hume_runner.media.packets import Packets
 from hume_runner.media.problems import MediaProblem
-from hume_runner.media.sniff import sniff_path, wrong_kind
+from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
+from hume_runner.media.whole import check_length
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -72,7 +74,7 @@ def iter_frames(
 
     A picture that stays longer than a tick comes once: the same pixels need not be paid twice. So a video with few or
     irregular pictures gives fewer than duration x fps, and `source_ms` is what tells the time, never the index.
-    Raises: MediaProblem "no_video", "undecodable", "corrupt", "empty", …
+    Raises: MediaProblem "no_video", "undecodable", "truncated", "corrupt", "empty", …
     """
     kind = sniff_path(path)
     if kind.family not in {"audio", "media"}:
@@ -82,7 +84,8 @@ def iter_frames(
         if stream is None:
             raise MediaProblem("no_video", f"{path.name}: {kind.words} without moving pictures")
         index = 0
-        for at_s, frame in _ticks(_shown(Packets(container, kind, stream), stream, path.name), Fraction(fps)):
+        packets, declared_s = Packets(container, kind, stream), declared_seconds(container, stream)
+        for at_s, frame in _ticks(_shown(packets, kind, stream, path.name), Fraction(fps)):
             aspect = stream.sample_aspect_ratio or Fraction(1)
             size = widest(max(1, round(frame.width * aspect)), frame.height, max_width=max_width)
             with libav_problems(path.name):
@@ -96,6 +99,7 @@ def iter_frames(
                 )
             yield Frame(index=index, source_ms=round(at_s * 1000), jpeg=jpeg)
             index += 1
+        check_length(path, kind, declared_s=declared_s, reached_s=packets.reached_us / 1_000_000)
         if index == 0:
             raise MediaProblem("empty", f"{path.name}: the video holds no picture that can be decoded")
 
@@ -145,7 +149,7 @@ def _ticks(shown: Iterator[tuple[Fraction, VideoFrame]], fps: Fraction) -> Itera
             tick = int(at_s * fps + tolerance) + 1
 
 
-def _shown(packets: Packets, stream: VideoStream, name: str) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _shown(packets: Packets, kind: Kind, stream: VideoStream, name: str) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Every picture with its time in seconds from the start of what a player shows, in that order."""
     import av
 
@@ -153,9 +157,12 @@ def _shown(packets: Packets, stream: VideoStream, name: str) -> Iterator[tuple[F
     decoder.thread_count = DECODER_THREADS
     count = bad = 0
     latest = Fraction(-1)
+    step = 1 / (stream.average_rate or Fraction(25))
     with libav_problems(name):
         for packet in packets:
             count += 1
+            if kind is Kind.AVI:
+                packet.pts = None  # the format has none, and what libav makes up goes back where pictures are reordered
             try:
                 frames = decoder.decode(packet)
             except av.error.FFmpegError as error:  # garbage makes decoders say anything
@@ -165,9 +172,12 @@ def _shown(packets: Packets, stream: VideoStream, name: str) -> Iterator[tuple[F
                 continue
             for frame in frames:
                 pts = frame.dts if frame.pts is None else frame.pts
-                if pts is None or frame.time_base is None:
+                if pts is not None and frame.time_base is not None:
+                    at_s = max(Fraction(0), packets.since_start(pts, frame.time_base))
+                elif latest >= 0:  # one that the decoder held back to the end
+                    at_s = latest + step
+                else:
                     continue
-                at_s = max(Fraction(0), packets.since_start(pts, frame.time_base))
                 if at_s > latest:  # a picture that comes too late is one that a player does not show
                     latest = at_s
                     yield at_s, frame

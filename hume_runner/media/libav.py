@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 from hume_runner.errors import MissingExtra, is_scarce
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
+from hume_runner.media.whole import check_bytes
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -82,18 +83,30 @@ def libav_problems(name: str, *, reason: str = "undecodable") -> Iterator[None]:
 
 
 @contextmanager
+def _problems_of_header(path: Path, kind: Kind) -> Iterator[None]:
+    """A file that was cut off often lacks what is written last, and libav calls that invalid."""
+    try:
+        with libav_problems(path.name):
+            yield
+    except MediaProblem:
+        check_bytes(path, kind)
+        raise
+
+
+@contextmanager
 def open_container(
     path: Path, kind: Kind, *, needed_for: str, content: RawIOBase | None = None
 ) -> Iterator[InputContainer]:
     """The opened container of a file whose kind is known. `content`: what to read in place of the file's own bytes.
 
-    Raises: MediaProblem "unsupported" for a kind without a demuxer, "undecodable" where the header does not hold.
+    Raises: MediaProblem "unsupported" for a kind without a demuxer, "undecodable" where the header does not hold,
+    "truncated" where that is because the file was cut off.
     """
     demuxer = _DEMUXERS.get(kind)
     if demuxer is None:
         raise MediaProblem("unsupported", f"{path.name}: {kind.words} cannot be read as audio or video")
     av = load_av(needed_for)
-    with libav_problems(path.name):
+    with _problems_of_header(path, kind):
         # "file:" and an absolute path: a name such as "http:x" must not choose a protocol.
         container = av.open(
             f"file:{path.absolute()}" if content is None else content,
@@ -136,6 +149,13 @@ def sound_track(container: InputContainer, track: int | None = None) -> AudioStr
         return stream.codec_context is None, not said & flags.default, bool(said & aside)
 
     return min(tracks, key=rank, default=None)
+
+
+def declared_seconds(container: InputContainer, stream: AudioStream | VideoStream | None) -> float | None:
+    """How long a track says that it is, or else its container."""
+    if stream is not None and stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / 1_000_000
 
 
 @overload

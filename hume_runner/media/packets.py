@@ -19,7 +19,7 @@ _US = 1_000_000
 _MOST_REORDERED_US = 2_000_000  # between when a picture is decoded and when it is shown
 # Formats whose packets carry times. The samples of the others are their clock.
 TIMED = frozenset(
-    {Kind.OGG, Kind.MP4, Kind.M4A, Kind.MOV, Kind.MATROSKA, Kind.WEBM}
+    {Kind.OGG, Kind.FLAC, Kind.MP4, Kind.M4A, Kind.MOV, Kind.MATROSKA, Kind.WEBM}
     | {Kind.AVI, Kind.ASF, Kind.FLV, Kind.MPEG_PS, Kind.MPEG_TS}
 )
 # Their index counts each track's time upwards, so that it cannot break: other tracks need not be looked at.

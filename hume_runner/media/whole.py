@@ -6,9 +6,47 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
+from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
 
 _SEGMENT = 0x18538067
+# Containers whose own duration can be trusted enough to tell a recording that was cut off.
+_SAYS_ITS_LENGTH = frozenset(
+    {Kind.MP4, Kind.M4A, Kind.MOV, Kind.MATROSKA, Kind.WEBM, Kind.FLV, Kind.FLAC, Kind.AIFF, Kind.AU}
+)
+_ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # the object that tells the size of the file
+_ASF_HEAD = 1 << 16
+
+
+def check_length(path: Path, kind: Kind, *, declared_s: float | None, reached_s: float) -> None:
+    """For sound and pictures alike, once the last of them was read. Raises: MediaProblem "truncated"."""
+    if kind in _SAYS_ITS_LENGTH:
+        # A microphone may stop before the picture does: what tells a recording that was cut off is the file.
+        if declared_s is not None and reached_s < declared_s * 0.98 - 0.5 and not ends_whole(path, kind):
+            raise MediaProblem(
+                "truncated", f"{path.name} holds {reached_s:.1f} s of the {declared_s:.1f} s that it announces"
+            )
+    elif kind in {Kind.AVI, Kind.ASF, Kind.CAF}:
+        check_bytes(path, kind)  # libav takes their length from what is there
+
+
+def check_bytes(path: Path, kind: Kind) -> None:
+    """Raises: MediaProblem "truncated" where the file is smaller than its own structure says, by more than trifles."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        match kind:
+            case Kind.MP4 | Kind.M4A | Kind.MOV:
+                end = _boxes_end(file, size)
+            case Kind.AVI:
+                end = _riffs_end(file, size)
+            case Kind.ASF:
+                end = _asf_end(file)
+            case Kind.CAF:
+                end = _chunks_end(file, size)
+            case _:
+                return
+    if size < end * 0.98:
+        raise MediaProblem("truncated", f"{path.name} holds {size:,} bytes of the {end:,} that it announces")
 
 
 def ends_whole(path: Path, kind: Kind) -> bool:
@@ -68,3 +106,38 @@ def _number(data: bytes, *, keep_marker: bool) -> tuple[int, int]:
         return 0, 0
     value = int.from_bytes(data[:width])
     return (value if keep_marker else value & ((1 << 7 * width) - 1)), width
+
+
+def _riffs_end(file: BinaryIO, size: int) -> int:
+    """Where the last RIFF of an AVI file ends; writers that were interrupted leave a size of 0, or all ones."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] != b"RIFF" or length in (0, 0xFFFFFFFF):
+            return at
+        at += 8 + length + length % 2
+    return at
+
+
+def _asf_end(file: BinaryIO) -> int:
+    """The size that an ASF file says it has; 0 where it is a broadcast, which does not know."""
+    file.seek(0)
+    head = file.read(_ASF_HEAD)
+    at = head.find(_ASF_FILE)
+    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:
+        return 0
+    return int.from_bytes(head[at + 40 : at + 48], "little")
+
+
+def _chunks_end(file: BinaryIO, size: int) -> int:
+    """Where the last chunk of a CAF file ends; one that is being written has a size of -1."""
+    at = 8
+    while at + 12 <= size:
+        file.seek(at + 4)
+        length = int.from_bytes(file.read(8), signed=True)
+        if length < 0:
+            return size
+        at += 12 + length
+    return at

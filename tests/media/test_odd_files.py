@@ -445,7 +445,7 @@ REFUSED: dict[str, tuple[Build, str]] = {
     "sync-word-by-chance.mp3": (written(b"\xff\xfb\x90\x64" + random.Random(2).randbytes(6000)), "unknown_format"),
     "packed.wav": (written(b"PK\x03\x04" + bytes(200)), "archive"),
     "packed.jpg": (written(b"\x1f\x8b\x08" + bytes(200)), "archive"),
-    "cut-off.m4a": (cut_off(lambda path: write_audio(path, TALK, "aac"), 0.5), "undecodable"),
+    "cut-off.m4a": (cut_off(lambda path: write_audio(path, TALK, "aac"), 0.5), "truncated"),
     "cut-off-faststart.mp4": (cut_off(faststart, 0.5), "truncated"),
     "cut-off.flac": (cut_off(lambda path: write_audio(path, np.tile(TALK, 3), "flac"), 0.4), "truncated"),
     "header-alone.flac": (written(b"fLaC" + bytes(60)), "undecodable"),

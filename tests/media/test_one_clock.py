@@ -266,3 +266,58 @@ def test_a_long_silence_in_one_track_is_no_new_clock(tmp_path: Path) -> None:
     ffmpeg(*ramp(seconds=20, fps=5), *tone((1, 18), seconds=20), "-c:v", "mpeg2video", "-r", 25, "-c:a", "aac", whole)
     with_holes(whole, path, "between(t,2+{t0},16.5+{t0})")
     near(source_times(prepare_audio(path, tmp_path)), [1.0, 18.0], WITHIN_S)
+
+
+@pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "flv", "avi", "wmv"])
+def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"cut.{form}"
+    coder = {"webm": "libvpx", "wmv": "wmv2"}.get(form, "libx264")
+    options = ("-movflags", "faststart") if form in ("mp4", "mov") else ()
+    ffmpeg("-i", sources / "whole.mkv", "-an", "-c:v", coder, *options, path)
+    assert list(iter_frames(path))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(MediaProblem) as caught:
+        list(iter_frames(path))
+    assert caught.value.reason == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("form", "coder"),
+    [
+        *(("avi", "mp3"), ("wmv", "wmav2"), ("flv", "mp3"), ("au", "pcm_s16be"), ("caf", "pcm_s16be")),
+        *(("caf", "alac"), ("m4a", "aac"), ("mov", "aac")),
+    ],
+)
+def test_sound_whose_container_tells_its_size_and_was_cut_off(
+    form: str, coder: str, sources: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / f"cut.{form}"
+    ffmpeg("-i", sources / "whole.mkv", "-vn", "-c:a", coder, "-ar", 44_100, path)
+    assert prepare_audio(path, tmp_path).samples
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(MediaProblem) as caught:
+        prepare_audio(path, tmp_path, name="cut.wav")
+    assert caught.value.reason == "truncated"
+    assert not (tmp_path / "cut.wav").exists()
+
+
+@pytest.mark.parametrize("between", [0, 2])
+def test_an_avi_has_every_picture_at_its_time(between: int, sources: Path, tmp_path: Path) -> None:
+    """The format tells when a picture is decoded, and not when it is shown."""
+    path = tmp_path / "whole.avi"
+    ffmpeg("-i", sources / "whole.mkv", "-c:v", "libx264", "-bf", between, "-c:a", "mp3", path)
+    told = ffmpeg("-i", path, "-an", "-fps_mode", "passthrough", "-c:v", "rawvideo", "-f", "framecrc", "-").decode()
+    shown = [int(line.split(",")[2]) / FPS for line in told.splitlines() if not line.startswith("#")]
+    frames = list(iter_frames(path, fps=FPS))
+    assert len(frames) == len(shown) == SECONDS * FPS
+    near([frame.source_ms / 1000 for frame in frames], shown, WITHIN_S)
+
+
+def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.flac"
+    ffmpeg(*tone(), "-c:a", "flac", path)
+    data = bytearray(path.read_bytes())
+    places = [at for at in range(9000, len(data) - 1) if data[at] == 0xFF and data[at + 1] == 0xF8]
+    data[places[8] : places[8] + 6] = bytes(6)
+    path.write_bytes(data)
+    near(source_times(prepare_audio(path, tmp_path)), BURSTS, WITHIN_S)
