@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 _US = 1_000_000
+_STRAY_US = _US // 10  # a time that lies farther off may be damaged, if what follows goes on as if it were not there
+_MOST_STRAY, _MOST_HELD = 32, 96  # packets: of the track, for one header of an MPEG stream times several, and of all
 _MOST_REORDERED_US = 2_000_000  # between when a picture is decoded and when it is shown
 # Formats whose packets carry times. The samples of the others are their clock.
 TIMED = frozenset(
@@ -60,7 +62,8 @@ class Packets:
         moved = dict.fromkeys(rates, 0)
         reorders = self._stream.type == "video"
         lag = reached_us = 0
-        for packet in self._container.demux(self._streams):
+        demuxed: Iterable[Packet[Any]] = self._container.demux(self._streams)
+        for packet in demuxed if bridge is None else _without_strays(demuxed, rates):
             dts = packet.dts
             # The last packets, which are empty, bear no number of their stream.
             index = wanted if dts is None and bridge is None else packet.stream.index
@@ -103,3 +106,50 @@ class Packets:
         up, down = base.numerator * TICKS_S, base.denominator
         begin = round(Fraction(self._begin_us, _US) * TICKS_S)
         return lambda pts: (2 * pts * up + down) // (2 * down) - begin
+
+
+def _without_strays(packets: Iterable[Packet[Any]], rates: Mapping[int, tuple[int, int]]) -> Iterator[Packet[Any]]:
+    """The packets in their order. Where a few of a track leave its clock and the next one is back on it, a time was
+    damaged, and not the clock: those few lie where they would without it.
+    """
+    ends: dict[int, int] = {}
+    held: list[Packet[Any]] = []
+    track = away = strays = stray_end = due = 0  # of those that are held: how far off they begin, where they end
+    for packet in packets:
+        dts = packet.dts
+        index = -1 if dts is None else packet.stream.index
+        if dts is None or index not in rates:
+            yield from held
+            held = []
+            yield packet
+            continue
+        up, down = rates[index]
+        at, length = dts * up // down, (packet.duration or 0) * up // down
+        end = ends.get(index, at)
+        ends[index] = at + length
+        if not held:
+            if -_STRAY_US <= at - end <= _STRAY_US:
+                yield packet
+            else:
+                held, track, away, strays, stray_end, due = [packet], index, at - end, 1, at + length, end + length
+            continue
+        if index == track:
+            back = stray_end - at
+            if abs(at - due) <= _STRAY_US and abs(back) > _STRAY_US and (back > 0) == (away > 0):
+                for stray in held:
+                    if stray.dts is not None and stray.stream.index == track:
+                        _move(stray, -away * down // up)
+                strays = _MOST_STRAY
+            strays, stray_end, due = strays + 1, at + length, due + length
+        held.append(packet)
+        if strays > _MOST_STRAY or len(held) > _MOST_HELD:
+            yield from held
+            held = []
+    yield from held
+
+
+def _move(packet: Packet[Any], by: int) -> None:
+    if packet.dts is not None:
+        packet.dts += by
+    if packet.pts is not None:
+        packet.pts += by

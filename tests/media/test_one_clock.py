@@ -321,3 +321,27 @@ def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Path, tmp_path: Path
     data[places[8] : places[8] + 6] = bytes(6)
     path.write_bytes(data)
     near(source_times(prepare_audio(path, tmp_path)), BURSTS, WITHIN_S)
+
+
+@pytest.mark.parametrize("off_s", [3.0, -3.0, 1.2, 40.0])
+@pytest.mark.parametrize("pid", [0x100, 0x101])
+def test_one_damaged_time_moves_nothing(pid: int, off_s: float, sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.ts"
+    data = bytearray((sources / "whole.ts").read_bytes())
+    begun = 0
+    for at in range(0, len(data), 188):
+        if (int.from_bytes(data[at + 1 : at + 3]) & 0x5FFF) != 0x4000 | pid:
+            continue
+        begun += 1
+        head = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+        for time in range(head + 9, head + 19 if data[head + 7] & 0x40 else head + 14, 5) if begun == 6 else ():
+            a, b, c = data[time], int.from_bytes(data[time + 1 : time + 3]), int.from_bytes(data[time + 3 : time + 5])
+            value = ((a >> 1 & 7) << 30 | b >> 1 << 15 | c >> 1) + int(off_s * 90_000)
+            data[time] = a & 0xF1 | (value >> 30 & 7) << 1
+            data[time + 1 : time + 3] = ((value >> 15 & 0x7FFF) << 1 | 1).to_bytes(2)
+            data[time + 3 : time + 5] = ((value & 0x7FFF) << 1 | 1).to_bytes(2)
+    assert begun >= 6
+    path.write_bytes(data)
+    near(source_times(prepare_audio(path, tmp_path)), source_times(prepare_audio(sources / "whole.ts", tmp_path)), 0.03)
+    times = [[frame.source_ms / 1000 for frame in iter_frames(one, fps=FPS)] for one in (path, sources / "whole.ts")]
+    near(*times, WITHIN_S)
