@@ -214,12 +214,15 @@ def a_host_accepts_after_the_client_left(world: World, mutant: str | None) -> li
 
 
 def the_endpoint_is_edited(world: World, mutant: str | None) -> list[str]:
-    """A run dies with a job at the service, and the manifest names another host and one more text afterwards; this key
-    has a job there as well."""
+    """What was measured at another host before shows there what a list must show. Then a run dies with a job at the
+    service, and the manifest names that other host again, and one more text."""
     study = world.study("batch-v0")
-    study.texts, study.mutant = ["One speaks of rain."], mutant
+    study.elsewhere = True
+    study.texts = ["Nobody speaks of fog."]
+    study.must()
+    study.elsewhere = False
+    study.texts, study.mutant = [*study.texts, "One speaks of rain."], mutant
     study.must(disk={"kind": "kill", "at": {"name": "commit accepted"}, "moment": "before"}, code=-9)
-    study.start_elsewhere(world.second, "Something else.")
     world.second.advance(10)
     study.texts = [*study.texts, "Two speaks of snow."]
     study.elsewhere = True

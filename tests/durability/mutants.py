@@ -105,7 +105,7 @@ def without_looking(disk: Disk) -> Disk:
     def look_for(self: BatchV0Service, lost: Sequence[LostJob], ours: Any) -> dict[int, Look]:
         return {one.job.number: Look(conclusive=True) for one in lost}
 
-    def survey(self: BatchV0Service, since: float, knows: Any) -> Iterator[Foreign]:
+    def survey(self: BatchV0Service, since: float, knows: Any, ours: Any) -> Iterator[Foreign]:
         self.greet()
         return iter(())
 
