@@ -216,7 +216,7 @@ class Cell(NamedTuple):
         return tuple(
             Became(one.accepted, one.found, waited, one.asked)
             for one in DIFFICULT[self.difficulty].outcomes(way.fate, self.place)
-            for waited in waits_of(one, way)
+            for waited in waits_of(one, way, self.place)
         )
 
     @property
@@ -225,9 +225,11 @@ class Cell(NamedTuple):
         return not (LOST[self.lost].killed and self.place == FIRST and self.difficulty.startswith("no list"))
 
 
-def waits_of(outcome: Outcome, way: Way) -> tuple[Waited, ...]:
+def waits_of(outcome: Outcome, way: Way, place: str) -> tuple[Waited, ...]:
     if outcome.waits is None:
         return ("none", "short", "long")
+    if outcome.waits and way.killed and way.fate == "silent" and place == FIRST:
+        return (way.wait, "long")  # before the others are sent, what went silent is waited for as what is measured is
     return (way.wait,) if outcome.waits else ("none",)
 
 
