@@ -213,11 +213,15 @@ class Cell(NamedTuple):
     @property
     def expected(self) -> tuple[Became, ...]:
         way = LOST[self.lost]
-        return tuple(
+        became = tuple(
             Became(one.accepted, one.found, waited, one.asked)
             for one in DIFFICULT[self.difficulty].outcomes(way.fate, self.place)
             for waited in waits_of(one, way, self.place)
         )
+        if self.difficulty == "entries without ids" and way.killed and way.fate == "silent" and self.place == FIRST:
+            # Which of the nameless is ours cannot be told: it is asked before the two others are sent.
+            became += tuple(one._replace(accepted=-2) for one in became if one.asked)
+        return became
 
     @property
     def possible(self) -> bool:
