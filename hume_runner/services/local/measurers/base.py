@@ -1,8 +1,8 @@
 """A measurer, as a piece of work sees it: the protocol, and the material that it is given.
 
-A measurer is a module-level value named in the entry point group `hume_runner.measurers` under the word that a manifest's
-`models` uses for it. Asking it for its card, its options or its tables imports nothing heavy; `open` does, in the process
-that measures.
+A measurer is a module-level value, named in the entry point group `hume_runner.measurers` under the word that the
+`models` of a manifest use for it. Asking it for its card, its options or its tables imports nothing heavy; `open` does,
+in the process that measures.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Card:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Word:
     """One word as it was heard. Times are seconds from the start of the material; `begin` and `end` are places in the
-    passage's text (characters, half open)."""
+    text of the passage (characters, half open)."""
 
     begin_s: float
     end_s: float
@@ -90,8 +90,8 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """One channel of sound, 16 kHz, float32 from -1 to 1, shape (samples,): a recording, or some minutes of one that was
-    cut in pauses."""
+    """One channel of sound, 16 kHz, float32 from -1 to 1, shape (samples,): a recording, or some minutes of one that
+    was cut in pauses."""
 
     samples: NDArray[np.float32]
 
@@ -109,9 +109,9 @@ class Picture:
 class Row:
     """One row of the table `layout`: values by column name.
 
-    The scores of a family stand under its prefix as a mapping from the model's own label to the score (None: nothing was
-    measured); those of an open family under its name. Times (`begin_s`, `end_s`, `time_s`) are seconds from the start of the
-    material: where that lies in the source is added afterwards, and so is `measured_by`.
+    The scores of a family stand under its prefix as a mapping from the model's own label to the score (None: nothing
+    was measured); those of an open family under its name. Times (`begin_s`, `end_s`, `time_s`) are seconds from the
+    start of the material: where that lies in the source is added afterwards, and so is `measured_by`.
     """
 
     layout: str
