@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hume_runner import aside
-from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within, picture_budget, widest
+from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within, picture_budget, render, widest
 from hume_runner.media.libav import (
     DECODER_THREADS,
     declared_seconds,
@@ -26,6 +26,7 @@ from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
 from hume_runner.media.whole import check_length
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -44,6 +45,7 @@ _ORIENTATION_OF = {
 }
 _CLOCK_ROUNDING_S = Fraction(1, 500)
 _BAD_PACKET_SHARE = 0.05
+_REORDERED_S = 2  # a picture may be decoded so long before it is shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,43 @@ def iter_frames(
     irregular pictures gives fewer than duration x fps, and `source_ms` is what tells the time, never the index.
     Raises: MediaProblem "no_video", "undecodable", "truncated", "corrupt", "empty", …
     """
+    for index, (at_s, frame, aspect) in enumerate(_taken(path, Fraction(fps))):
+        size = widest(max(1, round(frame.width * aspect)), frame.height, max_width=max_width)
+        with libav_problems(path.name):
+            jpeg = encode_within(
+                frame,
+                pixel_aspect=aspect,
+                orientation=_orientation(frame),
+                max_width=max_width,
+                best_quality=FRAME_QUALITY,
+                max_bytes=min(max_bytes, picture_budget(*size)),
+            )
+        yield Frame(index=index, source_ms=round(at_s * 1000), jpeg=jpeg)
+
+
+def iter_pixels(
+    path: Path,
+    *,
+    fps: Fraction | float,
+    max_width: int = 1280,
+    begin_s: int = 0,
+    end_s: int | None = None,
+) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """(when the video shows it, the pixels) of the same pictures from `begin_s` to before `end_s`; what lies before is
+    passed over without decoding it, as far as the format allows.
+
+    The passages of a video give together what the whole does. A passage may be empty. Raises: as `iter_frames`.
+    """
+    for at_s, frame, aspect in _taken(path, Fraction(fps), begin_s, end_s):
+        with libav_problems(path.name):
+            pixels = render(frame, pixel_aspect=aspect, orientation=_orientation(frame), max_width=max_width)
+        yield at_s, pixels
+
+
+def _taken(
+    path: Path, fps: Fraction, begin_s: int = 0, end_s: int | None = None
+) -> Iterator[tuple[Fraction, VideoFrame, Fraction]]:
+    """(seconds from the start of what a player shows, picture, width of a pixel in its heights)."""
     kind = sniff_path(path)
     if kind.family not in {"audio", "media"}:
         raise wrong_kind(path.name, kind, "video")
@@ -83,24 +122,15 @@ def iter_frames(
         stream = moving_picture(container)
         if stream is None:
             raise MediaProblem("no_video", f"{path.name}: {kind.words} without moving pictures")
-        index = 0
+        taken = 0
         packets, declared_s = Packets(container, kind, stream), declared_seconds(container, stream)
-        for at_s, frame in _ticks(_shown(packets, kind, stream, path.name), Fraction(fps)):
-            aspect = stream.sample_aspect_ratio or Fraction(1)
-            size = widest(max(1, round(frame.width * aspect)), frame.height, max_width=max_width)
-            with libav_problems(path.name):
-                jpeg = encode_within(
-                    frame,
-                    pixel_aspect=aspect,
-                    orientation=_orientation(frame),
-                    max_width=max_width,
-                    best_quality=FRAME_QUALITY,
-                    max_bytes=min(max_bytes, picture_budget(*size)),
-                )
-            yield Frame(index=index, source_ms=round(at_s * 1000), jpeg=jpeg)
-            index += 1
-        check_length(path, kind, declared_s=declared_s, reached_s=packets.reached_us / 1_000_000)
-        if index == 0:
+        wanted = _from_key(packets, begin_s) if begin_s and kind is not Kind.AVI else iter(packets)
+        for at_s, frame in _ticks(_shown(packets, wanted, kind, stream, path.name), fps, begin_s, end_s):
+            taken += 1
+            yield at_s, frame, stream.sample_aspect_ratio or Fraction(1)
+        if end_s is None:
+            check_length(path, kind, declared_s=declared_s, reached_s=packets.reached_us / 1_000_000)
+        if not taken and not begin_s:
             raise MediaProblem("empty", f"{path.name}: the video holds no picture that can be decoded")
 
 
@@ -138,18 +168,43 @@ def orientation_of(display_matrix: bytes) -> int:
     return _ORIENTATION_OF[True, across_of_row < 0, down < 0]
 
 
-def _ticks(shown: Iterator[tuple[Fraction, VideoFrame]], fps: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _ticks(
+    shown: Iterator[tuple[Fraction, VideoFrame]], fps: Fraction, begin_s: int = 0, end_s: int | None = None
+) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Thin out to `fps`. A little tolerance: containers round times to a millisecond."""
     if fps <= 0:
         raise ValueError("fps must be above 0")
-    tick, tolerance = 0, _CLOCK_ROUNDING_S * fps
+    tick, tolerance = -int(-begin_s * fps // 1), _CLOCK_ROUNDING_S * fps
     for at_s, frame in shown:
+        if end_s is not None and int(at_s * fps + tolerance) >= end_s * fps:
+            return
         if at_s * fps >= tick - tolerance:
             yield at_s, frame
             tick = int(at_s * fps + tolerance) + 1
 
 
-def _shown(packets: Packets, kind: Kind, stream: VideoStream, name: str) -> Iterator[tuple[Fraction, VideoFrame]]:
+def _from_key(packets: Packets, begin_s: int) -> Iterator[Packet[Any]]:
+    """The packets from the last picture on that stands by itself and is shown before `begin_s`."""
+    held: list[Packet[Any]] = []
+    waiting = True
+    for packet in packets:
+        if not waiting:
+            yield packet
+            continue
+        if packet.is_keyframe:
+            held.clear()
+        held.append(packet)
+        times = [time for time in (packet.pts, packet.dts) if time is not None]
+        at_s = packets.since_start(min(times), packet.time_base) if times and packet.time_base else None
+        if at_s is None or at_s >= begin_s - _REORDERED_S:
+            waiting = False
+            yield from held
+    yield from held if waiting else ()
+
+
+def _shown(
+    packets: Packets, wanted: Iterator[Packet[Any]], kind: Kind, stream: VideoStream, name: str
+) -> Iterator[tuple[Fraction, VideoFrame]]:
     """Every picture with its time in seconds from the start of what a player shows, in that order."""
     import av
 
@@ -159,7 +214,7 @@ def _shown(packets: Packets, kind: Kind, stream: VideoStream, name: str) -> Iter
     latest = Fraction(-1)
     step = 1 / (stream.average_rate or Fraction(25))
     with libav_problems(name):
-        for packet in packets:
+        for packet in wanted:
             count += 1
             if kind is Kind.AVI:
                 packet.pts = None  # the format has none, and what libav makes up goes back where pictures are reordered

@@ -98,14 +98,9 @@ def encode_within(
     `max_width` is meant after turning. Deterministic: the same pixels give the same bytes.
     Raises: MediaProblem "too_large" when no quality and no size fits (limits far below the service's).
     """
-    turned = orientation >= 5
-    # Anamorphic video is widened to the shape that people see; a face detector was trained on that.
-    square_width = max(1, round(frame.width * pixel_aspect))
-    shown = (frame.height, square_width) if turned else (square_width, frame.height)
-    width, height = fit(*shown, max_width=max_width, max_pixels=max_pixels)
+    width, height = _size(frame, orientation, pixel_aspect, max_width, max_pixels)
     while True:
-        stored = (height, width) if turned else (width, height)
-        pixels = _render(frame, stored, orientation, flatten)
+        pixels = _render(frame, _stored(width, height, orientation), orientation, flatten)
         for quality in (best_quality, *(q for q in _QUALITIES if q > best_quality)):
             data = _encode(pixels, quality)
             if len(data) <= max_bytes:
@@ -113,6 +108,34 @@ def encode_within(
         if width * height <= 1:
             raise MediaProblem("too_large", f"no JPEG of this picture fits {max_bytes} bytes")
         width, height = max(1, int(width * _SHRINK)), max(1, int(height * _SHRINK))
+
+
+def render(
+    frame: VideoFrame,
+    *,
+    orientation: int = 1,
+    pixel_aspect: Fraction = Fraction(1),
+    max_width: int | None = None,
+    max_pixels: int = MAX_IMAGE_PIXELS,
+    flatten: bool = False,
+) -> VideoFrame:
+    """The pixels that `encode_within` encodes, in the largest size that it tries."""
+    width, height = _size(frame, orientation, pixel_aspect, max_width, max_pixels)
+    return _render(frame, _stored(width, height, orientation), orientation, flatten)
+
+
+def _size(
+    frame: VideoFrame, orientation: int, pixel_aspect: Fraction, max_width: int | None, max_pixels: int
+) -> tuple[int, int]:
+    """The size as people see it, within the limits."""
+    # Anamorphic video is widened to the shape that people see; a face detector was trained on that.
+    square_width = max(1, round(frame.width * pixel_aspect))
+    shown = (frame.height, square_width) if orientation >= 5 else (square_width, frame.height)
+    return fit(*shown, max_width=max_width, max_pixels=max_pixels)
+
+
+def _stored(width: int, height: int, orientation: int) -> tuple[int, int]:
+    return (height, width) if orientation >= 5 else (width, height)
 
 
 def _render(frame: VideoFrame, stored: tuple[int, int], orientation: int, flatten: bool) -> VideoFrame:

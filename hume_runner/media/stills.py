@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import aside
-from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Jpeg, encode_within, has_alpha
+from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Jpeg, encode_within, has_alpha, render
 from hume_runner.media.libav import libav_problems, load_av
 from hume_runner.media.pictures import MAX_DECODED_PIXELS, JpegFacts, check_picture, read_jpeg
 from hume_runner.media.problems import MediaProblem
@@ -56,22 +56,41 @@ def prepare_still(
 
 def _prepared(path: Path, max_bytes: int, max_pixels: int) -> tuple[Jpeg, bool]:
     """(the picture as it is sent, whether it keeps its bytes)."""
-    kind = picture_kind(path)
-    if (size := path.stat().st_size) > MAX_FILE_BYTES:
-        raise MediaProblem("too_large", f"{path.name}: {size:,} bytes; pictures up to {MAX_FILE_BYTES:,} are read")
-    data = path.read_bytes()
+    kind, data = _read(path)
     orientation = check_picture(data, kind, path.name)
     # One bad picture fails a whole request, so even one that passes unchanged is decoded once.
     frame = _decode(data, kind, path.name)
     if kind is Kind.JPEG and _fits(facts := read_jpeg(data, path.name), max_bytes, max_pixels):
         return Jpeg(data=data[: facts.end], width=facts.width, height=facts.height), True
-    # A four-component JPEG arrives as gbrap; its fourth plane is no transparency.
-    flatten = kind is not Kind.JPEG and has_alpha(frame.format.name)
+    flatten = _is_transparent(kind, frame)
     with libav_problems(path.name):
         jpeg = encode_within(
             frame, orientation=orientation, max_bytes=max_bytes, max_pixels=max_pixels, flatten=flatten
         )
     return jpeg, False
+
+
+def still_pixels(path: Path) -> VideoFrame:
+    """The picture decoded, upright, on white where it is transparent, within the pixels that are sent at the most.
+    Raises: MediaProblem.
+    """
+    kind, data = _read(path)
+    orientation = check_picture(data, kind, path.name)
+    frame = _decode(data, kind, path.name)
+    with libav_problems(path.name):
+        return render(frame, orientation=orientation, flatten=_is_transparent(kind, frame))
+
+
+def _read(path: Path) -> tuple[Kind, bytes]:
+    kind = picture_kind(path)
+    if (size := path.stat().st_size) > MAX_FILE_BYTES:
+        raise MediaProblem("too_large", f"{path.name}: {size:,} bytes; pictures up to {MAX_FILE_BYTES:,} are read")
+    return kind, path.read_bytes()
+
+
+def _is_transparent(kind: Kind, frame: VideoFrame) -> bool:
+    # A four-component JPEG arrives as gbrap; its fourth plane is no transparency.
+    return kind is not Kind.JPEG and has_alpha(frame.format.name)
 
 
 def weigh_still(path: Path) -> int:

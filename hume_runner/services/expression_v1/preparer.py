@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.services.base import Carried, Draft, Job, Member, PlanItem, Prepared
-from hume_runner.services.expression_v1.cannot_prepare import CannotPrepare
+from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.cost import bill_audio_request, bill_image_request, shown_s
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES, RATE_HZ
 from hume_runner.services.expression_v1.media import Frames, MediaStore, Sound

@@ -31,8 +31,8 @@ from hume_runner.services.base import (
     SubmitResult,
     Unknown,
 )
+from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.account import Account
-from hume_runner.services.expression_v1.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.client import AnswerNotUnderstood, Measured, measurement_outcome
 from hume_runner.services.expression_v1.limits import GAP_SAMPLES
 from hume_runner.services.expression_v1.media import MediaStore

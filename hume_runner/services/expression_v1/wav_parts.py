@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hume_runner.http.upload import Readable
 from hume_runner.media.wav import WavSlice, plain_header
-from hume_runner.services.expression_v1.cannot_prepare import CannotPrepare
+from hume_runner.services.cannot_prepare import CannotPrepare
 
 
 def wav_digest(path: Path, first_sample: int, samples: int) -> str:

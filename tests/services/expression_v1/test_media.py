@@ -16,7 +16,7 @@ import pytest
 
 from hume_runner.http.deadline import Exchange, Watchdog
 from hume_runner.manifest.model import RetrySection
-from hume_runner.services.expression_v1.cannot_prepare import CannotPrepare
+from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.media import MediaStore
 from tests.fakes import plan_item
 from tests.media_files import picture, picture_bytes

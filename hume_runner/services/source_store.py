@@ -1,0 +1,222 @@
+"""Sources as files: a file as it lies, a member of an archive unpacked, what a link leads to downloaded; and what was
+made of them, kept on disk until it is not needed any more."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from hume_runner.http.addresses import AddressRule
+from hume_runner.http.download import Downloaded, Downloader, DownloadProblem
+from hume_runner.http.retry import RetryPolicy
+from hume_runner.manifest.model import RetrySection
+from hume_runner.media.archives import MemberReader
+from hume_runner.media.cache import CachedMedia, MediaCache, cache_key
+from hume_runner.media.problems import MediaProblem, surprises_are_problems
+from hume_runner.media.sniff import sniff
+from hume_runner.services.base import PlanItem
+from hume_runner.services.cannot_prepare import CannotPrepare
+
+# What nobody holds is removed beyond this. What was sent is removed anyway; this bounds what waits to be sent, and what
+# an earlier run left.
+_CACHE_BYTES = 8_000_000_000
+_OPEN_ARCHIVES = 4
+
+
+class Downloads:
+    """Downloads of one run: whoever asks, one thread watches their deadlines."""
+
+    def __init__(self, allow_hosts: tuple[str, ...], retry: RetrySection) -> None:
+        self._allow_hosts = allow_hosts
+        self._retry = retry
+        self._lock = threading.Lock()
+        self._downloader: Downloader | None = None
+
+    def fetch(self, url: str, target: Path, refuse: Callable[[bytes], str | None]) -> Downloaded:
+        """See `Downloader.fetch`."""
+        with self._lock:
+            if self._downloader is None:
+                policy = RetryPolicy(attempts=self._retry.attempts, max_wait_s=self._retry.max_wait_s)
+                self._downloader = Downloader(rule=AddressRule(self._allow_hosts), retry=policy)
+            downloader = self._downloader
+        return downloader.fetch(url, target, refuse=refuse)
+
+    def close(self) -> None:
+        """Let the watching thread go."""
+        with self._lock:
+            downloader, self._downloader = self._downloader, None
+        if downloader is not None:
+            downloader.watchdog.close()
+
+
+class SourceStore:
+    """Sources and what was made of them, by content, in `folder`. Safe to share between threads; what is asked for again
+    is made once."""
+
+    def __init__(self, folder: Path, allow_hosts: tuple[str, ...], retry: RetrySection) -> None:
+        self._folder = folder
+        self._cache: MediaCache | None = None
+        self._opening = threading.Lock()
+        self._downloads = Downloads(allow_hosts, retry)
+        self._archives: OrderedDict[Path, MemberReader] = OrderedDict()
+        self._using = threading.Lock()
+        self._uses: dict[str, int] = {}  # content -> jobs that are to carry something of it, of those made here
+        self._entries: dict[str, set[str]] = {}  # content -> keys of what was made of it
+
+    @property
+    def _media(self) -> MediaCache:
+        with self._opening:  # a second cache would take what the first one is making for leftovers
+            if self._cache is None:
+                self._cache = MediaCache(self._folder, max_bytes=_CACHE_BYTES)
+            return self._cache
+
+    def close(self) -> None:
+        """Remove everything: it can be made again from the sources."""
+        self._downloads.close()
+        with self._opening:
+            archives = list(self._archives.values())
+            self._archives.clear()
+        for archive in archives:
+            archive.close()
+        if self._cache is not None:
+            self._cache.clear()
+
+    def expect(self, items: Iterable[PlanItem]) -> None:
+        """A job was made for each of these: what was made of their content is kept until it is `done` as often."""
+        with self._using:
+            for item in items:
+                self._uses[item.content_sha256] = self._uses.get(item.content_sha256, 0) + 1
+
+    def done(self, items: Iterable[PlanItem]) -> None:
+        """Jobs that carried these are over. What was made of a content that no other job carries is removed.
+
+        Jobs that an earlier run made are not counted: what they carry may be the same, and goes when the run ends.
+        """
+        for item in items:
+            with self._using:
+                left = self._uses.pop(item.content_sha256, 0) - 1
+                if left > 0:
+                    self._uses[item.content_sha256] = left
+            if left == 0:
+                self._remove(item)
+
+    def drop(self, item: PlanItem) -> None:
+        """Nothing will be sent of this item: what was made on the way is removed, unless a job carries its content."""
+        with self._using:
+            used = item.content_sha256 in self._uses
+        if not used:
+            self._remove(item)
+
+    def _remove(self, item: PlanItem) -> None:
+        with self._using:
+            keys = self._entries.pop(item.content_sha256, set())
+        for key in keys:
+            self._media.remove(key)
+
+    @contextmanager
+    def source(self, item: PlanItem) -> Iterator[Path]:
+        """The item as a file: itself, or a URL's content, downloaded once. Raises: CannotPrepare."""
+        inside = item.inside
+        if item.path is not None and inside is None:
+            yield item.path
+            return
+        if item.path is not None:
+            archive = item.path
+            with self.lease(item, {"what": "member"}, lambda to: self._unpack(archive, inside or "", to)) as entry:
+                yield entry.folder / "member"
+            return
+        with self._downloaded(item) as entry:
+            yield entry.folder / "download"
+
+    def _downloaded(self, item: PlanItem) -> AbstractContextManager[CachedMedia]:
+        return self.lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder))
+
+    def _unpack(self, path: Path, name: str, folder: Path) -> Mapping[str, Any]:
+        closing: list[MemberReader] = []
+        with self._opening:
+            archive = self._archives.pop(path, None) or MemberReader(path)
+            self._archives[path] = archive
+            if len(self._archives) > _OPEN_ARCHIVES:
+                closing.append(self._archives.popitem(last=False)[1])
+        for other in closing:
+            other.close()
+        size = archive.copy(name, folder / "member")
+        if size is None:
+            raise CannotPrepare("source_changed", f"{path.name} does not hold {name} any more")
+        return {"size": size}
+
+    def _download(self, url: str, folder: Path) -> Mapping[str, Any]:
+        def refuse(head: bytes) -> str | None:
+            kind = sniff(head)
+            if kind.family == "archive":
+                return f"the URL gives {kind.words}: download it and list it under `files`, which opens it"
+            return None if kind.family in ("image", "audio", "media") else f"the URL gives {kind.words}"
+
+        try:
+            got = self._downloads.fetch(url, folder / "download", refuse)
+        except DownloadProblem as problem:
+            raise CannotPrepare(problem.reason, problem.message) from None
+        return {"sha256": got.sha256, "size": got.size_bytes}
+
+    @contextmanager
+    def planned(self, item: PlanItem) -> Iterator[Path]:
+        """`source`, to make something of it: when that is done, its bytes were those that the plan knows them by.
+
+        Raises: CannotPrepare.
+        """
+        with self.source(item) as path:
+            yield path
+            self._verify(item, path)
+
+    def verify(self, item: PlanItem) -> None:
+        """Read the item once more. Raises: CannotPrepare if its bytes are not those that the plan knows it by."""
+        with self.source(item) as path:
+            self._verify(item, path)
+
+    def _verify(self, item: PlanItem, path: Path) -> None:
+        if item.path is None:
+            return  # a link is known by its address, whatever it leads to
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != item.content_sha256:
+            raise CannotPrepare("source_changed", f"{path.name}: its content changed since it was planned; run again")
+
+    def origin(self, item: PlanItem) -> str | None:
+        """The SHA-256 of what a link leads to, in hex; None for items that are known by their content."""
+        if item.path is not None:
+            return None
+        with self._downloaded(item) as entry:
+            return str(entry.facts["sha256"])
+
+    def require_origin(self, item: PlanItem, origin: object) -> None:
+        """Raises: CannotPrepare if a link does not lead to what it led to when its parts were planned."""
+        if origin is not None and self.origin(item) != origin:
+            raise CannotPrepare("source_changed", "what the URL leads to changed since its parts were planned")
+
+    @contextmanager
+    def lease(
+        self, item: PlanItem, options: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]
+    ) -> Iterator[CachedMedia]:
+        def made(folder: Path) -> Mapping[str, Any]:
+            try:
+                found = make(folder)
+            except CannotPrepare:
+                raise
+            except Exception:
+                with surprises_are_problems(item.value.rpartition("/")[2]):
+                    raise
+            return found
+
+        key = cache_key(item.content_sha256, options)
+        with self._using:
+            self._entries.setdefault(item.content_sha256, set()).add(key)
+        try:
+            with self._media.lease(key, made) as entry:
+                yield entry
+        except MediaProblem as problem:
+            raise CannotPrepare(problem.reason, problem.message) from None
