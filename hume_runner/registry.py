@@ -49,8 +49,10 @@ class Registered:
     host_limits: bool = False  # whether service.limits may raise these
     extras: tuple[str, ...] = ()  # that measuring needs
     starter: Starter | None = None
+    here: bool = False  # measures on this machine: there is no endpoint to name, and `execution.workers` measure
     # JSON Schema by model, for an API that the published schema does not name.
     models: Mapping[str, Any] = field(default_factory=dict)
+    more_models: str | None = None  # what tells, when it is called, JSON Schema by model beyond the published schema
 
 
 _AUDIO, _VIDEO, _PICTURES, _TEXT = (frozenset({kind}) for kind in ("audio", "video", "pictures", "text"))
@@ -108,6 +110,31 @@ _KNOWN: dict[str, Registered] = {
                     ("video: {fps: 3, max_width: 1280}", _PICTURES | _VIDEO),
                 ),
                 tail=("execution:", "  max_billable_seconds: null       # a number here is never exceeded"),
+            ),
+        ),
+        Registered(
+            api="local",
+            build="hume_runner.services.local.service:build",
+            rows="hume_runner.services.local.rows",
+            host="this machine",
+            answer="response.json",
+            order="hume_runner.services.local.parts:place_of",
+            kinds=frozenset({"url", "file", "text"}),
+            needs_key=False,
+            keeps_answers=False,
+            here=True,
+            more_models="hume_runner.services.local.measurers.found:schemas",
+            # Of texts: what is measured and kept in one go.
+            sources_per_job=500,
+            job_bytes=1_000_000,
+            upload_bytes=None,
+            starter=Starter(
+                models=(
+                    ("speech: {}                       # needs `hume-runner models pull speech`", _AUDIO | _VIDEO),
+                    ("acoustics: {window: 1.0}", _AUDIO | _VIDEO),
+                    ("face: {fps: 3}                   # needs `hume-runner models pull face`", _PICTURES | _VIDEO),
+                    ("language: {granularity: sentence}   # also reads what `speech` heard", _TEXT | _AUDIO | _VIDEO),
+                ),
             ),
         ),
     )

@@ -253,6 +253,8 @@ class Loop:
             self._tools.report(events.Abandoned(signal=interrupt.name, requests=requests, billable_seconds=seconds))
             raise Abandoned(interrupt.exit_code)
         self._do(stopping.interrupted(self._view, interrupt.name, interrupt.exit_code))
+        if self._service.stopper is not None:
+            self._service.stopper.stop()
 
     def _submitted(self, number: int, result: SubmitResult) -> None:
         at, row = self._moment(), self._store.job(number)

@@ -56,7 +56,7 @@ def settle(
     Not there counts only after `wait_s`, and only if the look could have shown it. `put_off_s`: so much longer nobody
     is asked, because others that are about to be sent will tell whether the list shows what it must.
     """
-    settled = _settle(look, known, waited_s=waited_s, wait_s=wait_s)
+    settled = _settle(look, known, waited_s=waited_s, wait_s=0.0 if look.final else wait_s)
     return Wait() if isinstance(settled, Ask) and waited_s < wait_s + put_off_s else settled
 
 

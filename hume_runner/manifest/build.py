@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hume_runner.manifest.defaults import KEY_VARIABLE, most_bytes, most_sources
+from hume_runner.manifest.defaults import KEY_VARIABLE, most_bytes, most_sources, transfers
 from hume_runner.manifest.document import Document, Node, path_text
 from hume_runner.manifest.model import (
     ApiKey,
@@ -49,7 +49,7 @@ def build(document: Document, *, path: Path, sha256: str, output_dir: Path | Non
         settings=settings,
         notify=_notify(sections.get("notify", {}), folder),
         batching=_batching(sections.get("batching", {}), service),
-        execution=_execution(sections.get("execution", {})),
+        execution=_execution(sections.get("execution", {}), service.api),
         outputs=_outputs(sections.get("outputs", {}), name, folder, output_dir),
         source_of=dict(_places(document)),
     )
@@ -142,11 +142,13 @@ def _batching(section: Mapping[str, Any], service: ServiceSection) -> BatchingSe
     )
 
 
-def _execution(section: Mapping[str, Any]) -> ExecutionSection:
+def _execution(section: Mapping[str, Any], api: str) -> ExecutionSection:
     retry = section.get("retry", {})
+    workers = section.get("workers")
     return ExecutionSection(
         max_jobs_in_flight=int(section.get("max_jobs_in_flight", 50)),
-        transfer_workers=int(section.get("transfer_workers", 8)),
+        transfer_workers=int(section.get("transfer_workers", transfers(api, workers))),
+        workers=None if workers is None else int(workers),
         requests_per_second=float(section.get("requests_per_second", 20)),
         job_timeout_s=duration_s(section.get("job_timeout", "6h")),
         retry=RetrySection(attempts=int(retry.get("attempts", 5)), max_wait_s=duration_s(retry.get("max_wait", "60s"))),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hume_runner.manifest.model import Api, Limits
 from hume_runner.registry import registered
 
@@ -20,6 +22,14 @@ def most_bytes(api: Api, limits: Limits) -> int:
     found = registered(api)
     assert found is not None
     return max((limits.upload_bytes if found.host_limits else None) or 0, found.job_bytes)
+
+
+def transfers(api: Api, workers: int | None) -> int:
+    """Default of `execution.transfer_workers`: where it is measured here, so many that no worker waits for the next
+    piece."""
+    found = registered(api)
+    assert found is not None
+    return (workers or os.cpu_count() or 1) + 2 if found.here else 8
 
 
 def largest_upload(api: Api, limits: Limits) -> int | None:

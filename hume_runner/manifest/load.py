@@ -18,6 +18,7 @@ from hume_runner.manifest.document import ordered
 from hume_runner.manifest.model import Manifest, SourceEntry
 from hume_runner.manifest.schema import IS_MISSING, schema_problems
 from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
+from hume_runner.registry import registered
 from hume_runner.regular_files import NotRegular, open_regular
 from hume_runner.settings import masked_url
 
@@ -99,6 +100,15 @@ def _check_endpoint(endpoint: str | None) -> None:
             raise UsageError(f"--endpoint '{masked_url(endpoint)}' {fault[0]}", hint=fault[1])
 
 
+def _refuse_endpoint(api: str, endpoint: str) -> None:
+    found = registered(api)
+    if found is not None and found.here:
+        raise UsageError(
+            f"--endpoint {masked_url(endpoint)}: {api} measures on this machine, so there is no endpoint",
+            hint="leave --endpoint out",
+        )
+
+
 def _examined(data: bytes, absolute: Path, *, shown: str, output_dir: Path | None, endpoint: str | None) -> Examined:
     document = parse(data, shown)
     problems = list(document.problems)
@@ -116,6 +126,8 @@ def _examined(data: bytes, absolute: Path, *, shown: str, output_dir: Path | Non
         reported.update(problem.path for problem in problems)
         entries = tuple(source_entries(document, absolute.parent, reported)) if document.root else ()
         return Examined(path=absolute, problems=tuple(ordered(problems)), manifest=None, entries=entries)
+    if endpoint is not None:
+        _refuse_endpoint(str(document.get("service", "api")), endpoint)
     digest = hashlib.sha256(data).hexdigest()
     manifest = build(document, path=absolute, sha256=digest, output_dir=output_dir, endpoint=endpoint)
     return Examined(path=absolute, problems=(), manifest=manifest, entries=manifest.sources)

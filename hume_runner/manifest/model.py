@@ -114,6 +114,7 @@ class FailureBudget:
 class ExecutionSection:
     max_jobs_in_flight: int = 50
     transfer_workers: int = 8
+    workers: int | None = None  # processes that measure on this machine; None: as many as it has cores
     requests_per_second: float = 20.0
     job_timeout_s: float = 6 * 3600.0
     retry: RetrySection = field(default_factory=RetrySection)

@@ -22,7 +22,7 @@ from hume_runner.manifest.document import Document, Path
 from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest, worded
-from hume_runner.registry import Registered, all_registered, on_change
+from hume_runner.registry import Registered, all_registered, load, on_change
 
 IS_MISSING = "is missing"
 NAME = "manifest-v1.schema.json"
@@ -50,7 +50,20 @@ def schema() -> Mapping[str, Any]:
     for added in all_registered():
         if added.api not in known:
             _add_api(parsed, added)
+        elif added.more_models is not None:
+            _add_models(parsed, added.api, load(added.more_models)())
     return parsed
+
+
+def _add_models(parsed: dict[str, Any], api: str, more: Mapping[str, Any]) -> None:
+    """Let manifests of an API name models that the published schema does not know, since others offer them."""
+    models = parsed["properties"]["models"]["properties"]
+    for name, rule in more.items():
+        models.setdefault(name, {"type": "object", "description": rule.get("description", f"{api}: {name}.")})
+    for rule in parsed["allOf"]:
+        of = rule["if"]["properties"]["service"]["properties"]["api"]["const"]
+        mine = rule["then"].setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
+        mine |= {name: own if of == api else _no_model(of, name) for name, own in more.items()}
 
 
 def _add_api(parsed: dict[str, Any], added: Registered) -> None:
@@ -216,8 +229,8 @@ def _missing(document: Document, path: Path, error: ValidationError, rule: Mappi
         hint = {
             "version": "add version: 1",
             "name": "add name: with a short name for the run",
-            "api": "add api: batch-v0 or api: expression-v1",
-            "service": "add service: {api: batch-v0} or service: {api: expression-v1}",
+            "api": "add api: batch-v0, expression-v1 or local",
+            "service": "add service: {api: batch-v0}, {api: expression-v1} or {api: local}",
             "sources": "add sources: with urls, files or text",
             "models": "add models: with at least one model, for example models: {prosody: {}}",
         }.get(name, f"add {name}:, or from: with a list file" if name in KINDS.values() else f"add {name}:")
@@ -265,4 +278,6 @@ def _homes() -> Mapping[str, list[str]]:
                 walk(whole["$defs"][member["$ref"].rpartition("/")[2]], path)
 
     walk(whole, "")
-    return homes
+    for rule in whole["allOf"]:
+        walk(rule["then"], "")
+    return {name: list(dict.fromkeys(places)) for name, places in homes.items()}

@@ -317,13 +317,14 @@ class Look:
 
     `conclusive`: had the service taken the job by then, this look would have shown it, so that no candidate means that
     it did not. `why`: what the look lacked for that, in words. `most`: how many of the candidates can be ours, where it
-    is only their size that tells; more of them cannot be told apart.
+    is only their size that tells; more of them cannot be told apart. `final`: nothing can show later either.
     """
 
     candidates: tuple[Candidate, ...] = ()
     conclusive: bool = False
     why: str = ""
     most: int | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -465,6 +466,14 @@ class Shelf(Protocol):
         ...
 
 
+class Stopper(Protocol):
+    """Gives up what is on its way, where that costs nothing."""
+
+    def stop(self) -> None:
+        """End at once whatever is being measured; each `send` comes back with `Refused`, temporary."""
+        ...
+
+
 class Sender(Protocol):
     """Submits jobs."""
 
@@ -593,6 +602,11 @@ class Service(Planning, Sender, Records, Reader, Protocol):
     @property
     def shelf(self) -> Shelf | None:
         """None where nothing that was prepared lies about."""
+        ...
+
+    @property
+    def stopper(self) -> Stopper | None:
+        """None where what is on its way is waited for, since it is paid."""
         ...
 
     @property

@@ -55,8 +55,8 @@ class Downloads:
 
 
 class SourceStore:
-    """Sources and what was made of them, by content, in `folder`. Safe to share between threads; what is asked for again
-    is made once."""
+    """Sources and what was made of them, by content, in `folder`. Safe to share between threads; what is asked for
+    again is made once."""
 
     def __init__(self, folder: Path, allow_hosts: tuple[str, ...], retry: RetrySection) -> None:
         self._folder = folder

@@ -40,7 +40,7 @@ class Lengths:
 
     api = "lengths"
     matches_by_md5 = False
-    looker = archives = preparer = shelf = keeper = witness = None
+    looker = archives = preparer = shelf = stopper = keeper = witness = None
     simulated: bool | None = False
 
     def __init__(self, manifest: Manifest, endpoint: str) -> None:

@@ -191,7 +191,9 @@ def refused(view: View, rules: Rules, job: int, came: Refused, tries: int, at: M
         view = replace(
             _held_back(view, rules, job, tries, at, came.retry_after_s), limit=limit_after_complaint(view.limit)
         )
-        told = Reaction(view=view, facts=again, events=(events.RefusedForNow(job=name, message=message),))
+        # What an interruption gave up is no news.
+        news = () if view.interrupted else (events.RefusedForNow(job=name, message=message),)
+        told = Reaction(view=view, facts=again, events=news)
         return told.then(in_vain(view, rules, tries, message))
     if came.divisible and was.members > 1:
         # It was not paid for: its halves are tried, until the member at fault stands alone.

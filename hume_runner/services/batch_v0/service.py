@@ -54,6 +54,7 @@ class BatchV0Service:
     matches_by_md5 = True
     archives = None  # the service opens them
     shelf = None
+    stopper = None  # what is on its way is paid for
     witness = None
 
     def __init__(

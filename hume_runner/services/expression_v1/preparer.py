@@ -12,11 +12,11 @@ from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.cost import bill_audio_request, bill_image_request, shown_s
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES, RATE_HZ
 from hume_runner.services.expression_v1.media import Frames, MediaStore, Sound
-from hume_runner.services.expression_v1.placing import told_clock
 from hume_runner.services.expression_v1.planner import Drafts
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS
 from hume_runner.services.expression_v1.spans import runs_of, spans
 from hume_runner.services.expression_v1.wav_parts import wav_digest
+from hume_runner.services.placing import told_clock
 from hume_runner.settings import masked_url
 
 # What may be wrong with one track of a medium whose other one is good.

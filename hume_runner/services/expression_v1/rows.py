@@ -19,7 +19,6 @@ from hume_runner.errors import ResultsError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.media.wav import RATE_HZ
 from hume_runner.services.expression_v1.layouts import AUDIO, LAYOUTS, VIDEO
-from hume_runner.services.expression_v1.placing import Placed, placed
 from hume_runner.services.expression_v1.shapes import (
     AudioCounts,
     AudioDocument,
@@ -35,6 +34,7 @@ from hume_runner.services.expression_v1.shapes import (
     unreadable,
 )
 from hume_runner.services.expression_v1.stitch import TOUCHING_MS
+from hume_runner.services.placing import Placed, placed
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Piece, Reader, Share
 
 __all__ = ["LAYOUTS", "MeasuredEntry", "reader"]

@@ -33,7 +33,7 @@ from hume_runner.services.base import (
 from hume_runner.services.expression_v1.account import Account
 from hume_runner.services.expression_v1.answers import Answers
 from hume_runner.services.expression_v1.client import AUTH_HEADER, ExpressionV1Api
-from hume_runner.services.expression_v1.look import is_archive, look, members, part_lengths
+from hume_runner.services.expression_v1.look import look, part_lengths
 from hume_runner.services.expression_v1.media import MediaStore
 from hume_runner.services.expression_v1.planner import Drafts
 from hume_runner.services.expression_v1.preparer import Media
@@ -41,6 +41,7 @@ from hume_runner.services.expression_v1.records import Records
 from hume_runner.services.expression_v1.sender import Uploads
 from hume_runner.services.expression_v1.settings import fit, measured_for, relevant
 from hume_runner.services.links import refuse_expired
+from hume_runner.services.members import is_archive, members
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
@@ -55,6 +56,7 @@ class ExpressionV1Service:
     api = API
     matches_by_md5 = False
     keeper = None  # the one answer comes with the upload
+    stopper = None  # what is on its way is paid for
 
     def __init__(
         self,
@@ -99,7 +101,7 @@ class ExpressionV1Service:
 
     def inside(self, path: Path) -> Iterator[Inside] | None:
         """See `Archives.inside`: this API takes no archives, so their members are items."""
-        return members(path, self._models) if is_archive(path) else None
+        return members(path, lambda member: look(member, self._models)) if is_archive(path) else None
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         """See `Looker.look`. Raises: MissingExtra for media that need the extra `media`."""

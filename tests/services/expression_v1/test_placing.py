@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hume_runner.media.clock import TICKS_MS, TICKS_S, ClockMap, ClockWriter
-from hume_runner.services.expression_v1.placing import told_clock
 from hume_runner.services.expression_v1.rows import reader
+from hume_runner.services.placing import told_clock
 from tests.services.expression_v1.test_rows import Carried, rows, written
 
 GAP_S = 1

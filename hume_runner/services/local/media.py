@@ -1,0 +1,105 @@
+"""Media on their way to the measurers: fetched, decoded to sound, cut in pauses, and kept until they are measured."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hume_runner.manifest.model import RetrySection
+from hume_runner.media.audio import prepare_audio
+from hume_runner.media.clock import ClockMap
+from hume_runner.media.cuts import choose_cuts, wav_levels
+from hume_runner.media.wav import RATE_HZ
+from hume_runner.services.base import PlanItem
+from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.local.look import look
+from hume_runner.services.local.parts import PIECE_S
+from hume_runner.services.source_store import SourceStore
+
+_FORM = 1  # of what the cache tells about what it holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """A recording as 16 kHz sound. `clock` says where its samples lie in the source; `cuts` are (first, samples)."""
+
+    samples: int
+    clock: ClockMap
+    cuts: tuple[tuple[int, int], ...]
+    notes: tuple[str, ...]
+
+
+class LocalMedia(SourceStore):
+    """Sources and their sound, by content."""
+
+    def __init__(
+        self, folder: Path, models: Mapping[str, Any], allow_hosts: tuple[str, ...], retry: RetrySection
+    ) -> None:
+        super().__init__(folder, allow_hosts, retry)
+        self._models = models
+        self._seen: dict[str, tuple[str, int, int, int]] = {}
+        self._seeing = threading.Lock()
+
+    def look(self, item: PlanItem) -> Mapping[str, Any]:
+        """`look` at an item, fetched if it has to be. Raises: CannotPrepare."""
+        facts = item.facts
+        if not facts:
+            with self.source(item) as path:
+                facts = look(path, self._models)
+        if "problem" in facts:
+            raise CannotPrepare(str(facts["reason"]), str(facts["problem"]))
+        return facts
+
+    def unchanged(self, item: PlanItem) -> None:
+        """The bytes are read once in a run, and again when the file's size, time or inode differ from what they were
+        then. Raises: CannotPrepare for a file that does not hold any more what was planned."""
+        if item.path is None:
+            return
+        try:
+            found = item.path.stat()
+        except OSError as error:
+            raise CannotPrepare("source_unreadable", f"{item.path.name}: {error.strerror}") from None
+        now = (item.content_sha256, found.st_size, found.st_mtime_ns, found.st_ino)
+        with self._seeing:
+            if self._seen.get(str(item.path)) == now:
+                return
+        self.verify(item)
+        with self._seeing:
+            self._seen[str(item.path)] = now
+
+    @contextmanager
+    def sound(self, item: PlanItem) -> Iterator[tuple[Path, Sound]]:
+        """The item's sound as a plain WAV, and where to cut it. Raises: CannotPrepare."""
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            with self.planned(item) as path:
+                wav = prepare_audio(path, folder, name="sound.wav")
+                pieces = max(1, -(-wav.samples // (PIECE_S * RATE_HZ)))
+                edges = (0, *choose_cuts(wav_levels(wav.path), wav.samples, pieces), wav.samples)
+                return {
+                    "own": wav.path.parent == folder,
+                    "samples": wav.samples,
+                    "clock": wav.clock.to_json(),
+                    "notes": list(wav.notes),
+                    "cuts": [[begin, end - begin] for begin, end in pairwise(edges)],
+                }
+
+        with self.lease(item, {"what": "local sound", "form": _FORM}, make) as entry:
+            facts = entry.facts
+            sound = Sound(
+                samples=facts["samples"],
+                clock=ClockMap.of_json(facts["clock"], facts["samples"]),
+                cuts=tuple((first, samples) for first, samples in facts["cuts"]),
+                notes=tuple(facts["notes"]),
+            )
+            if facts["own"]:
+                yield entry.folder / "sound.wav", sound
+            else:
+                # A WAV that already is what is measured stays where it lies.
+                with self.source(item) as path:
+                    yield path, sound

@@ -1,0 +1,141 @@
+"""One piece of work handed to a worker process, and what came of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from concurrent.futures import TimeoutError as TookTooLong
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hume_runner.processes import ProcessExecutor, Stopped, WorkerDied
+from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
+from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.local.media import LocalMedia
+from hume_runner.services.local.settings import Chosen, for_material
+from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted, measure
+from hume_runner.services.local.weights import require
+
+# A worker takes a while to start: a few texts are measured sooner here.
+_FEW_CHARACTERS = 20_000
+_MOST_DEATHS = 2
+
+
+class Measuring:
+    """Measures pieces on an executor of `workers` processes; a process is started when it is needed."""
+
+    def __init__(self, store: LocalMedia, models: Mapping[str, Any], *, workers: int, timeout_s: float) -> None:
+        self._store = store
+        self._models = models
+        self._workers = workers
+        self._timeout_s = timeout_s
+        self._executor: ProcessExecutor | None = None
+        self._lock = threading.Lock()
+        self._here = threading.Lock()
+        self._stopped = False
+        self.requests = {"measured": 0}
+
+    def prepare(self, job: Job) -> Submission:
+        """See `Sender.prepare`."""
+        asked = self._asked(job)
+        request = {"measurers": {one.model: {**one.options, "measured_by": one.card.measured_by} for one in asked}}
+        digest = hashlib.sha256(job.key.encode())
+        digest.update(json.dumps([dict(member.detail) for member in job.members], sort_keys=True).encode())
+        return Submission(
+            request=request,
+            sha256=digest.hexdigest(),
+            matches={member.position: str(place) for place, member in enumerate(job.members)},
+            send=lambda: self._send(job),
+        )
+
+    def _asked(self, job: Job) -> tuple[Chosen, ...]:
+        first = job.members[0]
+        if first.item.kind == "text":
+            return for_material(self._models, "text")
+        return for_material(self._models, "sound" if "part" in first.detail else "pictures")
+
+    def _send(self, job: Job) -> SubmitResult:
+        self.requests["measured"] += 1
+        try:
+            with ExitStack() as stack:
+                body = self._measured(self._task(job, stack))
+        except CannotPrepare as problem:
+            return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
+        except Stopped:
+            return Refused(reason="interrupted", message="the run was interrupted", temporary=True)
+        except TookTooLong:
+            message = f"it took longer than execution.job_timeout, {self._timeout_s:g} s"
+            return Refused(reason="timed_out", message=message, temporary=False, divisible=True)
+        except WorkerDied as death:
+            message = f"{_MOST_DEATHS} workers died of it, the last one so: {death.how}"
+            return Refused(reason="worker_died", message=message, temporary=False, divisible=True)
+        return Answered(remote_id=job.nonce, body=body, server_time_s=None, simulated=False)
+
+    def _measured(self, task: Task) -> bytes:
+        if isinstance(task.material, Texts) and sum(map(len, task.material.texts)) <= _FEW_CHARACTERS:
+            with self._here:  # sessions are not shared between threads
+                return measure(task)
+        for death in range(1, _MOST_DEATHS + 1):
+            future = self._pool().submit(measure, task)
+            try:
+                return future.result(self._timeout_s)
+            except WorkerDied:
+                if death == _MOST_DEATHS:
+                    raise
+        raise AssertionError
+
+    def _pool(self) -> Executor:
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            if self._executor is None:
+                self._executor = ProcessExecutor(self._workers)
+            return self._executor
+
+    def _task(self, job: Job, stack: ExitStack) -> Task:
+        """What is held while the piece is measured is held by `stack`."""
+        first = job.members[0]
+        material: Texts | SoundPart | Pictures | Stills
+        for member in job.members:
+            if member.item.kind != "text":
+                self._store.require_origin(member.item, member.detail.get("origin"))
+                self._store.unchanged(member.item)
+        name = Path(first.item.value).name
+        if first.item.kind == "text":
+            material = Texts(texts=tuple(member.item.value for member in job.members))
+        elif "part" in first.detail:
+            path, _ = stack.enter_context(self._store.sound(first.item))
+            material = SoundPart(path=str(path), name=name, detail=first.detail)
+        elif "pictures" in first.detail:
+            path = stack.enter_context(self._store.source(first.item))
+            begin_s, end_s = first.detail["begin_s"], first.detail["end_s"]
+            material = Pictures(path=str(path), name=name, begin_s=begin_s, end_s=end_s, detail=first.detail)
+        else:
+            files = [(stack.enter_context(self._store.source(one.item)), one.item) for one in job.members]
+            material = Stills(files=tuple((str(path), Path(item.value).name) for path, item in files))
+        return Task(wanted=tuple(_wanted(one) for one in self._asked(job)), material=material)
+
+    def stop(self) -> None:
+        """End at once what is under way: it costs nothing but time."""
+        with self._lock:
+            self._stopped = True
+            executor = self._executor
+        if executor is not None:
+            executor.stop()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _wanted(one: Chosen) -> Wanted:
+    files = require(one.card.files)
+    options = json.dumps(dict(one.options), sort_keys=True)
+    return Wanted(model=one.model, options=options, files=tuple((name, str(path)) for name, path in files.items()))

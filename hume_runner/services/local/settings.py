@@ -1,0 +1,94 @@
+"""Which measurers a manifest asks for, and which of them measure what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hume_runner.manifest.model import SourceKind
+from hume_runner.services.local.measurers.base import Card, Measurer, Reads
+from hume_runner.services.local.measurers.found import known
+
+TRANSCRIBES = "speech"  # the model whose rows are read as text again
+FPS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """One model of a manifest: who measures, with which options."""
+
+    model: str
+    options: Mapping[str, Any]
+    measurer: Measurer
+
+    @property
+    def card(self) -> Card:
+        return self.measurer.card(self.options)
+
+
+def chosen(models: Mapping[str, Any]) -> tuple[Chosen, ...]:
+    """The models of a manifest by name, so that nothing depends on the order in which they were written."""
+    found = known()
+    return tuple(
+        Chosen(model=name, options=options or {}, measurer=found[name])
+        for name, options in sorted(models.items())
+        if name in found
+    )
+
+
+def for_material(models: Mapping[str, Any], reads: Reads) -> tuple[Chosen, ...]:
+    """Who measures such material: for sound, also who reads the transcript."""
+    every = chosen(models)
+    direct = tuple(one for one in every if one.measurer.reads == reads)
+    if reads == "sound" and any(one.model == TRANSCRIBES for one in direct):
+        return (*direct, *(one for one in every if one.measurer.reads == "text"))
+    return direct
+
+
+def picture_rate(options: Mapping[str, Any]) -> float:
+    """Pictures a second that a measurer of pictures is given."""
+    return float(options.get("fps", FPS))
+
+
+def fit(seen: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+    """What a look says under these models: the same with "sound" and "picture", or with "problem" and "reason"."""
+    facts = {name: value for name, value in seen.items() if name not in ("problem", "reason")}
+    tracks = facts.get("tracks") or []
+    facts["picture"] = "picture" in tracks and bool(for_material(models, "pictures"))
+    facts["sound"] = "sound" in tracks and bool(for_material(models, "sound"))
+    if facts["sound"] or facts["picture"]:
+        return facts
+    what = "a picture" if facts.get("medium") == "still" else "a recording"
+    told = ", ".join(f"`models.{name}`" for name in sorted(models))
+    return {**facts, "problem": f"{what}, which {told} cannot measure", "reason": "no_model"}
+
+
+def relevant(kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of `settings` that changes the result of such an item: the options of who measures it, and who that is.
+
+    What was not looked at (a link) may be anything, so all of it counts.
+    """
+    models = settings.get("models") or {}
+    return {"models": {one.model: _told(one) for one in _of(kind, facts, models)}}
+
+
+def _of(kind: SourceKind, facts: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Chosen]:
+    if kind == "text":
+        yield from for_material(models, "text")
+    elif kind == "url" or "tracks" not in facts:
+        yield from () if "problem" in facts else chosen(models)
+    else:
+        tracks = facts["tracks"]
+        asked: dict[str, Chosen] = {}
+        for track, reads in _READS.items():
+            if track in tracks:
+                asked |= {one.model: one for one in for_material(models, reads)}
+        yield from asked.values()
+
+
+_READS: Mapping[str, Reads] = {"sound": "sound", "picture": "pictures"}
+
+
+def _told(one: Chosen) -> dict[str, Any]:
+    return {**one.options, "measured_by": one.card.measured_by}

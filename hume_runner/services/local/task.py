@@ -1,0 +1,284 @@
+"""One piece of work: what is measured of one material, by whom. A module-level function of plain values, run in a
+worker process; its result is the answer as it is kept."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from hume_runner.media.problems import MediaProblem, surprises_are_problems
+from hume_runner.services.local.measurers.base import Passage, Picture, PictureSession, Row, Sound
+from hume_runner.services.local.measurers.found import known
+from hume_runner.services.local.settings import TRANSCRIBES, picture_rate
+from hume_runner.services.placing import Placed, placed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av.video.frame import VideoFrame
+    from numpy.typing import NDArray
+
+    from hume_runner.services.local.measurers.base import SoundSession, TextSession
+
+FORMAT = "hume_runner local-answer-v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One measurer with its options (JSON text, so that it can be told apart) and where its weights lie."""
+
+    model: str
+    options: str
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Texts:
+    """Written texts, each a source."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundPart:
+    """Some samples of a plain WAV; `detail` says where they lie in the source, `errors` what of it is not measured."""
+
+    path: str
+    name: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """A passage of a video, in whole seconds of the source; without `end_s` to its end."""
+
+    path: str
+    name: str
+    begin_s: int
+    end_s: int | None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stills:
+    """Pictures, each a source: (file, its name for people)."""
+
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    wanted: tuple[Wanted, ...]
+    material: Texts | SoundPart | Pictures | Stills
+
+
+def measure(task: Task) -> bytes:
+    """The answer: JSON as `schemas/local-answer-v1.schema.json` describes it, the same bytes every time.
+
+    What is wrong with one source is in the answer. Raises: OSError, MemoryError, ValueError for what is wrong here.
+    """
+    match task.material:
+        case Texts() as texts:
+            sources = _texts(task.wanted, texts)
+        case SoundPart() as part:
+            sources = [_sound(task.wanted, part)]
+        case Pictures() as pictures:
+            sources = [_pictures(task.wanted, pictures)]
+        case Stills() as stills:
+            sources = [_still(task.wanted, Path(path), name) for path, name in stills.files]
+    cards = {one.model: known()[one.model].card(json.loads(one.options)) for one in task.wanted}
+    measurers = {
+        model: {
+            "name": card.name,
+            "version": card.version,
+            "sha256": card.sha256,
+            "measured_by": card.measured_by,
+            "licence": card.licence,
+        }
+        for model, card in cards.items()
+    }
+    answer = {"format": FORMAT, "measurers": measurers, "sources": [source.told() for source in sources]}
+    return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+class _Source:
+    """What is found about one source: rows by table, and what could not be measured."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, list[Mapping[str, object]]] = {}
+        self.errors: list[dict[str, str]] = []
+        self.measured = 0
+
+    def add(self, measured_by: str, row: Row, placed: Placed | None = None) -> None:
+        values = dict(row.values)
+        if placed is not None:
+            _place(values, placed)
+        self.tables.setdefault(row.layout, []).append({"measured_by": measured_by, **values})
+
+    def lacks(self, model: str, reason: str, message: str) -> None:
+        self.errors.append({"model": model, "reason": reason, "message": message})
+
+    def told(self) -> dict[str, Any]:
+        return {"measured": self.measured > 0 or not self.errors, "tables": self.tables, "errors": self.errors}
+
+
+def _place(values: dict[str, object], placed: Placed) -> None:
+    """Times of the material as times of the source."""
+    begin, end, moment = (values.get(name) for name in ("begin_s", "end_s", "time_s"))
+    if isinstance(begin, int | float) and isinstance(end, int | float):
+        begin_ms, end_ms = placed(round(begin * 1000), round(end * 1000))
+        values["begin_s"], values["end_s"] = begin_ms / 1000, end_ms / 1000
+    if isinstance(moment, int | float):
+        values["time_s"] = placed(round(moment * 1000), round(moment * 1000))[0] / 1000
+
+
+class _Attempt:
+    """One measurer at one source: whatever it raises over it is a line of that source, and stops no other."""
+
+    def __init__(self, source: _Source, one: Wanted, name: str) -> None:
+        self._source, self._one, self._name = source, one, name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if error is None:
+            self._source.measured += 1
+            return False
+        if isinstance(error, MediaProblem):
+            self._source.lacks(self._one.model, error.reason, error.message)
+            return True
+        if isinstance(error, OSError | MemoryError) or not isinstance(error, Exception):
+            return False
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        self._source.lacks(self._one.model, "measurer_failed", f"{self._name}: {self._one.model}: {what}")
+        return True
+
+
+@lru_cache(maxsize=16)
+def _session(one: Wanted) -> Any:
+    """A measurer with its weights loaded, once in a process."""
+    files = {name: Path(path) for name, path in one.files}
+    return known()[one.model].open(json.loads(one.options), files)
+
+
+def _by(one: Wanted) -> str:
+    return known()[one.model].card(json.loads(one.options)).measured_by
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def _texts(wanted: Sequence[Wanted], material: Texts) -> list[_Source]:
+    sources = [_Source() for _ in material.texts]
+    passages = [Passage(text=text) for text in material.texts]
+    for one in wanted:
+        try:
+            rows = list(_read(one, passages))
+        except (OSError, MemoryError):
+            raise
+        except Exception:
+            # One of them is at fault: each alone tells which.
+            for source, passage in zip(sources, passages, strict=True):
+                with _Attempt(source, one, "the text"):
+                    _fill(source, one, [row for _, row in _read(one, [passage])])
+            continue
+        by = _by(one)
+        for number, row in rows:
+            sources[number].add(by, row)
+        for source in sources:
+            source.measured += 1
+    return sources
+
+
+def _read(one: Wanted, passages: Sequence[Passage]) -> Iterator[tuple[int, Row]]:
+    session: TextSession = _session(one)
+    return session.measure(passages)
+
+
+def _fill(source: _Source, one: Wanted, rows: Sequence[Row], placed: Placed | None = None) -> None:
+    by = _by(one)
+    for row in rows:
+        source.add(by, row, placed)
+
+
+# -- sound -------------------------------------------------------------------------------------------------------------
+
+
+def _sound(wanted: Sequence[Wanted], part: SoundPart) -> _Source:
+    source = _Source()
+    for message in part.detail.get("errors", ()):
+        source.lacks("", "partly_measured", message)
+    first, samples = int(part.detail["first"]), int(part.detail["samples"])
+    sound = Sound(samples=_samples(Path(part.path), first, samples))
+    where = placed(part.detail, first)
+    heard: list[Row] = []
+    for one in wanted:
+        with _Attempt(source, one, part.name):
+            if known()[one.model].reads == "text":
+                from hume_runner.services.local.measurers.speech import passages
+
+                rows = [row for _, row in _read(one, passages(heard))]
+            else:
+                session: SoundSession = _session(one)
+                rows = list(session.measure(sound))
+                if one.model == TRANSCRIBES:
+                    heard = rows
+            _fill(source, one, rows, where)
+    return source
+
+
+def _samples(path: Path, first: int, samples: int) -> Any:
+    import numpy as np
+
+    from hume_runner.media.wav import BYTES_PER_SAMPLE, HEADER_BYTES
+
+    with path.open("rb") as file:
+        file.seek(HEADER_BYTES + first * BYTES_PER_SAMPLE)
+        body = file.read(samples * BYTES_PER_SAMPLE)
+    return np.frombuffer(body, dtype="<i2").astype(np.float32) / np.float32(32768)
+
+
+# -- pictures ----------------------------------------------------------------------------------------------------------
+
+
+def _pictures(wanted: Sequence[Wanted], material: Pictures) -> _Source:
+    from hume_runner.media.frames import iter_pixels
+
+    source = _Source()
+    for message in material.detail.get("errors", ()):
+        source.lacks("", "partly_measured", message)
+    for one in wanted:
+
+        def shown(fps: float) -> Iterator[Picture]:
+            with surprises_are_problems(material.name):
+                pixels = iter_pixels(Path(material.path), fps=fps, begin_s=material.begin_s, end_s=material.end_s)
+                for at_s, frame in pixels:
+                    yield Picture(time_s=float(at_s), rgb=_rgb(frame))
+
+        with _Attempt(source, one, material.name):
+            session: PictureSession = _session(one)
+            _fill(source, one, list(session.measure(shown(picture_rate(json.loads(one.options))))))
+    return source
+
+
+def _still(wanted: Sequence[Wanted], path: Path, name: str) -> _Source:
+    from hume_runner.media.stills import still_pixels
+
+    source = _Source()
+    for one in wanted:
+        with _Attempt(source, one, name):
+            with surprises_are_problems(name):
+                rgb = _rgb(still_pixels(path))
+            session: PictureSession = _session(one)
+            _fill(source, one, list(session.measure([Picture(time_s=None, rgb=rgb)])))
+    return source
+
+
+def _rgb(frame: VideoFrame) -> NDArray[np.uint8]:
+    return cast("NDArray[np.uint8]", frame.to_ndarray(format="rgb24"))

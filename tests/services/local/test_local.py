@@ -1,0 +1,254 @@
+"""`local` as its users meet it, with small measurers that another package offers: every number in them can be checked."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import wave
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hume_runner
+from hume_runner.manifest.schema import schema
+from hume_runner.services.local.measurers import found
+
+OFFERED = """
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hume_runner.services.local.measurers.base import Card, Row
+from hume_runner.services.table_shapes import Column, Layout, OpenFamily
+
+def card(name, version="1"):
+    return Card(name=name, version=version, licence="MIT", trained_on="nothing", scale="as it is", limits="counts only")
+
+class Letters:
+    model, reads, modules = "letters", "text", ()
+    layouts = (Layout(name="letters", row="one text", columns=(Column(name="length", type="integer", meaning="letters"),),
+                      open_families=(OpenFamily(name="shares", prefix="share", meaning="share of each letter"),)),)
+    schema = {"type": "object", "additionalProperties": False, "description": "Counts letters.",
+              "properties": {"upper": {"type": "boolean", "description": "count capitals only", "default": False}}}
+    def card(self, options):
+        import os
+        return card("letters", os.environ.get("LETTERS_VERSION", "1"))
+    def open(self, options, files):
+        return LettersSession(bool(options.get("upper")))
+
+class LettersSession:
+    def __init__(self, upper):
+        self.upper = upper
+    def measure(self, passages):
+        for number, passage in enumerate(passages):
+            if "break" in passage.text:
+                raise ValueError("broken letters")
+            if "die once" in passage.text:
+                import os, pathlib
+                mark = pathlib.Path(passage.text.split(" at ")[1].strip())
+                if not mark.exists():
+                    mark.write_text("died")
+                    os.kill(os.getpid(), 9)
+            if "die always" in passage.text:
+                import os
+                os.kill(os.getpid(), 9)
+            text = [c for c in passage.text if c.isupper()] if self.upper else passage.text
+            shares = {c: round(text.count(c) / len(text), 4) for c in sorted(set(text))} if text else None
+            yield number, Row(layout="letters", values={"length": len(text), "shares": shares})
+
+class Loud:
+    model, reads, modules = "loud", "sound", ("numpy",)
+    layouts = (Layout(name="loud", row="one second", time=("begin_s", "end_s"), columns=(
+        Column(name="utterance", type="integer", meaning="number of the second"),
+        Column(name="begin_s", type="number", meaning="s"), Column(name="end_s", type="number", meaning="s"),
+        Column(name="peak", type="number", meaning="highest sample"),)),)
+    schema = {"type": "object", "additionalProperties": False, "description": "Peaks.", "properties": {}}
+    def card(self, options):
+        return card("loud")
+    def open(self, options, files):
+        return LoudSession()
+
+class LoudSession:
+    def measure(self, sound):
+        samples = sound.samples
+        for number, first in enumerate(range(0, len(samples), 16000)):
+            part = samples[first:first + 16000]
+            yield Row(layout="loud", values={"utterance": number, "begin_s": first / 16000,
+                "end_s": (first + len(part)) / 16000, "peak": round(float(abs(part).max()), 4)})
+
+class Bright:
+    model, reads, modules = "bright", "pictures", ("numpy",)
+    layouts = (Layout(name="bright", row="one picture", time=("time_s", "time_s"), columns=(
+        Column(name="picture", type="integer", meaning="number"), Column(name="time_s", type="number", meaning="s"),
+        Column(name="mean", type="number", meaning="mean of all pixels"),)),)
+    schema = {"type": "object", "additionalProperties": False, "description": "Brightness.",
+              "properties": {"fps": {"type": "number", "description": "pictures a second"}}}
+    def card(self, options):
+        return card("bright")
+    def open(self, options, files):
+        return BrightSession()
+
+class BrightSession:
+    def measure(self, pictures):
+        for number, picture in enumerate(pictures):
+            yield Row(layout="bright", values={"picture": number, "time_s": picture.time_s,
+                "mean": round(float(picture.rgb.mean()), 2)})
+
+LETTERS, LOUD, BRIGHT = Letters(), Loud(), Bright()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder to work in; a package that offers three measurers is installed."""
+    packages = tmp_path / "packages"
+    info = packages / "offered-1.dist-info"
+    info.mkdir(parents=True)
+    (packages / "offered_measurers.py").write_text(OFFERED)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: offered\nVersion: 1\n")
+    names = "".join(f"{name} = offered_measurers:{name.upper()}\n" for name in ("letters", "loud", "bright"))
+    (info / "entry_points.txt").write_text(f"[{found.GROUP}]\n{names}")
+    monkeypatch.syspath_prepend(str(packages))
+    _forget()
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    yield work
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    import sys
+
+    from hume_runner import registry
+    from hume_runner.services.local import rows
+
+    sys.modules.pop("offered_measurers", None)
+    found.known.cache_clear()
+    found.foreign_points.cache_clear()
+    registry._changed()
+    layouts = rows.layouts()
+    rows.LAYOUTS = tuple(layouts.values())
+    rows._BY_NAME = dict(layouts)
+
+
+def manifest(models: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "name": "here",
+        "service": {"api": "local"},
+        "models": models,
+        "execution": {"workers": 2},
+        "outputs": {"directory": "out", "tables": ["csv"]},
+        **more,
+    }
+
+
+def table(name: str, out: str = "out") -> list[dict[str, str]]:
+    with Path(out, "tables", f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def tone(path: Path, seconds: float, loud: float = 0.5) -> None:
+    samples = array("h", (int(32767 * loud * math.sin(n / 8)) for n in range(int(16000 * seconds))))
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.tobytes())
+
+
+def test_texts_are_measured_by_whom_the_row_says(folder: Path) -> None:
+    texts = ["One", "Three", "One", "Ö"]
+    result = hume_runner.run(manifest({"letters": {}}, sources={"text": texts}))
+    assert (result.exit_code, result.counts.items["done"]) == (0, 4)
+    rows = table("letters")
+    assert sorted(int(row["length"]) for row in rows) == sorted(map(len, texts))
+    assert {row["measured_by"] for row in rows} == {"letters@1#e3b0c442"}
+    assert {row["simulated"] for row in rows} == {"false"}
+    assert hume_runner.run(manifest({"letters": {}}, sources={"text": texts})).requests == {"measured": 0}
+
+
+def test_another_version_measures_again_and_nothing_else_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tone(folder / "a.wav", 1)
+    one = manifest({"letters": {}, "loud": {}}, sources={"text": ["One"], "files": ["a.wav"]})
+    assert hume_runner.run(one).requests == {"measured": 2}
+    monkeypatch.setenv("LETTERS_VERSION", "2")
+    again = hume_runner.plan(one)
+    assert (again.summary.changed, again.summary.done) == (1, 1)
+    assert hume_runner.run(one).requests == {"measured": 1}
+    assert [row["measured_by"] for row in table("letters")] == ["letters@2#e3b0c442"]
+
+
+def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folder: Path) -> None:
+    tone(folder / "long.wav", 610)
+    result = hume_runner.run(manifest({"loud": {}}, sources={"files": ["long.wav"]}))
+    assert (result.exit_code, result.requests) == (0, {"measured": 3})
+    rows = table("loud")
+    assert [int(row["row"]) for row in rows] == list(range(len(rows)))
+    assert [int(row["utterance"]) for row in rows] == list(range(len(rows)))
+    edges = [(float(row["begin_s"]), float(row["end_s"])) for row in rows]
+    assert edges[0][0] == 0
+    assert edges[-1][1] == pytest.approx(610, abs=0.01)
+    assert all(before[1] == pytest.approx(after[0], abs=0.002) for before, after in zip(edges, edges[1:], strict=False))
+
+
+def test_what_breaks_a_measurer_fails_one_source_and_names_the_measurer(folder: Path) -> None:
+    one = manifest({"letters": {}}, sources={"text": ["fine", "please break", "fine too"]})
+    result = hume_runner.run(one)
+    assert result.exit_code == 3
+    assert (result.counts.items["done"], result.counts.items["failed"]) == (2, 1)
+    [error] = table("errors")
+    assert error["reason"] == "measurer_failed"
+    assert "letters" in error["message"]
+    assert "broken letters" in error["message"]
+
+
+def test_a_killed_worker_costs_its_piece_a_second_try_and_nothing_else(folder: Path) -> None:
+    texts = [f"die once at {folder / 'mark'}" + " " * 30_000, "x" * 30_000, "y" * 30_000]
+    one = manifest({"letters": {}}, sources={"text": texts}, batching={"max_sources": 1})
+    result = hume_runner.run(one)
+    assert (result.exit_code, result.counts.items["done"]) == (0, 3)
+    assert (folder / "mark").exists()
+
+
+def test_a_text_that_kills_every_worker_fails_alone(folder: Path) -> None:
+    one = manifest({"letters": {}}, sources={"text": ["x" * 30_000, "die always" + " " * 30_000, "y" * 30_000]})
+    result = hume_runner.run(one)
+    assert result.exit_code == 3
+    [error] = table("errors")
+    assert error["reason"] == "worker_died"
+    assert "SIGKILL" in error["message"]
+    assert len(table("letters")) == 2
+
+
+def test_a_text_that_nothing_measures_says_which_model_would(folder: Path) -> None:
+    tone(folder / "a.wav", 1)
+    result = hume_runner.run(manifest({"loud": {}}, sources={"text": ["One"], "files": ["a.wav"]}))
+    assert result.exit_code == 3
+    [error] = table("errors")
+    assert "`models.language` does" in error["message"]
+
+
+def test_a_foreign_measurer_s_options_are_judged_by_its_own_schema(folder: Path) -> None:
+    assert "letters" in schema()["properties"]["models"]["properties"]
+    wrong = hume_runner.validate(manifest({"letters": {"uper": True}}, sources={"text": ["One"]}))
+    assert [problem.path for problem in wrong.problems] == ["models.letters.uper"]
+    assert "did you mean 'upper'?" in wrong.problems[0].hint
+    elsewhere = manifest(
+        {"letters": {}}, sources={"text": ["One"]}, service={"api": "batch-v0", "endpoint": "emulator"}
+    )
+    del elsewhere["execution"]
+    assert [problem.path for problem in hume_runner.validate(elsewhere).problems] == ["models.letters"]
+
+
+def test_an_answer_is_what_its_schema_says(folder: Path) -> None:
+    from jsonschema import Draft202012Validator
+
+    hume_runner.run(manifest({"letters": {}}, sources={"text": ["One", "break"]}))
+    rules = json.loads((Path(__file__).parents[3] / "schemas" / "local-answer-v1.schema.json").read_text())
+    [answer] = Path("out/raw").glob("*/response.json")
+    Draft202012Validator(rules).validate(json.loads(answer.read_bytes()))
