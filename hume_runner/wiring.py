@@ -113,6 +113,7 @@ class Endpoint:
         self._paths = paths
         self._machine = machine
         self._stack = ExitStack()
+        self.here = found.here
         self._needs_key = found.needs_key
         self._emulator: Emulator | None = None
         self._server_ahead_s: float | None = None  # the service's Unix time minus our monotonic clock
@@ -254,6 +255,8 @@ def environment(
         server_time=endpoint.server_time,
         simulated=endpoint.simulated,
         embedded=endpoint.name == EMULATOR,
+        here=endpoint.here,
+        machines=frozenset(one.host for one in all_registered() if one.here),
         patience=Patience(settle_s=settings.settle_s, settle_slow_s=settings.slow_s, late_s=settings.late_s),
         report=report,
         mask=mask,

@@ -18,6 +18,8 @@ from hume_runner.state.disk import Disk
 class Environment:
     """What a run works with. `simulated`: results from this endpoint may be the emulator's; `embedded`: they are.
 
+    `here`: it is measured on this machine, for nothing, and `machines` are the names that endpoints have which are so.
+
     `clock` is the machine's time (Unix seconds), for people and records; `monotonic` counts seconds for all waiting;
     `server_time` is the service's time as well as it is known, None before its first answer.
     """
@@ -35,6 +37,8 @@ class Environment:
     embedded: bool
     patience: Patience
     report: events.Report
+    here: bool = False
+    machines: frozenset[str] = frozenset()
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet
     on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start

@@ -96,6 +96,7 @@ def run(
         opened = _open(stack, manifest, state, outputs, env)
         store, scan = opened.store, opened.scan
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
+        _keep_apart(store, env)
         _stay_with_the_endpoint(store, env.service.endpoint)
         mended = _take_stock(store, env, outputs, options)
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
@@ -179,7 +180,7 @@ def _take_stock(store: Store, env: Environment, outputs: Path, options: RunOptio
     take_in(store, env.clock(), env.report)
     with guarded(outputs):
         mended = mend(store, env, outputs)
-    if options.pay_again:
+    if options.pay_again or env.here:
         mended = give_up_lost(store, mended, env.clock())
     if options.retry_failed:
         for number in (*store.timed_out(), *_ended_after_all(store, env.service)):
@@ -274,6 +275,19 @@ def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scan, store
     if stale:
         raise UsageError(
             f"the saved plan is stale: {stale}", hint="make a new one with `hume-runner plan MANIFEST --out FILE`"
+        )
+
+
+def _keep_apart(store: Store, env: Environment) -> None:
+    """What models on this machine measured is no service's, and what a service measured is not theirs. Raises:
+    UsageError."""
+    measured = store.endpoints()
+    others = measured - env.machines if env.here else measured & env.machines
+    if others:
+        raise UsageError(
+            f"this state holds what was measured at {mask_secrets(min(others))}, and the manifest measures at "
+            f"{mask_secrets(env.service.endpoint)}: the two are not mixed",
+            hint="measure in another place: --output-dir DIR",
         )
 
 

@@ -244,6 +244,11 @@ class Reading(StateFile):
             (endpoint,),
         ).fetchall()
 
+    def endpoints(self) -> frozenset[str]:
+        """Where anything was measured or sent that this state knows of."""
+        rows = self._db.execute("SELECT DISTINCT endpoint FROM jobs WHERE endpoint IS NOT NULL")
+        return frozenset(endpoint for (endpoint,) in rows)
+
     def find_item(self, kind: str, content: bytes) -> bytes | None:
         """The key of a listed item of this kind and content, under the manifest's present settings."""
         row = self._db.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,7 @@ def test_passages_together_are_the_whole(name: str, fps: Fraction, tmp_path: Pat
     whole = taken(path, fps, 0, None)
     assert [ms for ms, _ in whole] == [frame.source_ms for frame in iter_frames(path, fps=fps)]
     for edges in ((0, 4, None), (0, 1, 2, 3, 8, None), (0, 9, None), (0, 100, None)):
-        spans = zip(edges, edges[1:], strict=False)
-        parts = [picture for begin, end in spans for picture in taken(path, fps, begin or 0, end)]
+        parts = [picture for begin, end in pairwise(edges) for picture in taken(path, fps, begin or 0, end)]
         assert parts == whole
 
 

@@ -1,21 +1,24 @@
-"""`local` as its users meet it, with small measurers that another package offers: every number in them can be checked."""
+"""`local` as its users meet it, with small measurers that another package offers, whose every number can be checked."""
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 import wave
-from array import array
+import zipfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import hume_runner
+from hume_runner.errors import UsageError
 from hume_runner.manifest.schema import schema
 from hume_runner.services.local.measurers import found
+from tests.media.ffmpeg_files import ffmpeg, ramp, tone
 
 OFFERED = """
 from collections.abc import Iterator
@@ -152,8 +155,8 @@ def table(name: str, out: str = "out") -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def tone(path: Path, seconds: float, loud: float = 0.5) -> None:
-    samples = array("h", (int(32767 * loud * math.sin(n / 8)) for n in range(int(16000 * seconds))))
+def tone_file(path: Path, seconds: float, loud: float = 0.5) -> None:
+    samples = (32767 * loud * np.sin(np.arange(int(16000 * seconds)) / 8)).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -173,7 +176,7 @@ def test_texts_are_measured_by_whom_the_row_says(folder: Path) -> None:
 
 
 def test_another_version_measures_again_and_nothing_else_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tone(folder / "a.wav", 1)
+    tone_file(folder / "a.wav", 1)
     one = manifest({"letters": {}, "loud": {}}, sources={"text": ["One"], "files": ["a.wav"]})
     assert hume_runner.run(one).requests == {"measured": 2}
     monkeypatch.setenv("LETTERS_VERSION", "2")
@@ -184,7 +187,7 @@ def test_another_version_measures_again_and_nothing_else_does(folder: Path, monk
 
 
 def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folder: Path) -> None:
-    tone(folder / "long.wav", 610)
+    tone_file(folder / "long.wav", 610)
     result = hume_runner.run(manifest({"loud": {}}, sources={"files": ["long.wav"]}))
     assert (result.exit_code, result.requests) == (0, {"measured": 3})
     rows = table("loud")
@@ -193,7 +196,7 @@ def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folde
     edges = [(float(row["begin_s"]), float(row["end_s"])) for row in rows]
     assert edges[0][0] == 0
     assert edges[-1][1] == pytest.approx(610, abs=0.01)
-    assert all(before[1] == pytest.approx(after[0], abs=0.002) for before, after in zip(edges, edges[1:], strict=False))
+    assert all(before[1] == pytest.approx(after[0], abs=0.002) for before, after in pairwise(edges))
 
 
 def test_what_breaks_a_measurer_fails_one_source_and_names_the_measurer(folder: Path) -> None:
@@ -226,7 +229,7 @@ def test_a_text_that_kills_every_worker_fails_alone(folder: Path) -> None:
 
 
 def test_a_text_that_nothing_measures_says_which_model_would(folder: Path) -> None:
-    tone(folder / "a.wav", 1)
+    tone_file(folder / "a.wav", 1)
     result = hume_runner.run(manifest({"loud": {}}, sources={"text": ["One"], "files": ["a.wav"]}))
     assert result.exit_code == 3
     [error] = table("errors")
@@ -252,3 +255,74 @@ def test_an_answer_is_what_its_schema_says(folder: Path) -> None:
     rules = json.loads((Path(__file__).parents[3] / "schemas" / "local-answer-v1.schema.json").read_text())
     [answer] = Path("out/raw").glob("*/response.json")
     Draft202012Validator(rules).validate(json.loads(answer.read_bytes()))
+
+
+def test_what_a_service_measured_and_what_is_measured_here_are_not_mixed(folder: Path) -> None:
+    hosted = manifest({"language": {}}, sources={"text": ["One"]}, service={"api": "batch-v0", "endpoint": "emulator"})
+    del hosted["execution"]
+    assert hume_runner.run(hosted).exit_code == 0
+    here = manifest({"letters": {}}, sources={"text": ["One"]})
+    with pytest.raises(UsageError, match="the two are not mixed"):
+        hume_runner.run(here)
+    here["outputs"]["directory"] = "elsewhere"
+    assert hume_runner.run(here).exit_code == 0
+    hosted["outputs"]["directory"] = "elsewhere"
+    with pytest.raises(UsageError, match="holds real measurements"):
+        hume_runner.run(hosted)
+
+
+def test_an_answer_that_is_lost_is_measured_again_for_nothing(folder: Path) -> None:
+    one = manifest({"letters": {}}, sources={"text": ["One", "Two"]})
+    hume_runner.run(one)
+    before = Path("out/tables/letters.csv").read_text()
+    [answer] = Path("out/raw").glob("*/response.json")
+    answer.write_bytes(answer.read_bytes()[:-9])
+    assert hume_runner.verify(one).exit_code != 0
+    again = hume_runner.run(one)
+    assert (again.exit_code, again.requests) == (0, {"measured": 1})
+    strip = {"job", "remote_id"}
+    left = [{name: value for name, value in row.items() if name not in strip} for row in table("letters")]
+    assert left == [
+        {name: value for name, value in row.items() if name not in strip} for row in csv.DictReader(before.splitlines())
+    ]
+    assert hume_runner.verify(one).exit_code == 0
+
+
+def test_stills_videos_and_archives_are_measured_picture_by_picture(folder: Path) -> None:
+    for number, level in enumerate((40, 80, 120)):
+        ffmpeg(
+            "-f", "lavfi", "-i", f"color=0x{level:02x}{level:02x}{level:02x}:s=32x32", "-frames:v", 1, f"{number}.png"
+        )
+    ffmpeg(*ramp(seconds=4), *tone(seconds=4), "-c:v", "libx264", "-shortest", "film.mp4")
+    with zipfile.ZipFile("more.zip", "w") as file:
+        file.write("0.png", "inside/first.png")
+        file.writestr("inside/broken.png", b"\x89PNG\r\n\x1a\n" + b"x" * 40)
+    sources = {"files": ["*.png", "film.mp4", "more.zip"]}
+    one = manifest({"bright": {"fps": 2}, "loud": {}}, sources=sources)
+    result = hume_runner.run(one)
+    assert result.exit_code == 3
+    [error] = table("errors")
+    assert "broken.png" in error["item_id"]
+    rows = table("bright")
+    stills = {row["item_id"]: float(row["mean"]) for row in rows if not row["time_s"]}
+    assert [stills[name] for name in ("0.png", "1.png", "2.png")] == pytest.approx([40, 80, 120], abs=2)
+    assert next(mean for name, mean in stills.items() if "first.png" in name) == stills["0.png"]
+    film = [(float(row["time_s"]), float(row["mean"])) for row in rows if row["time_s"]]
+    assert [at for at, _ in film] == [pytest.approx(number / 2, abs=0.03) for number in range(8)]
+    assert all(before[1] < after[1] for before, after in pairwise(film))
+    peaks = [float(row["peak"]) for row in table("loud")]
+    assert [peak > 0.1 for peak in peaks[:4]] == [False, True, False, True]
+
+
+def test_a_file_that_changes_after_it_was_planned_is_not_measured_as_if_it_had_not(folder: Path) -> None:
+    tone_file(folder / "a.wav", 2)
+    one = manifest({"loud": {}}, sources={"files": ["a.wav"]})
+
+    def change(event: object) -> None:
+        if type(event).__name__ == "Planned":
+            tone_file(folder / "a.wav", 2, loud=0.1)
+
+    result = hume_runner.run(one, on_event=change)
+    assert result.exit_code == 3
+    [error] = table("errors")
+    assert error["reason"] == "source_changed"
