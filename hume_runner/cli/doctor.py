@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Literal
 
 from hume_runner.cli.console import Console
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
-from hume_runner.registry import registered
+from hume_runner.registry import all_registered, load, registered
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
     from hume_runner.manifest.model import Manifest
+    from hume_runner.readiness import Readiness
     from hume_runner.wiring import Machine
 
 DISTRIBUTION = "hume-runner"
-EXTRAS = ("emulator", "media", "tables", "report")
+EXTRAS = ("emulator", "media", "tables", "report", "local")
 # Enough for the state and the answers of some thousand items.
 LEAST_FREE_BYTES = 500_000_000
 # Signed links are usually good for minutes, so a clock that is off by one begins to matter.
@@ -112,6 +113,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
             yield from _problems("manifest", error)
     yield from _extras(requirements, _needs(project.manifest if project else None))
     machine = wiring.Machine.this()
+    yield from _models(project.manifest if project else None)
     if project is None:
         yield from _disk(Path(args.output_dir or "."), kind="folder")
         yield _default_key(machine)
@@ -187,6 +189,23 @@ def _needs(manifest: Manifest | None) -> dict[str, str]:
     if manifest.outputs.report:
         needs["report"] = "outputs.report"
     return needs
+
+
+def _models(manifest: Manifest | None) -> Iterator[Finding]:
+    """Which models can measure on this machine: those of the manifest, or all where there is none."""
+    for one in all_registered():
+        if one.readiness is None or (manifest is not None and manifest.service.api != one.api):
+            continue
+        models = None if manifest is None else manifest.settings["models"]
+        found: Iterator[Readiness] = load(one.readiness)(models)
+        for ready in found:
+            name = f"{one.api}.{ready.model}"
+            if ready.error is None:
+                yield Finding(name=name, mark="ok", message=ready.message)
+            elif manifest is not None:
+                yield Finding.of(name, ready.error)
+            else:
+                yield Finding(name=name, mark="note", message=ready.problem, hint=f"if you need it: {ready.error.hint}")
 
 
 def _installed(requirements: Iterable[Requirement]) -> str:
@@ -296,6 +315,9 @@ def _service(project: Project) -> Iterator[Finding]:
             endpoint = stack.enter_context(replace(project, manifest=_impatient(manifest)).endpoint())
         except HumeRunnerError as error:
             yield Finding.of("endpoint", error)
+            return
+        if endpoint.here:
+            yield Finding(name="endpoint", mark="ok", message=f"{endpoint.name}: no key, no network, no bill")
             return
         if endpoint.name == EMULATOR:
             yield Finding(name="endpoint", mark="ok", message="emulator: started for each run; no key, no network")

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from typing import Any
 
-from hume_runner.errors import MissingExtra
-from hume_runner.services.local.settings import Chosen
+from hume_runner.errors import HumeRunnerError, MissingExtra
+from hume_runner.readiness import Readiness
+from hume_runner.services.local.measurers.found import known
+from hume_runner.services.local.settings import Chosen, chosen
 from hume_runner.services.local.weights import require
 
 
 def require_ready(asked: Sequence[Chosen]) -> None:
-    """Raises: MissingExtra naming the model, MissingWeights with the command that fetches them."""
+    """Raises: MissingExtra naming the model; what `require` raises, with the command that fetches them."""
     for one in asked:
-        if any(find_spec(module) is None for module in one.measurer.modules):
-            raise MissingExtra("local", f"models.{one.model}")
-    require([file for one in asked for file in one.card.files])
+        _require(one)
+
+
+def readiness(models: Mapping[str, Any] | None) -> Iterator[Readiness]:
+    """Of the models of a manifest; of all, as they are without options, where there is none."""
+    for one in chosen({name: {} for name in known()} if models is None else models):
+        try:
+            _require(one)
+        except HumeRunnerError as lacking:
+            yield Readiness(model=one.model, problem=str(lacking), error=lacking)
+        else:
+            yield Readiness(model=one.model, message=f"{one.card.measured_by}, {one.card.licence}")
+
+
+def _require(one: Chosen) -> None:
+    if any(find_spec(module) is None for module in one.measurer.modules):
+        raise MissingExtra("local", f"models.{one.model}")
+    require(one.card.files)
