@@ -27,7 +27,7 @@ def main() -> int:
         empty = seconds("-c", "pass")
         pairs.append(seconds("-m", "hume_runner", "--version") - empty)
     what = "`--version` beyond `python -c pass`, median"
-    return report("start-up", [Figure(what=what, value=statistics.median(pairs), hold=0.15, unit="s")])
+    return report("start-up", [Figure(what=what, value=statistics.median(pairs), hold=0.10, unit="s")])
 
 
 if __name__ == "__main__":
