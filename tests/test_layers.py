@@ -59,7 +59,7 @@ def uses(what: str) -> set[str]:
         # The lock tells people on which host its owner runs.
         ("socket", ("http/", "emulator/server.py", "state/lock.py")),
         ("random", ("wiring.py", "http/retry.py", "emulator/")),
-        ("os.environ", ("wiring.py",)),
+        ("os.environ", ("wiring.py", "processes.py")),  # what a child process inherits
         ("os.getenv", ()),
         # The client can be used without the runner, so it brings its own.
         # And the lock waits the hundredths of a second for which another process looks at it.
@@ -71,7 +71,7 @@ def uses(what: str) -> set[str]:
         # The last resort for a remote id that can be written nowhere else.
         ("sys.stderr", ("cli/", "engine/rescue.py")),
         ("sys.exit", ("cli/main.py",)),
-        ("signal", ("cli/",)),
+        ("signal", ("cli/", "processes.py")),
         ("argparse", ("cli/",)),
     ],
 )

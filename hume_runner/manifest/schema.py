@@ -55,14 +55,21 @@ def schema() -> Mapping[str, Any]:
     return parsed
 
 
+def _of_apis(parsed: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(API, what holds for its manifests besides what holds for all)."""
+    for rule in parsed["allOf"]:
+        service = rule["if"].get("properties", {}).get("service", {})
+        if "properties" in service:
+            yield service["properties"]["api"]["const"], rule["then"]
+
+
 def _add_models(parsed: dict[str, Any], api: str, more: Mapping[str, Any]) -> None:
     """Let manifests of an API name models that the published schema does not know, since others offer them."""
     models = parsed["properties"]["models"]["properties"]
     for name, rule in more.items():
         models.setdefault(name, {"type": "object", "description": rule.get("description", f"{api}: {name}.")})
-    for rule in parsed["allOf"]:
-        of = rule["if"]["properties"]["service"]["properties"]["api"]["const"]
-        mine = rule["then"].setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
+    for of, then in _of_apis(parsed):
+        mine = then.setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
         mine |= {name: own if of == api else _no_model(of, name) for name, own in more.items()}
 
 
@@ -71,9 +78,8 @@ def _add_api(parsed: dict[str, Any], added: Registered) -> None:
     apis = parsed["properties"]["service"]["properties"]["api"]["enum"]
     models = parsed["properties"]["models"]["properties"]
     others = [name for name in models if name not in added.models]
-    for rule in parsed["allOf"]:
-        api = rule["if"]["properties"]["service"]["properties"]["api"]["const"]
-        mine = rule["then"].setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
+    for api, then in _of_apis(parsed):
+        mine = then.setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
         mine |= {name: _no_model(api, name) for name in added.models if name not in models}
     kinds = {member: kind for member, kind in _KIND_OF_MEMBER.items() if kind not in added.kinds}
     parsed["allOf"].append(
@@ -122,10 +128,10 @@ on_change(_forget)
 
 def foreign_to(api: str, *path: str) -> tuple[str, str] | None:
     """Why an API does not have the member at `path`, and what to do instead; None for one that it has."""
-    for rule in schema()["allOf"]:
-        if rule["if"]["properties"]["service"]["properties"]["api"]["const"] != api:
+    for of, then in _of_apis(schema()):
+        if of != api:
             continue
-        found: Any = rule["then"]
+        found: Any = then
         for step in path:
             found = found.get("properties", {}).get(step, {})
         if "x-instead" in found:

@@ -28,6 +28,17 @@ def members(rule: Any, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]
         yield from members(resolved(member), path)
 
 
+def of_models(api: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every option of the models whose options differ from API to API, as this one has them."""
+    every = schema()["allOf"]
+    service = {"service": {"api": api}}
+    held = [rule["then"] for rule in every if Draft202012Validator(rule["if"]).is_valid(service)]
+    models = [then["properties"]["models"]["properties"] for then in held]
+    for name, member in (pair for found in models for pair in found.items()):
+        if "$ref" in member:
+            yield from members(resolved(member), f"models.{name}")
+
+
 def rules(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
@@ -74,7 +85,8 @@ def test_the_manual_documents_every_member_and_no_other() -> None:
     manual = (PROJECT / "docs" / "manifest.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([^`]+)` \|(.*)$", manual, re.MULTILINE)
     entries = {"urls": "urlItem", "files": "fileItem", "text": "textItem", "*": "listing"}
-    expected = dict(members(schema()))
+    expected = dict(members(schema())) | dict(of_models("batch-v0"))
+    expected |= {f"local: {path}": member for path, member in of_models("local")}
     for kind, definition in entries.items():
         expected |= dict(members(schema()["$defs"][definition], f"sources.{kind}[]"))
     assert {path for path, _ in rows} == set(expected)

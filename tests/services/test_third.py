@@ -145,6 +145,7 @@ THIRD = Registered(
     answer="lengths.json",
     kinds=frozenset({"text"}),
     needs_key=False,
+    here=True,
     sources_per_job=2,
     job_bytes=10_000,
     upload_bytes=None,
