@@ -3,7 +3,8 @@
 What is promised, and changes only with a new major version:
 
 functions    `run`, `plan`, `validate`, `status`, `verify` (they give `RunResult`, `Planned`, `Validated`, `Status`,
-             `Verified`), `read_results`, `load_manifest`; `Cancel` ends a run early; `Emulator` is the stand-in server
+             `Verified`), `read_results`, `load_manifest`; `models`, `verify_models` (they give `ModelStatus`) and
+             `pull_models`; `Cancel` ends a run early; `Emulator` is the stand-in server
 events       the classes of `hume_runner.events`, as `on_event` gets them
 exceptions   every one in `hume_runner.errors`, below `HumeRunnerError` (`hint`, `exit_code`)
 old names    `HumeBatchClient` and what it takes and gives, as the old Python package had them
@@ -45,11 +46,14 @@ if TYPE_CHECKING:
         Status,
         Validated,
         Verified,
+        models,
         plan,
+        pull_models,
         run,
         status,
         validate,
         verify,
+        verify_models,
     )
     from hume_runner.emulator.server import Emulator
     from hume_runner.errors import ApiError, HumeRunnerError
@@ -69,6 +73,7 @@ if TYPE_CHECKING:
     from hume_runner.manifest.load import load_manifest
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.read import read_results
+    from hume_runner.services.local.weights import ModelStatus
 
 __all__ = [
     "ApiError",
@@ -87,6 +92,7 @@ __all__ = [
     "HumeRunnerError",
     "LanguageConfig",
     "Manifest",
+    "ModelStatus",
     "ModelType",
     "NerConfig",
     "Planned",
@@ -98,12 +104,15 @@ __all__ = [
     "Verified",
     "__version__",
     "load_manifest",
+    "models",
     "plan",
+    "pull_models",
     "read_results",
     "run",
     "status",
     "validate",
     "verify",
+    "verify_models",
 ]
 
 _HOMES = {
@@ -123,6 +132,7 @@ _HOMES = {
     "HumeRunnerError": "errors",
     "LanguageConfig": "hume.configs",
     "Manifest": "manifest.model",
+    "ModelStatus": "services.local.weights",
     "ModelType": "hume.configs",
     "NerConfig": "hume.configs",
     "Planned": "api",
@@ -133,12 +143,15 @@ _HOMES = {
     "Validated": "api",
     "Verified": "api",
     "load_manifest": "manifest.load",
+    "models": "api",
     "plan": "api",
+    "pull_models": "api",
     "read_results": "results.read",
     "run": "api",
     "status": "api",
     "validate": "api",
     "verify": "api",
+    "verify_models": "api",
 }
 
 

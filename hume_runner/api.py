@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from hume_runner.results.audit import RemoteSays
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.verify import Checked
+    from hume_runner.services.local.pull import Licence, OnStep
+    from hume_runner.services.local.weights import ModelStatus
     from hume_runner.settings import Masker
     from hume_runner.state.lock import Holder
     from hume_runner.state.store import Counts, JobRow, Store
@@ -64,11 +66,14 @@ __all__ = [
     "Status",
     "Validated",
     "Verified",
+    "models",
     "plan",
+    "pull_models",
     "run",
     "status",
     "validate",
     "verify",
+    "verify_models",
 ]
 
 ManifestLike = str | PathLike[str] | Mapping[str, Any]
@@ -747,6 +752,63 @@ def verify(
             wrong.append(checked)
     code = failed.exit_code if failed else exit_code_of(counts)
     return Verified(counts=dict(counts), wrong=tuple(wrong), exit_code=code, error=failed)
+
+
+def models(*names: str, machine: Machine | None = None) -> tuple[ModelStatus, ...]:
+    """The models of these names, without any all, and what of them is on this machine; hashes nothing. Raises:
+    UsageError."""
+    from hume_runner.services.local import catalogue
+    from hume_runner.services.local.weights import Weights
+
+    settings = (machine or wiring.Machine.this()).models
+    return Weights(settings.root).status(catalogue.named(names))
+
+
+def verify_models(*names: str, machine: Machine | None = None) -> tuple[ModelStatus, ...]:
+    """The same, with every file hashed. Raises: UsageError."""
+    from hume_runner.services.local import catalogue
+    from hume_runner.services.local.weights import Weights
+
+    settings = (machine or wiring.Machine.this()).models
+    return Weights(settings.root).status(catalogue.named(names), read=True)
+
+
+def pull_models(
+    *names: str,
+    agree: bool | Callable[[Sequence[Licence]], bool],
+    manifest: ManifestLike | None = None,
+    folder: str | PathLike[str] | None = None,
+    on_step: OnStep | None = None,
+    machine: Machine | None = None,
+) -> None:
+    """Get the models of these names and what a manifest needs; without either, those that measurers use if their
+    options say nothing else. What is here and right stays.
+
+    `agree`: whether you do, to the licences that nobody agreed to here yet; or a function that is asked. `folder` is
+    looked into first.
+    Raises: UsageError (also for a no), ManifestError, ServiceUnavailable for what no place has, NoRoom.
+    """
+    from hume_runner.services.local import catalogue
+    from hume_runner.services.local.needs import needed
+    from hume_runner.services.local.pull import pull_agreed
+
+    wanted = catalogue.named(names) if names else catalogue.usual() if manifest is None else ()
+    files = [file for model in wanted for file in model.files]
+    hosts: tuple[str, ...] = ()
+    if manifest is not None:
+        found = Project.open(manifest, machine=machine).manifest
+        files += needed(found)
+        hosts = tuple(found.service.allow_hosts)
+    here = machine or wiring.Machine.this()
+    pull_agreed(
+        files,
+        here.models,
+        agree=agree,
+        environ=here.environ,
+        folder=Path(folder).absolute() if folder else None,
+        allow_hosts=hosts,
+        tell=on_step or (lambda step: None),
+    )
 
 
 def examine(

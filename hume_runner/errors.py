@@ -5,6 +5,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 ├── ManifestError               65  .problems: all of them, each with file, line, column and path
 ├── SourceError                 66  .problems: a source is missing or unreadable
 ├── MissingExtra                64  an optional package is needed; the hint is the pip command
+├── MissingWeights              64  a model's files are not here, or are damaged; the hint is the command that gets them
 ├── ApiError                        .status .request_id .body: the service answered, or should have
 │   ├── TransportError           5  .sent: False only if no byte of the request can have arrived
 │   ├── AuthError                7  the key is not accepted (401, or 403 for this operation)
@@ -79,6 +80,12 @@ class MissingExtra(HumeRunnerError):
     def __init__(self, extra: str, needed_for: str) -> None:
         super().__init__(f"{needed_for} needs the extra '{extra}'", hint=f"pip install 'hume-runner[{extra}]'")
         self.extra = extra
+
+
+class MissingWeights(HumeRunnerError):
+    """Files of a model that are needed are not on this machine, or are not what they should be."""
+
+    exit_code = 64
 
 
 class _Problems(HumeRunnerError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,43 @@ class Settings:
     def slow_s(self) -> float:
         """`settle_slow_s`, or what follows from `settle_s`."""
         return _SLOWER * self.settle_s if self.settle_slow_s is None else self.settle_slow_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """Where models lie and where they may come from besides.
+
+    `root` (HUME_RUNNER_MODELS; else `hume_runner/models` in the user's cache folder): `<root>/<model>/<file>`. `mirror`
+    (HUME_RUNNER_MODELS_MIRROR): a URL below which the same names are served. `folder` (HUME_RUNNER_MODELS_FROM): a
+    folder with the same names. `certificates` (REQUESTS_CA_BUNDLE): a file of authorities to trust instead.
+    """
+
+    root: Path
+    mirror: str | None = field(default=None, repr=False)  # may hold a password
+    folder: Path | None = None
+    certificates: str | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> ModelSettings:
+        root, folder = environ.get("HUME_RUNNER_MODELS"), environ.get("HUME_RUNNER_MODELS_FROM")
+        return cls(
+            root=Path(root).absolute() if root else _cache_folder(environ) / "hume_runner" / "models",
+            mirror=environ.get("HUME_RUNNER_MODELS_MIRROR") or None,
+            folder=Path(folder).absolute() if folder else None,
+            certificates=environ.get("REQUESTS_CA_BUNDLE") or None,
+        )
+
+
+def _cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where this user's programs keep what can be fetched again."""
+    named = Path(environ.get("XDG_CACHE_HOME") or "")
+    if named.is_absolute():  # the specification has others ignored
+        return named
+    local = environ.get("LOCALAPPDATA")
+    if sys.platform == "win32" and local:
+        return Path(local)
+    home = Path(environ.get("HOME") or Path.home())
+    return home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
 
 
 # Two minutes after a cut, fifteen after a time-out.

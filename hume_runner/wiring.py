@@ -22,7 +22,7 @@ from hume_runner.errors import HumeRunnerError, MissingExtra, UsageError
 from hume_runner.hosts import is_loopback
 from hume_runner.manifest.model import Manifest
 from hume_runner.registry import all_registered, load, registered
-from hume_runner.settings import Masker, Secret, Settings, read_key
+from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_key
 from hume_runner.sources import expand
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ class Machine:
         from hume_runner.state.disk import Disk
 
         return cls(disk=Disk(), environ=os.environ, settings=Settings.from_env(os.environ))
+
+    @property
+    def models(self) -> ModelSettings:
+        """Where models lie, and where they may come from."""
+        return ModelSettings.from_env(self.environ)
 
     def now(self) -> float:
         return time.time()

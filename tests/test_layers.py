@@ -59,7 +59,8 @@ def uses(what: str) -> set[str]:
         # The lock tells people on which host its owner runs.
         ("socket", ("http/", "emulator/server.py", "state/lock.py")),
         ("random", ("wiring.py", "http/retry.py", "emulator/")),
-        ("os.environ", ("wiring.py", "processes.py")),  # what a child process inherits
+        # Whoever measures asks where the models lie, and is made by no wiring.
+        ("os.environ", ("wiring.py", "processes.py", "services/local/weights.py")),
         ("os.getenv", ()),
         # The client can be used without the runner, so it brings its own.
         # And the lock waits the hundredths of a second for which another process looks at it.

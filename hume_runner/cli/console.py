@@ -26,7 +26,7 @@ class Console:
     keeps what is secret out of both streams.
     """
 
-    def __init__(self, *, out: TextIO | None, err: TextIO | None) -> None:
+    def __init__(self, *, out: TextIO | None, err: TextIO | None, answers: TextIO | None = None) -> None:
         self.json = False
         self.quiet = False
         self.verbose = 0
@@ -34,12 +34,13 @@ class Console:
         self.masker: Masker | None = None
         self._advice: tuple[re.Pattern[str], str] | None = None
         self.mailbox = Mailbox()
+        self._answers = answers
         self.out = self._stream(out)
         self.err = self._stream(err)
 
     @classmethod
     def standard(cls) -> Console:
-        return cls(out=sys.stdout, err=sys.stderr)
+        return cls(out=sys.stdout, err=sys.stderr, answers=sys.stdin)
 
     def _stream(self, stream: TextIO | None) -> SafeStream:
         return SafeStream(
@@ -101,6 +102,15 @@ class Console:
         self.out.flush()
         self.err.write(mask_secrets(self._advised(text)) + "\n")
         self.err.flush()
+
+    def ask(self, question: str) -> bool | None:
+        """What the person at the terminal says to a question that `yes` answers; None where nobody can be asked."""
+        if self._answers is None or not self._answers.isatty() or not self.err.isatty():
+            return None
+        self.out.flush()
+        self.err.write(f"{question} [y/N] ")
+        self.err.flush()
+        return self._answers.readline().strip().lower() in ("y", "yes")
 
     def close(self) -> None:
         """Hand on what is left; tell on stderr if the result got lost. Call it once, at the very end."""

@@ -32,6 +32,7 @@ COMMANDS = {
     "emulate": "serve a local stand-in for the measurement APIs",
     "schema": "print the manifest's JSON Schema",
     "state": "export the state as JSON, or release a lock whose owner is dead",
+    "models": "list, download and check the models that measure on this machine",
     "doctor": "check the environment: versions, key, clock, disk, endpoint, extras",
 }
 

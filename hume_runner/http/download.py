@@ -7,35 +7,28 @@ not used: a proxy would resolve names where they cannot be checked.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.exceptions import InvalidURL
 from urllib3.exceptions import HTTPError, LocationParseError
 
-from hume_runner import aside
 from hume_runner._version import __version__
 from hume_runner.amounts import seconds_text
 from hume_runner.http.addresses import AddressRefused, AddressRule, CheckedAdapter
 from hume_runner.http.deadline import Exchange, Watchdog
+from hume_runner.http.partial import HEAD_BYTES, Expected, Part
 from hume_runner.http.retry import RetryPolicy, parse_http_date, parse_retry_after
-from hume_runner.regular_files import open_regular
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
-HEAD_BYTES: Final = 4096
 _CHUNK: Final = 1 << 16
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -45,13 +38,16 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)", re.ASCII)
 
 # refuse(first bytes) -> why this is not what is wanted, or None
 Refuse = Callable[[bytes], str | None]
+# tell(bytes of the file that are here now)
+Tell = Callable[[int], None]
 
 
 class DownloadProblem(Exception):
     """A URL whose bytes cannot be had. `temporary`: the same call may succeed later.
 
     `reason`: bad_url, address_refused, resolve_failed, connection_failed, too_many_redirects, not_found, forbidden,
-    http_status, too_large, wrong_type, encoded, incomplete, empty, timeout. Query strings are never in the message.
+    http_status, too_large, wrong_type, wrong_content, encoded, incomplete, empty, timeout. Query strings are never in
+    the message.
     """
 
     def __init__(
@@ -90,6 +86,18 @@ def accept_anything(_head: bytes) -> str | None:
     return None
 
 
+def tell_nobody(_size_bytes: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Want:
+    """What one call asks for besides the bytes."""
+
+    refuse: Refuse
+    tell: Tell
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downloader:
     """Fetches files; threads may share one. `verify` is the HTTP library's: True, or a file of certificates."""
@@ -100,26 +108,38 @@ class Downloader:
     verify: bool | str = True
     watchdog: Watchdog = field(default_factory=Watchdog)
 
-    def fetch(self, url: str, target: Path, *, refuse: Refuse = accept_anything) -> Downloaded:
+    def fetch(
+        self,
+        url: str,
+        target: Path,
+        *,
+        refuse: Refuse = accept_anything,
+        expected: Expected | None = None,
+        tell: Tell = tell_nobody,
+    ) -> Downloaded:
         """Download to `target`, which appears when it is complete; until then a file aside holds what came.
 
         `refuse` sees the first bytes before the rest is fetched. A later call for the same URL and target goes on
-        where this one stopped, if the host can tell that the file is still the same.
+        where this one stopped, if the host can tell that the file is still the same. With `expected` it goes on from
+        whichever URL, and `target` appears only if it holds that.
         Raises: DownloadProblem. OSError where the disk fails.
         """
         ends_at = self.retry.clock() + self.limits.deadline_s
-        part = _Part(target, url)
+        part = Part(target, url, expected)
+        want = _Want(refuse=refuse, tell=tell)
+        if (digest := part.completed()) is not None:
+            return _finished(part, digest, "", part.size())
 
         def attempt() -> Downloaded:
             left_s = ends_at - self.retry.clock()
             if left_s <= 0:
                 most = seconds_text(self.limits.deadline_s)
                 raise DownloadProblem("timeout", f"{shown(url)}: not complete after {most} s")
-            return self._attempt(url, part, refuse, left_s)
+            return self._attempt(url, part, want, left_s)
 
         return self.retry.call(attempt, retryable=lambda error: getattr(error, "temporary", False) is True)
 
-    def _attempt(self, url: str, part: _Part, refuse: Refuse, left_s: float) -> Downloaded:
+    def _attempt(self, url: str, part: Part, want: _Want, left_s: float) -> Downloaded:
         exchange = Exchange(deadline_s=left_s, read_timeout_s=self.limits.read_timeout_s)
         try:
             self.watchdog.watch(exchange)
@@ -132,7 +152,7 @@ class Downloader:
                 session.mount("http://", adapter)
                 session.mount("https://", adapter)
                 with closing(self._answer(session, url, part)) as response:
-                    return self._receive(response, part, refuse, exchange)
+                    return self._receive(response, part, want, exchange)
         except (requests.RequestException, HTTPError, UnicodeError) as error:
             if exchange.expired:
                 raise _too_slow(url) from error
@@ -142,7 +162,7 @@ class Downloader:
         finally:
             exchange.finish()
 
-    def _answer(self, session: requests.Session, url: str, part: _Part) -> requests.Response:
+    def _answer(self, session: requests.Session, url: str, part: Part) -> requests.Response:
         """The answer at the end of the redirects; its body is not read yet."""
         for _ in range(self.limits.max_redirects + 1):
             _check_url(url)
@@ -167,35 +187,41 @@ class Downloader:
             url = urljoin(url, _as_sent(location))
         raise DownloadProblem("too_many_redirects", f"{shown(url)}: more than {self.limits.max_redirects} redirects")
 
-    def _receive(self, response: requests.Response, part: _Part, refuse: Refuse, exchange: Exchange) -> Downloaded:
+    def _receive(self, response: requests.Response, part: Part, want: _Want, exchange: Exchange) -> Downloaded:
         try:
-            return self._store(response, part, refuse, exchange)
+            return self._store(response, part, want, exchange)
         except DownloadProblem as problem:
-            if not problem.temporary and problem.reason != "timeout":
-                part.discard()  # nothing of it will be wanted again
+            # Nothing of it will be wanted again; but another place of the same file goes on from what is good.
+            if part.expected is None and not problem.temporary and problem.reason != "timeout":
+                part.discard()
             raise
 
-    def _store(self, response: requests.Response, part: _Part, refuse: Refuse, exchange: Exchange) -> Downloaded:
+    def _store(self, response: requests.Response, part: Part, want: _Want, exchange: Exchange) -> Downloaded:
         name = shown(response.url)
         _check_status(response, part, name)
         begin, total = _extent(response, part, name)
         self._check_size(name, total)
+        _check_expected_size(part, name, total)
         size, digest = part.begin(begin, response.headers)
         head = part.head()
         judged = len(head) == HEAD_BYTES
         if judged:
-            _judge(name, head, refuse)
+            _judge(name, head, want, part)
         with part.open() as file:
             # `read` and not `iter_content`: the body is taken as it is on the wire.
             while chunk := response.raw.read(_CHUNK, decode_content=False):
                 size += len(chunk)
                 self._check_size(name, size)
+                if part.expected is not None and size > (part.expected.size_bytes or size):
+                    part.discard()
+                    _check_expected_size(part, name, size)
                 if not judged:
                     head += chunk[: HEAD_BYTES - len(head)]
                     if judged := len(head) == HEAD_BYTES:
-                        _judge(name, head, refuse)
+                        _judge(name, head, want, part)
                 file.write(chunk)
                 digest.update(chunk)
+                want.tell(size)
             file.flush()
             os.fsync(file.fileno())
         if exchange.expired:  # the connection was ended from here, which reads like the end of a body
@@ -205,15 +231,12 @@ class Downloader:
         if size == 0:
             raise DownloadProblem("empty", f"{name}: the file is empty")
         if not judged:
-            _judge(name, head, refuse)
-        part.finish()
-        return Downloaded(
-            path=part.target,
-            size_bytes=size,
-            sha256=digest.hexdigest(),
-            content_type=response.headers.get("Content-Type", ""),
-            resumed_at=begin,
-        )
+            _judge(name, head, want, part)
+        if part.expected is not None and digest.hexdigest() != part.expected.sha256:
+            part.discard()
+            # What was there before may have been wrong: then the whole of it from here may be right.
+            raise DownloadProblem("wrong_content", _other(part, name, digest.hexdigest()), temporary=begin > 0)
+        return _finished(part, digest.hexdigest(), response.headers.get("Content-Type", ""), begin)
 
     def _check_size(self, name: str, size: int | None) -> None:
         if size is not None and size > self.limits.max_bytes:
@@ -226,76 +249,6 @@ class _Session(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         del resp
-
-
-class _Part:
-    """What came so far, written aside, and beside it which version of which URL its bytes belong to."""
-
-    def __init__(self, target: Path, url: str) -> None:
-        self.target = target
-        self.path = _earlier(target) or aside.part_path(target)
-        self._note = self.path.with_name(f"{self.path.name}.json")
-        self._url_sha256 = sha256(url.encode()).hexdigest()  # the URL itself may hold a signature
-
-    def resume_headers(self) -> dict[str, str]:
-        validator, size = self._validator(), self.size()
-        if validator is None or size == 0:
-            return {}
-        return {"Range": f"bytes={size}-", "If-Range": validator}
-
-    def size(self) -> int:
-        return self.path.lstat().st_size if _is_file(self.path) else 0
-
-    def open(self) -> IO[bytes]:
-        return aside.open_to_append(self.path)
-
-    def head(self) -> bytes:
-        with open_regular(self.path) as file:
-            return file.read(HEAD_BYTES)
-
-    def begin(self, at: int, headers: Mapping[str, str]) -> tuple[int, _Hash]:
-        """Ready to append at `at`: the size so far and the digest of what is there."""
-        digest = sha256()
-        if at == 0:
-            self.discard()
-            aside.open_new(self.path, private=True).close()
-            validator = _validator_of(headers)
-            with aside.open_new(self._note, private=True) as note:
-                note.write(json.dumps({"url_sha256": self._url_sha256, "validator": validator}).encode())
-            return 0, digest
-        with open_regular(self.path) as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
-        return at, digest
-
-    def finish(self) -> None:
-        self.path.replace(self.target)
-        self._note.unlink(missing_ok=True)
-
-    def discard(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
-
-    def _validator(self) -> str | None:
-        with suppress(OSError, ValueError):
-            note: Any = json.loads(self._note.read_text(encoding="utf-8"))
-            if isinstance(note, dict) and note.get("url_sha256") == self._url_sha256:
-                validator = note.get("validator")
-                return validator if isinstance(validator, str) else None
-        return None
-
-
-def _earlier(target: Path) -> Path | None:
-    """What an earlier call left of this target, to go on with."""
-    with suppress(OSError):
-        found = (path for path in target.parent.iterdir() if aside.is_part(path.name, target.name) and _is_file(path))
-        return max(found, key=lambda path: path.lstat().st_size, default=None)
-    return None
-
-
-def _is_file(path: Path) -> bool:
-    """A file itself, no link to one."""
-    return path.is_file() and not path.is_symlink()
 
 
 def shown(url: str) -> str:
@@ -333,7 +286,26 @@ def _check_url(url: str) -> None:
         raise DownloadProblem("bad_url", f"{shown(url)}: only http and https URLs are downloaded")
 
 
-def _check_status(response: requests.Response, part: _Part, name: str) -> None:
+def _finished(part: Part, digest: str, content_type: str, resumed_at: int) -> Downloaded:
+    size = part.size()
+    part.finish()
+    return Downloaded(
+        path=part.target, size_bytes=size, sha256=digest, content_type=content_type, resumed_at=resumed_at
+    )
+
+
+def _other(part: Part, name: str, digest: str) -> str:
+    assert part.expected is not None
+    return f"{name}: another file is there: its SHA-256 begins {digest[:8]}, and not {part.expected.sha256[:8]}"
+
+
+def _check_expected_size(part: Part, name: str, size: int | None) -> None:
+    due = part.expected.size_bytes if part.expected is not None else None
+    if due is not None and size is not None and size != due:
+        raise DownloadProblem("wrong_content", f"{name}: another file is there: {size:,} bytes, and not {due:,}")
+
+
+def _check_status(response: requests.Response, part: Part, name: str) -> None:
     status = response.status_code
     if status in {200, 206}:
         return
@@ -352,7 +324,7 @@ def _check_status(response: requests.Response, part: _Part, name: str) -> None:
     raise DownloadProblem("http_status", words)
 
 
-def _extent(response: requests.Response, part: _Part, name: str) -> tuple[int, int | None]:
+def _extent(response: requests.Response, part: Part, name: str) -> tuple[int, int | None]:
     """Where the body begins in the file, and how long the file is, if the host says so."""
     codings = response.headers.get("Content-Encoding", "").lower().split(",")
     if any(coding.strip() in _CODED for coding in codings):
@@ -372,19 +344,9 @@ def _extent(response: requests.Response, part: _Part, name: str) -> tuple[int, i
     return 0, int(length) if length.isascii() and length.isdigit() else None
 
 
-def _validator_of(headers: Mapping[str, str]) -> str | None:
-    """What proves later that the file is the same: a strong ETag, or a date that is older than this answer."""
-    tag = headers.get("ETag", "").strip()
-    if tag.startswith('"'):
-        return tag
-    changed, now = parse_http_date(headers.get("Last-Modified")), parse_http_date(headers.get("Date"))
-    if changed is not None and now is not None and changed + 60 <= now:
-        return headers["Last-Modified"]
-    return None
-
-
-def _judge(name: str, head: bytes, refuse: Refuse) -> None:
-    if (why := refuse(head)) is not None:
+def _judge(name: str, head: bytes, want: _Want, part: Part) -> None:
+    if (why := want.refuse(head)) is not None:
+        part.discard()
         raise DownloadProblem("wrong_type", f"{name}: {why}")
 
 

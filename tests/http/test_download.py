@@ -15,6 +15,7 @@ import pytest
 from hume_runner.http.addresses import AddressRefused, AddressRule, is_public
 from hume_runner.http.deadline import Watchdog
 from hume_runner.http.download import Downloader, DownloadLimits, DownloadProblem
+from hume_runner.http.partial import Expected
 from hume_runner.http.retry import RetryPolicy
 
 BODY = bytes(range(256)) * 2000
@@ -430,3 +431,53 @@ def test_addresses_inside_networks_are_not_public(address: str) -> None:
 @pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "64:ff9b::808:808"])
 def test_addresses_on_the_open_internet_are_public(address: str) -> None:
     assert is_public(address)
+
+
+# -- what must be there is known ---------------------------------------------------------------------------------------
+
+
+def _ranges(content: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """A host that knows ranges, and says nothing that would prove that the file is still the same."""
+
+    def handle(handler: BaseHTTPRequestHandler) -> None:
+        begin = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        headers = {"Content_Range": f"bytes {begin}-{len(content) - 1}/{len(content)}"} if begin else {}
+        _answer(handler, content[begin:], 206 if begin else 200, **headers)
+
+    return handle
+
+
+EXPECTED = Expected(sha256=hashlib.sha256(BODY).hexdigest(), size_bytes=len(BODY))
+
+
+def test_a_file_that_is_known_goes_on_from_another_url(site: Site, downloader: Downloader, tmp_path: Path) -> None:
+    site.routes["/first"] = lambda handler: (_answer(handler, BODY[:1000], length=len(BODY)), _hang_up(handler))[0]
+    site.routes["/second"] = _ranges(BODY)
+    with pytest.raises(DownloadProblem):
+        downloader.fetch(site.url("/first"), tmp_path / "a", expected=EXPECTED)
+    got = downloader.fetch(site.url("/second"), tmp_path / "a", expected=EXPECTED)
+    assert (got.sha256, got.size_bytes) == (EXPECTED.sha256, len(BODY))
+    assert got.resumed_at > 0
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def _hang_up(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+
+
+def test_a_file_that_is_another_one_gets_no_name(site: Site, downloader: Downloader, tmp_path: Path) -> None:
+    site.routes["/a"] = _ranges(b"x" + BODY[1:])
+    with pytest.raises(DownloadProblem, match="another file is there") as caught:
+        downloader.fetch(site.url("/a"), tmp_path / "a", expected=EXPECTED)
+    assert caught.value.reason == "wrong_content"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_a_known_size_is_known_by_its_hash(site: Site, downloader: Downloader, tmp_path: Path) -> None:
+    site.routes["/a"] = _ranges(BODY)
+    told: list[int] = []
+    expected = Expected(sha256=EXPECTED.sha256)
+    downloader.fetch(site.url("/a"), tmp_path / "a", expected=expected, tell=told.append)
+    assert told[-1] == len(BODY)
+    with pytest.raises(DownloadProblem, match="SHA-256 begins"):
+        downloader.fetch(site.url("/a"), tmp_path / "b", expected=Expected(sha256="0" * 64))
