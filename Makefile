@@ -23,11 +23,12 @@ INSTALL = -m pip --quiet --disable-pip-version-check --no-input install
 PIP = $(BIN)/python $(INSTALL)
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help demo setup test test-lowest test-newest lint lock bench soak mutants docs clean
+.PHONY: help demo setup models test test-lowest test-newest lint lock bench soak mutants docs clean
 
 help:
 	@echo "make demo     run $(DEMO_MANIFEST) offline, results in results/quickstart/"
 	@echo "make setup    a virtual environment with everything for development"
+	@echo "make models   the models that tests measure with, into HUME_RUNNER_MODELS or your cache folder"
 	@echo "make test     the test suite, with the versions in $(LOCK)"
 	@echo "make test-lowest, make test-newest"
 	@echo "              most of it with the lowest and the newest versions that pyproject.toml allows"
@@ -43,6 +44,9 @@ demo: $(VENV)/.demo
 	@$(BIN)/hume-runner run $(DEMO_MANIFEST)
 
 setup: $(VENV)/.dev
+
+models: $(VENV)/.dev
+	@$(BIN)/hume-runner models pull --yes
 
 test: $(VENV)/.dev
 	$(PYTEST) -n $(JOBS) -m "not soak and not mutant" $(ARGS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hume_runner.settings import Masker
 
 SCHEMA = 1
-_COMMAND = r"(hume-runner (?:run|plan|status|verify|tables|report|adopt|state \w+)) "
+_COMMAND = r"(hume-runner (?:run|plan|status|verify|tables|report|adopt|state \w+|models pull --manifest)) "
 
 
 class Console:

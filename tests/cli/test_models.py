@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +21,7 @@ from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
 from tests.cli.project import Ran
-from tests.services.local.mirror import CONTENT, WEIGHTS, Mirror, package_of_models, serving, sha256
+from tests.services.local.mirror import CONTENT, WEIGHTS, Mirror, command, environ, package_of_models, serving, sha256
 
 
 class Terminal(io.StringIO):
@@ -179,6 +182,63 @@ def test_a_manifest_that_measures_elsewhere_needs_nothing_here(here: Here, tmp_p
     assert "measures nothing on this machine: service.api is batch-v0" in ran.err
 
 
+MEASURER = """
+from hume_runner.services.local.measurers.base import Card, Row, WeightFile
+from hume_runner.services.table_shapes import Column, Layout
+
+class Sizes:
+    model, reads, modules = "sizes", "text", ()
+    layouts = (Layout(name="sizes", row="one text", columns=(Column(name="size", type="integer", meaning="of all"),)),)
+    schema = {"type": "object", "additionalProperties": False, "description": "Sizes.", "properties": {
+        "own": {"type": "object", "description": "a file"}}}
+    def card(self, options):
+        tiny = WeightFile(name="tiny/model.bin", sha256=TINY)
+        own = WeightFile(name="own/" + options["own"]["sha256"], sha256=options["own"]["sha256"])
+        return Card(name="sizes", version="1", licence="MIT", trained_on="", scale="", limits="", files=(tiny, own))
+    def open(self, options, files):
+        self.size = sum(path.stat().st_size for path in files.values())
+        return self
+    def measure(self, passages):
+        for number, passage in enumerate(passages):
+            yield number, Row(layout="sizes", values={"size": self.size})
+
+SIZES = Sizes()
+"""
+
+
+def test_a_run_names_the_command_that_gets_what_it_needs_and_then_runs(here: Here, tmp_path: Path) -> None:
+    others, own = tmp_path / "others", b'{"a": "model"}'
+    (others / "sizes.py").write_text(f"TINY = {sha256(WEIGHTS)!r}\n{MEASURER}", encoding="utf-8")
+    with (others / "tiny_models-1.dist-info/entry_points.txt").open("a") as entries:
+        entries.write("[hume_runner.measurers]\nsizes = sizes:SIZES\n")
+    here.mirror.content[f"own/{sha256(own)}"] = own
+    named = f"{{url: 'https://example.org/own.json', sha256: {sha256(own)}}}"
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        "version: 1\nname: m\nservice: {api: local}\nsources: {text: [Hello.]}\n"
+        f"models: {{sizes: {{own: {named}}}}}\noutputs: {{directory: out}}\n",
+        encoding="utf-8",
+    )
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        started = [sys.executable, "-m", "hume_runner", *words]
+        variables = environ(here.root, here.mirror, others)
+        return subprocess.run(started, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    refused = call("run", "m.yaml")
+    assert refused.returncode == 64
+    assert f"tiny/model.bin, own/{sha256(own)}: not on this machine" in refused.stderr
+    assert "next: hume-runner models pull --manifest m.yaml" in refused.stderr
+    assert here.mirror.requests == []
+    pulled = call("models", "pull", "--manifest", "m.yaml", "--yes")
+    assert (pulled.returncode, pulled.stdout) == (0, "2 pulled, 0 here already\n"), pulled.stderr
+    assert f"own/{sha256(own)}: licence not known here" in pulled.stderr
+    ran = call("run", "m.yaml")
+    assert ran.returncode == 0, ran.stderr
+    (answer,) = (tmp_path / "out/raw").rglob("response.json")
+    assert str(len(WEIGHTS) + len(own)) in answer.read_text()
+
+
 @pytest.mark.parametrize("flag", [["--yes"], ["--from", "x"], ["--manifest", "x"]])
 def test_what_is_for_pull_is_not_for_list(here: Here, flag: list[str]) -> None:
     assert here.call("list", *flag).code == 64
@@ -243,3 +303,40 @@ def test_the_same_from_python(here: Here, monkeypatch: pytest.MonkeyPatch) -> No
     (after,) = hume_runner.verify_models("tiny")
     assert after.ready
     assert json.loads(after.files[1].path.read_text()) == {"layers": 2}
+
+
+# -- a real terminal ---------------------------------------------------------------------------------------------------
+
+
+def at_a_terminal(here: Here, others: Path, typed: bytes) -> tuple[int, str]:
+    """(exit code, what the terminal showed) of a pull, where somebody types that as the question stands there."""
+    ours, theirs = os.openpty()
+    child = subprocess.Popen(
+        # Who has no terminal and opens one by name has it from then on: Ctrl-C comes from there.
+        ["sh", "-c", 'exec "$@" <"$0"', os.ttyname(theirs), *command("pull", "tiny")],
+        env=environ(here.root, here.mirror, others),
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # what reading gives when nobody is left at the other end
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+            if typed and b"[y/N] " in shown:
+                os.write(ours, typed)
+                typed = b""
+    os.close(ours)
+    return child.wait(timeout=30), shown.decode()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="terminals as Linux has them")
+def test_a_real_terminal_is_asked_and_may_be_left(here: Here, tmp_path: Path) -> None:
+    code, shown = at_a_terminal(here, tmp_path / "others", b"\x03")
+    assert code == 130
+    assert "Traceback" not in shown
+    assert here.mirror.requests == []
+    code, shown = at_a_terminal(here, tmp_path / "others", b"y\n")
+    assert code == 0
+    assert "2 pulled, 0 here already" in shown

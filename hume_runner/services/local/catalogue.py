@@ -210,14 +210,33 @@ _OURS: Final = (
         *_MANY,
         accuracy="good, several times as slow as tiny",
     ),
+    _whisper(
+        "medium",
+        "08e178d48790749d25932bbc082711ddcfdfbc4f",
+        ("config.json", 2_257, "3622a2ddc41ec0e0fd4e68c13c6830f03b90c38d89aaad184de02c8c642cf807"),
+        ("model.bin", 1_527_906_378, "9b45e1009dcc4ab601eff815b61d80e60ce3fd8c74c1a14f4a282258286b51ae"),
+        *_MANY,
+        accuracy="very good, slow",
+    ),
+    _whisper(
+        "large-v3",
+        "edaa852ec7e145841d8ffdb056a99866b5f0a478",
+        ("config.json", 2_394, "a9306624f5ec14270a014b647e5c316b6e03a662c369758d1b90697a7b0655b9"),
+        ("model.bin", 3_087_284_237, "69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1"),
+        ("preprocessor_config.json", 340, "7ccc62c6f2765af1f3b46c00c9b5894426835a05021c8b9c01eecb6dfb542711"),
+        ("tokenizer.json", 2_480_617, "6d8cbd7cd0d8d5815e478dac67b85a26bbe77c1f5e0c6d76d1ce2abc0e5f21ca"),
+        ("vocabulary.json", 1_068_114, "c69260f2ab26d659b7c398f9a2b2b48ed0df16c3b47d7326782fd9cba71690c1"),
+        accuracy="the best of them, very slow without a graphics card",
+    ),
     Model(
-        name="silero-vad",
+        name="silero-vad-v6",
+        usual=True,
         about="Silero VAD 6: where somebody speaks",
         licence="MIT",
         licence_url="https://github.com/snakers4/silero-vad/blob/master/LICENSE",
         files=(
             File(
-                name="silero-vad/silero_vad_v6.onnx",
+                name="silero-vad-v6/silero_vad_v6.onnx",
                 size_bytes=1_245_151,
                 sha256="4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2",
                 urls=(
@@ -242,6 +261,7 @@ _OURS: Final = (
         1_083_984,
         "99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3",
         about="BlazeFace: faces within about five metres",
+        usual=True,
     ),
     _mediapipe(
         "face-landmarks",

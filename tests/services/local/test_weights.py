@@ -35,11 +35,11 @@ def test_what_is_needed_is_found_in_the_order_asked_for(weights: Weights) -> Non
 def test_what_is_missing_is_named_with_the_command(tmp_path: Path) -> None:
     with pytest.raises(MissingWeights) as caught:
         Weights(tmp_path).require(
-            ["whisper-tiny.en/model.bin", "whisper-tiny.en/config.json", "silero-vad/silero_vad_v6.onnx"]
+            ["whisper-tiny.en/model.bin", "whisper-tiny.en/config.json", "silero-vad-v6/silero_vad_v6.onnx"]
         )
-    assert str(caught.value).startswith("whisper-tiny.en/model.bin, whisper-tiny.en/config.json, silero-vad/")
+    assert str(caught.value).startswith("whisper-tiny.en/model.bin, whisper-tiny.en/config.json, silero-vad-v6/")
     assert f"not on this machine (looked in {tmp_path})" in str(caught.value)
-    assert caught.value.hint == "hume-runner models pull whisper-tiny.en silero-vad"
+    assert caught.value.hint == "hume-runner models pull whisper-tiny.en silero-vad-v6"
     assert caught.value.exit_code == 64
 
 
