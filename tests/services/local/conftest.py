@@ -1,0 +1,43 @@
+"""Real weights for the measurers: a folder with `<model>/<file>`, named by HUME_RUNNER_MODELS."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hume_runner.services.local.measurers.base import WeightFile
+
+
+def lacking(what: str) -> None:
+    """Where all has to be there, a test that cannot run fails; elsewhere it is left out, and says why."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@cache
+def _checked(path: Path, sha256: str) -> bool:
+    return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+@pytest.fixture(scope="session")
+def weights() -> Callable[[Sequence[WeightFile]], Mapping[str, Path]]:
+    """Where each of these files lies, by its name; the test is left out where one is not there."""
+    root = os.environ.get("HUME_RUNNER_MODELS")
+
+    def find(files: Sequence[WeightFile]) -> Mapping[str, Path]:
+        if root is None:
+            lacking("HUME_RUNNER_MODELS names no folder with weights")
+        found = {file.name: Path(root or "", file.name) for file in files}
+        for file in files:
+            if not found[file.name].is_file():
+                lacking(f"there is no {file.name} in HUME_RUNNER_MODELS")
+            assert _checked(found[file.name], file.sha256), f"{file.name} is another file than the card says"
+        return found
+
+    return find
