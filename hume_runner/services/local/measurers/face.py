@@ -111,9 +111,9 @@ _LIMITS = (
     "sees some where there are none. Other face detectors were found to fail more often for people who are older, have "
     "darker skin or stand in dim light (Dooley et al. 2022, arXiv 2211.15937): check on your own material. Pose and "
     "distances rest on a network's guess at depth, without knowing the lens: compare within a recording rather than "
-    "between people. Not for identifying people. To infer emotions at work or in schools is prohibited in the EU, save "
-    "for medical or safety reasons, from such numbers, too (AI Act, Article 5(1)(f)); who is exposed to a system that "
-    "recognises emotions or sorts people by biometric data has to be told (Article 50(3))."
+    "between people. Not for identifying people. To infer emotion at work or in schools is prohibited in the "
+    "EU, save for medical or safety reasons, from such numbers, too (AI Act, Article 5(1)(f)); who is exposed to a "
+    "system for emotion recognition or biometric categorisation has to be told (Article 50(3))."
 )
 
 
@@ -213,9 +213,9 @@ class FaceMeasurer:
             ),
             limits=_LIMITS,
             source=(
-                "BlazeFace (arXiv 1907.05047) and Face Mesh (arXiv 1907.06724); model cards: "
-                "https://mediapipe.page.link/blazeface-mc, https://mediapipe.page.link/blazeface-back-mc, "
-                "https://mediapipe.page.link/facemesh-mc; head pose: Umeyama 1991 on MediaPipe's canonical face"
+                "BlazeFace (arXiv 1907.05047) and Face Mesh (arXiv 1907.06724); model cards by "
+                "https://github.com/google-ai-edge/mediapipe/blob/master/docs/solutions/models.md; head pose: Umeyama "
+                "1991 on MediaPipe's canonical face"
             ),
             files=(NEAR, FAR, MESH),
         )

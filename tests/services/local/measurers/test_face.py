@@ -28,7 +28,10 @@ RIGHT_CORNER, LEFT_CORNER = (193.5, 100.5), (258, 103.5)  # outer, of the eyes
 MOUTH_RIGHT, MOUTH_LEFT, MOUTH = (199, 139.5), (248.5, 142), (222.5, 145)
 ROLL = 3.0  # of the line between the eyes, down to the right
 
-Open = Callable[..., PictureSession]
+# What MediaPipe 0.10.21 itself finds in that picture (FaceDetection of near faces, FaceMesh), in its pixels.
+THEIR_BOX = (177.6, 82.9, 95.3, 95.3)
+THEIR_MESH = {1: (224.1, 131.2), 33: (194.6, 100.9), 263: (256.7, 104.1), 152: (221.3, 175.5), 10: (227.5, 72.4)}
+THEIR_POSE = {"yaw": -0.1, "pitch": -9.1, "roll": 3.2}  # of that mesh, by our reckoning
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +140,16 @@ def test_the_mesh_lies_on_eyes_and_mouth(files: Mapping[str, Path], astronaut: N
     assert placed[[386, 374]].mean(axis=0) == pytest.approx(LEFT_EYE, abs=3)
     assert placed[[13, 14]].mean(axis=0) == pytest.approx(MOUTH, abs=3)
     assert points[4, 2] < points[[127, 356], 2].min()  # the nose is nearer than the ears
+
+
+def test_mediapipe_itself_sees_the_same(files: Mapping[str, Path], astronaut: NDArray[np.uint8]) -> None:
+    face = only(FACE.open({"landmarks": True}, files), astronaut)
+    assert [face[name] for name in ("box_x", "box_y", "box_w", "box_h")] == pytest.approx(THEIR_BOX, abs=6)
+    points = np.array(json.loads(face["landmarks"]))[:, :2] * 512
+    for point, place in THEIR_MESH.items():
+        assert points[point] == pytest.approx(place, abs=5), point
+    for angle, degrees in THEIR_POSE.items():
+        assert face[angle] == pytest.approx(degrees, abs=3), angle
 
 
 def test_points_are_kept_only_where_asked_for(session: PictureSession, astronaut: NDArray[np.uint8]) -> None:

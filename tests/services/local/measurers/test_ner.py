@@ -89,6 +89,7 @@ def test_the_labels_are_the_models_own(files: Mapping[str, Path]) -> None:
 
 
 def test_no_weight_is_a_pickle_or_a_module(files: Mapping[str, Path]) -> None:
+    assert len(files) == len(WEIGHTS)
     for path in files.values():
         begin = path.read_bytes()[:8]
         # Pickle's protocol 2 and later begin with 0x80 and their number; the one file that has 0x80 is an empty map.
