@@ -5,7 +5,6 @@ Nothing about what a person feels: no model of this module was made to tell, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +59,14 @@ LAYOUT = Layout(
     row="one face in one picture",
     columns=(
         Column(name="time_s", type="number", meaning="seconds from the start; null for a still"),
-        Column(
-            name="picture", type="integer", meaning="number of the picture that was looked at, from 0 in each piece"
-        ),
+        Column(name="picture", type="integer", meaning="number of the picture among those that were looked at, from 0"),
         Column(
             name="track",
             type="integer",
             meaning=(
-                "the same number from picture to picture where boxes overlap by 0.3 or more, from 0 in each piece; "
-                "nobody is recognised: who comes back has a new one; null for a still"
+                "the same number from picture to picture where boxes overlap by 0.3 or more, from 0; nobody is "
+                "recognised: who comes back has a new one, and so has everybody where a long recording was cut; null "
+                "for a still"
             ),
         ),
         Column(name="box_x", type="number", meaning="left edge of the face, pixels of the picture"),
@@ -295,7 +293,7 @@ class FaceSession:
                 [round(value / side, 5) for value, side in zip(point, scale, strict=True)]
                 for point in mesh.points.tolist()
             ]
-            values["landmarks"] = json.dumps(points, separators=(",", ":"))
+            values["landmarks"] = points
         return values
 
 

@@ -1,15 +1,18 @@
-"""What `face` works out without any network: pixels, boxes, pose, distances, tracks."""
+"""What `face` tells and works out without its networks: options, card, pixels, boxes, pose, distances, tracks."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
+import jsonschema
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hume_runner.services.local.measurers import face_anchors, face_pixels, head_pose
-from hume_runner.services.local.measurers.face import DISTANCES
+from hume_runner.services.local.measurers.face import DISTANCES, FACE
 from hume_runner.services.local.measurers.face_distances import distances
 from hume_runner.services.local.measurers.face_tracks import Tracks
 from hume_runner.services.local.measurers.head_pose import pose
@@ -21,6 +24,35 @@ def box(x: float, y: float, side: float) -> NDArray[np.float32]:
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+# -- what is asked without measuring ----------------------------------------------------------------------------------
+
+
+def test_asking_for_card_options_and_tables_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from hume_runner.services.local.measurers.face import FACE as one\n"
+        "one.card({}), one.schema, one.layouts, one.modules, one.model, one.reads\n"
+        "sys.exit(any(name in sys.modules for name in ('numpy', 'ai_edge_litert')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_options_are_known_and_bounded() -> None:
+    jsonschema.Draft202012Validator.check_schema(FACE.schema)
+    options = {"fps": 1.5, "landmarks": True, "small_faces": True, "min_score": 0.7, "min_size": 40, "track_gap": 0}
+    jsonschema.validate(options, FACE.schema)
+    assert set(options) == set(FACE.schema["properties"])
+    for wrong in ({"fps": 0}, {"emotions": True}, {"min_score": 2}, {"min_size": 0}, {"landmarks": "yes"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, FACE.schema)
+
+
+def test_the_card_says_the_law_and_what_it_is_not_for() -> None:
+    card = FACE.card({})
+    assert card.labels == ()
+    for words in ("5(1)(f)", "50(3)", "darker skin", "not what a person feels", "Not for identifying"):
+        assert words in card.limits
 
 
 # -- pixels -----------------------------------------------------------------------------------------------------------
