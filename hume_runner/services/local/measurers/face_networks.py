@@ -6,8 +6,12 @@ Files and published graphs are MediaPipe's (Apache-2.0): BlazeFace for near face
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import atan2
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +19,6 @@ import numpy as np
 from hume_runner.services.local.measurers import face_anchors, face_pixels
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 NEAR_SIZE, FAR_SIZE, MESH_SIZE = 128, 192, 192
@@ -55,14 +57,35 @@ class Mesh:
         return np.stack([self.points[:, :2].min(axis=0), self.points[:, :2].max(axis=0)])
 
 
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """LiteRT tells on file descriptor 2 which delegate it made, for each network, and has no switch for that."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # nobody listens
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 class Network:
-    """One file, ready to run: a picture in, its outputs by their numbers an entry."""
+    """One file, ready to run: a picture in, its outputs out. Raises: ValueError for a file that is no network."""
 
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter: Any = Interpreter(model_path=str(path), num_threads=1)
-        self._interpreter.allocate_tensors()
+        try:
+            with _hushed():
+                self._interpreter: Any = Interpreter(model_path=str(path), num_threads=1)
+                self._interpreter.allocate_tensors()
+        except RuntimeError as error:
+            raise ValueError(f"{path}: {error}") from error
         self._input: int = self._interpreter.get_input_details()[0]["index"]
         self._outputs: list[int] = [one["index"] for one in self._interpreter.get_output_details()]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hume_runner.services.local.measurers.base import Picture, PictureSession, WeightFile
-from hume_runner.services.local.measurers.face import DISTANCES, FACE
+from hume_runner.services.local.measurers.face import DISTANCES, FACE, MESH
 from tests.services.local.conftest import lacking
 
 if TYPE_CHECKING:
@@ -194,6 +194,18 @@ def test_a_profile_looks_to_its_side(session: PictureSession) -> None:
     face, mirrored = only(session, man), only(session, man[:, ::-1])
     assert face["yaw"] > 15
     assert mirrored["yaw"] < -15
+
+
+def test_a_file_that_is_no_network_is_refused(files: Mapping[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_bytes(b"TFL3" * 100)
+    with pytest.raises(ValueError) as refused:
+        FACE.open({}, {**files, MESH.name: tmp_path / "wrong"})
+    assert str(refused.value)
+
+
+def test_opening_says_nothing(files: Mapping[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
+    FACE.open({}, files)
+    assert capfd.readouterr() == ("", "")
 
 
 # -- several, small, none ---------------------------------------------------------------------------------------------
