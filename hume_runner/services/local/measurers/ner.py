@@ -163,11 +163,16 @@ class NerSession:
             if passage.language in {None, _ENGLISH}
             for begin, end in parts(passage.text)
         )
-        for document, (number, offset) in self._nlp.pipe(read, as_tuples=True, batch_size=_BATCH):
-            for entity in document.ents:
-                if entity.label_ in self._labels:
-                    begin, end = offset + entity.start_char, offset + entity.end_char
-                    yield number, _row(passages[number], entity.label_, begin, end)
+        # Words that were met once are forgotten with the zone; without it a worker grows with every text.
+        with self._nlp.memory_zone():
+            found = [
+                (number, entity.label_, offset + entity.start_char, offset + entity.end_char)
+                for document, (number, offset) in self._nlp.pipe(read, as_tuples=True, batch_size=_BATCH)
+                for entity in document.ents
+                if entity.label_ in self._labels
+            ]
+        for number, label, begin, end in found:
+            yield number, _row(passages[number], label, begin, end)
 
 
 def _row(passage: Passage, label: str, begin: int, end: int) -> Row:

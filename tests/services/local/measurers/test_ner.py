@@ -174,6 +174,25 @@ def test_a_text_longer_than_the_model_can_take_is_read_in_parts(session: TextSes
     assert all(text[values["begin"] : values["end"]] == values["text"] for _, values in found)
 
 
+def test_words_that_were_met_once_are_forgotten(files: Mapping[str, Path]) -> None:
+    session: Any = NER.open({}, files)
+    entities(session, MERKEL)
+    known = len(session._nlp.vocab.strings)
+    found = entities(session, *(f"{MERKEL} Xq{number}z wrote to Yq{number}k." for number in range(300)))
+    assert len(found) >= 6 * 300
+    assert len(session._nlp.vocab.strings) == known
+
+
+def test_a_text_alone_is_read_as_among_others(session: TextSession) -> None:
+    texts = [MERKEL, "I met Bob in Rome.", "No one.", f"{MERKEL} " * 30, "It cost 20 dollars in May."]
+    together = entities(session, *texts)
+    for number, text in enumerate(texts):
+        assert [values for _, values in entities(session, text)] == [
+            values for one, values in together if one == number
+        ]
+    assert len(together) > 180
+
+
 @pytest.mark.parametrize("text", ["", "a" * 95, "word " * 50, "One. Two! " * 30, "line\n" * 40, " " * 200])
 def test_parts_are_the_whole_text_and_none_is_too_long(text: str) -> None:
     cut = list(parts(text, longest=20))
