@@ -2,9 +2,9 @@
 
 What is promised, and changes only with a new major version:
 
-functions    `run`, `plan`, `validate`, `status`, `verify` (they give `RunResult`, `Planned`, `Validated`, `Status`,
-             `Verified`), `read_results`, `load_manifest`; `models`, `verify_models` (they give `ModelStatus`) and
-             `pull_models`; `Cancel` ends a run early; `Emulator` is the stand-in server
+functions    `run`, `plan`, `validate`, `status`, `verify`, `compare` (they give `RunResult`, `Planned`, `Validated`,
+             `Status`, `Verified`, `Comparison`), `read_results`, `load_manifest`; `models`, `verify_models` (they give
+             `ModelStatus`) and `pull_models`; `Cancel` ends a run early; `Emulator` is the stand-in server
 events       the classes of `hume_runner.events`, as `on_event` gets them
 exceptions   every one in `hume_runner.errors`, below `HumeRunnerError` (`hint`, `exit_code`)
 old names    `HumeBatchClient` and what it takes and gives, as the old Python package had them
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Status,
         Validated,
         Verified,
+        compare,
         models,
         plan,
         pull_models,
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from hume_runner.hume.legacy import ApiType, HumeBatchClient
     from hume_runner.manifest.load import load_manifest
     from hume_runner.manifest.model import Manifest
+    from hume_runner.results.compare.base import Comparison
     from hume_runner.results.read import read_results
     from hume_runner.services.local.weights import ModelStatus
 
@@ -84,6 +86,7 @@ __all__ = [
     "BatchJobStatus",
     "BurstConfig",
     "Cancel",
+    "Comparison",
     "Emulator",
     "FaceConfig",
     "FacemeshConfig",
@@ -103,6 +106,7 @@ __all__ = [
     "Validated",
     "Verified",
     "__version__",
+    "compare",
     "load_manifest",
     "models",
     "plan",
@@ -124,6 +128,7 @@ _HOMES = {
     "BatchJobStatus": "hume.job",
     "BurstConfig": "hume.configs",
     "Cancel": "api",
+    "Comparison": "results.compare.base",
     "Emulator": "emulator.server",
     "FaceConfig": "hume.configs",
     "FacemeshConfig": "hume.configs",
@@ -142,6 +147,7 @@ _HOMES = {
     "TranscriptionConfig": "hume.configs",
     "Validated": "api",
     "Verified": "api",
+    "compare": "api",
     "load_manifest": "manifest.load",
     "models": "api",
     "plan": "api",

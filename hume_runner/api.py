@@ -1,4 +1,4 @@
-"""The runner from Python: `run`, `plan`, `validate`, `status`, `verify`. The command line stands on this alone.
+"""The runner from Python: `run`, `plan`, `validate`, `status`, `verify`, `compare`; all that the command line needs.
 
 A manifest is a path, or a mapping with the members that the file would have; relative paths in a mapping are relative
 to the working directory. What the command line says with `--output-dir`, `--state` and `--endpoint` are keywords here.
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from hume_runner.planning.model import Decision, PlannedJob, Summary
     from hume_runner.planning.prepare import Plan
     from hume_runner.results.audit import RemoteSays
+    from hume_runner.results.compare.base import Comparison
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.verify import Checked
     from hume_runner.services.local.pull import Licence, OnStep
@@ -60,12 +61,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Cancel",
+    "Comparison",
     "JobStatus",
     "Planned",
     "RunResult",
     "Status",
     "Validated",
     "Verified",
+    "compare",
     "models",
     "plan",
     "pull_models",
@@ -809,6 +812,43 @@ def pull_models(
         allow_hosts=hosts,
         tell=on_step or (lambda step: None),
     )
+def compare(
+    a: ManifestLike,
+    b: ManifestLike,
+    *,
+    pairs: Iterable[str] = (),
+    even_simulated: bool = False,
+) -> Comparison:
+    """Two results of the same sources side by side: what matched, and how far their numbers agree.
+
+    Each is the output directory of a run, or its manifest. Columns of the same name are compared; `pairs` names others,
+    as `face.prob=video.confidence` (A's, then B's). Simulated scores are not compared with measured ones, unless
+    `even_simulated`. Raises: UsageError, ManifestError, StateError, MissingExtra, ResultsError.
+    """
+    from hume_runner.results.compare import compare_results
+
+    with contextlib.ExitStack() as stack:
+        found = []
+        for place in (a, b):
+            results = _results_at(place)
+            stack.callback(results.close)
+            found.append((str(place) if isinstance(place, str | PathLike) else results.name, results))
+        return compare_results(found[0], found[1], pairs=pairs, even_simulated=even_simulated)
+
+
+def _results_at(place: ManifestLike) -> StateResults:
+    """The results in an output directory, or those of a manifest."""
+    from hume_runner.results.from_state import open_directory
+
+    if isinstance(place, str | PathLike):
+        path = Path(place)
+        if path.is_dir():
+            return open_directory(path)
+        if not path.exists():
+            raise UsageError(
+                f"{place}: there is no such thing", hint="name the output directory of a run, or a manifest"
+            )
+    return Project.open(place).results()
 
 
 def examine(

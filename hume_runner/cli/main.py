@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "compare outputs with the hashes in the state",
     "tables": "rebuild the tables from raw answers, without network",
     "report": "rebuild the HTML report from raw answers, without network",
+    "compare": "show two results of the same sources side by side, without network",
     "adopt": "bring jobs that were started elsewhere under this state",
     "init": "write a commented manifest from a folder, a list of URLs or a text file",
     "migrate": "turn a batch-v0 manifest into an expression-v1 one",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hume_runner.errors import UsageError
 from hume_runner.planning.staged import parse_place
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
@@ -60,6 +62,45 @@ def _record(row: ItemRow, raw: tuple[str, ...]) -> ItemRecord:
     )
 
 
+def open_directory(directory: Path) -> StateResults:
+    """The results in an output directory, without its manifest. Raises: UsageError, StateError."""
+    try:
+        store = Store.peek(directory / "state.sqlite3")
+    except FileNotFoundError:
+        raise UsageError(
+            f"{directory}: no state.sqlite3", hint="name the output directory of a run, or its manifest"
+        ) from None
+    try:
+        run = _told(store, directory)
+        api = (run.get("service") or {}).get("api")
+        if not isinstance(api, str):
+            raise UsageError(
+                f"{directory}: nothing there tells which API was asked", hint="name the manifest instead of the folder"
+            )
+        name = str(store.meta("manifest") or directory.name)
+        return StateResults(store, directory, api=api, name=name, settings=run.get("settings") or {})
+    except BaseException:
+        store.close()
+        raise
+
+
+def _told(store: Store, directory: Path) -> Mapping[str, Any]:
+    """What `run.json` says, or would say if it were still there."""
+    for text in (_text_of(directory / "run.json"), store.meta("run")):
+        with suppress(ValueError):
+            found = json.loads(text or "{}")
+            if isinstance(found, dict) and found:
+                return found
+    return {}
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
 class StateResults:
     """A `ResultSet` over an open state and its output directory."""
 
@@ -84,6 +125,9 @@ class StateResults:
         """Whether any score here comes from the emulator."""
         return self._store.any_simulated()
 
+    def close(self) -> None:
+        self._store.close()
+
     @cached_property
     def run(self) -> Mapping[str, Any]:
         try:
@@ -95,6 +139,11 @@ class StateResults:
     def items(self) -> Iterator[ItemRecord]:
         """See `ResultSet`."""
         return item_records(self._store)
+
+    def contents(self) -> Iterator[tuple[bytes, ItemRecord]]:
+        """(digest of its content, item) of every item, in the manifest's order; without the paths of its answers."""
+        for content, row in self._store.contents():
+            yield content, _record(row, ())
 
     def answers(self) -> Iterator[Answer]:
         """See `ResultSet`: the answers of jobs that are done, those alone that some listed item still needs; and of a

@@ -352,6 +352,15 @@ class Reading(StateFile):
         for row in rows:
             yield item_row(row)
 
+    def contents(self) -> Iterator[tuple[bytes, ItemRow]]:
+        """(digest of its content, item) of every item of the last planned manifest, in its order, streamed."""
+        rows = self._db.execute(
+            f"SELECT {ITEM_COLUMNS}, m.content FROM items i JOIN measurements m ON m.key = i.key "  # noqa: S608
+            "LEFT JOIN jobs j ON j.job = m.job ORDER BY i.ord"
+        )
+        for row in rows:
+            yield row[-1], item_row(row)
+
     def item(self, name: str) -> ItemRow | None:
         """One item by its id."""
         row = self._db.execute(
