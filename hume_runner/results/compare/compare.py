@@ -253,6 +253,8 @@ class _Together:
         values_b: array[float] | None,
         rows_b: Sequence[Weighted],
     ) -> None:
+        if values_a is None and values_b is None:
+            return
         column = self._columns.get(key)
         if column is None:
             column = self._columns[key] = _Column(number=len(self._columns))

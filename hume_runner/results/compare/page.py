@@ -85,14 +85,14 @@ def _tables(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def _plot(one: ColumnsTogether) -> dict[str, Any]:
-    """A column's points. One name on both sides: one scale, and a line where both would be equal."""
+    """A column's points. One column on both sides: one scale, and a line where both would be equal."""
     xs, ys = [x for x, _ in one.points], [y for _, y in one.points]
-    same = one.column_a == one.column_b
+    same = (one.table_a, one.column_a) == (one.table_b, one.column_b)
     range_x = _range([*xs, *ys]) if same else _range(xs)
     range_y = range_x if same else _range(ys)
     dots = "".join(f"M{_x(x, range_x)} {_y(y, range_y)}h0" for x, y in one.points)
     return {
-        "words": one.name.replace("_", "_ ").split(" "),
+        "words": one.name.replace("_", "_\0").split("\0"),
         "dots": dots,
         "line": same,
         "x": [records.shown(end) for end in range_x],
