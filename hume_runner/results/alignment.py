@@ -9,8 +9,9 @@ side counts twice.
 Moments (frames): each goes with the nearest one of the other side, if that has none nearer and is at most a quarter of
 a second away. Of several faces in one frame those go together whose boxes overlap most.
 
-Where rows lie nowhere: those with the same words, the first with the first, the second with the second; without words
-those with the same number, if there are as many on both sides. There, a single row on both sides goes with the other.
+Where rows lie nowhere: those with the same words, the first with the first, the second with the second; else a single
+row, as of a text as a whole, beside the mean of all of the other side; without words those with the same number, if
+there are as many on both sides.
 """
 
 from __future__ import annotations
@@ -69,9 +70,11 @@ def aligned(a: Rows, b: Rows) -> tuple[By, list[Pair]]:
             pairs += _in_spans(_spans(a.seconds, mine), _spans(b.seconds, theirs), a, b)
         elif by == "characters":
             pairs += _in_spans(_spans(a.characters, mine), _spans(b.characters, theirs), a, b)
-        elif by == "text" and len(mine) + len(theirs) > 2:
-            pairs += _by_words(a.text, mine, b.text, theirs)
-        elif len(mine) == len(theirs):
+        elif by == "text" and (found := list(_by_words(a.text, mine, b.text, theirs))):
+            pairs += found
+        elif len(mine) == 1 or len(theirs) == 1:
+            pairs.append(_whole(mine, theirs))
+        elif by == "order" and len(mine) == len(theirs):
             pairs += map(_single, mine, theirs)
     return by, pairs
 
@@ -85,6 +88,11 @@ def value(rows: Weighted, column: array[float]) -> float:
 
 def _single(a: int, b: int) -> Pair:
     return Pair(a=((a, 1.0),), b=((b, 1.0),))
+
+
+def _whole(mine: Sequence[int], theirs: Sequence[int]) -> Pair:
+    """The one row of a side, which stands for the whole, beside all of the other."""
+    return Pair(a=tuple((row, 1.0) for row in mine), b=tuple((row, 1.0) for row in theirs))
 
 
 def _what_both_have(a: Rows, b: Rows) -> By:

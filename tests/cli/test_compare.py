@@ -282,7 +282,7 @@ def test_two_services_share_no_names_and_columns_are_paired_by_hand(two: Two, tm
     pair = "prosody.emotion_joy=audio.expression_joy"
     paired = two.a.plain_call(*words, "--pair", pair, "--pair", "prosody.confidence=audio.utterance_id", "--json")
 
-    assert (alone.code, "no table has the same name in both" in alone.out) == (3, True)
+    assert (alone.code, "no table and column have the same names" in alone.out) == (3, True)
     assert "--pair" in alone.out
     assert paired.code == 0, paired.err
     document = paired.lines[1]

@@ -175,6 +175,16 @@ def test_rows_of_nowhere_go_by_their_number_if_they_are_as_many() -> None:
     assert numbers(aligned(Rows(count=1, text=["a b"]), Rows(count=1, text=["a b c"]))[1]) == [([0], [0])]
 
 
+def test_a_text_as_a_whole_stands_beside_the_mean_of_its_sentences() -> None:
+    whole, sentences = Rows(count=1, text=["Yes. No. Perhaps."]), Rows(count=3, text=["Yes.", "No.", "Perhaps."])
+
+    _, (pair,) = aligned(whole, sentences)
+
+    assert pair == Pair(a=((0, 1.0),), b=((0, 1.0), (1, 1.0), (2, 1.0)))
+    assert numbers(aligned(sentences, Rows(count=1))[1]) == [([0, 1, 2], [0])]
+    assert numbers(aligned(Rows(count=1, text=["no."]), sentences)[1]) == [([0], [1])]
+
+
 def test_files_of_an_archive_are_kept_apart() -> None:
     mine = timed((0.0, 1.0), (0.0, 1.0), file=["a.wav", "b.wav"])
     theirs = timed((0.0, 1.0), (0.0, 1.0), file=["b.wav", "c.wav"])

@@ -18,7 +18,7 @@ REASONS: Mapping[Reason, str] = {
     "not_measured_in_a": "not measured in A",
     "not_measured_in_b": "not measured in B",
     "no_rows_together": "measured in both, and no rows lie together",
-    "no_columns": "measured in both, and no table has the same name",
+    "no_columns": "measured in both, and no table and column have the same names",
 }
 
 

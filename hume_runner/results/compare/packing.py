@@ -167,7 +167,8 @@ def _open(block: Block, wanted: Wanted) -> dict[str, array[float]]:
                 if family.prefix in wanted.prefixes or name in wanted.names:
                     if name not in found:
                         found[name] = array("d", [_BLANK]) * block.rows
-                    found[name][row] = score
+                    if math.isnan(found[name][row]):  # of labels that differ in signs alone the first counts
+                        found[name][row] = score
     return found
 
 

@@ -139,8 +139,8 @@ def advice(comparison: Comparison) -> str | None:
         )
     if not comparison.tables:
         a, b = (", ".join(names) or "no table" for names in (comparison.tables_a, comparison.tables_b))
-        said = f"no table has the same name in both (A: {a}; B: {b})"
-        return f"{said}: name columns, as in --pair face.prob=video.confidence"
+        said = f"no table and column have the same names in both (A: {a}; B: {b})"
+        return f"{said}: name a pair, as in --pair face.prob=video.confidence"
     return "no rows lie together: see docs/compare.md for what counts as together"
 
 

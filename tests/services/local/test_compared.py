@@ -1,0 +1,58 @@
+"""Results of measuring here side by side: two versions of a measurer, and beside a service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import hume_runner
+from hume_runner.errors import UsageError
+from tests.services.local import test_local
+
+folder = test_local.folder
+TEXTS = ["one", "three", "a hundred", "twenty-two", "nineteen", "none"]
+
+
+def measure(out: str, **more: object) -> Path:
+    members = test_local.manifest({"letters": {}}, sources={"text": TEXTS}, outputs={"directory": out}, **more)
+    result = hume_runner.run(members)
+    assert result.exit_code == 0
+    return result.outputs
+
+
+def test_two_versions_tell_who_measured_and_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = measure("before")
+    monkeypatch.setenv("LETTERS_VERSION", "2")
+    after = measure("after")
+
+    found = hume_runner.compare(before, after, pairs=["letters.length=letters.length"])
+
+    assert (found.a.measured_by, found.b.measured_by) == (("letters@1#e3b0c442",), ("letters@2#e3b0c442",))
+    assert (found.simulated, found.matched, found.compared, found.exit_code) == (False, 6, 6, 0)
+    by_name = {one.column_a: one for one in found.columns}
+    assert {"length", "share_e", "share_n"} <= by_name.keys()
+    assert by_name["length"].agreement.mean_a == pytest.approx(sum(map(len, TEXTS)) / len(TEXTS))
+    # A letter that a text does not have has no share in it.
+    assert by_name["share_e"].agreement.n == sum("e" in text for text in TEXTS)
+    assert by_name["share_e"].agreement.pearson.value == 1.0
+
+
+def test_what_is_measured_here_is_not_compared_with_a_rehearsal_unless_told(folder: Path) -> None:
+    here = measure("here")
+    hosted = test_local.manifest(
+        {"language": {}},
+        sources={"text": TEXTS},
+        service={"api": "batch-v0", "endpoint": "emulator"},
+        outputs={"directory": "hosted"},
+    )
+    del hosted["execution"]
+    assert hume_runner.run(hosted).exit_code == 0
+    pairs = ["letters.length=language.emotion_joy"]
+
+    with pytest.raises(UsageError, match="simulated scores are no measurement"):
+        hume_runner.compare(here, "hosted", pairs=pairs)
+    found = hume_runner.compare(here, "hosted", pairs=pairs, even_simulated=True)
+
+    assert (found.simulated, found.compared) == (True, 6)
+    assert [(one.name, one.agreement.n) for one in found.columns] == [("length / emotion_joy", 6)]
