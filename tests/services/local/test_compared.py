@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 import hume_runner
-from hume_runner.errors import UsageError
+from hume_runner.errors import MissingExtra, UsageError
+from hume_runner.results.compare import write_comparison
 from tests.services.local import test_local
 
 folder = test_local.folder
@@ -56,3 +58,19 @@ def test_what_is_measured_here_is_not_compared_with_a_rehearsal_unless_told(fold
 
     assert (found.simulated, found.compared) == (True, 6)
     assert [(one.name, one.agreement.n) for one in found.columns] == [("length / emotion_joy", 6)]
+
+
+def test_what_is_measured_here_is_compared_with_the_bare_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    members = test_local.manifest({"letters": {}}, sources={"text": TEXTS}, outputs={"directory": "bare"})
+    assert hume_runner.run(members).exit_code == 0
+    for name in ("pyarrow", "msgspec", "numpy", "scipy", "jinja2"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+    found = hume_runner.compare("bare", "bare", pairs=["letters.length=letters.length"])
+    written = [write_comparison(found, folder / f"c.{form}") for form in ("csv", "json", "md")]
+
+    assert found.columns[0].agreement.spearman.value == 1.0
+    assert all(path.stat().st_size > 100 for path in written)
+    for form, extra in (("parquet", "tables"), ("html", "report")):
+        with pytest.raises(MissingExtra, match=extra):
+            write_comparison(found, folder / f"c.{form}")
