@@ -243,18 +243,19 @@ class _Session:
         for segment in segments:
             if segment.seek and len(heard) - segment.seek * SOUND_RATE_HZ // 100 < _REST:
                 return
-            for word in segment.words or ():
-                if word.word.strip():
-                    begin_s, end_s = pack.placed(word.start, word.end)
-                    yield Heard(
-                        text=word.word,
-                        begin_s=begin_s,
-                        end_s=end_s,
-                        probability=float(word.probability),
-                        no_speech=float(segment.no_speech_prob),
-                        log_probability=float(segment.avg_logprob),
-                        compression=float(segment.compression_ratio),
-                    )
+            spoken = [word for word in segment.words or () if word.word.strip()]
+            for word in spoken:
+                begin_s, end_s = pack.placed(float(word.start), float(word.end))
+                yield Heard(
+                    text=word.word,
+                    begin_s=begin_s,
+                    end_s=end_s,
+                    probability=float(word.probability),
+                    no_speech=float(segment.no_speech_prob),
+                    log_probability=float(segment.avg_logprob),
+                    compression=float(segment.compression_ratio),
+                    closes=word is spoken[-1],
+                )
 
 
 def _row(one: Utterance, language: str | None, likelihood: float | None) -> Row:

@@ -21,7 +21,7 @@ _INITIAL = re.compile(r"^[^\W\d_]\.$")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
     """One word, with its spaces. `no_speech`, `log_probability` and `compression` are those of the window of sound that
-    it was decoded in."""
+    it was decoded in; `closes` tells that a segment of that ended with it, with a full stop or without."""
 
     text: str
     begin_s: float
@@ -30,6 +30,7 @@ class Heard:
     no_speech: float
     log_probability: float
     compression: float
+    closes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,7 @@ def _ends(group: Sequence[Heard], word: Heard, following: Heard, pause_s: float)
     if following.begin_s - word.end_s > pause_s or following.end_s - group[0].begin_s > LONGEST_S:
         return True
     text = word.text.strip()
-    if not _ENDS.search(text) or text.lower() in _ABBREVIATED or _INITIAL.match(text):
+    if not (word.closes or _ENDS.search(text)) or text.lower() in _ABBREVIATED or _INITIAL.match(text):
         return False
     return not following.text.strip()[:1].islower()
 
