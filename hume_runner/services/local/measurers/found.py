@@ -26,12 +26,7 @@ _OURS = {
 @cache
 def known() -> Mapping[str, Measurer]:
     """All measurers by the word that a manifest has for them. Raises: UsageError for one that cannot be loaded."""
-    found = {}
-    for name, place in _OURS.items():
-        try:
-            found[name] = _ours(place)
-        except ModuleNotFoundError:  # TEMPORARY
-            pass
+    found = {name: _ours(place) for name, place in _OURS.items()}
     for name, point in foreign_points().items():
         found[name] = _foreign(name, point)
     return found
