@@ -72,7 +72,7 @@ class Part:
     def _drawn(self, block: Block, grid: Grid, row: int) -> list[Any]:
         """[begin, end, group, text, scores, sentiment, toxicity]: times in seconds, scores in thousandths."""
         begin, end = self.layout.time or (None, None)
-        group = str(block.columns["group_id"][row] or "unknown")[:LONGEST_NAME]
+        group = _group(block, row)
         words = block.columns[self.layout.text][row] if self.layout.text else None
         scores: list[float | None] = grid.row(row)
         return [
@@ -143,7 +143,7 @@ class OpenPart:
 
     def _drawn(self, block: Block, row: int, scores: Mapping[int, float]) -> list[Any]:
         begin, end = self.layout.time or (None, None)
-        group = str(block.columns["group_id"][row] or "unknown")[:LONGEST_NAME]
+        group = _group(block, row)
         return [
             _seconds(block.columns[begin][row]) if begin else None,
             _seconds(block.columns[end][row]) if end else None,
@@ -176,6 +176,11 @@ class OpenPart:
             "shown": shown,
             "rows": [[*row[:4], [row[4].get(name) for name in shown], *row[5:]] for row in self.kept],
         }
+
+
+def _group(block: Block, row: int) -> str:
+    told = block.columns.get("group_id")
+    return str((told[row] if told is not None else None) or "unknown")[:LONGEST_NAME]
 
 
 def _thousandths(score: float | None) -> int | None:

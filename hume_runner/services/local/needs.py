@@ -26,6 +26,8 @@ def needed(manifest: Manifest) -> tuple[File, ...]:
     for one in chosen(manifest.settings["models"]):
         own = {file.name: file for file in own_files(one.options)}
         for weight in one.card.files:
+            if weight.lies is not None:
+                continue
             known = own.get(weight.name) or _catalogued(weight.name)
             if known is None or known.sha256 != weight.sha256:
                 known = File(name=weight.name, size_bytes=None, sha256=weight.sha256)

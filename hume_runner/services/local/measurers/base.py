@@ -27,11 +27,12 @@ SOUND_RATE_HZ = 16_000
 class WeightFile:
     """A file that a measurer needs: its name in the catalogue (`whisper-tiny.en/model.bin`) and what it must hold.
 
-    `sha256` is hex.
+    `sha256` is hex. `lies`: where it is if it comes with the package of the measurer, so that nobody has to pull it.
     """
 
     name: str
     sha256: str
+    lies: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

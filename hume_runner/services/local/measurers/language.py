@@ -25,9 +25,10 @@ LABELS = tuple(
     "remorse sadness surprise neutral".split()
 )
 TABLE = WeightFile(
-    name="goemotions-small/table.bin", sha256="6b7116d354ed609cd1ed5b07bddbb98e92333cd7124806a0711165d26cbd65f3"
+    name="goemotions-small/table.bin",
+    sha256="6b7116d354ed609cd1ed5b07bddbb98e92333cd7124806a0711165d26cbd65f3",
+    lies=Path(__file__).with_name("goemotions.bin"),
 )
-_IN_PACKAGE = {TABLE.name: "goemotions.bin"}
 
 # Below this share of known words nothing is measured: nearly all English comments have more, other languages less.
 LEAST_KNOWN = 0.6
@@ -68,11 +69,6 @@ _SCHEMA = {
     },
 }
 _UNMEASURED: Mapping[str, None] = dict.fromkeys(LABELS)
-
-
-def packaged(name: str) -> Path | None:
-    """Where a file of the catalogue lies in this package; None if it does not come with it."""
-    return Path(__file__).with_name(_IN_PACKAGE[name]) if name in _IN_PACKAGE else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,6 @@ from hume_runner.services.local.measurers.language import (
     LEAST_KNOWN,
     TABLE,
     LanguageSession,
-    packaged,
 )
 from hume_runner.services.local.measurers.segments import sentences, stretches
 
@@ -69,10 +68,10 @@ if sys.argv[1] == "without":
     sys.modules["numpy"] = None
 
 from hume_runner.services.local.measurers.base import Passage
-from hume_runner.services.local.measurers.language import LANGUAGE, TABLE, packaged
+from hume_runner.services.local.measurers.language import LANGUAGE, TABLE
 
 passages = [Passage(text=text) for text in json.load(sys.stdin)]
-rows = LANGUAGE.open({}, {TABLE.name: packaged(TABLE.name)}).measure(passages)
+rows = LANGUAGE.open({}, {TABLE.name: TABLE.lies}).measure(passages)
 print(json.dumps([[number, dict(row.values)] for number, row in rows]))
 """
 
@@ -82,7 +81,7 @@ def session(granularity: str = "sentence") -> LanguageSession:
 
 
 def table_path() -> Path:
-    path = packaged(TABLE.name)
+    path = TABLE.lies
     assert path is not None
     return path
 
@@ -134,10 +133,6 @@ def test_the_table_holds_what_was_written(data: bytes) -> None:
     assert table.labels == LABELS
     assert write_table(table) == data
     assert all(0 < one < 1 for one in table.thresholds)
-
-
-def test_a_file_of_another_model_is_not_in_the_package() -> None:
-    assert packaged("whisper-tiny.en/model.bin") is None
 
 
 @pytest.mark.parametrize(("text", "label"), CLEAR.items(), ids=list(CLEAR.values()))
