@@ -52,8 +52,11 @@ if TYPE_CHECKING:
     from hume_runner.results.compare.base import Comparison
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.verify import Checked
-    from hume_runner.services.local.pull import Licence, OnStep
-    from hume_runner.services.local.weights import ModelStatus
+    from hume_runner.services.local.pull import Licence as Licence  # noqa: PLC0414 - handed on to the command line
+    from hume_runner.services.local.pull import OnStep
+    from hume_runner.services.local.pull import Step as Step  # noqa: PLC0414 - handed on to the command line
+    from hume_runner.services.local.weights import FileStatus as FileStatus  # noqa: PLC0414 - handed on to the command line
+    from hume_runner.services.local.weights import ModelStatus as ModelStatus  # noqa: PLC0414 - handed on to the command line
     from hume_runner.settings import Masker
     from hume_runner.state.lock import Holder
     from hume_runner.state.store import Counts, JobRow, Store
@@ -812,6 +815,8 @@ def pull_models(
         allow_hosts=hosts,
         tell=on_step or (lambda step: None),
     )
+
+
 def compare(
     a: ManifestLike,
     b: ManifestLike,

@@ -16,8 +16,7 @@ from hume_runner.settings import masked_url
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from hume_runner.services.local.pull import Licence, Step
-    from hume_runner.services.local.weights import FileStatus, ModelStatus
+    from hume_runner.api import FileStatus, Licence, ModelStatus, Step
     from hume_runner.wiring import Machine
 
 _EVERY_S = 5.0

@@ -45,7 +45,8 @@ def test_what_measurers_use_at_first_is_small() -> None:
 
 def test_every_measurer_of_ours_finds_its_weights_here() -> None:
     cards = []
-    for measurer in known().values():
+    # The table of `language` comes with the package.
+    for measurer in (one for name, one in known().items() if name != "language"):
         asked = dict(measurer.schema).get("properties", {}).get("model", {}).get("enum", [])
         cards += [measurer.card({}), *(measurer.card({"model": name}) for name in asked)]
         for weight in measurer.card({}).files:
