@@ -146,7 +146,7 @@ class _Speech:
                     "minimum": 1,
                     "maximum": 10,
                     "default": BEAM_SIZE,
-                    "description": "How many transcripts are weighed at a time. 1 is a fifth quicker and errs more.",
+                    "description": "How many transcripts are weighed at a time. 1 is a seventh quicker and errs more.",
                 },
                 "turn_pause": {
                     "type": "number",

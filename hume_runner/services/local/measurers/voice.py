@@ -29,7 +29,7 @@ _SILENCE = SOUND_RATE_HZ // 10
 _SHORTEST = SOUND_RATE_HZ // 10
 
 PAD = SOUND_RATE_HZ * 2 // 5  # silence that is left around voice: Whisper drops words that begin with the sound
-REACH_S = 0.3  # by which a word may be made longer, so that voice without words is not taken for one
+REACH_S = 0.4  # by which a word may be made longer, so that voice without words is not taken for one
 _GRAZED_S = 0.05  # what reaches into a span by less belongs to the one beside it
 LONGEST = SOUND_RATE_HZ * 29  # of what is heard at a time: a little less than Whisper's window of 30 s
 

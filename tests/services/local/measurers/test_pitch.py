@@ -68,7 +68,7 @@ def test_what_is_shorter_than_a_frame_has_no_moments() -> None:
 @pytest.mark.parametrize("samples", ["two_cities", "beckett", "espeak male", "espeak female", "noisy"])
 def test_speech_has_the_pitch_that_praat_finds(samples: str) -> None:
     """Voiced or not alike in 99 of 100 frames; where both have a pitch, half lie within 0.01 semitones, and 99 of 100
-    within half of one. (In loud noise they part: Praat gives places among its candidates to what lies above the range.)"""
+    within half of one. In loud noise they part: with Praat, what lies above the range is a candidate, too."""
     need_module("parselmouth")
     import parselmouth
 
