@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Passage, Reads, Row, Sound, Word
-from hume_runner.services.local.measurers.utterances import Heard, Utterance, utterances
+from hume_runner.services.local.measurers.spoken import Heard, Utterance, spoken
 from hume_runner.services.local.measurers.voice import Detector, Pack, fitted, packs, voiced
 from hume_runner.services.local.measurers.whisper_weights import DEFAULT, VOICE, WHISPER
 from hume_runner.services.table_shapes import Column, Layout
@@ -226,7 +226,7 @@ class _Session:
         words = [
             replace(word, begin_s=begin_s, end_s=end_s) for word, (begin_s, end_s) in zip(words, times, strict=True)
         ]
-        for utterance in utterances(words, voice, self._turn_pause_s):
+        for utterance in spoken(words, voice, self._turn_pause_s):
             yield _row(utterance, language, likelihood)
             yield from _word_rows(utterance)
 
@@ -243,8 +243,8 @@ class _Session:
         for segment in segments:
             if segment.seek and len(heard) - segment.seek * SOUND_RATE_HZ // 100 < _REST:
                 return
-            spoken = [word for word in segment.words or () if word.word.strip()]
-            for word in spoken:
+            said = [word for word in segment.words or () if word.word.strip()]
+            for word in said:
                 begin_s, end_s = pack.placed(float(word.start), float(word.end))
                 yield Heard(
                     text=word.word,
@@ -254,7 +254,7 @@ class _Session:
                     no_speech=float(segment.no_speech_prob),
                     log_probability=float(segment.avg_logprob),
                     compression=float(segment.compression_ratio),
-                    closes=word is spoken[-1],
+                    closes=word is said[-1],
                 )
 
 

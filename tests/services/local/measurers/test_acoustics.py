@@ -57,7 +57,10 @@ def test_a_glide_has_its_lowest_and_highest_pitch_and_their_spread_in_semitones(
 
 
 def test_silence_has_no_level_and_no_pitch_and_is_a_pause() -> None:
-    for row in _rows(silence(4)):
+    rows = _rows(silence(4))
+
+    assert len(rows) == 4
+    for row in rows:
         absent = {name for name, value in row.items() if value is None}
         assert absent == {name for name in COLUMNS if name.endswith(("_hz", "_st", "_dbfs", "_lufs"))}
         assert (row["voiced_share"], row["pause_share"], row["longest_pause_s"]) == (0, 1, 4)
@@ -113,7 +116,10 @@ def test_what_is_no_number_counts_as_silence() -> None:
 def test_levels_of_a_recording_are_those_of_its_samples() -> None:
     samples = recording("beckett.wav")
 
-    for number, row in enumerate(_rows(samples)):
+    rows = _rows(samples)
+
+    assert len(rows) == 10
+    for number, row in enumerate(rows):
         part = samples[number * 16_000 : (number + 1) * 16_000].astype(float)
         assert row["loudness_dbfs"] == pytest.approx(10 * math.log10(part.var()), abs=0.001)
         assert row["peak_dbfs"] == pytest.approx(20 * math.log10(np.abs(part).max()), abs=0.001)

@@ -1,10 +1,10 @@
-"""Utterances, turns and rate, from words."""
+"""What is said at a time, turns and rate, from words."""
 
 from __future__ import annotations
 
 import pytest
 
-from hume_runner.services.local.measurers.utterances import Heard, Utterance, utterances
+from hume_runner.services.local.measurers.spoken import Heard, Utterance, spoken
 from hume_runner.services.local.measurers.voice import Span
 
 
@@ -22,7 +22,7 @@ def _said(*words: tuple[str, float, float], turn_pause_s: float = 1.0) -> list[U
         )
         for text, begin, end in words
     ]
-    return list(utterances(heard, [Span(begin=0, end=16_000 * 100)], turn_pause_s))
+    return list(spoken(heard, [Span(begin=0, end=16_000 * 100)], turn_pause_s))
 
 
 def _texts(text: str) -> list[str]:
@@ -89,8 +89,8 @@ def test_the_rate_counts_words_over_voice() -> None:
         for b in (0.0, 0.5)
     ]
 
-    (one,) = utterances(heard, [Span(begin=0, end=6400), Span(begin=8000, end=14_400)], 1.0)
-    (silent,) = utterances(heard, [], 1.0)
+    (one,) = spoken(heard, [Span(begin=0, end=6400), Span(begin=8000, end=14_400)], 1.0)
+    (silent,) = spoken(heard, [], 1.0)
 
     assert one.speaking_s == pytest.approx(0.8)
     assert one.rate == pytest.approx(2.5)

@@ -1,4 +1,4 @@
-"""Words as they were heard, put together to utterances with their pauses, turns and rate. Pure."""
+"""Words as they were heard, put together to what was said at a time, with pauses, turns and rate. Pure."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Utterance:
         return len(self.words) / self.speaking_s if self.speaking_s >= _SPEAKING_S else None
 
 
-def utterances(words: Sequence[Heard], voice: Sequence[Span], turn_pause_s: float) -> Iterator[Utterance]:
-    """The utterances in order, numbered from 0. A turn ends with a silence longer than `turn_pause_s` between words."""
+def spoken(words: Sequence[Heard], voice: Sequence[Span], turn_pause_s: float) -> Iterator[Utterance]:
+    """Each utterance in order, numbered from 0. A turn ends with a silence longer than `turn_pause_s` between words."""
     turn = 0
     before: float | None = None
     for number, group in enumerate(_groups(words, min(PAUSE_S, turn_pause_s))):
