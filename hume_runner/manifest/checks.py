@@ -53,6 +53,7 @@ def _all(document: Document) -> Iterator[Problem]:
     yield from _ranges(document)
     yield from _sources(document)
     yield from _batching(document)
+    yield from _channels(document)
     directory = document.get("outputs", "directory")
     if isinstance(directory, str) and "\0" in directory:
         yield document.problem(("outputs", "directory"), "has a NUL character", "remove it")
@@ -104,6 +105,14 @@ def _batching(document: Document) -> Iterator[Problem]:
     if isinstance(sources, int) and sources > most:
         message = f"{sources} is more than a job may have ({most})"
         yield document.problem(("batching", "max_sources"), message, f"{_HINT_HOST}.sources_per_job")
+
+
+def _channels(document: Document) -> Iterator[Problem]:
+    """How many items a link would be is not known before a run has fetched it."""
+    path: Path = ("models", "audio", "channels")
+    if document.get(*path) == "each" and document.get("sources", "urls"):
+        hint = "download the recordings and list them under sources.files, or write mix or a number"
+        yield document.problem(path, "each makes items of files, and this manifest lists links", hint)
 
 
 def _sources(document: Document) -> Iterator[Problem]:

@@ -54,6 +54,7 @@ class Lengths:
     pixels: tuple[int, int] | None
     sound_tracks: int = 1
     channels: int | None = None  # the most of any sound track
+    heard_channels: int | None = None  # of the one that was measured
 
 
 def measure(
@@ -71,13 +72,18 @@ def measure(
     pixels: tuple[int, int] | None = None
     pieces = tracks = 0
     channels: list[int] = []
+    heard_channels: list[int] = []
     for link in open_links(path, kind):
         if link.seconds is not None:  # bytes tell it, and nothing has to be opened
             tracks, sound_s, pieces = 1, link.seconds, 1
             channels.append(link.channels or 1)
+            heard_channels.append(link.channels or 1)
             continue
         with link.open() as container:
-            heard, video = sound_track(container, track) is not None, moving_picture(container) is not None
+            chosen = sound_track(container, track)
+            heard, video = chosen is not None, moving_picture(container) is not None
+            if chosen is not None and chosen.codec_context:
+                heard_channels.append(chosen.channels)
             tracks, has_video = max(tracks, len(container.streams.audio)), has_video or video
             channels += [one.channels for one in container.streams.audio if one.codec_context]
         if heard and sound:
@@ -105,6 +111,7 @@ def measure(
         pixels=pixels,
         sound_tracks=tracks,
         channels=max(channels, default=None),
+        heard_channels=max(heard_channels, default=None),
     )
 
 

@@ -136,17 +136,26 @@ def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, serv
         inside = service.archives.inside(item.path) if service.archives else None
         if inside is None:
             facts = _look(item.path, digest, known, service)
-            content = _Content(digest=digest, size=size, facts=_told(facts), md5=found_digest.md5)
-            yield _row(scan.count, item, settings, content)
+            content = _Content(digest=digest, size=size, md5=found_digest.md5)
+            yield from _items(item, facts, content, settings, scan, service)
             return
         for member in inside:
-            content = _Content(
-                digest=member.digest,
-                size=member.size_bytes,
-                facts=_told(member.facts),
-                inside=member.name,
-            )
-            yield _row(scan.count, _member_item(item, member.name), settings, content)
+            content = _Content(digest=member.digest, size=member.size_bytes, inside=member.name)
+            yield from _items(_member_item(item, member.name), member.facts, content, settings, scan, service)
+
+
+def _items(
+    item: SourceItem,
+    facts: Mapping[str, Any],
+    content: _Content,
+    settings: _Settings,
+    scan: Scan,
+    service: Planning,
+) -> Iterator[Row]:
+    """The one row of a medium, or one for each item that the service makes of it."""
+    for name, own in service.looker.apart(facts) if service.looker is not None else (("", facts),):
+        named = replace(item, id=f"{item.id}/{name}", explicit_id=False) if name else item
+        yield _row(scan.count, named, settings, replace(content, facts=_told(own)))
 
 
 def _look(path: Path, content: bytes, known: Cached, service: Planning) -> Mapping[str, Any]:

@@ -437,6 +437,11 @@ class Looker(Protocol):
         """What an earlier look at this content tells under this manifest; None where it has to be repeated. Pure."""
         ...
 
+    def apart(self, facts: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """(name, facts) of each item that a medium is, of which a look told `facts`: most are one, without a name of
+        its own. Pure."""
+        ...
+
 
 class Archives(Protocol):
     """Opens files whose members are items of their own."""

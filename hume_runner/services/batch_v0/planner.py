@@ -48,6 +48,10 @@ class Drafts:
         """See `Looker.recall`."""
         return facts if "format" in facts else None
 
+    def apart(self, facts: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """See `Looker.apart`: the service takes files as they are."""
+        return (("", facts),)
+
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         """See `Planner.refuse`."""
         if item.kind == "file" and item.size_bytes > self.limits.upload_bytes:

@@ -31,6 +31,11 @@ AUDIO = Layout(
             type="boolean",
             meaning="true if the recording was cut, or a clip joined, inside this utterance; null if that is not known",
         ),
+        Column(
+            name="channel",
+            type="integer",
+            meaning="the channel of the source that was measured alone, from 1; null for all of them together",
+        ),
     ),
     open_families=(
         _EXPRESSIONS,

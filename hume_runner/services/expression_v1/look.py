@@ -58,6 +58,7 @@ def _recording(path: Path, models: Mapping[str, Any]) -> dict[str, Any]:
         "tracks": [name for name, there in held if there],
         "sound_tracks": found.sound_tracks,
         "channels": found.channels,
+        "heard_channels": found.heard_channels,
         "looked": LOOK_FORM,
         "heard": track or 0 if "audio" in models else None,
     }

@@ -92,7 +92,7 @@ class MediaStore(SourceStore):
     @contextmanager
     def sound(self, item: PlanItem, max_body_bytes: int) -> Iterator[tuple[Path, Sound]]:
         """The item's sound as a plain WAV, and where to cut it. Raises: CannotPrepare."""
-        track, channel = chosen_sound(self._models)
+        track, channel = chosen_sound(self._models, item.facts)
 
         def make(folder: Path) -> Mapping[str, Any]:
             with self.planned(item) as path:

@@ -13,7 +13,7 @@ from hume_runner.services.expression_v1.cost import bill_audio_request, bill_ima
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES, RATE_HZ
 from hume_runner.services.expression_v1.media import Frames, MediaStore, Sound
 from hume_runner.services.expression_v1.planner import Drafts
-from hume_runner.services.expression_v1.settings import OWN_DEFAULTS
+from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound
 from hume_runner.services.expression_v1.spans import runs_of, spans
 from hume_runner.services.expression_v1.wav_parts import wav_digest
 from hume_runner.services.placing import told_clock
@@ -53,6 +53,7 @@ class Media:
                     with self._store.sound(member.item, self._limits.job_bytes) as (path, sound):
                         notes += [_told(member.item, note) for note in sound.notes]
                         detail: dict[str, Any] = {"clip": True, "samples": sound.samples, **told_clock(sound.clock)}
+                        detail |= self._told_channel(member.item)
                         if sound.in_place:
                             detail["sha256"] = wav_digest(path, 0, sound.samples)
                             self._store.verify(member.item)
@@ -114,7 +115,7 @@ class Media:
     ) -> list[Draft]:
         drafts: list[Draft] = []
         with self._store.sound(item, self._limits.job_bytes) as (path, sound):
-            whole = {"total": sound.samples, **same}
+            whole = {"total": sound.samples, **self._told_channel(item), **same}
             notes += [_told(item, note) for note in sound.notes]
             for number, parts, first, samples in self._passages(path, sound, carried):
                 bill = bill_audio_request([-(-samples * 1000 // RATE_HZ)])
@@ -133,6 +134,10 @@ class Media:
         if sound.in_place:
             self._store.verify(item)  # and so was what the digests are of
         return drafts
+
+    def _told_channel(self, item: PlanItem) -> dict[str, int]:
+        channel = chosen_sound(self._models, item.facts)[1]
+        return {} if channel is None else {"channel": channel}
 
     def _picture_drafts(
         self, item: PlanItem, same: Mapping[str, Any], carried: Sequence[Carried], notes: list[str]

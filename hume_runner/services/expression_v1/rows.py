@@ -215,7 +215,8 @@ def _part_entry(path: Path, share: Share, before: _Before) -> MeasuredEntry:
                 utterance=utterance, unknown=unknown, number=utterance.utterance_id + before.ids, cut=_worst(cuts)
             )
         windows = (read_object(path, raw, Window) for raw in document.measurements)
-        yield from _speech_blocks(windows, heard, place, before.ids, before.measurements)
+        channel = share.detail.get("channel")
+        yield from _speech_blocks(windows, heard, place, before.ids, before.measurements, channel)
 
     return _entry(share, blocks, before.rows)
 
@@ -262,9 +263,12 @@ def _clip_entry(
     said = [pair for pair in windows if pair[0].utterance_id in heard]
     in_clip = placed(share.detail, 0)
 
+    def place(begin: int, end: int) -> tuple[int, int]:
+        return in_clip(begin - begin_ms, end - begin_ms)
+
     def blocks() -> Iterator[Block]:
         numbered = ((replace_id(window, number), unknown) for number, (window, unknown) in enumerate(said))
-        yield from _speech_blocks(numbered, heard, lambda begin, end: in_clip(begin - begin_ms, end - begin_ms), 0, 0)
+        yield from _speech_blocks(numbered, heard, place, 0, 0, share.detail.get("channel"))
 
     return _entry(share, blocks, 0)
 
@@ -280,6 +284,7 @@ def _speech_blocks(
     place: Placed,
     first_utterance: int,
     first_measurement: int,
+    channel: int | None,
 ) -> Iterator[Block]:
     builder = BlockBuilder(layout=AUDIO)
     measured: set[int] = set()
@@ -297,6 +302,7 @@ def _speech_blocks(
                 *_span(spoken, place),
                 window.trigger,
                 spoken.cut if spoken else None,
+                channel,
             ),
             unknown | ({"utterance": spoken.unknown} if spoken and spoken.unknown else {}),
             window,
@@ -306,7 +312,7 @@ def _speech_blocks(
     for number, spoken in heard.items():
         if number not in measured:
             extra = {"utterance": spoken.unknown} if spoken.unknown else {}
-            cells = (spoken.number, None, None, None, *_span(spoken, place), None, spoken.cut)
+            cells = (spoken.number, None, None, None, *_span(spoken, place), None, spoken.cut, channel)
             _add_speech(builder, cells, extra, None)
     if builder.extra:
         yield _with_origin(builder.take(), "audio")

@@ -39,7 +39,7 @@ from hume_runner.services.expression_v1.planner import Drafts
 from hume_runner.services.expression_v1.preparer import Media
 from hume_runner.services.expression_v1.records import Records
 from hume_runner.services.expression_v1.sender import Uploads
-from hume_runner.services.expression_v1.settings import fit, measured_for, relevant
+from hume_runner.services.expression_v1.settings import apart, fit, measured_for, relevant, whole
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.members import is_archive, members
 
@@ -114,10 +114,14 @@ class ExpressionV1Service:
 
     def recall(self, facts: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """See `Looker.recall`."""
-        found = fit(facts, self._models)
+        found = fit(whole(facts), self._models)
         if found is None or "problem" in found:
             return found
         return found if measured_for(found, self._models) and self._drafts.knows_parts(found) else None
+
+    def apart(self, facts: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """See `Looker.apart`: with `channels: each`, every channel of a recording is an item."""
+        return apart(facts, self._models)
 
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """See `Planner.relevant`."""

@@ -6,7 +6,7 @@ measures. A look is kept with the item, so that another setting does not open ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -21,11 +21,37 @@ LOOK_FORM = 1  # raised whenever a look tells another length of the same medium
 _OF_SOUND = ("track", "channels")
 
 
-def chosen_sound(models: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """(track, channel) of recordings as `models.audio` chooses them, from 1; None: the default one, the mix."""
+def chosen_sound(models: Mapping[str, Any], facts: Mapping[str, Any] | None = None) -> tuple[int | None, int | None]:
+    """(track, channel) of recordings as `models.audio` chooses them, from 1; None: the default one, the mix.
+
+    `facts`: of an item that may be one channel among others.
+    """
     options = models.get("audio") or {}
     channel = options.get("channels", "mix")
+    if channel == "each":
+        channel = (facts or {}).get("channel") or "mix"
     return options.get("track"), None if channel == "mix" else int(channel)
+
+
+def apart(facts: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(name, facts) of each item that a medium is: with `channels: each`, one for every channel of its sound, and one
+    without a name for its pictures.
+
+    An item's own facts say `channel`: which one of its sound, from 1, and 0 for none.
+    """
+    channels = int(facts.get("heard_channels") or 1)
+    if (models.get("audio") or {}).get("channels") != "each" or not facts.get("sound") or channels == 1:
+        yield "", facts
+        return
+    # Each channel is cut in pauses of its own.
+    shared = {name: value for name, value in facts.items() if name not in ("parts_ms", "body")}
+    for channel in range(0 if facts.get("picture") else 1, channels + 1):
+        yield f"channel-{channel}" if channel else "", fit({**shared, "channel": channel}, models) or {}
+
+
+def whole(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a look told, of facts that one of several items was given."""
+    return {name: value for name, value in facts.items() if name != "channel"}
 
 
 def told_service(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,8 +75,9 @@ def fit(seen: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any] | 
     tracks = seen.get("tracks")
     if tracks is None:
         return None
-    facts["sound"] = "sound" in tracks and "audio" in models
-    facts["picture"] = "picture" in tracks and "video" in models
+    channel = facts.get("channel")
+    facts["sound"] = "sound" in tracks and "audio" in models and channel != 0
+    facts["picture"] = "picture" in tracks and "video" in models and not channel
     if facts["sound"] or facts["picture"]:
         return facts
     named = "` or `models.".join(sorted(models))
@@ -64,6 +91,8 @@ def measured_for(facts: Mapping[str, Any], models: Mapping[str, Any]) -> bool:
     if facts.get("looked") != LOOK_FORM:
         return False
     if facts.get("sound") and facts.get("heard") != (chosen_sound(models)[0] or 0):
+        return False
+    if (models.get("audio") or {}).get("channels") == "each" and facts.get("sound") and "heard_channels" not in facts:
         return False
     asked = asked_of_video(models)
     return not facts.get("picture") or all(facts.get(name) == value for name, value in (asked or {}).items())
@@ -126,6 +155,8 @@ def _own(name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
 def _audio(options: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     """Without what chooses among one: the mix is the default, and a file of one track or channel has no other."""
     found = dict(options)
+    if found.get("channels") == "each":
+        found["channels"] = facts.get("channel") or "mix"
     if found.get("channels") == "mix" or (found.get("channels") == 1 and facts.get("channels") == 1):
         del found["channels"]
     if found.get("track") == 1 and facts.get("sound_tracks") == 1:

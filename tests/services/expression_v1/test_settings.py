@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.services.expression_v1.settings import chosen_sound, fit, relevant, told_service
+from hume_runner.services.expression_v1.settings import apart, chosen_sound, fit, relevant, told_service, whole
 
 AUDIO = {"measurement_timer_ms": 3000}
 FACE = {"threshold": 0.9}
@@ -104,3 +104,37 @@ def test_a_choice_among_one_and_the_default_change_no_key() -> None:
     for option in ({"channels": 1}, {"track": 1}):
         assert key(two, **option) != key(two)
     assert relevant("url", {}, {"models": {"audio": {"channels": "mix"}}}) == {"models": {"audio": {}}}
+
+
+def test_each_channel_has_the_key_that_it_has_when_it_is_measured_alone() -> None:
+    film = {**recording("sound", "picture"), "channels": 2, "heard_channels": 2}
+    models: dict[str, Any] = {"audio": {"channels": "each"}, "video": {}}
+    facts = fit(film, models)
+    assert facts is not None
+    items = dict(apart(facts, models))
+    assert {name: (one["sound"], one["picture"]) for name, one in items.items()} == {
+        "": (False, True),
+        "channel-1": (True, False),
+        "channel-2": (True, False),
+    }
+    for number in (1, 2):
+        alone = {"audio": {"channels": number}}
+        assert chosen_sound(models, items[f"channel-{number}"]) == (None, number)
+        assert relevant("file", items[f"channel-{number}"], {"models": models}) == {"models": alone}
+        assert relevant("file", film, {"models": alone}) == {"models": alone}
+    assert relevant("file", items[""], {"models": models}) == {"models": {"video": {}}}
+    again = fit(whole(items["channel-2"]), {"audio": {}, "video": {}})
+    assert again is not None
+    assert (again["sound"], again["picture"]) == (True, True)
+
+
+@pytest.mark.parametrize("channels", ["mix", 2, "each"])
+def test_what_is_no_call_is_one_item(channels: Any) -> None:
+    models: dict[str, Any] = {"audio": {"channels": channels}}
+    for facts in (STILL, {"problem": "torn", "reason": "damaged"}, {**recording("sound"), "heard_channels": 1}):
+        seen = fit(facts, models) or facts
+        assert [*apart(seen, models)] == [("", seen)]
+        if channels == "each":
+            assert relevant("file", seen, {"models": models}) == relevant("file", seen, {"models": {"audio": {}}})
+    stereo = fit({**recording("sound"), "heard_channels": 2}, models) or {}
+    assert len([*apart(stereo, models)]) == (2 if channels == "each" else 1)
