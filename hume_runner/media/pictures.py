@@ -125,6 +125,30 @@ def check_picture(data: bytes, kind: Kind, name: str) -> int:
     return 1
 
 
+def is_animation(data: bytes, kind: Kind) -> bool:
+    """Whether a picture that passed `check_picture` goes on with others."""
+    match kind:
+        case Kind.PNG:
+            return _png_pictures(data) > 1
+        case Kind.GIF:
+            return _gif_picture_ends(data, _gif_picture_ends(data, _gif_begin(data)) or len(data)) is not None
+        case _:
+            return False
+
+
+def _png_pictures(data: bytes) -> int:
+    """How many pictures an animated PNG announces, which it does before the first; 1 for any other."""
+    at = _PNG_START
+    while at + 12 <= len(data):
+        length, mark = struct.unpack_from(">I4s", data, at)
+        if mark == b"acTL" and length == 8:
+            return int.from_bytes(data[at + 8 : at + 12])
+        if mark == b"IDAT":
+            break
+        at += 12 + length
+    return 1
+
+
 def _check_png(data: bytes, name: str) -> int:
     orientation, at = 1, _PNG_START
     while at + 12 <= len(data):
@@ -168,12 +192,22 @@ def _check_pixels(width: int, height: int, name: str) -> None:
 
 
 def _check_gif(data: bytes, name: str) -> None:
-    """Walk to the end of the first picture; what an animation shows later is not looked at."""
+    """Walk to the end of the first picture; what an animation shows later is not checked."""
     if len(data) < 13:
         raise MediaProblem("truncated", f"{name}: the GIF ends inside its header")
     width, height = struct.unpack_from("<HH", data, 6)
     _check_pixels(width, height, name)
-    at = 13 + _colour_table_bytes(data[10])
+    if _gif_picture_ends(data, _gif_begin(data)) is None:
+        raise MediaProblem("truncated", f"{name}: the GIF ends before its first picture does")
+
+
+def _gif_begin(data: bytes) -> int:
+    """Where the blocks begin, behind the header."""
+    return 13 + _colour_table_bytes(data[10])
+
+
+def _gif_picture_ends(data: bytes, at: int) -> int | None:
+    """The offset behind the next picture, from the block at `at` on; None where no whole one comes."""
     while at < len(data):
         mark = data[at]
         if mark == 0x2C and at + 10 < len(data):
@@ -188,8 +222,8 @@ def _check_gif(data: bytes, name: str) -> None:
         if at > len(data):
             break
         if mark == 0x2C:
-            return
-    raise MediaProblem("truncated", f"{name}: the GIF ends before its first picture does")
+            return at
+    return None
 
 
 def _colour_table_bytes(flags: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hume_runner import aside
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Jpeg, encode_within, has_alpha, render
 from hume_runner.media.libav import libav_problems, load_av
-from hume_runner.media.pictures import MAX_DECODED_PIXELS, JpegFacts, check_picture, read_jpeg
+from hume_runner.media.pictures import MAX_DECODED_PIXELS, JpegFacts, check_picture, is_animation, read_jpeg
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path, wrong_kind
 
@@ -23,13 +23,17 @@ _DECODERS = {Kind.JPEG: "mjpeg", Kind.PNG: "png", Kind.WEBP: "webp", Kind.GIF: "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedStill:
-    """A JPEG on disk. `unchanged`: the source's own bytes (without what followed the picture) were good as they are."""
+    """A JPEG on disk. `unchanged`: the source's own bytes (without what followed the picture) were good as they are.
+
+    `notes`: what of the source is measured, where that is not plain.
+    """
 
     path: Path
     size_bytes: int
     width: int
     height: int
     unchanged: bool
+    notes: tuple[str, ...] = ()
 
 
 def prepare_still(
@@ -46,28 +50,34 @@ def prepare_still(
     scaled and encoded. Deterministic.
     Raises: MediaProblem.
     """
-    jpeg, unchanged = _prepared(path, max_bytes, max_pixels)
+    jpeg, unchanged, notes = _prepared(path, max_bytes, max_pixels)
     target = out_dir / name
     aside.write(target, jpeg.data, durable=False)
     return PreparedStill(
-        path=target, size_bytes=len(jpeg.data), width=jpeg.width, height=jpeg.height, unchanged=unchanged
+        path=target,
+        size_bytes=len(jpeg.data),
+        width=jpeg.width,
+        height=jpeg.height,
+        unchanged=unchanged,
+        notes=notes,
     )
 
 
-def _prepared(path: Path, max_bytes: int, max_pixels: int) -> tuple[Jpeg, bool]:
-    """(the picture as it is sent, whether it keeps its bytes)."""
+def _prepared(path: Path, max_bytes: int, max_pixels: int) -> tuple[Jpeg, bool, tuple[str, ...]]:
+    """(the picture as it is sent, whether it keeps its bytes, notes)."""
     kind, data = _read(path)
     orientation = check_picture(data, kind, path.name)
     # One bad picture fails a whole request, so even one that passes unchanged is decoded once.
     frame = _decode(data, kind, path.name)
     if kind is Kind.JPEG and _fits(facts := read_jpeg(data, path.name), max_bytes, max_pixels):
-        return Jpeg(data=data[: facts.end], width=facts.width, height=facts.height), True
+        return Jpeg(data=data[: facts.end], width=facts.width, height=facts.height), True, ()
     flatten = _is_transparent(kind, frame)
     with libav_problems(path.name):
         jpeg = encode_within(
             frame, orientation=orientation, max_bytes=max_bytes, max_pixels=max_pixels, flatten=flatten
         )
-    return jpeg, False
+    moves = is_animation(data, kind)
+    return jpeg, False, ("it moves, and its first picture is measured; save it as a video for all of them",) * moves
 
 
 def still_pixels(path: Path) -> VideoFrame:

@@ -52,6 +52,18 @@ def test_the_stills_are_what_the_figures_speak_of() -> None:
     assert 35_000 < sum(sizes) / STILLS < 45_000
 
 
+def test_a_picture_that_moves_is_measured_by_its_first_and_the_run_says_so_once(folder: Folder) -> None:
+    media = folder.path / "media"
+    media.mkdir(parents=True)
+    picture(seed=1).save(media / "a.gif", save_all=True, append_images=[picture(seed=2)])
+    picture(seed=3).save(media / "b.png")
+    folder.write({"files": ["media/*"]})
+    ran = folder.run()
+    assert ran.code == 0
+    assert ran.err.count("media/a.gif: it moves, and its first picture is measured") == 1
+    assert "b.png" not in ran.err
+
+
 def test_three_hundred_stills_go_in_few_requests_and_cost_what_the_plan_says(
     folder: Folder, emulator: Emulator
 ) -> None:

@@ -296,6 +296,20 @@ def test_odd_pictures_are_prepared_and_are_the_same_picture(name: str, tmp_path:
         assert (tmp_path / name).read_bytes().startswith(data)
 
 
+@pytest.mark.parametrize("form", ["GIF", "PNG"])
+@pytest.mark.parametrize("pictures", [1, 2, 5])
+def test_of_a_picture_that_moves_the_first_is_measured_and_that_is_said(
+    pictures: int, form: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{form.lower()}"
+    others = [picture(320, 240, seed=number) for number in range(1, pictures)]
+    DRAWING.save(path, form, save_all=True, append_images=others)
+    prepared = prepare_still(path, tmp_path, name="out.jpg")
+    assert _difference(Image.open(prepared.path), DRAWING) < 6
+    said = "it moves, and its first picture is measured; save it as a video for all of them"
+    assert prepared.notes == ((said,) if pictures > 1 else ())
+
+
 def _difference(one: Image.Image, other: Image.Image) -> float:
     """Mean difference of colours, 0 to 255, seen from a little distance."""
     size = (min(other.width, 40), min(other.height, 30))

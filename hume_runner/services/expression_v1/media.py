@@ -36,10 +36,11 @@ class Frames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Still:
-    """A picture as it is sent."""
+    """A picture as it is sent. `notes`: what people should know of it."""
 
     size_bytes: int
     sha256: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +83,14 @@ class MediaStore(SourceStore):
 
         def make(folder: Path) -> Mapping[str, Any]:
             with self.planned(item) as path:
-                size = prepare_still(path, folder, name="still.jpg").size_bytes
-            return {"size": size, "sha256": _sha256(folder / "still.jpg")}
+                made = prepare_still(path, folder, name="still.jpg")
+            return {"size": made.size_bytes, "sha256": _sha256(folder / "still.jpg"), "notes": list(made.notes)}
 
         with self.lease(item, {"what": "still", "form": _FORM}, make) as entry:
             facts = entry.facts
-            yield entry.folder / "still.jpg", Still(size_bytes=int(facts["size"]), sha256=str(facts["sha256"]))
+            notes = tuple(facts.get("notes", ()))  # an earlier version kept none
+            still = Still(size_bytes=int(facts["size"]), sha256=str(facts["sha256"]), notes=notes)
+            yield entry.folder / "still.jpg", still
 
     @contextmanager
     def sound(self, item: PlanItem, max_body_bytes: int) -> Iterator[tuple[Path, Sound]]:

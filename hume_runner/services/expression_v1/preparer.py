@@ -48,6 +48,7 @@ class Media:
                     continue  # it went as a whole
                 if facts["medium"] == "still":
                     with self._store.still(member.item) as (_, still):
+                        notes += [_told(member.item, note) for note in still.notes]
                         stills.append(Member(item=member.item, detail={"still": True, "bytes": still.size_bytes}))
                 elif self._drafts.is_clip(facts):
                     with self._store.sound(member.item, self._limits.job_bytes) as (path, sound):
