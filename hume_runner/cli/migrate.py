@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         _events(migrated, out, console)
         return 0
     if out is None:
-        console.out.write(migrated.text)
+        console.out.draw(migrated.text)
     else:
         console.result(f"wrote {out}")
     for line in table(migrated.notes):

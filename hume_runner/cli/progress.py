@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from hume_runner import events
 from hume_runner.amounts import seconds_text
+from hume_runner.cli.streams import Canvas
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class RunProgress:
             MofNCompleteColumn(),
             TextColumn("jobs"),
             TimeElapsedColumn(),
-            console=RichConsole(file=cast("IO[str]", self._console.err)),
+            console=RichConsole(file=cast("IO[str]", Canvas(self._console.err))),
             transient=True,
         )
         self._task = self._bar.add_task(self._name, total=self._jobs or None)

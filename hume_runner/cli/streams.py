@@ -11,6 +11,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import select
 import threading
 from collections.abc import Callable, Iterable
@@ -40,6 +41,14 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("hume_runner.escaped", _escaped)
+
+
+# What moves a terminal's cursor, colours or hides what follows, or turns its direction; line breaks and tabs stay.
+_CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
+
+
+def _visible(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 class SafeStream:
@@ -79,7 +88,15 @@ class SafeStream:
         return self.broken is not None and self.broken.errno in gone
 
     def write(self, text: str, /) -> int:
-        """Add `text`; it goes out with the next `flush`, or when much has gathered."""
+        """Add `text`; it goes out with the next `flush`, or when much has gathered.
+
+        Names and messages come from anywhere: a control character is shown as JSON writes it, and JSON stays JSON.
+        """
+        self.draw(_CONTROLS.sub(_visible, text))
+        return len(text)
+
+    def draw(self, text: str, /) -> int:
+        """`write` for what moves the cursor on purpose, and for a manifest, which stays as it is."""
         with self._lock:
             self._waiting.append(text)
             self._size += len(text)
@@ -135,6 +152,18 @@ class SafeStream:
                 waiting = waiting[os.write(self._handle, waiting[:_AT_ONCE]) :]
             except BlockingIOError:
                 continue
+
+
+class Canvas:
+    """A stream for whoever draws on the terminal: what a progress bar writes is ours, and passes as it is."""
+
+    def __init__(self, stream: SafeStream) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+        self.write = stream.draw
+        self.flush = stream.flush
+        self.isatty = stream.isatty
+        self.fileno = stream.fileno
 
 
 def _handle_of(stream: TextIO | None) -> int | None:

@@ -226,8 +226,15 @@ class _Table:
             hint = f"its columns are {', '.join(map(quoted, header[:20]))}; write column: with one of them"
         else:
             hint = f"start the list with a line of column names, such as {source.wanted}"
-        source.log.malformed(entry.place, f"the list {quoted(source.name)} has no column {quoted(source.wanted)}", hint)
+        source.log.malformed(entry.place, self._without(source.wanted), hint)
         raise Stop
+
+    def _without(self, column: str) -> str:
+        """Told where the manifest names the list, as either may be wrong."""
+        name = self._source.name
+        return (
+            f"the list {quoted(name)} has no column {quoted(column)} in its line of names, {name}:{self._header_line}"
+        )
 
     def _names_a_column(self, text: str) -> bool:
         """Whether the first line is a header, and not a source that would be lost silently."""
@@ -260,6 +267,5 @@ class _Table:
         hint = (
             f"did you mean {quoted(near)}?" if near else f"its columns are {', '.join(map(quoted, self._header[:20]))}"
         )
-        message = f"the list {quoted(source.name)} has no column {quoted(missing)}, which {member} names"
-        source.log.malformed(source.entry.place, message, hint)
+        source.log.malformed(source.entry.place, f"{self._without(missing)}, which {member} names", hint)
         raise Stop

@@ -79,7 +79,10 @@ def _jsonl(source: ListFile) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line.lstrip("\ufeff"), parse_constant=_no_constant)
+                record = json.loads(line.lstrip("\ufeff"), parse_constant=_no_constant, object_pairs_hook=_members)
+            except _Doubled as error:
+                source.malformed(number, f"has the member {quoted(error.name)} twice", "keep one of them")
+                continue
             except json.JSONDecodeError as error:
                 source.malformed(
                     number, f"is not valid JSON: {error.msg}", "write one JSON object a line", column=error.pos + 1
@@ -103,6 +106,21 @@ def _jsonl(source: ListFile) -> Iterator[Row]:
             others = (name for name in record if name not in (wanted, id_name))
             chosen = others if entry.label_columns is None else (name for name in entry.label_columns if name in record)
             yield number, record[wanted], record.get(id_name), {name: record[name] for name in chosen}
+
+
+class _Doubled(ValueError):
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's members. Of two that have one name, readers keep either: whose value is meant, nobody knows."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Doubled(next(name for name in names if names.count(name) > 1))
+    return found
 
 
 def _no_constant(name: str) -> float:

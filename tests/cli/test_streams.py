@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.cli.streams import SafeStream
+from hume_runner.cli.streams import Canvas, SafeStream
 from tests.cli.project import JOBS, Project
 
 ROOT = Path(__file__).parents[2]
@@ -249,3 +249,50 @@ def test_a_stream_that_was_closed_is_broken_and_no_error() -> None:
     stream.flush()
     assert stream.broken is not None
     assert stream.broken.errno == errno.EBADF
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1fb\x1b[2Jc\x07\n", "a\\u001fb\\u001b[2Jc\\u0007\n"),
+        ("\x7f\x9b31m\x00\n", "\\u007f\\u009b31m\\u0000\n"),
+        ("gpj.\u202efdp\u2028\n", "gpj.\\u202efdp\\u2028\n"),
+        (
+            "over\rwritten\r\n\tgr\u00fc\u00df \u4f60 \U0001f600\n",
+            "over\\u000dwritten\r\n\tgr\u00fc\u00df \u4f60 \U0001f600\n",
+        ),
+    ],
+)
+def test_control_characters_from_outside_are_seen_and_not_obeyed(text: str, shown: str) -> None:
+    place = io.StringIO(newline="")
+    stream = SafeStream(place)
+    stream.write(text)
+    stream.writelines([text])
+    stream.flush()
+    assert place.getvalue() == shown + shown
+    assert "\x1b[2K" in drawn("\x1b[2K")
+
+
+def drawn(text: str) -> str:
+    place = io.StringIO()
+    canvas = Canvas(SafeStream(place))
+    canvas.write(text)
+    canvas.flush()
+    return place.getvalue()
+
+
+def test_a_name_with_control_characters_is_shown_by_every_command(project: Project) -> None:
+    project.add_file("a\x1f\x1b[31m\x9b\u202e.wav", b"no sound at all")
+    project.manifest["sources"] = {"files": ["media/*"]}
+    project.write()
+    for command in (
+        ["plan", "--items"],
+        ["plan", "--format", "json", "--items"],
+        ["run"],
+        ["run", "--json"],
+        ["status"],
+    ):
+        ran = project.call(*command)
+        assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u202e]", ran.out + ran.err), command
+        if "--items" in command:
+            assert "media/a\\u001f\\u001b[31m\\u009b\\u202e.wav" in ran.out, command

@@ -130,3 +130,17 @@ def test_any_list_gives_items_or_problems(tmp_path: Path, data: bytes, extension
     else:
         outcome = bool(found)
     assert outcome
+
+
+@pytest.mark.parametrize("doubled", ['{"text": "a", "text": "b"}', '{"text": "a", "mood": 1, "mood": 1}'])
+def test_a_record_that_has_a_member_twice_is_refused_with_its_line(doubled: str, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        listed(tmp_path, "l.jsonl", '{"text": "one"}\n' + doubled + '\n\n{"text": "two"}\n' + doubled + "\n")
+    assert [(problem.line, problem.message) for problem in caught.value.problems] == [
+        (line, f"has the member '{'mood' if 'mood' in doubled else 'text'}' twice") for line in (2, 5)
+    ]
+
+
+def test_a_column_that_is_missing_names_the_line_of_names(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"in its line of names, .*l\.csv:3"):
+        listed(tmp_path, "l.csv", "\n\nspeech,mood\nI am glad.,good\n")
