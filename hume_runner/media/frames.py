@@ -229,10 +229,8 @@ def _shown(
                 pts = frame.dts if frame.pts is None else frame.pts
                 if pts is not None and frame.time_base is not None:
                     at_s = max(Fraction(0), packets.since_start(pts, frame.time_base))
-                elif latest >= 0:  # one that the decoder held back to the end
-                    at_s = latest + step
-                else:
-                    continue
+                else:  # the first of all, or one that the decoder held back to the end
+                    at_s = latest + step if latest >= 0 else Fraction(0)
                 if at_s > latest:  # a picture that comes too late is one that a player does not show
                     latest = at_s
                     yield at_s, frame

@@ -255,9 +255,11 @@ def _pictures(link: Opened, fps: Fraction, max_width: int, name: str) -> tuple[i
         packets = Packets(container, link.kind, stream)
         for packet in packets:
             at = packet.pts if packet.pts is not None else packet.dts
-            if not packet.size or packet.is_discard or at is None or not packet.time_base:
+            if not packet.size or packet.is_discard:
                 continue
             untimed = untimed or packet.pts is None
+            if at is None or not packet.time_base:
+                continue
             cells.add(int(max(Fraction(0), packets.since_start(at, packet.time_base)) * fps + tolerance))
         context = decoder_of(stream, name)
         width = max(1, round(context.width * (stream.sample_aspect_ratio or Fraction(1))))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 from hume_runner.errors import MissingExtra, is_scarce
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
-from hume_runner.media.whole import check_bytes
+from hume_runner.media.whole import check_bytes, check_end
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -90,6 +90,7 @@ def _problems_of_header(path: Path, kind: Kind) -> Iterator[None]:
             yield
     except MediaProblem:
         check_bytes(path, kind)
+        check_end(path, kind)
         raise
 
 
@@ -116,6 +117,10 @@ def open_container(
         )
     try:
         yield container
+    except MediaProblem as problem:
+        if problem.reason == "undecodable":
+            check_end(path, kind)  # half a box makes no sense to libav
+        raise
     finally:
         container.close()
         if content is not None:

@@ -14,6 +14,8 @@ _SEGMENT = 0x18538067
 _SAYS_ITS_LENGTH = frozenset(
     {Kind.MP4, Kind.M4A, Kind.MOV, Kind.MATROSKA, Kind.WEBM, Kind.FLV, Kind.FLAC, Kind.AIFF, Kind.AU}
 )
+_BOXED = frozenset({Kind.MP4, Kind.M4A, Kind.MOV})
+_FLV_TAG, _FLV_TAGS = 11, (8, 9, 18)  # bytes of its head; sound, pictures, what is said of them
 _ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # the object that tells the size of the file
 _ASF_HEAD = 1 << 16
 
@@ -22,12 +24,24 @@ def check_length(path: Path, kind: Kind, *, declared_s: float | None, reached_s:
     """For sound and pictures alike, once the last of them was read. Raises: MediaProblem "truncated"."""
     if kind in _SAYS_ITS_LENGTH:
         # A microphone may stop before the picture does: what tells a recording that was cut off is the file.
-        if declared_s is not None and reached_s < declared_s * 0.98 - 0.5 and not ends_whole(path, kind):
+        lost = _lost(path, kind)
+        if lost == b"moof":  # how long a fragment is, its head tells
+            check_end(path, kind)
+        if declared_s is None:
+            return
+        least_s = declared_s - 0.1 if lost else declared_s * 0.98 - 0.5
+        if reached_s < least_s and not ends_whole(path, kind):
             raise MediaProblem(
-                "truncated", f"{path.name} holds {reached_s:.1f} s of the {declared_s:.1f} s that it announces"
+                "truncated", f"{path.name} holds {reached_s:.2f} s of the {declared_s:.2f} s that it announces"
             )
     elif kind in {Kind.AVI, Kind.ASF, Kind.CAF}:
         check_bytes(path, kind)  # libav takes their length from what is there
+
+
+def check_end(path: Path, kind: Kind) -> None:
+    """Raises: MediaProblem "truncated" where the file breaks off within what holds its sound and pictures."""
+    if _lost(path, kind):
+        raise MediaProblem("truncated", f"{path.name} breaks off before the end that it announces")
 
 
 def check_bytes(path: Path, kind: Kind) -> None:
@@ -36,7 +50,7 @@ def check_bytes(path: Path, kind: Kind) -> None:
     with path.open("rb") as file:
         match kind:
             case Kind.MP4 | Kind.M4A | Kind.MOV:
-                end = _boxes_end(file, size)
+                end, _ = _boxes_end(file, size)
             case Kind.AVI:
                 end = _riffs_end(file, size)
             case Kind.ASF:
@@ -56,7 +70,9 @@ def ends_whole(path: Path, kind: Kind) -> bool:
     with path.open("rb") as file:
         match kind:
             case Kind.MP4 | Kind.M4A | Kind.MOV:
-                return _boxes_end(file, size) <= size
+                return _boxes_end(file, size)[0] <= size
+            case Kind.FLV:
+                return _ends_on_a_tag(file, size)
             case Kind.MATROSKA | Kind.WEBM:
                 end = _segments_end(file, size)
                 return end is not None and end <= size
@@ -64,21 +80,42 @@ def ends_whole(path: Path, kind: Kind) -> bool:
                 return False
 
 
-def _boxes_end(file: BinaryIO, size: int) -> int:
-    """Where the last box at the top of an MP4 file ends."""
-    at = 0
+def _lost(path: Path, kind: Kind) -> bytes | None:
+    """The name of the box at the top of an MP4 file within which it breaks off, if that holds sound or pictures."""
+    if kind not in _BOXED:
+        return None
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        end, name = _boxes_end(file, size)
+    return name if end > size and name in (b"mdat", b"moof") else None
+
+
+def _ends_on_a_tag(file: BinaryIO, size: int) -> bool:
+    """Whether an FLV file ends behind a whole tag, whose size is told before it and behind it."""
+    file.seek(max(0, size - 4))
+    length = int.from_bytes(file.read(4))
+    if length < _FLV_TAG or length > size - 4:
+        return False
+    file.seek(size - 4 - length)
+    head = file.read(4)
+    return head[0] in _FLV_TAGS and int.from_bytes(head[1:]) == length - _FLV_TAG
+
+
+def _boxes_end(file: BinaryIO, size: int) -> tuple[int, bytes]:
+    """(where the last box at the top of an MP4 file ends, its name)."""
+    at, name = 0, b""
     while at < size:
         file.seek(at)
         head = file.read(16)
-        length = int.from_bytes(head[:4])
+        length, name = int.from_bytes(head[:4]), head[4:8]
         if length == 0:  # up to the end of the file
-            return size
+            return size, name
         if length == 1:
             length = int.from_bytes(head[8:16])
         if length < 8:
-            return size  # something behind the boxes, which players pass over
+            return size, b""  # something behind the boxes, which players pass over
         at += length
-    return at
+    return at, name
 
 
 def _segments_end(file: BinaryIO, size: int) -> int | None:

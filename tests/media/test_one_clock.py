@@ -7,8 +7,10 @@ against what ffmpeg itself plays; pictures tell by their grey when they were mad
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from PIL import Image
 
 from hume_runner.media.audio import PreparedAudio, prepare_audio
 from hume_runner.media.frames import iter_frames
+from hume_runner.media.lengths import measure
 from hume_runner.media.problems import MediaProblem
 from tests.media.ffmpeg_files import BURSTS, FPS, RATE_HZ, SECONDS, bursts, ffmpeg, heard, ramp, second_of, tone
 from tests.media_files import read_wav
@@ -187,6 +190,56 @@ def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Path, tm
     # What an MP4 file holds before its own start is not shown: it was cut away. FLV has no negative times: they wrap.
     starts = (-0.5,) if (form, clock) == ("mp4", -0.5) else (0.0,)
     check(Made(path, starts, like_ffmpeg=(form, clock) != ("flv", -0.5)), tmp_path)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_picture_whose_packet_has_no_time_is_the_first_all_the_same(frames: int, tmp_path: Path) -> None:
+    """Matroska keeps the times of packets that begin below zero in a way that leaves the first without any."""
+    path = tmp_path / "below.mkv"
+    encoded = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", frames, "-c:a", "libopus")
+    ffmpeg(*ramp(), *tone(), *encoded, "-avoid_negative_ts", "disabled", "-output_ts_offset", -0.5, path)
+    check(Made(path), tmp_path)
+    shown = [f.source_ms for f in iter_frames(path)]
+    assert shown[0] == 0
+    bound = measure(path, fps=Fraction(3)).pictures
+    assert bound is not None
+    assert len(shown) <= bound
+
+
+@pytest.mark.parametrize("said", [0.5, 60.0, 36_000.0])
+def test_a_duration_that_an_flv_kept_from_another_file_is_not_believed(
+    said: float, sources: Path, tmp_path: Path
+) -> None:
+    data = bytearray((sources / "whole.flv").read_bytes())
+    at = data.index(b"duration") + len("duration") + 1
+    data[at : at + 8] = struct.pack(">d", said)
+    path = tmp_path / "stale.flv"
+    path.write_bytes(data)
+    check(Made(path), tmp_path)
+    path.write_bytes(data[: len(data) * 7 // 10])
+    if said > SECONDS:
+        with pytest.raises(MediaProblem, match="announces"):
+            prepare_audio(path, tmp_path)
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+empty_moov+default_base_moof", "faststart"])
+@pytest.mark.parametrize("within", [b"moof", b"mdat"])
+def test_a_file_that_breaks_off_within_its_last_box_is_told(
+    within: bytes, flags: str, sources: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "whole.mp4"
+    ffmpeg("-i", sources / "whole.mp4", "-c", "copy", "-movflags", flags, path)
+    check(Made(path), tmp_path)
+    data = path.read_bytes()
+    if within not in data:
+        return
+    begin = data.rindex(within) - 4
+    length = int.from_bytes(data[begin : begin + 4])
+    for lost in (length // 5, length // 2):
+        path.write_bytes(data[: begin + length - lost])
+        with pytest.raises(MediaProblem) as caught:
+            prepare_audio(path, tmp_path)
+        assert caught.value.reason == "truncated"
 
 
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "ts"])
