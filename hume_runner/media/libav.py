@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, overload
 from hume_runner.errors import MissingExtra, is_scarce
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
+from hume_runner.media.transport import one_program
 from hume_runner.media.whole import check_bytes, check_end
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def open_container(
     if demuxer is None:
         raise MediaProblem("unsupported", f"{path.name}: {kind.words} cannot be read as audio or video")
     av = load_av(needed_for)
+    if kind is Kind.MPEG_TS and content is None:
+        content = one_program(path)
     with _problems_of_header(path, kind):
         # "file:" and an absolute path: a name such as "http:x" must not choose a protocol.
         container = av.open(
@@ -123,6 +126,8 @@ def open_container(
         raise
     finally:
         container.close()
+        if content is not None:
+            content.close()
         if content is not None:
             content.close()
 

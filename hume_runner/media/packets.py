@@ -62,7 +62,7 @@ class Packets:
         moved = dict.fromkeys(rates, 0)
         reorders = self._stream.type == "video"
         lag = reached_us = 0
-        demuxed: Iterable[Packet[Any]] = self._container.demux(self._streams)
+        demuxed: Iterable[Packet[Any]] = _until_the_end(self._container.demux(self._streams))
         for packet in demuxed if bridge is None else _without_strays(demuxed, rates):
             dts = packet.dts
             # The last packets, which are empty, bear no number of their stream.
@@ -106,6 +106,15 @@ class Packets:
         up, down = base.numerator * TICKS_S, base.denominator
         begin = round(Fraction(self._begin_us, _US) * TICKS_S)
         return lambda pts: (2 * pts * up + down) // (2 * down) - begin
+
+
+def _until_the_end(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """The packets. At their end PyAV stumbles over streams that began behind where it looked for them, by chance: by
+    then it has given out the last of those that are known."""
+    try:
+        yield from packets
+    except IndexError:
+        return
 
 
 def _without_strays(packets: Iterable[Packet[Any]], rates: Mapping[int, tuple[int, int]]) -> Iterator[Packet[Any]]:

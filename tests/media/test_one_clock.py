@@ -22,6 +22,7 @@ from hume_runner.media.audio import PreparedAudio, prepare_audio
 from hume_runner.media.frames import iter_frames
 from hume_runner.media.lengths import measure
 from hume_runner.media.problems import MediaProblem
+from hume_runner.media.transport import one_program
 from tests.media.ffmpeg_files import BURSTS, FPS, RATE_HZ, SECONDS, bursts, ffmpeg, heard, ramp, second_of, tone
 from tests.media_files import read_wav
 
@@ -290,6 +291,94 @@ def test_parts_that_were_joined_follow_each_other(form: str, jump: str, sources:
     for path, clock in ((first, begin), (second, begin + _JUMPS[jump])):
         ffmpeg("-i", sources / f"whole.{form}", "-c", "copy", "-output_ts_offset", clock, path)
     check(Made(join(tmp_path / f"both.{form}", first, second), (0.0, SECONDS)), tmp_path)
+
+
+# What numbers the packets of the second part bear, and those of the third. ffmpeg's own are 0x100, 0x1000 and 1.
+_NUMBERS: dict[str, list[tuple[int, int, int]]] = {
+    "other streams": [(0x300, 0x1000, 1)],
+    "another program": [(0x300, 0x1200, 7)],
+    "another program of the same streams": [(0x100, 0x1200, 7)],
+    "crossed": [(0x101, 0x1000, 1)],
+    "its table is a stream's number": [(0x300, 0x100, 1)],
+    "there and back": [(0x300, 0x1200, 7), (0x100, 0x1000, 1)],
+    "one after the other": [(0x300, 0x1200, 7), (0x200, 0x1100, 5)],
+}
+
+
+@pytest.mark.parametrize("numbers", _NUMBERS)
+@pytest.mark.parametrize("form", ["ts", "m2ts"])
+def test_parts_that_bear_other_numbers_are_heard_and_seen(
+    form: str, numbers: str, sources: Path, tmp_path: Path
+) -> None:
+    parts = [renumbered(tmp_path / f"0.{form}", sources)]
+    for streams, table, program in _NUMBERS[numbers]:
+        ids = ("-mpegts_start_pid", streams, "-mpegts_pmt_start_pid", table, "-mpegts_service_id", program)
+        if form == "m2ts":
+            ids = ("-mpegts_m2ts_mode", 0, *ids)
+        parts.append(renumbered(tmp_path / f"{len(parts)}.{form}", sources, *ids))
+    starts = [SECONDS * number for number in range(len(parts))]
+    check(Made(join(tmp_path / f"all.{form}", *parts), starts, like_ffmpeg=False), tmp_path)
+
+
+def renumbered(path: Path, sources: Path, *ids: object) -> Path:
+    """`whole.ts` anew; m2ts: in packets of 192 bytes, with a time before each."""
+    plain = path.with_suffix(".plain.ts")
+    ffmpeg("-i", sources / "whole.ts", "-c", "copy", *ids, "-f", "mpegts", plain)
+    data = plain.read_bytes()
+    if path.suffix == ".m2ts":
+        data = b"".join(b"\1\2\3\4" + data[at : at + 188] for at in range(0, len(data), 188))
+    path.write_bytes(data)
+    return path
+
+
+def test_parts_that_bear_other_numbers_may_be_joined_within_a_packet(sources: Path, tmp_path: Path) -> None:
+    first = renumbered(tmp_path / "0.ts", sources)
+    first.write_bytes(first.read_bytes()[:-1_000])
+    second = renumbered(tmp_path / "1.ts", sources, "-mpegts_start_pid", 0x300, "-mpegts_service_id", 3)
+    path = join(tmp_path / "both.ts", first, second)
+    found = source_times(prepare_audio(path, tmp_path))
+    near(found, [*BURSTS, *(SECONDS + at for at in BURSTS)], 0.1)
+    assert len(list(iter_frames(path))) == pytest.approx(2 * 3 * SECONDS, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (("-an", "-c:v", "copy"), ("-c", "copy"), "with its sound while there is no sound before"),
+        (("-c", "copy"), ("-c:v", "copy", "-c:a", "ac3"), "with its sound in another format than the sound before"),
+        (("-c", "copy"), ("-c:a", "copy", "-c:v", "libx264"), "with its picture in another format"),
+    ],
+)
+def test_a_part_that_the_first_cannot_stand_for_is_refused_and_not_lost(
+    first: Sequence[str], second: Sequence[str], told: str, sources: Path, tmp_path: Path
+) -> None:
+    for name, how in (("0", first), ("1", second)):
+        ffmpeg("-i", sources / "whole.ts", *how, tmp_path / f"{name}.ts")
+    path = join(tmp_path / "both.ts", tmp_path / "0.ts", tmp_path / "1.ts")
+    with pytest.raises(MediaProblem, match=told) as caught:
+        list(iter_frames(path))
+    assert caught.value.reason == "unsupported"
+    assert f"from byte {(tmp_path / '0.ts').stat().st_size + 188:,} on" in str(caught.value)
+
+
+def test_two_programs_at_a_time_are_left_as_they_are(sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / "two.ts"
+    programs = ("-map", 0, "-map", 0, "-program", "st=0:st=1", "-program", "st=2:st=3")
+    ffmpeg("-i", sources / "whole.ts", *programs, "-c", "copy", path)
+    assert one_program(path) is None
+    check(Made(path), tmp_path)
+
+
+@pytest.mark.parametrize("form", ["mpg", "flv"])
+def test_a_track_that_begins_late_costs_no_other(form: str, sources: Path, tmp_path: Path) -> None:
+    """libav meets such a track on its way."""
+    alone = tmp_path / f"alone.{form}"
+    ffmpeg("-i", sources / f"whole.{form}", "-an", "-c", "copy", alone)
+    data = (sources / f"whole.{form}").read_bytes()
+    path = tmp_path / f"late.{form}"
+    path.write_bytes(alone.read_bytes() * (12 if form == "mpg" else 1) + (data if form == "mpg" else data[13:]))
+    shown = list(iter_frames(path))
+    assert len(shown) == pytest.approx(3 * SECONDS * (13 if form == "mpg" else 2), abs=15)
 
 
 @pytest.mark.parametrize("form", ["ts", "mpg"])
