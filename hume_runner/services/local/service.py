@@ -107,6 +107,10 @@ class LocalService:
         """See `Looker.recall`."""
         return recalled(facts, self._models)
 
+    def apart(self, facts: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """See `Looker.apart`: every medium is one item."""
+        return (("", facts),)
+
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """See `Planner.relevant`."""
         return relevant(kind, facts, settings)

@@ -31,7 +31,8 @@ def card(name, version="1"):
 
 class Letters:
     model, reads, modules = "letters", "text", ()
-    layouts = (Layout(name="letters", row="one text", columns=(Column(name="length", type="integer", meaning="letters"),),
+    layouts = (Layout(name="letters", row="one text",
+                      columns=(Column(name="length", type="integer", meaning="letters"),),
                       open_families=(OpenFamily(name="shares", prefix="share", meaning="share of each letter"),)),)
     schema = {"type": "object", "additionalProperties": False, "description": "Counts letters.",
               "properties": {"upper": {"type": "boolean", "description": "count capitals only", "default": False}}}
