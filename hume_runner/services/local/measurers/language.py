@@ -93,7 +93,7 @@ class LanguageSession:
     def measure(self, passages: Sequence[Passage]) -> Iterator[tuple[int, Row]]:
         """(number of the passage, row): the text's probabilities of the 28 labels, each on its own from 0 to 1.
 
-        With `text`, utterances that follow each other are one text, under the number of the first.
+        With `text`, passages that follow each other are one text, under the number of the first.
         """
         waiting: list[_Segment] = []
         for segment in self._segments(passages):
@@ -163,7 +163,7 @@ def _mean(parts: Sequence[tuple[list[float], int]]) -> list[float]:
 
 
 def _texts(passages: Sequence[Passage]) -> Iterator[tuple[int, Passage]]:
-    """Written texts as they are; utterances that follow each other as one, a line each."""
+    """Written texts as they are; spoken ones that follow each other as one, a line each."""
     for heard, group in groupby(enumerate(passages), key=lambda one: one[1].begin_s is not None):
         if heard:
             some = list(group)
@@ -220,7 +220,7 @@ class Language:
             labels=LABELS,
             scale="probability, 0 to 1, that readers would give the text this label; several can hold",
             limits="English only; how readers call a text, not what its writer feels; blind to irony and context; "
-            "right about half of the time for most labels. Not for inferring emotions at work or in schools "
+            "right about half of the time for most labels. Not for inferring what people feel at work or in schools "
             "(EU AI Act, Article 5(1)(f)); people have to be told that it is used (Article 50(3)).",
             source="arXiv 2005.00547",
             files=(TABLE,),
