@@ -48,6 +48,7 @@ setup: $(VENV)/.dev
 
 models: $(VENV)/.dev
 	@$(BIN)/hume-runner models pull --yes
+	@$(BIN)/python .ci/recordings.py
 
 test: $(VENV)/.dev
 	$(PYTEST) -n $(JOBS) -m "not soak and not mutant" $(ARGS)
