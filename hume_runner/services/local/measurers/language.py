@@ -26,7 +26,7 @@ LABELS = tuple(
 )
 TABLE = WeightFile(
     name="goemotions-small/table.bin",
-    sha256="6b7116d354ed609cd1ed5b07bddbb98e92333cd7124806a0711165d26cbd65f3",
+    sha256="2412a93ecd9057eab801a9d337b758a8eeb066bb5b71d6c7a2f56468447cbd2c",
     lies=Path(__file__).with_name("goemotions.bin"),
 )
 

@@ -39,7 +39,7 @@ CLEAR = {
     "Haha, that was hilarious": "amusement",
     "I'm scared of the dark.": "fear",
     "This is disgusting.": "disgust",
-    "Why do you ask, and who told you?": "curiosity",
+    "I'm curious, how does it work?": "curiosity",
     "The bus leaves at nine.": "neutral",
     "Wow, I did not expect that!": "surprise",
 }
