@@ -7,7 +7,7 @@ DEMO_EXTRAS = emulator
 DEMO_MANIFEST = manifests/quickstart.yaml
 
 BENCHMARKS = start_up batch_vs_sdk expression_vs_sdk million_urls tables_vs_json_load one_large_answer many_media loop_turn \
-  preparation_vs_ffmpeg
+  preparation_vs_ffmpeg local
 
 # Development and CI install exactly what the lock says, by hash; users get the ranges in pyproject.toml.
 LOCK = requirements-dev.lock
