@@ -65,7 +65,18 @@ _SCHEMA = {
             "default": "sentence",
             "description": "What a row is: a sentence, an utterance as it was heard (a written text is one), "
             "or the whole text",
-        }
+        },
+        "table": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["url", "sha256"],
+            "description": "A table of your own with the same labels, as `benchmarks/train_language.py` makes it, "
+            "instead of the one in the package",
+            "properties": {
+                "url": {"type": "string", "minLength": 1, "description": "Where `models pull` gets it: a .bin"},
+                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the file, in hex"},
+            },
+        },
     },
 }
 _UNMEASURED: Mapping[str, None] = dict.fromkeys(LABELS)
@@ -212,23 +223,27 @@ class Language:
         return _SCHEMA
 
     def card(self, options: Mapping[str, Any]) -> Card:
+        own = options.get("table")
         return Card(
-            name="goemotions-small",
+            name="goemotions-small" if own is None else "goemotions-own",
             version="1",
-            licence="MIT; taught with GoEmotions, CC BY 4.0, Google",
-            trained_on="GoEmotions: 43,410 English comments of Reddit, marked by people (Demszky et al. 2020)",
+            licence="MIT; taught with GoEmotions, CC BY 4.0, Google" if own is None else "that of the manifest's table",
+            trained_on="GoEmotions: 43,410 English comments of Reddit, marked by people (Demszky et al. 2020)"
+            if own is None
+            else "not known here: the manifest names the table",
             labels=LABELS,
             scale="probability, 0 to 1, that readers would give the text this label; several can hold",
             limits="English only; how readers call a text, not what its writer feels; blind to irony and context; "
             "right about half of the time for most labels. Not for inferring what people feel at work or in schools "
             "(EU AI Act, Article 5(1)(f)); people have to be told that it is used (Article 50(3)).",
             source="arXiv 2005.00547",
-            files=(TABLE,),
+            files=(TABLE if own is None else WeightFile(name=f"own/{own['sha256']}", sha256=own["sha256"]),),
         )
 
     def open(self, options: Mapping[str, Any], files: Mapping[str, Path]) -> LanguageSession:
         """Ready to measure, in some milliseconds. Raises: OSError, ValueError for a table that cannot be used."""
-        table = read_table(files[TABLE.name].read_bytes())
+        [path] = files.values()
+        table = read_table(path.read_bytes())
         if table.labels != LABELS:
             raise ValueError("the table of the small language model has other labels than this version tells")
         return LanguageSession(Model(table), options.get("granularity", "sentence"))

