@@ -266,6 +266,12 @@ class Project:
         found = registered(self.manifest.service.api)
         return found is not None and found.keeps_answers
 
+    @property
+    def here(self) -> bool:
+        """Whether it is measured on this machine, for nothing."""
+        found = registered(self.manifest.service.api)
+        return found is not None and found.here
+
     def endpoint(self) -> wiring.Endpoint:
         """The service; nothing is connected before its first request."""
         return wiring.Endpoint(self.manifest, self.paths, self.machine)

@@ -14,6 +14,7 @@ from hume_runner import aside
 from hume_runner.amounts import seconds_text
 from hume_runner.cli.console import SCHEMA, Console
 from hume_runner.cli.streams import Writer
+from hume_runner.registry import registered
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ class _Shown:
         counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
         out.write("  items  " + (", ".join(f"{number} {_words(name)}" for name, number in counts) or "none") + "\n")
         if summary.jobs:
-            out.write(f"  jobs   {summary.jobs} to submit, {_size(self._plan.upload_bytes)} to upload\n")
+            found = registered(manifest.service.api)
+            told = "to measure, {} to read" if found is not None and found.here else "to submit, {} to upload"
+            out.write(f"  jobs   {summary.jobs} {told.format(_size(self._plan.upload_bytes))}\n")
         if summary.billable_seconds is not None:
             out.write(
                 f"  bill   {seconds_text(summary.billable_seconds)} billable seconds "

@@ -52,7 +52,9 @@ _REPEAT_S = 10.0
 class RunProgress:
     """Receives the engine's events, for `with`."""
 
-    def __init__(self, console: Console, name: str) -> None:
+    def __init__(self, console: Console, name: str, *, here: bool = False) -> None:
+        """`here`: it is measured on this machine, and nothing is submitted to anybody."""
+        self._to_do = "to measure" if here else "to submit"
         self._console = console
         self._name = name
         self._bar: Progress | None = None
@@ -102,7 +104,7 @@ class RunProgress:
         waiting = f", {event.in_flight} on their way" if event.in_flight else ""
         lost = f", {event.ambiguous} to ask about" if event.ambiguous else ""
         self._console.note(
-            f"{self._name}: {to_send} items to submit in {_jobs(event.jobs)}{waiting}{lost}, "
+            f"{self._name}: {to_send} items {self._to_do} in {_jobs(event.jobs)}{waiting}{lost}, "
             f"{event.done} measured already"
         )
         if self._console.progress and not self._console.quiet and self._console.err.isatty():

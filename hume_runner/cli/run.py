@@ -155,7 +155,7 @@ def _run_one(project: Project, args: argparse.Namespace, console: Console) -> tu
 
     saved_plan = read_plan(args.plan) if args.plan else None
     console.masker = project.masker
-    with RunProgress(console, project.manifest.name) as progress:
+    with RunProgress(console, project.manifest.name, here=project.here) as progress:
         try:
             result = project.run(
                 on_event=progress,
