@@ -50,6 +50,7 @@ class Registered:
     extras: tuple[str, ...] = ()  # that measuring needs
     starter: Starter | None = None
     here: bool = False  # measures on this machine: there is no endpoint to name, and `execution.workers` measure
+    credits: str | None = None  # what tells, of a manifest's models, who measures (`services.credits.Credits`)
     readiness: str | None = None  # what tells, of a manifest's models, which can measure here (`readiness.Readiness`)
     # JSON Schema by model, for an API that the published schema does not name.
     models: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +127,7 @@ _KNOWN: dict[str, Registered] = {
             here=True,
             more_models="hume_runner.services.local.measurers.found:schemas",
             readiness="hume_runner.services.local.ready:readiness",
+            credits="hume_runner.services.local.credits:credits_of",
             # Of texts: what is measured and kept in one go.
             sources_per_job=500,
             job_bytes=1_000_000,

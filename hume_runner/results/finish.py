@@ -14,6 +14,7 @@ from hume_runner.aside import refuse_links
 from hume_runner.errors import HumeRunnerError, MissingExtra
 from hume_runner.manifest.model import Manifest
 from hume_runner.results import derived
+from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
 from hume_runner.results.from_state import StateResults
 from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
@@ -193,6 +194,7 @@ class Finisher:
             "perhaps_paid_twice": list(dict.fromkeys(remote_id for remote_id, _ in store.perhaps_paid_twice())),
             "bill": _bill(store),
             "settings": manifest.settings,
+            **_who(manifest),
             "outputs": {"directory": str(self._outputs), "results": RESULTS, "raw": "raw", "run": RUN, **written},
             "error": mask_secrets(str(ended.error)) if ended.error else None,
             "exit_code": ended.exit_code,
@@ -207,6 +209,12 @@ def _bill(store: Store) -> dict[str, Any]:
     billed, possible = store.billed_seconds(), store.possible_seconds()
     more = {} if billed is None and not possible else {"possible_seconds": possible}
     return {"billable_seconds": billed, **more}
+
+
+def _who(manifest: Manifest) -> dict[str, Any]:
+    """Who measures, where the API tells."""
+    told = credits_of(manifest.service.api, manifest.settings)
+    return {} if told is None else {"measurers": told.document()}
 
 
 def _instant(unix_s: float) -> str:

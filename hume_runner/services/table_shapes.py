@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from hume_runner.manifest.model import SourceKind
+from hume_runner.services.signals import Signals
 
 ColumnType = Literal["string", "integer", "number", "boolean", "strings", "json"]
 
@@ -67,7 +68,7 @@ class Layout:
     """One table: what a row is, its own columns, and its families of scores.
 
     `time` names the columns that place a row in its medium, in seconds: (begin, end), or (moment, moment), or None.
-    `text` names the column that a person would read, if there is one.
+    `text` names the column that a person would read, if there is one. `signals`: what beside scores is drawn of it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Layout:
     open_families: tuple[OpenFamily, ...] = ()
     time: tuple[str, str] | None = None
     text: str | None = None
+    signals: Signals | None = None
 
 
 class Grid:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hume_runner.results.base import ItemRecord, ResultSet
+from hume_runner.results.credits import MEASURED_BY, credits_of, who_measured
 from hume_runner.results.report.parts import LONGEST_NAME, LONGEST_TEXT, Detail, OpenPart, Part
+from hume_runner.results.report.signals import SignalPart, described, most_parts, rows_for
 from hume_runner.results.rows import ItemError, all_rows, row_mapping
 from hume_runner.services.table_shapes import Layout
 
@@ -47,6 +49,9 @@ class Gathered:
     failures: Sequence[Mapping[str, Any]]
     sources: Sequence[Mapping[str, Any]]
     models: Mapping[str, Mapping[str, Any]]
+    signals: Mapping[str, Mapping[str, Any]]
+    who: Sequence[Mapping[str, str]]  # who measured, where the rows or the API tell
+    told: str  # what people have to know of all that they measured
     labels: Sequence[str]
     jobs: Sequence[Mapping[str, Any]]
     jobs_total: int
@@ -79,10 +84,17 @@ def gather(
     asked_for = len(models) if isinstance(models, Mapping) and models else 2
     detail = detail_for(len(records) * asked_for)
     open_names: dict[str, dict[str, int]] = {}
-    parts = _parts(results, records, detail, open_names, unread)
+    parts, drawn, measured_by = _parts(results, records, detail, open_names, unread)
     seen = [name for name in layouts if any(name in mine for mine in parts.values())]
     for item_id, mine in parts.items():
         records[item_id]["m"] = {name: mine[name].document() for name in seen if name in mine}
+    drawn_tables = [name for name in layouts if any(name in mine for mine in drawn.values())]
+    most_rows = rows_for(sum(map(len, drawn.values())))
+    for item_id, signals in drawn.items():
+        for part in signals.values():
+            part.thin(most_rows)
+        records[item_id]["g"] = {name: signals[name].document() for name in drawn_tables if name in signals}
+    told = credits_of(results.api, results.settings)
     jobs, jobs_total = _jobs(results)
     return Gathered(
         total=total,
@@ -91,6 +103,9 @@ def gather(
         failures=failures,
         sources=list(records.values()),
         models={name: _names(layouts[name], open_names) for name in seen},
+        signals={name: described(layouts[name]) for name in drawn_tables},
+        who=who_measured(told, {said: [name for name in layouts if name in of] for said, of in measured_by.items()}),
+        told=told.told if told is not None else "",
         labels=sorted({label for record in records.values() for label in record.get("l", {})}),
         jobs=jobs,
         jobs_total=jobs_total,
@@ -106,8 +121,14 @@ def _parts(
     detail: Detail,
     open_names: dict[str, dict[str, int]],
     unread: Callable[[str], None],
-) -> dict[str, dict[str, Part | OpenPart]]:
+) -> tuple[dict[str, dict[str, Part | OpenPart]], dict[str, dict[str, SignalPart]], dict[str, set[str]]]:
+    """What is drawn of each source: its scores, its signals; and of which tables rows say who measured them."""
     parts: dict[str, dict[str, Part | OpenPart]] = {}
+    drawn: dict[str, dict[str, SignalPart]] = {}
+    measured_by: dict[str, set[str]] = {}
+    step = max(1, -(-len(records) // most_parts()))
+    pictured = {item_id for number, item_id in enumerate(records) if number % step == 0}
+    most_rows = rows_for(len(pictured))
     last = ""
     for found in all_rows(results.answers()):
         if isinstance(found, ItemError):
@@ -117,8 +138,17 @@ def _parts(
                     unread(last)
                 if found.item.id in records:
                     records[found.item.id]["e"] = found.error.message[:LONGEST_TEXT]
-        elif found.item.id in records:
+        else:
             layout = found.block.layout
+            for said in set(found.block.columns.get(MEASURED_BY, ())):
+                measured_by.setdefault(str(said), set()).add(layout.name)
+            if found.item.id not in records:
+                continue
+            if layout.signals is not None and found.item.id in pictured:
+                signals = drawn.setdefault(found.item.id, {})
+                if layout.name not in signals:
+                    signals[layout.name] = SignalPart(layout=layout, signals=layout.signals, most=most_rows)
+                signals[layout.name].add(found.block)
             if not layout.families and not layout.open_families:
                 continue  # the page draws scores; what has none is in the tables
             mine = parts.setdefault(found.item.id, {})
@@ -129,7 +159,7 @@ def _parts(
                     else Part(layout=layout, detail=detail)
                 )
             mine[layout.name].add(found.block)
-    return parts
+    return parts, drawn, measured_by
 
 
 def _names(layout: Layout, open_names: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:

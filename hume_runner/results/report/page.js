@@ -138,6 +138,7 @@ function heatRows() {
 }
 function drawHeat() {
   const holder = $("overview-chart"), model = DATA.models[heat.model];
+  if (!holder) return;
   holder.replaceChildren();
   if (!model) { holder.append(el("p", { class: "note" }, "No source has a measurement yet.")); return; }
   const rows = heatRows(), pages = Math.max(1, Math.ceil(rows.length / HEAT_PAGE));
@@ -190,13 +191,14 @@ function pagerParts(page, pages, go) {
 function setUpHeat() {
   const controls = $("overview-controls");
   heat.pager = el("span", { class: "pager" });
+  heat.keys = el("div", { class: "chips" });
+  if (!controls) return;
   if (MODELS.length > 1) controls.append(choice("Model", MODELS.map((m) => [m, m]), heat.model, (value) => { heat.model = value; heat.sort = -1; drawHeat(); }));
   if (DATA.labels.length) {
     controls.append(choice("Colour and group by", [["", "nothing"], ...DATA.labels.map((l) => [l, l])], "", (value) => { groupBy = value; heat.page = 0; regroup(); drawHeat(); drawList(); drawKeys(); }));
     controls.append(choice("Rows", [["source", "a source each"], ["group", "a group's mean"]], "source", (value) => { heat.per = value; heat.page = 0; drawHeat(); }));
   }
   controls.append(saveButton(() => $("overview-chart").querySelector("svg"), "sources by expression"), heat.pager);
-  heat.keys = el("div", { class: "chips" });
   controls.after(heat.keys);
 }
 function drawKeys() {
@@ -231,7 +233,7 @@ function drawList() {
     if (groupBy) dot.style.background = groupColour(source);
     const best = strongest(source, 2).map((b) => b[1]).join(", ");
     return el("li", {}, el("button", { type: "button", "aria-current": source === list.chosen ? "true" : "false", title: place(source), onclick: () => choose(source, false) }, dot,
-      el("span", { class: "words" }, el("span", { class: "name" }, name(source)), el("span", { class: "more" }, source.t === "done" ? best || "nothing found" : source.t.replace("_", " ") + (source.e ? `: ${source.e}` : "")))));
+      el("span", { class: "words" }, el("span", { class: "name" }, name(source)), el("span", { class: "more" }, source.t === "done" ? best || gist(source) || "nothing found" : source.t.replace("_", " ") + (source.e ? `: ${source.e}` : "")))));
   }));
   $("pager").replaceChildren(...pagerParts(list.page, pages, (page) => { list.page = page; drawList(); }));
 }
@@ -254,7 +256,9 @@ function drawDetail() {
   holder.append(el("p", {}, el("span", { class: "tag" }, dot, source.t.replace("_", " ")), el("span", { class: "tag" }, source.k), ...Object.entries(source.l || {}).map(([k, v]) => el("span", { class: "tag" }, `${k}: ${v}`))));
   if (source.e) holder.append(el("p", { class: "error" }, source.e));
   const parts = source.m || {};
-  if (!Object.keys(parts).length && source.t === "done") holder.append(el("p", { class: "note" }, "The service found nothing to measure in this source."));
+  if (!Object.keys(parts).length && !source.g && source.t === "done") holder.append(el("p", { class: "note" }, "The service found nothing to measure in this source."));
+  frames = [];
+  drawSignals(holder, source);
   for (const model of MODELS) if (parts[model]) drawModel(holder, source, model, parts[model]);
 }
 function drawModel(holder, source, model, part) {
@@ -358,9 +362,9 @@ function timelineSvg(width, names, part, timed, chosen, at, readout) {
   return svg;
 }
 /* Round numbers between two ends, about `count` of them. */
-function ticksOf(first, last, count) {
+function ticksOf(first, last, count, clocks = true) {
   const rough = (last - first) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const sizes = last - first > 300 ? [15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400] : [power, 2 * power, 5 * power, 10 * power];
+  const sizes = clocks && last - first > 300 ? [15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400] : [power, 2 * power, 5 * power, 10 * power];
   const step = sizes.find((size) => size >= rough) || rough, found = [];
   for (let t = Math.ceil(first / step) * step; t <= last + step * 1e-6; t += step) found.push(+t.toFixed(6));
   return found;
@@ -388,6 +392,8 @@ function drawTexts(holder, model, part, texts) {
   fill();
   holder.append(el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Words and their scores" }, el("table", { class: anyTime ? "texts" : "" }, el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col" }, h)))), body)), more);
 }
+
+/* timeline.js */
 
 /* Jobs: queued, running, fetched. */
 const jobs = { page: 0 };
@@ -423,13 +429,16 @@ setUpHeat();
 $("search").addEventListener("input", () => { list.page = 0; drawList(); });
 $("outcome").addEventListener("change", () => { list.page = 0; drawList(); });
 const drawAll = () => { drawHeat(); drawDetail(); drawJobs(); };
-list.chosen = DATA.sources.find((source) => source.m && Object.keys(source.m).length) || DATA.sources[0] || null;
+list.chosen = DATA.sources.find((source) => (source.m && Object.keys(source.m).length) || source.g) || DATA.sources[0] || null;
 drawList();
 drawAll();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
 dark.addEventListener("change", () => { drawAll(); drawList(); drawKeys(); });
-addEventListener("beforeprint", () => { paper = true; drawAll(); });
-addEventListener("afterprint", () => { paper = false; drawAll(); });
+// What is folded is printed all the same where it tells what numbers are worth.
+const folded = () => document.querySelectorAll("#who details:not([open])");
+let unfolded = [];
+addEventListener("beforeprint", () => { paper = true; unfolded = [...folded()]; for (const one of unfolded) one.open = true; drawAll(); });
+addEventListener("afterprint", () => { paper = false; for (const one of unfolded) one.open = false; drawAll(); });
 document.documentElement.dataset.ready = "yes";
 })();

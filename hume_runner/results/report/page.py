@@ -14,6 +14,7 @@ from typing import Any
 from hume_runner import aside
 from hume_runner._version import __version__
 from hume_runner.errors import MissingExtra
+from hume_runner.registry import registered
 from hume_runner.results.base import ResultSet
 from hume_runner.results.report.gather import MOST_SOURCES, Gathered, gather
 
@@ -50,7 +51,8 @@ def _need_jinja2() -> None:
 def _page(results: ResultSet, gathered: Gathered) -> bytes:
     from jinja2 import Environment, StrictUndefined
 
-    style, script = _asset("page.css"), _asset("page.js")
+    style = _asset("page.css")
+    script = _asset("page.js").replace("/* timeline.js */", _asset("timeline.js"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["count"] = lambda number: f"{number:,}"
     page = environment.from_string(_asset("page.html.jinja")).render(
@@ -59,12 +61,13 @@ def _page(results: ResultSet, gathered: Gathered) -> bytes:
         style=_verbatim(style),
         script=_verbatim(script),
         data=_verbatim(_data(gathered)),
-        run=_run_facts(results.run, gathered.measured),
+        run=_run_facts(results.run, gathered.measured, bills=not _is_here(results.api)),
         settings=_pretty(results.settings),
         versions=_pretty({"hume_runner": __version__} | dict(results.run.get("versions") or {})),
         api=results.api,
         gathered=gathered,
         counts=[(status, gathered.by_status.get(status, 0)) for status in _STATUSES],
+        tables=[*gathered.models, *(name for name in gathered.signals if name not in gathered.models)],
         sampled=len(gathered.sources) < gathered.total,
         simulated=gathered.simulated,
     )
@@ -100,6 +103,7 @@ def _data(gathered: Gathered) -> str:
     document = {
         "sources": gathered.sources,
         "models": gathered.models,
+        "signals": gathered.signals,
         "labels": gathered.labels,
         "jobs": gathered.jobs,
         "failures": gathered.failures,
@@ -122,7 +126,13 @@ def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
 
 
-def _run_facts(run: Mapping[str, Any], measured: tuple[float, float] | None) -> dict[str, str]:
+def _is_here(api: str) -> bool:
+    """Whether what measures is this machine, which sends no bill."""
+    known = registered(api)
+    return known is not None and known.here
+
+
+def _run_facts(run: Mapping[str, Any], measured: tuple[float, float] | None, *, bills: bool) -> dict[str, str]:
     """What `run.json` tells people, as (name, words); empty where there is no run. `measured`: from when to when, in
     whatever runs; the last run may have had nothing to do."""
     facts: dict[str, str] = {}
@@ -135,7 +145,10 @@ def _run_facts(run: Mapping[str, Any], measured: tuple[float, float] | None) -> 
         facts["It took"] = _duration(duration)
     bill = run.get("bill")
     seconds = bill.get("billable_seconds") if isinstance(bill, Mapping) else None
-    facts["Bill"] = _duration(seconds) + " billed" if isinstance(seconds, (int, float)) else "not told by the service"
+    if bills:
+        facts["Bill"] = (
+            _duration(seconds) + " billed" if isinstance(seconds, (int, float)) else "not told by the service"
+        )
     service = run.get("service")
     if isinstance(service, Mapping) and service.get("endpoint"):
         facts["Endpoint"] = str(service["endpoint"])

@@ -26,6 +26,7 @@ from hume_runner.services.local.measurers.loudness import (
 from hume_runner.services.local.measurers.pauses import SHORTEST_S, pauses
 from hume_runner.services.local.measurers.pitch import CEILING_HZ, FLOOR_HZ, Tracker, semitones
 from hume_runner.services.local.measurers.voice import Span, overlap
+from hume_runner.services.signals import Curve, Signals
 from hume_runner.services.table_shapes import Column, Layout
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ LAYOUT = Layout(
     name="acoustics",
     row="one window of sound",
     time=("begin_s", "end_s"),
+    signals=Signals(
+        title="sound",
+        place=4,
+        curves=(
+            Curve(column="momentary_lufs", name="loudness", unit="LUFS"),
+            Curve(column="pitch_median_hz", name="pitch", unit="Hz", low="pitch_min_hz", high="pitch_max_hz"),
+        ),
+    ),
     columns=(
         Column(name="begin_s", type="number", meaning="start of the window, in seconds from the start of the source"),
         Column(name="end_s", type="number", meaning="end of the window; the last may be shorter"),

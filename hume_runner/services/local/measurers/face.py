@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row, WeightFile
+from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
 if TYPE_CHECKING:
@@ -101,6 +102,13 @@ LAYOUT = Layout(
         ),
     ),
     time=("time_s", "time_s"),
+    signals=Signals(
+        title="face",
+        place=5,
+        lane="track",
+        box=("box_x", "box_y", "box_w", "box_h"),
+        told=("score", "yaw", "pitch", "roll"),
+    ),
 )
 
 _LIMITS = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.services.local.measurers.base import Card, Passage, Reads, Row, TextSession, WeightFile
+from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
 _FOLDER = "en_core_web_sm"
@@ -74,6 +75,7 @@ LAYOUT = Layout(
     ),
     time=("begin_s", "end_s"),
     text="text",
+    signals=Signals(title="names", place=3, told=("label",), free=True),
 )
 
 _LIMITS = (

@@ -16,6 +16,7 @@ from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Passa
 from hume_runner.services.local.measurers.spoken import Heard, Utterance, spoken
 from hume_runner.services.local.measurers.voice import Detector, Pack, fitted, packs, voiced
 from hume_runner.services.local.measurers.whisper_weights import DEFAULT, VOICE, WHISPER
+from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ SPEECH_LAYOUT = Layout(
     row="one utterance: a sentence, or what is said between two pauses",
     time=("begin_s", "end_s"),
     text="text",
+    signals=Signals(title="speech", place=1, told=("speech_rate", "mean_word_probability")),
     columns=(
         Column(name="utterance", type="integer", meaning="number of the utterance within the source, from 0"),
         Column(
@@ -105,6 +107,7 @@ WORDS_LAYOUT = Layout(
     row="one word of an utterance",
     time=("begin_s", "end_s"),
     text="text",
+    signals=Signals(title="words", place=2, told=("probability",), whole=True, free=True),
     columns=(
         Column(name="utterance", type="integer", meaning="number of its utterance within the source, from 0"),
         Column(name="begin_s", type="number", meaning="start, in seconds from the start of the source"),

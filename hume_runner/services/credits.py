@@ -1,0 +1,37 @@
+"""Who measured, for an API whose measurements are made by models that can be named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credit:
+    """One that measures. `measured_by` is what rows say of it, `sha256` (hex) that of its weights.
+
+    `limits`: what it gets wrong and must not be used for; `source`: a paper or a page.
+    """
+
+    model: str  # the word that a manifest has for it
+    name: str
+    version: str
+    sha256: str
+    measured_by: str
+    licence: str
+    trained_on: str
+    scale: str
+    limits: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credits:
+    """All that the models of a manifest name. `told` is what people have to know of all these scores."""
+
+    told: str
+    who: tuple[Credit, ...]
+
+    def document(self) -> list[dict[str, Any]]:
+        """For `run.json`."""
+        return [asdict(credit) for credit in self.who]
