@@ -231,6 +231,16 @@ def test_many_sources_share_the_page_and_each_keeps_a_picture(tmp_path: Path) ->
     assert rows_for(10**6) == rows_for(most_parts()) == 24
 
 
+@pytest.mark.parametrize("letter", ["ü", "<"])
+def test_long_texts_in_many_sources_do_not_outgrow_the_page(tmp_path: Path, letter: str) -> None:
+    utterances = spoken(2_000, [letter * 300])["speech"]
+    run = results(tmp_path / "out", {f"{number}.wav": {"speech": utterances} for number in range(20)})
+    parts = [source["g"]["speech"] for source in gather(run).sources]
+    assert {part["n"] for part in parts} == {500}
+    assert all(60 <= len(part["rows"]) < 500 and part["stride"] > 1 for part in parts)
+    assert write_report(run, tmp_path / "report.html").stat().st_size < 5_500_000
+
+
 def test_a_run_tells_who_measures_in_run_json_and_in_its_report(tmp_path: Path, browser: Any) -> None:
     samples = (9000 * np.sin(np.arange(3 * 16000) * 2 * np.pi * 200 / 16000)).astype("<i2")
     with wave.open(str(tmp_path / "tone.wav"), "wb") as file:

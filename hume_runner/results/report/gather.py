@@ -14,7 +14,7 @@ from typing import Any
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.credits import MEASURED_BY, credits_of, who_measured
 from hume_runner.results.report.parts import LONGEST_NAME, LONGEST_TEXT, Detail, OpenPart, Part
-from hume_runner.results.report.signals import SignalPart, described, most_parts, rows_for
+from hume_runner.results.report.signals import SignalPart, bound, described, most_parts, rows_for
 from hume_runner.results.rows import ItemError, all_rows, row_mapping
 from hume_runner.services.table_shapes import Layout
 
@@ -89,10 +89,8 @@ def gather(
     for item_id, mine in parts.items():
         records[item_id]["m"] = {name: mine[name].document() for name in seen if name in mine}
     drawn_tables = [name for name in layouts if any(name in mine for mine in drawn.values())]
-    most_rows = rows_for(sum(map(len, drawn.values())))
+    bound([part for mine in drawn.values() for part in mine.values()])
     for item_id, signals in drawn.items():
-        for part in signals.values():
-            part.thin(most_rows)
         records[item_id]["g"] = {name: signals[name].document() for name in drawn_tables if name in signals}
     told = credits_of(results.api, results.settings)
     jobs, jobs_total = _jobs(results)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,9 +77,24 @@ class SignalPart:
             *(None if name is None else _value(columns[name][row]) for name in self.signals.columns),
         ]
 
+    def size(self) -> int:
+        """About how many bytes it takes on the page, where letters beyond ASCII and marks of HTML are escaped."""
+        return sum(6 + _size(value) for _, row in self.kept for value in row)
+
     def document(self) -> dict[str, Any]:
         """This part for the page."""
         return {"n": self.rows, "stride": self.stride, "rows": [row for _, row in self.kept]}
+
+
+def bound(parts: Sequence[SignalPart]) -> None:
+    """Thin them until all together fit on the page, whatever is written in them."""
+    most = rows_for(len(parts))
+    while True:
+        for part in parts:
+            part.thin(most)
+        if most <= 1 or sum(part.size() for part in parts) <= _BYTES:
+            return
+        most = max(1, most * 2 // 3)
 
 
 def described(layout: Layout) -> dict[str, Any]:
@@ -104,3 +120,7 @@ def _number(value: Any) -> float | None:
 
 def _value(value: Any) -> Any:
     return round(value, 2) if isinstance(value, float) else str(value)[:40] if isinstance(value, str) else value
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value)) + 5 * sum(map(value.count, "<>&")) if isinstance(value, str) else 0
