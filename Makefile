@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
-# What the quickstart manifest needs beside the core.
-DEMO_EXTRAS = emulator
-DEMO_MANIFEST = manifests/quickstart.yaml
+# A rehearsal, and a measurement on this machine; what the two need beside the core.
+DEMO_EXTRAS = emulator tables report
+DEMO_MANIFESTS = manifests/quickstart.yaml manifests/local-survey.yaml
 
 BENCHMARKS = start_up batch_vs_sdk expression_vs_sdk million_urls tables_vs_json_load one_large_answer many_media loop_turn \
   preparation_vs_ffmpeg local
@@ -17,7 +17,7 @@ EXTRAS = emulator media tables report local dev
 UNIT = --ignore tests/durability --ignore tests/expression --ignore tests/test_layers.py
 comma = ,
 empty =
-WITH_EXTRAS = .[$(subst $(empty) $(empty),$(comma),$(EXTRAS))]
+with_extras = .[$(subst $(empty) $(empty),$(comma),$(1))]
 
 BIN = $(VENV)/bin
 INSTALL = -m pip --quiet --disable-pip-version-check --no-input install
@@ -27,7 +27,8 @@ PYTEST = $(BIN)/python -m pytest
 .PHONY: help demo setup models test test-lowest test-newest lint lock bench soak mutants docs clean
 
 help:
-	@echo "make demo     run $(DEMO_MANIFEST) offline, results in results/quickstart/"
+	@echo "make demo     run $(DEMO_MANIFESTS) offline,"
+	@echo "              results in results/quickstart/ (simulated) and results/local-survey/ (measured)"
 	@echo "make setup    a virtual environment with everything for development"
 	@echo "make models   the models that tests measure with, into HUME_RUNNER_MODELS or your cache folder"
 	@echo "make test     the test suite, with the versions in $(LOCK)"
@@ -42,7 +43,7 @@ help:
 	@echo "make clean    remove the virtual environment, caches and builds; results stay"
 
 demo: $(VENV)/.demo
-	@$(BIN)/hume-runner run $(DEMO_MANIFEST)
+	@$(BIN)/hume-runner run $(DEMO_MANIFESTS)
 
 setup: $(VENV)/.dev
 
@@ -57,12 +58,12 @@ test: $(VENV)/.dev
 test-lowest:
 	@$(PYTHON) -m venv --clear $(VENV)-lowest
 	@$(PYTHON) .ci/lowest.py > $(VENV)-lowest/constraints.txt
-	@$(VENV)-lowest/bin/python $(INSTALL) --constraint $(VENV)-lowest/constraints.txt --editable '$(WITH_EXTRAS)'
+	@$(VENV)-lowest/bin/python $(INSTALL) --constraint $(VENV)-lowest/constraints.txt --editable '$(call with_extras,$(EXTRAS))'
 	$(VENV)-lowest/bin/python -m pytest -n $(JOBS) -m "not soak and not mutant" $(UNIT) $(ARGS)
 
 test-newest:
 	@$(PYTHON) -m venv --clear $(VENV)-newest
-	@$(VENV)-newest/bin/python $(INSTALL) --editable '$(WITH_EXTRAS)'
+	@$(VENV)-newest/bin/python $(INSTALL) --editable '$(call with_extras,$(EXTRAS))'
 	$(VENV)-newest/bin/python -m pytest -n $(JOBS) -m "not soak and not mutant" $(UNIT) $(ARGS)
 
 # It names no index and no place on this machine: wherever it is installed from, the hashes decide.
@@ -105,8 +106,9 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.demo: pyproject.toml | $(VENV)/.python
-	@$(PIP) --editable '.[$(DEMO_EXTRAS)]'
+# This file is younger, too, where a demo has come to need more.
+$(VENV)/.demo: pyproject.toml Makefile | $(VENV)/.python
+	@$(PIP) --editable '$(call with_extras,$(DEMO_EXTRAS))'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml $(LOCK) | $(VENV)/.python
