@@ -9,9 +9,11 @@ from hume_runner.errors import HumeRunnerError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """One model: who measures if it is ready (`message`), what is lacking if it is not (`problem`, `error`)."""
+    """One model: who measures if it is ready (`message`), what is lacking if it is not (`problem`, `error`),
+    and the commands that get it, in their order (`steps`)."""
 
     model: str
     message: str = ""
     problem: str = ""
     error: HumeRunnerError | None = None
+    steps: tuple[str, ...] = ()

@@ -13,11 +13,29 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Starter:
-    """What `init` writes for an API: its models by what was found (`audio`, `video`, `pictures`, `text`), each a line
-    with the kinds that ask for it; what stands after the models; whether it offers the emulator first."""
+class Proposal:
+    """A model that `init` proposes: its line, and the kinds (`audio`, `video`, `pictures`, `text`) that ask for it.
 
-    models: tuple[tuple[str, frozenset[str]], ...]
+    Of the kinds in `heard` it reads what another model, `hears`, made of them.
+    """
+
+    line: str
+    kinds: frozenset[str]
+    comment: str = ""
+    hears: str = ""
+    heard: frozenset[str] = frozenset()
+
+    @property
+    def model(self) -> str:
+        return self.line.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starter:
+    """What `init` writes for an API: models, for each kind the one first that needs least; what stands after the
+    models; whether it offers the emulator first."""
+
+    models: tuple[Proposal, ...]
     tail: tuple[str, ...] = ()
     rehearses: bool = False
 
@@ -79,13 +97,18 @@ _KNOWN: dict[str, Registered] = {
             host_limits=True,
             starter=Starter(
                 models=(
-                    (
-                        "face: {fps_pred: 3}              # options: facs: {}, descriptions: {}, identify_faces: true",
-                        _PICTURES | _VIDEO,
+                    Proposal(
+                        line="face: {fps_pred: 3}",
+                        kinds=_PICTURES | _VIDEO,
+                        comment="options: facs: {}, descriptions: {}, identify_faces: true",
                     ),
-                    ("prosody: {granularity: utterance}", _AUDIO | _VIDEO),
-                    ("burst: {}", _AUDIO | _VIDEO),
-                    ("language: {granularity: sentence}   # options: sentiment: {}, toxicity: {}", _TEXT),
+                    Proposal(line="prosody: {granularity: utterance}", kinds=_AUDIO | _VIDEO),
+                    Proposal(line="burst: {}", kinds=_AUDIO | _VIDEO),
+                    Proposal(
+                        line="language: {granularity: sentence}",
+                        kinds=_TEXT,
+                        comment="options: sentiment: {}, toxicity: {}",
+                    ),
                 ),
                 tail=("# transcription: {language: en}    # for speech; null turns it off",),
                 rehearses=True,
@@ -108,8 +131,8 @@ _KNOWN: dict[str, Registered] = {
             extras=("media",),
             starter=Starter(
                 models=(
-                    ("audio: {measurement_timer_ms: 3000}", _AUDIO | _VIDEO),
-                    ("video: {fps: 3, max_width: 1280}", _PICTURES | _VIDEO),
+                    Proposal(line="audio: {measurement_timer_ms: 3000}", kinds=_AUDIO | _VIDEO),
+                    Proposal(line="video: {fps: 3, max_width: 1280}", kinds=_PICTURES | _VIDEO),
                 ),
                 tail=("execution:", "  max_billable_seconds: null       # a number here is never exceeded"),
             ),
@@ -134,10 +157,16 @@ _KNOWN: dict[str, Registered] = {
             upload_bytes=None,
             starter=Starter(
                 models=(
-                    ("speech: {}                       # needs `hume-runner models pull speech`", _AUDIO | _VIDEO),
-                    ("acoustics: {window: 1.0}", _AUDIO | _VIDEO),
-                    ("face: {fps: 3}                   # needs `hume-runner models pull face`", _PICTURES | _VIDEO),
-                    ("language: {granularity: sentence}   # also reads what `speech` heard", _TEXT | _AUDIO | _VIDEO),
+                    Proposal(line="acoustics: {window: 1.0}", kinds=_AUDIO | _VIDEO, comment="loudness, pitch, pauses"),
+                    Proposal(line="speech: {}", kinds=_AUDIO | _VIDEO, comment="what is said, with the times of words"),
+                    Proposal(line="face: {fps: 3}", kinds=_PICTURES | _VIDEO, comment="where faces are, how they move"),
+                    Proposal(
+                        line="language: {granularity: sentence}",
+                        kinds=_TEXT,
+                        comment="English texts, and what `speech` heard",
+                        hears="speech",
+                        heard=_AUDIO | _VIDEO,
+                    ),
                 ),
             ),
         ),

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from hume_runner.api import validate
 from hume_runner.cli.console import Console
+from hume_runner.cli.proposed_models import model_lines
 from hume_runner.errors import ManifestError, Problem, SourceError, UsageError, lacks_room
-from hume_runner.registry import Starter, all_registered, registered
+from hume_runner.registry import Registered, Starter, all_registered, registered
 from hume_runner.regular_files import open_regular
 from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
 from hume_runner.sources.globbing import matching_files
@@ -43,7 +44,8 @@ class Findings:
 def configure(parser: argparse.ArgumentParser) -> None:
     apis = tuple(one.api for one in all_registered() if one.starter is not None)
     parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="folder, media file, list or text file")
-    parser.add_argument("--api", choices=apis, default=apis[0], help="which service measures")
+    here = next((one.api for one in all_registered() if one.here and one.api in apis), apis[0])
+    parser.add_argument("--api", choices=apis, default=here, help=f"which service measures (default: {here})")
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write it (default: print it)")
 
 
@@ -254,13 +256,17 @@ def compose(findings: Findings, *, api: str, name: str, endpoint: str | None) ->
     if findings.text and "text" not in found.kinds:
         others = " or ".join(f"--api {one.api}" for one in all_registered() if "text" in one.kinds)
         raise UsageError(f"{api} measures no text", hint=f"use {others} for texts")
+    if endpoint and found.here:
+        others = " or ".join(f"--api {one.api}" for one in all_registered() if not one.here)
+        raise UsageError(f"{api} measures on this machine and has no endpoint", hint=f"add {others}")
     starter = found.starter or Starter(models=())
     return (
         "\n".join(
             [
-                *_head(api, name, endpoint, rehearses=starter.rehearses),
+                *_head(found, name, endpoint),
                 *_sources(findings),
-                *_models(findings, starter),
+                "models:",
+                *model_lines(found, _seen(findings)),
                 *starter.tail,
                 "outputs:",
                 f"  directory: {_yaml('results/' + name)}",
@@ -270,20 +276,34 @@ def compose(findings: Findings, *, api: str, name: str, endpoint: str | None) ->
     )
 
 
-def _head(api: str, name: str, endpoint: str | None, *, rehearses: bool) -> Iterator[str]:
-    yield "# Check with `hume-runner validate`, see cost and jobs with `hume-runner plan`, then `hume-runner run`."
+def _head(found: Registered, name: str, endpoint: str | None) -> Iterator[str]:
+    if found.here:
+        yield "# Check with `hume-runner validate`, see what is to do with `hume-runner plan`, then `hume-runner run`."
+    else:
+        yield "# Check with `hume-runner validate`, see cost and jobs with `hume-runner plan`, then `hume-runner run`."
     yield "# Every member is described by `hume-runner schema`."
+    if found.here:
+        hosted = (one for one in all_registered() if one.starter and not one.here)
+        told = (f"`--api {one.api}`" + " (which rehearses first)" * _rehearses(one) for one in hosted)
+        yield f"# For a rehearsal with simulated scores or a hosted service instead: {' or '.join(told)}."
     yield "version: 1"
     yield f"name: {_yaml(name)}"
     yield "service:"
-    yield f"  api: {api}"
+    if found.here:
+        yield f"  {f'api: {found.api}':<36} # measures on this machine: no key, no bill"
+        return
+    yield f"  api: {found.api}"
     if endpoint:
         yield f"  endpoint: {_yaml(endpoint)}"
-    elif rehearses:
+    elif _rehearses(found):
         yield "  endpoint: emulator               # rehearses offline; scores are simulated. Or the https URL of a host"
     else:
         yield "  # endpoint: emulator             # rehearses offline; scores are simulated"
     yield "  api_key: {env: HUME_API_KEY}     # or {file: path}; the key itself never stands here"
+
+
+def _rehearses(found: Registered) -> bool:
+    return found.starter is not None and found.starter.rehearses
 
 
 def _sources(findings: Findings) -> Iterator[str]:
@@ -295,9 +315,7 @@ def _sources(findings: Findings) -> Iterator[str]:
             yield from (f"    - {line}" for line in lines)
 
 
-def _models(findings: Findings, starter: Starter) -> Iterator[str]:
-    seen = findings.media or ({"audio", "video"} if findings.urls or findings.files else set())
-    if findings.text:
-        seen = seen | {"text"}
-    yield "models:"
-    yield from (f"  {line}" for line, kinds in starter.models if kinds & seen)
+def _seen(findings: Findings) -> set[str]:
+    """Kinds of what is to be measured; of a list that does not tell, sound and pictures."""
+    seen = set(findings.media) or ({"audio", "video"} if findings.urls or findings.files else set())
+    return seen | ({"text"} if findings.text else set())

@@ -9,6 +9,7 @@ import pytest
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
 from hume_runner.manifest.load import load_manifest
+from hume_runner.services.local import ready
 from hume_runner.sources import expand
 from tests.sources.test_globbing import tree
 
@@ -21,8 +22,20 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, on a machine that has no weights."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HUME_RUNNER_MODELS", str(tmp_path / ".no-models"))
     return tmp_path
+
+
+def models(path: str) -> set[str]:
+    return set(load_manifest(Path(path)).settings["models"])
+
+
+def line_of(model: str, path: str) -> str:
+    """The line of the manifest that names a model, in a comment or not."""
+    (line,) = (line for line in Path(path).read_text().splitlines() if line.strip("# ").startswith(f"{model}:"))
+    return line.strip()
 
 
 def kinds(path: str) -> list[tuple[str, str]]:
@@ -31,10 +44,10 @@ def kinds(path: str) -> list[tuple[str, str]]:
 
 def test_a_folder_becomes_globs_for_the_media_in_it(folder: Path) -> None:
     tree(folder, "media/a.wav", "media/deep/B.WAV", "media/c.png", "media/notes.doc", "media/.hidden.mp4")
-    code, out, _ = run("media", "--out", "m.yaml")
+    code, out, _ = run("media", "--api", "batch-v0", "--out", "m.yaml")
     assert (code, out) == (0, "wrote m.yaml: 3 items\n")
     assert {value for _, value in kinds("m.yaml")} == {"media/a.wav", "media/deep/B.WAV", "media/c.png"}
-    assert set(load_manifest(Path("m.yaml")).settings["models"]) == {"face", "prosody", "burst"}
+    assert models("m.yaml") == {"face", "prosody", "burst"}
     assert "#" in Path("m.yaml").read_text()
 
 
@@ -42,10 +55,10 @@ def test_a_list_of_urls_and_a_text_file_become_lists(folder: Path) -> None:
     (folder / "urls.txt").write_text("https://example.org/a.mp3\nhttps://example.org/b.mp3\n")
     (folder / "lines.txt").write_text("I am glad.\nAh: yes.\n")
     (folder / "rows.csv").write_text("id,url\nx,https://example.org/c.png\n")
-    assert run("urls.txt", "lines.txt", "rows.csv", "--out", "m.yaml")[0] == 0
+    assert run("urls.txt", "lines.txt", "rows.csv", "--api", "batch-v0", "--out", "m.yaml")[0] == 0
     found = kinds("m.yaml")
     assert [kind for kind, _ in found] == ["url", "url", "url", "text", "text"]
-    assert set(load_manifest(Path("m.yaml")).settings["models"]) == {"face", "prosody", "burst", "language"}
+    assert models("m.yaml") == {"face", "prosody", "burst", "language"}
 
 
 def test_one_file_and_a_list_of_paths_become_files(folder: Path) -> None:
@@ -70,7 +83,7 @@ def test_media_outside_the_manifests_folder_are_named_in_full(folder: Path) -> N
 def test_expression_v1_gets_its_own_models(folder: Path) -> None:
     tree(folder, "media/a.mp4")
     assert run("media", "--api", "expression-v1", "--out", "m.yaml")[0] == 0
-    assert set(load_manifest(Path("m.yaml")).settings["models"]) == {"audio", "video"}
+    assert models("m.yaml") == {"audio", "video"}
 
 
 def test_expression_v1_refuses_texts(folder: Path) -> None:
@@ -180,3 +193,65 @@ def test_a_list_of_another_separator_is_written_with_it(folder: Path) -> None:
     assert run("semi.csv", "sep.csv", "wide.tsv", "--out", "m.yaml")[0] == 0
     assert kinds("m.yaml") == [("text", "I am happy"), ("text", "Me too"), ("text", "Schön")]
     assert '{from: "semi.csv", delimiter: ";"}' in Path("m.yaml").read_text()
+
+
+# -- a service that is named by nobody --------------------------------------------------------------------------------
+
+
+def test_without_a_service_texts_are_measured_on_this_machine(folder: Path) -> None:
+    (folder / "lines.txt").write_text("I am glad.\nMe too.\n")
+    assert run("lines.txt", "--out", "m.yaml")[:2] == (0, "wrote m.yaml: 2 items\n")
+    manifest = load_manifest(Path("m.yaml"))
+    assert (manifest.service.api, models("m.yaml")) == ("local", {"language"})
+    head, _, body = Path("m.yaml").read_text().partition("version: 1")
+    assert "--api batch-v0" in head
+    assert "--api expression-v1" in head
+    assert "api_key" not in body
+    assert "endpoint" not in body
+
+
+def test_a_model_without_its_weights_is_a_comment_that_says_how_to_get_them(folder: Path) -> None:
+    tree(folder, "media/a.wav", "media/b.mp4")
+    assert run("media", "--out", "m.yaml")[0] == 0
+    assert models("m.yaml") == {"acoustics"}
+    assert line_of("speech", "m.yaml").startswith("# speech: {}")
+    assert "first `hume-runner models pull whisper-tiny.en silero-vad-v6`" in line_of("speech", "m.yaml")
+    assert "first `hume-runner models pull face-short-range" in line_of("face", "m.yaml")
+    assert line_of("language", "m.yaml").startswith(
+        "# language"
+    )  # without `speech` there is nothing that it could read
+
+
+def test_without_the_extra_recordings_keep_one_model_and_each_says_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ready, "find_spec", lambda module: None)
+    tree(folder, "media/a.wav")
+    assert run("media", "--out", "m.yaml")[0] == 0
+    assert models("m.yaml") == {"acoustics"}
+    assert "first `pip install 'hume-runner[local]'`" in line_of("acoustics", "m.yaml")
+    assert "`pip install 'hume-runner[local]'`, then `hume-runner models pull" in line_of("speech", "m.yaml")
+
+
+def test_every_kind_that_was_found_has_a_model(folder: Path) -> None:
+    tree(folder, "media/a.png")
+    (folder / "lines.txt").write_text("I am glad.\n")
+    assert run("media", "lines.txt", "--out", "m.yaml")[0] == 0
+    assert models("m.yaml") == {"face", "language"}
+    assert "first `hume-runner models pull" in line_of("face", "m.yaml")
+
+
+def test_what_is_ready_is_proposed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "find_spec", lambda module: object())
+    monkeypatch.setattr(ready, "require", lambda files: None)
+    tree(folder, "media/a.mp4")
+    assert run("media", "--out", "m.yaml")[0] == 0
+    assert models("m.yaml") == {"acoustics", "speech", "face", "language"}
+    assert "first" not in Path("m.yaml").read_text().partition("models:")[2]
+
+
+def test_an_endpoint_asks_for_the_service_that_it_is_of(folder: Path) -> None:
+    tree(folder, "a.wav")
+    code, _, err = run("a.wav", "--endpoint", "emulator")
+    assert (code, "--api batch-v0" in err) == (64, True)
+    assert run("a.wav", "--endpoint", "emulator", "--api", "batch-v0")[0] == 0
