@@ -29,7 +29,7 @@ COMMANDS = {
     "compare": "show two results of the same sources side by side, without network",
     "adopt": "bring jobs that were started elsewhere under this state",
     "init": "write a commented manifest from a folder, a list of URLs or a text file",
-    "migrate": "turn a batch-v0 manifest into an expression-v1 one",
+    "migrate": "turn a batch-v0 manifest into one for expression-v1 or local",
     "emulate": "serve a local stand-in for the measurement APIs",
     "schema": "print the manifest's JSON Schema",
     "state": "export the state as JSON, or release a lock whose owner is dead",

@@ -1,4 +1,4 @@
-"""`migrate`: a batch-v0 manifest as an expression-v1 one, and a table of what does not carry over."""
+"""`migrate`: a batch-v0 manifest as one for expression-v1 or this machine, and a table of what does not carry over."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ from pathlib import Path
 from hume_runner.cli.console import Console
 from hume_runner.errors import UsageError, lacks_room
 from hume_runner.migration.manifest import Migrated, Note, migrate_manifest
+from hume_runner.migration.to_local import migrate_to_local
 
+_TO = {"expression-v1": migrate_manifest, "local": migrate_to_local}
 _TITLES = {"changed": "changed", "none": "no equivalent, left out"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", metavar="MANIFEST", type=Path, help="a batch-v0 manifest; it is not changed")
+    parser.add_argument(
+        "--to", choices=tuple(_TO), default="expression-v1", help="what measures then (default: expression-v1)"
+    )
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write the new one (default: print it)")
 
 
@@ -27,7 +32,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name, or remove it")
     if console.json:
         console.document({"event": "launch", "command": "migrate", "manifests": [str(args.manifest)]})
-    migrated = migrate_manifest(args.manifest, folder=out.parent if out else None, endpoint=args.endpoint)
+    migrated = _TO[args.to](args.manifest, folder=out.parent if out else None, endpoint=args.endpoint)
     if out is not None:
         _write(out, migrated.text)
     if console.json:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from hume_runner.errors import ManifestError, UsageError
 from hume_runner.manifest.defaults import most_bytes
@@ -38,7 +38,7 @@ TEXT_SUFFIXES: Final = frozenset({".txt", ".json", ".csv", ".md", ".html", ".xml
 _GLOB = re.compile(r"([*?[])")
 
 
-__all__ = ["Migrated", "Note", "migrate_manifest"]
+__all__ = ["Migrated", "Migration", "Note", "migrate_manifest", "migrate_with"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +53,25 @@ def migrate_manifest(path: Path, *, folder: Path | None = None, endpoint: str | 
     """The manifest at `path` for expression-v1, to be written into `folder` (default: beside the old one).
 
     `endpoint` replaces `service.endpoint`. Raises: ManifestError if the old one is not valid, or if nothing in it could
-    be measured; UsageError if it is for expression-v1 already.
+    be measured; UsageError if it is not for batch-v0.
     """
+    return migrate_with(Migration, path, folder, endpoint)
+
+
+def migrate_with(kind: type[Migration], path: Path, folder: Path | None, endpoint: str | None) -> Migrated:
+    """As `migrate_manifest`, for the API that `kind` is of."""
     path = path.absolute()
     manifest = load_manifest(path, endpoint=endpoint)
+    if manifest.service.api == kind.to:
+        raise UsageError(f"{path.name} is for {kind.to} already", hint=f"hume-runner plan {path.name}")
     if manifest.service.api != _FROM:
-        raise UsageError(f"{path.name} is for {manifest.service.api} already", hint=f"hume-runner plan {path.name}")
+        raise UsageError(f"{path.name} is for {manifest.service.api}, not for {_FROM}", hint="write a manifest by hand")
     document = parse(path.read_bytes(), str(path))
     move = _Move(*(os.path.normpath(place.absolute()) for place in (path.parent, folder or path.parent)))
-    migration = _Migration(document, move, endpoint)
+    migration = kind(document, move, endpoint)
     body = [line for section in migration.sections() for line in section]
     notes = tuple(migration.notes.taken)
-    return Migrated(text="\n".join([*_head(path.name, notes), *body]) + "\n", notes=notes)
+    return Migrated(text="\n".join([*_head(kind, path.name, notes), *body]) + "\n", notes=notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +100,17 @@ class _Move:
         return os.path.relpath(Path(self.old, name), self.new)
 
 
-@dataclass(slots=True)
-class _Migration:
+@dataclass
+class Migration:
     """One manifest on its way. `sections` has to be read to its end before `notes` is complete."""
+
+    to: ClassVar[str] = _TO
+    command: ClassVar[str] = "migrate"
+    next_step: ClassVar[str] = "`hume-runner plan` shows what it would cost."
+    warning: ClassVar[str] = "Scores of the two APIs cannot be compared, even where they share a name."
+    ending: ClassVar[str] = "v1"  # of the output directory
+    text: ClassVar[bool] = False  # whether it is measured
+    downloads: ClassVar[str] = "the runner downloads them; the service took the URLs itself"
 
     document: Document
     move: _Move
@@ -107,7 +122,7 @@ class _Migration:
         yield self._service()
         yield self._sources()
         yield self._models()
-        note_transcription(self._section("transcription"), self.notes)
+        self._transcription()
         yield self._notify()
         self._batching()
         yield self._execution()
@@ -176,20 +191,21 @@ class _Migration:
                 if not self._is_text(entry, path_text(("sources", "files", index)))
             ],
         }
-        if old.get("text"):
+        if self.text:
+            kept["text"] = [entry if isinstance(entry, str) else self._source(entry) for entry in old.get("text", ())]
+        elif old.get("text"):
             count = len(old["text"])
             self.notes.none("sources.text", f"{count} {'entry' if count == 1 else 'entries'}: no text is measured")
         if kept["urls"]:
-            self.notes.changed(
-                "sources.urls", "sources.urls", "the runner downloads them; the service took the URLs itself"
-            )
+            self.notes.changed("sources.urls", "sources.urls", self.downloads)
         for index, entry in enumerate(old.get("files", ())):
             if isinstance(entry, dict) and "from" in entry and not self.move.stays:
                 member = path_text(("sources", "files", index))
                 why = f"paths in the list count from the manifest's folder, which was {_one_line(self.move.old)}"
                 self.notes.changed(member, member, why)
         if not any(kept.values()):
-            raise self._refuse("sources", "holds nothing but text, which expression-v1 does not measure")
+            what = "files of text" if self.text else "text"
+            raise self._refuse("sources", f"holds nothing but {what}, which {self.to} does not measure")
         lines = ["sources:"]
         for member, entries in kept.items():
             lines += [f"  {member}:", *(f"    - {yaml_value(entry)}" for entry in entries)] if entries else []
@@ -219,6 +235,9 @@ class _Migration:
         if not lines:
             raise self._refuse("models", f"{', '.join(old)}: none of these has an equivalent in expression-v1")
         return ["models:", *lines]
+
+    def _transcription(self) -> None:
+        note_transcription(self._section("transcription"), self.notes)
 
     def _notify(self) -> list[str]:
         old = self._section("notify")
@@ -276,7 +295,7 @@ class _Migration:
         old = self._section("outputs")
         directory = Path(old.get("directory", f"results/{self.document.get('name')}"))
         ending = directory.name not in ("", "..")
-        directory = directory.with_name(f"{directory.name}-v1") if ending else directory / "expression-v1"
+        directory = directory.with_name(f"{directory.name}-{self.ending}") if ending else directory / self.to
         if "directory" in old:
             why = "a folder of its own, so that old results and their state stay as they are"
             self.notes.changed("outputs.directory", "outputs.directory", why)
@@ -286,9 +305,9 @@ class _Migration:
         return ["outputs:", f"  directory: {yaml_value(self.move.other(str(directory)))}", *kept]
 
 
-def _head(name: str, notes: Sequence[Note]) -> Iterator[str]:
-    yield f"# Made from {yaml_value(name)} by `hume-runner migrate`. `hume-runner plan` shows what it would cost."
-    yield "# Scores of the two APIs cannot be compared, even where they share a name."
+def _head(kind: type[Migration], name: str, notes: Sequence[Note]) -> Iterator[str]:
+    yield f"# Made from {yaml_value(name)} by `hume-runner {kind.command}`. {kind.next_step}"
+    yield f"# {kind.warning}"
     for verdict, title in (("changed", "Changed:"), ("none", "No equivalent, left out:")):
         found = [note for note in notes if note.verdict == verdict]
         yield from ["#", f"# {title}"] if found else []

@@ -120,3 +120,14 @@ def test_a_manifest_of_the_new_api_is_an_error(folder: Path) -> None:
     code, _, err = run("new.yaml")
     assert code == 64
     assert "is for expression-v1 already" in err
+
+
+def test_to_local_keeps_the_texts_and_says_what_is_measured_instead(folder: Path) -> None:
+    code, out, err = run("old.yaml", "--to", "local", "--out", "new.yaml")
+    assert (code, out) == (0, "wrote new.yaml\n")
+    manifest = load_manifest(Path("new.yaml"))
+    assert manifest.service.api == "local"
+    assert set(manifest.settings["models"]) == {"acoustics", "speech", "language"}
+    assert {entry.kind for entry in manifest.sources} == {"file", "text"}
+    assert "service.endpoint" in err
+    assert run("old.yaml", "--to", "local", "--endpoint", "emulator")[0] == 64

@@ -44,7 +44,7 @@ def notes(migrated: Migrated) -> dict[str, tuple[str, str]]:
 def test_every_batch_example_becomes_a_valid_manifest_or_says_why_not(path: Path, tmp_path: Path) -> None:
     old = load_manifest(path)
     if old.service.api != "batch-v0":
-        with pytest.raises(UsageError, match="already"):
+        with pytest.raises(UsageError, match=f"is for {old.service.api}"):
             migrate_manifest(path)
         return
     if all(entry.kind == "text" for entry in old.sources):
