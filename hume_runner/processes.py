@@ -204,7 +204,10 @@ def serve() -> None:
             answer = pickle.dumps((True, function(*args, **kwargs)))
         except Exception as error:
             answer = _raised(error)
-        _write(answers, answer)
+        try:
+            _write(answers, answer)
+        except BrokenPipeError:
+            os._exit(0)  # nobody waits for it: the parent was killed. What is left in the pipe's buffer is not flushed
 
 
 def _raised(error: Exception) -> bytes:

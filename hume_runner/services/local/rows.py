@@ -153,16 +153,19 @@ def _add(builder: BlockBuilder, row: Mapping[str, Any], numbers: Mapping[str, in
         builder.columns[column.name].append(value)
     for family in layout.families:
         scores, grid = left.pop(family.prefix, None), builder.grids[family.prefix]
-        if scores is None:
+        # What was not measured is null: all of a row, one name of it, or a name that is not there.
+        there = {family.index[name]: score for name, score in (scores or {}).items() if score is not None}
+        if not there:
             grid.add_blank()
-        elif len(scores) == len(family.names):
-            grid.add_full([scores[name] for name in family.names])
+        elif len(there) == len(family.names):
+            grid.add_full([there[position] for position in range(len(family.names))])
         else:
-            grid.add_some({family.index[name]: score for name, score in scores.items()})
+            grid.add_some(there)
     for open_family in layout.open_families:
         scores, ragged = left.pop(open_family.name, None), builder.ragged[open_family.name]
-        if scores is None:
+        told = {name: score for name, score in (scores or {}).items() if score is not None}
+        if scores is None or (len(told) < len(scores) and not told):
             ragged.add_unmeasured()
         else:
-            ragged.add(tuple(scores), tuple(scores.values()))
+            ragged.add(tuple(told), tuple(told.values()))
     builder.extra.append(json.dumps(left, ensure_ascii=False, sort_keys=True) if left else None)

@@ -91,4 +91,14 @@ _READS: Mapping[str, Reads] = {"sound": "sound", "picture": "pictures"}
 
 
 def _told(one: Chosen) -> dict[str, Any]:
-    return {**one.options, "measured_by": one.card.measured_by}
+    # A default that is written out measures the same; a default that becomes another is another version.
+    return {**_beyond_defaults(one.options, one.measurer.schema), "measured_by": one.card.measured_by}
+
+
+def _beyond_defaults(options: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    told = schema.get("properties") or {}
+    return {
+        name: value
+        for name, value in options.items()
+        if "default" not in told.get(name, {}) or told[name]["default"] != value
+    }

@@ -176,6 +176,18 @@ def test_texts_are_measured_by_whom_the_row_says(folder: Path) -> None:
     assert hume_runner.run(manifest({"letters": {}}, sources={"text": texts})).requests == {"measured": 0}
 
 
+def test_scores_that_nobody_could_measure_are_null_in_every_table(folder: Path) -> None:
+    # Half of the rows have no score at all: in the tables, the report and the comparison they are null, never 0.
+    texts = [{"text": "I am so happy today.", "id": "known"}, {"text": "Днес съм много щастлив.", "id": "other"}]
+    for form in ("csv", "jsonl"):
+        outputs = {"directory": "out", "tables": [form], "report": True}
+        result = hume_runner.run(manifest({"language": {}}, sources={"text": texts}, outputs=outputs))
+        assert result.exit_code == 0
+    rows = {row["item_id"]: row for row in table("language")}
+    assert float(rows["known"]["goemotions_joy"]) > 0
+    assert {value for name, value in rows["other"].items() if name.startswith("goemotions_")} == {""}
+
+
 def test_another_version_measures_again_and_nothing_else_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tone_file(folder / "a.wav", 1)
     one = manifest({"letters": {}, "loud": {}}, sources={"text": ["One"], "files": ["a.wav"]})
@@ -185,6 +197,14 @@ def test_another_version_measures_again_and_nothing_else_does(folder: Path, monk
     assert (again.summary.changed, again.summary.done) == (1, 1)
     assert hume_runner.run(one).requests == {"measured": 1}
     assert [row["measured_by"] for row in table("letters")] == ["letters@2#e3b0c442"]
+
+
+def test_a_default_that_is_written_out_measures_nothing_again(folder: Path) -> None:
+    texts = {"text": ["One"]}
+    assert hume_runner.run(manifest({"letters": {}}, sources=texts)).requests == {"measured": 1}
+    assert hume_runner.run(manifest({"letters": {"upper": False}}, sources=texts)).requests == {"measured": 0}
+    assert hume_runner.run(manifest({"letters": {"upper": True}}, sources=texts)).requests == {"measured": 1}
+    assert hume_runner.run(manifest({"letters": {}}, sources=texts)).requests == {"measured": 0}
 
 
 def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folder: Path) -> None:
