@@ -1,7 +1,7 @@
 """Where weights lie on this machine, and whether they are what they should be. Nothing here downloads.
 
 `<root>/<model>/<file>`, and `<root>/own/<sha256>` for what a manifest names itself. A file is hashed before it is
-used; beside it a note remembers what was hashed (by size, time and inode), so that a large one is not read again for
+used; beside it a note remembers what was hashed (by size, times and inode), so that a large one is not read again for
 each run.
 """
 
@@ -213,8 +213,13 @@ def _entries(note: Path) -> Mapping[str, Any]:
 
 
 def stamp_of(seen: os.stat_result) -> dict[str, int]:
-    """What changes as a file is written."""
-    return {"size_bytes": seen.st_size, "mtime_ns": seen.st_mtime_ns, "inode": seen.st_ino}
+    """What changes as a file is written. Tools put the time of the last writing back, not that of the last change."""
+    return {
+        "size_bytes": seen.st_size,
+        "mtime_ns": seen.st_mtime_ns,
+        "ctime_ns": seen.st_ctime_ns,
+        "inode": seen.st_ino,
+    }
 
 
 _WORDS = {
