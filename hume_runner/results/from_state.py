@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,24 @@ def shown_source(kind: str, value: str, place: str) -> str:
 
 def item_records(store: Store) -> Iterator[ItemRecord]:
     """Every item of the last planned manifest, in its order, streamed."""
-    raw: dict[int, tuple[str, ...]] = {}
+    raw: dict[int, tuple[tuple[str, ...], int, str | None]] = {}
     for row in store.items():
         job = row.job
-        if job is not None and job not in raw:
+        if job is None:
+            yield _record(row, ())
+            continue
+        if job not in raw:
             # Items of one job stand together, so a handful of jobs is all that is ever kept.
             if len(raw) > 64:
                 raw.clear()
             numbers = store.companions(job) or [job]
-            raw[job] = tuple(answer.path for number in numbers for _, answer in store.answers(number))
-        yield _record(row, raw.get(job, ()) if job is not None else ())
+            paths = tuple(answer.path for number in numbers for _, answer in store.answers(number))
+            raw[job] = (paths, numbers[0], store.job(numbers[0]).remote_id if numbers[0] != job else row.remote_id)
+        paths, first, remote_id = raw[job]
+        if row.status == "done":
+            # Of an item in several parts the first is named, not the one that happened to be done last.
+            row = replace(row, job=first, remote_id=remote_id)
+        yield _record(row, paths)
 
 
 def _record(row: ItemRow, raw: tuple[str, ...]) -> ItemRecord:

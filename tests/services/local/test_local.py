@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 import wave
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ import pytest
 import hume_runner
 from hume_runner.errors import UsageError
 from hume_runner.manifest.schema import schema
+from hume_runner.results.from_state import item_records
 from hume_runner.services.local.measurers import found
+from hume_runner.state.store import Store
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
 
 OFFERED = """
@@ -218,6 +222,20 @@ def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folde
     assert edges[0][0] == 0
     assert edges[-1][1] == pytest.approx(610, abs=0.01)
     assert all(before[1] == pytest.approx(after[0], abs=0.002) for before, after in pairwise(edges))
+
+
+def test_an_item_in_parts_names_its_first_whichever_was_done_last(folder: Path) -> None:
+    tone_file(folder / "long.wav", 610)
+    assert hume_runner.run(manifest({"loud": {}}, sources={"files": ["long.wav"]})).exit_code == 0
+    first = table("loud")[0]
+    with closing(sqlite3.connect("out/state.sqlite3")) as db:
+        jobs = [job for (job,) in db.execute("SELECT job FROM jobs WHERE status = 'done' ORDER BY job")]
+        for last in jobs:
+            with db:  # as it is where the system lets this part be the last
+                db.execute("UPDATE measurements SET job = ?", (last,))
+            with closing(Store.peek(Path("out/state.sqlite3"))) as store:
+                [item] = item_records(store)
+            assert (item.job, item.remote_id) == (first["job"], first["remote_id"])
 
 
 def test_what_breaks_a_measurer_fails_one_source_and_names_the_measurer(folder: Path) -> None:
