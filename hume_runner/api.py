@@ -268,7 +268,7 @@ class Project:
 
     @property
     def here(self) -> bool:
-        """Whether it is measured on this machine, for nothing."""
+        """Whether this machine measures, so that what is lost is measured again for nothing."""
         found = registered(self.manifest.service.api)
         return found is not None and found.here
 
@@ -436,6 +436,8 @@ class Project:
         from hume_runner.results.audit import compare_remote
         from hume_runner.state.store import Store
 
+        if self.here:
+            return  # nobody else knows of them
         with Store.peek(self.paths.state, name=self.manifest.name) as store, self.endpoint() as endpoint:
             yield from compare_remote(store, endpoint.service)
 
@@ -483,7 +485,9 @@ class Project:
 
         outputs, machine = self.paths.outputs, self.machine
         with self._writing() as store, self.endpoint() as endpoint, guarded(outputs):
-            mender = Mender(store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now)
+            mender = Mender(
+                store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now, here=self.here
+            )
             mended = mender.mend(thorough=True)
             finisher = Finisher(self.manifest, outputs, machine.disk, warn=warn)
             finisher.rebuild(store, mended.harmed, machine.now())

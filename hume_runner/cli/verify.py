@@ -74,6 +74,8 @@ def _next_step(args: argparse.Namespace, project: Project, console: Console, ans
             f"next: restore the files from a backup; `hume-runner run {args.manifest}` makes run.json, "
             "and sends nothing where all is done"
         )
+    elif answers and project.here:
+        console.note(f"next: `hume-runner run {args.manifest}` measures again what is lost")
     elif answers and once:
         console.note(
             "next: put the answers in raw/ back from a backup: this service gives an answer once; "

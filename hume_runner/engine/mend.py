@@ -34,6 +34,7 @@ from hume_runner.state.store import Store
 
 _AT_ONCE = 8
 _PAYS = "`hume-runner run MANIFEST --pay-again` measures what is lost once more, and pays for it"
+_AGAIN = "`hume-runner run MANIFEST` measures again what is lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Mender:
         *,
         report: events.Report,
         clock: Callable[[], float],
+        here: bool = False,  # whether what is lost is measured again on this machine, for nothing
     ) -> None:
         self._store = store
         self._service = service
@@ -65,6 +67,7 @@ class Mender:
         self._outputs = outputs
         self._report = report
         self._clock = clock
+        self._here = here
         self._lost: dict[int, str] = {}  # job -> why
         self._lost_hint = ""
         self._left: list[str] = []
@@ -99,7 +102,8 @@ class Mender:
         what = [one.answer for one in harmed]
         remote = [one for one in harmed if one.answer.name != REQUEST]
         if remote and self._service.keeper is None:
-            self._lose(number, remote, "this service gives an answer once")
+            once = "what was measured here is nowhere else" if self._here else "this service gives an answer once"
+            self._lose(number, remote, once)
             what = [one for one in what if one.name == REQUEST]
         elif remote and row.endpoint not in (None, self._service.endpoint):
             where = mask_secrets(str(row.endpoint))
@@ -162,7 +166,8 @@ class Mender:
         return LostAnswerNeedsDecision(
             first + others,
             hint=self._lost_hint
-            or f"put the file back from a backup (`hume-runner verify MANIFEST` lists all that are harmed); or {_PAYS}",
+            or f"put the file back from a backup (`hume-runner verify MANIFEST` lists all that are harmed); or "
+            f"{_AGAIN if self._here else _PAYS}",
         )
 
 

@@ -204,7 +204,7 @@ def _planned(summary: Summary) -> events.Planned:
 
 def mend(store: Store, env: Environment, outputs: Path) -> Mended:
     """Have again what is harmed of the answers on disk, and say what is not."""
-    return Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock).mend()
+    return Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock, here=env.here).mend()
 
 
 # What a run makes below the output directory.

@@ -50,8 +50,9 @@ def item_records(store: Store) -> Iterator[ItemRecord]:
         paths, first, remote_id = raw[job]
         if row.status == "done":
             # Of an item in several parts the first is named, not the one that happened to be done last.
-            row = replace(row, job=first, remote_id=remote_id)
-        yield _record(row, paths)
+            yield _record(replace(row, job=first, remote_id=remote_id), paths)
+        else:
+            yield _record(row, paths)
 
 
 def _record(row: ItemRow, raw: tuple[str, ...]) -> ItemRecord:

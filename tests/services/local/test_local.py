@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import hume_runner
+from hume_runner.cli.main import main
 from hume_runner.errors import UsageError
 from hume_runner.manifest.schema import schema
 from hume_runner.results.from_state import item_records
@@ -365,3 +366,19 @@ def test_a_file_that_changes_after_it_was_planned_is_not_measured_as_if_it_had_n
     assert result.exit_code == 3
     [error] = table("errors")
     assert error["reason"] == "source_changed"
+
+
+def test_what_is_lost_here_asks_nobody_to_pay_and_for_no_backup(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("m.yaml").write_text(json.dumps(manifest({"letters": {}}, sources={"text": ["One"]})))
+    assert main(["m.yaml"]) == 0
+    assert main(["verify", "m.yaml", "--remote"]) == 0  # there is nobody who could not know the job
+    [answer] = Path("out/raw").glob("*/response.json")
+    answer.unlink()
+    capsys.readouterr()
+    for words in (["verify", "m.yaml"], ["verify", "m.yaml", "--repair"]):
+        assert main(words) != 0
+        said = "".join(capsys.readouterr())
+        assert "`hume-runner run m.yaml` measures again what is lost" in said
+        assert "pay" not in said
