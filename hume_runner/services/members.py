@@ -22,6 +22,11 @@ def is_archive(path: Path) -> bool:
     return opens(path)
 
 
+def plain_name(name: str) -> str:
+    """What is left of a member's name, and its ending: a file's name that is nothing else."""
+    return _UNSAFE.sub("_", name.rpartition("/")[2])[-80:].lstrip(".") or "member"
+
+
 def members(path: Path, look: Callable[[Path], Mapping[str, Any]]) -> Iterator[Inside]:
     """Each member of an archive, looked at one by one by `look`; what is not offered is an item that fails with the
     reason.
@@ -36,7 +41,7 @@ def members(path: Path, look: Callable[[Path], Mapping[str, Any]]) -> Iterator[I
                         yield _left_out(path, member.name, member.reason, member.message)
                     continue
                 # Its own ending and a name for messages; the folder is ours, and so is what is left of the name.
-                target = folder / (_UNSAFE.sub("_", member.name.rpartition("/")[2])[-80:].lstrip(".") or "member")
+                target = folder / plain_name(member.name)
                 try:
                     member.copy_to(target)
                 except MediaProblem as problem:

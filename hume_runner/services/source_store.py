@@ -21,6 +21,7 @@ from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.media.sniff import sniff
 from hume_runner.services.base import PlanItem
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.members import plain_name
 
 # What nobody holds is removed beyond this. What was sent is removed anyway; this bounds what waits to be sent, and what
 # an earlier run left.
@@ -127,8 +128,14 @@ class SourceStore:
             return
         if item.path is not None:
             archive = item.path
-            with self.lease(item, {"what": "member"}, lambda to: self._unpack(archive, inside or "", to)) as entry:
-                yield entry.folder / "member"
+            # What is wrong with it is told under the file's name, so it keeps that.
+            named = plain_name(inside or "")
+            if named.endswith(".json"):  # as the cache's own file beside it does
+                named += "_"
+            with self.lease(
+                item, {"what": "member", "named": named}, lambda to: self._unpack(archive, inside or "", to / named)
+            ) as entry:
+                yield entry.folder / named
             return
         with self._downloaded(item) as entry:
             yield entry.folder / "download"
@@ -136,7 +143,7 @@ class SourceStore:
     def _downloaded(self, item: PlanItem) -> AbstractContextManager[CachedMedia]:
         return self.lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder))
 
-    def _unpack(self, path: Path, name: str, folder: Path) -> Mapping[str, Any]:
+    def _unpack(self, path: Path, name: str, target: Path) -> Mapping[str, Any]:
         closing: list[MemberReader] = []
         with self._opening:
             archive = self._archives.pop(path, None) or MemberReader(path)
@@ -145,7 +152,7 @@ class SourceStore:
                 closing.append(self._archives.popitem(last=False)[1])
         for other in closing:
             other.close()
-        size = archive.copy(name, folder / "member")
+        size = archive.copy(name, target)
         if size is None:
             raise CannotPrepare("source_changed", f"{path.name} does not hold {name} any more")
         return {"size": size}

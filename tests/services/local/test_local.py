@@ -337,12 +337,14 @@ def test_stills_videos_and_archives_are_measured_picture_by_picture(folder: Path
     with zipfile.ZipFile("more.zip", "w") as file:
         file.write("0.png", "inside/first.png")
         file.writestr("inside/broken.png", b"\x89PNG\r\n\x1a\n" + b"x" * 40)
+        file.writestr("inside/cut.png", Path("1.png").read_bytes()[:-20])
     sources = {"files": ["*.png", "film.mp4", "more.zip"]}
     one = manifest({"bright": {"fps": 2}, "loud": {}}, sources=sources)
     result = hume_runner.run(one)
     assert result.exit_code == 3
-    [error] = table("errors")
-    assert "broken.png" in error["item_id"]
+    told = {error["item_id"].rpartition("/")[2]: error["message"] for error in table("errors")}
+    assert set(told) == {"broken.png", "cut.png"}
+    assert all(name in message for name, message in told.items())
     rows = table("bright")
     stills = {row["item_id"]: float(row["mean"]) for row in rows if not row["time_s"]}
     assert [stills[name] for name in ("0.png", "1.png", "2.png")] == pytest.approx([40, 80, 120], abs=2)
