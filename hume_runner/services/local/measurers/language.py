@@ -26,7 +26,7 @@ LABELS = tuple(
 )
 TABLE = WeightFile(
     name="goemotions-small/table.bin",
-    sha256="2412a93ecd9057eab801a9d337b758a8eeb066bb5b71d6c7a2f56468447cbd2c",
+    sha256="7b11a212261b7f7adcf8e5780f27662885b5aed3599b512c8d2cb65307f52bff",
     lies=Path(__file__).with_name("goemotions.bin"),
 )
 
