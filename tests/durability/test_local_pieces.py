@@ -118,16 +118,18 @@ def test_a_run_killed_at_any_durable_operation_ends_as_if_nobody_had(
     assert [study.folder.name for study in studies if study.twice()] == []
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_soon_leaves_no_process_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
-    """A recording that takes long to measure is given up and measured by the next run."""
+    """Recordings that take long to measure are given up and measured by the next run."""
     study = Study(tmp_path / "study")
-    samples = np.random.default_rng(3).integers(-9000, 9000, 120 * 16_000).astype("<i2")
-    with wave.open(str(study.folder / "media" / "long.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(samples.tobytes())
+    for number in range(4):
+        samples = np.random.default_rng(number).integers(-9000, 9000, 280 * 16_000).astype("<i2")
+        with wave.open(str(study.folder / "media" / f"long-{number}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(16_000)
+            file.writeframes(samples.tobytes())
     text = (study.folder / "manifest.yaml").read_text()
     (study.folder / "manifest.yaml").write_text(text.replace("window: 0.5", "window: 0.1, step: 0.05"))
     command = [sys.executable, "-m", "hume_runner", "run", str(study.folder / "manifest.yaml"), "--no-progress"]
@@ -144,10 +146,10 @@ def test_an_interrupted_run_ends_soon_leaves_no_process_and_goes_on(number: sign
 
 def _wait_for_workers(parent: int) -> list[int]:
     """The worker processes, once there is one that has worked for a while."""
-    for _ in range(600):
+    for _ in range(2400):
         children = Path(f"/proc/{parent}/task/{parent}/children")
         found = {int(pid) for task in Path(f"/proc/{parent}/task").iterdir() for pid in _children(task)}
-        if found and any(_cpu_s(pid) > 1.0 for pid in found):
+        if found and any(_cpu_s(pid) > 0.6 for pid in found):
             return sorted(found)
         assert children.exists(), "the run is over already"
         time.sleep(0.05)
