@@ -123,9 +123,9 @@ def test_a_run_killed_at_any_durable_operation_ends_as_if_nobody_had(
 def test_an_interrupted_run_ends_soon_leaves_no_process_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     """Recordings that take long to measure are given up and measured by the next run."""
     study = Study(tmp_path / "study")
-    for number in range(4):
-        samples = np.random.default_rng(number).integers(-9000, 9000, 280 * 16_000).astype("<i2")
-        with wave.open(str(study.folder / "media" / f"long-{number}.wav"), "wb") as file:
+    for index in range(4):
+        samples = np.random.default_rng(index).integers(-9000, 9000, 280 * 16_000).astype("<i2")
+        with wave.open(str(study.folder / "media" / f"long-{index}.wav"), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(16_000)
