@@ -14,10 +14,11 @@ from hume_runner.services.local.weights import require
 
 
 def require_ready(asked: Sequence[Chosen]) -> None:
-    """Raises: MissingExtra naming the model; what `require` raises, with the command that fetches them."""
-    for one in asked:
-        for lacking in _lacking(one):
-            raise lacking
+    """Raises: MissingExtra naming the models; what `require` raises, with one command that fetches all of them."""
+    without = [f"models.{one.model}" for one in asked if not _installed(one)]
+    if without:
+        raise MissingExtra("local", ", ".join(without))
+    require([file for one in asked for file in one.card.files])
 
 
 def readiness(models: Mapping[str, Any] | None) -> Iterator[Readiness]:
@@ -32,9 +33,13 @@ def readiness(models: Mapping[str, Any] | None) -> Iterator[Readiness]:
 
 
 def _lacking(one: Chosen) -> Iterator[HumeRunnerError]:
-    if any(find_spec(module) is None for module in one.measurer.modules):
+    if not _installed(one):
         yield MissingExtra("local", f"models.{one.model}")
     try:
         require(one.card.files)
     except HumeRunnerError as error:
         yield error
+
+
+def _installed(one: Chosen) -> bool:
+    return all(find_spec(module) is not None for module in one.measurer.modules)

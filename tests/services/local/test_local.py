@@ -18,7 +18,7 @@ import pytest
 
 import hume_runner
 from hume_runner.cli.main import main
-from hume_runner.errors import UsageError
+from hume_runner.errors import MissingWeights, UsageError
 from hume_runner.manifest.schema import schema
 from hume_runner.results.from_state import item_records
 from hume_runner.services.local.measurers import found
@@ -384,3 +384,13 @@ def test_what_is_lost_here_asks_nobody_to_pay_and_for_no_backup(
         said = "".join(capsys.readouterr())
         assert "`hume-runner run m.yaml` measures again what is lost" in said
         assert "pay" not in said
+
+
+def test_all_that_is_lacking_is_told_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line and one command, not a line for each try."""
+    monkeypatch.setenv("HUME_RUNNER_MODELS", str(folder / "none"))
+    tone_file(folder / "a.wav", 1)
+    with pytest.raises(MissingWeights) as lacking:
+        hume_runner.run(manifest({"speech": {}, "ner": {}}, sources={"files": ["a.wav"]}))
+    assert "hume-runner models pull en_core_web_sm whisper-tiny.en silero-vad-v6" in lacking.value.hint
+    assert not list(Path("out").glob("raw/*"))
