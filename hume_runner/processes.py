@@ -38,6 +38,10 @@ class WorkerDied(Exception):
         self.how = how
 
 
+class TookTooLong(Exception):
+    """A call was worked on for longer than it may be; its process is ended."""
+
+
 class Stopped(Exception):
     """The executor was stopped while a call waited or was worked on."""
 
@@ -50,16 +54,42 @@ class _Call:
 
 @dataclass(slots=True)
 class _Lane:
-    """One worker process, started with its first call and again after it died."""
+    """One worker process, started with its first call and again after it died; none any more once it is `closed`."""
 
     child: subprocess.Popen[bytes] | None = None
+    closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def call(self, work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> tuple[bool, Any]:
-        """(whether it returned, what it returned or raised). Raises: WorkerDied; PickleError for what cannot be
-        sent."""
+    def call(
+        self, work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]], timeout_s: float | None
+    ) -> tuple[bool, Any]:
+        """(whether it returned, what it returned or raised). Raises: WorkerDied; TookTooLong; Stopped; PickleError for
+        what cannot be sent."""
+        if timeout_s is None:
+            return self._call(work)
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            self.end()
+
+        timer = threading.Timer(timeout_s, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._call(work)
+        except WorkerDied:
+            if late.is_set():
+                raise TookTooLong from None
+            raise
+        finally:
+            timer.cancel()
+
+    def _call(self, work: tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]) -> tuple[bool, Any]:
         packed = pickle.dumps(work)
         with self.lock:
+            if self.closed:
+                raise Stopped
             child = self.child = self.child or _start()
         assert child.stdin is not None
         assert child.stdout is not None
@@ -74,9 +104,10 @@ class _Lane:
         returned: tuple[bool, Any] = pickle.loads(answer)  # noqa: S301 - of our own worker, over a pipe of ours
         return returned
 
-    def end(self) -> None:
-        """Kill the process; nothing that it does has to be finished."""
+    def end(self, *, close: bool = False) -> None:
+        """Kill the process; nothing that it does has to be finished. `close`: no other is started."""
         with self.lock:
+            self.closed = self.closed or close
             child, self.child = self.child, None
         if child is not None:
             child.kill()
@@ -88,10 +119,15 @@ class _Lane:
 
 
 class ProcessExecutor(Executor):
-    """Up to `workers` processes, started as they are needed. Calls are taken in the order in which they came."""
+    """Up to `workers` processes, started as they are needed. Calls are taken in the order in which they came.
 
-    def __init__(self, workers: int) -> None:
+    One that is worked on for longer than `timeout_s` raises `TookTooLong`: its process is ended, and another takes its
+    place.
+    """
+
+    def __init__(self, workers: int, *, timeout_s: float | None = None) -> None:
         self._workers = workers
+        self._timeout_s = timeout_s
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._lanes: list[_Lane] = []
         self._threads: list[threading.Thread] = []
@@ -124,14 +160,14 @@ class ProcessExecutor(Executor):
                 if self._stopped:
                     raise Stopped
                 if call.future.set_running_or_notify_cancel():
-                    returned, value = lane.call(call.work)
+                    returned, value = lane.call(call.work, self._timeout_s)
                     call.future.set_result(value) if returned else call.future.set_exception(value)
             except BaseException as error:
                 call.future.set_exception(Stopped() if self._stopped else error)
             finally:
                 with self._lock:
                     self._open -= 1
-        lane.end()
+        lane.end(close=True)
 
     def stop(self) -> None:
         """End all that is under way at once: every call that has not returned raises `Stopped`."""
@@ -139,7 +175,7 @@ class ProcessExecutor(Executor):
         with self._lock:
             lanes = list(self._lanes)
         for lane in lanes:
-            lane.end()
+            lane.end(close=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """See `Executor.shutdown`. Calls that were submitted are worked on, unless `cancel_futures`."""

@@ -22,7 +22,7 @@ GROUP: Final = "hume_runner.models"
 
 def models() -> dict[str, Model]:
     """All models by name: ours, then those of other packages. Raises: UsageError for one that cannot be used."""
-    found = {one.name: one for one in _OURS}
+    found = {one.name: one for one in OWN_MODELS}
     for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
             model = entry.load()
@@ -40,7 +40,7 @@ def models() -> dict[str, Model]:
 
 def model_named(name: str) -> Model | None:
     """The model of that name; others' packages are looked through only for what is not ours."""
-    ours = next((one for one in _OURS if one.name == name), None)
+    ours = next((one for one in OWN_MODELS if one.name == name), None)
     return ours or models().get(name)
 
 
@@ -160,7 +160,7 @@ def _mediapipe(name: str, file: str, size_bytes: int, sha256: str, *, about: str
     )
 
 
-_OURS: Final = (
+OWN_MODELS: Final = (
     _whisper(
         "tiny.en",
         "0d3d19a32d3338f10357c0889762bd8d64bbdeba",

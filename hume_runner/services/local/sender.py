@@ -7,14 +7,14 @@ import json
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from concurrent.futures import TimeoutError as TookTooLong
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hume_runner.processes import ProcessExecutor, Stopped, WorkerDied
+from hume_runner.processes import ProcessExecutor, Stopped, TookTooLong, WorkerDied
 from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.local.measurers.found import known
 from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.settings import Chosen, for_material
 from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted, measure
@@ -76,13 +76,13 @@ class Measuring:
         return Answered(remote_id=job.nonce, body=body, server_time_s=None, simulated=False)
 
     def _measured(self, task: Task) -> bytes:
-        if isinstance(task.material, Texts) and sum(map(len, task.material.texts)) <= _FEW_CHARACTERS:
+        if _is_light(task):
             with self._here:  # sessions are not shared between threads
                 return measure(task)
         for death in range(1, _MOST_DEATHS + 1):
             future = self._pool().submit(measure, task)
             try:
-                return future.result(self._timeout_s)
+                return future.result()
             except WorkerDied:
                 if death == _MOST_DEATHS:
                     raise
@@ -93,7 +93,7 @@ class Measuring:
             if self._stopped:
                 raise Stopped
             if self._executor is None:
-                self._executor = ProcessExecutor(self._workers)
+                self._executor = ProcessExecutor(self._workers, timeout_s=self._timeout_s)
             return self._executor
 
     def _task(self, job: Job, stack: ExitStack) -> Task:
@@ -133,6 +133,13 @@ class Measuring:
             executor, self._executor = self._executor, None
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _is_light(task: Task) -> bool:
+    """A few texts for measurers that need no library, and so can neither take this process down nor slow its start."""
+    if not isinstance(task.material, Texts) or sum(map(len, task.material.texts)) > _FEW_CHARACTERS:
+        return False
+    return not any(known()[one.model].modules for one in task.wanted)
 
 
 def _wanted(one: Chosen) -> Wanted:
