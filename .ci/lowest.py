@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-FOR_USERS = ("emulator", "media", "tables", "report")
+FOR_USERS = ("emulator", "media", "tables", "report", "local")
 
 
 def lowest(project: dict[str, object]) -> dict[str, str]:
