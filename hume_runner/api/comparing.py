@@ -1,0 +1,58 @@
+"""`compare`: two results of the same sources side by side."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hume_runner.api.project import Project
+from hume_runner.api.values import ManifestLike
+from hume_runner.errors import (
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from hume_runner.results.compare.base import Comparison
+    from hume_runner.results.from_state import StateResults
+
+
+def compare(
+    a: ManifestLike,
+    b: ManifestLike,
+    *,
+    pairs: Iterable[str] = (),
+    even_simulated: bool = False,
+) -> Comparison:
+    """Two results of the same sources side by side: what matched, and how far their numbers agree.
+
+    Each is the output directory of a run, or its manifest. Columns of the same name are compared; `pairs` names others,
+    as `face.prob=video.confidence` (A's, then B's). Simulated scores are not compared with measured ones, unless
+    `even_simulated`. Raises: UsageError, ManifestError, StateError, MissingExtra, ResultsError.
+    """
+    from hume_runner.results.compare import compare_results
+
+    with contextlib.ExitStack() as stack:
+        found = []
+        for place in (a, b):
+            results = _results_at(place)
+            stack.callback(results.close)
+            found.append((str(place) if isinstance(place, str | PathLike) else results.name, results))
+        return compare_results(found[0], found[1], pairs=pairs, even_simulated=even_simulated)
+
+
+def _results_at(place: ManifestLike) -> StateResults:
+    """The results in an output directory, or those of a manifest."""
+    from hume_runner.results.from_state import open_directory
+
+    if isinstance(place, str | PathLike):
+        path = Path(place)
+        if path.is_dir():
+            return open_directory(path)
+        if not path.exists():
+            raise UsageError(
+                f"{place}: there is no such thing", hint="name the output directory of a run, or a manifest"
+            )
+    return Project.open(place).results()

@@ -1,0 +1,170 @@
+"""`run`, `plan`, `validate`, `status`, `verify`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import Counter
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from hume_runner import events
+from hume_runner.api.control import Cancel
+from hume_runner.api.project import Project, examine, read_plan
+from hume_runner.api.values import ManifestLike, Planned, RunResult, Status, Validated, Verified
+from hume_runner.errors import (
+    ManifestError,
+    SourceError,
+)
+from hume_runner.manifest.document import ordered
+from hume_runner.manifest.load import Examined
+from hume_runner.sources import expand, expand_entries
+
+if TYPE_CHECKING:
+    from hume_runner.results.verify import Checked
+
+
+_MOST_WARNINGS = 100
+_MOST_FILES = 1_000
+
+
+def run(
+    manifest: ManifestLike,
+    *,
+    on_event: events.Report | None = None,
+    cancel: Cancel | None = None,
+    output_dir: str | PathLike[str] | None = None,
+    state: str | PathLike[str] | None = None,
+    endpoint: str | None = None,
+    detach: bool = False,
+    retry_failed: bool = False,
+    pay_again: bool = False,
+    max_billable_seconds: float | None = None,
+    plan: str | PathLike[str] | None = None,
+) -> RunResult:
+    """Validate, plan, submit, poll, fetch and write the outputs; resumes by itself.
+
+    `on_event` gets what happens, in the calling thread (see `hume_runner.events`); `cancel` ends the run early. How the
+    work ended is in the result (`exit_code`, `error`): a service that refuses, a budget that is spent, items that
+    failed. `plan` is the path of a saved plan. What is wrong with the outputs is logged as a warning.
+    Raises: ManifestError, SourceError, UsageError, StateError, Cancelled; then nothing was sent.
+    """
+    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint)
+    if max_billable_seconds is not None:
+        project = project.with_bill(max_billable_seconds)
+    project.need_extras()
+    return project.run(
+        on_event=on_event or (lambda event: None),
+        control=cancel or Cancel(),
+        warn=logging.getLogger("hume_runner").warning,
+        detach=detach,
+        retry_failed=retry_failed,
+        pay_again=pay_again,
+        saved_plan=read_plan(plan) if plan is not None else None,
+    )
+
+
+def plan(
+    manifest: ManifestLike,
+    *,
+    output_dir: str | PathLike[str] | None = None,
+    state: str | PathLike[str] | None = None,
+    endpoint: str | None = None,
+    retry_failed: bool = False,
+) -> Planned:
+    """What a run would do; sends nothing that costs. Raises: ManifestError, SourceError, UsageError, StateError."""
+    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint)
+    with project.planning(retry_failed=retry_failed) as opened:
+        return Planned(
+            name=opened.manifest.name,
+            api=opened.manifest.service.api,
+            endpoint=opened.endpoint,
+            summary=opened.summary,
+            upload_bytes=opened.upload_bytes,
+        )
+
+
+def validate(
+    manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
+) -> Validated:
+    """All that is wrong with a manifest, and with the sources that could be understood. Raises: UsageError."""
+    examined = examine(manifest, output_dir=output_dir, endpoint=endpoint)
+    items: Counter[str] = Counter()
+    problems = list(examined.problems)
+    wrong = bool(problems)
+    warnings: list[str] = []
+    try:
+        _count(examined, items, warnings)
+    except ManifestError as error:
+        wrong = True
+        problems += error.problems
+    except SourceError as error:
+        problems += error.problems
+    exit_code = 65 if wrong else 66 if problems else 0
+    if examined.problems:
+        problems = ordered(problems)
+    shown = str(manifest) if isinstance(manifest, str | PathLike) else str(examined.path)
+    return Validated(path=shown, problems=tuple(problems), items=items, exit_code=exit_code, warnings=tuple(warnings))
+
+
+def _count(examined: Examined, items: Counter[str], warnings: list[str]) -> None:
+
+    manifest = examined.manifest
+    found = expand(manifest) if manifest else expand_entries(examined.entries, folder=examined.path.parent)
+    for item in found:
+        items[item.kind] += 1
+        if item.path is not None and len(warnings) < _MOST_WARNINGS:
+            place = f"{item.place.file}:{item.place.line}:{item.place.column}"
+            with contextlib.suppress(OSError):
+                if item.path.stat().st_size == 0:
+                    warnings.append(f"{place}: {item.value!r} is empty: it will fail by itself")
+            if not item.value.isascii() and _is_spelt_otherwise(item.value, str(item.path)):
+                differ = "composed and decomposed letters"
+                warnings.append(f"{place}: {item.value!r} is found, and written differently on disk ({differ})")
+
+
+def _is_spelt_otherwise(name: str, path: str) -> bool:
+    from hume_runner.sources.spelling import composed
+
+    return not path.endswith(name) and composed(path).endswith(composed(name))
+
+
+def status(
+    manifest: ManifestLike,
+    *,
+    output_dir: str | PathLike[str] | None = None,
+    state: str | PathLike[str] | None = None,
+) -> Status:
+    """Where a manifest stands, from its state file alone; works while a run goes on. Raises: ManifestError,
+    StateError."""
+    with Project.open(manifest, output_dir=output_dir, state=state).look() as seen:
+        return seen.status
+
+
+def verify(
+    manifest: ManifestLike,
+    *,
+    on_event: events.Report | None = None,
+    output_dir: str | PathLike[str] | None = None,
+    state: str | PathLike[str] | None = None,
+    endpoint: str | None = None,
+    repair: bool = False,
+) -> Verified:
+    """Compare outputs with the hashes in the state; with `repair`, fetch again first what costs nothing to have, and
+    make again what is derived. Raises: ManifestError, UsageError if nothing ever ran, StateError."""
+    from hume_runner.results.verify import Verdict, exit_code_of
+
+    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint)
+    project.need_state("there is nothing to verify yet")
+    failed = None
+    if repair:
+        warn = logging.getLogger("hume_runner").warning
+        failed = project.repair(on_event=on_event or (lambda event: None), warn=warn)
+    counts: Counter[str] = Counter()
+    wrong: list[Checked] = []
+    for checked in project.check_files():
+        counts[checked.verdict.name.lower()] += 1
+        if checked.verdict is not Verdict.SAME and len(wrong) < _MOST_FILES:
+            wrong.append(checked)
+    code = failed.exit_code if failed else exit_code_of(counts)
+    return Verified(counts=dict(counts), wrong=tuple(wrong), exit_code=code, error=failed)

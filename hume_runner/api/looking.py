@@ -1,0 +1,102 @@
+"""A plan and a state while they are open: counts at once, jobs and items streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hume_runner.api.values import JobStatus, Status
+from hume_runner.settings import mask_secrets
+
+if TYPE_CHECKING:
+    from hume_runner.api.project import Project
+    from hume_runner.manifest.model import Manifest
+    from hume_runner.planning.model import Decision, PlannedJob, Summary
+    from hume_runner.planning.prepare import Plan
+    from hume_runner.state.lock import Holder
+    from hume_runner.state.store import Store
+
+
+class OpenPlan:
+    """A plan while it is open: `summary`, and jobs and items as streams."""
+
+    def __init__(self, manifest: Manifest, endpoint: str, plan: Plan, store: Store) -> None:
+        self.manifest = manifest
+        self.endpoint = endpoint
+        self._plan = plan
+        self._store = store
+
+    @property
+    def summary(self) -> Summary:
+        return self._plan.summary
+
+    @property
+    def upload_bytes(self) -> int:
+        return self._plan.upload_bytes
+
+    @property
+    def basis(self) -> Mapping[str, Any]:
+        """What `run --plan` compares, to refuse a plan whose ground has moved."""
+        return {
+            "lineage": self._store.lineage,
+            "serial": self._store.serial,
+            "scan": self._plan.scan.digest,
+            "retry_failed": self._plan.retry_failed,
+        }
+
+    def jobs(self) -> Iterator[PlannedJob]:
+        """The jobs that a run would submit, streamed."""
+        return self._plan.jobs()
+
+    def items(self) -> Iterator[tuple[str, str, Decision]]:
+        """(id, kind, decision) of every item, then of the removed ones, streamed."""
+        return self._plan.items()
+
+
+class Seen:
+    """A state while it is looked at."""
+
+    def __init__(self, project: Project, store: Store, holder: Holder | None) -> None:
+        self._project = project
+        self._store = store
+        self._holder = holder
+
+    @property
+    def status(self) -> Status:
+        counts = self._store.counts()
+        return Status(
+            name=self._project.manifest.name,
+            state=self._project.paths.state,
+            simulated=self._store.any_simulated(),
+            lock=self._holder,
+            items=dict(counts.items),
+            jobs=dict(counts.jobs),
+        )
+
+    def jobs(self) -> Iterator[JobStatus]:
+        """Every job, streamed."""
+        for row in self._store.jobs():
+            yield JobStatus(
+                number=row.number,
+                key=row.key,
+                remote_id=row.remote_id,
+                status=str(row.status),
+                sources=row.sources,
+                error=mask_secrets(row.error) if row.error else None,
+            )
+
+    def failures(self) -> Mapping[str, int]:
+        """Failed items by reason, the most frequent first."""
+        return self._store.failures()
+
+    def duplicates(self) -> Iterable[tuple[str, int]]:
+        """(remote id, number of the job that it duplicates) of what was paid twice."""
+        return self._store.duplicates()
+
+    def perhaps_paid_twice(self) -> Iterable[tuple[str, int]]:
+        """(remote id, number of the job that it may be) of what may have been paid twice, as somebody agreed."""
+        return self._store.perhaps_paid_twice()
+
+    def export(self) -> Iterator[tuple[str, Iterator[Mapping[str, Any]]]]:
+        """(table, rows as JSON values) of the whole state, streamed."""
+        return self._store.export()

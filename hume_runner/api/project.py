@@ -1,0 +1,391 @@
+"""One manifest, where its files are, and the machine that it runs on: what every function and command stands on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hume_runner import events, wiring
+from hume_runner.api.control import Control
+from hume_runner.api.looking import OpenPlan, Seen
+from hume_runner.api.values import ManifestLike, RunResult
+from hume_runner.errors import (
+    HumeRunnerError,
+    ManifestError,
+    MissingExtra,
+    StateError,
+    UsageError,
+)
+from hume_runner.manifest.load import Examined, examine_mapping
+from hume_runner.manifest.load import examine as examine_file
+from hume_runner.manifest.schema import foreign_to
+from hume_runner.registry import all_registered, registered
+from hume_runner.regular_files import open_regular
+
+if TYPE_CHECKING:
+    from hume_runner.engine.adopt import Adopted
+    from hume_runner.engine.run import RunEnded, SavedPlan
+    from hume_runner.manifest.model import Manifest
+    from hume_runner.results.audit import RemoteSays
+    from hume_runner.results.from_state import StateResults
+    from hume_runner.results.verify import Checked
+    from hume_runner.settings import Masker
+    from hume_runner.state.lock import Holder
+    from hume_runner.state.store import JobRow, Store
+    from hume_runner.wiring import Machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """One manifest, where its files are, and the machine that it runs on."""
+
+    manifest: Manifest
+    paths: wiring.Paths
+    machine: Machine = field(repr=False)
+    shown: str  # the manifest as the caller named it
+
+    @classmethod
+    def open(
+        cls,
+        manifest: ManifestLike,
+        *,
+        output_dir: str | PathLike[str] | None = None,
+        state: str | PathLike[str] | None = None,
+        endpoint: str | None = None,
+        machine: Machine | None = None,
+    ) -> Project:
+        """Raises: ManifestError with every problem; UsageError."""
+        examined = examine(manifest, output_dir=output_dir, endpoint=endpoint)
+        if examined.manifest is None:
+            raise ManifestError(examined.problems)
+        return cls(
+            manifest=examined.manifest,
+            paths=wiring.Paths.of(examined.manifest, state),
+            machine=machine or wiring.Machine.this(),
+            shown=str(manifest) if isinstance(manifest, str | PathLike) else "MANIFEST",
+        )
+
+    @property
+    def masker(self) -> Masker:
+        return wiring.masker(self.manifest, self.machine)
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether what was measured can be fetched again."""
+
+        found = registered(self.manifest.service.api)
+        return found is not None and found.keeps_answers
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine measures, so that what is lost is measured again for nothing."""
+        found = registered(self.manifest.service.api)
+        return found is not None and found.here
+
+    def endpoint(self) -> wiring.Endpoint:
+        """The service; nothing is connected before its first request."""
+        return wiring.Endpoint(self.manifest, self.paths, self.machine)
+
+    def with_bill(self, max_billable_seconds: float) -> Project:
+        """The same with a cap on its bill. Raises: UsageError where the API bills nothing by the second: such a cap
+        would protect nobody."""
+
+        manifest = self.manifest
+        fault = foreign_to(manifest.service.api, "execution", "max_billable_seconds")
+        if fault is not None:
+            raise UsageError(
+                f"{manifest.path.name}: --max-billable-seconds: {fault[0]}",
+                hint="leave --max-billable-seconds out, or set service.api: "
+                + " or ".join(one.api for one in all_registered() if one.bills),
+            )
+        execution = replace(manifest.execution, max_billable_seconds=max_billable_seconds)
+        return replace(self, manifest=replace(manifest, execution=execution))
+
+    def need_extras(self) -> None:
+        """What the outputs need is missed before anything is sent, not after everything was paid. Raises:
+        MissingExtra."""
+        outputs = self.manifest.outputs
+        needed = {"tables": ("pyarrow", "msgspec")} if outputs.tables else {}
+        if outputs.report:
+            needed["report"] = ("jinja2", "msgspec")
+        for extra, modules in needed.items():
+            if any(find_spec(module) is None for module in modules):
+                raise MissingExtra(extra, f"outputs.{extra} in {self.manifest.path.name}")
+
+    # -- running
+
+    def run(
+        self,
+        *,
+        on_event: events.Report,
+        control: Control,
+        warn: Callable[[str], None],
+        detach: bool = False,
+        retry_failed: bool = False,
+        pay_again: bool = False,
+        saved_plan: SavedPlan | None = None,
+    ) -> RunResult:
+        """Run to the end; see `run` below."""
+        from hume_runner.engine.run import RunOptions, run
+        from hume_runner.engine.workers import Interrupt, ThreadWorkers
+        from hume_runner.results.finish import Finisher
+
+        manifest, paths, machine = self.manifest, self.paths, self.machine
+        finisher = Finisher(manifest, paths.outputs, machine.disk, warn=warn, tell=wiring.callback(manifest, machine))
+
+        def finish(store: Store, ended: RunEnded) -> None:
+            """Write the outputs, and again what they say of the run if a signal came meanwhile."""
+            control.finishing()
+            written = None
+            while written is None or (control.signalled or written) != written:
+                written = control.signalled or ended.exit_code
+                finisher(store, replace(ended, exit_code=written))
+
+        # Polls, searches and what is done on this machine must not wait behind transfers.
+        workers = ThreadWorkers(manifest.execution.transfer_workers + 6)
+
+        def post(exit_code: int, name: str) -> None:
+            workers.post(Interrupt(exit_code, name))
+
+        try:
+            with self.endpoint() as endpoint:
+                ended = run(
+                    manifest,
+                    paths.state,
+                    paths.outputs,
+                    environment=wiring.environment(
+                        endpoint,
+                        machine,
+                        workers=workers,
+                        report=on_event,
+                        mask=self.masker.keys,
+                        on_loop=lambda: control.open(post),
+                    ),
+                    options=RunOptions(
+                        detach=detach, retry_failed=retry_failed, pay_again=pay_again, saved_plan=saved_plan
+                    ),
+                    finish=finish,
+                )
+        finally:
+            workers.close()
+        return self._result(ended, control.signalled or ended.exit_code, finisher.summary_text())
+
+    def _result(self, ended: RunEnded, exit_code: int, summary: str) -> RunResult:
+        return RunResult(
+            name=self.manifest.name,
+            outputs=self.paths.outputs,
+            run_id=ended.run_id,
+            started_at=ended.started_at,
+            ended_at=ended.ended_at,
+            exit_code=exit_code,
+            error=ended.error,
+            counts=ended.counts,
+            requests=ended.requests,
+            summary=summary,
+        )
+
+    @contextmanager
+    def planning(self, *, retry_failed: bool = False) -> Iterator[OpenPlan]:
+        """The plan against the state as it is now, for as long as the block lasts; jobs and items are streamed."""
+        from hume_runner.state.store import Store
+
+        with self.endpoint() as endpoint:
+            try:
+                store = Store.peek(self.paths.state, name=self.manifest.name)
+            except FileNotFoundError:
+                store = Store.empty(self.manifest.name)
+            with (
+                store,
+                wiring.planned(
+                    self.manifest, store, endpoint, retry_failed=retry_failed, now=self.machine.now()
+                ) as plan,
+            ):
+                plan.count()
+                yield OpenPlan(self.manifest, endpoint.name, plan, store)
+
+    # -- looking
+
+    @contextmanager
+    def look(self) -> Iterator[Seen]:
+        """The state as it is at one moment, for as long as the block lasts; works while a run goes on."""
+        from hume_runner.state.lock import StateLock
+        from hume_runner.state.store import Store
+
+        # Before the state is open here: to look at the lock opens and closes the file, see `state.pinned`.
+        holder = StateLock(self.paths.state).held()
+        try:
+            store = Store.peek(self.paths.state, name=self.manifest.name)
+        except FileNotFoundError:
+            store = Store.empty(self.manifest.name)
+        with store:
+            yield Seen(self, store, holder)
+
+    def need_state(self, what: str) -> None:
+        """Raises: UsageError if nothing ever ran."""
+        if not self.paths.state.exists():
+            raise UsageError(f"{self.paths.state}: {what}", hint=f"hume-runner run {self.shown}")
+
+    def check_files(self) -> Iterator[Checked]:
+        """Every output beside the hash in the state, streamed."""
+        from hume_runner.results.verify import verify as verify_files
+        from hume_runner.state.store import Store
+
+        with Store.peek(self.paths.state, name=self.manifest.name) as store:
+            yield from verify_files(store, self.paths.outputs, self.paths.state)
+
+    def stale(self) -> list[str]:
+        """The groups of derived files that were made from an earlier state than this one."""
+        from hume_runner.results.derived import marks
+        from hume_runner.state.store import Store
+
+        with Store.peek(self.paths.state, name=self.manifest.name) as store:
+            return sorted(group for group, mark in marks(store).items() if mark.serial != store.serial)
+
+    def check_remote(self) -> Iterator[tuple[JobRow, RemoteSays]]:
+        """Every job that the service took, beside the service's word on it, streamed."""
+        from hume_runner.results.audit import compare_remote
+        from hume_runner.state.store import Store
+
+        if self.here:
+            return  # nobody else knows of them
+        with Store.peek(self.paths.state, name=self.manifest.name) as store, self.endpoint() as endpoint:
+            yield from compare_remote(store, endpoint.service)
+
+    def results(self) -> StateResults:
+        """The results, from the state and the raw answers. Raises: UsageError if it never ran."""
+        from hume_runner.results.from_state import StateResults
+        from hume_runner.state.store import Store
+
+        manifest, paths = self.manifest, self.paths
+        try:
+            store = Store.peek(paths.state, name=manifest.name)
+        except FileNotFoundError:
+            raise UsageError(f"{paths.state}: there are no results yet", hint=f"hume-runner run {self.shown}") from None
+        return StateResults(
+            store, paths.outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings
+        )
+
+    # -- mending
+
+    @contextmanager
+    def _writing(self) -> Iterator[Store]:
+        from hume_runner.state.lock import StateLock
+        from hume_runner.state.store import Store
+
+        with (
+            StateLock(self.paths.state),
+            Store.create_or_open(
+                self.paths.state,
+                disk=self.machine.disk,
+                name=self.manifest.name,
+                lineage=self.machine.new_id(),
+                mask=self.masker.keys,
+            ) as store,
+        ):
+            yield store
+
+    def repair(self, *, on_event: events.Report, warn: Callable[[str], None]) -> HumeRunnerError | None:
+        """Fetch again what is harmed and costs nothing, and make again what is derived; what could not be is returned.
+
+        Raises: StateError.
+        """
+        from hume_runner.engine.mend import Mender
+        from hume_runner.results.finish import Finisher
+        from hume_runner.state.connection import guarded
+
+        outputs, machine = self.paths.outputs, self.machine
+        with self._writing() as store, self.endpoint() as endpoint, guarded(outputs):
+            mender = Mender(
+                store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now, here=self.here
+            )
+            mended = mender.mend(thorough=True)
+            finisher = Finisher(self.manifest, outputs, machine.disk, warn=warn)
+            finisher.rebuild(store, mended.harmed, machine.now())
+            return mended.error
+
+    def adopt(self, remote_ids: Sequence[str]) -> Iterator[Adopted]:
+        """Bring jobs under the manifest's state, planning it first where that never happened; one by one."""
+        from hume_runner.engine.adopt import adopt_all
+        from hume_runner.engine.rescue import take_in
+        from hume_runner.state.lock import OutputsLock
+        from hume_runner.state.outputs_owner import OutputsOwner
+
+        manifest, paths, machine = self.manifest, self.paths, self.machine
+        for folder in (paths.state.parent, paths.outputs):
+            machine.disk.make_directory(folder)
+        owner = OutputsOwner(paths.outputs)
+        with self._writing() as store, OutputsLock(paths.outputs), self.endpoint() as endpoint:
+            owner.check(manifest=manifest.name, state=paths.state, lineage=store.lineage)
+            store.recover(machine.now())
+            take_in(store, machine.now())
+            with wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan:
+                plan.apply()
+            owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
+            yield from adopt_all(store, endpoint.service, remote_ids, machine.now)
+
+    def unlock(self) -> Holder | None:
+        """Release a lock whose owner is dead; who that was, None if nobody holds it. Raises: StateLocked."""
+        from hume_runner.state.lock import StateLock
+
+        return StateLock(self.paths.state).clear()
+
+    def mark_derived(self, group: str, paths: Iterable[Path], *, serial: int, long: bool = False) -> None:
+        """Record outputs that were made by hand as a run does, so that runs keep them and `verify` knows them.
+
+        Without a word where the state cannot be written now: the files are good, and nobody waits for a lock for them.
+        """
+        from hume_runner.results import derived
+        from hume_runner.state.answers import harmed_answers
+        from hume_runner.state.lock import StateLock
+        from hume_runner.state.store import Store
+
+        manifest, where = self.manifest, self.paths
+        with contextlib.suppress(StateError, OSError), StateLock(where.state):
+            if not where.state.exists():
+                return
+            with Store.create_or_open(where.state, disk=self.machine.disk, name=manifest.name, lineage="") as store:
+                harmed = [one.answer.path for one in harmed_answers(store, where.outputs)]
+                by = derived.maker(manifest.settings, harmed)
+                now = self.machine.now()
+                derived.record(store, where.outputs, group, tuple(paths), serial=serial, by=by, now=now, long=long)
+
+
+def examine(
+    manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
+) -> Examined:
+    """A manifest as far as it can be understood. Raises: UsageError."""
+
+    directory = Path(output_dir).absolute() if output_dir else None
+    if isinstance(manifest, Mapping):
+        return examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint)
+    return examine_file(Path(manifest), output_dir=directory, endpoint=endpoint)
+
+
+def read_plan(path: str | PathLike[str]) -> SavedPlan:
+    """A plan that `hume-runner plan --out` saved. Raises: UsageError."""
+    from hume_runner.engine.run import SavedPlan
+
+    hint = "hume-runner plan MANIFEST --out FILE writes one"
+    try:
+        with open_regular(Path(path)) as file:
+            saved = json.loads(file.read())
+        basis = saved["basis"]
+        return SavedPlan(
+            manifest_sha256=saved["manifest"]["sha256"],
+            lineage=basis["lineage"],
+            serial=int(basis["serial"]),
+            scan=basis["scan"],
+            endpoint=saved["service"]["endpoint"],
+            retry_failed=basis["retry_failed"],
+        )
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint=hint) from None
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(f"{path}: this is not a saved plan", hint=hint) from None

@@ -1,0 +1,101 @@
+"""What the functions give: frozen values, typed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hume_runner.errors import HumeRunnerError, Problem
+
+if TYPE_CHECKING:
+    from hume_runner.planning.model import Summary
+    from hume_runner.results.verify import Checked
+    from hume_runner.state.lock import Holder
+    from hume_runner.state.store import Counts
+
+
+# A path, or a mapping with the members that the file would have.
+ManifestLike = str | PathLike[str] | Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended. Times are Unix seconds; `exit_code` and `error` are those of the command.
+
+    `counts.items` and `counts.jobs` are numbers by status, `requests` by kind. `summary` is the text for people.
+    """
+
+    name: str
+    outputs: Path
+    run_id: str
+    started_at: float
+    ended_at: float
+    exit_code: int
+    error: HumeRunnerError | None
+    counts: Counts
+    requests: Mapping[str, int]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a run would do. `upload_bytes`: of all the jobs that it would submit."""
+
+    name: str
+    api: str
+    endpoint: str
+    summary: Summary
+    upload_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """What is wrong with one manifest; `items` counts what it lists by kind, as far as that is known.
+
+    `warnings` tell of items that will fail by themselves. `exit_code`: 65 for a wrong manifest, 66 for a missing
+    source.
+    """
+
+    path: str
+    problems: tuple[Problem, ...]
+    items: Counter[str]
+    exit_code: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where a manifest stands. `lock`: who runs it now; `items` and `jobs`: numbers by status."""
+
+    name: str
+    state: Path
+    simulated: bool | None
+    lock: Holder | None
+    items: Mapping[str, int]
+    jobs: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """One job: its name as people see it, the service's name for it, how far it is, how many sources it carries."""
+
+    number: int
+    key: str
+    remote_id: str | None
+    status: str
+    sources: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """Outputs against the hashes in the state: files by verdict, and the first thousand that are not the same."""
+
+    counts: Mapping[str, int]
+    wrong: tuple[Checked, ...]
+    exit_code: int
+    error: HumeRunnerError | None = None  # what could not be repaired
