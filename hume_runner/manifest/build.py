@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hume_runner.manifest.defaults import KEY_VARIABLE, most_bytes, most_sources, transfers
+from hume_runner.manifest.defaults import KEY_VARIABLE, in_hand, most_bytes, most_sources
 from hume_runner.manifest.document import Document, Node, path_text
 from hume_runner.manifest.model import (
     ApiKey,
@@ -145,9 +145,11 @@ def _batching(section: Mapping[str, Any], service: ServiceSection) -> BatchingSe
 def _execution(section: Mapping[str, Any], api: str) -> ExecutionSection:
     retry = section.get("retry", {})
     workers = section.get("workers")
+    # Where it is measured here, `workers` alone sets the pace: nothing is sent that could be counted otherwise.
+    most = in_hand(api, None if workers is None else int(workers))
     return ExecutionSection(
-        max_jobs_in_flight=int(section.get("max_jobs_in_flight", 50)),
-        transfer_workers=int(section.get("transfer_workers", transfers(api, workers))),
+        max_jobs_in_flight=most or int(section.get("max_jobs_in_flight", 50)),
+        transfer_workers=most or int(section.get("transfer_workers", 8)),
         workers=None if workers is None else int(workers),
         requests_per_second=float(section.get("requests_per_second", 20)),
         job_timeout_s=duration_s(section.get("job_timeout", "6h")),

@@ -24,12 +24,12 @@ def most_bytes(api: Api, limits: Limits) -> int:
     return max((limits.upload_bytes if found.host_limits else None) or 0, found.job_bytes)
 
 
-def transfers(api: Api, workers: int | None) -> int:
-    """Default of `execution.transfer_workers`: where it is measured here, so many that no worker waits for the next
-    piece."""
+def in_hand(api: Api, workers: int | None) -> int | None:
+    """Where it is measured here: how many pieces are out of the queue at one time, so many that no worker waits for the
+    next one. None elsewhere."""
     found = registered(api)
     assert found is not None
-    return (workers or os.cpu_count() or 1) + 2 if found.here else 8
+    return (workers or os.cpu_count() or 1) + 2 if found.here else None
 
 
 def largest_upload(api: Api, limits: Limits) -> int | None:

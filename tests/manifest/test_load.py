@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -181,6 +182,17 @@ def test_sources_without_fault_are_known_although_the_manifest_is_wrong(tmp_path
     examined = examine(write(tmp_path, "{urls: [ftp://x/a, 'https://example.org/a'], files: [a.wav]}", head=head))
     assert examined.manifest is None
     assert [entry.value for entry in examined.entries] == ["https://example.org/a", "a.wav"]
+
+
+def test_workers_alone_say_how_many_pieces_are_measured_here(tmp_path: Path) -> None:
+    here = {"version": 1, "name": "here", "service": {"api": "local"}, "sources": {"text": ["One"]}}
+    here["models"] = {"language": {}}
+    path = tmp_path / "here.yaml"
+    for more in ({}, {"transfer_workers": 8, "max_jobs_in_flight": 50}):  # defaults may be written out
+        path.write_text(json.dumps(here | {"execution": {"workers": 60, **more}}))
+        execution = load_manifest(path).execution
+        assert execution.workers == 60
+        assert min(execution.transfer_workers, execution.max_jobs_in_flight) > 60  # the next ones wait beside them
 
 
 _WORDS = st.sampled_from([*EVERYTHING.split(), *EXPRESSION.split(), "no", "{}", "[]", "null", "-", "&a", "*a", "3"])

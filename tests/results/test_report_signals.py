@@ -136,6 +136,46 @@ def test_what_nothing_measured_is_a_gap(browser: Any, report: Path) -> None:
         assert seen.page.locator("svg.span g rect[height='12']").count() == 2 * 2  # both faces leave, and come back
 
 
+def test_how_faces_move_are_lines_over_time_and_gaps_are_not_joined(browser: Any, tmp_path: Path) -> None:
+    # Two faces at three pictures a second for half a minute: both are away for a third, one blinks out for a picture.
+    moving = [
+        row | {"mouth_opening": 0.1 + row["picture"] % 7 / 50, "eye_opening_left": 0.2, "eye_opening_right": 0.1}
+        for row in faces(30)
+        if (row["track"], row["picture"]) != (1, 12)
+    ]
+    moving[4] |= {"mouth_opening": None}
+    page = write_report(results(tmp_path, {"talk.mp4": {"face": moving}}), tmp_path / "report.html")
+    with opened(browser, page) as seen:
+        chart = seen.page.locator("svg.span")
+        labels = chart.locator("> text").all_text_contents()
+        drawn = ["mouth opening", "eye opening", "head yaw", "head pitch", "head roll"]
+        assert [label for label in labels if label in (*drawn, "mouth width", "brow height")] == drawn
+        assert list(dict.fromkeys(label for label in labels if label in UNITS)) == ["eye distances", "degrees"]
+        # Face 0 in two stretches and face 1 in three; of the mouth, face 0 has one more gap. Eyes have a line each.
+        assert chart.locator("polyline").count() == 6 + 2 * 5 + 3 * 5
+        assert chart.locator("polyline[stroke-dasharray]").count() == 5
+        for end in chart.locator("polyline").evaluate_all(LENGTHS):
+            assert end < 320  # a third of the axis at most: nothing crosses the third without faces
+        box = chart.bounding_box()
+        chart.hover(position={"x": 104 + (box["width"] - 116) * 2 / 30, "y": 40})
+        assert "face 1: score 0.9, mouth opening 0.22, eye opening left 0.2" in seen.page.inner_text("#tip")
+        assert seen.console == []
+
+
+UNITS = ("eye distances", "degrees")
+LENGTHS = "lines => lines.map(l => { const x = l.getAttribute('points').split(' ').map(p => +p.split(',')[0]); "
+LENGTHS += "return Math.max(...x) - Math.min(...x); })"
+
+
+def test_boxes_lie_in_a_picture_of_its_own_size(browser: Any, tmp_path: Path) -> None:
+    rows = [row | {"picture_width": 640, "picture_height": 360} for row in faces(3)]
+    with opened(browser, write_report(results(tmp_path, {"a.mp4": {"face": rows}}), tmp_path / "r.html")) as seen:
+        frame = seen.page.locator(".frames rect").first
+        wide, tall = (float(frame.get_attribute(name)) for name in ("width", "height"))
+        assert (wide + 2) / (tall + 2) == pytest.approx(640 / 360, rel=0.01)
+        assert "Frames are the picture's edges" in seen.page.inner_text(".frames figcaption")
+
+
 def test_a_moment_is_told_to_pointer_and_keys_and_shown_in_the_boxes(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page

@@ -16,6 +16,7 @@ _BYTES = 5_000_000
 _ROW_BYTES = 50
 _MOST_ROWS = 4_000
 _FEWEST_ROWS = 24
+_DRAWN_FIRST = 4  # begin, end, text and lane stand before what is drawn
 
 
 def rows_for(parts: int) -> int:
@@ -74,7 +75,7 @@ class SignalPart:
             _number(columns[end][row]) if end and end != begin else None,
             str(text)[:LONGEST_TEXT] if text is not None else None,
             columns[self.signals.lane][row] if self.signals.lane else None,
-            *(None if name is None else _value(columns[name][row]) for name in self.signals.columns),
+            *(_value(columns[name][row]) for name in self.signals.columns),
         ]
 
     def size(self) -> int:
@@ -101,14 +102,30 @@ def described(layout: Layout) -> dict[str, Any]:
     """How rows of a table are drawn, for the page."""
     signals = layout.signals
     assert signals is not None
+    places = {name: place for place, name in enumerate(signals.columns, start=_DRAWN_FIRST)}
+
+    def at(*names: str | None) -> list[int | None]:
+        return [None if name is None else places[name] for name in names]
+
     return {
         "row": layout.row,
         "title": signals.title,
         "place": signals.place,
-        "curves": [[curve.name, curve.unit] for curve in signals.curves],
+        "curves": [
+            {
+                "name": curve.name,
+                "unit": curve.unit,
+                "at": at(curve.column, curve.low, curve.high),
+                "graph": curve.graph or curve.name,
+                "span": curve.span,
+            }
+            for curve in signals.curves
+        ],
         "lanes": signals.lane is not None,
-        "box": signals.box is not None,
-        "told": [name.replace("_", " ") for name in signals.told],
+        "box": at(*signals.box) if signals.box else None,
+        "frame": at(*signals.frame) if signals.frame else None,
+        "step": at(signals.step)[0],
+        "told": [[name.replace("_", " "), places[name]] for name in signals.told],
         "whole": signals.whole,
         "free": signals.free,
     }
@@ -119,7 +136,9 @@ def _number(value: Any) -> float | None:
 
 
 def _value(value: Any) -> Any:
-    return round(value, 2) if isinstance(value, float) else str(value)[:40] if isinstance(value, str) else value
+    if isinstance(value, float):
+        return round(value, 2 if abs(value) >= 10 else 3)
+    return value[:40] if isinstance(value, str) else value
 
 
 def _size(value: Any) -> int:

@@ -1,12 +1,15 @@
-/* One source over time: what was said under its scores, names in it, curves of the sound, faces as boxes. A row is
-   [begin, end, text, lane, three values a curve, four of the box, what is told]. */
+/* One source over time: what was said under its scores, names in it, curves of the sound and of faces, faces as boxes.
+   A row is [begin, end, text, lane, values]; which value is what, the table's signals tell by their places in it. */
 const SIGNALS = Object.keys(DATA.signals).sort((a, b) => DATA.signals[a].place - DATA.signals[b].place);
-const VALUES = 4, MOST_LANES = 8, WINDOWS = [60, 10, 3];
+const MOST_LANES = 8, WINDOWS = [60, 10, 3];
 const glance = { source: null, size: 0, from: 0, at: null };
 const endOf = (row) => row[1] ?? row[0];
 const during = (row, t) => row[0] !== null && row[0] <= t && t <= endOf(row);
-const told = (signal, row) => signal.told.map((word, i) => [word, row[VALUES + signal.curves.length * 3 + (signal.box ? 4 : 0) + i]]).filter((pair) => pair[1] !== null && pair[1] !== undefined).map((pair) => typeof pair[1] === "string" ? pair[1] : `${pair[0]} ${pair[1]}`).join(", ");
-const boxOf = (signal, row) => row.slice(VALUES + signal.curves.length * 3, VALUES + signal.curves.length * 3 + 4);
+/* What is told beside a row, and of a face what is drawn of it, too. */
+const told = (signal, row) => [...signal.told, ...(signal.box ? signal.curves.map((curve) => [curve.name, curve.at[0]]) : [])].map(([word, at]) => [word, row[at]]).filter((pair) => pair[1] !== null && pair[1] !== undefined).map((pair) => typeof pair[1] === "string" ? pair[1] : `${pair[0]} ${pair[1]}`).join(", ");
+const boxOf = (signal, row) => signal.box.map((at) => row[at]);
+/* Whether nothing lies between two rows of one lane: counted where moments are, else told by how far apart they are. */
+const adjacent = (one, before, row, usual) => one.signal.step === null ? row[0] - before[0] <= usual * 1.6 : row[one.signal.step] - before[one.signal.step] <= one.part.stride;
 const lanesOf = (rows) => [...new Set(rows.map((row) => row[3]))].filter((lane) => lane !== null).map((lane) => [lane, rows.filter((row) => row[3] === lane)]).sort((a, b) => b[1].length - a[1].length);
 const momentsOf = (rows) => [...new Set(rows.map((row) => row[0]))].sort((a, b) => a - b);
 /* What a source without scores is known by in the list. */
@@ -65,7 +68,7 @@ function factsAt(shown, scored, t) {
       const near = nearestMoment(one, t);
       if (near !== null) for (const row of one.rows.filter((r) => r[0] === near)) lines.push(`${one.signal.title}${row[3] === null ? "" : " " + row[3]}: ${told(one.signal, row)}`);
     } else for (const row of one.rows.filter((r) => during(r, t)).slice(0, 2)) {
-      one.signal.curves.forEach((curve, c) => { const value = row[VALUES + c * 3]; lines.push(`${curve[0]} ${value === null ? "none" : `${value} ${curve[1]}`}`); });
+      one.signal.curves.forEach((curve) => { const value = row[curve.at[0]]; lines.push(`${curve.name} ${value === null ? "none" : `${value} ${curve.unit}`}`); });
       if (row[2] !== null) lines.push(`“${cut(row[2], 120)}”${told(one.signal, row) ? ` ${told(one.signal, row)}` : ""}`);
     }
   }
@@ -92,12 +95,18 @@ function spanSvg(width, shown, scored, from, to, readout) {
     for (const [, i] of best) bars.push({ title: labels[i], soft: true, height: 15, draw: (g, y) => one.rows.filter(inside).forEach((row) => { const v = row[4][at.get(i)]; block(g, row, y + 1, 13, v === null ? ink("--empty") : colourAt(v / most), null); }) });
   }
   for (const one of shown) {
-    if (one.signal.curves.length) one.signal.curves.forEach((curve, c) => { if (one.rows.some((row) => row[VALUES + c * 3] !== null)) bars.push({ title: curve[0], unit: curve[1], height: narrow ? 74 : 92, draw: (g, y, h) => graph(g, y, h, one.rows, VALUES + c * 3, lineColour(c), curve) }); });
-    else if (one.signal.box) {
-      const lanes = lanesOf(one.rows), gap = usualGap(momentsOf(one.rows));
-      lanes.slice(0, MOST_LANES).sort((a, b) => a[1][0][0] - b[1][0][0]).forEach(([lane, rows]) => bars.push({ title: `${one.signal.title} ${lane}`, height: 17, draw: (g, y) => presence(g, y, rows, gap, lineColour(lane)) }));
-      if (lanes.length > MOST_LANES) bars.push({ title: `${lanes.length - MOST_LANES} more`, soft: true, height: 15, draw: () => {} });
-    } else if (one.rows.length) bars.push({ title: one.signal.title, height: one.signal.whole ? 32 : 24, draw: (g, y, h) => one.signal.free ? free(g, y, h, one.rows, one.signal.whole ? 2 : 1) : words(g, y, h, one.rows, (row) => row[2] || "", "--empty") });
+    const lanes = one.signal.lanes ? lanesOf(one.rows).slice(0, MOST_LANES) : [[null, one.rows]];
+    if (one.signal.box) {
+      const gap = usualGap(momentsOf(one.rows)), more = lanesOf(one.rows).length - MOST_LANES;
+      [...lanes].sort((a, b) => a[1][0][0] - b[1][0][0]).forEach(([lane, rows]) => bars.push({ title: `${one.signal.title} ${lane}`, height: 17, draw: (g, y) => presence(g, y, one, rows, gap, lineColour(lane)) }));
+      if (more > 0) bars.push({ title: `${more} more`, soft: true, height: 15, draw: () => {} });
+    }
+    [...new Set(one.signal.curves.map((curve) => curve.graph))].forEach((title, c) => {
+      const curves = one.signal.curves.filter((curve) => curve.graph === title && one.rows.some((row) => row[curve.at[0]] !== null));
+      // A line for each face, in its colour; else a colour for each graph.
+      if (curves.length) bars.push({ title, unit: curves[0].unit, height: one.signal.lanes ? 62 : narrow ? 74 : 92, draw: (g, y, h) => graph(g, y, h, one, lanes.flatMap(([lane, rows]) => curves.map((curve, i) => [rows, curve, lineColour(lane ?? c), i > 0]))) });
+    });
+    if (!one.signal.box && !one.signal.curves.length && one.rows.length) bars.push({ title: one.signal.title, height: one.signal.whole ? 32 : 24, draw: (g, y, h) => one.signal.free ? free(g, y, h, one.rows, one.signal.whole ? 2 : 1) : words(g, y, h, one.rows, (row) => row[2] || "", "--empty") });
   }
   const top = 6, gap = 4, bottom = top + bars.reduce((sum, bar) => sum + bar.height + gap, 0), height = bottom + 24;
   const svg = canvas(width, height, "What was measured, over time; arrow keys move along it");
@@ -133,27 +142,34 @@ function spanSvg(width, shown, scored, from, to, readout) {
       if (fits && written) g.append(shape("text", { x: begin.toFixed(1), y: above + size - 6, "font-size": 11 }, row[2] || ""));
     }
   }
-  function graph(g, y, h, rows, at, colour, curve) {
-    const all = rows.flatMap((row) => [row[at], row[at + 1], row[at + 2]]).filter((v) => v !== null && v !== undefined);
+  /* Lines on one axis: [rows of one lane, curve, colour, dashed]. What lies on both sides of a gap is not joined. */
+  function graph(g, y, h, one, lines) {
+    const all = lines.flatMap(([rows, curve]) => rows.flatMap((row) => curve.at.map((at) => at === null ? null : row[at]))).filter((v) => v !== null && v !== undefined);
+    if (!all.length) return;
     let low = all.reduce((a, b) => Math.min(a, b)), high = all.reduce((a, b) => Math.max(a, b));
-    if (high - low < 1) { low -= 1; high += 1; }
-    const above = (v) => y + h - 5 - (v - low) / (high - low) * (h - 10), middle = (row) => x((row[0] + endOf(row)) / 2);
-    for (const v of ticksOf(low, high, 4, false)) g.append(shape("line", { x1: left, x2: width - right, y1: above(v), y2: above(v), stroke: ink("--grid") }), shape("text", { x: left - 5, y: above(v) + 4, "font-size": 10, "text-anchor": "end", fill: ink("--soft") }, String(v)));
+    const least = lines[0][1].span;
+    if (high - low < least / 2) { low -= least / 2; high += least / 2; }
+    const above = (v) => y + h - 5 - (v - low) / (high - low) * (h - 10);
+    for (const v of ticksOf(low, high, h < 70 ? 3 : 4, false)) g.append(shape("line", { x1: left, x2: width - right, y1: above(v), y2: above(v), stroke: ink("--grid") }), shape("text", { x: left - 5, y: above(v) + 4, "font-size": 10, "text-anchor": "end", fill: ink("--soft") }, String(v)));
+    for (const [rows, curve, colour, dashed] of lines) line(g, above, one, rows, curve, colour, dashed);
+  }
+  function line(g, above, one, rows, curve, colour, dashed) {
+    const [at, lowAt, highAt] = curve.at, middle = (row) => x((row[0] + endOf(row)) / 2);
     const edge = rows.findIndex(inside), near = edge < 0 ? [] : rows.filter((row, i) => inside(row) || i === edge - 1);
     const after = rows.find((row) => row[0] > to);
     if (after) near.push(after);
-    const usual = usualGap(momentsOf(rows)) * 1.6, runs = [[]];
-    near.forEach((row, i) => { const known = row[at] !== null; if (!known || (i && row[0] - near[i - 1][0] > usual)) { if (runs.at(-1).length) runs.push([]); } if (known) runs.at(-1).push(row); });
+    const usual = usualGap(momentsOf(rows)), runs = [[]];
+    near.forEach((row, i) => { const known = row[at] !== null; if (!known || (i && !adjacent(one, near[i - 1], row, usual))) { if (runs.at(-1).length) runs.push([]); } if (known) runs.at(-1).push(row); });
     for (const run of runs.filter((r) => r.length)) {
-      if (run.length > 1 && run.every((row) => row[at + 1] !== null && row[at + 2] !== null)) g.append(shape("polygon", { points: [...run.map((row) => `${middle(row).toFixed(1)},${above(row[at + 2]).toFixed(1)}`), ...[...run].reverse().map((row) => `${middle(row).toFixed(1)},${above(row[at + 1]).toFixed(1)}`)].join(" "), fill: colour, "fill-opacity": 0.2 }));
-      if (run.length > 1) g.append(shape("polyline", { points: run.map((row) => `${middle(row).toFixed(1)},${above(row[at]).toFixed(1)}`).join(" "), fill: "none", stroke: colour, "stroke-width": 2, "stroke-linejoin": "round" }));
+      if (lowAt !== null && run.length > 1 && run.every((row) => row[lowAt] !== null && row[highAt] !== null)) g.append(shape("polygon", { points: [...run.map((row) => `${middle(row).toFixed(1)},${above(row[highAt]).toFixed(1)}`), ...[...run].reverse().map((row) => `${middle(row).toFixed(1)},${above(row[lowAt]).toFixed(1)}`)].join(" "), fill: colour, "fill-opacity": 0.2 }));
+      if (run.length > 1) g.append(shape("polyline", { points: run.map((row) => `${middle(row).toFixed(1)},${above(row[at]).toFixed(1)}`).join(" "), fill: "none", stroke: colour, "stroke-width": one.signal.lanes ? 1.5 : 2, "stroke-linejoin": "round", "stroke-dasharray": dashed ? "3 3" : null }));
       else g.append(shape("circle", { cx: middle(run[0]).toFixed(1), cy: above(run[0][at]).toFixed(1), r: 2.5, fill: colour }));
     }
   }
-  function presence(g, y, rows, gap, colour) {
+  function presence(g, y, one, rows, gap, colour) {
     let begin = null, before = null;
     const close = () => { if (begin !== null && before + gap >= from && begin <= to) { const a = Math.max(left, x(begin - gap / 2)), b = Math.min(width - right, x(before + gap / 2)); g.append(shape("rect", { x: a.toFixed(1), y: y + 2, width: Math.max(2, b - a).toFixed(1), height: 12, rx: 3, fill: colour })); } };
-    for (const row of rows) { if (begin === null || row[0] - before > gap * 1.6) { close(); begin = row[0]; } before = row[0]; }
+    rows.forEach((row, i) => { if (!i || !adjacent(one, rows[i - 1], row, gap)) { close(); begin = row[0]; } before = row[0]; });
     close();
   }
   // What begins before the window or ends after it is not drawn outside of it.
@@ -194,7 +210,8 @@ function drawFrames(holder, source, one) {
   const most = Math.min(moments.length, Math.max(2, Math.floor(width / 170)), 5);
   const boxes = rows.map((row) => boxOf(one.signal, row)).filter((box) => box.every((v) => v !== null));
   if (!boxes.length) return;
-  const wide = boxes.reduce((a, b) => Math.max(a, b[0] + b[2]), 1) * 1.04, tall = boxes.reduce((a, b) => Math.max(a, b[1] + b[3]), 1) * 1.04;
+  const sizes = one.signal.frame === null ? [] : rows.map((row) => one.signal.frame.map((at) => row[at])).filter((size) => size.every((v) => v !== null && v !== undefined));
+  const wide = sizes.length ? sizes.reduce((a, b) => Math.max(a, b[0]), 1) : boxes.reduce((a, b) => Math.max(a, b[0] + b[2]), 1) * 1.04, tall = sizes.length ? sizes.reduce((a, b) => Math.max(a, b[1]), 1) : boxes.reduce((a, b) => Math.max(a, b[1] + b[3]), 1) * 1.04;
   const spread = Array.from({ length: most }, (_, i) => moments[Math.floor((i + 0.5) * moments.length / most)]);
   const board = el("figure", { class: "frames" }), each = Math.min(220, width / most - 8), scale = Math.min(each / wide, 150 / tall);
   const paint = (chosen) => {
@@ -218,7 +235,7 @@ function drawFrames(holder, source, one) {
       tell(g, here.map((row) => `${one.signal.title}${row[3] === null ? "" : " " + row[3]}: ${told(one.signal, row)}`).join("\n") || "no face");
       svg.append(g);
     });
-    board.replaceChildren(svg, el("figcaption", {}, "Frames reach from the picture's upper left corner to the outermost edge of a box; the picture itself is not in this page." + (moments.length > 1 ? " Choose a moment in the timeline to see it here." : "")));
+    board.replaceChildren(svg, el("figcaption", {}, (sizes.length ? "Frames are the picture's edges; the picture itself is not in this page." : "Frames reach from the picture's upper left corner to the outermost edge of a box; the picture itself is not in this page.") + (moments.length > 1 ? " Choose a moment in the timeline to see it here." : "")));
   };
   frames.push(paint);
   holder.append(el("h3", {}, `${one.signal.title}: boxes`), board);

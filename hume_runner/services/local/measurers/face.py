@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row, WeightFile
-from hume_runner.services.signals import Signals
+from hume_runner.services.signals import Curve, Signals
 from hume_runner.services.table_shapes import Column, Layout
 
 if TYPE_CHECKING:
@@ -55,6 +55,18 @@ DISTANCES: Mapping[str, str] = {
     ),
 }
 
+_SHORT_UNIT = "eye distances"
+
+
+def _both_sides(column: str, name: str) -> tuple[Curve, Curve]:
+    """The left one is drawn in full, the right one dashed."""
+    left, right = (
+        Curve(column=f"{column}_{side}", name=f"{name} {side}", unit=_SHORT_UNIT, graph=name, span=0.1)
+        for side in ("left", "right")
+    )
+    return left, right
+
+
 LAYOUT = Layout(
     name="face",
     row="one face in one picture",
@@ -74,6 +86,8 @@ LAYOUT = Layout(
         Column(name="box_y", type="number", meaning="upper edge of the face, pixels of the picture"),
         Column(name="box_w", type="number", meaning="width of the face, pixels of the picture"),
         Column(name="box_h", type="number", meaning="height of the face, pixels of the picture"),
+        Column(name="picture_width", type="integer", meaning="width of the picture that was looked at, in pixels"),
+        Column(name="picture_height", type="integer", meaning="height of the picture that was looked at, in pixels"),
         Column(name="score", type="number", meaning="the detector's own score that this is a face, 0 to 1"),
         Column(
             name="mesh_score",
@@ -107,7 +121,18 @@ LAYOUT = Layout(
         place=5,
         lane="track",
         box=("box_x", "box_y", "box_w", "box_h"),
-        told=("score", "yaw", "pitch", "roll"),
+        frame=("picture_width", "picture_height"),
+        step="picture",
+        curves=(
+            Curve(column="mouth_opening", name="mouth opening", unit=_SHORT_UNIT, span=0.1),
+            Curve(column="mouth_width", name="mouth width", unit=_SHORT_UNIT, span=0.1),
+            *_both_sides("eye_opening", "eye opening"),
+            *_both_sides("brow_height", "brow height"),
+            Curve(column="yaw", name="yaw", unit="degrees", graph="head yaw", span=10),
+            Curve(column="pitch", name="pitch", unit="degrees", graph="head pitch", span=10),
+            Curve(column="roll", name="roll", unit="degrees", graph="head roll", span=10),
+        ),
+        told=("score",),
     ),
 )
 
@@ -261,6 +286,8 @@ class FaceSession:
                         "picture": number,
                         "track": track,
                         **_box(face, width, height),
+                        "picture_width": width,
+                        "picture_height": height,
                         "score": round(face.score, 4),
                         "mesh_score": round(mesh.score, 4),
                         **self._of_mesh(mesh, width, height),

@@ -95,6 +95,7 @@ def test_the_box_lies_on_the_face(session: PictureSession, astronaut: NDArray[np
     assert BROW - 25 < top < BROW
     assert face["score"] > 0.9
     assert face["mesh_score"] > 0.9
+    assert (face["picture_width"], face["picture_height"]) == (512, 512)
 
 
 def test_the_mesh_lies_on_eyes_and_mouth(files: Mapping[str, Path], astronaut: NDArray[np.uint8]) -> None:
