@@ -18,6 +18,13 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 ├── StateError                  10  damaged, foreign or newer state
 │   ├── StateLocked              6  another run holds it
 │   └── NoRoom                   5  the disk takes no more: nothing is damaged, and with room the same command goes on
+├── StoreError                   5  an object store (s3://, gs://, az://) did not do what was asked
+│   ├── StoreUnavailable         5  not reachable, too slow, or out of order for longer than we wait
+│   ├── StoreDenied              7  no credentials, or these may not do it
+│   ├── BucketMissing           66  no such bucket or container
+│   ├── ObjectMissing           66  nothing of that name in it
+│   ├── AlreadyExists            5  a write that may only create found something there
+│   └── PreconditionFailed       5  the object is another one now than the one that was read
 ├── ServiceRefused               7  key, permission, quota or API closed: the whole run cannot go on
 ├── ServiceUnavailable           5  the same command later may help
 ├── FailureBudgetExceeded        4
@@ -177,6 +184,40 @@ class StateLocked(StateError):
 
 class NoRoom(StateError):
     exit_code = 5
+
+
+class StoreError(HumeRunnerError):
+    """`key` is the object's name in its bucket, as far as one was asked for."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, key: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+
+
+class StoreUnavailable(StoreError):
+    pass
+
+
+class StoreDenied(StoreError):
+    exit_code = 7
+
+
+class BucketMissing(StoreError):
+    exit_code = 66
+
+
+class ObjectMissing(StoreError):
+    exit_code = 66
+
+
+class AlreadyExists(StoreError):
+    pass
+
+
+class PreconditionFailed(StoreError):
+    pass
 
 
 class ServiceRefused(HumeRunnerError):

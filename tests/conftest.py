@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.object_stores import S3Server, only, serving
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores it, and so would every program that a test starts and interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -78,3 +80,17 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("HUME_RUNNER_SETTLE", "0.3")
         patch.setenv("HUME_RUNNER_LATE", "0.3")
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server of this process; each test takes a bucket of its own."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The S3 server, with this test's environment leading to it."""
+    only(monkeypatch, s3_server.environ)
+    return s3_server

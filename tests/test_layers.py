@@ -59,8 +59,10 @@ def uses(what: str) -> set[str]:
         # The lock tells people on which host its owner runs.
         ("socket", ("http/", "emulator/server.py", "state/lock.py")),
         ("random", ("wiring.py", "http/retry.py", "emulator/")),
-        # Whoever measures asks where the models lie, and is made by no wiring.
-        ("os.environ", ("wiring.py", "processes.py", "services/local/weights.py")),
+        # Whoever measures asks where the models lie, and is made by no wiring. What is said of stores is obstore's to
+        # read, save what it leaves to its caller.
+        ("os.environ", ("wiring.py", "processes.py", "services/local/weights.py", "stores/opening.py")),
+        ("obstore", ("stores/remote.py", "stores/wording.py")),
         ("os.getenv", ()),
         # The client can be used without the runner, so it brings its own.
         # And the lock waits the hundredths of a second for which another process looks at it.

@@ -1,0 +1,24 @@
+"""Object stores (`s3://`, `gs://`, `az://`): list, read ranges, write on a condition. The one owner of obstore.
+
+Credentials come from the environment or the machine, as obstore takes them; none passes through here.
+"""
+
+from __future__ import annotations
+
+from hume_runner.stores.address import ObjectUri, is_remote, uri_fault
+from hume_runner.stores.base import Content, ObjectInfo, ObjectStore, Patience, Version
+from hume_runner.stores.opening import open_store
+from hume_runner.stores.reading import chunks
+
+__all__ = [
+    "Content",
+    "ObjectInfo",
+    "ObjectStore",
+    "ObjectUri",
+    "Patience",
+    "Version",
+    "chunks",
+    "is_remote",
+    "open_store",
+    "uri_fault",
+]

@@ -1,0 +1,94 @@
+"""What obstore says, in our words. Its texts hold addresses, headers and whole bodies, so none of them is repeated:
+the HTTP status and the store's own error code are picked out, and say enough."""
+
+from __future__ import annotations
+
+import re
+
+from obstore import exceptions as foreign
+
+from hume_runner.errors import (
+    AlreadyExists,
+    BucketMissing,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+)
+
+_STATUS = re.compile(r"status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>|\"(?:reason|code)\": ?\"(\w{1,60})\"")
+_CREDENTIALS = re.compile(r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|computeMetadata|/token\b|TokenRequest")
+_INVALID = re.compile(r'[pP]ath "((?:[^"\\]|\\.)*)"')
+
+_SIGN_IN = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), or run where the machine has a role",
+    "gs": "set GOOGLE_SERVICE_ACCOUNT to the path of a key, or sign in with gcloud auth application-default login",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or what stands for them",
+}
+_ENDPOINT = {
+    "s3": "check the network, AWS_ENDPOINT_URL and AWS_REGION, then run the same command again: it resumes",
+    "gs": "check the network, then run the same command again: it resumes",
+    "az": "check the network and AZURE_STORAGE_ACCOUNT_NAME, then run the same command again: it resumes",
+}
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
+_BAD_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}
+
+
+def in_our_words(error: Exception, root: str, key: str, *, listing: bool = False) -> StoreError:
+    """The error of `stores` that this one of obstore's is. `key`: what was asked for, or the folder that was listed."""
+    text = str(error)
+    status = int(found[1]) if (found := _STATUS.search(text)) else None
+    code = next((one for one in found.groups() if one), "") if (found := _CODE.search(text)) else ""
+    said = f" ({code or status})" if code or status else ""
+    scheme = root.partition(":")[0]
+    place = f"{root}/{key}" if key else root
+    if isinstance(error, foreign.AlreadyExistsError):
+        return AlreadyExists(f"{place} exists already", key=key)
+    if isinstance(error, foreign.PreconditionError):
+        return PreconditionFailed(f"{place} is not what it was any more", key=key)
+    if code in _NO_BUCKET or (listing and status == 404):
+        what = "container" if scheme == "az" else "bucket"
+        return BucketMissing(f"{root}: there is no such {what}{said}", key=key, hint="check the name, and the region")
+    if isinstance(error, FileNotFoundError):
+        return ObjectMissing(f"{place} does not exist", key=key, hint="check the name")
+    if _CREDENTIALS.search(text) or "MissingAccount" in text:
+        return StoreDenied(f"{root}: there are no credentials for it", key=key, hint=_SIGN_IN[scheme])
+    if status in (401, 403) or isinstance(error, foreign.PermissionDeniedError | foreign.UnauthenticatedError):
+        hint = (
+            _SIGN_IN[scheme]
+            if status == 401 or code in _BAD_KEY
+            else "ask for the permission, or use other credentials"
+        )
+        return StoreDenied(f"{place}: access is denied{said}", key=key, hint=hint)
+    if isinstance(error, foreign.InvalidPathError) or "contained empty path segment" in text:
+        return _bad_name(text, root, key)
+    if "BadScheme" in text or "URL scheme is not allowed" in text:
+        hint = "use an https endpoint, or set AWS_ALLOW_HTTP=true for one on this machine"
+        return StoreError(f"{root}: the endpoint is not https", key=key, hint=hint)
+    if (status is not None and status >= 500) or status in (408, 429) or _unreachable(text):
+        return StoreUnavailable(f"{root} is not available{said or _why(text)}", key=key, hint=_ENDPOINT[scheme])
+    return StoreError(
+        f"{place}: the store refuses{said or ': ' + type(error).__name__}", key=key, hint=_ENDPOINT[scheme]
+    )
+
+
+def _unreachable(text: str) -> bool:
+    return any(
+        sign in text for sign in ("HTTP error", "error sending request", "timed out", "TimedOut", "error decoding")
+    )
+
+
+def _why(text: str) -> str:
+    return ": it takes too long" if "imed" in text and ("timed out" in text or "TimedOut" in text) else ": no answer"
+
+
+def _bad_name(text: str, root: str, key: str) -> StoreError:
+    found = _INVALID.search(text)
+    name = found[1] if found else key
+    return StoreError(
+        f"{root} holds an object named '{name}', which cannot be asked for: it has an empty part, '.' or '..'",
+        key=key,
+        hint="rename it, or name a folder that does not hold it",
+    )

@@ -1,0 +1,90 @@
+"""A real S3 protocol over loopback: moto's server, and a client beside ours to look at it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import pytest
+
+# What the machine itself says about stores plays no part.
+_FOREIGN = ("AWS_", "GOOGLE_", "AZURE_", "BOTO_")
+ACCESS_KEY, SECRET_KEY = "AKIAEXAMPLEEXAMPLE12", "example-secret-key-example-secret-key-12"
+
+
+class S3Server:
+    """`environ` is what a process needs to reach it with obstore."""
+
+    def __init__(self, host: str, port: int) -> None:
+        import boto3
+        from botocore.config import Config
+
+        self.url = f"http://{host}:{port}"
+        self.environ: Mapping[str, str] = {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ALLOW_HTTP": "true",
+        }
+        self.client: Any = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+        )
+        self._numbers = count(1)
+
+    def bucket(self, *, versioned: bool = False) -> str:
+        """The name of a new, empty bucket."""
+        name = f"bucket-{next(self._numbers)}"
+        self.client.create_bucket(Bucket=name)
+        if versioned:
+            self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    def put(self, bucket: str, key: str, body: bytes) -> None:
+        self.client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def fill(self, bucket: str, keys: Iterable[str], body: bytes = b"x") -> None:
+        """Put many, and names that moto's own server does not take, past HTTP: the server is in this process."""
+        from moto.backends import get_backend
+
+        backend = get_backend("s3")["123456789012"]["aws"]
+        for key in keys:
+            backend.put_object(bucket, key, body)
+
+    def body(self, bucket: str, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def keys(self, bucket: str) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return [one["Key"] for page in pages for one in page.get("Contents", [])]
+
+
+@contextmanager
+def serving() -> Iterator[S3Server]:
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        yield S3Server(*server.get_host_and_port())
+    finally:
+        server.stop()
+
+
+def only(patch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:
+    """This process's environment says of stores what `environ` says, and nothing else."""
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN):
+            patch.delenv(name)
+    for name, value in environ.items():
+        patch.setenv(name, value)

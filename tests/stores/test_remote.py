@@ -1,0 +1,299 @@
+"""A bucket behind obstore, against a real S3 protocol."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import pytest
+
+from hume_runner.errors import (
+    AlreadyExists,
+    BucketMissing,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+)
+from hume_runner.stores import ObjectStore, Patience, Version, chunks, open_store
+from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
+from tests.stores.proxy import Proxy, proxied
+
+SHORT = Patience(connect_s=1, request_s=2, retries=2, total_s=5)
+
+
+def opened(bucket: str, patience: Patience = SHORT) -> ObjectStore:
+    return open_store(f"s3://{bucket}", patience)[0]
+
+
+def behind(proxy: Proxy, s3: S3Server, patch: pytest.MonkeyPatch) -> None:
+    only(patch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+
+
+def test_what_is_created_is_there_once(s3: S3Server) -> None:
+    bucket = s3.bucket()
+    store = opened(bucket)
+    written = store.create("folder/a.json", b"first")
+    with pytest.raises(AlreadyExists):
+        store.create("folder/a.json", b"second")
+    assert s3.body(bucket, "folder/a.json") == b"first"
+    assert store.head("folder/a.json").etag == written.etag
+
+
+def test_of_many_that_create_one_wins(s3: S3Server) -> None:
+    store = opened(s3.bucket())
+
+    def create(number: int) -> bool:
+        try:
+            store.create("lock", str(number).encode())
+        except AlreadyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(create, range(8)))
+    assert won.count(True) == 1
+    assert store.read("lock").data == str(won.index(True)).encode()
+
+
+def test_a_swap_needs_what_was_read(s3: S3Server) -> None:
+    store = opened(s3.bucket())
+    first = store.create("head", b"1")
+    second = store.swap("head", b"2", first)
+    with pytest.raises(PreconditionFailed):
+        store.swap("head", b"3", first)
+    assert store.read("head").data == b"2"
+    assert store.read("head").info.etag == second.etag
+
+
+def test_a_swap_of_nothing_is_refused(s3: S3Server) -> None:
+    store = opened(s3.bucket())
+    with pytest.raises(PreconditionFailed):
+        store.swap("head", b"2", Version(etag='"0123"'))
+    with pytest.raises(StoreError, match="names no version"):
+        store.swap("head", b"2", Version(etag=None))
+
+
+def test_what_is_deleted_is_gone_and_may_be_deleted_again(s3: S3Server) -> None:
+    store = opened(s3.bucket())
+    store.create("a", b"1")
+    store.delete("a")
+    store.delete("a")
+    with pytest.raises(ObjectMissing):
+        store.read("a")
+
+
+def test_a_version_is_read_after_it_was_written_over(s3: S3Server) -> None:
+    bucket = s3.bucket(versioned=True)
+    store = opened(bucket)
+    store.overwrite("a", b"old")
+    old = store.head("a")
+    assert old.version is not None
+    store.overwrite("a", b"new")
+    assert store.read("a").data == b"new"
+    assert store.read("a", which=Version(etag=None, version=old.version)).data == b"old"
+
+
+def test_a_large_object_comes_in_order_and_whole(s3: S3Server) -> None:
+    bucket = s3.bucket()
+    store = opened(bucket)
+    data = b"".join(sha256(str(number).encode()).digest() for number in range(10_001))
+    store.upload("big", iter([data[:100_000], data[100_000:]]))
+    assert s3.body(bucket, "big") == data
+    parts = list(chunks(store, store.head("big"), part_bytes=10_000))
+    assert max(map(len, parts)) == 10_000
+    assert b"".join(parts) == data
+
+
+def test_an_empty_object_has_no_chunks(s3: S3Server) -> None:
+    store = opened(s3.bucket())
+    store.create("empty", b"")
+    assert list(chunks(store, store.head("empty"))) == []
+
+
+def test_what_is_replaced_while_it_is_read_is_noticed(s3: S3Server) -> None:
+    store = opened(s3.bucket())
+    store.overwrite("a", b"1" * 100)
+    reading = chunks(store, store.head("a"), part_bytes=10, read_ahead=2)
+    assert next(reading) == b"1" * 10
+    store.overwrite("a", b"2" * 100)
+    with pytest.raises(PreconditionFailed):
+        list(reading)
+
+
+def test_an_upload_that_breaks_publishes_nothing(s3: S3Server) -> None:
+    bucket = s3.bucket()
+
+    def breaks() -> object:
+        yield b"x" * 9_000_000
+        raise RuntimeError("the disk went away")
+
+    with pytest.raises(RuntimeError, match="went away"):
+        opened(bucket).upload("big", breaks())  # type: ignore[arg-type]
+    assert s3.keys(bucket) == []
+
+
+def test_five_thousand_keys_are_listed_page_by_page(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    s3.fill(bucket, (f"many/{number:05d}.wav" for number in range(5_000)))
+    s3.put(bucket, "many-others/1.wav", b"x")
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        listing = opened(bucket).list("many")
+        assert next(listing).key == "many/00000.wav"
+        assert len(proxy.seen) < 5  # the rest is not asked for before somebody wants it
+        names = [info.key for info in listing]
+    assert names == [f"many/{number:05d}.wav" for number in range(1, 5_000)]
+
+
+ODD = [
+    "a b.wav",
+    "ü.wav",
+    "e\u0301.wav",
+    "a+b.wav",
+    "a%2Fb.wav",
+    ".hidden.wav",
+    "q?.wav",
+    "h#.wav",
+    "x*y[1]{2}.wav",
+    "'\".wav",
+]
+
+
+def test_odd_names_are_listed_and_read(s3: S3Server) -> None:
+    bucket = s3.bucket()
+    store = opened(bucket)
+    for key in ODD:
+        store.create(f"odd/{key}", key.encode())
+    assert sorted(s3.keys(bucket)) == sorted(f"odd/{key}" for key in ODD)
+    assert sorted(info.key for info in store.list("odd")) == sorted(f"odd/{key}" for key in ODD)
+    assert [store.read(f"odd/{key}").data for key in ODD] == [key.encode() for key in ODD]
+
+
+@pytest.mark.parametrize("key", ["a//b", "/a", "a/", "a/./b", "../a"])
+def test_a_name_that_would_be_another_one_is_refused(s3: S3Server, key: str) -> None:
+    store = opened(s3.bucket())
+    with pytest.raises(StoreError, match="cannot be asked for"):
+        store.head(key)
+    with pytest.raises(StoreError, match="cannot be asked for"):
+        store.overwrite(key, b"x")
+
+
+def test_a_listing_that_holds_such_a_name_says_which(s3: S3Server) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, "media//b.wav", b"x")
+    with pytest.raises(StoreError, match=r"'media//b\.wav'") as caught:
+        list(opened(bucket).list())
+    assert "rename it" in caught.value.hint
+
+
+def test_a_missing_bucket_is_told_from_a_missing_object(s3: S3Server) -> None:
+    with pytest.raises(ObjectMissing) as missing:
+        opened(s3.bucket()).head("nothing")
+    assert missing.value.exit_code == 66
+    nowhere = opened("no-such-bucket")
+    for ask in (
+        lambda: list(nowhere.list()),
+        lambda: nowhere.read("a"),
+        lambda: nowhere.create("a", b"x"),
+    ):
+        with pytest.raises(BucketMissing, match="s3://no-such-bucket: there is no such bucket") as caught:
+            ask()
+        assert caught.value.exit_code == 66
+
+
+def test_a_store_that_is_not_there_is_unavailable(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    with pytest.raises(StoreUnavailable, match="no answer") as caught:
+        opened("bucket").read("a")
+    assert caught.value.exit_code == 5
+    assert "AWS_ENDPOINT_URL" in caught.value.hint
+
+
+def test_a_store_that_recovers_is_asked_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, "a", b"x")
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        proxy.before = lambda method, path: 500 if len(proxy.seen) < 3 else None
+        assert opened(bucket).read("a").data == b"x"
+        assert len(proxy.seen) == 3
+
+
+def test_a_store_that_stays_out_of_order_is_given_up(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        proxy.before = lambda method, path: 503
+        with pytest.raises(StoreUnavailable, match=r"not available \(503\)"):
+            opened(bucket).read("a")
+        assert len(proxy.seen) == 1 + SHORT.retries
+
+
+def test_a_store_that_is_too_slow_is_given_up(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        proxy.wait_s = 0.6
+        with pytest.raises(StoreUnavailable, match="takes too long"):
+            opened(bucket, Patience(connect_s=1, request_s=0.2, retries=1, total_s=2)).read("a")
+
+
+def test_a_write_that_landed_although_the_store_said_500_is_there(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = s3.bucket()
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        proxy.after = lambda method, path: 500
+        with pytest.raises(StoreUnavailable):
+            opened(bucket, Patience(connect_s=1, request_s=2, retries=0, total_s=2)).create("a", b"x")
+    assert s3.body(bucket, "a") == b"x"
+
+
+def test_no_message_holds_a_credential_or_an_address(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        for status in (400, 401, 403, 404, 409, 412, 416, 429, 500):
+            proxy.before = lambda method, path, status=status: status  # type: ignore[misc]
+            with pytest.raises(StoreError) as caught:
+                opened("bucket", Patience(retries=0)).read("a")
+            said.append(f"{caught.value} {caught.value.hint} {caught.value.__cause__}")
+    text = "\n".join(said)
+    assert len(said) == 9
+    for secret in (ACCESS_KEY, SECRET_KEY, "127.0.0.1", "Signature"):
+        assert secret not in text
+
+
+def test_what_the_store_refuses_names_the_credentials(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        proxy.before = lambda method, path: 403
+        for ask in (lambda: opened("bucket").read("a"), lambda: list(opened("bucket").list())):
+            with pytest.raises(StoreDenied, match=r"access is denied \(403\)") as caught:
+                ask()
+            assert caught.value.exit_code == 7
+
+
+def test_an_endpoint_without_tls_has_to_be_on_this_machine_or_allowed(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, "a", b"x")
+    silent = {name: value for name, value in s3.environ.items() if name != "AWS_ALLOW_HTTP"}
+    only(monkeypatch, silent)
+    assert opened(bucket).read("a").data == b"x"
+    only(monkeypatch, {**silent, "AWS_ENDPOINT_URL": "http://store.invalid"})
+    with pytest.raises(StoreError, match="not https") as caught:
+        opened(bucket).read("a")
+    assert "AWS_ALLOW_HTTP" in caught.value.hint
+
+
+def test_azure_without_an_account_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("obstore")
+    only(monkeypatch, {})
+    with pytest.raises(StoreDenied, match="no credentials") as caught:
+        open_store("az://container/key")
+    assert "AZURE_STORAGE_ACCOUNT_NAME" in caught.value.hint
