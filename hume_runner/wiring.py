@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hume_runner.events import Report
     from hume_runner.http.access import Access
     from hume_runner.planning.prepare import Plan
+    from hume_runner.planning.selection import Selection, Shard
     from hume_runner.services.base import Build, Service
     from hume_runner.state.disk import Disk
     from hume_runner.state.store import Store
@@ -78,17 +79,25 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Where a manifest's files are. Absolute, links resolved: one place has one name."""
+    """Where a manifest's files are. Absolute, links resolved: one place has one name. `whole`: for a shard, the output
+    directory of which it is a part."""
 
     outputs: Path
     state: Path
+    whole: Path | None = None
 
     @classmethod
-    def of(cls, manifest: Manifest, state: str | os.PathLike[str] | None) -> Paths:
+    def of(cls, manifest: Manifest, state: str | os.PathLike[str] | None, shard: Shard | None = None) -> Paths:
         from hume_runner.state.pinned import resolved
 
-        outputs = resolved(manifest.outputs.directory)
-        return cls(outputs=outputs, state=resolved(Path(state) if state else outputs / "state.sqlite3"))
+        outputs = whole = resolved(manifest.outputs.directory)
+        if shard is not None:
+            outputs = resolved(whole / shard.folder)
+        return cls(
+            outputs=outputs,
+            state=resolved(Path(state) if state else outputs / "state.sqlite3"),
+            whole=whole if shard is not None else None,
+        )
 
 
 def masker(manifest: Manifest, machine: Machine) -> Masker:
@@ -201,12 +210,29 @@ class Endpoint:
 
 
 @contextmanager
-def planned(manifest: Manifest, store: Store, endpoint: Endpoint, *, retry_failed: bool, now: float) -> Iterator[Plan]:
-    """What a manifest means to an open state, decided and not packed yet, for as long as the block lasts."""
+def planned(
+    manifest: Manifest,
+    store: Store,
+    endpoint: Endpoint,
+    *,
+    retry_failed: bool,
+    now: float,
+    selection: Selection | None = None,
+    whole: Path | None = None,
+) -> Iterator[Plan]:
+    """What a manifest means to an open state, decided and not packed yet, for as long as the block lasts.
+
+    `whole`: for a shard, the output directory of which it is a part.
+    """
     from hume_runner.planning.prepare import Options, Plan, scan_sources
+    from hume_runner.planning.selection import EVERYTHING
+    from hume_runner.state.shards import check_shard, held_by
     from hume_runner.state.staging import Scan
 
-    scan = scan_sources(manifest, expand(manifest), endpoint.service, store, Scan())
+    chosen = selection or EVERYTHING
+    check_shard(store, chosen.shard)
+    with held_by(whole and whole / "state.sqlite3", store) as held:
+        scan = scan_sources(manifest, expand(manifest), endpoint.service, store, Scan(), selection=chosen, held=held)
     options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
     with Plan(manifest, scan, store, endpoint.service, options) as plan:
         yield plan.decide()

@@ -41,15 +41,21 @@ def run(
     pay_again: bool = False,
     max_billable_seconds: float | None = None,
     plan: str | PathLike[str] | None = None,
+    shard: str | None = None,
+    limit: int | None = None,
+    select: str | None = None,
 ) -> RunResult:
     """Validate, plan, submit, poll, fetch and write the outputs; resumes by itself.
 
     `on_event` gets what happens, in the calling thread (see `hume_runner.events`); `cancel` ends the run early. How the
     work ended is in the result (`exit_code`, `error`): a service that refuses, a budget that is spent, items that
     failed. `plan` is the path of a saved plan. What is wrong with the outputs is logged as a warning.
+    `shard` (`2/4`), `limit` and `select` (`label.wave == 2`) run a part of the manifest, see docs/shards.md.
     Raises: ManifestError, SourceError, UsageError, StateError, Cancelled; then nothing was sent.
     """
-    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint)
+    project = Project.open(
+        manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard, limit=limit, select=select
+    )
     if max_billable_seconds is not None:
         project = project.with_bill(max_billable_seconds)
     project.need_extras()
@@ -71,9 +77,14 @@ def plan(
     state: str | PathLike[str] | None = None,
     endpoint: str | None = None,
     retry_failed: bool = False,
+    shard: str | None = None,
+    limit: int | None = None,
+    select: str | None = None,
 ) -> Planned:
     """What a run would do; sends nothing that costs. Raises: ManifestError, SourceError, UsageError, StateError."""
-    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint)
+    project = Project.open(
+        manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard, limit=limit, select=select
+    )
     with project.planning(retry_failed=retry_failed) as opened:
         return Planned(
             name=opened.manifest.name,
@@ -134,10 +145,11 @@ def status(
     *,
     output_dir: str | PathLike[str] | None = None,
     state: str | PathLike[str] | None = None,
+    shard: str | None = None,
 ) -> Status:
     """Where a manifest stands, from its state file alone; works while a run goes on. Raises: ManifestError,
     StateError."""
-    with Project.open(manifest, output_dir=output_dir, state=state).look() as seen:
+    with Project.open(manifest, output_dir=output_dir, state=state, shard=shard).look() as seen:
         return seen.status
 
 
@@ -149,12 +161,13 @@ def verify(
     state: str | PathLike[str] | None = None,
     endpoint: str | None = None,
     repair: bool = False,
+    shard: str | None = None,
 ) -> Verified:
     """Compare outputs with the hashes in the state; with `repair`, fetch again first what costs nothing to have, and
     make again what is derived. Raises: ManifestError, UsageError if nothing ever ran, StateError."""
     from hume_runner.results.verify import Verdict, exit_code_of
 
-    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint)
+    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard)
     project.need_state("there is nothing to verify yet")
     failed = None
     if repair:

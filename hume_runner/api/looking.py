@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest
     from hume_runner.planning.model import Decision, PlannedJob, Summary
     from hume_runner.planning.prepare import Plan
+    from hume_runner.planning.selection import Selection
     from hume_runner.state.lock import Holder
     from hume_runner.state.store import Store
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 class OpenPlan:
     """A plan while it is open: `summary`, and jobs and items as streams."""
 
-    def __init__(self, manifest: Manifest, endpoint: str, plan: Plan, store: Store) -> None:
+    def __init__(self, manifest: Manifest, endpoint: str, plan: Plan, store: Store, selection: Selection) -> None:
         self.manifest = manifest
+        self.selection = selection
         self.endpoint = endpoint
         self._plan = plan
         self._store = store
@@ -42,6 +44,7 @@ class OpenPlan:
             "serial": self._store.serial,
             "scan": self._plan.scan.digest,
             "retry_failed": self._plan.retry_failed,
+            **({"selection": self.selection.document()} if self.selection.flags else {}),
         }
 
     def jobs(self) -> Iterator[PlannedJob]:

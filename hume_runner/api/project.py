@@ -26,6 +26,7 @@ from hume_runner.errors import (
 from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
 from hume_runner.manifest.schema import foreign_to
+from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
 from hume_runner.regular_files import open_regular
 
@@ -50,6 +51,7 @@ class Project:
     paths: wiring.Paths
     machine: Machine = field(repr=False)
     shown: str  # the manifest as the caller named it
+    selection: Selection = EVERYTHING
 
     @classmethod
     def open(
@@ -60,21 +62,32 @@ class Project:
         state: str | PathLike[str] | None = None,
         endpoint: str | None = None,
         machine: Machine | None = None,
+        shard: str | None = None,
+        limit: int | None = None,
+        select: str | None = None,
     ) -> Project:
-        """Raises: ManifestError with every problem; UsageError."""
+        """`shard` (`2/4`), `limit` and `select` say which of the items it is about; a shard has a state and an output
+        directory of its own. Raises: ManifestError with every problem; UsageError."""
+        selection = Selection.of(shard=shard, limit=limit, select=select)
         examined = examine(manifest, output_dir=output_dir, endpoint=endpoint)
         if examined.manifest is None:
             raise ManifestError(examined.problems)
         return cls(
             manifest=examined.manifest,
-            paths=wiring.Paths.of(examined.manifest, state),
+            paths=wiring.Paths.of(examined.manifest, state, selection.shard),
             machine=machine or wiring.Machine.this(),
             shown=str(manifest) if isinstance(manifest, str | PathLike) else "MANIFEST",
+            selection=selection,
         )
 
     @property
     def masker(self) -> Masker:
         return wiring.masker(self.manifest, self.machine)
+
+    @property
+    def shard_flags(self) -> list[str]:
+        """What a command has to say to be about the same state."""
+        return ["--shard", str(self.selection.shard)] if self.selection.shard else []
 
     @property
     def keeps_answers(self) -> bool:
@@ -138,7 +151,18 @@ class Project:
         from hume_runner.results.finish import Finisher
 
         manifest, paths, machine = self.manifest, self.paths, self.machine
-        finisher = Finisher(manifest, paths.outputs, machine.disk, warn=warn, tell=wiring.callback(manifest, machine))
+        selection = self.selection
+        if saved_plan is not None and not selection.partial:
+            # What a saved plan is about is written in it.
+            selection = replace(saved_plan.selection, shard=selection.shard)
+        finisher = Finisher(
+            manifest,
+            paths.outputs,
+            machine.disk,
+            warn=warn,
+            tell=wiring.callback(manifest, machine),
+            selection=selection.document(),
+        )
 
         def finish(store: Store, ended: RunEnded) -> None:
             """Write the outputs, and again what they say of the run if a signal came meanwhile."""
@@ -169,7 +193,12 @@ class Project:
                         on_loop=lambda: control.open(post),
                     ),
                     options=RunOptions(
-                        detach=detach, retry_failed=retry_failed, pay_again=pay_again, saved_plan=saved_plan
+                        detach=detach,
+                        retry_failed=retry_failed,
+                        pay_again=pay_again,
+                        saved_plan=saved_plan,
+                        selection=selection,
+                        whole=paths.whole,
                     ),
                     finish=finish,
                 )
@@ -204,11 +233,17 @@ class Project:
             with (
                 store,
                 wiring.planned(
-                    self.manifest, store, endpoint, retry_failed=retry_failed, now=self.machine.now()
+                    self.manifest,
+                    store,
+                    endpoint,
+                    retry_failed=retry_failed,
+                    now=self.machine.now(),
+                    selection=self.selection,
+                    whole=self.paths.whole,
                 ) as plan,
             ):
                 plan.count()
-                yield OpenPlan(self.manifest, endpoint.name, plan, store)
+                yield OpenPlan(self.manifest, endpoint.name, plan, store, self.selection)
 
     # -- looking
 
@@ -316,6 +351,7 @@ class Project:
         from hume_runner.engine.rescue import take_in
         from hume_runner.state.lock import OutputsLock
         from hume_runner.state.outputs_owner import OutputsOwner
+        from hume_runner.state.shards import note_shard
 
         manifest, paths, machine = self.manifest, self.paths, self.machine
         for folder in (paths.state.parent, paths.outputs):
@@ -325,8 +361,17 @@ class Project:
             owner.check(manifest=manifest.name, state=paths.state, lineage=store.lineage)
             store.recover(machine.now())
             take_in(store, machine.now())
-            with wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan:
+            with wiring.planned(
+                manifest,
+                store,
+                endpoint,
+                retry_failed=False,
+                now=machine.now(),
+                selection=self.selection,
+                whole=paths.whole,
+            ) as plan:
                 plan.apply()
+            note_shard(store, self.selection.shard, manifest.service.api)
             owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
             yield from adopt_all(store, endpoint.service, remote_ids, machine.now)
 
@@ -384,8 +429,9 @@ def read_plan(path: str | PathLike[str]) -> SavedPlan:
             scan=basis["scan"],
             endpoint=saved["service"]["endpoint"],
             retry_failed=basis["retry_failed"],
+            selection=Selection.from_document(basis.get("selection") or {}),
         )
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint=hint) from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{path}: this is not a saved plan", hint=hint) from None

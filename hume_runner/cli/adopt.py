@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import shard_flag
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", metavar="MANIFEST")
+    shard_flag(parser)
     parser.add_argument("remote_ids", nargs="+", metavar="REMOTE_ID", help="the service's names for the jobs")
 
 

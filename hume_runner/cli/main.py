@@ -177,7 +177,12 @@ def _advise(args: argparse.Namespace, console: Console) -> None:
     """The commands that messages name repeat where this one looks."""
     manifest = getattr(args, "manifest", None) or next(iter(getattr(args, "manifests", None) or ()), None)
     if manifest:
-        places = (("--state", args.state), ("--output-dir", args.output_dir), ("--endpoint", args.endpoint))
+        places = (
+            ("--state", args.state),
+            ("--output-dir", args.output_dir),
+            ("--endpoint", args.endpoint),
+            ("--shard", getattr(args, "shard", None)),
+        )
         console.speaks_of(str(manifest), [word for flag, value in places if value for word in (flag, value)])
 
 

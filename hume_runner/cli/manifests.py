@@ -11,6 +11,24 @@ if TYPE_CHECKING:
     from hume_runner.api import Project
 
 
+def shard_flag(parser: argparse.ArgumentParser) -> None:
+    """For commands that look at one state."""
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="part I of N, which has a state and outputs of its own below the output directory",
+    )
+
+
+def selection_flags(parser: argparse.ArgumentParser) -> None:
+    """For commands that plan."""
+    shard_flag(parser)
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N items, in the manifest's order")
+    parser.add_argument(
+        "--select", metavar="EXPR", help="only items for which this holds, as 'label.wave == 2' or 'kind in (\"url\",)'"
+    )
+
+
 def project(args: argparse.Namespace, console: Console) -> Project:
     """The manifest as the command line wants it; from here on the console keeps its secrets.
 
@@ -18,6 +36,14 @@ def project(args: argparse.Namespace, console: Console) -> Project:
     """
     from hume_runner.api import Project
 
-    found = Project.open(args.manifest, output_dir=args.output_dir, state=args.state, endpoint=args.endpoint)
+    found = Project.open(
+        args.manifest,
+        output_dir=args.output_dir,
+        state=args.state,
+        endpoint=args.endpoint,
+        shard=getattr(args, "shard", None),
+        limit=getattr(args, "limit", None),
+        select=getattr(args, "select", None),
+    )
     console.masker = found.masker
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hume_runner import aside
 from hume_runner.amounts import seconds_text
 from hume_runner.cli.console import SCHEMA, Console
+from hume_runner.cli.manifests import selection_flags
 from hume_runner.cli.streams import Writer
 from hume_runner.registry import registered
 from hume_runner.settings import mask_secrets
@@ -27,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", metavar="MANIFEST")
     parser.add_argument("--out", metavar="FILE", help="save the plan, for `run --plan FILE`")
     parser.add_argument("--format", choices=("text", "json", "markdown"), help="default: text, or json with --json")
+    selection_flags(parser)
     parser.add_argument("--items", action="store_true", help="say for every item what would happen, and why")
     parser.add_argument("--retry-failed", action="store_true", help="plan as `run --retry-failed` would run")
     parser.add_argument(
@@ -43,7 +46,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if args.out:
             with _written(Path(args.out)) as file:
                 shown.as_json(file)
-            console.note(f"saved; `hume-runner run {args.manifest} --plan {args.out}` runs exactly this")
+            shard = f" --shard {args.shard}" if args.shard else ""
+            console.note(f"saved; `hume-runner run {args.manifest}{shard} --plan {args.out}` runs exactly this")
         if form == "json":
             shown.as_json(console.out)
         elif form == "markdown":
@@ -70,6 +74,7 @@ class _Shown:
             "manifest": {"name": manifest.name, "path": str(manifest.path), "sha256": manifest.sha256},
             "service": {"api": manifest.service.api, "endpoint": self._endpoint},
             "summary": self._summary(),
+            **({"selection": self._plan.selection.document()} if self._plan.selection.flags else {}),
             "basis": self._plan.basis,
         }
         out.write(json.dumps(head, ensure_ascii=False)[:-1])
@@ -98,6 +103,8 @@ class _Shown:
     def as_text(self, out: Writer) -> None:
         manifest, summary = self._manifest, self._plan.summary
         out.write(f"{manifest.name}: {manifest.service.api} at {self._endpoint}\n")
+        if self._plan.selection.flags:
+            out.write(f"  only   {shlex.join(self._plan.selection.flags)}\n")
         counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
         out.write("  items  " + (", ".join(f"{number} {_words(name)}" for name, number in counts) or "none") + "\n")
         if summary.jobs:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", nargs="?", metavar="MANIFEST", help="the manifest whose answers are shown")
+    shard_flag(parser)
     parser.add_argument("--out", metavar="FILE", help="where to write (default: report.html in the output directory)")
     parser.add_argument(
         "--from",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import selection_flags
 from hume_runner.cli.signals import Interrupted
 from hume_runner.errors import HumeRunnerError, ManifestError, Problem, UsageError, of_system
 
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-billable-seconds", type=_seconds, metavar="N", help="submit nothing that would exceed this bill"
     )
+    selection_flags(parser)
     parser.add_argument(
         "--cluster", metavar="ADDRESS", help="not available in this version: uploads run on this machine"
     )
@@ -74,7 +76,8 @@ def _codes(
     for project in _open_all(args, machine):
         console.mailbox.idle()
         if len(args.manifests) > 1:
-            console.speaks_of(project.shown, ["--endpoint", args.endpoint] if args.endpoint else [])
+            flags = [*(["--endpoint", args.endpoint] if args.endpoint else []), *project.shard_flags]
+            console.speaks_of(project.shown, flags)
         code, counts = _run_or_tell(project, args, console)
         for name, number in counts.items():
             totals[name] = totals.get(name, 0) + number
@@ -103,7 +106,14 @@ def _open_all(args: argparse.Namespace, machine: Machine | None) -> list[Project
     for path in args.manifests:
         try:
             project = Project.open(
-                path, output_dir=args.output_dir, state=args.state, endpoint=args.endpoint, machine=machine
+                path,
+                output_dir=args.output_dir,
+                state=args.state,
+                endpoint=args.endpoint,
+                machine=machine,
+                shard=args.shard,
+                limit=args.limit,
+                select=args.select,
             )
         except ManifestError as error:
             problems += error.problems

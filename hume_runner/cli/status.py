@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import shard_flag
 
 if TYPE_CHECKING:
     from hume_runner.api import JobStatus, Seen, Status
@@ -17,6 +18,7 @@ _WATCH_EVERY_S = 2.0
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", metavar="MANIFEST")
+    shard_flag(parser)
     parser.add_argument("--jobs", action="store_true", help="list every job")
     parser.add_argument("--watch", action="store_true", help="repeat until the run ends")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner.aside import refuse_links
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
 
@@ -26,6 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="take these predictions.json files instead of a manifest",
     )
+    shard_flag(parser)
     parser.add_argument("--out", metavar="DIR", help="where to write (default: tables/ in the output directory)")
 
 

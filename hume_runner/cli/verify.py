@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import HumeRunnerError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", metavar="MANIFEST")
+    shard_flag(parser)
     parser.add_argument("--remote", action="store_true", help="ask the service about every job as well")
     parser.add_argument(
         "--repair", action="store_true", help="fetch again what costs nothing, and make again what is derived"

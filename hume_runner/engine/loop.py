@@ -189,9 +189,11 @@ class Loop:
         self._view = begun(self._view, action, now)
         number, wall = action.job, self._tools.wall()
         job = self._store.load_job(number, now=wall)
-        listed = [member for member in job.members if member.item.id]
+        left_out = self._store.left_out(number)
+        listed = [member for member in job.members if member.item.id and member.item.key not in left_out]
         if len(listed) < len(job.members):
-            # A lost job that is not at the service, and the manifest has changed since: what it still lists goes.
+            # A lost job that is not at the service, and the manifest or the selection has changed since: what it still
+            # lists goes.
             self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), wall)
             self._refill()
             return

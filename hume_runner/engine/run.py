@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,14 @@ from hume_runner.errors import (
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.model import Summary
 from hume_runner.planning.prepare import NothingCached, Options, Plan, scan_sources
+from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.services.base import Ended, Pending, Service
 from hume_runner.settings import mask_secrets
 from hume_runner.state.connection import guarded
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
+from hume_runner.state.shards import check_alone, check_shard, held_by, note_shard
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Counts, Store
 
@@ -49,16 +52,20 @@ class SavedPlan:
     lineage: str
     serial: int
     scan: str
+    selection: Selection = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What the command line asks of a run. `pay_again`: consent to what a lost answer would ask about."""
+    """What the command line asks of a run. `pay_again`: consent to what a lost answer would ask about; `whole`: for a
+    shard, the output directory that it is a part of."""
 
     detach: bool = False
     retry_failed: bool = False
     pay_again: bool = False
     saved_plan: SavedPlan | None = None
+    selection: Selection = EVERYTHING
+    whole: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +100,7 @@ def run(
     # One name for all that follows: a link that is turned round meanwhile leads nobody elsewhere.
     state, outputs = resolved(state), resolved(outputs)
     with contextlib.ExitStack() as stack:
-        opened = _open(stack, manifest, state, outputs, env)
+        opened = _open(stack, manifest, state, outputs, env, options)
         store, scan = opened.store, opened.scan
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         _keep_apart(store, env)
@@ -104,6 +111,7 @@ def run(
             plan.decide()
             plan.apply()
             summary = plan.summary
+        note_shard(store, options.selection.shard, manifest.service.api)
         opened.begun.pop_all()
         with guarded(outputs):
             opened.owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)
@@ -117,7 +125,7 @@ def run(
             run_id=env.new_id(),
             started_at=started_at,
             ended_at=env.clock(),
-            exit_code=_exit_code(ending, store.counts()),
+            exit_code=_exit_code(ending, store),
             error=ending.error,
             counts=store.counts(),
             requests=dict(env.service.requests),
@@ -140,9 +148,11 @@ class _Opened:
     begun: contextlib.ExitStack
 
 
-def _open(stack: contextlib.ExitStack, manifest: Manifest, state: Path, outputs: Path, env: Environment) -> _Opened:
+def _open(
+    stack: contextlib.ExitStack, manifest: Manifest, state: Path, outputs: Path, env: Environment, options: RunOptions
+) -> _Opened:
     """Lock, and open or make the state. Bad sources are refused before anything exists."""
-    scan = _scan(manifest, env, None) if not state.exists() else None
+    scan = _scan(manifest, env, None, options) if not state.exists() else None
     if scan is not None:
         stack.callback(scan.close)
     for folder in (state.parent, outputs):
@@ -152,6 +162,8 @@ def _open(stack: contextlib.ExitStack, manifest: Manifest, state: Path, outputs:
     stack.enter_context(OutputsLock(outputs))
     with guarded(outputs):
         _check_folders(state, outputs)
+        whole = options.whole / "state.sqlite3" if options.whole is not None else state
+        check_alone(options.whole or outputs, whole, options.selection.shard)
     # Only under the lock is it known whether another run made a state meanwhile, whose knowledge the plan needs.
     if scan is not None and state.exists():
         scan.close()
@@ -161,6 +173,7 @@ def _open(stack: contextlib.ExitStack, manifest: Manifest, state: Path, outputs:
     # Until the plan is the state's, nothing was recorded: what is refused takes back the state that it made itself.
     begun = stack.enter_context(contextlib.ExitStack())
     begun.callback(store.discard)
+    check_shard(store, options.selection.shard)
     owner = OutputsOwner(outputs)
     owner.check(manifest=manifest.name, state=state, lineage=store.lineage)
     if env.embedded and store.any_measured():
@@ -169,7 +182,7 @@ def _open(stack: contextlib.ExitStack, manifest: Manifest, state: Path, outputs:
             hint="rehearse in another place: --endpoint emulator --output-dir DIR",
         )
     if scan is None:
-        scan = _scan(manifest, env, store)
+        scan = _scan(manifest, env, store, options)
         stack.callback(scan.close)
     return _Opened(store=store, scan=scan, owner=owner, begun=begun)
 
@@ -249,14 +262,28 @@ def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
         ) from error
 
 
-def _scan(manifest: Manifest, env: Environment, store: Store | None) -> Scan:
-    return scan_sources(manifest, env.expand(manifest), env.service, store or NothingCached(), Scan())
+def _scan(manifest: Manifest, env: Environment, store: Store | None, options: RunOptions) -> Scan:
+    with held_by(options.whole and options.whole / "state.sqlite3", store) as held:
+        return scan_sources(
+            manifest,
+            env.expand(manifest),
+            env.service,
+            store or NothingCached(),
+            Scan(),
+            selection=options.selection,
+            held=held,
+        )
 
 
 def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scan, store: Store, endpoint: str) -> None:
     saved = options.saved_plan
     if saved is None:
         return
+    if saved.selection != options.selection:
+        raise UsageError(
+            f"the saved plan is about another selection: {shlex.join(saved.selection.flags) or 'everything'}",
+            hint="run it without --limit, --select and with the same --shard, or make a new one",
+        )
     stale = (
         "the manifest changed"
         if saved.manifest_sha256 != manifest.sha256
@@ -343,9 +370,9 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
         return Ending(exit_code=left.exit_code)
 
 
-def _exit_code(ending: Ending, counts: Counts) -> int:
+def _exit_code(ending: Ending, store: Store) -> int:
     if ending.exit_code is not None:
         return ending.exit_code
     if ending.error is not None:
         return ending.error.exit_code
-    return 3 if counts.items["failed"] else 0
+    return 3 if store.failed_items()[0] else 0

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from hume_runner.errors import Problem, SourceError, is_scarce
 from hume_runner.manifest.model import Manifest, SourceKind
+from hume_runner.planning.choosing import Chooser, unread
 from hume_runner.planning.diff import Again, again, decide
 from hume_runner.planning.fingerprint import (
     canonical,
@@ -30,6 +31,7 @@ from hume_runner.planning.fingerprint import (
 )
 from hume_runner.planning.former import completed, recognise_former
 from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
+from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import FileDigest, PlanStore, Row, Scan, Staged, format_place, parse_place
 from hume_runner.services.base import Draft, Planning
 from hume_runner.sources.base import SourceItem
@@ -65,19 +67,36 @@ class NothingCached:
 S = TypeVar("S", bound=Scan)
 
 
-def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Planning, known: Cached, scan: S) -> S:
-    """Every item of the manifest with its key, in `scan`, which is closed if that fails.
+def scan_sources(
+    manifest: Manifest,
+    sources: Iterable[SourceItem],
+    service: Planning,
+    known: Cached,
+    scan: S,
+    *,
+    selection: Selection = EVERYTHING,
+    held: Callable[[bytes], bool] | None = None,
+) -> S:
+    """Every selected item of the manifest with its key, in `scan`, which is closed if that fails.
 
-    A file is read once for its digest unless `known` has it by path, size, mtime and inode. Raises: SourceError with
-    all problems; ManifestError for ids that are claimed twice.
+    A file is read once for its digest unless `known` has it by path, size, mtime and inode; one that is surely not
+    selected is not read at all. `held` tells of a key that another state holds it: no shard takes that.
+    Raises: SourceError with all problems; ManifestError for ids that are claimed twice; UsageError for an expression
+    that speaks of a label that nobody has.
     """
     try:
+        if selection.flags:
+            scan.select(canonical(selection.document()), partial=selection.partial)
         settings = _Settings(result_settings(manifest), service, scan)
+        chooser = Chooser(selection, held)
         problems: list[Problem] = []
         for item in sources:
             try:
+                if not chooser.wants(item):
+                    scan.pass_over(unread(scan.count, item))
+                    continue
                 for row in _rows(item, settings, scan, known, service):
-                    scan.add(row)
+                    (scan.add if chooser.takes(row) else scan.pass_over)(row)
             except OSError as error:
                 if is_scarce(error):
                     raise
@@ -86,6 +105,7 @@ def scan_sources(manifest: Manifest, sources: Iterable[SourceItem], service: Pla
                     break
         if problems:
             raise SourceError(problems)
+        chooser.check()
         scan.finish()
     except BaseException:
         scan.close()
@@ -319,7 +339,7 @@ class Plan:
                     self._store.want(batch)
                     batch.clear()
         self._store.want(batch)
-        counts[Action.REMOVED] = sum(1 for _ in self._store.removed())
+        counts[Action.REMOVED] = sum(1 for _ in self._removed())
         self._refuse_what_cannot_be_sent()
         self.summary = Summary(**{str(action): number for action, number in counts.items()})
         return self
@@ -377,7 +397,7 @@ class Plan:
             return False
         if options.real_endpoint and store.any_simulated():
             return False
-        items = store.numbers
+        items = store.selected_numbers
         if items["pending"]:
             return False
         self.summary = Summary(
@@ -387,6 +407,10 @@ class Plan:
             ambiguous=items["ambiguous"],
         )
         return True
+
+    def _removed(self) -> Iterator[tuple[str, str]]:
+        """What is left out by a limit or an expression is not removed; who looks at a part cannot tell."""
+        return iter(()) if self.scan.partial else self._store.removed()
 
     def _decisions(self) -> Iterator[tuple[Staged, Decision]]:
         options = self._options
@@ -423,7 +447,7 @@ class Plan:
                 yield staged.id, staged.kind, Decision(decision.action, f"will fail: {problem}")
             else:
                 yield staged.id, staged.kind, decision
-        for name, kind in self._store.removed():
+        for name, kind in self._removed():
             yield name, kind, Decision(Action.REMOVED, "the manifest does not list it any more; its results stay")
 
     @property
@@ -446,7 +470,8 @@ class Plan:
         if self.unchanged:
             self.count()
             return
-        self._store.replace_plan(
-            self._counted(),
-            facts={"scan": self.scan.digest, "settings": canonical(self._settings)},
-        )
+        facts = {"scan": self.scan.digest, "settings": canonical(self._settings)}
+        if self.scan.partial and self._store.meta("settings") is not None:
+            # Those of what is left out: a later plan of it names what changed since.
+            del facts["settings"]
+        self._store.replace_plan(self._counted(), facts=facts, keep=self.scan.partial)

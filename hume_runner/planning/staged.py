@@ -50,7 +50,7 @@ class Scan(Protocol):
 
     @property
     def count(self) -> int:
-        """How many there are so far."""
+        """How many there are so far, with those that were passed over."""
         ...
 
     @property
@@ -58,7 +58,20 @@ class Scan(Protocol):
         """Over all that decides about a plan, in hex; once it is finished."""
         ...
 
+    @property
+    def partial(self) -> bool:
+        """Whether items are left out that the state may hold."""
+        ...
+
+    def select(self, selection: str, *, partial: bool) -> None:
+        """Before the first item: only some are added, as this says."""
+        ...
+
     def add(self, row: Row) -> None: ...
+
+    def pass_over(self, row: Row) -> None:
+        """An item that is listed and not selected: its id is taken, and it has its place in the order."""
+        ...
 
     def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: FileDigest) -> None:
         """Remember a file's digest, to be kept if a run follows."""
@@ -89,8 +102,8 @@ class PlanStore(Protocol):
     def meta(self, name: str) -> Any: ...
 
     @property
-    def numbers(self) -> Mapping[str, int]:
-        """Listed items by status."""
+    def selected_numbers(self) -> Mapping[str, int]:
+        """The items by status that the last plan was about."""
         ...
 
     def any_simulated(self) -> bool:
@@ -122,8 +135,9 @@ class PlanStore(Protocol):
         """Where the manifest lists the staged item with this key."""
         ...
 
-    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any]) -> None:
-        """Make the staged items the state's items and plan these jobs, all or nothing."""
+    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any], keep: bool = False) -> None:
+        """Make the staged items the state's items and plan these jobs, all or nothing. `keep`: items that are not
+        staged stay, marked as left out."""
         ...
 
     # -- keys of an earlier version

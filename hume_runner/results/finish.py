@@ -55,13 +55,21 @@ class Finisher:
     """Writes the outputs while the state is still locked. Call it once, then ask for the summary."""
 
     def __init__(
-        self, manifest: Manifest, outputs: Path, disk: Disk, *, warn: Callable[[str], None], tell: Tell | None = None
+        self,
+        manifest: Manifest,
+        outputs: Path,
+        disk: Disk,
+        *,
+        warn: Callable[[str], None],
+        tell: Tell | None = None,
+        selection: Mapping[str, Any] | None = None,
     ) -> None:
         self._manifest = manifest
         self._outputs = outputs
         self._disk = disk
         self._warn = warn
         self._tell = tell
+        self._selection = selection or {}
         self._run: Mapping[str, Any] = {}
         self._now = 0.0
         self._harmed: tuple[str, ...] = ()
@@ -189,6 +197,7 @@ class Finisher:
                 "jobs": ended.counts.jobs,
                 "requests": dict(ended.requests),
             },
+            **self._selected(store),
             "failures": store.failures(),
             "paid_twice": [remote_id for remote_id, _ in store.duplicates()],
             "perhaps_paid_twice": list(dict.fromkeys(remote_id for remote_id, _ in store.perhaps_paid_twice())),
@@ -199,6 +208,10 @@ class Finisher:
             "error": mask_secrets(str(ended.error)) if ended.error else None,
             "exit_code": ended.exit_code,
         }
+
+    def _selected(self, store: Store) -> dict[str, Any]:
+        """What the run was about, where it was not everything, and what became of those items."""
+        return {"selection": {**self._selection, "items": store.selected_numbers}} if self._selection else {}
 
     def summary_text(self) -> str:
         """A few lines for a person."""

@@ -31,6 +31,7 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
         f"{run['name']}: {_ENDINGS.get(run['exit_code'], 'stopped')} in {_duration(run['duration_s'])}{simulated}",
         f"  items    {items['done']} of {items['total']} measured"
         + _others(items, ("failed", "in_flight", "ambiguous", "pending")),
+        *_selected(run),
         f"  jobs     {jobs['done']} done"
         + _others(jobs, ("failed", "submitted", "submitting", "ambiguous", "planned")),
     ]
@@ -60,6 +61,15 @@ _OF_THE_FILE = frozenset(
     "archive_too_large archive_unreadable corrupt empty no_audio no_video too_large too_long truncated undecodable "
     "unsupported unsupported_media".split()
 )
+
+
+def _selected(run: Mapping[str, Any]) -> list[str]:
+    """A line for a run that was not about everything."""
+    told = run.get("selection")
+    if not told:
+        return []
+    said = [f"--{name} {value}" for name, value in told.items() if name != "items"]
+    return [f"  selected {told['items']['done']} of {told['items']['total']} measured ({', '.join(said)})"]
 
 
 def _next(failures: Mapping[str, int]) -> str:

@@ -32,7 +32,7 @@ class Checked:
 
 
 # What the runner keeps for itself beside its outputs.
-_OWN_PREFIXES = ("state.sqlite3", "emulator/")
+_OWN_PREFIXES = ("state.sqlite3", "emulator/", "shards/")
 
 
 def exit_code_of(counts: Mapping[str, int]) -> int:

@@ -150,14 +150,15 @@ class _Guard:
         except (OSError, ValueError, TypeError):
             return None
 
-    def held(self) -> Holder | None:
-        """The holder if some process holds it now, else None. Takes and leaves the lock to find out.
+    def held(self, *, patience_s: float = 0.0) -> Holder | None:
+        """The holder if some process holds it now, else None. Takes and leaves the lock to find out; `patience_s`:
+        where many look at once, who only looks is gone after that.
 
         To be asked while this process does not have the state open: looking opens and closes the file (`pinned`).
         """
         try:
             if self.path.exists():
-                if not self._lock.acquire(0):
+                if not self._lock.acquire(patience_s):
                     return self.holder() or _UNKNOWN
                 self._lock.release()
         except OSError:

@@ -247,6 +247,16 @@ def m008_what_nobody_proved(db: sqlite3.Connection) -> None:
     )
 
 
+def m009_selections_and_shards(db: sqlite3.Connection) -> None:
+    """Items that the last plan left out; and which job of a shard became which of ours."""
+    db.execute("ALTER TABLE items ADD COLUMN outside INTEGER NOT NULL DEFAULT 0")
+    db.execute("CREATE TABLE merged (lineage TEXT PRIMARY KEY, shard TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE merged_jobs (lineage TEXT NOT NULL, theirs INTEGER NOT NULL, job INTEGER NOT NULL, "
+        "PRIMARY KEY (lineage, theirs)) WITHOUT ROWID"
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -256,6 +266,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m006_turns,
     m007_retried,
     m008_what_nobody_proved,
+    m009_selections_and_shards,
 )
 
 

@@ -205,7 +205,8 @@ class Planning(Reading):
         """(id, kind) of items that the state lists and the manifest does not, in their old order."""
         yield from self._db.execute(
             "SELECT i.id, i.kind FROM main.items i "
-            "WHERE NOT EXISTS (SELECT 1 FROM scan.staged s WHERE s.id = i.id) ORDER BY i.ord"
+            "WHERE NOT EXISTS (SELECT 1 FROM scan.staged s WHERE s.id = i.id) "
+            "AND NOT EXISTS (SELECT 1 FROM scan.passed p WHERE p.id = i.id) ORDER BY i.ord"
         )
 
     def place_of(self, key: bytes) -> str | None:
@@ -213,18 +214,16 @@ class Planning(Reading):
         row = self._db.execute("SELECT place FROM scan.staged WHERE key = ? ORDER BY ord LIMIT 1", (key,)).fetchone()
         return row[0] if row else None
 
-    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any]) -> None:
+    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any], keep: bool = False) -> None:
         """Make the staged items the state's items and plan these jobs, all or nothing.
 
         Jobs that were planned and never sent are dissolved: `drafts` holds their items again where they are wanted.
         So are the parts of a medium of which others were sent: its preparation leaves out what a job carries already.
+        `keep`: items that are not staged stay, marked as left out; jobs of theirs that were never sent are dissolved
+        like others, and planned again by a plan that is about them.
         """
         with self._transaction("plan") as db:
-            db.execute("DELETE FROM main.items")
-            db.execute(
-                "INSERT INTO main.items SELECT ord, id, kind, key, value, path, inside, place, labels "
-                "FROM scan.staged ORDER BY ord"
-            )
+            self._replace_items(db, keep=keep)
             db.execute("INSERT OR IGNORE INTO main.settings SELECT digest, json FROM scan.settings")
             self._rekey(db)
             db.execute(
@@ -260,6 +259,30 @@ class Planning(Reading):
             )
             self._insert_jobs(drafts)
             self._set(facts)
+
+    def _replace_items(self, db: sqlite3.Connection, *, keep: bool) -> None:
+        if keep:
+            db.execute("DELETE FROM main.items WHERE id IN (SELECT id FROM scan.staged)")
+            # Aside, so that what is staged has the places that the manifest gives it.
+            db.execute("UPDATE main.items SET ord = -1 - ord, outside = 1")
+        else:
+            db.execute("DELETE FROM main.items")
+        db.execute(
+            "INSERT INTO main.items (ord, id, kind, key, value, path, inside, place, labels) "
+            "SELECT ord, id, kind, key, value, path, inside, place, labels FROM scan.staged ORDER BY ord"
+        )
+        if keep:
+            db.execute(
+                "UPDATE main.items SET ord = -1 - ord WHERE ord < 0 "
+                "AND NOT EXISTS (SELECT 1 FROM main.items o WHERE o.ord = -1 - items.ord)"
+            )
+            # The manifest has changed since: behind all others, in their old order.
+            db.execute(
+                "UPDATE main.items SET ord = l.last - ord "
+                "FROM (SELECT max(ord) AS last FROM main.items) l WHERE ord < 0"
+            )
+        (selected,) = db.execute("SELECT count(*) FROM scan.staged").fetchone()
+        self._set({"selected": selected})
 
     def _rekey(self, db: sqlite3.Connection) -> None:
         """What an earlier version measured gets the keys of today, together with the plan that found it."""

@@ -266,6 +266,38 @@ class Reading(StateFile):
         ).fetchone()
         return row[0] if row else None
 
+    def left_out(self, number: int) -> frozenset[bytes]:
+        """The keys that a job carries of items that the last plan was not about."""
+        rows = self._db.execute(
+            "SELECT b.key FROM members b WHERE b.job = ? AND EXISTS (SELECT 1 FROM items i WHERE i.key = b.key) "
+            "AND NOT EXISTS (SELECT 1 FROM items i WHERE i.key = b.key AND NOT i.outside)",
+            (number,),
+        )
+        return frozenset(key for (key,) in rows)
+
+    def sent(self) -> int:
+        """How many jobs were sent, or may have been."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM jobs WHERE status != 'planned' AND (remote_id IS NOT NULL OR status IN "
+            "('submitting', 'submitted', 'ambiguous'))"
+        ).fetchone()
+        return int(number)
+
+    def merged_from(self, lineage: str) -> int:
+        """How many sent jobs came from the shard of this lineage."""
+        (number,) = self._db.execute("SELECT count(*) FROM merged_jobs WHERE lineage = ?", (lineage,)).fetchone()
+        return int(number)
+
+    def holds(self, key: bytes) -> bool:
+        """Whether something was measured or failed, or may be at the service, under this key."""
+        row = self._db.execute(
+            "SELECT 1 FROM measurements m WHERE m.key = ? AND (m.outcome != 'pending' OR EXISTS ("
+            "SELECT 1 FROM members b JOIN jobs j ON j.job = b.job "
+            "WHERE b.key = m.key AND j.status NOT IN ('planned', 'failed')))",
+            (key,),
+        ).fetchone()
+        return row is not None
+
     def status_of(self, key: bytes) -> ItemStatus | None:
         """The state of a listed item's measurement."""
         row = self._db.execute(
@@ -317,19 +349,29 @@ class Reading(StateFile):
         """Listed items by status; `total` among them."""
         return self.counts().items
 
+    @property
+    def selected_numbers(self) -> Mapping[str, int]:
+        """The items by status that the last plan was about; `total` among them."""
+        with guarded(self.path):
+            return self._item_counts("WHERE NOT i.outside")
+
+    def _item_counts(self, where: str = "") -> dict[str, int]:
+        items = dict.fromkeys(ItemStatus, 0)
+        rows = self._db.execute(
+            "SELECT m.outcome, j.status, count(*) FROM items i JOIN measurements m ON m.key = i.key "  # noqa: S608
+            f"LEFT JOIN jobs j ON j.job = m.job {where} GROUP BY m.outcome, j.status"
+        )
+        for outcome, status, number in rows:
+            items[item_status(outcome, JobStatus(status) if status else None)] += number
+        return {"total": sum(items.values()), **{str(k): v for k, v in items.items()}}
+
     def counts(self) -> Counts:
         """Items and jobs by state; `total` among the items.
 
         A job that was dropped, as the manifest lists nothing of it any more, is none (earlier versions: spoilt media).
         """
         with guarded(self.path):
-            items = dict.fromkeys(ItemStatus, 0)
-            rows = self._db.execute(
-                "SELECT m.outcome, j.status, count(*) FROM items i JOIN measurements m ON m.key = i.key "
-                "LEFT JOIN jobs j ON j.job = m.job GROUP BY m.outcome, j.status"
-            )
-            for outcome, status, number in rows:
-                items[item_status(outcome, JobStatus(status) if status else None)] += number
+            items = self._item_counts()
             jobs = dict.fromkeys(JobStatus, 0)
             by_status = self._db.execute(
                 "SELECT status, count(*) FROM jobs WHERE coalesce(reason, '') != ? "
@@ -339,7 +381,7 @@ class Reading(StateFile):
             for status, number in by_status:
                 jobs[JobStatus(status)] = number
         return Counts(
-            items={"total": sum(items.values()), **{str(k): v for k, v in items.items()}},
+            items=items,
             jobs={str(k): v for k, v in jobs.items()},
         )
 
@@ -500,19 +542,21 @@ class Reading(StateFile):
         return self._db.execute("SELECT remote_id, job FROM duplicates ORDER BY at, remote_id").fetchall()
 
     def failed_items(self) -> tuple[int, int]:
-        """(failed, all) items; takes as long as there are failures."""
+        """(failed, all) of the items that the last plan was about; takes as long as there are failures."""
         (failed,) = self._db.execute(
             "SELECT count(*) FROM measurements m INDEXED BY measurements_failed JOIN items i ON i.key = m.key "
-            "WHERE m.outcome = 'failed'"
+            "WHERE m.outcome = 'failed' AND NOT i.outside"
         ).fetchone()
-        (total,) = self._db.execute("SELECT coalesce(max(ord) + 1, 0) FROM items").fetchone()
+        total = self.meta("selected")
+        if total is None:  # an earlier version planned it, and everything
+            (total,) = self._db.execute("SELECT coalesce(max(ord) + 1, 0) FROM items").fetchone()
         return int(failed), int(total)
 
     def first_failures(self, limit: int) -> list[tuple[str, str]]:
         """(id, error) of the first failed items, in manifest order."""
         return self._db.execute(
             "SELECT i.id, coalesce(m.error, m.reason, 'failed') FROM measurements m INDEXED BY measurements_failed "
-            "JOIN items i ON i.key = m.key WHERE m.outcome = 'failed' ORDER BY i.ord LIMIT ?",
+            "JOIN items i ON i.key = m.key WHERE m.outcome = 'failed' AND NOT i.outside ORDER BY i.ord LIMIT ?",
             (limit,),
         ).fetchall()
 

@@ -42,6 +42,8 @@ CREATE TABLE staged (
 CREATE TABLE settings (digest BLOB PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID;
 -- Keys under which an earlier version measured staged items.
 CREATE TABLE former (key BLOB PRIMARY KEY, old BLOB NOT NULL UNIQUE) WITHOUT ROWID;
+-- Items that are listed and not selected.
+CREATE TABLE passed (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE digests (
   path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB, md5 BLOB
 ) WITHOUT ROWID;
@@ -70,6 +72,8 @@ class Scan:
         self._digest = sha256()
         self.count = 0
         self.digest = ""
+        self.partial = False
+        self._passed = 0
 
     def __enter__(self) -> Scan:
         return self
@@ -92,6 +96,16 @@ class Scan:
         self._digest.update(b"%b\0%b%b\0%b\0" % (_b(row[1]), row[4], _b(row[5]), _b(row[9] or "")))
         if len(self._batch) >= _BATCH:
             self._flush()
+
+    def select(self, selection: str, *, partial: bool) -> None:
+        """Before the first item: only some are added, as this says. `partial`: the state may hold the others."""
+        self.partial = partial
+        self._digest.update(b"%b\0\0" % _b(selection))
+
+    def pass_over(self, row: Row) -> None:
+        """An item that is listed and not selected: its id is taken, and it has its place in the order."""
+        self._passed += 1
+        self.add((*row[:4], b"", *row[5:]))
 
     def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: FileDigest) -> None:
         """Remember a file's digest, to be kept in the state if a run follows."""
@@ -142,6 +156,9 @@ class Scan:
             problems += self._settle(name)
         if problems:
             raise ManifestError(problems[:100], hint="give each source an id of its own")
+        if self._passed:
+            self._db.execute("INSERT INTO passed SELECT id FROM staged WHERE key = x''")
+            self._db.execute("DELETE FROM staged WHERE key = x''")
         self._db.execute("COMMIT")
         self._db.execute("BEGIN")
 

@@ -1,0 +1,121 @@
+"""Shards beside the whole: whose a state is, what the whole holds already, and which of them are not merged yet.
+
+Shards of one manifest lie below its output directory, `shards/I-of-N/`, each with a state of its own; `state merge`
+brings them into the one state above. Where several states could pay for the same, one of them is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hume_runner.errors import StateLocked, UsageError
+from hume_runner.planning.selection import Shard
+from hume_runner.state.lock import StateLock
+from hume_runner.state.store import Store
+
+FOLDER = "shards"
+# The shards of an array begin together, and each looks at the whole for a moment.
+_PATIENCE_S = 2.0
+_NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """A shard's state below an output directory."""
+
+    shard: Shard
+    state: Path
+
+
+def siblings(outputs: Path) -> list[Sibling]:
+    """The shards whose states lie below an output directory, by number."""
+    found = []
+    with contextlib.suppress(OSError):
+        for folder in (outputs / FOLDER).iterdir():
+            named = _NAME.fullmatch(folder.name)
+            state = folder / "state.sqlite3"
+            if named and state.is_file():
+                found.append(Sibling(Shard(int(named[1]), int(named[2])), state))
+    return sorted(found, key=lambda one: (one.shard.of, one.shard.index))
+
+
+def check_shard(store: Store, shard: Shard | None) -> None:
+    """Raises: UsageError if the state is another shard's, or a shard's and the whole is asked for."""
+    theirs = store.meta("shard")
+    if theirs is None and (shard is None or store.knows_nothing()):
+        return
+    if theirs is not None and shard is not None and theirs == str(shard):
+        return
+    asked = f"shard {shard}" if shard is not None else "everything"
+    whose = f"shard {theirs}" if theirs is not None else "everything"
+    raise UsageError(
+        f"{store.path}: this state is about {whose}, and asked for is {asked}",
+        hint="leave --state out: each shard has a state of its own below the output directory",
+    )
+
+
+def note_shard(store: Store, shard: Shard | None, api: str) -> None:
+    """Write down whose the state is, and which API it measures with."""
+    if shard is not None and (store.meta("shard"), store.meta("api")) != (str(shard), api):
+        store.remember(shard=str(shard), api=api)
+
+
+@contextlib.contextmanager
+def held_by(whole: Path | None, ours: Store | None) -> Iterator[Callable[[bytes], bool] | None]:
+    """For as long as the block lasts: tells of a key that the whole holds it and this shard does not, so that it is
+    paid already. None where there is no whole."""
+    if whole is None or not whole.exists():
+        yield None
+        return
+    with Store.peek(whole) as store:
+        if store.knows_nothing():
+            yield None
+        else:
+            yield lambda key: store.holds(key) and not (ours is not None and ours.holds(key))
+
+
+def unmerged(whole: Path, found: Sibling) -> int:
+    """How many jobs a shard has sent that the whole knows nothing of."""
+    with Store.peek(found.state) as theirs:
+        sent = theirs.sent()
+        if not sent or not whole.exists():
+            return sent
+        lineage = theirs.lineage
+    with Store.peek(whole) as store:
+        return max(0, sent - store.merged_from(lineage))
+
+
+def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:
+    """What others below this output directory do, or have done, must not be paid for by a run of `shard` (None: of
+    everything) as well. Raises: StateLocked, UsageError.
+
+    The whole and its shards each look at the others once they hold their own lock, so that of two that begin together
+    one sees the other at least.
+    """
+    if shard is not None:
+        _not_running(whole, "a run of everything")
+    for one in siblings(outputs):
+        if shard is not None and one.shard.of == shard.of:
+            continue  # these never measure the same
+        _not_running(one.state, f"a run of shard {one.shard}")
+        jobs = unmerged(whole, one)
+        if jobs:
+            asked = f"shard {shard}" if shard is not None else "everything"
+            raise UsageError(
+                f"{one.state.parent}: shard {one.shard} has sent {jobs} job{'s' if jobs > 1 else ''} that {whole} "
+                f"knows nothing of: a run of {asked} could pay for the same again",
+                hint=f"bring the shards together first: hume-runner state merge MANIFEST {outputs / FOLDER}/*-of-"
+                f"{one.shard.of}",
+            )
+
+
+def _not_running(state: Path, what: str) -> None:
+    if not state.exists():
+        return
+    holder = StateLock(state).held(patience_s=_PATIENCE_S)
+    if holder is not None:
+        raise StateLocked(f"{state}: {what} is on: {holder}", hint="wait for it: the two could pay for the same")
