@@ -1,0 +1,1 @@
+"""A state that lives in an object store, so that it outlives the machine that runs."""
