@@ -230,9 +230,22 @@ class JobFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFailed(Event):
-    """An item cannot be sent."""
+    """An item cannot be sent. `reason` is a word for programs."""
 
     name: ClassVar[str] = "item_failed"
+    item: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotMeasured(Event):
+    """An item was sent and came back without a measurement. `reason` is a word for programs."""
+
+    name: ClassVar[str] = "not_measured"
+    job: str
+    item: str
+    reason: str
     message: str
 
 
@@ -241,6 +254,7 @@ class MediumNoted(Event):
     """A medium is not measured quite as one would think: a part of it cannot be, or was chosen among several."""
 
     name: ClassVar[str] = "medium_noted"
+    item: str
     message: str
 
 

@@ -27,13 +27,14 @@ def sample(kind: type[events.Event]) -> events.Event:
 
 
 def printed(event: events.Event) -> dict[str, Any]:
-    return {"schema": 1, "event": event.name, "manifest": "trial", **events.document(event)}
+    envelope = {"schema": 1, "event": event.name, "at": "2026-11-26T04:06:49.000Z", "manifest": "trial.yaml"}
+    return {**envelope, **events.document(event)}
 
 
 def test_every_event_has_a_name_of_its_own_and_a_sentence() -> None:
     assert KINDS
     assert len({kind.name for kind in KINDS}) == len(KINDS)
-    assert {kind.name for kind in KINDS} == set(SCHEMA["$defs"])
+    assert {kind.name for kind in KINDS} == {name for name in SCHEMA["$defs"] if "." not in name}
     for kind in KINDS:
         assert SCHEMA["$defs"][kind.name]["description"] == str(inspect.getdoc(kind)).replace("\n", " ")
 
@@ -41,7 +42,7 @@ def test_every_event_has_a_name_of_its_own_and_a_sentence() -> None:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_schema_says_what_each_event_holds(kind: type[events.Event]) -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    validator = Draft202012Validator(SCHEMA)
+    validator = Draft202012Validator(SCHEMA["$defs"][kind.name])
     whole = printed(sample(kind))
     assert validator.is_valid(whole)
     for name in whole:

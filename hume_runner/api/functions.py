@@ -92,6 +92,7 @@ def plan(
             endpoint=opened.endpoint,
             summary=opened.summary,
             upload_bytes=opened.upload_bytes,
+            reasons=tuple(opened.reasons()),
         )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.api.values import JobStatus, Status
+from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -35,6 +36,21 @@ class OpenPlan:
     @property
     def upload_bytes(self) -> int:
         return self._plan.upload_bytes
+
+    def reasons(self, most: int = 20) -> list[Reason]:
+        """Why items are sent although something is known of them, why those that failed are not, and why some will
+        fail: by reason, the most frequent of each first."""
+        found: dict[str, Counter[str]] = {}
+        for decision, number in self._plan.reasons.items():
+            found.setdefault(str(decision.action), Counter())[decision.reason] += number
+        found["will_fail"] = self._plan.will_fail()
+        if self.summary.failed:
+            found["failed"] = Counter(self._store.failures())
+        return [
+            Reason(action=action, reason=mask_secrets(reason), items=number)
+            for action, counts in found.items()
+            for reason, number in counts.most_common(most)
+        ]
 
     @property
     def basis(self) -> Mapping[str, Any]:

@@ -42,14 +42,24 @@ class RunResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why so many items are planned as they are. `action`: as in the summary, or `will_fail`."""
+
+    action: str
+    reason: str
+    items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a run would do. `upload_bytes`: of all the jobs that it would submit."""
+    """What a run would do. `upload_bytes`: of all the jobs that it would submit; `reasons` as `OpenPlan` has them."""
 
     name: str
     api: str
     endpoint: str
     summary: Summary
     upload_bytes: int
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,21 +19,23 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.cli.manifests import project
 
     code, took = 0, False
+    counts = dict.fromkeys(("adopted", "skipped", "items"), 0)
+    console.counts = counts
     for one in project(args, console).adopt(args.remote_ids):
         took = took or one.job is not None
+        counts["skipped" if one.job is None else "adopted"] += 1
+        counts["items"] += one.items
         if one.error is not None:
             code = code or one.error.exit_code
             print_error(one.error, console)
         if console.json:
-            console.document(
-                {
-                    "event": "adopted" if one.job else "skipped",
-                    "remote_id": one.remote_id,
-                    "job": one.job,
-                    "items": one.items,
-                    "unmatched": one.unmatched,
-                    "why": one.why,
-                }
+            console.event(
+                "adopted" if one.job is not None else "skipped",
+                remote_id=one.remote_id,
+                job=one.job,
+                items=one.items,
+                unmatched=one.unmatched,
+                why=one.why,
             )
         elif one.job is not None:
             rest = f"; {one.unmatched} of its sources are not waited for here" if one.unmatched else ""

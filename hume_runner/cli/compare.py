@@ -37,14 +37,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def given(args: argparse.Namespace) -> dict[str, list[str]]:
+    """What `--json` says that was given."""
+    return {"places": [args.a, args.b]}
+
+
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.api import compare
 
     for flag, value in (("--state", args.state), ("--output-dir", args.output_dir), ("--endpoint", args.endpoint)):
         if value:
             raise UsageError(f"compare takes no {flag}", hint="name the output directories themselves as A and B")
-    if console.json:
-        console.document({"event": "launch", "command": "compare", "places": [args.a, args.b]})
     if args.out:
         from hume_runner.results.compare import form_of
 
@@ -54,9 +57,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if console.json:
         from hume_runner.results.compare.records import document
 
-        console.document({"event": "compare", **document(found), "file": str(written) if written else None})
-        counts = {"matched": found.matched, "compared": found.compared, "not_compared": sum(found.reasons.values())}
-        console.document({"event": "done", "exit_code": found.exit_code, "counts": counts})
+        console.event("compare", **document(found), file=str(written) if written else None)
+        console.counts = {
+            "matched": found.matched,
+            "compared": found.compared,
+            "not_compared": sum(found.reasons.values()),
+        }
         return found.exit_code
     for line in _lines(found, everything=bool(console.verbose)):
         console.result(line)

@@ -6,24 +6,28 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hume_runner.cli.signals import Mailbox
-from hume_runner.cli.streams import SafeStream
+from hume_runner.cli.streams import SafeStream, Writer
 
 if TYPE_CHECKING:
     from hume_runner.settings import Masker
 
 SCHEMA = 1
+_MOST_ERRORS = 100
 _COMMAND = r"(hume-runner (?:run|plan|status|verify|tables|report|adopt|state \w+|models pull --manifest)) "
 
 
 class Console:
     """The two streams, how much to say on them, and the signals that come back.
 
-    Nothing here ever raises because of a stream: see `streams`. `json` turns stdout into JSON Lines only. `masker`
-    keeps what is secret out of both streams.
+    Nothing here ever raises because of a stream: see `streams`. `json` turns stdout into JSON Lines only, from `begin`
+    to `end`. `masker` keeps what is secret out of both streams. `manifest` is the path of the one that is spoken of,
+    `counts` and `ending` what the last line tells.
     """
 
     def __init__(self, *, out: TextIO | None, err: TextIO | None, answers: TextIO | None = None) -> None:
@@ -32,6 +36,11 @@ class Console:
         self.verbose = 0
         self.progress = True
         self.masker: Masker | None = None
+        self.manifest: str | None = None
+        self.counts: Mapping[str, int] = {}
+        self.ending: dict[str, Any] = {}
+        self._errors: list[dict[str, Any]] = []
+        self._begun: dict[str, Any] | None = None
         self._advice: tuple[re.Pattern[str], str] | None = None
         self.mailbox = Mailbox()
         self._answers = answers
@@ -77,10 +86,50 @@ class Console:
         if self.out.isatty():
             self.out.flush()
 
-    def document(self, value: Mapping[str, Any]) -> None:
-        """One JSON object on one line of stdout, with the schema number first."""
-        self.out.write(json.dumps({"schema": SCHEMA, **value}, ensure_ascii=False) + "\n")
+    # -- what a machine reads
+
+    def begin(self, command: str, /, **given: Any) -> None:
+        """A command begins, and was given this: the first line of `--json`."""
+        from hume_runner._version import __version__
+
+        if self.json and self._begun is None:
+            self._begun = {"manifest": self.manifest}
+            self.event("launch", command=command, version=__version__, **given)
+
+    def end(self, exit_code: int) -> None:
+        """The last line of `--json`: where it is missing, the command broke off."""
+        if self._begun is None:
+            return
+        more = {**self.ending, **({"errors": self._errors} if self._errors else {})}
+        self.event("done", **self._begun, exit_code=exit_code, counts=dict(self.counts), **more)
+        self._begun = None
+
+    def event(self, name: str, /, **members: Any) -> None:
+        """One line of `--json`: an object with the members that every event has first."""
+        self.out.write(json.dumps(self._event(name, members), ensure_ascii=False) + "\n")
         self.out.flush()
+
+    @contextmanager
+    def streamed_event(self, name: str, /, **members: Any) -> Iterator[Writer]:
+        """An event that is too long to be held: the block writes the rest of its members, each as `, "name": value`."""
+        self.out.write(json.dumps(self._event(name, members), ensure_ascii=False)[:-1])
+        whole = ""
+        try:
+            yield self.out
+            whole = "}"
+        finally:  # what broke off ends its line: `done` comes on one of its own
+            self.out.write(f"{whole}\n")
+            self.out.flush()
+
+    def _event(self, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
+        return {"schema": SCHEMA, "event": name, "at": _now(), "manifest": self.manifest, **members}
+
+    def failed(self, error: Mapping[str, Any]) -> None:
+        """What `done` tells of an error that was said."""
+        if len(self._errors) < _MOST_ERRORS:
+            self._errors.append({"manifest": self.manifest, **error})
+
+    # -- what a person reads
 
     def note(self, text: str) -> None:
         """A line for the person who watches; nothing depends on it."""
@@ -120,3 +169,7 @@ class Console:
             self.error(f"standard output cannot be written: {lost.strerror or lost}")
             self.error("next: send it to another place, and run the same command again")
         self.err.flush()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

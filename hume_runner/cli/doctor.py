@@ -68,17 +68,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """0, or the exit code that a run would have for the first problem found."""
-    if console.json:
-        manifests = [args.manifest] if args.manifest else []
-        console.document({"event": "launch", "command": "doctor", "manifests": manifests})
     counts = dict.fromkeys(("ok", "note", "problem"), 0)
     exit_code = 0
     for finding in examine(args):
         counts[finding.mark] += 1
         exit_code = exit_code or finding.exit_code
         _show(finding, console)
+    console.counts = counts
     if console.json:
-        console.document({"event": "done", "exit_code": exit_code, "counts": counts})
+        console.event("doctor", ready=exit_code == 0, **counts)
     elif exit_code:
         console.note(f"{counts['problem']} problem{'' if counts['problem'] == 1 else 's'}")
     return exit_code
@@ -87,7 +85,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _show(finding: Finding, console: Console) -> None:
     if console.json:
         facts = {"name": finding.name, "status": finding.mark, "message": finding.message, "next": finding.hint or None}
-        console.document({"event": "check", **facts})
+        console.event("check", **facts)
         return
     if console.quiet and finding.mark != "problem":
         return

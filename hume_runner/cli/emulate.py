@@ -46,8 +46,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     try:
         with emulator:
             # This line is a contract of its own, so it carries no schema number.
-            console.out.write(json.dumps({"url": emulator.url, "api_key": emulator.api_key}) + "\n")
-            console.out.flush()
+            if console.json:
+                console.event("emulate", url=emulator.url, api_key=emulator.api_key)
+            else:
+                console.out.write(json.dumps({"url": emulator.url, "api_key": emulator.api_key}) + "\n")
+                console.out.flush()
             ended.wait()
     finally:
         for one, handler in before.items():

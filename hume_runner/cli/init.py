@@ -81,9 +81,8 @@ def _write(out: Path, text: str) -> None:
 def _report(out: Path, console: Console) -> int:
     verdict = validate(out)
     if console.json:
-        console.document({"event": "launch", "command": "init"})
-        counts = {"problems": len(verdict.problems), "items": verdict.items.total()}
-        console.document({"event": "done", "exit_code": verdict.exit_code, "path": str(out), "counts": counts})
+        console.counts = {"problems": len(verdict.problems), "items": verdict.items.total()}
+        console.ending = {"path": str(out)}
     else:
         console.result(f"wrote {out}: {verdict.items.total():,} items")
     if verdict.exit_code:

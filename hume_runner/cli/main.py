@@ -121,7 +121,9 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
                 code = getattr(left, "exit_code", 130)
                 console.error("interrupted; nothing is lost, run the same command again")
             console.mailbox.over = True
-            return _closed(console, console.mailbox.signalled or code)
+            code = console.mailbox.signalled or code
+            console.end(code)
+            return _closed(console, code)
     except Interrupted as left:  # before there was anything to interrupt
         return left.exit_code
 
@@ -144,6 +146,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
     from hume_runner.cli.signals import interrupted_before
     from hume_runner.errors import HumeRunnerError, of_system
 
+    command = "run"
     try:
         command, rest = _split(argv)
         if command == "run" and command not in argv:
@@ -157,10 +160,17 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         console.quiet = args.quiet
         console.verbose = args.verbose
         console.progress = not args.no_progress
-        _advise(args, console)
+        manifests = _manifests(args)
+        _advise(args, manifests, console)
+        console.manifest = manifests[0] if len(manifests) == 1 else None
+        given: dict[str, object] = module.given(args) if hasattr(module, "given") else {}
+        console.begin(_named(command, args), manifests=manifests, **given)
         with_machine = {"machine": machine} if machine is not None else {}
         return int(module.run(args, console, **with_machine))
     except HumeRunnerError as error:
+        if "--json" in argv:  # before the words were understood, as well
+            console.json = True
+            console.begin(command, manifests=[])
         print_error(error, console)
         return error.exit_code
     except Exception as error:
@@ -173,17 +183,28 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         return known.exit_code
 
 
-def _advise(args: argparse.Namespace, console: Console) -> None:
+def _manifests(args: argparse.Namespace) -> list[str]:
+    """The manifests that a command is about."""
+    one = getattr(args, "manifest", None)
+    return [str(path) for path in ([one] if one else getattr(args, "manifests", None) or ())]
+
+
+def _named(command: str, args: argparse.Namespace) -> str:
+    """A command as `--json` names it: with what it does, where it does several things."""
+    action = getattr(args, "action", None)
+    return command if action is None else f"{command} {action}"
+
+
+def _advise(args: argparse.Namespace, manifests: Sequence[str], console: Console) -> None:
     """The commands that messages name repeat where this one looks."""
-    manifest = getattr(args, "manifest", None) or next(iter(getattr(args, "manifests", None) or ()), None)
-    if manifest:
+    if manifests:
         places = (
             ("--state", args.state),
             ("--output-dir", args.output_dir),
             ("--endpoint", args.endpoint),
             ("--shard", getattr(args, "shard", None)),
         )
-        console.speaks_of(str(manifest), [word for flag, value in places if value for word in (flag, value)])
+        console.speaks_of(manifests[0], [word for flag, value in places if value for word in (flag, value)])
 
 
 def _check_word(words: Sequence[str]) -> None:
@@ -206,7 +227,10 @@ def _load(command: str) -> ModuleType:
 def print_error(error: Exception, console: Console, *, told: bool = False) -> None:
     """An expected error: what happened and where, then the next step on a line of its own. `told`: what happened was
     said already, when it did."""
+    from hume_runner.cli.told_errors import facts
+
     problems = getattr(error, "problems", ())
+    console.failed(facts(error))
     if problems:
         for problem in problems:
             console.error(str(problem))
@@ -222,6 +246,7 @@ def print_error(error: Exception, console: Console, *, told: bool = False) -> No
 def _report_bug(error: Exception, console: Console) -> int:
     import traceback
 
+    console.failed({"reason": "bug", "message": f"{type(error).__name__}: {error}", "hint": "", "exit_code": 1})
     console.error(f"unexpected error: {type(error).__name__}: {error}")
     console.error("".join(traceback.format_exception(error)))
     console.error("next: this is a bug; please report it with the lines above. The state is safe, a re-run continues.")

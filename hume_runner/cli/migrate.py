@@ -30,8 +30,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     out: Path | None = args.out
     if out is not None and (out.exists() or out.is_symlink()):
         raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name, or remove it")
-    if console.json:
-        console.document({"event": "launch", "command": "migrate", "manifests": [str(args.manifest)]})
     migrated = _TO[args.to](args.manifest, folder=out.parent if out else None, endpoint=args.endpoint)
     if out is not None:
         _write(out, migrated.text)
@@ -63,12 +61,12 @@ def _write(out: Path, text: str) -> None:
 
 def _events(migrated: Migrated, out: Path | None, console: Console) -> None:
     for note in migrated.notes:
-        console.document({"event": "member", **asdict(note)})
+        console.event("member", **asdict(note))
     if out is None:
-        console.document({"event": "manifest", "text": migrated.text})
+        console.event("manifest", text=migrated.text)
     counts = Counter(note.verdict for note in migrated.notes)
-    done = {"changed": counts["changed"], "none": counts["none"]}
-    console.document({"event": "done", "exit_code": 0, "path": None if out is None else str(out), "counts": done})
+    console.counts = {"changed": counts["changed"], "none": counts["none"]}
+    console.ending = {"path": None if out is None else str(out)}
 
 
 def table(notes: Sequence[Note]) -> Iterator[str]:

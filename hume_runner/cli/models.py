@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import HumeRunnerError, UsageError
+from hume_runner.errors import UsageError
 from hume_runner.settings import masked_url
 
 if TYPE_CHECKING:
@@ -35,19 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console, machine: Machine | None = None) -> int:
     if args.action != "pull" and (args.manifest or args.folder or args.yes):
         raise UsageError(f"--manifest, --from and --yes are for `models pull`, not for `models {args.action}`")
-    if console.json:
-        manifests = [args.manifest] if args.manifest else []
-        console.document({"event": "launch", "command": f"models {args.action}", "manifests": manifests})
     counts: Counter[str] = Counter()
-    try:
-        code = {"list": _list, "pull": _pull, "verify": _verify}[args.action](args, console, counts, machine)
-    except HumeRunnerError as error:
-        if console.json:
-            console.document({"event": "done", "exit_code": error.exit_code, "counts": dict(counts)})
-        raise
-    if console.json:
-        console.document({"event": "done", "exit_code": code, "counts": dict(counts)})
-    return code
+    console.counts = counts
+    return {"list": _list, "pull": _pull, "verify": _verify}[args.action](args, console, counts, machine)
 
 
 # -- list, verify -----------------------------------------------------------------------------------------------------
@@ -62,7 +52,7 @@ def _list(args: argparse.Namespace, console: Console, counts: Counter[str], mach
         state = _state(one)
         counts[state] += 1
         if console.json:
-            console.document({"event": "model", **_facts(one), "state": state})
+            console.event("model", **_facts(one), state=state)
         else:
             size = _size(one.model.size_bytes)
             console.result(f"{one.model.name:<{width}}  {state:<10}  {size:>9}  {one.model.about}")
@@ -100,7 +90,7 @@ def _verify(args: argparse.Namespace, console: Console, counts: Counter[str], ma
             if verdict != "same":
                 wrong[status.model.name] = None
             if console.json:
-                console.document({"event": "file", **_file_facts(one)})
+                console.event("file", **_file_facts(one))
             elif verdict != "same" or console.verbose:
                 console.result(f"{one.verdict.value} {one.file.name}")
     if not console.json:
@@ -139,8 +129,7 @@ def _pull(args: argparse.Namespace, console: Console, counts: Counter[str], mach
 def _show(licences: Sequence[Licence], console: Console, *, agreed: bool) -> None:
     for one in licences:
         if console.json:
-            facts = {"model": one.model, "licence": one.licence, "url": masked_url(one.url)}
-            console.document({"event": "licence", **facts})
+            console.event("licence", model=one.model, licence=one.licence, url=masked_url(one.url))
         size = f" ({_size(one.size_bytes)})" if one.size_bytes else ""
         line = f"{one.model}{size}: licence {one.licence}; {one.url}"
         # Whoever is asked has to see what is asked, also with -q.
@@ -178,8 +167,7 @@ class _Told:
             self._end_model()
             self._model = step.file.model
         if self._console.json:
-            facts: Mapping[str, Any] = {"place": step.place or None, "why": step.why or None}
-            self._console.document({"event": step.kind, "file": name or None, **facts})
+            self._console.event(step.kind, file=name or None, place=step.place or None, why=step.why or None)
         elif step.kind == "pulled":
             self._files, self._bytes = self._files + 1, self._bytes + step.size_bytes
             self._places[step.place] = None

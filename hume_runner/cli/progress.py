@@ -44,7 +44,11 @@ _LINES = {
     "interrupted": "{signal}: submitting nothing more, finishing what is on its way{again}",
     "abandoned": "{signal}: left{price}",
 }
-_DETAILS = {"submitted": "{job}: submitted as {remote_id}", "ended": "{job}: ended, fetching its answer"}
+_DETAILS = {
+    "submitted": "{job}: submitted as {remote_id}",
+    "ended": "{job}: ended, fetching its answer",
+    "not_measured": "{job}: {item}: not measured: {message}",
+}
 _EVERY_S = 5.0
 _REPEAT_S = 10.0
 
@@ -86,7 +90,7 @@ class RunProgress:
             case events.JobFinished() | events.JobFailed():
                 self._done += 1
         if self._console.json:
-            self._console.document({"event": event.name, "manifest": self._name, **_shown(events.document(event))})
+            self._console.event(event.name, **_shown(events.document(event)))
         elif not isinstance(event, events.Planned):
             self._say(event)
         if isinstance(event, events.JobFinished | events.JobFailed):

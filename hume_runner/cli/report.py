@@ -42,9 +42,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
         found.mark_derived(REPORT, [results.directory / REPORT], serial=serial)
     if console.json:
-        console.document({"event": "report", "file": str(written)})
+        console.event("report", file=str(written), unread=unread)
     else:
         console.result(str(written))
+    console.counts = {"files": 1, "unread": len(unread)}
     for told in unread:
         console.error(told)
     if unread and args.manifest:

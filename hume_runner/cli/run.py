@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import selection_flags
 from hume_runner.cli.signals import Interrupted
-from hume_runner.errors import HumeRunnerError, ManifestError, Problem, UsageError, of_system
+from hume_runner.errors import HumeRunnerError, UsageError, of_system
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -40,25 +39,18 @@ def run(args: argparse.Namespace, console: Console, machine: Machine | None = No
         raise UsageError("--plan goes with one manifest", hint="run the manifests one by one")
     if args.cluster:
         raise UsageError("--cluster is not available in this version", hint="leave it out: uploads run on this machine")
-    if console.json:
-        _launch(args, console)
     code = 0
     totals: dict[str, int] = {}
+    console.counts = totals
     try:
         for number in _codes(args, console, machine, totals):
             code = code or number
     except Interrupted as left:
         code = left.exit_code
         _say_left(console)
-    except Exception as error:
-        known = error if isinstance(error, HumeRunnerError) else of_system(error)
-        if known is not None:
-            console.mailbox.ending()
-            _done(console, known.exit_code, totals)
-        raise
-    # What is said last is said whole, whatever comes now.
-    console.mailbox.ending()
-    _done(console, console.mailbox.signalled or code, totals)
+    finally:
+        # What is said last is said whole, whatever comes now.
+        console.mailbox.ending()
     return console.mailbox.signalled or code
 
 
@@ -75,6 +67,7 @@ def _codes(
     """Run one manifest after another; yield each one's exit code. Raises: Interrupted before anything was sent."""
     for project in _open_all(args, machine):
         console.mailbox.idle()
+        console.manifest = project.shown
         if len(args.manifests) > 1:
             flags = [*(["--endpoint", args.endpoint] if args.endpoint else []), *project.shard_flags]
             console.speaks_of(project.shown, flags)
@@ -86,55 +79,16 @@ def _codes(
             return
 
 
-def _done(console: Console, exit_code: int, counts: dict[str, int]) -> None:
-    if console.json:
-        console.document({"event": "done", "exit_code": exit_code, "counts": counts})
-
-
-def _launch(args: argparse.Namespace, console: Console) -> None:
-    from hume_runner._version import __version__
-
-    console.document({"event": "launch", "command": "run", "version": __version__, "manifests": args.manifests})
-
-
 def _open_all(args: argparse.Namespace, machine: Machine | None) -> list[Project]:
-    """Every manifest, or all problems of all of them: nothing runs before the last one is known to be good."""
-    from hume_runner.api import Project
+    """Every manifest, ready to run."""
+    from hume_runner.cli.manifests import projects
 
-    projects: list[Project] = []
-    problems: list[Problem] = []
-    for path in args.manifests:
-        try:
-            project = Project.open(
-                path,
-                output_dir=args.output_dir,
-                state=args.state,
-                endpoint=args.endpoint,
-                machine=machine,
-                shard=args.shard,
-                limit=args.limit,
-                select=args.select,
-            )
-        except ManifestError as error:
-            problems += error.problems
-            continue
-        if args.max_billable_seconds is not None:
-            project = project.with_bill(args.max_billable_seconds)
-        projects.append(project)
-    if problems:
-        raise ManifestError(problems)
-    for project in projects:
+    found = projects(args, machine)
+    if args.max_billable_seconds is not None:
+        found = [project.with_bill(args.max_billable_seconds) for project in found]
+    for project in found:
         project.need_extras()
-    directories: dict[Path, str] = {}
-    for project in projects:
-        path = project.manifest.path
-        other = directories.setdefault(project.paths.outputs, str(path))
-        if other != str(path):
-            raise UsageError(
-                f"{path} and {other} share the output directory {project.manifest.outputs.directory}",
-                hint="give each manifest an outputs.directory of its own",
-            )
-    return projects
+    return found
 
 
 def _seconds(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from hume_runner.cli.console import Console
 from hume_runner.manifest.schema import schema_text
@@ -14,5 +15,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the schema as it is published."""
-    console.out.write(schema_text())
+    if console.json:
+        console.event("schema", document=json.loads(schema_text()))
+    else:
+        console.out.write(schema_text())
     return 0

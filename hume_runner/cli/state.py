@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
@@ -27,20 +29,29 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _export(project: Project, console: Console) -> int:
     """One object, a member a table, rows streamed."""
-    with project.look() as seen:
-        console.out.write('{"schema": 1')
+    with project.look() as seen, contextlib.ExitStack() as stack:
+        if console.json:
+            out = stack.enter_context(console.streamed_event("state", action="export"))
+            out.write(', "tables": {"schema": 1')
+            stack.callback(out.write, "}")
+        else:
+            out = console.out
+            out.write('{"schema": 1')
+            stack.callback(out.write, "}\n")
         for table, rows in seen.export():
-            console.out.write(f', "{table}": [')
+            out.write(f', "{table}": [')
             for number, row in enumerate(rows):
-                console.out.write((", " if number else "") + json.dumps(row, ensure_ascii=False))
-            console.out.write("]")
-        console.out.write("}\n")
+                out.write((", " if number else "") + json.dumps(row, ensure_ascii=False))
+            out.write("]")
     return 0
 
 
 def _unlock(project: Project, console: Console) -> int:
     state = project.paths.state
     holder = project.unlock()
+    if console.json:
+        released = asdict(holder) if holder else None
+        console.event("state", action="unlock", state=str(state), released=released)
     if holder is None:
         console.note(f"{state}: nobody holds the state")
     else:

@@ -31,8 +31,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         with found.look() as seen:
             status = seen.status
             if console.json:
+                console.counts = status.items
                 jobs = {"job_list": [_job(job) for job in seen.jobs()]} if args.jobs else {}
-                console.document({**_members(status), **jobs})
+                console.event("status", **_members(status), **jobs)
             else:
                 _print(status, seen, console, jobs=args.jobs)
         console.out.flush()

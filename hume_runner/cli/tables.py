@@ -46,10 +46,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         ours = [results.directory / "tables" / path.name for path in written]
         found.mark_derived(tables_group(args.format), ours, serial=serial, long=args.long)
     if console.json:
-        console.document({"event": "tables", "files": [str(path) for path in written]})
+        console.event("tables", files=[str(path) for path in written], unread=unread)
     else:
         for path in written:
             console.result(str(path))
+    console.counts = {"files": len(written), "unread": len(unread)}
     for told in unread:
         console.error(told)
     if unread and args.manifest:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hume_runner.api import Validated, validate
 from hume_runner.cli.console import SCHEMA, Console
-from hume_runner.errors import Problem
+from hume_runner.errors import Problem, UsageError
 
 _GITHUB_ESCAPES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
@@ -19,20 +19,18 @@ _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", type=Path)
-    parser.add_argument("--format", choices=("text", "json", "github"), default="text", help="form of the answer")
+    parser.add_argument("--format", choices=("text", "json", "github"), help="form of the answer (default: text)")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Judge each manifest; 65 if any is wrong, else 66 if any source is missing, else 0."""
-    if console.json:
-        console.document(
-            {"event": "launch", "command": "validate", "manifests": [str(path) for path in args.manifests]}
-        )
+    if console.json and args.format not in (None, "json"):
+        raise UsageError(f"--json and --format {args.format} exclude each other", hint="leave one of them out")
     verdicts = [validate(path, output_dir=args.output_dir, endpoint=args.endpoint) for path in args.manifests]
     codes = {verdict.exit_code for verdict in verdicts}
     exit_code = next((code for code in (65, 66) if code in codes), 0)
     if console.json:
-        _events(verdicts, exit_code, console)
+        _events(verdicts, console)
     elif args.format == "json":
         console.out.write(
             json.dumps({"schema": SCHEMA, "manifests": [_member(verdict) for verdict in verdicts]}) + "\n"
@@ -80,17 +78,19 @@ def _member(verdict: Validated) -> dict[str, object]:
     }
 
 
-def _events(verdicts: Sequence[Validated], exit_code: int, console: Console) -> None:
+def _events(verdicts: Sequence[Validated], console: Console) -> None:
     for verdict in verdicts:
+        console.manifest = verdict.path
+        for told in verdict.warnings:
+            console.event("warning", message=told)
         for problem in verdict.problems:
-            console.document({"event": "problem", "manifest": verdict.path, **asdict(problem)})
-    counts = {
+            console.event("problem", **asdict(problem))
+    console.counts = {
         "manifests": len(verdicts),
         "ok": sum(not verdict.problems for verdict in verdicts),
         "problems": sum(len(verdict.problems) for verdict in verdicts),
         "items": sum(verdict.items.total() for verdict in verdicts),
     }
-    console.document({"event": "done", "exit_code": exit_code, "counts": counts})
 
 
 def github_line(problem: Problem) -> str:

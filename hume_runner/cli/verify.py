@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import HumeRunnerError
+from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -32,23 +33,23 @@ def run(args: argparse.Namespace, console: Console) -> int:
     found.need_state("there is nothing to verify yet")
     counts: Counter[str] = Counter()
     answers = 0  # that are not what they were
-    if console.json:
-        console.document({"event": "launch", "command": "verify", "manifests": [args.manifest]})
     failed, told = _repair(found, console) if args.repair else (None, False)
     for checked in found.check_files():
         counts[checked.verdict] += 1
         answers += checked.verdict not in (Verdict.SAME, Verdict.UNKNOWN) and is_answer(checked.path)
         if console.json:
-            console.document(
-                {"event": "file", "path": checked.path, "verdict": str(checked.verdict), "why": checked.why}
-            )
+            console.event("file", path=checked.path, verdict=str(checked.verdict), why=checked.why)
         elif checked.verdict is not Verdict.SAME or console.verbose:
             console.result(f"{checked.verdict} {checked.path}{f'  ({checked.why})' if checked.why else ''}")
     strange = _remote(found, console) if args.remote else 0
     bad = counts[Verdict.MISSING] + counts[Verdict.CHANGED] + counts[Verdict.UNREADABLE]
     code = failed.exit_code if failed else 3 if bad or strange else 0
+    console.counts = {str(k): v for k, v in counts.items()}
     if console.json:
-        console.document({"event": "done", "exit_code": code, "counts": {str(k): v for k, v in counts.items()}})
+        named = {verdict.name.lower(): counts[verdict] for verdict in Verdict}
+        console.event("verify", ok=code == 0, **named, disagree=strange, stale=found.stale())
+        if failed:
+            print_error(failed, console, told=told)
     else:
         console.result(
             f"{counts[Verdict.SAME]} same, {counts[Verdict.MISSING]} missing, {counts[Verdict.CHANGED]} changed, "
@@ -106,14 +107,8 @@ def _remote(project: Project, console: Console) -> int:
     for job, says in project.check_remote():
         strange += not says.agrees
         if console.json:
-            console.document(
-                {
-                    "event": "job",
-                    "job": job.number,
-                    "remote_id": job.remote_id,
-                    "agrees": says.agrees,
-                    "says": says.words,
-                }
+            console.event(
+                "job", job=job.number, remote_id=job.remote_id, agrees=says.agrees, says=mask_secrets(says.words)
             )
         elif not says.agrees or console.verbose:
             sign = "=" if says.agrees else "*"

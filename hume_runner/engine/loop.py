@@ -236,18 +236,24 @@ class Loop:
             case Done(Poll(), Polled(progress)):
                 self._polled(progress)
             case Done(Fetch(job), Fetched() as fetched):
-                self._do(fetching.fetched(self._view, job, fetched, self._store.job(job)))
+                names = {} if all(one.ok for one in fetched.outcomes) else self._names(job)
+                self._do(fetching.fetched(self._view, job, fetched, self._store.job(job), names))
                 if self._service.shelf is not None:
                     self._service.shelf.release(fetched.job)
             case Done(Settle(jobs), Looked(looks)):
                 self._looked(jobs, looks)
             case Done(Prepare(job), Prepared() as came):
+                names = self._names(job) if came.failed or came.notes else {}
                 planned = self._store.record_prepared(
                     job, came.drafts, came.failed, self._tools.wall(), given_up=came.given_up
                 )
-                self._do(sending.prepared(self._view, came, planned))
+                self._do(sending.prepared(self._view, came, planned, names))
             case _:
                 raise AssertionError(message)
+
+    def _names(self, number: int) -> dict[int, str]:
+        """The ids of a job's items by their positions."""
+        return {member.position: member.item.id for member in self._store.load_job(number).members}
 
     def _interrupted(self, interrupt: Interrupt) -> None:
         if self._view.interrupted:

@@ -53,7 +53,7 @@ class Known:
         return self.outcome == "pending" and (held < max(1, self.parts) or (not self.parts and self.planned < 1e9))
 
 
-_NEW = Decision(Action.NEW, "not measured yet")
+NOT_MEASURED = Decision(Action.NEW, "not measured yet")
 _PARTLY = Decision(Action.NEW, "measured in part: what is missing of it goes out")
 _DONE = Decision(Action.DONE, "measured")
 _WAITING = Decision(Action.IN_FLIGHT, "submitted, waiting for the service")
@@ -85,7 +85,7 @@ def decide(known: Known, changes: Sequence[str], *, retry_failed: bool, real_end
                 return _AMBIGUOUS
             if known.attempted:
                 return Decision(Action.RETRY, "refused before, and surely not accepted")
-            return _NEW
+            return NOT_MEASURED
         case _:
             return _unseen(known, changes)
 
@@ -99,6 +99,6 @@ def again(known: Known, *, real_endpoint: bool) -> Again:
 
 def _unseen(known: Known, changes: Sequence[str]) -> Decision:
     if known.old_key is None:
-        return _NEW
+        return NOT_MEASURED
     reasons = ["its content changed"] if known.old_content != known.content else []
     return Decision(Action.CHANGED, "; ".join([*reasons, *changes]) or "measured before by other rules")

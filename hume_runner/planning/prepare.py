@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
@@ -18,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 from hume_runner.errors import Problem, SourceError, is_scarce
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.planning.choosing import Chooser, unread
-from hume_runner.planning.diff import Again, again, decide
+from hume_runner.planning.diff import NOT_MEASURED, Again, again, decide
 from hume_runner.planning.fingerprint import (
     canonical,
     changed_settings,
@@ -38,6 +39,7 @@ from hume_runner.sources.base import SourceItem
 
 _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
+_MOST_REASONS = 1_000
 _NOT_LOOKED_AT: tuple[SourceKind, ...] = ("url", "text")
 
 
@@ -307,6 +309,7 @@ class Plan:
         self._settings = result_settings(manifest)
         self.summary = Summary()
         self.upload_bytes = 0
+        self.reasons: Counter[Decision] = Counter()  # of what is sent, where it is not simply new
         self._hopeless: dict[str, str] = {}  # item -> why it will fail, of the first ones
         self._lacking = False  # some item has a part that is in no job
 
@@ -331,6 +334,9 @@ class Plan:
         batch: list[tuple[int, int, bool]] = []
         for staged, decision in self._decisions():
             counts[decision.action] += 1
+            if decision.action in SUBMITS and decision is not NOT_MEASURED:
+                known = decision in self.reasons or len(self.reasons) < _MOST_REASONS
+                self.reasons[decision if known else Decision(decision.action, "other reasons")] += 1
             if decision.action in SUBMITS and staged.ord not in repeated:
                 self._lacking = self._lacking or staged.known.lacking
                 given_up = again(staged.known, real_endpoint=self._options.real_endpoint)
@@ -348,6 +354,10 @@ class Plan:
         """Pack the jobs and make the summary whole, for who only looks."""
         for _ in self._counted():
             pass
+
+    def will_fail(self) -> Counter[str]:
+        """Why items that are sent will surely fail, of the first ten thousand."""
+        return Counter(self._hopeless.values())
 
     def _refuse_what_cannot_be_sent(self) -> None:
         problems: list[Problem] = []

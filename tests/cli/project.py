@@ -36,7 +36,12 @@ class Ran:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.out)
+        """The one object that was printed; with --json the event that is named after the command."""
+        lines = self.lines
+        if len(lines) == 1:
+            return lines[0]
+        command = lines[0]["command"].split()[0]
+        return next(line for line in lines if line["event"] == command)
 
     @property
     def lines(self) -> list[dict[str, Any]]:

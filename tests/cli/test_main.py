@@ -90,7 +90,7 @@ def test_a_manifest_alone_means_run(folder: Path) -> None:
 def test_flags_may_stand_before_the_command(folder: Path) -> None:
     code, out, err = call("--json", "plan", "small.yaml")
     assert (code, err) == (0, "")
-    assert out.startswith('{"schema": 1, "manifest": ')
+    assert out.startswith('{"schema": 1, "event": "launch", ')
 
 
 def test_a_word_after_a_manifest_is_no_command(folder: Path) -> None:

@@ -59,13 +59,15 @@ def test_with_json_members_and_counts_are_data(folder: Path) -> None:
     code, out, err = run("old.yaml", "--out", "new.yaml", "--json")
     events = [json.loads(line) for line in out.splitlines()]
     assert (code, err) == (0, "")
-    assert events[0] == {"schema": 1, "event": "launch", "command": "migrate", "manifests": ["old.yaml"]}
+    launch = {"schema": 1, "event": "launch", "command": "migrate", "manifests": ["old.yaml"]}
+    assert launch.items() <= events[0].items()
     members = [event for event in events if event["event"] == "member"]
     assert {"member": "models.language", "verdict": "none", "becomes": ""}.items() <= members[-1].items()
     counts = {"changed": 1, "none": 3}
-    assert events[-1] == {"schema": 1, "event": "done", "exit_code": 0, "path": "new.yaml", "counts": counts}
+    done = {"schema": 1, "event": "done", "exit_code": 0, "path": "new.yaml", "counts": counts}
+    assert done.items() <= events[-1].items()
     printed = [json.loads(line) for line in run("old.yaml", "--json")[1].splitlines()]
-    assert printed[-2] == {"schema": 1, "event": "manifest", "text": Path("new.yaml").read_text()}
+    assert (printed[-2]["event"], printed[-2]["text"]) == ("manifest", Path("new.yaml").read_text())
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link"])

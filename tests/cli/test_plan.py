@@ -43,7 +43,14 @@ def test_items_are_told_with_action_and_reason_in_manifest_order(project: Projec
 
 
 def test_json_on_the_command_line_means_the_json_form(project: Project) -> None:
-    assert project.call("plan", "--json").json == project.plan()
+    ran = project.call("plan", "--json")
+    assert [line["event"] for line in ran.lines] == ["launch", "plan", "done"]
+    event, plan = ran.json, project.plan()
+    assert event["manifest"] == str(project.path)
+    assert {name: event[name] for name in ("summary", "service", "jobs", "basis", "reasons")} == {
+        name: plan[name] for name in ("summary", "service", "jobs", "basis", "reasons")
+    }
+    assert {name: event[name] for name in ("name", "path", "sha256")} == plan["manifest"]
 
 
 def test_the_text_form_lists_items_and_says_when_there_is_nothing_to_do(project: Project) -> None:
@@ -58,6 +65,100 @@ def test_the_markdown_form_is_a_table(project: Project) -> None:
     out = project.call("plan", "--format", "markdown", "--items").out
     assert "| new | 4 |" in out
     assert "| hello | new | not measured yet |" in out
+
+
+def face(project: Project, fps: float, count: int = 3) -> None:
+    """So many recordings of faces at this rate."""
+    project.manifest["sources"] = {"urls": [f"https://example.org/{number}.mp4" for number in range(count)]}
+    project.manifest["models"] = {"face": {"fps_pred": fps}}
+
+
+def test_reasons_are_counted_and_empty_rows_left_out(project: Project) -> None:
+    face(project, 3)
+    project.run()
+    project.manifest["models"]["face"]["fps_pred"] = 2
+    text = project.call("plan").out
+    assert "  items  3 changed\n  why    3 × models.face.fps_pred 3 → 2\n  jobs   1 to submit, " in text
+    shown = project.call("plan", "--format", "markdown").out
+    assert "| changed | 3 |" in shown
+    assert "| changed: models.face.fps_pred 3 → 2 | 3 |" in shown
+    assert "1 job to submit, 1 request, " in shown
+    assert "| 0 |" not in shown
+    assert project.plan()["reasons"] == [{"action": "changed", "reason": "models.face.fps_pred: 3 -> 2", "items": 3}]
+
+
+def test_why_items_failed_or_will_is_counted_too(project: Project) -> None:
+    project.manifest["sources"] = {"files": ["media/*"]}
+    for name in ("a.wav", "b.wav"):
+        project.add_file(name, b"")
+    assert " × will fail: " in project.call("plan").out
+    project.run()
+    text = project.call("plan").out
+    assert "2 × failed: empty" in text
+    assert "| failed: empty | 2 |" in project.call("plan", "--format", "markdown").out
+
+
+def several(project: Project) -> list[str]:
+    """Three manifests: one of three faces, one of two texts, one whose file is missing."""
+    face(project, 3)
+    paths = [str(project.write())]
+    first = dict(project.manifest)
+    for name, sources in (("second", {"text": ["One.", "Two."]}), ("third", {"files": ["absent.wav"]})):
+        project.manifest = {**first, "name": name, "sources": sources, "models": {"language": {}}}
+        project.manifest["outputs"] = {"directory": name}
+        paths.append(str(project.write(project.folder / f"{name}.yaml")))
+    project.manifest = first
+    return paths
+
+
+def test_several_manifests_are_planned_one_after_another_with_a_total(project: Project) -> None:
+    one, two, missing = several(project)
+    ran = project.plain_call("plan", one, two)
+    assert ran.code == 0, ran.err
+    assert [line for line in ran.out.splitlines() if not line.startswith(" ")] == [
+        f"trial: batch-v0 at {project.emulator.url}",
+        f"second: batch-v0 at {project.emulator.url}",
+        "total of 2 manifests: 5 items to do in 2 jobs, 8 B of media",
+    ]
+    lines = project.plain_call("plan", one, two, "--format", "json").lines
+    assert [line["manifest"]["name"] for line in lines] == ["trial", "second"]
+    shown = project.plain_call("plan", one, two, "--format", "markdown").out
+    assert shown.startswith("## Plans of 2 manifests\n\n### Plan for `trial`\n")
+    assert shown.endswith("**Total of 2 manifests: 5 items to do in 2 jobs, 8 B of media.**\n")
+    wrong = project.plain_call("plan", one, missing, two, "--detailed-exitcode")
+    assert wrong.code == 66
+    assert "there is no file" in wrong.err
+    assert "second: batch-v0 at " in wrong.out
+
+
+def test_the_exit_code_of_several_tells_whether_any_has_something_to_do(project: Project) -> None:
+    one, two, _ = several(project)
+    assert project.plain_call("run", one).code == 0
+    assert project.plain_call("plan", one, "--detailed-exitcode").code == 0
+    assert project.plain_call("plan", one, two, "--detailed-exitcode").code == 2
+    assert project.plain_call("plan", one, two).code == 0
+
+
+def test_a_plan_that_is_saved_is_of_one_manifest(project: Project) -> None:
+    one, two, _ = several(project)
+    ran = project.plain_call("plan", one, two, "--out", str(project.folder / "plan.json"))
+    assert (ran.code, ran.out) == (64, "")
+    assert not (project.folder / "plan.json").exists()
+
+
+def test_a_plan_with_a_bill_tells_it_in_each_form(project: Project) -> None:
+    project.manifest = {
+        "version": 1,
+        "name": "faces",
+        "service": {"api": "expression-v1", "endpoint": project.emulator.url},
+        "sources": {"files": ["media/one.wav"]},
+        "models": {"audio": {}},
+        "outputs": {"directory": "out"},
+    }
+    assert "10 billable seconds (10 without packing)" in project.call("plan").out
+    shown = project.call("plan", "--format", "markdown").out
+    assert "Bill: 10 billable seconds (10 without packing)." in shown
+    assert "to upload" in shown
 
 
 def test_nothing_in_a_table_breaks_it(project: Project) -> None:

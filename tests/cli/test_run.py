@@ -625,7 +625,9 @@ def test_a_manifest_that_cannot_run_does_not_keep_the_next_one_from_it(project: 
     project.manifest["sources"] = {"files": ["absent.wav"]}
     ran = project.run(other, "--json")
     assert ran.code == 66
-    assert ran.lines[-1] == {"schema": 1, "event": "done", "exit_code": 66, "counts": ran.lines[-1]["counts"]}
+    done = ran.lines[-1]
+    assert (done["event"], done["exit_code"], done["manifest"]) == ("done", 66, None)
+    assert [(error["manifest"], error["reason"]) for error in done["errors"]] == [(str(project.path), "source_error")]
     assert (project.folder / "out2" / "results.jsonl").exists()
 
 

@@ -20,7 +20,8 @@ def test_before_the_first_run_there_is_nothing(project: Project) -> None:
 def test_the_json_form_has_exactly_the_documented_members(project: Project) -> None:
     project.run()
     status = project.call("status", "--json").json
-    assert list(status) == ["schema", "name", "state", "simulated", "lock", "items", "jobs"]
+    envelope = ["schema", "event", "at", "manifest"]
+    assert list(status) == [*envelope, "name", "state", "simulated", "lock", "items", "jobs"]
     assert status["schema"] == 1
     assert status["name"] == "trial"
     assert status["state"] == str(project.out / "state.sqlite3")
@@ -88,21 +89,22 @@ def test_watching_goes_on_while_the_run_does_and_ends_with_it(tmp_path: Path) ->
             assert running.poll() is None, running.communicate()
         watching = project.start("status", str(project.path), "--watch", "--json")
         assert watching.stdout is not None
-        first = json.loads(watching.stdout.readline())  # at once, and not when a buffer is full
+        launch, first = (json.loads(watching.stdout.readline()) for _ in range(2))  # at once, not when a buffer is full
+        assert launch["event"] == "launch"
         assert (running.poll(), first["lock"]["pid"], first["items"]["in_flight"]) == (None, running.pid, 4)
         assert watching.poll() is None
         emulator.advance(4000)
         running.communicate(timeout=60)
         rest, err = watching.communicate(timeout=60)
     assert (running.returncode, watching.returncode) == (0, 0), err
-    last = json.loads(rest.splitlines()[-1])
+    last = json.loads(rest.splitlines()[-2])
     assert (last["lock"], last["items"]["done"]) == (None, 4)
 
 
 def test_watching_a_run_that_is_over_tells_once(project: Project) -> None:
     project.run()
     ran = project.call("status", "--watch", "--json")
-    assert (ran.code, len(ran.lines)) == (0, 1)
+    assert (ran.code, [line["event"] for line in ran.lines]) == (0, ["launch", "status", "done"])
 
 
 @pytest.mark.parametrize("command", ["status", "plan"])

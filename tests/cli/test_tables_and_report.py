@@ -39,7 +39,7 @@ def test_tables_tell_their_files_as_json(answer: Path, tmp_path: Path) -> None:
     code, printed, _ = run("tables", "--from", str(answer), "--out", str(tmp_path / "t"), "--json")
 
     assert code == 0
-    assert str(tmp_path / "t" / "face.parquet") in json.loads(printed.splitlines()[-1])["files"]
+    assert str(tmp_path / "t" / "face.parquet") in json.loads(printed.splitlines()[1])["files"]
 
 
 def test_a_report_from_a_downloaded_answer_needs_no_manifest(answer: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hume_runner import events
@@ -30,18 +31,29 @@ _FETCHES_IN_VAIN = 3
 _ALIKE = 2
 
 
-def fetched(view: View, job: int, came: Fetched, row: JobRow) -> Reaction:
-    """A job's answers are on disk, checked and hashed. The state knows it as `row`."""
+def fetched(view: View, job: int, came: Fetched, row: JobRow, names: Mapping[int, str]) -> Reaction:
+    """A job's answers are on disk, checked and hashed. The state knows it as `row`, its items by these `names`."""
     ended = _of(view, job).ended
-    failed = sum(not outcome.ok for outcome in came.outcomes)
+    failed = [outcome for outcome in came.outcomes if not outcome.ok]
     times = {"created_at": ended.created_at, "started_at": ended.started_at, "ended_at": ended.ended_at}
     return Reaction(
         view=replace(_let_go(view, job), trouble=replace(view.trouble, fetches=0)),
         facts=(
             facts.Finished(job=job, answers=came.answers, outcomes=came.outcomes, times=times, simulated=row.simulated),
         ),
-        events=(events.JobFinished(job=job_name(job), sources=row.sources, failed=failed),),
-        failures=failed > 0,
+        events=(
+            *(
+                events.NotMeasured(
+                    job=job_name(job),
+                    item=names.get(outcome.position, ""),
+                    reason=outcome.reason or "",
+                    message=outcome.message or "",
+                )
+                for outcome in failed
+            ),
+            events.JobFinished(job=job_name(job), sources=row.sources, failed=len(failed)),
+        ),
+        failures=bool(failed),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -39,12 +39,16 @@ from hume_runner.state.rows import JobRow
 _UNTIL_SETTLED_S = 0.2
 
 
-def prepared(view: View, came: Prepared, planned: Sequence[int]) -> Reaction:
+def prepared(view: View, came: Prepared, planned: Sequence[int], names: Mapping[int, str]) -> Reaction:
     """A medium is prepared, and became these jobs: they go before what is not prepared yet, since media wait on the
-    disk, and nothing is measured meanwhile."""
+    disk, and nothing is measured meanwhile. `names`: the items' ids by their positions."""
+    noted = next(iter(names.values())) if len(names) == 1 else ""
     told = (
-        *(events.ItemFailed(message=message) for _, _, message in came.failed),
-        *(events.MediumNoted(message=message) for message in came.notes),
+        *(
+            events.ItemFailed(item=names.get(position, ""), reason=reason, message=message)
+            for position, reason, message in came.failed
+        ),
+        *(events.MediumNoted(item=noted, message=message) for message in came.notes),
     )
     return Reaction(view=replace(view, queue=[*view.queue, *planned]), events=told, failures=bool(came.failed))
 

@@ -141,7 +141,7 @@ def test_a_source_that_vanished_fails_alone_and_unsent() -> None:
 
 def test_what_is_prepared_waits_behind_what_is_ready_already() -> None:
     came = Prepared(drafts=(), failed=((0, "broken", "no sound"),))
-    reaction = sending.prepared(view(queue=(1, 2)), came, [7, 8])
+    reaction = sending.prepared(view(queue=(1, 2)), came, [7, 8], {0: "a.wav"})
     assert reaction.view.queue == [1, 2, 7, 8]
-    assert reaction.events == (events.ItemFailed(message="no sound"),)
+    assert reaction.events == (events.ItemFailed(item="a.wav", reason="broken", message="no sound"),)
     assert reaction.failures

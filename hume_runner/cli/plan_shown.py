@@ -1,0 +1,225 @@
+"""A plan in its three forms, each streamed, and the sum of several."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hume_runner.amounts import counted, seconds_text, size_text
+from hume_runner.cli.console import SCHEMA
+from hume_runner.cli.streams import Writer
+from hume_runner.registry import registered
+from hume_runner.settings import mask_secrets
+
+if TYPE_CHECKING:
+    from hume_runner.api import OpenPlan
+    from hume_runner.api.values import Reason
+
+_MOST_LINES = 50
+_MOST_REASONS = 5  # of each action
+_LONGEST_REASON = 160
+_COUNTS = ("new", "changed", "retry", "in_flight", "ambiguous", "done", "failed", "removed")
+_SUMMED = (*_COUNTS, "jobs", "requests", "unmeasured")
+# `models.face.fps_pred: 3 -> 2`, as one of several changes.
+_CHANGE = re.compile(r"(?<![^ ])([\w.]+): (\S.*?) -> ")
+_MARKUP = re.compile(r"([\\`*\[\]|])")
+
+
+class ShownPlan:
+    """One plan while it is open."""
+
+    def __init__(self, plan: OpenPlan, *, items: bool) -> None:
+        self._manifest = plan.manifest
+        self._endpoint = plan.endpoint
+        self._plan = plan
+        self._items = items
+
+    # -- for programs
+
+    def as_json(self, out: Writer) -> None:
+        """One object on one line; jobs and items are written as they come."""
+        out.write(json.dumps({"schema": SCHEMA, **self.head()}, ensure_ascii=False)[:-1])
+        self.lists(out)
+        out.write("}\n")
+
+    def head(self) -> dict[str, Any]:
+        """All members but the lists."""
+        manifest, summary = self._manifest, self._plan.summary
+        return {
+            "manifest": {"name": manifest.name, "path": str(manifest.path), "sha256": manifest.sha256},
+            "service": {"api": manifest.service.api, "endpoint": self._endpoint},
+            "summary": {name: getattr(summary, name) for name in summary.__slots__}
+            | {"upload_bytes": self._plan.upload_bytes},
+            "reasons": [asdict(reason) for reason in self._plan.reasons()],
+            **({"selection": self._plan.selection.document()} if self._plan.selection.flags else {}),
+            "basis": self._plan.basis,
+        }
+
+    def lists(self, out: Writer) -> None:
+        jobs = (
+            {
+                "key": job.key,
+                "sources": job.sources,
+                "bytes": job.bytes,
+                "billable_seconds": job.billable_seconds,
+            }
+            for job in self._plan.jobs()
+        )
+        _array(out, "jobs", jobs)
+        if self._items:
+            items = (
+                {"id": name, "kind": kind, "action": str(decision.action), "reason": mask_secrets(decision.reason)}
+                for name, kind, decision in self._plan.items()
+            )
+            _array(out, "items", items)
+
+    # -- for people
+
+    def as_text(self, out: Writer) -> None:
+        manifest, summary = self._manifest, self._plan.summary
+        out.write(f"{manifest.name}: {manifest.service.api} at {self._endpoint}\n")
+        if self._plan.selection.flags:
+            out.write(f"  only   {shlex.join(self._plan.selection.flags)}\n")
+        counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
+        out.write("  items  " + (", ".join(f"{number:,} {_words(name)}" for name, number in counts) or "none") + "\n")
+        for number, reason in enumerate(self._plan.reasons(_MOST_REASONS)):
+            out.write(f"  {'' if number else 'why':<6} {_reason_line(reason)}\n")
+        if summary.jobs:
+            told = "to measure, {} to read" if self._here else "to submit, {} to upload"
+            out.write(f"  jobs   {summary.jobs:,} {told.format(size_text(self._plan.upload_bytes))}\n")
+        if summary.billable_seconds is not None:
+            out.write(f"  bill   {_bill(summary.billable_seconds, summary.billable_seconds_unpacked)}\n")
+        if summary.unmeasured:
+            out.write(f"         {_links(summary.unmeasured)}\n")
+        if self._items:
+            out.writelines(
+                f"  {decision.action!s:<9} {name}  ({mask_secrets(decision.reason)})\n"
+                for name, _, decision in self._plan.items()
+            )
+        if not summary.unfinished:
+            out.write("  a run would do nothing\n")
+
+    def as_markdown(self, out: Writer) -> None:
+        manifest, summary = self._manifest, self._plan.summary
+        out.write(f"### Plan for `{manifest.name}`\n\n{manifest.service.api} at `{self._endpoint}`\n\n")
+        if self._plan.selection.flags:
+            flags = shlex.join(self._plan.selection.flags).replace("`", "'")
+            out.write(f"Only `{flags}`.\n\n")
+        counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
+        out.write("| items | number |\n| --- | ---: |\n")
+        out.writelines(f"| {_words(name)} | {number:,} |\n" for name, number in counts or [("none", 0)])
+        if reasons := self._plan.reasons(_MOST_REASONS):
+            out.write("\n| why | items |\n| --- | ---: |\n")
+            out.writelines(
+                f"| {_cell(f'{_words(one.action)}: {_readable(one.reason)}')} | {one.items:,} |\n" for one in reasons
+            )
+        out.write(f"\n{'. '.join(self._totals()) or 'A run would do nothing'}.\n")
+        if self._items:
+            self._table(out)
+
+    def _totals(self) -> Iterator[str]:
+        summary = self._plan.summary
+        if summary.jobs:
+            size = size_text(self._plan.upload_bytes)
+            requests = counted(summary.requests, "request")
+            yield (
+                f"{counted(summary.jobs, 'job')} to measure, {size} to read"
+                if self._here
+                else f"{counted(summary.jobs, 'job')} to submit, {requests}, {size} to upload"
+            )
+        elif summary.unfinished:
+            yield "Nothing more to submit: answers are waited for"
+        if summary.billable_seconds is not None:
+            yield f"Bill: {_bill(summary.billable_seconds, summary.billable_seconds_unpacked)}"
+        if summary.unmeasured:
+            yield _links(summary.unmeasured)
+
+    def _table(self, out: Writer) -> None:
+        out.write("\n| item | action | why |\n| --- | --- | --- |\n")
+        for number, (name, _, decision) in enumerate(self._plan.items()):
+            if number == _MOST_LINES:
+                out.write("| … | | `--format json --items` lists all |\n")
+                break
+            out.write(f"| {_cell(name)} | {decision.action} | {_cell(mask_secrets(decision.reason))} |\n")
+
+    @property
+    def _here(self) -> bool:
+        found = registered(self._manifest.service.api)
+        return found is not None and found.here
+
+
+class Totals:
+    """The sum of several plans. Bills are of one kind: seconds."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(("manifests", *_SUMMED), 0)
+        self.unfinished = 0
+        self._bytes = 0
+        self._bill: float | None = None
+        self._unpacked = 0.0
+
+    def add(self, plan: OpenPlan) -> None:
+        summary = plan.summary
+        self.counts["manifests"] += 1
+        for name in _SUMMED:
+            self.counts[name] += getattr(summary, name)
+        self.unfinished += summary.unfinished
+        self._bytes += plan.upload_bytes
+        if summary.billable_seconds is not None:
+            self._bill = (self._bill or 0.0) + summary.billable_seconds
+            self._unpacked += summary.billable_seconds_unpacked or 0.0
+
+    def show(self, out: Writer, form: str) -> None:
+        """The last lines for people; programs add up themselves."""
+        if form == "json":
+            return
+        of = counted(self.counts["manifests"], "manifest")
+        line = f"{of}: {counted(self.unfinished, 'item')} to do in {counted(self.counts['jobs'], 'job')}"
+        if self.counts["jobs"]:
+            line += f", {size_text(self._bytes)} of media"
+        if self._bill is not None:
+            line += f"; bill {_bill(self._bill, self._unpacked)}"
+        if self.counts["unmeasured"]:
+            line += f"; {_links(self.counts['unmeasured'])}"
+        out.write(f"\n**Total of {line}.**\n" if form == "markdown" else f"total of {line}\n")
+
+
+def _bill(seconds: float, unpacked: float | None) -> str:
+    return f"{seconds_text(seconds)} billable seconds ({seconds_text(unpacked or 0)} without packing)"
+
+
+def _reason_line(reason: Reason) -> str:
+    before = {"changed": "", "will_fail": "will fail: "}.get(reason.action, f"{_words(reason.action)}: ")
+    return f"{reason.items:,} × {before}{_readable(reason.reason)}"
+
+
+def _readable(reason: str) -> str:
+    line = " ".join(_CHANGE.sub(r"\1 \2 → ", reason).split())
+    return line if len(line) <= _LONGEST_REASON else f"{line[: _LONGEST_REASON - 1]}…"
+
+
+def _links(number: int) -> str:
+    what = "link has no known length before it is" if number == 1 else "links have no known length before they are"
+    return f"{number:,} {what} fetched, and {'is' if number == 1 else 'are'} not in the bill"
+
+
+def _words(name: str) -> str:
+    told = {"in_flight": "in flight", "ambiguous": "ambiguous (the service will be asked)", "will_fail": "will fail"}
+    return told.get(name, name)
+
+
+def _cell(text: str) -> str:
+    """Text that comes from anywhere, in a table that a forge may show: no markup, no link, and nobody is called."""
+    plain = _MARKUP.sub(r"\\\1", text).replace("<", "&lt;").replace("@", "&#64;")
+    return " ".join(plain.splitlines())
+
+
+def _array(out: Writer, name: str, values: Iterator[dict[str, Any]]) -> None:
+    out.write(f', "{name}": [')
+    for number, value in enumerate(values):
+        out.write((", " if number else "") + json.dumps(value, ensure_ascii=False))
+    out.write("]")
