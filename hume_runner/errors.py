@@ -30,7 +30,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 ├── FailureBudgetExceeded        4
 ├── CostCapReached               8
 ├── LostAnswerNeedsDecision      9
-└── ResultsError                 1  raw answers do not fit what the state recorded
+└── ResultsError                66  an answer, or what was made of it, that cannot be read
 
 A job or item that failed is data in the state file, not an exception; an exception means that the run cannot go on.
 """
@@ -247,7 +247,9 @@ class Cancelled(HumeRunnerError):
 
 
 class ResultsError(HumeRunnerError):
-    exit_code = 1
+    """An answer, or what was made of it, that cannot be read."""
+
+    exit_code = 66
 
 
 _FULL = "free some space, then run the same command again: it resumes"

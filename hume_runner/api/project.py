@@ -29,6 +29,7 @@ from hume_runner.manifest.schema import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
 from hume_runner.regular_files import open_regular
+from hume_runner.results.options import PLAIN, TableOptions
 
 if TYPE_CHECKING:
     from hume_runner.engine.adopt import Adopted
@@ -381,7 +382,7 @@ class Project:
 
         return StateLock(self.paths.state).clear()
 
-    def mark_derived(self, group: str, paths: Iterable[Path], *, serial: int, long: bool = False) -> None:
+    def mark_derived(self, group: str, paths: Iterable[Path], *, serial: int, options: TableOptions = PLAIN) -> None:
         """Record outputs that were made by hand as a run does, so that runs keep them and `verify` knows them.
 
         Without a word where the state cannot be written now: the files are good, and nobody waits for a lock for them.
@@ -399,7 +400,20 @@ class Project:
                 harmed = [one.answer.path for one in harmed_answers(store, where.outputs)]
                 by = derived.maker(manifest.settings, harmed)
                 now = self.machine.now()
-                derived.record(store, where.outputs, group, tuple(paths), serial=serial, by=by, now=now, long=long)
+                derived.record(
+                    store, where.outputs, group, tuple(paths), serial=serial, by=by, now=now, options=options
+                )
+                self._describe(store, harmed)
+
+    def _describe(self, store: Store, harmed: Sequence[str]) -> None:
+        """Say what the columns of the tables mean, beside them."""
+        from hume_runner.results.from_state import StateResults
+        from hume_runner.results.package.write import renew
+
+        manifest, outputs = self.manifest, self.paths.outputs
+        results = StateResults(store, outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings)
+        disk, now = self.machine.disk, self.machine.now()
+        renew(store, results, outputs, disk, description=manifest.description, harmed=harmed, now=now)
 
 
 def examine(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,40 +13,54 @@ from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
+from hume_runner.results.options import ABOVE, TableOptions
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
 
 
+_FORMATS = ("parquet", "csv", "jsonl", "xlsx")
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", nargs="?", metavar="MANIFEST", help="the manifest whose answers become tables")
-    parser.add_argument("--format", choices=("parquet", "csv", "jsonl"), default="parquet", help="default: parquet")
+    parser.add_argument(
+        "--format", choices=("parquet", "csv", "jsonl", "xlsx"), default="parquet", help="default: parquet"
+    )
     parser.add_argument("--long", action="store_true", help="also write a long form: one row a score")
+    parser.add_argument("--labels", action="store_true", help="the labels as columns in every table, not only in items")
+    parser.add_argument(
+        "--above", type=_cutoff, default=ABOVE, metavar="X", help=f"what `share_above` counts from (default: {ABOVE})"
+    )
+    parser.add_argument("--bom", action="store_true", help="CSV with a byte order mark, for Excel")
     parser.add_argument(
         "--from",
         dest="files",
         nargs="+",
-        metavar="FILE",
-        help="take these predictions.json files instead of a manifest",
+        metavar="PATH",
+        help="take these predictions.json files, or all below these folders, instead of a manifest",
+    )
+    parser.add_argument(
+        "--psych-ds",
+        action="store_true",
+        help="a Psych-DS dataset in --out DIR: CSV and its description",
     )
     shard_flag(parser)
     parser.add_argument("--out", metavar="DIR", help="where to write (default: tables/ in the output directory)")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner.results.tables import write_tables
+    from hume_runner.results.read import LooseResults
 
     found, results = _results(args, console)
-    out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
     unread: list[str] = []
-    # Asked before: what is recorded meanwhile makes these tables stale, not current.
-    serial = getattr(results, "serial", None)
-    written = write_tables(results, out_dir, format=args.format, long=args.long, unread=unread.append)
-    if found is not None and serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
-        from hume_runner.results.derived import tables_group
-
-        ours = [results.directory / "tables" / path.name for path in written]
-        found.mark_derived(tables_group(args.format), ours, serial=serial, long=args.long)
+    options = TableOptions(long=args.long, labels=args.labels, bom=args.bom, above=args.above)
+    if args.psych_ds:
+        written = _psych_ds(args, found, results, options, unread.append)
+    else:
+        written = _tables(args, found, results, options, unread.append)
+    if isinstance(results, LooseResults):
+        unread += results.unread
     if console.json:
         console.event("tables", files=[str(path) for path in written], unread=unread)
     else:
@@ -58,15 +74,58 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 3 if unread else 0
 
 
+def _tables(
+    args: argparse.Namespace,
+    found: Project | None,
+    results: ResultSet,
+    options: TableOptions,
+    unread: Callable[[str], None],
+) -> tuple[Path, ...]:
+    from hume_runner.results.derived import tables_group
+    from hume_runner.results.tables import write_tables
+
+    out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
+    # Asked before: what is recorded meanwhile makes these tables stale, not current.
+    serial = getattr(results, "serial", None)
+    written = write_tables(results, out_dir, format=args.format, options=options, unread=unread)
+    if found is not None and serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
+        ours = [results.directory / "tables" / path.name for path in written]
+        found.mark_derived(tables_group(args.format), ours, serial=serial, options=options)
+    return written
+
+
+def _psych_ds(
+    args: argparse.Namespace,
+    found: Project | None,
+    results: ResultSet,
+    options: TableOptions,
+    unread: Callable[[str], None],
+) -> tuple[Path, ...]:
+    from hume_runner.results.package.psych_ds import write_psych_ds
+    from hume_runner.results.package.write import describe
+
+    if not args.out:
+        raise UsageError("--psych-ds needs --out DIR: a dataset is a folder of its own", hint="add --out dataset")
+    described = describe(results, (), description=found.manifest.description if found is not None else None)
+    return write_psych_ds(results, described, Path(args.out), options, unread)
+
+
+def _cutoff(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError("must be a number")
+    return number
+
+
 def _results(args: argparse.Namespace, console: Console) -> tuple[Project | None, ResultSet]:
     if bool(args.manifest) == bool(args.files):
         raise UsageError("tables takes a manifest, or --from with files", hint="hume-runner tables --help")
     if args.files:
-        from hume_runner.results.read import LooseResults
+        from hume_runner.results.read import LooseResults, files_under
 
         if not args.out:
             raise UsageError("--from needs --out DIR: there is no output directory", hint="add --out tables")
-        return None, LooseResults([Path(file) for file in args.files], Path(args.out))
+        return None, LooseResults(files_under(map(Path, args.files)), Path(args.out))
     from hume_runner.cli.manifests import project
 
     found = project(args, console)

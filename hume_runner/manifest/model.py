@@ -128,7 +128,7 @@ class ExecutionSection:
 class OutputsSection:
     directory: Path  # absolute
     artifacts: bool = False
-    tables: tuple[Literal["parquet", "csv", "jsonl"], ...] = ()
+    tables: tuple[Literal["parquet", "csv", "jsonl", "xlsx"], ...] = ()
     report: bool = False
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from hume_runner.results.base import ItemRecord
+from hume_runner.results.labels import LabelColumns, storable
 from hume_runner.results.rows import ItemError, ItemRows
-from hume_runner.services.table_shapes import Column, ColumnType, Family, Grid, Layout, Ragged
+from hume_runner.services.table_shapes import Column, Family, Grid, Layout, Ragged
 
 _ITEM = (
     Column(name="item_id", type="string", meaning="the item's id, as in the manifest and in `items`"),
@@ -80,12 +81,12 @@ _ARROW = {
 }
 
 
-def own_columns(layout: Layout) -> tuple[Column, ...]:
-    """The columns of a model's table that are no scores and come before them."""
-    return (*_ITEM, *_ORIGIN, _ROW, *layout.columns)
+def own_columns(layout: Layout, labels: Sequence[Column] = ()) -> tuple[Column, ...]:
+    """The columns of a model's table that are no scores and come before them; those of labels where asked for."""
+    return (*_ITEM, *labels, *_ORIGIN, _ROW, *layout.columns)
 
 
-def wide_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
+def wide_schema(layout: Layout, metadata: dict[str, str], labels: Sequence[Column] = ()) -> pa.Schema:
     """One column a score, or one with all scores of an open family, between the table's own columns and `extra`."""
     scores = [
         pa.field(name, pa.float64(), metadata={"name": spelled})
@@ -93,49 +94,31 @@ def wide_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
         for name, spelled in zip(family.columns, family.names, strict=True)
     ]
     lists = [pa.field(one.name, SCORES_TYPE, metadata={"meaning": one.meaning}) for one in layout.open_families]
-    fields = [*map(_field, own_columns(layout)), *scores, *lists, _field(_EXTRA)]
+    fields = [*map(field_of, own_columns(layout, labels)), *scores, *lists, field_of(_EXTRA)]
     return pa.schema(fields, metadata={**metadata, "row": layout.row})
 
 
-def long_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
+def long_schema(layout: Layout, metadata: dict[str, str], labels: Sequence[Column] = ()) -> pa.Schema:
     """One row a score: the table's own columns, then family, name and score."""
-    fields = map(_field, (*own_columns(layout), *LONG_SCORES))
+    fields = map(field_of, (*own_columns(layout, labels), *LONG_SCORES))
     return pa.schema(fields, metadata={**metadata, "row": f"one score of {layout.row}"})
 
 
 def scores_schema(layout: Layout, metadata: dict[str, str]) -> pa.Schema:
     """One row a score of the open families: where it belongs, family, name and score."""
-    return pa.schema(map(_field, OPEN_SCORES), metadata={**metadata, "row": f"one score of {layout.row}"})
+    return pa.schema(map(field_of, OPEN_SCORES), metadata={**metadata, "row": f"one score of {layout.row}"})
 
 
 def record_schema(columns: Iterable[Column], metadata: dict[str, str]) -> pa.Schema:
-    return pa.schema(map(_field, columns), metadata=metadata)
+    return pa.schema(map(field_of, columns), metadata=metadata)
 
 
-def _field(column: Column) -> pa.Field:
+def field_of(column: Column) -> pa.Field:
     return pa.field(column.name, _ARROW[column.type], metadata={"meaning": column.meaning})
-
-
-class Large(int):
-    """A whole number that 64 bits hold and a decimal number does not: beside decimal ones it is kept as text."""
-
-
-def label_type(seen: set[type]) -> ColumnType:
-    """The type that holds all these label values; `Large` stands for itself among them."""
-    if seen == {bool}:
-        return "boolean"
-    if seen and seen <= {int, Large}:
-        return "integer"
-    return "number" if seen and seen <= {int, float} else "string"
 
 
 def labels_json(item: ItemRecord) -> str | None:
     return json.dumps(dict(item.labels), ensure_ascii=False, sort_keys=True) if item.labels else None
-
-
-def storable(text: str | None) -> str | None:
-    """`text` as a table can hold it: half a character, as a file name of another encoding has, becomes `?`."""
-    return text if text is None or text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def item_record(item: ItemRecord, *, simulated: bool | None) -> dict[str, Any]:
@@ -159,13 +142,16 @@ def error_record(found: ItemError, *, simulated: bool | None) -> dict[str, Any]:
 class RowBuffer:
     """Rows of one model's table, to be written as one row group."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, labels: LabelColumns | None = None) -> None:
         self.layout = layout
+        self._labels = labels
         self.clear()
 
     def clear(self) -> None:
         self.rows = 0
-        self._columns: dict[str, list[Any]] = {column.name: [] for column in own_columns(self.layout)}
+        self._columns: dict[str, list[Any]] = {
+            column.name: [] for column in own_columns(self.layout, self._labels.columns if self._labels else ())
+        }
         self._grids = {family.prefix: Grid(len(family.names)) for family in self.layout.families}
         self._ragged = {family.name: Ragged() for family in self.layout.open_families}
         self._extra: list[str | None] = []
@@ -181,6 +167,8 @@ class RowBuffer:
         about = item_record(found.item, simulated=simulated)
         # The job that measured these rows, which for content listed twice is the same for all its items.
         about |= {"job": found.answer.job or None, "remote_id": found.answer.remote_id or None}
+        if self._labels is not None:
+            about |= self._labels.row(found.item)
         for name, value in about.items():
             self._columns[name].extend(repeat(value, block.rows))
         self._columns["row"].extend(range(found.first_row, found.first_row + block.rows))

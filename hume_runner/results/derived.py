@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner._version import __version__
+from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.state.disk import stamp_of
 from hume_runner.state.store import Store, StoredAnswer
 
@@ -22,7 +23,7 @@ REPORT = "report.html"
 TABLES = "tables"
 
 # Raised when the same answers give other bytes than before.
-_REVISION = 1
+_REVISION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Mark:
     serial: int
     maker: str
     files: Mapping[str, tuple[int, str, str]]
-    long: bool = False
+    options: TableOptions = PLAIN
 
 
 def tables_group(form: str) -> str:
@@ -53,21 +54,29 @@ def marks(store: Store) -> dict[str, Mark]:
         try:
             value = json.loads(text)
             files = {str(path): (int(s), str(h), str(t)) for path, (s, h, t) in value["files"].items()}
-            found[group] = Mark(serial=value["serial"], maker=value["maker"], files=files, long=bool(value["long"]))
+            found[group] = Mark(serial=value["serial"], maker=value["maker"], files=files, options=_options(value))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return found
 
 
-def is_current(mark: Mark | None, outputs: Path, *, serial: int, by: str, long: bool = False) -> bool:
+def is_current(mark: Mark | None, outputs: Path, *, serial: int, by: str, options: TableOptions = PLAIN) -> bool:
     """Whether the group's files are what they would be if they were made now."""
-    if mark is None or (mark.serial, mark.maker, mark.long) != (serial, by, long) or not mark.files:
+    if mark is None or (mark.serial, mark.maker, mark.options) != (serial, by, options) or not mark.files:
         return False
     return all(_same(outputs / path, *seen) for path, seen in mark.files.items())
 
 
 def record(
-    store: Store, outputs: Path, group: str, paths: Iterable[Path], *, serial: int, by: str, now: float, long: bool
+    store: Store,
+    outputs: Path,
+    group: str,
+    paths: Iterable[Path],
+    *,
+    serial: int,
+    by: str,
+    now: float,
+    options: TableOptions = PLAIN,
 ) -> list[StoredAnswer]:
     """Mark a group whose files are under their final names. `serial`: of the state that they were made from."""
     stored, files = [], {}
@@ -79,11 +88,18 @@ def record(
         name = path.relative_to(outputs).as_posix()
         files[name] = (size, digest, stamp)
         stored.append(StoredAnswer(name=name, path=name, size=size, sha256=digest))
-    mark = json.dumps({"serial": serial, "maker": by, "long": long, "files": files})
+    mark = json.dumps(
+        {"serial": serial, "maker": by, "long": options.long, "options": options.document(), "files": files}
+    )
     known = marks(store).get(group)
     gone = set(known.files) - set(files) if known else set()
     store.record_derived(group, mark, stored, sorted(gone), now)
     return stored
+
+
+def _options(value: Mapping[str, Any]) -> TableOptions:
+    """Of a mark; an earlier version had one option alone."""
+    return TableOptions.of(value.get("options") or {"long": value["long"]})
 
 
 def _same(path: Path, size: int, sha256: str, stamp: str) -> bool:

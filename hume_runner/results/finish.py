@@ -17,13 +17,14 @@ from hume_runner.results import derived
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
 from hume_runner.results.from_state import StateResults
+from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
 from hume_runner.results.summary import summary_text
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Counts, Store
 
-FORMATS: tuple[Literal["parquet", "csv", "jsonl"], ...] = ("parquet", "csv", "jsonl")
+FORMATS: tuple[Literal["parquet", "csv", "jsonl", "xlsx"], ...] = ("parquet", "csv", "jsonl", "xlsx")
 _FAILURES_SHOWN = 5
 
 # Posts the summary (JSON) to the manifest's callback. Raises: ApiError.
@@ -79,9 +80,10 @@ class Finisher:
     def __call__(self, store: Store, ended: Ended) -> None:
         """Write results, tables and report where they are due, and `run.json` last."""
         self._now, self._harmed = ended.ended_at, ended.harmed
-        # The report tells of this run, so `run.json` is there before it, and written again with what came of it.
+        # The report and the package tell of this run, so `run.json` is there before them, and written again with what
+        # came of them.
         write_results(store, self._outputs, self._disk, now=ended.ended_at)
-        if self._manifest.outputs.report:
+        if self._manifest.outputs.report or self._manifest.outputs.tables:
             write_run(self._outputs, self._disk, self._describe(store, ended, {"tables": None, "report": None}))
         written = self._derived(store)
         self._run = self._describe(store, ended, written)
@@ -126,15 +128,37 @@ class Finisher:
             group = derived.tables_group(form)
             by_hand = group in known and self._still_there(store, group, known[group], form in outputs.tables)
             if form in outputs.tables or by_hand:
-                long = group in known and known[group].long
-                self._make(store, group, known.get(group), asked=form in outputs.tables, long=long)
+                options = known[group].options if group in known else PLAIN
+                self._make(store, group, known.get(group), asked=form in outputs.tables, options=options)
+        self._package(store)
         by_hand = REPORT in known and self._still_there(store, REPORT, known[REPORT], outputs.report)
         if outputs.report or by_hand:
-            self._make(store, REPORT, known.get(REPORT), asked=outputs.report, long=False)
+            self._make(store, REPORT, known.get(REPORT), asked=outputs.report)
         return {
             "tables": derived.TABLES if outputs.tables else None,
             "report": REPORT if outputs.report else None,
         }
+
+    def _package(self, store: Store) -> None:
+        """Say what the columns of the tables mean, wherever there are tables."""
+        if any(group.startswith(derived.TABLES) for group in derived.marks(store)):
+            from hume_runner.results.package.write import renew
+
+            renew(
+                store,
+                self._results(store),
+                self._outputs,
+                self._disk,
+                description=self._manifest.description,
+                harmed=self._harmed,
+                now=self._now,
+            )
+
+    def _results(self, store: Store) -> StateResults:
+        manifest = self._manifest
+        return StateResults(
+            store, self._outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings
+        )
 
     def _still_there(self, store: Store, group: str, mark: derived.Mark, asked: bool) -> bool:
         """Whether files of a group are there; a group that nobody asks for and that was removed is forgotten."""
@@ -143,27 +167,28 @@ class Finisher:
             store.forget_derived(group, sorted(mark.files))
         return there
 
-    def _make(self, store: Store, group: str, mark: derived.Mark | None, *, asked: bool, long: bool) -> None:
+    def _make(
+        self,
+        store: Store,
+        group: str,
+        mark: derived.Mark | None,
+        *,
+        asked: bool,
+        options: TableOptions = PLAIN,
+    ) -> None:
         serial, by = store.serial, derived.maker(self._manifest.settings, self._harmed)
-        if derived.is_current(mark, self._outputs, serial=serial, by=by, long=long):
+        if derived.is_current(mark, self._outputs, serial=serial, by=by, options=options):
             return
-        results = StateResults(
-            store,
-            self._outputs,
-            api=self._manifest.service.api,
-            name=self._manifest.name,
-            settings=self._manifest.settings,
-        )
         try:
-            paths = self._write(results, group, long=long)
+            paths = self._write(self._results(store), group, options)
         except MissingExtra as missing:
             if asked:
                 raise
             self._warn(f"{group} is not up to date any more: {missing}; {missing.hint}")
             return
-        derived.record(store, self._outputs, group, paths, serial=serial, by=by, now=self._now, long=long)
+        derived.record(store, self._outputs, group, paths, serial=serial, by=by, now=self._now, options=options)
 
-    def _write(self, results: StateResults, group: str, *, long: bool) -> tuple[Path, ...]:
+    def _write(self, results: StateResults, group: str, options: TableOptions) -> tuple[Path, ...]:
         if group == REPORT:
             from hume_runner.results.report import write_report
 
@@ -172,7 +197,7 @@ class Finisher:
 
         form = next(form for form in FORMATS if derived.tables_group(form) == group)
         out_dir = refuse_links(self._outputs, derived.TABLES)
-        return write_tables(results, out_dir, format=form, long=long, unread=self._unread)
+        return write_tables(results, out_dir, format=form, options=options, unread=self._unread)
 
     def _unread(self, told: str) -> None:
         """What the run found out itself it tells with the next step; this is what only reading shows."""

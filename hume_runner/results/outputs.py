@@ -25,7 +25,7 @@ def write_results(store: Store, outputs: Path, disk: Disk, *, now: float) -> Sto
         return None
     target = outputs / RESULTS
     _write_lines(target, _lines(store), disk)
-    (stored,) = derived.record(store, outputs, RESULTS, [target], serial=serial, by=by, now=now, long=False)
+    (stored,) = derived.record(store, outputs, RESULTS, [target], serial=serial, by=by, now=now)
     return stored
 
 

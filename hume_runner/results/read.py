@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,25 @@ class DirectoryResults:
         return self._offsets
 
 
+def files_under(paths: Iterable[Path]) -> list[Path]:
+    """The files among these, and below the folders among them every `predictions.json`, or where a folder has none
+    every JSON file; in order. Raises: ResultsError for what is not there, or holds none."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            below = sorted(path.rglob("predictions.json")) or sorted(path.rglob("*.json"))
+            if not below:
+                raise ResultsError(
+                    f"{path}: no predictions.json below this folder", hint="name the folder that holds the downloads"
+                )
+            found += below
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise ResultsError(f"{path}: no such file", hint="name files or folders that hold the predictions of jobs")
+    return list(dict.fromkeys(found))
+
+
 class LooseResults:
     """A ResultSet over bare `predictions.json` files. Ids come from the sources: URL, file name, or `text-N`."""
 
@@ -128,6 +147,7 @@ class LooseResults:
         for path in self._files:
             if not path.is_file():
                 raise ResultsError(f"{path}: no such file", hint="name files that hold the predictions of a job")
+        self.unread: list[str] = []  # files that could not be read, and why
 
     def items(self) -> Iterator[ItemRecord]:
         for answer in self.answers():
@@ -137,12 +157,32 @@ class LooseResults:
     def answers(self) -> Iterator[Answer]:
         for number, path in enumerate(self._files):
             if number == len(self._answers):
-                members = tuple(
-                    AnswerMember(kind=entry.kind, match=entry.match, items=(_loose_item(entry, self._unique),))
-                    for entry in row_mapping(self.api).reader()(path, ())
-                )
-                self._answers.append(Answer(api=self.api, job="", remote_id="", path=path, members=members))
+                self._answers.append(self._answer(path))
             yield self._answers[number]
+
+    def _answer(self, path: Path) -> Answer:
+        """What one file tells. A file that cannot be read is an item that failed, so that the others have their rows;
+        if it is the only one, there is nothing to write. Raises: ResultsError."""
+        try:
+            members = tuple(
+                AnswerMember(kind=entry.kind, match=entry.match, items=(self._item(entry, path),))
+                for entry in row_mapping(self.api).reader()(path, ())
+            )
+        except (ResultsError, OSError) as error:
+            if len(self._files) == 1:
+                raise
+            why = f"{path}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+            name = self._unique.take(path.name)
+            failed = ItemRecord(
+                id=name, kind="file", source=str(path), status="failed", error=why, simulated=None, raw=(str(path),)
+            )
+            self.unread.append(why)
+            member = AnswerMember(kind="file", match=name, items=(failed,))
+            return Answer(api=self.api, job="", remote_id="", path=path, members=(member,), harm=why)
+        return Answer(api=self.api, job="", remote_id="", path=path, members=members)
+
+    def _item(self, entry: Any, path: Path) -> ItemRecord:
+        return replace(_loose_item(entry, self._unique), raw=(str(path),))
 
     def jobs(self) -> Iterator[JobRecord]:
         return iter(())

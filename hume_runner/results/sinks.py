@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hume_runner.aside import Part
+from hume_runner.errors import MissingExtra, ResultsError
 
-Format = Literal["parquet", "csv", "jsonl"]
-FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
+Format = Literal["parquet", "csv", "jsonl", "xlsx"]
+FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl", "xlsx")
 
 # A spreadsheet takes a cell that starts with one of these for a formula; tab and line ends are skipped by some.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a sheet and a cell hold: https://support.microsoft.com/office "Excel specifications and limits".
+_SHEET_ROWS = 1_048_576
+_CELL_LETTERS = 32_767
+_CUT = " [cut: a cell holds no more]"
 # Columns that hold JSON, as text where a format has no nested values.
 _JSON_COLUMNS = frozenset({"labels", "extra"})
 
@@ -82,9 +89,11 @@ class ParquetSink(Sink):
 class CsvSink(Sink):
     """RFC 4180: comma, CRLF, quotes where needed. Null is empty; lists and maps are JSON; no text is a formula."""
 
+    encoding = "utf-8"
+
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, schema)
-        self._stream = TextIOWrapper(self.part.file, encoding="utf-8", newline="")
+        self._stream = TextIOWrapper(self.part.file, encoding=self.encoding, newline="")
         self._csv = csv.writer(self._stream, lineterminator="\r\n")
         self._csv.writerow([safe_cell(name) for name in schema.names])
 
@@ -93,6 +102,12 @@ class CsvSink(Sink):
 
     def _finish(self) -> None:
         self._stream.flush()
+
+
+class MarkedCsvSink(CsvSink):
+    """The same with a byte order mark, by which Excel knows that it is UTF-8."""
+
+    encoding = "utf-8-sig"
 
 
 class JsonlSink(Sink):
@@ -115,7 +130,68 @@ class JsonlSink(Sink):
         self._stream.flush()
 
 
-SINKS: dict[str, type[Sink]] = {"parquet": ParquetSink, "csv": CsvSink, "jsonl": JsonlSink}
+class XlsxSink(Sink):
+    """A workbook with one sheet. Text is text, never a formula; lists and maps are JSON; numbers keep 15 digits, as
+    Excel does. Raises: ResultsError where the rows do not fit on a sheet."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        super().__init__(path, schema)
+        import xlsxwriter
+
+        # Row by row through a file of its own, never the sheet in memory; without the time of writing, so that the
+        # same tables are the same bytes.
+        self._book = xlsxwriter.Workbook(
+            self.part.file,
+            {
+                "constant_memory": True,
+                "strings_to_formulas": False,
+                "strings_to_urls": False,
+                "nan_inf_to_errors": True,
+            },
+        )
+        self._book.set_properties({"created": datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)})
+        self._sheet = self._book.add_worksheet(path.stem[:31])
+        self._sheet.freeze_panes(1, 1)
+        self._rows = 0
+        self._write_row(schema.names)
+
+    def write(self, table: pa.Table) -> None:
+        for row in zip(*(_cells(column) for column in table.columns), strict=True):
+            self._write_row(row)
+
+    def _write_row(self, cells: Sequence[Any]) -> None:
+        if self._rows >= _SHEET_ROWS:
+            raise ResultsError(
+                f"{self.path.name}: a sheet holds {_SHEET_ROWS - 1:,} rows, and this table has more",
+                hint="take --format parquet or csv",
+            )
+        for column, cell in enumerate(cells):
+            if isinstance(cell, str):
+                self._sheet.write_string(self._rows, column, _fitting(cell))
+            elif isinstance(cell, bool):
+                self._sheet.write_boolean(self._rows, column, cell)
+            elif cell is not None:
+                self._sheet.write_number(self._rows, column, cell)
+        self._rows += 1
+
+    def _finish(self) -> None:
+        self._book.close()
+
+
+def _fitting(text: str) -> str:
+    return text if len(text) <= _CELL_LETTERS else text[: _CELL_LETTERS - len(_CUT)] + _CUT
+
+
+# Makes the file of a table.
+MakeSink = Callable[[Path, pa.Schema], Sink]
+SINKS: dict[str, MakeSink] = {"parquet": ParquetSink, "csv": CsvSink, "jsonl": JsonlSink, "xlsx": XlsxSink}
+
+
+def sink_of(form: Format, *, bom: bool = False) -> MakeSink:
+    """Raises: MissingExtra for a workbook without the library that writes it."""
+    if form == "xlsx" and find_spec("xlsxwriter") is None:
+        raise MissingExtra("tables", "writing workbooks")
+    return MarkedCsvSink if bom and form == "csv" else SINKS[form]
 
 
 def safe_cell(text: str) -> str:
@@ -124,11 +200,16 @@ def safe_cell(text: str) -> str:
 
 
 def _csv_cells(column: pa.ChunkedArray) -> Sequence[Any]:
-    cells: list[Any] = column.to_pylist()
     if pa.types.is_string(column.type):
-        return [cell if cell is None else safe_cell(cell) for cell in cells]
+        return [cell if cell is None else safe_cell(cell) for cell in column.to_pylist()]
     if pa.types.is_boolean(column.type):
-        return [cell if cell is None else str(cell).lower() for cell in cells]
+        return [cell if cell is None else str(cell).lower() for cell in column.to_pylist()]
+    return _cells(column)
+
+
+def _cells(column: pa.ChunkedArray) -> Sequence[Any]:
+    """Values as they are; lists and maps as JSON."""
+    cells: list[Any] = column.to_pylist()
     if pa.types.is_map(column.type):
         return [cell if cell is None else json.dumps(dict(cell), ensure_ascii=False) for cell in cells]
     if pa.types.is_list(column.type):

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner.errors import MissingExtra
 from hume_runner.results.base import ItemRecord, ResultSet
-from hume_runner.results.names import label_columns
+from hume_runner.results.labels import LabelColumns
+from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.rows import ItemRows, all_rows, row_mapping
 
 if TYPE_CHECKING:
-    from hume_runner.manifest.model import Scalar
-    from hume_runner.results.sinks import Format, Sink
+    from hume_runner.results.sinks import Format, MakeSink, Sink
+    from hume_runner.results.source_table import SourceTable
     from hume_runner.services.table_shapes import Column, Layout
 
 # Rows of a model's row group: some 15 MB of scores. Items and failures are narrow and may come by the million.
@@ -32,10 +33,11 @@ def write_tables(
     out_dir: Path,
     *,
     format: Format = "parquet",
-    long: bool = False,
+    options: TableOptions = PLAIN,
     unread: Callable[[str], None] = lambda told: None,
 ) -> tuple[Path, ...]:
-    """Write `items`, `errors` and a table for each model into `out_dir`; `long` adds `MODEL_long`, a row a score.
+    """Write `items`, `errors`, `sources` and a table for each model into `out_dir`; `options.long` adds `MODEL_long`
+    and `sources_long`, a row a score.
 
     A model whose scores have open names has `MODEL_scores` as well, a row a score.
     A model has a table if the settings ask for it or an answer has rows of it. Tables of the same format that an
@@ -45,15 +47,27 @@ def write_tables(
     that no item is known to stand for.
     """
     _need_pyarrow()
-    from hume_runner.results.sinks import SINKS
+    from hume_runner.results.sinks import sink_of
+    from hume_runner.results.source_table import SourceTable
 
     out_dir.mkdir(parents=True, exist_ok=True)
     mapping = row_mapping(results.api)
-    with _AllOrNone(out_dir, format, SINKS[format]) as files:
-        tables = _ModelTables(results, files, mapping.LAYOUTS, long=long)
-        _write_answers(results, files, tables, unread)
+    labels = LabelColumns.of(results.items())
+    everywhere = labels if options.labels else None
+    with _AllOrNone(out_dir, format, sink_of(format, bom=options.bom)) as files:
+        tables = _ModelTables(results, files, mapping.LAYOUTS, long=options.long, labels=everywhere)
+        sources = SourceTable(
+            lambda stem, schema, rows: files.sink(stem, schema).write(rows),
+            metadata=metadata(results),
+            labels=labels,
+            simulated=results.simulated,
+            above=options.above,
+            long=options.long,
+        )
+        _write_answers(results, files, tables, sources, everywhere, unread)
         tables.finish(set(_models_asked_for(results.settings)))
-        _write_items(results, files)
+        sources.finish()
+        _write_items(results, files, labels)
         written = files.close()
     for stale in _stale(out_dir, format, mapping.LAYOUTS, written):
         stale.unlink()
@@ -74,8 +88,8 @@ def _models_asked_for(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _stale(out_dir: Path, format: str, layouts: Iterable[Layout], written: tuple[Path, ...]) -> Iterator[Path]:
-    for layout in layouts:
-        for stem in (layout.name, f"{layout.name}_scores", f"{layout.name}_long"):
+    for name in (*(layout.name for layout in layouts), "sources"):
+        for stem in (name, f"{name}_scores", f"{name}_long"):
             path = out_dir / f"{stem}.{format}"
             if path not in written and path.is_file():
                 yield path
@@ -84,7 +98,7 @@ def _stale(out_dir: Path, format: str, layouts: Iterable[Layout], written: tuple
 class _AllOrNone:
     """The tables being written. Leaving with an error discards all of them."""
 
-    def __init__(self, out_dir: Path, format: str, sink: type[Sink]) -> None:
+    def __init__(self, out_dir: Path, format: str, sink: MakeSink) -> None:
         self._out_dir = out_dir
         self._format = format
         self._sink = sink
@@ -104,7 +118,7 @@ class _AllOrNone:
         return self._open[stem]
 
     def close(self) -> tuple[Path, ...]:
-        stems = sorted(self._open, key=lambda stem: (stem not in ("items", "errors"), stem))
+        stems = sorted(self._open, key=lambda stem: (stem not in ("items", "errors", "sources"), stem))
         written = tuple(self._open[stem].close() for stem in stems)
         self._open.clear()
         return written
@@ -113,14 +127,23 @@ class _AllOrNone:
 class _ModelTables:
     """The tables of the models: a buffer each, written when it is full."""
 
-    def __init__(self, results: ResultSet, files: _AllOrNone, layouts: tuple[Layout, ...], *, long: bool) -> None:
+    def __init__(
+        self,
+        results: ResultSet,
+        files: _AllOrNone,
+        layouts: tuple[Layout, ...],
+        *,
+        long: bool,
+        labels: LabelColumns | None,
+    ) -> None:
         from hume_runner.results.columns import RowBuffer
 
         self._simulated = results.simulated
         self._files = files
         self._long = long
-        self._metadata = _metadata(results)
-        self._buffers = {layout.name: RowBuffer(layout) for layout in layouts}
+        self._labels = labels.columns if labels is not None else ()
+        self._metadata = metadata(results)
+        self._buffers = {layout.name: RowBuffer(layout, labels) for layout in layouts}
         self._seen: set[str] = set()
 
     def add(self, found: ItemRows) -> None:
@@ -140,18 +163,18 @@ class _ModelTables:
 
         buffer = self._buffers[name]
         self._seen.add(name)
-        wide = wide_schema(buffer.layout, self._metadata | {"table": name})
+        wide = wide_schema(buffer.layout, self._metadata | {"table": name}, self._labels)
         self._files.sink(name, wide).write(buffer.wide(wide))
         if buffer.layout.open_families:
             scores = scores_schema(buffer.layout, self._metadata | {"table": f"{name}_scores"})
             self._files.sink(f"{name}_scores", scores).write(buffer.scores(scores))
-        if self._long:
-            long = long_schema(buffer.layout, self._metadata | {"table": f"{name}_long"})
+        if self._long and (buffer.layout.families or buffer.layout.open_families):
+            long = long_schema(buffer.layout, self._metadata | {"table": f"{name}_long"}, self._labels)
             self._files.sink(f"{name}_long", long).write(buffer.long(long))
         buffer.clear()
 
 
-def _metadata(results: ResultSet) -> dict[str, str]:
+def metadata(results: ResultSet) -> dict[str, str]:
     """What a Parquet file says about itself: nothing that differs between two rebuilds."""
     return {"hume_runner.schema": "1", "api": results.api, "simulated": _WORDS[results.simulated]}
 
@@ -162,7 +185,7 @@ class _RecordTable:
     def __init__(self, results: ResultSet, files: _AllOrNone, stem: str, columns: Iterable[Column]) -> None:
         from hume_runner.results.columns import record_schema
 
-        self._schema = record_schema(columns, _metadata(results) | {"table": stem})
+        self._schema = record_schema(columns, metadata(results) | {"table": stem})
         self._sink = files.sink(stem, self._schema)
         self._records: list[dict[str, Any]] = []
 
@@ -187,22 +210,32 @@ def _record_table(
     table.flush()
 
 
-def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables, unread: Callable[[str], None]) -> None:
+def _write_answers(
+    results: ResultSet,
+    files: _AllOrNone,
+    tables: _ModelTables,
+    sources: SourceTable,
+    labels: LabelColumns | None,
+    unread: Callable[[str], None],
+) -> None:
     """Fill the models' tables from the answers, and `errors` with all that failed, each failure once."""
-    from hume_runner.results.columns import ERRORS, error_record, item_record, storable
+    from hume_runner.results.columns import ERRORS, error_record, item_record
+    from hume_runner.results.labels import storable
 
     told: set[str] = set()
     last = ""
-    with _record_table(results, files, "errors", ERRORS) as errors:
+    more = labels.row if labels is not None else lambda item: {}
+    with _record_table(results, files, "errors", (*ERRORS, *(labels.columns if labels is not None else ()))) as errors:
         for found in all_rows(results.answers()):
             if isinstance(found, ItemRows):
                 tables.add(found)
+                sources.add(found)
             else:
                 if found.unread is not None and found.unread != last:
                     last = found.unread
                     unread(last)
                 told.add(found.item.id)
-                errors.add(error_record(found, simulated=results.simulated))
+                errors.add(error_record(found, simulated=results.simulated) | more(found.item))
         for item in results.items():
             # The answer told it already, and which file inside the source it was.
             if item.status == "failed" and item.id not in told:
@@ -211,59 +244,21 @@ def _write_answers(results: ResultSet, files: _AllOrNone, tables: _ModelTables, 
                     "reason": item.reason,
                     "message": storable(item.error or item.reason or "failed"),
                 }
-                errors.add(item_record(item, simulated=results.simulated) | message)
+                errors.add(item_record(item, simulated=results.simulated) | message | more(item))
 
 
-def _write_items(results: ResultSet, files: _AllOrNone) -> None:
+def _write_items(results: ResultSet, files: _AllOrNone, labels: LabelColumns) -> None:
     from hume_runner.results.columns import ITEMS
 
-    types = _label_types(results.items())
-    names = label_columns(types)
-    with _record_table(results, files, "items", (*ITEMS, *_label_column_shapes(types, names))) as items:
+    with _record_table(results, files, "items", (*ITEMS, *labels.columns)) as items:
         for item in results.items():
-            items.add(_item_row(item, types, names, simulated=results.simulated))
+            items.add(_item_row(item, labels, simulated=results.simulated))
 
 
-def _label_types(items: Iterable[ItemRecord]) -> dict[str, set[type]]:
-    """Every label's name, sorted, with the types of its values: a first pass, so that the columns are known."""
-    types: dict[str, set[type]] = {}
-    for item in items:
-        for name, value in item.labels.items():
-            types.setdefault(name, set()).update(() if value is None else (_kind(value),))
-    return dict(sorted(types.items()))
-
-
-def _kind(value: Scalar) -> type:
-    """The type of a label's value; a number that no 64 bits hold is kept as text."""
-    from hume_runner.results.columns import Large
-
-    if type(value) is not int or abs(value) <= 2**53:
-        return type(value)
-    return Large if -(2**63) <= value < 2**63 else str
-
-
-def _label_column_shapes(types: Mapping[str, set[type]], names: Mapping[str, str]) -> Iterator[Column]:
-    from hume_runner.results.columns import label_type
-    from hume_runner.services.table_shapes import Column
-
-    for label, seen in types.items():
-        yield Column(name=names[label], type=label_type(seen), meaning=f"label {label!r}")
-
-
-def _item_row(
-    item: ItemRecord, types: Mapping[str, set[type]], names: Mapping[str, str], *, simulated: bool | None
-) -> dict[str, Any]:
-    from hume_runner.results.columns import item_record, label_type, storable
+def _item_row(item: ItemRecord, labels: LabelColumns, *, simulated: bool | None) -> dict[str, Any]:
+    from hume_runner.results.columns import item_record
+    from hume_runner.results.labels import storable
 
     outcome = {"status": item.status, "error": storable(item.error), "reason": item.reason}
     own = {"kind": item.kind, **outcome, "raw": [storable(path) for path in item.raw]}
-    labels = {names[label]: _label_cell(value, label_type(types[label])) for label, value in item.labels.items()}
-    return {**item_record(item, simulated=simulated), **own, **labels}
-
-
-def _label_cell(value: Scalar, column: str) -> Scalar:
-    from hume_runner.results.columns import storable
-
-    if value is None or column != "string":
-        return value
-    return str(value).lower() if isinstance(value, bool) else storable(str(value))
+    return {**item_record(item, simulated=simulated), **own, **labels.cells(item)}

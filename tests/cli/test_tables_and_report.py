@@ -30,7 +30,7 @@ def test_tables_from_a_downloaded_answer_need_no_manifest(answer: Path, tmp_path
     code, printed, _ = run("tables", "--from", str(answer), "--out", str(out), "--format", "csv", "--long")
 
     assert code == 0
-    names = ["items.csv", "errors.csv", "face.csv", "face_long.csv"]
+    names = ["items.csv", "errors.csv", "sources.csv", "sources_long.csv", "face.csv", "face_long.csv"]
     assert sorted(printed.split()) == sorted(str(out / name) for name in names)
     assert len((out / "face.csv").read_text().splitlines()) == 3
 
@@ -64,7 +64,34 @@ def test_a_damaged_answer_is_named_without_a_traceback(answer: Path, tmp_path: P
 
     code, printed, said = run("tables", "--from", str(answer), "--out", str(tmp_path / "t"))
 
-    assert (code, printed) == (1, "")
+    assert (code, printed) == (66, "")
     assert "predictions.json: not a complete answer" in said
     assert "Traceback" not in said
     assert not list((tmp_path / "t").glob("*"))
+
+
+def test_tables_of_a_folder_of_downloads_name_the_file_and_survive_one_that_is_cut(
+    answer: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    for name in ("a", "b", "c"):
+        (old / name).mkdir(parents=True)
+        (old / name / "predictions.json").write_text(answer.read_text() if name != "b" else answer.read_text()[:50])
+    out = tmp_path / "t"
+
+    code, _, said = run("tables", "--from", str(old), "--out", str(out), "--format", "jsonl")
+
+    assert (code, str(old / "b" / "predictions.json") in said) == (3, True)
+    items = [json.loads(line) for line in (out / "items.jsonl").read_text().splitlines()]
+    assert [(item["id"] if "id" in item else item["item_id"], item["status"]) for item in items] == [
+        ("a.jpg", "done"),
+        ("predictions.json", "failed"),
+        ("a.jpg-2", "done"),
+    ]
+    assert [item["raw"] for item in items] == [[str(old / name / "predictions.json")] for name in ("a", "b", "c")]
+    assert len((out / "face.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_folder_without_downloads_and_a_name_that_is_nothing_are_missing_sources(tmp_path: Path) -> None:
+    assert run("tables", "--from", str(tmp_path), "--out", str(tmp_path / "t"))[0] == 66
+    assert run("tables", "--from", str(tmp_path / "nix"), "--out", str(tmp_path / "t"))[0] == 66

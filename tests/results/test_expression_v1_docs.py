@@ -6,10 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hume_runner.results.options import TableOptions
 from hume_runner.results.read import DirectoryResults
 from hume_runner.results.tables import write_tables
 from tests.results.sample_answers import Outputs
 from tests.results.test_table_docs import as_types, documented, own
+
+LONG = TableOptions(long=True)
 
 TABLES = ("audio", "video")
 
@@ -21,7 +24,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pq.ParquetFil
     outputs.run = {"service": {"api": "expression-v1"}}
     outputs.item("a", "file", "a.wav")
     outputs.write()
-    written = write_tables(DirectoryResults(directory), directory / "tables", long=True)
+    written = write_tables(DirectoryResults(directory), directory / "tables", options=LONG)
     return {path.stem: pq.ParquetFile(path) for path in written}
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hume_runner.results.options import TableOptions
 from hume_runner.results.tables import write_tables
 from hume_runner.services.batch_v0.rows import LAYOUTS
 from tests.results.sample_answers import Outputs
 
+LONG = TableOptions(long=True)
+
 DOCS = Path(__file__).parents[2] / "docs" / "tables.md"
 TYPES = {"string": "string", "json": "string", "integer": "int64", "number": "double", "boolean": "bool"}
 TYPES["strings"] = "list<element: string>"
+TYPES["scores"] = "map<string, double>"
 
 
 def documented(title: str) -> dict[str, tuple[str, str]]:
@@ -30,20 +34,26 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pq.ParquetFil
     directory = tmp_path_factory.mktemp("out")
     outputs = Outputs(directory=directory, settings={"models": {layout.name: {} for layout in LAYOUTS}})
     outputs.item("a", "text", "Hello")
-    return {path.stem: pq.ParquetFile(path) for path in write_tables(outputs.write(), directory / "tables", long=True)}
+    return {
+        path.stem: pq.ParquetFile(path) for path in write_tables(outputs.write(), directory / "tables", options=LONG)
+    }
 
 
 def own(file: pq.ParquetFile) -> dict[str, tuple[str, str]]:
     """The columns that are no scores, as the file itself tells them."""
     fields = [field for field in file.schema_arrow if b"meaning" in (field.metadata or {})]
-    return {field.name: (str(field.type), field.metadata[b"meaning"].decode()) for field in fields}
+    return {
+        # A map's type repeats its column's name once it was read from a file.
+        field.name: (re.sub(r" \('\w+'\)", "", str(field.type)), field.metadata[b"meaning"].decode())
+        for field in fields
+    }
 
 
 def as_types(columns: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     return {name: (TYPES[type_], meaning) for name, (type_, meaning) in columns.items()}
 
 
-@pytest.mark.parametrize("table", ["items", "errors"])
+@pytest.mark.parametrize("table", ["items", "errors", "sources", "sources_long"])
 def test_narrow_tables_are_as_documented(table: str, written: dict[str, pq.ParquetFile]) -> None:
     columns = documented(table)
     columns.pop("label_NAME", None)

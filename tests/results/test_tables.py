@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hume_runner.errors import ResultsError
+from hume_runner.results.options import TableOptions
 from hume_runner.results.read import DirectoryResults, LooseResults
 from hume_runner.results.tables import write_tables
 from tests.results.sample_answers import (
@@ -30,6 +31,8 @@ from tests.results.sample_answers import (
     text_element,
     url_element,
 )
+
+LONG = TableOptions(long=True)
 
 FAMILIES = {"emotions": "emotion", "facs": "facs", "sentiment": "sentiment", "toxicity": "toxicity"}
 
@@ -256,19 +259,29 @@ def test_items_has_a_row_an_item_and_a_column_a_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
 def test_a_rebuild_gives_the_same_bytes(format: str, tmp_path: Path) -> None:
     results = interviews(tmp_path / "out", 9)
-    first = {path.name: path.read_bytes() for path in write_tables(results, tmp_path / "a", format=format, long=True)}
-    second = {path.name: path.read_bytes() for path in write_tables(results, tmp_path / "b", format=format, long=True)}
+    first = {
+        path.name: path.read_bytes() for path in write_tables(results, tmp_path / "a", format=format, options=LONG)
+    }
+    second = {
+        path.name: path.read_bytes() for path in write_tables(results, tmp_path / "b", format=format, options=LONG)
+    }
 
     assert first == second
     stems = {name.split(".")[0] for name in first}
-    assert stems == {"items", "errors", *(f"{m}{s}" for m in ("face", "prosody", "language") for s in ("", "_long"))}
+    assert stems == {
+        "items",
+        "errors",
+        "sources",
+        "sources_long",
+        *(f"{m}{s}" for m in ("face", "prosody", "language") for s in ("", "_long")),
+    }
 
 
 def test_the_long_form_has_a_row_a_score_that_is_there(tmp_path: Path) -> None:
     rows = [face_rows(1)[0] | {"emotions": [{"name": "Joy", "score": 0.5}]}, face_rows(2)[1]]
     answer = [file_element("a.jpg", {"face": model({"face_0": rows})})]
 
-    write_tables(loose(tmp_path / "predictions.json", answer), tmp_path, long=True)
+    write_tables(loose(tmp_path / "predictions.json", answer), tmp_path, options=LONG)
 
     scores = rows_of(tmp_path / "face_long.parquet")
     assert [(row["row"], row["family"], row["name"], row["score"]) for row in scores] == [
@@ -315,7 +328,7 @@ def test_a_table_of_a_model_that_is_gone_is_removed_and_what_is_not_ours_stays(t
     write_tables(loose(tmp_path / "two.json", speech), tmp_path / "tables")
 
     assert {path.name for path in (tmp_path / "tables").iterdir()} == {
-        "items.parquet", "errors.parquet", "prosody.parquet", "mine.parquet"
+        "items.parquet", "errors.parquet", "sources.parquet", "prosody.parquet", "mine.parquet"
     }  # fmt: skip
 
 
@@ -339,7 +352,7 @@ def test_a_model_that_was_asked_for_and_found_nothing_has_an_empty_table(tmp_pat
 
     names = {path.stem for path in write_tables(outputs.write(), tmp_path / "tables")}
 
-    assert names == {"items", "errors", "burst"}
+    assert names == {"items", "errors", "sources", "burst"}
     assert pq.read_table(tmp_path / "tables" / "burst.parquet").num_rows == 0
 
 

@@ -1,0 +1,218 @@
+"""Many rows of one source as a few numbers a score: how many rows have it, mean, spread, highest, share above a cutoff.
+
+A score that a row does not have counts nowhere: not in the mean, not in the share. Where a service leaves out what is
+below its cutoff, the mean is over the rows above it, and `n` beside it says over how many.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import TypeGuard
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hume_runner.services.table_shapes import Block, Family, Grid, Layout, Ragged, column_name
+
+# From here on a call into Arrow costs less than a loop of our own.
+_MANY_ROWS = 32
+_MANY_SCORES = 256
+
+
+@dataclass(slots=True)
+class Moments:
+    """Numbers as they come, without keeping them. `spread` is the sum of squared distances from the mean."""
+
+    n: int = 0
+    mean: float = 0.0
+    spread: float = 0.0
+    highest: float = -math.inf
+    above: int = 0
+
+    def add(self, n: int, mean: float, spread: float, highest: float, above: int) -> None:
+        """Join in those of another set of numbers (Chan, Golub and LeVeque 1979, updating formulae)."""
+        if not self.n:
+            self.n, self.mean, self.spread, self.highest, self.above = n, mean, spread, highest, above
+        elif n:
+            total, apart = self.n + n, mean - self.mean
+            self.spread += spread + apart * apart * self.n * n / total
+            self.mean += apart * n / total
+            self.n = total
+            self.highest = max(self.highest, highest)
+            self.above += above
+
+    @property
+    def sd(self) -> float | None:
+        """The standard deviation of a sample (divided by n - 1); None of a single number."""
+        return math.sqrt(self.spread / (self.n - 1)) if self.n > 1 else None
+
+
+# A family's prefix, and the score's name as the service spells it.
+Score = tuple[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class SourceSums:
+    """One source in one table: its rows, how many of them were scored, when they begin and end, and its scores."""
+
+    layout: Layout
+    above: float
+    rows: int = 0
+    scored: int = 0
+    begin_s: float | None = None
+    end_s: float | None = None
+    measured_by: set[str] = field(default_factory=set)
+    scores: dict[Score, Moments] = field(default_factory=dict)
+
+    def add(self, block: Block) -> None:
+        """The rows of one more block."""
+        self.rows += block.rows
+        self.scored += _scored(block)
+        self._times(block)
+        self.measured_by.update(str(said) for said in set(block.columns.get("measured_by", ())) if said is not None)
+        for family in self.layout.families:
+            self._grid(family, block.grids[family.prefix])
+        for one in self.layout.open_families:
+            self._ragged(one.prefix, block.ragged[one.name])
+        for name in _measured_columns(self.layout):
+            self._numbers(("value", name), [float(cell) for cell in block.columns[name] if _is_number(cell)])
+
+    def _times(self, block: Block) -> None:
+        if self.layout.time is None:
+            return
+        begin, end = self.layout.time
+        starts = [float(cell) for cell in block.columns[begin] if _is_number(cell)]
+        ends = [float(cell) for cell in block.columns[end] if _is_number(cell)]
+        if starts:
+            self.begin_s = min(starts) if self.begin_s is None else min(self.begin_s, *starts)
+        if ends:
+            self.end_s = max(ends) if self.end_s is None else max(self.end_s, *ends)
+
+    def _grid(self, family: Family, grid: Grid) -> None:
+        if grid.is_blank:
+            return
+        some = _some(grid)
+        whole = bytearray(b"\1" * grid.rows)
+        for row in grid.absent:
+            whole[row] = 0
+        for position, name in enumerate(family.names):
+            numbers: Sequence[float] = grid.values[position :: grid.width]
+            if grid.absent:
+                numbers = [*compress(numbers, whole), *some[position]]
+            self._numbers((family.prefix, name), numbers)
+
+    def _ragged(self, prefix: str, ragged: Ragged) -> None:
+        if len(ragged.names) < _MANY_SCORES:
+            grouped: dict[str, list[float]] = {}
+            for name, value in zip(ragged.names, ragged.values, strict=True):
+                grouped.setdefault(name, []).append(value)
+            for name, numbers in grouped.items():
+                self._numbers((prefix, name), numbers)
+            return
+        values = pa.array(ragged.values, pa.float64())
+        table = pa.table(
+            {"name": pa.array(ragged.names), "value": values, "above": pc.greater_equal(values, self.above)}
+        )
+        found = table.group_by("name", use_threads=False).aggregate(
+            [("value", "count"), ("value", "mean"), ("value", "variance"), ("value", "max"), ("above", "sum")]
+        )
+        columns = ("name", "value_count", "value_mean", "value_variance", "value_max", "above_sum")
+        for name, n, mean, variance, highest, above in zip(
+            *(found[column].to_pylist() for column in columns), strict=True
+        ):
+            self._of((prefix, name)).add(n, mean, variance * n, highest, above)
+
+    def _numbers(self, score: Score, numbers: Sequence[float]) -> None:
+        if not numbers:
+            return
+        n = len(numbers)
+        if n == 1:
+            (number,) = numbers
+            self._of(score).add(1, number, 0.0, number, int(number >= self.above))
+        elif n < _MANY_ROWS:
+            mean = math.fsum(numbers) / n
+            spread = math.fsum((number - mean) ** 2 for number in numbers)
+            self._of(score).add(n, mean, spread, max(numbers), sum(number >= self.above for number in numbers))
+        else:
+            values = pa.array(numbers, pa.float64()) if not isinstance(numbers, array) else _borrowed(numbers)
+            mean, spread = pc.mean(values).as_py(), pc.variance(values).as_py() * n
+            above = pc.sum(pc.greater_equal(values, self.above)).as_py()
+            self._of(score).add(n, mean, spread, pc.max(values).as_py(), above)
+
+    def _of(self, score: Score) -> Moments:
+        found = self.scores.get(score)
+        if found is None:
+            found = self.scores[score] = Moments()
+        return found
+
+    @property
+    def strongest(self) -> tuple[Score, Moments] | None:
+        """The score of the table's first family with the highest mean; None where there is no such score.
+
+        Families measure different things: the first one is what a table is about.
+        """
+        prefixes = [*(one.prefix for one in self.layout.families), *(one.prefix for one in self.layout.open_families)]
+        found = [(moments.mean, score) for score, moments in self.scores.items() if score[0] in prefixes[:1]]
+        if not found:
+            return None
+        _, score = max(found, key=lambda pair: pair[0])
+        return score, self.scores[score]
+
+    def named(self) -> Iterator[tuple[str, Score, Moments]]:
+        """(name as a column has it, score, numbers), in the order of the table's families."""
+        taken: set[str] = set()
+        for score, moments in self.scores.items():
+            prefix, name = score
+            plain = column = name if prefix == "value" else f"{prefix}_{column_name(name)}"
+            number = 1
+            while column in taken:
+                number += 1
+                column = f"{plain}_{number}"
+            taken.add(column)
+            yield column, score, moments
+
+
+def _scored(block: Block) -> int:
+    """Rows with any score at all; of a table without scores, all of them."""
+    if not block.grids and not block.ragged:
+        return block.rows
+    blank: set[int] | None = None
+    for grid in block.grids.values():
+        mine = {row for row, missing in grid.absent.items() if len(missing) == grid.width}
+        blank = mine if blank is None else blank & mine
+    for ragged in block.ragged.values():
+        mine = {row for row in range(block.rows) if ragged.starts[row + 1] == ragged.starts[row]}
+        blank = mine if blank is None else blank & mine
+    return block.rows - len(blank or ())
+
+
+def _some(grid: Grid) -> Sequence[Sequence[float]]:
+    """For each position the scores of the rows that have it and lack others."""
+    found: list[list[float]] = [[] for _ in range(grid.width)]
+    for row, missing in grid.absent.items():
+        if len(missing) < grid.width:
+            gone = set(missing)
+            for position in range(grid.width):
+                if position not in gone:
+                    found[position].append(grid.values[row * grid.width + position])
+    return found
+
+
+def _measured_columns(layout: Layout) -> tuple[str, ...]:
+    """Columns that hold measurements and are no scores: those that are drawn as curves, or told beside what is."""
+    if layout.signals is None:
+        return ()
+    numbers = {column.name for column in layout.columns if column.type == "number"}
+    return tuple(name for name in layout.signals.columns if name in numbers and name not in (layout.signals.box or ()))
+
+
+def _is_number(cell: object) -> TypeGuard[float]:
+    return isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell)
+
+
+def _borrowed(numbers: array[float]) -> pa.Array:
+    return pa.Array.from_buffers(pa.float64(), len(numbers), [None, pa.py_buffer(numbers)])

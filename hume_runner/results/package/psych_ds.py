@@ -1,0 +1,75 @@
+"""A Psych-DS dataset: CSV under `data/` by the standard's names, described in `dataset_description.json` (JSON-LD).
+
+https://psych-ds.github.io/, version 0.4: names are keyword-value pairs that end in `_data.csv`, and every column is
+named under `variableMeasured`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hume_runner.aside import written
+from hume_runner.results.base import ResultSet
+from hume_runner.results.labels import LabelColumns
+from hume_runner.results.options import TableOptions
+from hume_runner.results.package.base import Described
+from hume_runner.results.rows import row_mapping
+from hume_runner.results.table_schemas import schema_of
+from hume_runner.results.tables import metadata, write_tables
+from hume_runner.scratch import Scratch
+
+DESCRIPTION = "dataset_description.json"
+
+
+def write_psych_ds(
+    results: ResultSet,
+    described: Described,
+    out_dir: Path,
+    options: TableOptions,
+    unread: Callable[[str], None] = lambda told: None,
+) -> tuple[Path, ...]:
+    """Write the dataset into `out_dir`, a file a table; return the paths, the description first."""
+    data = out_dir / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    paths = []
+    with Scratch() as folder:
+        tables = write_tables(results, folder, format="csv", options=options, unread=unread)
+        for table in tables:
+            target = data / f"study-{_value(results.name)}_table-{_value(table.stem)}_data.csv"
+            with table.open("rb") as source, written(target) as file:
+                while chunk := source.read(1 << 20):
+                    file.write(chunk)
+            paths.append(target)
+        stems = [table.stem for table in tables]
+    description = out_dir / DESCRIPTION
+    with written(description) as file:
+        file.write(json.dumps(_document(results, described, stems, options), ensure_ascii=False, indent=2).encode())
+    return (description, *paths)
+
+
+def _value(text: str) -> str:
+    """`text` as the value of a pair in a file's name: letters and digits alone."""
+    return re.sub(r"[^A-Za-z0-9]", "", text) or "x"
+
+
+def _document(results: ResultSet, described: Described, stems: list[str], options: TableOptions) -> dict[str, Any]:
+    layouts, labels = row_mapping(results.api).LAYOUTS, LabelColumns.of(results.items())
+    variables: dict[str, dict[str, Any]] = {}
+    for stem in stems:
+        for field in schema_of(stem, layouts, metadata(results), labels, options) or ():
+            told = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+            meaning = told.get("meaning") or f"score of {told.get('name', field.name)!r}"
+            variables.setdefault(field.name, {"@type": "PropertyValue", "name": field.name, "description": meaning})
+    return {
+        "@context": "https://schema.org/",
+        "@type": "Dataset",
+        "name": described.name,
+        "description": described.abstract,
+        "schemaVersion": "Psych-DS 0.4.0",
+        "citation": described.citation,
+        "variableMeasured": list(variables.values()),
+    }

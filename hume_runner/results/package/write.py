@@ -1,0 +1,101 @@
+"""Describe the tables that are there, and write the descriptions beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from hume_runner._version import __version__
+from hume_runner.results import derived
+from hume_runner.results.base import ResultSet
+from hume_runner.results.credits import credits_of
+from hume_runner.results.derived import Mark
+from hume_runner.results.labels import LabelColumns
+from hume_runner.results.package.base import Described, TableFile
+from hume_runner.results.package.codebook import codebook
+from hume_runner.results.package.crate import ro_crate
+from hume_runner.results.package.frictionless import as_text, data_package
+from hume_runner.results.rows import row_mapping
+from hume_runner.results.sinks import FORMATS
+from hume_runner.results.table_schemas import ROWS, schema_of
+from hume_runner.results.tables import metadata
+from hume_runner.state.disk import Disk
+from hume_runner.state.store import Store
+
+PACKAGE, CODEBOOK, CRATE = "datapackage.json", "codebook.md", "ro-crate-metadata.json"
+NAMES = (PACKAGE, CODEBOOK, CRATE)
+
+
+def renew(
+    store: Store,
+    results: ResultSet,
+    directory: Path,
+    disk: Disk,
+    *,
+    description: str | None,
+    harmed: Iterable[str],
+    now: float,
+) -> None:
+    """Write the descriptions anew where they are not those of the tables that are there, and mark them."""
+    known = derived.marks(store)
+    tables = [known[group] for group in map(derived.tables_group, FORMATS) if group in known]
+    if not tables:
+        return
+    hashes = [sha256 for mark in tables for _, sha256, _ in mark.files.values()]
+    serial, by = store.serial, derived.maker(results.settings, (description or "", *harmed, *hashes))
+    if derived.is_current(known.get(PACKAGE), directory, serial=serial, by=by):
+        return
+    paths = write_package(results, directory, disk, tables, description=description)
+    derived.record(store, directory, PACKAGE, paths, serial=serial, by=by, now=now)
+
+
+def write_package(
+    results: ResultSet, directory: Path, disk: Disk, marks: Iterable[Mark], *, description: str | None
+) -> tuple[Path, ...]:
+    """Write data package, codebook and crate of the tables that these marks tell of. Returns the paths."""
+    described = describe(results, marks, description=description)
+    texts: Mapping[str, str] = {
+        PACKAGE: as_text(data_package(described)),
+        CODEBOOK: codebook(described),
+        CRATE: as_text(ro_crate(described)),
+    }
+    for name, text in texts.items():
+        disk.write_new(directory / name, text.encode("utf-8", "replace"))
+    return tuple(directory / name for name in texts)
+
+
+def describe(results: ResultSet, marks: Iterable[Mark], *, description: str | None) -> Described:
+    """What is there, and who measured it."""
+    told = credits_of(results.api, results.settings)
+    layouts = row_mapping(results.api).LAYOUTS
+    labels = LabelColumns.of(results.items())
+    tables = []
+    for mark in marks:
+        for path, (size, sha256, _) in sorted(mark.files.items()):
+            name = PurePosixPath(path)
+            schema = schema_of(name.stem, layouts, metadata(results), labels, mark.options)
+            if schema is not None:
+                row = ROWS.get(name.stem) or (schema.metadata or {}).get(b"row", b"").decode()
+                tables.append(
+                    TableFile(
+                        stem=name.stem,
+                        format=name.suffix[1:],
+                        path=path,
+                        size_bytes=size,
+                        sha256=sha256,
+                        schema=schema,
+                        row=row,
+                        bom=mark.options.bom,
+                    )
+                )
+    return Described(
+        name=results.name,
+        description=description,
+        api=results.api,
+        version=__version__,
+        simulated=results.simulated,
+        told=told.told if told is not None else "",
+        measurers=told.document() if told is not None else (),
+        tables=tables,
+        run=results.run,
+    )

@@ -1,0 +1,180 @@
+"""`sources`: a row a source and table, with how its scores lie; `sources_long`: the same, a row a score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from hume_runner.results.aggregates import SourceSums
+from hume_runner.results.base import Answer, ItemRecord
+from hume_runner.results.columns import ITEMS, LONG_SCORES, SCORES_TYPE, field_of, item_record
+from hume_runner.results.labels import LabelColumns
+from hume_runner.results.rows import ItemRows
+from hume_runner.services.table_shapes import Column
+
+_ABOUT = tuple(column for column in ITEMS if column.name in ("item_id", "kind", "source", "labels", "simulated"))
+_OWN = (
+    Column(name="table", type="string", meaning="the table that these rows are in: face, prosody, speech and so on"),
+    Column(name="measured_by", type="string", meaning="who measured, where the rows tell: name@version#hash"),
+    Column(name="n", type="integer", meaning="how many rows the source has in that table"),
+    Column(name="scored", type="integer", meaning="how many of them have a score at all"),
+    Column(name="begin_s", type="number", meaning="when the first row begins, in seconds from the start of the source"),
+    Column(name="end_s", type="number", meaning="when the last row ends, in seconds"),
+)
+_NUMBERS = (
+    Column(name="strongest", type="string", meaning="the score of the table's first family with the highest mean"),
+    Column(name="strongest_mean", type="number", meaning="that mean, over the rows that have the score"),
+    Column(name="above", type="number", meaning="the cutoff that `share_above` counts from"),
+)
+_MAPS = (
+    ("mean", "mean of each score over the rows that have it, by column"),
+    ("highest", "highest value of each score, by column"),
+    ("share_above", "share of the rows that have the score in which it is at least `above`, by column"),
+)
+SOURCES: tuple[Column, ...] = (*_ABOUT, *_OWN, *_NUMBERS)
+SOURCES_LONG: tuple[Column, ...] = (
+    *_ABOUT,
+    _OWN[0],
+    *LONG_SCORES[:2],
+    Column(name="n", type="integer", meaning="how many rows of the source have the score"),
+    Column(name="mean", type="number", meaning="mean over these rows"),
+    Column(name="sd", type="number", meaning="standard deviation over these rows (n - 1); null for a single row"),
+    Column(name="highest", type="number", meaning="highest value"),
+    Column(name="above", type="number", meaning="the cutoff that `share_above` counts from"),
+    Column(name="share_above", type="number", meaning="share of these rows in which it is at least `above`"),
+)
+_GROUP_ROWS = 4_096
+
+# Takes the name of a table and its schema and rows.
+Write = Callable[[str, pa.Schema, pa.Table], None]
+
+
+def sources_schema(metadata: dict[str, str], labels: Sequence[Column]) -> pa.Schema:
+    maps = [pa.field(name, SCORES_TYPE, metadata={"meaning": meaning}) for name, meaning in _MAPS]
+    own = map(field_of, (*_ABOUT, *labels, *_OWN, *_NUMBERS))
+    return pa.schema([*own, *maps], metadata={**metadata, "table": "sources", "row": "one source in one table"})
+
+
+def sources_long_schema(metadata: dict[str, str], labels: Sequence[Column]) -> pa.Schema:
+    columns = (*_ABOUT, *labels, *SOURCES_LONG[len(_ABOUT) :])
+    told = {**metadata, "table": "sources_long", "row": "one score of one source in one table"}
+    return pa.schema(map(field_of, columns), metadata=told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """A source that is being summed up; `until`: the answer that holds its last part."""
+
+    item: ItemRecord
+    until: Path
+    sums: SourceSums
+
+
+class SourceTable:
+    """Sums rows up as they come. Holds the sources of one answer, and those whose later parts are still to come."""
+
+    def __init__(
+        self,
+        write: Write,
+        *,
+        metadata: dict[str, str],
+        labels: LabelColumns,
+        simulated: bool | None,
+        above: float,
+        long: bool,
+    ) -> None:
+        self._write = write
+        self._labels = labels
+        self._simulated = simulated
+        self._above = above
+        self._long = long
+        self._schema = sources_schema(metadata, labels.columns)
+        self._long_schema = sources_long_schema(metadata, labels.columns)
+        self._open: dict[tuple[str, str], _Open] = {}
+        self._answer: Answer | None = None
+        self._last: dict[str, Path] = {}  # item of this answer -> the answer that holds its last part
+        self._rows: list[dict[str, Any]] = []
+        self._scores: list[dict[str, Any]] = []
+
+    def add(self, found: ItemRows) -> None:
+        if found.answer is not self._answer:
+            self._settle()
+            self._answer = found.answer
+            self._last = {
+                item.id: member.pieces[-1].path
+                for member in found.answer.members
+                if member.pieces
+                for item in member.items
+            }
+        layout = found.block.layout
+        key = (found.item.id, layout.name)
+        if key not in self._open:
+            until = self._last.get(found.item.id, found.answer.path)
+            self._open[key] = _Open(item=found.item, until=until, sums=SourceSums(layout=layout, above=self._above))
+        self._open[key].sums.add(found.block)
+
+    def finish(self) -> None:
+        """Write what is left; without any source, an empty table."""
+        for key in list(self._open):
+            self._close(key)
+        self._flush()
+
+    def _settle(self) -> None:
+        """Write the sources of the answer that is over, save those of which later answers hold parts."""
+        if self._answer is not None:
+            for key in [key for key, one in self._open.items() if one.until == self._answer.path]:
+                self._close(key)
+
+    def _close(self, key: tuple[str, str]) -> None:
+        one = self._open.pop(key)
+        item, sums = one.item, one.sums
+        record = item_record(item, simulated=self._simulated)
+        about = {column.name: record.get(column.name) for column in _ABOUT}
+        about |= {"kind": item.kind, "table": key[1], "above": self._above, **self._labels.row(item)}
+        named = list(sums.named())
+        strongest = sums.strongest
+        self._rows.append(
+            {
+                **about,
+                "measured_by": ", ".join(sorted(sums.measured_by)) or None,
+                "n": sums.rows,
+                "scored": sums.scored,
+                "begin_s": sums.begin_s,
+                "end_s": sums.end_s,
+                "strongest": strongest[0][1] if strongest else None,
+                "strongest_mean": strongest[1].mean if strongest else None,
+                "mean": [(name, moments.mean) for name, _, moments in named],
+                "highest": [(name, moments.highest) for name, _, moments in named],
+                "share_above": [(name, moments.above / moments.n) for name, _, moments in named],
+            }
+        )
+        if self._long:
+            self._scores += _score_rows(about, named)
+        if len(self._rows) >= _GROUP_ROWS or len(self._scores) >= 100 * _GROUP_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._write("sources", self._schema, pa.Table.from_pylist(self._rows, schema=self._schema))
+        if self._long:
+            scores = pa.Table.from_pylist(self._scores, schema=self._long_schema)
+            self._write("sources_long", self._long_schema, scores)
+        self._rows.clear()
+        self._scores.clear()
+
+
+def _score_rows(about: dict[str, Any], named: list[Any]) -> Iterator[dict[str, Any]]:
+    for _, (family, name), moments in named:
+        yield {
+            **about,
+            "family": family,
+            "name": name,
+            "n": moments.n,
+            "mean": moments.mean,
+            "sd": moments.sd,
+            "highest": moments.highest,
+            "share_above": moments.above / moments.n,
+        }

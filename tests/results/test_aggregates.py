@@ -1,0 +1,95 @@
+"""Sums of rows, against Python's own statistics over all numbers at once."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hume_runner.results.aggregates import SourceSums
+from hume_runner.services.table_shapes import BlockBuilder, Column, Family, Layout, OpenFamily
+
+NAMES = ("joy", "fear")
+FIXED = Layout(
+    name="fixed",
+    row="a row",
+    columns=(Column(name="begin_s", type="number", meaning="b"), Column(name="end_s", type="number", meaning="e")),
+    families=(Family(prefix="emotion", names=NAMES),),
+    time=("begin_s", "end_s"),
+)
+OPEN = Layout(
+    name="open", row="a row", columns=(), open_families=(OpenFamily(name="scores", prefix="expression", meaning="m"),)
+)
+Row = dict[str, float]
+rows = st.lists(
+    st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1, allow_subnormal=False), max_size=2), min_size=1, max_size=90
+)
+
+
+def fixed(blocks: Sequence[Sequence[Row]]) -> SourceSums:
+    sums = SourceSums(layout=FIXED, above=0.5)
+    for block in blocks:
+        builder = BlockBuilder(layout=FIXED)
+        for number, row in enumerate(block):
+            builder.columns["begin_s"].append(float(number))
+            builder.columns["end_s"].append(None)
+            builder.grids["emotion"].add_some({NAMES.index(name): score for name, score in row.items()})
+            builder.extra.append(None)
+        sums.add(builder.take())
+    return sums
+
+
+def opened(blocks: Sequence[Sequence[Row]]) -> SourceSums:
+    sums = SourceSums(layout=OPEN, above=0.5)
+    for block in blocks:
+        builder = BlockBuilder(layout=OPEN)
+        for row in block:
+            builder.ragged["scores"].add(list(row), list(row.values()))
+            builder.extra.append(None)
+        sums.add(builder.take())
+    return sums
+
+
+@pytest.mark.parametrize(("make", "prefix"), [(fixed, "emotion"), (opened, "expression")])
+@given(blocks=st.lists(rows, min_size=1, max_size=4))
+def test_sums_are_those_of_all_numbers_at_once(make: object, prefix: str, blocks: list[list[Row]]) -> None:
+    sums = make(blocks)  # type: ignore[operator]
+
+    every = [row for block in blocks for row in block]
+    assert sums.rows == len(every)
+    assert sums.scored == sum(bool(row) for row in every)
+    for name in NAMES:
+        numbers = [row[name] for row in every if name in row]
+        found = sums.scores.get((prefix, name))
+        if not numbers:
+            assert found is None
+            continue
+        assert (found.n, found.highest) == (len(numbers), max(numbers))
+        assert found.above == sum(number >= 0.5 for number in numbers)
+        assert found.mean == pytest.approx(statistics.fmean(numbers), abs=1e-12)
+        if len(numbers) > 1:
+            assert found.sd == pytest.approx(statistics.stdev(numbers), abs=1e-7)
+        else:
+            assert found.sd is None
+
+
+def test_numbers_that_are_all_the_same_have_no_spread() -> None:
+    found = fixed([[{"joy": 0.1}] * 70, [{"joy": 0.1}] * 5]).scores["emotion", "joy"]
+
+    assert found.mean == pytest.approx(0.1, abs=1e-15)
+    assert found.sd == pytest.approx(0, abs=1e-12)
+
+
+def test_what_no_row_tells_of_stays_unknown() -> None:
+    sums = fixed([[{}, {}]])
+
+    assert (sums.scored, sums.strongest, sums.begin_s, sums.end_s) == (0, None, 0.0, None)
+
+
+def test_names_that_would_be_one_column_are_kept_apart() -> None:
+    sums = opened([[{"Joy!": 0.2, "joy": 0.4}]])
+
+    assert [name for name, _, _ in sums.named()] == ["expression_joy", "expression_joy_2"]
