@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout, Ragged, column_name
 
 # From here on a call into Arrow costs less than a loop of our own.
-_MANY_ROWS = 32
+_MANY_ROWS = 1_000
 _MANY_SCORES = 256
 
 
@@ -61,6 +61,7 @@ class SourceSums:
 
     layout: Layout
     above: float
+    spread: bool = True  # whether anybody will ask for the standard deviations
     rows: int = 0
     scored: int = 0
     begin_s: float | None = None
@@ -134,12 +135,12 @@ class SourceSums:
             (number,) = numbers
             self._of(score).add(1, number, 0.0, number, int(number >= self.above))
         elif n < _MANY_ROWS:
-            mean = math.fsum(numbers) / n
-            spread = math.fsum((number - mean) ** 2 for number in numbers)
-            self._of(score).add(n, mean, spread, max(numbers), sum(number >= self.above for number in numbers))
+            mean = sum(numbers) / n
+            spread = sum((number - mean) ** 2 for number in numbers) if self.spread else 0.0
+            self._of(score).add(n, mean, spread, max(numbers), sum(map(self.above.__le__, numbers)))
         else:
             values = pa.array(numbers, pa.float64()) if not isinstance(numbers, array) else _borrowed(numbers)
-            mean, spread = pc.mean(values).as_py(), pc.variance(values).as_py() * n
+            mean, spread = pc.mean(values).as_py(), pc.variance(values).as_py() * n if self.spread else 0.0
             above = pc.sum(pc.greater_equal(values, self.above)).as_py()
             self._of(score).add(n, mean, spread, pc.max(values).as_py(), above)
 

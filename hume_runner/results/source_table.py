@@ -114,7 +114,8 @@ class SourceTable:
         key = (found.item.id, layout.name)
         if key not in self._open:
             until = self._last.get(found.item.id, found.answer.path)
-            self._open[key] = _Open(item=found.item, until=until, sums=SourceSums(layout=layout, above=self._above))
+            sums = SourceSums(layout=layout, above=self._above, spread=self._long)
+            self._open[key] = _Open(item=found.item, until=until, sums=sums)
         self._open[key].sums.add(found.block)
 
     def finish(self) -> None:

@@ -77,7 +77,7 @@ def test_sums_are_those_of_all_numbers_at_once(make: object, prefix: str, blocks
 
 
 def test_numbers_that_are_all_the_same_have_no_spread() -> None:
-    found = fixed([[{"joy": 0.1}] * 70, [{"joy": 0.1}] * 5]).scores["emotion", "joy"]
+    found = fixed([[{"joy": 0.1}] * 1_500, [{"joy": 0.1}] * 5]).scores["emotion", "joy"]
 
     assert found.mean == pytest.approx(0.1, abs=1e-15)
     assert found.sd == pytest.approx(0, abs=1e-12)
