@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hume_runner.state.disk import Disk
     from hume_runner.state.store import Store
 
-__all__ = ["EMULATOR", "Endpoint", "Machine", "Paths", "callback", "environment", "masker", "planned"]
+__all__ = ["EMULATOR", "Endpoint", "Machine", "Paths", "callback", "environment", "machines", "masker", "planned"]
 
 EMULATOR = "emulator"
 
@@ -238,6 +238,11 @@ def planned(
         yield plan.decide()
 
 
+def machines() -> frozenset[str]:
+    """The endpoints that are this machine."""
+    return frozenset(one.host for one in all_registered() if one.here)
+
+
 def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | None:
     """What tells the manifest's callback that it is finished; None where the service itself does, or nobody asked."""
     notify, found = manifest.notify, registered(manifest.service.api)
@@ -287,7 +292,7 @@ def environment(
         simulated=endpoint.simulated,
         embedded=endpoint.name == EMULATOR,
         here=endpoint.here,
-        machines=frozenset(one.host for one in all_registered() if one.here),
+        machines=machines(),
         patience=Patience(settle_s=settings.settle_s, settle_slow_s=settings.slow_s, late_s=settings.late_s),
         report=report,
         mask=mask,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hume_runner import wiring
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
+    from hume_runner.engine.mend import Lacking
     from hume_runner.manifest.model import Manifest
     from hume_runner.planning.model import Decision, PlannedJob, Summary
     from hume_runner.planning.prepare import Plan
@@ -19,10 +23,64 @@ if TYPE_CHECKING:
     from hume_runner.state.store import Store
 
 
+@contextmanager
+def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bool) -> Iterator[OpenPlan]:
+    """The plan against the state as it is now; see `Project.planning`."""
+    from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
+    from hume_runner.state.store import Store
+
+    manifest, paths, now = project.manifest, project.paths, project.machine.now()
+    with ExitStack() as stack:
+        try:
+            store = Store.peek(paths.state, name=manifest.name)
+        except FileNotFoundError:
+            store = Store.empty(manifest.name)
+        stack.enter_context(store)
+        embedded = endpoint.name == wiring.EMULATOR
+        refuse_others_outputs(store, paths.state, paths.outputs, manifest=manifest.name, embedded=embedded)
+        refuse_other_kinds(store, endpoint.service.endpoint, here=endpoint.here, machines=wiring.machines())
+        serial = store.serial
+        store, found = _taken_stock(store, endpoint, paths, stack, now)
+        plan = stack.enter_context(
+            wiring.planned(
+                manifest,
+                store,
+                endpoint,
+                retry_failed=retry_failed,
+                now=now,
+                selection=project.selection,
+                whole=paths.whole,
+            )
+        )
+        plan.count()
+        lost = 0 if endpoint.here else len(found.lost)
+        plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)
+        yield OpenPlan(manifest, endpoint.name, plan, store, project.selection, serial)
+
+
+def _taken_stock(
+    store: Store, endpoint: wiring.Endpoint, paths: wiring.Paths, stack: ExitStack, now: float
+) -> tuple[Store, Lacking]:
+    """The state as a run would plan with it, and what of its answers is lacking: what is measured here is measured
+    again where its answer is lost."""
+    from hume_runner.engine.mend import Mended, give_up_lost, lacking
+
+    found = lacking(store, endpoint.service, paths.outputs)
+    if not (endpoint.here and found.lost):
+        return store, found
+    copy = stack.enter_context(store.apart())
+    give_up_lost(copy, Mended(lost=found.lost), now)
+    return copy, found
+
+
 class OpenPlan:
     """A plan while it is open: `summary`, and jobs and items as streams."""
 
-    def __init__(self, manifest: Manifest, endpoint: str, plan: Plan, store: Store, selection: Selection) -> None:
+    def __init__(
+        self, manifest: Manifest, endpoint: str, plan: Plan, store: Store, selection: Selection, serial: int
+    ) -> None:
+        """`store` is what was planned with, which may be a copy; `serial` that of the state itself."""
+        self._serial = serial
         self.manifest = manifest
         self.selection = selection
         self.endpoint = endpoint
@@ -57,7 +115,7 @@ class OpenPlan:
         """What `run --plan` compares, to refuse a plan whose ground has moved."""
         return {
             "lineage": self._store.lineage,
-            "serial": self._store.serial,
+            "serial": self._serial,
             "scan": self._plan.scan.digest,
             "retry_failed": self._plan.retry_failed,
             **({"selection": self.selection.document()} if self.selection.flags else {}),

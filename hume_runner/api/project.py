@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import events, wiring
 from hume_runner.api.control import Control
-from hume_runner.api.looking import OpenPlan, Seen
+from hume_runner.api.looking import OpenPlan, Seen, opened_plan
 from hume_runner.api.values import ManifestLike, RunResult
 from hume_runner.errors import (
     HumeRunnerError,
@@ -223,28 +223,12 @@ class Project:
 
     @contextmanager
     def planning(self, *, retry_failed: bool = False) -> Iterator[OpenPlan]:
-        """The plan against the state as it is now, for as long as the block lasts; jobs and items are streamed."""
-        from hume_runner.state.store import Store
+        """The plan against the state as it is now, for as long as the block lasts; jobs and items are streamed.
 
-        with self.endpoint() as endpoint:
-            try:
-                store = Store.peek(self.paths.state, name=self.manifest.name)
-            except FileNotFoundError:
-                store = Store.empty(self.manifest.name)
-            with (
-                store,
-                wiring.planned(
-                    self.manifest,
-                    store,
-                    endpoint,
-                    retry_failed=retry_failed,
-                    now=self.machine.now(),
-                    selection=self.selection,
-                    whole=self.paths.whole,
-                ) as plan,
-            ):
-                plan.count()
-                yield OpenPlan(self.manifest, endpoint.name, plan, store, self.selection)
+        Raises what a run would: UsageError, LostAnswerNeedsDecision where state and manifest do not go together.
+        """
+        with self.endpoint() as endpoint, opened_plan(self, endpoint, retry_failed=retry_failed) as plan:
+            yield plan
 
     # -- looking
 

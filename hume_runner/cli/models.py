@@ -81,9 +81,17 @@ def _file_facts(one: FileStatus) -> dict[str, Any]:
 def _verify(args: argparse.Namespace, console: Console, counts: Counter[str], machine: Machine | None) -> int:
     from hume_runner.api import models, verify_models
 
-    names = args.names or [one.model.name for one in models(machine=machine) if not one.absent]
+    every = models(machine=machine)
+    names = args.names or [one.model.name for one in every if not one.absent]
+    empty = not names
+    if empty:
+        # Nothing that could be wrong is no good either: what a measurer would look for is missing.
+        names = [one.model.name for one in every if one.model.usual]
     wrong: dict[str, None] = {}
-    for status in verify_models(*names, machine=machine) if names else ():
+    for status in verify_models(*names, machine=machine):
+        if status.absent and not console.json:
+            many = len(status.files)
+            console.result(f"- {status.model.name}: not here" + (f", none of its {many} files" if many > 1 else ""))
         for one in status.files:
             verdict = one.verdict.name.lower()
             counts[verdict] += 1
@@ -91,11 +99,14 @@ def _verify(args: argparse.Namespace, console: Console, counts: Counter[str], ma
                 wrong[status.model.name] = None
             if console.json:
                 console.event("file", **_file_facts(one))
-            elif verdict != "same" or console.verbose:
+            elif (verdict != "same" and not status.absent) or console.verbose:
                 console.result(f"{one.verdict.value} {one.file.name}")
     if not console.json:
         told = ", ".join(f"{counts[verdict]} {verdict}" for verdict in ("same", "missing", "changed", "unreadable"))
         console.result(told)
+        if empty and every:
+            root = every[0].files[0].path.parents[1]
+            console.note(f"{root}: no model is here; `language` needs none, each other measurer its own")
         if wrong:
             console.note(f"next: hume-runner models pull {' '.join(wrong)}")
     return 3 if wrong else 0

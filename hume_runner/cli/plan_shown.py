@@ -95,6 +95,7 @@ class ShownPlan:
             out.write(f"  bill   {_bill(summary.billable_seconds, summary.billable_seconds_unpacked)}\n")
         if summary.unmeasured:
             out.write(f"         {_links(summary.unmeasured)}\n")
+        out.writelines(f"  answers  {told}\n" for told in _answers(self._plan))
         if self._items:
             out.writelines(
                 f"  {decision.action!s:<9} {name}  ({mask_secrets(decision.reason)})\n"
@@ -131,12 +132,13 @@ class ShownPlan:
                 if self._here
                 else f"{counted(summary.jobs, 'job')} to submit, {requests}, {size} to upload"
             )
-        elif summary.unfinished:
+        elif summary.in_flight or summary.ambiguous:
             yield "Nothing more to submit: answers are waited for"
         if summary.billable_seconds is not None:
             yield f"Bill: {_bill(summary.billable_seconds, summary.billable_seconds_unpacked)}"
         if summary.unmeasured:
             yield _links(summary.unmeasured)
+        yield from (f"Answers: {told}" for told in _answers(self._plan))
 
     def _table(self, out: Writer) -> None:
         out.write("\n| item | action | why |\n| --- | --- | --- |\n")
@@ -205,6 +207,14 @@ def _readable(reason: str) -> str:
 def _links(number: int) -> str:
     what = "link has no known length before it is" if number == 1 else "links have no known length before they are"
     return f"{number:,} {what} fetched, and {'is' if number == 1 else 'are'} not in the bill"
+
+
+def _answers(plan: OpenPlan) -> Iterator[str]:
+    """What a run would do about answers on disk that are not what they were."""
+    if number := plan.summary.answers_again:
+        yield f"{number:,} missing or changed on disk; a run has {'it' if number == 1 else 'them'} again, at no cost"
+    if number := plan.summary.answers_lost:
+        yield f"{number:,} missing or changed on disk, and not to be had again: a run asks what to do, and ends with 9"
 
 
 def _words(name: str) -> str:

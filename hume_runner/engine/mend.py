@@ -6,6 +6,8 @@ told, and its items keep their status: nothing is paid for again unless somebody
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -27,10 +29,10 @@ from hume_runner.errors import (
 )
 from hume_runner.services.base import Service, job_name
 from hume_runner.settings import mask_secrets
-from hume_runner.state.answers import Harmed, harmed_answers
+from hume_runner.state.answers import Harmed, harmed_answers, look_at
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import Store
+from hume_runner.state.store import Store, StoredAnswer
 
 _AT_ONCE = 8
 _PAYS = "`hume-runner run MANIFEST --pay-again` measures what is lost once more, and pays for it"
@@ -45,6 +47,30 @@ class Mended:
     lost: tuple[int, ...] = ()
     harmed: tuple[str, ...] = ()
     error: HumeRunnerError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lacking:
+    """What mending would meet: so many answers come `again` for nothing, and the jobs whose needed ones are `lost`."""
+
+    again: int = 0
+    lost: tuple[int, ...] = ()
+
+
+def lacking(store: Store, service: Service, outputs: Path) -> Lacking:
+    """What of the answers on disk is harmed, without having any of it again, nor asking anybody. Raises: StateError."""
+    again = 0
+    lost: dict[int, None] = {}
+    for one in harmed_answers(store, outputs):
+        row = store.job(one.job)
+        if row.status is not JobStatus.DONE or row.remote_id is None:
+            continue
+        elsewhere = row.endpoint not in (None, service.endpoint)
+        if one.answer.name == REQUEST or not (service.keeper is None or elsewhere):
+            again += 1
+        elif store.needed(one.job):
+            lost[one.job] = None
+    return Lacking(again=again, lost=tuple(lost))
 
 
 class Mender:
@@ -173,6 +199,33 @@ class Mender:
 
 def _which(number: int, harmed: Sequence[Harmed]) -> str:
     return f"{job_name(number)}: {harmed[0].answer.path} {harmed[0].harm}"
+
+
+def clear_away(store: Store, lost: Sequence[int], outputs: Path) -> None:
+    """Remove what is left on disk of jobs that are measured again: the files that the state knows of, as they were
+    recorded, or no whole answer any more. What somebody changed or added stays. Raises: OSError; StateError.
+
+    Before the state forgets them, so that a run that dies here does it again.
+    """
+    for number in lost:
+        for _, answer in list(store.answers(number)):
+            path = outputs / answer.path
+            if path.is_file() and not path.is_symlink() and not _is_somebodys(outputs, answer):
+                path.unlink()
+        for folder in {(outputs / answer.path).parent for _, answer in store.answers(number)}:
+            with contextlib.suppress(OSError):  # not there, or not empty
+                folder.rmdir()
+
+
+def _is_somebodys(outputs: Path, answer: StoredAnswer) -> bool:
+    """Whether a file is another one than was recorded, and whole: no disk makes such a one."""
+    if look_at(outputs, answer, thorough=True).harm is None:
+        return False
+    try:
+        json.loads((outputs / answer.path).read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def give_up_lost(store: Store, mended: Mended, now: float) -> Mended:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner import aside, events
+from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
 from hume_runner.engine.ask_first import ask_first
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.loop import Abandoned, Loop, Tools
-from hume_runner.engine.mend import Mended, Mender, give_up_lost
+from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.rescue import take_in
 from hume_runner.engine.view import Ending
@@ -32,7 +33,6 @@ from hume_runner.planning.model import Summary
 from hume_runner.planning.prepare import NothingCached, Options, Plan, scan_sources
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.services.base import Ended, Pending, Service
-from hume_runner.settings import mask_secrets
 from hume_runner.state.connection import guarded
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
@@ -103,8 +103,7 @@ def run(
         opened = _open(stack, manifest, state, outputs, env, options)
         store, scan = opened.store, opened.scan
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
-        _keep_apart(store, env)
-        _stay_with_the_endpoint(store, env.service.endpoint)
+        refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines)
         mended = _take_stock(store, env, outputs, options)
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
@@ -174,13 +173,7 @@ def _open(
     begun = stack.enter_context(contextlib.ExitStack())
     begun.callback(store.discard)
     check_shard(store, options.selection.shard)
-    owner = OutputsOwner(outputs)
-    owner.check(manifest=manifest.name, state=state, lineage=store.lineage)
-    if env.embedded and store.any_measured():
-        raise UsageError(
-            "this state holds real measurements, and the endpoint is the emulator",
-            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
-        )
+    owner = refuse_others_outputs(store, state, outputs, manifest=manifest.name, embedded=env.embedded)
     if scan is None:
         scan = _scan(manifest, env, store, options)
         stack.callback(scan.close)
@@ -193,6 +186,9 @@ def _take_stock(store: Store, env: Environment, outputs: Path, options: RunOptio
     take_in(store, env.clock(), env.report)
     with guarded(outputs):
         mended = mend(store, env, outputs)
+    if env.here:
+        with guarded(outputs):
+            clear_away(store, mended.lost, outputs)
     if options.pay_again or env.here:
         mended = give_up_lost(store, mended, env.clock())
     if options.retry_failed:
@@ -302,31 +298,6 @@ def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scan, store
     if stale:
         raise UsageError(
             f"the saved plan is stale: {stale}", hint="make a new one with `hume-runner plan MANIFEST --out FILE`"
-        )
-
-
-def _keep_apart(store: Store, env: Environment) -> None:
-    """What models on this machine measured is no service's, and what a service measured is not theirs. Raises:
-    UsageError."""
-    measured = store.endpoints()
-    others = measured - env.machines if env.here else measured & env.machines
-    if others:
-        raise UsageError(
-            f"this state holds what was measured at {mask_secrets(min(others))}, and the manifest measures at "
-            f"{mask_secrets(env.service.endpoint)}: the two are not mixed",
-            hint="measure in another place: --output-dir DIR",
-        )
-
-
-def _stay_with_the_endpoint(store: Store, endpoint: str) -> None:
-    """What was sent to one host is asked about and fetched there, and nowhere else. Raises: LostAnswerNeedsDecision."""
-    elsewhere = store.foreign_endpoints(endpoint)
-    if elsewhere:
-        told = ", ".join(f"{jobs} at {mask_secrets(where)}" for where, jobs in elsewhere)
-        raise LostAnswerNeedsDecision(
-            f"the manifest names the endpoint {mask_secrets(endpoint)}, and jobs are open elsewhere: {told}",
-            hint=f"set service.endpoint (or --endpoint) to {mask_secrets(elsewhere[0][0])} and run until they are "
-            "fetched; or measure at the new endpoint with another --output-dir, which pays for all of it there",
         )
 
 

@@ -40,6 +40,7 @@ class Known:
     parts: int = 1
     carried: int = 0
     planned: int = 0
+    lost: bool = False  # whether it was measured, and its answer lost on disk
 
     @property
     def partly(self) -> bool:
@@ -57,6 +58,7 @@ NOT_MEASURED = Decision(Action.NEW, "not measured yet")
 _PARTLY = Decision(Action.NEW, "measured in part: what is missing of it goes out")
 _DONE = Decision(Action.DONE, "measured")
 _WAITING = Decision(Action.IN_FLIGHT, "submitted, waiting for the service")
+_LOST = Decision(Action.RETRY, "measured before, and its answer was lost on disk")
 _AMBIGUOUS = Decision(Action.AMBIGUOUS, "sent, and the answer was lost: the service will be asked")
 
 
@@ -83,6 +85,8 @@ def decide(known: Known, changes: Sequence[str], *, retry_failed: bool, real_end
                 return _WAITING
             if known.job_status == "ambiguous":
                 return _AMBIGUOUS
+            if known.lost:
+                return _LOST
             if known.attempted:
                 return Decision(Action.RETRY, "refused before, and surely not accepted")
             return NOT_MEASURED

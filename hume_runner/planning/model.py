@@ -46,6 +46,8 @@ class Summary:
     """Counts of items by action, and what would be sent.
 
     `unmeasured`: items of an API with a bill whose length nobody knows before they are fetched; they are not in it.
+    Answers of items that are done and are missing or changed on disk: `answers_again` come again for nothing,
+    `answers_lost` cannot be had any more, which a run asks about.
     """
 
     new: int = 0
@@ -61,8 +63,11 @@ class Summary:
     billable_seconds: float | None = None
     billable_seconds_unpacked: float | None = None
     unmeasured: int = 0
+    answers_again: int = 0
+    answers_lost: int = 0
 
     @property
     def unfinished(self) -> int:
-        """Items about which a run would do something."""
-        return self.new + self.changed + self.retry + self.in_flight + self.ambiguous
+        """Items, and answers on disk, about which a run would do something."""
+        items = self.new + self.changed + self.retry + self.in_flight + self.ambiguous
+        return items + self.answers_again + self.answers_lost

@@ -85,8 +85,9 @@ class Planning(Reading):
                    CASE m.outcome WHEN 'pending' THEN EXISTS (
                      SELECT 1 FROM members b JOIN jobs j ON j.job = b.job
                      WHERE b.key = m.key AND b.outcome = 'done' AND j.simulated) ELSE m.simulated END,
-                   CASE m.outcome WHEN 'pending' THEN EXISTS (
-                     SELECT 1 FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = m.key AND j.tries > 0) END,
+                   CASE m.outcome WHEN 'pending' THEN (
+                     SELECT max(CASE b.reason WHEN 'answer_lost' THEN 2 ELSE 1 END)
+                     FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = m.key AND j.tries > 0) END,
                    i.key, o.content, s.facts,
                    coalesce(m.parts, 1),
                    CASE m.outcome WHEN 'pending' THEN (
@@ -123,6 +124,7 @@ class Planning(Reading):
                     parts=row[14],
                     carried=row[15],
                     planned=int(row[16]),
+                    lost=row[10] == 2,
                 ),
                 facts=from_json(row[13]),
             )

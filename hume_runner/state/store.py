@@ -7,11 +7,12 @@ done with the file stands in one class a concern, each building on the one befor
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 from hume_runner.planning.staged import Staged
-from hume_runner.state.connection import open_state
+from hume_runner.state.connection import Opened, guarded, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.journal import Journal
 from hume_runner.state.rows import Counts, ItemRow, JobRow, MemberRow, StoredAnswer, nonce_of
@@ -34,6 +35,17 @@ class Store(Journal):
     def peek(cls, path: Path, *, name: str | None = None) -> Store:
         """Open for reading, never blocked by a writer. Raises: StateError; FileNotFoundError without a state."""
         return cls(open_state(path, create=False, name=name, lineage=""), Disk())
+
+    def apart(self) -> Store:
+        """A copy in a temporary file without a name: what is recorded in it is nobody's but the caller's."""
+        copy = sqlite3.connect("", isolation_level=None)
+        try:
+            with guarded(self.path):
+                self._db.backup(copy)
+        except BaseException:
+            copy.close()
+            raise
+        return Store(Opened(db=copy, path=None), Disk())
 
     @classmethod
     def empty(cls, name: str) -> Store:

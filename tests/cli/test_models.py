@@ -283,8 +283,25 @@ def test_verify_reads_every_file(here: Here) -> None:
 
 
 def test_verify_says_nothing_of_models_that_were_never_pulled(here: Here) -> None:
+    here.call("pull", "tiny", "--yes")
     ran = here.call("verify")
-    assert (ran.code, ran.out) == (0, "0 same, 0 missing, 0 changed, 0 unreadable\n")
+    assert (ran.code, ran.out) == (0, "2 same, 0 missing, 0 changed, 0 unreadable\n")
+
+
+def test_verify_of_an_empty_folder_is_no_success_and_says_what_is_missing_and_how_to_get_it(here: Here) -> None:
+    for _ in range(2):
+        ran = here.call("verify")
+        assert ran.code == 3
+        missing = [line.split(":")[0].removeprefix("- ") for line in ran.out.splitlines()[:-1]]
+        assert {"whisper-tiny.en", "silero-vad-v6", "face-short-range", "face-landmarks"} <= set(missing)
+        assert "whisper-small" not in ran.out  # nobody asked for it
+        assert ran.out.endswith(" missing, 0 changed, 0 unreadable\n")
+        assert f"{here.root}: no model is here" in ran.err
+        assert f"next: hume-runner models pull {' '.join(missing)}\n" in ran.err
+        here.root.mkdir(exist_ok=True)  # not there, or there and empty
+    lines = here.call("verify", "--json").lines
+    assert (lines[-1]["exit_code"], set(lines[-1]["counts"])) == (3, {"missing"})
+    assert {line["verdict"] for line in lines[1:-1]} == {"missing"}
 
 
 # -- from Python -------------------------------------------------------------------------------------------------------

@@ -61,6 +61,21 @@ def test_the_text_form_lists_items_and_says_when_there_is_nothing_to_do(project:
     assert project.call("plan", "-q").out == ""
 
 
+def test_a_missing_answer_is_something_to_do(project: Project) -> None:
+    project.run()
+    answer = next(project.out.glob("raw/*/predictions.json"))
+    answer.unlink()
+    planned = project.call("plan", "--detailed-exitcode")
+    assert planned.code == 2
+    assert "answers  1 missing or changed on disk; a run has it again, at no cost" in planned.out
+    assert "a run would do nothing" not in planned.out
+    summary = json.loads(project.call("plan", "--format", "json").out)["summary"]
+    assert (summary["answers_again"], summary["answers_lost"]) == (1, 0)
+    assert project.call("run").code == 0
+    assert answer.exists()
+    assert project.call("plan", "--detailed-exitcode").code == 0
+
+
 def test_the_markdown_form_is_a_table(project: Project) -> None:
     out = project.call("plan", "--format", "markdown", "--items").out
     assert "| new | 4 |" in out

@@ -302,13 +302,15 @@ def test_what_a_service_measured_and_what_is_measured_here_are_not_mixed(folder:
     del hosted["execution"]
     assert hume_runner.run(hosted).exit_code == 0
     here = manifest({"letters": {}}, sources={"text": ["One"]})
-    with pytest.raises(UsageError, match="the two are not mixed"):
-        hume_runner.run(here)
+    for would in (hume_runner.run, hume_runner.plan):
+        with pytest.raises(UsageError, match="the two are not mixed"):
+            would(here)
     here["outputs"]["directory"] = "elsewhere"
     assert hume_runner.run(here).exit_code == 0
     hosted["outputs"]["directory"] = "elsewhere"
-    with pytest.raises(UsageError, match="holds real measurements"):
-        hume_runner.run(hosted)
+    for would in (hume_runner.run, hume_runner.plan):
+        with pytest.raises(UsageError, match="holds real measurements"):
+            would(hosted)
 
 
 def test_an_answer_that_is_lost_is_measured_again_for_nothing(folder: Path) -> None:
@@ -326,6 +328,49 @@ def test_an_answer_that_is_lost_is_measured_again_for_nothing(folder: Path) -> N
         {name: value for name, value in row.items() if name not in strip} for row in csv.DictReader(before.splitlines())
     ]
     assert hume_runner.verify(one).exit_code == 0
+    assert len(list(Path("out/raw").iterdir())) == 1  # nothing is left of the one that was lost
+
+
+def test_of_a_lost_answer_only_what_the_run_made_itself_is_cleared_away(folder: Path) -> None:
+    one = manifest({"letters": {}}, sources={"text": ["One", "Two", "Three"]}, batching={"max_sources": 1})
+    hume_runner.run(one)
+    gone, edited, beside = sorted(Path("out/raw").iterdir())
+    (gone / "response.json").unlink()
+    corrected = (edited / "response.json").read_text().replace('"length":', '"length": 1')
+    (edited / "response.json").write_text(corrected)  # by hand, and whole
+    (beside / "response.json").write_bytes(b"")
+    (beside / "notes.txt").write_text("mine")
+    assert hume_runner.run(one).requests == {"measured": 3}
+    assert not gone.exists()
+    assert (edited / "response.json").read_text() == corrected
+    assert [path.name for path in beside.iterdir()] == ["notes.txt"]
+    assert len([path for path in Path("out/raw").iterdir() if (path / "request.json").exists()]) == 3
+
+
+def test_a_plan_says_what_a_run_does_about_a_lost_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = manifest({"letters": {}}, sources={"text": ["One", "Two"]}, batching={"max_sources": 1})
+    Path("m.yaml").write_text(json.dumps(one))
+    assert main(["m.yaml"]) == 0
+    first, _ = sorted(Path("out/raw").glob("*/response.json"))
+    state = Path("out/state.sqlite3").read_bytes()
+    capsys.readouterr()
+    assert main(["plan", "m.yaml", "--detailed-exitcode"]) == 0
+    assert "a run would do nothing" in capsys.readouterr().out
+    for harm in (first.unlink, lambda: first.write_bytes(b"{}")):
+        harm()
+        assert main(["plan", "m.yaml", "--detailed-exitcode", "--items", "--out", "plan.json"]) == 2
+        said = capsys.readouterr().out
+        assert "items  1 retry, 1 done" in said
+        assert "its answer was lost on disk" in said
+    assert Path("out/state.sqlite3").read_bytes() == state  # who plans writes nothing
+    result = hume_runner.run("m.yaml", plan="plan.json")
+    assert (result.exit_code, result.requests) == (0, {"measured": 1})
+    request = next(Path("out/raw").glob("*/request.json"))
+    request.unlink()
+    assert hume_runner.plan(one).summary.answers_again == 1
+    assert hume_runner.run(one).requests == {"measured": 0}
+    assert request.exists()
+    assert hume_runner.plan(one).summary.unfinished == 0
 
 
 def test_stills_videos_and_archives_are_measured_picture_by_picture(folder: Path) -> None:

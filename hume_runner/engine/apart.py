@@ -1,0 +1,49 @@
+"""What a state and a manifest must not be mixed with; asked by a run before it begins, and by a plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hume_runner.errors import LostAnswerNeedsDecision, UsageError
+from hume_runner.settings import mask_secrets
+from hume_runner.state.outputs_owner import OutputsOwner
+from hume_runner.state.store import Store
+
+
+def refuse_others_outputs(store: Store, state: Path, outputs: Path, *, manifest: str, embedded: bool) -> OutputsOwner:
+    """Whose the output directory is; it is not another's, and no rehearsal goes where there are measurements.
+
+    Raises: UsageError.
+    """
+    owner = OutputsOwner(outputs)
+    owner.check(manifest=manifest, state=state, lineage=store.lineage)
+    if embedded and store.any_measured():
+        raise UsageError(
+            "this state holds real measurements, and the endpoint is the emulator",
+            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
+        )
+    return owner
+
+
+def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: frozenset[str]) -> None:
+    """What models on this machine measured is no service's, and what a service measured is not theirs; what was sent to
+    one host is asked about and fetched there, and nowhere else. `machines`: the endpoints that are this machine.
+
+    Raises: UsageError; LostAnswerNeedsDecision.
+    """
+    measured = store.endpoints()
+    others = measured - machines if here else measured & machines
+    if others:
+        raise UsageError(
+            f"this state holds what was measured at {mask_secrets(min(others))}, and the manifest measures at "
+            f"{mask_secrets(endpoint)}: the two are not mixed",
+            hint="measure in another place: --output-dir DIR",
+        )
+    elsewhere = store.foreign_endpoints(endpoint)
+    if elsewhere:
+        told = ", ".join(f"{jobs} at {mask_secrets(where)}" for where, jobs in elsewhere)
+        raise LostAnswerNeedsDecision(
+            f"the manifest names the endpoint {mask_secrets(endpoint)}, and jobs are open elsewhere: {told}",
+            hint=f"set service.endpoint (or --endpoint) to {mask_secrets(elsewhere[0][0])} and run until they are "
+            "fetched; or measure at the new endpoint with another --output-dir, which pays for all of it there",
+        )
