@@ -9,9 +9,9 @@ def seconds_text(seconds: float) -> str:
     return "0" if text == "-0" else text
 
 
-def counted(number: int, word: str) -> str:
-    """`1 job`, `1,200 jobs`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+def counted(number: int, word: str, many: str = "") -> str:
+    """`1 job`, `1,200 jobs`; `many` is the plural where it is no s."""
+    return f"{number:,} {word if number == 1 else many or f'{word}s'}"
 
 
 def size_text(number: int) -> str:

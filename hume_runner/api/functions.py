@@ -19,6 +19,7 @@ from hume_runner.errors import (
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.load import Examined
 from hume_runner.sources import expand, expand_entries
+from hume_runner.sources.unseen import is_unseen
 
 if TYPE_CHECKING:
     from hume_runner.results.verify import Checked
@@ -97,16 +98,24 @@ def plan(
 
 
 def validate(
-    manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
+    manifest: ManifestLike,
+    *,
+    output_dir: str | PathLike[str] | None = None,
+    endpoint: str | None = None,
+    no_files: bool = False,
 ) -> Validated:
-    """All that is wrong with a manifest, and with the sources that could be understood. Raises: UsageError."""
+    """All that is wrong with a manifest, and with the sources that could be understood.
+
+    `no_files`: the media are elsewhere; names and patterns are not looked for, and lists are read where they are there.
+    Raises: UsageError.
+    """
     examined = examine(manifest, output_dir=output_dir, endpoint=endpoint)
     items: Counter[str] = Counter()
     problems = list(examined.problems)
     wrong = bool(problems)
     warnings: list[str] = []
     try:
-        _count(examined, items, warnings)
+        _count(examined, items, warnings, look=not no_files)
     except ManifestError as error:
         wrong = True
         problems += error.problems
@@ -116,16 +125,22 @@ def validate(
     if examined.problems:
         problems = ordered(problems)
     shown = str(manifest) if isinstance(manifest, str | PathLike) else str(examined.path)
-    return Validated(path=shown, problems=tuple(problems), items=items, exit_code=exit_code, warnings=tuple(warnings))
+    return Validated(
+        path=shown,
+        problems=tuple(problems),
+        items=items,
+        exit_code=exit_code,
+        warnings=tuple(warnings),
+        unseen=sum(map(is_unseen, examined.entries)) if no_files else 0,
+    )
 
 
-def _count(examined: Examined, items: Counter[str], warnings: list[str]) -> None:
-
-    manifest = examined.manifest
-    found = expand(manifest) if manifest else expand_entries(examined.entries, folder=examined.path.parent)
+def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look: bool) -> None:
+    manifest, folder = examined.manifest, examined.path.parent
+    found = expand(manifest) if manifest and look else expand_entries(examined.entries, folder=folder, look=look)
     for item in found:
         items[item.kind] += 1
-        if item.path is not None and len(warnings) < _MOST_WARNINGS:
+        if look and item.path is not None and len(warnings) < _MOST_WARNINGS:
             place = f"{item.place.file}:{item.place.line}:{item.place.column}"
             with contextlib.suppress(OSError):
                 if item.path.stat().st_size == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
 
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             )
         elif one.job is not None:
             rest = f"; {one.unmatched} of its sources are not waited for here" if one.unmatched else ""
-            console.result(f"{one.remote_id}: adopted as job-{one.job:06d} with {one.items} items{rest}")
+            items = counted(one.items, "item")
+            console.result(f"{one.remote_id}: adopted as job-{one.job:06d} with {items}{rest}")
         elif one.error is None:
             console.result(f"{one.remote_id}: not adopted: {one.why}")
     if took:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
 from hume_runner.registry import all_registered, load, registered
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if console.json:
         console.event("doctor", ready=exit_code == 0, **counts)
     elif exit_code:
-        console.note(f"{counts['problem']} problem{'' if counts['problem'] == 1 else 's'}")
+        console.note(counted(counts["problem"], "problem"))
     return exit_code
 
 
@@ -246,7 +247,7 @@ def _sources(manifest: Manifest) -> Finding:
     from hume_runner.sources import expand
 
     count = sum(1 for _ in expand(manifest))
-    items = f"{count:,} item{'' if count == 1 else 's'}"
+    items = counted(count, "item")
     return Finding(name="manifest", mark="ok", message=f"{manifest.name}: {items} for {manifest.service.api}")
 
 
@@ -283,7 +284,7 @@ def _state(project: Project) -> Iterator[Finding]:
         yield Finding.of("state", error)
         return
     items = status.items
-    yield Finding(name="state", mark="ok", message=f"{items['done']:,} of {items['total']:,} items measured")
+    yield Finding(name="state", mark="ok", message=f"{items['done']:,} of {counted(items['total'], 'item')} measured")
     if status.lock is not None:
         hint = "another run has to wait for it"
         yield Finding(name="lock", mark="note", message=f"a run is on: {status.lock}", hint=hint)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from hume_runner.amounts import counted
 from hume_runner.api import validate
 from hume_runner.cli.console import Console
 from hume_runner.cli.proposed_models import model_lines
@@ -84,7 +85,7 @@ def _report(out: Path, console: Console) -> int:
         console.counts = {"problems": len(verdict.problems), "items": verdict.items.total()}
         console.ending = {"path": str(out)}
     else:
-        console.result(f"wrote {out}: {verdict.items.total():,} items")
+        console.result(f"wrote {out}: {counted(verdict.items.total(), 'item')}")
     if verdict.exit_code:
         raise (ManifestError if verdict.exit_code == 65 else SourceError)(verdict.problems)
     console.note(f"next: hume-runner plan {out}")

@@ -6,7 +6,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from hume_runner import events
-from hume_runner.amounts import seconds_text
+from hume_runner.amounts import counted, seconds_text
 from hume_runner.cli.streams import Canvas
 from hume_runner.settings import mask_secrets
 
@@ -22,7 +22,7 @@ _LINES = {
     "not_there": "{job}: the service does not have it; sending it again",
     "undecided": "{message}",
     "agreed": "{message}",
-    "adopted": "{items} items are already at the service and paid for, in {jobs} jobs: fetching their answers",
+    "adopted": "{items} already at the service and paid for, in {jobs}: fetching the answers",
     "paid_twice": "{job}: the service has taken it as {remote_id} as well: paid twice",
     "no_list": "{message}",
     "no_state": "{message}",
@@ -102,14 +102,14 @@ class RunProgress:
             return
         if not event.unfinished:
             failed = f"; {event.failed} failed before (--retry-failed tries them again)" if event.failed else ""
-            self._console.note(f"{self._name}: nothing to do, {event.done} items are measured{failed}")
+            self._console.note(f"{self._name}: nothing to do, {_are(event.done)} measured{failed}")
             return
         to_send = event.new + event.changed + event.retry
         waiting = f", {event.in_flight} on their way" if event.in_flight else ""
         lost = f", {event.ambiguous} to ask about" if event.ambiguous else ""
         self._console.note(
-            f"{self._name}: {to_send} items {self._to_do} in {_jobs(event.jobs)}{waiting}{lost}, "
-            f"{event.done} measured already"
+            f"{self._name}: {counted(to_send, 'item')} {self._to_do} in {counted(event.jobs, 'job')}{waiting}{lost}, "
+            f"{event.done:,} measured already"
         )
         if self._console.progress and not self._console.quiet and self._console.err.isatty():
             self._start_bar()
@@ -135,6 +135,8 @@ class RunProgress:
         words = _LINES.get(event.name)
         if isinstance(event, events.Interrupted | events.Abandoned):
             facts = _of_interrupt(facts)
+        elif isinstance(event, events.Adopted):
+            facts = {"items": _are(event.items), "jobs": counted(event.jobs, "job")}
         if words is not None:
             # Many jobs hear the same complaint: people read it once, and again if it goes on.
             complaint = f"{event.name} {facts.get('message', facts)}"
@@ -153,11 +155,12 @@ class RunProgress:
             self._bar.update(self._task, completed=self._done, total=max(self._jobs, self._done))
         elif not self._console.json and time.monotonic() - self._last_line >= _EVERY_S:
             self._last_line = time.monotonic()
-            self._console.note(f"{self._name}: {self._done} of {max(self._jobs, self._done)} jobs finished")
+            jobs = counted(max(self._jobs, self._done), "job")
+            self._console.note(f"{self._name}: {self._done:,} of {jobs} finished")
 
 
-def _jobs(number: int) -> str:
-    return "1 job" if number == 1 else f"{number} jobs"
+def _are(items: int) -> str:
+    return f"{counted(items, 'item')} {'is' if items == 1 else 'are'}"
 
 
 def _of_interrupt(facts: dict[str, Any]) -> dict[str, Any]:
@@ -167,8 +170,7 @@ def _of_interrupt(facts: dict[str, Any]) -> dict[str, Any]:
     reader = facts["signal"] == "SIGPIPE"
     price = ""
     if requests and seconds:
-        noun = "request" if requests == 1 else "requests"
-        price = f": {requests} {noun}, {seconds_text(seconds)} billable seconds, will be paid again"
+        price = f": {counted(requests, 'request')}, {seconds_text(seconds)} billable seconds, will be paid again"
     again = "" if reader else f"; once more leaves at once{price}"
     return {
         "signal": "the reader of our output went away" if reader else facts["signal"],

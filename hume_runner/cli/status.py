@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
 
@@ -70,7 +71,7 @@ def _print(status: Status, seen: Seen, console: Console, *, jobs: bool) -> None:
     if not items["total"] and not status.state.exists():
         console.result(f"{status.name}: nothing ran yet, there is no state at {status.state}")
         return
-    console.result(f"{status.name}: {items['done']} of {items['total']} items measured")
+    console.result(f"{status.name}: {items['done']:,} of {counted(items['total'], 'item')} measured")
     if status.simulated:
         console.result("  SIMULATED SCORES: the emulator measured nothing")
     for kind, numbers in (("items", items), ("jobs", status.jobs)):

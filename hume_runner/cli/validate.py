@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from hume_runner.amounts import counted
 from hume_runner.api import Validated, validate
 from hume_runner.cli.console import SCHEMA, Console
 from hume_runner.errors import Problem, UsageError
@@ -20,13 +21,21 @@ _GITHUB_PROPERTY_ESCAPES = {**_GITHUB_ESCAPES, ":": "%3A", ",": "%2C"}
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", type=Path)
     parser.add_argument("--format", choices=("text", "json", "github"), help="form of the answer (default: text)")
+    parser.add_argument(
+        "--no-files",
+        action="store_true",
+        help="do not look at the sources, as media are not in git; lists that are there are read",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Judge each manifest; 65 if any is wrong, else 66 if any source is missing, else 0."""
     if console.json and args.format not in (None, "json"):
         raise UsageError(f"--json and --format {args.format} exclude each other", hint="leave one of them out")
-    verdicts = [validate(path, output_dir=args.output_dir, endpoint=args.endpoint) for path in args.manifests]
+    verdicts = [
+        validate(path, output_dir=args.output_dir, endpoint=args.endpoint, no_files=args.no_files)
+        for path in args.manifests
+    ]
     codes = {verdict.exit_code for verdict in verdicts}
     exit_code = next((code for code in (65, 66) if code in codes), 0)
     if console.json:
@@ -53,20 +62,23 @@ def _text(verdicts: Sequence[Validated], console: Console) -> None:
             if problem.hint:
                 console.result(f"  next: {problem.hint}")
         if not verdict.problems and not console.quiet:
-            console.result(f"{verdict.path}: ok, {_items(verdict.items)}")
+            console.result(f"{verdict.path}: ok, {_items(verdict.items)}{_unseen(verdict)}")
     wrong = [verdict for verdict in verdicts if verdict.problems]
     if wrong:
         count = sum(len(verdict.problems) for verdict in wrong)
-        console.note(f"{_number(count, 'problem')} in {_number(len(wrong), 'manifest')}; nothing was sent")
+        console.note(f"{counted(count, 'problem')} in {counted(len(wrong), 'manifest')}; nothing was sent")
 
 
 def _items(items: Counter[str]) -> str:
-    kinds = ", ".join(_number(items[kind], kind) for kind in ("url", "file", "text") if items[kind])
-    return f"{_number(items.total(), 'item')} ({kinds})"
+    kinds = ", ".join(counted(items[kind], kind) for kind in ("url", "file", "text") if items[kind])
+    return f"{counted(items.total(), 'item')}{f' ({kinds})' if kinds else ''}"
 
 
-def _number(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+def _unseen(verdict: Validated) -> str:
+    if not verdict.unseen:
+        return ""
+    were = "pattern or list was" if verdict.unseen == 1 else "patterns and lists were"
+    return f"; {verdict.unseen:,} {were} not looked at"
 
 
 def _member(verdict: Validated) -> dict[str, object]:

@@ -11,6 +11,7 @@ from hume_runner.sources.base import Source, SourceItem
 from hume_runner.sources.files import FileShelf, FileSource
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.texts import TextSource
+from hume_runner.sources.unseen import UnseenFiles, is_unseen
 from hume_runner.sources.urls import UrlSource
 
 _LIMIT_HINT = "split or compress it, give it as a URL, or set service.limits.upload_bytes for a host that takes more"
@@ -39,13 +40,18 @@ def expand_entries(
     api: Api | None = None,
     limits: Limits | None = None,
     outputs: Path | None = None,
+    look: bool = True,
 ) -> Iterator[SourceItem]:
-    """As `expand`, for the entries of a manifest that may be wrong elsewhere."""
+    """As `expand`, for the entries of a manifest that may be wrong elsewhere. Without `look` no medium is looked at,
+    and a list that is not there is passed over."""
     log = ProblemLog()
     most_bytes = largest_upload(api, limits or Limits()) if api is not None else None
     shelf = FileShelf(folder, outputs=outputs, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
     sources: list[Source] = []
     for entry in entries:
+        if not look and (entry.kind == "file" or is_unseen(entry)):
+            sources.append(UnseenFiles(entry, folder, log))
+            continue
         match entry.kind:
             case "url":
                 sources.append(UrlSource(entry, log))

@@ -97,3 +97,31 @@ def test_validating_leaves_nothing_behind(folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     run("good.yaml", "bad.yaml", "missing.yaml")
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_checkout_without_media_validates(folder: Path) -> None:
+    (folder / "there.csv").write_text("path,wave\na.wav,1\nb.wav,2\n")
+    sources = "{files: [absent.wav, 'media/**/*.wav', {from: there.csv}, {from: gone.csv}], text: [Hello.]}"
+    write(folder, sources, name="media.yaml")
+    assert run("media.yaml")[0] == 66
+    told = "media.yaml: ok, 4 items (3 files, 1 text); 2 patterns and lists were not looked at\n"
+    assert run("media.yaml", "--no-files") == (0, told, "")
+
+
+def test_without_media_nothing_is_looked_for(folder: Path) -> None:
+    (folder / "empty.wav").write_bytes(b"")
+    write(folder, "{files: ['*.wav']}", name="one.yaml")
+    assert run("one.yaml")[1:] == (
+        "one.yaml: ok, 1 item (1 file)\n",
+        "one.yaml:5:19: 'empty.wav' is empty: it will fail by itself\n",
+    )
+    assert run("one.yaml", "--no-files")[1:] == ("one.yaml: ok, 0 items; 1 pattern or list was not looked at\n", "")
+
+
+def test_without_media_what_is_written_is_still_judged(folder: Path) -> None:
+    (folder / "bad.csv").write_text("path,id\na.wav,a\n,b\n")
+    write(folder, "{files: [{from: bad.csv}, 'media/*']}", name="lists.yaml")
+    code, out, _ = run("lists.yaml", "--no-files")
+    assert (code, out.splitlines()[0]) == (65, "bad.csv:3:1: sources.files[0].from: has no path")
+    code, out, _ = run("bad.yaml", "--no-files")
+    assert (code, len(out.splitlines())) == (65, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hume_runner import events
+from hume_runner.amounts import counted
 from hume_runner.engine.reactions.base import Reaction, Rules
 from hume_runner.engine.view import Ending, View
 from hume_runner.errors import (
@@ -40,7 +41,7 @@ def over_budget(view: View, rules: Rules, failed: int, total: int) -> Reaction:
     if rules.execution.max_failures.allows(failed, total):
         return Reaction(view=view)
     error = FailureBudgetExceeded(
-        f"{failed} of {total} items failed: more than execution.max_failures allows",
+        f"{failed:,} of {counted(total, 'item')} failed: more than execution.max_failures allows",
         hint="look at the reasons with `hume-runner status --jobs`; what was not submitted stays planned",
     )
     return stop(view, error, leave=False)
