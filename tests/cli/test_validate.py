@@ -122,6 +122,6 @@ def test_without_media_what_is_written_is_still_judged(folder: Path) -> None:
     (folder / "bad.csv").write_text("path,id\na.wav,a\n,b\n")
     write(folder, "{files: [{from: bad.csv}, 'media/*']}", name="lists.yaml")
     code, out, _ = run("lists.yaml", "--no-files")
-    assert (code, out.splitlines()[0]) == (65, "bad.csv:3:1: sources.files[0].from: has no path")
+    assert (code, out.splitlines()[0]) == (65, "bad.csv:3:1: sources.files[0]: has no path")
     code, out, _ = run("bad.yaml", "--no-files")
     assert (code, len(out.splitlines())) == (65, 2)
