@@ -224,7 +224,8 @@ def planned(
 
     `whole`: for a shard, the output directory of which it is a part.
     """
-    from hume_runner.planning.prepare import Options, Plan, scan_sources
+    from hume_runner.planning.prepare import Options, Plan
+    from hume_runner.planning.recall import scan_or_recall
     from hume_runner.planning.selection import EVERYTHING
     from hume_runner.state.shards import check_shard, held_by
     from hume_runner.state.staging import Scan
@@ -232,7 +233,7 @@ def planned(
     chosen = selection or EVERYTHING
     check_shard(store, chosen.shard)
     with held_by(whole and whole / "state.sqlite3", store) as held:
-        scan = scan_sources(manifest, expand(manifest), endpoint.service, store, Scan(), selection=chosen, held=held)
+        scan = scan_or_recall(manifest, expand, endpoint.service, store, Scan, selection=chosen, held=held)
     options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
     with Plan(manifest, scan, store, endpoint.service, options) as plan:
         yield plan.decide()

@@ -30,8 +30,10 @@ from hume_runner.errors import (
 )
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.model import Summary
-from hume_runner.planning.prepare import NothingCached, Options, Plan, scan_sources
+from hume_runner.planning.prepare import Options, Plan
+from hume_runner.planning.recall import scan_or_recall
 from hume_runner.planning.selection import EVERYTHING, Selection
+from hume_runner.planning.staged import Scanned
 from hume_runner.services.base import Ended, Pending, Service
 from hume_runner.state.connection import guarded
 from hume_runner.state.lock import OutputsLock, StateLock
@@ -142,7 +144,7 @@ class _Opened:
     this run made, until the plan is the state's."""
 
     store: Store
-    scan: Scan
+    scan: Scanned
     owner: OutputsOwner
     begun: contextlib.ExitStack
 
@@ -258,20 +260,12 @@ def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
         ) from error
 
 
-def _scan(manifest: Manifest, env: Environment, store: Store | None, options: RunOptions) -> Scan:
+def _scan(manifest: Manifest, env: Environment, store: Store | None, options: RunOptions) -> Scanned:
     with held_by(options.whole and options.whole / "state.sqlite3", store) as held:
-        return scan_sources(
-            manifest,
-            env.expand(manifest),
-            env.service,
-            store or NothingCached(),
-            Scan(),
-            selection=options.selection,
-            held=held,
-        )
+        return scan_or_recall(manifest, env.expand, env.service, store, Scan, selection=options.selection, held=held)
 
 
-def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scan, store: Store, endpoint: str) -> None:
+def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scanned, store: Store, endpoint: str) -> None:
     saved = options.saved_plan
     if saved is None:
         return

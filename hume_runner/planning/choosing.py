@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hume_runner.planning.selection import Selection
-from hume_runner.planning.staged import Row, format_place
+from hume_runner.planning.staged import PlainRow, Row, format_place
 from hume_runner.sources.base import SourceItem
 
 
@@ -27,11 +27,11 @@ class Chooser:
                 return False
         return self._left is None or self._left > 0
 
-    def takes(self, row: Row) -> bool:
+    def takes(self, row: PlainRow | Row) -> bool:
         """Whether this item is selected."""
         shard = self._selection.shard
         if shard is not None:
-            kind, key, content = row[3], row[4], row[10]
+            kind, key, content = row[3], row[4], row[8]
             if not shard.takes(kind, content) or (self._held is not None and self._held(key)):
                 return False
         if self._left is not None:
@@ -50,4 +50,4 @@ def unread(ord_: int, item: SourceItem) -> Row:
     """The row of an item that nobody looked at; its id is taken all the same."""
     place = format_place(item.place.file, item.place.line, item.place.column, item.place.path)
     name = item.id.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return (ord_, name, int(item.explicit_id), item.kind, b"", "", None, None, place, None, b"", 0, None, None, b"")
+    return (ord_, name, int(item.explicit_id), item.kind, b"", "", place, None, b"", 0, b"", None, None, None, None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hume_runner.manifest.model import Manifest
@@ -28,6 +28,8 @@ _AZURE_NAMES = frozenset("sv se st sr sp spr sip skoid sktid skt ske sks skv sao
 _AWS_V2_NAMES = frozenset("expires policy signature key-pair-id awsaccesskeyid googleaccessid".split())
 
 _HOST = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)")
+# Most URLs of a long list are their own identity: lower case before the path, and neither query nor fragment.
+_ITSELF = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:-]*(?:/[^?#]*)?").fullmatch
 
 
 def url_identity(url: str) -> str:
@@ -35,6 +37,8 @@ def url_identity(url: str) -> str:
 
     The order of the other members stays: servers may read meaning into it.
     """
+    if _ITSELF(url):
+        return url
     url, _, _ = url.partition("#")
     base, mark, query = url.partition("?")
     match = _HOST.match(base)
@@ -105,6 +109,12 @@ def item_key(kind: str, content: bytes, settings: bytes) -> bytes:
     return _key(VERSION, kind, content, settings)
 
 
+def item_keys(kind: str, settings: bytes) -> Callable[[bytes], bytes]:
+    """`item_key` of one kind and one digest of settings, for many contents."""
+    before, sha256 = b"%b %b\n" % (VERSION, kind.encode()), hashlib.sha256
+    return lambda content: sha256(before + content + settings).digest()
+
+
 def former_key(kind: str, content: bytes, settings: bytes) -> bytes:
     """The same as states of schema 1 hold it: over the digest of all settings of the manifest."""
     return _key(FORMER_VERSION, kind, content, settings)
@@ -116,10 +126,7 @@ def _key(version: bytes, kind: str, content: bytes, settings: bytes) -> bytes:
 
 def job_key(members: Iterable[bytes]) -> str:
     """A job's identity, 64 hex digits, from its members' keys in order."""
-    digest = hashlib.sha256(b"hume_runner job 1\n")
-    for member in members:
-        digest.update(member)
-    return digest.hexdigest()
+    return hashlib.sha256(b"hume_runner job 1\n" + b"".join(members)).hexdigest()
 
 
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[str]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BufferedReader
+from json.encoder import encode_basestring as quoted
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -24,6 +25,7 @@ from hume_runner.planning.fingerprint import (
     canonical,
     changed_settings,
     item_key,
+    item_keys,
     job_key,
     result_settings,
     settings_digest,
@@ -33,8 +35,18 @@ from hume_runner.planning.fingerprint import (
 from hume_runner.planning.former import completed, recognise_former
 from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
 from hume_runner.planning.selection import EVERYTHING, Selection
-from hume_runner.planning.staged import FileDigest, PlanStore, Row, Scan, Staged, format_place, parse_place
-from hume_runner.services.base import Draft, Planning
+from hume_runner.planning.staged import (
+    FileDigest,
+    PlainRow,
+    PlanStore,
+    Row,
+    Scan,
+    Scanned,
+    Staged,
+    format_place,
+    parse_place,
+)
+from hume_runner.services.base import Draft, PlanItem, Planning
 from hume_runner.sources.base import SourceItem
 
 _MOST_PROBLEMS = 100
@@ -92,11 +104,21 @@ def scan_sources(
         settings = _Settings(result_settings(manifest), service, scan)
         chooser = Chooser(selection, held)
         problems: list[Problem] = []
+        by_kind: dict[str, Callable[[int, SourceItem], PlainRow]] = {}
+        everything = not selection.flags and held is None
         for item in sources:
+            if not everything and not chooser.wants(item):
+                scan.pass_over(unread(scan.count, item))
+                continue
+            if item.kind != "file":
+                row_of = by_kind.get(item.kind) or by_kind.setdefault(item.kind, _plain_rows(item.kind, settings))
+                plain = row_of(scan.count, item)
+                if everything or chooser.takes(plain):
+                    scan.add_plain(plain)
+                else:
+                    scan.pass_over((*plain, None, None, None, None))
+                continue
             try:
-                if not chooser.wants(item):
-                    scan.pass_over(unread(scan.count, item))
-                    continue
                 for row in _rows(item, settings, scan, known, service):
                     (scan.add if chooser.takes(row) else scan.pass_over)(row)
             except OSError as error:
@@ -144,26 +166,47 @@ def key_of(manifest: Manifest, service: Planning) -> Callable[[SourceKind, bytes
     return lambda kind, content: item_key(kind, content, digests[kind])
 
 
+def _plain_rows(kind: SourceKind, settings: _Settings) -> Callable[[int, SourceItem], PlainRow]:
+    """What makes the row of a link or a text, which nobody looks at. A million of them come by here."""
+    digest = settings.digest(kind, None)
+    key_of = item_keys(kind, digest)
+    content_of = url_content if kind == "url" else text_content
+    has_size = kind == "text"
+
+    def row(ord_: int, item: SourceItem) -> PlainRow:
+        _, name, explicit, value, (file, line, column, path), _, labels = item
+        content = content_of(value)
+        return (
+            ord_,
+            name if name.isascii() else _readable(name),
+            1 if explicit else 0,
+            kind,
+            key_of(content),
+            value,
+            f"{file}:{line}:{column}\t{path}",  # as `format_place` writes it
+            _labels(labels) if labels else None,
+            content,
+            len(value.encode("utf-8", "surrogatepass")) if has_size else 0,
+            digest,
+        )
+
+    return row
+
+
 def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, service: Planning) -> Iterator[Row]:
-    """One row, or one a member where the service wants an archive's members one by one."""
-    if item.kind == "url":
-        yield _row(scan.count, item, settings, _Content(digest=url_content(item.value), size=0))
-    elif item.kind == "text":
-        size = len(item.value.encode("utf-8", "surrogatepass"))
-        yield _row(scan.count, item, settings, _Content(digest=text_content(item.value), size=size))
-    else:
-        assert item.path is not None
-        found_digest, size = _file_digest(item.path, scan, known, md5=service.matches_by_md5)
-        digest = found_digest.sha256
-        inside = service.archives.inside(item.path) if service.archives else None
-        if inside is None:
-            facts = _look(item.path, digest, known, service)
-            content = _Content(digest=digest, size=size, md5=found_digest.md5)
-            yield from _items(item, facts, content, settings, scan, service)
-            return
-        for member in inside:
-            content = _Content(digest=member.digest, size=member.size_bytes, inside=member.name)
-            yield from _items(_member_item(item, member.name), member.facts, content, settings, scan, service)
+    """The one row of a file, or one a member where the service wants an archive's members one by one."""
+    assert item.path is not None
+    found_digest, size = _file_digest(item.path, scan, known, md5=service.matches_by_md5)
+    digest = found_digest.sha256
+    inside = service.archives.inside(item.path) if service.archives else None
+    if inside is None:
+        facts = _look(item.path, digest, known, service)
+        content = _Content(digest=digest, size=size, md5=found_digest.md5)
+        yield from _items(item, facts, content, settings, scan, service)
+        return
+    for member in inside:
+        content = _Content(digest=member.digest, size=member.size_bytes, inside=member.name)
+        yield from _items(_member_item(item, member.name), member.facts, content, settings, scan, service)
 
 
 def _items(
@@ -176,7 +219,7 @@ def _items(
 ) -> Iterator[Row]:
     """The one row of a medium, or one for each item that the service makes of it."""
     for name, own in service.looker.apart(facts) if service.looker is not None else (("", facts),):
-        named = replace(item, id=f"{item.id}/{name}", explicit_id=False) if name else item
+        named = item._replace(id=f"{item.id}/{name}", explicit_id=False) if name else item
         yield _row(scan.count, named, settings, replace(content, facts=_told(own)))
 
 
@@ -206,9 +249,7 @@ class _Content:
 
 
 def _member_item(archive: SourceItem, name: str) -> SourceItem:
-    return replace(
-        archive, id=f"{archive.id}/{name}", explicit_id=False, value=f"{archive.value}/{name}", labels=archive.labels
-    )
+    return archive._replace(id=f"{archive.id}/{name}", explicit_id=False, value=f"{archive.value}/{name}")
 
 
 def _row(ord_: int, item: SourceItem, settings: _Settings, content: _Content) -> Row:
@@ -220,17 +261,28 @@ def _row(ord_: int, item: SourceItem, settings: _Settings, content: _Content) ->
         int(item.explicit_id),
         item.kind,
         item_key(item.kind, content.digest, digest),
-        _readable(item.value) if item.kind == "file" else item.value,
-        _storable(os.fspath(item.path)) if item.path is not None else None,
-        content.inside,
+        _readable(item.value),
         format_place(place.file, place.line, place.column, place.path),
-        json.dumps(item.labels, ensure_ascii=False) if item.labels else None,
+        _labels(item.labels) if item.labels else None,
         content.digest,
         content.size,
+        digest,
+        _storable(os.fspath(item.path)) if item.path is not None else None,
+        content.inside,
         content.facts,
         content.md5,
-        digest,
     )
+
+
+def _labels(labels: Mapping[str, Any]) -> str:
+    """What `json.dumps(labels, ensure_ascii=False)` gives, which builds an encoder anew each time."""
+    return "{" + ", ".join([f"{quoted(name)}: {_scalar(value)}" for name, value in labels.items()]) + "}"
+
+
+def _scalar(value: Any) -> str:
+    if type(value) is str:
+        return quoted(value)
+    return str(value) if type(value) is int else json.dumps(value, ensure_ascii=False)
 
 
 _CHUNK = 1 << 18
@@ -300,7 +352,9 @@ class Options:
 class Plan:
     """The comparison of one scan with one state. Holds counts only; jobs and items are streamed when asked for."""
 
-    def __init__(self, manifest: Manifest, scan: Scan, store: PlanStore, service: Planning, options: Options) -> None:
+    def __init__(
+        self, manifest: Manifest, scan: Scanned, store: PlanStore, service: Planning, options: Options
+    ) -> None:
         self.manifest = manifest
         self.scan = scan
         self._store = store
@@ -311,6 +365,9 @@ class Plan:
         self.upload_bytes = 0
         self.reasons: Counter[Decision] = Counter()  # of what is sent, where it is not simply new
         self._hopeless: dict[str, str] = {}  # item -> why it will fail, of the first ones
+        self._counted_once = False  # the jobs are packed, and kept
+        self._attached = False
+        self._nothing = False  # as the state's own counts say
         self._lacking = False  # some item has a part that is in no job
 
     def __enter__(self) -> Plan:
@@ -323,16 +380,17 @@ class Plan:
         self.scan.close()
 
     def decide(self) -> Plan:
-        """Decide about every item; no job is packed yet. Raises: SourceError for items that cannot be sent as they
-        are."""
-        self._store.attach(self.scan.hand_over())
-        if self._nothing_to_plan():
+        """Decide about every item; no job is packed yet."""
+        self._nothing = self._nothing_to_plan()
+        if self._nothing:
             return self
+        self._attach()
         recognise_former(self._store, self._service, self._settings)
         counts = dict.fromkeys(Action, 0)
+        counts[Action.NEW], counts[Action.DONE] = self._store.sort_out(real_endpoint=self._options.real_endpoint)
         repeated = self._store.repeated()
         batch: list[tuple[int, int, bool]] = []
-        for staged, decision in self._decisions():
+        for staged, decision in self._decisions(all_of_them=False):
             counts[decision.action] += 1
             if decision.action in SUBMITS and decision is not NOT_MEASURED:
                 known = decision in self.reasons or len(self.reasons) < _MOST_REASONS
@@ -345,34 +403,48 @@ class Plan:
                     self._store.want(batch)
                     batch.clear()
         self._store.want(batch)
-        counts[Action.REMOVED] = sum(1 for _ in self._removed())
-        self._refuse_what_cannot_be_sent()
+        counts[Action.REMOVED] = 0 if self.scan.partial else self._store.removed_number()
         self.summary = Summary(**{str(action): number for action, number in counts.items()})
         return self
 
-    def count(self) -> None:
-        """Pack the jobs and make the summary whole, for who only looks."""
-        for _ in self._counted():
-            pass
+    def _attach(self) -> None:
+        if not self._attached:
+            self._store.attach(self.scan.hand_over())
+            self._attached = True
 
     def will_fail(self) -> Counter[str]:
-        """Why items that are sent will surely fail, of the first ten thousand."""
+        """Why items that are sent will surely fail, of the first ten thousand; once the jobs are packed."""
         return Counter(self._hopeless.values())
 
-    def _refuse_what_cannot_be_sent(self) -> None:
-        problems: list[Problem] = []
+    def count(self) -> None:
+        """Pack the jobs and make the summary whole, for who only looks. Raises: SourceError for items that cannot be
+        sent as they are."""
+        batch: list[PlannedJob] = []
+        for draft in self._counted():
+            batch.append(_planned_job(draft))
+            if len(batch) >= 5_000:
+                self._store.keep_jobs(batch)
+                batch.clear()
+        if not self._nothing:
+            self._store.keep_jobs(batch)
+            self._counted_once = True
+
+    def _checked(self, problems: list[Problem]) -> Iterator[PlanItem]:
+        """The wanted items; what cannot be sent as it is goes to `problems` instead."""
+        refuse, hopeless_of, now = self._service.refuse, self._service.hopeless, self._options.now
         for item in self._store.wanted():
-            refused = self._service.refuse(item, self._options.now)
-            if refused and len(problems) < _MOST_PROBLEMS:
-                file, line, column, path = parse_place(self._store.place_of(item.key) or ":0:0\t")
-                problems.append(
-                    Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
-                )
-            hopeless = self._service.hopeless(item)
+            refused = refuse(item, now)
+            if refused is not None:
+                if len(problems) < _MOST_PROBLEMS:
+                    file, line, column, path = parse_place(self._store.place_of(item.key) or ":0:0\t")
+                    problems.append(
+                        Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
+                    )
+                continue
+            hopeless = hopeless_of(item)
             if hopeless is not None and len(self._hopeless) < _MOST_ALIKE:
                 self._hopeless[item.id] = hopeless[1]
-        if problems:
-            raise SourceError(problems)
+            yield item
 
     def _counted(self) -> Iterator[Draft]:
         """The jobs, streamed; with the last of them the summary is whole."""
@@ -422,11 +494,11 @@ class Plan:
         """What is left out by a limit or an expression is not removed; who looks at a part cannot tell."""
         return iter(()) if self.scan.partial else self._store.removed()
 
-    def _decisions(self) -> Iterator[tuple[Staged, Decision]]:
+    def _decisions(self, *, all_of_them: bool = True) -> Iterator[tuple[Staged, Decision]]:
         options = self._options
         text = self._store.meta("settings")
         before = completed(json.loads(text), self._settings) if text else self._settings
-        for staged in self._store.compare():
+        for staged in self._store.compare(all_of_them=all_of_them):
             changes: Sequence[str] = ()
             if staged.known.outcome is None and staged.known.old_key is not None and before != self._settings:
                 old, new = (self._service.relevant(staged.kind, staged.facts, one) for one in (before, self._settings))
@@ -437,20 +509,22 @@ class Plan:
             )
 
     def _drafts(self) -> Iterator[Draft]:
-        return self._service.compile(self._store.wanted())
+        """The jobs, packed as they are asked for. Raises, with the last: SourceError for items that cannot be sent as
+        they are."""
+        if self._nothing:
+            return
+        problems: list[Problem] = []
+        yield from self._service.compile(self._checked(problems))
+        if problems:
+            raise SourceError(problems)
 
     def jobs(self) -> Iterator[PlannedJob]:
         """The jobs that a run would plan, as people and programs see them, streamed."""
-        for draft in self._drafts():
-            yield PlannedJob(
-                key=job_key(member.item.key for member in draft.members),
-                sources=len(draft.members),
-                bytes=draft.size_bytes,
-                billable_seconds=draft.billable_seconds,
-            )
+        return self._store.kept_jobs() if self._counted_once else map(_planned_job, self._drafts())
 
     def items(self) -> Iterator[tuple[str, str, Decision]]:
         """(id, kind, decision) of every item, then of the removed ones, streamed."""
+        self._attach()
         for staged, decision in self._decisions():
             problem = staged.problem or self._hopeless.get(staged.id)
             if problem and decision.action in SUBMITS:
@@ -475,13 +549,26 @@ class Plan:
         """Make the plan the state's: its items, and its jobs in place of planned ones that were never sent.
 
         An unchanged manifest keeps its planned jobs as they are, so that a run that was broken off goes on with the
-        same jobs. The summary is whole afterwards.
+        same jobs. The summary is whole afterwards. Raises: SourceError for items that cannot be sent as they are; then
+        nothing is changed.
         """
+        sources = self.scan.sources
         if self.unchanged:
             self.count()
+            if sources is not None and self._store.meta("sources") != sources:
+                self._store.remember(sources=sources)
             return
-        facts = {"scan": self.scan.digest, "settings": canonical(self._settings)}
+        facts = {"scan": self.scan.digest, "settings": canonical(self._settings), "sources": sources}
         if self.scan.partial and self._store.meta("settings") is not None:
             # Those of what is left out: a later plan of it names what changed since.
             del facts["settings"]
         self._store.replace_plan(self._counted(), facts=facts, keep=self.scan.partial)
+
+
+def _planned_job(draft: Draft) -> PlannedJob:
+    return PlannedJob(
+        key=job_key([member.item.key for member in draft.members]),
+        sources=len(draft.members),
+        bytes=draft.size_bytes,
+        billable_seconds=draft.billable_seconds,
+    )

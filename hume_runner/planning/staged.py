@@ -10,15 +10,13 @@ from typing import Any, Protocol
 
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.diff import Known
+from hume_runner.planning.model import PlannedJob
 from hume_runner.services.base import Draft, PlanItem
 
-# ord, id, explicit, kind, key, value, path, inside, place, labels, content, size, facts, md5, settings
-Row = tuple[
-    *tuple[int, str, int, str, bytes, str, str | bytes | None, str | None, str, str | None, bytes, int],
-    str | None,
-    bytes | None,
-    bytes,
-]
+# ord, id, explicit, kind, key, value, place, labels, content, size, settings
+PlainRow = tuple[int, str, int, str, bytes, str, str, str | None, bytes, int, bytes]
+# The same, and what only a file has: path, inside, facts, md5
+Row = tuple[*PlainRow, str | bytes | None, str | None, str | None, bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +43,11 @@ class Staged:
         return self.facts.get("problem")
 
 
-class Scan(Protocol):
-    """Collects the items of one manifest, in its order, outside of memory."""
+class Scanned(Protocol):
+    """The items of one manifest, in its order, outside of memory."""
 
-    @property
-    def count(self) -> int:
-        """How many there are so far, with those that were passed over."""
-        ...
+    # What tells that the manifest and its lists are those that were scanned; None where they alone do not tell.
+    sources: str | None
 
     @property
     def digest(self) -> str:
@@ -63,11 +59,30 @@ class Scan(Protocol):
         """Whether items are left out that the state may hold."""
         ...
 
+    def hand_over(self) -> Path:
+        """Make all rows visible to the store that is to compare them."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Scan(Scanned, Protocol):
+    """Collects them."""
+
+    @property
+    def count(self) -> int:
+        """How many there are so far, with those that were passed over."""
+        ...
+
     def select(self, selection: str, *, partial: bool) -> None:
         """Before the first item: only some are added, as this says."""
         ...
 
     def add(self, row: Row) -> None: ...
+
+    def add_plain(self, row: PlainRow) -> None:
+        """The same for an item that is no file."""
+        ...
 
     def pass_over(self, row: Row) -> None:
         """An item that is listed and not selected: its id is taken, and it has its place in the order."""
@@ -85,12 +100,6 @@ class Scan(Protocol):
         """Settle ids that were claimed twice. Raises: ManifestError if two items claim an id by name."""
         ...
 
-    def hand_over(self) -> Path:
-        """Make all rows visible to the store that is to compare them."""
-        ...
-
-    def close(self) -> None: ...
-
 
 class PlanStore(Protocol):
     """A state, as far as a plan is made against it. Everything is streamed."""
@@ -101,6 +110,10 @@ class PlanStore(Protocol):
 
     def meta(self, name: str) -> Any: ...
 
+    def remember(self, **facts: Any) -> None:
+        """Set a few facts about the state."""
+        ...
+
     @property
     def selected_numbers(self) -> Mapping[str, int]:
         """The items by status that the last plan was about."""
@@ -110,12 +123,18 @@ class PlanStore(Protocol):
         """Whether the emulator took the job of any listed item."""
         ...
 
-    def compare(self) -> Iterator[Staged]:
-        """Each staged item with what is known of its key and of its id, in manifest order."""
+    def sort_out(self, *, real_endpoint: bool) -> tuple[int, int]:
+        """Decide about the staged items of which there is nothing to consider: (never seen, measured). The first are
+        wanted from now on."""
+        ...
+
+    def compare(self, *, all_of_them: bool = True) -> Iterator[Staged]:
+        """Each staged item with what is known of its key and of its id, in manifest order; or those alone that were not
+        sorted out."""
         ...
 
     def repeated(self) -> AbstractSet[int]:
-        """The `ord`s of staged items whose key an earlier item has already."""
+        """The `ord`s of staged items whose key an earlier item has already, once they are sorted out."""
         ...
 
     def want(self, batch: Sequence[tuple[int, int, bool]]) -> None:
@@ -129,6 +148,18 @@ class PlanStore(Protocol):
 
     def removed(self) -> Iterator[tuple[str, str]]:
         """(id, kind) of items that the state lists and the manifest does not, in their old order."""
+        ...
+
+    def removed_number(self) -> int:
+        """How many `removed` tells of."""
+        ...
+
+    def keep_jobs(self, batch: Sequence[PlannedJob]) -> None:
+        """Keep jobs as they were packed."""
+        ...
+
+    def kept_jobs(self) -> Iterator[PlannedJob]:
+        """What was kept, in its order."""
         ...
 
     def place_of(self, key: bytes) -> str | None:

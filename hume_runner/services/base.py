@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from hume_runner.http.access import Access
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Nobody changes one, or a `Member`. They are not frozen, as a frozen one takes twice the time to make, and a plan makes
+# millions.
+@dataclass(slots=True, kw_only=True)
 class PlanItem:
     """One thing that has to be measured: `key` is its 32-byte identity, `value` the URL, the text, or a file's name.
 
@@ -54,7 +56,7 @@ class Carried:
     done: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Member:
     """An item's part in a job. `detail` says which part where an item is spread over several jobs (JSON values).
 

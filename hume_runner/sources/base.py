@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 from hume_runner.manifest.model import Place, Scalar, SourceKind
 
+_NO_LABELS: Mapping[str, Scalar] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceItem:
+
+# Lists make millions of them, and this is what makes one in a third of the time of a frozen dataclass.
+class SourceItem(NamedTuple):
     """One thing to measure, after globs and lists are expanded; nothing of it has been read yet.
 
     `value` is the URL, the text itself, or for a file its name as people know it (relative to the manifest's folder
@@ -26,7 +28,7 @@ class SourceItem:
     value: str
     place: Place
     path: Path | None = None
-    labels: Mapping[str, Scalar] = field(default_factory=dict)
+    labels: Mapping[str, Scalar] = _NO_LABELS
 
 
 class Source(Protocol):

@@ -6,9 +6,10 @@ Told column by column, as a `7` among `007` and `12a` is a name and no number.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from itertools import islice
 
 from hume_runner.manifest.model import Scalar
 
@@ -20,6 +21,7 @@ _TRUTHS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fa
 _EXACT_DIGITS = 15  # any decimal number of so many digits comes back from 64 bits as it was
 _LARGEST_EXACT = 2**53  # whole numbers beyond it do not survive as decimal ones
 _TEXT = "text"
+_BLOCK = 1_000  # rows that are looked at together
 
 
 @lru_cache(maxsize=4096)  # the same few labels come again and again
@@ -66,19 +68,25 @@ def converters(rows: Iterable[Sequence[str]], columns: Sequence[int], width: int
     """How to read each of `columns`, from one pass over all rows; it ends early when all are known to be text."""
     seen: dict[int, set[str]] = {at: set() for at in columns}
     unsettled = list(columns)
-    for row in rows:
-        if len(row) != width:
-            continue
+    for block in _blocks(rows):
+        whole = [row for row in block if len(row) == width]
         for at in tuple(unsettled):
-            cell = row[at].strip()
-            if cell:
-                kinds = seen[at]
-                kinds.add(kind_of(cell))
-                if _convert(kinds) is as_text:
-                    unsettled.remove(at)
+            # What a column says again and again is looked at once a block.
+            cells = {row[at] for row in whole}
+            kinds = seen[at]
+            kinds.update(kind_of(cell) for cell in map(str.strip, cells) if cell)
+            if kinds and _convert(kinds) is as_text:
+                unsettled.remove(at)
         if not unsettled:
             break
     return {at: _convert(kinds) for at, kinds in seen.items()}
+
+
+def _blocks(rows: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """The rows in lists; what follows a row that cannot be read is told after those before it."""
+    rows = iter(rows)
+    while block := list(islice(rows, _BLOCK)):
+        yield block
 
 
 def _convert(kinds: set[str]) -> Convert:

@@ -51,10 +51,10 @@ def _rows(source: ListFile, table: _Table, columns: _Columns, convert: Mapping[i
     # A list may have millions of rows: one loop, and nothing done for a row that its columns do not ask for.
     labels = [(name, at, convert.get(at, cells.as_text)) for at, name in columns.labels]
     texts = [at for _, at, how in labels if how is cells.as_text]
-    value_at, id_at = columns.value, columns.id
+    value_at, id_at, width = columns.value, columns.id, columns.width
     for line, row in table.rows():
-        if len(row) != columns.width:
-            _wrong_width(source, line, row, columns.width, table.separator)
+        if len(row) != width:
+            _wrong_width(source, line, row, width, table.separator)
             continue
         value = row[value_at]
         if not value.strip():
@@ -152,12 +152,13 @@ class _Table:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Rows with the line that each starts on; a quoted value may go over several lines."""
-        line = self._before + self._reader.line_num + 1
+        reader, next_line = self._reader, self._before + 1
+        line = reader.line_num + next_line
         try:
-            for row in self._reader:
+            for row in reader:
                 if row:
                     yield line, row
-                line = self._before + self._reader.line_num + 1
+                line = reader.line_num + next_line
         except csv.Error as error:
             # What follows an open quote belongs to nobody knows which row.
             self._invalid(error, line - self._before)

@@ -27,9 +27,13 @@ def rows(entry: SourceEntry, log: ProblemLog) -> Iterator[Row]:
     source = ListFile(entry, log)
     found = False
     try:
-        for row in _FORMATS[source.suffix](source):
+        # The first by itself and the others at one go: a list may have millions.
+        those = iter(_FORMATS[source.suffix](source))
+        first = next(those, None)
+        if first is not None:
             found = True
-            yield row
+            yield first
+            yield from those
     except UnicodeDecodeError:
         source.undecodable()
     except Stop:

@@ -36,21 +36,17 @@ class TextSource:
         entry, log = self._entry, self._log
         name, path, own = listed_as(entry), entry.place.path, entry.labels
         for line, text, given, labels in rows(entry, log):
-            place = Place(file=name, line=line, column=1, path=path)
+            place = Place(name, line, 1, path)  # a million rows may come by here, and names take time
             fault = id_fault(given) if given is not None else None
             if "\0" in text or (not text.isascii() and _has_lone_surrogate(text)):
                 fault = ("has a character that no service takes (NUL, or half of a pair)", "remove it")
             if fault:
                 log.malformed(place, *fault)
                 continue
-            yield SourceItem(
-                kind="text",
-                id=text_id(text) if given is None else given,
-                explicit_id=given is not None,
-                value=text,
-                place=place,
-                labels={**own, **labels} if own else labels,
-            )
+            if own:
+                labels = {**own, **labels}  # noqa: PLW2901
+            item_id = text_id(text) if given is None else given
+            yield SourceItem("text", item_id, given is not None, text, place, None, labels)
 
 
 def _has_lone_surrogate(text: str) -> bool:

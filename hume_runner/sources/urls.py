@@ -48,22 +48,20 @@ class UrlSource:
         entry, log = self._entry, self._log
         name, path, own = listed_as(entry), entry.place.path, entry.labels
         for line, value, given, labels in rows(entry, log):
-            place = Place(file=name, line=line, column=1, path=path)
+            # A million rows come by here: values in their order, as their names take time.
+            place = Place(name, line, 1, path)
             url = value.strip()
             fault = url_fault(url)
             if fault:
                 log.malformed(place, f"'{masked_url(url)[:200]}' {fault[0]}", fault[1])
                 continue
-            if given is not None:
-                fault = id_fault(given)
-                if fault:
-                    log.malformed(place, *fault)
-                    continue
-            yield SourceItem(
-                kind="url",
-                id=url_id(url) if given is None else given,
-                explicit_id=given is not None,
-                value=url,
-                place=place,
-                labels={**own, **labels} if own else labels,
-            )
+            if own:
+                labels = {**own, **labels}  # noqa: PLW2901
+            if given is None:
+                yield SourceItem("url", url_id(url), False, url, place, None, labels)
+                continue
+            fault = id_fault(given)
+            if fault:
+                log.malformed(place, *fault)
+                continue
+            yield SourceItem("url", given, True, url, place, None, labels)

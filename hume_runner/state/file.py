@@ -10,6 +10,7 @@ from typing import Any, Self
 from hume_runner.state.connection import Opened, guarded, take_back
 from hume_runner.state.disk import Disk
 from hume_runner.state.pinned import PARTED
+from hume_runner.state.rows import Counts
 from hume_runner.state.seal import write_seal
 
 
@@ -27,6 +28,7 @@ class StateFile:
         self._pinned = opened.pinned
         self._closed = False
         self._request_counts: dict[str, int] = {}
+        self._counted: tuple[tuple[int, int], Counts] | None = None
 
     def close(self) -> None:
         """Close the file; one that was open for writing is sealed, if nothing of it is in the log any more."""
@@ -118,6 +120,12 @@ class StateFile:
                 # What was written counts as recorded only if it is in the file that the next run will read.
                 self._pinned.check(bytes_too=False)
                 self._pinned.settle()
+
+    def _changes(self) -> tuple[int, int]:
+        """Stays the same as long as neither we nor others write to the file."""
+        with guarded(self.path):
+            (others,) = self._db.execute("PRAGMA data_version").fetchone()
+        return others, self._db.total_changes
 
     def _check(self) -> None:
         if self._pinned is not None:

@@ -13,6 +13,7 @@ from typing import Any
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.diff import Again, Known
 from hume_runner.planning.fingerprint import job_key
+from hume_runner.planning.model import PlannedJob
 from hume_runner.planning.staged import FileDigest, Staged
 from hume_runner.services.base import Draft, PlanItem
 from hume_runner.state.connection import guarded
@@ -69,8 +70,45 @@ class Planning(Reading):
         rows = self._db.execute("SELECT facts FROM measurements WHERE content = ? AND facts IS NOT NULL", (content,))
         return [row[0] for row in rows]
 
-    def compare(self) -> Iterator[Staged]:
-        """Each staged item with what is known of its key and of its id, in manifest order, streamed."""
+    def sort_out(self, *, real_endpoint: bool) -> tuple[int, int]:
+        """Decide, in one go, about the staged items of which there is nothing to consider: (never seen, measured).
+
+        The first are wanted from now on. `compare` tells of the others. A result of the emulator is not plain where
+        the endpoint is a real one.
+        """
+        with guarded(self.path):
+            self._db.execute("BEGIN")
+            self._db.execute(
+                "INSERT INTO scan.repeated SELECT s.ord FROM (SELECT key, min(ord) AS first FROM scan.staged "
+                "GROUP BY key HAVING count(*) > 1) d JOIN scan.staged s ON s.key = d.key AND s.ord > d.first"
+            )
+            if self.knows_nothing():
+                self._db.execute("INSERT INTO scan.todo SELECT ord, ?, 0 FROM scan.staged", (Again.NOTHING,))
+                (new,) = self._db.execute("SELECT count(*) FROM scan.staged").fetchone()
+                measured = 0
+            else:
+                new, measured = self._sort_out_against_what_is_known(real_endpoint)
+            self._db.execute("DELETE FROM scan.todo WHERE ord IN (SELECT ord FROM scan.repeated)")
+            self._db.execute("COMMIT")
+        return new, measured
+
+    def _sort_out_against_what_is_known(self, real_endpoint: bool) -> tuple[int, int]:
+        self._db.execute(
+            "INSERT INTO scan.plain SELECT s.ord, CASE "
+            "WHEN m.key IS NULL THEN NOT EXISTS (SELECT 1 FROM main.items i WHERE i.id = s.id) "
+            "WHEN m.outcome = 'done' AND NOT (m.simulated AND ?) THEN 2 ELSE 0 END "
+            "FROM scan.staged s LEFT JOIN scan.former f ON f.key = s.key "
+            "LEFT JOIN main.measurements m ON m.key = coalesce(f.old, s.key) ORDER BY s.ord",
+            (real_endpoint,),
+        )
+        self._db.execute("INSERT INTO scan.todo SELECT ord, ?, 0 FROM scan.plain WHERE what = 1", (Again.NOTHING,))
+        return self._db.execute("SELECT total(what = 1), total(what = 2) FROM scan.plain").fetchone()  # type: ignore[no-any-return]
+
+    def compare(self, *, all_of_them: bool = True) -> Iterator[Staged]:
+        """Each staged item with what is known of its key and of its id, in manifest order, streamed; or those alone
+        that were not sorted out."""
+        if not all_of_them and self.knows_nothing():
+            return
         # A measurement that is still pending may be spread over several jobs. What one of them may have at the service
         # is the most telling; and some parts may be measured while others are in no job at all.
         rows = self._db.execute(
@@ -102,8 +140,10 @@ class Planning(Reading):
             LEFT JOIN main.measurements m ON m.key = coalesce(f.old, s.key)
             LEFT JOIN main.items i ON i.id = s.id AND m.key IS NULL
             LEFT JOIN main.measurements o ON o.key = i.key
+            WHERE ? OR s.ord IN (SELECT ord FROM scan.plain WHERE what = 0)
             ORDER BY s.ord
-            """
+            """,
+            (all_of_them,),
         )
         for row in rows:
             yield Staged(
@@ -168,12 +208,8 @@ class Planning(Reading):
         return self._db.execute("SELECT 1 FROM measurements LIMIT 1").fetchone() is None
 
     def repeated(self) -> set[int]:
-        """The `ord`s of staged items whose key an earlier item has already."""
-        rows = self._db.execute(
-            "SELECT s.ord FROM (SELECT key, min(ord) AS first FROM scan.staged GROUP BY key HAVING count(*) > 1) d "
-            "JOIN scan.staged s ON s.key = d.key AND s.ord > d.first"
-        )
-        return {row[0] for row in rows}
+        """The `ord`s of staged items whose key an earlier item has already, once they are sorted out."""
+        return {row[0] for row in self._db.execute("SELECT ord FROM scan.repeated")}
 
     def want(self, batch: Sequence[tuple[int, int, bool]]) -> None:
         """Note staged items that have to be submitted: (ord, what of it is given up as `Again` says, whether parts of
@@ -210,6 +246,30 @@ class Planning(Reading):
             "WHERE NOT EXISTS (SELECT 1 FROM scan.staged s WHERE s.id = i.id) "
             "AND NOT EXISTS (SELECT 1 FROM scan.passed p WHERE p.id = i.id) ORDER BY i.ord"
         )
+
+    def removed_number(self) -> int:
+        """How many `removed` tells of."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM main.items i WHERE NOT EXISTS (SELECT 1 FROM scan.staged s WHERE s.id = i.id) "
+            "AND NOT EXISTS (SELECT 1 FROM scan.passed p WHERE p.id = i.id)"
+        ).fetchone()
+        return int(number)
+
+    def keep_jobs(self, batch: Sequence[PlannedJob]) -> None:
+        """Keep jobs as they were packed, beside the staged items."""
+        rows = [(job.key, job.sources, job.bytes, job.billable_seconds) for job in batch]
+        with guarded(self.path):
+            self._db.execute("BEGIN")
+            self._db.executemany(
+                "INSERT INTO scan.packed (key, sources, bytes, billable_seconds) VALUES (?, ?, ?, ?)", rows
+            )
+            self._db.execute("COMMIT")
+
+    def kept_jobs(self) -> Iterator[PlannedJob]:
+        """What was kept, in its order, streamed."""
+        rows = self._db.execute("SELECT key, sources, bytes, billable_seconds FROM scan.packed ORDER BY job")
+        for key, sources, size, billable_seconds in rows:
+            yield PlannedJob(key=key, sources=sources, bytes=size, billable_seconds=billable_seconds)
 
     def place_of(self, key: bytes) -> str | None:
         """Where the manifest lists the staged item with this key."""

@@ -30,8 +30,8 @@ def fill(scan: Scan, claims: Sequence[Claim], *, labels: str | None = None) -> N
     for ord_, (name, explicit) in enumerate(claims):
         place = format_place("m.yaml", ord_ + 10, 5, f"sources.urls[{ord_}]")
         key = ord_.to_bytes(32, "big")
-        rest = (None, None, b"settings")
-        scan.add((ord_, name, int(explicit), "url", key, f"https://x/{ord_}", None, None, place, labels, key, 0, *rest))
+        row = (ord_, name, int(explicit), "url", key, f"https://x/{ord_}", place, labels, key, 0, b"settings")
+        scan.add_plain(row)
 
 
 @pytest.mark.parametrize(
