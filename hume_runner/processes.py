@@ -235,15 +235,20 @@ def serve() -> None:
     calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not stand among the answers
     while (packed := _read(calls)) is not None:
-        try:
-            function, args, kwargs = pickle.loads(packed)  # noqa: S301 - of our own parent, over a pipe of its
-            answer = pickle.dumps((True, function(*args, **kwargs)))
-        except Exception as error:
-            answer = _raised(error)
+        answer = answer_to(packed)
         try:
             _write(answers, answer)
         except BrokenPipeError:
             os._exit(0)  # nobody waits for it: the parent was killed. What is left in the pipe's buffer is not flushed
+
+
+def answer_to(packed: bytes) -> bytes:
+    """What comes of a packed (function, args, kwargs): (whether it returned, what it returned or raised), packed."""
+    try:
+        function, args, kwargs = pickle.loads(packed)  # noqa: S301 - of our own parent, over a pipe of its
+        return pickle.dumps((True, function(*args, **kwargs)))
+    except Exception as error:
+        return _raised(error)
 
 
 def _raised(error: Exception) -> bytes:

@@ -68,6 +68,7 @@ class Registered:
     extras: tuple[str, ...] = ()  # that measuring needs
     starter: Starter | None = None
     here: bool = False  # measures on this machine: there is no endpoint to name, and `execution.workers` measure
+    computes: bool = False  # has work for the processor, which a cluster can do (`services.base.Computes`)
     credits: str | None = None  # what tells, of a manifest's models, who measures (`services.credits.Credits`)
     readiness: str | None = None  # what tells, of a manifest's models, which can measure here (`readiness.Readiness`)
     # JSON Schema by model, for an API that the published schema does not name.
@@ -123,6 +124,7 @@ _KNOWN: dict[str, Registered] = {
             order="hume_runner.services.expression_v1.parts:place_of",
             kinds=frozenset({"url", "file"}),
             keeps_answers=False,
+            computes=True,
             bills=True,
             # A body of 25 MB, of which a little is left free for the parts' headers.
             sources_per_job=500,
@@ -148,6 +150,7 @@ _KNOWN: dict[str, Registered] = {
             needs_key=False,
             keeps_answers=False,
             here=True,
+            computes=True,
             more_models="hume_runner.services.local.measurers.found:schemas",
             readiness="hume_runner.services.local.ready:readiness",
             credits="hume_runner.services.local.credits:credits_of",

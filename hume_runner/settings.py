@@ -34,12 +34,15 @@ class Settings:
     `settle_s` (HUME_RUNNER_SETTLE): seconds from the end of a submission whose connection was cut, after which the
     service shows the job if it took it. `settle_slow_s` (HUME_RUNNER_SETTLE_SLOW): the same after a time-out; seven and
     a half times `settle_s` unless it is set. `late_s` (HUME_RUNNER_LATE): seconds that an answer may lag behind its
-    job's end. `max_answer_bytes` (HUME_RUNNER_MAX_ANSWER): what one answer of a service may have, unpacked.
+    job's end. `cluster_wait_s` (HUME_RUNNER_CLUSTER_WAIT): seconds that a run waits for a cluster that has no
+    worker, or whose scheduler went away. `max_answer_bytes` (HUME_RUNNER_MAX_ANSWER): what one answer of a service may
+    have, unpacked.
     """
 
     settle_s: float = 120.0
     settle_slow_s: float | None = None
     late_s: float = 60.0
+    cluster_wait_s: float = 60.0
     max_answer_bytes: int = 20_000_000_000
 
     @classmethod
@@ -50,6 +53,7 @@ class Settings:
             settle_s=_seconds(environ, "HUME_RUNNER_SETTLE", usual.settle_s),
             settle_slow_s=_seconds(environ, slow, 0.0) if slow in environ else None,
             late_s=_seconds(environ, "HUME_RUNNER_LATE", usual.late_s),
+            cluster_wait_s=_seconds(environ, "HUME_RUNNER_CLUSTER_WAIT", usual.cluster_wait_s),
             max_answer_bytes=_bytes(environ, "HUME_RUNNER_MAX_ANSWER", usual.max_answer_bytes),
         )
 

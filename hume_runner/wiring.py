@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from hume_runner.aside import refuse_links
@@ -26,6 +26,8 @@ from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_k
 from hume_runner.sources import expand
 
 if TYPE_CHECKING:
+    from hume_runner.computing.base import Pool
+    from hume_runner.computing.remote import Place
     from hume_runner.emulator.server import Emulator
     from hume_runner.engine.environment import Environment
     from hume_runner.engine.workers import Workers
@@ -33,13 +35,16 @@ if TYPE_CHECKING:
     from hume_runner.http.access import Access
     from hume_runner.planning.prepare import Plan
     from hume_runner.planning.selection import Selection, Shard
-    from hume_runner.services.base import Build, Service
+    from hume_runner.services.base import Build, Computes, Service
     from hume_runner.state.disk import Disk
     from hume_runner.state.store import Store
 
 __all__ = ["EMULATOR", "Endpoint", "Machine", "Paths", "callback", "environment", "machines", "masker", "planned"]
 
 EMULATOR = "emulator"
+# So many pieces of work are at a cluster at least, or twice as many as it works on: no worker waits for us, and those
+# that join later find some.
+_LEAST_ROOM = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +120,8 @@ def masker(manifest: Manifest, machine: Machine) -> Masker:
 class Endpoint:
     """The service of one manifest. Nothing is connected, and no emulator started, before the first request."""
 
-    def __init__(self, manifest: Manifest, paths: Paths, machine: Machine) -> None:
+    def __init__(self, manifest: Manifest, paths: Paths, machine: Machine, place: Place | None = None) -> None:
+        """`place`: where the processor's work is done; None: on this machine."""
         from hume_runner.engine.pacing import Pacer
 
         found = registered(manifest.service.api)
@@ -143,6 +149,20 @@ class Endpoint:
         )
         build: Build = load(found.build)
         self.service: Service = build(manifest, self.name, self._access, self._saw_server_time)
+        self._pool = None if place is None else self._pool_at(place)
+
+    def _pool_at(self, place: Place) -> Pool:
+        from hume_runner.computing.remote import RemotePool
+
+        service = cast("Computes", self.service)
+        timeout_s = self._manifest.execution.job_timeout_s
+        pool = RemotePool(place, self._paths.outputs, service.needs, timeout_s=timeout_s)
+        service.compute_on(pool)
+        return pool
+
+    def room(self) -> int | None:
+        """How many pieces of work a cluster takes at one time, once it is connected; None without one."""
+        return None if self._pool is None else max(_LEAST_ROOM, 2 * self._pool.width)
 
     @property
     def simulated(self) -> bool:
@@ -293,6 +313,7 @@ def environment(
         simulated=endpoint.simulated,
         embedded=endpoint.name == EMULATOR,
         here=endpoint.here,
+        room=endpoint.room,
         machines=machines(),
         patience=Patience(settle_s=settings.settle_s, settle_slow_s=settings.slow_s, late_s=settings.late_s),
         report=report,

@@ -22,6 +22,9 @@ from hume_runner.sources import expand, expand_entries
 from hume_runner.sources.unseen import is_unseen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
     from hume_runner.results.verify import Checked
 
 
@@ -45,13 +48,16 @@ def run(
     shard: str | None = None,
     limit: int | None = None,
     select: str | None = None,
+    cluster: str | Callable[[], Executor] | None = None,
 ) -> RunResult:
     """Validate, plan, submit, poll, fetch and write the outputs; resumes by itself.
 
     `on_event` gets what happens, in the calling thread (see `hume_runner.events`); `cancel` ends the run early. How the
     work ended is in the result (`exit_code`, `error`): a service that refuses, a budget that is spent, items that
     failed. `plan` is the path of a saved plan. What is wrong with the outputs is logged as a warning.
-    `shard` (`2/4`), `limit` and `select` (`label.wave == 2`) run a part of the manifest, see docs/shards.md.
+    `shard` (`2/4`), `limit` and `select` (`label.wave == 2`) run a part of the manifest, see docs/shards.md. `cluster`
+    does what is work for the processor, see docs/cluster.md: the address of a Dask scheduler, `module:factory`, or a
+    function that gives an Executor.
     Raises: ManifestError, SourceError, UsageError, StateError, Cancelled; then nothing was sent.
     """
     project = Project.open(
@@ -68,6 +74,7 @@ def run(
         retry_failed=retry_failed,
         pay_again=pay_again,
         saved_plan=read_plan(plan) if plan is not None else None,
+        cluster=cluster,
     )
 
 

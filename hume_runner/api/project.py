@@ -32,6 +32,8 @@ from hume_runner.regular_files import open_regular
 from hume_runner.results.options import PLAIN, TableOptions
 
 if TYPE_CHECKING:
+    from hume_runner.computing.choose import Cluster
+    from hume_runner.computing.remote import Place
     from hume_runner.engine.adopt import Adopted
     from hume_runner.engine.run import RunEnded, SavedPlan
     from hume_runner.manifest.model import Manifest
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from hume_runner.state.lock import Holder
     from hume_runner.state.store import JobRow, Store
     from hume_runner.wiring import Machine
+
+_MOST_AT_CLUSTER = 1_000  # pieces of work at one time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +107,22 @@ class Project:
         found = registered(self.manifest.service.api)
         return found is not None and found.here
 
-    def endpoint(self) -> wiring.Endpoint:
-        """The service; nothing is connected before its first request."""
-        return wiring.Endpoint(self.manifest, self.paths, self.machine)
+    def endpoint(self, place: Place | None = None) -> wiring.Endpoint:
+        """The service; nothing is connected before its first request. `place`: a cluster that works for it."""
+        return wiring.Endpoint(self.manifest, self.paths, self.machine, place)
+
+    def place(self, cluster: Cluster, *, warn: Callable[[str], None]) -> Place:
+        """The cluster that somebody named; not connected yet. Raises: UsageError, MissingExtra."""
+        from hume_runner.computing.choose import place_of
+
+        api = self.manifest.service.api
+        found = registered(api)
+        if found is None or not found.computes:
+            raise UsageError(
+                f"{self.manifest.path.name}: --cluster: {api} has no work for a cluster: media are sent as they are",
+                hint="leave --cluster out",
+            )
+        return place_of(cluster, wait_s=self.machine.settings.cluster_wait_s, warn=warn)
 
     def with_bill(self, max_billable_seconds: float) -> Project:
         """The same with a cap on its bill. Raises: UsageError where the API bills nothing by the second: such a cap
@@ -145,6 +162,7 @@ class Project:
         retry_failed: bool = False,
         pay_again: bool = False,
         saved_plan: SavedPlan | None = None,
+        cluster: Cluster | None = None,
     ) -> RunResult:
         """Run to the end; see `run` below."""
         from hume_runner.engine.run import RunOptions, run
@@ -173,14 +191,16 @@ class Project:
                 written = control.signalled or ended.exit_code
                 finisher(store, replace(ended, exit_code=written))
 
-        # Polls, searches and what is done on this machine must not wait behind transfers.
-        workers = ThreadWorkers(manifest.execution.transfer_workers + 6)
+        place = None if cluster is None else self.place(cluster, warn=warn)
+        # Polls, searches and what is done on this machine must not wait behind transfers. One waits for each piece of
+        # work at a cluster, too.
+        workers = ThreadWorkers(manifest.execution.transfer_workers + 6 + (_MOST_AT_CLUSTER if place else 0))
 
         def post(exit_code: int, name: str) -> None:
             workers.post(Interrupt(exit_code, name))
 
         try:
-            with self.endpoint() as endpoint:
+            with self.endpoint(place) as endpoint:
                 ended = run(
                     manifest,
                     paths.state,

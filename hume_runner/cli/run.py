@@ -30,15 +30,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     selection_flags(parser)
     parser.add_argument(
-        "--cluster", metavar="ADDRESS", help="not available in this version: uploads run on this machine"
+        "--cluster",
+        metavar="ADDRESS|MODULE:FACTORY",
+        help="where media are prepared and `local` measures: a Dask scheduler (tcp://host:8786), or what makes an "
+        "executor (see docs/cluster.md)",
     )
 
 
 def run(args: argparse.Namespace, console: Console, machine: Machine | None = None) -> int:
     if args.plan and len(args.manifests) > 1:
         raise UsageError("--plan goes with one manifest", hint="run the manifests one by one")
-    if args.cluster:
-        raise UsageError("--cluster is not available in this version", hint="leave it out: uploads run on this machine")
     code = 0
     totals: dict[str, int] = {}
     console.counts = totals
@@ -88,6 +89,8 @@ def _open_all(args: argparse.Namespace, machine: Machine | None) -> list[Project
         found = [project.with_bill(args.max_billable_seconds) for project in found]
     for project in found:
         project.need_extras()
+        if args.cluster:
+            project.place(args.cluster, warn=lambda said: None)
     return found
 
 
@@ -129,6 +132,7 @@ def _run_one(project: Project, args: argparse.Namespace, console: Console) -> tu
                 retry_failed=args.retry_failed,
                 pay_again=args.pay_again,
                 saved_plan=saved_plan,
+                cluster=args.cluster,
             )
         except Interrupted as left:
             if not console.mailbox.begun:

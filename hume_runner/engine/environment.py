@@ -18,6 +18,8 @@ from hume_runner.state.disk import Disk
 class Environment:
     """What a run works with. `simulated`: results from this endpoint may be the emulator's; `embedded`: they are.
 
+    `room` tells how many pieces of work a cluster takes at one time; None where none is used.
+
     `here`: it is measured on this machine, for nothing, and `machines` are the names that endpoints have which are so.
 
     `clock` is the machine's time (Unix seconds), for people and records; `monotonic` counts seconds for all waiting;
@@ -38,6 +40,7 @@ class Environment:
     patience: Patience
     report: events.Report
     here: bool = False
+    room: Callable[[], int | None] = lambda: None
     machines: frozenset[str] = frozenset()
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet

@@ -36,6 +36,7 @@ from hume_runner.engine.view import (
 )
 from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Workers
 from hume_runner.errors import ApiError, HumeRunnerError, StateError, is_scarce, of_disk
+from hume_runner.processes import Stopped
 from hume_runner.services.base import (
     Accepted,
     Answered,
@@ -102,7 +103,12 @@ class Loop:
         self._detach = detach
         self._hold = hold
         most = rules.execution.max_jobs_in_flight
-        self._view = View(most_in_flight=most, limit=most, most_transfers=rules.execution.transfer_workers)
+        self._view = View(
+            most_in_flight=most,
+            limit=most,
+            most_transfers=rules.execution.transfer_workers,
+            most_preparing=rules.preparing,
+        )
         server_time = tools.server_time()
         began = math.inf if server_time is None else server_time
         self._evidence = Evidence(tools.store, tools.service, began)
@@ -314,6 +320,11 @@ class Loop:
                     self._do(settling.not_listed(self._view, rules, number, row.tries, row.error, at))
             case Settle(jobs), ApiError():
                 self._do(settling.look_failed(view, rules, jobs, error, at))
+            case Prepare(), Stopped():
+                pass  # by an interruption: it stays planned
+            case Prepare(), HumeRunnerError():
+                # Nothing can be prepared any more; what is sent already is finished.
+                self._do(stopping.stop(view, error, leave=False))
             case Prepare(), OSError():
                 raise _disk_trouble(f"{self._outputs}: cannot prepare a medium", error) from error
             case _:

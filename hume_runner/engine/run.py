@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hume_runner import aside, events
@@ -17,7 +17,7 @@ from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.rescue import take_in
-from hume_runner.engine.view import Ending
+from hume_runner.engine.view import PREPARING, Ending
 from hume_runner.errors import (
     ApiError,
     AuthError,
@@ -219,7 +219,7 @@ def mend(store: Store, env: Environment, outputs: Path) -> Mended:
 
 
 # What a run makes below the output directory.
-_OWN_FOLDERS = ("raw", "tables", "prepared", "emulator")
+_OWN_FOLDERS = ("raw", "tables", "prepared", "cluster", "emulator")
 
 
 def _check_folders(state: Path, outputs: Path) -> None:
@@ -305,6 +305,13 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
             hold = refused
         elif refused is not None:
             return Ending(error=refused)
+    execution, room = manifest.execution, env.room()
+    if room is not None and env.here:  # what is sent is measured there
+        execution = replace(
+            execution,
+            transfer_workers=max(execution.transfer_workers, room),
+            max_jobs_in_flight=max(execution.max_jobs_in_flight, room),
+        )
     loop = Loop(
         Tools(
             store=store,
@@ -318,7 +325,8 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
             report=env.report,
         ),
         Rules(
-            execution=manifest.execution,
+            execution=execution,
+            preparing=room or PREPARING,
             patience=env.patience,
             artifacts=manifest.outputs.artifacts,
             pay_again=options.pay_again,

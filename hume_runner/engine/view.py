@@ -118,6 +118,9 @@ class Ending:
         return self.error is not None or self.exit_code is not None
 
 
+PREPARING = 2  # media at one time on this machine: the work is the processor's, not the network's
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """The loop's picture of the run; a reaction gives a new one. Times are seconds by a monotonic clock: nothing here
@@ -126,7 +129,7 @@ class View:
     most_in_flight: int
     most_transfers: int
     most_filing: int = 2  # of answers that are here: they must not take a transfer's place
-    most_preparing: int = 2  # the work is the processor's, not the network's
+    most_preparing: int = PREPARING
     poll_rule: PollRule = field(default_factory=PollRule)
     taken_up: int = 0  # the last planned job that was taken from the state
     queue: Sequence[int] = ()  # planned jobs that may go out, in order

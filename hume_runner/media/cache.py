@@ -1,7 +1,8 @@
 """Prepared media on disk, found again by content: bounded, complete or absent, removed when done.
 
 An entry is a folder named by its key. It is made aside and renamed when everything in it is synced, so an
-entry that exists is whole. One process uses a cache at a time (the state's lock sees to that); its threads share it.
+entry that exists is whole. One process keeps a cache at a time (the state's lock sees to that); its threads share it,
+and others may put entries into its folder for it (`write_entry`), even the same one twice.
 """
 
 from __future__ import annotations
@@ -39,6 +40,45 @@ def cache_key(content_sha256: str, options: Mapping[str, Any]) -> str:
     return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
 
 
+def write_entry(cache: Path, key: str, make: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Put an entry into the folder of a cache, by `make(folder)`; gives the facts that it tells.
+
+    May be done by several processes at a time: the first one that is whole stays, and is everybody's.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    entry = cache / key
+    there = _facts_of(entry)
+    if there is not None:
+        return there
+    part = aside.part_path(entry)
+    part.mkdir(0o700)
+    try:
+        facts = dict(make(part))
+        aside.write(part / _FACTS, json.dumps(facts).encode())
+        for file in part.iterdir():
+            _sync(file)
+        try:
+            part.replace(entry)
+        except OSError:
+            there = _facts_of(entry)  # somebody was quicker
+            if there is None:
+                raise
+            facts = dict(there)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return facts
+
+
+def _facts_of(entry: Path) -> Mapping[str, Any] | None:
+    if entry.is_symlink():
+        return None  # no entry of ours
+    try:
+        facts: Mapping[str, Any] = json.loads((entry / _FACTS).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return facts
+
+
 class MediaCache:
     """At most `max_bytes` of entries that nobody holds; the least recently used go first.
 
@@ -70,10 +110,16 @@ class MediaCache:
         `make` writes files into the folder and returns facts about them (JSON values). What it raises is raised here,
         and nothing of it stays. Two threads that ask for one key make it once.
         """
+        with self.lease_put(key, lambda cache: write_entry(cache, key, make)) as entry:
+            yield entry
+
+    @contextmanager
+    def lease_put(self, key: str, put: Callable[[Path], Mapping[str, Any]]) -> Iterator[CachedMedia]:
+        """The same, where `put(cache)` sees to it that there is an entry, by `write_entry` here or elsewhere."""
         self._hold(key)
         try:
             with self._maker(key):
-                entry = self._open(key) or self._make(key, make)
+                entry = self._open(key) or self._put(key, put)
             yield entry
         finally:
             self._release(key)
@@ -92,8 +138,15 @@ class MediaCache:
         with self._lock:
             gone = [path for key in list(self._idle) for path in self._drop(key)]
         _delete(gone)
+        _delete(self._strangers())
         with self._lock, suppress(OSError):  # somebody holds an entry, or it is gone already
             self._folder.rmdir()
+
+    def _strangers(self) -> list[Path]:
+        """What others put here that nobody asked for any more, or were still making."""
+        with self._lock, suppress(OSError):
+            return [one for one in self._folder.iterdir() if one.name not in self._held and not one.is_symlink()]
+        return []
 
     def _find_entries(self) -> None:
         found: list[tuple[float, str, int]] = []
@@ -152,18 +205,8 @@ class MediaCache:
             return None
         return CachedMedia(key=key, folder=folder, facts=facts)
 
-    def _make(self, key: str, make: Callable[[Path], Mapping[str, Any]]) -> CachedMedia:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        part = aside.part_path(self._folder / key)
-        part.mkdir(0o700)
-        try:
-            facts = dict(make(part))
-            aside.write(part / _FACTS, json.dumps(facts).encode())
-            for file in part.iterdir():
-                _sync(file)
-            folder = part.replace(self._folder / key)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    def _put(self, key: str, put: Callable[[Path], Mapping[str, Any]]) -> CachedMedia:
+        facts, folder = put(self._folder), self._folder / key
         size = _tree_bytes(folder)
         with self._lock:
             self._sizes[key] = size

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from hume_runner.errors import UnexpectedResponse
+from hume_runner.computing.base import Needs, Pool
+from hume_runner.errors import HumeRunnerError, UnexpectedResponse
 from hume_runner.manifest.model import Manifest, SourceKind
 
 if TYPE_CHECKING:
@@ -187,6 +188,7 @@ class Refused:
     divisible: bool = False
     retry_after_s: float | None = None
     hint: str = ""
+    error: HumeRunnerError | None = None  # that the run ends with where it stops
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -477,7 +479,8 @@ class Stopper(Protocol):
     """Gives up what is on its way, where that costs nothing."""
 
     def stop(self) -> None:
-        """End at once whatever is being measured; each `send` comes back with `Refused`, temporary."""
+        """End at once whatever is being measured or prepared: each `send` comes back with `Refused`, temporary, and
+        what is prepared raises Stopped."""
         ...
 
 
@@ -624,6 +627,19 @@ class Service(Planning, Sender, Records, Reader, Protocol):
     @property
     def witness(self) -> Witness | None:
         """None where all that the survey shows can be had."""
+        ...
+
+
+class Computes(Protocol):
+    """A service that has work for the processor, which can be done elsewhere."""
+
+    @property
+    def needs(self) -> Needs:
+        """What each process has to have that works for it."""
+        ...
+
+    def compute_on(self, pool: Pool) -> None:
+        """Have it done there, and nowhere else. The service closes the pool."""
         ...
 
 

@@ -10,3 +10,7 @@ class CannotPrepare(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
+
+    def __reduce__(self) -> tuple[type[CannotPrepare], tuple[str, str]]:
+        # Preparation may run in another process; the default would call this class with the message alone.
+        return (CannotPrepare, (self.reason, self.message))

@@ -3,7 +3,6 @@ made of them, kept on disk until it is not needed any more."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,16 +10,20 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from hume_runner.computing.base import MOST_DEATHS, Pool, Unseen
+from hume_runner.computing.here import InThread
 from hume_runner.http.addresses import AddressRule
 from hume_runner.http.download import Downloaded, Downloader, DownloadProblem
 from hume_runner.http.retry import RetryPolicy
 from hume_runner.manifest.model import RetrySection
 from hume_runner.media.archives import MemberReader
-from hume_runner.media.cache import CachedMedia, MediaCache, cache_key
+from hume_runner.media.cache import CachedMedia, MediaCache, cache_key, write_entry
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.media.sniff import sniff
+from hume_runner.processes import TookTooLong, WorkerDied
 from hume_runner.services.base import PlanItem
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.making import Maker, Order, make, verify
 from hume_runner.services.members import plain_name
 
 # What nobody holds is removed beyond this. What was sent is removed anyway; this bounds what waits to be sent, and what
@@ -61,6 +64,7 @@ class SourceStore:
 
     def __init__(self, folder: Path, allow_hosts: tuple[str, ...], retry: RetrySection) -> None:
         self._folder = folder
+        self.pool: Pool = InThread()  # where media are made something of
         self._cache: MediaCache | None = None
         self._opening = threading.Lock()
         self._downloads = Downloads(allow_hosts, retry)
@@ -171,27 +175,43 @@ class SourceStore:
         return {"sha256": got.sha256, "size": got.size_bytes}
 
     @contextmanager
-    def planned(self, item: PlanItem) -> Iterator[Path]:
-        """`source`, to make something of it: when that is done, its bytes were those that the plan knows them by.
+    def made(self, item: PlanItem, options: Mapping[str, Any], maker: Maker, **arguments: Any) -> Iterator[CachedMedia]:
+        """What `maker` makes of the item's file, on the pool: when that was done, the file's bytes were those that the
+        plan knows them by. Raises: CannotPrepare; what `Pool.call` raises."""
 
-        Raises: CannotPrepare.
-        """
-        with self.source(item) as path:
-            yield path
-            self._verify(item, path)
+        def put(cache: Path, key: str) -> Mapping[str, Any]:
+            with self.source(item) as path:
+                order = Order(
+                    cache=str(cache.absolute()),
+                    key=key,
+                    source=str(path.absolute()),
+                    name=item.value.rpartition("/")[2],
+                    sha256=_known_by(item),
+                    size_bytes=_size(path) if self.pool.elsewhere else None,
+                    maker=maker,
+                    options=arguments,
+                )
+                return self._made(order)
+
+        with self._leased(item, options, put) as entry:
+            yield entry
+
+    def _made(self, order: Order) -> Mapping[str, Any]:
+        try:
+            return self.pool.call(make, order)
+        except TookTooLong:
+            raise CannotPrepare("timed_out", f"{order.name}: it took longer than execution.job_timeout") from None
+        except WorkerDied as death:
+            raise CannotPrepare(
+                "worker_died", f"{order.name}: {MOST_DEATHS} workers died of it, the last one so: {death.how}"
+            ) from None
+        except Unseen as unseen:  # by us neither, any more
+            raise CannotPrepare("source_unreadable", f"{order.name}: {unseen.why}") from None
 
     def verify(self, item: PlanItem) -> None:
         """Read the item once more. Raises: CannotPrepare if its bytes are not those that the plan knows it by."""
         with self.source(item) as path:
-            self._verify(item, path)
-
-    def _verify(self, item: PlanItem, path: Path) -> None:
-        if item.path is None:
-            return  # a link is known by its address, whatever it leads to
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != item.content_sha256:
-            raise CannotPrepare("source_changed", f"{path.name}: its content changed since it was planned; run again")
+            verify(path, _known_by(item))
 
     def origin(self, item: PlanItem) -> str | None:
         """The SHA-256 of what a link leads to, in hex; None for items that are known by their content."""
@@ -219,11 +239,30 @@ class SourceStore:
                     raise
             return found
 
+        with self._leased(item, options, lambda cache, key: write_entry(cache, key, made)) as entry:
+            yield entry
+
+    @contextmanager
+    def _leased(
+        self, item: PlanItem, options: Mapping[str, Any], put: Callable[[Path, str], Mapping[str, Any]]
+    ) -> Iterator[CachedMedia]:
         key = cache_key(item.content_sha256, options)
         with self._using:
             self._entries.setdefault(item.content_sha256, set()).add(key)
         try:
-            with self._media.lease(key, made) as entry:
+            with self._media.lease_put(key, lambda cache: put(cache, key)) as entry:
                 yield entry
         except MediaProblem as problem:
             raise CannotPrepare(problem.reason, problem.message) from None
+
+
+def _known_by(item: PlanItem) -> str | None:
+    """What its bytes have to give; a link is known by its address, whatever it leads to."""
+    return item.content_sha256 if item.path is not None else None
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:  # whoever reads it tells
+        return None

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from hume_runner import events
 from hume_runner.engine import facts
-from hume_runner.engine.view import View
+from hume_runner.engine.view import PREPARING, View
 from hume_runner.errors import (
     ApiError,
     AuthError,
@@ -39,12 +39,14 @@ class Patience:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What the manifest and the command line say about how to react. `artifacts`: whether they are wanted;
-    `keeps_answers`: whether the service has an answer for whoever asks later, so that a job can be adopted."""
+    `preparing`: how many media are prepared at one time; `keeps_answers`: whether the service has an answer for whoever
+    asks later, so that a job can be adopted."""
 
     execution: ExecutionSection
     patience: Patience
     artifacts: bool
     pay_again: bool = False
+    preparing: int = PREPARING
     keeps_answers: bool = True
 
 

@@ -190,7 +190,8 @@ def refused(view: View, rules: Rules, job: int, came: Refused, tries: int, at: M
     name, message = job_name(job), came.message
     again = (facts.Refused(job=job, message=message),)
     if came.stops_run:
-        return Reaction(view=view, facts=again).then(stop(view, ServiceRefused(message, hint=came.hint), leave=True))
+        error = came.error or ServiceRefused(message, hint=came.hint)
+        return Reaction(view=view, facts=again).then(stop(view, error, leave=True))
     if came.temporary:
         view = replace(
             _held_back(view, rules, job, tries, at, came.retry_after_s), limit=limit_after_complaint(view.limit)

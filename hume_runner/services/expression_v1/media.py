@@ -58,6 +58,39 @@ class Sound:
     written_ns: int | None
 
 
+def still_of(path: Path, folder: Path, /) -> Mapping[str, Any]:
+    """The `Maker` of a picture: what the cache tells of it."""
+    made = prepare_still(path, folder, name="still.jpg")
+    return {"size": made.size_bytes, "sha256": _sha256(folder / "still.jpg"), "notes": list(made.notes)}
+
+
+def sound_of(
+    path: Path, folder: Path, /, *, track: int | None, channel: int | None, max_body_bytes: int
+) -> Mapping[str, Any]:
+    """The `Maker` of a recording's sound: what the cache tells of it."""
+    wav = prepare_audio(path, folder, name="sound.wav", track=track, channel=channel)
+    parts = split(wav_levels(wav.path), wav.samples, max_body_bytes=max_body_bytes)
+    own = wav.path.parent == folder
+    return {
+        "own": own,
+        "written_ns": wav.path.stat().st_mtime_ns if own else None,
+        "samples": wav.samples,
+        "clock": wav.clock.to_json(),
+        "notes": list(wav.notes),
+        "cuts": [[part.first_sample, part.samples] for part in parts],
+    }
+
+
+def frames_of(path: Path, folder: Path, /, *, fps: float, max_width: int) -> Mapping[str, Any]:
+    """The `Maker` of a video's pictures: what the cache tells of them."""
+    found = [(f.size_bytes, f.source_ms) for f in write_frames(path, folder, fps=fps, max_width=max_width)]
+    return {
+        "sizes": [size for size, _ in found],
+        "digests": [_sha256(folder / f"{number:06}.jpg") for number in range(len(found))],
+        "times_ms": [ms for _, ms in found],
+    }
+
+
 class MediaStore(SourceStore):
     """Prepared media by content."""
 
@@ -80,13 +113,7 @@ class MediaStore(SourceStore):
     @contextmanager
     def still(self, item: PlanItem) -> Iterator[tuple[Path, Still]]:
         """The item as a JPEG that the service takes. Raises: CannotPrepare."""
-
-        def make(folder: Path) -> Mapping[str, Any]:
-            with self.planned(item) as path:
-                made = prepare_still(path, folder, name="still.jpg")
-            return {"size": made.size_bytes, "sha256": _sha256(folder / "still.jpg"), "notes": list(made.notes)}
-
-        with self.lease(item, {"what": "still", "form": _FORM}, make) as entry:
+        with self.made(item, {"what": "still", "form": _FORM}, still_of) as entry:
             facts = entry.facts
             notes = tuple(facts.get("notes", ()))  # an earlier version kept none
             still = Still(size_bytes=int(facts["size"]), sha256=str(facts["sha256"]), notes=notes)
@@ -96,27 +123,15 @@ class MediaStore(SourceStore):
     def sound(self, item: PlanItem, max_body_bytes: int) -> Iterator[tuple[Path, Sound]]:
         """The item's sound as a plain WAV, and where to cut it. Raises: CannotPrepare."""
         track, channel = chosen_sound(self._models, item.facts)
-
-        def make(folder: Path) -> Mapping[str, Any]:
-            with self.planned(item) as path:
-                wav = prepare_audio(path, folder, name="sound.wav", track=track, channel=channel)
-                parts = split(wav_levels(wav.path), wav.samples, max_body_bytes=max_body_bytes)
-                own = wav.path.parent == folder
-                return {
-                    "own": own,
-                    "written_ns": wav.path.stat().st_mtime_ns if own else None,
-                    "samples": wav.samples,
-                    "clock": wav.clock.to_json(),
-                    "notes": list(wav.notes),
-                    "cuts": [[part.first_sample, part.samples] for part in parts],
-                }
-
         with ExitStack() as stack:
             entry = stack.enter_context(
-                self.lease(
+                self.made(
                     item,
                     {"what": "sound", "body": max_body_bytes, "form": _FORM, "track": track, "channel": channel},
-                    make,
+                    sound_of,
+                    track=track,
+                    channel=channel,
+                    max_body_bytes=max_body_bytes,
                 )
             )
             facts = entry.facts
@@ -157,17 +172,8 @@ class MediaStore(SourceStore):
         """(folder, frames): `000000.jpg` and on. Raises: CannotPrepare."""
         options = self._models.get("video") or {}
         fps, width = (options.get(name, OWN_DEFAULTS[name]) for name in ("fps", "max_width"))
-
-        def make(folder: Path) -> Mapping[str, Any]:
-            with self.planned(item) as path:
-                found = [(f.size_bytes, f.source_ms) for f in write_frames(path, folder, fps=fps, max_width=width)]
-            return {
-                "sizes": [size for size, _ in found],
-                "digests": [_sha256(folder / f"{number:06}.jpg") for number in range(len(found))],
-                "times_ms": [ms for _, ms in found],
-            }
-
-        with self.lease(item, {"what": "frames", "fps": fps, "width": width, "form": _FORM}, make) as entry:
+        what = {"what": "frames", "fps": fps, "width": width, "form": _FORM}
+        with self.made(item, what, frames_of, fps=fps, max_width=width) as entry:
             facts = entry.facts
             frames = Frames(
                 sizes=tuple(facts["sizes"]), digests=tuple(facts["digests"]), times_ms=tuple(facts["times_ms"])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.computing.base import Needs, Pool
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.services.base import (
     Archives,
@@ -26,6 +27,7 @@ from hume_runner.services.base import (
     Preparer,
     Progress,
     Shelf,
+    Stopper,
     Submission,
     Waiting,
     Witness,
@@ -41,6 +43,7 @@ from hume_runner.services.expression_v1.records import Records
 from hume_runner.services.expression_v1.sender import Uploads
 from hume_runner.services.expression_v1.settings import apart, fit, measured_for, relevant, whole
 from hume_runner.services.links import refuse_expired
+from hume_runner.services.making import media_reader, prepares_media
 from hume_runner.services.members import is_archive, members
 
 if TYPE_CHECKING:
@@ -56,7 +59,6 @@ class ExpressionV1Service:
     api = API
     matches_by_md5 = False
     keeper = None  # the one answer comes with the upload
-    stopper = None  # what is on its way is paid for
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class ExpressionV1Service:
         outputs = manifest.outputs.directory
         store = MediaStore(outputs / "prepared", models, tuple(manifest.service.allow_hosts), manifest.execution.retry)
         self._models = models
+        self._store = store
         self._account = Account(endpoint, connect, on_server_time)
         self._drafts = Drafts(manifest)
         self._media = Media(self._drafts, store, models)
@@ -91,7 +94,21 @@ class ExpressionV1Service:
 
     @property
     def shelf(self) -> Shelf:
-        return self._media
+        return self
+
+    @property
+    def stopper(self) -> Stopper:
+        """See `Stopper`: what is prepared may be given up; what is on its way is paid for."""
+        return self._store.pool
+
+    @property
+    def needs(self) -> Needs:
+        """See `Computes.needs`: what prepares media, the same as here."""
+        return Needs(function=prepares_media, arguments=(), told=media_reader())
+
+    def compute_on(self, pool: Pool) -> None:
+        """See `Computes.compute_on`."""
+        self._store.pool = pool
 
     @property
     def witness(self) -> Witness:
@@ -156,12 +173,22 @@ class ExpressionV1Service:
         return self._account.simulated
 
     def greet(self) -> None:
-        """See `Sender.greet`."""
+        """See `Sender.greet`. Raises: what `Pool.open` raises, too."""
+        self._store.pool.open()
         self._account.greet()
 
     def prepare(self, job: Job) -> Submission:
         """See `Sender.prepare`."""
         return self._uploads.prepare(job)
+
+    def release(self, job: Job) -> None:
+        """See `Shelf.release`."""
+        self._media.release(job)
+
+    def close(self) -> None:
+        """See `Shelf.close`."""
+        self._store.pool.close()
+        self._media.close()
 
     # -- what the service tells (records.py, answers.py) ------------------------------------------------------------
 
@@ -174,7 +201,8 @@ class ExpressionV1Service:
         return self._records.check(waiting)
 
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
-        """See `Records.survey`."""
+        """See `Records.survey`. What prepares is looked at first."""
+        self._store.pool.open()
         return self._records.survey(since, knows, ours)
 
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:

@@ -34,6 +34,20 @@ class Sound:
     notes: tuple[str, ...]
 
 
+def sound_of(path: Path, folder: Path, /) -> Mapping[str, Any]:
+    """The `Maker` of a recording's sound: what the cache tells of it."""
+    wav = prepare_audio(path, folder, name="sound.wav")
+    pieces = max(1, -(-wav.samples // (PIECE_S * RATE_HZ)))
+    edges = (0, *choose_cuts(wav_levels(wav.path), wav.samples, pieces), wav.samples)
+    return {
+        "own": wav.path.parent == folder,
+        "samples": wav.samples,
+        "clock": wav.clock.to_json(),
+        "notes": list(wav.notes),
+        "cuts": [[begin, end - begin] for begin, end in pairwise(edges)],
+    }
+
+
 class LocalMedia(SourceStore):
     """Sources and their sound, by content."""
 
@@ -76,20 +90,7 @@ class LocalMedia(SourceStore):
     def sound(self, item: PlanItem) -> Iterator[tuple[Path, Sound]]:
         """The item's sound as a plain WAV, and where to cut it. Raises: CannotPrepare."""
 
-        def make(folder: Path) -> Mapping[str, Any]:
-            with self.planned(item) as path:
-                wav = prepare_audio(path, folder, name="sound.wav")
-                pieces = max(1, -(-wav.samples // (PIECE_S * RATE_HZ)))
-                edges = (0, *choose_cuts(wav_levels(wav.path), wav.samples, pieces), wav.samples)
-                return {
-                    "own": wav.path.parent == folder,
-                    "samples": wav.samples,
-                    "clock": wav.clock.to_json(),
-                    "notes": list(wav.notes),
-                    "cuts": [[begin, end - begin] for begin, end in pairwise(edges)],
-                }
-
-        with self.lease(item, {"what": "local sound", "form": _FORM}, make) as entry:
+        with self.made(item, {"what": "local sound", "form": _FORM}, sound_of) as entry:
             facts = entry.facts
             sound = Sound(
                 samples=facts["samples"],

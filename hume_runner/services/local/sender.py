@@ -6,37 +6,35 @@ import hashlib
 import json
 import threading
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hume_runner.processes import ProcessExecutor, Stopped, TookTooLong, WorkerDied
+from hume_runner.computing.base import MOST_DEATHS, Pool, Unseen
+from hume_runner.computing.here import OwnProcesses
+from hume_runner.errors import HumeRunnerError
+from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.local.measurers.found import known
 from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.settings import Chosen, for_material
-from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted, measure
+from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted, measure, measure_elsewhere
 from hume_runner.services.local.weights import require
 
 # A worker takes a while to start: a few texts are measured sooner here.
 _FEW_CHARACTERS = 20_000
-_MOST_DEATHS = 2
 
 
 class Measuring:
-    """Measures pieces on an executor of `workers` processes; a process is started when it is needed."""
+    """Measures pieces on a pool: processes of this machine, unless it is told otherwise."""
 
     def __init__(self, store: LocalMedia, models: Mapping[str, Any], *, workers: int, timeout_s: float) -> None:
         self._store = store
         self._models = models
-        self._workers = workers
         self._timeout_s = timeout_s
-        self._executor: ProcessExecutor | None = None
-        self._lock = threading.Lock()
+        self.pool: Pool = OwnProcesses(workers, timeout_s=timeout_s)
         self._here = threading.Lock()
-        self._stopped = False
         self.requests = {"measured": 0}
 
     def prepare(self, job: Job) -> Submission:
@@ -71,30 +69,25 @@ class Measuring:
             message = f"it took longer than execution.job_timeout, {self._timeout_s:g} s"
             return Refused(reason="timed_out", message=message, temporary=False, divisible=True)
         except WorkerDied as death:
-            message = f"{_MOST_DEATHS} workers died of it, the last one so: {death.how}"
+            message = f"{MOST_DEATHS} workers died of it, the last one so: {death.how}"
             return Refused(reason="worker_died", message=message, temporary=False, divisible=True)
+        except HumeRunnerError as error:  # no piece can be measured
+            return Refused(reason="no_workers", message=str(error), temporary=False, stops_run=True, error=error)
         return Answered(remote_id=job.nonce, body=body, server_time_s=None, simulated=False)
 
     def _measured(self, task: Task) -> bytes:
+        if self.pool.elsewhere:
+            try:
+                files = tuple((path, Path(path).stat().st_size) for path in _files(task.material))
+                return self.pool.call(measure_elsewhere, task, files)
+            except FileNotFoundError as error:
+                raise CannotPrepare("source_unreadable", f"{Path(error.filename).name}: {error.strerror}") from None
+            except Unseen as unseen:  # by us neither, any more
+                raise CannotPrepare("source_unreadable", f"{Path(unseen.path).name}: {unseen.why}") from None
         if _is_light(task):
             with self._here:  # sessions are not shared between threads
                 return measure(task)
-        for death in range(1, _MOST_DEATHS + 1):
-            future = self._pool().submit(measure, task)
-            try:
-                return future.result()
-            except WorkerDied:
-                if death == _MOST_DEATHS:
-                    raise
-        raise AssertionError
-
-    def _pool(self) -> Executor:
-        with self._lock:
-            if self._stopped:
-                raise Stopped
-            if self._executor is None:
-                self._executor = ProcessExecutor(self._workers, timeout_s=self._timeout_s)
-            return self._executor
+        return self.pool.call(measure, task)
 
     def _task(self, job: Job, stack: ExitStack) -> Task:
         """What is held while the piece is measured is held by `stack`."""
@@ -109,30 +102,16 @@ class Measuring:
             material = Texts(texts=tuple(member.item.value for member in job.members))
         elif "part" in first.detail:
             path, _ = stack.enter_context(self._store.sound(first.item))
-            material = SoundPart(path=str(path), name=name, detail=first.detail)
+            material = SoundPart(path=str(path.absolute()), name=name, detail=first.detail)
         elif "pictures" in first.detail:
             path = stack.enter_context(self._store.source(first.item))
             begin_s, end_s = first.detail["begin_s"], first.detail["end_s"]
-            material = Pictures(path=str(path), name=name, begin_s=begin_s, end_s=end_s, detail=first.detail)
+            material = Pictures(path=str(path.absolute()), name=name, begin_s=begin_s, end_s=end_s, detail=first.detail)
         else:
             files = [(stack.enter_context(self._store.source(one.item)), one.item) for one in job.members]
-            material = Stills(files=tuple((str(path), Path(item.value).name) for path, item in files))
-        return Task(wanted=tuple(_wanted(one) for one in self._asked(job)), material=material)
-
-    def stop(self) -> None:
-        """End at once what is under way: it costs nothing but time."""
-        with self._lock:
-            self._stopped = True
-            executor = self._executor
-        if executor is not None:
-            executor.stop()
-
-    def close(self) -> None:
-        """End the worker processes."""
-        with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
-            executor.shutdown(wait=True, cancel_futures=True)
+            material = Stills(files=tuple((str(path.absolute()), Path(item.value).name) for path, item in files))
+        wanted = tuple(_wanted(one, elsewhere=self.pool.elsewhere) for one in self._asked(job))
+        return Task(wanted=wanted, material=material)
 
 
 def _is_light(task: Task) -> bool:
@@ -142,7 +121,20 @@ def _is_light(task: Task) -> bool:
     return not any(known()[one.model].modules for one in task.wanted)
 
 
-def _wanted(one: Chosen) -> Wanted:
-    files = require(one.card.files)
+def _files(material: Texts | SoundPart | Pictures | Stills) -> tuple[str, ...]:
+    """What has to be read to measure it, as everybody may name it."""
+    match material:
+        case Texts():
+            return ()
+        case Stills(files=files):
+            return tuple(path for path, _ in files)
+        case SoundPart(path=path) | Pictures(path=path):
+            return (path,)
+
+
+def _wanted(one: Chosen, *, elsewhere: bool) -> Wanted:
     options = json.dumps(dict(one.options), sort_keys=True)
+    if elsewhere:
+        return Wanted(model=one.model, options=options, files=None)
+    files = require(one.card.files)
     return Wanted(model=one.model, options=options, files=tuple((name, str(path)) for name, path in files.items()))

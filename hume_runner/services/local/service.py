@@ -5,11 +5,13 @@ Nothing is sent and nothing billed. What was lost is measured again, so nothing 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.computing.base import Needs, Pool
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.services.base import (
     Archives,
@@ -40,6 +42,8 @@ from hume_runner.services.local.preparer import Pieces
 from hume_runner.services.local.ready import require_ready
 from hume_runner.services.local.sender import Measuring
 from hume_runner.services.local.settings import chosen, relevant
+from hume_runner.services.local.task import measured_by
+from hume_runner.services.making import media_reader
 from hume_runner.services.members import is_archive, members
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ class LocalService:
         retry, hosts = manifest.execution.retry, tuple(manifest.service.allow_hosts)
         store = LocalMedia(manifest.outputs.directory / "prepared", models, hosts, retry)
         self._models = models
+        self._store = store
         self._drafts = Drafts(manifest)
         self._pieces = Pieces(self._drafts, store)
         self._measuring = Measuring(
@@ -90,7 +95,18 @@ class LocalService:
 
     @property
     def stopper(self) -> Stopper:
-        return self._measuring
+        return self._measuring.pool
+
+    @property
+    def needs(self) -> Needs:
+        """See `Computes.needs`: who measures, the same as here."""
+        models = json.dumps(dict(self._models), sort_keys=True)
+        told = (*media_reader(), *(one.card.measured_by for one in chosen(self._models)))
+        return Needs(function=measured_by, arguments=(models,), told=told)
+
+    def compute_on(self, pool: Pool) -> None:
+        """See `Computes.compute_on`."""
+        self._measuring.pool = self._store.pool = pool
 
     # -- planning ---------------------------------------------------------------------------------------------------
 
@@ -139,8 +155,11 @@ class LocalService:
         return dict(self._measuring.requests)
 
     def greet(self) -> None:
-        """See `Sender.greet`: whether all that measures is here. Raises: MissingExtra, MissingWeights."""
-        require_ready(chosen(self._models))
+        """See `Sender.greet`: whether all that measures is where it measures. Raises: MissingExtra, MissingWeights;
+        what `Pool.open` raises."""
+        if not self._measuring.pool.elsewhere:
+            require_ready(chosen(self._models))
+        self._measuring.pool.open()
 
     def prepare(self, job: Job) -> Submission:
         """See `Sender.prepare`."""
@@ -152,7 +171,7 @@ class LocalService:
 
     def close(self) -> None:
         """See `Shelf.close`."""
-        self._measuring.close()
+        self._measuring.pool.close()
         self._pieces.close()
 
     # -- what was measured ------------------------------------------------------------------------------------------

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.services.local.measurers.base import Passage, Picture, PictureSession, Row, Sound
 from hume_runner.services.local.measurers.found import known
-from hume_runner.services.local.settings import TRANSCRIBES, picture_rate
+from hume_runner.services.local.ready import require_ready
+from hume_runner.services.local.settings import TRANSCRIBES, chosen, picture_rate
+from hume_runner.services.local.weights import require
+from hume_runner.services.making import media_reader, require_seen
 from hume_runner.services.placing import Placed, placed
 
 if TYPE_CHECKING:
@@ -29,11 +32,12 @@ FORMAT = "hume_runner local-answer-v1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One measurer with its options (JSON text, so that it can be told apart) and where its weights lie."""
+    """One measurer with its options (JSON text, so that it can be told apart) and where its weights lie: None where
+    that is for the process to know that measures."""
 
     model: str
     options: str
-    files: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, str], ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,23 @@ def measure(task: Task) -> bytes:
     return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
+def measure_elsewhere(task: Task, files: tuple[tuple[str, int], ...]) -> bytes:
+    """`measure` where the files of the material, (path, bytes), may not be what they are for who asks.
+
+    Raises: Unseen; what `measure` raises.
+    """
+    require_seen(files)
+    return measure(task)
+
+
+def measured_by(models: str) -> tuple[str, ...]:
+    """Who measures here the models of a manifest (JSON), and with what media are read. Raises: HumeRunnerError where
+    something is lacking."""
+    asked = chosen(json.loads(models))
+    require_ready(asked)
+    return (*media_reader(), *(one.card.measured_by for one in asked))
+
+
 class _Source:
     """What is found about one source: rows by table, and what could not be measured."""
 
@@ -163,8 +184,12 @@ class _Attempt:
 @lru_cache(maxsize=16)
 def _session(one: Wanted) -> Any:
     """A measurer with its weights loaded, once in a process."""
-    files = {name: Path(path) for name, path in one.files}
-    return known()[one.model].open(json.loads(one.options), files)
+    options = json.loads(one.options)
+    if one.files is None:
+        files = require(known()[one.model].card(options).files)
+    else:
+        files = {name: Path(path) for name, path in one.files}
+    return known()[one.model].open(options, files)
 
 
 def _by(one: Wanted) -> str:

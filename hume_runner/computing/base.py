@@ -1,0 +1,74 @@
+"""What a caller sees of wherever the processor's work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from hume_runner.errors import HumeRunnerError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# What a call may cost: so many processes die of it, and then it is its own fault.
+MOST_DEATHS = 2
+
+
+class Unseen(Exception):
+    """A file that whoever works on a call has to read is not there as it is for us."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(path, why)
+        self.path = path
+        self.why = why
+
+
+class UnseenFile(HumeRunnerError):
+    """The same, as it ends a run: a worker of a cluster does not see what lies here."""
+
+    exit_code = 66
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What every process that works for us has to have: `function(*arguments)` is run there, and gives `told` where all
+    is well. It raises HumeRunnerErrors for what is lacking."""
+
+    function: Callable[..., tuple[str, ...]]
+    arguments: tuple[Any, ...]
+    told: tuple[str, ...]
+
+
+class Pool(Protocol):
+    """Does work. Safe to share between threads: each that calls waits for its own call."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether calls may be worked on where this process's files, packages and models are not."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many calls it works on at one time, as far as is known."""
+        ...
+
+    def open(self) -> None:
+        """Make sure that work can be done. Raises: HumeRunnerError."""
+        ...
+
+    def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """What the function gives, which may be run more than once.
+
+        Raises: what it raises; WorkerDied for a call that ended two processes; TookTooLong; Stopped; HumeRunnerError
+        where nothing can be worked on.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Give up at once what is worked on or waits: each of those calls raises Stopped."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...

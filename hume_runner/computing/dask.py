@@ -1,0 +1,416 @@
+"""A Dask cluster that the user has. Only workers that were checked get work; who they are is watched.
+
+Dask runs a task again by itself where a worker is lost, so that a call may be begun more often than it was submitted;
+`perform` counts that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, InvalidStateError
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hume_runner.computing.checks import cannot_import, other_versions, unfit
+from hume_runner.computing.perform import NONCE, Run, perform, starts, tell, versions
+from hume_runner.errors import HumeRunnerError, MissingExtra, ServiceUnavailable, UsageError
+from hume_runner.processes import Stopped, WorkerDied
+
+_WATCH_S = 0.5
+_CONNECT_S = 10.0
+_CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """A call that is at the cluster: which workers may take it."""
+
+    call: str
+    workers: frozenset[str]
+
+
+@dataclass(slots=True)
+class _Workers:
+    """Who is there: by address, with the number of threads. `checking` tells what the worker says of itself."""
+
+    fit: dict[str, int] = field(default_factory=dict)
+    unfit: dict[str, HumeRunnerError] = field(default_factory=dict)
+    checking: dict[str, Future[Any]] = field(default_factory=dict)
+
+
+class DaskCluster:
+    """The cluster whose scheduler is at `address`.
+
+    `wait_s`: how long a run waits for a scheduler that went away, and for a worker. `warn` takes what people should
+    know.
+    """
+
+    def __init__(self, address: str, *, wait_s: float, warn: Callable[[str], None]) -> None:
+        self._address = address
+        self._wait_s = wait_s
+        self._warn = warn
+        self._client: Any = None
+        self._run: Run | None = None
+        self._workers = _Workers()
+        self._executor: Executor | None = None  # of the workers that are fit now
+        self._out: dict[Future[bytes], _Out] = {}
+        self._error: HumeRunnerError | None = None
+        self._begun = False  # those that were there at the beginning are checked
+        self._stopped = False
+        self._closing = False
+        self._scheduler: str | None = None
+        self._lacking_since: float | None = None
+        self._changed = threading.Condition()
+        self._watching: threading.Thread | None = None
+        self._quiet = _Quiet()
+
+    @property
+    def width(self) -> int:
+        """See `Place.width`."""
+        with self._changed:
+            return sum(self._workers.fit.values())
+
+    # -- beginning --------------------------------------------------------------------------------------------------
+
+    def open(self, run: Run) -> None:
+        """See `Place.open`: every worker that is there is checked, and one that is not fit refuses the run."""
+        try:
+            import distributed.comm
+        except ImportError:
+            raise MissingExtra("cluster", f"--cluster {self._address}") from None
+        try:  # a client that is begun for what Dask does not know ends late, and with much to say
+            distributed.comm.get_address_host_port(self._address)  # type: ignore[attr-defined]
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise _not_taken(self._address, error) from error
+        self._run = run
+        self._quiet.begin()
+        self._client = self._connected(_CONNECT_S)
+        self._check_scheduler()
+        self._watching = threading.Thread(target=self._watch, name="hume-runner-cluster", daemon=True)
+        self._watching.start()
+        with self._changed:
+            # Those that are there at the beginning are told of at once; later ones join when they are checked.
+            self._changed.wait_for(lambda: self._error or self._workers.unfit or self._all_checked(), self._wait_s)
+            wrong = self._error or next(iter(self._workers.unfit.values()), None)
+        if wrong is None and not self._workers.fit:
+            wrong = self._nobody()
+        if wrong is not None:
+            raise wrong
+        self._begun = True
+
+    def _all_checked(self) -> bool:
+        return bool(self._workers.fit) and not self._workers.checking
+
+    def _connected(self, timeout_s: float) -> Any:
+        import distributed
+
+        make: Callable[..., Any] = distributed.Client
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of versions that differ, which is told in our words
+            try:
+                return make(self._address, timeout=timeout_s, set_as_default=False, name="hume-runner")
+            except (OSError, TimeoutError) as error:
+                raise ServiceUnavailable(
+                    f"no Dask scheduler answers at {self._address}: {_first_line(error)}",
+                    hint="start it with `dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`",
+                ) from error
+            except (ValueError, ImportError, TypeError, KeyError) as error:
+                raise _not_taken(self._address, error) from error
+
+    def _check_scheduler(self) -> None:
+        who = f"the Dask scheduler at {self._address}"
+        ours = self._ours()
+        try:
+            told = self._client.run_on_scheduler(versions)
+        except Exception as error:
+            if _is_import(error):
+                raise cannot_import(who, ours["hume_runner"], _first_line(error)) from error
+            raise UsageError(
+                f"{who} runs no function of ours: {type(error).__name__}: {_first_line(error)}",
+                hint="it must be able to import hume_runner, and allow what Dask calls distributed.scheduler.pickle",
+            ) from error
+        wrong = other_versions(who, told, ours)
+        if wrong is not None:
+            raise wrong
+
+    def _ours(self) -> Mapping[str, Any]:
+        return versions()
+
+    # -- watching ---------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        while not self._closing:
+            try:
+                self._look()
+            except HumeRunnerError as error:
+                self._give_up(error)
+                return
+            except Exception as error:  # whatever a library says of a connection that ends
+                if not self._closing and self._client.status == "running":
+                    logging.getLogger(__name__).debug("watching %s: %r", self._address, error)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._any_told(), _WATCH_S)
+
+    def _any_told(self) -> bool:
+        return any(future.done() for future in self._workers.checking.values())
+
+    def _look(self) -> None:
+        """Who is there now. Raises: HumeRunnerError for what has been lacking for too long."""
+        if self._client.status != "running":
+            self._lost()
+            return
+        told = self._client.scheduler_info()
+        if told["id"] != self._scheduler:  # another one at the same place: it knows nothing of what was submitted
+            self._scheduler = told["id"]
+            self._lost()
+        present = {address: int(one.get("nthreads", 1)) for address, one in told["workers"].items()}
+        with self._changed:
+            workers = self._workers
+            before = set(workers.fit)
+            for known in (workers.fit, workers.unfit):
+                for address in set(known) - set(present):
+                    del known[address]
+            stuck = [workers.checking.pop(address) for address in set(workers.checking) - set(present)]
+            for address in present:
+                if address not in workers.fit and address not in workers.unfit and address not in workers.checking:
+                    workers.checking[address] = self._asked(address)
+            for address, future in list(workers.checking.items()):
+                if future.done():
+                    del workers.checking[address]
+                    self._judge(address, present[address], future)
+            if set(workers.fit) != before or (self._executor is None and workers.fit):
+                fit = sorted(workers.fit)
+                self._executor = self._client.get_executor(pure=False, workers=fit) if fit else None
+                stuck += self._stuck(before)
+            self._note_lack()
+            self._changed.notify_all()
+        for future in stuck:
+            future.cancel()  # and it is submitted again, to those that are there
+
+    def _asked(self, address: str) -> Future[Any]:
+        asked: Future[Any] = Future()
+        asked.add_done_callback(lambda _: self._wake())
+        # In a thread of its own: a worker that hangs answers nobody.
+        threading.Thread(target=_ask, args=(self._client, address, self._run, asked), daemon=True).start()
+        return asked
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _judge(self, address: str, threads: int, future: Future[Any]) -> None:
+        who = f"the Dask worker {address}"
+        assert self._run is not None
+        if future.cancelled():
+            return  # asked again, if it is still there
+        error = future.exception()
+        wrong: HumeRunnerError | None
+        if error is not None and _is_import(error):
+            wrong = cannot_import(who, self._run["hume_runner"], _first_line(error))
+        elif error is not None:
+            wrong = UsageError(
+                f"{who} cannot run a function of this package: {type(error).__name__}: {_first_line(error)}",
+                hint="it must be able to import hume_runner",
+            )
+        else:
+            told = future.result()
+            seen = Path(self._run["folder"], told.get("wrote", ""), NONCE).is_file()
+            wrong = unfit(who, told, self._run, self._ours(), seen)
+        if wrong is None:
+            self._workers.fit[address] = threads
+            return
+        self._workers.unfit[address] = wrong
+        if self._begun:
+            self._warn(f"{wrong}; it gets no work")
+
+    def _stuck(self, before: set[str]) -> list[Future[bytes]]:
+        """Calls that nobody who is there may take; and, where somebody came, those that wait for others."""
+        assert self._run is not None
+        fit, folder = set(self._workers.fit), Path(self._run["folder"])
+        came = fit - before
+        return [
+            future
+            for future, out in self._out.items()
+            if not out.workers & fit or (came and before and not starts(folder, out.call))
+        ]
+
+    def _note_lack(self) -> None:
+        if self._workers.fit:
+            self._lacking_since = None
+            return
+        now = time.monotonic()
+        if self._lacking_since is None:
+            self._lacking_since = now
+        elif now - self._lacking_since > self._wait_s and not self._workers.checking:
+            raise next(iter(self._workers.unfit.values()), None) or self._nobody()
+
+    def _nobody(self) -> HumeRunnerError:
+        return ServiceUnavailable(
+            f"the Dask scheduler at {self._address} had no worker that could be used for {self._wait_s:g} s",
+            hint=f"start some, as `dask worker {self._address} --nthreads 1`, then run the same command again: it "
+            "resumes",
+        )
+
+    def _lost(self) -> None:
+        """The scheduler went away: who comes back within `wait_s` is checked anew. Raises: ServiceUnavailable."""
+        with self._changed:
+            self._workers = _Workers()
+            self._executor = None
+            now = time.monotonic()
+            self._lacking_since = since = self._lacking_since or now
+            waiting = list(self._out)
+        for future in waiting:
+            future.cancel()
+        if now - since > self._wait_s:
+            raise ServiceUnavailable(
+                f"the Dask scheduler at {self._address} went away and did not come back within {self._wait_s:g} s",
+                hint="start it and its workers again, then run the same command again: it resumes",
+            )
+        if self._client.status == "closed":
+            with contextlib.suppress(ServiceUnavailable):
+                self._client = self._connected(1.0)
+
+    def _give_up(self, error: HumeRunnerError) -> None:
+        with self._changed:
+            self._error = error
+            waiting = list(self._out)
+            self._changed.notify_all()
+        for future in waiting:
+            future.cancel()
+
+    # -- working ----------------------------------------------------------------------------------------------------
+
+    def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, again: bool) -> Future[bytes]:
+        """See `Place.submit`."""
+        del again  # Dask loses one worker at a time
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or self._stopped or self._executor is not None)
+            if self._error is not None:
+                raise self._error
+            if self._stopped or self._executor is None:
+                raise Stopped
+            future = self._executor.submit(perform, run, call, work, timeout_s)
+            self._out[future] = _Out(call, frozenset(self._workers.fit))
+        future.add_done_callback(self._came)
+        return future
+
+    def _came(self, future: Future[bytes]) -> None:
+        with self._changed:
+            self._out.pop(future, None)
+
+    def failed(self, future: Future[bytes], error: BaseException, begun: int) -> None:
+        """See `Place.failed`."""
+        from distributed.scheduler import KilledWorker
+
+        if isinstance(error, KilledWorker):
+            if begun:  # by the count of a scheduler that allows fewer deaths than we do
+                raise WorkerDied("it was lost")
+            return
+        if self._client.status != "running" or isinstance(error, OSError):
+            return
+        raise UsageError(
+            f"the Dask cluster at {self._address} cannot run a function of this package: {type(error).__name__}: "
+            f"{_first_line(error)}",
+            hint="look at the logs of its scheduler and workers",
+        )
+
+    def stop(self) -> None:
+        """See `Place.stop`."""
+        with self._changed:
+            self._stopped = True
+            waiting = [*self._out, *self._workers.checking.values()]
+            self._changed.notify_all()
+        # Dask asks its scheduler, which may not answer.
+        threading.Thread(target=_cancel, args=(waiting,), daemon=True).start()
+
+    def close(self) -> None:
+        """See `Place.close`."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._client is not None:
+            ending = threading.Thread(target=self._end, daemon=True)
+            ending.start()
+            ending.join(2 * _CLOSE_S)
+        self._quiet.end()
+
+    def _end(self) -> None:
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=_CLOSE_S)
+
+
+def _ask(client: Any, address: str, run: Run, asked: Future[Any]) -> None:
+    """What a worker tells of itself. First by a call that needs no task: one whose module a worker cannot import ends
+    the worker."""
+    try:
+        told = client.run(versions, workers=[address], on_error="return")[address]
+        if isinstance(told, BaseException):
+            raise told
+        if other_versions("", told, versions()) is not None:
+            _settle(asked, {"where": address, **told}, None)
+            return
+        future: Future[Any] = client.get_executor(pure=False, workers=[address]).submit(tell, run)
+    except Exception as error:
+        _settle(asked, None, error)
+        return
+    future.add_done_callback(lambda done: _hand_on(done, asked))
+    asked.add_done_callback(lambda done: future.cancel() if done.cancelled() else None)
+
+
+def _hand_on(done: Future[Any], asked: Future[Any]) -> None:
+    if done.cancelled():
+        asked.cancel()
+    else:
+        error = done.exception()
+        _settle(asked, None if error else done.result(), error)
+
+
+def _settle(asked: Future[Any], told: Any, error: BaseException | None) -> None:
+    with contextlib.suppress(InvalidStateError):  # nobody wants to know any more
+        asked.set_result(told) if error is None else asked.set_exception(error)
+
+
+def _cancel(waiting: list[Future[Any]]) -> None:
+    for future in waiting:
+        with contextlib.suppress(Exception):
+            future.cancel()
+
+
+class _Quiet:
+    """Dask tells on stderr, with tracebacks, what we tell in a line: not while we use it."""
+
+    def __init__(self) -> None:
+        self._was: list[tuple[logging.Logger, int]] = []
+
+    def begin(self) -> None:
+        for name in ("distributed", "tornado.application", "asyncio"):
+            logger = logging.getLogger(name)
+            self._was.append((logger, logger.level))
+            logger.setLevel(logging.CRITICAL + 1)
+
+    def end(self) -> None:
+        for logger, level in self._was:
+            logger.setLevel(level)
+        self._was.clear()
+
+
+def _is_import(error: BaseException) -> bool:
+    """Dask may put the words of one into an exception of its own."""
+    return isinstance(error, ImportError) or "ModuleNotFoundError" in str(error) or "ImportError" in str(error)
+
+
+def _not_taken(address: str, error: Exception) -> UsageError:
+    return UsageError(
+        f"--cluster {address}: Dask does not take this: {_first_line(error)}",
+        hint="an address is like tcp://host:8786; tls:// takes its certificates from Dask's configuration",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.computing.case import Case
+from tests.computing.dask_processes import Dask
+
+pytest.importorskip("distributed")
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    folder = tmp_path / "case"
+    folder.mkdir()
+    return Case(folder)
+
+
+@pytest.fixture
+def dask(tmp_path: Path, case: Case) -> Iterator[Dask]:
+    """A scheduler without workers; they find what the case's measurer needs."""
+    with Dask(tmp_path / "dask", case.environ) as dask:
+        yield dask
