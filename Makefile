@@ -24,7 +24,12 @@ INSTALL = -m pip --quiet --disable-pip-version-check --no-input install
 PIP = $(BIN)/python $(INSTALL)
 PYTEST = $(BIN)/python -m pytest
 
-.PHONY: help demo setup models test test-lowest test-newest lint lock bench soak mutants docs clean
+# A test run writes bytecode: each process that a test starts would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE
+# What a person waits for: the sample of each long table; `sweep` has the rest.
+QUICK = not soak and not mutant and not sweep
+
+.PHONY: help demo setup models test sweep test-lowest test-newest lint lock bench soak mutants docs clean
 
 help:
 	@echo "make demo     run $(DEMO_MANIFESTS) offline,"
@@ -32,6 +37,7 @@ help:
 	@echo "make setup    a virtual environment with everything for development"
 	@echo "make models   the models that tests measure with, into HUME_RUNNER_MODELS or your cache folder"
 	@echo "make test     the test suite, with the versions in $(LOCK)"
+	@echo "make sweep    the rest of its tables: each operation killed, each odd file, each lost answer; CI runs it, too"
 	@echo "make test-lowest, make test-newest"
 	@echo "              most of it with the lowest and the newest versions that pyproject.toml allows"
 	@echo "make lint     style, types and the import contract"
@@ -52,19 +58,23 @@ models: $(VENV)/.dev
 	@$(BIN)/python .ci/recordings.py
 
 test: $(VENV)/.dev
-	$(PYTEST) -n $(JOBS) -m "not soak and not mutant" $(ARGS)
+	$(PYTEST) -n $(JOBS) -m "$(QUICK)" $(ARGS)
+
+# Properties once more, with more examples than the suite draws.
+sweep: $(VENV)/.dev
+	$(PYTEST) -n $(JOBS) -m "(sweep or hypothesis) and not soak and not mutant" --hypothesis-profile sweep $(ARGS)
 
 # Each in an environment of its own, made anew: what is installed already would hide what the ranges give.
 test-lowest:
 	@$(PYTHON) -m venv --clear $(VENV)-lowest
 	@$(PYTHON) .ci/lowest.py > $(VENV)-lowest/constraints.txt
 	@$(VENV)-lowest/bin/python $(INSTALL) --constraint $(VENV)-lowest/constraints.txt --editable '$(call with_extras,$(EXTRAS))'
-	$(VENV)-lowest/bin/python -m pytest -n $(JOBS) -m "not soak and not mutant" $(UNIT) $(ARGS)
+	$(VENV)-lowest/bin/python -m pytest -n $(JOBS) -m "$(QUICK)" $(UNIT) $(ARGS)
 
 test-newest:
 	@$(PYTHON) -m venv --clear $(VENV)-newest
 	@$(VENV)-newest/bin/python $(INSTALL) --editable '$(call with_extras,$(EXTRAS))'
-	$(VENV)-newest/bin/python -m pytest -n $(JOBS) -m "not soak and not mutant" $(UNIT) $(ARGS)
+	$(VENV)-newest/bin/python -m pytest -n $(JOBS) -m "$(QUICK)" $(UNIT) $(ARGS)
 
 # It names no index and no place on this machine: wherever it is installed from, the hashes decide.
 lock:

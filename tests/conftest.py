@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.object_stores import S3Server, only, serving
+from tests.tiers import QUICK_EXAMPLES, mark_the_rest
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores it, and so would every program that a test starts and interrupts.
@@ -62,9 +63,17 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
 # An audit hook sees what C code does as well, and no test can take it away by patching.
 sys.addaudithook(_guard)
 
-# What a test promises is never how long it takes: machines are busy.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# What a test promises is never how long it takes: machines are busy. `make sweep` names the second one.
+_PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("suite", max_examples=QUICK_EXAMPLES, **_PATIENT)
+settings.register_profile("sweep", max_examples=100, **_PATIENT)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_the_rest(items)
+
 
 # Whoever starts the tests may ignore hang-ups (nohup does), and what is ignored stays ignored in every child.
 if hasattr(signal, "SIGHUP"):

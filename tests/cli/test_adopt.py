@@ -15,6 +15,7 @@ from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
 from hume_runner.state.store import Store
 from tests.cli.project import JOBS, Project, tone
 from tests.cli.quoting import quoting
+from tests.tiers import sampled
 
 MODELS = {"language": {"granularity": "sentence"}, "prosody": {}}
 
@@ -142,6 +143,7 @@ def test_what_is_measured_already_is_not_adopted_again(keyed: Project) -> None:
     assert "none of its sources waits to be measured" in ran.out
 
 
+@sampled(2)
 @pytest.mark.parametrize("carried", [("urls",), ("text",), ("files",), ("urls", "files")])
 def test_every_item_has_the_scores_that_the_raw_answer_gives_it(keyed: Project, carried: tuple[str, ...]) -> None:
     keyed.add_file("two.wav", tone(2))

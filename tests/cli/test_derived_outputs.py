@@ -13,6 +13,7 @@ import pytest
 
 from hume_runner.results import derived
 from tests.cli.project import Project
+from tests.tiers import Tier, in_two_tiers, sampled
 
 # Kills its own process at the n-th rename below the output directory: just before it, or at the first look that is
 # taken at the folder or the file after it, which is before its mark.
@@ -67,12 +68,13 @@ def assert_current(project: Project, fresh: Path) -> None:
         assert (project.out / "tables" / name).read_bytes() == (fresh / name).read_bytes(), name
 
 
+@in_two_tiers
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_after_a_kill_at_any_output_the_next_run_makes_all_of_them_current(
-    study: Project, when: str, tmp_path: Path
+    study: Project, when: str, tier: Tier, tmp_path: Path
 ) -> None:
     survived = killed = 0
-    for rename in range(30):
+    for rename in range(0, 30, 1 if tier.all else 4):
         study.manifest["sources"]["text"].append(f"text number {rename}")
         code = kill_at(study, when, rename)
         assert code in (0, -signal.SIGKILL)
@@ -86,7 +88,7 @@ def test_after_a_kill_at_any_output_the_next_run_makes_all_of_them_current(
         assert study.call("verify").code == 0
         if survived:
             break
-    assert killed >= 6
+    assert killed >= (6 if tier.all else 2)
     assert survived == 1
 
 
@@ -106,6 +108,7 @@ def _edit(path: Path) -> None:
     os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # as an editor that keeps the date
 
 
+@sampled(5)
 @pytest.mark.parametrize("name", ["results.jsonl", "tables/language.csv", "tables/errors.csv", "report.html"])
 @pytest.mark.parametrize("harm", [_delete, _cut, _edit])
 def test_a_file_that_was_harmed_is_made_again(study: Project, name: str, harm: Callable[[Path], None]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.project import Project, Ran, tone
+from tests.tiers import sampled
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = """
@@ -99,6 +100,16 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
+Here = Callable[..., Ran]
+
+
+@pytest.fixture
+def here(project: Project, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """A command in the project's folder, in this process; what hangs, hangs until the test's own time is over."""
+    monkeypatch.chdir(project.folder)
+    return project.plain_call
+
+
 KINDS: list[tuple[Callable[[Path], None], str]] = [
     (a_pipe, "a pipe"),
     (a_socket, "a socket"),
@@ -109,11 +120,13 @@ KINDS: list[tuple[Callable[[Path], None], str]] = [
 
 @pytest.mark.parametrize("command", ["run", "validate"])
 @pytest.mark.parametrize(("make", "word"), KINDS)
-def test_what_is_no_file_is_no_list(project: Project, make: Callable[[Path], None], word: str, command: str) -> None:
+def test_what_is_no_file_is_no_list(
+    here: Here, project: Project, make: Callable[[Path], None], word: str, command: str
+) -> None:
     make(project.folder / "list.txt")
     project.manifest["sources"] = {"urls": [{"from": "list.txt"}]}
     project.write()
-    ran = limited(project, command, "manifest.yaml")
+    ran = here(command, "manifest.yaml")
     assert ran.code == (66 if word == "a folder" else 65), ran.err
     assert f"'list.txt' is {word}, not a" in ran.err + ran.out
     assert not project.out.exists()
@@ -122,44 +135,48 @@ def test_what_is_no_file_is_no_list(project: Project, make: Callable[[Path], Non
 @pytest.mark.parametrize("command", ["run", "validate", "migrate"])
 @pytest.mark.parametrize(("make", "word"), KINDS)
 def test_what_is_no_file_is_no_manifest(
-    project: Project, make: Callable[[Path], None], word: str, command: str
+    here: Here, project: Project, make: Callable[[Path], None], word: str, command: str
 ) -> None:
     make(project.folder / "other.yaml")
-    ran = limited(project, command, "other.yaml")
+    ran = here(command, "other.yaml")
     assert ran.code == 65, ran.err
     assert f"other.yaml: is {word}, not a" in ran.err + ran.out
 
 
 @pytest.mark.parametrize(("make", "word"), KINDS)
-def test_what_is_no_file_is_no_source(project: Project, make: Callable[[Path], None], word: str) -> None:
+def test_what_is_no_file_is_no_source(here: Here, project: Project, make: Callable[[Path], None], word: str) -> None:
     make(project.folder / "media" / "two.wav")
     project.manifest["sources"] = {"files": ["media/two.wav"]}
     project.write()
-    assert_clear(limited(project, "run", "manifest.yaml"), 66, "'media/two.wav' is ")
+    assert_clear(here("run", "manifest.yaml"), 66, "'media/two.wav' is ")
     assert not project.out.exists()
 
 
 @pytest.mark.parametrize(("make", "word"), KINDS)
-def test_what_is_no_file_holds_no_key(project: Project, make: Callable[[Path], None], word: str) -> None:
+def test_what_is_no_file_holds_no_key(here: Here, project: Project, make: Callable[[Path], None], word: str) -> None:
     make(project.folder / "key.txt")
     project.manifest["service"]["api_key"] = {"file": "key.txt"}
     project.write()
-    assert_clear(limited(project, "run", "manifest.yaml"), 7, "cannot read the API key from", "key.txt")
+    assert_clear(here("run", "manifest.yaml"), 7, "cannot read the API key from", "key.txt")
 
 
 @pytest.mark.parametrize(("make", "word"), KINDS)
-def test_what_is_no_file_is_no_saved_plan(project: Project, make: Callable[[Path], None], word: str) -> None:
+def test_what_is_no_file_is_no_saved_plan(
+    here: Here, project: Project, make: Callable[[Path], None], word: str
+) -> None:
     make(project.folder / "plan.json")
     project.write()
-    assert_clear(limited(project, "run", "manifest.yaml", "--plan", "plan.json"), 64, "plan.json: ")
+    assert_clear(here("run", "manifest.yaml", "--plan", "plan.json"), 64, "plan.json: ")
 
 
 @pytest.mark.parametrize("command", ["run", "status"])
 @pytest.mark.parametrize(("make", "word"), KINDS)
-def test_what_is_no_file_is_no_state(project: Project, make: Callable[[Path], None], word: str, command: str) -> None:
+def test_what_is_no_file_is_no_state(
+    here: Here, project: Project, make: Callable[[Path], None], word: str, command: str
+) -> None:
     make(project.folder / "state")
     project.write()
-    assert_clear(limited(project, command, "manifest.yaml", "--state", "state"), 10, "cannot read the state")
+    assert_clear(here(command, "manifest.yaml", "--state", "state"), 10, "cannot read the state")
 
 
 # -- places ------------------------------------------------------------------------------------------------------------
@@ -179,6 +196,7 @@ def test_a_file_above_the_outputs_is_10_as_well(project: Project) -> None:
     assert_clear(limited(project, "run", "manifest.yaml", "--output-dir", "file/out"), 10, "a file is where a folder")
 
 
+@sampled(1)
 @pytest.mark.parametrize("tmpdir", ["absent", "file"])
 def test_a_temporary_folder_that_is_not_there_is_done_without(project: Project, tmpdir: str) -> None:
     project.write()
@@ -196,6 +214,7 @@ def small_folder(folder: Path) -> tuple[str, ...]:
     return command
 
 
+@sampled(1)
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_full_temporary_folder_is_told(project: Project, command: str) -> None:
     project.manifest["sources"]["text"] = [f"Sentence number {number}." for number in range(3000)]
@@ -249,6 +268,7 @@ def test_without_threads_the_run_says_so_and_sends_nothing(project: Project) -> 
     assert_resumes(project)
 
 
+@sampled(1)
 @pytest.mark.parametrize("most", [2**45, 2**44, 2**43])
 def test_with_few_threads_the_run_does_what_it_can(project: Project, most: int) -> None:
     project.write()
@@ -258,6 +278,7 @@ def test_with_few_threads_the_run_does_what_it_can(project: Project, most: int) 
     assert_resumes(project)
 
 
+@sampled(1)
 @pytest.mark.parametrize("megabytes", [60, 66, 72])
 def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: int) -> None:
     """Around here a thread or two find room, and the next does not."""
@@ -268,6 +289,7 @@ def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: in
     assert_resumes(project)
 
 
+@sampled(2)
 @pytest.mark.parametrize("most", [4096, 20_000, 60_000, 150_000])
 def test_a_small_limit_of_a_file_s_size_is_told_and_nothing_is_lost(project: Project, most: int) -> None:
     project.add_file("two.wav", tone(2) * 5)
@@ -278,6 +300,7 @@ def test_a_small_limit_of_a_file_s_size_is_told_and_nothing_is_lost(project: Pro
     assert_resumes(project)
 
 
+@sampled(3)
 @pytest.mark.parametrize("most", [8, 12, 14, 16, 20, 32])
 def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int) -> None:
     project.write()
@@ -292,6 +315,7 @@ def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int
 # -- surroundings ------------------------------------------------------------------------------------------------------
 
 
+@sampled(3)
 @pytest.mark.parametrize(
     "environ",
     [

@@ -11,6 +11,7 @@ import pytest
 
 from hume_runner import read_results
 from tests.cli.project import JOBS, Project
+from tests.tiers import sampled
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,7 @@ def put(project: Project, content: str, encoding: str = "utf-8") -> None:
     (project.folder / "l.csv").write_bytes(content.encode(encoding))
 
 
+@sampled(6)
 @pytest.mark.parametrize(
     "content",
     [

@@ -14,6 +14,7 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import Project
+from tests.tiers import sampled
 
 FORMATS = ["parquet", "csv", "jsonl"]
 # Runs a command and prints every path that was opened to be written, or renamed to.
@@ -148,6 +149,7 @@ def test_links_at_the_final_names_of_a_jobs_answers_lead_nowhere(slow: Project, 
     assert elsewhere.untouched()
 
 
+@sampled(2)
 @pytest.mark.parametrize("name", ["raw", "tables", "prepared", "emulator"])
 def test_a_folder_below_the_outputs_that_is_a_link_is_refused_before_anything_is_sent(
     project: Project, elsewhere: Elsewhere, name: str
@@ -193,6 +195,7 @@ def test_tables_made_by_hand_do_not_go_through_a_link(project: Project, elsewher
     assert list(elsewhere.folder.iterdir()) == []
 
 
+@sampled(2)
 @pytest.mark.parametrize("ending", ["", ".part"])
 @pytest.mark.parametrize(
     ("command", "out"),

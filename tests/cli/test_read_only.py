@@ -14,6 +14,7 @@ import pytest
 
 from hume_runner.state.lock import StateLock
 from tests.cli.project import Project
+from tests.tiers import sampled
 from tests.writers import killed_writer
 
 _PR_CAPBSET_DROP = 24
@@ -92,6 +93,7 @@ def archived(finished: Project) -> Project:
     return finished
 
 
+@sampled(2)
 @pytest.mark.parametrize("command", LOOKING)
 def test_what_only_looks_works_where_nothing_can_be_written(
     archived: Project, tmp_path: Path, command: tuple[str, ...]
@@ -150,6 +152,7 @@ def test_doctor_says_that_nothing_can_be_written_and_what_the_state_holds(archiv
     assert "4 of 4 items measured" in ran.stdout + ran.stderr
 
 
+@sampled(2)
 @pytest.mark.parametrize("command", ["run", "tables", "report"])
 def test_what_has_to_write_ends_with_one_clear_line(archived: Project, tmp_path: Path, command: str) -> None:
     ran = call(archived, tmp_path / "elsewhere", command)

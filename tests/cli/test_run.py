@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project, Ran, tone
 from tests.cli.quoting import quoting
+from tests.tiers import sampled
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -378,6 +379,7 @@ def test_a_service_that_is_not_there_is_told_as_unavailable(project: Project) ->
     assert {line["status"] for line in project.results()} == {"pending"}
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -454,6 +456,7 @@ def test_where_the_service_lists_no_job_at_all_a_lost_request_is_asked_about(pro
     assert project.emulator.requests()["jobs_accepted"] == 1
 
 
+@sampled(4)
 @pytest.mark.parametrize(
     ("route", "action"),
     [
@@ -518,6 +521,7 @@ def test_a_lost_job_is_found_although_its_links_are_signed_anew(project: Project
     assert set(ids_and_statuses(project).values()) == {"done"}
 
 
+@sampled(2)
 @pytest.mark.parametrize("kind", ["urls", "files", "text"])
 def test_a_lost_job_is_found_although_an_item_was_taken_out(project: Project, kind: str) -> None:
     killed_after_a_lost_answer(project)
@@ -705,6 +709,7 @@ def test_a_signal_ends_the_first_of_several_manifests_and_keeps_the_next_from_be
     assert set(ids_and_statuses(slow_project).values()) == {"done"}
 
 
+@sampled(2)
 @pytest.mark.parametrize("command", [["plan"], ["emulate"]])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_other_commands_without_a_trace(
@@ -790,6 +795,7 @@ def _link(handle: Path) -> str:
         return ""
 
 
+@sampled(2)
 @pytest.mark.parametrize("told", ["../../x", "..", "another"])
 def test_a_job_that_the_service_calls_otherwise_than_it_told_is_found_by_what_it_carries(
     project: Project, told: str

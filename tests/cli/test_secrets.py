@@ -17,6 +17,7 @@ from hume_runner.emulator.server import Emulator
 from tests.cli.project import Project, Ran
 from tests.cli.quoting import quoting, with_members
 from tests.spellings import SPELLINGS, quotes
+from tests.tiers import sampled
 
 KEY = "Zx9-canary/KEY+47&q_secret"
 # As they stand inside the quotes of JSON text: a backslash of these is the service's escape, not a letter.
@@ -54,6 +55,7 @@ def all_commands(project: Project) -> list[Ran]:
     ]
 
 
+@sampled(5)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: Project, spelling: str) -> None:
     project = guarded_project
@@ -72,6 +74,7 @@ def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: 
     assert_secret(project, ran, *said)
 
 
+@sampled(4)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_what_went_wrong_reaches_nothing(guarded_project: Project, spelling: str) -> None:
     """Refused jobs, failed jobs and sources that could not be measured, each with the key in its words."""
@@ -105,6 +108,7 @@ def test_a_key_in_what_went_wrong_reaches_nothing(guarded_project: Project, spel
     assert_secret(project, ran, *said)
 
 
+@sampled(5)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_key_on_a_web_page_reaches_nothing(guarded_project: Project, spelling: str) -> None:
     project = guarded_project

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.project import JOBS, Project
 from tests.media_files import speech, write_wav
+from tests.tiers import sampled
 
 SPELLINGS = {
     "upper": {"filenames": "upper"},
@@ -23,6 +24,7 @@ SPELLINGS = {
 }
 
 
+@sampled(3)
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_a_host_that_spells_names_another_way_has_its_answers_read(
     project: Project, monkeypatch: pytest.MonkeyPatch, spelling: dict[str, Any]

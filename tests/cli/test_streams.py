@@ -19,6 +19,7 @@ import pytest
 
 from hume_runner.cli.streams import Canvas, SafeStream
 from tests.cli.project import JOBS, Project
+from tests.tiers import sampled
 
 ROOT = Path(__file__).parents[2]
 ITEMS = 6
@@ -58,6 +59,7 @@ def assert_resumes(project: Project) -> None:
     assert {line["status"] for line in project.results()} == {"done"}
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "line",
     [
@@ -92,6 +94,7 @@ def test_a_run_that_was_complete_when_its_reader_left_keeps_its_code(one_by_one:
     assert (ran.stdout, "Traceback" in ran.stderr) == ("0\n", False)
 
 
+@sampled(2)
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("flags", ["", "--json", "-v"])
 def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags: str) -> None:
@@ -100,6 +103,7 @@ def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags:
     assert_resumes(one_by_one)
 
 
+@sampled(2)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 @pytest.mark.parametrize(
     ("flags", "code", "all_sent"), [("", 64, True), ("-v 2>/dev/full", 64, True), ("--json", 143, False)]
@@ -116,6 +120,7 @@ def test_a_full_device_behind_the_result_is_told_and_stops_only_who_is_read_by_a
     assert_resumes(one_by_one)
 
 
+@sampled(2)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 @pytest.mark.parametrize("command", ["status", "plan", "validate", "doctor", "state export", "--version", "--help"])
 def test_a_result_that_cannot_be_written_is_no_success(one_by_one: Project, command: str) -> None:
@@ -130,6 +135,7 @@ def test_a_result_that_cannot_be_written_is_no_success(one_by_one: Project, comm
     assert code == "64"
 
 
+@sampled(2)
 @pytest.mark.parametrize("command", ["status --jobs", "plan --items", "validate", "state export", "schema", "--help"])
 def test_readers_of_what_only_tells_may_leave_when_they_like(one_by_one: Project, command: str) -> None:
     one_by_one.run()
@@ -208,6 +214,7 @@ def test_a_terminal_that_is_closed_ends_the_run_in_good_order(one_by_one: Projec
     assert_resumes(one_by_one)
 
 
+@sampled(2)
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16", "utf-8"])
 def test_json_stays_json_whatever_the_encoding_of_standard_output(project: Project, encoding: str) -> None:
     name = "caf\N{LATIN SMALL LETTER E WITH ACUTE} \N{GRINNING FACE}.wav"

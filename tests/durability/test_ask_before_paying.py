@@ -17,6 +17,7 @@ from tests.durability.case import Case, accepted_by_key, make_case
 from tests.durability.children import Nursery
 from tests.durability.service import ServiceProcess
 from tests.emulator.api import Api
+from tests.tiers import Tier, in_two_tiers, sampled
 
 ITEMS = 500
 
@@ -86,6 +87,7 @@ def test_a_finished_study_whose_state_is_gone_is_had_again_for_nothing(project: 
     assert left(project.out) == before
 
 
+@sampled(2)
 @pytest.mark.parametrize("lost", ["the state", "the folder", "the backup"])
 def test_half_a_study_is_had_again_and_only_the_other_half_is_paid(project: Project, lost: str) -> None:
     of_many_kinds(project, 12)
@@ -236,6 +238,7 @@ LYING: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
+@sampled(6)
 @pytest.mark.parametrize("list_", LYING)
 def test_whatever_a_list_leaves_out_is_adopted_or_asked_about_and_never_paid_again(
     project: Project, list_: str
@@ -398,10 +401,11 @@ def test_a_run_that_ends_before_the_rest_is_taken_in_keeps_the_tables_whole(proj
     assert project.emulator.requests()["jobs_accepted"] == 1
 
 
+@in_two_tiers
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("answer", ["is in raw", "is fetched again"])
 def test_killed_at_any_durable_operation_the_rest_of_an_adopted_job_is_had_for_nothing(
-    tmp_path: Path, nursery: Nursery, service: ServiceProcess, answer: str, moment: str
+    tmp_path: Path, nursery: Nursery, service: ServiceProcess, answer: str, moment: str, tier: Tier
 ) -> None:
     whole = make_case(tmp_path / "whole", service.url, service.new_key(), max_sources=10)
     assert nursery.run([whole.child()]) == [0], whole.said()
@@ -424,13 +428,16 @@ def test_killed_at_any_durable_operation_the_rest_of_an_adopted_job_is_had_for_n
     unbroken = copy("unbroken")
     assert nursery.run([unbroken.child()]) == [0], unbroken.said()
     assert results_of(unbroken) == reference
-    count = len((unbroken.folder / "run.trace").read_text().splitlines())
-    assert count > 8
-    cases = [copy(f"{at:02d}") for at in range(1, count + 1)]
-    kills = [case.child(disk={"kind": "kill", "at": at, "moment": moment}) for at, case in enumerate(cases, start=1)]
+    operations = (unbroken.folder / "run.trace").read_text().splitlines()
+    assert len(operations) > 8
+    places = tier.first_of_each(operations)
+    cases = [copy(f"{at:02d}") for at in places]
+    kills = [
+        case.child(disk={"kind": "kill", "at": at, "moment": moment}) for at, case in zip(places, cases, strict=True)
+    ]
     assert set(nursery.run(kills)) == {-9}
     assert set(nursery.run([case.child() for case in cases])) == {0}
-    assert [results_of(case) == reference for case in cases] == [True] * count
+    assert [results_of(case) == reference for case in cases] == [True] * len(places)
     assert len(accepted_by_key(service)[whole.owner]) == 1
 
 
@@ -440,6 +447,7 @@ def results_of(case: Case) -> dict[str, tuple[str, str]]:
     return {line["id"]: (line["status"], line["remote_id"]) for line in lines}
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     ("earlier", "extra", "code"),
     [

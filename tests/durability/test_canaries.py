@@ -18,6 +18,7 @@ from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import ROOT
+from tests.tiers import sampled
 
 KEY = "canary-key-5f0c"
 LINK = "canary-link-81d2"
@@ -115,6 +116,7 @@ def measured_words(path: Path) -> bool:
     return path.parent.name == "tables" or path.name == "report.html"
 
 
+@sampled(2)
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_no_secret_is_shown_or_written(
     trouble: str, folder: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture

@@ -18,6 +18,7 @@ from hume_runner.state.connection import guarded
 from tests.cli.project import JOBS, Project
 from tests.expression.runs import Folder, measured_runs
 from tests.media_files import speech, write_wav
+from tests.tiers import sampled
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def fill(disk: Path, *, but: int = 0) -> Path:
     return filler
 
 
+@sampled(2)
 @pytest.mark.parametrize("left", [0, 100_000, 350_000])
 def test_a_batch_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path: Path, small_disk: Path, left: int) -> None:
     with Emulator(data=tmp_path / "service", processing_time_s=0.01) as emulator:
@@ -63,6 +65,7 @@ def test_a_batch_run_on_a_full_disk_goes_on_once_there_is_room(tmp_path: Path, s
         assert project.requests()[JOBS] == 1
 
 
+@sampled(2)
 @pytest.mark.parametrize("left", [0, 120_000, 250_000])
 def test_an_expression_run_on_a_full_disk_goes_on_once_there_is_room(
     tmp_path: Path, small_disk: Path, left: int

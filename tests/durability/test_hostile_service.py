@@ -19,6 +19,7 @@ import pytest
 from hume_runner.engine.download import raw_directory
 from tests.durability.case import Case
 from tests.durability.children import Nursery
+from tests.tiers import sampled
 
 MANIFEST = """\
 version: 1
@@ -152,6 +153,7 @@ def files_below(folder: Path) -> set[str]:
 EXPECTED_PLACES = ("manifest.yaml", "run.std", "run.trace", "deep/below/out/")
 
 
+@sampled(4)
 @pytest.mark.parametrize(
     "remote_id",
     ["../../x", "/tmp/x", "..", ".", "a/b", "a\\..\\b", "a\0b", "a\nb", "name" * 5_000, "ünïcödé", "..%2f..%2fx", "-x"],
@@ -215,6 +217,7 @@ def archive(**members: bytes) -> bytes:
     return buffer.getvalue()
 
 
+@sampled(3)
 @pytest.mark.parametrize(
     "names",
     [["../../../evil"], ["/tmp/evil"], ["..\\..\\evil"], ["evil", "EVIL"], ["evil/", "evil"], ["C:evil"]],
@@ -248,6 +251,7 @@ def test_artifacts_with_a_wrong_checksum_are_damaged(attacked: Attack, tmp_path:
     assert list(tmp_path.glob("deep/below/out/raw/*/artifacts.zip")) == []
 
 
+@sampled(2)
 @pytest.mark.parametrize("remote_id", ["../../x", "UPPER", "name" * 5_000, "con", "id-" + "0" * 32, "ends."])
 def test_what_is_paid_under_an_odd_name_is_fetched_once_and_is_no_stray_answer_later(
     remote_id: str, tmp_path: Path, nursery: Nursery

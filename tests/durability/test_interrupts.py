@@ -17,6 +17,7 @@ from tests.durability.children import ROOT, Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
 from tests.durability.service import ServiceProcess
+from tests.tiers import sampled
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
 
@@ -46,6 +47,7 @@ def assert_resumes(case: Case, service: ServiceProcess, nursery: Nursery, refere
     assert broken_promises(case, code, accepted_by_key(service)[case.owner], reference) == []
 
 
+@sampled(2)
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
     number: signal.Signals, code: int, tmp_path: Path, nursery: Nursery, reference: Reference
@@ -69,6 +71,7 @@ def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
         assert_resumes(case, service, nursery, reference)
 
 
+@sampled(2)
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_second_signal_leaves_at_once(
     number: signal.Signals, code: int, tmp_path: Path, nursery: Nursery, reference: Reference
@@ -93,6 +96,7 @@ def test_a_second_signal_leaves_at_once(
         assert_resumes(case, service, nursery, reference)
 
 
+@sampled(3)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("number", "code"), SIGNALS[:2])
 @pytest.mark.parametrize("times", [1, 2, 3])
@@ -139,6 +143,7 @@ def _handled(status: Path) -> int:
     return int(line.split()[1], 16)
 
 
+@sampled(3)
 @pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45])
 def test_a_signal_at_any_time_ends_with_its_code_and_resumes(
     delay_s: float, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference

@@ -13,6 +13,7 @@ from tests.durability.case import Case, Reference, accepted_by_key, broken_promi
 from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.service import ServiceProcess
+from tests.tiers import Tier, in_two_tiers
 
 # A disk without room may have some later; a broken one is the state's trouble.
 CODES = {"full": 5, "quota": 5, "broken": 10}
@@ -22,16 +23,18 @@ def fault(at: int, error: str, *, for_good: bool) -> dict[str, Any]:
     return {"kind": "fail", "at": at, "error": error, "for_good": for_good}
 
 
+@in_two_tiers
 @pytest.mark.parametrize(("error", "for_good"), [("full", True), ("broken", False)], ids=["full for good", "one error"])
 def test_a_disk_that_fails_at_any_operation_ends_the_run_in_words_and_loses_nothing(
     error: str,
     for_good: bool,
+    tier: Tier,
     new_case: MakeCase,
     service: ServiceProcess,
     nursery: Nursery,
     reference: Reference,
 ) -> None:
-    cases = {at: new_case(f"{at:02d}") for at in range(1, len(reference.operations) + 1)}
+    cases = {at: new_case(f"{at:02d}") for at in tier.first_of_each(reference.operations)}
     codes = nursery.run(
         [case.child(name="first", disk=fault(at, error, for_good=for_good)) for at, case in cases.items()]
     )

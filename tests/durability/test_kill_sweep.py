@@ -28,6 +28,7 @@ from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
 from tests.durability.service import ServiceProcess
+from tests.tiers import Tier, in_two_tiers
 
 KILLED = -9
 
@@ -61,27 +62,29 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProce
         yield service
 
 
+@in_two_tiers
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_run_killed_at_any_durable_operation_finishes_with_the_same_command(
-    moment: Moment, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
+    moment: Moment, tier: Tier, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:
-    count = len(reference.operations)
-    assert count > 30
-    cases = [new_case(f"{at:02d}") for at in range(1, count + 1)]
-    kills = [case.child(disk=kill(at, moment)) for at, case in enumerate(cases, start=1)]
+    assert len(reference.operations) > 30
+    places = tier.first_of_each(reference.operations)
+    cases = [new_case(f"{at:02d}") for at in places]
+    kills = [case.child(disk=kill(at, moment)) for at, case in zip(places, cases, strict=True)]
     assert set(nursery.run(kills)) == {KILLED}
     assert check_crashed(cases, service, reference) == {}
     codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
 
 
+@in_two_tiers
 def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
-    new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
+    tier: Tier, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:
     chance = random.Random(20261006)
     count = len(reference.operations)
     # The first kill visits every other operation; the second falls anywhere in what is left, or comes too late.
-    first = {at: new_case(f"{at:02d}") for at in range(1, count + 1, 2)}
+    first = {at: new_case(f"{at:02d}") for at in tier.of(range(1, count + 1, 2), 8)}
     cases = list(first.values())
     for late in (False, True):
         kills = [
@@ -101,8 +104,9 @@ def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
     assert check(cases, codes, service, reference) == {}
 
 
+@in_two_tiers
 def test_a_run_killed_while_every_answer_is_lost_pays_once(
-    tmp_path: Path, forgetful: ServiceProcess, nursery: Nursery, reference: Reference
+    tier: Tier, tmp_path: Path, forgetful: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:
     unbroken = make_case(tmp_path / "unbroken", forgetful.url, forgetful.new_key())
     codes = nursery.run([unbroken.child()])
@@ -110,11 +114,12 @@ def test_a_run_killed_while_every_answer_is_lost_pays_once(
     operations = (unbroken.folder / "run.trace").read_text().splitlines()
     # Until the last job is found: what comes after is no different from other runs.
     last = max(number for number, name in enumerate(operations, start=1) if name == "commit found")
-    cases = [make_case(tmp_path / f"{at:02d}", forgetful.url, forgetful.new_key()) for at in range(1, last + 2)]
+    places = tier.first_of_each(operations[: last + 1])
+    cases = [make_case(tmp_path / f"{at:02d}", forgetful.url, forgetful.new_key()) for at in places]
     for case in cases:
         measured_earlier(forgetful.url, case.key)
     forgetful.advance(10)  # and that is surely from before, however busy the machine
-    kills = [case.child(disk=kill(at, "after")) for at, case in enumerate(cases, start=1)]
+    kills = [case.child(disk=kill(at, "after")) for at, case in zip(places, cases, strict=True)]
     assert set(nursery.run(kills)) == {KILLED}
     assert check_crashed(cases, forgetful, reference) == {}
     codes = nursery.run([case.child() for case in cases])
@@ -179,11 +184,16 @@ def test_a_finished_run_sends_no_request_when_it_is_run_again(
         assert service.requests() == before
 
 
+@in_two_tiers
 def test_a_power_cut_takes_nothing_that_was_recorded(
-    new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
+    tier: Tier, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:
     # Right after something was recorded or got its name: what a sync alone did, the next of these shows.
-    places = [at for at, name in enumerate(reference.operations, start=1) if name.startswith(("commit", "replace"))]
+    places = [
+        at
+        for at in tier.first_of_each(reference.operations)
+        if reference.operations[at - 1].startswith(("commit", "replace"))
+    ]
     cases = [new_case(f"{at:02d}") for at in places]
     cuts = [
         case.child(disk={"kind": "power", "at": at, "moment": "after"}) for at, case in zip(places, cases, strict=True)

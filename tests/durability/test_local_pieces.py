@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import wave
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.durability.children import Nursery
+from tests.tiers import Tier, in_two_tiers
 
 KILLED = -9
 MANIFEST = """\
@@ -76,8 +77,8 @@ class Study:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any], int]:
-    """What a run that nobody breaks leaves, and how many durable operations it has."""
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """What a run that nobody breaks leaves, and its durable operations."""
     study = Study(tmp_path_factory.mktemp("unbroken") / "study")
     with Nursery() as nursery:
         assert nursery.run([study.child()]) == [0]
@@ -88,25 +89,17 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any
         "items.jsonl": 6,
         "language.jsonl": 4,
     }
-    return found, len((study.folder / "run.trace").read_text().splitlines())
+    return found, (study.folder / "run.trace").read_text().splitlines()
 
 
-# Each run starts processes that load libraries: the suite takes every fifth operation, `make soak` all of them.
-@pytest.mark.parametrize(
-    ("moment", "first", "step"),
-    [
-        ("before", 2, 5),
-        ("after", 4, 5),
-        pytest.param("before", 1, 1, marks=pytest.mark.soak),
-        pytest.param("after", 1, 1, marks=pytest.mark.soak),
-    ],
-)
+@in_two_tiers
+@pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_run_killed_at_any_durable_operation_ends_as_if_nobody_had(
-    moment: str, first: int, step: int, tmp_path: Path, nursery: Nursery, unbroken: tuple[Mapping[str, Any], int]
+    moment: str, tier: Tier, tmp_path: Path, nursery: Nursery, unbroken: tuple[Mapping[str, Any], Sequence[str]]
 ) -> None:
     found, operations = unbroken
-    assert operations > 20
-    places = range(first, operations + 1, step)
+    assert len(operations) > 20
+    places = tier.of(range(1, len(operations) + 1), 3)  # each run starts processes that load libraries
     studies = [Study(tmp_path / str(at)) for at in places]
     kills = [
         study.child(disk={"kind": "kill", "at": at, "moment": moment})

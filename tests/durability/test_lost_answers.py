@@ -21,6 +21,7 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
 from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
+from tests.tiers import Tier, in_two_tiers, sampled
 
 
 class Way(NamedTuple):
@@ -286,10 +287,12 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
         )
 
 
-def test_no_lost_answer_is_paid_twice_at_a_difficult_host(tmp_path: Path, nursery: Nursery) -> None:
-    assert broken(covering(), tmp_path, nursery) == []
+@in_two_tiers
+def test_no_lost_answer_is_paid_twice_at_a_difficult_host(tier: Tier, tmp_path: Path, nursery: Nursery) -> None:
+    assert broken(tier.of(covering(), 16), tmp_path, nursery) == []
 
 
+@sampled(2)
 @pytest.mark.parametrize("place", [FIRST, BETWEEN, LAST])
 @pytest.mark.parametrize("difficulty", ["names in capitals", "names without a prefix", "capitals everywhere"])
 def test_an_answer_is_read_however_its_files_are_spelt(

@@ -16,6 +16,7 @@ from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store
 from tests.durability.disks import CountedDisk, Moment
 from tests.fakes import FakeService, World, source_item
+from tests.tiers import examples
 
 
 class Crash(BaseException):
@@ -101,7 +102,7 @@ steps = st.lists(
 CRASH_AFTER_POST = Run(crash=None, answers=("crash",))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=steps, most=st.integers(1, 3))
 @example(steps=[CRASH_AFTER_POST, Edit(slot=0, content=None)], most=2)
 @example(steps=[CRASH_AFTER_POST, Edit(slot=0, content=2)], most=2)

@@ -12,7 +12,12 @@ PROMISES = ("lost", "paid twice", "pending with exit 0", "wrong outputs", "stuck
 
 
 @pytest.mark.parametrize(
-    ("rounds", "seed"), [(20, 20261125), pytest.param(1000, None, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
+    ("rounds", "seed"),
+    [
+        (3, 20261125),
+        pytest.param(20, 20261125, marks=pytest.mark.sweep),
+        pytest.param(1000, None, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
+    ],
 )
 def test_random_rounds_lose_nothing_and_pay_nothing_twice(
     rounds: int, seed: int | None, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project
 from tests.durability.test_ask_before_paying import measured
 from tests.emulator.api import Api
+from tests.tiers import sampled
 
 _LONG = "What follows is long enough to be shown as a preview only, as hosts do in lists that people read on screens. "
 TEXTS = [f"  Zürich, number {n}: a  Sentence of its own.\n{_LONG}" for n in range(4)]
@@ -115,6 +116,7 @@ def rows_of(project: Project) -> dict[str, list[str]]:
     return found
 
 
+@sampled(15)
 @pytest.mark.parametrize(("paid", "how"), CELLS, indirect=["paid"])
 def test_what_is_told_otherwise_is_adopted_or_asked_about_and_never_paid_twice(paid: Paid, how: str) -> None:
     project = paid.project
@@ -194,6 +196,7 @@ def test_capitals_that_a_host_keeps_elsewhere_in_a_job_are_the_sender_s(project:
     assert ran.code == 0, ran.err
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "difficulties",
     [{"texts": "upper"}, {"texts": ["collapse", {"first": 40}]}, {"urls": {"without": r"\?.*"}}],

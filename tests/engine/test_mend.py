@@ -18,6 +18,7 @@ from tests.cli.project import JOBS, Project
 from tests.expression.runs import AUDIO, Folder
 from tests.expression.test_recordings import SMALL_BODY, talk
 from tests.media_files import speech, write_wav
+from tests.tiers import sampled
 
 PREDICTIONS = "GET /v0/batch/jobs/{id}/predictions"
 
@@ -68,6 +69,7 @@ def study(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
+@sampled(2)
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_run_has_a_harmed_answer_again_and_submits_nothing(study: Project, harm: Callable[[Path], None]) -> None:
     path = answer(study.out)
@@ -86,6 +88,7 @@ def test_a_run_has_a_harmed_answer_again_and_submits_nothing(study: Project, har
     assert study.requests()[PREDICTIONS] == fetched == 4
 
 
+@sampled(2)
 @pytest.mark.parametrize("harm", HARMS)
 def test_verify_with_repair_does_the_same_and_makes_again_what_is_derived(
     study: Project, harm: Callable[[Path], None]
@@ -116,6 +119,7 @@ def test_repair_finds_a_change_that_leaves_no_trace_in_the_folder(study: Project
     assert path.read_bytes() == before
 
 
+@sampled(2)
 @pytest.mark.parametrize("harm", HARMS)
 def test_tables_and_report_name_the_file_and_keep_the_rows_of_the_others(
     study: Project, harm: Callable[[Path], None], tmp_path: Path
@@ -250,6 +254,7 @@ def folder(tmp_path: Path, project: Project) -> Folder:
     return Folder(path=tmp_path / "case", url=project.emulator.url, key=project.emulator.api_key)
 
 
+@sampled(2)
 @pytest.mark.parametrize("harm", HARMS)
 def test_where_an_answer_comes_once_its_loss_is_told_and_paid_for_with_consent_only(
     folder: Folder, project: Project, harm: Callable[[Path], None]

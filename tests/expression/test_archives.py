@@ -11,6 +11,7 @@ import pytest
 
 from tests.expression.runs import Folder, measured_runs, times_measured
 from tests.media_files import picture, picture_bytes, speech, write_wav
+from tests.tiers import sampled
 
 
 def wav_bytes(tmp_path: Path, seed: int = 0) -> bytes:
@@ -88,6 +89,7 @@ def test_a_damaged_archive_keeps_what_came_before_the_damage(folder: Folder, tmp
     assert "failed" in statuses
 
 
+@sampled(3)
 @pytest.mark.parametrize("damaged", ["one", "two", "three"])
 @pytest.mark.parametrize("how", ["checksum", "content", "method", "header"])
 def test_a_damaged_member_of_a_zip_fails_alone(damaged: str, how: str, folder: Folder, tmp_path: Path) -> None:

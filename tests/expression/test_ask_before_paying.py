@@ -18,6 +18,7 @@ from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
 from tests.expression.runs import AUDIO, RUNS, Folder, from_service, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_wav
+from tests.tiers import sampled
 
 
 def write_media(folder: Folder, *, first: int = 0, recordings: int = 2) -> list[str]:
@@ -232,6 +233,7 @@ def test_what_is_under_way_elsewhere_is_waited_for_and_asked_about(tmp_path: Pat
     first.join(60)
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "list_",
     [{"late": "1h"}, {"cap": 1, "cap_keeps": "oldest"}, {"cap": 1, "cap_keeps": "newest"}, {"empty": True}],
@@ -272,6 +274,7 @@ UNSETTLED = {
 }
 
 
+@sampled(4)
 @pytest.mark.parametrize("life", ["deleted", "restored", "copied"])
 @pytest.mark.parametrize("became", UNSETTLED)
 def test_what_a_dead_run_s_upload_becomes_is_waited_for_and_asked_about(

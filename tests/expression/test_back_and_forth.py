@@ -18,6 +18,7 @@ from PIL import Image
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, VIDEO, Folder, measured_runs
 from tests.media_files import picture, speech, write_video, write_wav
+from tests.tiers import sampled
 
 PART_BYTES = 200_000  # a recording of 15 s goes in three parts or more
 FRAMES = 12
@@ -225,6 +226,7 @@ def test_a_part_that_failed_is_tried_again_without_those_that_are_measured(
     assert_whole_and_paid_once(study, emulator)
 
 
+@sampled(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_edits_back_and_forth_at_any_moment_lose_nothing_and_pay_nothing_twice(
     folder: Folder, emulator: Emulator, media: Path, seed: int

@@ -17,6 +17,7 @@ from hume_runner.amounts import seconds_text
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import Folder, from_service, measured_runs, metered
 from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
+from tests.tiers import sampled
 
 
 def write_recordings(folder: Folder, number: int, seconds: float = 2.0) -> dict[str, list[str]]:
@@ -42,6 +43,7 @@ def test_the_plan_is_the_bill(folder: Folder, emulator: Emulator) -> None:
     assert folder.summary()["bill"]["billable_seconds"] == pytest.approx(metered(runs), abs=0.05)
 
 
+@sampled(3)
 @pytest.mark.parametrize(("cap", "expected"), [(9.9, 0), (10, 1), (45, 4), (49.99, 4), (50, 5)])
 def test_no_number_of_workers_goes_beyond_the_cap(
     folder: Folder, emulator: Emulator, cap: float, expected: int

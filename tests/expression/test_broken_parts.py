@@ -14,6 +14,7 @@ from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, VIDEO, Folder
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
 from tests.media_files import speech, write_wav
+from tests.tiers import sampled
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def errors(folder: Folder) -> list[dict[str, Any]]:
     return pq.read_table(folder.outputs / "tables" / "errors.parquet").to_pylist()
 
 
+@sampled(2)
 @pytest.mark.parametrize("broken", SOUNDS)
 def test_broken_sound_leaves_the_faces_and_the_neighbours(
     broken: str, film: Path, folder: Folder, emulator: Emulator
@@ -70,6 +72,7 @@ def test_broken_sound_leaves_the_faces_and_the_neighbours(
     assert "note: broken.mkv: its sound is not measured" in ran.err
 
 
+@sampled(2)
 @pytest.mark.parametrize("broken", SOUNDS)
 def test_broken_sound_alone_fails_its_own_item(broken: str, film: Path, folder: Folder) -> None:
     folder.path.mkdir(parents=True)
@@ -90,6 +93,7 @@ def test_broken_pictures_leave_the_sound(film: Path, folder: Folder, emulator: E
     assert "its picture is not measured" in errors(folder)[0]["message"]
 
 
+@sampled(2)
 @pytest.mark.parametrize("damage", ["a wrong checksum", "an unknown method", "a header that is gone", "packed data"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_damaged_member_leaves_the_others(damage: str, place: int, folder: Folder, tmp_path: Path) -> None:

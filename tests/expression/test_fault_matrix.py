@@ -13,6 +13,7 @@ from tests.durability.children import Nursery
 from tests.durability.faults import ACTIONS
 from tests.expression.runs import AUDIO, RUNS, VIDEO, Folder, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_wav
+from tests.tiers import sampled
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -104,6 +105,7 @@ def outcome(folder: Folder, code: int, emulator: Emulator, route: str) -> Cell:
     return Cell(sent=sent, measured=len(paid), exit_code=code, job=job)
 
 
+@sampled(5)
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_fault_ends_in_words_and_with_all_that_was_paid_known(
     tmp_path: Path, nursery: Nursery, media: dict[str, str], name: str

@@ -19,6 +19,7 @@ from tests.durability.children import Nursery
 from tests.durability.service import ServiceProcess
 from tests.expression.runs import Folder, from_service, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
+from tests.tiers import Tier, in_two_tiers
 
 KILLED = -9
 REQUESTS = 5  # two parts of a recording, four stills at once, a video's frames in two
@@ -159,12 +160,12 @@ def sweep(
     unbroken: Case,
     *,
     moment: str,
-    every: int = 1,
+    tier: Tier,
 ) -> dict[str, list[str]]:
-    """Kill a run at every operation (or every second …), run it again, and collect what went wrong by operation."""
+    """Kill a run at every operation (or the first of each kind), run it again, and collect what went wrong."""
     operations = (unbroken.folder.path / "run.trace").read_text().splitlines()
     assert len(operations) > 30
-    cases = {at: Case(tmp_path / f"{at:02d}", service, media) for at in range(1, len(operations) + 1, every)}
+    cases = {at: Case(tmp_path / f"{at:02d}", service, media) for at in tier.first_of_each(operations)}
     kills = [case.child(disk={"kind": "kill", "at": at, "moment": moment}) for at, case in cases.items()]
     codes = nursery.run(kills)
     # Workers race, so that a run may have an operation less; what it left must be whole all the same.
@@ -183,14 +184,8 @@ def sweep(
     return {where: wrong for where, wrong in found.items() if wrong}
 
 
-@pytest.mark.parametrize(
-    ("moment", "every"),
-    [
-        ("after", 2),
-        pytest.param("after", 1, marks=pytest.mark.soak),
-        pytest.param("before", 1, marks=pytest.mark.soak),
-    ],
-)
+@in_two_tiers
+@pytest.mark.parametrize("moment", ["after", "before"])
 def test_a_run_killed_at_any_durable_operation_pays_for_nothing_unseen(
     tmp_path: Path,
     service: ServiceProcess,
@@ -198,9 +193,9 @@ def test_a_run_killed_at_any_durable_operation_pays_for_nothing_unseen(
     media: list[str],
     unbroken: Case,
     moment: str,
-    every: int,
+    tier: Tier,
 ) -> None:
-    assert sweep(tmp_path, service, nursery, media, unbroken, moment=moment, every=every) == {}
+    assert sweep(tmp_path, service, nursery, media, unbroken, moment=moment, tier=tier) == {}
 
 
 def test_a_finished_run_asks_nothing_and_prepares_nothing_when_it_is_run_again(

@@ -21,6 +21,7 @@ from tests.expression.runs import (
     upload_still,
 )
 from tests.media_files import picture, picture_bytes, speech, write_wav
+from tests.tiers import sampled
 
 LOST = {"drop": "after"}
 
@@ -113,6 +114,7 @@ def test_what_never_arrived_alone_is_asked_about(folder: Folder, emulator: Emula
     assert len(measured_runs(emulator.url)) == 2
 
 
+@sampled(2)
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 501])
 def test_without_a_list_nothing_is_sent_until_somebody_agrees(folder: Folder, emulator: Emulator, status: int) -> None:
     emulator.make_difficult({"runs": {"status": status}})

@@ -21,6 +21,7 @@ from tests.durability.children import Nursery
 from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
 from tests.expression.runs import RUNS, Folder, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech
+from tests.tiers import Tier, in_two_tiers, sampled
 
 Fate = Literal["measured", "refused", "not", "silent"]
 
@@ -327,10 +328,14 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
         )
 
 
-def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(tmp_path: Path, nursery: Nursery) -> None:
-    assert broken(covering(), tmp_path, nursery) == []
+@in_two_tiers
+def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(
+    tier: Tier, tmp_path: Path, nursery: Nursery
+) -> None:
+    assert broken(tier.of(covering(), 14), tmp_path, nursery) == []
 
 
+@sampled(1)
 @pytest.mark.parametrize("place", [LAST, STILL, STOP])
 def test_a_date_that_is_not_the_time_of_the_list_hides_no_lost_upload(
     place: str, tmp_path: Path, nursery: Nursery

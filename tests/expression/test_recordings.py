@@ -16,6 +16,7 @@ from hume_runner.media.cuts import Part
 from hume_runner.services.expression_v1.stitch import PartAnswer, Stitched, stitch
 from tests.expression.runs import AUDIO, Folder, from_service, measured_runs, metered
 from tests.media_files import RATE_HZ, speech, write_wav
+from tests.tiers import sampled
 
 SMALL_BODY = 400_000  # some twelve seconds a part
 
@@ -60,6 +61,7 @@ def cut_and_uncut(folder: Folder, samples: NDArray[np.int16]) -> tuple[Stitched,
     return stitched(folder), answer
 
 
+@sampled(2)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_stitched_answer_is_that_of_the_uncut_recording(folder: Folder, seed: int) -> None:
     cut, whole = cut_and_uncut(folder, talk(70, seed=seed))

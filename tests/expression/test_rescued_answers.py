@@ -15,6 +15,7 @@ from hume_runner.emulator.server import Emulator
 from hume_runner.state.disk import Disk
 from tests.expression.runs import Folder, measured_runs
 from tests.media_files import speech, write_wav
+from tests.tiers import sampled
 
 
 class FullAt(Disk):
@@ -83,6 +84,7 @@ def assert_read_and_paid_once(folder: Folder, emulator: Emulator, *places: Path,
     assert folder.command("verify").code == 0
 
 
+@sampled(2)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 def test_an_answer_beside_the_state_is_read_by_the_next_run(
     folder: Folder, emulator: Emulator, temporary: Path, code: int
@@ -150,6 +152,7 @@ def spoil(path: Path, how: str) -> None:
             os.mkfifo(path)
 
 
+@sampled(3)
 @pytest.mark.parametrize("how", ["cut", "changed", "another state's", "empty", "a link", "a pipe"])
 def test_what_is_no_whole_record_of_this_state_is_not_believed(
     folder: Folder, emulator: Emulator, temporary: Path, how: str

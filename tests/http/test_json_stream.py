@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hume_runner.errors import UnexpectedResponse
 from hume_runner.http.json_stream import iter_array
+from tests.tiers import examples
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
@@ -37,7 +38,7 @@ def _chunks(body: bytes, cuts: list[int]) -> Iterator[bytes]:
         yield body[start:end]
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(ARRAYS, STYLES, st.lists(st.integers(0, 10_000), max_size=12))
 def test_any_array_cut_anyhow_reads_as_json_loads_reads_it(array: list[Any], style: dict, cuts: list[int]) -> None:
     body = json.dumps(array, **style).encode("utf-8", "surrogatepass")
@@ -50,14 +51,14 @@ def test_any_array_cut_anyhow_reads_as_json_loads_reads_it(array: list[Any], sty
         assert list(iter_array(_chunks(body, cuts))) == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(ARRAYS, STYLES)
 def test_any_array_reads_the_same_byte_by_byte(array: list[Any], style: dict) -> None:
     body = b" \n" + json.dumps(array, **{**style, "ensure_ascii": True}).encode() + b"\n\t "
     assert list(iter_array(body[i : i + 1] for i in range(len(body)))) == array
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(ARRAYS, STYLES, st.integers(0, 10_000), st.integers(1, 9))
 def test_any_truncation_is_an_error(array: list[Any], style: dict, cut: int, size: int) -> None:
     body = json.dumps(array, **{**style, "ensure_ascii": True}).encode()
@@ -66,7 +67,7 @@ def test_any_truncation_is_an_error(array: list[Any], style: dict, cut: int, siz
         list(iter_array(short[i : i + size] for i in range(0, len(short), size)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(ARRAYS, st.text(min_size=1, max_size=5).filter(str.strip))
 def test_anything_after_the_array_is_an_error(array: list[Any], rest: str) -> None:
     body = json.dumps(array).encode() + rest.encode("utf-8", "replace")

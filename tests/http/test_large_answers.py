@@ -18,6 +18,7 @@ from hume_runner.http.json_stream import MAX_PIECE_BYTES, JsonReader, kind, proj
 from hume_runner.services.batch_v0.names import EXPRESSIONS_48
 from hume_runner.services.batch_v0.reading import iter_source_results, read_source_result
 from tests.http.test_json_stream import STYLES, VALUES, _chunks
+from tests.tiers import examples, sampled
 
 linux_only = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's account of memory")
 
@@ -38,7 +39,7 @@ def source(name: str, rows: int, **more: Any) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(VALUES, STYLES, st.lists(st.integers(0, 10_000), max_size=12))
 def test_a_shape_keeps_what_it_names_however_the_bytes_come(value: Any, style: dict, cuts: list[int]) -> None:
     document = [{"keep": value, "drop": value, "many": [{"a": 1, "b": value}, value]}, value]
@@ -76,6 +77,7 @@ def test_what_is_large_reads_like_what_is_small(tmp_path: Path) -> None:
     assert found[1].error == "partly"
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "damage",
     [

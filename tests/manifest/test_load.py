@@ -13,6 +13,7 @@ from hume_runner.errors import ManifestError, UsageError
 from hume_runner.manifest.load import examine, load_manifest
 from hume_runner.manifest.model import ApiKey, FailureBudget
 from tests.manifest.writing import HEAD, write
+from tests.tiers import examples
 
 EVERYTHING = """\
 version: 1
@@ -199,7 +200,7 @@ _WORDS = st.sampled_from([*EVERYTHING.split(), *EXPRESSION.split(), "no", "{}", 
 _EDITS = st.lists(st.tuples(st.integers(0, EVERYTHING.count("\n")), st.integers(0, 40), _WORDS), min_size=1, max_size=4)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(base=st.sampled_from([EVERYTHING, EXPRESSION]), edits=_EDITS)
 def test_an_edited_manifest_loads_or_reports_problems_within_the_file(
     tmp_path: Path, base: str, edits: list[tuple[int, int, str]]

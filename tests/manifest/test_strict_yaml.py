@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hume_runner.manifest.document import Document
 from hume_runner.manifest.strict_yaml import DEEPEST, MOST_BYTES, parse
+from tests.tiers import examples
 
 
 def parsed(text: str) -> Document:
@@ -120,7 +121,7 @@ _PIECES = st.sampled_from(
 _YAML_LIKE = st.lists(_PIECES, max_size=40).map("".join)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(_YAML_LIKE.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=200))
 def test_any_bytes_give_a_document_or_problems_that_lie_within_them(data: bytes) -> None:
     document = parse(data, "m.yaml")

@@ -28,6 +28,7 @@ from hume_runner.media.archives import (
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
 from tests.media_files import picture, picture_bytes, speech, write_wav
+from tests.tiers import examples, sampled
 
 PICTURE = picture_bytes(picture())
 
@@ -223,7 +224,7 @@ def test_a_damaged_archive_is_a_problem_and_not_a_crash(form: str, tmp_path: Pat
     assert caught.value.reason == "archive_unreadable"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.sampled_from(FORMS), st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), min_size=1, max_size=8))
 def test_any_damage_ends_in_a_problem_or_in_members(form: str, damage: list[tuple[float, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -348,6 +349,7 @@ def test_members_are_read_by_name_in_any_order(form: str, tmp_path: Path) -> Non
     reader.close()
 
 
+@sampled(2)
 @counted
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("workers", [1, 6])

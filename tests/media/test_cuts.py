@@ -27,6 +27,7 @@ from hume_runner.media.cuts import (
 )
 from hume_runner.media.wav import RATE_HZ, WavSlice
 from tests.media_files import speech, write_wav
+from tests.tiers import examples
 
 FRAMES_PER_S = RATE_HZ // FRAME_SAMPLES
 
@@ -52,7 +53,7 @@ def talk(draw: st.DrawFn) -> list[int]:
     return frames
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(talk(), st.integers(2, 6))
 def test_no_cut_falls_in_speech_while_a_pause_is_near(frames: list[int], parts: int) -> None:
     samples = len(frames) * FRAME_SAMPLES
@@ -77,7 +78,7 @@ def test_no_cut_falls_in_speech_while_a_pause_is_near(frames: list[int], parts: 
             assert any(begin * FRAME_SAMPLES <= cut <= end * FRAME_SAMPLES for begin, end in near)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.integers(1, 4 * 3600 * RATE_HZ),
     st.integers(20_000, MAX_BODY_BYTES),
@@ -179,7 +180,7 @@ def counting_wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(tmp_path_factory.mktemp("slice") / "a.wav", np.arange(3000, dtype=np.int16))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_a_slice_reads_the_same_in_any_pieces(counting_wav: Path, data: st.DataObject) -> None:
     path = counting_wav

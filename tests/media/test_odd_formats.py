@@ -18,6 +18,7 @@ from hume_runner.media.ogg import ogg_links
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff, sniff_path
 from tests.media_files import read_wav
+from tests.tiers import sampled
 
 BURSTS_S = (0.5, 1.6, 2.4)
 BEEPS = "sin(2*PI*500*t)*(" + "+".join(f"between(t,{at},{at}+0.2)" for at in BURSTS_S) + ")"
@@ -102,6 +103,7 @@ TRANSPORT: dict[str, Callable[[Path], Path]] = {
 }
 
 
+@sampled(3)
 @pytest.mark.parametrize("name", TRANSPORT)
 def test_transport_streams_of_any_packet_size_give_sound_and_pictures(name: str, tmp_path: Path) -> None:
     path = TRANSPORT[name](tmp_path / "camera.bin")
@@ -113,6 +115,7 @@ def test_transport_streams_of_any_packet_size_give_sound_and_pictures(name: str,
 # ------------------------------------------------------------------------------------------- bare MPEG sound
 
 
+@sampled(3)
 @pytest.mark.parametrize("zeros", [1, 500, 4_096, 5_000, 100_000, 1_500_000])
 def test_zeros_before_an_mp3_are_passed_over(zeros: int, tmp_path: Path) -> None:
     path = beeps(tmp_path / "a.mp3")
@@ -121,6 +124,7 @@ def test_zeros_before_an_mp3_are_passed_over(zeros: int, tmp_path: Path) -> None
     same_sound(path, tmp_path)
 
 
+@sampled(2)
 @pytest.mark.parametrize(("rate", "bits"), [(44_100, "32k"), (44_100, "128k"), (48_000, "320k"), (22_050, "64k")])
 @pytest.mark.parametrize("cut", [100, 333, 1_100])
 def test_an_mp3_that_begins_within_a_frame_is_one(rate: int, bits: str, cut: int, tmp_path: Path) -> None:
@@ -155,6 +159,7 @@ CHAINS: dict[str, list[tuple[str, int, int]]] = {
 }
 
 
+@sampled(2)
 @pytest.mark.parametrize("name", CHAINS)
 def test_every_link_of_a_chain_is_heard(name: str, tmp_path: Path) -> None:
     whole = b""
@@ -209,6 +214,7 @@ def test_an_archive_of_media_is_still_one(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- holes
 
 
+@sampled(2)
 @pytest.mark.parametrize("seconds", [6, 40])
 @pytest.mark.parametrize(
     ("ending", "codec"), [(".mp4", "aac"), (".mkv", "aac"), (".ts", "aac"), (".ts", "mp2"), (".webm", "libopus")]

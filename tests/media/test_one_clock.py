@@ -25,6 +25,7 @@ from hume_runner.media.problems import MediaProblem
 from hume_runner.media.transport import one_program
 from tests.media.ffmpeg_files import BURSTS, FPS, RATE_HZ, SECONDS, bursts, ffmpeg, heard, ramp, second_of, tone
 from tests.media_files import read_wav
+from tests.tiers import sampled
 
 WITHIN_S = 0.030
 PICTURE_S = 2.5 / FPS  # a picture's grey tells its time to a level
@@ -134,6 +135,7 @@ def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Path, tmp_
     assert prepared.samples < whole + 0.1 * RATE_HZ, "no more is sent than the recording is long"
 
 
+@sampled(2)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "ogg"])
 def test_holes_in_sound_alone_shift_nothing(form: str, sources: Path, tmp_path: Path) -> None:
     path = with_holes(sources / f"sound.{form}", tmp_path / f"holes.{form}", _HOLES["several"])
@@ -207,6 +209,7 @@ def test_a_picture_whose_packet_has_no_time_is_the_first_all_the_same(frames: in
     assert len(shown) <= bound
 
 
+@sampled(2)
 @pytest.mark.parametrize("said", [0.5, 60.0, 36_000.0])
 def test_a_duration_that_an_flv_kept_from_another_file_is_not_believed(
     said: float, sources: Path, tmp_path: Path
@@ -223,6 +226,7 @@ def test_a_duration_that_an_flv_kept_from_another_file_is_not_believed(
             prepare_audio(path, tmp_path)
 
 
+@sampled(2)
 @pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+empty_moov+default_base_moof", "faststart"])
 @pytest.mark.parametrize("within", [b"moof", b"mdat"])
 def test_a_file_that_breaks_off_within_its_last_box_is_told(
@@ -243,6 +247,7 @@ def test_a_file_that_breaks_off_within_its_last_box_is_told(
         assert caught.value.reason == "truncated"
 
 
+@sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "ts"])
 def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Path, tmp_path: Path) -> None:
     path = with_holes(sources / f"whole.{form}", tmp_path / f"short.{form}", "lt(t,2.5+{t0})+gt(t,3.7+{t0})")
@@ -251,6 +256,7 @@ def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Path,
     assert prepared.samples < 1.5 * RATE_HZ
 
 
+@sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov"])
 def test_a_file_that_was_cut_off_is_still_told(form: str, sources: Path, tmp_path: Path) -> None:
     path = tmp_path / f"cut.{form}"
@@ -282,6 +288,7 @@ def opened(data: bytes) -> NDArray[np.uint8]:
 _JUMPS = {"the same clock": 0.0, "forward": 100.0, "backward": -40.0, "wrap": 95_443.0, "far back": -4_000.0}
 
 
+@sampled(2)
 @pytest.mark.parametrize("jump", _JUMPS)
 @pytest.mark.parametrize("form", ["ts", "mpg"])
 def test_parts_that_were_joined_follow_each_other(form: str, jump: str, sources: Path, tmp_path: Path) -> None:
@@ -410,6 +417,7 @@ def test_a_long_silence_in_one_track_is_no_new_clock(tmp_path: Path) -> None:
     near(source_times(prepare_audio(path, tmp_path)), [1.0, 18.0], WITHIN_S)
 
 
+@sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "flv", "avi", "wmv"])
 def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: Path, tmp_path: Path) -> None:
     path = tmp_path / f"cut.{form}"
@@ -423,6 +431,7 @@ def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: P
     assert caught.value.reason == "truncated"
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     ("form", "coder"),
     [
@@ -465,6 +474,7 @@ def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Path, tmp_path: Path
     near(source_times(prepare_audio(path, tmp_path)), BURSTS, WITHIN_S)
 
 
+@sampled(2)
 @pytest.mark.parametrize("off_s", [3.0, -3.0, 1.2, 40.0])
 @pytest.mark.parametrize("pid", [0x100, 0x101])
 def test_one_damaged_time_moves_nothing(pid: int, off_s: float, sources: Path, tmp_path: Path) -> None:

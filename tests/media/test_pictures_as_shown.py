@@ -16,6 +16,7 @@ from hume_runner.media.pictures import exif_orientation
 from hume_runner.media.stills import prepare_still
 from tests.media.ffmpeg_files import ffmpeg
 from tests.media_files import picture_bytes
+from tests.tiers import sampled
 
 CORNERS = {"R": (255, 0, 0), "G": (0, 255, 0), "B": (0, 0, 255), "W": (255, 255, 255)}
 # What becomes of the corners R G over B W.
@@ -75,6 +76,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (folder / "a.mp4").read_bytes()
 
 
+@sampled(3)
 @pytest.mark.parametrize("orientation", MATRICES)
 def test_a_display_matrix_turns_and_mirrors(orientation: int, video: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
@@ -165,6 +167,7 @@ def test_interlaced_pictures_do_not_comb(name: str, options: tuple[str, ...], tm
 # -- colours ----------------------------------------------------------------------------------------------------------
 
 
+@sampled(4)
 @pytest.mark.parametrize("matrix_number", [0, 3, 8, 10, 11, 12, 13, 14, 15, 200])
 @pytest.mark.parametrize("others", [2, 3, 12, 99])
 def test_an_odd_colour_tag_costs_no_picture(matrix_number: int, others: int, video: bytes, tmp_path: Path) -> None:

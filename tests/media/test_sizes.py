@@ -19,6 +19,7 @@ from hume_runner.media.probe import probe
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.wav import declared_size
 from tests.media_files import read_wav
+from tests.tiers import sampled
 
 TONE = (8000 * np.sin(2 * np.pi * 300 * np.arange(16_000) / 16_000)).astype("<i2").tobytes()
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -167,6 +168,7 @@ CODECS = {
 }  # fmt: skip
 
 
+@sampled(3)
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_wav_of_any_codec_lasts_as_long_as_it_decodes(codec: str, tmp_path: Path) -> None:
     path, rate = tmp_path / "a.wav", "8000" if codec == "gsm_ms" else "44100"

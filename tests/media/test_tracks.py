@@ -15,6 +15,7 @@ from hume_runner.media.audio import PreparedAudio, prepare_audio
 from hume_runner.media.problems import MediaProblem
 from tests.media.ffmpeg_files import ffmpeg, ramp, strength
 from tests.media_files import read_wav
+from tests.tiers import sampled
 
 TONES = [300 + 100 * number for number in range(16)]
 LEVEL = 0.3
@@ -44,6 +45,7 @@ def without_places(path: Path) -> Path:
 # -- channels ---------------------------------------------------------------------------------------------------------
 
 
+@sampled(5)
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "pcm_f32le"])
 @pytest.mark.parametrize("channels", [2, 3, 4, 5, 6, 7, 8, 10, 12, 16])
 def test_channels_without_places_all_count_alike(channels: int, codec: str, tmp_path: Path) -> None:
@@ -68,6 +70,7 @@ def test_speech_in_one_of_many_channels_is_heard_and_is_no_cancelling(tmp_path: 
         assert prepared.notes == ()
 
 
+@sampled(2)
 @pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("stereo", 2), ("7.1", 8), ("quad", 4)])
 def test_channels_with_places_are_mixed_as_ffmpeg_mixes_them(layout: str, channels: int, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
@@ -77,6 +80,7 @@ def test_channels_with_places_are_mixed_as_ffmpeg_mixes_them(layout: str, channe
     assert in_it(prepare_audio(path, tmp_path)) == pytest.approx(its, abs=0.02)
 
 
+@sampled(4)
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("channel", [1, 2, 3])
 def test_one_channel_alone(channel: int, rate: int, tmp_path: Path) -> None:
@@ -147,6 +151,7 @@ def tracks(path: Path, *dispositions: str, picture: bool = True) -> Path:
     return path
 
 
+@sampled(3)
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov", "a.mka"])
 @pytest.mark.parametrize(
     ("marks", "chosen"),
@@ -169,6 +174,7 @@ def test_the_default_track_is_measured_and_another_said(
     assert f"sound track {chosen} of {len(marks)}" in note
 
 
+@sampled(4)
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
 @pytest.mark.parametrize("track", [1, 2, 3])
 def test_a_hint_chooses_the_track(name: str, track: int, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from hume_runner.media.transport import one_program
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
+from tests.tiers import sampled
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,7 @@ def test_a_file_of_one_part_is_read_as_it_is(parts: list[bytes], tmp_path: Path)
         assert one_program(tmp_path / f"{number}.ts") is None
 
 
+@sampled(2)
 @pytest.mark.parametrize("seed", range(5))
 def test_any_way_of_reading_gives_the_same_bytes(seed: int, parts: list[bytes], tmp_path: Path) -> None:
     path = tmp_path / "both.ts"

@@ -15,6 +15,7 @@ from hume_runner.manifest.strict_yaml import parse
 from hume_runner.manifest.written import yaml_value
 from hume_runner.migration.manifest import Migrated, migrate_manifest
 from hume_runner.sources import expand
+from tests.tiers import examples
 
 EXAMPLES = sorted(Path(__file__).parents[2].joinpath("manifests").glob("*.yaml"))
 BASE: dict[str, Any] = {
@@ -283,7 +284,7 @@ def test_what_is_written_is_read_back_the_same_by_both_readers(labels: dict[str,
     assert yaml.safe_load(text)["labels"] == labels
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(description=TEXT, labels=LABELS)
 def test_any_description_and_labels_survive(description: str, labels: dict[str, Any], tmp_path: Path) -> None:
     old = tmp_path / "old.yaml"

@@ -31,6 +31,7 @@ from tests.results.sample_answers import (
     text_element,
     url_element,
 )
+from tests.tiers import sampled
 
 LONG = TableOptions(long=True)
 
@@ -256,6 +257,7 @@ def test_items_has_a_row_an_item_and_a_column_a_label(tmp_path: Path) -> None:
     }
 
 
+@sampled(2)
 @pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
 def test_a_rebuild_gives_the_same_bytes(format: str, tmp_path: Path) -> None:
     results = interviews(tmp_path / "out", 9)

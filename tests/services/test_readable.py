@@ -25,6 +25,7 @@ from hume_runner.services.expression_v1.readable import check_audio, check_image
 from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import Project
 from tests.results.sample_answers import face_rows, file_element, model
+from tests.tiers import examples
 
 _GOOD = json.dumps(file_element("good.jpg", {"face": model({"unknown": face_rows(2)})}))
 _BAD = json.dumps(file_element("bad.jpg", {"face": model({"unknown": face_rows(2)})}))
@@ -189,7 +190,7 @@ _ODD_VALUES = (
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_answer_costs_its_own_source_at_most(
     real: tuple[Job, list[str]], tmp_path: Path, data: st.DataObject
@@ -224,7 +225,7 @@ def test_a_mutated_answer_costs_its_own_source_at_most(
             assert outcome.reason
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_answer_with_damaged_bytes_is_read_or_refused_and_never_breaks_the_reader(
     real: tuple[Job, list[str]], tmp_path: Path, data: st.DataObject

@@ -18,6 +18,7 @@ from hume_runner.manifest.load import load_manifest
 from hume_runner.sources import SourceItem, expand
 from hume_runner.sources.separators import written
 from tests.manifest.writing import write
+from tests.tiers import examples
 
 PROSE = 'I said: "well, yes; no|perhaps",\r\nand\tleft.'
 
@@ -390,7 +391,7 @@ _CELLS = st.text(
 )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(_CELLS.filter(str.strip), _CELLS), min_size=1, max_size=5),
     separator=st.sampled_from(",;\t|"),
@@ -415,7 +416,7 @@ def test_any_list_is_read_as_it_was_written_or_refused_with_what_to_write(
         assert [item.value for item in listed(tmp_path, name, content)] == [text for text, _ in rows]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.binary(max_size=60)
     | st.text(st.sampled_from('a,;|"\n\r\t\0= 1é\ufeff'), max_size=50).map(str.encode)

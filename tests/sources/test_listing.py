@@ -13,6 +13,7 @@ from hume_runner.errors import HumeRunnerError, ManifestError, SourceError
 from hume_runner.manifest.load import load_manifest
 from hume_runner.sources import SourceItem, expand
 from tests.manifest.writing import write
+from tests.tiers import examples
 
 
 def listed(folder: Path, name: str, content: str | bytes, *, kind: str = "text", more: str = "") -> list[SourceItem]:
@@ -102,7 +103,7 @@ def test_expansion_is_lazy(tmp_path: Path) -> None:
 _CELLS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(str.strip)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(_CELLS, _CELLS), min_size=1, max_size=6))
 def test_what_is_written_as_csv_and_jsonl_comes_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     rows = [(text, f"~{label}") for text, label in rows]  # a csv label that reads like a number becomes one
@@ -114,7 +115,7 @@ def test_what_is_written_as_csv_and_jsonl_comes_back(tmp_path: Path, rows: list[
         assert [(item.value, item.labels["label"]) for item in found] == rows
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.binary(max_size=60) | st.text(alphabet='a,"\n\r\t{}[]:url 1é', max_size=60).map(str.encode),
     extension=st.sampled_from(["csv", "tsv", "jsonl", "txt"]),

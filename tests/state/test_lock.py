@@ -16,6 +16,7 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
 from hume_runner.state.store import Store
+from tests.tiers import sampled
 
 # What a run does: lock, then open for writing.
 HOLD = """
@@ -195,6 +196,7 @@ OTHER_NAMES = [
 ]
 
 
+@sampled(4)
 @pytest.mark.parametrize("other_name", OTHER_NAMES)
 def test_a_state_by_another_name_has_one_writer(state: Path, other_name: Callable[[Path], Path]) -> None:
     with another_process_holds(state) as other:
@@ -213,6 +215,7 @@ def test_a_state_by_another_name_has_one_writer(state: Path, other_name: Callabl
         assert Path(f"{state}-wal").exists()
 
 
+@sampled(4)
 @pytest.mark.parametrize("other_name", OTHER_NAMES)
 def test_a_state_that_does_not_exist_yet_has_one_place_by_every_name(
     state: Path, other_name: Callable[[Path], Path]

@@ -14,6 +14,7 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.migrations import MIGRATIONS, migrate
 from hume_runner.state.store import Store
+from tests.tiers import examples
 
 BY_LOOKING = (
     "SELECT p.job FROM jobs p JOIN jobs q ON q.job = p.after "
@@ -88,7 +89,7 @@ def test_a_turn_costs_the_same_with_ten_times_the_jobs(path: Path, name: str) ->
     assert steps() <= 2 * few + 50
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.one_of(

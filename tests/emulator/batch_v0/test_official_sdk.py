@@ -9,7 +9,8 @@ import pytest
 from tests.emulator.api import wav
 from tests.emulator.official_packages import run_script
 
-pytestmark = pytest.mark.timeout(400)
+# Each installs the vendor's packages first.
+pytestmark = [pytest.mark.sweep, pytest.mark.timeout(400)]
 
 
 def test_the_current_official_package_does_everything(cache: Path, served: dict[str, str], tmp_path: Path) -> None:

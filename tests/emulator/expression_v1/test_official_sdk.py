@@ -9,7 +9,8 @@ import pytest
 from tests.emulator.expression_api import jpeg, speech, wav
 from tests.emulator.official_packages import run_script
 
-pytestmark = pytest.mark.timeout(400)
+# Each installs the vendor's packages first.
+pytestmark = [pytest.mark.sweep, pytest.mark.timeout(400)]
 
 PICTURES = 8
 

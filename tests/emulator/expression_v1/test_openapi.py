@@ -15,16 +15,18 @@ from schemathesis.checks import negative_data_rejection, positive_data_acceptanc
 from hume_runner.emulator.server import Emulator
 from tests.emulator.api import Api
 from tests.emulator.expression_api import AUDIO, RUNS, VIDEO, jpeg, send, speech, wav
+from tests.tiers import examples, sampled
 
 schema = schemathesis.openapi.from_path(Path(__file__).parent / "openapi.yaml")
 schema.config.generation.update(modes=[schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
 
 QUERY = {"page_size", "cursor", "user_id", "status", "mode", "endpoint", "started_before", "started_after"}
 bounded = settings(
-    max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
 
 
+@sampled(3)
 @schema.parametrize()
 @bounded
 def test_no_request_gets_an_answer_outside_the_definition(case: Any, shared_emulator: Emulator) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hume_runner.emulator.expression_v1.speech import Utterance, find_utterances, measurement_windows
 from tests.emulator.expression_api import speech
+from tests.tiers import examples
 
 NEAR_MS = 10  # windows of voice activity are that long
 MARGIN_MS = 60
@@ -51,7 +52,7 @@ def test_speech_to_the_last_sample_ends_with_the_recording() -> None:
 passages = st.lists(st.tuples(st.integers(100, 900), st.integers(300, 700)), min_size=1, max_size=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(passages, st.data())
 def test_parts_cut_in_the_middle_of_pauses_have_the_utterances_of_the_whole(
     spans: list[tuple[int, int]], data: st.DataObject

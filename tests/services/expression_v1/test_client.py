@@ -54,6 +54,7 @@ from hume_runner.services.expression_v1.client import (
     read_video_answer,
 )
 from hume_runner.services.expression_v1.reading import instant, parse_instant
+from tests.tiers import sampled
 
 AUDIO_POST = f"POST {AUDIO_PATH}"
 VIDEO_POST = f"POST {VIDEO_PATH}"
@@ -340,6 +341,7 @@ def test_media_are_posted_once_whatever_goes_wrong(
     assert api.measure_images([Upload.of(pictures[0])], None, deadline_s=30).run_id  # the next is not disturbed
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "action",
     [
@@ -490,6 +492,7 @@ def test_a_part_that_is_not_as_announced_is_never_sent_whole(serve, connect, tmp
 # -- odd answers -------------------------------------------------------------------------------------------------------
 
 
+@sampled(3)
 @pytest.mark.parametrize(
     "body",
     [

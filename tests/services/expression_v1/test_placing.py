@@ -16,6 +16,7 @@ from hume_runner.media.clock import TICKS_MS, TICKS_S, ClockMap, ClockWriter
 from hume_runner.services.expression_v1.rows import reader
 from hume_runner.services.placing import told_clock
 from tests.services.expression_v1.test_rows import Carried, rows, written
+from tests.tiers import examples
 
 GAP_S = 1
 
@@ -68,7 +69,7 @@ def check(found: Sequence[dict[str, Any]], recording: Recording) -> None:
             assert abs(row[end] - when - 0.2) <= 0.030
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(recordings(), st.data())
 def test_rows_of_a_cut_recording_tell_the_sources_clock(recording: Recording, data: st.DataObject) -> None:
     total = recording.clock.samples
@@ -93,7 +94,7 @@ def test_rows_of_a_cut_recording_tell_the_sources_clock(recording: Recording, da
     check(found, recording)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(recordings(), min_size=1, max_size=4))
 def test_rows_of_packed_recordings_tell_each_ones_own_clock(packed: list[Recording]) -> None:
     shares, words, first = [], [], 0

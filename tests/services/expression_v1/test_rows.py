@@ -18,6 +18,7 @@ from hume_runner.media.cuts import Part
 from hume_runner.services.expression_v1.rows import reader
 from hume_runner.services.expression_v1.stitch import PartAnswer, stitch
 from hume_runner.services.table_shapes import Piece
+from tests.tiers import examples
 
 RATE = 16_000
 
@@ -98,7 +99,7 @@ def placed(parts: Sequence[tuple[int, Any]]) -> list[dict[str, int]]:
     return details
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(recordings(), st.randoms(use_true_random=False))
 def test_parts_read_in_any_order_are_the_stitched_recording(
     parts: list[tuple[int, list[tuple[int, int]]]], chance: Any

@@ -15,6 +15,7 @@ import pytest
 from hume_runner.services.local.measurers.base import Picture, PictureSession, WeightFile
 from hume_runner.services.local.measurers.face import DISTANCES, FACE, MESH
 from tests.services.local.conftest import lacking
+from tests.tiers import sampled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,6 +172,7 @@ def test_a_turned_picture_tilts_the_head_by_as_much(
     assert face["mouth_width"] == pytest.approx(straight["mouth_width"], abs=0.08)
 
 
+@sampled(3)
 @pytest.mark.parametrize("by", [0.4, 0.7, 1.5, 3])
 def test_size_does_not_change_pose_and_distances(
     session: PictureSession, astronaut: NDArray[np.uint8], by: float

@@ -33,6 +33,7 @@ from tests.services.local.measurers.heard import (
     synthetic,
     weight,
 )
+from tests.tiers import sampled
 
 COLUMNS = {layout.name: {column.name for column in layout.columns} for layout in SPEECH.layouts}
 
@@ -93,6 +94,7 @@ def test_synthetic_speech_is_heard(voice: str) -> None:
     assert _errors(_text(_heard(synthetic(said, voice))), said) <= 0.25  # no model learnt from such a voice
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "samples",
     [
