@@ -144,6 +144,10 @@ def validate(
 
 def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look: bool) -> None:
     manifest, folder = examined.manifest, examined.path.parent
+    if manifest is not None and manifest.events:
+        from hume_runner.results.intervals import read_intervals
+
+        read_intervals(manifest.events)
     found = expand(manifest) if manifest and look else expand_entries(examined.entries, folder=folder, look=look)
     for item in found:
         items[item.kind] += 1

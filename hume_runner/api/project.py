@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.audit import RemoteSays
     from hume_runner.results.from_state import StateResults
+    from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.verify import Checked
     from hume_runner.settings import Masker
     from hume_runner.state.lock import Holder
@@ -386,6 +387,12 @@ class Project:
 
         return StateLock(self.paths.state).clear()
 
+    def says(self) -> ManifestSays:
+        """What outputs need of the manifest. Raises: ManifestError, SourceError for its lists of events."""
+        from hume_runner.results.intervals import ManifestSays
+
+        return ManifestSays.of(self.manifest)
+
     def mark_derived(self, group: str, paths: Iterable[Path], *, serial: int, options: TableOptions = PLAIN) -> None:
         """Record outputs that were made by hand as a run does, so that runs keep them and `verify` knows them.
 
@@ -402,14 +409,15 @@ class Project:
                 return
             with Store.create_or_open(where.state, disk=self.machine.disk, name=manifest.name, lineage="") as store:
                 harmed = [one.answer.path for one in harmed_answers(store, where.outputs)]
-                by = derived.maker(manifest.settings, harmed)
+                says = self.says()
+                by = derived.maker(manifest.settings, (*says.makers, *harmed))
                 now = self.machine.now()
                 derived.record(
                     store, where.outputs, group, tuple(paths), serial=serial, by=by, now=now, options=options
                 )
-                self._describe(store, harmed)
+                self._describe(store, says, harmed)
 
-    def _describe(self, store: Store, harmed: Sequence[str]) -> None:
+    def _describe(self, store: Store, says: ManifestSays, harmed: Sequence[str]) -> None:
         """Say what the columns of the tables mean, beside them."""
         from hume_runner.results.from_state import StateResults
         from hume_runner.results.package.write import renew
@@ -417,7 +425,7 @@ class Project:
         manifest, outputs = self.manifest, self.paths.outputs
         results = StateResults(store, outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings)
         disk, now = self.machine.disk, self.machine.now()
-        renew(store, results, outputs, disk, description=manifest.description, harmed=harmed, now=now)
+        renew(store, results, outputs, disk, says=says, harmed=harmed, now=now)
 
 
 def examine(

@@ -17,6 +17,7 @@ from hume_runner.results.options import ABOVE, TableOptions
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
+    from hume_runner.results.intervals import ManifestSays
 
 
 _FORMATS = ("parquet", "csv", "jsonl", "xlsx")
@@ -50,15 +51,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.read import LooseResults
 
     found, results = _results(args, console)
     unread: list[str] = []
+    says = found.says() if found is not None else ManifestSays()
     options = TableOptions(long=args.long, labels=args.labels, bom=args.bom, above=args.above)
     if args.psych_ds:
-        written = _psych_ds(args, found, results, options, unread.append)
+        written = _psych_ds(args, found, results, options, says, unread.append)
     else:
-        written = _tables(args, found, results, options, unread.append)
+        written = _tables(args, found, results, options, says, unread.append)
     if isinstance(results, LooseResults):
         unread += results.unread
     if console.json:
@@ -79,6 +82,7 @@ def _tables(
     found: Project | None,
     results: ResultSet,
     options: TableOptions,
+    says: ManifestSays,
     unread: Callable[[str], None],
 ) -> tuple[Path, ...]:
     from hume_runner.results.derived import tables_group
@@ -87,7 +91,9 @@ def _tables(
     out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = getattr(results, "serial", None)
-    written = write_tables(results, out_dir, format=args.format, options=options, unread=unread)
+    written = write_tables(
+        results, out_dir, format=args.format, options=options, intervals=says.intervals, unread=unread
+    )
     if found is not None and serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
         ours = [results.directory / "tables" / path.name for path in written]
         found.mark_derived(tables_group(args.format), ours, serial=serial, options=options)
@@ -99,6 +105,7 @@ def _psych_ds(
     found: Project | None,
     results: ResultSet,
     options: TableOptions,
+    says: ManifestSays,
     unread: Callable[[str], None],
 ) -> tuple[Path, ...]:
     from hume_runner.results.package.psych_ds import write_psych_ds
@@ -106,8 +113,8 @@ def _psych_ds(
 
     if not args.out:
         raise UsageError("--psych-ds needs --out DIR: a dataset is a folder of its own", hint="add --out dataset")
-    described = describe(results, (), description=found.manifest.description if found is not None else None)
-    return write_psych_ds(results, described, Path(args.out), options, unread)
+    described = describe(results, (), says)
+    return write_psych_ds(results, described, Path(args.out), options, says.intervals, unread)
 
 
 def _cutoff(text: str) -> float:

@@ -11,6 +11,7 @@ from hume_runner.manifest.document import Document, Node, path_text
 from hume_runner.manifest.model import (
     ApiKey,
     BatchingSection,
+    EventEntry,
     ExecutionSection,
     Limits,
     Manifest,
@@ -22,7 +23,7 @@ from hume_runner.manifest.model import (
     SourceEntry,
     SourceKind,
 )
-from hume_runner.manifest.quantities import duration_s, failure_budget, size_bytes
+from hume_runner.manifest.quantities import duration_s, failure_budget, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS
 
 _OF_AN_ENTRY = ("from", "id", "column", "delimiter", "encoding", "id_column", "blank", "labels")
@@ -33,7 +34,7 @@ def build(document: Document, *, path: Path, sha256: str, output_dir: Path | Non
     """The manifest in `document`, which must have no problems. `path` is absolute."""
     assert document.root is not None
     # Sources may be many; they are taken from the nodes, one by one.
-    sections = {name: node.plain() for name, node in document.root.value.items() if name != "sources"}
+    sections = {name: node.plain() for name, node in document.root.value.items() if name not in ("sources", "events")}
     folder = path.parent
     service = _service(sections["service"], folder, endpoint)
     settings = {name: sections[name] for name in ("models", "transcription") if name in sections}
@@ -51,8 +52,26 @@ def build(document: Document, *, path: Path, sha256: str, output_dir: Path | Non
         batching=_batching(sections.get("batching", {}), service),
         execution=_execution(sections.get("execution", {}), service.api),
         outputs=_outputs(sections.get("outputs", {}), name, folder, output_dir),
+        events=tuple(_events(document, folder)),
         source_of=dict(_places(document)),
     )
+
+
+def _events(document: Document, folder: Path) -> Iterator[EventEntry]:
+    node = document.node(("events",))
+    for index, entry in enumerate(node.value if node and isinstance(node.value, list) else ()):
+        value = entry.plain()
+        place = Place(file=document.file, line=entry.line, column=entry.column, path=path_text(("events", index)))
+        if "from" in value:
+            yield EventEntry(place=place, listing=folder / value["from"])
+        else:
+            yield EventEntry(
+                place=place,
+                name=value["name"],
+                begin_s=moment_s(value["start"]),
+                end_s=moment_s(value["end"]),
+                source=value.get("source"),
+            )
 
 
 def source_entries(document: Document, folder: Path, reported: set[str]) -> Iterator[SourceEntry]:

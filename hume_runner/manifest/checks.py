@@ -13,7 +13,7 @@ from hume_runner.errors import Problem
 from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fault
 from hume_runner.manifest.document import Document, Path, path_text
 from hume_runner.manifest.encodings import encoding_fault
-from hume_runner.manifest.quantities import duration_s, size_bytes
+from hume_runner.manifest.quantities import duration_s, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import quoted
 from hume_runner.registry import registered
@@ -54,6 +54,7 @@ def _all(document: Document) -> Iterator[Problem]:
     yield from _sources(document)
     yield from _batching(document)
     yield from _channels(document)
+    yield from _events(document)
     directory = document.get("outputs", "directory")
     if isinstance(directory, str) and "\0" in directory:
         yield document.problem(("outputs", "directory"), "has a NUL character", "remove it")
@@ -105,6 +106,27 @@ def _batching(document: Document) -> Iterator[Problem]:
     if isinstance(sources, int) and sources > most:
         message = f"{sources} is more than a job may have ({most})"
         yield document.problem(("batching", "max_sources"), message, f"{_HINT_HOST}.sources_per_job")
+
+
+def _events(document: Document) -> Iterator[Problem]:
+    """An event ends after it began."""
+    events = document.get("events")
+    rule = schema()["$defs"]["moment"]
+    for index, event in enumerate(events if isinstance(events, list) else ()):
+        if not isinstance(event, dict):
+            continue
+        ends: list[Any] = [event.get("start"), event.get("end")]
+        if all(
+            isinstance(one, int | float) or (isinstance(one, str) and re.search(rule["pattern"], one)) for one in ends
+        ):
+            begin, end = moment_s(ends[0]), moment_s(ends[1])
+            if not begin < end:
+                message = f"ends at {end:g} s, and starts at {begin:g} s"
+                yield document.problem(("events", index, "end"), message, "the end is later than the start")
+        listing = event.get("from")
+        fault = name_fault(listing) if isinstance(listing, str) else None
+        if fault:
+            yield document.problem(("events", index, "from"), *fault)
 
 
 def _channels(document: Document) -> Iterator[Problem]:

@@ -125,6 +125,21 @@ class ExecutionSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventEntry:
+    """One line under `events`: a stretch of one source (an id) or, without one, of every source; or a list of such.
+
+    Times are seconds from the start of the source.
+    """
+
+    place: Place
+    name: str | None = None
+    begin_s: float = 0.0
+    end_s: float = 0.0
+    source: str | None = None
+    listing: Path | None = None  # absolute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutputsSection:
     directory: Path  # absolute
     artifacts: bool = False
@@ -153,4 +168,5 @@ class Manifest:
     batching: BatchingSection
     execution: ExecutionSection
     outputs: OutputsSection
+    events: tuple[EventEntry, ...] = ()
     source_of: Mapping[str, Place]  # member path -> where it stands, for messages made after loading

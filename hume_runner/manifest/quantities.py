@@ -29,6 +29,11 @@ def duration_s(value: str) -> float:
     return float(number * _SECONDS[unit])
 
 
+def moment_s(value: float | str) -> float:
+    """`"1.5m"` as 90.0; a number is seconds already."""
+    return duration_s(value) if isinstance(value, str) else float(value)
+
+
 def failure_budget(value: int | str | None) -> FailureBudget:
     """`"5%"` as a share of 0.05, `20` as a count."""
     if value is None:

@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from hume_runner.results.base import ItemRecord
+from hume_runner.results.event_table import innermost
+from hume_runner.results.intervals import Intervals
 from hume_runner.results.labels import LabelColumns, storable
 from hume_runner.results.rows import ItemError, ItemRows
 from hume_runner.services.table_shapes import Column, Family, Grid, Layout, Ragged
@@ -81,12 +83,20 @@ _ARROW = {
 }
 
 
-def own_columns(layout: Layout, labels: Sequence[Column] = ()) -> tuple[Column, ...]:
-    """The columns of a model's table that are no scores and come before them; those of labels where asked for."""
-    return (*_ITEM, *labels, *_ORIGIN, _ROW, *layout.columns)
+EVENT = Column(
+    name="event",
+    type="string",
+    meaning="the event that the middle of this row lies in, as the manifest names it; of several the last to start",
+)
 
 
-def wide_schema(layout: Layout, metadata: dict[str, str], labels: Sequence[Column] = ()) -> pa.Schema:
+def own_columns(layout: Layout, more: Sequence[Column] = ()) -> tuple[Column, ...]:
+    """The columns of a model's table that are no scores and come before them; `more`: labels and the event, where
+    asked for."""
+    return (*_ITEM, *more, *_ORIGIN, _ROW, *layout.columns)
+
+
+def wide_schema(layout: Layout, metadata: dict[str, str], more: Sequence[Column] = ()) -> pa.Schema:
     """One column a score, or one with all scores of an open family, between the table's own columns and `extra`."""
     scores = [
         pa.field(name, pa.float64(), metadata={"name": spelled})
@@ -94,13 +104,13 @@ def wide_schema(layout: Layout, metadata: dict[str, str], labels: Sequence[Colum
         for name, spelled in zip(family.columns, family.names, strict=True)
     ]
     lists = [pa.field(one.name, SCORES_TYPE, metadata={"meaning": one.meaning}) for one in layout.open_families]
-    fields = [*map(field_of, own_columns(layout, labels)), *scores, *lists, field_of(_EXTRA)]
+    fields = [*map(field_of, own_columns(layout, more)), *scores, *lists, field_of(_EXTRA)]
     return pa.schema(fields, metadata={**metadata, "row": layout.row})
 
 
-def long_schema(layout: Layout, metadata: dict[str, str], labels: Sequence[Column] = ()) -> pa.Schema:
+def long_schema(layout: Layout, metadata: dict[str, str], more: Sequence[Column] = ()) -> pa.Schema:
     """One row a score: the table's own columns, then family, name and score."""
-    fields = map(field_of, (*own_columns(layout, labels), *LONG_SCORES))
+    fields = map(field_of, (*own_columns(layout, more), *LONG_SCORES))
     return pa.schema(fields, metadata={**metadata, "row": f"one score of {layout.row}"})
 
 
@@ -142,16 +152,16 @@ def error_record(found: ItemError, *, simulated: bool | None) -> dict[str, Any]:
 class RowBuffer:
     """Rows of one model's table, to be written as one row group."""
 
-    def __init__(self, layout: Layout, labels: LabelColumns | None = None) -> None:
+    def __init__(self, layout: Layout, labels: LabelColumns | None = None, intervals: Intervals | None = None) -> None:
         self.layout = layout
         self._labels = labels
+        self._intervals = intervals
+        self._more = (*(labels.columns if labels else ()), *((EVENT,) if intervals else ()))
         self.clear()
 
     def clear(self) -> None:
         self.rows = 0
-        self._columns: dict[str, list[Any]] = {
-            column.name: [] for column in own_columns(self.layout, self._labels.columns if self._labels else ())
-        }
+        self._columns: dict[str, list[Any]] = {column.name: [] for column in own_columns(self.layout, self._more)}
         self._grids = {family.prefix: Grid(len(family.names)) for family in self.layout.families}
         self._ragged = {family.name: Ragged() for family in self.layout.open_families}
         self._extra: list[str | None] = []
@@ -171,6 +181,8 @@ class RowBuffer:
             about |= self._labels.row(found.item)
         for name, value in about.items():
             self._columns[name].extend(repeat(value, block.rows))
+        if self._intervals:
+            self._columns["event"].extend(innermost(self._intervals, found.item.id, block))
         self._columns["row"].extend(range(found.first_row, found.first_row + block.rows))
         for name, cells in block.columns.items():
             self._columns[name].extend(cells)

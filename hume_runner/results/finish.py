@@ -17,6 +17,7 @@ from hume_runner.results import derived
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
 from hume_runner.results.from_state import StateResults
+from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
 from hume_runner.results.summary import summary_text
@@ -53,7 +54,10 @@ class Ended(Protocol):
 
 
 class Finisher:
-    """Writes the outputs while the state is still locked. Call it once, then ask for the summary."""
+    """Writes the outputs while the state is still locked. Call it once, then ask for the summary.
+
+    Reads the manifest's lists of events when it is made. Raises: ManifestError, SourceError.
+    """
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class Finisher:
         selection: Mapping[str, Any] | None = None,
     ) -> None:
         self._manifest = manifest
+        self._says = ManifestSays.of(manifest)
         self._outputs = outputs
         self._disk = disk
         self._warn = warn
@@ -149,7 +154,7 @@ class Finisher:
                 self._results(store),
                 self._outputs,
                 self._disk,
-                description=self._manifest.description,
+                says=self._says,
                 harmed=self._harmed,
                 now=self._now,
             )
@@ -176,7 +181,7 @@ class Finisher:
         asked: bool,
         options: TableOptions = PLAIN,
     ) -> None:
-        serial, by = store.serial, derived.maker(self._manifest.settings, self._harmed)
+        serial, by = store.serial, derived.maker(self._manifest.settings, (*self._says.makers, *self._harmed))
         if derived.is_current(mark, self._outputs, serial=serial, by=by, options=options):
             return
         try:
@@ -197,7 +202,9 @@ class Finisher:
 
         form = next(form for form in FORMATS if derived.tables_group(form) == group)
         out_dir = refuse_links(self._outputs, derived.TABLES)
-        return write_tables(results, out_dir, format=form, options=options, unread=self._unread)
+        return write_tables(
+            results, out_dir, format=form, options=options, intervals=self._says.intervals, unread=self._unread
+        )
 
     def _unread(self, told: str) -> None:
         """What the run found out itself it tells with the next step; this is what only reading shows."""

@@ -12,9 +12,11 @@ import pyarrow as pa
 from hume_runner.results.aggregates import SourceSums
 from hume_runner.results.base import Answer, ItemRecord
 from hume_runner.results.columns import ITEMS, LONG_SCORES, SCORES_TYPE, field_of, item_record
+from hume_runner.results.event_table import by_event
+from hume_runner.results.intervals import Interval, Intervals
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.rows import ItemRows
-from hume_runner.services.table_shapes import Column
+from hume_runner.services.table_shapes import Block, Column
 
 _ABOUT = tuple(column for column in ITEMS if column.name in ("item_id", "kind", "source", "labels", "simulated"))
 _OWN = (
@@ -53,10 +55,39 @@ _GROUP_ROWS = 4_096
 Write = Callable[[str, pa.Schema, pa.Table], None]
 
 
+EVENT: tuple[Column, ...] = (
+    Column(
+        name="event", type="string", meaning="the event of the source that these rows lie in, as the manifest names it"
+    ),
+    Column(
+        name="event_begin_s", type="number", meaning="when the event starts, in seconds from the start of the source"
+    ),
+    Column(name="event_end_s", type="number", meaning="when it ends; the end does not belong to it"),
+)
+
+
 def sources_schema(metadata: dict[str, str], labels: Sequence[Column]) -> pa.Schema:
+    """The schema of `sources`."""
     maps = [pa.field(name, SCORES_TYPE, metadata={"meaning": meaning}) for name, meaning in _MAPS]
     own = map(field_of, (*_ABOUT, *labels, *_OWN, *_NUMBERS))
     return pa.schema([*own, *maps], metadata={**metadata, "table": "sources", "row": "one source in one table"})
+
+
+def _with_event(schema: pa.Schema, table: str) -> pa.Schema:
+    """The same columns behind those of the event."""
+    row = schema.metadata[b"row"].decode().replace("one source", "one event of one source")
+    fields = [schema.field("item_id"), *map(field_of, EVENT), *(one for one in schema if one.name != "item_id")]
+    return pa.schema(fields, metadata={**schema.metadata, b"table": table, b"row": row})
+
+
+def events_schema(metadata: dict[str, str], labels: Sequence[Column]) -> pa.Schema:
+    """The schema of `events`."""
+    return _with_event(sources_schema(metadata, labels), "events")
+
+
+def events_long_schema(metadata: dict[str, str], labels: Sequence[Column]) -> pa.Schema:
+    """The schema of `events_long`."""
+    return _with_event(sources_long_schema(metadata, labels), "events_long")
 
 
 def sources_long_schema(metadata: dict[str, str], labels: Sequence[Column]) -> pa.Schema:
@@ -86,15 +117,22 @@ class SourceTable:
         simulated: bool | None,
         above: float,
         long: bool,
+        intervals: Intervals | None = None,
     ) -> None:
+        """With `intervals` it is `events`: a row an event as well."""
         self._write = write
+        self._stem = "sources" if intervals is None else "events"
+        self._intervals = intervals
         self._labels = labels
         self._simulated = simulated
         self._above = above
         self._long = long
-        self._schema = sources_schema(metadata, labels.columns)
-        self._long_schema = sources_long_schema(metadata, labels.columns)
-        self._open: dict[tuple[str, str], _Open] = {}
+        wide, narrow = (
+            (sources_schema, sources_long_schema) if intervals is None else (events_schema, events_long_schema)
+        )
+        self._schema = wide(metadata, labels.columns)
+        self._long_schema = narrow(metadata, labels.columns)
+        self._open: dict[tuple[str, str, Interval | None], _Open] = {}
         self._answer: Answer | None = None
         self._last: dict[str, Path] = {}  # item of this answer -> the answer that holds its last part
         self._rows: list[dict[str, Any]] = []
@@ -110,13 +148,20 @@ class SourceTable:
                 if member.pieces
                 for item in member.items
             }
-        layout = found.block.layout
-        key = (found.item.id, layout.name)
+        if self._intervals is None:
+            self._add(found, None, found.block)
+        else:
+            for one, block in by_event(self._intervals, found.item.id, found.block):
+                self._add(found, one, block)
+
+    def _add(self, found: ItemRows, event: Interval | None, block: Block) -> None:
+        layout = block.layout
+        key = (found.item.id, layout.name, event)
         if key not in self._open:
             until = self._last.get(found.item.id, found.answer.path)
             sums = SourceSums(layout=layout, above=self._above, spread=self._long)
             self._open[key] = _Open(item=found.item, until=until, sums=sums)
-        self._open[key].sums.add(found.block)
+        self._open[key].sums.add(block)
 
     def finish(self) -> None:
         """Write what is left; without any source, an empty table."""
@@ -130,12 +175,14 @@ class SourceTable:
             for key in [key for key, one in self._open.items() if one.until == self._answer.path]:
                 self._close(key)
 
-    def _close(self, key: tuple[str, str]) -> None:
+    def _close(self, key: tuple[str, str, Interval | None]) -> None:
         one = self._open.pop(key)
         item, sums = one.item, one.sums
         record = item_record(item, simulated=self._simulated)
         about = {column.name: record.get(column.name) for column in _ABOUT}
         about |= {"kind": item.kind, "table": key[1], "above": self._above, **self._labels.row(item)}
+        if key[2] is not None:
+            about |= {"event": key[2].name, "event_begin_s": key[2].begin_s, "event_end_s": key[2].end_s}
         named = list(sums.named())
         strongest = sums.strongest
         self._rows.append(
@@ -159,10 +206,10 @@ class SourceTable:
             self._flush()
 
     def _flush(self) -> None:
-        self._write("sources", self._schema, pa.Table.from_pylist(self._rows, schema=self._schema))
+        self._write(self._stem, self._schema, pa.Table.from_pylist(self._rows, schema=self._schema))
         if self._long:
             scores = pa.Table.from_pylist(self._scores, schema=self._long_schema)
-            self._write("sources_long", self._long_schema, scores)
+            self._write(f"{self._stem}_long", self._long_schema, scores)
         self._rows.clear()
         self._scores.clear()
 

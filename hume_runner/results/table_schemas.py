@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner.results.columns import (
     ERRORS,
+    EVENT,
     ITEMS,
     long_schema,
     record_schema,
@@ -15,7 +16,12 @@ from hume_runner.results.columns import (
 )
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.options import TableOptions
-from hume_runner.results.source_table import sources_long_schema, sources_schema
+from hume_runner.results.source_table import (
+    events_long_schema,
+    events_schema,
+    sources_long_schema,
+    sources_schema,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,10 +33,17 @@ ROWS = {"items": "one item and its outcome", "errors": "one failure"}
 
 
 def schema_of(
-    stem: str, layouts: Sequence[Layout], metadata: dict[str, str], labels: LabelColumns, options: TableOptions
+    stem: str,
+    layouts: Sequence[Layout],
+    metadata: dict[str, str],
+    labels: LabelColumns,
+    options: TableOptions,
+    *,
+    events: bool,
 ) -> pa.Schema | None:
     """The schema that `write_tables` gives the table of this name; None for a name that is none of its tables."""
     everywhere = labels.columns if options.labels else ()
+    more = (*everywhere, *((EVENT,) if events else ()))
     named = metadata | {"table": stem}
     match stem:
         case "items":
@@ -41,11 +54,15 @@ def schema_of(
             return sources_schema(metadata, labels.columns)
         case "sources_long":
             return sources_long_schema(metadata, labels.columns)
+        case "events" if events:
+            return events_schema(metadata, labels.columns)
+        case "events_long" if events:
+            return events_long_schema(metadata, labels.columns)
     for layout in layouts:
         if stem == layout.name:
-            return wide_schema(layout, named, everywhere)
+            return wide_schema(layout, named, more)
         if stem == f"{layout.name}_long":
-            return long_schema(layout, named, everywhere)
+            return long_schema(layout, named, more)
         if stem == f"{layout.name}_scores" and layout.open_families:
             return scores_schema(layout, named)
     return None

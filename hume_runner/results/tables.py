@@ -5,13 +5,14 @@ One pass over the answers. Memory holds a row group a table and one source of on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.errors import MissingExtra
 from hume_runner.results.base import ItemRecord, ResultSet
+from hume_runner.results.intervals import NONE, Intervals
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.rows import ItemRows, all_rows, row_mapping
@@ -34,9 +35,11 @@ def write_tables(
     *,
     format: Format = "parquet",
     options: TableOptions = PLAIN,
+    intervals: Intervals = NONE,
     unread: Callable[[str], None] = lambda told: None,
 ) -> tuple[Path, ...]:
-    """Write `items`, `errors`, `sources` and a table for each model into `out_dir`; `options.long` adds `MODEL_long`
+    """Write `items`, `errors`, `sources` and a table for each model into `out_dir`; with
+    `intervals` also `events`; `options.long` adds `MODEL_long`
     and `sources_long`, a row a score.
 
     A model whose scores have open names has `MODEL_scores` as well, a row a score.
@@ -55,18 +58,25 @@ def write_tables(
     labels = LabelColumns.of(results.items())
     everywhere = labels if options.labels else None
     with _AllOrNone(out_dir, format, sink_of(format, bom=options.bom)) as files:
-        tables = _ModelTables(results, files, mapping.LAYOUTS, long=options.long, labels=everywhere)
-        sources = SourceTable(
-            lambda stem, schema, rows: files.sink(stem, schema).write(rows),
-            metadata=metadata(results),
-            labels=labels,
-            simulated=results.simulated,
-            above=options.above,
-            long=options.long,
+        tables = _ModelTables(
+            results, files, mapping.LAYOUTS, long=options.long, labels=everywhere, intervals=intervals
         )
-        _write_answers(results, files, tables, sources, everywhere, unread)
+        sums = [
+            SourceTable(
+                lambda stem, schema, rows: files.sink(stem, schema).write(rows),
+                metadata=metadata(results),
+                labels=labels,
+                simulated=results.simulated,
+                above=options.above,
+                long=options.long,
+                intervals=split,
+            )
+            for split in ([None, intervals] if intervals else [None])
+        ]
+        _write_answers(results, files, tables, sums, everywhere, unread)
         tables.finish(set(_models_asked_for(results.settings)))
-        sources.finish()
+        for one in sums:
+            one.finish()
         _write_items(results, files, labels)
         written = files.close()
     for stale in _stale(out_dir, format, mapping.LAYOUTS, written):
@@ -88,7 +98,7 @@ def _models_asked_for(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _stale(out_dir: Path, format: str, layouts: Iterable[Layout], written: tuple[Path, ...]) -> Iterator[Path]:
-    for name in (*(layout.name for layout in layouts), "sources"):
+    for name in (*(layout.name for layout in layouts), "sources", "events"):
         for stem in (name, f"{name}_scores", f"{name}_long"):
             path = out_dir / f"{stem}.{format}"
             if path not in written and path.is_file():
@@ -118,7 +128,7 @@ class _AllOrNone:
         return self._open[stem]
 
     def close(self) -> tuple[Path, ...]:
-        stems = sorted(self._open, key=lambda stem: (stem not in ("items", "errors", "sources"), stem))
+        stems = sorted(self._open, key=lambda stem: (stem not in ("items", "errors", "sources", "events"), stem))
         written = tuple(self._open[stem].close() for stem in stems)
         self._open.clear()
         return written
@@ -135,15 +145,16 @@ class _ModelTables:
         *,
         long: bool,
         labels: LabelColumns | None,
+        intervals: Intervals,
     ) -> None:
-        from hume_runner.results.columns import RowBuffer
+        from hume_runner.results.columns import EVENT, RowBuffer
 
         self._simulated = results.simulated
         self._files = files
         self._long = long
-        self._labels = labels.columns if labels is not None else ()
+        self._more = (*(labels.columns if labels is not None else ()), *((EVENT,) if intervals else ()))
         self._metadata = metadata(results)
-        self._buffers = {layout.name: RowBuffer(layout, labels) for layout in layouts}
+        self._buffers = {layout.name: RowBuffer(layout, labels, intervals) for layout in layouts}
         self._seen: set[str] = set()
 
     def add(self, found: ItemRows) -> None:
@@ -163,13 +174,13 @@ class _ModelTables:
 
         buffer = self._buffers[name]
         self._seen.add(name)
-        wide = wide_schema(buffer.layout, self._metadata | {"table": name}, self._labels)
+        wide = wide_schema(buffer.layout, self._metadata | {"table": name}, self._more)
         self._files.sink(name, wide).write(buffer.wide(wide))
         if buffer.layout.open_families:
             scores = scores_schema(buffer.layout, self._metadata | {"table": f"{name}_scores"})
             self._files.sink(f"{name}_scores", scores).write(buffer.scores(scores))
         if self._long and (buffer.layout.families or buffer.layout.open_families):
-            long = long_schema(buffer.layout, self._metadata | {"table": f"{name}_long"}, self._labels)
+            long = long_schema(buffer.layout, self._metadata | {"table": f"{name}_long"}, self._more)
             self._files.sink(f"{name}_long", long).write(buffer.long(long))
         buffer.clear()
 
@@ -214,7 +225,7 @@ def _write_answers(
     results: ResultSet,
     files: _AllOrNone,
     tables: _ModelTables,
-    sources: SourceTable,
+    sums: Sequence[SourceTable],
     labels: LabelColumns | None,
     unread: Callable[[str], None],
 ) -> None:
@@ -229,7 +240,8 @@ def _write_answers(
         for found in all_rows(results.answers()):
             if isinstance(found, ItemRows):
                 tables.add(found)
-                sources.add(found)
+                for one in sums:
+                    one.add(found)
             else:
                 if found.unread is not None and found.unread != last:
                     last = found.unread

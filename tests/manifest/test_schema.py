@@ -87,6 +87,7 @@ def test_the_manual_documents_every_member_and_no_other() -> None:
     entries = {"urls": "urlItem", "files": "fileItem", "text": "textItem", "*": "listing"}
     expected = dict(members(schema())) | dict(of_models("batch-v0"))
     expected |= {f"local: {path}": member for path, member in of_models("local")}
+    expected |= dict(members(schema()["$defs"]["event"], "events[]"))
     for kind, definition in entries.items():
         expected |= dict(members(schema()["$defs"][definition], f"sources.{kind}[]"))
     assert {path for path, _ in rows} == set(expected)

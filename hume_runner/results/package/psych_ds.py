@@ -14,6 +14,7 @@ from typing import Any
 
 from hume_runner.aside import written
 from hume_runner.results.base import ResultSet
+from hume_runner.results.intervals import NONE, Intervals
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.options import TableOptions
 from hume_runner.results.package.base import Described
@@ -30,6 +31,7 @@ def write_psych_ds(
     described: Described,
     out_dir: Path,
     options: TableOptions,
+    intervals: Intervals = NONE,
     unread: Callable[[str], None] = lambda told: None,
 ) -> tuple[Path, ...]:
     """Write the dataset into `out_dir`, a file a table; return the paths, the description first."""
@@ -37,7 +39,7 @@ def write_psych_ds(
     data.mkdir(parents=True, exist_ok=True)
     paths = []
     with Scratch() as folder:
-        tables = write_tables(results, folder, format="csv", options=options, unread=unread)
+        tables = write_tables(results, folder, format="csv", options=options, intervals=intervals, unread=unread)
         for table in tables:
             target = data / f"study-{_value(results.name)}_table-{_value(table.stem)}_data.csv"
             with table.open("rb") as source, written(target) as file:
@@ -47,7 +49,9 @@ def write_psych_ds(
         stems = [table.stem for table in tables]
     description = out_dir / DESCRIPTION
     with written(description) as file:
-        file.write(json.dumps(_document(results, described, stems, options), ensure_ascii=False, indent=2).encode())
+        file.write(
+            json.dumps(_document(results, described, stems, options, intervals), ensure_ascii=False, indent=2).encode()
+        )
     return (description, *paths)
 
 
@@ -56,11 +60,13 @@ def _value(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "", text) or "x"
 
 
-def _document(results: ResultSet, described: Described, stems: list[str], options: TableOptions) -> dict[str, Any]:
+def _document(
+    results: ResultSet, described: Described, stems: list[str], options: TableOptions, intervals: Intervals
+) -> dict[str, Any]:
     layouts, labels = row_mapping(results.api).LAYOUTS, LabelColumns.of(results.items())
     variables: dict[str, dict[str, Any]] = {}
     for stem in stems:
-        for field in schema_of(stem, layouts, metadata(results), labels, options) or ():
+        for field in schema_of(stem, layouts, metadata(results), labels, options, events=bool(intervals)) or ():
             told = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
             meaning = told.get("meaning") or f"score of {told.get('name', field.name)!r}"
             variables.setdefault(field.name, {"@type": "PropertyValue", "name": field.name, "description": meaning})

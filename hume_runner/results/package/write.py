@@ -10,6 +10,7 @@ from hume_runner.results import derived
 from hume_runner.results.base import ResultSet
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import Mark
+from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.package.base import Described, TableFile
 from hume_runner.results.package.codebook import codebook
@@ -32,7 +33,7 @@ def renew(
     directory: Path,
     disk: Disk,
     *,
-    description: str | None,
+    says: ManifestSays,
     harmed: Iterable[str],
     now: float,
 ) -> None:
@@ -42,18 +43,18 @@ def renew(
     if not tables:
         return
     hashes = [sha256 for mark in tables for _, sha256, _ in mark.files.values()]
-    serial, by = store.serial, derived.maker(results.settings, (description or "", *harmed, *hashes))
+    serial, by = store.serial, derived.maker(results.settings, (says.description or "", *says.makers, *harmed, *hashes))
     if derived.is_current(known.get(PACKAGE), directory, serial=serial, by=by):
         return
-    paths = write_package(results, directory, disk, tables, description=description)
+    paths = write_package(results, directory, disk, tables, says)
     derived.record(store, directory, PACKAGE, paths, serial=serial, by=by, now=now)
 
 
 def write_package(
-    results: ResultSet, directory: Path, disk: Disk, marks: Iterable[Mark], *, description: str | None
+    results: ResultSet, directory: Path, disk: Disk, marks: Iterable[Mark], says: ManifestSays
 ) -> tuple[Path, ...]:
     """Write data package, codebook and crate of the tables that these marks tell of. Returns the paths."""
-    described = describe(results, marks, description=description)
+    described = describe(results, marks, says)
     texts: Mapping[str, str] = {
         PACKAGE: as_text(data_package(described)),
         CODEBOOK: codebook(described),
@@ -64,7 +65,7 @@ def write_package(
     return tuple(directory / name for name in texts)
 
 
-def describe(results: ResultSet, marks: Iterable[Mark], *, description: str | None) -> Described:
+def describe(results: ResultSet, marks: Iterable[Mark], says: ManifestSays) -> Described:
     """What is there, and who measured it."""
     told = credits_of(results.api, results.settings)
     layouts = row_mapping(results.api).LAYOUTS
@@ -73,7 +74,7 @@ def describe(results: ResultSet, marks: Iterable[Mark], *, description: str | No
     for mark in marks:
         for path, (size, sha256, _) in sorted(mark.files.items()):
             name = PurePosixPath(path)
-            schema = schema_of(name.stem, layouts, metadata(results), labels, mark.options)
+            schema = schema_of(name.stem, layouts, metadata(results), labels, mark.options, events=bool(says.intervals))
             if schema is not None:
                 row = ROWS.get(name.stem) or (schema.metadata or {}).get(b"row", b"").decode()
                 tables.append(
@@ -90,7 +91,7 @@ def describe(results: ResultSet, marks: Iterable[Mark], *, description: str | No
                 )
     return Described(
         name=results.name,
-        description=description,
+        description=says.description,
         api=results.api,
         version=__version__,
         simulated=results.simulated,

@@ -1,0 +1,173 @@
+"""Stretches of sources that a manifest names (`events`): which row lies in which."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from io import TextIOWrapper
+from math import isfinite
+from pathlib import Path
+
+from hume_runner.errors import ManifestError, Problem, SourceError
+from hume_runner.manifest.model import EventEntry, Manifest
+from hume_runner.regular_files import open_regular
+
+_COLUMNS = {"start": ("start", "start_s", "begin_s"), "end": ("end", "end_s"), "name": ("name", "event")}
+_SOURCE = ("source", "item_id", "id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A named stretch of a source, in seconds from its start; the end does not belong to it."""
+
+    name: str
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """All that a manifest names: for every source, and for some by id."""
+
+    everywhere: tuple[Interval, ...] = ()
+    by_item: Mapping[str, tuple[Interval, ...]]
+
+    def __bool__(self) -> bool:
+        return bool(self.everywhere or self.by_item)
+
+    def of(self, item_id: str) -> tuple[Interval, ...]:
+        """Those of one source, by their begin."""
+        mine = self.by_item.get(item_id)
+        if mine is None:
+            return self.everywhere
+        return tuple(sorted((*self.everywhere, *mine), key=lambda one: (one.begin_s, -one.end_s, one.name)))
+
+    @property
+    def digest(self) -> str:
+        """Changes with every change of what they say."""
+        told = [[asdict(one) for one in self.everywhere]]
+        told += [[{"item": item}, *map(asdict, found)] for item, found in sorted(self.by_item.items())]
+        return "events " + hashlib.sha256(json.dumps(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+NONE = Intervals(by_item={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestSays:
+    """What the outputs need of a manifest and no state knows: what it is about, and its events."""
+
+    description: str | None = None
+    intervals: Intervals = NONE
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ManifestSays:
+        """Reads the lists of events. Raises: ManifestError, SourceError."""
+        return cls(description=manifest.description or None, intervals=read_intervals(manifest.events))
+
+    @property
+    def makers(self) -> tuple[str, ...]:
+        """What of it decides how tables look, for `derived.maker`."""
+        return (self.intervals.digest,) if self.intervals else ()
+
+
+def holding(intervals: Sequence[Interval], moments: Iterable[float | None]) -> Iterator[list[Interval]]:
+    """For each moment (seconds, or None) the intervals that it lies in, the last to begin at the end.
+
+    `intervals` are in the order of their begins.
+    """
+    begins = [one.begin_s for one in intervals]
+    for moment in moments:
+        before = bisect_right(begins, moment) if moment is not None else 0
+        yield [one for one in intervals[:before] if moment is not None and moment < one.end_s]
+
+
+def read_intervals(entries: Iterable[EventEntry]) -> Intervals:
+    """What the entries and their lists say. Raises: ManifestError for a list that says something that cannot be,
+    SourceError for one that is missing; with every problem."""
+    everywhere: list[Interval] = []
+    by_item: dict[str, list[Interval]] = {}
+    wrong: list[Problem] = []
+    missing: list[Problem] = []
+    for entry in entries:
+        if entry.listing is None:
+            found = Interval(name=entry.name or "", begin_s=entry.begin_s, end_s=entry.end_s)
+            (everywhere if entry.source is None else by_item.setdefault(entry.source, [])).append(found)
+            continue
+        try:
+            for source, found in _listed(entry.listing, wrong):
+                (everywhere if source is None else by_item.setdefault(source, [])).append(found)
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
+            place = entry.place
+            missing.append(
+                Problem(
+                    file=place.file,
+                    line=place.line,
+                    column=place.column,
+                    path=place.path,
+                    message=f"the list {str(entry.listing)!r} cannot be read: {why}",
+                    hint="paths are relative to the manifest's folder; save lists as UTF-8",
+                )
+            )
+    if wrong:
+        raise ManifestError([*wrong, *missing])
+    if missing:
+        raise SourceError(missing)
+    return Intervals(
+        everywhere=tuple(sorted(everywhere, key=lambda one: (one.begin_s, -one.end_s, one.name))),
+        by_item={item: tuple(found) for item, found in by_item.items()},
+    )
+
+
+def _listed(path: Path, wrong: list[Problem]) -> Iterator[tuple[str | None, Interval]]:
+    """(source or None for all, interval) of each line of a csv or tsv list."""
+
+    def problem(line: int, message: str, hint: str) -> None:
+        if len(wrong) < 100:
+            wrong.append(Problem(file=str(path), line=line, column=1, path="", message=message, hint=hint))
+
+    with open_regular(path) as raw, TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
+        reader = csv.reader(text, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+        try:
+            header = [name.strip().lower() for name in next(reader, [])]
+            at = {name: _position(header, names) for name, names in _COLUMNS.items()}
+            lacking = [name for name, where in at.items() if where is None]
+            if lacking:
+                names = ", ".join(header) or "nothing"
+                hint = "the first line names the columns start, end, name, and for some sources alone: source"
+                problem(1, f"has no column {' and no '.join(lacking)}: it names {names}", hint)
+                return
+            source_at = _position(header, _SOURCE)
+            for row in reader:
+                if not any(cell.strip() for cell in row):
+                    continue
+                if len(row) != len(header):
+                    problem(reader.line_num, f"has {len(row)} cells instead of {len(header)}", "put commas in quotes")
+                    continue
+                cells = {name: row[where].strip() for name, where in at.items() if where is not None}
+                begin, end = _seconds(cells["start"]), _seconds(cells["end"])
+                if begin is None or end is None or not 0 <= begin < end or not cells["name"]:
+                    hint = "start and end are seconds from the start of the source, as 12.5; the end is later"
+                    problem(reader.line_num, f"is no event: {', '.join(row)[:120]!r}", hint)
+                    continue
+                source = row[source_at].strip() if source_at is not None else ""
+                yield source or None, Interval(name=cells["name"], begin_s=begin, end_s=end)
+        except csv.Error as error:
+            problem(reader.line_num, f"is no line of a table: {error}", "close the quotes")
+
+
+def _position(header: Sequence[str], names: Sequence[str]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if isfinite(number) else None

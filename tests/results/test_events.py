@@ -1,0 +1,165 @@
+"""Rows joined with the events of a manifest, against a plain reading of the same rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hume_runner.errors import ManifestError, SourceError
+from hume_runner.manifest.model import EventEntry, Place
+from hume_runner.results.intervals import Interval, Intervals, holding, read_intervals
+from hume_runner.results.options import TableOptions
+from hume_runner.results.tables import write_tables
+from tests.cli.project import Project
+from tests.results.sample_answers import interviews
+
+PLACE = Place(file="m.yaml", line=3, column=5, path="events[0]")
+FILM = Interval(name="film", begin_s=0.0, end_s=1.0)
+SCENE = Interval(name="scene", begin_s=0.5, end_s=0.8)
+LATER = Interval(name="later", begin_s=3.0, end_s=60.0)
+
+
+def listed(path: Path) -> Intervals:
+    return read_intervals([EventEntry(place=PLACE, listing=path)])
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return pq.read_table(path).to_pylist()
+
+
+interval = st.builds(
+    lambda name, begin, length: Interval(name=name, begin_s=begin, end_s=begin + length),
+    st.sampled_from("abc"),
+    st.integers(0, 20),
+    st.integers(1, 9),
+)
+
+
+@given(st.lists(interval, max_size=8), st.lists(st.none() | st.integers(0, 30), max_size=9))
+def test_a_moment_lies_in_what_began_before_and_ends_after_it(found: list[Interval], moments: list[int | None]) -> None:
+    intervals = Intervals(everywhere=(), by_item={"a": tuple(found)}).of("a")
+
+    for moment, held in zip(moments, holding(intervals, moments), strict=True):
+        expected = [one for one in found if moment is not None and one.begin_s <= moment < one.end_s]
+        assert sorted(map(str, held)) == sorted(map(str, expected))
+        assert [one.begin_s for one in held] == sorted(one.begin_s for one in held)
+
+
+def test_every_row_names_its_event_and_each_event_is_summed_up(tmp_path: Path) -> None:
+    results = interviews(tmp_path / "out", 9)
+    some = next(item.id for item in results.items() if item.kind != "text" and item.status == "done")
+    intervals = Intervals(everywhere=(FILM, LATER), by_item={some: (SCENE,)})
+
+    write_tables(results, tmp_path / "t", intervals=intervals, options=TableOptions(long=True))
+
+    face, events = rows(tmp_path / "t" / "face.parquet"), rows(tmp_path / "t" / "events.parquet")
+    for row in face:
+        held = [one for one in intervals.of(row["item_id"]) if one.begin_s <= row["time_s"] < one.end_s]
+        assert row["event"] == (held[-1].name if held else None)
+    assert {row["event"] for row in face} >= {"film", "later", None}
+    checked = 0
+    for told in events:
+        if told["table"] != "face":
+            continue
+        mine = [
+            row["emotion_joy"]
+            for row in face
+            if row["item_id"] == told["item_id"] and told["event_begin_s"] <= row["time_s"] < told["event_end_s"]
+        ]
+        assert told["n"] == len(mine)
+        assert dict(told["mean"])["emotion_joy"] == pytest.approx(fmean(mine))
+        checked += 1
+    assert checked >= 4
+    assert {row["event"] for row in rows(tmp_path / "t" / "events_long.parquet")} >= {"film", "scene", "later"}
+
+
+def test_without_events_there_is_neither_column_nor_table(tmp_path: Path) -> None:
+    write_tables(interviews(tmp_path / "out", 3), tmp_path / "t")
+
+    assert not (tmp_path / "t" / "events.parquet").exists()
+    assert "event" not in pq.read_schema(tmp_path / "t" / "face.parquet").names
+
+
+def test_a_list_names_sources_or_means_all_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "stimuli.csv"
+    path.write_text('\ufeffsource,Start,end,name\n,0,1.5,film\na,2,3e1,"q, 1"\n\n', encoding="utf-8")
+
+    found = listed(path)
+
+    assert found.of("b") == (Interval(name="film", begin_s=0.0, end_s=1.5),)
+    assert [one.name for one in found.of("a")] == ["film", "q, 1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("begin,name\n1,a\n", 1, "no column start and no end"),
+        ("start,end,name\n1,1,a\n", 2, "no event"),
+        ("start,end,name\n0,1,a\n-1,2,b\n", 3, "no event"),
+        ("start,end,name\n0,nan,a\n", 2, "no event"),
+        ("start,end,name\n0,1\n", 2, "2 cells instead of 3"),
+        ('start,end,name\n0,1,"a\n', 2, "no line of a table"),
+        ("start,end,name\n0,1,\n", 2, "no event"),
+        ("", 1, "no column"),
+    ],
+)
+def test_a_list_that_says_something_else_is_told_by_its_line(text: str, line: int, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "stimuli.csv"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(ManifestError) as caught:
+        listed(path)
+
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, told in problem.message) == (str(path), line, True)
+
+
+def test_a_list_that_is_not_there_is_told_at_the_manifests_line(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"m\.yaml:3:5: events\[0\]: the list .* cannot be read"):
+        listed(tmp_path / "gone.csv")
+
+
+def test_a_manifest_lists_events_and_a_changed_list_makes_the_tables_again_and_nothing_else(project: Project) -> None:
+    project.manifest["events"] = [
+        {"name": "start", "start": 0, "end": "500ms"},
+        {"from": "stimuli.csv"},
+    ]
+    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"]}
+    stimuli = project.folder / "stimuli.csv"
+
+    assert (project.call("validate").code, project.run().code) == (66, 66)
+    assert not project.requests()
+    stimuli.write_text("start,end,name\n0.5,100,rest\n")
+    assert project.run().code == 0
+    before = project.requests()
+    assert "rest" in (project.out / "tables" / "events.csv").read_text()
+
+    stimuli.write_text("start,end,name\n0.5,100,later\n")
+    assert project.run().code == 0
+    assert project.requests().get("POST /v0/batch/jobs") == before["POST /v0/batch/jobs"]
+    assert "later" in (project.out / "tables" / "events.csv").read_text()
+    assert "`event`" in (project.out / "codebook.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ({"name": "a", "start": 2, "end": "1s"}, "ends at 1 s, and starts at 2 s"),
+        ({"name": "a", "start": "2", "end": 3}, "a number with a unit"),
+        ({"name": "a", "start": 2}, "end"),
+        ({"from": "x.csv", "name": "a"}, "a list says name itself"),
+        ({"name": "a", "start": -1, "end": 3}, "start"),
+    ],
+)
+def test_an_event_that_cannot_be_is_refused_with_its_place(event: dict[str, Any], told: str, project: Project) -> None:
+    project.manifest["events"] = [event]
+
+    ran = project.run()
+
+    assert (ran.code, told in ran.err, "events[0]" in ran.err) == (65, True, True), ran.err
