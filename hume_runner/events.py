@@ -6,7 +6,7 @@ people see them (`job-000001`); seconds and counts are numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -290,6 +290,15 @@ class PollFailed(Event):
 
     name: ClassVar[str] = "poll_failed"
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted(Event):
+    """How far a run is, now and then: items and jobs by state."""
+
+    name: ClassVar[str] = "counted"
+    items: Mapping[str, int]
+    jobs: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,21 @@ def _cache_folder(environ: Mapping[str, str]) -> Path:
     return home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
 
 
+_TRACEPARENT = re.compile(
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII
+)
+_TRACEPARENT_CHARACTERS = 55  # later versions may add members behind these
+
+
+def traceparent(environ: Mapping[str, str]) -> str | None:
+    """The trace that this run belongs to (TRACEPARENT, W3C Trace Context); None without one that is valid."""
+    text = environ.get("TRACEPARENT", "").strip()
+    found = _TRACEPARENT.fullmatch(text)
+    if found is None or (found[1] == "00" and found[2]):
+        return None
+    return text[:_TRACEPARENT_CHARACTERS]
+
+
 # Two minutes after a cut, fifteen after a time-out.
 _SLOWER = 7.5
 

@@ -20,10 +20,15 @@ KINDS = [
     if isinstance(kind, type) and issubclass(kind, events.Event) and kind is not events.Event
 ]
 SAMPLES = {"str": "x", "int": 1, "float": 1.5, "bool": True}
+STATES = {
+    "items": dict.fromkeys(("total", "pending", "in_flight", "done", "failed", "ambiguous"), 1),
+    "jobs": dict.fromkeys(("planned", "submitting", "submitted", "done", "failed", "ambiguous"), 1),
+}
 
 
 def sample(kind: type[events.Event]) -> events.Event:
-    return kind(**{one.name: SAMPLES[str(one.type)] for one in fields(kind)})
+    values = {one.name: SAMPLES[one.type] if one.type in SAMPLES else STATES[one.name] for one in fields(kind)}
+    return kind(**values)
 
 
 def printed(event: events.Event) -> dict[str, Any]:

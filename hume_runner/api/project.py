@@ -30,6 +30,7 @@ from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
 from hume_runner.regular_files import open_regular
 from hume_runner.results.options import PLAIN, TableOptions
+from hume_runner.settings import traceparent
 
 if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from hume_runner.engine.run import RunEnded, SavedPlan
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.audit import RemoteSays
+    from hume_runner.results.finish import Finisher
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.verify import Checked
@@ -182,6 +184,7 @@ class Project:
             warn=warn,
             tell=wiring.callback(manifest, machine),
             selection=selection.document(),
+            traceparent=traceparent(machine.environ),
         )
 
         def finish(store: Store, ended: RunEnded) -> None:
@@ -226,9 +229,9 @@ class Project:
                 )
         finally:
             workers.close()
-        return self._result(ended, control.signalled or ended.exit_code, finisher.summary_text())
+        return self._result(ended, control.signalled or ended.exit_code, finisher)
 
-    def _result(self, ended: RunEnded, exit_code: int, summary: str) -> RunResult:
+    def _result(self, ended: RunEnded, exit_code: int, finisher: Finisher) -> RunResult:
         return RunResult(
             name=self.manifest.name,
             outputs=self.paths.outputs,
@@ -239,7 +242,8 @@ class Project:
             error=ended.error,
             counts=ended.counts,
             requests=ended.requests,
-            summary=summary,
+            summary=finisher.summary_text(),
+            billed_seconds=finisher.billed_seconds,
         )
 
     @contextmanager

@@ -27,6 +27,7 @@ class RunResult:
     """How a run ended. Times are Unix seconds; `exit_code` and `error` are those of the command.
 
     `counts.items` and `counts.jobs` are numbers by status, `requests` by kind. `summary` is the text for people.
+    `billed_seconds` is what the state knows as billed, None where nothing is billed by the second.
     """
 
     name: str
@@ -39,6 +40,7 @@ class RunResult:
     counts: Counts
     requests: Mapping[str, int]
     summary: str
+    billed_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

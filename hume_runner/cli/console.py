@@ -15,6 +15,7 @@ from hume_runner.cli.signals import Mailbox
 from hume_runner.cli.streams import SafeStream, Writer
 
 if TYPE_CHECKING:
+    from hume_runner.cli.log_file import LogFile
     from hume_runner.settings import Masker
 
 SCHEMA = 1
@@ -37,6 +38,8 @@ class Console:
         self.progress = True
         self.masker: Masker | None = None
         self.manifest: str | None = None
+        self.traceparent: str | None = None
+        self.log: LogFile | None = None
         self.counts: Mapping[str, int] = {}
         self.ending: dict[str, Any] = {}
         self._errors: list[dict[str, Any]] = []
@@ -63,6 +66,12 @@ class Console:
         # The manifest that is run now brings its own.
         return text if self.masker is None else self.masker.keys(text)
 
+    def masked(self, text: str) -> str:
+        """`text` for a file: without secrets, and without the queries of URLs; commands as they can be typed."""
+        from hume_runner.settings import mask_secrets
+
+        return mask_secrets(self._mask(self._advised(text)))
+
     def _broke(self, stream: SafeStream) -> None:
         """A stream failed: the command is told as if by a signal. A full disk behind stderr costs only the words."""
         if stream is self.out or stream.reader_is_gone:
@@ -82,6 +91,7 @@ class Console:
 
     def result(self, text: str) -> None:
         """A line of the command's result, for stdout."""
+        self.record("result", text)
         self.out.write(text + "\n")
         if self.out.isatty():
             self.out.flush()
@@ -92,12 +102,14 @@ class Console:
         """A command begins, and was given this: the first line of `--json`."""
         from hume_runner._version import __version__
 
+        self.record("begin", f"hume-runner {__version__}: {command}")
         if self.json and self._begun is None:
             self._begun = {"manifest": self.manifest}
             self.event("launch", command=command, version=__version__, **given)
 
     def end(self, exit_code: int) -> None:
         """The last line of `--json`: where it is missing, the command broke off."""
+        self.record("end", f"exit code {exit_code}")
         if self._begun is None:
             return
         more = {**self.ending, **({"errors": self._errors} if self._errors else {})}
@@ -122,7 +134,8 @@ class Console:
             self.out.flush()
 
     def _event(self, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
-        return {"schema": SCHEMA, "event": name, "at": _now(), "manifest": self.manifest, **members}
+        trace = {"traceparent": self.traceparent} if self.traceparent else {}
+        return {"schema": SCHEMA, "event": name, "at": _now(), "manifest": self.manifest, **trace, **members}
 
     def failed(self, error: Mapping[str, Any]) -> None:
         """What `done` tells of an error that was said."""
@@ -133,23 +146,42 @@ class Console:
 
     def note(self, text: str) -> None:
         """A line for the person who watches; nothing depends on it."""
-        if not self.quiet:
-            self._say(text)
+        self._heard("note", text, said=not self.quiet)
 
     def detail(self, text: str) -> None:
         """A line for `-v`."""
-        if self.verbose:
-            self._say(text)
+        self._heard("detail", text, said=bool(self.verbose))
+
+    def request(self, text: str) -> None:
+        """A line for `-vv`: a request and its answer. From any thread."""
+        self._heard("request", text, said=self.verbose > 1)
 
     def error(self, text: str) -> None:
-        self._say(text)
+        self._heard("error", text, said=True)
+
+    def warning(self, text: str) -> None:
+        """What is worth knowing and ends nothing; programs are told as well."""
+        self.error(text)
+        if self._begun is not None:
+            self.event("warning", message=self.masked(text))
+
+    def record(self, level: str, text: str) -> None:
+        """A line for the log file alone."""
+        if self.log is not None:
+            self.log.write(level, text)
+
+    def _heard(self, level: str, text: str, *, said: bool) -> None:
+        self.record(level, text)
+        if said:
+            self._say(text)
 
     def _say(self, text: str) -> None:
         from hume_runner.settings import mask_secrets  # a moment's work that `--version` does without
 
+        at = f"{datetime.now().astimezone():%H:%M:%S} " if self.verbose else ""
         # In the order in which it was said, where both streams go to one place.
         self.out.flush()
-        self.err.write(mask_secrets(self._advised(text)) + "\n")
+        self.err.write(f"{at}{mask_secrets(self._advised(text))}\n")
         self.err.flush()
 
     def ask(self, question: str) -> bool | None:
@@ -169,6 +201,12 @@ class Console:
             self.error(f"standard output cannot be written: {lost.strerror or lost}")
             self.error("next: send it to another place, and run the same command again")
         self.err.flush()
+        if self.log is not None:
+            broken = self.log.broken
+            self.log.close()
+            if broken is not None:
+                self.log = None
+                self.error(f"the log could not be written to its end: {broken.strerror or broken}")
 
 
 def _now() -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -81,7 +83,10 @@ def common_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--json", action="store_true", help="JSON Lines on stdout and nothing else")
     group.add_argument("--no-progress", action="store_true", help="plain lines instead of progress bars")
     group.add_argument("-q", "--quiet", action="store_true", help="say only errors")
-    group.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for every request")
+    group.add_argument(
+        "-v", "--verbose", action="count", default=0, help="say more, with the time; twice for every request"
+    )
+    group.add_argument("--log-file", metavar="FILE", help="append everything to this file, with every request")
     group.add_argument("--version", action="version", version=f"hume-runner {__version__}")
 
 
@@ -163,10 +168,16 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         manifests = _manifests(args)
         _advise(args, manifests, console)
         console.manifest = manifests[0] if len(manifests) == 1 else None
+        if args.log_file:
+            _open_log(args.log_file, console)
+        console.traceparent = _trace(machine)
         given: dict[str, object] = module.given(args) if hasattr(module, "given") else {}
         console.begin(_named(command, args), manifests=manifests, **given)
+        if console.traceparent is None and _environ(machine).get("TRACEPARENT"):
+            console.warning("TRACEPARENT is not valid and is ignored: it has to be as W3C Trace Context writes it")
         with_machine = {"machine": machine} if machine is not None else {}
-        return int(module.run(args, console, **with_machine))
+        with _requests_told(console):
+            return int(module.run(args, console, **with_machine))
     except HumeRunnerError as error:
         if "--json" in argv:  # before the words were understood, as well
             console.json = True
@@ -181,6 +192,35 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
             return _report_bug(error, console)
         print_error(known, console)
         return known.exit_code
+
+
+def _environ(machine: Machine | None) -> Mapping[str, str]:
+    return os.environ if machine is None else machine.environ
+
+
+def _trace(machine: Machine | None) -> str | None:
+    from hume_runner.settings import traceparent
+
+    return traceparent(_environ(machine))
+
+
+def _open_log(path: str, console: Console) -> None:
+    """Raises: UsageError."""
+    from hume_runner.cli.log_file import LogFile
+
+    console.log = LogFile(path, console.masked)
+
+
+@contextlib.contextmanager
+def _requests_told(console: Console) -> Iterator[None]:
+    """Requests are told where somebody wants to know of each."""
+    if console.verbose < 2 and console.log is None:
+        yield
+        return
+    from hume_runner.cli.requests_told import listening
+
+    with listening(console.request):
+        yield
 
 
 def _manifests(args: argparse.Namespace) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from hume_runner.cli.console import Console
+    from hume_runner.cli.metrics import Metrics
 
 # Events that are worth a line of their own, with the words for it.
 _LINES = {
@@ -56,8 +58,9 @@ _REPEAT_S = 10.0
 class RunProgress:
     """Receives the engine's events, for `with`."""
 
-    def __init__(self, console: Console, name: str, *, here: bool = False) -> None:
-        """`here`: it is measured on this machine, and nothing is submitted to anybody."""
+    def __init__(self, console: Console, name: str, *, here: bool = False, metrics: Metrics | None = None) -> None:
+        """`here`: it is measured on this machine, and nothing is submitted to anybody. `metrics` hear of it as well."""
+        self._metrics = metrics
         self._to_do = "to measure" if here else "to submit"
         self._console = console
         self._name = name
@@ -89,6 +92,11 @@ class RunProgress:
                 self._submitted += 1
             case events.JobFinished() | events.JobFailed():
                 self._done += 1
+        if self._metrics is not None:
+            self._metrics.event(event)
+        if self._console.log is not None:
+            told = {name: value for name, value in events.document(event).items() if value not in ("", None)}
+            self._console.record("event", f"{event.name} {json.dumps(told, ensure_ascii=False, default=dict)}")
         if self._console.json:
             self._console.event(event.name, **_shown(events.document(event)))
         elif not isinstance(event, events.Planned):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import selection_flags
+from hume_runner.cli.requests_told import heard_by
 from hume_runner.cli.signals import Interrupted
 from hume_runner.errors import HumeRunnerError, UsageError, of_system
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
+    from hume_runner.cli.metrics import Metrics
     from hume_runner.wiring import Machine
 
 
@@ -27,6 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-billable-seconds", type=_seconds, metavar="N", help="submit nothing that would exceed this bill"
+    )
+    parser.add_argument(
+        "--metrics-file", metavar="FILE", help="keep numbers of the run here, for Prometheus' textfile collector"
     )
     selection_flags(parser)
     parser.add_argument(
@@ -43,9 +50,11 @@ def run(args: argparse.Namespace, console: Console, machine: Machine | None = No
     code = 0
     totals: dict[str, int] = {}
     console.counts = totals
+    metrics = _metrics(args, console)
     try:
-        for number in _codes(args, console, machine, totals):
-            code = code or number
+        with heard_by(metrics) if metrics is not None else contextlib.nullcontext():
+            for number in _codes(args, console, machine, totals, metrics):
+                code = code or number
     except Interrupted as left:
         code = left.exit_code
         _say_left(console)
@@ -62,8 +71,21 @@ def _say_left(console: Console) -> None:
         console.error("interrupted before anything was sent")
 
 
+def _metrics(args: argparse.Namespace, console: Console) -> Metrics | None:
+    """Raises: UsageError where the file cannot be written."""
+    if not args.metrics_file:
+        return None
+    from hume_runner.cli.metrics import Metrics
+
+    return Metrics(Path(args.metrics_file), warn=console.warning)
+
+
 def _codes(
-    args: argparse.Namespace, console: Console, machine: Machine | None, totals: dict[str, int]
+    args: argparse.Namespace,
+    console: Console,
+    machine: Machine | None,
+    totals: dict[str, int],
+    metrics: Metrics | None,
 ) -> Iterator[int]:
     """Run one manifest after another; yield each one's exit code. Raises: Interrupted before anything was sent."""
     for project in _open_all(args, machine):
@@ -72,7 +94,7 @@ def _codes(
         if len(args.manifests) > 1:
             flags = [*(["--endpoint", args.endpoint] if args.endpoint else []), *project.shard_flags]
             console.speaks_of(project.shown, flags)
-        code, counts = _run_or_tell(project, args, console)
+        code, counts = _run_or_tell(project, args, console, metrics)
         for name, number in counts.items():
             totals[name] = totals.get(name, 0) + number
         yield code
@@ -101,33 +123,41 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _run_or_tell(project: Project, args: argparse.Namespace, console: Console) -> tuple[int, dict[str, int]]:
+def _run_or_tell(
+    project: Project, args: argparse.Namespace, console: Console, metrics: Metrics | None
+) -> tuple[int, dict[str, int]]:
     """A manifest that cannot run is told of; the ones after it have their turn."""
     from hume_runner.cli.main import print_error
 
     try:
-        return _run_one(project, args, console)
+        return _run_one(project, args, console, metrics)
     except Exception as error:
         known = error if isinstance(error, HumeRunnerError) else of_system(error)
         if known is None:
             raise
         print_error(known, console)
+        if metrics is not None:
+            metrics.ended(project.manifest.name, known.exit_code, None)
         return known.exit_code, {}
 
 
-def _run_one(project: Project, args: argparse.Namespace, console: Console) -> tuple[int, dict[str, int]]:
+def _run_one(
+    project: Project, args: argparse.Namespace, console: Console, metrics: Metrics | None
+) -> tuple[int, dict[str, int]]:
     from hume_runner.api import read_plan
     from hume_runner.cli.main import print_error
     from hume_runner.cli.progress import RunProgress
 
     saved_plan = read_plan(args.plan) if args.plan else None
     console.masker = project.masker
-    with RunProgress(console, project.manifest.name, here=project.here) as progress:
+    if metrics is not None:
+        metrics.begin(project.manifest.name)
+    with RunProgress(console, project.manifest.name, here=project.here, metrics=metrics) as progress:
         try:
             result = project.run(
                 on_event=progress,
                 control=console.mailbox,
-                warn=console.error,
+                warn=console.warning,
                 detach=args.detach,
                 retry_failed=args.retry_failed,
                 pay_again=args.pay_again,
@@ -138,7 +168,11 @@ def _run_one(project: Project, args: argparse.Namespace, console: Console) -> tu
             if not console.mailbox.begun:
                 raise
             _say_left(console)
+            if metrics is not None:
+                metrics.ended(project.manifest.name, left.exit_code, None)
             return left.exit_code, {}
+    if metrics is not None:
+        metrics.ended(project.manifest.name, result.exit_code, result)
     if result.error is not None:
         print_error(result.error, console, told=progress.has_said(str(result.error)))
     if not console.json and not console.quiet:

@@ -47,8 +47,9 @@ codecs.register_error("hume_runner.escaped", _escaped)
 _CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]|\r(?!\n)")
 
 
-def _visible(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def visible(text: str) -> str:
+    """`text` with control characters as JSON writes them."""
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class SafeStream:
@@ -92,7 +93,7 @@ class SafeStream:
 
         Names and messages come from anywhere: a control character is shown as JSON writes it, and JSON stays JSON.
         """
-        self.draw(_CONTROLS.sub(_visible, text))
+        self.draw(visible(text))
         return len(text)
 
     def draw(self, text: str, /) -> int:

@@ -56,6 +56,7 @@ from hume_runner.state.journal import MISLED
 from hume_runner.state.store import Store
 
 P = ParamSpec("P")
+_COUNTED_EVERY_S = 10.0
 
 
 class Abandoned(BaseException):
@@ -116,6 +117,7 @@ class Loop:
             tools.store, tools.service, tools.disk, self._evidence, outputs, artifacts=rules.artifacts
         )
         self._last_look = LastLook(self._evidence, refused_too=tools.service.keeper is not None)
+        self._count_at = tools.clock() + _COUNTED_EVERY_S
         self._broken: Exception | None = None  # what ends the run once everything on its way is recorded
 
     # -- driving ----------------------------------------------------------------------------------------------------
@@ -142,6 +144,7 @@ class Loop:
             while message is not None:
                 self._guard(self._absorb, message)
                 message = self._tools.workers.take(0.0)
+            self._guard(self._count)
         if self._broken is not None:
             raise self._broken
         for reaction in self._last_look.look(self._view):
@@ -166,6 +169,15 @@ class Loop:
             self._tools.report(event)
         if reaction.failures:
             self._do(stopping.over_budget(self._view, self._rules, *self._store.failed_items()))
+
+    def _count(self) -> None:
+        """Tell how far the run is, now and then; rarely where counting takes long."""
+        now = self._tools.clock()
+        if now >= self._count_at:
+            counts = self._store.counts()
+            took = self._tools.clock() - now
+            self._count_at = now + max(_COUNTED_EVERY_S, 100 * took)
+            self._tools.report(events.Counted(items=counts.items, jobs=counts.jobs))
 
     def _moment(self) -> Moment:
         return Moment(now=self._tools.clock(), wall=self._tools.wall(), chance=self._tools.random())

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from urllib.parse import urlsplit
 
 import requests
 
 from hume_runner._version import __version__
 from hume_runner.errors import ApiError, ServerError, TransportError
+from hume_runner.http.exchanges import tell
 from hume_runner.http.retry import RetryPolicy
 
 SIGNATURE_HEADER = "X-Hume-Runner-Signature"
@@ -36,14 +38,17 @@ def post_callback(url: str, body: bytes, *, secret: str | None, retry: RetryPoli
     host = urlsplit(url).hostname or "the callback"
 
     def once() -> None:
+        began = time.monotonic()
         try:
             response = requests.post(
                 url, data=body, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False, stream=True
             )
         except requests.RequestException as error:
+            tell("POST", url, status=None, began=began, sent=len(body))
             raise TransportError(f"{host}: {type(error).__name__}", sent=True) from None
         with response:
             status = response.status_code
+            tell("POST", url, status=status, began=began, sent=len(body))
         if status >= 500 or status in (408, 429):
             raise ServerError(f"{host} answered {status}", status=503)
         if not 200 <= status < 300:

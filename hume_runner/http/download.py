@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from hume_runner._version import __version__
 from hume_runner.amounts import seconds_text
 from hume_runner.http.addresses import AddressRefused, AddressRule, CheckedAdapter
 from hume_runner.http.deadline import Exchange, Watchdog
+from hume_runner.http.exchanges import tell
 from hume_runner.http.partial import HEAD_BYTES, Expected, Part
 from hume_runner.http.retry import RetryPolicy, parse_http_date, parse_retry_after
 
@@ -166,6 +168,7 @@ class Downloader:
         """The answer at the end of the redirects; its body is not read yet."""
         for _ in range(self.limits.max_redirects + 1):
             _check_url(url)
+            began = time.monotonic()
             response = session.get(
                 url,
                 headers={
@@ -179,6 +182,7 @@ class Downloader:
                 timeout=(self.limits.connect_timeout_s, self.limits.read_timeout_s),
                 verify=self.verify,
             )
+            tell("GET", url, status=response.status_code, began=began)
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or not location:
                 return response

@@ -31,6 +31,7 @@ from hume_runner.hosts import is_loopback
 from hume_runner.http.answer import CHUNK_BYTES, MAX_JSON_BYTES, decoded, parse_json, read_bounded
 from hume_runner.http.connections import ReportingAdapter, set_current
 from hume_runner.http.deadline import Exchange, Watchdog
+from hume_runner.http.exchanges import tell
 from hume_runner.http.retry import parse_http_date, wait_asked_for
 from hume_runner.http.upload import Form, MultipartBody
 from hume_runner.http.wire_errors import LIBRARY_ERRORS, transport_error
@@ -99,7 +100,9 @@ class ApiResponse:
         on_close: Callable[[], None],
         masker: Masker = _NO_SECRETS,
         max_bytes: int = MAX_BODY_BYTES,
+        tell: Callable[[int, int], None] = lambda status, received: None,
     ) -> None:
+        """`tell` gets the status and the bytes that came, once the exchange is over."""
         self.status: int = raw.status
         self.headers: Mapping[str, str] = requests.structures.CaseInsensitiveDict(
             {name: masker.keys(value) for name, value in raw.headers.items()}
@@ -112,6 +115,8 @@ class ApiResponse:
         self._on_close = on_close
         self._masker = masker
         self._max_bytes = max_bytes
+        self._tell = tell
+        self._received = 0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -166,6 +171,7 @@ class ApiResponse:
                     raise transport_error(TimeoutError(), self._exchange, self.where)
                 if not chunk:
                     break
+                self._received += len(chunk)
                 yield chunk
             self._exchange.finish()
         except LIBRARY_ERRORS as error:
@@ -203,6 +209,7 @@ class ApiResponse:
         self._raw.close()
         self._exchange.finish()
         self._on_close()
+        self._tell(self.status, self._received)
 
 
 class Transport(Protocol):
@@ -292,6 +299,8 @@ class RequestsTransport:
         except RuntimeError as error:
             raise _no_thread(where) from error
         set_current(exchange)
+        url, began = self.base_url + request.path, time.monotonic()
+        sent = int(prepared.headers.get("Content-Length", 0))
         try:
             answer = adapter.send(
                 prepared,
@@ -304,13 +313,18 @@ class RequestsTransport:
             exchange.finish()
             if adapter is not self._kept:
                 adapter.close()
+            tell(request.method, url, status=None, began=began, sent=sent)
             if isinstance(error, LIBRARY_ERRORS):
                 raise transport_error(error, exchange, where) from error
             raise
         finally:
             set_current(None)
         on_close = adapter.close if adapter is not self._kept else _nothing
-        return ApiResponse(answer.raw, exchange, where, on_close, self._masker, self._max_body_bytes)
+
+        def over(status: int, received: int) -> None:
+            tell(request.method, url, status=status, began=began, sent=sent, received=received)
+
+        return ApiResponse(answer.raw, exchange, where, on_close, self._masker, self._max_body_bytes, over)
 
     def _prepared(self, request: ApiRequest) -> requests.PreparedRequest:
         headers = {**self._headers, **request.headers}

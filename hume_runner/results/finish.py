@@ -68,6 +68,7 @@ class Finisher:
         warn: Callable[[str], None],
         tell: Tell | None = None,
         selection: Mapping[str, Any] | None = None,
+        traceparent: str | None = None,
     ) -> None:
         self._manifest = manifest
         self._says = ManifestSays.of(manifest)
@@ -76,6 +77,7 @@ class Finisher:
         self._warn = warn
         self._tell = tell
         self._selection = selection or {}
+        self._traceparent = traceparent
         self._run: Mapping[str, Any] = {}
         self._now = 0.0
         self._harmed: tuple[str, ...] = ()
@@ -216,6 +218,7 @@ class Finisher:
         manifest = self._manifest
         return {
             "run_id": ended.run_id,
+            **({"traceparent": self._traceparent} if self._traceparent else {}),
             "name": manifest.name,
             "manifest": {"path": str(manifest.path), "sha256": manifest.sha256},
             "versions": {"hume_runner": __version__, "python": platform.python_version()},
@@ -244,6 +247,12 @@ class Finisher:
     def _selected(self, store: Store) -> dict[str, Any]:
         """What the run was about, where it was not everything, and what became of those items."""
         return {"selection": {**self._selection, "items": store.selected_numbers}} if self._selection else {}
+
+    @property
+    def billed_seconds(self) -> float | None:
+        """What the state knows as billed; None where nothing is billed by the second."""
+        billed: float | None = self._run.get("bill", {}).get("billable_seconds")
+        return billed
 
     def summary_text(self) -> str:
         """A few lines for a person."""
