@@ -149,7 +149,9 @@ class View:
     polling: bool = False
     last_poll: float = 0.0
     poll_not_before: float = 0.0
-    turnarounds: tuple[float, ...] = ()  # how long recent jobs took
+    turnarounds: tuple[float, ...] = ()  # how long the service worked on recent jobs
+    slots: int | None = None  # on how many it works at a time; None where none was seen to wait
+    freed: tuple[float, ...] = ()  # when recent jobs ended, by the run's clock, ascending
     without_artifacts: Set[int] = frozenset()  # jobs of which the service has none
     limit: float = float("inf")  # jobs that may be at the service at once, by its complaints
     committed_s: float = 0.0  # billable seconds that are sent and not refused
@@ -162,7 +164,7 @@ class View:
 
     @property
     def typical_s(self) -> float | None:
-        """How long recent jobs took at the least."""
+        """How long the service worked on recent jobs at the least."""
         return min(self.turnarounds, default=None)
 
     @property
@@ -251,6 +253,8 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
             last=view.last_poll,
             submitted=(job.submitted_at for job in view.waiting.values()),
             typical=view.typical_s,
+            slots=view.slots,
+            freed=view.freed,
         )
         due = max(due, view.poll_not_before)
         if due <= now:

@@ -30,13 +30,14 @@ from hume_runner.services.base import (
     job_name,
 )
 
-# So many recent jobs tell how long one takes.
+# So many recent jobs tell how long one takes, and so many when slots at the service became free.
 _RECENT = 30
+_FREED = 1_000
 
 
 def polled(view: View, rules: Rules, progress: Mapping[str, Progress], at: Moment) -> Reaction:
     """How far the waiting jobs are, by remote id."""
-    reaction = Reaction(view=replace(view, trouble=replace(view.trouble, polls=0)))
+    reaction = Reaction(view=replace(_slots_seen(view, progress), trouble=replace(view.trouble, polls=0)))
     for job, there in view.waiting.items():
         found = progress.get(there.remote_id)
         reaction = reaction.then(_progressed(reaction.view, rules, job, there, found, at))
@@ -45,12 +46,30 @@ def polled(view: View, rules: Rules, progress: Mapping[str, Progress], at: Momen
     return reaction
 
 
+def _slots_seen(view: View, progress: Mapping[str, Progress]) -> View:
+    """With how many jobs the service works on at a time, where some wait for that, and when slots became free."""
+    told = [(there, progress.get(there.remote_id)) for there in view.waiting.values()]
+    working = sum(isinstance(found, Pending) and found.started for _, found in told)
+    queued = sum(isinstance(found, Pending) and not found.started for _, found in told)
+    slots = view.slots
+    if working:
+        # With none that waits, there may be more of them than are used.
+        slots = working if queued else max(working, slots) if slots is not None else None
+    ended = [
+        there.submitted_at + max(0.0, found.ended_at - found.created_at)
+        for there, found in told
+        if isinstance(found, Ended) and found.created_at is not None and found.ended_at is not None
+    ]
+    return replace(view, slots=slots, freed=tuple(sorted((*view.freed, *ended))[-_FREED:]) if ended else view.freed)
+
+
 def _progressed(view: View, rules: Rules, job: int, there: AtService, found: Progress | None, at: Moment) -> Reaction:
     match found:
         case Ended():
+            began = found.started_at if found.started_at is not None else found.created_at
             took = (
-                found.ended_at - found.created_at
-                if found.created_at is not None and found.ended_at is not None
+                found.ended_at - began
+                if began is not None and found.ended_at is not None
                 else at.now - there.submitted_at
             )
             view = replace(
