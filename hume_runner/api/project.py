@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events, wiring
 from hume_runner.api.control import Control
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
-from hume_runner.api.values import ManifestLike, RunResult
+from hume_runner.api.values import ManifestLike, Merged, RunResult
 from hume_runner.errors import (
     HumeRunnerError,
     ManifestError,
@@ -381,9 +381,37 @@ class Project:
                 whole=paths.whole,
             ) as plan:
                 plan.apply()
-            note_shard(store, self.selection.shard, manifest.service.api)
+            note_shard(store, self.selection.shard, manifest.service.api, paths.outputs)
             owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
             yield from adopt_all(store, endpoint.service, remote_ids, machine.now)
+
+    def merge(self, states: Sequence[str | PathLike[str]], *, take_over: bool, warn: Callable[[str], None]) -> Merged:
+        """Bring shards into the manifest's one state and output directory, and make what is derived. Sends nothing.
+
+        Raises: UsageError, StateLocked, StateError; then nothing was merged.
+        """
+        from hume_runner.engine.merge import Desk, merged, unmeasured
+        from hume_runner.results.finish import Finisher
+        from hume_runner.state.connection import guarded
+
+        manifest, paths, machine = self.manifest, self.paths, self.machine
+        desk = Desk(disk=machine.disk, now=machine.now, new_id=machine.new_id, mask=self.masker.keys)
+        places = [Path(state) for state in states]
+        with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards):
+            with (
+                self.endpoint() as endpoint,
+                wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
+            ):
+                plan.apply()
+            with guarded(paths.outputs):
+                Finisher(manifest, paths.outputs, machine.disk, warn=warn).rebuild(store, (), machine.now())
+            return Merged(
+                state=paths.state,
+                outputs=paths.outputs,
+                shards=tuple(shards),
+                unmeasured=tuple(unmeasured(store, shards)),
+                items=store.counts().items,
+            )
 
     def unlock(self) -> Holder | None:
         """Release a lock whose owner is dead; who that was, None if nobody holds it. Raises: StateLocked."""

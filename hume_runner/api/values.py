@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hume_runner.errors import HumeRunnerError, Problem
 
 if TYPE_CHECKING:
+    from hume_runner.engine.merge import MergedShard, Unmeasured
     from hume_runner.planning.model import Summary
     from hume_runner.results.verify import Checked
     from hume_runner.state.lock import Holder
@@ -50,6 +51,18 @@ class Reason:
     action: str
     reason: str
     items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """What came of bringing shards together. `unmeasured`: items of parts that are missing or not finished; `items`:
+    numbers by status in the whole."""
+
+    state: Path
+    outputs: Path
+    shards: tuple[MergedShard, ...]
+    unmeasured: tuple[Unmeasured, ...]
+    items: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`hume-runner state export|unlock`: the state as JSON, and the way out of a lock whose owner is dead."""
+"""`hume-runner state export|unlock|merge`: the state as JSON, the way out of a dead owner's lock, shards into one."""
 
 from __future__ import annotations
 
@@ -9,22 +9,82 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
+from hume_runner.cli.manifests import shard_flag
+from hume_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
+    from hume_runner.api.values import Merged
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("export", "unlock"))
+    parser.add_argument("action", choices=("export", "unlock", "merge"))
     parser.add_argument("manifest", metavar="MANIFEST")
+    parser.add_argument("states", nargs="*", metavar="STATE", help="merge: the folders or states of the shards")
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="merge: what a shard still has at the service is the whole's to fetch, and the shard never runs again",
+    )
+    shard_flag(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.cli.manifests import project
 
+    if args.action == "merge":
+        if not args.states or args.shard:
+            raise UsageError(
+                "state merge takes a manifest and the shards' states",
+                hint="hume-runner state merge MANIFEST OUTPUTS/shards/*",
+            )
+        return _merge(args, project(args, console), console)
+    if args.states or args.take_over:
+        raise UsageError(f"state {args.action} takes a manifest alone", hint="hume-runner state --help")
     found = project(args, console)
     found.need_state("there is no state yet")
     return _export(found, console) if args.action == "export" else _unlock(found, console)
+
+
+def _merge(args: argparse.Namespace, found: Project, console: Console) -> int:
+    found.need_extras()
+    merged = found.merge(args.states, take_over=args.take_over, warn=console.error)
+    if console.json:
+        console.document(
+            {
+                "event": "merge",
+                "state": str(merged.state),
+                "outputs": str(merged.outputs),
+                "shards": [{**asdict(one), "state": str(one.state)} for one in merged.shards],
+                "unmeasured": [asdict(one) for one in merged.unmeasured],
+                "items": dict(merged.items),
+            }
+        )
+        return 0
+    _tell(merged, console)
+    return 0
+
+
+def _tell(merged: Merged, console: Console) -> None:
+    for shard in merged.shards:
+        jobs = f"{shard.jobs} job{'' if shard.jobs == 1 else 's'}, {shard.items} items measured"
+        console.result(f"shard {shard.shard}: {jobs if shard.jobs else 'nothing new'}  ({shard.state})")
+        if shard.again:
+            console.error(
+                f"  {shard.again} of its items were measured elsewhere as well ({_some(shard.names, shard.again)}): "
+                "what was merged first counts, and the other answers are kept in raw/"
+            )
+    for part in merged.unmeasured:
+        what = "is not finished" if part.given else "is missing"
+        console.error(f"shard {part.shard} {what}: {part.items} items not measured: {_some(part.names, part.items)}")
+    items = merged.items
+    console.result(f"{merged.outputs}: {items['done']} of {items['total']} items measured")
+    if items["done"] + items["failed"] < items["total"]:
+        console.note("next: `hume-runner run MANIFEST` measures the rest here; or run the shards, and merge once more")
+
+
+def _some(names: tuple[str, ...], number: int) -> str:
+    return ", ".join(names) + (", …" if number > len(names) else "")
 
 
 def _export(project: Project, console: Console) -> int:

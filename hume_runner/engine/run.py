@@ -112,7 +112,7 @@ def run(
             plan.decide()
             plan.apply()
             summary = plan.summary
-        note_shard(store, options.selection.shard, manifest.service.api)
+        note_shard(store, options.selection.shard, manifest.service.api, outputs)
         opened.begun.pop_all()
         with guarded(outputs):
             opened.owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)

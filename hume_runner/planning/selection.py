@@ -48,8 +48,13 @@ class Shard:
         That is its key without the settings, so that an item stays in its shard when a setting changes; the same
         content listed twice is in one shard, and so is not paid twice.
         """
-        digest = hashlib.sha256(b"hume_runner shard 1\n%b\n%b" % (kind.encode(), content)).digest()
-        return int.from_bytes(digest[:8]) % self.of == self.index - 1
+        return part_of(kind, content, self.of) == self.index
+
+
+def part_of(kind: str, content: bytes, of: int) -> int:
+    """Which of `of` parts, from 1, an item belongs to. Another answer would have arrays in use pay again."""
+    digest = hashlib.sha256(b"hume_runner shard 1\n%b\n%b" % (kind.encode(), content)).digest()
+    return int.from_bytes(digest[:8]) % of + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from hume_runner.state.rows import (
 _EXPORTED = (
     *("meta", "settings", "items", "measurements", "jobs", "members"),
     *("attempts", "answers", "outputs", "duplicates", "requests", "retried", "unproven", "agreed"),
+    *("merged", "merged_jobs"),
 )
 
 
@@ -275,18 +276,17 @@ class Reading(StateFile):
         )
         return frozenset(key for (key,) in rows)
 
-    def sent(self) -> int:
-        """How many jobs were sent, or may have been."""
-        (number,) = self._db.execute(
-            "SELECT count(*) FROM jobs WHERE status != 'planned' AND (remote_id IS NOT NULL OR status IN "
-            "('submitting', 'submitted', 'ambiguous'))"
-        ).fetchone()
-        return int(number)
+    def sent(self) -> frozenset[int]:
+        """Jobs that were sent, or may have been."""
+        rows = self._db.execute(
+            "SELECT job FROM jobs WHERE remote_id IS NOT NULL OR status IN ('submitting', 'submitted', 'ambiguous')"
+        )
+        return frozenset(row[0] for row in rows)
 
-    def merged_from(self, lineage: str) -> int:
-        """How many sent jobs came from the shard of this lineage."""
-        (number,) = self._db.execute("SELECT count(*) FROM merged_jobs WHERE lineage = ?", (lineage,)).fetchone()
-        return int(number)
+    def merged_from(self, lineage: str) -> frozenset[int]:
+        """The jobs of the shard of this lineage that are merged here, by its own numbers."""
+        rows = self._db.execute("SELECT theirs FROM merged_jobs WHERE lineage = ?", (lineage,))
+        return frozenset(row[0] for row in rows)
 
     def holds(self, key: bytes) -> bool:
         """Whether something was measured or failed, or may be at the service, under this key."""

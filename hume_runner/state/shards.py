@@ -46,6 +46,11 @@ def siblings(outputs: Path) -> list[Sibling]:
 def check_shard(store: Store, shard: Shard | None) -> None:
     """Raises: UsageError if the state is another shard's, or a shard's and the whole is asked for."""
     theirs = store.meta("shard")
+    if store.meta("closed") is not None:
+        raise UsageError(
+            f"{store.path}: what this shard has at the service was taken over by the whole, which goes on",
+            hint="hume-runner run MANIFEST, without --shard",
+        )
     if theirs is None and (shard is None or store.knows_nothing()):
         return
     if theirs is not None and shard is not None and theirs == str(shard):
@@ -58,10 +63,13 @@ def check_shard(store: Store, shard: Shard | None) -> None:
     )
 
 
-def note_shard(store: Store, shard: Shard | None, api: str) -> None:
-    """Write down whose the state is, and which API it measures with."""
-    if shard is not None and (store.meta("shard"), store.meta("api")) != (str(shard), api):
-        store.remember(shard=str(shard), api=api)
+def note_shard(store: Store, shard: Shard | None, api: str, outputs: Path) -> None:
+    """Write down whose the state is, which API it measures with, and where its answers are."""
+    if shard is None:
+        return
+    facts = {"shard": str(shard), "api": api, "outputs": str(outputs)}
+    if {name: store.meta(name) for name in facts} != facts:
+        store.remember(**facts)
 
 
 @contextlib.contextmanager
@@ -81,12 +89,11 @@ def held_by(whole: Path | None, ours: Store | None) -> Iterator[Callable[[bytes]
 def unmerged(whole: Path, found: Sibling) -> int:
     """How many jobs a shard has sent that the whole knows nothing of."""
     with Store.peek(found.state) as theirs:
-        sent = theirs.sent()
-        if not sent or not whole.exists():
-            return sent
-        lineage = theirs.lineage
+        sent, lineage = theirs.sent(), theirs.lineage
+    if not sent or not whole.exists():
+        return len(sent)
     with Store.peek(whole) as store:
-        return max(0, sent - store.merged_from(lineage))
+        return len(sent - store.merged_from(lineage))
 
 
 def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:

@@ -1,0 +1,372 @@
+"""Shards become one: their answers below one output directory, their jobs in one state.
+
+Everything is looked at before anything is changed. Then, shard by shard: answers first, checked against their hashes
+and under their final names before the state speaks of them; the state in one transaction. So a merge may be killed at
+any moment and is repeated by the same command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from hume_runner import aside
+from hume_runner.errors import StateError, UsageError
+from hume_runner.manifest.model import Manifest
+from hume_runner.planning.fingerprint import canonical, changed_settings, result_settings
+from hume_runner.planning.former import completed
+from hume_runner.planning.selection import Shard, part_of
+from hume_runner.state.connection import guarded
+from hume_runner.state.disk import Disk, stamp_of
+from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.merging import (
+    Copy,
+    Merger,
+    ShardFacts,
+    close_shard,
+    facts_of,
+    kinds_of,
+    merged_shards,
+    waiting,
+)
+from hume_runner.state.outputs_owner import RECORD, OutputsOwner
+from hume_runner.state.pinned import resolved
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.shards import check_shard
+from hume_runner.state.store import Store
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What merging works with. `now`: Unix seconds."""
+
+    disk: Disk
+    now: Callable[[], float]
+    new_id: Callable[[], str]
+    mask: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedShard:
+    """What came of one shard: `jobs` that are new in the whole, `items` that were measured in them. `again`: items that
+    the whole had measured as well, with the first of their ids. `waiting`: of its items, not measured yet."""
+
+    shard: str
+    state: Path
+    jobs: int
+    items: int
+    again: int
+    names: tuple[str, ...]
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unmeasured:
+    """Items of one part of the manifest that no merged state has measured; `given`: whether that part was merged."""
+
+    shard: str
+    given: bool
+    items: int
+    names: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def merged(
+    manifest: Manifest, state: Path, outputs: Path, places: Sequence[Path], *, desk: Desk, take_over: bool
+) -> Iterator[tuple[Store, list[MergedShard]]]:
+    """The whole's state with these shards in it, open and locked for as long as the block lasts.
+
+    `take_over`: what a shard has at the service without an answer becomes the whole's to settle, and the shard never
+    runs again. Raises: UsageError, StateLocked, StateError; then nothing was merged.
+    """
+    state, outputs = resolved(state), resolved(outputs)
+    states = _states(places, state)
+    with contextlib.ExitStack() as stack:
+        for folder in (state.parent, outputs):
+            with guarded(folder):
+                desk.disk.make_directory(folder)
+        stack.enter_context(StateLock(state))
+        stack.enter_context(OutputsLock(outputs))
+        with guarded(outputs):
+            aside.refuse_links(outputs, "raw")
+        store = Store.create_or_open(state, disk=desk.disk, name=manifest.name, lineage=desk.new_id(), mask=desk.mask)
+        stack.callback(store.close)
+        begun = stack.enter_context(contextlib.ExitStack())
+        begun.callback(store.discard)
+        check_shard(store, None)
+        owner = OutputsOwner(outputs)
+        owner.check(manifest=manifest.name, state=state, lineage=store.lineage)
+        merger = Merger(store)
+        stack.callback(merger.close)
+        found = [_look(one, manifest) for one in states]
+        _check_all(found, manifest, store, merger, take_over=take_over)
+        found.sort(key=lambda facts: Shard.parse(facts.shard or "1/1").index)
+        for turn, facts in enumerate(found):
+            with _copied(facts, manifest, store):
+                merger.count(facts, turn)
+        merger.number()
+        if take_over:
+            for facts in found:
+                _close(facts, manifest, store.lineage, merger, desk)
+        begun.pop_all()
+        with guarded(outputs):
+            owner.record(desk.disk, manifest=manifest.name, state=state, lineage=store.lineage)
+        yield store, [_take(facts, manifest, store, merger, outputs, desk) for facts in found]
+
+
+def _states(places: Sequence[Path], whole: Path) -> list[Path]:
+    """The states that were named, by their files or their folders. Raises: UsageError."""
+    found: dict[Path, Path] = {}
+    for place in places:
+        path = resolved(place / "state.sqlite3" if place.is_dir() else place)
+        if not path.is_file():
+            raise UsageError(f"{place}: no state there", hint="name a shard's folder, or its state.sqlite3")
+        if path in found:
+            raise UsageError(f"{place}: the same state as {found[path]}", hint="name each shard once")
+        if path == whole:
+            raise UsageError(f"{place}: this is the state that shards are merged into", hint="name the shards alone")
+        found[path] = place
+    return list(found)
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """A shard's state that nobody else runs. In a folder that we may only read, nobody may run it now. Raises:
+    StateLocked."""
+    if os.access(path.parent, os.W_OK):
+        with StateLock(path):
+            yield
+        return
+    holder = StateLock(path).held()
+    if holder is not None:
+        raise StateError(f"{path}: a run is on: {holder}", hint="wait for it")
+    yield
+
+
+def _look(path: Path, manifest: Manifest) -> ShardFacts:
+    with _held(path), Store.peek(path, name=manifest.name) as shard:
+        facts = facts_of(shard, path)
+        if facts.shard is None:
+            raise UsageError(
+                f"{path}: this is no shard's state", hint="`state merge` takes states of `run --shard I/N`"
+            )
+        return facts
+
+
+@contextlib.contextmanager
+def _copied(facts: ShardFacts, manifest: Manifest, store: Store) -> Iterator[None]:
+    """A copy of a shard's state beside the whole's, if it is as it was looked at."""
+    with _held(facts.state), Store.peek(facts.state, name=manifest.name) as shard:
+        _check_same(shard, facts)
+        with Copy(store, shard):
+            yield
+
+
+def _check_all(
+    found: Sequence[ShardFacts], manifest: Manifest, store: Store, merger: Merger, *, take_over: bool
+) -> None:
+    """Raises: UsageError for states that do not belong together."""
+    settings = result_settings(manifest)
+    first = found[0]
+    of = Shard.parse(first.shard or "").of
+    seen: dict[str, ShardFacts] = {}
+    kinds = dict.fromkeys(kinds_of(store), store.path)
+    for facts in found:
+        shard = Shard.parse(facts.shard or "")
+        if shard.of != of:
+            raise UsageError(
+                f"{facts.state} is shard {shard}, and {first.state} is shard {first.shard}: parts of different wholes",
+                hint="merge those of one N, then those of the other",
+            )
+        for same in (facts.shard or "", facts.lineage):
+            if same in seen:
+                raise UsageError(
+                    f"{facts.state} and {seen[same].state} are both shard {shard}", hint="name one of them"
+                )
+            seen[same] = facts
+        _check_settings(facts, manifest, settings)
+        for kind in facts.simulated:
+            kinds[kind] = facts.state
+        if len(kinds) > 1:
+            raise UsageError(
+                f"{kinds[True]} holds simulated scores, and {kinds[False]} measurements: the two are not mixed",
+                hint="merge rehearsals in another place: --output-dir DIR",
+            )
+        _check_open(facts, store, merger, take_over=take_over)
+
+
+def _check_settings(facts: ShardFacts, manifest: Manifest, settings: dict[str, object]) -> None:
+    if facts.api is not None and facts.api != manifest.service.api:
+        raise UsageError(
+            f"{facts.state}: measured with {facts.api}, and the manifest says {manifest.service.api}",
+            hint="use the manifest that the shards were run with",
+        )
+    theirs = completed(facts.settings, settings) if facts.settings is not None else settings
+    if canonical(theirs) != canonical(settings):
+        raise UsageError(
+            f"{facts.state}: planned with other settings: {'; '.join(changed_settings(theirs, settings))}",
+            hint=f"use the manifest that the shards were run with, or run --shard {facts.shard} with this one first",
+        )
+
+
+def _check_open(facts: ShardFacts, store: Store, merger: Merger, *, take_over: bool) -> None:
+    if facts.closed is not None and facts.closed != store.lineage:
+        raise UsageError(
+            f"{facts.state}: another state has taken over what this shard has at the service",
+            hint="merge it where it was merged with --take-over",
+        )
+    left = facts.open - merger.known_open(facts)
+    if left and not take_over and facts.closed is None:
+        raise UsageError(
+            f"{facts.state}: shard {facts.shard} has {len(left)} job{'s' if len(left) > 1 else ''} at the service "
+            "that nobody has the answer of yet",
+            hint=f"finish it: `hume-runner run MANIFEST --shard {facts.shard}`; where that cannot be, `state merge … "
+            "--take-over` has the next run of everything settle and fetch them, and this shard never runs again",
+        )
+
+
+def _close(facts: ShardFacts, manifest: Manifest, lineage: str, merger: Merger, desk: Desk) -> None:
+    if not facts.open - merger.known_open(facts):
+        return
+    with (
+        StateLock(facts.state),
+        Store.create_or_open(facts.state, disk=desk.disk, name=manifest.name, lineage="") as shard,
+    ):
+        _check_same(shard, facts)
+        close_shard(shard, lineage)
+
+
+def _check_same(shard: Store, facts: ShardFacts) -> None:
+    if (shard.lineage, shard.serial) != (facts.lineage, facts.serial):
+        raise StateError(f"{facts.state}: the shard went on meanwhile", hint="run the same command again")
+
+
+def _take(
+    facts: ShardFacts, manifest: Manifest, store: Store, merger: Merger, outputs: Path, desk: Desk
+) -> MergedShard:
+    with _copied(facts, manifest, store):
+        answers = list(merger.new_answers(facts))
+        source = _outputs_of(facts) if answers else facts.state.parent
+        brought = [(job, _bring(answer, source, outputs, facts, desk.disk)) for job, answer in answers]
+        taken = merger.take(facts, brought, desk.now())
+    return MergedShard(
+        shard=facts.shard or "",
+        state=facts.state,
+        jobs=taken.jobs,
+        items=taken.items,
+        again=taken.again,
+        names=taken.names,
+        waiting=facts.waiting,
+    )
+
+
+def _outputs_of(facts: ShardFacts) -> Path:
+    """The output directory of a shard: beside its state, unless it was told to keep them apart. Raises: UsageError."""
+    for place in (facts.state.parent, Path(facts.outputs) if facts.outputs else None):
+        if place is None:
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads((place / RECORD).read_text(encoding="utf-8")).get("lineage") == facts.lineage:
+                return place
+    raise UsageError(
+        f"{facts.state}: the outputs of shard {facts.shard} are not beside it",
+        hint=f"bring them together: the folder with raw/ and {RECORD} is where the state belongs",
+    )
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+
+
+def _bring(answer: StoredAnswer, source: Path, outputs: Path, facts: ShardFacts, disk: Disk) -> StoredAnswer:
+    """An answer of a shard below the whole's output directory, as it is recorded there. Raises: StateError, OSError."""
+    parts = PurePosixPath(answer.path).parts
+    if len(parts) < 3 or parts[0] != "raw" or ".." in parts or "\\" in answer.path:
+        raise StateError(f"{facts.state}: not the path of an answer: {answer.path!r}", hint="merge states of your own")
+    shard = Shard.parse(facts.shard or "")
+    # Two services may have called two jobs the same, as two emulators do.
+    for folder in (parts[1], f"{parts[1]}.{shard.index}-of-{shard.of}", f"{parts[1]}.{facts.lineage}"):
+        path = PurePosixPath("raw", folder, *parts[2:])
+        with guarded(outputs):
+            aside.refuse_links(outputs, *path.parts)
+            target = outputs / path
+            if not target.exists():
+                _place(source / answer.path, target, answer, facts, disk, outputs)
+            elif not _is(target, answer):
+                continue
+            seen = target.stat()
+        return StoredAnswer(
+            name=answer.name, path=str(path), size=answer.size, sha256=answer.sha256, stamp=stamp_of(seen)
+        )
+    raise StateError(f"{outputs / answer.path}: another file is where this answer belongs", hint="move it away")
+
+
+def _is(path: Path, answer: StoredAnswer) -> bool:
+    if path.stat().st_size != answer.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == answer.sha256
+
+
+def _place(source: Path, target: Path, answer: StoredAnswer, facts: ShardFacts, disk: Disk, outputs: Path) -> None:
+    """The same file under a second name where the disk can, else a copy; under its name only once it is what it was
+    recorded as."""
+    try:
+        good = _is(source, answer)
+    except FileNotFoundError:
+        good = False
+    if not good:
+        raise StateError(
+            f"{source}: this answer is missing or was changed; nothing of shard {facts.shard} was merged",
+            hint=f"`hume-runner verify MANIFEST --shard {facts.shard} --repair` fetches again what costs nothing",
+        )
+    disk.make_below(outputs, target.parent.relative_to(outputs))
+    aside.remove_leftovers(target.parent, target.name)
+    part = aside.part_path(target)
+    try:
+        os.link(source, part, follow_symlinks=False)
+    except OSError:
+        with disk.written(target) as file, source.open("rb") as read:
+            digest = hashlib.sha256()
+            while chunk := read.read(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+            if digest.hexdigest() != answer.sha256:
+                raise StateError(
+                    f"{source}: it changed while it was copied", hint="run the same command again"
+                ) from None
+        return
+    try:
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        disk.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+# -- what is left -----------------------------------------------------------------------------------------------------
+
+
+def unmeasured(store: Store, shards: Sequence[MergedShard]) -> list[Unmeasured]:
+    """The listed items that nothing was measured of, by the part of the whole that they belong to."""
+    of = Shard.parse(shards[0].shard).of
+    given = merged_shards(store)
+    counts: dict[int, int] = {}
+    names: dict[int, list[str]] = {}
+    for name, kind, content in waiting(store):
+        index = part_of(kind, content, of)
+        counts[index] = counts.get(index, 0) + 1
+        if counts[index] <= 3:
+            names.setdefault(index, []).append(name)
+    return [
+        Unmeasured(
+            shard=f"{index}/{of}", given=f"{index}/{of}" in given, items=counts[index], names=tuple(names[index])
+        )
+        for index in sorted(counts)
+    ]

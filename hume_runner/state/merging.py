@@ -1,0 +1,375 @@
+"""A shard's state becomes a part of the whole's: its jobs, what they measured, and where their answers lie.
+
+One transaction a shard, and nothing of it twice: `merged_jobs` tells which job of which history is which of ours, so
+that a merge may be repeated, after a kill as well as when a shard has gone on since. A shard is read from a private
+copy, in which an earlier version's schema is brought up to date.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hume_runner.aside import open_new
+from hume_runner.scratch import Scratch
+from hume_runner.state.connection import guarded
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
+
+# What a job was when it was merged is not among the orders that evidence is read from: whose came first is not known
+# across states.
+_MERGED = "merged:"
+_CLOSED = ("done", "failed")
+# How telling a measurement is: what is measured before what may be at the service, then failed, then never sent.
+_RANK = (
+    "CASE WHEN m.outcome = 'done' THEN 3 WHEN m.outcome = 'failed' THEN 1 WHEN EXISTS (SELECT 1 FROM {0}.members b "
+    "JOIN {0}.jobs j ON j.job = b.job WHERE b.key = m.key AND b.outcome IS NOT 'failed' "
+    "AND j.status NOT IN ('planned', 'failed')) THEN 2 ELSE 0 END"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardFacts:
+    """What has to be known of a state before it is merged. `simulated`: of the jobs that a service took, both are told
+    apart by it; `open`: jobs without an end; `closed`: the lineage of a state that took them over."""
+
+    state: Path
+    outputs: str | None
+    lineage: str
+    serial: int
+    shard: str | None
+    api: str | None
+    settings: Mapping[str, Any] | None
+    simulated: frozenset[bool]
+    open: frozenset[int]
+    items: int
+    waiting: int
+    closed: str | None
+
+
+def facts_of(store: Store, state: Path) -> ShardFacts:
+    """See `ShardFacts`."""
+    settings = store.meta("settings")
+    items = store.counts().items
+    return ShardFacts(
+        state=state,
+        outputs=store.meta("outputs"),
+        lineage=store.lineage,
+        serial=store.serial,
+        shard=store.meta("shard"),
+        api=store.meta("api"),
+        settings=json.loads(settings) if settings else None,
+        simulated=kinds_of(store),
+        open=frozenset(row[0] for row in _open_jobs(store)),
+        items=items["total"],
+        waiting=items["total"] - items["done"] - items["failed"],
+        closed=store.meta("closed"),
+    )
+
+
+def kinds_of(store: Store) -> frozenset[bool]:
+    """Whether what a service took of this state was simulated: of both kinds, neither, or one."""
+    with guarded(store.path):
+        rows = store._db.execute("SELECT DISTINCT simulated FROM jobs WHERE remote_id IS NOT NULL").fetchall()
+    return frozenset(bool(row[0]) for row in rows)
+
+
+def _open_jobs(store: Store) -> Sequence[tuple[int]]:
+    with guarded(store.path):
+        return store._db.execute(
+            "SELECT job FROM jobs WHERE status IN ('submitting', 'submitted', 'ambiguous')"
+        ).fetchall()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came of merging one shard. `again`: items that the whole had measured as well, with the first of their ids:
+    what it had counts, and the other answer is kept."""
+
+    jobs: int
+    items: int
+    again: int
+    names: tuple[str, ...]
+
+
+class Copy:
+    """A private copy of a shard's state, attached to the whole's as `theirs` for `with`."""
+
+    def __init__(self, store: Store, shard: Store) -> None:
+        self._store = store
+        self._shard = shard
+        self._folder = Scratch()
+        self.path = self._folder.path / "shard.sqlite3"
+
+    def __enter__(self) -> Copy:
+        try:
+            with guarded(self.path):
+                open_new(self.path, private=True).close()
+                with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as copy:
+                    self._shard._db.backup(copy)
+                self._store._db.execute("ATTACH DATABASE ? AS theirs", (str(self.path),))
+        except BaseException:
+            self._folder.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._store._db.execute("DETACH DATABASE theirs")
+        self._folder.close()
+
+
+class Merger:
+    """Merges shards into an open state, one after another.
+
+    `number` all of them first: jobs are numbered by the place of their first item in the manifest, whatever shard they
+    come from, so that rows come in the order in which one run would have had them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._db = store._db
+        with guarded(store.path):
+            self._db.execute("PRAGMA temp_store = FILE")
+            self._db.execute(
+                "CREATE TEMP TABLE numbering (lineage TEXT NOT NULL, theirs INTEGER NOT NULL, place INTEGER NOT NULL, "
+                "turn INTEGER NOT NULL, job INTEGER, joined INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (lineage, theirs))"
+            )
+
+    def close(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("DROP TABLE temp.numbering")
+
+    def known_open(self, facts: ShardFacts) -> frozenset[int]:
+        """Those of a shard's open jobs that are here already."""
+        with guarded(self._store.path):
+            rows = self._db.execute("SELECT theirs FROM merged_jobs WHERE lineage = ?", (facts.lineage,))
+            return facts.open & {row[0] for row in rows}
+
+    def count(self, facts: ShardFacts, turn: int) -> int:
+        """Note the jobs of the attached shard that are new here; how many there are."""
+        with guarded(self._store.path):
+            self._db.execute(
+                "INSERT INTO temp.numbering (lineage, theirs, place, turn) "
+                "SELECT ?, j.job, coalesce((SELECT min(i.ord) FROM theirs.members b JOIN theirs.items i "
+                "ON i.key = b.key WHERE b.job = j.job), 9e15), ? FROM theirs.jobs j WHERE j.status != 'planned' "
+                "AND NOT EXISTS (SELECT 1 FROM main.merged_jobs d WHERE d.lineage = ? AND d.theirs = j.job)",
+                (facts.lineage, turn, facts.lineage),
+            )
+            (number,) = self._db.execute(
+                "SELECT count(*) FROM temp.numbering WHERE lineage = ?", (facts.lineage,)
+            ).fetchone()
+        return int(number)
+
+    def number(self) -> None:
+        """Every shard is counted: give their jobs numbers."""
+        with guarded(self._store.path):
+            (base,) = self._db.execute(
+                "SELECT max(coalesce((SELECT max(job) FROM main.jobs), 0), "
+                "coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = 'jobs'), 0))"
+            ).fetchone()
+            self._db.execute(
+                "UPDATE temp.numbering SET job = ? + r.rank FROM (SELECT lineage, theirs, "
+                "row_number() OVER (ORDER BY place, turn, theirs) AS rank FROM temp.numbering) r "
+                "WHERE r.lineage = numbering.lineage AND r.theirs = numbering.theirs",
+                (base,),
+            )
+
+    def new_answers(self, facts: ShardFacts) -> Iterator[tuple[int, StoredAnswer]]:
+        """(their job, answer) of the attached shard's jobs that are new here, streamed."""
+        with guarded(self._store.path):
+            self._join(facts.lineage)
+            rows = self._db.execute(
+                "SELECT a.job, a.name, a.path, a.size, a.sha256, a.stamp, a.at FROM theirs.answers a "
+                "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = a.job WHERE NOT EXISTS ("
+                "SELECT 1 FROM main.answers o WHERE o.job = n.job AND o.name = a.name) ORDER BY a.job, a.name",
+                (facts.lineage,),
+            ).fetchall()
+        for job, name, path, size, sha256, stamp, at in rows:
+            yield job, StoredAnswer(name=name, path=path, size=size, sha256=sha256, stamp=stamp, at=at)
+
+    def take(self, facts: ShardFacts, answers: Sequence[tuple[int, StoredAnswer]], now: float) -> Taken:
+        """Make the attached shard's jobs ours, all or nothing. `answers`: (their job, answer as it lies here)."""
+        db, lineage = self._db, facts.lineage
+        with self._store._transaction("merge"):
+            first = db.execute("SELECT 1 FROM main.merged WHERE lineage = ?", (lineage,)).fetchone() is None
+            db.execute(
+                "INSERT INTO main.merged_jobs SELECT lineage, theirs, job FROM temp.numbering WHERE lineage = ?",
+                (lineage,),
+            )
+            self._jobs(lineage)
+            again, names = self._choose(lineage)
+            items = self._measurements(lineage)
+            self._beside(lineage, answers, now, first=first)
+            db.execute("INSERT OR REPLACE INTO main.merged VALUES (?, ?, ?)", (lineage, facts.shard, now))
+            # What was planned from the items before holds no more.
+            db.execute("DELETE FROM main.meta WHERE name = 'scan'")
+            (jobs,) = db.execute("SELECT count(*) FROM temp.numbering WHERE lineage = ?", (lineage,)).fetchone()
+            db.execute("DELETE FROM temp.numbering WHERE lineage = ?", (lineage,))
+            db.execute("DROP TABLE temp.chosen")
+        return Taken(jobs=jobs, items=items, again=again, names=names)
+
+    def _join(self, lineage: str) -> None:
+        """A job at the service that two shards took from elsewhere, each for sources of its own, is one job."""
+        self._db.execute(
+            "UPDATE temp.numbering SET job = h.job, joined = 1 FROM theirs.jobs t JOIN main.jobs h "
+            "ON h.endpoint = t.endpoint AND h.remote_id = t.remote_id "
+            "WHERE numbering.lineage = ? AND t.job = numbering.theirs AND t.remote_id IS NOT NULL",
+            (lineage,),
+        )
+
+    def _jobs(self, lineage: str) -> None:
+        table = self._db.execute("PRAGMA main.table_info(jobs)")
+        columns = [row[1] for row in table if row[1] not in ("job", "after")]
+        self._db.execute(
+            f"INSERT INTO main.jobs (job, after, {', '.join(columns)}) "  # noqa: S608
+            f"SELECT n.job, (SELECT d.job FROM main.merged_jobs d WHERE d.lineage = n.lineage AND d.theirs = j.after), "
+            f"{', '.join(f'j.{name}' for name in columns)} "
+            "FROM temp.numbering n JOIN theirs.jobs j ON j.job = n.theirs "
+            "WHERE n.lineage = ? AND NOT n.joined ORDER BY n.job",
+            (lineage,),
+        )
+        # What one of them has of a job that is the same counts for both.
+        self._db.execute(
+            "UPDATE main.jobs SET status = t.status, reason = t.reason, error = t.error, finished_at = t.finished_at "
+            "FROM temp.numbering n JOIN theirs.jobs t ON t.job = n.theirs "
+            "WHERE n.lineage = ? AND n.joined AND n.job = jobs.job AND t.status = 'done' AND jobs.status != 'done'",
+            (lineage,),
+        )
+
+    def _choose(self, lineage: str) -> tuple[int, tuple[str, ...]]:
+        """Which measurements are taken from them; how many were measured here as well, and the first ids of those."""
+        db = self._db
+        db.execute(
+            "CREATE TEMP TABLE chosen AS SELECT m.key AS key, m.rank AS rank, "  # noqa: S608
+            "coalesce(o.rank, -1) AS ours FROM ("
+            f"SELECT m.key, {_RANK.format('theirs')} AS rank FROM theirs.measurements m) m "
+            f"LEFT JOIN (SELECT m.key, {_RANK.format('main')} AS rank FROM main.measurements m) o ON o.key = m.key"
+        )
+        db.execute("CREATE UNIQUE INDEX temp.chosen_key ON chosen (key)")
+        # What is taken once more from a shard that was merged before is no second measurement.
+        twice = (
+            "FROM temp.chosen c WHERE c.rank > 0 AND c.ours > 0 AND EXISTS (SELECT 1 FROM theirs.members b "
+            "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = b.job WHERE b.key = c.key AND NOT n.joined) "
+            "AND EXISTS (SELECT 1 FROM main.members b LEFT JOIN main.merged_jobs d ON d.job = b.job "
+            "WHERE b.key = c.key AND d.lineage IS NOT ?)"
+        )
+        (again,) = db.execute(f"SELECT count(*) {twice}", (lineage, lineage)).fetchone()
+        names = db.execute(
+            f"SELECT min(i.id) FROM theirs.items i WHERE i.key IN (SELECT c.key {twice}) GROUP BY i.key LIMIT 5",  # noqa: S608
+            (lineage, lineage),
+        ).fetchall()
+        # A measurement that is not taken leaves its job without that member: the answer is kept, and counted as paid.
+        db.execute(
+            "INSERT OR IGNORE INTO main.retried SELECT n.job, b.key FROM theirs.members b "
+            "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = b.job JOIN temp.chosen c ON c.key = b.key "
+            "WHERE c.rank <= c.ours AND NOT n.joined",
+            (lineage,),
+        )
+        db.execute("DELETE FROM temp.chosen WHERE rank <= ours")
+        return int(again), tuple(row[0] for row in names)
+
+    def _measurements(self, lineage: str) -> int:
+        """Take what was chosen, with the members that carry it; how many items are measured by that."""
+        db = self._db
+        worse = (
+            "FROM main.members WHERE key IN (SELECT key FROM temp.chosen WHERE ours >= 0) "
+            "AND job IN (SELECT job FROM main.jobs WHERE status != 'planned')"
+        )
+        db.execute(
+            f"INSERT OR IGNORE INTO main.retried SELECT job, key {worse} "  # noqa: S608
+            "AND job NOT IN (SELECT job FROM main.merged_jobs WHERE lineage = ?)",
+            (lineage,),
+        )
+        db.execute(f"DELETE {worse}")
+        db.execute(
+            "INSERT INTO main.members (job, position, key, match, detail, outcome, reason, error) "
+            "SELECT d.job, b.position + d.beyond, b.key, b.match, b.detail, b.outcome, b.reason, b.error "
+            "FROM theirs.members b JOIN (SELECT d.theirs, d.job, CASE WHEN EXISTS ("
+            # Of a job that is the same, another shard has counted its own sources by the same positions.
+            "SELECT 1 FROM main.members o JOIN theirs.members t ON t.job = d.theirs AND t.position = o.position "
+            "WHERE o.job = d.job AND o.key != t.key) THEN "
+            "(SELECT max(o.position) + 1 FROM main.members o WHERE o.job = d.job) ELSE 0 END AS beyond "
+            "FROM main.merged_jobs d WHERE d.lineage = ?) d ON d.theirs = b.job "
+            "WHERE b.key IN (SELECT key FROM temp.chosen)",
+            (lineage,),
+        )
+        db.execute("INSERT OR IGNORE INTO main.settings SELECT digest, json FROM theirs.settings")
+        db.execute(
+            "INSERT INTO main.measurements (key, kind, content, settings, size, facts, outcome, reason, error, job, "
+            "simulated, md5, parts) SELECT m.key, m.kind, m.content, m.settings, m.size, m.facts, m.outcome, m.reason, "
+            "m.error, (SELECT d.job FROM main.merged_jobs d WHERE d.lineage = ? AND d.theirs = m.job), m.simulated, "
+            "m.md5, m.parts FROM theirs.measurements m JOIN temp.chosen c ON c.key = m.key WHERE true "
+            "ON CONFLICT (key) DO UPDATE SET outcome = excluded.outcome, reason = excluded.reason, "
+            "error = excluded.error, job = excluded.job, simulated = excluded.simulated, parts = excluded.parts, "
+            "md5 = coalesce(excluded.md5, measurements.md5), facts = coalesce(excluded.facts, measurements.facts)",
+            (lineage,),
+        )
+        joined = db.execute("SELECT job FROM temp.numbering WHERE lineage = ? AND joined", (lineage,)).fetchall()
+        for (number,) in joined:
+            self._store._describe(number)
+        (items,) = db.execute("SELECT count(*) FROM temp.chosen WHERE rank = 3").fetchone()
+        return int(items)
+
+    def _beside(self, lineage: str, answers: Sequence[tuple[int, StoredAnswer]], now: float, *, first: bool) -> None:
+        """What belongs to jobs, and what was found out about files."""
+        db = self._db
+        ours = "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = x.job"
+        closed = f"j.status IN {_CLOSED}"
+        # Closed ones first: an open one is judged by what was surely recorded before and after it here.
+        db.execute(
+            "INSERT INTO main.attempts (job, at, event, message) "  # noqa: S608
+            f"SELECT n.job, x.at, CASE WHEN {closed} THEN '{_MERGED}' || x.event ELSE x.event END, x.message "
+            f"FROM theirs.attempts x {ours} JOIN theirs.jobs j ON j.job = x.job ORDER BY NOT ({closed}), x.attempt",
+            (lineage,),
+        )
+        for table, columns in (
+            ("received", "n.job, x.body"),
+            ("duplicates", "x.endpoint, x.remote_id, n.job, x.at, x.billed_seconds"),
+            ("retried", "n.job, x.key"),
+            ("unproven", "n.job, x.at, x.billable_seconds"),
+            ("agreed", "x.endpoint, x.remote_id, n.job, x.at"),
+        ):
+            db.execute(f"INSERT OR IGNORE INTO main.{table} SELECT {columns} FROM theirs.{table} x {ours}", (lineage,))  # noqa: S608
+        db.execute(
+            "INSERT OR IGNORE INTO main.agreed SELECT endpoint, remote_id, 0, at FROM theirs.agreed WHERE job = 0"
+        )
+        db.executemany(
+            "INSERT OR IGNORE INTO main.answers (job, name, path, size, sha256, at, stamp) "
+            "SELECT job, ?, ?, ?, ?, ?, ? FROM temp.numbering WHERE lineage = ? AND theirs = ?",
+            [(a.name, a.path, a.size, a.sha256, now, a.stamp, lineage, job) for job, a in answers],
+        )
+        db.execute(
+            "INSERT OR IGNORE INTO main.digests (path, size, mtime_ns, inode, sha256, md5) "
+            "SELECT path, size, mtime_ns, inode, sha256, md5 FROM theirs.digests"
+        )
+        if first:
+            db.execute(
+                "INSERT INTO main.requests SELECT kind, count FROM theirs.requests WHERE true "
+                "ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count"
+            )
+
+
+def merged_shards(store: Store) -> frozenset[str]:
+    """`I/N` of what was merged into a state."""
+    return frozenset(row[0] for row in store._db.execute("SELECT shard FROM merged"))
+
+
+def waiting(store: Store) -> Iterator[tuple[str, str, bytes]]:
+    """(id, kind, content) of listed items that nobody has sent, in manifest order; streamed."""
+    yield from store._db.execute(
+        "SELECT i.id, i.kind, m.content FROM items i JOIN measurements m ON m.key = i.key "
+        "LEFT JOIN jobs j ON j.job = m.job WHERE m.outcome = 'pending' "
+        "AND coalesce(j.status, 'planned') IN ('planned', 'failed', 'done') ORDER BY i.ord"
+    )
+
+
+def close_shard(store: Store, lineage: str) -> None:
+    """The shard's open jobs are another state's from here on: durable before that state takes them."""
+    if store.meta("closed") != lineage:
+        store.remember(closed=lineage)
