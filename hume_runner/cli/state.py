@@ -50,15 +50,15 @@ def _merge(args: argparse.Namespace, found: Project, console: Console) -> int:
     found.need_extras()
     merged = found.merge(args.states, take_over=args.take_over, warn=console.error)
     if console.json:
-        console.document(
-            {
-                "event": "merge",
-                "state": str(merged.state),
-                "outputs": str(merged.outputs),
-                "shards": [{**asdict(one), "state": str(one.state)} for one in merged.shards],
-                "unmeasured": [asdict(one) for one in merged.unmeasured],
-                "items": dict(merged.items),
-            }
+        console.counts = merged.items
+        console.event(
+            "state",
+            action="merge",
+            state=str(merged.state),
+            outputs=str(merged.outputs),
+            shards=[{**asdict(one), "state": str(one.state)} for one in merged.shards],
+            unmeasured=[asdict(one) for one in merged.unmeasured],
+            items=dict(merged.items),
         )
         return 0
     _tell(merged, console)

@@ -60,6 +60,8 @@ CASES: dict[str, tuple[str, int, list[str]]] = {
     "state export": ("state export {m}", 0, ["state"]),
     "state export, never ran": ("state export {new}", 64, []),
     "state unlock": ("state unlock {m}", 0, ["state"]),
+    "state merge": ("state merge {parts} {part}", 0, ["state"]),
+    "state merge, no state": ("state merge {parts} nowhere", 64, []),
     "models list": ("models list", 0, ["model"]),
     "models list, unknown": ("models list nobody", 64, []),
     "models verify": ("models verify whisper-tiny.en", 3, ["file"]),
@@ -97,6 +99,9 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
         (project.folder / "empty.wav").write_bytes(b"")
         another("spoilt", sources={"files": ["empty.wav"]})
         another("harmed")
+        another("parts")
+        assert project.plain_call("run", str(names["parts"]), "--shard", "1/2").code == 0
+        names["part"] = project.folder / "parts" / "shards" / "1-of-2"
         for name in ("b", "harmed"):
             assert project.plain_call("run", str(names[name])).code == 0
         (project.folder / "harmed" / "results.jsonl").write_text("{}\n")
