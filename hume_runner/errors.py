@@ -23,6 +23,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 │   ├── StoreDenied              7  no credentials, or these may not do it
 │   ├── BucketMissing           66  no such bucket or container
 │   ├── ObjectMissing           66  nothing of that name in it
+│   ├── UnusableName            66  a key that cannot be asked for (an empty part, '.' or '..')
 │   ├── AlreadyExists            5  a write that may only create found something there
 │   └── PreconditionFailed       5  the object is another one now than the one that was read
 ├── ServiceRefused               7  key, permission, quota or API closed: the whole run cannot go on
@@ -209,6 +210,10 @@ class BucketMissing(StoreError):
 
 
 class ObjectMissing(StoreError):
+    exit_code = 66
+
+
+class UnusableName(StoreError):
     exit_code = 66
 
 

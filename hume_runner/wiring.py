@@ -220,6 +220,8 @@ class Endpoint:
     def close(self) -> None:
         if self.service.shelf is not None:
             self.service.shelf.close()
+        if self.service.objects is not None:
+            self.service.objects.close()
         self._stack.close()
 
     def __enter__(self) -> Endpoint:

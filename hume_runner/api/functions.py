@@ -151,6 +151,9 @@ def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look
     found = expand(manifest) if manifest and look else expand_entries(examined.entries, folder=folder, look=look)
     for item in found:
         items[item.kind] += 1
+        if item.remote is not None and not item.remote.info.size_bytes and len(warnings) < _MOST_WARNINGS:
+            place = f"{item.place.file}:{item.place.line}:{item.place.column}"
+            warnings.append(f"{place}: {item.value!r} is empty: it will fail by itself")
         if look and item.path is not None and len(warnings) < _MOST_WARNINGS:
             place = f"{item.place.file}:{item.place.line}:{item.place.column}"
             with contextlib.suppress(OSError):

@@ -220,13 +220,13 @@ def _files_by_md5(store: Store, foreign: Foreign) -> dict[str, bytes]:
     for item in _files_by_likelihood(store, foreign):
         if len(found) == len(wanted):
             break
-        if item.path is None:
+        if item.path is None and item.content_md5 is None:
             continue
         try:
-            digest = _md5(item.path)
+            digest = _md5(item.path) if item.path is not None else item.content_md5
         except OSError:
             continue
-        if digest in wanted:
+        if digest is not None and digest in wanted:
             found.setdefault(digest, item.key)
     return found
 

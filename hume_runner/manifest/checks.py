@@ -18,6 +18,7 @@ from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import quoted
 from hume_runner.registry import registered
 from hume_runner.settings import masked_url
+from hume_runner.stores import is_remote, uri_fault
 
 _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("service", "timeout"),
@@ -200,6 +201,13 @@ def _value(document: Document, path: Path, kind: str, value: Any) -> Iterator[Pr
         fault = url_fault(value)
         if fault:
             yield document.problem(path, f"'{masked_url(value)[:200]}' {fault[0]}", fault[1])
+    elif kind == "from" and is_remote(value):
+        yield document.problem(path, "a list is read from this machine", "download it beside the manifest")
+    elif kind == "path" and is_remote(value):
+        # A secret in it is not repeated.
+        fault = uri_fault(value) or name_fault(value)
+        if fault:
+            yield document.problem(path, f"the URI {fault[0]}", fault[1])
     elif kind in ("path", "from"):
         fault = name_fault(value)
         if fault:

@@ -40,8 +40,11 @@ def cache_key(content_sha256: str, options: Mapping[str, Any]) -> str:
     return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
 
 
-def write_entry(cache: Path, key: str, make: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Put an entry into the folder of a cache, by `make(folder)`; gives the facts that it tells.
+def write_entry(
+    cache: Path, key: str, make: Callable[[Path], Mapping[str, Any]], *, durable: bool = True
+) -> Mapping[str, Any]:
+    """Put an entry into the folder of a cache, by `make(folder)`; gives the facts that it tells. `durable`: it is to
+    outlive the machine's next fall.
 
     May be done by several processes at a time: the first one that is whole stays, and is everybody's.
     """
@@ -55,7 +58,7 @@ def write_entry(cache: Path, key: str, make: Callable[[Path], Mapping[str, Any]]
     try:
         facts = dict(make(part))
         aside.write(part / _FACTS, json.dumps(facts).encode())
-        for file in part.iterdir():
+        for file in part.iterdir() if durable else ():
             _sync(file)
         try:
             part.replace(entry)
@@ -85,9 +88,11 @@ class MediaCache:
     What an operation costs does not depend on how many entries there are.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int, durable: bool = True) -> None:
+        """`durable`: entries are to outlive the machine's next fall."""
         self._folder = folder
         self._max_bytes = max_bytes
+        self._durable = durable
         self._lock = threading.Lock()
         self._making: dict[str, threading.Lock] = {}
         self._held: dict[str, int] = {}
@@ -110,7 +115,7 @@ class MediaCache:
         `make` writes files into the folder and returns facts about them (JSON values). What it raises is raised here,
         and nothing of it stays. Two threads that ask for one key make it once.
         """
-        with self.lease_put(key, lambda cache: write_entry(cache, key, make)) as entry:
+        with self.lease_put(key, lambda cache: write_entry(cache, key, make, durable=self._durable)) as entry:
             yield entry
 
     @contextmanager

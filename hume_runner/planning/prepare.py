@@ -17,7 +17,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from hume_runner.errors import Problem, SourceError, is_scarce
+from hume_runner.errors import (
+    ObjectMissing,
+    PreconditionFailed,
+    Problem,
+    SourceError,
+    StoreError,
+    UnusableName,
+    is_scarce,
+)
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.planning.choosing import Chooser, unread
 from hume_runner.planning.diff import NOT_MEASURED, Again, again, decide
@@ -34,6 +42,7 @@ from hume_runner.planning.fingerprint import (
 )
 from hume_runner.planning.former import completed, recognise_former
 from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
+from hume_runner.planning.objects import known_object, mark, read_ahead, recalled, time_ns
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import (
     FileDigest,
@@ -48,6 +57,7 @@ from hume_runner.planning.staged import (
 )
 from hume_runner.services.base import Draft, PlanItem, Planning
 from hume_runner.sources.base import SourceItem
+from hume_runner.sources.remote import RemoteObject
 
 _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
@@ -93,10 +103,11 @@ def scan_sources(
 ) -> S:
     """Every selected item of the manifest with its key, in `scan`, which is closed if that fails.
 
-    A file is read once for its digest unless `known` has it by path, size, mtime and inode; one that is surely not
-    selected is not read at all. `held` tells of a key that another state holds it: no shard takes that.
+    A file is read once for its digest unless `known` has it by path, size, mtime and inode, and an object unless it is
+    known by URI, ETag, size and time; one that is surely not selected is not read at all. `held` tells of a key that
+    another state holds it: no shard takes that.
     Raises: SourceError with all problems; ManifestError for ids that are claimed twice; UsageError for an expression
-    that speaks of a label that nobody has.
+    that speaks of a label that nobody has; StoreError for a store that cannot be asked.
     """
     try:
         if selection.flags:
@@ -106,7 +117,7 @@ def scan_sources(
         problems: list[Problem] = []
         by_kind: dict[str, Callable[[int, SourceItem], PlainRow]] = {}
         everything = not selection.flags and held is None
-        for item in sources:
+        for item in _ahead(manifest, sources, known, service, chooser):
             if not everything and not chooser.wants(item):
                 scan.pass_over(unread(scan.count, item))
                 continue
@@ -121,8 +132,8 @@ def scan_sources(
             try:
                 for row in _rows(item, settings, scan, known, service):
                     (scan.add if chooser.takes(row) else scan.pass_over)(row)
-            except OSError as error:
-                if is_scarce(error):
+            except (OSError, ObjectMissing, PreconditionFailed, UnusableName) as error:
+                if isinstance(error, OSError) and is_scarce(error):
                     raise
                 problems.append(_unreadable(item, error))
                 if len(problems) >= _MOST_PROBLEMS:
@@ -135,6 +146,15 @@ def scan_sources(
         scan.close()
         raise
     return scan
+
+
+def _ahead(
+    manifest: Manifest, sources: Iterable[SourceItem], known: Cached, service: Planning, chooser: Chooser
+) -> Iterator[SourceItem]:
+    # Links and texts, of which there may be millions, need not pass through this.
+    if all(entry.kind != "file" for entry in manifest.sources):
+        return iter(sources)
+    return read_ahead(sources, known, service, chooser)
 
 
 class _Settings:
@@ -174,7 +194,7 @@ def _plain_rows(kind: SourceKind, settings: _Settings) -> Callable[[int, SourceI
     has_size = kind == "text"
 
     def row(ord_: int, item: SourceItem) -> PlainRow:
-        _, name, explicit, value, (file, line, column, path), _, labels = item
+        _, name, explicit, value, (file, line, column, path), _, labels, _ = item
         content = content_of(value)
         return (
             ord_,
@@ -195,18 +215,52 @@ def _plain_rows(kind: SourceKind, settings: _Settings) -> Callable[[int, SourceI
 
 def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, service: Planning) -> Iterator[Row]:
     """The one row of a file, or one a member where the service wants an archive's members one by one."""
-    assert item.path is not None
-    found_digest, size = _file_digest(item.path, scan, known, md5=service.matches_by_md5)
-    digest = found_digest.sha256
-    inside = service.archives.inside(item.path) if service.archives else None
+    if item.remote is not None:
+        yield from _remote_rows(item, item.remote, settings, scan, known, service)
+    else:
+        assert item.path is not None
+        found_digest, size = _file_digest(item.path, scan, known, md5=service.matches_by_md5)
+        yield from _file_rows(item, item.path, found_digest, size, settings, scan, known, service)
+
+
+def _file_rows(
+    item: SourceItem,
+    path: Path,
+    found: FileDigest,
+    size: int,
+    settings: _Settings,
+    scan: Scan,
+    known: Cached,
+    service: Planning,
+) -> Iterator[Row]:
+    inside = service.archives.inside(path) if service.archives else None
     if inside is None:
-        facts = _look(item.path, digest, known, service)
-        content = _Content(digest=digest, size=size, md5=found_digest.md5)
+        facts = _look(path, found.sha256, known, service)
+        content = _Content(digest=found.sha256, size=size, md5=found.md5)
         yield from _items(item, facts, content, settings, scan, service)
         return
     for member in inside:
         content = _Content(digest=member.digest, size=member.size_bytes, inside=member.name)
         yield from _items(_member_item(item, member.name), member.facts, content, settings, scan, service)
+
+
+def _remote_rows(
+    item: SourceItem, remote: RemoteObject, settings: _Settings, scan: Scan, known: Cached, service: Planning
+) -> Iterator[Row]:
+    """As for a file. What was read before and looked into is not read again, whatever the plan asks of it."""
+    before, told = known_object(remote, known, service)
+    if before is not None and told is not None:
+        content = _Content(digest=before.sha256, size=remote.info.size_bytes, md5=before.md5)
+        yield from _items(item, told, content, settings, scan, service)
+        return
+    assert service.objects is not None
+    with service.objects.fetched(remote.uri, remote.info) as file:
+        info = file.info
+        md5 = bytes.fromhex(file.md5) if service.matches_by_md5 else None
+        digest = FileDigest(sha256=bytes.fromhex(file.sha256), md5=md5)
+        if info.etag is not None:
+            scan.add_digest(remote.uri, info.size_bytes, time_ns(info), mark(info), digest)
+        yield from _file_rows(item, file.path, digest, info.size_bytes, settings, scan, known, service)
 
 
 def _items(
@@ -227,11 +281,8 @@ def _look(path: Path, content: bytes, known: Cached, service: Planning) -> Mappi
     """What an earlier look told, if one is still good; else a new one."""
     if service.looker is None:
         return {}
-    for told in known.facts(content):
-        facts = service.looker.recall(json.loads(told))
-        if facts is not None:
-            return facts
-    return service.looker.look(path, content)
+    facts = recalled(content, known, service.looker)
+    return service.looker.look(path, content) if facts is None else facts
 
 
 def _told(facts: Mapping[str, Any]) -> str | None:
@@ -267,7 +318,7 @@ def _row(ord_: int, item: SourceItem, settings: _Settings, content: _Content) ->
         content.digest,
         content.size,
         digest,
-        _storable(os.fspath(item.path)) if item.path is not None else None,
+        _place_of(item),
         content.inside,
         content.facts,
         content.md5,
@@ -283,6 +334,12 @@ def _scalar(value: Any) -> str:
     if type(value) is str:
         return quoted(value)
     return str(value) if type(value) is int else json.dumps(value, ensure_ascii=False)
+
+
+def _place_of(item: SourceItem) -> str | bytes | None:
+    if item.remote is not None:
+        return item.remote.uri
+    return _storable(os.fspath(item.path)) if item.path is not None else None
 
 
 _CHUNK = 1 << 18
@@ -329,13 +386,14 @@ def _storable(path: str) -> str | bytes:
     return path
 
 
-def _unreadable(item: SourceItem, error: OSError) -> Problem:
+def _unreadable(item: SourceItem, error: OSError | StoreError) -> Problem:
+    why = str(error) if isinstance(error, StoreError) else error.strerror or error
     return Problem(
         file=item.place.file,
         line=item.place.line,
         column=item.place.column,
         path=item.place.path,
-        message=f"cannot read {_readable(item.value)!r}: {error.strerror or error}",
+        message=f"cannot read {_readable(item.value)!r}: {why}",
         hint="check that the file exists and may be read",
     )
 

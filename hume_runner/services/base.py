@@ -19,6 +19,7 @@ from hume_runner.manifest.model import Manifest, SourceKind
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
+    from hume_runner.services.remote_files import RemoteFiles
 
 
 # Nobody changes one, or a `Member`. They are not frozen, as a frozen one takes twice the time to make, and a plan makes
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 class PlanItem:
     """One thing that has to be measured: `key` is its 32-byte identity, `value` the URL, the text, or a file's name.
 
-    `inside` is the member's path where `path` is an archive whose members are items.
+    `remote` is set instead of `path` for an object in a store: its URI. `inside` is the member's path where the file is
+    an archive whose members are items.
 
     `content_md5` is set for files where the service matches by it, if the file was read since.
 
@@ -40,6 +42,7 @@ class PlanItem:
     kind: SourceKind
     value: str
     path: Path | None
+    remote: str | None = None
     inside: str | None = None
     size_bytes: int
     content_sha256: str
@@ -598,6 +601,11 @@ class Planning(Planner, Protocol):
     @property
     def archives(self) -> Archives | None:
         """None where every file is one item."""
+        ...
+
+    @property
+    def objects(self) -> RemoteFiles | None:
+        """Gives objects of stores as files; None where none are taken."""
         ...
 
 

@@ -3,6 +3,7 @@ made of them, kept on disk until it is not needed any more."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,7 @@ from hume_runner.services.base import PlanItem
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.making import Maker, Order, make, verify
 from hume_runner.services.members import plain_name
+from hume_runner.services.remote_files import RemoteFiles
 
 # What nobody holds is removed beyond this. What was sent is removed anyway; this bounds what waits to be sent, and what
 # an earlier run left.
@@ -62,9 +64,12 @@ class SourceStore:
     """Sources and what was made of them, by content, in `folder`. Safe to share between threads; what is asked for
     again is made once."""
 
-    def __init__(self, folder: Path, allow_hosts: tuple[str, ...], retry: RetrySection) -> None:
+    def __init__(
+        self, folder: Path, allow_hosts: tuple[str, ...], retry: RetrySection, remote: RemoteFiles | None = None
+    ) -> None:
         self._folder = folder
         self.pool: Pool = InThread()  # where media are made something of
+        self.remote = remote or RemoteFiles()
         self._cache: MediaCache | None = None
         self._opening = threading.Lock()
         self._downloads = Downloads(allow_hosts, retry)
@@ -122,27 +127,53 @@ class SourceStore:
             keys = self._entries.pop(item.content_sha256, set())
         for key in keys:
             self._media.remove(key)
+        if item.remote is not None:
+            self.remote.drop(item.remote)
 
     @contextmanager
     def source(self, item: PlanItem) -> Iterator[Path]:
         """The item as a file: itself, or a URL's content, downloaded once. Raises: CannotPrepare."""
         inside = item.inside
-        if item.path is not None and inside is None:
-            yield item.path
+        if item.kind == "file" and inside is None:
+            with self._whole(item) as path:
+                yield path
             return
-        if item.path is not None:
-            archive = item.path
+        if item.kind == "file":
             # What is wrong with it is told under the file's name, so it keeps that.
             named = plain_name(inside or "")
             if named.endswith(".json"):  # as the cache's own file beside it does
                 named += "_"
-            with self.lease(
-                item, {"what": "member", "named": named}, lambda to: self._unpack(archive, inside or "", to / named)
-            ) as entry:
+
+            def unpack(folder: Path) -> Mapping[str, Any]:
+                with self._whole(item) as archive:
+                    return self._unpack(archive, inside or "", folder / named)
+
+            with self.lease(item, {"what": "member", "named": named}, unpack) as entry:
                 yield entry.folder / named
             return
         with self._downloaded(item) as entry:
             yield entry.folder / "download"
+
+    @contextmanager
+    def _whole(self, item: PlanItem) -> Iterator[Path]:
+        """The file of an item, or the archive that it is in. Raises: CannotPrepare, StoreError."""
+        if item.path is not None:
+            yield item.path
+            return
+        # A member is checked by its own bytes.
+        with self.remote.planned(item, None if item.inside is None else "") as path:
+            if not self.pool.elsewhere or item.inside is not None:
+                yield path
+                return
+            # Other machines see this folder, and not our temporary one.
+            name = path.name
+
+            def copy(folder: Path) -> Mapping[str, Any]:
+                shutil.copyfile(path, folder / name)
+                return {"size": path.stat().st_size}
+
+            with self.lease(item, {"what": "object", "named": name}, copy) as entry:
+                yield entry.folder / name
 
     def _downloaded(self, item: PlanItem) -> AbstractContextManager[CachedMedia]:
         return self.lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder))
@@ -215,7 +246,7 @@ class SourceStore:
 
     def origin(self, item: PlanItem) -> str | None:
         """The SHA-256 of what a link leads to, in hex; None for items that are known by their content."""
-        if item.path is not None:
+        if item.kind == "file":
             return None
         with self._downloaded(item) as entry:
             return str(entry.facts["sha256"])
@@ -257,8 +288,10 @@ class SourceStore:
 
 
 def _known_by(item: PlanItem) -> str | None:
-    """What its bytes have to give; a link is known by its address, whatever it leads to."""
-    return item.content_sha256 if item.path is not None else None
+    """What its bytes have to give; a link is known by its address, whatever it leads to, and an object of a store was
+    hashed when it was fetched."""
+    fetched = item.kind != "file" or (item.remote is not None and item.inside is None)
+    return None if fetched else item.content_sha256
 
 
 def _size(path: Path) -> int | None:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from hume_runner.manifest.model import Place, Scalar, SourceKind
+from hume_runner.sources.remote import RemoteObject
 
 _NO_LABELS: Mapping[str, Scalar] = MappingProxyType({})
 
@@ -17,7 +18,8 @@ class SourceItem(NamedTuple):
     """One thing to measure, after globs and lists are expanded; nothing of it has been read yet.
 
     `value` is the URL, the text itself, or for a file its name as people know it (relative to the manifest's folder
-    where it lies inside, POSIX separators). `path` is set for files alone and is absolute. `explicit_id` tells an id
+    where it lies inside, POSIX separators). `path` is set for files alone and is absolute; for an object in a store
+    `remote` is set instead, and `value` is its URI. `explicit_id` tells an id
     that the manifest gives from one that was derived: a derived id that is taken already gets a suffix, an explicit
     one that is taken is an error.
     """
@@ -29,6 +31,7 @@ class SourceItem(NamedTuple):
     place: Place
     path: Path | None = None
     labels: Mapping[str, Scalar] = _NO_LABELS
+    remote: RemoteObject | None = None
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hume_runner.errors import BucketMissing, ObjectMissing, UnusableName
 from hume_runner.manifest.checks import name_fault
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.shown import quoted
@@ -18,7 +19,9 @@ from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.ids import id_fault, readable
 from hume_runner.sources.listing import listed_as, rows
 from hume_runner.sources.problems import ProblemLog
+from hume_runner.sources.remote import RemoteObject, matching_objects, object_fault
 from hume_runner.sources.spelling import Spellings, look_the_same
+from hume_runner.stores import ObjectInfo, Stores, is_remote
 
 _MOST_NEIGHBOURS = 10_000
 
@@ -42,6 +45,7 @@ class FileShelf:
         self.log = log
         self._exact: set[int] = set()
         self._yielded: set[int] = set()
+        self.stores = Stores()
         self._spellings = Spellings()
 
     def absolute(self, name: str) -> str:
@@ -60,7 +64,7 @@ class FileShelf:
 
     def reserve(self, name: str) -> None:
         """An entry names this file exactly."""
-        self._exact.add(hash(self.located(name)))
+        self._exact.add(hash(name if is_remote(name) else self.located(name)))
 
     def take(self, path: str, *, exact: bool, named: bool) -> bool:
         """Whether `path` is to be yielded; `named`: under an id of its own, which may well be a second one."""
@@ -95,8 +99,12 @@ class FileShelf:
             why = getattr(error, "strerror", None) or str(error)
             self.log.missing(place, f"{shown} cannot be read: {why}", "check the file and its permissions")
             return False
-        if self.most_bytes is not None and status.st_size > self.most_bytes:
-            size, most = status.st_size / 10**6, self.most_bytes / 10**6
+        return self.fits(status.st_size, shown, place)
+
+    def fits(self, size_bytes: int, shown: str, place: Place) -> bool:
+        """Whether a file is of an allowed size; says so in the log if not."""
+        if self.most_bytes is not None and size_bytes > self.most_bytes:
+            size, most = size_bytes / 10**6, self.most_bytes / 10**6
             self.log.missing(
                 place, f"{shown} has {size:,.1f} MB, more than the {most:g} MB of an upload", self.limit_hint
             )
@@ -144,6 +152,13 @@ class FileSource:
 
     def _is_a_file(self, name: str) -> bool:
         # `take[1].wav` is a glob, and also what recorders call a second take.
+        if is_remote(name):
+            if "*" in name or object_fault(name) is not None:
+                return False
+            try:
+                return self._asked(name) is not None
+            except BucketMissing:
+                return False  # the listing tells
         return os.path.isfile(self._shelf.located(name))
 
     def items(self) -> Iterator[SourceItem]:
@@ -158,6 +173,9 @@ class FileSource:
     def _named(self, name: str, place: Place, given: str | None, labels: Mapping[str, Scalar]) -> Iterator[SourceItem]:
         """The file that is named exactly. It is called as it is written here, however the disk spells it."""
         shelf = self._shelf
+        if is_remote(name):
+            yield from self._named_object(name, place, given, labels)
+            return
         yield from self._one(shelf.located(name), place, given, labels, called=shelf.known_as(shelf.absolute(name)))
 
     def _one(
@@ -179,6 +197,9 @@ class FileSource:
 
     def _globbed(self, pattern: str) -> Iterator[SourceItem]:
         entry, shelf = self._entry, self._shelf
+        if is_remote(pattern):
+            yield from self._globbed_objects(pattern)
+            return
 
         def unreadable(error: OSError) -> None:
             folder = quoted(shelf.known_as(str(error.filename)))
@@ -191,11 +212,85 @@ class FileSource:
             if entry.id is not None and found > 1:
                 continue
             yield from self._one(os.path.normpath(path), entry.place, entry.id, entry.labels)
-        if entry.id is not None and found > 1:
-            message = f"the id {quoted(entry.id)} cannot serve {found:,} files"
-            shelf.log.malformed(entry.place, message, "remove the id, or name the files one by one")
+        self._serves(found)
         if not found and len(shelf.log.problems) == before:
             shelf.log.missing(entry.place, f"no file matches {quoted(pattern)}", self._glob_hint(pattern))
+
+    def _serves(self, found: int) -> None:
+        entry = self._entry
+        if entry.id is not None and found > 1:
+            message = f"the id {quoted(entry.id)} cannot serve {found:,} files"
+            self._shelf.log.malformed(entry.place, message, "remove the id, or name the files one by one")
+
+    # -- in object stores
+
+    def _asked(self, uri: str) -> ObjectInfo | None:
+        """What the store tells of an object; None where there is none. Raises: StoreError."""
+        store, key = self._shelf.stores.of(uri)
+        try:
+            return store.head(key)
+        except ObjectMissing:
+            return None
+
+    def _named_object(
+        self, uri: str, place: Place, given: str | None, labels: Mapping[str, Scalar]
+    ) -> Iterator[SourceItem]:
+        log = self._shelf.log
+        fault = object_fault(uri)
+        if fault is not None:
+            log.malformed(place, f"the URI {fault[0]}", fault[1])
+            return
+        try:
+            info = self._asked(uri)
+        except BucketMissing as error:
+            log.missing(place, str(error), error.hint)
+            return
+        if info is None:
+            log.missing(place, f"there is no object {quoted(uri)}", "check its name; upper and lower case differ")
+            return
+        yield from self._object(RemoteObject(uri=uri, info=info), place, given, labels, exact=True)
+
+    def _object(
+        self, found: RemoteObject, place: Place, given: str | None, labels: Mapping[str, Scalar], *, exact: bool
+    ) -> Iterator[SourceItem]:
+        shelf = self._shelf
+        if not shelf.take(found.uri, exact=exact, named=given is not None):
+            return
+        if not shelf.fits(found.info.size_bytes, quoted(found.uri), place):
+            return
+        yield SourceItem(
+            kind="file",
+            id=found.uri if given is None else given,
+            explicit_id=given is not None,
+            value=found.uri,
+            place=place,
+            remote=found,
+            labels=labels,
+        )
+
+    def _globbed_objects(self, pattern: str) -> Iterator[SourceItem]:
+        entry, log = self._entry, self._shelf.log
+        fault = object_fault(pattern)
+        if fault is not None:
+            log.malformed(entry.place, f"the URI {fault[0]}", fault[1])
+            return
+        store, keys = self._shelf.stores.of(pattern)
+        before, found = len(log.problems), 0
+        try:
+            for info in matching_objects(store, keys):
+                uri = f"{store.root}/{info.key}"
+                # What some programs make for a folder is listed like an empty object, and is none.
+                if not info.size_bytes and self._asked(uri) is None:
+                    continue
+                found += 1
+                if entry.id is None or found == 1:
+                    one = RemoteObject(uri=uri, info=info)
+                    yield from self._object(one, entry.place, entry.id, entry.labels, exact=False)
+        except (BucketMissing, UnusableName) as error:
+            log.missing(entry.place, str(error), error.hint)
+        self._serves(found)
+        if not found and len(log.problems) == before:
+            log.missing(entry.place, f"no object matches {quoted(pattern)}", "upper and lower case differ")
 
     def _glob_hint(self, pattern: str) -> str:
         base: list[str] = []
@@ -215,7 +310,8 @@ class FileSource:
         name, own = listed_as(entry), entry.labels
         for line, value, given, labels in rows(entry, shelf.log):
             place = Place(file=name, line=line, column=1, path=entry.place.path)
-            fault = name_fault(value) or (id_fault(given) if given is not None else None)
+            fault = None if is_remote(value) else name_fault(value)
+            fault = fault or (id_fault(given) if given is not None else None)
             if fault:
                 shelf.log.malformed(place, *fault)
                 continue

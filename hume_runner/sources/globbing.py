@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from hume_runner.sources.spelling import composed
 
@@ -41,10 +41,10 @@ def matching_files(
             break  # perhaps it is spelt otherwise: it is compared like a pattern
         start = there
         literal += 1
-    yield from _walk(start, [_Part(part) for part in parts[literal:]], on_error, skip)
+    yield from _walk(start, [Part(part) for part in parts[literal:]], on_error, skip)
 
 
-class _Part:
+class Part:
     """One part of a pattern between slashes."""
 
     def __init__(self, text: str) -> None:
@@ -65,7 +65,7 @@ def _hidden(name: str) -> bool:
     return name[:1] == "." or name == "__MACOSX"
 
 
-def _walk(start: str, parts: list[_Part], on_error: Callable[[OSError], None], skip: str | None) -> Iterator[str]:
+def _walk(start: str, parts: list[Part], on_error: Callable[[OSError], None], skip: str | None) -> Iterator[str]:
     # A state is the number of parts matched so far. A folder carries a set of them, as `**` may stand for any number
     # of folders: one pass finds each file once, however many `**` there are.
     last = len(parts) - 1
@@ -83,6 +83,19 @@ def _walk(start: str, parts: list[_Part], on_error: Callable[[OSError], None], s
                 stack.append(_listing(entry.path, _closure(deeper, parts), above, on_error))
         elif last in states and parts[last].matches(entry.name):
             yield entry.path
+
+
+def parts_match(names: Sequence[str], parts: Sequence[Part]) -> bool:
+    """Whether the parts of one path match, as `_walk` would find it."""
+    states = _closure({0}, parts)
+    last = len(parts) - 1
+    for name in names[:-1]:
+        deeper = {state for state in states if parts[state].anywhere and not _hidden(name)}
+        deeper |= {state + 1 for state in states if state < last and parts[state].matches(name)}
+        if not deeper:
+            return False
+        states = _closure(deeper, parts)
+    return last in states and parts[last].matches(names[-1])
 
 
 _Step = tuple["os.DirEntry[str]", frozenset[int], frozenset[tuple[int, int]]]
@@ -108,7 +121,7 @@ def _listing(
         yield entry, states, above | {here}
 
 
-def _closure(states: set[int], parts: list[_Part]) -> frozenset[int]:
+def _closure(states: set[int], parts: Sequence[Part]) -> frozenset[int]:
     """`states` and those reached when a `**` stands for no folder."""
     reached = set(states)
     for state in sorted(states):

@@ -13,7 +13,9 @@ from hume_runner.sources.globbing import is_glob
 from hume_runner.sources.ids import id_fault, readable
 from hume_runner.sources.listing import listed_as, rows
 from hume_runner.sources.problems import ProblemLog
+from hume_runner.sources.remote import object_fault
 from hume_runner.sources.spelling import Spellings
+from hume_runner.stores import is_remote
 
 
 def is_unseen(entry: SourceEntry) -> bool:
@@ -41,7 +43,8 @@ class UnseenFiles:
         name = listed_as(entry)
         for line, value, given, _ in rows(entry, self._log):
             place = Place(file=name, line=line, column=1, path=entry.place.path)
-            fault = name_fault(value) or (id_fault(given) if given is not None else None)
+            fault = _object_fault(value) if is_remote(value) else name_fault(value)
+            fault = fault or (id_fault(given) if given is not None else None)
             if fault:
                 self._log.malformed(place, *fault)
             else:
@@ -55,5 +58,10 @@ class UnseenFiles:
             explicit_id=given is not None,
             value=shown,
             place=place,
-            path=self._folder / name,
+            path=None if is_remote(name) else self._folder / name,
         )
+
+
+def _object_fault(uri: str) -> tuple[str, str] | None:
+    fault = object_fault(uri)
+    return None if fault is None else (f"the URI {fault[0]}", fault[1])

@@ -52,6 +52,7 @@ class Planning(Reading):
             rows = self._db.execute(
                 "SELECT i.ord, m.key, i.path FROM items i JOIN measurements m ON m.key = i.key WHERE i.ord > ? "
                 "AND m.kind = 'file' AND m.outcome = 'pending' AND m.md5 IS NULL AND i.inside IS NULL "
+                "AND i.path NOT LIKE '%://%' "  # what lies in a store is read when it is planned
                 "ORDER BY i.ord LIMIT 500",
                 (after,),
             ).fetchall()

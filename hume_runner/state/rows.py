@@ -12,6 +12,7 @@ from typing import Any
 
 from hume_runner.services.base import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
+from hume_runner.stores import is_remote
 
 # Why a job ended that was never sent, as nothing of it is listed any more.
 REMOVED = "removed"
@@ -128,13 +129,16 @@ def plan_item(
     facts: str | None,
     md5: bytes | None = None,
 ) -> PlanItem:
-    """A `PlanItem` from its columns."""
+    """A `PlanItem` from its columns. A path is absolute on this machine, or the URI of an object in a store."""
+    place = None if path is None else os.fsdecode(path)
+    remote = place if place is not None and is_remote(place) else None
     return PlanItem(
         key=key,
         id=id,
         kind=kind,
         value=value,
-        path=Path(os.fsdecode(path)) if path is not None else None,
+        path=Path(place) if place is not None and remote is None else None,
+        remote=remote,
         inside=inside,
         size_bytes=size,
         content_sha256=content.hex(),

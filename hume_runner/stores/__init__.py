@@ -5,9 +5,9 @@ Credentials come from the environment or the machine, as obstore takes them; non
 
 from __future__ import annotations
 
-from hume_runner.stores.address import ObjectUri, is_remote, uri_fault
+from hume_runner.stores.address import ObjectUri, is_remote, is_unusable, uri_fault
 from hume_runner.stores.base import Content, ObjectInfo, ObjectStore, Patience, Version
-from hume_runner.stores.opening import open_store
+from hume_runner.stores.opening import Stores, open_store
 from hume_runner.stores.reading import chunks
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "ObjectStore",
     "ObjectUri",
     "Patience",
+    "Stores",
     "Version",
     "chunks",
     "is_remote",
+    "is_unusable",
     "open_store",
     "uri_fault",
 ]

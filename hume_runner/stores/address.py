@@ -60,3 +60,9 @@ def uri_fault(uri: str) -> tuple[str, str] | None:
         what = "container" if found[1].lower() == "az" else "bucket"
         return f"names no {what}", f"write {found[1].lower()}://{what}/key"
     return None
+
+
+def is_unusable(key: str) -> bool:
+    """Whether obstore can ask for no object of this name, as it would be no path on a disk, whatever stores take."""
+    parts = key.split("/")
+    return "" in parts or "." in parts or ".." in parts or any(letter < " " or letter == "\x7f" for letter in key)

@@ -57,7 +57,8 @@ class ObjectStore(Protocol):
     """One bucket. Safe to share between threads.
 
     Every operation raises StoreUnavailable, StoreDenied, BucketMissing, or StoreError for what nobody foresaw, besides
-    what it says itself. No message holds more than the name of the bucket, the key, and the store's own error code.
+    what it says itself, and UnusableName for a key that cannot be asked for.
+    No message holds more than the name of the bucket, the key, and the store's own error code.
     """
 
     @property
@@ -69,7 +70,7 @@ class ObjectStore(Protocol):
         """All objects below `folder` (no slash at its end needed; empty: everything), page by page, in the store's
         order. A key that ends in a slash, which some programs make for a folder, comes without it.
 
-        Raises: StoreError if it holds a key that cannot be asked for (with `//`, or with `.` or `..` as a part).
+        Raises: UnusableName if it holds a key that cannot be asked for (with `//`, or with `.` or `..` as a part).
         """
         ...
 

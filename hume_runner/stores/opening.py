@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 from hume_runner.errors import MissingExtra, UsageError
 from hume_runner.stores.address import ObjectUri, uri_fault
@@ -24,3 +25,21 @@ def open_store(uri: str, patience: Patience | None = None) -> tuple[ObjectStore,
     except ImportError:
         raise MissingExtra("remote", f"{place.scheme}://") from None
     return RemoteStore(place, patience or Patience(), os.environ), place.key
+
+
+class Stores:
+    """Opened stores, one a bucket. Safe to share between threads."""
+
+    def __init__(self, patience: Patience | None = None) -> None:
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._opened: dict[str, ObjectStore] = {}
+
+    def of(self, uri: str) -> tuple[ObjectStore, str]:
+        """See `open_store`."""
+        place = ObjectUri.of(uri)
+        with self._lock:
+            store = self._opened.get(place.root)
+            if store is None:
+                store = self._opened[place.root] = open_store(uri, self._patience)[0]
+        return store, place.key

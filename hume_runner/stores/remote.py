@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import from_url
 
-from hume_runner.errors import PreconditionFailed, StoreError
+from hume_runner.errors import ObjectMissing, PreconditionFailed, StoreDenied, StoreError, UnusableName
 from hume_runner.hosts import is_loopback
-from hume_runner.stores.address import ObjectUri
+from hume_runner.stores.address import ObjectUri, is_unusable
 from hume_runner.stores.base import Content, ObjectInfo, Patience, Version
-from hume_runner.stores.wording import in_our_words
+from hume_runner.stores.wording import in_our_words, unusable
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode, PutResult, UpdateVersion
@@ -69,8 +69,12 @@ class RemoteStore:
 
     def head(self, key: str) -> ObjectInfo:
         self._check(key)
-        with self._mapped(key):
-            return _info(obstore.head(self._store, key))
+        try:
+            with self._mapped(key):
+                return _info(obstore.head(self._store, key))
+        except ObjectMissing:
+            self._require_bucket()  # an answer to HEAD has no body, which would tell the two apart
+            raise
 
     def read(self, key: str, *, which: Version | None = None) -> Content:
         self._check(key)
@@ -124,20 +128,20 @@ class RemoteStore:
         with self._mapped(key):
             obstore.delete(self._store, key)
 
+    def _require_bucket(self) -> None:
+        """Raises: BucketMissing. Who may not list cannot know."""
+        with suppress(StoreDenied, UnusableName):
+            next(self.list(), None)
+
     def _put(self, key: str, data: bytes, mode: PutMode) -> Version:
         self._check(key)
         with self._mapped(key):
             return _version(obstore.put(self._store, key, data, mode=mode, use_multipart=False))
 
     def _check(self, key: str) -> None:
-        """obstore takes a slash off both ends: the name that is asked for would be another one, or none."""
-        parts = key.split("/")
-        if "" in parts or "." in parts or ".." in parts:
-            raise StoreError(
-                f"{self._root}/{key}: a name with an empty part, '.' or '..' cannot be asked for",
-                key=key,
-                hint="rename the object",
-            )
+        """obstore takes a slash off both ends, and would ask for another name. Raises: UnusableName."""
+        if is_unusable(key):
+            raise unusable(key, self._root)
 
     @contextmanager
     def _mapped(self, key: str, *, listing: bool = False) -> Iterator[None]:

@@ -15,12 +15,13 @@ from hume_runner.errors import (
     StoreDenied,
     StoreError,
     StoreUnavailable,
+    UnusableName,
 )
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>|\"(?:reason|code)\": ?\"(\w{1,60})\"")
 _CREDENTIALS = re.compile(r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|computeMetadata|/token\b|TokenRequest")
-_INVALID = re.compile(r'[pP]ath "((?:[^"\\]|\\.)*)"')
+_INVALID = re.compile(r'[pP]ath "((?:[^"\\]|\\.)*)"', re.DOTALL)
 
 _SIGN_IN = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SESSION_TOKEN), or run where the machine has a role",
@@ -86,9 +87,14 @@ def _why(text: str) -> str:
 
 def _bad_name(text: str, root: str, key: str) -> StoreError:
     found = _INVALID.search(text)
-    name = found[1] if found else key
-    return StoreError(
-        f"{root} holds an object named '{name}', which cannot be asked for: it has an empty part, '.' or '..'",
+    return unusable(found[1] if found else key, root)
+
+
+def unusable(key: str, root: str) -> UnusableName:
+    """What to say of such a name."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in key)
+    return UnusableName(
+        f"{root}: the name '{shown}' has an empty part, '.', '..' or a control character, and cannot be asked for",
         key=key,
-        hint="rename it, or name a folder that does not hold it",
+        hint="rename the object, or name a folder that does not hold it",
     )

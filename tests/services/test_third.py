@@ -40,6 +40,7 @@ class Lengths:
 
     api = "lengths"
     matches_by_md5 = False
+    objects = None
     looker = archives = preparer = shelf = stopper = keeper = witness = None
     simulated: bool | None = False
 

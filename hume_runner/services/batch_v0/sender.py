@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import (
@@ -15,14 +17,17 @@ from hume_runner.errors import (
     RateLimited,
     RequestRejected,
     ServerError,
+    StoreError,
     TransportError,
 )
 from hume_runner.http.retry import is_on_the_way, submission_outcome, took_its_time
 from hume_runner.http.upload import SourceChanged, Upload
 from hume_runner.manifest.model import Manifest
-from hume_runner.services.base import Accepted, Job, Refused, Submission, SubmitResult, Unknown
+from hume_runner.services.base import Accepted, Job, Member, PlanItem, Refused, Submission, SubmitResult, Unknown
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.matching import sent_by
+from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.remote_files import RemoteFiles, refused_by_store
 from hume_runner.settings import masked_url
 
 # A submission's upload may take long; a slow link of 1 Mbit/s moves 100 MB in 14 minutes.
@@ -33,21 +38,22 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 class Submissions:
     """Builds and sends the one request of a job."""
 
-    def __init__(self, manifest: Manifest, host: Host) -> None:
+    def __init__(self, manifest: Manifest, host: Host, remote: RemoteFiles) -> None:
         self._manifest = manifest
         self._settings = manifest.settings
         self._host = host
+        self._remote = remote
 
     def prepare(self, job: Job) -> Submission:
         """See `Sender.prepare`. Raises: OSError for a file that cannot be read any more."""
         body = self._body(job)
         matches = matches_of(job)
-        uploads = []
-        for member in job.members:
-            if member.item.kind == "file":
-                assert member.item.path is not None
-                name = matches[member.position]
-                uploads.append(Upload.of(member.item.path, filename=name, sha256=member.item.content_sha256))
+        # Objects of a store are fetched by who sends: that may take long.
+        files = {
+            member.position: _upload(member.item, member.item.path, matches[member.position])
+            for member in job.members
+            if member.item.path is not None
+        }
         digest = hashlib.sha256(job.key.encode())
         digest.update(job.nonce.encode())
         self._host.sent[job.number] = sent_by(job, matches, self._settings)
@@ -55,7 +61,7 @@ class Submissions:
             request=_shown(body),
             sha256=digest.hexdigest(),
             matches=matches,
-            send=lambda: self._send(body, uploads),
+            send=lambda: self._send(body, job, files, matches),
         )
 
     def _body(self, job: Job) -> dict[str, Any]:
@@ -73,15 +79,36 @@ class Submissions:
             body["callback_url"] = manifest.notify.callback_url
         return body
 
-    def _send(self, body: Mapping[str, Any], uploads: Sequence[Any]) -> SubmitResult:
-        self._host.requests["submit"] += 1
+    def _send(
+        self, body: Mapping[str, Any], job: Job, files: Mapping[int, Upload], matches: Mapping[int, str]
+    ) -> SubmitResult:
         try:
-            started = self._host.http.start_job(body, uploads, deadline_s=_SUBMIT_DEADLINE_S)
+            with ExitStack() as stack:
+                uploads = [
+                    files[member.position] if member.item.remote is None else self._fetched(member, matches, stack)
+                    for member in job.members
+                    if member.item.kind == "file"
+                ]
+                self._host.requests["submit"] += 1
+                started = self._host.http.start_job(body, uploads, deadline_s=_SUBMIT_DEADLINE_S)
+        except CannotPrepare as problem:
+            return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
+        except StoreError as error:
+            return refused_by_store(error)
         except ApiError as error:
             return judge_submission(error)
         if started.server_date_s is not None:
             self._host.saw_time(started.server_date_s)
         return Accepted(remote_id=started.job_id, server_time_s=started.server_date_s, simulated=started.simulated)
+
+    def _fetched(self, member: Member, matches: Mapping[int, str], stack: ExitStack) -> Upload:
+        """An object on its way through this machine. Raises: CannotPrepare, StoreError."""
+        path = stack.enter_context(self._remote.planned(member.item))
+        return _upload(member.item, path, matches[member.position])
+
+
+def _upload(item: PlanItem, path: Path, name: str) -> Upload:
+    return Upload.of(path, filename=name, sha256=item.content_sha256)
 
 
 def _shown(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from hume_runner.services.batch_v0.planner import Drafts
 from hume_runner.services.batch_v0.progress import Polls
 from hume_runner.services.batch_v0.sender import Submissions
 from hume_runner.services.batch_v0.settings import relevant
+from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
@@ -67,7 +68,8 @@ class BatchV0Service:
         self.endpoint = endpoint
         self._host = Host(connect, on_server_time)
         self._drafts = Drafts(manifest)
-        self._submissions = Submissions(manifest, self._host)
+        self.objects = RemoteFiles()
+        self._submissions = Submissions(manifest, self._host, self.objects)
         self._polls = Polls(self._host)
         self._lost = LostJobs(self._host, manifest.settings)
         self._foreign = ForeignJobs(self._host, manifest.settings)

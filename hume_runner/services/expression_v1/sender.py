@@ -18,6 +18,7 @@ from hume_runner.errors import (
     NotFound,
     RateLimited,
     ServerError,
+    StoreError,
     TransportError,
 )
 from hume_runner.http.retry import is_on_the_way, took_its_time
@@ -39,6 +40,7 @@ from hume_runner.services.expression_v1.media import MediaStore
 from hume_runner.services.expression_v1.parts import divisible, endpoint_of
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, told_service
 from hume_runner.services.expression_v1.wav_parts import Clip, JoinedClips, WavPart
+from hume_runner.services.remote_files import refused_by_store
 
 FACE_STATE_S = 24 * 3600 - 600  # ten minutes before the service forgets
 _SUBMIT_DEADLINE_S = 1_800.0
@@ -87,6 +89,8 @@ class Uploads:
                 measured = self._measure(job, config, stack)
         except CannotPrepare as problem:
             return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
+        except StoreError as error:
+            return refused_by_store(error)
         except ApiError as error:
             return self._kept(job, error) or judge_submission(error, divisible=divisible(job))
         self._account.measured(measured.run_id, simulated=measured.simulated, server_time_s=measured.server_date_s)

@@ -45,6 +45,7 @@ from hume_runner.services.expression_v1.settings import apart, fit, measured_for
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.making import media_reader, prepares_media
 from hume_runner.services.members import is_archive, members
+from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
@@ -71,6 +72,7 @@ class ExpressionV1Service:
         models: Mapping[str, Any] = manifest.settings["models"]
         outputs = manifest.outputs.directory
         store = MediaStore(outputs / "prepared", models, tuple(manifest.service.allow_hosts), manifest.execution.retry)
+        self._remote = store.remote
         self._models = models
         self._store = store
         self._account = Account(endpoint, connect, on_server_time)
@@ -83,6 +85,10 @@ class ExpressionV1Service:
     @property
     def looker(self) -> Looker:
         return self
+
+    @property
+    def objects(self) -> RemoteFiles:
+        return self._remote
 
     @property
     def archives(self) -> Archives:

@@ -73,7 +73,7 @@ class LocalMedia(SourceStore):
         """The bytes are read once in a run, and again when the file's size, time or inode differ from what they were
         then. Raises: CannotPrepare for a file that does not hold any more what was planned."""
         if item.path is None:
-            return
+            return  # a link is known by its address, and an object is hashed when it is fetched
         try:
             found = item.path.stat()
         except OSError as error:

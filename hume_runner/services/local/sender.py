@@ -12,7 +12,7 @@ from typing import Any
 
 from hume_runner.computing.base import MOST_DEATHS, Pool, Unseen
 from hume_runner.computing.here import OwnProcesses
-from hume_runner.errors import HumeRunnerError
+from hume_runner.errors import HumeRunnerError, StoreError
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.cannot_prepare import CannotPrepare
@@ -21,6 +21,7 @@ from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.settings import Chosen, for_material
 from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted, measure, measure_elsewhere
 from hume_runner.services.local.weights import require
+from hume_runner.services.remote_files import refused_by_store
 
 # A worker takes a while to start: a few texts are measured sooner here.
 _FEW_CHARACTERS = 20_000
@@ -63,6 +64,8 @@ class Measuring:
                 body = self._measured(self._task(job, stack))
         except CannotPrepare as problem:
             return Refused(reason=problem.reason, message=problem.message, temporary=False, divisible=True)
+        except StoreError as error:
+            return refused_by_store(error)
         except Stopped:
             return Refused(reason="interrupted", message="the run was interrupted", temporary=True)
         except TookTooLong:

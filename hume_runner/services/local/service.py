@@ -45,6 +45,7 @@ from hume_runner.services.local.settings import chosen, relevant
 from hume_runner.services.local.task import measured_by
 from hume_runner.services.making import media_reader
 from hume_runner.services.members import is_archive, members
+from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
@@ -65,6 +66,7 @@ class LocalService:
         models: Mapping[str, Any] = manifest.settings["models"]
         retry, hosts = manifest.execution.retry, tuple(manifest.service.allow_hosts)
         store = LocalMedia(manifest.outputs.directory / "prepared", models, hosts, retry)
+        self._remote = store.remote
         self._models = models
         self._store = store
         self._drafts = Drafts(manifest)
@@ -80,6 +82,10 @@ class LocalService:
     @property
     def looker(self) -> Looker:
         return self
+
+    @property
+    def objects(self) -> RemoteFiles:
+        return self._remote
 
     @property
     def archives(self) -> Archives:
