@@ -36,6 +36,7 @@ class Planned(Event):
     in_flight: int = field(default=0, metadata=_QUIET)
     ambiguous: int = field(default=0, metadata=_QUIET)
     unfinished: bool = field(default=True, metadata=_QUIET)
+    total: int = field(default=0, metadata=_QUIET)  # jobs that have to finish, once all media are prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +127,15 @@ class RefusedForNow(Event):
     name: ClassVar[str] = "refused"
     job: str
     message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaPrepared(Event):
+    """The media of a job are prepared: it became so many jobs, where its media's headers let expect another number."""
+
+    name: ClassVar[str] = "prepared"
+    jobs: int
+    expected: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

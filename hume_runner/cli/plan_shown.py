@@ -90,7 +90,8 @@ class ShownPlan:
             out.write(f"  {'' if number else 'why':<6} {_reason_line(reason)}\n")
         if summary.jobs:
             told = "to measure, {} to read" if self._here else "to submit, {} to upload"
-            out.write(f"  jobs   {summary.jobs:,} {told.format(size_text(self._plan.upload_bytes))}\n")
+            jobs = summary.requests if self._here else summary.jobs  # media become pieces, each of which is a job
+            out.write(f"  jobs   {jobs:,} {told.format(size_text(self._plan.upload_bytes))}\n")
         if summary.billable_seconds is not None:
             out.write(f"  bill   {_bill(summary.billable_seconds, summary.billable_seconds_unpacked)}\n")
         if summary.unmeasured:
@@ -128,7 +129,7 @@ class ShownPlan:
             size = size_text(self._plan.upload_bytes)
             requests = counted(summary.requests, "request")
             yield (
-                f"{counted(summary.jobs, 'job')} to measure, {size} to read"
+                f"{counted(summary.requests, 'job')} to measure, {size} to read"
                 if self._here
                 else f"{counted(summary.jobs, 'job')} to submit, {requests}, {size} to upload"
             )

@@ -61,7 +61,7 @@ class RunProgress:
     def __init__(self, console: Console, name: str, *, here: bool = False, metrics: Metrics | None = None) -> None:
         """`here`: it is measured on this machine, and nothing is submitted to anybody. `metrics` hear of it as well."""
         self._metrics = metrics
-        self._to_do = "to measure" if here else "to submit"
+        self._here = here
         self._console = console
         self._name = name
         self._bar: Progress | None = None
@@ -90,6 +90,10 @@ class RunProgress:
                 self._planned(event)
             case events.Submitted():
                 self._submitted += 1
+            case events.MediaPrepared():
+                self._jobs += event.jobs - event.expected
+            case events.Split():
+                self._jobs += 1  # its halves finish, and it does not
             case events.JobFinished() | events.JobFailed():
                 self._done += 1
         if self._metrics is not None:
@@ -105,7 +109,7 @@ class RunProgress:
             self._advance()
 
     def _planned(self, event: events.Planned) -> None:
-        self._jobs = event.jobs
+        self._jobs = event.total or event.jobs
         if self._console.json:
             return
         if not event.unfinished:
@@ -115,9 +119,10 @@ class RunProgress:
         to_send = event.new + event.changed + event.retry
         waiting = f", {event.in_flight} on their way" if event.in_flight else ""
         lost = f", {event.ambiguous} to ask about" if event.ambiguous else ""
+        jobs = counted(self._jobs if self._here else event.jobs, "job")
+        what = f"{'to measure' if self._here else 'to submit'} in {jobs}"
         self._console.note(
-            f"{self._name}: {counted(to_send, 'item')} {self._to_do} in {counted(event.jobs, 'job')}{waiting}{lost}, "
-            f"{event.done:,} measured already"
+            f"{self._name}: {counted(to_send, 'item')} {what}{waiting}{lost}, {event.done:,} measured already"
         )
         if self._console.progress and not self._console.quiet and self._console.err.isatty():
             self._start_bar()

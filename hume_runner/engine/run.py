@@ -36,6 +36,7 @@ from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scanned
 from hume_runner.services.base import Ended, Pending, Service
 from hume_runner.state.connection import guarded
+from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
@@ -116,7 +117,7 @@ def run(
         opened.begun.pop_all()
         with guarded(outputs):
             opened.owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)
-        env.report(_planned(summary))
+        env.report(_planned(summary, store))
         ending = _work(manifest, outputs, store, env, options)
         if mended.error is not None and not ending:
             ending = Ending(error=mended.error)
@@ -199,7 +200,10 @@ def _take_stock(store: Store, env: Environment, outputs: Path, options: RunOptio
     return mended
 
 
-def _planned(summary: Summary) -> events.Planned:
+def _planned(summary: Summary, store: Store) -> events.Planned:
+    # What earlier runs sent finishes in this one, too.
+    jobs = store.counts().jobs if summary.unfinished else {}
+    open_jobs = sum(jobs.get(status, 0) for status in _OPEN)
     return events.Planned(
         new=summary.new,
         changed=summary.changed,
@@ -210,7 +214,11 @@ def _planned(summary: Summary) -> events.Planned:
         in_flight=summary.in_flight,
         ambiguous=summary.ambiguous,
         unfinished=bool(summary.unfinished),
+        total=summary.requests + open_jobs,
     )
+
+
+_OPEN = (JobStatus.SUBMITTING, JobStatus.SUBMITTED, JobStatus.AMBIGUOUS)
 
 
 def mend(store: Store, env: Environment, outputs: Path) -> Mended:

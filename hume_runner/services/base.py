@@ -146,13 +146,14 @@ class Prepared:
 
     `failed`: (the member's position in the prepared job, reason, message). `given_up`: jobs that carried a part of what
     its source held before, and whose answers say nothing about what it holds now. `notes`: what people should know of
-    media that are sent.
+    media that are sent. `expected`: how many jobs the plan counted for these media; None where it does not count so.
     """
 
     drafts: tuple[Draft, ...]
     failed: tuple[tuple[int, str, str], ...] = ()
     given_up: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

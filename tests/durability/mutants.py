@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from hume_runner.services.base import Candidate, Foreign, Job, Look, LostJob, Submission
+from hume_runner.services.batch_v0.foreign import ForeignJobs
+from hume_runner.services.batch_v0.lost import LostJobs
+from hume_runner.services.batch_v0.sender import Submissions
 from hume_runner.services.batch_v0.service import BatchV0Service
 from hume_runner.services.expression_v1.records import Records
 from hume_runner.services.expression_v1.service import ExpressionV1Service
@@ -68,13 +71,13 @@ def without_rename(disk: Disk) -> Disk:
 def without_intent(disk: Disk) -> Disk:
     """The request leaves before the intent is durable."""
 
-    def prepare(self: BatchV0Service, job: Job) -> Submission:
+    def prepare(self: Submissions, job: Job) -> Submission:
         submission = _prepare(self, job)
         result = submission.send()
         return replace(submission, send=lambda: result)
 
-    _prepare = BatchV0Service.prepare
-    BatchV0Service.prepare = prepare  # type: ignore[method-assign]
+    _prepare = Submissions.prepare
+    Submissions.prepare = prepare  # type: ignore[method-assign]
     return disk
 
 
@@ -102,15 +105,15 @@ def without_lock(disk: Disk) -> Disk:
 def without_looking(disk: Disk) -> Disk:
     """A lost submission is sent again without asking the service, then or before paying."""
 
-    def look_for(self: BatchV0Service, lost: Sequence[LostJob], ours: Any) -> dict[int, Look]:
+    def look_for(self: LostJobs, lost: Sequence[LostJob], ours: Any) -> dict[int, Look]:
         return {one.job.number: Look(conclusive=True) for one in lost}
 
-    def survey(self: BatchV0Service, since: float, knows: Any, ours: Any) -> Iterator[Foreign]:
-        self.greet()
+    def survey(self: ForeignJobs, since: float, knows: Any, ours: Any) -> Iterator[Foreign]:
+        self._host.listed(limit=1)
         return iter(())
 
-    BatchV0Service.look_for = look_for  # type: ignore[method-assign]
-    BatchV0Service.survey = survey  # type: ignore[method-assign]
+    LostJobs.look_for = look_for  # type: ignore[method-assign]
+    ForeignJobs.survey = survey  # type: ignore[method-assign]
     return disk
 
 
@@ -242,11 +245,11 @@ def without_monotonic_waiting(disk: Disk) -> Disk:
 def without_relevance(disk: Disk) -> Disk:
     """Every setting touches every item."""
 
-    def relevant(self: Any, kind: Any, facts: Any, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    def relevant(kind: Any, facts: Any, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         return dict(settings)
 
     for service in (BatchV0Service, ExpressionV1Service):
-        service.relevant = relevant  # type: ignore[method-assign]
+        service.relevant = staticmethod(relevant)  # type: ignore[assignment]
     return disk
 
 

@@ -43,13 +43,15 @@ def prepared(view: View, came: Prepared, planned: Sequence[int], names: Mapping[
     """A medium is prepared, and became these jobs: they go before what is not prepared yet, since media wait on the
     disk, and nothing is measured meanwhile. `names`: the items' ids by their positions."""
     noted = next(iter(names.values())) if len(names) == 1 else ""
-    told = (
+    told: tuple[events.Event, ...] = (
         *(
             events.ItemFailed(item=names.get(position, ""), reason=reason, message=message)
             for position, reason, message in came.failed
         ),
         *(events.MediumNoted(item=noted, message=message) for message in came.notes),
     )
+    if came.expected not in (None, len(came.drafts)):
+        told += (events.MediaPrepared(jobs=len(came.drafts), expected=int(came.expected or 0)),)
     return Reaction(view=replace(view, queue=[*view.queue, *planned]), events=told, failures=bool(came.failed))
 
 

@@ -6,29 +6,17 @@ a list is polled job by job, an answer's unknown members are ignored, and source
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hume_runner.manifest.model import Manifest, SourceKind
+from hume_runner.manifest.model import Manifest
 from hume_runner.services.base import (
     ByteStream,
-    Draft,
-    Foreign,
     Job,
-    Keeper,
     ListingUnsupported,
-    Look,
-    Looker,
-    LostJob,
-    Member,
     Outcome,
-    PlanItem,
-    Preparer,
-    Progress,
-    Submission,
-    Waiting,
 )
 from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
 from hume_runner.services.batch_v0.foreign import ForeignJobs
@@ -57,6 +45,7 @@ class BatchV0Service:
     shelf = None
     stopper = None  # what is on its way is paid for
     witness = None
+    relevant = staticmethod(relevant)
 
     def __init__(
         self,
@@ -67,46 +56,20 @@ class BatchV0Service:
     ) -> None:
         self.endpoint = endpoint
         self._host = Host(connect, on_server_time)
-        self._drafts = Drafts(manifest)
+        # What a part does by itself is handed on as it is; services/base.py says what each is for.
+        self.looker = self.preparer = drafts = Drafts(manifest)
+        self.refuse, self.hopeless = drafts.refuse, drafts.hopeless
+        self.compile, self.recompile = drafts.compile, drafts.recompile
         self.objects = RemoteFiles()
-        self._submissions = Submissions(manifest, self._host, self.objects)
-        self._polls = Polls(self._host)
-        self._lost = LostJobs(self._host, manifest.settings)
-        self._foreign = ForeignJobs(self._host, manifest.settings)
-
-    @property
-    def looker(self) -> Looker:
-        return self._drafts
-
-    @property
-    def preparer(self) -> Preparer:
-        return self._drafts
-
-    @property
-    def keeper(self) -> Keeper:
-        return self
+        self.prepare = Submissions(manifest, self._host, self.objects).prepare
+        polls = Polls(self._host)
+        self.check, self.check_each, self.remind = polls.check, polls.check_each, polls.remind
+        self.look_for = LostJobs(self._host, manifest.settings).look_for
+        foreign = ForeignJobs(self._host, manifest.settings)
+        self.survey, self.recognise, self.measured = foreign.survey, foreign.recognise, foreign.measured
+        self.keeper = self
 
     # -- planning (planner.py) --------------------------------------------------------------------------------------
-
-    def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See `Planner.relevant`."""
-        return relevant(kind, facts, settings)
-
-    def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
-        """See `Planner.refuse`."""
-        return self._drafts.refuse(item, now)
-
-    def hopeless(self, item: PlanItem) -> tuple[str, str] | None:
-        """See `Planner.hopeless`."""
-        return self._drafts.hopeless(item)
-
-    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
-        """See `Planner.compile`."""
-        return self._drafts.compile(items)
-
-    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
-        """See `Planner.recompile`."""
-        return self._drafts.recompile(members)
 
     # -- sending (sender.py) ----------------------------------------------------------------------------------------
 
@@ -125,39 +88,7 @@ class BatchV0Service:
         with suppress(ListingUnsupported):
             self._host.listed(limit=1)
 
-    def prepare(self, job: Job) -> Submission:
-        """See `Sender.prepare`. Raises: OSError for a file that cannot be read any more."""
-        return self._submissions.prepare(job)
-
     # -- what the service tells (progress.py, lost.py, foreign.py) --------------------------------------------------
-
-    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """See `Records.check`."""
-        return self._polls.check(waiting)
-
-    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """See `Records.check_each`."""
-        return self._polls.check_each(waiting)
-
-    def remind(self, job: Job) -> None:
-        """See `Keeper.remind`."""
-        self._polls.remind(job)
-
-    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
-        """See `Records.look_for`."""
-        return self._lost.look_for(lost, ours)
-
-    def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
-        """See `Records.survey`."""
-        return self._foreign.survey(since, knows, ours)
-
-    def recognise(self, remote_id: str) -> Foreign:
-        """See `Keeper.recognise`."""
-        return self._foreign.recognise(remote_id)
-
-    def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:
-        """See `Keeper.measured`."""
-        return self._foreign.measured(remote_id)
 
     # -- answers (outcomes.py) --------------------------------------------------------------------------------------
 

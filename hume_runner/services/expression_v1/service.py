@@ -6,31 +6,17 @@ is all there ever is. Facts and their sources are in docs/apis/expression_v1.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.computing.base import Needs, Pool
-from hume_runner.manifest.model import Manifest, SourceKind
+from hume_runner.manifest.model import Manifest
 from hume_runner.services.base import (
-    Archives,
-    Draft,
     Foreign,
     Inside,
-    Job,
-    Look,
-    Looker,
-    LostJob,
-    Member,
-    Outcome,
     PlanItem,
-    Preparer,
-    Progress,
-    Shelf,
     Stopper,
-    Submission,
-    Waiting,
-    Witness,
 )
 from hume_runner.services.expression_v1.account import Account
 from hume_runner.services.expression_v1.answers import Answers
@@ -45,7 +31,6 @@ from hume_runner.services.expression_v1.settings import apart, fit, measured_for
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.making import media_reader, prepares_media
 from hume_runner.services.members import is_archive, members
-from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
@@ -60,6 +45,7 @@ class ExpressionV1Service:
     api = API
     matches_by_md5 = False
     keeper = None  # the one answer comes with the upload
+    relevant = staticmethod(relevant)
 
     def __init__(
         self,
@@ -72,35 +58,22 @@ class ExpressionV1Service:
         models: Mapping[str, Any] = manifest.settings["models"]
         outputs = manifest.outputs.directory
         store = MediaStore(outputs / "prepared", models, tuple(manifest.service.allow_hosts), manifest.execution.retry)
-        self._remote = store.remote
         self._models = models
         self._store = store
         self._account = Account(endpoint, connect, on_server_time)
         self._drafts = Drafts(manifest)
-        self._media = Media(self._drafts, store, models)
-        self._uploads = Uploads(self._account, store, self._drafts.limits, models, outputs)
-        self._records = Records(self._account)
-        self._answers = Answers()
-
-    @property
-    def looker(self) -> Looker:
-        return self
-
-    @property
-    def objects(self) -> RemoteFiles:
-        return self._remote
-
-    @property
-    def archives(self) -> Archives:
-        return self
-
-    @property
-    def preparer(self) -> Preparer:
-        return self._media
-
-    @property
-    def shelf(self) -> Shelf:
-        return self
+        # What a part does by itself is handed on as it is; services/base.py says what each is for.
+        self.compile, self.recompile = self._drafts.compile, self._drafts.recompile
+        self.preparer = Media(self._drafts, store, models)
+        self.release = self.preparer.release
+        self.prepare = Uploads(self._account, store, self._drafts.limits, models, outputs).prepare
+        self.witness = Records(self._account)
+        self.check = self.check_each = self.witness.check
+        self.look_for = self.witness.look_for
+        answers = Answers()
+        self.answer_names, self.outcomes = answers.answer_names, answers.outcomes
+        self.looker = self.archives = self.shelf = self
+        self.objects = store.remote
 
     @property
     def stopper(self) -> Stopper:
@@ -115,10 +88,6 @@ class ExpressionV1Service:
     def compute_on(self, pool: Pool) -> None:
         """See `Computes.compute_on`."""
         self._store.pool = pool
-
-    @property
-    def witness(self) -> Witness:
-        return self._records
 
     # -- planning (planner.py) --------------------------------------------------------------------------------------
 
@@ -146,10 +115,6 @@ class ExpressionV1Service:
         """See `Looker.apart`: with `channels: each`, every channel of a recording is an item."""
         return apart(facts, self._models)
 
-    def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See `Planner.relevant`."""
-        return relevant(kind, facts, settings)
-
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         """See `Planner.refuse`. What is wrong inside a medium is not refused here: it fails alone."""
         return refuse_expired(item.value, now) if item.kind == "url" else None
@@ -157,14 +122,6 @@ class ExpressionV1Service:
     def hopeless(self, item: PlanItem) -> None:
         """A look at each medium told."""
         del item
-
-    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
-        """See `Planner.compile`: stills together, links in small groups, every recording by itself."""
-        return self._drafts.compile(items)
-
-    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
-        """See `Planner.recompile`: prepared stills or clips, packed to what a request carries."""
-        return self._drafts.recompile(members)
 
     # -- sending (sender.py) ----------------------------------------------------------------------------------------
 
@@ -183,45 +140,17 @@ class ExpressionV1Service:
         self._store.pool.open()
         self._account.greet()
 
-    def prepare(self, job: Job) -> Submission:
-        """See `Sender.prepare`."""
-        return self._uploads.prepare(job)
-
-    def release(self, job: Job) -> None:
-        """See `Shelf.release`."""
-        self._media.release(job)
-
     def close(self) -> None:
         """See `Shelf.close`."""
         self._store.pool.close()
-        self._media.close()
+        self.preparer.close()
 
     # -- what the service tells (records.py, answers.py) ------------------------------------------------------------
-
-    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """See `Records.check`."""
-        return self._records.check(waiting)
-
-    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """See `Records.check_each`."""
-        return self._records.check(waiting)
 
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
         """See `Records.survey`. What prepares is looked at first."""
         self._store.pool.open()
-        return self._records.survey(since, knows, ours)
-
-    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
-        """See `Records.look_for`."""
-        return self._records.look_for(lost, ours)
-
-    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
-        """See `Reader.answer_names`."""
-        return self._answers.answer_names(artifacts=artifacts)
-
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
-        """See `Reader.outcomes`."""
-        return self._answers.outcomes(job, name, path, announced)
+        return self.witness.survey(since, knows, ours)
 
 
 def build(

@@ -18,7 +18,7 @@ from hume_runner.media.wav import RATE_HZ
 from hume_runner.services.base import PlanItem
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.local.look import look
-from hume_runner.services.local.parts import PIECE_S
+from hume_runner.services.local.parts import sound_pieces
 from hume_runner.services.source_store import SourceStore
 
 _FORM = 1  # of what the cache tells about what it holds
@@ -37,7 +37,7 @@ class Sound:
 def sound_of(path: Path, folder: Path, /) -> Mapping[str, Any]:
     """The `Maker` of a recording's sound: what the cache tells of it."""
     wav = prepare_audio(path, folder, name="sound.wav")
-    pieces = max(1, -(-wav.samples // (PIECE_S * RATE_HZ)))
+    pieces = sound_pieces(wav.samples / RATE_HZ)
     edges = (0, *choose_cuts(wav_levels(wav.path), wav.samples, pieces), wav.samples)
     return {
         "own": wav.path.parent == folder,

@@ -15,6 +15,11 @@ def place_of(detail: Mapping[str, Any]) -> tuple[int, int]:
     return 0, int(detail.get("first", 0))
 
 
+def sound_pieces(seconds: float | None) -> int:
+    """Into how many pieces so much sound is cut; one where nobody knows."""
+    return max(1, -(-round((seconds or 0) * 1000) // (PIECE_S * 1000)))
+
+
 def picture_parts(duration_s: float | None) -> list[dict[str, Any]]:
     """The passages of a video of that length, or of one that nobody knows the length of: the last one has no end, since
     a header may say too little."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from hume_runner.manifest.model import Manifest
 from hume_runner.services.base import Draft, Member, PlanItem
+from hume_runner.services.local.parts import picture_parts, sound_pieces
 from hume_runner.services.local.settings import for_material
 from hume_runner.services.packing import pack
 
@@ -67,4 +68,30 @@ class Drafts:
 
 
 def _unprepared(members: Sequence[Member]) -> Draft:
-    return Draft(members=tuple(members), size_bytes=sum(member.item.size_bytes for member in members), prepare=True)
+    return Draft(
+        members=tuple(members),
+        size_bytes=sum(member.item.size_bytes for member in members),
+        requests=expected([(member.item, member.item.carried) for member in members]),
+        prepare=True,
+    )
+
+
+def expected(items: Iterable[tuple[PlanItem, Sequence[Mapping[str, Any]]]]) -> int:
+    """How many pieces media become, by what their headers tell, beyond the parts that are measured or under way (their
+    details beside each). A link, into which nobody looked, is counted as one."""
+    pieces = stills = 0
+    for item, carried in items:
+        facts = item.facts
+        if "problem" in facts:
+            continue
+        if facts.get("medium") == "still":
+            stills += 1
+        elif facts:
+            seconds = facts.get("seconds")
+            sound = sound_pieces(seconds) if facts["sound"] else 0
+            pictures = len(picture_parts(seconds)) if facts["picture"] else 0
+            held = sum("pictures" in detail for detail in carried)
+            pieces += max(0, sound - (len(carried) - held)) + max(0, pictures - held)
+        elif not carried:
+            pieces += 1
+    return pieces + -(-stills // _TOGETHER)

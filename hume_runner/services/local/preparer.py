@@ -10,7 +10,7 @@ from hume_runner.services.base import Carried, Draft, Job, Member, PlanItem, Pre
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.parts import picture_parts
-from hume_runner.services.local.planner import Drafts
+from hume_runner.services.local.planner import Drafts, expected
 from hume_runner.services.placing import told_clock
 from hume_runner.settings import masked_url
 
@@ -52,7 +52,14 @@ class Pieces:
         self._store.expect(member.item for draft in drafts for member in draft.members)
         for member in job.members:
             self._store.drop(member.item)  # unless a draft carries it
-        return Prepared(drafts=tuple(drafts), failed=tuple(failed), given_up=tuple(given_up), notes=tuple(notes))
+        counted = expected((one.item, [part.detail for part in one.carried]) for one in job.members)
+        return Prepared(
+            drafts=tuple(drafts),
+            failed=tuple(failed),
+            given_up=tuple(given_up),
+            notes=tuple(notes),
+            expected=counted,
+        )
 
     def _origin(self, item: PlanItem) -> dict[str, Any]:
         origin = self._store.origin(item)

@@ -12,24 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.computing.base import Needs, Pool
-from hume_runner.manifest.model import Manifest, SourceKind
+from hume_runner.manifest.model import Manifest
 from hume_runner.services.base import (
-    Archives,
-    Draft,
     Foreign,
     Inside,
-    Job,
     Look,
-    Looker,
     LostJob,
-    Member,
-    Outcome,
     PlanItem,
-    Preparer,
     Progress,
-    Shelf,
     Stopper,
-    Submission,
     Unseen,
     Waiting,
 )
@@ -45,7 +36,6 @@ from hume_runner.services.local.settings import chosen, relevant
 from hume_runner.services.local.task import measured_by
 from hume_runner.services.making import media_reader
 from hume_runner.services.members import is_archive, members
-from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
@@ -60,44 +50,32 @@ class LocalService:
     matches_by_md5 = False
     keeper = witness = None
     simulated: bool | None = False
+    relevant = staticmethod(relevant)
 
     def __init__(self, manifest: Manifest, endpoint: str) -> None:
         self.endpoint = endpoint
         models: Mapping[str, Any] = manifest.settings["models"]
         retry, hosts = manifest.execution.retry, tuple(manifest.service.allow_hosts)
         store = LocalMedia(manifest.outputs.directory / "prepared", models, hosts, retry)
-        self._remote = store.remote
         self._models = models
         self._store = store
-        self._drafts = Drafts(manifest)
-        self._pieces = Pieces(self._drafts, store)
+        drafts = Drafts(manifest)
         self._measuring = Measuring(
             store,
             models,
             workers=manifest.execution.workers or os.cpu_count() or 1,
             timeout_s=manifest.execution.job_timeout_s,
         )
-        self._answers = Answers()
-
-    @property
-    def looker(self) -> Looker:
-        return self
-
-    @property
-    def objects(self) -> RemoteFiles:
-        return self._remote
-
-    @property
-    def archives(self) -> Archives:
-        return self
-
-    @property
-    def preparer(self) -> Preparer:
-        return self._pieces
-
-    @property
-    def shelf(self) -> Shelf:
-        return self
+        # What a part does by itself is handed on as it is; services/base.py says what each is for.
+        self.compile, self.recompile, self.hopeless = drafts.compile, drafts.recompile, drafts.hopeless
+        self.preparer = Pieces(drafts, store)
+        self.release = self.preparer.release
+        self.prepare = self._measuring.prepare
+        self.check_each = self.check
+        answers = Answers()
+        self.answer_names, self.outcomes = answers.answer_names, answers.outcomes
+        self.looker = self.archives = self.shelf = self
+        self.objects = store.remote
 
     @property
     def stopper(self) -> Stopper:
@@ -133,25 +111,9 @@ class LocalService:
         """See `Looker.apart`: every medium is one item."""
         return (("", facts),)
 
-    def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
-        """See `Planner.relevant`."""
-        return relevant(kind, facts, settings)
-
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         """See `Planner.refuse`."""
         return refuse_expired(item.value, now) if item.kind == "url" else None
-
-    def hopeless(self, item: PlanItem) -> tuple[str, str] | None:
-        """See `Planner.hopeless`."""
-        return self._drafts.hopeless(item)
-
-    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
-        """See `Planner.compile`."""
-        return self._drafts.compile(items)
-
-    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
-        """See `Planner.recompile`."""
-        return self._drafts.recompile(members)
 
     # -- measuring --------------------------------------------------------------------------------------------------
 
@@ -167,28 +129,16 @@ class LocalService:
             require_ready(chosen(self._models))
         self._measuring.pool.open()
 
-    def prepare(self, job: Job) -> Submission:
-        """See `Sender.prepare`."""
-        return self._measuring.prepare(job)
-
-    def release(self, job: Job) -> None:
-        """See `Shelf.release`."""
-        self._pieces.release(job)
-
     def close(self) -> None:
         """See `Shelf.close`."""
         self._measuring.pool.close()
-        self._pieces.close()
+        self.preparer.close()
 
     # -- what was measured ------------------------------------------------------------------------------------------
 
     def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
         """See `Records.check`: nothing is remembered but the answers on disk."""
         return {job.remote_id: Unseen() for job in waiting}
-
-    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """See `Records.check_each`."""
-        return self.check(waiting)
 
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
         """See `Records.survey`: nobody else measures here, and what is measured again costs nothing."""
@@ -200,14 +150,6 @@ class LocalService:
         """See `Records.look_for`: a piece whose run died is not measured by anybody."""
         del ours
         return {one.job.number: Look(conclusive=True, final=True) for one in lost}
-
-    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
-        """See `Reader.answer_names`."""
-        return self._answers.answer_names(artifacts=artifacts)
-
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
-        """See `Reader.outcomes`."""
-        return self._answers.outcomes(job, name, path, announced)
 
 
 def build(

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+import hume_runner
 from hume_runner.errors import UsageError
 from hume_runner.services.local import catalogue
 from hume_runner.services.local.measurers.found import known
@@ -99,3 +102,10 @@ def test_a_model_is_of_its_own_files() -> None:
     file = File(name="other/model.bin", size_bytes=1, sha256="0" * 64)
     with pytest.raises(ValueError, match=r"no model"):
         Model(name="tiny", about="", licence="MIT", licence_url="", files=(file,))
+
+
+def test_a_hash_stands_once_in_the_package() -> None:
+    package = Path(hume_runner.__file__).parent
+    found = [one for path in package.rglob("*.py") for one in re.findall(r"\b[0-9a-f]{64}\b", path.read_text("utf-8"))]
+    assert len(found) > 30
+    assert [one for one, number in Counter(found).items() if number > 1] == []

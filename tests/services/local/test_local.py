@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import hume_runner
+from hume_runner import events
 from hume_runner.cli.main import main
 from hume_runner.errors import MissingWeights, UsageError
 from hume_runner.manifest.schema import schema
@@ -223,6 +224,46 @@ def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folde
     assert edges[0][0] == 0
     assert edges[-1][1] == pytest.approx(610, abs=0.01)
     assert all(before[1] == pytest.approx(after[0], abs=0.002) for before, after in pairwise(edges))
+
+
+def test_how_many_pieces_there_are_is_known_from_the_beginning(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tone_file(folder / "long.wav", 610)
+    tone_file(folder / "short.wav", 1)
+    for name in ("a.png", "b.png"):
+        ffmpeg("-f", "lavfi", "-i", f"testsrc=s=32x{32 if name == 'a.png' else 34}", "-frames:v", 1, name)
+    ffmpeg(*ramp(seconds=2), *tone(seconds=2), "-c:v", "libx264", "-shortest", "film.mp4")
+    sources = {"files": ["*.wav", "*.png", "film.mp4"], "text": ["One", "Two"]}
+    one = manifest({"loud": {}, "bright": {}, "letters": {}}, sources=sources)
+    # Three of the long recording, one of the short one, two of the film, one of both stills and one of both texts.
+    assert hume_runner.plan(one).summary.requests == 8
+    told: list[Any] = []
+    assert hume_runner.run(one, on_event=told.append).exit_code == 0
+    [planned] = [event for event in told if isinstance(event, events.Planned)]
+    assert planned.total == 8 == sum(isinstance(event, events.JobFinished) for event in told)
+    assert not any(isinstance(event, events.MediaPrepared) for event in told)
+    # Of what is measured in part, what is left.
+    [lost] = [row["remote_id"] for row in table("loud") if row["begin_s"] == "0.0" and row["item_id"] == "long.wav"]
+    Path("out/raw", lost, "response.json").unlink()
+    told.clear()
+    Path("m.yaml").write_text(json.dumps(one))
+    assert main(["plan", "m.yaml"]) == 0
+    assert "jobs   1 to measure" in capsys.readouterr().out
+    assert main(["m.yaml"]) == 0
+    assert "here: 1 item to measure in 1 job" in capsys.readouterr().err
+
+
+def test_where_a_header_told_another_length_the_number_of_pieces_is_put_right(folder: Path) -> None:
+    tone_file(folder / "long.wav", 310)
+    with (folder / "long.wav").open("r+b") as file:  # as a recorder that was switched off leaves it
+        file.seek(40)
+        file.write((16_000 * 2 * 10).to_bytes(4, "little"))
+    told: list[Any] = []
+    hume_runner.run(manifest({"loud": {}}, sources={"files": ["long.wav"]}), on_event=told.append)
+    total = next(event.total for event in told if isinstance(event, events.Planned))
+    total += sum(event.jobs - event.expected for event in told if isinstance(event, events.MediaPrepared))
+    assert total == sum(isinstance(event, events.JobFinished) for event in told)
 
 
 def test_an_item_in_parts_names_its_first_whichever_was_done_last(folder: Path) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row, WeightFile
+from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row
+from hume_runner.services.local.measurers.catalogued import catalogued
 from hume_runner.services.signals import Curve, Signals
 from hume_runner.services.table_shapes import Column, Layout
 
@@ -22,19 +23,9 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 
-# MediaPipe's own files, by the hashes in its third_party/external_files.bzl.
-NEAR = WeightFile(
-    name="face-short-range/face_detection_short_range.tflite",
-    sha256="3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
-)
-FAR = WeightFile(
-    name="face-full-range/face_detection_full_range.tflite",
-    sha256="99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3",
-)
-MESH = WeightFile(
-    name="face-landmarks/face_landmark.tflite",
-    sha256="2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
-)
+[NEAR] = catalogued("face-short-range")
+[FAR] = catalogued("face-full-range")
+[MESH] = catalogued("face-landmarks")
 
 DEFAULT_FPS = 3
 _MIN_SCORE, _MIN_SIZE_PX, _GAP = 0.4, 20, 3

@@ -13,26 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hume_runner.services.local.measurers.base import Card, Passage, Reads, Row, TextSession, WeightFile
+from hume_runner.services.local.measurers.base import Card, Passage, Reads, Row, TextSession
+from hume_runner.services.local.measurers.catalogued import catalogued
 from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
 _FOLDER = "en_core_web_sm"
 
-_FILES: Mapping[str, str] = {
-    "config.cfg": "65c545ca2da5bd4b87b22d4917318605360b37dee6ed6b18516a036f87319f79",
-    "meta.json": "c053e71762854703ae92714e6b1ce8cd4f83cdf3b1ca94d1525c10120ccf3d61",
-    "ner/cfg": "a7172edadafba9f472e9ac0f2660eec04b6405e471be9e20267b79c67288d22d",
-    "ner/model": "cd93e9ca9126c69f1d10a1039ef67c3d9ec1223b44d079856705970f0f19ff4e",
-    "ner/moves": "d82b13473ebd33e0396004dd22f00c71fe3c1251742bf1f7c4554f23fd3b0af4",
-    "tokenizer": "b014e8bba4958b120af2d0c1c63eabb7c00379f2bacaf10df7c5325efd2ea467",
-    "vocab/key2row": "76be8b528d0075f7aae98d6fa57a6d3c83ae480a8469e668d7b0af968995ac71",
-    "vocab/lookups.bin": "fce9c883c56165f29573cc938c2a1c9d417ac61bd8f56b671dd5f7996de70682",
-    "vocab/strings.json": "b1966d1f07a05b68576df07f43f40203b4e11124ad82cc839e8312ad8d7fdae7",
-    "vocab/vectors": "14772b683e726436d5948ad3fff2b43d036ef2ebbe3458aafed6004e05a40706",
-    "vocab/vectors.cfg": "ff4359091952c8cd16f1f0482f5770fb82d1707368d5cca3c46aa501f552e3c5",
-}
-WEIGHTS = tuple(WeightFile(name=f"{_FOLDER}/{path}", sha256=sha256) for path, sha256 in _FILES.items())
+# What the recogniser reads: the other components of the package are left out.
+WEIGHTS = catalogued(_FOLDER, "config.cfg", "meta.json", "ner/", "tokenizer", "vocab/")
 
 LABELS = tuple(
     "CARDINAL DATE EVENT FAC GPE LANGUAGE LAW LOC MONEY NORP ORDINAL ORG PERCENT PERSON PRODUCT QUANTITY TIME "
@@ -151,9 +140,9 @@ class NerSession:
         import spacy
 
         folder = files[f"{_FOLDER}/config.cfg"].parent
-        for path in _FILES:
-            if files[f"{_FOLDER}/{path}"] != folder / path:
-                raise ValueError(f"{files[f'{_FOLDER}/{path}']} does not lie in {folder}, as spaCy needs it")
+        for name in (one.name for one in WEIGHTS):
+            if files[name] != folder / name.removeprefix(f"{_FOLDER}/"):
+                raise ValueError(f"{files[name]} does not lie in {folder}, as spaCy needs it")
         self._labels = labels
         self._nlp: Any = spacy.load(folder, exclude=_LEFT_OUT)
 
