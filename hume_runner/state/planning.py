@@ -103,7 +103,10 @@ class Planning(Reading):
             (real_endpoint,),
         )
         self._db.execute("INSERT INTO scan.todo SELECT ord, ?, 0 FROM scan.plain WHERE what = 1", (Again.NOTHING,))
-        return self._db.execute("SELECT total(what = 1), total(what = 2) FROM scan.plain").fetchone()  # type: ignore[no-any-return]
+        # Whole numbers: `total` would give 1.0.
+        summed = "SELECT coalesce(sum(what = 1), 0), coalesce(sum(what = 2), 0) FROM scan.plain"
+        new, measured = self._db.execute(summed).fetchone()
+        return new, measured
 
     def compare(self, *, all_of_them: bool = True) -> Iterator[Staged]:
         """Each staged item with what is known of its key and of its id, in manifest order, streamed; or those alone
