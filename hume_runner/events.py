@@ -104,6 +104,24 @@ class RescueUnused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StateAwaited(Event):
+    """A remote state has an owner, and it is waited whether its lock moves: for so many seconds at most."""
+
+    name: ClassVar[str] = "state_awaited"
+    place: str
+    owner: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatePutAside(Event):
+    """A state on this disk went another way than the remote one, which counts: it is kept under another name."""
+
+    name: ClassVar[str] = "state_put_aside"
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoState(Event):
     """Answers lie in the output directory that the state knows nothing of."""
 

@@ -37,6 +37,11 @@ class Settings:
     job's end. `cluster_wait_s` (HUME_RUNNER_CLUSTER_WAIT): seconds that a run waits for a cluster that has no
     worker, or whose scheduler went away. `max_answer_bytes` (HUME_RUNNER_MAX_ANSWER): what one answer of a service may
     have, unpacked.
+
+    Of a remote state: `lease_s` (HUME_RUNNER_LEASE): for so long a lock that does not move is its owner's;
+    `heartbeat_s` (HUME_RUNNER_HEARTBEAT; a quarter of the lease): so often its owner moves it; `half_open_s`
+    (HUME_RUNNER_HALF_OPEN): for so long a service keeps a request open whose last byte does not come;
+    `store_patience_s` (HUME_RUNNER_STORE_PATIENCE): for so long a store may be out of order.
     """
 
     settle_s: float = 120.0
@@ -44,18 +49,31 @@ class Settings:
     late_s: float = 60.0
     cluster_wait_s: float = 60.0
     max_answer_bytes: int = 20_000_000_000
+    lease_s: float = 60.0
+    heartbeat_s: float | None = None
+    half_open_s: float = 75.0
+    store_patience_s: float = 60.0
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         usual = cls()
-        slow = "HUME_RUNNER_SETTLE_SLOW"
+        slow, heartbeat = "HUME_RUNNER_SETTLE_SLOW", "HUME_RUNNER_HEARTBEAT"
         return cls(
             settle_s=_seconds(environ, "HUME_RUNNER_SETTLE", usual.settle_s),
             settle_slow_s=_seconds(environ, slow, 0.0) if slow in environ else None,
             late_s=_seconds(environ, "HUME_RUNNER_LATE", usual.late_s),
             cluster_wait_s=_seconds(environ, "HUME_RUNNER_CLUSTER_WAIT", usual.cluster_wait_s),
             max_answer_bytes=_bytes(environ, "HUME_RUNNER_MAX_ANSWER", usual.max_answer_bytes),
+            lease_s=_seconds(environ, "HUME_RUNNER_LEASE", usual.lease_s),
+            heartbeat_s=_seconds(environ, heartbeat, 0.0) or None if heartbeat in environ else None,
+            half_open_s=_seconds(environ, "HUME_RUNNER_HALF_OPEN", usual.half_open_s),
+            store_patience_s=_seconds(environ, "HUME_RUNNER_STORE_PATIENCE", usual.store_patience_s),
         )
+
+    @property
+    def beat_s(self) -> float:
+        """`heartbeat_s`, or a quarter of the lease."""
+        return self.heartbeat_s or max(0.05, self.lease_s / 4)
 
     @property
     def slow_s(self) -> float:

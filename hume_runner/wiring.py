@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from hume_runner.aside import refuse_links
@@ -24,6 +24,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_key
 from hume_runner.sources import expand
+from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.computing.base import Pool
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from hume_runner.planning.selection import Selection, Shard
     from hume_runner.services.base import Build, Computes, Service
     from hume_runner.state.disk import Disk
+    from hume_runner.state.keeping import Keeper
+    from hume_runner.state.remote.drive import Driver
     from hume_runner.state.store import Store
 
 __all__ = ["EMULATOR", "Endpoint", "Machine", "Paths", "callback", "environment", "machines", "masker", "planned"]
@@ -85,11 +88,13 @@ class Machine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
     """Where a manifest's files are. Absolute, links resolved: one place has one name. `whole`: for a shard, the output
-    directory of which it is a part."""
+    directory of which it is a part. `remote`: where the state's home is, if that is an object store; `state` is then
+    the copy that a run works with."""
 
     outputs: Path
     state: Path
     whole: Path | None = None
+    remote: str | None = None
 
     @classmethod
     def of(cls, manifest: Manifest, state: str | os.PathLike[str] | None, shard: Shard | None = None) -> Paths:
@@ -98,11 +103,20 @@ class Paths:
         outputs = whole = resolved(manifest.outputs.directory)
         if shard is not None:
             outputs = resolved(whole / shard.folder)
+        named = os.fspath(state) if state else None
+        remote = named if named is not None and is_remote(named) else None if named else manifest.state
+        if remote is not None and shard is not None:
+            remote = f"{remote.rstrip('/')}/{shard.folder}"
         return cls(
             outputs=outputs,
-            state=resolved(Path(state) if state else outputs / "state.sqlite3"),
+            state=resolved(Path(named) if named and not remote else outputs / "state.sqlite3"),
             whole=whole if shard is not None else None,
+            remote=remote,
         )
+
+
+def _unheard(lock: Any, seconds: float) -> None:
+    del lock, seconds
 
 
 def masker(manifest: Manifest, machine: Machine) -> Masker:
@@ -287,6 +301,52 @@ def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | 
     return tell
 
 
+def driver(paths: Paths, machine: Machine, on_watch: Callable[[Any, float], None] = _unheard) -> Driver:
+    """The remote state's place. Raises: UsageError, MissingExtra, StoreError."""
+    from hume_runner.state.remote.drive import Clock, Driver, Timing
+    from hume_runner.stores import Patience, open_store
+
+    assert paths.remote is not None
+    settings = machine.settings
+    timing = Timing(
+        lease_s=settings.lease_s,
+        heartbeat_s=settings.beat_s,
+        half_open_s=settings.half_open_s,
+        patience_s=settings.store_patience_s,
+    )
+    # Every write is judged by what is read back, and tried again here.
+    store, prefix = open_store(paths.remote, Patience(connect_s=5.0, request_s=30.0, retries=0, total_s=30.0))
+    return Driver(store, prefix, timing, Clock(monotonic=machine.monotonic, wait=machine.sleep), on_watch)
+
+
+def keeper(paths: Paths, machine: Machine, report: Report) -> Keeper:
+    """What makes the state ours for a run: on this disk alone, or where its home is."""
+    from hume_runner import events
+    from hume_runner.state.keeping import OnThisDisk
+
+    if paths.remote is None:
+        return OnThisDisk()
+    from hume_runner.state.lock import command, hostname
+    from hume_runner.state.remote.keeper import RemoteKeeper
+    from hume_runner.state.remote.objects import Note
+
+    def waiting(lock: Any, seconds: float) -> None:
+        report(events.StateAwaited(place=place.place, owner=str(Note.read(lock.note)), seconds=seconds))
+
+    def aside(path: Path) -> None:
+        report(events.StatePutAside(path=str(path)))
+
+    place = driver(paths, machine, waiting)
+    note = Note(
+        pid=os.getpid(),
+        host=hostname(),
+        since=machine.now(),
+        command=command(),
+        lease_s=machine.settings.lease_s,
+    )
+    return RemoteKeeper(place, note, now=machine.now, aside=aside)
+
+
 def environment(
     endpoint: Endpoint,
     machine: Machine,
@@ -295,6 +355,7 @@ def environment(
     report: Report,
     mask: Callable[[str], str],
     on_loop: Callable[[], None],
+    keeper: Keeper,
 ) -> Environment:
     """What a run of this endpoint's manifest works with. `on_loop` is called once the planning is over."""
     from hume_runner.engine.environment import Environment
@@ -321,4 +382,5 @@ def environment(
         report=report,
         mask=mask,
         on_loop=on_loop,
+        keeper=keeper,
     )

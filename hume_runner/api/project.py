@@ -216,6 +216,7 @@ class Project:
                         report=on_event,
                         mask=self.masker.keys,
                         on_loop=lambda: control.open(post),
+                        keeper=wiring.keeper(paths, machine, on_event),
                     ),
                     options=RunOptions(
                         detach=detach,

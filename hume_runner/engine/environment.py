@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hume_runner import events
 from hume_runner.engine.reactions.base import Patience
@@ -12,6 +12,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.services.base import Service
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk
+from hume_runner.state.keeping import Keeper, OnThisDisk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Environment:
     embedded: bool
     patience: Patience
     report: events.Report
+    keeper: Keeper = field(default_factory=OnThisDisk)
     here: bool = False
     room: Callable[[], int | None] = lambda: None
     machines: frozenset[str] = frozenset()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ParamSpec
 
@@ -20,6 +20,7 @@ from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.last_look import LastLook
 from hume_runner.engine.reactions import fetching, sending, settling, stopping, waiting
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules
+from hume_runner.engine.rescue import keep_beside
 from hume_runner.engine.resume import refilled, resumed
 from hume_runner.engine.view import (
     Action,
@@ -53,6 +54,7 @@ from hume_runner.services.base import (
 )
 from hume_runner.state.disk import Disk
 from hume_runner.state.journal import MISLED
+from hume_runner.state.keeping import Alone, Intent, Kept
 from hume_runner.state.store import Store
 
 P = ParamSpec("P")
@@ -81,6 +83,7 @@ class Tools:
     server_time: Callable[[], float | None]
     random: Callable[[], float]
     report: events.Report
+    kept: Kept = field(default_factory=Alone)
 
 
 class Loop:
@@ -130,6 +133,7 @@ class Loop:
         """
         self._guard(self._resume)
         while True:
+            self._guard(self._still_ours)
             self._guard(self._refill)
             now = self._tools.clock()
             actions, wake_at = next_actions(self._view, now)
@@ -188,6 +192,11 @@ class Loop:
             self._do(stopping.stop(self._view, self._hold, leave=False))
         self._do(stopping.over_budget(self._view, self._rules, *self._store.failed_items()))
 
+    def _still_ours(self) -> None:
+        broken = self._tools.kept.broken
+        if broken is not None:
+            self._do(stopping.not_ours(self._view, broken))
+
     def _refill(self) -> None:
         self._view = refilled(self._view, self._store)
 
@@ -229,7 +238,10 @@ class Loop:
         server_time = self._tools.server_time()
         intent.record(self._store, self._service, job, submission, server_time=server_time, wall=wall)
         self._view = sending.sent(self._view, job, self._moment())
-        self._tools.workers.start(action, submission.send)
+        meant = Intent(
+            number=number, nonce=job.nonce, sha256=submission.sha256, endpoint=self._service.endpoint, wall=wall
+        )
+        self._tools.workers.start(action, self._tools.kept.around(meant, submission.send))
 
     def _not_readable(self, job: Job, error: OSError, wall: float) -> None:
         """A file of the job vanished since it was planned: halves find it, and all else is sent."""
@@ -287,6 +299,8 @@ class Loop:
         told_before = isinstance(result, Accepted) and self._evidence.told_before(result.remote_id)
         self._do(sending.came(self._view, self._rules, number, result, row, told_before=told_before, at=at))
         self._last_look.note(number, result, told_before=told_before)
+        if not self._tools.kept.heard(self._store, number):
+            keep_beside(self._store, number, result)
 
     def _polled(self, progress: Mapping[str, Progress]) -> None:
         # Before a job is given up that the service does not know: it may have it under another name than it told.

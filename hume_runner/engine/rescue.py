@@ -22,7 +22,7 @@ from typing import Any
 
 from hume_runner import aside, events
 from hume_runner.errors import NoRoom, StateError
-from hume_runner.services.base import job_name
+from hume_runner.services.base import Accepted, Answered, SubmitResult, job_name
 from hume_runner.state.store import Store
 
 _MOST_HEAD_BYTES = 16 * 1024 * 1024  # what the next job of a chain needs is in it
@@ -152,6 +152,29 @@ def take_in(store: Store, now: float, report: events.Report = lambda event: None
         with contextlib.suppress(OSError):
             path.unlink()
     return taken
+
+
+def keep_beside(store: Store, number: int, result: SubmitResult) -> Path | None:
+    """What the state was told of a submission and nobody else could be, where the next run from here looks for it."""
+    row = store.job(number)
+    if not isinstance(result, Accepted | Answered) or row.remote_id is None or row.endpoint is None:
+        return None
+    answered = result if isinstance(result, Answered) else None
+    rescued = Rescued(
+        lineage=store.lineage,
+        number=number,
+        nonce=row.nonce or "",
+        asked=store.request_sha256(number),
+        endpoint=row.endpoint,
+        remote_id=row.remote_id,
+        created_at=row.created_at,
+        simulated=row.simulated,
+        at=row.submitted_at or 0.0,
+        carry=answered.carry if answered else None,
+        billed_seconds=row.billed_seconds,
+        answer=answered.body if answered else None,
+    )
+    return keep(rescued, store.path)
 
 
 def rescue_answer(error: StateError, state: Path | None, rescued: Rescued) -> StateError:

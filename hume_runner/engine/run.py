@@ -36,6 +36,7 @@ from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scanned
 from hume_runner.services.base import Ended, Pending, Service
 from hume_runner.state.connection import guarded
+from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
@@ -107,7 +108,7 @@ def run(
         store, scan = opened.store, opened.scan
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines)
-        mended = _take_stock(store, env, outputs, options)
+        mended = _take_stock(store, opened.kept, env, outputs, options)
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
             plan.decide()
@@ -118,11 +119,14 @@ def run(
         with guarded(outputs):
             opened.owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)
         env.report(_planned(summary, store))
-        ending = _work(manifest, outputs, store, env, options)
+        opened.kept.ready(store)
+        ending = _work(manifest, outputs, opened, env, options)
         if mended.error is not None and not ending:
             ending = Ending(error=mended.error)
         for kind, number in env.service.requests.items():
             store.count_request(kind, number)
+        if (unsettled := opened.kept.settle(store)) is not None and not ending:
+            ending = Ending(error=unsettled)
         result = RunEnded(
             run_id=env.new_id(),
             started_at=started_at,
@@ -136,6 +140,7 @@ def run(
         )
         with guarded(outputs):
             finish(store, result)
+        opened.kept.settle(store)  # what was made of it; the next run makes it again where this does not get there
         return result
 
 
@@ -147,6 +152,7 @@ class _Opened:
     store: Store
     scan: Scanned
     owner: OutputsOwner
+    kept: Kept
     begun: contextlib.ExitStack
 
 
@@ -166,11 +172,14 @@ def _open(
         _check_folders(state, outputs)
         whole = options.whole / "state.sqlite3" if options.whole is not None else state
         check_alone(options.whole or outputs, whole, options.selection.shard)
+    kept = stack.enter_context(env.keeper.own(state))
     # Only under the lock is it known whether another run made a state meanwhile, whose knowledge the plan needs.
     if scan is not None and state.exists():
         scan.close()
         scan = None
-    store = Store.create_or_open(state, disk=env.disk, name=manifest.name, lineage=env.new_id(), mask=env.mask)
+    store = Store.create_or_open(
+        state, disk=env.disk, name=manifest.name, lineage=env.new_id(), mask=env.mask, shipper=kept.shipper
+    )
     stack.callback(store.close)
     # Until the plan is the state's, nothing was recorded: what is refused takes back the state that it made itself.
     begun = stack.enter_context(contextlib.ExitStack())
@@ -180,14 +189,17 @@ def _open(
     if scan is None:
         scan = _scan(manifest, env, store, options)
         stack.callback(scan.close)
-    return _Opened(store=store, scan=scan, owner=owner, begun=begun)
+    return _Opened(store=store, scan=scan, owner=owner, kept=kept, begun=begun)
 
 
-def _take_stock(store: Store, env: Environment, outputs: Path, options: RunOptions) -> Mended:
+def _take_stock(store: Store, kept: Kept, env: Environment, outputs: Path, options: RunOptions) -> Mended:
     """What earlier runs left is made whole before it is planned with."""
     store.recover(env.clock())
+    kept.take_in(store, env.clock())
     take_in(store, env.clock(), env.report)
     with guarded(outputs):
+        if env.service.keeper is None:
+            kept.restore(store, outputs)
         mended = mend(store, env, outputs)
     if env.here:
         with guarded(outputs):
@@ -303,7 +315,8 @@ def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scanned, st
         )
 
 
-def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, options: RunOptions) -> Ending:
+def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, options: RunOptions) -> Ending:
+    store = opened.store
     if not store.work_left():
         return Ending()
     hold: LostAnswerNeedsDecision | None = None
@@ -331,6 +344,7 @@ def _work(manifest: Manifest, outputs: Path, store: Store, env: Environment, opt
             server_time=env.server_time,
             random=env.random,
             report=env.report,
+            kept=opened.kept,
         ),
         Rules(
             execution=execution,

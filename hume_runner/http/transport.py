@@ -32,6 +32,7 @@ from hume_runner.http.answer import CHUNK_BYTES, MAX_JSON_BYTES, decoded, parse_
 from hume_runner.http.connections import ReportingAdapter, set_current
 from hume_runner.http.deadline import Exchange, Watchdog
 from hume_runner.http.exchanges import tell
+from hume_runner.http.last_byte import guarded_body
 from hume_runner.http.retry import parse_http_date, wait_asked_for
 from hume_runner.http.upload import Form, MultipartBody
 from hume_runner.http.wire_errors import LIBRARY_ERRORS, transport_error
@@ -341,7 +342,7 @@ class RequestsTransport:
             request.method, self.base_url + request.path, params=list(request.params), headers=headers
         ).prepare()
         # Set afterwards: requests would read a body that it does not know to find its length.
-        prepared.body = body  # type: ignore[assignment]
+        prepared.body = None if body is None else guarded_body(body)  # type: ignore[assignment]
         return prepared
 
     def _report_pace(self, response: ApiResponse) -> None:

@@ -53,6 +53,7 @@ def build(document: Document, *, path: Path, sha256: str, output_dir: Path | Non
         execution=_execution(sections.get("execution", {}), service.api),
         outputs=_outputs(sections.get("outputs", {}), name, folder, output_dir),
         events=tuple(_events(document, folder)),
+        state=sections.get("state"),
         source_of=dict(_places(document)),
     )
 

@@ -18,7 +18,7 @@ from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import quoted
 from hume_runner.registry import registered
 from hume_runner.settings import masked_url
-from hume_runner.stores import is_remote, uri_fault
+from hume_runner.stores import ObjectUri, is_remote, uri_fault
 
 _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("service", "timeout"),
@@ -56,9 +56,21 @@ def _all(document: Document) -> Iterator[Problem]:
     yield from _batching(document)
     yield from _channels(document)
     yield from _events(document)
+    yield from _state(document)
     directory = document.get("outputs", "directory")
     if isinstance(directory, str) and "\0" in directory:
         yield document.problem(("outputs", "directory"), "has a NUL character", "remove it")
+
+
+def _state(document: Document) -> Iterator[Problem]:
+    uri = document.get("state")
+    if not isinstance(uri, str) or not is_remote(uri):
+        return
+    fault = uri_fault(uri)
+    if fault is None and not ObjectUri.of(uri).key.strip("/"):
+        fault = ("names no place in the bucket", "write a name behind it, as s3://bucket/interviews")
+    if fault is not None:
+        yield document.problem(("state",), f"the URI {fault[0]}", fault[1])
 
 
 def _addresses(document: Document) -> Iterator[Problem]:

@@ -170,3 +170,4 @@ class Manifest:
     outputs: OutputsSection
     events: tuple[EventEntry, ...] = ()
     source_of: Mapping[str, Place]  # member path -> where it stands, for messages made after loading
+    state: str | None = None  # the URI of a place in an object store; None: beside the outputs

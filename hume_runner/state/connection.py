@@ -40,8 +40,16 @@ class Opened:
     pinned: Pinned | None = None  # the file that is written; None for one that is only read, and in memory
 
 
-def open_state(path: Path | None, *, create: bool, name: str | None, lineage: str) -> Opened:
-    """Open the state at `path` (None: one in memory), for writing if `create`, else for reading.
+def open_state(
+    path: Path | None,
+    *,
+    create: bool,
+    name: str | None,
+    lineage: str,
+    kind: type[sqlite3.Connection] = sqlite3.Connection,
+) -> Opened:
+    """Open the state at `path` (None: one in memory), for writing if `create`, else for reading. `kind`: of connection,
+    where somebody listens to what is written.
 
     Raises: StateError for a damaged, foreign or newer file, and one that belongs to another manifest;
     FileNotFoundError when there is none and it is not to be created.
@@ -62,7 +70,7 @@ def open_state(path: Path | None, *, create: bool, name: str | None, lineage: st
                 check_seal(path)
     pinned = _pin(path) if create else None
     try:
-        db = _connect(path, writes=create)
+        db = _connect(path, writes=create, kind=kind)
         try:
             begun = _begin(db, path, pinned, name=name or "", lineage=lineage)
             if not (begun or create):
@@ -86,10 +94,10 @@ def _pin(path: Path) -> Pinned:
         return Pinned.take(path)
 
 
-def _connect(path: Path, *, writes: bool) -> sqlite3.Connection:
+def _connect(path: Path, *, writes: bool, kind: type[sqlite3.Connection]) -> sqlite3.Connection:
     with guarded(path):
         if writes:
-            db = sqlite3.connect(path, isolation_level=None)
+            db = sqlite3.connect(path, isolation_level=None, factory=kind)
         elif needs_copy(path):
             db = copied(path)
         else:

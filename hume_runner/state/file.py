@@ -5,21 +5,31 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from hume_runner.state.connection import Opened, guarded, take_back
 from hume_runner.state.disk import Disk
+from hume_runner.state.keeping import Shipper
 from hume_runner.state.pinned import PARTED
 from hume_runner.state.rows import Counts
 from hume_runner.state.seal import write_seal
+
+T = TypeVar("T")
 
 
 class StateFile:
     """An open state file, with a count of requests that is written along with the next transaction."""
 
     def __init__(
-        self, opened: Opened, disk: Disk, *, writes: bool = False, mask: Callable[[str], str] = lambda text: text
+        self,
+        opened: Opened,
+        disk: Disk,
+        *,
+        writes: bool = False,
+        mask: Callable[[str], str] = lambda text: text,
+        shipper: Shipper | None = None,
     ) -> None:
+        self._shipper = shipper
         self._writes = writes
         self.mask = mask  # what keeps secrets out of words that come from a service
         self._db = opened.db
@@ -102,20 +112,29 @@ class StateFile:
         with guarded(self.path):
             self._check()
             self._db.execute("BEGIN IMMEDIATE")
+            shipper = self._shipper
             try:
+                if shipper is not None:
+                    shipper.begin(self._db)
                 yield self._db
                 if bump:
                     self._db.execute("UPDATE meta SET value = value + 1 WHERE name = 'serial'")
                 self._flush_requests()
+                if shipper is not None:
+                    shipper.number(self._db)
                 self._check()
                 if self._pinned is not None:
                     self._pinned.stir()
                 self._disk.commit(self._db, what)
             except BaseException:
                 # The commit itself may have failed half-way; SQLite then has rolled back already.
+                if shipper is not None:
+                    shipper.drop(self._db)
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
+            if shipper is not None:
+                shipper.done(self._db)
             if self._pinned is not None:
                 # What was written counts as recorded only if it is in the file that the next run will read.
                 self._pinned.check(bytes_too=False)
@@ -126,6 +145,11 @@ class StateFile:
         with guarded(self.path):
             (others,) = self._db.execute("PRAGMA data_version").fetchone()
         return others, self._db.total_changes
+
+    def copied_by(self, copy: Callable[[sqlite3.Connection], T]) -> T:
+        """What `copy` makes of the open file, between two transactions."""
+        with guarded(self.path):
+            return copy(self._db)
 
     def _check(self) -> None:
         if self._pinned is not None:

@@ -127,7 +127,7 @@ class _Guard:
             if not got or self._taken_by_inode():
                 raise self._refusal()
             # The note is information for people; whether it is locked is decided by the OS locks alone.
-            holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=time.time(), command=_command())
+            holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=time.time(), command=command())
             with contextlib.suppress(OSError):
                 aside.write(self._note, json.dumps(asdict(holder)).encode(), private=True)
         except BaseException:
@@ -243,6 +243,10 @@ class OutputsLock(_Guard):
             self._handle = -1
 
 
-def _command() -> str:
+def hostname() -> str:
+    return socket.gethostname()
+
+
+def command() -> str:
     """The program's name alone: arguments may hold addresses that nobody else should see."""
     return Path(sys.argv[0]).name if sys.argv else ""

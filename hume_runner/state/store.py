@@ -15,6 +15,7 @@ from hume_runner.planning.staged import Staged
 from hume_runner.state.connection import Opened, guarded, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.journal import Journal
+from hume_runner.state.keeping import Shipper
 from hume_runner.state.rows import Counts, ItemRow, JobRow, MemberRow, StoredAnswer, nonce_of
 
 __all__ = ["Counts", "ItemRow", "JobRow", "MemberRow", "Staged", "Store", "StoredAnswer", "nonce_of"]
@@ -25,11 +26,20 @@ class Store(Journal):
 
     @classmethod
     def create_or_open(
-        cls, path: Path, *, disk: Disk, name: str, lineage: str, mask: Callable[[str], str] = lambda text: text
+        cls,
+        path: Path,
+        *,
+        disk: Disk,
+        name: str,
+        lineage: str,
+        mask: Callable[[str], str] = lambda text: text,
+        shipper: Shipper | None = None,
     ) -> Store:
         """Open for writing; a new file gets this manifest name and lineage. What a service said goes through `mask`
-        before it is written. Raises: StateError."""
-        return cls(open_state(path, create=True, name=name, lineage=lineage), disk, writes=True, mask=mask)
+        before it is written; `shipper` hears every transaction. Raises: StateError."""
+        kind = shipper.connection if shipper is not None else sqlite3.Connection
+        opened = open_state(path, create=True, name=name, lineage=lineage, kind=kind)
+        return cls(opened, disk, writes=True, mask=mask, shipper=shipper)
 
     @classmethod
     def peek(cls, path: Path, *, name: str | None = None) -> Store:

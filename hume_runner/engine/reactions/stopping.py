@@ -21,6 +21,13 @@ def stop(view: View, error: HumeRunnerError, *, leave: bool) -> Reaction:
     return Reaction(view=replace(view, ending=ending, no_more=True, leaving=view.leaving or leave), events=told)
 
 
+def not_ours(view: View, error: HumeRunnerError) -> Reaction:
+    """The state cannot be kept any more where it has to be: whatever else went on, that is what the run ends with."""
+    if view.ending.error is error:
+        return Reaction(view=view)
+    return stop(replace(view, ending=Ending()), error, leave=True)
+
+
 def end_with(view: View, error: HumeRunnerError) -> View:
     """Go on with everything else, and end with this error if nothing else comes before."""
     return view if view.ending else replace(view, ending=Ending(error=error))

@@ -1,0 +1,185 @@
+"""A state from a store as a file here, and a file here as a snapshot there."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hume_runner.aside import open_new
+from hume_runner.errors import ObjectMissing, StateError
+from hume_runner.scratch import Scratch
+from hume_runner.state.connection import guarded
+from hume_runner.state.remote.drive import Driver
+from hume_runner.state.remote.objects import Snapshot
+from hume_runner.state.remote.protocol import HEAD, LOCK, Absent, Head, Lock, Read, Steps, entry_key
+from hume_runner.state.remote.redo import Answer, Facts, Position, Told, tell, unpack
+from hume_runner.stores import chunks
+
+_CHUNK = 1 << 20
+_LEVEL = 3  # what SQLite keeps packs well at any level
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """What a store holds, read at one moment: the lock, the snapshot, and what came after it."""
+
+    lock: Lock | None
+    snapshot: Snapshot | None
+    told: tuple[Told, ...] = ()
+    answers: tuple[Answer, ...] = ()
+
+
+def from_facts(lock: Lock | None, head: Head, facts: Sequence[Facts]) -> Remote:
+    return Remote(
+        lock=lock,
+        snapshot=head.data,
+        told=tuple(told for one in facts for told in one.told),
+        answers=tuple(answer for one in facts for answer in one.answers),
+    )
+
+
+def _seen() -> Steps[tuple[Lock | None, Head | None, object, tuple[Facts, ...]]]:
+    """Everything that a reader needs, taking nothing."""
+    found = yield Read(LOCK)
+    lock: Lock | None = getattr(found, "body", None)
+    found = yield Read(HEAD)
+    head: Head | None = getattr(found, "body", None)
+    tag = getattr(found, "tag", None)
+    if head is None or lock is None:
+        return lock, head, tag, ()
+    facts: list[Facts] = []
+    covers = head.covers
+    for epoch in range(max(1, covers.epoch), lock.epoch + 1):
+        number = covers.number if epoch == covers.epoch else 0
+        while True:
+            seen = yield Read(entry_key(epoch, number + 1))
+            if isinstance(seen, Absent) or seen.body.seal:
+                break
+            facts.append(unpack(seen.body.facts))
+            number += 1
+    return lock, head, tag, tuple(facts)
+
+
+def read_all(new_driver: Callable[[], Driver], target: Path) -> Remote:
+    """Read what is there, whoever owns it, and write the state to `target` if there is one; it must not exist.
+
+    Raises: StoreError, StateError.
+    """
+    for last in range(_TRIES):
+        driver = new_driver()  # what one has read ahead is of one moment
+        lock, head, tag, facts = driver.run(_seen())
+        if head is None or head.data is None:
+            return Remote(lock=lock, snapshot=None)
+        remote = from_facts(lock, head, facts)
+        try:
+            download(driver, head.data, target)
+            tell_file(target, remote.told)
+        except (ObjectMissing, StateError):
+            # Its owner may have written another snapshot meanwhile, and removed what that covers.
+            target.unlink(missing_ok=True)
+            now = driver.run(_read_head())
+            if now == tag or last == _TRIES - 1:
+                raise
+            continue
+        return remote
+    raise AssertionError
+
+
+def _read_head() -> Steps[object]:
+    seen = yield Read(HEAD)
+    return getattr(seen, "tag", None)
+
+
+def download(driver: Driver, snapshot: Snapshot, target: Path) -> None:
+    """The state of a snapshot as a new file. Raises: StoreError; StateError if it is not what was written."""
+    name = driver.name(snapshot.name)
+    info = driver.patiently(lambda: driver.store.head(name))
+    digest, unpacker, size = hashlib.sha256(), zlib.decompressobj(wbits=31), 0
+    with guarded(target), open_new(target, private=True) as file:
+        try:
+            for chunk in chunks(driver.store, info):
+                data = unpacker.decompress(chunk, _CHUNK)
+                while data:
+                    size += len(data)
+                    if size > snapshot.size_bytes:
+                        break
+                    digest.update(data)
+                    file.write(data)
+                    data = unpacker.decompress(unpacker.unconsumed_tail, _CHUNK)
+        except zlib.error:
+            digest.update(b"damaged")
+    if digest.hexdigest() != snapshot.sha256:
+        target.unlink(missing_ok=True)
+        raise StateError(
+            f"{driver.store.root}/{name}: the snapshot is damaged: it is not what was written",
+            hint="put the object back from the bucket's own versions",
+        )
+
+
+def tell_file(state: Path, told: Sequence[Told]) -> None:
+    if told:
+        with guarded(state), contextlib.closing(sqlite3.connect(state, isolation_level=None)) as db:
+            tell(db, told)
+
+
+def position_of(state: Path) -> tuple[str, Position | None, int]:
+    """(lineage, how far it is, serial) of a state file here that nobody has open."""
+    with guarded(state), contextlib.closing(sqlite3.connect(state, isolation_level=None)) as db:
+        found = dict(db.execute("SELECT name, value FROM meta WHERE name IN ('lineage', 'serial')").fetchall())
+        return str(found.get("lineage", "")), Position.of(db), int(found.get("serial", 0))
+
+
+def upload(driver: Driver, db: sqlite3.Connection, name: str, now: float) -> Snapshot:
+    """A consistent copy of an open state, under this name. Raises: StoreError."""
+    with Scratch() as folder:
+        copy = folder / "snapshot.sqlite3"
+        open_new(copy, private=True).close()
+        with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as target:
+            db.backup(target)
+            # A file without a log is read by whoever gets it.
+            target.execute("PRAGMA journal_mode = DELETE")
+            facts = dict(target.execute("SELECT name, value FROM meta WHERE name IN ('manifest', 'lineage', 'serial')"))
+            (schema,) = target.execute("PRAGMA user_version").fetchone()
+            at = Position.of(target)
+        with copy.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        driver.patiently(lambda: driver.store.upload(driver.name(name), _packed(copy)))
+        return Snapshot(
+            name=name,
+            sha256=digest,
+            size_bytes=copy.stat().st_size,
+            manifest=str(facts.get("manifest", "")),
+            lineage=str(facts.get("lineage", "")),
+            schema=schema,
+            epoch=at.epoch if at else 0,
+            owner=at.owner if at else "",
+            number=at.number if at else 0,
+            serial=int(facts.get("serial", 0)),
+            at=now,
+        )
+
+
+def _packed(path: Path) -> Iterator[bytes]:
+    packer = zlib.compressobj(_LEVEL, wbits=31)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            if packed := packer.compress(chunk):
+                yield packed
+    yield packer.flush()
+
+
+def packed_answer(body: bytes) -> bytes:
+    return gzip.compress(body, _LEVEL, mtime=0)
+
+
+def unpacked_answer(data: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        return file.read()

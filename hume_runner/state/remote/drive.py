@@ -1,0 +1,227 @@
+"""Carries out against a store what `protocol` asks for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hume_runner.errors import (
+    AlreadyExists,
+    BucketMissing,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreDenied,
+    StoreError,
+)
+from hume_runner.state.remote.objects import Note, folder_of, from_bytes, name_of, to_bytes
+from hume_runner.state.remote.protocol import (
+    LOCK,
+    Absent,
+    Came,
+    Create,
+    Found,
+    Key,
+    Lock,
+    Moved,
+    NotWritten,
+    Op,
+    Read,
+    Remove,
+    Steps,
+    Stood,
+    Swap,
+    Watch,
+    Written,
+)
+from hume_runner.stores import ObjectStore
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 3.0
+_READ_AHEAD = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long who waits, seconds.
+
+    `lease_s`: for so long a lock that does not move is its owner's. `heartbeat_s`: so often its owner moves it.
+    `half_open_s`: for so long a host keeps a request open whose last byte does not come; who takes a lock waits for
+    that besides. `patience_s`: for so long a store may be out of order before we give up.
+    """
+
+    lease_s: float = 60.0
+    heartbeat_s: float = 15.0
+    half_open_s: float = 75.0
+    patience_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """`monotonic` counts seconds; `wait` lets so many pass."""
+
+    monotonic: Callable[[], float]
+    wait: Callable[[float], None]
+
+
+class Driver:
+    """One state in one store, below `prefix`. Safe to share between threads."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        prefix: str,
+        timing: Timing,
+        clock: Clock,
+        on_watch: Callable[[Lock, float], None] = lambda lock, seconds: None,
+    ) -> None:
+        """`on_watch` is told of a lock that is waited for, and for how long at most."""
+        self._on_watch = on_watch
+        self.store = store
+        self.prefix = prefix.strip("/")
+        self.timing = timing
+        self.clock = clock
+        self._ahead: dict[Key, Found] = {}  # entries never change, so that they can be read before they are asked for
+        self._listed: set[int] = set()
+
+    @property
+    def place(self) -> str:
+        return f"{self.store.root}/{self.prefix}"
+
+    def name(self, below: str) -> str:
+        return f"{self.prefix}/{below}" if self.prefix else below
+
+    def run(self, steps: Steps[T], *, patience_s: float | None = None) -> T:
+        """Carry out all steps; what they come to.
+
+        Raises: what the steps raise; StoreUnavailable once the store was out of order for so long; StoreDenied,
+        BucketMissing, StateError for what is no remote state.
+        """
+        patience_s = self.timing.patience_s if patience_s is None else patience_s
+        tries = _Tries(self.clock, patience_s)
+        try:
+            op = next(steps)
+            while True:
+                came = self._do(op, tries)
+                op = steps.send(came)
+        except StopIteration as over:
+            value: T = over.value
+            return value
+
+    def _do(self, op: Op, tries: _Tries) -> Came | None:
+        match op:
+            case Read(key):
+                return self._read(key)
+            case Create(key, body):
+                return self._write(lambda: self.store.create(self.name(name_of(key)), to_bytes(body)), tries)
+            case Swap(key, tag, body):
+                return self._write(lambda: self.store.swap(self.name(name_of(key)), to_bytes(body), tag), tries)
+            case Remove(key):
+                self.remove(name_of(key))
+                return None
+            case Watch(tag):
+                return self._watch(tag)
+
+    def remove(self, below: str) -> None:
+        """Remove what nobody needs; it does no harm where it stays."""
+        with contextlib.suppress(StoreError):
+            self.store.delete(self.name(below))
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """Something without a condition, again as long as the store is out of order. Raises: StoreError."""
+        tries = _Tries(self.clock, self.timing.patience_s)
+        while True:
+            try:
+                return ask()
+            except (StoreDenied, BucketMissing, ObjectMissing):
+                raise
+            except StoreError as error:
+                tries.pause(error)
+
+    def _read(self, key: Key) -> Came:
+        if key.kind == "entry":
+            self._read_ahead(key.epoch)
+            if key in self._ahead:
+                return self._ahead[key]
+        try:
+            return self.patiently(lambda: self._found(key))
+        except ObjectMissing:
+            return Absent()
+
+    def _found(self, key: Key) -> Found:
+        name = self.name(name_of(key))
+        got = self.store.read(name)
+        return Found(from_bytes(key, got.data, f"{self.store.root}/{name}"), got.info.which)
+
+    def _read_ahead(self, epoch: int) -> None:
+        """All entries of an epoch at once, side by side."""
+        if epoch in self._listed:
+            return
+        self._listed.add(epoch)
+        try:
+            names = [info.key for info in self.store.list(self.name(folder_of(epoch)))]
+            numbers = [int(name.rpartition("/")[2]) for name in names]
+            keys = [Key("entry", epoch, number) for number in numbers]
+            with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="remote-journal") as pool:
+                self._ahead.update(zip(keys, pool.map(self._found, keys), strict=True))
+        except (StoreDenied, BucketMissing):
+            raise
+        except (StoreError, ValueError):
+            return  # each is read by itself, with patience
+
+    def _write(self, attempt: Callable[[], Any], tries: _Tries) -> Came:
+        try:
+            version = attempt()
+        except (StoreDenied, BucketMissing):
+            raise
+        except (AlreadyExists, PreconditionFailed):
+            return NotWritten()  # perhaps by an attempt of ours: what is there is read
+        except StoreError as error:
+            tries.pause(error)
+            return NotWritten()
+        tries.went_well()
+        return Written(version)
+
+    def _watch(self, tag: Any) -> Came:
+        """Until the lock stood still for its lease and for what may still be open, by our own clock alone."""
+        began, clock = self.clock.monotonic(), self.clock
+        told = False
+        while True:
+            seen = self._read(LOCK)
+            if not isinstance(seen, Found) or seen.tag != tag:
+                return Moved(seen.body if isinstance(seen, Found) else None)
+            assert isinstance(seen.body, Lock)
+            # Whoever holds it may have a longer lease than we give ourselves.
+            lease_s = max(self.timing.lease_s, Note.read(seen.body.note).lease_s)
+            left = began + lease_s + self.timing.half_open_s - clock.monotonic()
+            if left <= 0:
+                return Stood()
+            if not told:
+                self._on_watch(seen.body, left)
+                told = True
+            clock.wait(min(left, max(0.05, self.timing.heartbeat_s / 3)))
+
+
+class _Tries:
+    """Pauses between attempts in a row that failed, for so long altogether."""
+
+    def __init__(self, clock: Clock, patience_s: float) -> None:
+        self._clock = clock
+        self._patience_s = patience_s
+        self._until = clock.monotonic() + patience_s
+        self._pause_s = _FIRST_PAUSE_S
+
+    def pause(self, error: StoreError) -> None:
+        """Raises: the error, once it is too late for another try."""
+        if self._clock.monotonic() >= self._until:
+            raise error
+        self._clock.wait(self._pause_s)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+    def went_well(self) -> None:
+        self._until = self._clock.monotonic() + self._patience_s
+        self._pause_s = _FIRST_PAUSE_S

@@ -1,0 +1,352 @@
+"""A state whose home is an object store: brought here for a run, and told of everything that happens in it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hume_runner.aside import write as write_aside
+from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
+from hume_runner.state.disk import Disk
+from hume_runner.state.keeping import Intent, Kept, Send, Shipper
+from hume_runner.state.remote import protocol
+from hume_runner.state.remote.copies import (
+    Remote,
+    download,
+    from_facts,
+    position_of,
+    tell_file,
+    unpacked_answer,
+    upload,
+)
+from hume_runner.state.remote.drive import Driver
+from hume_runner.state.remote.objects import Note
+from hume_runner.state.remote.owner import Owner, lost
+from hume_runner.state.remote.protocol import Lock, NotOurs
+from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
+from hume_runner.state.remote.submission import Submission, answer_name
+from hume_runner.state.seal import break_seal, seal_path
+from hume_runner.state.store import Store
+
+# More entries than this, and the next reader is given a snapshot.
+_MANY_ENTRIES = 200
+_MANY_EPOCHS = 20
+_MANY_IN_A_RUN = 2_000
+
+
+class RemoteKeeper:
+    """Takes a state in a store. `aside` is told of a file here that was put aside."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        note: Note,
+        *,
+        now: Callable[[], float],
+        aside: Callable[[Path], None] = lambda path: None,
+    ) -> None:
+        self._driver = driver
+        self._note = note
+        self._now = now
+        self._aside = aside
+
+    @contextmanager
+    def own(self, state: Path) -> Iterator[Kept]:
+        driver, name = self._driver, secrets.token_hex(8)
+        try:
+            lock, tag = driver.run(protocol.take(name, self._note.text()))
+        except NotOurs as error:
+            raise held(driver.place, error.lock) from None
+        owner: Owner | None = None
+        kept: RemoteKept | None = None
+        try:
+            head, head_tag = driver.run(protocol.claim(lock))
+            found = driver.run(protocol.gather(lock, head))
+            owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
+            remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
+            base = _bring(driver, remote, state, self._aside)
+            kept = RemoteKept(driver, owner, remote, state, stale=base, now=self._now)
+            yield kept
+        except NotOurs as error:
+            raise lost(driver.place, error.lock) from None
+        finally:
+            if owner is not None:
+                if owner.close(release=True) and kept is not None and kept.pushed:
+                    _note_pushed(state)
+            else:
+                with contextlib.suppress(NotOurs, StoreError):
+                    driver.run(protocol.release(lock, tag), patience_s=0.0)
+
+
+def held(place: str, lock: Lock | None) -> StateLocked:
+    """Another run owns it, and is at work."""
+    who = f": {Note.read(lock.note)}" if lock is not None and lock.note else ""
+    return StateLocked(
+        f"{place}: another run holds the state{who}",
+        hint="wait for it, watch it (`hume-runner status --watch`), or end it; a run that vanished is taken over from "
+        "once its lock has not moved for its lease",
+    )
+
+
+def _bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], None]) -> bool:
+    """Bring the file at `state` up to what the store holds; whether it has more than that. Raises: StateError,
+    StoreError."""
+    snapshot = remote.snapshot
+    if snapshot is None:
+        return state.exists()
+    if state.exists():
+        lineage, position, serial = position_of(state)
+        if lineage != snapshot.lineage:
+            raise StateError(
+                f"{state}: this is another history than the one in {driver.place}",
+                hint="move it away, or choose another place with --output-dir; or name another place in `state:`",
+            )
+        before = _owner_before(remote)
+        ahead = _on_the_way(remote, position, before)
+        if ahead is not None:
+            if remote.told:
+                break_seal(state)
+            tell_file(state, remote.told)
+            assert position is not None
+            return ahead or serial != position.serial
+        if not _was_pushed(state, position, serial):
+            _put_aside(state, aside)
+    part = state.with_name(f"{state.name}.{secrets.token_hex(4)}.part")
+    try:
+        download(driver, snapshot, part)
+        tell_file(part, remote.told)
+        for beside in (state.with_name(state.name + "-wal"), state.with_name(state.name + "-shm"), seal_path(state)):
+            beside.unlink(missing_ok=True)
+        Disk().replace(part, state)
+    finally:
+        part.unlink(missing_ok=True)
+    return False
+
+
+def _owner_before(remote: Remote) -> Position | None:
+    """Where the last transaction that the store knows of stands."""
+    if remote.told:
+        return remote.told[-1].at
+    snapshot = remote.snapshot
+    if snapshot is None:
+        return None
+    return Position(epoch=snapshot.epoch, owner=snapshot.owner, number=snapshot.number, serial=snapshot.serial)
+
+
+def _on_the_way(remote: Remote, position: Position | None, last: Position | None) -> bool | None:
+    """Whether a state here has more than the store (False: not more); None where it went another way, or is older than
+    the snapshot."""
+    snapshot = remote.snapshot
+    if position is None or snapshot is None or last is None:
+        return None
+    if position.number > last.number:
+        # Only what the very same owner did last and could not tell.
+        return True if (position.epoch, position.owner) == (last.epoch, last.owner) else None
+    known = {one.at.number: (one.at.epoch, one.at.owner) for one in remote.told}
+    known[snapshot.number] = (snapshot.epoch, snapshot.owner)
+    return False if known.get(position.number) == (position.epoch, position.owner) else None
+
+
+def _pushed_path(state: Path) -> Path:
+    return state.with_name(state.name + ".pushed.json")
+
+
+def _note_pushed(state: Path) -> None:
+    """Beside a state: it has nothing that its store does not have."""
+    with contextlib.suppress(OSError, HumeRunnerError):
+        _, position, serial = position_of(state)
+        told = {"number": position.number, "owner": position.owner, "serial": serial} if position else {}
+        write_aside(_pushed_path(state), json.dumps(told).encode(), private=True)
+
+
+def _was_pushed(state: Path, position: Position | None, serial: int) -> bool:
+    try:
+        told = json.loads(_pushed_path(state).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return position is not None and told == {"number": position.number, "owner": position.owner, "serial": serial}
+
+
+def _put_aside(state: Path, aside: Callable[[Path], None]) -> None:
+    place = state.with_name(f"{state.name}.parted-{secrets.token_hex(3)}")
+    state.replace(place)
+    for ending in ("-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            state.with_name(state.name + ending).replace(place.with_name(place.name + ending))
+    seal_path(state).unlink(missing_ok=True)
+    aside(place)
+
+
+class _Shipper:
+    """Hears every transaction, and hands it on."""
+
+    connection = Recorder
+
+    def __init__(self, kept: RemoteKept) -> None:
+        self._kept = kept
+        self._at: Position | None = None
+        self._cannot_be_told = False
+
+    def begin(self, db: sqlite3.Connection) -> None:
+        assert isinstance(db, Recorder)
+        self._cannot_be_told = reads_others(db)
+        db.listen()
+
+    def number(self, db: sqlite3.Connection) -> None:
+        self._at = self._kept.next_position(db)
+
+    def done(self, db: sqlite3.Connection) -> None:
+        assert isinstance(db, Recorder)
+        assert self._at is not None
+        statements = db.heard()
+        (schema,) = db.execute("PRAGMA user_version").fetchone()
+        told = None if self._cannot_be_told else Told(at=self._at, schema=schema, statements=statements)
+        self._kept.told(self._at, told)
+
+    def drop(self, db: sqlite3.Connection) -> None:
+        assert isinstance(db, Recorder)
+        db.heard()
+
+
+class RemoteKept:
+    """See `Kept`. `state`: the file here. `stale`: it has what no entry says, so that a snapshot is due before the next
+    one."""
+
+    def __init__(
+        self, driver: Driver, owner: Owner, remote: Remote, state: Path, *, stale: bool, now: Callable[[], float]
+    ) -> None:
+        self._state = state
+        self._said: StoreError | None = None
+        self._driver = driver
+        self._owner = owner
+        self._answers = remote.answers
+        self._now = now
+        self._stale = stale
+        self._schema = remote.snapshot.schema if remote.snapshot else None
+        self._number: int | None = None
+        self.pushed = False
+        self._missed: set[int] = set()
+        self.shipper: Shipper = _Shipper(self)
+
+    @property
+    def broken(self) -> HumeRunnerError | None:
+        found = self._owner.broken
+        if isinstance(found, StoreError) and self._said is None:
+            self._said = self._unsaid(found)
+        return self._said or found
+
+    def _unsaid(self, error: StoreError) -> StoreError:
+        return type(error)(
+            f"the remote state cannot be told what happened: {error}; all of it is in {self._state}",
+            key=error.key,
+            hint="keep that file and what lies beside it: the next run from here reads them, and pushes them",
+        )
+
+    # -- what the shipper hears
+
+    def next_position(self, db: sqlite3.Connection) -> Position:
+        if self._number is None:
+            had = Position.of(db)
+            self._number = had.number if had else 0
+        return note_position(db, epoch=self._owner.epoch, owner=self._owner.name, number=self._number + 1)
+
+    def told(self, at: Position, told: Told | None) -> None:
+        self._number = at.number
+        self.pushed = False
+        if told is None or told.schema != self._schema:
+            self._stale = True  # the snapshot that counts was written by an earlier version, or there is none
+        if not self._stale:
+            assert told is not None
+            self._owner.note(told=told)
+
+    # -- see `Kept`
+
+    def take_in(self, store: Store, now: float) -> None:
+        for one in self._answers:
+            if store.number_of(one.endpoint, one.remote_id) is not None:
+                continue
+            body = None
+            if one.kept is not None:
+                try:
+                    body = self._kept_answer(one.kept)
+                except ObjectMissing:
+                    continue
+            store.record_rescued(
+                one.number,
+                one.remote_id,
+                nonce=one.nonce,
+                sha256=one.asked,
+                endpoint=one.endpoint,
+                created_at=one.created_at,
+                simulated=one.simulated,
+                answer=body,
+                carry=one.carry,
+                billed_seconds=one.billed_seconds,
+                submitted_at=one.at,
+                now=now,
+            )
+
+    def _kept_answer(self, name: str) -> bytes:
+        content = self._driver.patiently(lambda: self._driver.store.read(self._driver.name(name)))
+        return unpacked_answer(content.data)
+
+    def restore(self, store: Store, outputs: Path) -> None:
+        disk = Disk()
+        for number, answer in store.answers():
+            path = outputs / answer.path
+            if path.exists():
+                continue
+            nonce = store.job(number).nonce
+            if not nonce:
+                continue
+            try:
+                body = self._kept_answer(answer_name(nonce))
+            except ObjectMissing:
+                continue
+            if hashlib.sha256(body).hexdigest() == answer.sha256:
+                disk.make_below(outputs, Path(answer.path).parent)
+                disk.write_new(path, body)
+
+    def ready(self, store: Store) -> None:
+        if self._stale or self._owner.snapshot is None:
+            self._push(store)
+
+    def around(self, intent: Intent, send: Send) -> Send:
+        turn = self._owner.turn
+        return Submission(self._owner, self._driver, intent, turn, send, self._missed.add)
+
+    def heard(self, store: Store, number: int) -> bool:
+        self._owner.told_of(number)
+        if self._owner.entries > _MANY_IN_A_RUN and self._owner.broken is None:
+            self._push(store)
+        return number not in self._missed
+
+    def settle(self, store: Store) -> HumeRunnerError | None:
+        owner = self._owner
+        try:
+            if self.broken is not None:
+                return self.broken
+            if self._stale or owner.entries > _MANY_ENTRIES or owner.behind > _MANY_EPOCHS:
+                self._push(store)
+            else:
+                owner.flush()
+        except StoreError as error:
+            return self.broken or self._unsaid(error)
+        except HumeRunnerError as error:
+            return error
+        self.pushed = True
+        return None
+
+    def _push(self, store: Store) -> None:
+        name = f"snapshots/{self._owner.epoch:08d}-{self._owner.name}-{secrets.token_hex(4)}.sqlite3.gz"
+        snapshot = store.copied_by(lambda db: upload(self._driver, db, name, self._now()))
+        # Not removed where this fails: the head may name it all the same, and its next owner count on it.
+        self._owner.compact(snapshot)
+        self._stale = False
+        self._schema = snapshot.schema

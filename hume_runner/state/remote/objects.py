@@ -1,0 +1,115 @@
+"""How the objects of a remote state are called, and their bytes.
+
+Below the state's own name: `lock`, `head`, `journal/<epoch>/<number>`, `snapshots/…`, `answers/…`. Lock and head are
+JSON for people to look at; an entry is a line of JSON and what the state was told; a snapshot is the state file, gzip.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hume_runner.errors import StateError
+from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Which object is the state, and what it is. `epoch`, `owner`, `number`, `serial`: how far it is (`redo`)."""
+
+    name: str
+    sha256: str  # of the state file, unpacked
+    size_bytes: int  # unpacked
+    manifest: str
+    lineage: str
+    schema: int
+    epoch: int
+    owner: str
+    number: int
+    serial: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """What a lock says of its owner, for people; and how long it is to be waited for. `since`: Unix seconds."""
+
+    pid: int = 0
+    host: str = "unknown"
+    since: float = 0.0
+    command: str = ""
+    lease_s: float = 0.0
+
+    @classmethod
+    def read(cls, text: str) -> Note:
+        try:
+            found = json.loads(text)
+            return cls(**{name: found[name] for name in cls.__dataclass_fields__ if name in found})
+        except (ValueError, TypeError):
+            return cls()
+
+    def text(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        return f"process {self.pid} on {self.host} since {since}"
+
+
+def name_of(key: Key) -> str:
+    """The object's name below the state's own."""
+    return key.kind if key.kind != "entry" else f"{folder_of(key.epoch)}/{key.number:010d}"
+
+
+def folder_of(epoch: int) -> str:
+    return f"journal/{epoch:08d}"
+
+
+def to_bytes(body: Body) -> bytes:
+    match body:
+        case Lock():
+            return _json({"format": FORMAT, **asdict(body)})
+        case Head(epoch=epoch, covers=covers, data=data):
+            snapshot = asdict(data) if data is not None else None
+            return _json(
+                {"format": FORMAT, "epoch": epoch, "covers": [covers.epoch, covers.number], "snapshot": snapshot}
+            )
+        case Entry(owner=owner, facts=facts, seal=seal):
+            return _json({"format": FORMAT, "owner": owner, "seal": seal}) + (facts or b"")
+
+
+def from_bytes(key: Key, data: bytes, where: str) -> Body:
+    """Raises: StateError for what is no such object, or a newer one."""
+    try:
+        head, _, rest = data.partition(b"\n")
+        found: dict[str, Any] = json.loads(head)
+        told = found.pop("format")
+        if told != FORMAT:
+            raise StateError(
+                f"{where}: a newer hume_runner wrote this remote state (format {told})",
+                hint="pip install --upgrade hume-runner",
+            )
+        match key.kind:
+            case "lock":
+                return Lock(**found)
+            case "head":
+                covers = Upto(*map(int, found["covers"]))
+                snapshot = found["snapshot"]
+                data_is = Snapshot(**snapshot) if snapshot is not None else None
+                return Head(epoch=int(found["epoch"]), covers=covers, data=data_is)
+            case _:
+                facts = None if found["seal"] else rest
+                return Entry(owner=str(found["owner"]), seal=bool(found["seal"]), facts=facts)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateError(
+            f"{where}: this is not the {key.kind} of a remote state",
+            hint="name another place with `state:` or --state; nothing was changed",
+        ) from error
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False).encode() + b"\n"

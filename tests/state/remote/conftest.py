@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.object_stores import S3Server
+from tests.state.remote.machines import KEY, Study
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    emulator = Emulator(api_keys=[KEY], processing_time_s=0.02)
+    emulator.start()
+    yield emulator
+    emulator.stop()
+
+
+@pytest.fixture
+def study(tmp_path: Path, s3: S3Server, emulator: Emulator) -> Study:
+    return Study(folder=tmp_path, place=f"s3://{s3.bucket()}/study", url=emulator.url)
