@@ -65,7 +65,7 @@ def run(
     )
     if max_billable_seconds is not None:
         project = project.with_bill(max_billable_seconds)
-    project.need_extras()
+    project.need_extras(to_run=True)
     return project.run(
         on_event=on_event or (lambda event: None),
         control=cancel or Cancel(),

@@ -142,16 +142,28 @@ class Project:
         execution = replace(manifest.execution, max_billable_seconds=max_billable_seconds)
         return replace(self, manifest=replace(manifest, execution=execution))
 
-    def need_extras(self) -> None:
-        """What the outputs need is missed before anything is sent, not after everything was paid. Raises:
-        MissingExtra."""
+    def need_extras(self, *, to_run: bool = False) -> None:
+        """What the outputs need is missed before anything is sent, not after everything was paid. What is measured here
+        costs nothing: `to_run`, it is measured all the same. Raises: MissingExtra."""
+        lacking = self._lacking_extras()
+        if lacking and not (to_run and self.here):
+            raise MissingExtra(lacking[0], f"outputs.{lacking[0]} in {self.manifest.path.name}")
+
+    def _lacking_extras(self) -> list[str]:
+        """The extras that the outputs need and that are not installed; named as the outputs are."""
         outputs = self.manifest.outputs
         needed = {"tables": ("pyarrow", "msgspec")} if outputs.tables else {}
         if outputs.report:
             needed["report"] = ("jinja2", "msgspec")
-        for extra, modules in needed.items():
-            if any(find_spec(module) is None for module in modules):
-                raise MissingExtra(extra, f"outputs.{extra} in {self.manifest.path.name}")
+        return [extra for extra, modules in needed.items() if any(find_spec(module) is None for module in modules)]
+
+    def _writes(self, lacking: Sequence[str]) -> Manifest:
+        """The manifest with the outputs that can be written without these extras."""
+        outputs = self.manifest.outputs
+        tables = () if "tables" in lacking else outputs.tables
+        return replace(
+            self.manifest, outputs=replace(outputs, tables=tables, report=outputs.report and "report" not in lacking)
+        )
 
     # -- running
 
@@ -177,8 +189,9 @@ class Project:
         if saved_plan is not None and not selection.partial:
             # What a saved plan is about is written in it.
             selection = replace(saved_plan.selection, shard=selection.shard)
+        lacking = self._lacking_extras()
         finisher = Finisher(
-            manifest,
+            self._writes(lacking),
             paths.outputs,
             machine.disk,
             warn=warn,
@@ -230,6 +243,13 @@ class Project:
                 )
         finally:
             workers.close()
+        if lacking and ended.error is None:
+            extras = ",".join(lacking)
+            warn(
+                f"not written: {' and '.join(f'outputs.{extra}' for extra in lacking)}, for want of what "
+                f"pip install 'hume-runner[{extras}]' brings; then the same command writes "
+                f"{'it' if len(lacking) == 1 else 'them'} and measures nothing again"
+            )
         return self._result(ended, control.signalled or ended.exit_code, finisher)
 
     def _result(self, ended: RunEnded, exit_code: int, finisher: Finisher) -> RunResult:

@@ -110,7 +110,7 @@ def _open_all(args: argparse.Namespace, machine: Machine | None) -> list[Project
     if args.max_billable_seconds is not None:
         found = [project.with_bill(args.max_billable_seconds) for project in found]
     for project in found:
-        project.need_extras()
+        project.need_extras(to_run=True)
         if args.cluster:
             project.place(args.cluster, warn=lambda said: None)
     return found

@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -149,6 +150,9 @@ class Finisher:
     def _package(self, store: Store) -> None:
         """Say what the columns of the tables mean, wherever there are tables."""
         if any(group.startswith(derived.TABLES) for group in derived.marks(store)):
+            if find_spec("pyarrow") is None:  # tables that were made elsewhere, or before it was uninstalled
+                self._warn("datapackage.json stays as it is: pip install 'hume-runner[tables]' brings what renews it")
+                return
             from hume_runner.results.package.write import renew
 
             renew(
