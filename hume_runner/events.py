@@ -57,6 +57,15 @@ class NoList(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered(Event):
+    """Somebody who talks to the run asked something of it: `pause`, `resume` or `set`."""
+
+    name: ClassVar[str] = "ordered"
+    order: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NotSettled(Event):
     """Before anything is sent: what the service has of this key is not told yet, and is waited for."""
 

@@ -57,7 +57,8 @@ def uses(what: str) -> set[str]:
         ("requests", ("http/",)),
         ("tenacity", ("http/retry.py",)),
         # The lock tells people on which host its owner runs.
-        ("socket", ("http/", "emulator/server.py", "state/lock.py")),
+        # And those who talk to a run on their own machine have one module, which the engine knows nothing of.
+        ("socket", ("http/", "emulator/server.py", "state/lock.py", "control/")),
         ("random", ("wiring.py", "http/retry.py", "emulator/")),
         # Whoever measures asks where the models lie, and is made by no wiring. What is said of stores is obstore's to
         # read, save what it leaves to its caller.

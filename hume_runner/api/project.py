@@ -35,6 +35,7 @@ from hume_runner.settings import traceparent
 if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
     from hume_runner.computing.remote import Place
+    from hume_runner.control.listener import Listener
     from hume_runner.engine.adopt import Adopted
     from hume_runner.engine.run import RunEnded, SavedPlan
     from hume_runner.manifest.model import Manifest
@@ -180,6 +181,7 @@ class Project:
         cluster: Cluster | None = None,
     ) -> RunResult:
         """Run to the end; see `run` below."""
+        from hume_runner.api.commanding import Commands, listening
         from hume_runner.engine.run import RunOptions, run
         from hume_runner.engine.workers import Interrupt, ThreadWorkers
         from hume_runner.results.finish import Finisher
@@ -200,8 +202,12 @@ class Project:
             traceparent=traceparent(machine.environ),
         )
 
+        listeners: list[Listener] = []
+
         def finish(store: Store, ended: RunEnded) -> None:
             """Write the outputs, and again what they say of the run if a signal came meanwhile."""
+            for listener in listeners:
+                listener.close()
             control.finishing()
             written = None
             while written is None or (control.signalled or written) != written:
@@ -216,8 +222,15 @@ class Project:
         def post(exit_code: int, name: str) -> None:
             workers.post(Interrupt(exit_code, name))
 
+        def work(commands: Commands) -> None:
+            """The loop takes messages from here on, and the state is locked."""
+            control.open(post)
+            if (listener := listening(paths.state, commands, warn)) is not None:
+                listeners.append(listener)
+
         try:
             with self.endpoint(place) as endpoint:
+                commands = Commands(manifest.service.api, workers, endpoint.pacer)
                 ended = run(
                     manifest,
                     paths.state,
@@ -228,7 +241,7 @@ class Project:
                         workers=workers,
                         report=on_event,
                         mask=self.masker.keys,
-                        on_loop=lambda: control.open(post),
+                        on_loop=lambda: work(commands),
                         keeper=wiring.keeper(paths, machine, on_event),
                     ),
                     options=RunOptions(
@@ -242,6 +255,8 @@ class Project:
                     finish=finish,
                 )
         finally:
+            for listener in listeners:
+                listener.close()
             workers.close()
         if lacking and ended.error is None:
             extras = ",".join(lacking)

@@ -34,6 +34,7 @@ COMMANDS = {
     "migrate": "turn a batch-v0 manifest into one for expression-v1 or local",
     "emulate": "serve a local stand-in for the measurement APIs",
     "schema": "print the manifest's JSON Schema",
+    "ctl": "talk to a run that goes on: pause it, slow it down, have it end in good order",
     "state": "export the state as JSON, or release a lock whose owner is dead",
     "models": "list, download and check the models that measure on this machine",
     "doctor": "check the environment: versions, key, clock, disk, endpoint, extras",

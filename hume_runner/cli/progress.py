@@ -27,6 +27,7 @@ _LINES = {
     "adopted": "{items} already at the service and paid for, in {jobs}: fetching the answers",
     "paid_twice": "{job}: the service has taken it as {remote_id} as well: paid twice",
     "no_list": "{message}",
+    "ordered": "{message}",
     "no_state": "{message}",
     "not_settled": "{message}",
     "mended": "{job}: {path} {harm}; it is there again, and cost nothing",

@@ -18,7 +18,7 @@ from hume_runner.engine.download import Fetched
 from hume_runner.engine.errands import Errands, Looked, Polled
 from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.last_look import LastLook
-from hume_runner.engine.reactions import fetching, sending, settling, stopping, waiting
+from hume_runner.engine.reactions import fetching, ordering, sending, settling, stopping, waiting
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules
 from hume_runner.engine.rescue import keep_beside
 from hume_runner.engine.resume import refilled, resumed
@@ -35,7 +35,7 @@ from hume_runner.engine.view import (
     ended,
     next_actions,
 )
-from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Workers
+from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Order, Workers
 from hume_runner.errors import ApiError, HumeRunnerError, StateError, is_scarce, of_disk
 from hume_runner.processes import Stopped
 from hume_runner.services.base import (
@@ -211,7 +211,7 @@ class Loop:
         self._tools.workers.start(action, errand)
 
     def _submit(self, action: Submit, now: float) -> None:
-        if self._view.no_more:  # decided since this action was
+        if self._view.no_more or self._view.paused:  # decided since this action was
             return
         self._view = begun(self._view, action, now)
         number, wall = action.job, self._tools.wall()
@@ -257,6 +257,9 @@ class Loop:
         if isinstance(message, Interrupt):
             self._interrupted(message)
             return
+        if isinstance(message, Order):
+            self._ordered(message)
+            return
         self._view = ended(self._view, message.action)
         match message:
             case Failed(action, error):
@@ -293,6 +296,21 @@ class Loop:
         self._do(stopping.interrupted(self._view, interrupt.name, interrupt.exit_code))
         if self._service.stopper is not None:
             self._service.stopper.stop()
+
+    def _ordered(self, order: Order) -> None:
+        """Do what somebody asks, and say where the run stands then."""
+        match order.command:
+            case "pause":
+                self._do(ordering.paused(self._view))
+            case "resume":
+                self._do(ordering.resumed(self._view))
+            case "set":
+                had = self._view.most_transfers
+                self._tools.workers.resize(int(order.settings.get("transfer_workers", had)) - had)
+                self._do(ordering.paced(self._view, order.settings))
+            case "drain" if not self._view.interrupted:
+                self._interrupted(Interrupt(130, "drain"))
+        order.answer(ordering.described(self._view))
 
     def _submitted(self, number: int, result: SubmitResult) -> None:
         at, row = self._moment(), self._store.job(number)

@@ -59,6 +59,18 @@ class Pacer:
             self._updated = self._blocked_until = max(self._blocked_until, until)
             self._tokens = 0.0
 
+    def change(self, rate: float, *, burst: float) -> None:
+        """Another rate from now on, for all workers; what was saved up is kept up to `burst` requests."""
+        with self._lock:
+            self._full_rate = self._rate = rate
+            self._burst = max(1.0, burst)
+            self._tokens = min(self._tokens, self._burst)
+
+    @property
+    def full_rate(self) -> float:
+        """Requests per second, where nobody asked to slow down."""
+        return self._full_rate
+
     def speed_up(self) -> None:
         """A request went well: a twentieth of the full rate comes back."""
         with self._lock:

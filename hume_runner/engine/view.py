@@ -159,6 +159,7 @@ class View:
     trouble: Trouble = field(default_factory=Trouble)
     ending: Ending = field(default_factory=Ending)
     interrupted: bool = False
+    paused: bool = False  # submit nothing more for now, because somebody said so
     no_more: bool = False  # submit nothing more; what is at the service is waited for
     leaving: bool = False  # start nothing more at all
 
@@ -213,7 +214,7 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
     actions: list[Action] = []
     wakes: list[float] = []
     room = view.most_transfers - view.transfers
-    if not view.no_more:
+    if not view.no_more and not view.paused:
         released = [job for job, when in sorted(view.held_back.items()) if when <= now]
         wakes += [when for when in view.held_back.values() if when > now]
         most = int(max(1, min(view.most_in_flight, view.limit)))

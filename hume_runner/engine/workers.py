@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hume_runner.engine.errands import Came, Errand
 from hume_runner.engine.view import Action
@@ -35,7 +36,17 @@ class Interrupt:
     name: str
 
 
-Message = Done | Failed | Interrupt
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody asks of the run while it goes on: `status`, `pause`, `resume`, `drain` or `set`, with what is to be
+    set. `answer` takes what the loop says, in the loop's thread."""
+
+    command: str
+    settings: Mapping[str, int | float]
+    answer: Callable[[Mapping[str, Any]], None]
+
+
+Message = Done | Failed | Interrupt | Order
 
 
 class Workers(Protocol):
@@ -47,8 +58,12 @@ class Workers(Protocol):
         """The next result, waiting at most that long; None if none came."""
         ...
 
-    def post(self, message: Interrupt) -> None:
-        """Hand the loop a signal."""
+    def post(self, message: Interrupt | Order) -> None:
+        """Hand the loop a signal, or what somebody asks."""
+        ...
+
+    def resize(self, more: int) -> None:
+        """So many more at one time, or fewer if it is below zero."""
         ...
 
     def close(self) -> None: ...
@@ -103,11 +118,15 @@ class ThreadWorkers:
                 # Only want of memory ends one of them, and what it worked on will never be answered.
                 raise MemoryError("a worker has died") from None
             return None
-        if not isinstance(done, Interrupt):
+        if not isinstance(done, Interrupt | Order):
             self._active -= 1
         return done
 
-    def post(self, message: Interrupt) -> None:
+    def resize(self, more: int) -> None:
+        # Threads that are there stay; what they are given is the loop's to bound.
+        self._size = max(1, self._size + more)
+
+    def post(self, message: Interrupt | Order) -> None:
         self._done.put(message)
 
     def close(self) -> None:

@@ -68,10 +68,11 @@ CASES: dict[str, tuple[str, int, list[str]]] = {
     "models pull, no": ("models pull whisper-tiny.en", 64, ["licence"]),
     "doctor": ("doctor {m}", 0, ["check", "doctor"]),
     "doctor, bad": ("doctor {bad}", 65, ["check", "doctor"]),
+    "ctl status, no run": ("ctl {m} status", 64, []),
     "emulate, bad usage": ("emulate --processing-time soon", 64, []),
 }
 # Tried in a process of its own below.
-APART = {"emulate"}
+APART = {"emulate", "ctl"}
 
 
 @pytest.fixture(scope="module")
