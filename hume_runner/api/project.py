@@ -431,6 +431,11 @@ class Project:
         from hume_runner.state.connection import guarded
 
         manifest, paths, machine = self.manifest, self.paths, self.machine
+        if paths.remote is not None:
+            raise UsageError(
+                f"{paths.remote}: shards are merged on one machine, and this state lies elsewhere",
+                hint="--state FILE merges into a file here, beside the shards' states",
+            )
         desk = Desk(disk=machine.disk, now=machine.now, new_id=machine.new_id, mask=self.masker.keys)
         places = [Path(state) for state in states]
         with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards):
