@@ -55,7 +55,8 @@ from hume_runner.planning.staged import (
     format_place,
     parse_place,
 )
-from hume_runner.services.base import Draft, PlanItem, Planning
+from hume_runner.services.base import Draft, PlainJobs, PlanItem, Planning
+from hume_runner.services.packing import pack_plain
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.remote import RemoteObject
 
@@ -478,8 +479,8 @@ class Plan:
         """Pack the jobs and make the summary whole, for who only looks. Raises: SourceError for items that cannot be
         sent as they are."""
         batch: list[PlannedJob] = []
-        for draft in self._counted():
-            batch.append(_planned_job(draft))
+        for job in self._counted_plain() or map(_planned_job, self._counted()):
+            batch.append(job)
             if len(batch) >= 5_000:
                 self._store.keep_jobs(batch)
                 batch.clear()
@@ -528,6 +529,22 @@ class Plan:
             billable_seconds_unpacked=round(unpacked, 3) if priced else None,
             unmeasured=unmeasured,
         )
+
+    def _counted_plain(self) -> Iterator[PlannedJob] | None:
+        """The same where only the sizes of the items matter; None where there is more to consider."""
+        limits: PlainJobs | None = getattr(self._service, "plain_jobs", None)
+        if limits is None or self._nothing or not self._store.wants_plain_ones_only():
+            return None
+        return self._packed_plain(limits)
+
+    def _packed_plain(self, limits: PlainJobs) -> Iterator[PlannedJob]:
+        jobs = total = 0
+        for keys, size in pack_plain(self._store.wanted_sizes(), limits):
+            jobs += 1
+            total += size
+            yield PlannedJob(key=job_key(keys), sources=len(keys), bytes=size, billable_seconds=None)
+        self.upload_bytes = total
+        self.summary = replace(self.summary, jobs=jobs, requests=jobs)
 
     def _nothing_to_plan(self) -> bool:
         """The short way for a manifest that was planned before and has no item left to submit: the state's own counts

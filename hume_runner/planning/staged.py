@@ -146,6 +146,14 @@ class PlanStore(Protocol):
         """The staged items that have to be submitted, in manifest order."""
         ...
 
+    def wants_plain_ones_only(self) -> bool:
+        """Whether all that has to be submitted are texts, and links without a query, none of them in part."""
+        ...
+
+    def wanted_sizes(self) -> Iterator[tuple[bytes, int]]:
+        """(key, bytes) of what `wanted` tells of, in its order."""
+        ...
+
     def removed(self) -> Iterator[tuple[str, str]]:
         """(id, kind) of items that the state lists and the manifest does not, in their old order."""
         ...

@@ -397,6 +397,18 @@ class ByteStream(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainJobs:
+    """How `Planner.compile` packs texts and links without a query, none of which it refuses or bills: in order, with so
+    many members and so many bytes of them at most.
+
+    A service that packs so may have this as `plain_jobs`; then a plan that only looks need not consider every item.
+    """
+
+    most: int
+    most_bytes: int
+
+
 class Planner(Protocol):
     """Turns items into jobs. Pure: nothing here reads a file or talks to anybody."""
 

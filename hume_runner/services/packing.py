@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hume_runner.services.base import Draft, Member
+from hume_runner.services.base import Draft, Member, PlainJobs
 
 
 def pack(members: Iterable[Member], *, most: int, most_bytes: int) -> Iterator[Draft]:
@@ -24,3 +24,18 @@ def pack(members: Iterable[Member], *, most: int, most_bytes: int) -> Iterator[D
         size += weight
     if batch:
         yield Draft(members=tuple(batch), size_bytes=size)
+
+
+def pack_plain(weights: Iterable[tuple[bytes, int]], limits: PlainJobs) -> Iterator[tuple[list[bytes], int]]:
+    """(keys, bytes) of the jobs that `pack` makes of items of which only (key, bytes) matter."""
+    most, most_bytes = limits.most, limits.most_bytes
+    keys: list[bytes] = []
+    size = 0
+    for key, weight in weights:
+        if keys and (len(keys) >= most or size + weight > most_bytes):
+            yield keys, size
+            keys, size = [], 0
+        keys.append(key)
+        size += weight
+    if keys:
+        yield keys, size

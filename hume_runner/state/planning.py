@@ -234,6 +234,21 @@ class Planning(Reading):
             item = plan_item(*row)
             yield replace(item, carried=self._details(item.key)) if carried else item
 
+    def wants_plain_ones_only(self) -> bool:
+        """Whether all that has to be submitted are texts, and links without a query, none of them in part."""
+        row = self._db.execute(
+            "SELECT 1 FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord "
+            "WHERE t.carried OR s.kind = 'file' OR s.facts IS NOT NULL OR s.kind = 'url' AND instr(s.value, '?') "
+            "LIMIT 1"
+        ).fetchone()
+        return row is None
+
+    def wanted_sizes(self) -> Iterator[tuple[bytes, int]]:
+        """(key, bytes) of what `wanted` tells of, in its order, streamed."""
+        yield from self._db.execute(
+            "SELECT s.key, s.size FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord ORDER BY t.ord"
+        )
+
     def _details(self, key: bytes) -> tuple[Mapping[str, Any], ...]:
         """Which parts of an item are measured or at the service."""
         rows = self._db.execute(

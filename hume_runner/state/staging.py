@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -21,7 +22,7 @@ from hume_runner.planning.staged import FileDigest, PlainRow, Row, parse_place
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import no_room
 
-_FAST = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;"
+_FAST = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
 _SCHEMA = """
 CREATE TABLE staged (
   ord INTEGER PRIMARY KEY,
@@ -57,9 +58,8 @@ CREATE TABLE plain (ord INTEGER PRIMARY KEY, what INTEGER);
 CREATE TABLE packed (job INTEGER PRIMARY KEY, key TEXT, sources INTEGER, bytes INTEGER, billable_seconds REAL);
 """
 
+# Many rows a statement take three quarters of the time of as many statements; SQLite takes 32,766 values in one.
 _BATCH = 2_000
-# Many rows a statement take three quarters of the time of as many statements.
-_TOGETHER = 100
 _PLAIN = "ord, id, explicit, kind, key, value, place, labels, content, size, settings"
 _OF_FILE = f"{_PLAIN}, path, inside, facts, md5"
 
@@ -69,7 +69,7 @@ def _insert(columns: str, rows: int) -> str:
     return f"INSERT INTO staged ({columns}) VALUES {', '.join([values] * rows)}"  # noqa: S608
 
 
-_INSERTS = {columns: (_insert(columns, 1), _insert(columns, _TOGETHER)) for columns in (_PLAIN, _OF_FILE)}
+_INSERTS = {columns: (_insert(columns, 1), _insert(columns, _BATCH)) for columns in (_PLAIN, _OF_FILE)}
 
 
 class Scan:
@@ -83,7 +83,8 @@ class Scan:
         try:
             with self._room():
                 open_new(self.path, private=True).close()
-                self._db = sqlite3.connect(self.path, isolation_level=None)
+                # Used by two threads, one after the other.
+                self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
                 self._db.executescript(_FAST + _SCHEMA)
                 self._db.execute("BEGIN")
         except BaseException:
@@ -91,6 +92,9 @@ class Scan:
             raise
         self._batch: list[PlainRow] | list[Row] = []  # neither hashed nor in the file yet, all of one shape
         self._columns = _PLAIN
+        self._threads = True
+        self._writer: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
         self._digest = sha256()
         self.count = 0
         self.digest = ""
@@ -106,6 +110,8 @@ class Scan:
         self.close()
 
     def close(self) -> None:
+        if self._writer is not None:
+            self._writer.shutdown()
         self._db.close()
         self._directory.close()
 
@@ -138,6 +144,7 @@ class Scan:
 
     def add_digest(self, path: str, size: int, mtime_ns: int, inode: int, digest: FileDigest) -> None:
         """Remember a file's digest, to be kept in the state if a run follows."""
+        self._wait()
         with self._room():
             self._db.execute(
                 "INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?)",
@@ -146,6 +153,7 @@ class Scan:
 
     def add_settings(self, digest: bytes, text: str) -> None:
         """Settings that rows name by their digest, as canonical JSON."""
+        self._wait()
         with self._room():
             self._db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (digest, text))
 
@@ -162,18 +170,39 @@ class Scan:
             ) from error
 
     def _flush(self) -> None:
-        batch = self._batch
+        """Hash and write what was collected: a whole batch by another thread, as SQLite and SHA-256 need no Python
+        while they work, and the next rows are made meanwhile."""
+        batch, self._batch = self._batch, []
+        self._wait()
+        if len(batch) == _BATCH and self._threads:
+            try:
+                if self._writer is None:
+                    self._writer = ThreadPoolExecutor(1, thread_name_prefix="hume-runner-scan")
+                self._written = self._writer.submit(self._write, batch, self._columns)
+            except RuntimeError:
+                # This machine has no thread to spare: all is done here from now on. (What was handed to the pool stays
+                # in its queue, so it must not get a thread later.)
+                self._threads = False
+        if self._written is None:
+            self._write(batch, self._columns)
+
+    def _wait(self) -> None:
+        """Until the file has all but what is collected. Raises: what writing it raised."""
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def _write(self, batch: Sequence[Any], columns: str) -> None:
         # What decides about a plan: who, in what order, with which key, sent as what. Places and labels are not in it
         # twice: a label that changes is seen through its text.
         told = [b"%b\0%b%b\0%b\0" % (_b(row[1]), row[4], _b(row[5]), _b(row[7] or "")) for row in batch]
         self._digest.update(b"".join(told))
-        whole = len(batch) - len(batch) % _TOGETHER
-        one, many = _INSERTS[self._columns]
+        one, many = _INSERTS[columns]
         with self._room():
-            for first in range(0, whole, _TOGETHER):
-                self._db.execute(many, list(chain.from_iterable(batch[first : first + _TOGETHER])))
-            self._db.executemany(one, batch[whole:])
-        batch.clear()
+            if len(batch) == _BATCH and columns is _PLAIN:
+                self._db.execute(many, list(chain.from_iterable(batch)))
+            else:
+                self._db.executemany(one, batch)
 
     def finish(self) -> None:
         """Settle ids that were claimed twice, and set `digest` (hex), over all that decides about the plan.
@@ -182,6 +211,7 @@ class Scan:
         claim an id by name.
         """
         self._flush()
+        self._wait()
         with self._room():
             self._settle_all()
         self.digest = self._digest.hexdigest()
@@ -218,10 +248,12 @@ class Scan:
     def hand_over(self) -> Path:
         """Make all rows visible to another connection and return the file's path."""
         self._flush()
+        self._wait()
         with self._room():
             self._db.execute("COMMIT")
             self._db.execute("BEGIN")
             self._db.execute("COMMIT")
+            self._db.execute("PRAGMA shrink_memory")  # from here on another connection reads
         return self.path
 
 

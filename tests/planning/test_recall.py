@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner import wiring
+from hume_runner.errors import SourceError
 from hume_runner.manifest.load import load_manifest
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.prepare import Options, Plan
@@ -159,3 +160,28 @@ def test_a_list_that_is_written_to_while_it_is_read_leaves_no_mark(tmp_path: Pat
     made.write("a", "b")
     made.run()
     assert made.scans == 2
+
+
+@pytest.mark.parametrize("last", ["", "?a=1", "?x-amz-date=20200101T000000Z&x-amz-expires=60"])
+def test_a_plan_that_only_looks_packs_the_jobs_that_a_run_packs(tmp_path: Path, last: str) -> None:
+    """Also where a link has a query, so that each is considered; and one that is over is refused in both."""
+    made = Planned(tmp_path)
+    made.write(*(f"n{number % 301}" for number in range(450)))
+    with (tmp_path / "list.txt").open("a") as file:
+        file.write(f"https://example.org/last.mp4{last}\n")
+    manifest, machine = load_manifest(tmp_path / "m.yaml"), wiring.Machine.this()
+    paths = wiring.Paths.of(manifest, None)
+    with wiring.Endpoint(manifest, paths, machine) as endpoint, Store.empty("m") as store:
+        scan = scan_or_recall(manifest, expand, endpoint.service, store, Scan)
+        with Plan(
+            manifest, scan, store, endpoint.service, Options(retry_failed=False, real_endpoint=True, now=NOW)
+        ) as plan:
+            plan.decide()
+            if "date" in last:
+                with pytest.raises(SourceError, match="expired"):
+                    plan.count()
+                return
+            before = list(plan.jobs())  # as they are compiled
+            plan.count()
+            assert (list(plan.jobs()), plan.summary.jobs, plan.summary.requests) == (before, 4, 4)
+            assert plan.summary.new == 451

@@ -5,8 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.services.base import Draft, Member
-from hume_runner.services.packing import pack
+from hume_runner.services.base import Draft, Member, PlainJobs
+from hume_runner.services.packing import pack, pack_plain
 from tests.fakes import plan_item
 
 SIZES = st.lists(st.integers(0, 60), max_size=80)
@@ -56,3 +56,11 @@ def test_packing_is_lazy() -> None:
 
     drafts = pack(endless(), most=3, most_bytes=100)  # type: ignore[arg-type]
     assert [len(next(drafts).members) for _ in range(2)] == [3, 3]
+
+
+@given(SIZES, st.integers(1, 12), st.integers(1, 120))
+def test_jobs_of_which_only_sizes_are_known_are_the_same(sizes: list[int], most: int, most_bytes: int) -> None:
+    known = [(member.item.key, member.item.size_bytes) for member in members(sizes)]
+    drafts = packed(sizes, most=most, most_bytes=most_bytes)
+    expected = [([member.item.key for member in draft.members], draft.size_bytes) for draft in drafts]
+    assert list(pack_plain(known, PlainJobs(most=most, most_bytes=most_bytes))) == expected

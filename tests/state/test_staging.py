@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hume_runner.errors import ManifestError
+from hume_runner.errors import ManifestError, NoRoom
 from hume_runner.planning.staged import format_place, parse_place
 from hume_runner.state.staging import Scan
 
@@ -106,3 +107,22 @@ def test_a_place_is_read_as_it_was_written(file: str, line: int, column: int, pa
 def test_more_items_than_are_held_at_once_are_all_there(tmp_path: Path) -> None:
     claims = [(f"n{number}", False) for number in range(4_500)]
     assert ids_of(claims) == [name for name, _ in claims]
+
+
+def test_a_machine_without_a_thread_to_spare_stages_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    claims = [(f"n{number}", False) for number in range(4_500)]
+    whole = digest_of(claims)
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    assert ids_of(claims) == [name for name, _ in claims]
+    assert digest_of(claims) == whole
+
+
+def test_what_cannot_be_written_aside_is_told_when_the_scan_ends() -> None:
+    with Scan() as scan:
+        scan._db.execute("PRAGMA max_page_count = 12")
+        fill(scan, [(f"n{number}", False) for number in range(2_500)])
+        with pytest.raises(NoRoom, match="the temporary folder does not take the list of sources"):
+            scan.finish()

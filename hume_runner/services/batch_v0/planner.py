@@ -9,7 +9,7 @@ from typing import Any
 from hume_runner.manifest.model import Manifest
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import HEAD_BYTES, Kind, sniff_path
-from hume_runner.services.base import Draft, Job, Limits, Member, PlanItem, Prepared
+from hume_runner.services.base import Draft, Job, Limits, Member, PlainJobs, PlanItem, Prepared
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.packing import pack
 
@@ -27,6 +27,7 @@ class Drafts:
             sources_per_job=min(manifest.batching.max_sources, limits.sources_per_job or SOURCES_PER_JOB),
             job_bytes=max(manifest.batching.max_bytes, 1),
         )
+        self.plain_jobs = PlainJobs(most=self.limits.sources_per_job, most_bytes=self.limits.job_bytes)
 
     def look(self, path: Path, content: bytes) -> Mapping[str, Any]:
         """See `Looker.look`. The service takes files as they are; their first bytes tell which models can apply."""

@@ -60,6 +60,7 @@ class BatchV0Service:
         self.looker = self.preparer = drafts = Drafts(manifest)
         self.refuse, self.hopeless = drafts.refuse, drafts.hopeless
         self.compile, self.recompile = drafts.compile, drafts.recompile
+        self.plain_jobs = drafts.plain_jobs
         self.objects = RemoteFiles()
         self.prepare = Submissions(manifest, self._host, self.objects).prepare
         polls = Polls(self._host)
