@@ -3,7 +3,8 @@
 What is promised, and changes only with a new major version:
 
 functions    `run`, `plan`, `validate`, `status`, `verify`, `compare` (they give `RunResult`, `Planned`, `Validated`,
-             `Status`, `Verified`, `Comparison`), `read_results`, `load_manifest`; `models`, `verify_models` (they give
+             `Status`, `Verified`, `Comparison`), `read_results`, `load_manifest`; `plot_timeline` and
+             `plot_groups` draw; `models`, `verify_models` (they give
              `ModelStatus`) and `pull_models`; `Cancel` ends a run early; `Emulator` is the stand-in server
 events       the classes of `hume_runner.events`, as `on_event` gets them
 exceptions   every one in `hume_runner.errors`, below `HumeRunnerError` (`hint`, `exit_code`)
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
         compare,
         models,
         plan,
+        plot_groups,
+        plot_timeline,
         pull_models,
         run,
         status,
@@ -110,6 +113,8 @@ __all__ = [
     "load_manifest",
     "models",
     "plan",
+    "plot_groups",
+    "plot_timeline",
     "pull_models",
     "read_results",
     "run",
@@ -151,6 +156,8 @@ _HOMES = {
     "load_manifest": "manifest.load",
     "models": "api",
     "plan": "api",
+    "plot_groups": "api",
+    "plot_timeline": "api",
     "pull_models": "api",
     "read_results": "results.read",
     "run": "api",

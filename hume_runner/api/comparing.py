@@ -37,13 +37,13 @@ def compare(
     with contextlib.ExitStack() as stack:
         found = []
         for place in (a, b):
-            results = _results_at(place)
+            results = results_at(place)
             stack.callback(results.close)
             found.append((str(place) if isinstance(place, str | PathLike) else results.name, results))
         return compare_results(found[0], found[1], pairs=pairs, even_simulated=even_simulated)
 
 
-def _results_at(place: ManifestLike) -> StateResults:
+def results_at(place: ManifestLike) -> StateResults:
     """The results in an output directory, or those of a manifest."""
     from hume_runner.results.from_state import open_directory
 

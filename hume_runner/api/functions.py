@@ -22,7 +22,7 @@ from hume_runner.sources import expand, expand_entries
 from hume_runner.sources.unseen import is_unseen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
     from hume_runner.results.verify import Checked
@@ -52,9 +52,10 @@ def run(
 ) -> RunResult:
     """Validate, plan, submit, poll, fetch and write the outputs; resumes by itself.
 
-    `on_event` gets what happens, in the calling thread (see `hume_runner.events`); `cancel` ends the run early. How the
-    work ended is in the result (`exit_code`, `error`): a service that refuses, a budget that is spent, items that
-    failed. `plan` is the path of a saved plan. What is wrong with the outputs is logged as a warning.
+    `on_event` gets what happens, in the calling thread (see `hume_runner.events`), without it a notebook shows how far
+    the run is; `cancel` ends the run early. How the work ended is in the result (`exit_code`, `error`): a service that
+    refuses, a budget that is spent, items that failed. `plan` is the path of a saved plan. What is wrong with the
+    outputs is logged as a warning.
     `shard` (`2/4`), `limit` and `select` (`label.wave == 2`) run a part of the manifest, see docs/shards.md. `cluster`
     does what is work for the processor, see docs/cluster.md: the address of a Dask scheduler, `module:factory`, or a
     function that gives an Executor.
@@ -66,16 +67,35 @@ def run(
     if max_billable_seconds is not None:
         project = project.with_bill(max_billable_seconds)
     project.need_extras(to_run=True)
-    return project.run(
-        on_event=on_event or (lambda event: None),
-        control=cancel or Cancel(),
-        warn=logging.getLogger("hume_runner").warning,
-        detach=detach,
-        retry_failed=retry_failed,
-        pay_again=pay_again,
-        saved_plan=read_plan(plan) if plan is not None else None,
-        cluster=cluster,
-    )
+    with _shown(project.manifest.name, on_event) as report:
+        return project.run(
+            on_event=report,
+            control=cancel or Cancel(),
+            warn=logging.getLogger("hume_runner").warning,
+            detach=detach,
+            retry_failed=retry_failed,
+            pay_again=pay_again,
+            saved_plan=read_plan(plan) if plan is not None else None,
+            cluster=cluster,
+        )
+
+
+@contextlib.contextmanager
+def _shown(name: str, on_event: events.Report | None) -> Iterator[events.Report]:
+    """Who takes the events: the caller, or where nobody asked for them a notebook's cell."""
+    if on_event is not None:
+        yield on_event
+        return
+    from hume_runner.notebook import NotebookProgress, shell
+
+    if shell() is None:
+        yield lambda event: None
+        return
+    progress = NotebookProgress(name)
+    try:
+        yield progress
+    finally:
+        progress.draw()
 
 
 def plan(

@@ -43,6 +43,12 @@ class RunResult:
     summary: str
     billed_seconds: float | None = None
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from hume_runner.notebook import result_page
+
+        return result_page(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:

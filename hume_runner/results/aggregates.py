@@ -21,6 +21,8 @@ from hume_runner.services.table_shapes import Block, Family, Grid, Layout, Ragge
 # From here on a call into Arrow costs less than a loop of our own.
 _MANY_ROWS = 1_000
 _MANY_SCORES = 256
+# The family of what is measured and is no score: loudness, pitch, speech rate.
+VALUE = "value"
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ class SourceSums:
         for one in self.layout.open_families:
             self._ragged(one.prefix, block.ragged[one.name])
         for name in _measured_columns(self.layout):
-            self._numbers(("value", name), [float(cell) for cell in block.columns[name] if _is_number(cell)])
+            self._numbers((VALUE, name), [float(cell) for cell in block.columns[name] if _is_number(cell)])
 
     def _times(self, block: Block) -> None:
         if self.layout.time is None:
@@ -168,7 +170,7 @@ class SourceSums:
         taken: set[str] = set()
         for score, moments in self.scores.items():
             prefix, name = score
-            plain = column = name if prefix == "value" else f"{prefix}_{column_name(name)}"
+            plain = column = name if prefix == VALUE else f"{prefix}_{column_name(name)}"
             number = 1
             while column in taken:
                 number += 1

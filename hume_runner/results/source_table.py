@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from hume_runner.results.aggregates import SourceSums
-from hume_runner.results.base import Answer, ItemRecord
+from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.columns import ITEMS, LONG_SCORES, SCORES_TYPE, field_of, item_record
-from hume_runner.results.event_table import by_event
-from hume_runner.results.intervals import Interval, Intervals
+from hume_runner.results.intervals import Intervals
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.rows import ItemRows
-from hume_runner.services.table_shapes import Block, Column
+from hume_runner.services.table_shapes import Column
 
 _ABOUT = tuple(column for column in ITEMS if column.name in ("item_id", "kind", "source", "labels", "simulated"))
 _OWN = (
@@ -96,17 +92,8 @@ def sources_long_schema(metadata: dict[str, str], labels: Sequence[Column]) -> p
     return pa.schema(map(field_of, columns), metadata=told)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Open:
-    """A source that is being summed up; `until`: the answer that holds its last part."""
-
-    item: ItemRecord
-    until: Path
-    sums: SourceSums
-
-
 class SourceTable:
-    """Sums rows up as they come. Holds the sources of one answer, and those whose later parts are still to come."""
+    """Writes a row for each source that is complete."""
 
     def __init__(
         self,
@@ -122,7 +109,7 @@ class SourceTable:
         """With `intervals` it is `events`: a row an event as well."""
         self._write = write
         self._stem = "sources" if intervals is None else "events"
-        self._intervals = intervals
+        self._sums = SumsBySource(above=above, spread=long, intervals=intervals)
         self._labels = labels
         self._simulated = simulated
         self._above = above
@@ -132,57 +119,27 @@ class SourceTable:
         )
         self._schema = wide(metadata, labels.columns)
         self._long_schema = narrow(metadata, labels.columns)
-        self._open: dict[tuple[str, str, Interval | None], _Open] = {}
-        self._answer: Answer | None = None
-        self._last: dict[str, Path] = {}  # item of this answer -> the answer that holds its last part
         self._rows: list[dict[str, Any]] = []
         self._scores: list[dict[str, Any]] = []
 
     def add(self, found: ItemRows) -> None:
-        if found.answer is not self._answer:
-            self._settle()
-            self._answer = found.answer
-            self._last = {
-                item.id: member.pieces[-1].path
-                for member in found.answer.members
-                if member.pieces
-                for item in member.items
-            }
-        if self._intervals is None:
-            self._add(found, None, found.block)
-        else:
-            for one, block in by_event(self._intervals, found.item.id, found.block):
-                self._add(found, one, block)
-
-    def _add(self, found: ItemRows, event: Interval | None, block: Block) -> None:
-        layout = block.layout
-        key = (found.item.id, layout.name, event)
-        if key not in self._open:
-            until = self._last.get(found.item.id, found.answer.path)
-            sums = SourceSums(layout=layout, above=self._above, spread=self._long)
-            self._open[key] = _Open(item=found.item, until=until, sums=sums)
-        self._open[key].sums.add(block)
+        for one in self._sums.add(found):
+            self._close(one)
 
     def finish(self) -> None:
         """Write what is left; without any source, an empty table."""
-        for key in list(self._open):
-            self._close(key)
+        for one in self._sums.rest():
+            self._close(one)
         self._flush()
 
-    def _settle(self) -> None:
-        """Write the sources of the answer that is over, save those of which later answers hold parts."""
-        if self._answer is not None:
-            for key in [key for key, one in self._open.items() if one.until == self._answer.path]:
-                self._close(key)
-
-    def _close(self, key: tuple[str, str, Interval | None]) -> None:
-        one = self._open.pop(key)
+    def _close(self, one: Summed) -> None:
         item, sums = one.item, one.sums
         record = item_record(item, simulated=self._simulated)
         about = {column.name: record.get(column.name) for column in _ABOUT}
-        about |= {"kind": item.kind, "table": key[1], "above": self._above, **self._labels.row(item)}
-        if key[2] is not None:
-            about |= {"event": key[2].name, "event_begin_s": key[2].begin_s, "event_end_s": key[2].end_s}
+        about |= {"kind": item.kind, "table": one.table, "above": self._above, **self._labels.row(item)}
+        if one.event is not None:
+            event = one.event
+            about |= {"event": event.name, "event_begin_s": event.begin_s, "event_end_s": event.end_s}
         named = list(sums.named())
         strongest = sums.strongest
         self._rows.append(

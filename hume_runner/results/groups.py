@@ -1,0 +1,189 @@
+"""Groups of sources side by side: means by a label, with 95 % intervals; paired where ids say so.
+
+A source counts once, however many rows it has: rows of one recording are not independent of each other. The interval
+of a mean is Student's t with n - 1 degrees of freedom over sources. Where two groups hold the same people, which their
+ids tell (`p07-pre` and `p07-post` with the label's values `pre` and `post`), the differences within pairs have an
+interval of their own. No test is run and no p-value told: many scores are compared, and which of them was asked about
+only the reader knows.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hume_runner.manifest.model import Scalar
+from hume_runner.results.aggregates import Moments, Score, SourceSums
+from hume_runner.results.agreement import student
+from hume_runner.results.base import ItemRecord, ResultSet
+from hume_runner.results.by_source import Summed, SumsBySource
+from hume_runner.results.rows import ItemRows, all_rows
+
+MOST_GROUPS = 12
+MOST_PAIRED = 20_000
+# Student's 97.5 % quantile where the series of `student` is not near enough.
+_FEW = {1: 12.706204736, 2: 4.302652730}
+_TOKENS = re.compile(r"[^\W_]+", re.UNICODE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMean:
+    """The mean over `n` sources and its 95 % interval; None where a single source says nothing of it."""
+
+    n: int
+    mean: float
+    sd: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedMean:
+    """Differences within pairs: the later group less the first, over `n` pairs."""
+
+    groups: tuple[str, str]
+    n: int
+    mean: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One score of one table in the groups of a label, which are in the order in which the values sort."""
+
+    table: str
+    score: Score
+    groups: Mapping[str, GroupMean]
+    pairs: tuple[PairedMean, ...] = ()
+
+    @property
+    def widest(self) -> float:
+        """How far the groups' means lie apart, in standard deviations of sources within groups (0: not at all)."""
+        means = [group.mean for group in self.groups.values()]
+        spreads = [group.sd for group in self.groups.values() if group.sd is not None]
+        apart = max(means) - min(means)
+        within = math.sqrt(sum(spread * spread for spread in spreads) / len(spreads)) if spreads else 0.0
+        return apart / within if within > 0 else 0.0
+
+
+def interval(moments: Moments) -> tuple[float | None, float | None]:
+    """The 95 % interval of the mean."""
+    if moments.sd is None:
+        return None, None
+    degrees = moments.n - 1
+    half = (_FEW.get(degrees) or student(degrees)) * moments.sd / math.sqrt(moments.n)
+    return moments.mean - half, moments.mean + half
+
+
+def said(value: Scalar) -> str:
+    """A label's value as the group's name."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def pair_key(item_id: str, label: str, value: str) -> str | None:
+    """What is left of an id without the label's value; None where the id does not tell the value.
+
+    `p07-pre.wav` with `pre`, `wave2_p07` with the label `wave` and the value `2`: the same person elsewhere.
+    """
+    spelt = {value.casefold(), f"{label}{value}".casefold(), *(f"{short}{value}".casefold() for short in label[:1])}
+    words = _TOKENS.findall(item_id)
+    kept = [word for word in words if word.casefold() not in spelt]
+    if len(kept) != len(words) - 1:
+        return None
+    return " ".join(word for word in kept if word.casefold() != label.casefold())
+
+
+@dataclass(slots=True)
+class _Group:
+    means: dict[tuple[str, Score], Moments] = field(default_factory=dict)
+
+
+class GroupSums:
+    """Takes sources in one by one; then tells how groups of them compare. Holds a few numbers a group and score, and of
+    up to `MOST_PAIRED` sources that ids pair, their means."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._groups: dict[str, _Group] = {}
+        self._paired: dict[tuple[str, str], dict[tuple[str, Score], float]] = {}
+        self.left_out = 0  # sources of groups beyond the most
+
+    def add(self, item: ItemRecord, table: str, sums: SourceSums) -> None:
+        """One source in one table; a source without the label belongs nowhere."""
+        value = item.labels.get(self.label)
+        if value is None:
+            return
+        name = said(value)
+        if name not in self._groups and len(self._groups) >= MOST_GROUPS:
+            self.left_out += 1
+            return
+        means = self._groups.setdefault(name, _Group()).means
+        key = pair_key(item.id, self.label, name)
+        beside = self._paired.setdefault((key, name), {}) if key and len(self._paired) < MOST_PAIRED else None
+        for score, moments in sums.scores.items():
+            means.setdefault((table, score), Moments()).add(1, moments.mean, 0.0, moments.mean, 0)
+            if beside is not None:
+                beside[table, score] = moments.mean
+
+    def compared(self) -> list[Compared]:
+        """Every score that at least two groups have."""
+        names = sorted(self._groups, key=_natural)
+        scores: dict[tuple[str, Score], None] = {}
+        for group in self._groups.values():
+            scores.update(dict.fromkeys(group.means))
+        found = []
+        for table, score in scores:
+            groups = {
+                name: _mean(self._groups[name].means[table, score])
+                for name in names
+                if (table, score) in self._groups[name].means
+            }
+            if len(groups) > 1:
+                pairs = tuple(self._pairs(table, score, list(groups)))
+                found.append(Compared(table=table, score=score, groups=groups, pairs=pairs))
+        return found
+
+    def _pairs(self, table: str, score: Score, names: Sequence[str]) -> Iterable[PairedMean]:
+        """The first group beside each other one, where at least two ids are in both."""
+        first = names[0]
+        mine = {key: means[table, score] for (key, name), means in self._paired.items()
+                if name == first and (table, score) in means}  # fmt: skip
+        for other in names[1:]:
+            moments = Moments()
+            for key, before in mine.items():
+                after = self._paired.get((key, other), {}).get((table, score))
+                if after is not None:
+                    moments.add(1, after - before, 0.0, after - before, 0)
+            if moments.n > 1:
+                low, high = interval(moments)
+                yield PairedMean(groups=(first, other), n=moments.n, mean=moments.mean, low=low, high=high)
+
+
+def compare_groups(results: ResultSet, label: str) -> list[Compared]:
+    """One pass over the answers: how the groups of a label compare, score by score."""
+    groups = GroupSums(label)
+    for one in summed(results):
+        groups.add(one.item, one.table, one.sums)
+    return groups.compared()
+
+
+def summed(results: ResultSet) -> Iterable[Summed]:
+    """Every source in every table, summed up, in one pass."""
+    sums = SumsBySource(above=0.5, spread=False)
+    for found in all_rows(results.answers()):
+        if isinstance(found, ItemRows):
+            yield from sums.add(found)
+    yield from sums.rest()
+
+
+def _mean(moments: Moments) -> GroupMean:
+    low, high = interval(moments)
+    return GroupMean(n=moments.n, mean=moments.mean, sd=moments.sd, low=low, high=high)
+
+
+def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """2 before 10, and words as they are."""
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
