@@ -356,8 +356,10 @@ def environment(
     mask: Callable[[str], str],
     on_loop: Callable[[], None],
     keeper: Keeper,
+    on_open: Callable[[Store], None] = lambda store: None,
 ) -> Environment:
-    """What a run of this endpoint's manifest works with. `on_loop` is called once the planning is over."""
+    """What a run of this endpoint's manifest works with. `on_open` is called with the open state before it is planned
+    with, `on_loop` once the planning is over."""
     from hume_runner.engine.environment import Environment
     from hume_runner.engine.reactions.base import Patience
 
@@ -381,6 +383,7 @@ def environment(
         patience=Patience(settle_s=settings.settle_s, settle_slow_s=settings.slow_s, late_s=settings.late_s),
         report=report,
         mask=mask,
+        on_open=on_open,
         on_loop=on_loop,
         keeper=keeper,
     )

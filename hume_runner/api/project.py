@@ -21,6 +21,7 @@ from hume_runner.errors import (
     ManifestError,
     MissingExtra,
     StateError,
+    StoreError,
     UsageError,
 )
 from hume_runner.manifest.load import Examined, examine_mapping
@@ -31,6 +32,7 @@ from hume_runner.registry import all_registered, registered
 from hume_runner.regular_files import open_regular
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.settings import traceparent
+from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from hume_runner.results.finish import Finisher
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.intervals import ManifestSays
+    from hume_runner.results.mirror import Mirror
     from hume_runner.results.verify import Checked
     from hume_runner.settings import Masker
     from hume_runner.state.lock import Holder
@@ -203,6 +206,8 @@ class Project:
         )
 
         listeners: list[Listener] = []
+        mirror = self.mirror()
+        failed: list[HumeRunnerError] = []  # of the copies in a store
 
         def finish(store: Store, ended: RunEnded) -> None:
             """Write the outputs, and again what they say of the run if a signal came meanwhile."""
@@ -213,6 +218,21 @@ class Project:
             while written is None or (control.signalled or written) != written:
                 written = control.signalled or ended.exit_code
                 finisher(store, replace(ended, exit_code=written))
+            if mirror is None or written != ended.exit_code:
+                return
+            try:
+                mirror.upload(store, go_on=lambda: not control.signalled)
+            except (StoreError, UsageError) as error:
+                failed.append(error)
+                warn(f"not all outputs are in {manifest.outputs.remote}: {error}; the next run copies the rest")
+                finisher(store, _with_failed_copies(ended, error))
+            if control.signalled:
+                finisher(store, replace(ended, exit_code=control.signalled))
+
+        def opened(store: Store) -> None:
+            if mirror is not None:
+                mirror.check(store.lineage)
+                mirror.restore(store, machine.disk)
 
         place = None if cluster is None else self.place(cluster, warn=warn)
         # Polls, searches and what is done on this machine must not wait behind transfers. One waits for each piece of
@@ -241,6 +261,7 @@ class Project:
                         workers=workers,
                         report=on_event,
                         mask=self.masker.keys,
+                        on_open=opened,
                         on_loop=lambda: work(commands),
                         keeper=wiring.keeper(paths, machine, on_event),
                     ),
@@ -258,6 +279,8 @@ class Project:
             for listener in listeners:
                 listener.close()
             workers.close()
+        for error in failed:
+            ended = _with_failed_copies(ended, error)
         if lacking and ended.error is None:
             extras = ",".join(lacking)
             warn(
@@ -266,6 +289,32 @@ class Project:
                 f"{'it' if len(lacking) == 1 else 'them'} and measures nothing again"
             )
         return self._result(ended, control.signalled or ended.exit_code, finisher)
+
+    def mirror(self) -> Mirror | None:
+        """The copy of the outputs in a store, if the manifest asks for one. A shard has none: what it is merged into
+        has."""
+        from hume_runner.results.mirror import Mirror
+
+        target = self.manifest.outputs.remote
+        if target is None or self.paths.whole is not None:
+            return None
+        return Mirror(target, self.paths.outputs, manifest=self.manifest.name, clock=self.machine.now)
+
+    def check_copy(self) -> str | None:
+        """The place in a store where a copy of the outputs is kept; None where none is. Raises: UsageError if it is
+        somebody else's, StoreError if it cannot be reached."""
+        from hume_runner.state.store import Store
+
+        mirror = self.mirror()
+        if mirror is None:
+            return None
+        try:
+            with Store.peek(self.paths.state, name=self.manifest.name) as store:
+                lineage = store.lineage
+        except FileNotFoundError:
+            lineage = ""
+        mirror.check(lineage)
+        return self.manifest.outputs.remote
 
     def _result(self, ended: RunEnded, exit_code: int, finisher: Finisher) -> RunResult:
         return RunResult(
@@ -320,6 +369,9 @@ class Project:
 
         with Store.peek(self.paths.state, name=self.manifest.name) as store:
             yield from verify_files(store, self.paths.outputs, self.paths.state)
+            mirror = self.mirror()
+            if mirror is not None:
+                yield from mirror.verify(store)
 
     def stale(self) -> list[str]:
         """The groups of derived files that were made from an earlier state than this one."""
@@ -386,9 +438,15 @@ class Project:
             mender = Mender(
                 store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now, here=self.here
             )
+            mirror = self.mirror()
+            if mirror is not None:
+                mirror.check(store.lineage)
+                mirror.restore(store, machine.disk)
             mended = mender.mend(thorough=True)
             finisher = Finisher(self.manifest, outputs, machine.disk, warn=warn)
             finisher.rebuild(store, mended.harmed, machine.now())
+            if mirror is not None:
+                mirror.repair(store)
             return mended.error
 
     def adopt(self, remote_ids: Sequence[str]) -> Iterator[Adopted]:
@@ -501,11 +559,22 @@ class Project:
         renew(store, results, outputs, disk, says=says, harmed=harmed, now=now)
 
 
+def _with_failed_copies(ended: RunEnded, error: HumeRunnerError) -> RunEnded:
+    """All that was measured is here, and not all of it where it should be. What ended the run before is told first."""
+    if ended.exit_code not in (0, 3):
+        return ended
+    return replace(ended, exit_code=error.exit_code, error=error)
+
+
 def examine(
     manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
 ) -> Examined:
     """A manifest as far as it can be understood. Raises: UsageError."""
 
+    if output_dir and is_remote(str(output_dir)):
+        raise UsageError(
+            "--output-dir is a folder on this machine", hint="write the URI as outputs.directory in the manifest"
+        )
     directory = Path(output_dir).absolute() if output_dir else None
     if isinstance(manifest, Mapping):
         return examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint)

@@ -19,6 +19,7 @@ from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
 from hume_runner.registry import all_registered, load, registered
+from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -121,6 +122,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
             yield Finding(name="endpoint", mark="note", message=message, hint="hume-runner doctor MANIFEST")
         return
     yield from _disk(project.paths.outputs, kind="outputs")
+    yield from _copy(project)
     yield from _state(project)
     yield from _service(project)
 
@@ -187,6 +189,10 @@ def _needs(manifest: Manifest | None) -> dict[str, str]:
         needs["tables"] = "outputs.tables"
     if manifest.outputs.report:
         needs["report"] = "outputs.report"
+    if manifest.outputs.remote is not None:
+        needs["remote"] = "outputs.directory"
+    elif any(entry.kind == "file" and is_remote(entry.value or "") for entry in manifest.sources):
+        needs["remote"] = "sources.files"
     return needs
 
 
@@ -249,6 +255,17 @@ def _sources(manifest: Manifest) -> Finding:
     count = sum(1 for _ in expand(manifest))
     items = counted(count, "item")
     return Finding(name="manifest", mark="ok", message=f"{manifest.name}: {items} for {manifest.service.api}")
+
+
+def _copy(project: Project) -> Iterator[Finding]:
+    """Whether the place in a store where a copy of the outputs is kept can be reached, and is this state's."""
+    try:
+        place = project.check_copy()
+    except HumeRunnerError as error:
+        yield Finding.of("copy", error)
+        return
+    if place is not None:
+        yield Finding(name="copy", mark="ok", message=f"{place} can be read")
 
 
 def _disk(directory: Path, *, kind: str) -> Iterator[Finding]:

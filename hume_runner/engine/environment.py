@@ -13,6 +13,7 @@ from hume_runner.services.base import Service
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Keeper, OnThisDisk
+from hume_runner.state.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +47,5 @@ class Environment:
     machines: frozenset[str] = frozenset()
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet
+    on_open: Callable[[Store], None] = lambda store: None  # called with the open state, before anything is planned
     on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start

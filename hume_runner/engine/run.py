@@ -108,6 +108,7 @@ def run(
         store, scan = opened.store, opened.scan
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines)
+        env.on_open(store)
         mended = _take_stock(store, opened.kept, env, outputs, options)
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:

@@ -25,6 +25,7 @@ from hume_runner.manifest.model import (
 )
 from hume_runner.manifest.quantities import duration_s, failure_budget, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS
+from hume_runner.stores import is_remote
 
 _OF_AN_ENTRY = ("from", "id", "column", "delimiter", "encoding", "id_column", "blank", "labels")
 _KIND_OF: Mapping[str, SourceKind] = {"urls": "url", "files": "file", "text": "text"}
@@ -182,9 +183,14 @@ def _execution(section: Mapping[str, Any], api: str) -> ExecutionSection:
 
 
 def _outputs(section: Mapping[str, Any], name: str, folder: Path, output_dir: Path | None) -> OutputsSection:
-    directory = output_dir or folder / section.get("directory", f"results/{name}")
+    own = f"results/{name}"
+    written = section.get("directory", own)
+    # Who chooses another place, as for a rehearsal, does not mean the one in the store.
+    remote = written.rstrip("/") if output_dir is None and is_remote(written) else None
+    directory = output_dir or folder / (own if is_remote(written) else written)
     return OutputsSection(
         directory=Path(normal(directory.absolute())),
+        remote=remote,
         artifacts=section.get("artifacts", False),
         tables=tuple(section.get("tables", ())),
         report=section.get("report", False),

@@ -18,7 +18,7 @@ from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import quoted
 from hume_runner.registry import registered
 from hume_runner.settings import masked_url
-from hume_runner.stores import ObjectUri, is_remote, uri_fault
+from hume_runner.stores import ObjectUri, is_remote, is_unusable, uri_fault
 
 _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("service", "timeout"),
@@ -60,6 +60,12 @@ def _all(document: Document) -> Iterator[Problem]:
     directory = document.get("outputs", "directory")
     if isinstance(directory, str) and "\0" in directory:
         yield document.problem(("outputs", "directory"), "has a NUL character", "remove it")
+    elif isinstance(directory, str) and is_remote(directory):
+        fault = uri_fault(directory)
+        if fault is None and is_unusable(f"{directory.rstrip('/').partition('://')[2]}/x"):
+            fault = "has an empty part, '.', '..' or a control character", "write one slash between folders"
+        if fault is not None:  # a secret in it is not repeated
+            yield document.problem(("outputs", "directory"), f"the URI {fault[0]}", fault[1])
 
 
 def _state(document: Document) -> Iterator[Problem]:

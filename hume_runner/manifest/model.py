@@ -141,7 +141,8 @@ class EventEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputsSection:
-    directory: Path  # absolute
+    directory: Path  # absolute, on this machine
+    remote: str | None = None  # the URI below which a copy is kept
     artifacts: bool = False
     tables: tuple[Literal["parquet", "csv", "jsonl", "xlsx"], ...] = ()
     report: bool = False

@@ -243,7 +243,14 @@ class Finisher:
             "bill": _bill(store),
             "settings": manifest.settings,
             **_who(manifest),
-            "outputs": {"directory": str(self._outputs), "results": RESULTS, "raw": "raw", "run": RUN, **written},
+            "outputs": {
+                "directory": str(self._outputs),
+                **_elsewhere(manifest),
+                "results": RESULTS,
+                "raw": "raw",
+                "run": RUN,
+                **written,
+            },
             "error": mask_secrets(str(ended.error)) if ended.error else None,
             "exit_code": ended.exit_code,
         }
@@ -273,6 +280,11 @@ def _who(manifest: Manifest) -> dict[str, Any]:
     """Who measures, where the API tells."""
     told = credits_of(manifest.service.api, manifest.settings)
     return {} if told is None else {"measurers": told.document()}
+
+
+def _elsewhere(manifest: Manifest) -> dict[str, Any]:
+    """Where a copy of the outputs is kept."""
+    return {} if manifest.outputs.remote is None else {"remote": manifest.outputs.remote}
 
 
 def _instant(unix_s: float) -> str:

@@ -257,6 +257,15 @@ def m009_selections_and_shards(db: sqlite3.Connection) -> None:
     )
 
 
+def m010_uploads(db: sqlite3.Connection) -> None:
+    """Copies of the outputs in an object store: of which bytes (NULL: none is known), as which version; and the bytes
+    that were on their way."""
+    db.execute(
+        "CREATE TABLE uploads (target TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT, etag TEXT, version TEXT, "
+        "intended TEXT, at REAL, PRIMARY KEY (target, path)) WITHOUT ROWID"
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -267,6 +276,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m007_retried,
     m008_what_nobody_proved,
     m009_selections_and_shards,
+    m010_uploads,
 )
 
 

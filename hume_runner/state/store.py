@@ -2,7 +2,7 @@
 
 Every write is one transaction that ends in `Disk.commit`; after it returns, the fact survives a power cut. What can be
 done with the file stands in one class a concern, each building on the one before: `file` (the transaction), `reading`,
-`planning` (the comparison with a manifest) and `journal` (what happened to jobs).
+`planning` (the comparison with a manifest), `journal` (what happened to jobs) and `uploads` (copies elsewhere).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from hume_runner.planning.staged import Staged
 from hume_runner.state.connection import Opened, guarded, open_state
 from hume_runner.state.disk import Disk
-from hume_runner.state.journal import Journal
 from hume_runner.state.keeping import Shipper
 from hume_runner.state.rows import Counts, ItemRow, JobRow, MemberRow, StoredAnswer, nonce_of
+from hume_runner.state.uploads import Uploads
 
 __all__ = ["Counts", "ItemRow", "JobRow", "MemberRow", "Staged", "Store", "StoredAnswer", "nonce_of"]
 
 
-class Store(Journal):
+class Store(Uploads):
     """One open state file. Not shared between threads: the engine's loop is its only writer."""
 
     @classmethod
