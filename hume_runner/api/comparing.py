@@ -32,15 +32,24 @@ def compare(
     as `face.prob=video.confidence` (A's, then B's). Simulated scores are not compared with measured ones, unless
     `even_simulated`. Raises: UsageError, ManifestError, StateError, MissingExtra, ResultsError.
     """
+    with contextlib.ExitStack() as stack:
+        results = results_at(a)
+        stack.callback(results.close)
+        shown = str(a) if isinstance(a, str | PathLike) else results.name
+        return beside((shown, results), b, pairs=pairs, even_simulated=even_simulated)
+
+
+def beside(
+    a: tuple[str, StateResults], b: ManifestLike, *, pairs: Iterable[str] = (), even_simulated: bool = False
+) -> Comparison:
+    """The same of results that are open already: (how they were named, results)."""
     from hume_runner.results.compare import compare_results
 
     with contextlib.ExitStack() as stack:
-        found = []
-        for place in (a, b):
-            results = results_at(place)
-            stack.callback(results.close)
-            found.append((str(place) if isinstance(place, str | PathLike) else results.name, results))
-        return compare_results(found[0], found[1], pairs=pairs, even_simulated=even_simulated)
+        results = results_at(b)
+        stack.callback(results.close)
+        shown = str(b) if isinstance(b, str | PathLike) else results.name
+        return compare_results(a, (shown, results), pairs=pairs, even_simulated=even_simulated)
 
 
 def results_at(place: ManifestLike) -> StateResults:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hume_runner.api import Project
 
 
+_COMPARED = "report-compared.html"
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", nargs="?", metavar="MANIFEST", help="the manifest whose answers are shown")
     shard_flag(parser)
@@ -25,6 +28,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="FILE",
         help="take these predictions.json files, or all below these folders, instead of a manifest",
+    )
+    parser.add_argument(
+        "--compare",
+        metavar="OTHER",
+        help="carry a section that puts these results beside another one of the same sources, its output directory or "
+        "manifest (then it is written as report-compared.html)",
+    )
+    parser.add_argument(
+        "--pair",
+        dest="pairs",
+        action="append",
+        default=[],
+        metavar="A.COLUMN=B.COLUMN",
+        help="with --compare: compare this column with that one of OTHER as well; may be given again",
+    )
+    parser.add_argument(
+        "--even-simulated", action="store_true", help="with --compare: simulated scores beside measured ones, too"
     )
     figures = parser.add_argument_group("pictures for a paper, instead of the page")
     figures.add_argument("--figures", metavar="DIR", help="draw means, groups and timelines into this folder")
@@ -54,16 +74,36 @@ def _width(text: str) -> float:
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.results.report import write_report
 
+    if (args.pairs or args.even_simulated) and not args.compare:
+        raise UsageError("--pair and --even-simulated say how to compare", hint="add --compare OTHER")
+    if args.compare and args.files:
+        raise UsageError("--compare needs the results of a manifest", hint="name the manifest instead of --from")
     found, results = _results(args, console)
+    if args.figures and args.compare:
+        raise UsageError("--figures draws no comparison", hint="leave --compare or --figures out")
     if args.figures:
         return _figures(args, console, results)
     if args.source or args.label:
         raise UsageError("--source and --label say what is drawn by --figures", hint="add --figures DIR")
-    out = Path(args.out) if args.out else results.directory / "report.html"
+    own = results.directory / "report.html"
+    out = Path(args.out) if args.out else results.directory / _COMPARED if args.compare else own
+    if args.compare and out.resolve() == own.resolve():
+        raise UsageError(
+            f"{out}: the next run would write it anew, without the comparison", hint="let --out name another file"
+        )
     unread: list[str] = []
     # Asked before: what is recorded meanwhile makes this page stale, not current.
     serial = getattr(results, "serial", None)
-    written = write_report(results, out, unread=unread.append)
+    comparison = None
+    if args.compare and found is not None:
+        from hume_runner.api.comparing import beside
+        from hume_runner.results.from_state import StateResults
+
+        assert isinstance(results, StateResults)
+        mine = (found.shown, results)
+        comparison = beside(mine, args.compare, pairs=args.pairs, even_simulated=args.even_simulated)
+        unread += comparison.unread
+    written = write_report(results, out, unread=unread.append, beside=comparison)
     if found is not None and serial is not None and out.resolve() == (results.directory / "report.html").resolve():
         from hume_runner.results.derived import REPORT
 

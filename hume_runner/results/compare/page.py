@@ -17,24 +17,46 @@ MOST_UNMATCHED = 200
 _LEFT, _TOP, _SIZE, _EDGE = 6, 6, 120, 6
 
 
+_PARTS = ("page", "section", "summary", "tables", "reading")
+
+
 def page(comparison: Comparison) -> bytes:
     """The page, the same bytes every time."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    style = _asset("hume_runner.results.report", "page.css") + _asset(__package__, "page.css")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    whole = _asset("hume_runner.results.report", "page.css") + style()
+    text = _rendered("page", comparison, csp=_policy(whole), style=Markup(whole))  # noqa: S704 - our own
+    # A lone half of a character pair, as a file name may hold, is no UTF-8.
+    return text.encode("utf-8", "replace")
+
+
+def style() -> str:
+    """What a section needs beyond the report's own style."""
+    return _asset(__package__, "page.css")
+
+
+def section(comparison: Comparison) -> str:
+    """The sections of a report that carries it, escaped already; `style` goes with them."""
+    return _rendered("section", comparison)
+
+
+def _rendered(part: str, comparison: Comparison, **more: Any) -> str:
+    from jinja2 import DictLoader, Environment, StrictUndefined
+
+    environment = Environment(
+        loader=DictLoader({name: _asset(__package__, f"{name}.html.jinja") for name in _PARTS}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     filters: dict[str, Callable[..., str]] = {
         "count": lambda number: f"{number:,}",
         "number": records.shown,
         "correlation": records.correlation,
     }
     environment.filters |= filters
-    text = environment.from_string(
-        _asset(__package__, "page.html.jinja")
-    ).render(
-        csp=_policy(style),
-        style=Markup(style),  # noqa: S704 - our own
+    return environment.get_template(part).render(
         c=comparison,
         sides=[
             ("A", comparison.a.shown, records.side_words(comparison.a)),
@@ -50,9 +72,8 @@ def page(comparison: Comparison) -> bytes:
         reasons=list(records.reason_words(comparison)),
         unmatched=comparison.unmatched[:MOST_UNMATCHED],
         left=sum(comparison.reasons.values()),
+        **more,
     )
-    # A lone half of a character pair, as a file name may hold, is no UTF-8.
-    return text.encode("utf-8", "replace")
 
 
 def _asset(package: str, name: str) -> str:

@@ -16,6 +16,7 @@ from hume_runner._version import __version__
 from hume_runner.errors import MissingExtra
 from hume_runner.registry import registered
 from hume_runner.results.base import ResultSet
+from hume_runner.results.compare.base import Comparison
 from hume_runner.results.report.gather import MOST_SOURCES, Gathered, gather
 
 LARGEST_BYTES = 15_000_000
@@ -23,19 +24,26 @@ _FEWEST_SOURCES = 100
 _STATUSES = ("done", "failed", "ambiguous", "in_flight", "pending")
 
 
-def write_report(results: ResultSet, out: Path, *, unread: Callable[[str], None] = lambda told: None) -> Path:
+def write_report(
+    results: ResultSet,
+    out: Path,
+    *,
+    unread: Callable[[str], None] = lambda told: None,
+    beside: Comparison | None = None,
+) -> Path:
     """Write the report to `out`, at most 15 MB and the same bytes every time; returns the path.
 
+    `beside`: the results beside others of the same sources, which the report then carries as a section.
     An answer that cannot be read is shown at its items, and `unread` is told once for each.
     Raises: MissingExtra without jinja2 or msgspec; ResultsError naming a raw answer that is unreadable.
     """
     _need_jinja2()
     most_sources = MOST_SOURCES
-    content = _page(results, gather(results, most_sources=most_sources, unread=unread))
+    content = _page(results, gather(results, most_sources=most_sources, unread=unread), beside)
     while len(content) > LARGEST_BYTES and most_sources > _FEWEST_SOURCES:
         # Very long names or very many models: fewer sources, until it fits.
         most_sources = int(most_sources * min(0.7, 0.9 * LARGEST_BYTES / len(content)))
-        content = _page(results, gather(results, most_sources=most_sources))
+        content = _page(results, gather(results, most_sources=most_sources), beside)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside.write(out, content)
     return out
@@ -48,10 +56,12 @@ def _need_jinja2() -> None:
         raise MissingExtra("report", "the report") from error
 
 
-def _page(results: ResultSet, gathered: Gathered) -> bytes:
+def _page(results: ResultSet, gathered: Gathered, beside: Comparison | None) -> bytes:
     from jinja2 import Environment, StrictUndefined
 
-    style = _asset("page.css")
+    from hume_runner.results.compare import page as comparing
+
+    style = _asset("page.css") + (comparing.style() if beside is not None else "")
     script = _asset("page.js").replace("/* timeline.js */", _asset("timeline.js"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["count"] = lambda number: f"{number:,}"
@@ -70,6 +80,7 @@ def _page(results: ResultSet, gathered: Gathered) -> bytes:
         tables=[*gathered.models, *(name for name in gathered.signals if name not in gathered.models)],
         sampled=len(gathered.sources) < gathered.total,
         simulated=gathered.simulated,
+        compared=_verbatim(comparing.section(beside)) if beside is not None else "",
     )
     # A lone half of a character pair, as a file name may hold, is no UTF-8.
     return page.encode("utf-8", "replace")

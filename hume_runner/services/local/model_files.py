@@ -14,7 +14,7 @@ OWN: Final = "own"  # the folder of models that a manifest names itself, by hash
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_OWN_SUFFIXES: Final = (".onnx", ".tflite", ".safetensors", ".json", ".txt")
+_OWN_SUFFIXES: Final = (".onnx", ".tflite", ".safetensors", ".json", ".txt", ".bin")
 # What a file of such a beginning is. Of the first: a protocol's number follows, from 2 to 5; in the formats that begin
 # with the same byte (msgpack) that would be an empty table and then something else.
 _RUNS_CODE: Final = (
