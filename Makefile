@@ -26,7 +26,8 @@ PYTEST = $(BIN)/python -m pytest
 
 # A test run writes bytecode: each process that a test starts would compile all of it again.
 unexport PYTHONDONTWRITEBYTECODE
-# What a person waits for: the sample of each long table; `sweep` has the rest.
+# What a person waits for: the sample of each long table; `sweep` has the rest. By file, or each worker would encode the
+# same media and start the same service.
 QUICK = not soak and not mutant and not sweep
 
 .PHONY: help demo setup models test sweep test-lowest test-newest lint lock bench soak mutants docs clean
@@ -58,7 +59,7 @@ models: $(VENV)/.dev
 	@$(BIN)/python .ci/recordings.py
 
 test: $(VENV)/.dev
-	$(PYTEST) -n $(JOBS) -m "$(QUICK)" $(ARGS)
+	$(PYTEST) -n $(JOBS) --dist loadfile -m "$(QUICK)" $(ARGS)
 
 # Properties once more, with more examples than the suite draws.
 sweep: $(VENV)/.dev

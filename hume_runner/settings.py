@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from hume_runner.errors import ServiceRefused, UsageError
@@ -216,9 +217,7 @@ class Masker:
         found = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
         long = [secret for secret in found if len(secret) >= _SHORT]
         self._words = re.compile("|".join(map(_whole_word, found[len(long) :]))) if found[len(long) :] else None
-        pattern = "|".join(map(_spellings, long))
-        self._text = re.compile(pattern) if long else None
-        self._bytes = re.compile(pattern.encode()) if long else None
+        self._long = long
         self._needles = tuple(needle.lower() for secret in long for needle in (secret, *_encoded(secret)))
         self._byte_needles = tuple(needle.encode() for needle in self._needles)
         # Longer than any spelling; one with line breaks between all its letters excepted.
@@ -227,16 +226,26 @@ class Masker:
     def __repr__(self) -> str:
         return "<Masker>"
 
+    # Made where a document first shows a sign of a secret: most runs see none, and to make the two takes as long as the
+    # rest of a short run.
+    @cached_property
+    def _text(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(_spellings, self._long)))
+
+    @cached_property
+    def _bytes(self) -> re.Pattern[bytes]:
+        return re.compile("|".join(map(_spellings, self._long)).encode())
+
     @property
     def knows_any(self) -> bool:
         """Whether there is anything to keep out of documents."""
-        return self._bytes is not None
+        return bool(self._long)
 
     def keys(self, text: str) -> str:
         """`text` without the secrets; everything else stays."""
         if self._words is not None:
             text = self._words.sub(HIDDEN, text)
-        if self._text is None:
+        if not self._long:
             return text
         plain = "".join(text.lower().split())
         if not any(sign in plain for sign in (*self._needles, "\\", "%", "&", "=")):
@@ -249,7 +258,7 @@ class Masker:
 
     def stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The bytes of a document without the secrets, wherever they are cut into chunks."""
-        if self._bytes is None:
+        if not self._long:
             yield from chunks
             return
         rest = b""
@@ -264,7 +273,6 @@ class Masker:
 
     def _hidden(self, block: bytes) -> bytes:
         # Answers are large, so what most of them show at once comes before the search proper.
-        assert self._bytes is not None
         plain = block.lower().translate(None, b" \t\r\n")
         signs = (*self._byte_needles, b"\\", b"%", b"&", b"=")
         return self._bytes.sub(HIDDEN.encode(), block) if any(sign in plain for sign in signs) else block

@@ -38,10 +38,13 @@ import av.video.codeccontext
 import requests.adapters  # noqa: F401
 from filelock import FileLock  # noqa: F401
 
+import hume_runner.api.functions
+import hume_runner.api.measurers
 import hume_runner.cli.progress
 import hume_runner.cli.run
 import hume_runner.cli.signals
 import hume_runner.engine.run
+import hume_runner.http.access
 import hume_runner.http.json_stream
 import hume_runner.http.retry
 import hume_runner.http.transport

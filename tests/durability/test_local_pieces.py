@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.durability.children import Nursery
-from tests.tiers import Tier, in_two_tiers
+from tests.tiers import Tier, in_two_tiers, sampled
 
 KILLED = -9
 MANIFEST = """\
@@ -88,6 +88,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any
         "errors.jsonl": 0,
         "items.jsonl": 6,
         "language.jsonl": 4,
+        "sources.jsonl": 6,
     }
     return found, (study.folder / "run.trace").read_text().splitlines()
 
@@ -111,6 +112,7 @@ def test_a_run_killed_at_any_durable_operation_ends_as_if_nobody_had(
     assert [study.folder.name for study in studies if study.twice()] == []
 
 
+@sampled(1)
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_soon_leaves_no_process_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
