@@ -31,6 +31,7 @@ from hume_runner.state.uploads import Upload
 from hume_runner.stores import ObjectInfo, ObjectStore, ObjectUri, Version, chunks, open_store
 
 OWNER = "hume-runner.json"
+_LABEL = "lineage"
 _AT_ONCE = 8
 _BATCH = 64
 # Larger files go in parts, which no store takes under a condition through obstore: they are looked for before.
@@ -52,6 +53,7 @@ class Mirror:
         self._clock = clock
         self._folder = ObjectUri.of(target).key.strip("/")
         self._opened: ObjectStore | None = None
+        self._lineage = ""
 
     @property
     def _store(self) -> ObjectStore:
@@ -102,6 +104,7 @@ class Mirror:
         if first is None:
             return
         self._claim(store.lineage)
+        self._lineage = store.lineage
         last: list[Upload] = []
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="upload") as pool:
             waiting = self._all_but_last(first, due, last)
@@ -167,9 +170,16 @@ class Mirror:
             there = self._head(key)
             if (there is None) != (was is None) or (there is not None and was is not None and there.etag != was.etag):
                 raise PreconditionFailed(f"{key} is not what it was", key=key)
-            return self._store.upload(key, _checked(path, one.sha256 or ""))
+            return self._store.upload(key, _checked(path, one.sha256 or ""), labels=self._labels)
         data = b"".join(_checked(path, one.sha256 or ""))
-        return self._store.create(key, data) if was is None else self._store.swap(key, data, was)
+        if was is None:
+            return self._store.create(key, data, labels=self._labels)
+        return self._store.swap(key, data, was, labels=self._labels)
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        """What tells a copy as ours, to a machine that knows no more than the state's history."""
+        return {_LABEL: self._lineage}
 
     def _ours(self, key: str, one: Upload) -> tuple[ObjectInfo | None, bool]:
         """What stands in the way, and whether that is the very copy that is to be made; else it is an earlier one of
@@ -181,8 +191,10 @@ class Mirror:
         for chunk in chunks(self._store, there):
             digest.update(chunk)
         sha256 = digest.hexdigest()
-        if sha256 in (one.sha256, one.was_sha256, one.intended):
-            return there, sha256 == one.sha256
+        if sha256 == one.sha256:
+            return there, True
+        if sha256 in (one.was_sha256, one.intended) or self._store.labels(key).get(_LABEL) == self._lineage:
+            return there, False
         raise UsageError(
             f"{self._store.root}/{key}: something else is there, and not what a run of this manifest wrote",
             hint="move it away, or `hume-runner verify MANIFEST --repair` writes over it; nothing here is lost",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
+
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +92,15 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def create(self, key: str, data: bytes) -> Version:
-        """Raises: AlreadyExists."""
+    def labels(self, key: str) -> Mapping[str, str]:
+        """What was written beside an object's bytes. Raises: ObjectMissing."""
         ...
 
-    def swap(self, key: str, data: bytes, was: Version) -> Version:
+    def create(self, key: str, data: bytes, *, labels: Mapping[str, str] = NO_LABELS) -> Version:
+        """`labels`: small ASCII texts by names of letters, kept beside the bytes. Raises: AlreadyExists."""
+        ...
+
+    def swap(self, key: str, data: bytes, was: Version, *, labels: Mapping[str, str] = NO_LABELS) -> Version:
         """Write over exactly `was`. Raises: PreconditionFailed if something else is there, or nothing."""
         ...
 
@@ -101,7 +108,7 @@ class ObjectStore(Protocol):
         """Write whatever is there: last one wins."""
         ...
 
-    def upload(self, key: str, parts: Iterator[bytes]) -> Version:
+    def upload(self, key: str, parts: Iterator[bytes], *, labels: Mapping[str, str] = NO_LABELS) -> Version:
         """Write a large object in parts, over whatever is there. Nothing is published unless all of `parts` came."""
         ...
 

@@ -14,7 +14,7 @@ from obstore.store import from_url
 from hume_runner.errors import ObjectMissing, PreconditionFailed, StoreDenied, StoreError, UnusableName
 from hume_runner.hosts import is_loopback
 from hume_runner.stores.address import ObjectUri, is_unusable
-from hume_runner.stores.base import Content, ObjectInfo, Patience, Version
+from hume_runner.stores.base import NO_LABELS, Content, ObjectInfo, Patience, Version
 from hume_runner.stores.wording import in_our_words, unusable
 
 if TYPE_CHECKING:
@@ -93,10 +93,16 @@ class RemoteStore:
             raise PreconditionFailed(f"{self._root}/{info.key} was replaced while it was read", key=info.key)
         return data
 
-    def create(self, key: str, data: bytes) -> Version:
-        return self._put(key, data, "create")
+    def labels(self, key: str) -> Mapping[str, str]:
+        self._check(key)
+        with self._mapped(key):
+            found = obstore.get(self._store, key, options={"head": True}).attributes
+        return {str(name): value for name, value in found.items()}
 
-    def swap(self, key: str, data: bytes, was: Version) -> Version:
+    def create(self, key: str, data: bytes, *, labels: Mapping[str, str] = NO_LABELS) -> Version:
+        return self._put(key, data, "create", labels)
+
+    def swap(self, key: str, data: bytes, was: Version, *, labels: Mapping[str, str] = NO_LABELS) -> Version:
         if was.etag is None and was.version is None:
             raise StoreError(f"{self._root} names no version of {key}, so that nothing can be swapped", key=key)
         mode: UpdateVersion = {}
@@ -104,12 +110,12 @@ class RemoteStore:
             mode["e_tag"] = was.etag
         if was.version is not None:
             mode["version"] = was.version
-        return self._put(key, data, mode)
+        return self._put(key, data, mode, labels)
 
     def overwrite(self, key: str, data: bytes) -> Version:
-        return self._put(key, data, "overwrite")
+        return self._put(key, data, "overwrite", NO_LABELS)
 
-    def upload(self, key: str, parts: Iterator[bytes]) -> Version:
+    def upload(self, key: str, parts: Iterator[bytes], *, labels: Mapping[str, str] = NO_LABELS) -> Version:
         self._check(key)
         with self._mapped(key):
             return _version(
@@ -117,6 +123,7 @@ class RemoteStore:
                     self._store,
                     key,
                     parts,
+                    attributes=dict(labels),
                     use_multipart=True,
                     chunk_size=_UPLOAD_PART_BYTES,
                     max_concurrency=_UPLOADS_AT_ONCE,
@@ -133,10 +140,11 @@ class RemoteStore:
         with suppress(StoreDenied, UnusableName):
             next(self.list(), None)
 
-    def _put(self, key: str, data: bytes, mode: PutMode) -> Version:
+    def _put(self, key: str, data: bytes, mode: PutMode, labels: Mapping[str, str]) -> Version:
         self._check(key)
         with self._mapped(key):
-            return _version(obstore.put(self._store, key, data, mode=mode, use_multipart=False))
+            put = obstore.put(self._store, key, data, mode=mode, attributes=dict(labels) or None, use_multipart=False)
+            return _version(put)
 
     def _check(self, key: str) -> None:
         """obstore takes a slash off both ends, and would ask for another name. Raises: UnusableName."""

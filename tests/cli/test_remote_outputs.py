@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -305,3 +306,40 @@ def test_credentials_are_in_no_output_of_a_run_that_copies(mirrored: Project, s3
     assert mirrored.requests()[JOBS] == 1
     for secret in (ACCESS_KEY, SECRET_KEY, s3.url.partition("//")[2]):
         assert secret not in said
+
+
+def test_with_its_state_in_a_store_too_another_machine_goes_on_from_nothing(
+    mirrored: Project, s3: S3Server, bucket: str
+) -> None:
+    mirrored.manifest["state"] = f"s3://{bucket}/state"
+    assert mirrored.run().code == 0
+    before = mirrored.requests()
+    shutil.rmtree(mirrored.out)
+    ran = mirrored.run()
+    assert ran.code == 0, ran.err
+    assert mirrored.requests()[JOBS] == 1
+    assert {line["status"] for line in mirrored.results()} == {"done"}
+    routes = {route for route, number in mirrored.requests().items() if number > before.get(route, 0)}
+    assert not any("predictions" in route for route in routes)  # the answers came from their copies
+    mirrored.add_file("two.wav", tone(2))
+    assert mirrored.run().code == 0
+    copies = {name: body for name, body in there(s3, bucket).items() if not name.startswith("state")}
+    assert copies == here(mirrored)
+
+
+def test_another_machine_that_knows_of_no_copy_takes_those_of_its_own_history_for_its_own(
+    mirrored: Project, s3: S3Server, bucket: str
+) -> None:
+    assert mirrored.run().code == 0
+    mirrored.add_file("two.wav", tone(2))
+    state = mirrored.out / "state.sqlite3"
+    kept = state.read_bytes()
+    with closing(sqlite3.connect(state)) as db:
+        db.execute("DELETE FROM uploads")
+        db.commit()
+    for path in mirrored.out.glob("state.sqlite3.seal"):
+        path.unlink()
+    assert kept != state.read_bytes()
+    ran = mirrored.run()
+    assert ran.code == 0, ran.err
+    assert there(s3, bucket) == here(mirrored)

@@ -41,10 +41,15 @@ def proxied(target: str) -> Iterator[Proxy]:
                 self._answer(status, {}, b"")
                 return
             upstream = http.client.HTTPConnection(host, timeout=30)
-            upstream.request(self.command, self.path, body=body, headers=dict(self.headers))
-            got = upstream.getresponse()
-            data = got.read()
-            upstream.close()
+            try:
+                upstream.request(self.command, self.path, body=body, headers=dict(self.headers))
+                got = upstream.getresponse()
+                data = got.read()
+            except OSError:  # the store itself cut the connection: a client tries again
+                self._answer(502, {}, b"")
+                return
+            finally:
+                upstream.close()
             status = proxy.after(self.command, self.path)
             if status is not None:
                 self._answer(status, {}, b"")

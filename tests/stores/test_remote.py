@@ -122,6 +122,20 @@ def test_what_is_replaced_while_it_is_read_is_noticed(s3: S3Server) -> None:
         list(reading)
 
 
+def test_labels_are_kept_beside_the_bytes(s3: S3Server) -> None:
+    store = opened(s3.bucket())
+    first = store.create("a", b"", labels={"lineage": "abc"})
+    assert store.labels("a")["lineage"] == "abc"
+    store.swap("a", b"2", first, labels={"lineage": "def"})
+    assert store.labels("a")["lineage"] == "def"
+    store.upload("b", iter([b"x"]), labels={"lineage": "ghi"})
+    assert store.labels("b")["lineage"] == "ghi"
+    store.overwrite("b", b"y")
+    assert "lineage" not in store.labels("b")
+    with pytest.raises(ObjectMissing):
+        store.labels("c")
+
+
 def test_an_upload_that_breaks_publishes_nothing(s3: S3Server) -> None:
     bucket = s3.bucket()
 
