@@ -1,18 +1,23 @@
-"""Writes docs/commands.md from what the commands say of themselves (`make docs`); `--check` compares instead."""
+"""Writes docs/commands.md, and the words that shells complete, from what the commands say of themselves (`make docs`);
+`--check` compares instead."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import re
 import sys
 from pathlib import Path
 
-from hume_runner.cli.main import COMMANDS, main
+from hume_runner.cli import completion
+from hume_runner.cli.main import COMMANDS, common_flags, main
 
 TARGET = Path(__file__).with_name("commands.md")
+WORDS = Path(completion.__file__).with_name("completions.json")
 HEAD = """\
 # Commands
 
@@ -65,7 +70,20 @@ def page() -> str:
     return HEAD + overview + "".join(sections)
 
 
+def words() -> str:
+    """What `hume-runner completion` completes, a command a line."""
+    parsers = {}
+    for command in COMMANDS:
+        parsers[command] = argparse.ArgumentParser()
+        common_flags(parsers[command])
+        importlib.import_module(f"hume_runner.cli.{command}").configure(parsers[command])
+    known = completion.gathered(parsers, COMMANDS)
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(known[name])}" for name in known) + "\n}\n"
+
+
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--check"]:
-        sys.exit(0 if TARGET.read_text(encoding="utf-8") == page() else f"{TARGET.name} has drifted: run `make docs`")
-    TARGET.write_text(page(), encoding="utf-8")
+    for target, text in ((TARGET, page()), (WORDS, words())):
+        if sys.argv[1:] != ["--check"]:
+            target.write_text(text, encoding="utf-8")
+        elif target.read_text(encoding="utf-8") != text:
+            sys.exit(f"{target.name} has drifted: run `make docs`")

@@ -37,6 +37,7 @@ COMMANDS = {
     "ctl": "talk to a run that goes on: pause it, slow it down, have it end in good order",
     "state": "export the state as JSON, or release a lock whose owner is dead",
     "models": "list, download and check the models that measure on this machine",
+    "completion": "print a script that completes commands, flags and manifests in a shell",
     "doctor": "check the environment: versions, key, clock, disk, endpoint, extras",
 }
 
@@ -66,7 +67,24 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         from hume_runner.errors import UsageError
 
-        raise UsageError(f"{self.prog}: {message}", hint=f"{self.prog} --help")
+        raise UsageError(f"{self.prog}: {message}", hint=self._meant(message) or f"{self.prog} --help")
+
+    def _meant(self, message: str) -> str:
+        """The flag or the word that somebody meant, where one is like it."""
+        from difflib import get_close_matches
+
+        flags = [name for action in self._actions for name in action.option_strings]
+        unknown = message.removeprefix("unrecognized arguments: ")
+        for word in unknown.split() if unknown != message else ():
+            name, sign, value = word.partition("=")
+            if name.startswith("-") and (close := get_close_matches(name, flags, n=1)):
+                return f"did you mean {close[0]}{sign}{value}?"
+        if "invalid choice: '" in message:
+            word = message.partition("invalid choice: '")[2].partition("'")[0]
+            choices = [str(one) for action in self._actions for one in action.choices or ()]
+            if close := get_close_matches(word, choices, n=1):
+                return f"did you mean {close[0]}?"
+        return ""
 
     def _print_message(self, message: str, file: object = None) -> None:
         del file

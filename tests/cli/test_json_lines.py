@@ -68,6 +68,8 @@ CASES: dict[str, tuple[str, int, list[str]]] = {
     "models pull, no": ("models pull whisper-tiny.en", 64, ["licence"]),
     "doctor": ("doctor {m}", 0, ["check", "doctor"]),
     "doctor, bad": ("doctor {bad}", 65, ["check", "doctor"]),
+    "completion": ("completion bash", 0, ["completion"]),
+    "completion, no shell": ("completion tcsh", 64, []),
     "ctl status, no run": ("ctl {m} status", 64, []),
     "emulate, bad usage": ("emulate --processing-time soon", 64, []),
 }
