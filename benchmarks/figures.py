@@ -10,16 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One measured value. `hold` is the largest that is good; None: shown for comparison only."""
+    """One measured value. `hold` is the largest that is good, `least` the smallest; neither: shown for comparison."""
 
     what: str
     value: float
     hold: float | None = None
+    least: float | None = None
     unit: str = ""
 
     @property
     def held(self) -> bool:
-        return self.hold is None or self.value <= self.hold
+        return (self.hold is None or self.value <= self.hold) and (self.least is None or self.value >= self.least)
+
+    @property
+    def bound(self) -> str:
+        """The value to hold, in words."""
+        if self.hold is not None:
+            return f"≤ {_shown(self.hold, self.unit)}"
+        return f"≥ {_shown(self.least, self.unit)}" if self.least is not None else ""
 
 
 def report(title: str, figures: Iterable[Figure]) -> int:
@@ -29,9 +37,8 @@ def report(title: str, figures: Iterable[Figure]) -> int:
     print(f"\n{title}   [{os.cpu_count()} CPUs, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}]")
     print(f"  {'figure':<{width}}  {'value':>12}  {'hold':>12}")
     for figure in figures:
-        hold = f"≤ {_shown(figure.hold, figure.unit)}" if figure.hold is not None else ""
-        verdict = "" if figure.hold is None else "pass" if figure.held else "FAIL"
-        print(f"  {figure.what:<{width}}  {_shown(figure.value, figure.unit):>12}  {hold:>12}  {verdict}")
+        verdict = "" if not figure.bound else "ok" if figure.held else "BROKEN"
+        print(f"  {figure.what:<{width}}  {_shown(figure.value, figure.unit):>12}  {figure.bound:>12}  {verdict}")
     return 0 if all(figure.held for figure in figures) else 1
 
 

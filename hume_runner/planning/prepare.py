@@ -355,7 +355,7 @@ def _file_digest(path: Path, scan: Scan, known: Cached, *, md5: bool) -> tuple[F
     if digest is not None:
         return digest, before.st_size
     with path.open("rb") as file:
-        digest = _digest_of(file, md5=md5)
+        digest = digest_of(file, md5=md5)
         after = os.fstat(file.fileno())
     # A file that was written to meanwhile is read anew next time; its digest now is as good as any.
     if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
@@ -363,7 +363,8 @@ def _file_digest(path: Path, scan: Scan, known: Cached, *, md5: bool) -> tuple[F
     return digest, after.st_size
 
 
-def _digest_of(file: BufferedReader, *, md5: bool) -> FileDigest:
+def digest_of(file: BufferedReader, *, md5: bool) -> FileDigest:
+    """What a plan knows a file by, from where it is read to its end."""
     if not md5:
         return FileDigest(sha256=hashlib.file_digest(file, "sha256").digest())
     one, other = hashlib.sha256(), hashlib.md5(usedforsecurity=False)

@@ -135,7 +135,7 @@ def _sent_until_noticed(upload: Upload, meddle) -> tuple[int, int, SourceChanged
         nonlocal sent
         for number, piece in enumerate(body):
             sent += len(piece)
-            if number == 2:
+            if number == 0:
                 meddle()
 
     with pytest.raises(SourceChanged) as caught:
