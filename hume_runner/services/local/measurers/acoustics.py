@@ -23,6 +23,7 @@ from hume_runner.services.local.measurers.loudness import (
     running,
     windows,
 )
+from hume_runner.services.local.measurers.own_weights import no_weights
 from hume_runner.services.local.measurers.pauses import SHORTEST_S, pauses
 from hume_runner.services.local.measurers.pitch import CEILING_HZ, FLOOR_HZ, Tracker, semitones
 from hume_runner.services.local.measurers.voice import Span, overlap
@@ -154,6 +155,7 @@ class _Acoustics:
                     "default": CEILING_HZ,
                     "description": "Highest pitch that is looked for, in Hz.",
                 },
+                "weights": no_weights("acoustics is made of formulas, which have no weights"),
             },
         }
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row
+from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row, WeightFile
 from hume_runner.services.local.measurers.catalogued import catalogued
+from hume_runner.services.local.measurers.own_weights import LICENCE, TRAINED_ON, own_schema, own_weight
 from hume_runner.services.signals import Curve, Signals
 from hume_runner.services.table_shapes import Column, Layout
 
@@ -26,6 +27,12 @@ VERSION = "1"
 [NEAR] = catalogued("face-short-range")
 [FAR] = catalogued("face-full-range")
 [MESH] = catalogued("face-landmarks")
+
+_PARTS = {
+    "short_range": "finds faces that are near: 128 pixels square, 896 boxes with 16 numbers each",
+    "full_range": "finds faces that are further away: 192 pixels square, 2,304 boxes with 16 numbers each",
+    "landmarks": "lays the mesh: 192 pixels square, 468 points with 3 numbers each",
+}
 
 DEFAULT_FPS = 3
 _MIN_SCORE, _MIN_SIZE_PX, _GAP = 0.4, 20, 3
@@ -209,6 +216,13 @@ class FaceMeasurer:
                     "minimum": 1,
                     "default": _MIN_SIZE_PX,
                 },
+                "networks": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "minProperties": 1,
+                    "description": "Networks of your own of the same form (TFLite), instead of MediaPipe's.",
+                    "properties": {part: own_schema(f"{what[0].upper()}{what[1:]}.") for part, what in _PARTS.items()},
+                },
                 "track_gap": {
                     "description": "Pictures on end in which a face may be missing and still be the same track.",
                     "type": "integer",
@@ -224,11 +238,14 @@ class FaceMeasurer:
         return ("numpy", "ai_edge_litert")
 
     def card(self, options: Mapping[str, Any]) -> Card:
+        own = bool(options.get("networks"))
         return Card(
-            name="mediapipe-face",
+            name="own-face" if own else "mediapipe-face",
             version=VERSION,
-            licence="Apache-2.0",
-            trained_on="Google's own photographs of faces, and drawn ones for depth; not published",
+            licence=f"{LICENCE}; Apache-2.0 (MediaPipe)" if own else "Apache-2.0",
+            trained_on=TRAINED_ON
+            if own
+            else "Google's own photographs of faces, and drawn ones for depth; not published",
             scale=(
                 "scores from 0 to 1, not calibrated; pixels; degrees; distances in units of the distance between the "
                 "face's outer eye corners"
@@ -239,24 +256,29 @@ class FaceMeasurer:
                 "https://github.com/google-ai-edge/mediapipe/blob/master/docs/solutions/models.md; head pose: Umeyama "
                 "1991 on MediaPipe's canonical face"
             ),
-            files=(NEAR, FAR, MESH),
+            files=_weights(options),
         )
 
     def open(self, options: Mapping[str, Any], files: Mapping[str, Path]) -> PictureSession:
-        return FaceSession(_read(options), files)
+        near, far, mesh = (files[one.name] for one in _weights(options))
+        return FaceSession(_read(options), near, far, mesh)
+
+
+def _weights(options: Mapping[str, Any]) -> tuple[WeightFile, ...]:
+    own = options.get("networks") or {}
+    ours = zip(_PARTS, (NEAR, FAR, MESH), strict=True)
+    return tuple(own_weight(own[part]) if part in own else weight for part, weight in ours)
 
 
 class FaceSession:
     """The measurer `face` with its three networks loaded."""
 
-    def __init__(self, options: _Options, files: Mapping[str, Path]) -> None:
+    def __init__(self, options: _Options, near: Path, far: Path, mesh: Path) -> None:
         from hume_runner.services.local.measurers import face_networks
 
         self._options = options
-        self._detect = face_networks.Detector(
-            files[NEAR.name], files[FAR.name], min_score=options.min_score, small_faces=options.small_faces
-        )
-        self._lay_mesh = face_networks.Mesher(files[MESH.name])
+        self._detect = face_networks.Detector(near, far, min_score=options.min_score, small_faces=options.small_faces)
+        self._lay_mesh = face_networks.Mesher(mesh)
 
     def measure(self, pictures: Iterable[Picture]) -> Iterator[Row]:
         """Faces of a picture from left to right. Tracks begin anew with each call."""

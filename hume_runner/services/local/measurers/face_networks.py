@@ -75,9 +75,12 @@ def _hushed() -> Iterator[None]:
 
 
 class Network:
-    """One file, ready to run: a picture in, its outputs out. Raises: ValueError for a file that is no network."""
+    """One file, ready to run: a picture of `size` pixels square in, its outputs out, which are of so many numbers.
 
-    def __init__(self, path: Path) -> None:
+    Raises: ValueError for a file that is no network, or one of another form.
+    """
+
+    def __init__(self, path: Path, size: int, *outputs: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
@@ -87,7 +90,15 @@ class Network:
         except RuntimeError as error:
             raise ValueError(f"{path}: {error}") from error
         self._input: int = self._interpreter.get_input_details()[0]["index"]
-        self._outputs: list[int] = [one["index"] for one in self._interpreter.get_output_details()]
+        told = self._interpreter.get_output_details()
+        self._outputs: list[int] = [one["index"] for one in told]
+        takes = self._interpreter.get_input_details()[0]["shape"].tolist()
+        gives = sorted(int(one["shape"].prod()) for one in told)
+        if takes != [1, size, size, 3] or gives != sorted(outputs):
+            raise ValueError(
+                f"{path}: a network of another form: it takes {takes} and gives {gives} numbers, where [1, {size}, "
+                f"{size}, 3] and {sorted(outputs)} are needed"
+            )
 
     def __call__(self, pixels: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         self._interpreter.set_tensor(self._input, np.ascontiguousarray(pixels[None], np.float32))
@@ -107,8 +118,12 @@ class Detector:
         fine = face_anchors.centres(NEAR_SIZE, 8)
         coarse = face_anchors.centres(NEAR_SIZE, 16)
         # Two boxes a cell on the fine grid and six on the coarse one: 896.
-        self._near = (Network(near), NEAR_SIZE, np.concatenate([np.repeat(fine, 2, 0), np.repeat(coarse, 6, 0)]))
-        self._far = (Network(far), FAR_SIZE, face_anchors.centres(FAR_SIZE, 4))
+        self._near = (
+            Network(near, NEAR_SIZE, 896 * 16, 896),
+            NEAR_SIZE,
+            np.concatenate([np.repeat(fine, 2, 0), np.repeat(coarse, 6, 0)]),
+        )
+        self._far = (Network(far, FAR_SIZE, 2304 * 16, 2304), FAR_SIZE, face_anchors.centres(FAR_SIZE, 4))
 
     def __call__(self, rgb: NDArray[np.uint8]) -> list[Face]:
         """The surest first."""
@@ -146,7 +161,7 @@ class Mesher:
     """
 
     def __init__(self, path: Path) -> None:
-        self._network = Network(path)
+        self._network = Network(path, MESH_SIZE, MESH_POINTS * 3, 1)
 
     def __call__(self, rgb: NDArray[np.uint8], face: Face) -> Mesh:
         right_eye, left_eye = face.points[[_RIGHT_EYE, _LEFT_EYE]]

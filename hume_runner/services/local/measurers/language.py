@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from hume_runner.services.local.measurers.base import Card, Passage, Reads, Row, WeightFile, Word
 from hume_runner.services.local.measurers.emotion_table import Model, Read, read_table
+from hume_runner.services.local.measurers.own_weights import own_schema, own_weight
 from hume_runner.services.local.measurers.segments import Span, sentences, stretches
 from hume_runner.services.table_shapes import Column, Family, Layout
 
@@ -66,17 +67,10 @@ _SCHEMA = {
             "description": "What a row is: a sentence, an utterance as it was heard (a written text is one), "
             "or the whole text",
         },
-        "table": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["url", "sha256"],
-            "description": "A table of your own with the same labels, as `benchmarks/train_language.py` makes it, "
-            "instead of the one in the package",
-            "properties": {
-                "url": {"type": "string", "minLength": 1, "description": "Where `models pull` gets it: a .bin"},
-                "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "SHA-256 of the file, in hex"},
-            },
-        },
+        "table": own_schema(
+            "A table of your own with the same labels, as `benchmarks/train_language.py` makes it (a .bin), instead of "
+            "the one in the package"
+        ),
     },
 }
 _UNMEASURED: Mapping[str, None] = dict.fromkeys(LABELS)
@@ -237,7 +231,7 @@ class Language:
             "right about half of the time for most labels. Not for inferring what people feel at work or in schools "
             "(EU AI Act, Article 5(1)(f)); people have to be told that it is used (Article 50(3)).",
             source="arXiv 2005.00547",
-            files=(TABLE if own is None else WeightFile(name=f"own/{own['sha256']}", sha256=own["sha256"]),),
+            files=(TABLE if own is None else own_weight(own),),
         )
 
     def open(self, options: Mapping[str, Any], files: Mapping[str, Path]) -> LanguageSession:

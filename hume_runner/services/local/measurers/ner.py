@@ -15,6 +15,7 @@ from typing import Any
 
 from hume_runner.services.local.measurers.base import Card, Passage, Reads, Row, TextSession
 from hume_runner.services.local.measurers.catalogued import catalogued
+from hume_runner.services.local.measurers.own_weights import no_weights
 from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
@@ -104,7 +105,11 @@ class NerMeasurer:
                     "items": {"enum": list(LABELS)},
                     "minItems": 1,
                     "uniqueItems": True,
-                }
+                },
+                "weights": no_weights(
+                    "a spaCy pipeline is a folder whose configuration names code to run, so none but the known one is "
+                    "loaded"
+                ),
             },
         }
 

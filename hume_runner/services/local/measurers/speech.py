@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Passage, Reads, Row, Sound, Word
+from hume_runner.services.local.measurers.own_weights import LICENCE, TRAINED_ON
 from hume_runner.services.local.measurers.spoken import Heard, Utterance, spoken
 from hume_runner.services.local.measurers.voice import Detector, Pack, fitted, packs, voiced
-from hume_runner.services.local.measurers.whisper_weights import DEFAULT, VOICE, WHISPER
+from hume_runner.services.local.measurers.whisper_weights import DEFAULT, NAMES, OWN_SCHEMA, VOICE, whisper_of
 from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
@@ -134,10 +135,11 @@ class _Speech:
             "additionalProperties": False,
             "properties": {
                 "model": {
-                    "enum": list(WHISPER),
+                    "enum": list(NAMES),
                     "default": DEFAULT,
                     "description": "Which Whisper hears. `.en` knows English only; larger ones err less and cost more.",
                 },
+                "weights": OWN_SCHEMA,
                 "language": {
                     "type": "string",
                     "pattern": "^[a-z]{2,3}$",
@@ -162,14 +164,21 @@ class _Speech:
         }
 
     def card(self, options: Mapping[str, Any]) -> Card:
-        whisper = WHISPER[options.get("model", DEFAULT)]
+        whisper = whisper_of(options)
+        trained = (
+            TRAINED_ON
+            if whisper.is_own
+            else "Whisper: 680,000 hours of sound from the internet with transcripts"
+            + _TRAINED.get(whisper.name, ", of which the English two thirds were used" * bool(whisper.english_only))
+            + "; not published"
+        )
         return Card(
             name=f"whisper-{whisper.name}",
             version="1",
-            licence="MIT (Whisper by OpenAI, converted by Systran; Silero VAD)",
-            trained_on="Whisper: 680,000 hours of sound from the internet with transcripts"
-            + _TRAINED.get(whisper.name, ", of which the English two thirds were used" * whisper.english_only)
-            + "; not published. Silero VAD: speech and noise in many languages; not published.",
+            licence=f"{LICENCE}; MIT (Silero VAD)"
+            if whisper.is_own
+            else "MIT (Whisper by OpenAI, converted by Systran; Silero VAD)",
+            trained_on=f"{trained}. Silero VAD: speech and noise in many languages; not published.",
             scale="text; times in seconds; probabilities from 0 to 1, not calibrated; rate in words a second of voice",
             limits="Writes fluent text where it heard wrong: dialects, noise, speech of children, names and numbers "
             "suffer most. Leaves out fillers and false starts. Word times are right to about 0.2 s. Does not tell "
@@ -192,20 +201,17 @@ class _Session:
     def __init__(self, options: Mapping[str, Any], files: Mapping[str, Path]) -> None:
         from faster_whisper import WhisperModel
 
-        whisper = WHISPER[options.get("model", DEFAULT)]
-        paths = [files[one.name] for one in whisper.weights]
-        # faster-whisper finds them by their names in one folder, and would fetch a tokenizer that is not there.
-        for path in paths:
-            if path != paths[0].parent / path.name or not path.is_file():
-                raise ValueError(f"{path}: the files of {whisper.name} do not lie in one folder")
+        whisper = whisper_of(options)
         self._detector = Detector(files[VOICE.name])
-        try:
-            self._model = WhisperModel(
-                str(paths[0].parent), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True
-            )
-        except RuntimeError as error:  # what CTranslate2 has for a file that it cannot read
-            raise ValueError(f"{paths[0].parent}: {error}") from error
-        self._language: str | None = options.get("language", "en" if whisper.english_only else None)
+        with whisper.folder(files) as folder:
+            try:
+                self._model = WhisperModel(
+                    str(folder), device="cpu", compute_type="int8", cpu_threads=1, local_files_only=True
+                )
+            except RuntimeError as error:  # what CTranslate2 has for a file that it cannot read
+                raise ValueError(f"whisper-{whisper.name} in {folder}: {error}") from error
+        english = whisper.english_only if whisper.english_only is not None else not self._model.model.is_multilingual
+        self._language: str | None = options.get("language", "en" if english else None)
         if self._language is not None and self._language not in self._model.supported_languages:
             raise ValueError(f"whisper-{whisper.name} does not know the language {self._language!r}")
         self._beam_size = int(options.get("beam_size", BEAM_SIZE))

@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 
 from hume_runner.services.local.measurers.base import Row, Sound, SoundSession
 from hume_runner.services.local.measurers.speech import SPEECH, passages
-from hume_runner.services.local.measurers.whisper_weights import WHISPER
+from hume_runner.services.local.measurers.whisper_weights import NAMES
 from tests.services.local.measurers.heard import (
     BECKETT,
     TWO_CITIES,
@@ -250,7 +250,7 @@ def test_a_language_that_the_model_does_not_know_is_refused() -> None:
 
 
 def test_each_model_has_its_card_and_its_files() -> None:
-    cards = {name: SPEECH.card({"model": name}) for name in WHISPER}
+    cards = {name: SPEECH.card({"model": name}) for name in NAMES}
 
     assert list(cards) == ["tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium", "large-v3"]
     assert len({card.measured_by for card in cards.values()}) == len(cards)
