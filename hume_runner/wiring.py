@@ -319,8 +319,9 @@ def driver(paths: Paths, machine: Machine, on_watch: Callable[[Any, float], None
     return Driver(store, prefix, timing, Clock(monotonic=machine.monotonic, wait=machine.sleep), on_watch)
 
 
-def keeper(paths: Paths, machine: Machine, report: Report) -> Keeper:
-    """What makes the state ours for a run: on this disk alone, or where its home is."""
+def keeper(paths: Paths, machine: Machine, report: Report, aside: Callable[[Path], None] = lambda path: None) -> Keeper:
+    """What makes the state ours for a run: on this disk alone, or where its home is. `aside` is told of a file here
+    that was put aside, as `report` is."""
     from hume_runner import events
     from hume_runner.state.keeping import OnThisDisk
 
@@ -333,7 +334,8 @@ def keeper(paths: Paths, machine: Machine, report: Report) -> Keeper:
     def waiting(lock: Any, seconds: float) -> None:
         report(events.StateAwaited(place=place.place, owner=str(Note.read(lock.note)), seconds=seconds))
 
-    def aside(path: Path) -> None:
+    def put_aside(path: Path) -> None:
+        aside(path)
         report(events.StatePutAside(path=str(path)))
 
     place = driver(paths, machine, waiting)
@@ -344,7 +346,7 @@ def keeper(paths: Paths, machine: Machine, report: Report) -> Keeper:
         command=command(),
         lease_s=machine.settings.lease_s,
     )
-    return RemoteKeeper(place, note, now=machine.now, aside=aside)
+    return RemoteKeeper(place, note, now=machine.now, aside=put_aside)
 
 
 def environment(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
+from hume_runner.api.remote_state import opened_state
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.settings import mask_secrets
 
@@ -27,15 +28,10 @@ if TYPE_CHECKING:
 def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bool) -> Iterator[OpenPlan]:
     """The plan against the state as it is now; see `Project.planning`."""
     from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
-    from hume_runner.state.store import Store
 
     manifest, paths, now = project.manifest, project.paths, project.machine.now()
     with ExitStack() as stack:
-        try:
-            store = Store.peek(paths.state, name=manifest.name)
-        except FileNotFoundError:
-            store = Store.empty(manifest.name)
-        stack.enter_context(store)
+        store, _ = stack.enter_context(opened_state(project))
         embedded = endpoint.name == wiring.EMULATOR
         refuse_others_outputs(store, paths.state, paths.outputs, manifest=manifest.name, embedded=embedded)
         refuse_other_kinds(store, endpoint.service.endpoint, here=endpoint.here, machines=wiring.machines())
@@ -143,7 +139,7 @@ class Seen:
         counts = self._store.counts()
         return Status(
             name=self._project.manifest.name,
-            state=self._project.paths.state,
+            state=self._project.paths.remote or self._project.paths.state,
             simulated=self._store.any_simulated(),
             lock=self._holder,
             items=dict(counts.items),

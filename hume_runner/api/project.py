@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events, wiring
 from hume_runner.api.control import Control
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
+from hume_runner.api.remote_state import opened_state, release
 from hume_runner.api.values import ManifestLike, Merged, RunResult
 from hume_runner.errors import (
     HumeRunnerError,
@@ -345,22 +346,14 @@ class Project:
     @contextmanager
     def look(self) -> Iterator[Seen]:
         """The state as it is at one moment, for as long as the block lasts; works while a run goes on."""
-        from hume_runner.state.lock import StateLock
-        from hume_runner.state.store import Store
-
-        # Before the state is open here: to look at the lock opens and closes the file, see `state.pinned`.
-        holder = StateLock(self.paths.state).held()
-        try:
-            store = Store.peek(self.paths.state, name=self.manifest.name)
-        except FileNotFoundError:
-            store = Store.empty(self.manifest.name)
-        with store:
+        with opened_state(self) as (store, holder):
             yield Seen(self, store, holder)
 
     def need_state(self, what: str) -> None:
         """Raises: UsageError if nothing ever ran."""
         if not self.paths.state.exists():
-            raise UsageError(f"{self.paths.state}: {what}", hint=f"hume-runner run {self.shown}")
+            how = "run" if self.paths.remote is None else "state pull"
+            raise UsageError(f"{self.paths.state}: {what}", hint=f"hume-runner {how} {self.shown}")
 
     def check_files(self) -> Iterator[Checked]:
         """Every output beside the hash in the state, streamed."""
@@ -412,17 +405,20 @@ class Project:
         from hume_runner.state.lock import StateLock
         from hume_runner.state.store import Store
 
-        with (
-            StateLock(self.paths.state),
-            Store.create_or_open(
+        keeper = wiring.keeper(self.paths, self.machine, lambda event: None)
+        with StateLock(self.paths.state), keeper.own(self.paths.state) as kept:
+            with Store.create_or_open(
                 self.paths.state,
                 disk=self.machine.disk,
                 name=self.manifest.name,
                 lineage=self.machine.new_id(),
                 mask=self.masker.keys,
-            ) as store,
-        ):
-            yield store
+                shipper=kept.shipper,
+            ) as store:
+                yield store
+                unsettled = kept.settle(store)
+            if unsettled is not None:
+                raise unsettled
 
     def repair(self, *, on_event: events.Report, warn: Callable[[str], None]) -> HumeRunnerError | None:
         """Fetch again what is harmed and costs nothing, and make again what is derived; what could not be is returned.
@@ -516,7 +512,8 @@ class Project:
         """Release a lock whose owner is dead; who that was, None if nobody holds it. Raises: StateLocked."""
         from hume_runner.state.lock import StateLock
 
-        return StateLock(self.paths.state).clear()
+        here = StateLock(self.paths.state).clear() if self.paths.state.parent.exists() else None
+        return here if self.paths.remote is None else release(self)
 
     def says(self) -> ManifestSays:
         """What outputs need of the manifest. Raises: ManifestError, SourceError for its lists of events."""

@@ -72,6 +72,27 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """A remote state that is here as well now. `holder`: who runs it; `aside`: a file that was here and went another
+    way, under its new name."""
+
+    place: str
+    state: Path
+    holder: Holder | None
+    aside: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A state here that a store has as well now; `pushed` is False where it had all of it."""
+
+    place: str
+    state: Path
+    pushed: bool
+    aside: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """What a run would do. `upload_bytes`: of all the jobs that it would submit; `reasons` as `OpenPlan` has them."""
 
@@ -101,10 +122,11 @@ class Validated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Where a manifest stands. `lock`: who runs it now; `items` and `jobs`: numbers by status."""
+    """Where a manifest stands. `state`: its file, or the URI of its place in an object store; `lock`: who runs it now;
+    `items` and `jobs`: numbers by status."""
 
     name: str
-    state: Path
+    state: Path | str
     simulated: bool | None
     lock: Holder | None
     items: Mapping[str, int]

@@ -35,7 +35,7 @@ COMMANDS = {
     "emulate": "serve a local stand-in for the measurement APIs",
     "schema": "print the manifest's JSON Schema",
     "ctl": "talk to a run that goes on: pause it, slow it down, have it end in good order",
-    "state": "export the state as JSON, or release a lock whose owner is dead",
+    "state": "export, merge, pull or push the state, or release a lock whose owner is dead",
     "models": "list, download and check the models that measure on this machine",
     "completion": "print a script that completes commands, flags and manifests in a shell",
     "doctor": "check the environment: versions, key, clock, disk, endpoint, extras",
@@ -94,7 +94,11 @@ class _Parser(argparse.ArgumentParser):
 def common_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that every command takes."""
     group = parser.add_argument_group("common")
-    group.add_argument("--state", metavar="FILE", help="state file (default: state.sqlite3 in the output directory)")
+    group.add_argument(
+        "--state",
+        metavar="FILE",
+        help="state file, or s3://bucket/name (default: state.sqlite3 in the output directory)",
+    )
     group.add_argument(
         "--output-dir", metavar="DIR", help="use this directory instead of the manifest's outputs.directory"
     )

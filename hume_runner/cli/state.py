@@ -1,4 +1,4 @@
-"""`hume-runner state export|unlock|merge`: the state as JSON, the way out of a dead owner's lock, shards into one."""
+"""`hume-runner state export|unlock|merge|pull|push`: as JSON, out of a dead owner's lock, shards into one, and back."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hume_runner.api import Project
     from hume_runner.api.values import Merged
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("export", "unlock", "merge"))
+    parser.add_argument("action", choices=("export", "unlock", "merge", "pull", "push"))
     parser.add_argument("manifest", metavar="MANIFEST")
     parser.add_argument("states", nargs="*", metavar="STATE", help="merge: the folders or states of the shards")
     parser.add_argument(
@@ -42,7 +44,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.states or args.take_over:
         raise UsageError(f"state {args.action} takes a manifest alone", hint="hume-runner state --help")
     found = project(args, console)
-    found.need_state("there is no state yet")
+    if args.action in ("pull", "push"):
+        return _pull(found, console) if args.action == "pull" else _push(found, console)
+    if found.paths.remote is None:
+        found.need_state("there is no state yet")
     return _export(found, console) if args.action == "export" else _unlock(found, console)
 
 
@@ -106,8 +111,40 @@ def _export(project: Project, console: Console) -> int:
     return 0
 
 
+def _pull(project: Project, console: Console) -> int:
+    from hume_runner.api.remote_state import pull
+
+    pulled = pull(project)
+    if console.json:
+        holder = asdict(pulled.holder) if pulled.holder else None
+        console.event("state", action="pull", place=pulled.place, state=str(pulled.state), lock=holder)
+    console.note(f"{pulled.state}: as {pulled.place} is now")
+    if pulled.holder is not None:
+        console.note(f"  a run is on: {pulled.holder}")
+    _tell_aside(pulled.aside, console)
+    return 0
+
+
+def _push(project: Project, console: Console) -> int:
+    from hume_runner.api.remote_state import push
+
+    pushed = push(project)
+    if console.json:
+        told = {"place": pushed.place, "state": str(pushed.state), "pushed": pushed.pushed}
+        console.event("state", action="push", **told)
+    what = "has what is in" if pushed.pushed else "had all of"
+    console.note(f"{pushed.place}: {what} {pushed.state}")
+    _tell_aside(pushed.aside, console)
+    return 0
+
+
+def _tell_aside(paths: tuple[Path, ...], console: Console) -> None:
+    for path in paths:
+        console.error(f"{path}: an earlier state of this folder; the remote one went on without it, and counts")
+
+
 def _unlock(project: Project, console: Console) -> int:
-    state = project.paths.state
+    state = project.paths.remote or project.paths.state
     holder = project.unlock()
     if console.json:
         released = asdict(holder) if holder else None

@@ -68,7 +68,7 @@ def _print(status: Status, seen: Seen, console: Console, *, jobs: bool) -> None:
     from hume_runner.services.base import job_name
 
     items = status.items
-    if not items["total"] and not status.state.exists():
+    if not items["total"] and (isinstance(status.state, str) or not status.state.exists()):
         console.result(f"{status.name}: nothing ran yet, there is no state at {status.state}")
         return
     console.result(f"{status.name}: {items['done']:,} of {counted(items['total'], 'item')} measured")

@@ -71,6 +71,11 @@ class Kept(Protocol):
         """Have answers here that cannot be had again and that another machine left there. Raises: StoreError."""
         ...
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the state on this disk has what is nowhere else."""
+        ...
+
     def ready(self, store: Store) -> None:
         """Whatever is submitted from here on can be told to another machine. Raises: StoreError, StateLocked."""
         ...
@@ -102,6 +107,7 @@ class Alone:
 
     shipper: Shipper | None = None
     broken: HumeRunnerError | None = None
+    has_more = False
 
     def take_in(self, store: Store, now: float) -> None:
         pass

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from hume_runner.aside import open_new
 from hume_runner.errors import ObjectMissing, StateError
@@ -21,6 +22,8 @@ from hume_runner.state.remote.objects import Snapshot
 from hume_runner.state.remote.protocol import HEAD, LOCK, Absent, Head, Lock, Read, Steps, entry_key
 from hume_runner.state.remote.redo import Answer, Facts, Position, Told, tell, unpack
 from hume_runner.stores import chunks
+
+T = TypeVar("T")
 
 _CHUNK = 1 << 20
 _LEVEL = 3  # what SQLite keeps packs well at any level
@@ -68,32 +71,34 @@ def _seen() -> Steps[tuple[Lock | None, Head | None, object, tuple[Facts, ...]]]
     return lock, head, tag, tuple(facts)
 
 
-def read_all(new_driver: Callable[[], Driver], target: Path) -> Remote:
-    """Read what is there, whoever owns it, and write the state to `target` if there is one; it must not exist.
-
-    Raises: StoreError, StateError.
-    """
-    for last in range(_TRIES):
+def reading(new_driver: Callable[[], Driver], use: Callable[[Driver, Remote], T]) -> T:
+    """What `use` makes of what is there at one moment, whoever owns it. Raises: StoreError, StateError."""
+    for tries_left in reversed(range(_TRIES)):
         driver = new_driver()  # what one has read ahead is of one moment
         lock, head, tag, facts = driver.run(_seen())
-        if head is None or head.data is None:
-            return Remote(lock=lock, snapshot=None)
-        remote = from_facts(lock, head, facts)
         try:
-            download(driver, head.data, target)
-            tell_file(target, remote.told)
+            return use(driver, from_facts(lock, head or Head(epoch=0), facts))
         except (ObjectMissing, StateError):
             # Its owner may have written another snapshot meanwhile, and removed what that covers.
-            target.unlink(missing_ok=True)
-            now = driver.run(_read_head())
-            if now == tag or last == _TRIES - 1:
+            if not tries_left or driver.run(_head_tag()) == tag:
                 raise
-            continue
-        return remote
     raise AssertionError
 
 
-def _read_head() -> Steps[object]:
+def read_all(new_driver: Callable[[], Driver], target: Path) -> Remote:
+    """Read what is there, and write the state to `target` if there is one; it must not exist. Raises: as `reading`."""
+
+    def write(driver: Driver, remote: Remote) -> Remote:
+        if remote.snapshot is not None:
+            target.unlink(missing_ok=True)
+            download(driver, remote.snapshot, target)
+            tell_file(target, remote.told)
+        return remote
+
+    return reading(new_driver, write)
+
+
+def _head_tag() -> Steps[object]:
     seen = yield Read(HEAD)
     return getattr(seen, "tag", None)
 

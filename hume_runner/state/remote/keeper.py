@@ -70,7 +70,7 @@ class RemoteKeeper:
             found = driver.run(protocol.gather(lock, head))
             owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
             remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
-            base = _bring(driver, remote, state, self._aside)
+            base = bring(driver, remote, state, self._aside)
             kept = RemoteKept(driver, owner, remote, state, stale=base, now=self._now)
             yield kept
         except NotOurs as error:
@@ -94,9 +94,9 @@ def held(place: str, lock: Lock | None) -> StateLocked:
     )
 
 
-def _bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], None]) -> bool:
-    """Bring the file at `state` up to what the store holds; whether it has more than that. Raises: StateError,
-    StoreError."""
+def bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], None]) -> bool:
+    """Bring the file at `state`, which nobody has open, up to what the store holds; whether it has more than that.
+    Raises: StateError, StoreError."""
     snapshot = remote.snapshot
     if snapshot is None:
         return state.exists()
@@ -124,6 +124,7 @@ def _bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], 
         for beside in (state.with_name(state.name + "-wal"), state.with_name(state.name + "-shm"), seal_path(state)):
             beside.unlink(missing_ok=True)
         Disk().replace(part, state)
+        _note_pushed(state)
     finally:
         part.unlink(missing_ok=True)
     return False
@@ -312,6 +313,11 @@ class RemoteKept:
             if hashlib.sha256(body).hexdigest() == answer.sha256:
                 disk.make_below(outputs, Path(answer.path).parent)
                 disk.write_new(path, body)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the state here has what the store does not."""
+        return self._stale
 
     def ready(self, store: Store) -> None:
         if self._stale or self._owner.snapshot is None:

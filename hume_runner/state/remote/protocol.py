@@ -184,6 +184,12 @@ def write(op: Create | Swap) -> Steps[Any]:
 # -- becoming the owner -----------------------------------------------------------------------------------------------
 
 
+def look() -> Steps[Lock | None]:
+    """The lock as it is."""
+    seen = yield Read(LOCK)
+    return seen.body if isinstance(seen, Found) and isinstance(seen.body, Lock) else None
+
+
 def take(owner: str, note: str = "") -> Steps[tuple[Lock, Any]]:
     """Get the lock: (the lock, its tag). Raises: NotOurs while its owner is at work, or if another was quicker."""
     seen = yield Read(LOCK)
