@@ -23,6 +23,7 @@ from typing import IO, Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_LOOK_S = 1.0  # how often a worker looks whether its parent lives
 _LENGTH = struct.Struct("<Q")
 # What every native library that the work may load asks for its number of threads: a worker is one of many.
 _ONE_THREAD = dict.fromkeys(
@@ -231,7 +232,8 @@ def _read(pipe: IO[bytes]) -> bytes | None:
 
 
 def serve() -> None:
-    """What a worker process does: call after call, until its parent goes."""
+    """What a worker process does: call after call, until its parent goes, and not much longer."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     calls, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not stand among the answers
     while (packed := _read(calls)) is not None:
@@ -240,6 +242,13 @@ def serve() -> None:
             _write(answers, answer)
         except BrokenPipeError:
             os._exit(0)  # nobody waits for it: the parent was killed. What is left in the pipe's buffer is not flushed
+
+
+def _end_with(parent: int) -> None:
+    never = threading.Event()
+    while os.getppid() == parent:
+        never.wait(_LOOK_S)
+    os._exit(0)
 
 
 def answer_to(packed: bytes) -> bytes:

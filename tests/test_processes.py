@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,25 @@ def test_after_a_stop_no_process_is_started_any_more() -> None:
     executor.shutdown()
     with pytest.raises(ProcessLookupError):
         os.kill(first, 0)
+
+
+def test_a_call_under_way_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    script = (
+        "import sys, time, pathlib; sys.path.insert(0, sys.argv[1])\n"
+        "from tests.test_processes import say_and_sleep\n"
+        "from hume_runner.processes import ProcessExecutor\n"
+        "ProcessExecutor(1).submit(say_and_sleep, sys.argv[2]).result()\n"
+    )
+    root = str(Path(__file__).parents[1])
+    with subprocess.Popen([sys.executable, "-c", script, root, str(note)], stderr=subprocess.PIPE) as parent:
+        while not note.exists() or not note.read_text():
+            time.sleep(0.02)
+        parent.kill()
+        assert parent.stderr
+        assert parent.stderr.read() == b""  # which ends when nobody holds it any more
+
+
+def say_and_sleep(note: str) -> None:
+    Path(note).write_text(str(os.getpid()))
+    time.sleep(600)

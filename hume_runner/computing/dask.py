@@ -389,7 +389,9 @@ class _Quiet:
         self._was: list[tuple[logging.Logger, int]] = []
 
     def begin(self) -> None:
-        for name in ("distributed", "tornado.application", "asyncio"):
+        # Dask sets levels of its own to some of its loggers when it is imported.
+        names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+        for name in ("distributed", "tornado.application", "asyncio", *names):
             logger = logging.getLogger(name)
             self._was.append((logger, logger.level))
             logger.setLevel(logging.CRITICAL + 1)

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,9 @@ class Case:
         (packages / "letters_measurer.py").write_text(MEASURER)
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: letters\nVersion: 1\n")
         (info / "entry_points.txt").write_text(f"[{GROUP}]\nletters = letters_measurer:LETTERS\n")
-        self.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(packages)])
+        self.environ["PYTHONPATH"] = os.pathsep.join(
+            [str(ROOT), str(packages), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
         self.environ["HUME_RUNNER_CLUSTER_WAIT"] = "20"
 
     def write(self, texts: Sequence[str] = (), files: Sequence[str] = (), **more: Any) -> None:
@@ -127,6 +129,16 @@ class Case:
     def run(self, *words: str) -> Ran:
         return self.ended(self.start(*words))
 
+    def python(self, script: str) -> str:
+        """What a script of a user says, which has to end well."""
+        (self.folder / "script.py").write_text(script)
+        environ = {**os.environ, **self.environ}
+        ended = subprocess.run(
+            [sys.executable, "script.py"], cwd=self.folder, env=environ, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout + ended.stderr
+
     # -- what there is afterwards
 
     def results(self, out: str = "out") -> list[dict[str, Any]]:
@@ -157,13 +169,10 @@ class Case:
 
 # They tell the run, or hashes of files that name its jobs.
 _OF_THE_RUN = {"run.json", "datapackage.json", "ro-crate-metadata.json"}
-_REMOTE = re.compile(rb"\b[0-9a-f]{10}\b")
+# Remote ids, and numbers of jobs: media that are prepared side by side become jobs in the order in which they are done.
+_NAMES = re.compile(rb"\b[0-9a-f]{10}\b|\bjob-[0-9]{6}\b")
 
 
 def _timeless(body: bytes) -> bytes:
-    return _REMOTE.sub(b"<remote>", body)
-
-
-def with_environ(case: Case, **more: str) -> Mapping[str, str]:
-    """What a worker that may measure for this case is started with."""
-    return {**case.environ, **more}
+    lines = _NAMES.sub(b"<name>", body).split(b"\n")
+    return b"\n".join(sorted(lines))  # rows stand in the order of their jobs
