@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from hume_runner.stores.base import ObjectInfo, ObjectStore
 
-PART_BYTES = 4 * 1024 * 1024
-READ_AHEAD = 4
+PART_BYTES = 2 * 1024 * 1024
+READ_AHEAD = 3
 
 
 def chunks(
