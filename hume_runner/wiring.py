@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -143,6 +143,9 @@ class Endpoint:
             known = " or ".join(one.api for one in all_registered())
             raise UsageError(f"service.api: nobody knows {manifest.service.api} any more", hint=f"use {known}")
         self.name = manifest.service.endpoint or found.host
+        if paths.whole is not None:
+            # What a shard prepares lies in its own place: others, which run at the same time, tidy up theirs.
+            manifest = replace(manifest, outputs=replace(manifest.outputs, directory=paths.outputs))
         self._manifest = manifest
         self._paths = paths
         self._machine = machine

@@ -65,7 +65,11 @@ class Evidence:
         return {}
 
     def knows(self, remote_id: str) -> bool:
-        return self._store.knows_remote(self._service.endpoint, remote_id)
+        endpoint = self._service.endpoint
+        if self._store.knows_remote(endpoint, remote_id):
+            return True
+        # A job that can be asked for tells itself whose it is. Of others, nothing but their size tells.
+        return self._service.keeper is None and self._store.kin_knows(endpoint, remote_id)
 
     def told_before(self, remote_id: str) -> bool:
         """Whether another job of ours is called so, in whatever capitals."""

@@ -41,7 +41,7 @@ from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
-from hume_runner.state.shards import check_alone, check_shard, held_by, note_shard
+from hume_runner.state.shards import Kin, check_alone, check_shard, held_by, note_shard
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Counts, Store
 
@@ -186,6 +186,10 @@ def _open(
     begun = stack.enter_context(contextlib.ExitStack())
     begun.callback(store.discard)
     check_shard(store, options.selection.shard)
+    if options.whole is not None:
+        kin = Kin(options.whole, state)
+        stack.callback(kin.close)
+        store.kin = kin.knows
     owner = refuse_others_outputs(store, state, outputs, manifest=manifest.name, embedded=env.embedded)
     if scan is None:
         scan = _scan(manifest, env, store, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hume_runner.services.base import Carried, Job, Member, PlanItem, Waiting
@@ -127,6 +127,13 @@ class Reading(StateFile):
         """The hash of what a job's last submission asked for; empty before one."""
         (sha256,) = self._db.execute("SELECT request_sha256 FROM jobs WHERE job = ?", (number,)).fetchone()
         return sha256 or ""
+
+    # What others know whose jobs are no strangers': the shards of one whole, of each other.
+    kin: Callable[[str, str], bool] | None = None
+
+    def kin_knows(self, endpoint: str, remote_id: str) -> bool:
+        """Whether a state that belongs to the same whole sent that job."""
+        return self.kin is not None and self.kin(endpoint, remote_id)
 
     def knows_remote(self, endpoint: str, remote_id: str) -> bool:
         """Whether this state holds that job already, as its own or as a duplicate."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hume_runner.errors import StateLocked, UsageError
+from hume_runner.errors import StateError, StateLocked, UsageError
 from hume_runner.planning.selection import Shard
 from hume_runner.state.lock import StateLock
 from hume_runner.state.store import Store
@@ -20,6 +20,7 @@ from hume_runner.state.store import Store
 FOLDER = "shards"
 # The shards of an array begin together, and each looks at the whole for a moment.
 _PATIENCE_S = 2.0
+_MOST_OPEN = 64
 _NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
 
 
@@ -118,6 +119,35 @@ def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:
                 hint=f"bring the shards together first: hume-runner state merge MANIFEST {outputs / FOLDER}/*-of-"
                 f"{one.shard.of}",
             )
+
+
+class Kin:
+    """What the whole and the other shards below its output directory have had measured: no stranger's, although this
+    shard knows nothing of it. Asked anew each time, since they work meanwhile."""
+
+    def __init__(self, whole: Path, own: Path) -> None:
+        self._whole = whole
+        self._own = own
+        self._open: dict[Path, Store] = {}
+
+    def knows(self, endpoint: str, remote_id: str) -> bool:
+        """Whether one of them sent that job. One that cannot be read says nothing."""
+        states = [self._whole / "state.sqlite3", *(one.state for one in siblings(self._whole))]
+        return any(self._asked(state, endpoint, remote_id) for state in states if state != self._own)
+
+    def _asked(self, state: Path, endpoint: str, remote_id: str) -> bool:
+        with contextlib.suppress(StateError, FileNotFoundError, OSError):
+            store = self._open.pop(state, None) or Store.peek(state)
+            self._open[state] = store  # the one asked last stands last
+            if len(self._open) > _MOST_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+            return store.knows_remote(endpoint, remote_id)
+        return False
+
+    def close(self) -> None:
+        for store in self._open.values():
+            store.close()
+        self._open.clear()
 
 
 def _not_running(state: Path, what: str) -> None:

@@ -1,0 +1,67 @@
+"""Shards of one key: what the others have had measured is no stranger's, whatever its size."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.cli.project import Project, tone
+
+UPLOADS = "POST /v1/expression/audio/file"
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Any:
+    """Eight recordings of one length, so that their sizes tell nothing apart."""
+    with Emulator() as emulator:
+        project = Project(tmp_path / "project", emulator)
+        for number in range(2, 9):
+            project.add_file(f"{number}.wav", tone(number))
+        project.manifest["service"]["api"] = "expression-v1"
+        project.manifest["sources"] = {"files": ["media/*.wav"]}
+        project.manifest["models"] = {"audio": {}}
+        yield project
+
+
+def test_shards_one_after_another_pay_for_each_recording_once(recordings: Project) -> None:
+    for index in (1, 2, 3):
+        ran = recordings.run("--shard", f"{index}/3")
+        assert ran.code == 0, ran.err
+    assert recordings.requests()[UPLOADS] == 8
+    states = [str(recordings.out / "shards" / f"{index}-of-3") for index in (1, 2, 3)]
+    merged = recordings.plain_call("state", "merge", str(recordings.path), *states)
+    assert merged.code == 0, merged.err
+    before = recordings.requests()
+    assert recordings.run().code == 0
+    assert recordings.requests() == before
+    lines = [json.loads(line) for line in (recordings.out / "results.jsonl").read_text().splitlines()]
+    assert [line["status"] for line in lines] == ["done"] * 8
+    assert len({tuple(line["raw"]) for line in lines}) == 8
+
+
+def test_shards_at_the_same_time_pay_for_each_recording_once(recordings: Project) -> None:
+    processes: list[subprocess.Popen[str]] = [
+        recordings.start("run", "manifest.yaml", "--shard", f"{index}/3", "--no-progress") for index in (1, 2, 3)
+    ]
+    errors = [process.communicate(timeout=100)[1] for process in processes]
+    assert recordings.requests()[UPLOADS] <= 8
+    for index, process in enumerate(processes, start=1):
+        # Another's answer may be on its way in the moment in which this one looks: then it asks, and pays for nothing.
+        assert process.returncode in (0, 9), errors
+        if process.returncode == 9:
+            assert recordings.run("--shard", f"{index}/3").code == 0
+    assert recordings.requests()[UPLOADS] == 8
+
+
+def test_what_is_a_strangers_is_asked_about_all_the_same(recordings: Project) -> None:
+    recordings.manifest["outputs"]["directory"] = "elsewhere"
+    assert recordings.run("--shard", "1/3").code == 0
+    recordings.manifest["outputs"]["directory"] = "out"
+    before = recordings.requests()[UPLOADS]
+    assert recordings.run("--shard", "2/3").code == 9
+    assert recordings.requests()[UPLOADS] == before
