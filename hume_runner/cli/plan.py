@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hume_runner import aside
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import projects, selection_flags
-from hume_runner.cli.plan_shown import ShownPlan, Totals
+from hume_runner.cli.plan_shown import ShownPlan, Totals, refusal
 from hume_runner.cli.streams import Writer
 from hume_runner.errors import HumeRunnerError, UsageError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifests", nargs="+", metavar="MANIFEST", help="YAML files, planned one after another")
     parser.add_argument("--out", metavar="FILE", help="save the plan, for `run --plan FILE`")
+    parser.add_argument("--markdown", metavar="FILE", help="write the Markdown form to this file as well")
     parser.add_argument(
         "--format",
         choices=("text", "json", "markdown"),
@@ -38,19 +39,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Plan each manifest; what is wrong with one is told, and the others have their turn."""
-    from hume_runner.cli.main import print_error
-
     if args.out and len(args.manifests) > 1:
         raise UsageError("--out goes with one manifest", hint="plan the manifests one by one")
     if console.json and args.format not in (None, "json"):
         raise UsageError(f"--json and --format {args.format} exclude each other", hint="leave one of them out")
+    with ExitStack() as stack:
+        pages: list[Writer] = [console.out] if args.format == "markdown" else []
+        if args.markdown:
+            pages.append(stack.enter_context(_written(Path(args.markdown))))
+        return _plans(args, console, pages)
+
+
+def _plans(args: argparse.Namespace, console: Console, pages: Sequence[Writer]) -> int:
+    """`pages` get the Markdown form."""
+    from hume_runner.cli.main import print_error
+
     found = projects(args)
     totals = Totals()
     console.counts = totals.counts
     wrong = 0
-    form = args.format or "text"
-    if form == "markdown" and len(found) > 1:
-        console.out.write(f"## Plans of {len(found)} manifests\n\n")
+    for page in pages if len(found) > 1 else ():
+        page.write(f"## Plans of {len(found)} manifests\n\n")
     for number, project in enumerate(found):
         console.manifest = project.shown
         console.masker = project.masker
@@ -58,21 +67,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.speaks_of(
                 project.shown, [*(["--endpoint", args.endpoint] if args.endpoint else []), *project.shard_flags]
             )
-        if number and form == "markdown":
-            console.out.write("\n")
+        for page in pages if number else ():
+            page.write("\n")
         try:
-            _plan(project, args, console, form, totals)
+            _plan(project, args, console, pages, totals)
         except HumeRunnerError as error:
             if len(found) == 1:
                 raise
             wrong = wrong or error.exit_code
             print_error(error, console)
-    if len(found) > 1 and not console.json and not (console.quiet and form == "text"):
-        totals.show(console.out, form)
+            for page in pages:
+                page.write(refusal(project.manifest.name, error))
+    if len(found) > 1:
+        for page in pages:
+            page.write(f"\n**Total of {totals.text()}.**\n")
+        if not console.json and not console.quiet and args.format in (None, "text"):
+            console.result(f"total of {totals.text()}")
     return wrong or (2 if args.detailed_exitcode and totals.unfinished else 0)
 
 
-def _plan(project: Project, args: argparse.Namespace, console: Console, form: str, totals: Totals) -> None:
+def _plan(
+    project: Project, args: argparse.Namespace, console: Console, pages: Sequence[Writer], totals: Totals
+) -> None:
     with project.planning(retry_failed=args.retry_failed) as plan:
         shown = ShownPlan(plan, items=args.items)
         totals.add(plan)
@@ -81,17 +97,17 @@ def _plan(project: Project, args: argparse.Namespace, console: Console, form: st
                 shown.as_json(file)
             shard = f" --shard {args.shard}" if args.shard else ""
             console.note(f"saved; `hume-runner run {args.manifests[0]}{shard} --plan {args.out}` runs exactly this")
+        for page in pages:
+            shown.as_markdown(page)
         if console.json:
             head = shown.head()
             about = head.pop("manifest")
             members = {"name": about["name"], "path": about["path"], "sha256": about["sha256"], **head}
             with console.streamed_event("plan", **members) as out:
                 shown.lists(out)
-        elif form == "json":
+        elif args.format == "json":
             shown.as_json(console.out)
-        elif form == "markdown":
-            shown.as_markdown(console.out)
-        elif not console.quiet:
+        elif args.format != "markdown" and not console.quiet:
             shown.as_text(console.out)
 
 
@@ -108,4 +124,4 @@ def _written(path: Path) -> Iterator[Writer]:
     except OSError as error:
         if lacks_room(error):
             raise
-        raise UsageError(f"{path}: cannot write the plan: {error.strerror}", hint="choose another --out") from error
+        raise UsageError(f"{path}: cannot write the plan: {error.strerror}", hint="choose another file") from error

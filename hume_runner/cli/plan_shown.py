@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hume_runner.amounts import counted, seconds_text, size_text
 from hume_runner.cli.console import SCHEMA
 from hume_runner.cli.streams import Writer
+from hume_runner.errors import HumeRunnerError
 from hume_runner.registry import registered
 from hume_runner.settings import mask_secrets
 
@@ -176,10 +177,8 @@ class Totals:
             self._bill = (self._bill or 0.0) + summary.billable_seconds
             self._unpacked += summary.billable_seconds_unpacked or 0.0
 
-    def show(self, out: Writer, form: str) -> None:
-        """The last lines for people; programs add up themselves."""
-        if form == "json":
-            return
+    def text(self) -> str:
+        """For people; programs add up themselves."""
         of = counted(self.counts["manifests"], "manifest")
         line = f"{of}: {counted(self.unfinished, 'item')} to do in {counted(self.counts['jobs'], 'job')}"
         if self.counts["jobs"]:
@@ -188,7 +187,13 @@ class Totals:
             line += f"; bill {_bill(self._bill, self._unpacked)}"
         if self.counts["unmeasured"]:
             line += f"; {_links(self.counts['unmeasured'])}"
-        out.write(f"\n**Total of {line}.**\n" if form == "markdown" else f"total of {line}\n")
+        return line
+
+
+def refusal(name: str, error: HumeRunnerError) -> str:
+    """In Markdown, that there is no plan for a manifest, and why."""
+    told = "\n".join(f"- {_cell(mask_secrets(line))}" for line in str(error).splitlines()[:_MOST_LINES])
+    return f"### No plan for `{name}`\n\n{told}\n"
 
 
 def _bill(seconds: float, unpacked: float | None) -> str:

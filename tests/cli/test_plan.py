@@ -277,3 +277,21 @@ def test_bad_sources_are_found_without_sending_anything(project: Project) -> Non
     assert ran.code == 66
     assert "expired at" in ran.err
     assert project.requests() == {}
+
+
+def test_the_markdown_form_goes_to_a_file_beside_any_other(project: Project) -> None:
+    one, two, missing = several(project)
+    page = project.folder / "plan.md"
+    ran = project.plain_call("plan", one, missing, two, "--json", "--markdown", str(page))
+    assert ran.code == 66
+    text = page.read_text(encoding="utf-8")
+    titles = [line for line in text.splitlines() if line.startswith("#")]
+    assert titles == [
+        "## Plans of 3 manifests",
+        "### Plan for `trial`",
+        "### No plan for `third`",
+        "### Plan for `second`",
+    ]
+    assert "there is no file 'absent.wav'" in text
+    assert project.plain_call("plan", one, "--markdown", str(page), "-q").code == 0
+    assert page.read_text(encoding="utf-8") == project.plain_call("plan", one, "--format", "markdown").out
