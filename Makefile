@@ -7,11 +7,11 @@ DEMO_EXTRAS = emulator tables report
 DEMO_MANIFESTS = manifests/quickstart.yaml manifests/local-survey.yaml
 
 BENCHMARKS = start_up batch_vs_sdk expression_vs_sdk million_urls tables_vs_json_load one_large_answer many_media loop_turn \
-  preparation_vs_ffmpeg local remote
+  preparation_vs_ffmpeg local cluster remote
 
 # Development and CI install exactly what the lock says, by hash; users get the ranges in pyproject.toml.
 LOCK = requirements-dev.lock
-EXTRAS = emulator media tables report figures local remote dev
+EXTRAS = emulator media tables report figures local remote cluster dev
 # What the ranges are tried with: all but the import contract and the slow tests against killed processes, which no
 # version of a requirement decides.
 UNIT = --ignore tests/durability --ignore tests/expression --ignore tests/test_layers.py
