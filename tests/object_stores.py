@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -79,6 +83,32 @@ def serving() -> Iterator[S3Server]:
         yield S3Server(*server.get_host_and_port())
     finally:
         server.stop()
+
+
+@contextmanager
+def suspicious(free_requests: int) -> Iterator[S3Server]:
+    """A server in a process of its own that checks keys and permissions after so many requests."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(free_requests)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.05)
+        yield S3Server("127.0.0.1", port)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def only(patch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:

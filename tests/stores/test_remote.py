@@ -17,7 +17,7 @@ from hume_runner.errors import (
     StoreUnavailable,
 )
 from hume_runner.stores import ObjectStore, Patience, Version, chunks, open_store
-from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
+from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only, suspicious
 from tests.stores.proxy import Proxy, proxied
 
 SHORT = Patience(connect_s=1, request_s=2, retries=2, total_s=5)
@@ -289,6 +289,28 @@ def test_what_the_store_refuses_names_the_credentials(s3: S3Server, monkeypatch:
             with pytest.raises(StoreDenied, match=r"access is denied \(403\)") as caught:
                 ask()
             assert caught.value.exit_code == 7
+
+
+def test_a_key_that_the_store_does_not_know_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    with suspicious(free_requests=2) as s3:
+        bucket = s3.bucket()
+        s3.put(bucket, "a", b"x")
+        only(monkeypatch, s3.environ)
+        store = opened(bucket)
+        for ask in (
+            lambda: store.read("a"),
+            lambda: store.head("a"),
+            lambda: list(store.list()),
+            lambda: store.create("b", b"x"),
+            lambda: store.upload("b", iter([b"x"])),
+            lambda: store.delete("a"),
+        ):
+            with pytest.raises(StoreDenied, match="access is denied") as caught:
+                ask()
+            assert ACCESS_KEY not in f"{caught.value} {caught.value.hint}"
+        with pytest.raises(StoreDenied, match="InvalidAccessKeyId") as caught:
+            store.read("a")
+        assert "AWS_ACCESS_KEY_ID" in caught.value.hint
 
 
 def test_an_endpoint_without_tls_has_to_be_on_this_machine_or_allowed(
