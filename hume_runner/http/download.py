@@ -188,7 +188,10 @@ class Downloader:
                 return response
             response.close()
             session.cookies.clear()
-            url = urljoin(url, _as_sent(location))
+            try:
+                url = urljoin(url, _as_sent(location))
+            except ValueError:  # such as an address in brackets that do not close
+                raise DownloadProblem("bad_url", f"{shown(url)}: the host redirects to what is no URL") from None
         raise DownloadProblem("too_many_redirects", f"{shown(url)}: more than {self.limits.max_redirects} redirects")
 
     def _receive(self, response: requests.Response, part: Part, want: _Want, exchange: Exchange) -> Downloaded:

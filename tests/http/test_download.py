@@ -337,7 +337,8 @@ def test_a_name_is_resolved_once_and_connected_where_it_was_checked(
 def test_redirects_end_somewhere_and_stay_on_the_web(site: Site, downloader: Downloader, tmp_path: Path) -> None:
     site.routes["/loop"] = lambda handler: _answer(handler, b"", 302, Location="/loop")
     site.routes["/file"] = lambda handler: _answer(handler, b"", 302, Location="file:///etc/passwd")
-    for path, reason in (("/loop", "too_many_redirects"), ("/file", "bad_url")):
+    site.routes["/odd"] = lambda handler: _answer(handler, b"", 302, Location="http://[bad")
+    for path, reason in (("/loop", "too_many_redirects"), ("/file", "bad_url"), ("/odd", "bad_url")):
         with pytest.raises(DownloadProblem) as caught:
             downloader.fetch(site.url(path), tmp_path / "a")
         assert caught.value.reason == reason

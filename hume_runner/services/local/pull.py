@@ -153,6 +153,12 @@ def _told(root: Path) -> Iterator[None]:
             raise NoRoom(
                 f"{root}: {error.strerror}", hint="free some space, then run the same command again: it resumes"
             ) from error
+        if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError) or error.errno == errno.ELOOP:
+            what = "a folder" if isinstance(error, IsADirectoryError) else "a file, or a link,"
+            raise UsageError(
+                f"{error.filename or root}: {what} is in the way",
+                hint="move it away, or let HUME_RUNNER_MODELS name another folder",
+            ) from error
         if error.errno in _NOT_OURS:
             raise UsageError(
                 f"{root} cannot be written: {error.strerror}", hint="HUME_RUNNER_MODELS names another folder"

@@ -13,7 +13,7 @@ import pytest
 
 from hume_runner.errors import HumeRunnerError, NoRoom, UsageError
 from hume_runner.services.local.model_files import File
-from hume_runner.services.local.pull import Licence, Step, pull_agreed
+from hume_runner.services.local.pull import Licence, Step, pull_agreed, remember_agreed
 from hume_runner.services.local.weights import Verdict
 from hume_runner.settings import ModelSettings
 from tests.cli.test_read_only import without_privilege
@@ -237,3 +237,30 @@ def test_a_no_downloads_nothing(puller: Puller, mirror: Mirror) -> None:
         agreed(puller, False, tiny())
     assert mirror.requests == []
     assert not puller.root.exists()
+
+
+@pytest.mark.parametrize("place", ["", "tiny", "tiny/model.bin", ".lock", ".licences.json"])
+@pytest.mark.parametrize("what", ["file", "folder", "link"])
+def test_what_is_in_the_way_of_a_pull_is_one_line(puller: Puller, tmp_path: Path, place: str, what: str) -> None:
+    """Never an unexpected error, and no advice that is about something else."""
+    path = puller.root / place if place else puller.root
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if what == "file":
+        path.write_text("mine")
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(tmp_path / "nowhere")
+    found: list[HumeRunnerError] = []
+    try:
+        remember_agreed([Licence(model="tiny", licence="MIT", url="https://example.org")], puller.weights)
+        puller(tiny())
+    except HumeRunnerError as error:
+        found.append(error)
+    if not found:
+        assert (puller.root / "tiny/model.bin").read_bytes() == WEIGHTS
+        return
+    assert found[0].exit_code == 64
+    assert "--output-dir" not in found[0].hint
+    assert not path.is_file() or path.read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
