@@ -27,7 +27,7 @@ from hume_runner.manifest.quantities import duration_s, failure_budget, moment_s
 from hume_runner.manifest.schema import KINDS
 from hume_runner.stores import is_remote
 
-_OF_AN_ENTRY = ("from", "id", "column", "delimiter", "encoding", "id_column", "blank", "labels")
+_OF_AN_ENTRY = ("from", "id", "column", "delimiter", "encoding", "id_column", "blank", "labels", "labels_from")
 _KIND_OF: Mapping[str, SourceKind] = {"urls": "url", "files": "file", "text": "text"}
 
 
@@ -113,7 +113,14 @@ def _entry(kind: SourceKind, key: str, node: Node, place: Place, folder: Path) -
             skip_blank=value.get("blank") == "skip",
         )
     if isinstance(value.get(key), str):
-        return SourceEntry(kind=kind, place=place, value=value[key], id=value.get("id"), labels=labels)
+        return SourceEntry(
+            kind=kind,
+            place=place,
+            value=value[key],
+            id=value.get("id"),
+            labels=labels,
+            labels_from=value.get("labels_from"),
+        )
     return None
 
 

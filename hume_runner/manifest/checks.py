@@ -13,6 +13,7 @@ from hume_runner.errors import Problem
 from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fault
 from hume_runner.manifest.document import Document, Path, path_text
 from hume_runner.manifest.encodings import encoding_fault
+from hume_runner.manifest.patterns import pattern_fault
 from hume_runner.manifest.quantities import duration_s, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import quoted
@@ -173,8 +174,15 @@ def _sources(document: Document) -> Iterator[Problem]:
                 for name in (value_key, "from"):
                     yield from _value(document, (*path, name), name, entry.get(name))
                 yield from _listing(document, path, entry)
+                yield from _name_pattern(document, path, entry.get("labels_from"))
             else:
                 yield from _value(document, path, value_key, entry)
+
+
+def _name_pattern(document: Document, path: Path, pattern: Any) -> Iterator[Problem]:
+    fault = pattern_fault(pattern) if isinstance(pattern, str) and pattern else None
+    if fault:
+        yield document.problem((*path, "labels_from"), f"{quoted(pattern)} {fault[0]}", fault[1])
 
 
 def _listing(document: Document, path: Path, entry: Mapping[str, Any]) -> Iterator[Problem]:

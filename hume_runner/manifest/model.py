@@ -72,6 +72,7 @@ class SourceEntry:
     id_column: str | None = None
     label_columns: tuple[str, ...] | None = None
     skip_blank: bool = False
+    labels_from: str | None = None  # a pattern that reads labels from the names of files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from hume_runner.sources.base import SourceItem
 from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.ids import id_fault, readable
 from hume_runner.sources.listing import listed_as, rows
+from hume_runner.sources.name_pattern import name_pattern
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.remote import RemoteObject, matching_objects, object_fault
 from hume_runner.sources.spelling import Spellings, look_the_same
@@ -162,6 +163,22 @@ class FileSource:
         return os.path.isfile(self._shelf.located(name))
 
     def items(self) -> Iterator[SourceItem]:
+        entry = self._entry
+        if entry.labels_from is None:
+            yield from self._found()
+            return
+        pattern = name_pattern(entry.labels_from)
+        for item in self._found():
+            labels = pattern.labels(item.value)
+            if labels is None:
+                message = f"the name of {quoted(item.value)} does not fit labels_from {quoted(entry.labels_from)}"
+                self._shelf.log.malformed(
+                    entry.place, message, "change the pattern, or list such files in an entry of their own"
+                )
+                continue
+            yield item._replace(labels={**labels, **item.labels})
+
+    def _found(self) -> Iterator[SourceItem]:
         entry = self._entry
         if entry.value is None:
             yield from self._listed()

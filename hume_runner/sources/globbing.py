@@ -17,16 +17,22 @@ from collections.abc import Callable, Iterator, Sequence
 from hume_runner.sources.spelling import composed
 
 _MAGIC = re.compile(r"[*?[]")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 def is_glob(name: str) -> bool:
     return bool(_MAGIC.search(name))
 
 
+def natural(name: str) -> tuple[str, str]:
+    """Sorts `p2` before `p10`; names that differ in leading zeros alone by themselves."""
+    return _DIGITS.sub(lambda found: found[0].zfill(20), name), name
+
+
 def matching_files(
     pattern: str, folder: str, on_error: Callable[[OSError], None], *, skip: str | None = None
 ) -> Iterator[str]:
-    """Absolute paths of the files that match, sorted by their parts; links to files count as files.
+    """Absolute paths of the files that match, sorted by their parts (`p2` before `p10`); links to files count as files.
 
     Folders are walked with a stack, names compared part by part, so neither depth nor number is held in memory beyond
     the folders on the way down. Links to folders are followed, save to one that the walk is already in. `on_error` is
@@ -111,7 +117,7 @@ def _listing(
         if here in above:
             return
         with os.scandir(folder) as entries:
-            sorted_entries = sorted(entries, key=lambda entry: entry.name)
+            sorted_entries = sorted(entries, key=lambda entry: natural(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

@@ -35,7 +35,8 @@ def object_fault(uri: str) -> tuple[str, str] | None:
 
 
 def matching_objects(store: ObjectStore, pattern: str) -> Iterator[ObjectInfo]:
-    """The objects whose keys match, page by page, in the order in which local files come: sorted by their parts.
+    """The objects whose keys match, page by page, sorted by their parts, as local files are, but for numbers: `p10`
+    comes before `p2`, as stores list letter by letter and a listing streams.
 
     Letters and `**` mean what they mean in local globs. Raises: StoreError.
     """

@@ -255,3 +255,56 @@ def test_an_endpoint_asks_for_the_service_that_it_is_of(folder: Path) -> None:
     code, _, err = run("a.wav", "--endpoint", "emulator")
     assert (code, "--api batch-v0" in err) == (64, True)
     assert run("a.wav", "--endpoint", "emulator", "--api", "batch-v0")[0] == 0
+
+
+def test_a_folder_s_table_is_offered_beside_media_and_taken_where_there_are_none(folder: Path) -> None:
+    tree(folder, "study/p1_1.wav", "survey/keep.txt")
+    table = 'Participant,visit,Comment\na,1,I liked it\nb,1,"Well, no"\n'
+    (folder / "study" / "answers.csv").write_text(table)
+    (folder / "survey" / "answers.csv").write_text(table)
+
+    assert run("study", "--labels", "{who}_{wave}.wav", "--out", "m.yaml")[0] == 0
+    text = Path("m.yaml").read_text()
+    assert '{path: "study/**/*.wav", labels_from: "{who}_{wave}.wav"}' in text
+    assert '# text: [{from: "study/answers.csv", column: Comment, id_column: Participant}]' in text
+    assert run("survey", "--out", "n.yaml")[0] == 0
+    items = list(expand(load_manifest(Path("n.yaml"))))
+    assert [(item.id, item.value) for item in items] == [("a", "I liked it"), ("b", "Well, no")]
+
+
+def test_a_column_of_ids_is_one_whose_values_all_differ(folder: Path) -> None:
+    (folder / "a.csv").write_text("participant,code,text\n1,x,Yes.\n1,y,No.\n")
+
+    _, out, _ = run("a.csv")
+
+    assert '{from: "a.csv", id_column: code}' in out
+
+
+def test_tables_and_report_are_on_and_the_schema_lies_beside_for_editors(folder: Path) -> None:
+    (folder / "lines.txt").write_text("I am glad.\n")
+    assert run("lines.txt", "--out", "m.yaml")[0] == 0
+    manifest = load_manifest(Path("m.yaml"))
+    assert (manifest.outputs.tables, manifest.outputs.report) == (("csv",), True)
+    first = Path("m.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=manifest-v1.schema.json"
+    assert json.loads(Path("manifest-v1.schema.json").read_text())["$id"] == "urn:hume-runner:manifest-v1"
+
+
+def test_a_file_of_somebody_else_by_the_schema_s_name_stays(folder: Path) -> None:
+    (folder / "lines.txt").write_text("I am glad.\n")
+    (folder / "manifest-v1.schema.json").write_text('{"mine": 1}')
+
+    assert run("lines.txt", "--out", "m.yaml")[0] == 0
+
+    assert (folder / "manifest-v1.schema.json").read_text() == '{"mine": 1}'
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"), [("Köln", "koeln"), ("Ko\u0308ln 2", "koeln-2"), ("Été", "ete"), ("日本", "measurement")]
+)
+def test_a_name_in_other_letters_is_spelt_in_ours(name: str, slug: str, folder: Path) -> None:
+    tree(folder, f"{name}/a.wav")
+
+    _, out, _ = run(name)
+
+    assert f'name: "{slug}"' in out

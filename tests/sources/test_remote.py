@@ -76,7 +76,7 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_glob_finds_what_it_finds_on_a_disk_and_in_that_order(tmp_path: Path, pattern: str) -> None:
+def test_a_glob_finds_what_it_finds_on_a_disk_by_the_parts_of_the_names(tmp_path: Path, pattern: str) -> None:
     for key in KEYS:
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / key).write_bytes(b"x")
@@ -85,7 +85,8 @@ def test_a_glob_finds_what_it_finds_on_a_disk_and_in_that_order(tmp_path: Path, 
         raise error
 
     here = [Path(path).relative_to(tmp_path).as_posix() for path in matching_files(pattern, str(tmp_path), unexpected)]
-    assert found(KEYS, pattern) == here
+    # Numbers are not sorted by size here: a store lists by letters, and a listing streams.
+    assert found(KEYS, pattern) == sorted(here, key=lambda path: path.split("/"))
     assert here
 
 

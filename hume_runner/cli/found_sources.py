@@ -1,0 +1,278 @@
+"""What `init` finds in folders, media files and lists: lines for each member of `sources`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from hume_runner.errors import Problem, SourceError, UsageError
+from hume_runner.regular_files import open_regular
+from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
+from hume_runner.sources.globbing import matching_files
+from hume_runner.sources.separators import NAMES as SEPARATORS
+from hume_runner.sources.separators import clean, declared, written
+
+AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
+VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".heic", ".gif", ".bmp", ".tif", ".tiff"})
+LISTS = frozenset({".csv", ".tsv", ".jsonl", ".txt"})
+_TABLES = frozenset({".csv", ".tsv", ".jsonl"})
+_LOOKED_AT = 50
+_MOST_OFFERED = 20
+_URL = re.compile(r"https?://\S+", re.IGNORECASE)
+# What people call the column; the first is what a list needs no word for.
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "urls": ("url", "link", "uri", "href"),
+    "files": ("path", "file", "filename", "file_name", "filepath", "recording", "audio", "video", "clip", "image"),
+    "text": (
+        "text", "comment", "comments", "answer", "response", "utterance", "sentence", "message", "content", "statement",
+        "transcript", "review", "feedback", "kommentar", "antwort", "freitext",
+    ),
+}  # fmt: skip
+_IDS = (
+    "id", "item_id", "participant", "participant_id", "subject", "subject_id", "respondent", "respondent_id", "pid",
+    "case", "case_id", "code", "key", "uuid", "visit", "number", "nr", "no",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Findings:
+    """Lines for each member of `sources`, and what kinds of media were seen. `offered`: lists that lie beside media,
+    by member; whether they are meant, only a person knows."""
+
+    urls: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    media: set[str] = field(default_factory=set)  # of "audio", "video", "pictures"
+    offered: list[tuple[str, str]] = field(default_factory=list)
+
+
+def look(path: Path, folder: Path, findings: Findings, *, labels: str | None = None) -> None:
+    """Add what `path` holds; `labels`: a pattern for the names of files. Raises SourceError if that is nothing to
+    measure."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        _look_into(path, folder, findings, labels)
+    elif not path.is_file():
+        raise _nothing(path, "there is no such file or folder", "check the name")
+    elif suffix in LISTS:
+        member, line = _list_line(path, folder)
+        findings.media |= _media_of_list(path)
+        getattr(findings, member).append(line)
+    elif _medium(suffix):
+        findings.media.add(_medium(suffix))
+        findings.files.append(_entry(_escaped(_from_here(path, folder)), labels))
+    else:
+        kinds = ", ".join(sorted(AUDIO | VIDEO | PICTURES | LISTS))
+        raise _nothing(path, "is of no kind that is known here", f"known are {kinds}; or write the manifest by hand")
+
+
+def _look_into(path: Path, folder: Path, findings: Findings, labels: str | None) -> None:
+    # Globs tell upper from lower case, so the endings are kept as they stand in the names.
+    names = list(matching_files("**/*", str(path.absolute()), lambda _: None))
+    known = [suffix for suffix in sorted({Path(name).suffix for name in names}) if _medium(suffix)]
+    lists = _lists_among(names, folder)
+    if not known and not lists:
+        raise _nothing(
+            path, "holds no audio, video or pictures, and no list of them", "name a folder with media, or a list"
+        )
+    base = _escaped(_from_here(path, folder))
+    for suffix in known:
+        findings.media.add(_medium(suffix))
+        findings.files.append(_entry(f"**/*{suffix}" if base == "." else f"{base}/**/*{suffix}", labels))
+    if known:
+        findings.offered += lists
+        return
+    for member, line in lists:
+        getattr(findings, member).append(line)
+
+
+def _lists_among(names: list[str], folder: Path) -> list[tuple[str, str]]:
+    """The tables among files that have a column of texts, paths or URLs: what they are, and the line for each."""
+    found: list[tuple[str, str]] = []
+    for name in names:
+        if Path(name).suffix.lower() in _TABLES and len(found) < _MOST_OFFERED:
+            try:
+                found.append(_list_line(Path(name), folder))
+            except (SourceError, UsageError):
+                continue  # some other table
+    return found
+
+
+def _entry(path: str, labels: str | None) -> str:
+    return yaml_text(path) if labels is None else f"{{path: {yaml_text(path)}, labels_from: {yaml_text(labels)}}}"
+
+
+def _list_line(path: Path, folder: Path) -> tuple[str, str]:
+    """Which member of `sources` a list belongs to, and its line."""
+    member, more = _list_of(path, folder)
+    return member, f"{{from: {yaml_text(_from_here(path, folder))}{more}}}"
+
+
+def _nothing(path: Path, message: str, hint: str) -> SourceError:
+    return SourceError([Problem(file=str(path), line=None, column=None, path="", message=message, hint=hint)])
+
+
+def _medium(suffix: str) -> str:
+    for name, suffixes in (("audio", AUDIO), ("video", VIDEO), ("pictures", PICTURES)):
+        if suffix.lower() in suffixes:
+            return name
+    return ""
+
+
+def _from_here(path: Path, folder: Path) -> str:
+    """Relative to the manifest's folder; absolute where that would need a `..`."""
+    absolute = path.resolve() if ".." in path.parts else path.absolute()
+    try:
+        name = absolute.relative_to(folder.resolve() if ".." in folder.parts else folder).as_posix()
+    except ValueError:
+        name = absolute.as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"the name {name!r} is not UTF-8", hint="rename it, or use a glob written by hand") from None
+    return name
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def yaml_text(text: str) -> str:
+    # JSON's double quotes are YAML's: no name can be misread.
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _lines(path: Path) -> list[str]:
+    """The first lines of a list that are not blank. Raises SourceError if it cannot be read as text."""
+    try:
+        with open_regular(path) as file:
+            encoding = chosen(file.read(HEAD_BYTES), None)
+            if isinstance(encoding, NotDecodable):
+                raise _nothing(path, encoding.message, encoding.hint)
+            file.seek(0)
+            text = io.TextIOWrapper(file, encoding=encoding.codec, newline="")
+            found = [line.strip("\r\n") for _, line in zip(range(_LOOKED_AT), text, strict=False) if line.strip()]
+    except UnicodeDecodeError:
+        raise _nothing(path, "is not UTF-8 text", "save it as UTF-8") from None
+    except OSError as error:
+        raise _nothing(path, f"cannot be read: {error.strerror}", "check the file's permissions") from None
+    if not found:
+        raise _nothing(path, "is empty", "write one source a line")
+    return found
+
+
+def _list_of(path: Path, folder: Path) -> tuple[str, str]:
+    """Which member of `sources` a list file belongs to, and what its entry says besides `from`."""
+    lines = _lines(path)
+    if path.suffix.lower() == ".txt":
+        return _member_of(path, [line.strip() for line in lines], folder), ""
+    columns, separator = _column_names(path, lines)
+    member, column = _meant(columns)
+    if member is None or column is None:
+        names = ", ".join(columns[:20])
+        raise UsageError(
+            f"{path} has no column url, path or text; it has {names}", hint="rename the column that holds them"
+        )
+    said = [] if separator is None else [written(separator)]
+    if column != _COLUMNS[member][0]:
+        said.append(f"column: {_plain(column)}")
+    named = _id_column(path, lines, columns, separator)
+    if named is not None:
+        said.append(f"id_column: {_plain(named)}")
+    return member, "".join(f", {one}" for one in said)
+
+
+def _meant(columns: list[str]) -> tuple[str | None, str | None]:
+    """The member of `sources` and the column that holds it: by the names that lists use, then by those people use."""
+    for column, member in ((names[0], member) for member, names in _COLUMNS.items()):
+        if column in columns:
+            return member, column
+    plain = {column.strip().lower(): column for column in reversed(columns)}
+    for member, names in _COLUMNS.items():
+        for name in names:
+            if name in plain:
+                return member, plain[name]
+    return None, None
+
+
+def _id_column(path: Path, lines: list[str], columns: list[str], separator: str | None) -> str | None:
+    """A column that people call an id and whose first values all differ; None where the list has its own `id`."""
+    if "id" in columns or path.suffix.lower() == ".jsonl":
+        return None
+    plain = {column.strip().lower(): at for at, column in reversed(list(enumerate(columns)))}
+    mark = separator or declared(lines[0]) or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    rows = [row for row in csv.reader(lines, delimiter=mark) if len(row) == len(columns)][1:]
+    for name in _IDS:
+        at = plain.get(name)
+        if at is not None:
+            values = [row[at].strip() for row in rows]
+            if values and all(values) and len(set(values)) == len(values):
+                return columns[at]
+    return None
+
+
+def _plain(column: str) -> str:
+    """A column's name as YAML: bare where nothing can be misread."""
+    return column if re.fullmatch(r"[A-Za-z][A-Za-z_]*", column) and column.lower() not in _WORDS else yaml_text(column)
+
+
+# Bare words that YAML takes for something else.
+_WORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
+
+
+def _member_of(path: Path, lines: list[str], folder: Path) -> str:
+    """What the lines of a txt list are, by most of them. A path that is misspelt, or a URL without its scheme, does not
+    make texts of all the others: texts cost money, and the list's check names the line. Raises UsageError where a few
+    lines are URLs or paths and most are not."""
+    urls = sum(1 for line in lines if _URL.fullmatch(line))
+    paths = sum(1 for line in lines if not _URL.fullmatch(line) and _is_path(line, folder))
+    if 2 * (urls + paths) >= len(lines) and urls + paths:
+        return "urls" if urls >= paths else "files"
+    if not urls + paths:
+        return "text"
+    word = "URLs" if urls >= paths else "paths of media"
+    message = f"{path} has texts and {word}: {urls + paths} of its first {len(lines)} lines"
+    raise UsageError(message, hint="put each kind into a list of its own")
+
+
+def _is_path(line: str, folder: Path) -> bool:
+    plain = line.strip("\"'")
+    if _medium(PurePosixPath(plain).suffix):
+        return True
+    try:
+        return (folder / plain).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _column_names(path: Path, lines: list[str]) -> tuple[list[str], str | None]:
+    """The columns or members of a list, and the separator if the file's ending does not tell it."""
+    suffix = path.suffix.lower()
+    if suffix == ".jsonl":
+        try:
+            record = json.loads(lines[0])
+        except ValueError:
+            raise _nothing(path, "is not JSON Lines", "write one JSON object a line") from None
+        return (list(record) if isinstance(record, dict) else []), None
+    usual = "\t" if suffix == ".tsv" else ","
+    said = declared(lines[0])
+    rest = lines if said is None else lines[1:]
+    for separator in dict.fromkeys((said or usual, *SEPARATORS)):
+        try:
+            columns = clean(next(csv.reader(rest[:1], delimiter=separator), []))
+        except csv.Error:
+            continue
+        if _meant(columns)[0] is not None and (len(columns) > 1 or separator == usual):
+            return columns, None if separator == (said or usual) else separator
+    return clean(next(csv.reader(rest[:1], delimiter=said or usual), [])), None
+
+
+def _media_of_list(path: Path) -> set[str]:
+    """Kinds of media that the endings in a list suggest."""
+    endings = re.findall(r"\.[A-Za-z0-9]{3,4}(?=[\"',\t?#]|$)", "\n".join(_lines(path)), re.MULTILINE)
+    return {_medium(ending) for ending in endings} - {""}
