@@ -35,7 +35,7 @@ class Tier:
         found = list(cells)
         if self.all:
             return found
-        values = [enumerate(cell) if isinstance(cell, tuple) else (cell,) for cell in found]
+        values = [enumerate(cell) if isinstance(cell, tuple) else (at,) for at, cell in enumerate(found)]
         return [found[at] for at in choose(values, most)]
 
     def first_of_each(self, kinds: Sequence[Hashable]) -> list[int]:

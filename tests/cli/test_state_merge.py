@@ -19,6 +19,7 @@ from hume_runner.planning.fingerprint import text_content
 from hume_runner.planning.selection import part_of
 from hume_runner.state.lock import StateLock
 from tests.cli.project import JOBS, Project, Ran
+from tests.tiers import Tier, in_two_tiers
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [f"Number {n}." for n in range(10)]
@@ -463,7 +464,7 @@ place = fresh("count")
 counting = CountedDisk()
 merge(place, counting)
 number, codes = len(counting.operations), []
-for at in range(1, number + 1):
+for at in range(1, number + 1, int(sys.argv[2])):
     for moment in ("before", "after"):
         place = fresh(f"{at}-{moment}")
         killed = in_child(lambda: merge(place, KillingDisk(at, moment)))
@@ -473,7 +474,8 @@ print(json.dumps({"operations": counting.operations, "codes": codes}))
 """
 
 
-def test_a_merge_killed_at_any_durable_operation_is_repeated_by_the_same_command(texts: Project) -> None:
+@in_two_tiers
+def test_a_merge_killed_at_any_durable_operation_is_repeated_by_the_same_command(texts: Project, tier: Tier) -> None:
     texts.manifest["sources"] = {"text": TEXTS[:4]}
     texts.manifest["models"] = {"language": {}}
     run_all(texts, 2)
@@ -482,7 +484,11 @@ def test_a_merge_killed_at_any_durable_operation_is_repeated_by_the_same_command
     texts.manifest["outputs"]["tables"] = []
     texts.write(texts.folder / "seed" / "manifest.yaml")
     ran = subprocess.run(
-        [sys.executable, "-c", _SWEEP, str(texts.folder)], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-c", _SWEEP, str(texts.folder), "1" if tier.all else "5"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     swept = json.loads(ran.stdout.splitlines()[-1])
