@@ -406,6 +406,7 @@ def test_a_run_that_ends_before_the_rest_is_taken_in_keeps_the_tables_whole(proj
     assert project.emulator.requests()["jobs_accepted"] == 1
 
 
+@sampled(2)
 @in_two_tiers
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("answer", ["is in raw", "is fetched again"])

@@ -124,7 +124,7 @@ ONCE: dict[str, dict[str, Cell]] = {
 }
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize("action", ONCE)
 def test_a_fault_that_happens_once_costs_nothing_twice(action: str, tmp_path: Path, nursery: Nursery) -> None:
     first, _ = run_row(tmp_path, nursery, ACTIONS[action], always=False, again=False, max_sources=2)
@@ -175,7 +175,7 @@ ALWAYS: dict[str, dict[str, Cell]] = {
 }
 
 
-@sampled(6)
+@sampled(4)
 @pytest.mark.parametrize("action", ALWAYS)
 def test_a_fault_that_stays_ends_the_run_and_the_same_command_finishes_it_later(
     action: str, tmp_path: Path, nursery: Nursery

@@ -89,7 +89,7 @@ def test_a_full_temporary_folder_is_no_damage(
 ) -> None:
     with Emulator(data=tmp_path / "service", processing_time_s=0.01) as emulator:
         project = Project(tmp_path / "project", emulator)
-        project.manifest["sources"]["text"] = [f"Sentence {n}. {'x' * 200}" for n in range(3_000)]
+        project.manifest["sources"]["text"] = [f"Sentence {n}. {'x' * 600}" for n in range(1_000)]
         monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
         filler = fill(small_disk, but=100_000)
         ran = project.run()

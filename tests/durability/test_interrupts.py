@@ -96,7 +96,7 @@ def test_a_second_signal_leaves_at_once(
         assert_resumes(case, service, nursery, reference)
 
 
-@sampled(3)
+@sampled(2)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("number", "code"), SIGNALS[:2])
 @pytest.mark.parametrize("times", [1, 2, 3])

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.durability.children import Nursery
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, in_two_tiers
 
 KILLED = -9
 MANIFEST = """\
@@ -112,7 +112,7 @@ def test_a_run_killed_at_any_durable_operation_ends_as_if_nobody_had(
     assert [study.folder.name for study in studies if study.twice()] == []
 
 
-@sampled(1)
+@pytest.mark.sweep  # the second run measures twenty minutes of sound
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_soon_leaves_no_process_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ PROMISES = ("lost", "paid twice", "pending with exit 0", "wrong outputs", "stuck
 @pytest.mark.parametrize(
     ("rounds", "seed"),
     [
-        (3, 20261125),
         pytest.param(20, 20261125, marks=pytest.mark.sweep),
         pytest.param(1000, None, marks=[pytest.mark.soak, pytest.mark.timeout(3600)]),
     ],
