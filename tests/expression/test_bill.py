@@ -205,6 +205,7 @@ def test_a_long_call_in_a_block_codec_is_planned_whole_and_joined_with_nothing(
     assert metered(measured_runs(emulator.url)) == pytest.approx(1_510, abs=1)
 
 
+@pytest.mark.sweep
 def test_bills_are_shown_with_all_their_digits_and_no_more(folder: Folder) -> None:
     folder.path.mkdir(parents=True)
     packed_gsm(folder.path / "long.wav", 12_000)

@@ -145,7 +145,7 @@ with RequestsTransport(sys.argv[1], "key", AUTH_HEADER) as transport:
 """
 
 
-@sampled(2)
+@sampled(1)
 @linux_only
 @pytest.mark.parametrize(
     ("made", "outcome", "most_mb"),

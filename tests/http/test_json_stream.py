@@ -151,6 +151,7 @@ def test_damage_is_noticed_long_before_the_end_of_the_stream() -> None:
     assert read < 1_000_000
 
 
+@pytest.mark.sweep
 def test_memory_is_that_of_one_element_and_not_of_the_stream() -> None:
     element = json.dumps({"name": "x" * 1000, "numbers": list(range(200))}).encode()
 

@@ -151,6 +151,7 @@ print((peak_kb() - before) * 1024)
 """
 
 
+@pytest.mark.sweep
 @linux_only
 def test_checking_one_large_source_takes_a_fraction_of_its_size(tmp_path: Path) -> None:
     small, large = tmp_path / "small.json", tmp_path / "large.json"

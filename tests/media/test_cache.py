@@ -159,6 +159,7 @@ def test_an_entry_is_made_again_while_the_one_before_is_being_deleted(tmp_path: 
     assert names(tmp_path) == set()
 
 
+@pytest.mark.sweep
 def test_letting_an_entry_go_costs_the_same_with_many_others(tmp_path: Path) -> None:
     def cost(entries: int) -> float:
         folder = tmp_path / str(entries)

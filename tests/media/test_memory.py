@@ -114,6 +114,7 @@ def test_a_long_recording_is_prepared_cut_and_read_in_little_memory(minutes: int
     assert facts["peak_mb"] < LIMIT_MB
 
 
+@pytest.mark.sweep
 @linux_only
 @pytest.mark.parametrize(
     ("size_bytes", "size"),

@@ -100,6 +100,7 @@ def test_a_service_that_tells_nobody_has_no_such_section(tmp_path: Path) -> None
     assert "not Hume's" not in page
 
 
+@pytest.mark.sweep
 def test_the_page_is_quiet_and_fits_wide_and_narrow_light_and_dark(browser: Any, report: Path) -> None:
     for width, height, scheme in ((1280, 900, "light"), (390, 844, "dark")):
         with opened(browser, report, width=width, height=height, scheme=scheme) as seen:
@@ -126,6 +127,7 @@ def test_words_stand_under_their_scores_over_curves_and_faces(browser: Any, repo
         assert "Paris" not in chart.text_content()
 
 
+@pytest.mark.sweep
 def test_what_nothing_measured_is_a_gap(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         choose(seen.page, "tone.wav")
@@ -136,6 +138,7 @@ def test_what_nothing_measured_is_a_gap(browser: Any, report: Path) -> None:
         assert seen.page.locator("svg.span g rect[height='12']").count() == 2 * 2  # both faces leave, and come back
 
 
+@pytest.mark.sweep
 def test_how_faces_move_are_lines_over_time_and_gaps_are_not_joined(browser: Any, tmp_path: Path) -> None:
     # Two faces at three pictures a second for half a minute: both are away for a third, one blinks out for a picture.
     moving = [
@@ -167,6 +170,7 @@ LENGTHS = "lines => lines.map(l => { const x = l.getAttribute('points').split(' 
 LENGTHS += "return Math.max(...x) - Math.min(...x); })"
 
 
+@pytest.mark.sweep
 def test_boxes_lie_in_a_picture_of_its_own_size(browser: Any, tmp_path: Path) -> None:
     rows = [row | {"picture_width": 640, "picture_height": 360} for row in faces(3)]
     with opened(browser, write_report(results(tmp_path, {"a.mp4": {"face": rows}}), tmp_path / "r.html")) as seen:
@@ -176,6 +180,7 @@ def test_boxes_lie_in_a_picture_of_its_own_size(browser: Any, tmp_path: Path) ->
         assert "Frames are the picture's edges" in seen.page.inner_text(".frames figcaption")
 
 
+@pytest.mark.sweep
 def test_a_moment_is_told_to_pointer_and_keys_and_shown_in_the_boxes(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -199,6 +204,7 @@ def test_a_moment_is_told_to_pointer_and_keys_and_shown_in_the_boxes(browser: An
         assert "face 0" not in page.locator("#detail .readout").first.inner_text()
 
 
+@pytest.mark.sweep
 def test_sources_without_scores_are_shown_too(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -217,6 +223,7 @@ def test_sources_without_scores_are_shown_too(browser: Any, report: Path) -> Non
         assert "found nothing" not in page.inner_text("#detail")
 
 
+@pytest.mark.sweep
 def test_without_any_score_there_is_no_empty_overview(browser: Any, tmp_path: Path) -> None:
     page = write_report(results(tmp_path, {"a.wav": {"acoustics": sounding(9)}}), tmp_path / "report.html")
     with opened(browser, page) as seen:
@@ -281,6 +288,7 @@ def test_long_texts_in_many_sources_do_not_outgrow_the_page(tmp_path: Path, lett
     assert write_report(run, tmp_path / "report.html").stat().st_size < 5_500_000
 
 
+@pytest.mark.sweep
 def test_a_run_tells_who_measures_in_run_json_and_in_its_report(tmp_path: Path, browser: Any) -> None:
     samples = (9000 * np.sin(np.arange(3 * 16000) * 2 * np.pi * 200 / 16000)).astype("<i2")
     with wave.open(str(tmp_path / "tone.wav"), "wb") as file:
@@ -309,6 +317,7 @@ def test_a_run_tells_who_measures_in_run_json_and_in_its_report(tmp_path: Path, 
         assert "pitch 200 Hz" in seen.page.inner_text("#tip")
 
 
+@pytest.mark.sweep
 def test_recorded_speech_and_a_real_face_are_drawn(tmp_path: Path, browser: Any) -> None:
     root = Path(os.environ.get("HUME_RUNNER_MODELS", ""), "recordings", "beckett.wav")
     try:

@@ -153,6 +153,7 @@ def test_the_same_sound_has_the_same_rows() -> None:
     assert _rows(recording("beckett.wav")) == _rows(recording("beckett.wav"))
 
 
+@pytest.mark.sweep
 def test_many_minutes_take_no_more_memory_than_they_must() -> None:
     minute = np.tile(recording("two_cities.wav"), 2)[: 60 * 16_000]
     minutes = np.tile(minute, 3)

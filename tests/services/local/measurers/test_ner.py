@@ -208,6 +208,7 @@ def test_parts_end_where_lines_or_sentences_do() -> None:
     ]
 
 
+@pytest.mark.sweep
 def test_two_processes_read_the_same_on_one_thread(files: Mapping[str, Path]) -> None:
     code = f"""
 import os, sys

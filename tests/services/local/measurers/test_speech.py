@@ -82,6 +82,7 @@ def test_a_recording_is_heard_word_by_word() -> None:
     assert len(_of(rows, "words")) == len(BECKETT.split())
 
 
+@pytest.mark.sweep
 def test_a_longer_recording_has_few_errors() -> None:
     samples = recording("two_cities.wav")
     assert _errors(_text(_heard(samples)), TWO_CITIES) <= 0.03
@@ -173,6 +174,7 @@ def test_passages_say_what_the_rows_say() -> None:
     assert passages([]) == ()
 
 
+@pytest.mark.sweep
 def test_another_process_hears_the_same_to_the_byte() -> None:
     listen = (
         "import sys, json\n"
@@ -224,6 +226,7 @@ def _copied(folder: Path) -> dict[str, Path]:
     return copies
 
 
+@pytest.mark.sweep
 def test_a_model_of_many_languages_tells_which_it_heard() -> None:
     options = {"model": "base"}
     names = [one.name for one in SPEECH.card(options).files]
