@@ -7,7 +7,7 @@ DEMO_EXTRAS = emulator tables report
 DEMO_MANIFESTS = manifests/quickstart.yaml manifests/local-survey.yaml
 
 BENCHMARKS = start_up batch_vs_sdk expression_vs_sdk million_urls tables_vs_json_load one_large_answer many_media loop_turn \
-  preparation_vs_ffmpeg local cluster remote
+  threads_of_downloads upload_vs_curl preparation_vs_ffmpeg local cluster remote growth
 
 # Development and CI install exactly what the lock says, by hash; users get the ranges in pyproject.toml.
 LOCK = requirements-dev.lock
@@ -43,7 +43,7 @@ help:
 	@echo "              most of it with the lowest and the newest versions that pyproject.toml allows"
 	@echo "make lint     style, types and the import contract"
 	@echo "make lock     renew $(LOCK)"
-	@echo "make bench    the figures that the README quotes; takes about ten minutes"
+	@echo "make bench    the figures that the README quotes; takes about half an hour"
 	@echo "make soak     long randomised durability runs"
 	@echo "make mutants  null controls: each removes a safeguard and expects a promise to break"
 	@echo "make docs     rewrite docs/commands.md from the commands' own help"

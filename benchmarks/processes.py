@@ -20,9 +20,11 @@ KEY = "benchmark"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A process that ended well. `peak_mb` is its own largest resident set, in units of 1,000,000 bytes."""
+    """A process that ended well. `cpu_s`: of the processor. `peak_mb`: its largest resident set, in units of 1,000,000
+    bytes."""
 
     seconds: float
+    cpu_s: float
     peak_mb: float
     out: str
 
@@ -51,7 +53,8 @@ def timed(command: list[str], *, limit_s: float, environ: Mapping[str, str] | No
     if process.returncode != 0:
         raise RuntimeError(f"{command} ended with {process.returncode} after {seconds:.0f} s:\n{out}{said[0]}")
     kilobyte = 1 if sys.platform == "darwin" else 1024
-    return Ended(seconds=seconds, peak_mb=usage.ru_maxrss * kilobyte / 1e6, out=out)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Ended(seconds=seconds, cpu_s=cpu_s, peak_mb=usage.ru_maxrss * kilobyte / 1e6, out=out)
 
 
 def runner(*arguments: object, limit_s: float = 600.0) -> Ended:

@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from figures import Figure, report
+
 from hume_runner.results.read import LooseResults
 from hume_runner.results.tables import write_tables
 from hume_runner.services.batch_v0.names import EXPRESSIONS_48, EXPRESSIONS_53, SENTIMENT, TOXICITY
@@ -104,20 +106,25 @@ def measure(task: str, *arguments: str) -> dict[str, float]:
     return result
 
 
-def main() -> None:
+def main() -> int:
     if sys.argv[1:2] == ["--child"]:
         child(*sys.argv[2:])
-        return
+        return 0
     megabytes, files = map(int, (sys.argv[1:] + ["100", "4"][len(sys.argv) - 1 :])[:2])
     with tempfile.TemporaryDirectory() as folder:
         paths = [str(path) for path in write_answers(Path(folder), megabytes, files)]
         size = sum(Path(path).stat().st_size for path in paths) / 1e6
         plain, tables = measure("load", folder, *paths), measure("convert", folder, *paths)
-    print(f"{size:.0f} MB in {files} files")
-    print(f"json.load  {plain['s']:.2f} s  peak {plain['peak_mb']:.0f} MB")
-    print(f"tables     {tables['s']:.2f} s  peak {tables['peak_mb']:.0f} MB")
-    print(f"ratio      {tables['s'] / plain['s']:.2f}")
+    return report(
+        f"Tables of {size:.0f} MB of answers in {files} files",
+        [
+            Figure(what="tables, time ÷ plain json.load of the same", value=tables["s"] / plain["s"], hold=0.7),
+            Figure(what="  their time", value=tables["s"], unit="s"),
+            Figure(what="  peak memory", value=tables["peak_mb"], unit="MB"),
+            Figure(what="  peak memory of json.load", value=plain["peak_mb"], unit="MB"),
+        ],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
