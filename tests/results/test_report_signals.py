@@ -170,6 +170,15 @@ LENGTHS = "lines => lines.map(l => { const x = l.getAttribute('points').split(' 
 LENGTHS += "return Math.max(...x) - Math.min(...x); })"
 
 
+def test_numbers_beyond_all_measure_neither_hang_nor_break_the_page(browser: Any, tmp_path: Path) -> None:
+    # Constant and so large that nothing can be added to it; and differing by the least that there is.
+    rows = [row | {"mouth_opening": 1e300, "yaw": 1e17 + 16 * (row["picture"] % 2)} for row in faces(5)]
+    with opened(browser, write_report(results(tmp_path, {"a.mp4": {"face": rows}}), tmp_path / "r.html")) as seen:
+        assert seen.page.locator("svg.span polyline").count() > 0
+        assert "NaN" not in seen.page.locator("#detail").inner_html()
+        assert seen.console == []
+
+
 @pytest.mark.sweep
 def test_boxes_lie_in_a_picture_of_its_own_size(browser: Any, tmp_path: Path) -> None:
     rows = [row | {"picture_width": 640, "picture_height": 360} for row in faces(3)]

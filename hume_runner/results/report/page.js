@@ -366,7 +366,7 @@ function ticksOf(first, last, count, clocks = true) {
   const rough = (last - first) / count, power = 10 ** Math.floor(Math.log10(rough));
   const sizes = clocks && last - first > 300 ? [15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400] : [power, 2 * power, 5 * power, 10 * power];
   const step = sizes.find((size) => size >= rough) || rough, found = [];
-  for (let t = Math.ceil(first / step) * step; t <= last + step * 1e-6; t += step) found.push(+t.toFixed(6));
+  for (let t = Math.ceil(first / step) * step; t <= last + step * 1e-6 && found.length < 60; t += step) found.push(+t.toFixed(6));
   return found;
 }
 function marker(x, y, group, fill) {

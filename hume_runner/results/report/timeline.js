@@ -149,7 +149,7 @@ function spanSvg(width, shown, scored, from, to, readout) {
     let low = all.reduce((a, b) => Math.min(a, b)), high = all.reduce((a, b) => Math.max(a, b));
     const least = lines[0][1].span;
     if (high - low < least / 2) { low -= least / 2; high += least / 2; }
-    const above = (v) => y + h - 5 - (v - low) / (high - low) * (h - 10);
+    const above = (v) => y + h - 5 - (v - low) / (high - low || 1) * (h - 10);
     for (const v of ticksOf(low, high, h < 70 ? 3 : 4, false)) g.append(shape("line", { x1: left, x2: width - right, y1: above(v), y2: above(v), stroke: ink("--grid") }), shape("text", { x: left - 5, y: above(v) + 4, "font-size": 10, "text-anchor": "end", fill: ink("--soft") }, String(v)));
     for (const [rows, curve, colour, dashed] of lines) line(g, above, one, rows, curve, colour, dashed);
   }
