@@ -62,7 +62,8 @@ def uses(what: str) -> set[str]:
         ("random", ("wiring.py", "http/retry.py", "emulator/")),
         # Whoever measures asks where the models lie, and is made by no wiring. What is said of stores is obstore's to
         # read, save what it leaves to its caller.
-        ("os.environ", ("wiring.py", "processes.py", "services/local/weights.py", "stores/opening.py")),
+        # The trace that a command belongs to is asked for before there is a machine, which costs start-up.
+        ("os.environ", ("cli/main.py", "wiring.py", "processes.py", "services/local/weights.py", "stores/opening.py")),
         ("obstore", ("stores/remote.py", "stores/wording.py")),
         ("os.getenv", ()),
         # The client can be used without the runner, so it brings its own.
