@@ -128,9 +128,11 @@ class RemotePool:
         """See `Pool.call`."""
         run = self._opened()
         call, work = secrets.token_hex(16), pickle.dumps((function, args, kwargs))
+        lost = False
         while True:
-            outcome = self._tried(run, call, work)
+            outcome = self._tried(run, call, work, lost=lost)
             if outcome is None:
+                lost = True
                 continue
             match outcome.kind:
                 case "returned":
@@ -150,12 +152,12 @@ class RemotePool:
                 case "gone":
                     raise Stopped
 
-    def _tried(self, run: Run, call: str, work: bytes) -> Outcome | None:
-        """One try; None where it was lost on the way. Raises: Stopped, HumeRunnerError."""
+    def _tried(self, run: Run, call: str, work: bytes, *, lost: bool) -> Outcome | None:
+        """One try; None where it was lost on the way. `lost`: an earlier one was. Raises: Stopped, HumeRunnerError."""
         if self._stopped:
             raise Stopped
-        begun = starts(Path(run["folder"]), call)
-        future = self._place.submit(run, call, work, self._timeout_s, again=begun > 0)
+        again = lost and starts(Path(run["folder"]), call) > 0
+        future = self._place.submit(run, call, work, self._timeout_s, again=again)
         self._wait(future)
         if future.cancelled():
             return None
