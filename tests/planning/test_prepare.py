@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hume_runner.manifest.model import Place
+from hume_runner.planning.fingerprint import url_identity
+from hume_runner.planning.prepare import _labels
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.store import Store
 from tests.fakes import World
@@ -75,3 +81,21 @@ def test_a_digest_without_md5_stays_good_until_the_file_changes(world: World) ->
     assert world.run().exit_code == 0
     with Store.peek(world.state) as store:
         assert store.find_by_md5(hashlib.md5(b"sound, again").digest()) is not None
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=8),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
+        max_size=5,
+    )
+)
+def test_labels_are_written_as_the_json_module_writes_them(labels: dict[str, Any]) -> None:
+    assert _labels(labels) == json.dumps(labels, ensure_ascii=False)
+
+
+@given(st.text(max_size=40))
+def test_most_links_are_their_own_identity_and_no_other_is_taken_for_one(rest: str) -> None:
+    """The short way gives what the long way gives: an empty fragment sends any link the long way."""
+    for url in (f"https://example.org/{rest}", f"https://{rest}/a", rest):
+        assert url_identity(url) == url_identity(f"{url}#")
