@@ -317,8 +317,9 @@ def driver(paths: Paths, machine: Machine, on_watch: Callable[[Any, float], None
         half_open_s=settings.half_open_s,
         patience_s=settings.store_patience_s,
     )
+    request_s = min(30.0, max(1.0, settings.lease_s / 2))
     # Every write is judged by what is read back, and tried again here.
-    store, prefix = open_store(paths.remote, Patience(connect_s=5.0, request_s=30.0, retries=0, total_s=30.0))
+    store, prefix = open_store(paths.remote, Patience(connect_s=5.0, request_s=request_s, retries=0, total_s=request_s))
     return Driver(store, prefix, timing, Clock(monotonic=machine.monotonic, wait=machine.sleep), on_watch)
 
 

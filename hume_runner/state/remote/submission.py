@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import assert_never
 
-from hume_runner.errors import AlreadyExists, HumeRunnerError
+from hume_runner.errors import AlreadyExists, HumeRunnerError, StoreUnavailable
 from hume_runner.http.last_byte import NotConfirmed, held_back
 from hume_runner.services.base import Accepted, Answered, Refused, SubmitResult
 from hume_runner.state.keeping import Intent, Send
@@ -59,10 +59,16 @@ class Submission:
 
     def _confirm(self) -> None:
         """All but the last byte has left."""
+        monotonic, lease_s = self._driver.clock.monotonic, self._driver.timing.lease_s
+        began = monotonic()
         try:
             for step in before_the_last_byte():
                 self._do(step, None)
-            self._owner.may_leave()
+            if monotonic() - began > lease_s:
+                # Proved too long ago: this process slept over the answer, and somebody may own the state by now.
+                raise StoreUnavailable(f"{self._driver.place}: the proof that the state is ours came too late")
+            if not self._leaving:
+                self._owner.may_leave()
         except HumeRunnerError as error:
             raise NotConfirmed(f"not sent: {error}", hint=error.hint) from error
         self._leaving = True
