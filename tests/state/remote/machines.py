@@ -50,13 +50,13 @@ class Study:
             **self.sections,
         }
 
-    def project(self, machine: str, settings: Settings = QUICK) -> Project:
-        here = Machine(disk=Disk(), environ={"HUME_API_KEY": KEY}, settings=settings)
+    def project(self, machine: str, settings: Settings = QUICK, disk: Disk | None = None) -> Project:
+        here = Machine(disk=disk or Disk(), environ={"HUME_API_KEY": KEY}, settings=settings)
         return Project.open(self.manifest(machine), machine=here)
 
     def run(self, machine: str, **options: Any) -> RunResult:
         told: list[Any] = []
-        project = self.project(machine, options.pop("settings", QUICK))
+        project = self.project(machine, options.pop("settings", QUICK), options.pop("disk", None))
         return project.run(
             on_event=options.pop("on_event", told.append),
             control=options.pop("control", hume_runner.Cancel()),

@@ -1,0 +1,117 @@
+"""Answers that exist once: what a machine took with it is there all the same."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+import requests
+
+from hume_runner.emulator.server import Emulator
+from hume_runner.events import Event, JobFinished, Submitted
+from hume_runner.state.disk import Disk
+from tests.media_files import speech, write_wav
+from tests.state.remote.machines import Study, pulled, rows
+from tests.state.remote.test_keeper import Vanished
+
+
+def measured(emulator: Emulator) -> int:
+    counted: int = requests.get(f"{emulator.url}/_emulator/requests", timeout=10).json()["uploads_measured"]
+    return counted
+
+
+@pytest.fixture
+def recordings(study: Study) -> Study:
+    """Four recordings for a service that gives an answer once."""
+    for number in range(4):
+        write_wav(study.folder / f"{number}.wav", speech([("speech", 1.0 + number / 10)]))
+    study.api = "expression-v1"
+    study.sections = {
+        "sources": {"files": [str(study.folder / "*.wav")]},
+        "models": {"audio": {}},
+        "batching": {},
+    }
+    return study
+
+
+@pytest.fixture
+def here(study: Study) -> Study:
+    """Texts that are measured on this machine."""
+    study.api = "local"
+    study.sections = {"service": {"api": "local"}, "batching": {}, "models": {"language": {}}, "execution": {}}
+    return study
+
+
+def answers_of(study: Study, machine: str) -> dict[str, bytes]:
+    raw = study.folder / machine / "raw"
+    return {str(path.relative_to(raw)): path.read_bytes() for path in raw.rglob("response.json")}
+
+
+def test_a_fresh_machine_has_the_answers_and_pays_for_nothing(recordings: Study, emulator: Emulator) -> None:
+    assert recordings.run("a").exit_code == 0
+    paid, answers = measured(emulator), answers_of(recordings, "a")
+    recordings.vanish("a")
+    result = recordings.run("b")
+    assert (result.exit_code, result.counts.items["done"]) == (0, 4)
+    assert measured(emulator) == paid
+    assert answers_of(recordings, "b") == answers
+    assert answers
+
+
+def test_what_was_answered_before_a_machine_vanished_is_not_paid_again(recordings: Study, emulator: Emulator) -> None:
+    recordings.sections["execution"] = {"transfer_workers": 1}  # nothing else is on its way then
+    count = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal count
+        count += isinstance(event, Submitted)
+        if count >= 2:
+            raise Vanished
+
+    with pytest.raises(Vanished):
+        recordings.run("a", on_event=on_event)
+    recordings.vanish("a")
+    result = recordings.run("b")
+    assert (result.exit_code, result.counts.items["done"]) == (0, 4)
+    assert measured(emulator) == 4
+
+
+def test_an_answer_that_the_state_was_not_told_of_is_taken_in(recordings: Study, emulator: Emulator) -> None:
+    """The machine goes between the answer's way into the store and its way into the state here."""
+    recordings.sections["execution"] = {"transfer_workers": 1}
+
+    class GoneWithTheFirst(Disk):
+        def commit(self, db: sqlite3.Connection, what: str) -> None:
+            if what == "accepted":
+                raise Vanished
+            super().commit(db, what)
+
+    with pytest.raises(Vanished):
+        recordings.run("a", disk=GoneWithTheFirst())
+    recordings.vanish("a")
+    assert measured(emulator)
+    result = recordings.run("b")
+    assert (result.exit_code, result.counts.items["done"]) == (0, 4)
+    assert measured(emulator) == 4
+
+
+def test_what_models_measured_here_is_not_measured_again(here: Study) -> None:
+    assert here.run("a").exit_code == 0
+    answers = answers_of(here, "a")
+    here.vanish("a")
+    told: list[Event] = []
+    assert here.run("b", on_event=told.append).exit_code == 0
+    assert answers_of(here, "b") == answers
+    assert answers
+    assert not [event for event in told if isinstance(event, JobFinished)]
+
+
+@pytest.mark.parametrize("kind", ["recordings", "here"])
+def test_the_store_holds_the_same_rows(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    study: Study = request.getfixturevalue(kind)
+    assert study.run("a").exit_code == 0
+    pulled(study.project("a"), tmp_path / "pulled.sqlite3")
+    assert rows(tmp_path / "pulled.sqlite3") == rows(study.folder / "a" / "state.sqlite3")
+    assert json.loads((study.folder / "a" / "run.json").read_text())["exit_code"] == 0
