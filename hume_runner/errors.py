@@ -43,6 +43,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from hume_runner import installing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -81,12 +83,12 @@ class UsageError(HumeRunnerError):
 
 
 class MissingExtra(HumeRunnerError):
-    """An optional dependency is not installed. `extra` is the name in `pip install 'hume-runner[extra]'`."""
+    """An optional dependency is not installed. `extra` is its name in pyproject.toml."""
 
     exit_code = 64
 
     def __init__(self, extra: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs the extra '{extra}'", hint=f"pip install 'hume-runner[{extra}]'")
+        super().__init__(f"{needed_for} needs the extra '{extra}'", hint=installing.extras(extra))
         self.extra = extra
 
 

@@ -64,7 +64,7 @@ def test_the_survey_is_measured_and_what_is_not_written_is_told(python: list[str
     assert "6 of 6 measured" in ran.stdout
     [told] = [line for line in ran.stderr.splitlines() if line.startswith("not written: ")]
     assert "outputs.tables and outputs.report" in told
-    assert "pip install 'hume-runner[tables,report]'" in told
+    assert f"pip install -e '{PROJECT}[tables,report]'" in told
     outputs = survey / "results" / "local-survey"
     lines = [json.loads(line) for line in (outputs / "results.jsonl").read_text().splitlines()]
     assert [line["status"] for line in lines] == ["done"] * 6
@@ -75,7 +75,7 @@ def test_the_survey_is_measured_and_what_is_not_written_is_told(python: list[str
         assert called(python, *words, "manifests/local-survey.yaml", folder=survey).returncode == 0
     refused = called(python, "tables", "manifests/local-survey.yaml", folder=survey)
     assert (refused.returncode, refused.stdout) == (64, "")
-    assert "pip install 'hume-runner[tables]'" in refused.stderr
+    assert f"pip install -e '{PROJECT}[tables]'" in refused.stderr
 
 
 def test_tables_that_were_made_elsewhere_do_not_stop_a_run(python: list[str], survey: Path) -> None:

@@ -123,3 +123,17 @@ def test_files_that_contributors_are_sent_to_exist() -> None:
 def test_changes_that_are_not_released_come_first() -> None:
     changes = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.*)$", changes, re.MULTILINE)[0] == "[Unreleased]"
+
+
+def test_the_calls_that_are_told_of_official_packages_are_the_ones_that_are_tried() -> None:
+    page = (PROJECT / "docs" / "emulator.md").read_text(encoding="utf-8")
+    told = page.partition("## Official packages\n")[2].partition("\n## ")[0]
+    calls = re.findall(r"`([a-z_.]+)`", told.partition("Whatever is")[0])
+    scripts = {path: path.read_text(encoding="utf-8") for path in PROJECT.glob("tests/emulator/official/use_*.py")}
+    assert len(scripts) == 3
+    assert len(calls) > 15
+    for call in set(calls) - {"hume"}:
+        assert any(re.search(rf"\b{re.escape(call)}\b", script) for script in scripts.values()), call
+    changes = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for call in calls:
+        assert f"`{call}`" in changes, call

@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import events, wiring
+from hume_runner import events, installing, wiring
 from hume_runner.api.control import Control
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
 from hume_runner.api.remote_state import opened_state, release
@@ -283,10 +283,9 @@ class Project:
         for error in failed:
             ended = _with_failed_copies(ended, error)
         if lacking and ended.error is None:
-            extras = ",".join(lacking)
             warn(
                 f"not written: {' and '.join(f'outputs.{extra}' for extra in lacking)}, for want of what "
-                f"pip install 'hume-runner[{extras}]' brings; then the same command writes "
+                f"{installing.extras(*lacking)} brings; then the same command writes "
                 f"{'it' if len(lacking) == 1 else 'them'} and measures nothing again"
             )
         return self._result(ended, control.signalled or ended.exit_code, finisher)

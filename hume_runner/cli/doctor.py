@@ -6,6 +6,7 @@ import argparse
 import importlib.metadata
 import platform
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from hume_runner import installing
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from hume_runner.readiness import Readiness
     from hume_runner.wiring import Machine
 
-DISTRIBUTION = "hume-runner"
 EXTRAS = ("emulator", "media", "tables", "report", "local", "cluster", "remote")
 # Enough for the state and the answers of some thousand items.
 LEAST_FREE_BYTES = 500_000_000
@@ -132,7 +133,7 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
 
 def _requirements() -> Iterator[Requirement]:
     try:
-        lines = importlib.metadata.requires(DISTRIBUTION) or []
+        lines = importlib.metadata.requires(installing.DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         return
     for line in lines:
@@ -148,13 +149,14 @@ def _versions(requirements: Iterable[Requirement]) -> Iterator[Finding]:
     yield Finding(name="python", mark="ok", message=f"{platform.python_version()} ({sys.executable})")
     core = [one for one in requirements if not one.extra]
     if not core:
-        hint = f"pip install '{DISTRIBUTION}[emulator]', or `make setup` in a checkout"
+        hint = f"{installing.extras('emulator')}, or `make setup` there"
         yield Finding(name="hume_runner", mark="note", message=f"{__version__}, run without being installed", hint=hint)
         return
     yield Finding(name="hume_runner", mark="ok", message=__version__)
     lacking = [text for one in core if (text := _lack(one))]
     if lacking:
-        hint = f"pip install --upgrade {DISTRIBUTION}"
+        packages = [one.package + (f">={one.least}" if one.least else "") for one in core if _lack(one)]
+        hint = f"pip install {shlex.join(packages)}"
         yield Finding(name="core", mark="problem", message=", ".join(lacking), hint=hint, exit_code=64)
     else:
         yield Finding(name="core", mark="ok", message=_installed(core))

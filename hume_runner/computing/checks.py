@@ -19,12 +19,16 @@ _CODES: Mapping[int, Callable[..., HumeRunnerError]] = {5: ServiceUnavailable, 6
 def other_versions(who: str, told: Mapping[str, Any], ours: Mapping[str, Any]) -> UsageError | None:
     """Whether `who` runs other versions than we do: results would differ, or nothing would be understood."""
     for name, label in (("python", "Python"), ("hume_runner", "hume_runner"), ("distributed", "distributed")):
+        same = {
+            "python": "the same Python",
+            "hume_runner": f"hume_runner {ours.get('hume_runner')}",
+            "distributed": f"pip install distributed=={ours.get('distributed')}",
+        }
         # What is no part of that kind of executor is told by neither.
         if ours.get(name) is not None and told.get(name) is not None and told[name] != ours[name]:
             return UsageError(
                 f"{who} has {label} {told[name]}, and this machine has {ours[name]}",
-                hint="start all of them with the same versions: "
-                + ("the same Python" if name == "python" else f"pip install {name.replace('_', '-')}=={ours[name]}"),
+                hint=f"start all of them with the same versions: {same[name]}",
             )
     return None
 
@@ -33,7 +37,7 @@ def cannot_import(who: str, version: str, why: str) -> UsageError:
     """`who` has no hume_runner."""
     return UsageError(
         f"{who} cannot import hume_runner: {why}",
-        hint=f"pip install 'hume-runner[cluster]=={version}' where it runs, then start it again",
+        hint=f"install hume_runner {version} with its extra 'cluster' where it runs, then start it again",
     )
 
 

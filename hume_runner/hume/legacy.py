@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -38,7 +39,19 @@ class HumeBatchClient:
     `sent` says whether it can have arrived.
     """
 
-    def __init__(self, api_key: str, *, timeout: float = 10, base_url: str = BASE_URL) -> None:
+    def __init__(
+        self, api_key: str, *, timeout: float = 10, base_url: str = BASE_URL, _api_http_base_url: str | None = None
+    ) -> None:
+        """`base_url`: the host that speaks the protocol. `_api_http_base_url` is its old name: taken, with a warning.
+
+        Raises: TypeError for both at once with two hosts; HumeClientException.
+        """
+        if _api_http_base_url is not None:
+            if base_url not in (BASE_URL, _api_http_base_url):
+                raise TypeError("base_url and _api_http_base_url name two hosts: leave the second out")
+            # No DeprecationWarning: Python keeps those from the people who write scripts.
+            warnings.warn("_api_http_base_url is called base_url here", FutureWarning, stacklevel=2)
+            base_url = _api_http_base_url
         with as_client_exceptions():
             self._transport = RequestsTransport(base_url, api_key, AUTH_HEADER, timeout_s=timeout)
         self._api = BatchV0Api(self._transport, RETRY)

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from hume_runner import installing
 from hume_runner._version import __version__
 from hume_runner.aside import refuse_links
 from hume_runner.errors import HumeRunnerError, MissingExtra
@@ -151,7 +152,7 @@ class Finisher:
         """Say what the columns of the tables mean, wherever there are tables."""
         if any(group.startswith(derived.TABLES) for group in derived.marks(store)):
             if find_spec("pyarrow") is None:  # tables that were made elsewhere, or before it was uninstalled
-                self._warn("datapackage.json stays as it is: pip install 'hume-runner[tables]' brings what renews it")
+                self._warn(f"datapackage.json stays as it is: {installing.extras('tables')} brings what renews it")
                 return
             from hume_runner.results.package.write import renew
 

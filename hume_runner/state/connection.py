@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from hume_runner import installing
 from hume_runner.errors import NoRoom, StateError, lacks_room, next_step, of_disk
 from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
@@ -224,7 +225,7 @@ def _refuse_unreadable(db: sqlite3.Connection, path: Path) -> bool:
     if version > len(MIGRATIONS):
         raise StateError(
             f"{path}: a newer hume_runner wrote this state (schema {version}, this one knows {len(MIGRATIONS)})",
-            hint="pip install --upgrade hume-runner",
+            hint=installing.newer(),
         )
     if path.stat().st_size <= _CHECK_BELOW_BYTES:
         (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()

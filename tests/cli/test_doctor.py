@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hume_runner import installing
 from hume_runner.cli.console import Console
 from hume_runner.cli.doctor import _numbers
 from hume_runner.cli.main import main
@@ -224,7 +225,7 @@ def test_an_extra_that_the_manifest_needs_is_code_64_with_the_pip_command(tmp_pa
     lines = done.stdout.splitlines()
     problem = lines.index(line(done.stdout, "[emulator]"))
     assert lines[problem].startswith("!!")
-    assert lines[problem + 1] == "    next: pip install 'hume-runner[emulator]'"
+    assert lines[problem + 1] == f"    next: {installing.extras('emulator')}"
     assert line(done.stdout, "[media]").startswith("--")  # missing too, and this manifest does well without
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hume_runner import installing
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
 from hume_runner.manifest.load import load_manifest
@@ -229,8 +230,8 @@ def test_without_the_extra_recordings_keep_one_model_and_each_says_what_to_insta
     tree(folder, "media/a.wav")
     assert run("media", "--out", "m.yaml")[0] == 0
     assert models("m.yaml") == {"acoustics"}
-    assert "first `pip install 'hume-runner[local]'`" in line_of("acoustics", "m.yaml")
-    assert "`pip install 'hume-runner[local]'`, then `hume-runner models pull" in line_of("speech", "m.yaml")
+    assert f"first `{installing.extras('local')}`" in line_of("acoustics", "m.yaml")
+    assert f"`{installing.extras('local')}`, then `hume-runner models pull" in line_of("speech", "m.yaml")
 
 
 def test_every_kind_that_was_found_has_a_model(folder: Path) -> None:

@@ -60,8 +60,8 @@ def troubled(case: Case, which: str) -> Mapping[str, str]:
 @pytest.mark.parametrize(
     ("which", "code", "said", "hint"),
     [
-        ("no hume_runner", 64, "cannot import hume_runner", "pip install 'hume-runner[cluster]=="),
-        ("another version", 64, "has hume_runner 0.0.1, and this machine has", "pip install hume-runner=="),
+        ("no hume_runner", 64, "cannot import hume_runner", "with its extra 'cluster' where it runs"),
+        ("another version", 64, "has hume_runner 0.0.1, and this machine has", "the same versions: hume_runner "),
         ("another distributed", 64, "has distributed 2020.1.0, and this machine has", "pip install distributed=="),
         ("no folder", 66, "does not see", "a shared file system"),
         ("another folder", 66, "another folder of that name is there", "a shared file system"),

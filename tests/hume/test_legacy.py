@@ -64,13 +64,27 @@ def _configs() -> list[Any]:
 
 def test_the_signatures_are_the_documented_ones() -> None:
     parameters = inspect.signature(HumeBatchClient).parameters
-    assert list(parameters) == ["api_key", "timeout", "base_url"]
+    assert list(parameters) == ["api_key", "timeout", "base_url", "_api_http_base_url"]
     assert parameters["timeout"].default == 10
     assert parameters["timeout"].kind is inspect.Parameter.KEYWORD_ONLY
     assert parameters["base_url"].default == "https://api.hume.ai"
     names = [name for name in inspect.signature(HumeBatchClient.submit_job).parameters if name != "self"]
     assert names == ["urls", "configs", "transcription_config", "callback_url", "notify", "files", "text"]
     assert HumeBatchClient.get_api_type() is ApiType.BATCH
+
+
+def test_the_old_name_of_the_host_is_taken_with_a_hint(emulator: Emulator) -> None:
+    with pytest.warns(FutureWarning, match="_api_http_base_url is called base_url here") as told:
+        client = HumeBatchClient("key-one", timeout=5, _api_http_base_url=emulator.url)
+    assert [Path(one.filename) for one in told] == [Path(__file__)]  # it points at the script's own line
+    with client:
+        assert client.list_jobs() == []
+    assert repr(client) == f"HumeBatchClient(base_url='{emulator.url}')"
+
+
+def test_two_hosts_are_one_too_many() -> None:
+    with pytest.raises(TypeError, match="two hosts"):
+        HumeBatchClient("key-one", base_url="http://127.0.0.1:1", _api_http_base_url="http://127.0.0.1:2")
 
 
 def test_a_job_is_submitted_awaited_and_read(client: HumeBatchClient, recording: Path, tmp_path: Path) -> None:

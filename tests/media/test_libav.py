@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from hume_runner.media.libav import open_container
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
 from tests.media_files import speech, write_wav
+
+PROJECT = Path(__file__).parents[2]
 
 WITHOUT_AV = """
 import sys
@@ -38,8 +41,11 @@ def test_without_the_extra_plain_recordings_pass_and_others_name_the_command(tmp
         check=True,
         capture_output=True,
         text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
     )
-    assert done.stdout == "preparing recordings needs the extra 'media' | pip install 'hume-runner[media]'\n"
+    command = f"pip install -e '{PROJECT}[media]'"
+    assert done.stdout == f"preparing recordings needs the extra 'media' | {command}\n"
 
 
 def test_a_kind_without_a_reader_is_not_guessed(tmp_path: Path) -> None:

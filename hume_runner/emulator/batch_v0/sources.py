@@ -85,7 +85,7 @@ def load(text: str) -> list[SourceFacts]:
 def read_sources(request: dict[str, Any], folder: Path) -> Iterator[SourceFacts]:
     """Every source of a request, one at a time: URLs, uploads (numbered files in `folder`), then all strings as one."""
     for index, url in enumerate(request["urls"]):
-        yield _url_source(url, index)
+        yield _url_source(url, index, landmarks=request["models"].get("facemesh") is not None)
     for index, file in enumerate(request["files"]):
         path = folder / str(index)
         yield SourceFacts(
@@ -113,7 +113,8 @@ def base_name(name: str) -> str:
 # --- URLs ----------------------------------------------------------------------------------------------------------
 
 
-def _url_source(url: str, index: int) -> SourceFacts:
+def _url_source(url: str, index: int, *, landmarks: bool) -> SourceFacts:
+    """`landmarks`: facemesh is asked for, so a file of JSON that nobody reads is one of landmarks, else text."""
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     if host == "invalid" or host.endswith(".invalid"):
@@ -126,7 +127,10 @@ def _url_source(url: str, index: int) -> SourceFacts:
         files = tuple(_imagined(f"{stem}/{at}.jpg", fingerprint(key, at), "image") for at in range(1, count + 1))
         return SourceFacts(kind="url", index=index, files=files)
     ending = posixpath.splitext(name)[1].lower()
-    return SourceFacts(kind="url", index=index, files=(_imagined(name, key, _ENDINGS.get(ending, "video")),))
+    file_type = _ENDINGS.get(ending, "video")
+    if ending == ".json":
+        file_type = "mediapipe_facemesh" if landmarks else "text"
+    return SourceFacts(kind="url", index=index, files=(_imagined(name, key, file_type),))
 
 
 def _imagined(name: str, key: bytes, file_type: FileType) -> FileFacts:
@@ -134,6 +138,8 @@ def _imagined(name: str, key: bytes, file_type: FileType) -> FileFacts:
     if file_type == "text":
         text = "Nobody fetched this page. It stands for the words that a real service would have read here."
         return FileFacts(name=name, digest=key.hex(), file_type="text", text=text)
+    if file_type == "mediapipe_facemesh":
+        return FileFacts(name=name, digest=key.hex(), file_type=file_type, faces=integer(key, "faces", 1, 3))
     if file_type == "image":
         return FileFacts(name=name, digest=key.hex(), file_type="image", width=1280, height=720, frames=1)
     duration_s = round(number(key, "duration", 3.0, 12.0), 2)

@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hume_runner import installing
 from hume_runner.errors import StateError
 from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
 
@@ -91,7 +92,7 @@ def from_bytes(key: Key, data: bytes, where: str) -> Body:
         if told != FORMAT:
             raise StateError(
                 f"{where}: a newer hume_runner wrote this remote state (format {told})",
-                hint="pip install --upgrade hume-runner",
+                hint=installing.newer(),
             )
         match key.kind:
             case "lock":

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hume_runner import installing
 from hume_runner.errors import StateError
 
 _META = "remote"  # under this name a state says how far it is
@@ -214,7 +215,7 @@ def _tell_one(db: sqlite3.Connection, one: Told) -> None:
     if schema != one.schema:
         raise StateError(
             f"the remote journal speaks to schema {one.schema}, and the state has {schema}",
-            hint="pip install --upgrade hume-runner" if one.schema > schema else _DAMAGED,
+            hint=installing.newer() if one.schema > schema else _DAMAGED,
         )
     db.execute("BEGIN IMMEDIATE")
     try:

@@ -275,6 +275,24 @@ class TestFaces:
         assert list(models) == ["facemesh"]
         assert [names_in(row["emotions"]) for row in rows_of(models["facemesh"])] == [names.EXPRESSIONS_48] * 2
 
+    def test_landmarks_by_url_are_landmarks_and_their_artifacts_have_rows(self, api: Api) -> None:
+        body = {"urls": ["https://example.org/p07.JSON?sig=1"], "models": {"facemesh": {}}}
+        answer = api.measured(body)
+        assert answer[0]["results"]["predictions"][0]["file_type"] == "mediapipe_facemesh"
+        rows = rows_of(models_of(answer)["facemesh"])
+        assert 1 <= len(rows) <= 3
+        assert answer == api.measured(body)
+        job_id = api.submit(body)
+        api.ended(job_id)
+        packed = api.call("GET", f"{JOBS}/{job_id}/artifacts").content
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            (name,) = [one for one in archive.namelist() if one.endswith("facemesh.csv")]
+            assert len(archive.read(name).decode().splitlines()) == 1 + len(rows)
+
+    def test_json_by_url_is_text_where_nobody_asks_for_facemesh(self, api: Api) -> None:
+        answer = api.measured({"urls": ["https://example.org/words.json"], "models": {"language": {}, "face": {}}})
+        assert list(models_of(answer)) == ["language"]
+
 
 class TestSources:
     def test_sources_are_named_as_they_were_submitted(self, api: Api) -> None:
