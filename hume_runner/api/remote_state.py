@@ -77,9 +77,9 @@ def pull(project: Project) -> Pulled:
     """Have the state here, whoever owns it. Raises: UsageError, StateLocked while a run works with the file here,
     StateError, StoreError."""
     from hume_runner.state.lock import StateLock
+    from hume_runner.state.remote.bringing import bring
     from hume_runner.state.remote.copies import Remote, reading
     from hume_runner.state.remote.drive import Driver
-    from hume_runner.state.remote.keeper import bring
 
     place, state, machine = _place(project, "pull"), project.paths.state, project.machine
     aside: list[Path] = []

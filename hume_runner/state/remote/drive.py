@@ -15,6 +15,7 @@ from hume_runner.errors import (
     PreconditionFailed,
     StoreDenied,
     StoreError,
+    StoreUnavailable,
 )
 from hume_runner.state.remote.objects import Note, folder_of, from_bytes, name_of, to_bytes
 from hume_runner.state.remote.protocol import (
@@ -155,6 +156,8 @@ class Driver:
     def _found(self, key: Key) -> Found:
         name = self.name(name_of(key))
         got = self.store.read(name)
+        if not got.data:  # nobody writes an empty one: a store that is out of order
+            raise StoreUnavailable(f"{self.store.root}/{name} came empty", key=name)
         return Found(from_bytes(key, got.data, f"{self.store.root}/{name}"), got.info.which)
 
     def _read_ahead(self, epoch: int) -> None:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hume_runner.aside import write as write_aside
-from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
+from hume_runner.errors import HumeRunnerError, ObjectMissing, StateLocked, StoreError
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Intent, Kept, Send, Shipper
 from hume_runner.state.remote import protocol
+from hume_runner.state.remote.bringing import bring, note_pushed
 from hume_runner.state.remote.copies import (
     Remote,
-    download,
     from_facts,
-    position_of,
-    tell_file,
     unpacked_answer,
     upload,
 )
@@ -30,13 +26,13 @@ from hume_runner.state.remote.objects import Note
 from hume_runner.state.remote.owner import Owner, lost
 from hume_runner.state.remote.protocol import Lock, NotOurs
 from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
-from hume_runner.state.remote.submission import Submission, answer_name
-from hume_runner.state.seal import break_seal, seal_path
+from hume_runner.state.remote.submission import Submission, answer_name, keep_answer
 from hume_runner.state.store import Store
 
 # More entries than this, and the next reader is given a snapshot.
 _MANY_ENTRIES = 200
 _MANY_EPOCHS = 20
+_DESCRIPTION = "request.json"  # made again from the state
 _MANY_IN_A_RUN = 2_000
 
 
@@ -78,7 +74,7 @@ class RemoteKeeper:
         finally:
             if owner is not None:
                 if owner.close(release=True) and kept is not None and kept.pushed:
-                    _note_pushed(state)
+                    note_pushed(state)
             else:
                 with contextlib.suppress(NotOurs, StoreError):
                     driver.run(protocol.release(lock, tag), patience_s=0.0)
@@ -92,96 +88,6 @@ def held(place: str, lock: Lock | None) -> StateLocked:
         hint="wait for it, watch it (`hume-runner status --watch`), or end it; a run that vanished is taken over from "
         "once its lock has not moved for its lease",
     )
-
-
-def bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], None]) -> bool:
-    """Bring the file at `state`, which nobody has open, up to what the store holds; whether it has more than that.
-    Raises: StateError, StoreError."""
-    snapshot = remote.snapshot
-    if snapshot is None:
-        return state.exists()
-    if state.exists():
-        lineage, position, serial = position_of(state)
-        if lineage != snapshot.lineage:
-            raise StateError(
-                f"{state}: this is another history than the one in {driver.place}",
-                hint="move it away, or choose another place with --output-dir; or name another place in `state:`",
-            )
-        before = _owner_before(remote)
-        ahead = _on_the_way(remote, position, before)
-        if ahead is not None:
-            if remote.told:
-                break_seal(state)
-            tell_file(state, remote.told)
-            assert position is not None
-            return ahead or serial != position.serial
-        if not _was_pushed(state, position, serial):
-            _put_aside(state, aside)
-    part = state.with_name(f"{state.name}.{secrets.token_hex(4)}.part")
-    try:
-        download(driver, snapshot, part)
-        tell_file(part, remote.told)
-        for beside in (state.with_name(state.name + "-wal"), state.with_name(state.name + "-shm"), seal_path(state)):
-            beside.unlink(missing_ok=True)
-        Disk().replace(part, state)
-        _note_pushed(state)
-    finally:
-        part.unlink(missing_ok=True)
-    return False
-
-
-def _owner_before(remote: Remote) -> Position | None:
-    """Where the last transaction that the store knows of stands."""
-    if remote.told:
-        return remote.told[-1].at
-    snapshot = remote.snapshot
-    if snapshot is None:
-        return None
-    return Position(epoch=snapshot.epoch, owner=snapshot.owner, number=snapshot.number, serial=snapshot.serial)
-
-
-def _on_the_way(remote: Remote, position: Position | None, last: Position | None) -> bool | None:
-    """Whether a state here has more than the store (False: not more); None where it went another way, or is older than
-    the snapshot."""
-    snapshot = remote.snapshot
-    if position is None or snapshot is None or last is None:
-        return None
-    if position.number > last.number:
-        # Only what the very same owner did last and could not tell.
-        return True if (position.epoch, position.owner) == (last.epoch, last.owner) else None
-    known = {one.at.number: (one.at.epoch, one.at.owner) for one in remote.told}
-    known[snapshot.number] = (snapshot.epoch, snapshot.owner)
-    return False if known.get(position.number) == (position.epoch, position.owner) else None
-
-
-def _pushed_path(state: Path) -> Path:
-    return state.with_name(state.name + ".pushed.json")
-
-
-def _note_pushed(state: Path) -> None:
-    """Beside a state: it has nothing that its store does not have."""
-    with contextlib.suppress(OSError, HumeRunnerError):
-        _, position, serial = position_of(state)
-        told = {"number": position.number, "owner": position.owner, "serial": serial} if position else {}
-        write_aside(_pushed_path(state), json.dumps(told).encode(), private=True)
-
-
-def _was_pushed(state: Path, position: Position | None, serial: int) -> bool:
-    try:
-        told = json.loads(_pushed_path(state).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return position is not None and told == {"number": position.number, "owner": position.owner, "serial": serial}
-
-
-def _put_aside(state: Path, aside: Callable[[Path], None]) -> None:
-    place = state.with_name(f"{state.name}.parted-{secrets.token_hex(3)}")
-    state.replace(place)
-    for ending in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            state.with_name(state.name + ending).replace(place.with_name(place.name + ending))
-    seal_path(state).unlink(missing_ok=True)
-    aside(place)
 
 
 class _Shipper:
@@ -298,21 +204,28 @@ class RemoteKept:
         return unpacked_answer(content.data)
 
     def restore(self, store: Store, outputs: Path) -> None:
-        disk = Disk()
+        driver, disk = self._driver, Disk()
+        there = {info.key.rpartition("/")[2] for info in driver.patiently(lambda: [*driver.store.list(self._folder)])}
         for number, answer in store.answers():
-            path = outputs / answer.path
-            if path.exists():
-                continue
             nonce = store.job(number).nonce
-            if not nonce:
+            if not nonce or answer.name == _DESCRIPTION:
                 continue
-            try:
-                body = self._kept_answer(answer_name(nonce))
-            except ObjectMissing:
-                continue
-            if hashlib.sha256(body).hexdigest() == answer.sha256:
-                disk.make_below(outputs, Path(answer.path).parent)
-                disk.write_new(path, body)
+            path, name = outputs / answer.path, answer_name(nonce)
+            kept = name.rpartition("/")[2] in there
+            if kept and not path.exists():
+                body = self._kept_answer(name)
+                if hashlib.sha256(body).hexdigest() == answer.sha256:
+                    disk.make_below(outputs, Path(answer.path).parent)
+                    disk.write_new(path, body)
+            elif not kept and path.is_file():
+                # It was had before the state went there.
+                body = path.read_bytes()
+                if hashlib.sha256(body).hexdigest() == answer.sha256:
+                    keep_answer(driver, nonce, body)
+
+    @property
+    def _folder(self) -> str:
+        return self._driver.name("answers")
 
     @property
     def has_more(self) -> bool:

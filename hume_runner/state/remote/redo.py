@@ -11,7 +11,7 @@ import base64
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -262,8 +262,3 @@ def _only_rows(action: int, first: str | None, second: str | None, where: str | 
         own = first == "sqlite_sequence"
         return sqlite3.SQLITE_OK if own and action in _ALLOWED else sqlite3.SQLITE_DENY
     return sqlite3.SQLITE_OK if where in (None, "main") else sqlite3.SQLITE_DENY
-
-
-def entries(packed: Iterable[bytes]) -> Iterator[Facts]:
-    for one in packed:
-        yield unpack(one)

@@ -21,6 +21,17 @@ def answer_name(nonce: str) -> str:
     return f"answers/{nonce}.gz"
 
 
+def keep_answer(driver: Driver, nonce: str, body: bytes) -> None:
+    """Put an answer where another machine finds it. Raises: StoreError."""
+    packed = packed_answer(body)
+
+    def create() -> None:
+        with contextlib.suppress(AlreadyExists):  # an attempt whose answer was lost: no other try has this nonce
+            driver.store.create(driver.name(answer_name(nonce)), packed)
+
+    driver.patiently(create)
+
+
 class Submission:
     """Runs in a worker. `turn`: the entry that holds the intent; `missed` is called where nobody else could be told of
     the answer."""
@@ -94,7 +105,7 @@ class Submission:
         if answered is not None:
             # It exists nowhere else: it is there before it counts.
             kept = answer_name(intent.nonce)
-            self._driver.patiently(lambda: self._keep(self._driver.name(kept), answered.body))
+            keep_answer(self._driver, intent.nonce, answered.body)
         return Answer(
             number=intent.number,
             nonce=intent.nonce,
@@ -108,7 +119,3 @@ class Submission:
             billed_seconds=answered.billed_seconds if answered else None,
             kept=kept,
         )
-
-    def _keep(self, name: str, body: bytes) -> None:
-        with contextlib.suppress(AlreadyExists):  # an attempt whose answer was lost: no other try has this nonce
-            self._driver.store.create(name, packed_answer(body))

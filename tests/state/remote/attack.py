@@ -16,6 +16,7 @@ from typing import Any
 import requests
 import yaml
 
+from hume_runner.errors import StateError, StoreError
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.state.remote.copies import read_all
@@ -94,7 +95,10 @@ class Round:
             self._finish(stack)
             for timer in self._lasting:
                 timer.join()
-            self._judge()
+            try:
+                self._judge()
+            except (StateError, StoreError) as error:
+                self._outcome.odd.append(f"what is left cannot be read: {error}")
         return self._outcome
 
     # -- the attack

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import requests
 
+import hume_runner
 from hume_runner.emulator.server import Emulator
 from hume_runner.events import Event, JobFinished, Submitted
 from hume_runner.state.disk import Disk
 from tests.media_files import speech, write_wav
-from tests.state.remote.machines import Study, pulled, rows
+from tests.state.remote.machines import KEY, Study, pulled, rows
 from tests.state.remote.test_keeper import Vanished
 
 
@@ -94,6 +95,18 @@ def test_an_answer_that_the_state_was_not_told_of_is_taken_in(recordings: Study,
     assert measured(emulator)
     result = recordings.run("b")
     assert (result.exit_code, result.counts.items["done"]) == (0, 4)
+    assert measured(emulator) == 4
+
+
+def test_answers_that_were_here_before_the_state_went_there_are_kept_as_well(
+    recordings: Study, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUME_API_KEY", KEY)
+    alone = {name: value for name, value in recordings.manifest("a").items() if name != "state"}
+    assert hume_runner.run(alone).exit_code == 0
+    assert recordings.run("a").exit_code == 0
+    recordings.vanish("a")
+    assert recordings.run("b").exit_code == 0
     assert measured(emulator) == 4
 
 
