@@ -227,21 +227,13 @@ class Round:
     def _jobs(self) -> list[tuple[str, str]]:
         """(id, text) of all that the service took in this round."""
         wanted = set(self._sources())
-        found = []
-        page = 0
-        while True:
-            got = requests.get(
-                f"{self._host.url}/v0/batch/jobs",
-                params={"limit": 50, "offset": 50 * page},
-                headers={"X-Hume-Api-Key": KEY},
-                timeout=20,
-            ).json()
-            for job in got:
-                text = job["request"].get("text") or []
-                found += [(job["job_id"], one) for one in text if one in wanted]
-            page += 1
-            if len(got) < 50:
-                return found
+        jobs = requests.get(
+            f"{self._host.url}/v0/batch/jobs",
+            params={"limit": 1_000_000},
+            headers={"X-Hume-Api-Key": KEY},
+            timeout=60,
+        ).json()
+        return [(job["job_id"], text) for job in jobs for text in job["request"].get("text") or [] if text in wanted]
 
     def _known(self) -> set[str]:
         """The ids that the next runner reads."""

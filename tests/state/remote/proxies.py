@@ -107,6 +107,18 @@ def store_proxy(target: str, log: list[Landed]) -> Iterator[StoreProxy]:
     proxy = StoreProxy(log=log)
     host, lock = urlsplit(target).netloc, threading.Lock()
 
+    def _land(method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        began = time.monotonic()
+        try:
+            status, kept, data = _forward(host, method, path, headers, body)
+        except OSError:
+            return 503, {}, b""
+        written = _written(path, body) if method == "PUT" and status == 200 else None
+        if written is not None:
+            kind, epoch = written
+            proxy.log.append(Landed(kind=kind, epoch=epoch, key=path, began=began, ended=time.monotonic()))
+        return status, kept, data
+
     class Handler(_Quiet):
         def _pass(self) -> None:
             body = self.rfile.read(length := int(self.headers.get("Content-Length", 0)))
@@ -127,12 +139,12 @@ def store_proxy(target: str, log: list[Landed]) -> Iterator[StoreProxy]:
                     self.reply(500, {}, b"")
                     return
                 case "late":
-                    threading.Timer(proxy.late_s, self._land, (headers, body)).start()
+                    threading.Timer(proxy.late_s, _land, (self.command, self.path, headers, body)).start()
                     self.reply(503, {}, b"")
                     return
                 case "slow":
                     time.sleep(0.4)
-            status, kept, data = self._land(headers, body)
+            status, kept, data = _land(self.command, self.path, headers, body)
             if isinstance(action, tuple) and action[0] == "after":
                 action[1]()
             if action == "500 after":
@@ -141,20 +153,6 @@ def store_proxy(target: str, log: list[Landed]) -> Iterator[StoreProxy]:
                 self.hang_up()
             else:
                 self.reply(status, kept, data)
-
-        def _land(self, headers: Mapping[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-            began = time.monotonic()
-            try:
-                status, kept, data = _forward(host, self.command, self.path, headers, body)
-            except OSError:
-                return 503, {}, b""
-            if self.command == "PUT" and status == 200:
-                written = _written(self.path, body)
-                if written is not None:
-                    proxy.log.append(
-                        Landed(kind=written[0], epoch=written[1], key=self.path, began=began, ended=time.monotonic())
-                    )
-            return status, kept, data
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - names of http.server
 
@@ -189,6 +187,11 @@ class HostProxy:
     posts: int = 0
 
 
+def _quietly(host: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> None:
+    with contextlib.suppress(OSError):
+        _forward(host, method, path, headers, body)
+
+
 @contextmanager
 def host_proxy(target: str) -> Iterator[HostProxy]:
     proxy, host, lock = HostProxy(), urlsplit(target).netloc, threading.Lock()
@@ -213,7 +216,7 @@ def host_proxy(target: str) -> Iterator[HostProxy]:
                 what = proxy.after(self.command, self.path, number)
             headers = {n: v for n, v in self.headers.items() if n.lower() not in _HOP}
             if what == "late":
-                threading.Timer(0.1, self._quietly, (headers, body)).start()
+                threading.Timer(0.1, _quietly, (host, self.command, self.path, headers, body)).start()
                 self.reply(504, {}, b"")
                 return
             try:
@@ -225,10 +228,6 @@ def host_proxy(target: str) -> Iterator[HostProxy]:
                 self.hang_up()
             else:
                 self.reply(status, kept, data)
-
-        def _quietly(self, headers: Mapping[str, str], body: bytes) -> None:
-            with contextlib.suppress(OSError):
-                _forward(host, self.command, self.path, headers, body)
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - names of http.server
 
