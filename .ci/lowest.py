@@ -10,7 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-FOR_USERS = ("emulator", "media", "tables", "report", "local")
+FOR_USERS = ("emulator", "media", "tables", "report", "figures", "local", "cluster", "remote")
 
 
 def lowest(project: dict[str, object]) -> dict[str, str]:
