@@ -24,14 +24,14 @@ def bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], N
     if snapshot is None:
         return state.exists()
     if state.exists():
-        lineage, position, serial = position_of(state)
-        if lineage != snapshot.lineage:
+        lineage, position, serial, sent = position_of(state)
+        if lineage != snapshot.lineage and sent:
             raise StateError(
                 f"{state}: this is another history than the one in {driver.place}",
                 hint="move it away, or choose another place with --output-dir; or name another place in `state:`",
             )
         before = _owner_before(remote)
-        ahead = _on_the_way(remote, position, before)
+        ahead = _on_the_way(remote, position, before) if lineage == snapshot.lineage else None
         if ahead is not None:
             if remote.told:
                 break_seal(state)
@@ -84,7 +84,7 @@ def _pushed_path(state: Path) -> Path:
 def note_pushed(state: Path) -> None:
     """Beside a state: it has nothing that its store does not have."""
     with contextlib.suppress(OSError, HumeRunnerError):
-        _, position, serial = position_of(state)
+        _, position, serial, _ = position_of(state)
         told = {"number": position.number, "owner": position.owner, "serial": serial} if position else {}
         write_aside(_pushed_path(state), json.dumps(told).encode(), private=True)
 

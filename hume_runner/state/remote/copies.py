@@ -135,11 +135,14 @@ def tell_file(state: Path, told: Sequence[Told]) -> None:
             tell(db, told)
 
 
-def position_of(state: Path) -> tuple[str, Position | None, int]:
-    """(lineage, how far it is, serial) of a state file here that nobody has open."""
+def position_of(state: Path) -> tuple[str, Position | None, int, bool]:
+    """(lineage, how far it is, serial, whether anything of it was ever sent) of a state file that nobody has open."""
     with guarded(state), contextlib.closing(sqlite3.connect(state, isolation_level=None)) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            return "", None, 0, False  # a run was killed before it wrote anything into it
         found = dict(db.execute("SELECT name, value FROM meta WHERE name IN ('lineage', 'serial')").fetchall())
-        return str(found.get("lineage", "")), Position.of(db), int(found.get("serial", 0))
+        sent = db.execute("SELECT 1 FROM jobs WHERE tries > 0 OR remote_id IS NOT NULL LIMIT 1").fetchone() is not None
+        return str(found.get("lineage", "")), Position.of(db), int(found.get("serial", 0)), sent
 
 
 def upload(driver: Driver, db: sqlite3.Connection, name: str, now: float) -> Snapshot:

@@ -247,7 +247,7 @@ _ALLOWED = frozenset(
         sqlite3.SQLITE_RECURSIVE,
     }
 )
-_FUNCTIONS = frozenset({"coalesce", "max", "min", "count", "total", "sum", "exists", "ifnull", "changes", "length"})
+_FOREIGN = frozenset({"load_extension", "fts3_tokenizer", "readfile", "writefile", "edit"})  # what reaches beyond rows
 
 
 def _only_rows(action: int, first: str | None, second: str | None, where: str | None, by: str | None) -> int:
@@ -256,7 +256,7 @@ def _only_rows(action: int, first: str | None, second: str | None, where: str | 
     if action == sqlite3.SQLITE_PRAGMA:
         return sqlite3.SQLITE_OK if first == "user_version" and second is None else sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_FUNCTION:
-        return sqlite3.SQLITE_OK if second in _FUNCTIONS else sqlite3.SQLITE_DENY
+        return sqlite3.SQLITE_DENY if second in _FOREIGN else sqlite3.SQLITE_OK
     if action not in _ALLOWED or ((first or "").startswith("sqlite_") and action != sqlite3.SQLITE_READ):
         # AUTOINCREMENT keeps its count in a table of SQLite's own.
         own = first == "sqlite_sequence"

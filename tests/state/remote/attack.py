@@ -160,11 +160,13 @@ class Round:
         for number in range(1, 400):
             if chance.random() < rate:
                 plan[number] = chance.choice(faults)
-        end = chance.random()
+        # Without conditions it is those who sleep and wake that nothing stops.
+        end = chance.random() if self._conditions else 0.5
         if end < 0.45:
             plan[chance.randint(1, 90)] = (chance.choice(["before", "after"]), lambda: self._kill(holder))
         elif end < 0.8:
-            plan[chance.randint(1, 90)] = (chance.choice(["before", "after"]), lambda: self._stop(holder))
+            latest = 90 if self._conditions else 45
+            plan[chance.randint(1, latest)] = (chance.choice(["before", "after"]), lambda: self._stop(holder))
         return plan
 
     def _kill(self, holder: list[Child]) -> None:

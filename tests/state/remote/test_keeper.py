@@ -181,6 +181,22 @@ def test_a_state_of_another_history_is_refused(study: Study, tmp_path: Path) -> 
         study.run("b")
 
 
+def test_a_state_of_another_history_that_sent_nothing_is_put_aside(study: Study, emulator: Emulator) -> None:
+    """A machine that was killed before it could tell anybody of its state."""
+    study.run("a")
+    there, study.place = study.place, study.place + "-elsewhere"
+
+    def at_once(event: Event) -> None:
+        raise Vanished
+
+    with pytest.raises(Vanished):
+        study.run("b", on_event=at_once)
+    study.place = there
+    told: list[Event] = []
+    assert study.run("b", on_event=told.append).exit_code == 0
+    assert accepted(emulator) == 6
+
+
 def test_a_state_that_was_here_before_goes_into_an_empty_store(study: Study, emulator: Emulator) -> None:
     place, study.sections = study.place, {"state": None}
     del study.sections["state"]
