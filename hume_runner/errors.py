@@ -8,6 +8,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 ├── MissingWeights              64  a model's files are not here, or are damaged; the hint is the command that gets them
 ├── ApiError                        .status .request_id .body: the service answered, or should have
 │   ├── TransportError           5  .sent: False only if no byte of the request can have arrived
+│   │   └── HostUnknown          5  nobody knows the service's host name, and it never answered; not tried again
 │   ├── AuthError                7  the key is not accepted (401, or 403 for this operation)
 │   ├── Discontinued             7  the service says that this API is closed
 │   ├── NotFound                    no such job or run for this key
@@ -27,6 +28,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 │   ├── AlreadyExists            5  a write that may only create found something there
 │   └── PreconditionFailed       5  the object is another one now than the one that was read
 ├── ServiceRefused               7  key, permission, quota or API closed: the whole run cannot go on
+│   └── NoKey                    7  there is no key to ask with, and nobody was asked
 ├── ServiceUnavailable           5  the same command later may help
 ├── FailureBudgetExceeded        4
 ├── CostCapReached               8
@@ -149,6 +151,10 @@ class TransportError(ApiError):
         self.timed_out = timed_out
 
 
+class HostUnknown(TransportError):
+    """The name of a host that never answered in this run has no address."""
+
+
 class AuthError(ApiError):
     exit_code = 7
 
@@ -231,6 +237,10 @@ class ServiceRefused(HumeRunnerError):
     exit_code = 7
 
 
+class NoKey(ServiceRefused):
+    """There is no API key where one was looked for; nothing was sent."""
+
+
 class ServiceUnavailable(HumeRunnerError):
     exit_code = 5
 
@@ -262,6 +272,7 @@ class ResultsError(HumeRunnerError):
 _FULL = "free some space, then run the same command again: it resumes"
 _REPAIR = "free some space or repair the disk, then run the same command again: it resumes"
 _PLACE = "the place must be writable; --output-dir or --state chooses another"
+_NO_FOLDER = "move the file away; or --output-dir (--state for the state) names another folder"
 _FILES = "raise the limit of open files (`ulimit -n`) or lower execution.transfer_workers, then run again: it resumes"
 _MEMORY = "end other programs or raise the limit, then run the same command again: it resumes"
 # What the system refuses -> the next step. Its own words for the refusal are good enough as they are.
@@ -276,9 +287,9 @@ _NEXT_STEPS = {
     errno.EACCES: _PLACE,
     errno.EPERM: _PLACE,
     errno.EROFS: _PLACE,
-    errno.EEXIST: "a file is where a folder should be: --output-dir chooses another place",
+    errno.EEXIST: _NO_FOLDER,
     errno.ELOOP: "put the folder itself in its place, or let the output directory as a whole be the link",
-    errno.ENOTDIR: "a file is where a folder should be: --output-dir chooses another place",
+    errno.ENOTDIR: _NO_FOLDER,
 }
 _ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}) | _ROOM
@@ -297,6 +308,15 @@ def lacks_room(error: OSError) -> bool:
 def of_disk(said: str, error: OSError) -> StateError:
     """What a disk refuses: a lack of room passes, anything else is the state's trouble. With the next step."""
     return (NoRoom if lacks_room(error) else StateError)(said, hint=next_step(error))
+
+
+def of_place(path: object, error: OSError) -> HumeRunnerError:
+    """What the system says of a place where something is to be written: a file in the way of a folder is bad usage,
+    anything else as `of_disk`. With the next step."""
+    place = error.filename or path
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return UsageError(f"{place}: a file is where a folder should be", hint=next_step(error))
+    return of_disk(f"{place}: {error.strerror or error}", error)
 
 
 def next_step(error: OSError) -> str:
@@ -326,5 +346,5 @@ def of_system(error: BaseException) -> HumeRunnerError | None:
     if is_scarce(error) and not lacks_room(error):
         return ServiceUnavailable(said, hint=next_step(error))
     if error.errno in _NEXT_STEPS or error.errno == errno.EIO:
-        return of_disk(said, error)
+        return of_place(error.filename, error) if error.filename else of_disk(said, error)
     return UsageError(said, hint="check the path")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from hume_runner.errors import ServiceRefused, UsageError
+from hume_runner.errors import NoKey, ServiceRefused, UsageError
 from hume_runner.regular_files import open_regular
 
 DEFAULT_KEY_VARIABLE = "HUME_API_KEY"
@@ -158,26 +158,27 @@ def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def read_key(*, env: str | None, file: Path | None, environ: Mapping[str, str]) -> Secret:
-    """The API key from the environment or its file. Raises: ServiceRefused, saying where it was looked for."""
+    """The API key from the environment or its file. Raises: NoKey, saying where it was
+    looked for; ServiceRefused for one that cannot be sent."""
     if file is not None:
         try:
             with open_regular(file) as opened:
                 value = opened.read(_LONGEST_KEY_FILE).decode("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not a text file"
-            raise ServiceRefused(
+            raise NoKey(
                 f"cannot read the API key from {file}: {reason}", hint="service.api_key.file names the file"
             ) from None
-        origin = str(file)
+        origin, cure = str(file), "put it there"
     else:
         name = env or DEFAULT_KEY_VARIABLE
         value = environ.get(name, "").strip()
         origin = f"the environment variable {name}"
+        cure = f"set it (export {name}=…), or let service.api_key: {{file: PATH}} name a file with it"
     if not value:
-        raise ServiceRefused(
-            f"no API key: {origin} is empty or not set",
-            hint="set it, or rehearse without a key: --endpoint emulator --output-dir DIR",
-        )
+        said = "is empty" if file is not None else "is empty or not set"
+        rehearse = "`hume-runner run MANIFEST --endpoint emulator --output-dir DIR` rehearses without one"
+        raise NoKey(f"no API key: {origin} {said}", hint=f"{cure}; {rehearse}")
     if not value.isascii() or not value.isprintable():
         raise ServiceRefused(f"the API key in {origin} has characters that no header can carry", hint="copy it again")
     return Secret(value=value)

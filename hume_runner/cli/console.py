@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _MOST_ERRORS = 100
-_COMMAND = r"(hume-runner (?:run|plan|status|verify|tables|report|adopt|state \w+|models pull --manifest)) "
+_COMMAND = (
+    r"(hume-runner (?:run|plan|validate|status|verify|tables|report|compare|adopt|ctl|state \w+|"
+    r"models pull --manifest)) "
+)
 
 
 class Console:
@@ -38,13 +41,14 @@ class Console:
         self.progress = True
         self.masker: Masker | None = None
         self.manifest: str | None = None
+        self.environ: Mapping[str, str] = {}
         self.traceparent: str | None = None
         self.log: LogFile | None = None
         self.counts: Mapping[str, int] = {}
         self.ending: dict[str, Any] = {}
         self._errors: list[dict[str, Any]] = []
         self._begun: dict[str, Any] | None = None
-        self._advice: tuple[re.Pattern[str], str] | None = None
+        self._advice: tuple[re.Pattern[str], list[str], list[str], list[str]] | None = None
         self.mailbox = Mailbox()
         self._answers = answers
         self.out = self._stream(out)
@@ -70,24 +74,33 @@ class Console:
         """`text` for a file: without secrets, and without the queries of URLs; commands as they can be typed."""
         from hume_runner.settings import mask_secrets
 
-        return mask_secrets(self._mask(self._advised(text)))
+        return mask_secrets(self._mask(self.advised(text)))
 
     def _broke(self, stream: SafeStream) -> None:
         """A stream failed: the command is told as if by a signal. A full disk behind stderr costs only the words."""
         if stream is self.out or stream.reader_is_gone:
             self.mailbox.reader_gone()
 
-    def speaks_of(self, manifest: str, flags: Sequence[str]) -> None:
-        """What is advised from now on is about this manifest, and with the flags that say where its things are."""
-        pattern = re.compile(rf"{_COMMAND}(?:MANIFEST|{re.escape(manifest)})(?![\w.…/])")
-        self._advice = pattern, shlex.join([manifest, *flags])
+    def speaks_of(self, manifest: str, flags: Sequence[str], of_runs: Sequence[str] = ()) -> None:
+        """What is advised from now on is about this manifest, and with the flags that say where its things are;
+        `of_runs`: those that say which of its items are meant, for the commands that take them."""
+        pattern = re.compile(rf"{_COMMAND}(?:MANIFEST|{re.escape(manifest)})(?![\w.…/])(?P<rest>[^`\n]*)")
+        self._advice = pattern, [manifest], [*flags], [*of_runs]
 
-    def _advised(self, text: str) -> str:
-        """`text` with every command that it names as it can be typed."""
+    def advised(self, text: str) -> str:
+        """`text` with every command that it names as it can be typed. What a command says itself counts."""
         if self._advice is None or "hume-runner" not in text:
             return text
-        pattern, words = self._advice
-        return pattern.sub(lambda found: f"{found[1]} {words}", text)
+        pattern, manifest, flags, of_runs = self._advice
+
+        def typed(found: re.Match[str]) -> str:
+            more = flags + of_runs if found[1].endswith((" run", " plan")) else flags
+            own = found["rest"].split()
+            pairs = zip(more[::2], more[1::2], strict=True)
+            words = [word for flag, value in pairs if flag not in own for word in (flag, value)]
+            return f"{found[1]} {shlex.join([*manifest, *words])}{found['rest']}"
+
+        return pattern.sub(typed, text)
 
     def result(self, text: str) -> None:
         """A line of the command's result, for stdout."""
@@ -181,7 +194,7 @@ class Console:
         at = f"{datetime.now().astimezone():%H:%M:%S} " if self.verbose else ""
         # In the order in which it was said, where both streams go to one place.
         self.out.flush()
-        self.err.write(f"{at}{mask_secrets(self._advised(text))}\n")
+        self.err.write(f"{at}{mask_secrets(self.advised(text))}\n")
         self.err.flush()
 
     def ask(self, question: str) -> bool | None:

@@ -137,6 +137,7 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
     from hume_runner.cli.signals import Interrupted, delivered_to
 
     console = console or Console.standard()
+    console.environ = _environ(machine)
     try:
         with delivered_to(console.mailbox):
             try:
@@ -261,13 +262,16 @@ def _named(command: str, args: argparse.Namespace) -> str:
 def _advise(args: argparse.Namespace, manifests: Sequence[str], console: Console) -> None:
     """The commands that messages name repeat where this one looks."""
     if manifests:
+        from hume_runner.cli.manifests import selection_words
+
         places = (
             ("--state", args.state),
             ("--output-dir", args.output_dir),
             ("--endpoint", args.endpoint),
             ("--shard", getattr(args, "shard", None)),
         )
-        console.speaks_of(manifests[0], [word for flag, value in places if value for word in (flag, value)])
+        flags = [word for flag, value in places if value for word in (flag, value)]
+        console.speaks_of(manifests[0], flags, selection_words(args))
 
 
 def _check_word(words: Sequence[str]) -> None:

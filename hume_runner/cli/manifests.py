@@ -32,6 +32,12 @@ def selection_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def selection_words(args: argparse.Namespace) -> list[str]:
+    """The flags that say which items a run is about, as they were given."""
+    given = [(f"--{name}", getattr(args, name, None)) for name in ("limit", "select")]
+    return [word for flag, value in given if value for word in (flag, str(value))]
+
+
 def project(args: argparse.Namespace, console: Console) -> Project:
     """The manifest as the command line wants it; from here on the console keeps its secrets.
 

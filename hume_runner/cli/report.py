@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner.cli.browser import opened
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import UsageError
@@ -46,6 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--even-simulated", action="store_true", help="with --compare: simulated scores beside measured ones, too"
     )
+    parser.add_argument(
+        "--open", action="store_true", help="show it in the browser (of BROWSER, if that is set) once it is written"
+    )
     figures = parser.add_argument_group("pictures for a paper, instead of the page")
     figures.add_argument("--figures", metavar="DIR", help="draw means, groups and timelines into this folder")
     figures.add_argument("--figure-format", choices=("svg", "png", "pdf"), default="svg", help="default: svg")
@@ -81,6 +85,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     found, results = _results(args, console)
     if args.figures and args.compare:
         raise UsageError("--figures draws no comparison", hint="leave --compare or --figures out")
+    if args.figures and args.open:
+        raise UsageError("--figures writes no page that --open could show", hint="leave --open or --figures out")
     if args.figures:
         return _figures(args, console, results)
     if args.source or args.label:
@@ -115,6 +121,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.counts = {"files": 1, "unread": len(unread)}
     for told in unread:
         console.error(told)
+    if args.open and not opened(written, console.environ):
+        console.note(f"no browser here: open {written.resolve()} in one, on this machine or on another")
     if unread and args.manifest:
         console.error("next: `hume-runner verify MANIFEST --repair` fetches again what costs nothing to have")
     return 3 if unread else 0

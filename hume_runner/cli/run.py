@@ -6,17 +6,18 @@ import argparse
 import contextlib
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
-from hume_runner.cli.manifests import selection_flags
+from hume_runner.cli.manifests import selection_flags, selection_words
 from hume_runner.cli.requests_told import heard_by
 from hume_runner.cli.signals import Interrupted
 from hume_runner.errors import HumeRunnerError, UsageError, of_system
 
 if TYPE_CHECKING:
-    from hume_runner.api import Project
+    from hume_runner.api import Project, RunResult
     from hume_runner.cli.metrics import Metrics
     from hume_runner.wiring import Machine
 
@@ -93,7 +94,7 @@ def _codes(
         console.manifest = project.shown
         if len(args.manifests) > 1:
             flags = [*(["--endpoint", args.endpoint] if args.endpoint else []), *project.shard_flags]
-            console.speaks_of(project.shown, flags)
+            console.speaks_of(project.shown, flags, selection_words(args))
         code, counts = _run_or_tell(project, args, console, metrics)
         for name, number in counts.items():
             totals[name] = totals.get(name, 0) + number
@@ -176,5 +177,19 @@ def _run_one(
     if result.error is not None:
         print_error(result.error, console, told=progress.has_said(str(result.error)))
     if not console.json and not console.quiet:
-        console.result(result.summary)
+        console.result(console.advised(result.summary))
+        if advice := _next(project, result):
+            console.note(advice)
     return result.exit_code, dict(result.counts.items)
+
+
+def _next(project: Project, result: RunResult) -> str:
+    """What to do with what was measured; empty where nothing was, or the run says itself what comes next."""
+    if result.exit_code not in (0, 3) or not result.counts.items["done"]:
+        return ""
+    lacking = [extra for extra, module in (("report", "jinja2"), ("tables", "pyarrow")) if find_spec(module) is None]
+    install = f"`pip install 'hume-runner[{','.join(lacking)}]'`, then " if lacking else ""
+    form = next((form for form in project.manifest.outputs.tables), None)
+    made = f"the tables are in {result.outputs / 'tables'}" if form and "tables" not in lacking else ""
+    tables = made or "`hume-runner tables MANIFEST --format csv` makes tables"
+    return f"next: {install}`hume-runner report MANIFEST --open` shows it; {tables}"

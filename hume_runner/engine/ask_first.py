@@ -16,6 +16,7 @@ from hume_runner.errors import (
     ApiError,
     AuthError,
     Discontinued,
+    HostUnknown,
     HumeRunnerError,
     LostAnswerNeedsDecision,
     ServiceRefused,
@@ -58,6 +59,8 @@ def ask_first(
         return ServiceRefused(str(error), hint=error.hint)
     except ServiceRefused as error:
         return error
+    except HostUnknown as error:
+        return ServiceUnavailable(str(error), hint=f"{error.hint}; nothing was sent")
     except ApiError as error:
         return ServiceUnavailable(
             f"the service does not tell what it has already: {error}",

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from hume_runner.errors import ApiError, TransportError, UnexpectedResponse
+from hume_runner.errors import ApiError, HostUnknown, TransportError, UnexpectedResponse
 from hume_runner.http.backoff import backoff
 from hume_runner.http.upload import SourceChanged
 from hume_runner.http.wire_errors import CertificateRefused
@@ -71,10 +71,10 @@ def is_temporary(error: BaseException) -> bool:
     """Whether the same request may succeed later.
 
     Answers that are damaged or not JSON count: most come from something between us and the service. Redirects, refused
-    certificates, and files that changed do not.
+    certificates, names of hosts that never answered, and files that changed do not.
     """
     match error:
-        case SourceChanged() | CertificateRefused():
+        case SourceChanged() | CertificateRefused() | HostUnknown():
             return False
         case TransportError():
             return True

@@ -259,6 +259,7 @@ class RequestsTransport:
         self._connections = connections
         self._max_body_bytes = max_body_bytes
         self._kept = self._adapter()
+        self._met = False  # whether the host ever answered
         self._lock = threading.Lock()
         self._proxies, self._verify = _environment(self.base_url)
         # Through SOCKS the library makes connections that do not report to us, so nothing can be proved.
@@ -316,10 +317,11 @@ class RequestsTransport:
                 adapter.close()
             tell(request.method, url, status=None, began=began, sent=sent)
             if isinstance(error, LIBRARY_ERRORS):
-                raise transport_error(error, exchange, where) from error
+                raise transport_error(error, exchange, where, never_met=not self._met) from error
             raise
         finally:
             set_current(None)
+        self._met = True
         on_close = adapter.close if adapter is not self._kept else _nothing
 
         def over(status: int, received: int) -> None:

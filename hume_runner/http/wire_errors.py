@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import requests
 import urllib3
 
 from hume_runner.amounts import seconds_text
-from hume_runner.errors import TransportError
+from hume_runner.errors import HostUnknown, TransportError
 from hume_runner.http.deadline import Exchange
 
 
@@ -23,8 +24,8 @@ class CertificateRefused(TransportError):
 LIBRARY_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError)
 
 
-def transport_error(error: BaseException, exchange: Exchange, where: str) -> TransportError:
-    """What an exception of the libraries means, in our words.
+def transport_error(error: BaseException, exchange: Exchange, where: str, *, never_met: bool = False) -> TransportError:
+    """What an exception of the libraries means, in our words. `never_met`: this host has not answered yet.
 
     The words are our own, because the libraries' messages carry URLs with their queries. Whether anything was sent is
     not read off the exception: the exchange knows.
@@ -46,6 +47,9 @@ def transport_error(error: BaseException, exchange: Exchange, where: str) -> Tra
             sent=False,
             hint="for a private certificate authority set REQUESTS_CA_BUNDLE to its bundle",
         )
+    if never_met and not sent and any(isinstance(c, socket.gaierror) and c.errno in _NO_SUCH_NAME for c in causes):
+        # A name that was right once may fail to be looked up for a moment; one that never was is misspelt.
+        return HostUnknown(f"{where}: there is no host of that name", sent=False, hint=_HINTS[_NOT_KNOWN])
     words = next(
         (words for kind, words in _WORDS if any(isinstance(cause, kind) for cause in causes)), "the connection failed"
     )
@@ -56,9 +60,12 @@ def transport_error(error: BaseException, exchange: Exchange, where: str) -> Tra
     )
 
 
+_NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_NOT_KNOWN = "the host name is not known"
+
 # The first that fits names the failure.
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
-    (urllib3.exceptions.NameResolutionError, "the host name is not known"),
+    (urllib3.exceptions.NameResolutionError, _NOT_KNOWN),
     (requests.exceptions.ProxyError, "the proxy does not let us through"),
     (urllib3.exceptions.ProxyError, "the proxy does not let us through"),
     (ConnectionRefusedError, "the connection is refused"),
@@ -90,7 +97,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 _HINTS = {
-    "the host name is not known": "check service.endpoint and the network",
+    _NOT_KNOWN: "check the spelling of service.endpoint, and the network",
     "the connection is refused": "check that the service runs at service.endpoint",
     "the proxy does not let us through": "check HTTPS_PROXY and NO_PROXY",
     "the proxy's address makes no sense": "check HTTPS_PROXY",

@@ -20,7 +20,7 @@ from jsonschema.exceptions import ValidationError
 from hume_runner.errors import Problem
 from hume_runner.manifest.document import Document, Path
 from hume_runner.manifest.model import Scalar
-from hume_runner.manifest.shown import quoted
+from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.manifest.wording import nearest, worded
 from hume_runner.registry import Registered, all_registered, load, on_change
 
@@ -230,7 +230,7 @@ def _missing(document: Document, path: Path, error: ValidationError, rule: Mappi
     wanted: Any = error.validator_value
     present: Any = error.instance
     for name in wanted:
-        if name in present:
+        if name in present or _said_with_a_colon(path, present):
             continue
         hint = {
             "version": "add version: 1",
@@ -260,13 +260,29 @@ def _unknown(document: Document, path: Path, error: ValidationError, rule: Mappi
         message = f"unknown member {quoted(name)}"
         near = nearest(name, [member for member in known if member not in present] or known)
         elsewhere = _homes().get(name.replace("-", "_"), [])
-        if near:
+        if said := _said_with_a_colon(path, present):
+            message = "text with ': ' in it and no quotes is a mapping to YAML"
+            hint = f"put it in quotes: - {in_quotes(said)}"
+        elif near:
             hint = f"did you mean '{near}'?"
         elif elsewhere:
             hint = f"it belongs at {' or '.join(elsewhere)}"
         else:
             hint = f"known here: {', '.join(known)}" if known else "remove it; nothing can stand here"
         yield document.problem((*path, name), message, hint, key=True)
+
+
+def _said_with_a_colon(path: Path, present: Any) -> str:
+    """What somebody wrote as an entry of a list of sources, as in `- I said: hi`; empty where it is something else."""
+    if len(path) != 3 or path[0] != "sources" or not isinstance(present, dict) or len(present) != 1:
+        return ""
+    [(name, value)] = present.items()
+    told = isinstance(name, str) and isinstance(value, str | int | float)
+    fits = told and path[1] == "text" and nearest(name, sorted(_ENTRY)) is None and len(f"{name}{value}") <= 80
+    return f"{name}: {value}" if fits else ""
+
+
+_ENTRY = frozenset({"text", "id", "labels", "from", "url", "path"})
 
 
 @cache

@@ -36,6 +36,12 @@ def shown(value: Any, path: str = "") -> str:
     return text
 
 
+def in_quotes(text: str) -> str:
+    """`text` as a manifest spells it in double quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def quoted(text: str) -> str:
     """`text` in single quotes on one line, without a URL's secrets, cut to a length that reads well."""
     if "//" in text:

@@ -17,7 +17,7 @@ import yaml
 from hume_runner.errors import Problem
 from hume_runner.manifest.document import Document, Node, path_text
 from hume_runner.manifest.scalars import Unclear, resolve
-from hume_runner.manifest.shown import may_be_secret, quoted
+from hume_runner.manifest.shown import in_quotes, may_be_secret, quoted
 
 MOST_BYTES = 5_000_000
 MOST_VALUES = 300_000
@@ -59,6 +59,18 @@ def _decode(data: bytes, file: str) -> tuple[str, Problem | None]:
         name = f"U+{ord(odd.group()):04X}"
         return refuse(f"has the control character {name}", f'remove it, or write "\\u{name[2:]}"', text[: odd.start()])
     return text, None
+
+
+# `key: words: more words`, perhaps as an entry of a list.
+_TWO_COLONS = re.compile(r"\s*(?:- +)?(?P<key>[A-Za-z_]\w*): +(?P<text>[^\s\"'\[{#&*!|>%@`][^#]*: [^#]*?)\s*(?: #.*)?")
+
+
+def _unquoted(line: str) -> str:
+    """The next step for a line whose text has a ': ' and no quotes; empty where it is another trouble."""
+    found = _TWO_COLONS.fullmatch(line)
+    if found is None or len(found["text"]) > 60 or may_be_secret(found["key"]):
+        return ""
+    return f"put the text in quotes: {found['key']}: {in_quotes(found['text'])}"
 
 
 def end_of(text: str) -> tuple[int, int]:
@@ -133,9 +145,8 @@ class _Builder:
         if "\t" in line[: len(line) - len(line.lstrip())] or line[mark.column : mark.column + 1] == "\t":
             return "a tab cannot indent YAML", "indent with spaces"
         if "mapping values are not allowed" in said:
-            return (
-                "a second ':' where none can stand",
-                "put text that contains ': ' in quotes, or check the indentation",
+            return "a second ':' where none can stand", _unquoted(line) or (
+                "put text that contains ': ' in quotes, or check the indentation"
             )
         if "alias" in said:
             return f"is not valid YAML: {said}", "put text that starts with '*' or '&' in quotes"

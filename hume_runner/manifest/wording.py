@@ -7,6 +7,7 @@ The wording is ours, never the validator's. Three annotations of the schema help
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -55,7 +56,10 @@ def _type(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[
 def _cure(path: Path, value: Any, allowed: list[str], rule: Mapping[str, Any]) -> str:
     """The next step for a value of the wrong type."""
     name = path[-1] if path and isinstance(path[-1], str) else "name"
+    share = _SHARE.fullmatch(value) if isinstance(value, str) and "number" in allowed else None
     cures = (
+        (share is not None, f"write {float(share[1]) / 100:g}" if share else ""),
+        (_lacks_unit(value, rule), _units(value)),
         ("x-type-next" in rule, rule.get("x-type-next", "")),
         ("x-next" in rule, ""),
         (value is None and "object" in allowed, f"write {name}: {{}} to take it as it is, or leave it out"),
@@ -67,6 +71,19 @@ def _cure(path: Path, value: Any, allowed: list[str], rule: Mapping[str, Any]) -
         ("integer" in allowed, "write a whole number, such as 60"),
     )
     return str(next((cure for applies, cure in cures if applies), ""))
+
+
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
+
+
+def _lacks_unit(value: Any, rule: Mapping[str, Any]) -> bool:
+    """Whether a number, or text that is one, stands where a time with its unit is wanted."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "ms, s, m, h" in rule.get("x-says", "") and (number or (isinstance(value, str) and _is_number(value)))
+
+
+def _units(value: Any) -> str:
+    return f"say of what: {value}s for seconds, {value}m for minutes, {value}h for hours"
 
 
 def _is_number(text: str) -> bool:
@@ -89,7 +106,13 @@ def _enum(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[
 
 
 def _pattern(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[str, str]:
-    return f"must be {rule.get('x-says', 'of another form')}, {_is(path, error.instance)}", ""
+    value = error.instance
+    hint = ""
+    if _lacks_unit(value, rule):
+        hint = _units(value)
+    elif isinstance(value, str) and _is_number(value) and "share" in rule.get("x-says", ""):
+        hint = f"write {value} without quotes, or {value}% for a share"
+    return f"must be {rule.get('x-says', 'of another form')}, {_is(path, value)}", hint
 
 
 def _bound(words: str) -> _Wording:

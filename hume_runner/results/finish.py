@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 from hume_runner import installing
 from hume_runner._version import __version__
 from hume_runner.aside import refuse_links
-from hume_runner.errors import HumeRunnerError, MissingExtra
+from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey
 from hume_runner.manifest.model import Manifest
 from hume_runner.results import derived
 from hume_runner.results.credits import credits_of
@@ -82,6 +82,7 @@ class Finisher:
         self._traceparent = traceparent
         self._run: Mapping[str, Any] = {}
         self._now = 0.0
+        self._without_key = False
         self._harmed: tuple[str, ...] = ()
         self._told: set[str] = set()
         self._failures: list[tuple[str, str]] = []
@@ -89,6 +90,7 @@ class Finisher:
     def __call__(self, store: Store, ended: Ended) -> None:
         """Write results, tables and report where they are due, and `run.json` last."""
         self._now, self._harmed = ended.ended_at, ended.harmed
+        self._without_key = isinstance(ended.error, NoKey)
         # The report and the package tell of this run, so `run.json` is there before them, and written again with what
         # came of them.
         write_results(store, self._outputs, self._disk, now=ended.ended_at)
@@ -268,7 +270,7 @@ class Finisher:
 
     def summary_text(self) -> str:
         """A few lines for a person."""
-        return summary_text(self._run, self._failures)
+        return summary_text(self._run, self._failures, without_key=self._without_key)
 
 
 def _bill(store: Store) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hume_runner.amounts import seconds_text
+from hume_runner.amounts import counted, seconds_text
 
 _ENDINGS = {
     0: "done",
@@ -20,30 +20,37 @@ _ENDINGS = {
 }
 
 
-def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = ()) -> str:
-    """Five to ten lines: how it ended, counts, top reasons, bill, where the outputs are.
+_NOT_BEGUN = "not begun, there is no key for the service,"
 
-    `failures` are a few (id, error) pairs: the first failed items, so that nobody has to search for the usual handful.
+
+def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (), *, without_key: bool = False) -> str:
+    """Five to ten lines: how it ended, counts, top reasons, bill, where the outputs are. Commands name MANIFEST.
+
+    `without_key`: nothing was asked of the service, for want of one. `failures` are a few (id, error) pairs: the first
+    failed items, so that nobody has to search for the usual handful.
     """
     items, jobs = run["counts"]["items"], run["counts"]["jobs"]
     simulated = "   SIMULATED SCORES: the emulator measured nothing" if run["simulated"] else ""
     lines = [
-        f"{run['name']}: {_ENDINGS.get(run['exit_code'], 'stopped')} in {_duration(run['duration_s'])}{simulated}",
-        f"  items    {items['done']} of {items['total']} measured"
+        f"{run['name']}: {_NOT_BEGUN if without_key else _ending(run)} in {_duration(run['duration_s'])}{simulated}",
+        f"  items    {items['done']:,} of {items['total']:,} measured"
         + _others(items, ("failed", "in_flight", "ambiguous", "pending")),
         *_selected(run),
-        f"  jobs     {jobs['done']} done"
+        f"  jobs     {jobs['done']:,} done"
         + _others(jobs, ("failed", "submitted", "submitting", "ambiguous", "planned")),
     ]
     for reason, number in list(run["failures"].items())[:3]:
-        lines.append(f"  failed   {number} × {reason}")
+        lines.append(f"  failed   {number:,} × {reason}")
     lines += [f"           {name}: {_short(_of(name, error))}" for name, error in failures]
     if failures:
         more = items["failed"] - len(failures)
-        rest = f"{more} more in results.jsonl; " if more > 0 else ""
+        rest = f"{more:,} more in results.jsonl; " if more > 0 else ""
         lines.append(f"           {rest}next: {_next(run['failures'])}")
     if jobs.get("submitted"):
-        lines.append(f"  waiting  {jobs['submitted']} at the service, which works on; the next run fetches the answers")
+        lines.append(
+            f"  waiting  {counted(jobs['submitted'], 'job')} at the service, which works on; "
+            "`hume-runner run MANIFEST` fetches the answers"
+        )
     if run["paid_twice"]:
         lines.append(f"  paid twice: {', '.join(run['paid_twice'][:5])}")
     if run.get("perhaps_paid_twice"):
@@ -72,9 +79,17 @@ def _selected(run: Mapping[str, Any]) -> list[str]:
     return [f"  selected {told['items']['done']} of {told['items']['total']} measured ({', '.join(said)})"]
 
 
+def _ending(run: Mapping[str, Any]) -> str:
+    """How it ended. Without an error and with answers to come it was told to leave once all is sent."""
+    jobs = run["counts"]["jobs"]
+    if run["exit_code"] == 0 and (jobs.get("submitted") or jobs.get("submitting") or jobs.get("ambiguous")):
+        return "all submitted, not measured yet,"
+    return _ENDINGS.get(run["exit_code"], "stopped")
+
+
 def _next(failures: Mapping[str, int]) -> str:
     if not _OF_THE_FILE.issuperset(failures):
-        return "run again with --retry-failed, or remove them"
+        return "`hume-runner run MANIFEST --retry-failed` tries them again; or remove them"
     return "replace the files, which the next run measures, or remove them; nothing else helps"
 
 
@@ -93,7 +108,7 @@ def _short(text: str) -> str:
 
 
 def _others(counts: Mapping[str, int], names: tuple[str, ...]) -> str:
-    return "".join(f", {counts[name]} {name.replace('_', ' ')}" for name in names if counts.get(name))
+    return "".join(f", {counts[name]:,} {name.replace('_', ' ')}" for name in names if counts.get(name))
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hume_runner import installing
-from hume_runner.errors import NoRoom, StateError, lacks_room, next_step, of_disk
+from hume_runner.errors import NoRoom, StateError, lacks_room, next_step, of_place
 from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hume_runner.state.pinned import Pinned, resolved, written_here
@@ -260,7 +260,7 @@ def guarded(path: Path | None) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise StateError(f"{path}: the state is damaged: {error}", hint=_RESTORE) from error
     except OSError as error:
-        raise of_disk(f"{error.filename or path}: {error.strerror or error}", error) from error
+        raise of_place(path, error) from error
 
 
 def no_room(error: sqlite3.OperationalError, path: Path | None) -> OSError | None:

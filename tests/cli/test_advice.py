@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 
 import pytest
 
 from hume_runner.cli.progress import RunProgress
+from hume_runner.emulator.server import Emulator
 from hume_runner.results.summary import summary_text
 from tests.cli.project import Project
 
@@ -91,7 +93,7 @@ def _summary(**more: object) -> str:
 
 
 def test_an_interrupted_run_says_that_its_jobs_go_on() -> None:
-    assert "2 at the service, which works on; the next run fetches the answers" in _summary()
+    assert "2 jobs at the service, which works on; `hume-runner run MANIFEST` fetches the answers" in _summary()
     done = {"items": {"done": 3, "total": 3}, "jobs": {"done": 2, "submitted": 0}}
     assert "at the service" not in _summary(exit_code=0, counts=done)
 
@@ -134,3 +136,75 @@ def test_tables_of_a_format_that_is_not_asked_for_any_more_stay_current(project:
     assert project.run().code == 0
     assert len((project.out / "tables" / "items.csv").read_text().splitlines()) == 3
     assert "made before" not in project.call("verify").err
+
+
+def test_a_run_names_the_commands_that_show_what_it_measured_where_it_lies(project: Project) -> None:
+    small(project)
+    place = str(project.folder / "an other place")
+    ran = project.run("--output-dir", place, "--limit", "1")
+    shown, tables = advised(ran.err)
+    assert shown == ["report", str(project.path), "--output-dir", place, "--open"]
+    assert tables == ["tables", str(project.path), "--output-dir", place, "--format", "csv"]
+    assert project.plain_call(*tables).code == 0
+    assert advised(project.run("--output-dir", place, "-q").err) == []
+
+
+def test_an_advised_run_is_about_the_same_items(project: Project) -> None:
+    project.manifest["sources"] = {"text": ["Hello.", "Goodbye."]}
+    project.manifest["models"] = {"language": {}}
+    project.environ.clear()
+    ran = project.run("--limit", "1", "--output-dir", str(project.folder / "there"))
+    assert ran.code == 7
+    (words,) = advised(ran.err)
+    assert words[:4] == ["run", str(project.path), "--limit", "1"]
+    assert words[4:] == ["--endpoint", "emulator", "--output-dir", "DIR"]
+
+
+def test_want_of_a_key_is_not_called_a_refusal_and_says_how_to_set_it(project: Project) -> None:
+    small(project)
+    project.environ.clear()
+    ran = project.run()
+    assert ran.code == 7
+    assert "refuses" not in ran.out + ran.err
+    assert "not begun, there is no key for the service" in ran.out
+    assert "export HUME_API_KEY=" in ran.err
+    assert "service.api_key: {file: PATH}" in ran.err
+    assert project.requests() == {}
+
+
+def test_a_host_that_nobody_knows_is_told_at_once(project: Project) -> None:
+    small(project)
+    project.manifest["service"]["endpoint"] = "https://no-such-host.invalid"
+    project.manifest["execution"]["retry"] = {"attempts": 9, "max_wait": "60s"}
+    began = time.monotonic()
+    ran = project.run()
+    assert time.monotonic() - began < 20  # nine tries would take minutes
+    assert ran.code == 5
+    assert "GET /v0/batch/jobs at no-such-host.invalid: there is no host of that name" in ran.err
+    assert "next: check the spelling of service.endpoint, and the network; nothing was sent" in ran.err
+
+
+def test_leaving_jobs_at_the_service_is_not_called_done(project: Project) -> None:
+    small(project)
+    with Emulator(processing_time_s=1.5) as slow:
+        project.manifest["service"]["endpoint"] = slow.url
+        project.environ["HUME_API_KEY"] = slow.api_key
+        ran = project.run("--detach")
+        assert ran.code == 0
+        first = ran.out.splitlines()[0]
+        assert "done" not in first
+        assert first.startswith("trial: all submitted, not measured yet, in ")
+        (words,) = advised(ran.out)
+        assert words == ["run", str(project.path)]
+        assert "done in" in project.plain_call(*words).out.splitlines()[0]
+
+
+def test_failed_items_are_tried_again_by_the_command_that_is_printed(project: Project) -> None:
+    small(project)
+    project.emulator.inject([{"route": "POST /v0/batch/jobs", "action": {"status": 400, "body": {"message": "no"}}}])
+    ran = project.run()
+    assert ran.code == 3
+    (words,) = advised(ran.out)
+    assert words == ["run", str(project.path), "--retry-failed"]
+    project.emulator.inject([])
+    assert project.plain_call(*words).code == 0

@@ -182,18 +182,18 @@ def test_what_is_no_file_is_no_state(
 # -- places ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_file_where_the_outputs_should_be_is_10(project: Project) -> None:
+def test_a_file_where_the_outputs_should_be_is_64(project: Project) -> None:
     project.write()
     project.out.write_text("in the way")
-    assert_clear(limited(project, "run", "manifest.yaml"), 10, str(project.out), "a file is where a folder should be")
+    assert_clear(limited(project, "run", "manifest.yaml"), 64, str(project.out), "a file is where a folder should be")
     assert project.out.read_text() == "in the way"
     assert project.requests() == {}
 
 
-def test_a_file_above_the_outputs_is_10_as_well(project: Project) -> None:
+def test_a_file_above_the_outputs_is_64_as_well(project: Project) -> None:
     project.write()
     (project.folder / "file").write_text("in the way")
-    assert_clear(limited(project, "run", "manifest.yaml", "--output-dir", "file/out"), 10, "a file is where a folder")
+    assert_clear(limited(project, "run", "manifest.yaml", "--output-dir", "file/out"), 64, "a file is where a folder")
 
 
 @sampled(1)

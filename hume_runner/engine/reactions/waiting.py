@@ -15,6 +15,7 @@ from hume_runner.engine.reactions.stopping import stop
 from hume_runner.engine.view import AtService, ToFetch, View
 from hume_runner.errors import (
     ApiError,
+    HostUnknown,
     ServiceRefused,
     ServiceUnavailable,
 )
@@ -153,7 +154,7 @@ def poll_failed(view: View, rules: Rules, error: ApiError, at: Moment) -> Reacti
         reaction = reaction.then(stop(view, ServiceRefused(str(error), hint=error.hint), leave=True))
     told = Reaction(view=reaction.view, events=(events.PollFailed(message=str(error)),))
     reaction = reaction.then(told)
-    if polls < retry.attempts:
+    if polls < retry.attempts and not isinstance(error, HostUnknown):
         return reaction
     given_up = ServiceUnavailable(
         f"the service does not tell how far the jobs are: {error}",
