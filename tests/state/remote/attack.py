@@ -212,6 +212,9 @@ class Round:
                 child.wait(10)
             if child.code == 0:
                 return
+            if child.code == 9:
+                self._outcome.did["rounds that ask a person"] += 1  # nothing proves what became of one: it is asked
+                return
             if child.code not in ENDINGS:
                 self._outcome.odd.append(f"the last run ended with {child.code}: {child.said[-1500:]}")
                 return
