@@ -97,7 +97,7 @@ class Round:
                 timer.join()
             try:
                 self._judge()
-            except (StateError, StoreError) as error:
+            except (StateError, StoreError, FileNotFoundError) as error:
                 self._outcome.odd.append(f"what is left cannot be read: {error}")
         return self._outcome
 
