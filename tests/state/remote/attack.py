@@ -262,5 +262,10 @@ class Round:
                 again = [other for other in writes if other.key == one.key and other.ended < one.began]
                 if again:
                     continue
-            found += any(other.epoch > one.epoch and other.ended < one.began for other in writes)
+            # Between a claim and the seal an entry of the old owner may land: it is read. A head may not.
+            later = [other for other in writes if other.epoch > one.epoch and other.ended < one.began]
+            broken = [other for other in later if one.kind == "head" or other.kind == "entry"]
+            if broken:
+                self._outcome.odd.append(f"{one} lands after {broken[0]}")
+                found += 1
         return found
