@@ -58,6 +58,8 @@ def schema() -> Mapping[str, Any]:
 def _of_apis(parsed: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(API, what holds for its manifests besides what holds for all)."""
     for rule in parsed["allOf"]:
+        if "x-editors" in rule:  # says what editors offer, nothing about what is valid
+            continue
         service = rule["if"].get("properties", {}).get("service", {})
         if "properties" in service:
             yield service["properties"]["api"]["const"], rule["then"]
@@ -301,5 +303,5 @@ def _homes() -> Mapping[str, list[str]]:
 
     walk(whole, "")
     for rule in whole["allOf"]:
-        walk(rule["then"], "")
+        walk({} if "x-editors" in rule else rule["then"], "")
     return {name: list(dict.fromkeys(places)) for name, places in homes.items()}

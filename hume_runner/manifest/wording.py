@@ -31,7 +31,7 @@ _TYPES = {
 def worded(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[str, str]:
     """Message and next step for an error at one value."""
     hint = rule.get("x-next", "")
-    if "x-instead" in rule and error.validator in ("not", "const", "maxItems", "type"):
+    if "x-instead" in rule and error.validator in ("not", "enum", "const", "maxItems", "type"):
         return rule["x-instead"], hint
     wording = _WORDINGS.get(str(error.validator))
     if wording is None:

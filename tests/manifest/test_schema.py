@@ -32,7 +32,8 @@ def of_models(api: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every option of the models whose options differ from API to API, as this one has them."""
     every = schema()["allOf"]
     service = {"service": {"api": api}}
-    held = [rule["then"] for rule in every if Draft202012Validator(rule["if"]).is_valid(service)]
+    rules = [rule for rule in every if "x-editors" not in rule]
+    held = [rule["then"] for rule in rules if Draft202012Validator(rule["if"]).is_valid(service)]
     models = [then["properties"]["models"]["properties"] for then in held]
     for name, member in (pair for found in models for pair in found.items()):
         if "$ref" in member:
@@ -63,6 +64,30 @@ def test_every_member_has_a_description() -> None:
     described = [member for rule in rules(schema()) for member in rule.get("properties", {}).values()]
     assert len(described) > 60
     assert [member for member in described if not member.get("description")] == []
+
+
+def test_every_member_has_a_title_of_its_own_and_more_for_editors() -> None:
+    described = [pair for rule in rules(schema()) for pair in rule.get("properties", {}).items()]
+    assert [name for name, member in described if not member.get("title")] == []
+    # What editors cannot guess from the type: a default, an example, or one of a few.
+    for name, member in described:
+        known = resolved(member)
+        plain = {"boolean", "object"}.isdisjoint(
+            {known["type"]} if isinstance(known.get("type"), str) else set(known.get("type", ["object"]))
+        )
+        if plain and name not in ("sha256",):
+            assert {"default", "examples", "enum", "const"} & set(known), name
+
+
+def test_examples_fit_their_own_rules() -> None:
+    examples = 0
+    for rule in rules(schema()):
+        for name, member in rule.get("properties", {}).items():
+            for example in member.get("examples", []):
+                whole = {"$defs": schema()["$defs"], **member}
+                assert list(Draft202012Validator(whole).iter_errors(example)) == [], (name, example)
+                examples += 1
+    assert examples > 40
 
 
 def test_no_mapping_takes_unknown_members() -> None:
