@@ -46,7 +46,7 @@ help:
 	@echo "make bench    the figures that the README quotes; takes about half an hour"
 	@echo "make soak     long randomised durability runs"
 	@echo "make mutants  null controls: each removes a safeguard and expects a promise to break"
-	@echo "make docs     rewrite docs/commands.md from the commands' own help"
+	@echo "make docs     rewrite what is generated: docs/commands.md, the tables of docs/manifest.md, what editors offer"
 	@echo "make clean    remove the virtual environment, caches and builds; results stay"
 
 demo: $(VENV)/.demo
@@ -104,6 +104,8 @@ mutants: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/write_commands.py
+	$(BIN)/python docs/write_offers.py
+	$(BIN)/python docs/write_manifest.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(VENV)-lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

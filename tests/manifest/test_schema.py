@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,4 +119,10 @@ def test_the_manual_documents_every_member_and_no_other() -> None:
         expected |= dict(members(schema()["$defs"][definition], f"sources.{kind}[]"))
     assert {path for path, _ in rows} == set(expected)
     for path, rest in rows:
-        assert expected[path]["description"] in rest, path
+        assert expected[path]["description"] in rest.replace("\\|", "|"), path
+
+
+def test_the_tables_of_the_manual_are_written_from_the_schema() -> None:
+    script = PROJECT / "docs" / "write_manifest.py"
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -17,7 +17,7 @@ from hume_runner.services.local.measurers.own_weights import own_schema, own_wei
 DEFAULT = "tiny.en"
 NAMES = ("tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium", "large-v3")
 _NEEDED = {
-    "model": "the network, as CTranslate2 writes it: model.bin",
+    "model": "network, as CTranslate2 writes it: model.bin",
     "config": "config.json",
     "tokenizer": "tokenizer.json",
     "vocabulary": "vocabulary.txt or vocabulary.json",
