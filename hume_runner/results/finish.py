@@ -227,6 +227,7 @@ class Finisher:
             "run_id": ended.run_id,
             **({"traceparent": self._traceparent} if self._traceparent else {}),
             "name": manifest.name,
+            **({"description": manifest.description} if manifest.description else {}),
             "manifest": {"path": str(manifest.path), "sha256": manifest.sha256},
             "versions": {"hume_runner": __version__, "python": platform.python_version()},
             "service": {"api": manifest.service.api, "endpoint": manifest.service.endpoint},

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,8 +24,11 @@ from hume_runner.results.rows import ItemRows, all_rows
 
 MOST_GROUPS = 12
 MOST_PAIRED = 20_000
+# More groups than this and a label tells sources apart, not groups.
+MOST_VALUES = 8
 # Student's 97.5 % quantile where the series of `student` is not near enough.
 _FEW = {1: 12.706204736, 2: 4.302652730}
+_NOTHING = Moments()
 _TOKENS = re.compile(r"[^\W_]+", re.UNICODE)
 
 
@@ -108,7 +112,9 @@ class GroupSums:
     def __init__(self, label: str) -> None:
         self.label = label
         self._groups: dict[str, _Group] = {}
-        self._paired: dict[tuple[str, str], dict[tuple[str, Score], float]] = {}
+        # (what pairs, group) -> table -> a mean for each score, in the order of `_places`, NaN where there is none.
+        self._paired: dict[tuple[str, str], dict[str, array[float]]] = {}
+        self._places: dict[str, dict[Score, int]] = {}
         self.left_out = 0  # sources of groups beyond the most
 
     def add(self, item: ItemRecord, table: str, sums: SourceSums) -> None:
@@ -122,18 +128,28 @@ class GroupSums:
             return
         means = self._groups.setdefault(name, _Group()).means
         key = pair_key(item.id, self.label, name)
-        beside = self._paired.setdefault((key, name), {}) if key and len(self._paired) < MOST_PAIRED else None
         for score, moments in sums.scores.items():
             means.setdefault((table, score), Moments()).add(1, moments.mean, 0.0, moments.mean, 0)
-            if beside is not None:
-                beside[table, score] = moments.mean
+        if key and ((key, name) in self._paired or len(self._paired) < MOST_PAIRED):
+            places = self._places.setdefault(table, {})
+            beside = self._paired.setdefault((key, name), {}).setdefault(table, array("d"))
+            for score, moments in sums.scores.items():
+                place = places.setdefault(score, len(places))
+                beside.extend([math.nan] * (place + 1 - len(beside)))
+                beside[place] = moments.mean
+
+    @property
+    def names(self) -> list[str]:
+        """The groups, 2 before 10."""
+        return sorted(self._groups, key=_natural)
 
     def compared(self) -> list[Compared]:
         """Every score that at least two groups have."""
-        names = sorted(self._groups, key=_natural)
+        names = self.names
         scores: dict[tuple[str, Score], None] = {}
         for group in self._groups.values():
             scores.update(dict.fromkeys(group.means))
+        within: dict[tuple[str, str], dict[tuple[str, Score], Moments]] = {}
         found = []
         for table, score in scores:
             groups = {
@@ -142,24 +158,55 @@ class GroupSums:
                 if (table, score) in self._groups[name].means
             }
             if len(groups) > 1:
-                pairs = tuple(self._pairs(table, score, list(groups)))
+                pairs = tuple(self._pairs(table, score, list(groups), within))
                 found.append(Compared(table=table, score=score, groups=groups, pairs=pairs))
         return found
 
-    def _pairs(self, table: str, score: Score, names: Sequence[str]) -> Iterable[PairedMean]:
-        """The first group beside each other one, where at least two ids are in both."""
+    def _pairs(
+        self,
+        table: str,
+        score: Score,
+        names: Sequence[str],
+        within: dict[tuple[str, str], dict[tuple[str, Score], Moments]],
+    ) -> Iterable[PairedMean]:
+        """The first group beside each other one, where at least two ids are in both. `within`: what is known of it."""
         first = names[0]
-        mine = {key: means[table, score] for (key, name), means in self._paired.items()
-                if name == first and (table, score) in means}  # fmt: skip
         for other in names[1:]:
-            moments = Moments()
-            for key, before in mine.items():
-                after = self._paired.get((key, other), {}).get((table, score))
-                if after is not None:
-                    moments.add(1, after - before, 0.0, after - before, 0)
+            if (first, other) not in within:
+                within[first, other] = self._differences(first, other)
+            moments = within[first, other].get((table, score), _NOTHING)
             if moments.n > 1:
                 low, high = interval(moments)
                 yield PairedMean(groups=(first, other), n=moments.n, mean=moments.mean, low=low, high=high)
+
+    def _differences(self, first: str, other: str) -> dict[tuple[str, Score], Moments]:
+        """Those within pairs, score by score, in one pass over the pairs."""
+        found: dict[str, list[Moments]] = {}
+        for (key, name), before in self._paired.items():
+            after = self._paired.get((key, other)) if name == first else None
+            for table, means in before.items() if after is not None else ():
+                mine = found.setdefault(table, [Moments() for _ in self._places[table]])
+                for moments, one, two in zip(mine, means, (after or {}).get(table, ()), strict=False):
+                    if not math.isnan(two - one):
+                        moments.add(1, two - one, 0.0, two - one, 0)
+        return {
+            (table, score): found[table][place]
+            for table, places in self._places.items()
+            if table in found
+            for score, place in places.items()
+        }
+
+
+def usual_labels(results: ResultSet) -> list[str]:
+    """The labels that make groups: of at least two values and few, some of them shared by several sources."""
+    values: dict[str, dict[str, int]] = {}
+    for item in results.items():
+        for label, value in item.labels.items():
+            if value is not None:
+                seen = values.setdefault(label, {})
+                if len(seen) <= MOST_VALUES:
+                    seen[said(value)] = seen.get(said(value), 0) + 1
+    return [label for label, seen in values.items() if 2 <= len(seen) <= MOST_VALUES and max(seen.values()) > 1]
 
 
 def compare_groups(results: ResultSet, label: str) -> list[Compared]:

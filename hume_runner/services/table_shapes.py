@@ -69,6 +69,8 @@ class Layout:
 
     `time` names the columns that place a row in its medium, in seconds: (begin, end), or (moment, moment), or None.
     `text` names the column that a person would read, if there is one. `signals`: what beside scores is drawn of it.
+    `confidence` names columns that tell how sure the measurement of a row was, 0 to 1, of which the first that is told
+    counts; `cut` the column that is true where a row was cut in the middle of what it measures.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Layout:
     time: tuple[str, str] | None = None
     text: str | None = None
     signals: Signals | None = None
+    confidence: tuple[str, ...] = ()
+    cut: str | None = None
 
 
 class Grid:

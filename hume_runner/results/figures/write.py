@@ -16,7 +16,7 @@ from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.figures.bars import MOST_BARS, draw_groups, draw_means
 from hume_runner.results.figures.style import WIDTH_MM, FigureFormat, file_name, save
 from hume_runner.results.figures.timeline import SourceRows, draw_timeline
-from hume_runner.results.groups import Compared, GroupMean, GroupSums, interval
+from hume_runner.results.groups import Compared, GroupMean, GroupSums, interval, usual_labels
 from hume_runner.results.rows import ItemRows, all_rows
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 MOST_TIMELINES = 12
 MOST_GROUPED_SCORES = 8
-# More groups than this and a label tells sources apart, not groups.
-_MOST_VALUES = 8
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,18 +82,6 @@ def look_through(results: ResultSet, *, items: Collection[str], labels: Sequence
             drawn.rows[key].add(found.block)
     take(sums.rest())
     return drawn
-
-
-def usual_labels(results: ResultSet) -> list[str]:
-    """The labels that make groups: of at least two values and few, some of them shared by several sources."""
-    values: dict[str, dict[str, int]] = {}
-    for item in results.items():
-        for label, value in item.labels.items():
-            if value is not None:
-                seen = values.setdefault(label, {})
-                if len(seen) <= _MOST_VALUES:
-                    seen[str(value)] = seen.get(str(value), 0) + 1
-    return [label for label, seen in values.items() if 2 <= len(seen) <= _MOST_VALUES and max(seen.values()) > 1]
 
 
 def write_figures(

@@ -12,10 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from hume_runner.results.base import ItemRecord, ResultSet
-from hume_runner.results.credits import MEASURED_BY, credits_of, who_measured
-from hume_runner.results.report.parts import LONGEST_NAME, LONGEST_TEXT, Detail, OpenPart, Part
-from hume_runner.results.report.signals import SignalPart, bound, described, most_parts, rows_for
-from hume_runner.results.rows import ItemError, all_rows, row_mapping
+from hume_runner.results.credits import credits_of, who_measured
+from hume_runner.results.groups import usual_labels
+from hume_runner.results.report import findings
+from hume_runner.results.report.findings import Finding
+from hume_runner.results.report.grouping import compared_by, described_groups
+from hume_runner.results.report.parts import LONGEST_NAME, LONGEST_TEXT, Detail
+from hume_runner.results.report.passing import LONGEST_START, Pass
+from hume_runner.results.report.signals import bound, described, most_parts, rows_for
+from hume_runner.results.rows import row_mapping
 from hume_runner.services.table_shapes import Layout
 
 MOST_SOURCES = 10_000
@@ -47,6 +52,8 @@ class Gathered:
     by_status: Mapping[str, int]
     by_reason: Mapping[str, int]
     failures: Sequence[Mapping[str, Any]]
+    findings: Sequence[Finding]
+    groups: Sequence[Mapping[str, Any]]
     sources: Sequence[Mapping[str, Any]]
     models: Mapping[str, Mapping[str, Any]]
     signals: Mapping[str, Mapping[str, Any]]
@@ -63,10 +70,10 @@ class Gathered:
 def gather(
     results: ResultSet, *, most_sources: int = MOST_SOURCES, unread: Callable[[str], None] = lambda told: None
 ) -> Gathered:
-    """Take what the page shows: two passes over the items, one over the answers."""
+    """Take what the page shows: three passes over the items, one over the answers."""
     layouts = {layout.name: layout for layout in row_mapping(results.api).LAYOUTS}
     by_status: Counter[str] = Counter()
-    by_reason: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
     failures: list[dict[str, Any]] = []
     simulated = results.simulated
     for item in results.items():
@@ -74,35 +81,66 @@ def gather(
         simulated = simulated or item.simulated
         if item.status == "failed":
             reason = item.reason or _short(item.error or "failed")
-            by_reason[reason if reason in by_reason or len(by_reason) < _MOST_REASONS else "other reasons"] += 1
+            reasons[reason if reason in reasons or len(reasons) < _MOST_REASONS else "other reasons"] += 1
             if len(failures) < MOST_FAILURES:
                 failures.append(_failure(item))
     total = by_status.total()
     step = max(1, -(-total // most_sources))
     records = {item.id: _source(item) for number, item in enumerate(results.items()) if number % step == 0}
-    models = results.settings.get("models")
-    asked_for = len(models) if isinstance(models, Mapping) and models else 2
+    asked = results.settings.get("models")
+    asked_for = len(asked) if isinstance(asked, Mapping) and asked else 2
     detail = detail_for(len(records) * asked_for)
-    open_names: dict[str, dict[str, int]] = {}
-    parts, drawn, measured_by = _parts(results, records, detail, open_names, unread)
-    seen = [name for name in layouts if any(name in mine for mine in parts.values())]
-    for item_id, mine in parts.items():
-        records[item_id]["m"] = {name: mine[name].document() for name in seen if name in mine}
-    drawn_tables = [name for name in layouts if any(name in mine for mine in drawn.values())]
-    bound([part for mine in drawn.values() for part in mine.values()])
-    for item_id, signals in drawn.items():
-        records[item_id]["g"] = {name: signals[name].document() for name in drawn_tables if name in signals}
+    step = max(1, -(-len(records) // most_parts()))
+    pictured = {item_id for number, item_id in enumerate(records) if number % step == 0}
+    seen = Pass(
+        records=records,
+        pictured=pictured,
+        detail=detail,
+        most_rows=rows_for(len(pictured)),
+        labels=usual_labels(results),
+        unread=unread,
+    )
+    seen.go(results)
+    models = [name for name in layouts if any(name in mine for mine in seen.parts.values())]
+    for record in records.values():
+        if "x" in record:
+            _, start = record["x"]
+            record["x"] = start if len(start) <= LONGEST_START else start[: LONGEST_START - 1] + "…"
+    for item_id, mine in seen.parts.items():
+        records[item_id]["m"] = {name: mine[name].document() for name in models if name in mine}
+    tables = [name for name in layouts if any(name in mine for mine in seen.drawn.values())]
+    bound([part for mine in seen.drawn.values() for part in mine.values()])
+    for item_id, signals in seen.drawn.items():
+        records[item_id]["g"] = {name: signals[name].document() for name in tables if name in signals}
     told = credits_of(results.api, results.settings)
     jobs, jobs_total = _jobs(results)
+    by_reason = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
+    compared = compared_by(seen.groups)
     return Gathered(
         total=total,
         by_status=by_status,
-        by_reason=dict(sorted(by_reason.items(), key=lambda pair: (-pair[1], pair[0]))),
+        by_reason=by_reason,
         failures=failures,
+        findings=(
+            findings.strongest(seen.means, layouts, seen.covered, by_status["done"]),
+            findings.between_groups(compared, layouts),
+            findings.doubts(
+                seen.doubts.sentences(),
+                simulated=simulated,
+                by_status=by_status,
+                reasons=by_reason,
+                empty=sum(1 for name, one in records.items() if one["t"] == "done" and name not in seen.found),
+                thinned=seen.thinned,
+                shown=len(records),
+                unread=seen.unread_items,
+                open_names=any(layouts[name].open_families for name in models),
+            ),
+        ),
+        groups=described_groups(compared, seen.groups, layouts),
         sources=list(records.values()),
-        models={name: _names(layouts[name], open_names) for name in seen},
-        signals={name: described(layouts[name]) for name in drawn_tables},
-        who=who_measured(told, {said: [name for name in layouts if name in of] for said, of in measured_by.items()}),
+        models={name: _names(layouts[name], seen) for name in models},
+        signals={name: described(layouts[name]) for name in tables},
+        who=who_measured(told, {said: [name for name in layouts if name in of] for said, of in seen.by.items()}),
         told=told.told if told is not None else "",
         labels=sorted({label for record in records.values() for label in record.get("l", {})}),
         jobs=jobs,
@@ -113,58 +151,25 @@ def gather(
     )
 
 
-def _parts(
-    results: ResultSet,
-    records: Mapping[str, Any],
-    detail: Detail,
-    open_names: dict[str, dict[str, int]],
-    unread: Callable[[str], None],
-) -> tuple[dict[str, dict[str, Part | OpenPart]], dict[str, dict[str, SignalPart]], dict[str, set[str]]]:
-    """What is drawn of each source: its scores, its signals; and of which tables rows say who measured them."""
-    parts: dict[str, dict[str, Part | OpenPart]] = {}
-    drawn: dict[str, dict[str, SignalPart]] = {}
-    measured_by: dict[str, set[str]] = {}
-    step = max(1, -(-len(records) // most_parts()))
-    pictured = {item_id for number, item_id in enumerate(records) if number % step == 0}
-    most_rows = rows_for(len(pictured))
-    last = ""
-    for found in all_rows(results.answers()):
-        if isinstance(found, ItemError):
-            if found.unread is not None:
-                if found.unread != last:
-                    last = found.unread
-                    unread(last)
-                if found.item.id in records:
-                    records[found.item.id]["e"] = found.error.message[:LONGEST_TEXT]
-        else:
-            layout = found.block.layout
-            for said in set(found.block.columns.get(MEASURED_BY, ())):
-                measured_by.setdefault(str(said), set()).add(layout.name)
-            if found.item.id not in records:
-                continue
-            if layout.signals is not None and found.item.id in pictured:
-                signals = drawn.setdefault(found.item.id, {})
-                if layout.name not in signals:
-                    signals[layout.name] = SignalPart(layout=layout, signals=layout.signals, most=most_rows)
-                signals[layout.name].add(found.block)
-            if not layout.families and not layout.open_families:
-                continue  # the page draws scores; what has none is in the tables
-            mine = parts.setdefault(found.item.id, {})
-            if layout.name not in mine:
-                mine[layout.name] = (
-                    OpenPart(layout=layout, detail=detail, names=open_names.setdefault(layout.name, {}))
-                    if layout.open_families
-                    else Part(layout=layout, detail=detail)
-                )
-            mine[layout.name].add(found.block)
-    return parts, drawn, measured_by
-
-
-def _names(layout: Layout, open_names: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+def _names(layout: Layout, seen: Pass) -> dict[str, Any]:
+    """What the page has to know of a table: its families and their names, the first being what it is about."""
+    about = {"row": layout.row, "text": layout.text, "covered": seen.covered.get(layout.name, 0)}
     if layout.open_families:
-        return {"row": layout.row, "names": list(open_names[layout.name]), "toxicity": None, "open": True}
-    names = {family.prefix: family.names for family in layout.families}
-    return {"row": layout.row, "names": layout.families[0].names, "toxicity": names.get("toxicity")}
+        first, *others = [family.prefix for family in layout.open_families]
+        names = {prefix: list(seen.open_names[layout.name].get(prefix, ())) for prefix in (first, *others)}
+        return about | {
+            "family": first,
+            "names": names[first],
+            "more": {prefix: names[prefix] for prefix in others},
+            "open": True,
+            "lowest": seen.lowest.get(layout.name),
+        }
+    first_family, *other_families = layout.families
+    return about | {
+        "family": first_family.prefix,
+        "names": first_family.names,
+        "more": {family.prefix: family.names for family in other_families},
+    }
 
 
 def _source(item: ItemRecord) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hume_runner import aside
 from hume_runner._version import __version__
@@ -17,10 +17,20 @@ from hume_runner.errors import MissingExtra
 from hume_runner.registry import registered
 from hume_runner.results.base import ResultSet
 from hume_runner.results.compare.base import Comparison
-from hume_runner.results.report.gather import MOST_SOURCES, Gathered, gather
+
+if TYPE_CHECKING:
+    from hume_runner.results.report.gather import Gathered
 
 LARGEST_BYTES = 15_000_000
 _FEWEST_SOURCES = 100
+# One script, in parts that each draw one thing; the first has what all of them use, the last begins.
+_SCRIPTS = ("base", "pictures", "overview", "groups", "sources", "scores", "timeline", "jobs", "begin")
+_LINKS = {
+    "overview": "Source by source",
+    "sources": "The sources",
+    "groups": "All groups and scores",
+    "failures": "What failed, and why",
+}
 _STATUSES = ("done", "failed", "ambiguous", "in_flight", "pending")
 
 
@@ -35,9 +45,11 @@ def write_report(
 
     `beside`: the results beside others of the same sources, which the report then carries as a section.
     An answer that cannot be read is shown at its items, and `unread` is told once for each.
-    Raises: MissingExtra without jinja2 or msgspec; ResultsError naming a raw answer that is unreadable.
+    Raises: MissingExtra without jinja2, msgspec or pyarrow; ResultsError naming a raw answer that is unreadable.
     """
-    _need_jinja2()
+    _need_extra()
+    from hume_runner.results.report.gather import MOST_SOURCES, gather
+
     most_sources = MOST_SOURCES
     content = _page(results, gather(results, most_sources=most_sources, unread=unread), beside)
     while len(content) > LARGEST_BYTES and most_sources > _FEWEST_SOURCES:
@@ -49,9 +61,10 @@ def write_report(
     return out
 
 
-def _need_jinja2() -> None:
+def _need_extra() -> None:
     try:
         import jinja2  # noqa: F401
+        import pyarrow  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtra("report", "the report") from error
 
@@ -62,15 +75,16 @@ def _page(results: ResultSet, gathered: Gathered, beside: Comparison | None) -> 
     from hume_runner.results.compare import page as comparing
 
     style = _asset("page.css") + (comparing.style() if beside is not None else "")
-    script = _asset("page.js").replace("/* timeline.js */", _asset("timeline.js"))
+    script = '"use strict";\n(() => {\n' + "".join(map(_asset, [f"{name}.js" for name in _SCRIPTS])) + "})();\n"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["count"] = lambda number: f"{number:,}"
     page = environment.from_string(_asset("page.html.jinja")).render(
         name=results.name,
+        description=_described(results.run),
         csp=_policy(style, script),
         style=_verbatim(style),
         script=_verbatim(script),
-        data=_verbatim(_data(gathered)),
+        data=_verbatim(_data(results.name, gathered)),
         run=_run_facts(results.run, gathered.measured, bills=not _is_here(results.api)),
         settings=_pretty(results.settings),
         versions=_pretty({"hume_runner": __version__} | dict(results.run.get("versions") or {})),
@@ -78,6 +92,7 @@ def _page(results: ResultSet, gathered: Gathered, beside: Comparison | None) -> 
         gathered=gathered,
         counts=[(status, gathered.by_status.get(status, 0)) for status in _STATUSES],
         tables=[*gathered.models, *(name for name in gathered.signals if name not in gathered.models)],
+        links=_LINKS,
         sampled=len(gathered.sources) < gathered.total,
         simulated=gathered.simulated,
         compared=_verbatim(comparing.section(beside)) if beside is not None else "",
@@ -109,17 +124,19 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _data(gathered: Gathered) -> str:
+def _data(name: str, gathered: Gathered) -> str:
     """What the script draws, as JSON that cannot end the element it stands in."""
     document = {
         "sources": gathered.sources,
         "models": gathered.models,
         "signals": gathered.signals,
         "labels": gathered.labels,
+        "groups": gathered.groups,
         "jobs": gathered.jobs,
         "failures": gathered.failures,
         "simulated": gathered.simulated,
         "total": gathered.total,
+        "name": name,
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for letter, escape in (
@@ -131,6 +148,12 @@ def _data(gathered: Gathered) -> str:
     ):
         text = text.replace(letter, escape)
     return text
+
+
+def _described(run: Mapping[str, Any]) -> str:
+    """What the manifest says that it is about."""
+    told = run.get("description")
+    return told if isinstance(told, str) else ""
 
 
 def _pretty(value: Any) -> str:

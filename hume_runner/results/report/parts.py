@@ -1,12 +1,15 @@
-"""One source in one model as the page shows it: sums over all its rows, and some rows to draw."""
+"""One source in one model as the page shows it: means over all its rows, and some rows to draw."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hume_runner.services.table_shapes import Block, Grid, Layout
+from hume_runner.results.aggregates import Moments, SourceSums
+from hume_runner.services.table_shapes import Block, Family, Grid, Layout
 
 LONGEST_TEXT = 240
 LONGEST_NAME = 160
@@ -24,22 +27,56 @@ class Detail:
 
 
 @dataclass(slots=True, kw_only=True)
+class Means:
+    """One family's scores over all rows of a source: how many rows have each, mean and highest."""
+
+    counts: array[int] = field(default_factory=lambda: array("q"))
+    means: array[float] = field(default_factory=lambda: array("d"))
+    peaks: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, place: int, moments: Moments) -> None:
+        """What more rows say of the score at this place."""
+        gap = place + 1 - len(self.counts)
+        if gap > 0:
+            self.counts.extend([0] * gap)
+            self.means.extend([0.0] * gap)
+            self.peaks.extend([-math.inf] * gap)
+        total = self.counts[place] + moments.n
+        self.means[place] += (moments.mean - self.means[place]) * moments.n / total
+        self.peaks[place] = max(self.peaks[place], moments.highest)
+        self.counts[place] = total
+
+    @property
+    def known(self) -> list[int]:
+        """The places that have a score."""
+        return [place for place, count in enumerate(self.counts) if count]
+
+    def mean(self, places: Iterable[int]) -> list[int | None]:
+        """In thousandths, None where there is none."""
+        return [_thousandths(self.means[place]) if self._has(place) else None for place in places]
+
+    def peak(self, places: Iterable[int]) -> list[int | None]:
+        return [_thousandths(self.peaks[place]) if self._has(place) else None for place in places]
+
+    def _has(self, place: int) -> bool:
+        return place < len(self.counts) and self.counts[place] > 0
+
+
+@dataclass(slots=True, kw_only=True)
 class Part:
-    """What is known of one source in one model: sums over all rows, and some rows to draw."""
+    """What is known of one source in one model: means over all rows, and some rows to draw."""
 
     layout: Layout
     detail: Detail
     rows: int = 0
-    sums: list[float] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    peaks: list[float] = field(default_factory=list)
+    means: dict[str, Means] = field(default_factory=dict)  # by the family's prefix
     stride: int = 1
     kept: list[list[Any]] = field(default_factory=list)
     groups: dict[str, int] = field(default_factory=dict)
 
     def add(self, block: Block) -> None:
+        """Rows of one more block, to draw some of them."""
         grid = block.grids[self.layout.families[0].prefix]
-        self._sum(grid)
         # After a thinning only every `stride`-th row of the whole is kept, so that what is drawn is evenly spread.
         for row in range(-self.rows % self.stride, block.rows, self.stride):
             self.kept.append(self._drawn(block, grid, row))
@@ -48,37 +85,19 @@ class Part:
             self.kept = self.kept[::2]
             self.stride *= 2
 
-    def _sum(self, grid: Grid) -> None:
-        if not self.sums:
-            width = grid.width
-            self.sums, self.counts, self.peaks = [0.0] * width, [0] * width, [float("-inf")] * width
-        if grid.absent:
-            self._sum_with_gaps(grid)
-            return
-        for position in range(grid.width):
-            column = grid.values[position :: grid.width]
-            self.sums[position] += sum(column)
-            self.counts[position] += grid.rows
-            self.peaks[position] = max(self.peaks[position], max(column, default=self.peaks[position]))
-
-    def _sum_with_gaps(self, grid: Grid) -> None:
-        for row in range(grid.rows):
-            for position, score in enumerate(grid.row(row)):
-                if score is not None:
-                    self.sums[position] += score
-                    self.counts[position] += 1
-                    self.peaks[position] = max(self.peaks[position], score)
+    def sum_up(self, sums: SourceSums) -> None:
+        """What all rows of the source say."""
+        index = {family.prefix: family.index for family in self.layout.families}
+        for (prefix, name), moments in sums.scores.items():
+            if prefix in index:
+                self.means.setdefault(prefix, Means()).add(index[prefix][name], moments)
 
     def _drawn(self, block: Block, grid: Grid, row: int) -> list[Any]:
         """[begin, end, group, text, scores, sentiment, toxicity]: times in seconds, scores in thousandths."""
-        begin, end = self.layout.time or (None, None)
-        group = _group(block, row)
-        words = block.columns[self.layout.text][row] if self.layout.text else None
         scores: list[float | None] = grid.row(row)
+        words = block.columns[self.layout.text][row] if self.layout.text else None
         return [
-            _seconds(block.columns[begin][row]) if begin else None,
-            _seconds(block.columns[end][row]) if end else None,
-            self.groups.setdefault(group, len(self.groups)),
+            *_place(self.layout, block, row, self.groups),
             str(words)[:LONGEST_TEXT] if words is not None else None,
             [_thousandths(score) for score in scores],
             _sentiment(block.grids.get("sentiment"), row),
@@ -86,96 +105,104 @@ class Part:
         ]
 
     def document(self) -> dict[str, Any]:
-        """This part for the page."""
-        means = [total / count if count else None for total, count in zip(self.sums, self.counts, strict=True)]
-        strongest = sorted(
-            (position for position, mean in enumerate(means) if mean is not None),
-            key=lambda position: (-(means[position] or 0.0), position),
-        )
+        """This part for the page. `peak` is of the scores in `shown` where that is not null, else of all."""
+        first, *others = self.layout.families
+        means = self.means.get(first.prefix, Means())
+        every = range(len(first.names))
+        strongest = sorted(means.known, key=lambda place: (-means.means[place], place))
         shown = sorted(strongest[: self.detail.scores]) if self.detail.scores else None
         rows = [[*row[:4], [row[4][position] for position in shown] if shown is not None else row[4], *row[5:]]
                 for row in self.kept]  # fmt: skip
+        more = {family.prefix: self._more(family, peaks=shown is None)
+                for family in others if family.prefix in self.means}  # fmt: skip
         return {
             "n": self.rows,
-            "mean": [_thousandths(mean) for mean in means],
-            "peak": [
-                _thousandths(peak) if count else None for peak, count in zip(self.peaks, self.counts, strict=True)
-            ],
+            "mean": means.mean(every),
+            "peak": means.peak(every if shown is None else shown),
             "groups": list(self.groups),
             "stride": self.stride,
             "shown": shown,
             "rows": rows,
+            **({"more": more} if more else {}),
         }
+
+    def _more(self, family: Family, *, peaks: bool) -> list[list[int | None]]:
+        """[means] of a further family, or [means, highest]."""
+        means, every = self.means[family.prefix], range(len(family.names))
+        return [means.mean(every), means.peak(every)] if peaks else [means.mean(every)]
 
 
 @dataclass(slots=True, kw_only=True)
 class OpenPart:
     """The same where names are open and a row has a score only if it was above a cutoff.
 
-    `names` numbers the names as they come, for all sources together. Means are over the rows that have the score.
+    `names` numbers the names of each family as they come, for all sources together. Means are over the rows that have
+    the score.
     """
 
     layout: Layout
     detail: Detail
-    names: dict[str, int]
+    names: dict[str, dict[str, int]]
     rows: int = 0
-    sums: dict[int, float] = field(default_factory=dict)
-    counts: dict[int, int] = field(default_factory=dict)
-    peaks: dict[int, float] = field(default_factory=dict)
+    scores: dict[str, dict[int, Moments]] = field(default_factory=dict)  # by prefix, then by the name's number
     stride: int = 1
     kept: list[list[Any]] = field(default_factory=list)
     groups: dict[str, int] = field(default_factory=dict)
 
     def add(self, block: Block) -> None:
-        ragged = block.ragged[self.layout.open_families[0].name]
-        for row in range(block.rows):
-            scores = {self.names.setdefault(name, len(self.names)): score for name, score in ragged.row(row)}
-            for name, score in scores.items():
-                self.sums[name] = self.sums.get(name, 0.0) + score
-                self.counts[name] = self.counts.get(name, 0) + 1
-                self.peaks[name] = max(self.peaks.get(name, score), score)
-            if (self.rows + row) % self.stride == 0:
-                self.kept.append(self._drawn(block, row, scores))
+        """Rows of one more block, to draw some of them."""
+        first = self.layout.open_families[0]
+        ragged, names = block.ragged[first.name], self.names.setdefault(first.prefix, {})
+        for row in range(-self.rows % self.stride, block.rows, self.stride):
+            scores = {names.setdefault(name, len(names)): _thousandths(score) for name, score in ragged.row(row)}
+            self.kept.append([*_place(self.layout, block, row, self.groups), None, scores, None, None])
         self.rows += block.rows
         while len(self.kept) > self.detail.rows:
             self.kept = self.kept[::2]
             self.stride *= 2
 
-    def _drawn(self, block: Block, row: int, scores: Mapping[int, float]) -> list[Any]:
-        begin, end = self.layout.time or (None, None)
-        group = _group(block, row)
-        return [
-            _seconds(block.columns[begin][row]) if begin else None,
-            _seconds(block.columns[end][row]) if end else None,
-            self.groups.setdefault(group, len(self.groups)),
-            None,
-            {name: _thousandths(score) for name, score in scores.items()},
-            None,
-            None,
-        ]
+    def sum_up(self, sums: SourceSums) -> None:
+        """What all rows of the source say."""
+        for (prefix, name), moments in sums.scores.items():
+            names = self.names.setdefault(prefix, {})
+            mine = self.scores.setdefault(prefix, {}).setdefault(names.setdefault(name, len(names)), Moments())
+            mine.add(moments.n, moments.mean, moments.spread, moments.highest, moments.above)
 
     def document(self) -> dict[str, Any]:
         """This part for the page; `open` has [name, mean, highest, rows that have it] of the strongest."""
+        first, *others = [family.prefix for family in self.layout.open_families]
         few = self.detail.scores
-        # What is there often and strongly comes first: a name that was there once, and high, says little.
-        strongest = sorted(self.sums, key=lambda name: (-self.sums[name], name))
-        shown = sorted(strongest[: few or _OPEN_DRAWN])
+        shown = sorted(self._strongest(first)[: few or _OPEN_DRAWN])
+        more = {prefix: self._told(prefix) for prefix in others if prefix in self.scores}
         return {
             "n": self.rows,
-            "open": [
-                [
-                    name,
-                    _thousandths(self.sums[name] / self.counts[name]),
-                    _thousandths(self.peaks[name]),
-                    self.counts[name],
-                ]
-                for name in strongest[: _FEW_OPEN_NAMES if few else _OPEN_NAMES]
-            ],
+            "open": self._told(first),
             "groups": list(self.groups),
             "stride": self.stride,
             "shown": shown,
             "rows": [[*row[:4], [row[4].get(name) for name in shown], *row[5:]] for row in self.kept],
+            **({"more": more} if more else {}),
         }
+
+    def _strongest(self, prefix: str) -> list[int]:
+        """What is there often and strongly comes first: a name that was there once, and high, says little."""
+        scores = self.scores.get(prefix, {})
+        return sorted(scores, key=lambda name: (-scores[name].mean * scores[name].n, name))
+
+    def _told(self, prefix: str) -> list[list[int | None]]:
+        strongest = self._strongest(prefix)[: _FEW_OPEN_NAMES if self.detail.scores else _OPEN_NAMES]
+        told = ((name, self.scores[prefix][name]) for name in strongest)
+        return [[name, _thousandths(one.mean), _thousandths(one.highest), one.n] for name, one in told]
+
+
+def _place(layout: Layout, block: Block, row: int, groups: dict[str, int]) -> list[Any]:
+    """[begin, end, group]: where a row stands."""
+    begin, end = layout.time or (None, None)
+    return [
+        _seconds(block.columns[begin][row]) if begin else None,
+        _seconds(block.columns[end][row]) if end else None,
+        groups.setdefault(_group(block, row), len(groups)),
+    ]
 
 
 def _group(block: Block, row: int) -> str:

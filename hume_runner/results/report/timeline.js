@@ -48,12 +48,12 @@ function drawSpan(holder, source, shown, scored, moments) {
   const sizes = WINDOWS.filter((size) => last - first > size * 1.2);
   const go = (change) => { change(); paint(); };
   const paint = () => {
-    const [from, to] = reach();
+    const [from, to] = reach(), draw = (width) => spanSvg(width, { shown, scored, from, to, first, last, readout });
     const sizeButton = (size, words) => el("button", { type: "button", "aria-pressed": glance.size === size ? "true" : "false", onclick: () => go(() => { if (!glance.size && size) glance.from = glance.at === null ? first : glance.at - size / 2; glance.size = size; }) }, words);
-    controls.replaceChildren(...(sizes.length ? [el("span", {}, "Show"), sizeButton(0, "all"), ...sizes.map((size) => sizeButton(size, size === 60 ? "1 minute" : `${size} seconds`))] : []),
+    renew(controls, ...(sizes.length ? [el("span", {}, "Show"), sizeButton(0, "all"), ...sizes.map((size) => sizeButton(size, size === 60 ? "1 minute" : `${size} seconds`))] : []),
       ...(glance.size ? [el("button", { type: "button", disabled: from <= first, onclick: () => go(() => { glance.from -= glance.size * 0.9; }) }, "Earlier"), el("button", { type: "button", disabled: to >= last, onclick: () => go(() => { glance.from += glance.size * 0.9; }) }, "Later")] : []),
-      saveButton(() => board.querySelector("svg"), `${name(source)} over time`));
-    board.replaceChildren(spanSvg(holder.clientWidth, shown, scored, from, to, readout), ...(scored.length ? [el("figcaption", {}, "Under each utterance's strongest score, colours: the scores that are strongest over the whole source, dark for 0, light for the highest of them.")] : []));
+      saving(draw, () => ({ title: `${name(source)}: over time`, notes: [[...shown, ...scored].map((one) => `${one.name || one.model}: n = ${plural(one.part.n, "row")}`).join("; ") + "."] })));
+    board.replaceChildren(draw(holder.clientWidth), ...(scored.length ? [el("figcaption", {}, "Under each utterance's strongest score, colours: the scores that are strongest over the whole source.")] : []));
   };
   const notes = shown.flatMap((one) => one.signal.whole && one.rows.length < one.part.n ? [`Of ${plural(one.part.n, "row")} of ${one.name} the first ${one.part.rows.length.toLocaleString("en")} are drawn.`] : one.part.stride > 1 ? [`Every ${one.part.stride}th moment of ${one.name} is drawn.`] : []);
   holder.append(el("h3", {}, "Over time"), el("p", { class: "note" }, [...shown.map((one) => `${one.name}: ${plural(one.part.n, "row")}`)].join(", ") + ". " + notes.join(" ")), controls);
@@ -83,16 +83,17 @@ function nearestMoment(one, t) {
   const near = one.moments.reduce((best, m) => best === null || Math.abs(m - t) < Math.abs(best - t) ? m : best, null);
   return near !== null && Math.abs(near - t) <= Math.max(0.5, one.gap) ? near : null;
 }
-function spanSvg(width, shown, scored, from, to, readout) {
-  const narrow = width < 500, left = narrow ? 84 : 104, right = 12, bars = [];
+function spanSvg(width, { shown, scored, from, to, first, last, readout }) {
+  const small = width < 500, left = small ? 84 : 104, right = 12, bars = [], scales = [];
   const x = (t) => left + (t - from) / (to - from) * (width - left - right);
   const inside = (row) => row[0] <= to && endOf(row) >= from;
   for (const one of scored) {
     const labels = DATA.models[one.model].names, at = new Map((one.part.shown || labels.map((_, i) => i)).map((i, position) => [i, position]));
     bars.push({ title: one.model, height: 22, draw: (g, y) => words(g, y, 22, one.rows, (row) => bestOf(one, row, 1).map(([i, v]) => `${labels[i]} ${(v / 1000).toFixed(2)}`)[0] || "no score", null) });
-    const best = one.part.mean.map((v, i) => [v, i]).filter((pair) => pair[0] !== null && at.has(pair[1])).sort((a, b) => weight(one.part, b[1]) - weight(one.part, a[1])).slice(0, 3);
-    const most = Math.max(1, ...one.rows.flatMap((row) => best.map((b) => row[4][at.get(b[1])] ?? 0)));
-    for (const [, i] of best) bars.push({ title: labels[i], soft: true, height: 15, draw: (g, y) => one.rows.filter(inside).forEach((row) => { const v = row[4][at.get(i)]; block(g, row, y + 1, 13, v === null ? ink("--empty") : colourAt(v / most), null); }) });
+    const best = one.part.mean.map((v, i) => [v, i]).filter((pair) => pair[0] !== null && at.has(pair[1])).sort((a, b) => weight(one.part, b[1], one.part.n) - weight(one.part, a[1], one.part.n)).slice(0, 3);
+    const scale = colourScale(DATA.models[one.model].open ? DATA.models[one.model].lowest : 0, one.rows.reduce((high, row) => best.reduce((h, b) => Math.max(h, row[4][at.get(b[1])] ?? 0), high), 1));
+    scales.push([one.model, scale]);
+    for (const [, i] of best) bars.push({ title: labels[i], soft: true, height: 15, draw: (g, y) => one.rows.filter(inside).forEach((row) => { const v = row[4][at.get(i)]; block(g, row, y + 1, 13, v === null ? ink("--empty") : scale.at(v), null); }) });
   }
   for (const one of shown) {
     const lanes = one.signal.lanes ? lanesOf(one.rows).slice(0, MOST_LANES) : [[null, one.rows]];
@@ -104,15 +105,17 @@ function spanSvg(width, shown, scored, from, to, readout) {
     [...new Set(one.signal.curves.map((curve) => curve.graph))].forEach((title, c) => {
       const curves = one.signal.curves.filter((curve) => curve.graph === title && one.rows.some((row) => row[curve.at[0]] !== null));
       // A line for each face, in its colour; else a colour for each graph.
-      if (curves.length) bars.push({ title, unit: curves[0].unit, height: one.signal.lanes ? 62 : narrow ? 74 : 92, draw: (g, y, h) => graph(g, y, h, one, lanes.flatMap(([lane, rows]) => curves.map((curve, i) => [rows, curve, lineColour(lane ?? c), i > 0]))) });
+      if (curves.length) bars.push({ title, unit: curves[0].unit, height: one.signal.lanes ? 62 : small ? 74 : 92, draw: (g, y, h) => graph(g, y, h, one, lanes.flatMap(([lane, rows]) => curves.map((curve, i) => [rows, curve, lineColour(lane ?? c), i > 0]))) });
     });
     if (!one.signal.box && !one.signal.curves.length && one.rows.length) bars.push({ title: one.signal.title, height: one.signal.whole ? 32 : 24, draw: (g, y, h) => one.signal.free ? free(g, y, h, one.rows, one.signal.whole ? 2 : 1) : words(g, y, h, one.rows, (row) => row[2] || "", "--empty") });
   }
-  const top = 6, gap = 4, bottom = top + bars.reduce((sum, bar) => sum + bar.height + gap, 0), height = bottom + 24;
+  const top = 6, gap = 4, bottom = top + bars.reduce((sum, bar) => sum + bar.height + gap, 0), height = bottom + 40 + scales.length * 46;
   const svg = canvas(width, height, "What was measured, over time; arrow keys move along it");
   svg.setAttribute("tabindex", 0); svg.setAttribute("class", "span");
   const ticks = ticksOf(from, to, Math.max(3, Math.floor(width / 110)));
-  for (const t of ticks) svg.append(shape("line", { x1: x(t), x2: x(t), y1: top, y2: bottom, stroke: ink("--grid") }), shape("text", { x: x(t), y: height - 8, "font-size": 11, fill: ink("--soft"), "text-anchor": x(t) > width - 30 ? "end" : "middle" }, clock(t)));
+  for (const t of ticks) svg.append(shape("line", { x1: x(t), x2: x(t), y1: top, y2: bottom, stroke: ink("--grid") }), written(x(t), bottom + 15, timeWords(t, last - first), { "text-anchor": x(t) > width - 30 ? "end" : "middle" }));
+  svg.append(written((left + width - right) / 2, bottom + 31, timeTitle(last - first), { "text-anchor": "middle" }));
+  scales.forEach(([model, scale], i) => colourLegend(svg, left, bottom + 56 + i * 46, Math.min(220, width - left - right), scale, `${model}: score`));
   function block(g, row, y, h, fill, stroke) {
     const begin = Math.max(left, x(row[0])), end = Math.min(width - right, x(endOf(row)));
     g.append(shape("rect", { x: begin.toFixed(1), y, width: Math.max(1, end - begin - 0.6).toFixed(1), height: h, rx: 2, fill, stroke }));
@@ -181,7 +184,7 @@ function spanSvg(width, shown, scored, from, to, readout) {
     const g = shape("g", { "clip-path": `url(#${clip})` });
     svg.append(g);
     bar.draw(g, y, bar.height);
-    const tall = bar.height > 40, label = shape("text", { x: 0, y: tall ? y + 14 : y + bar.height / 2 + 4, "font-size": 11, fill: ink(bar.soft ? "--soft" : "--ink") }, cut(bar.title, narrow ? 9 : 16));
+    const tall = bar.height > 40, label = shape("text", { x: 0, y: tall ? y + 14 : y + bar.height / 2 + 4, "font-size": 11, fill: ink(bar.soft ? "--soft" : "--ink") }, cut(bar.title, small ? 9 : 16));
     svg.append(label);
     if (bar.unit) svg.append(shape("text", { x: 0, y: y + 28, "font-size": 10, fill: ink("--soft") }, bar.unit));
     y += bar.height + gap;
@@ -243,13 +246,5 @@ function drawFrames(holder, source, one) {
 }
 /* What was heard, where no table of scores has the words. */
 function drawHeard(holder, one) {
-  const rows = one.rows.filter((row) => row[2] !== null);
-  let open = 12;
-  const body = el("tbody"), more = el("p");
-  const fill = () => {
-    body.replaceChildren(...rows.slice(0, open).map((row) => el("tr", {}, el("td", {}, clock(row[0])), el("td", {}, row[2]), el("td", {}, told(one.signal, row)))));
-    more.replaceChildren(...(open < rows.length ? [el("button", { type: "button", onclick: () => { open += 50; fill(); } }, `Show more of ${rows.length}`)] : []));
-  };
-  fill();
-  holder.append(el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Words" }, el("table", { class: "texts" }, el("thead", {}, el("tr", {}, ...["At", "Words", ""].map((h) => el("th", { scope: "col" }, h)))), body)), more);
+  longTable(holder, "Words", ["At", "Words", ""], one.rows.filter((row) => row[2] !== null), (row) => el("tr", {}, el("td", {}, clock(row[0])), el("td", {}, row[2]), el("td", {}, told(one.signal, row))), "texts");
 }

@@ -28,6 +28,7 @@ FACE = Layout(
     name="face",
     row="one face in one frame",
     time=("time_s", "time_s"),
+    confidence=("prob",),
     columns=(
         Column(name="frame", type="integer", meaning="number of the frame in the video, from 0; 0 for an image"),
         Column(name="time_s", type="number", meaning="moment of the frame, in seconds from the start of the source"),
@@ -55,6 +56,7 @@ PROSODY = Layout(
     row="one stretch of speech: a word, sentence, utterance, turn or window, as the settings say",
     time=("begin_s", "end_s"),
     text="text",
+    confidence=("confidence", "transcript_confidence"),
     columns=(_TEXT, _BEGIN, _END, *_CONFIDENCE, *_TRANSCRIPT),
     families=(_EMOTIONS,),
 )
@@ -63,6 +65,7 @@ LANGUAGE = Layout(
     row="one stretch of text: a word, sentence, utterance or turn, as the settings say",
     time=("begin_s", "end_s"),
     text="text",
+    confidence=("confidence", "transcript_confidence"),
     columns=(_TEXT, *_POSITION, _BEGIN, _END, *_CONFIDENCE, *_TRANSCRIPT),
     families=(
         _EMOTIONS_53,
@@ -75,6 +78,7 @@ NER = Layout(
     row="one mention of a named entity",
     time=("begin_s", "end_s"),
     text="entity",
+    confidence=("entity_confidence",),
     columns=(
         Column(name="entity", type="string", meaning="the entity, as it was recognised"),
         *_POSITION,

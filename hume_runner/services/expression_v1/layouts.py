@@ -12,6 +12,7 @@ AUDIO = Layout(
     name="audio",
     row="one measurement: a window of one utterance",
     time=("begin_s", "end_s"),
+    cut="cut_in_speech",
     columns=(
         Column(name="utterance_id", type="integer", meaning="number of the utterance within the item, from 0"),
         Column(
@@ -50,6 +51,7 @@ VIDEO = Layout(
     name="video",
     row="one face in one frame or picture",
     time=("time_s", "time_s"),
+    confidence=("confidence",),
     columns=(
         Column(name="frame", type="integer", meaning="number of the frame among those that were sent, from 0"),
         Column(name="time_s", type="number", meaning="moment of the frame, in seconds; null for a still picture"),

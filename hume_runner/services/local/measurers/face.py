@@ -68,6 +68,7 @@ def _both_sides(column: str, name: str) -> tuple[Curve, Curve]:
 LAYOUT = Layout(
     name="face",
     row="one face in one picture",
+    confidence=("score",),
     columns=(
         Column(name="time_s", type="number", meaning="seconds from the start; null for a still"),
         Column(name="picture", type="integer", meaning="number of the picture among those that were looked at, from 0"),

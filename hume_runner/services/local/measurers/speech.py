@@ -37,6 +37,7 @@ SPEECH_LAYOUT = Layout(
     row="one utterance: a sentence, or what is said between two pauses",
     time=("begin_s", "end_s"),
     text="text",
+    confidence=("mean_word_probability",),
     signals=Signals(title="speech", place=1, told=("speech_rate", "mean_word_probability")),
     columns=(
         Column(name="utterance", type="integer", meaning="number of the utterance within the source, from 0"),
