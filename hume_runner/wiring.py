@@ -391,5 +391,6 @@ def environment(
         mask=mask,
         on_open=on_open,
         on_loop=on_loop,
+        end_soon=endpoint.pacer.end_soon,
         keeper=keeper,
     )

@@ -48,4 +48,5 @@ class Environment:
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet
     on_open: Callable[[Store], None] = lambda store: None  # called with the open state, before anything is planned
+    end_soon: Callable[[], None] = lambda: None  # turns away what waits for its turn
     on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start

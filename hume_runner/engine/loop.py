@@ -72,7 +72,8 @@ class Abandoned(BaseException):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What a loop acts with. `clock` is monotonic, for all waiting; `wall` tells Unix seconds, for people and records;
-    `server_time` the service's, None before its first answer."""
+    `server_time` the service's, None before its first answer. `end_soon` turns away what waits for its turn to be
+    sent."""
 
     store: Store
     service: Service
@@ -84,6 +85,7 @@ class Tools:
     random: Callable[[], float]
     report: events.Report
     kept: Kept = field(default_factory=Alone)
+    end_soon: Callable[[], None] = lambda: None
 
 
 class Loop:
@@ -135,6 +137,8 @@ class Loop:
         while True:
             self._guard(self._still_ours)
             self._guard(self._refill)
+            if self._view.leaving:  # at a slow pace it would be waited for long
+                self._tools.end_soon()
             now = self._tools.clock()
             actions, wake_at = next_actions(self._view, now)
             for action in actions:

@@ -6,6 +6,11 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+# Whoever waits looks up so often: the pace may be another by then, or the run may be ending.
+_LOOK_UP_S = 0.25
+# What is still to be asked of the service by a run that ends is waited for at most so long: the next run asks, too.
+_LAST_WAIT_S = 10.0
+
 
 class Pacer:
     """A token bucket for all requests, with one slow-down for all workers.
@@ -24,15 +29,24 @@ class Pacer:
         self._sleep = sleep
         self._updated = clock()
         self._blocked_until = 0.0
+        self._ending = False
         self._lock = threading.Lock()
 
-    def acquire(self) -> None:
-        """Return when a request may be sent."""
+    def acquire(self, *, submits: bool = False) -> bool:
+        """Return when a request may be sent. False: it may not be any more, since the run ends."""
         while True:
+            if submits and self._ending:
+                return False
             wait = self._take()
             if wait <= 0:
-                return
-            self._sleep(wait)
+                return True
+            if self._ending and wait > _LAST_WAIT_S:
+                return False
+            self._sleep(min(wait, _LOOK_UP_S))
+
+    def end_soon(self) -> None:
+        """Turn away what waits for its turn to submit, and what else would wait for long."""
+        self._ending = True
 
     def _take(self) -> float:
         with self._lock:

@@ -350,6 +350,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             random=env.random,
             report=env.report,
             kept=opened.kept,
+            end_soon=env.end_soon,
         ),
         Rules(
             execution=execution,

@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from hume_runner.errors import ApiError, HostUnknown, TransportError, UnexpectedResponse
 from hume_runner.http.backoff import backoff
 from hume_runner.http.upload import SourceChanged
-from hume_runner.http.wire_errors import CertificateRefused
+from hume_runner.http.wire_errors import CertificateRefused, TurnedAway
 
 T = TypeVar("T")
 SubmissionOutcome = Literal["refused", "unknown"]
@@ -146,7 +146,7 @@ class RetryPolicy:
             sleep=self.sleep,
             stop=give_up,
             wait=lambda state: self.wait_s(state.attempt_number, _error_of(state)),
-            retry=retry_if_exception(retryable),
+            retry=retry_if_exception(lambda error: retryable(error) and not isinstance(error, TurnedAway)),
             reraise=True,
         )
         return retrying(fn)

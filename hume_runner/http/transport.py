@@ -35,7 +35,7 @@ from hume_runner.http.exchanges import tell
 from hume_runner.http.last_byte import guarded_body
 from hume_runner.http.retry import parse_http_date, wait_asked_for
 from hume_runner.http.upload import Form, MultipartBody
-from hume_runner.http.wire_errors import LIBRARY_ERRORS, transport_error
+from hume_runner.http.wire_errors import LIBRARY_ERRORS, TurnedAway, transport_error
 from hume_runner.http.zips import without_secrets
 from hume_runner.settings import Masker
 
@@ -56,8 +56,8 @@ ABSENT: Final = _Absent()
 class Pacer(Protocol):
     """The pace that all workers share."""
 
-    def acquire(self) -> None:
-        """Return when a request may be sent."""
+    def acquire(self, *, submits: bool = False) -> bool:
+        """Return when a request may be sent. False: the run ends, and it is not to be sent any more."""
 
     def slow_down(self, seconds: float) -> None:
         """The service answered 429 or 503."""
@@ -283,8 +283,9 @@ class RequestsTransport:
         """Send once, paced. See Transport.send."""
         where = f"{request.method} {request.path} at {self.host}"
         prepared = self._prepared(request)
-        if self._pacer is not None:
-            self._pacer.acquire()
+        # A POST is what submits, at every service.
+        if self._pacer is not None and not self._pacer.acquire(submits=request.method == "POST"):
+            raise TurnedAway(f"{where}: not sent, the run ends", sent=False)
         response = self._exchange(request, prepared, where)
         self._report_pace(response)
         if 300 <= response.status < 400:

@@ -20,6 +20,10 @@ class CertificateRefused(TransportError):
     """The server's certificate is not one we trust. Nothing was sent, and trying again changes nothing."""
 
 
+class TurnedAway(TransportError):
+    """Nothing was sent: the run ends, and the pace would have made this wait. The next run does it."""
+
+
 # Whatever the libraries below may raise. ValueError: a header or URL that cannot be sent; http.client has its own tree.
 LIBRARY_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError)
 

@@ -112,6 +112,34 @@ def test_a_slower_pace_is_kept(busy: tuple[Project, subprocess.Popen[str]]) -> N
     assert project.requests()[JOBS] - before <= 3
 
 
+def test_a_faster_pace_reaches_what_waits_for_its_turn(busy: tuple[Project, subprocess.Popen[str]]) -> None:
+    project, process = busy
+    assert ctl(project, "set", "requests_per_second=0.0001").code == 0
+    settled(project)
+    assert ctl(project, "set", "requests_per_second=1000", "max_jobs_in_flight=50").code == 0
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert project.requests()[JOBS] == 60
+
+
+@pytest.mark.parametrize("pace", ["0.0001", "1e-300"])
+def test_draining_does_not_wait_for_what_waits_for_its_turn(
+    busy: tuple[Project, subprocess.Popen[str]], pace: str
+) -> None:
+    project, process = busy
+    assert ctl(project, "set", f"requests_per_second={pace}", "max_jobs_in_flight=50").code == 0
+    sent = settled(project)
+    assert sent < 60
+    assert ctl(project, "drain").code == 0
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, "left at once" in err) == (130, False), err
+    assert "without an answer" not in out  # what was not sent is known not to be there
+    assert project.requests()[JOBS] == sent
+    project.manifest["execution"]["max_jobs_in_flight"] = 50
+    assert project.run().code == 0
+    assert project.requests()[JOBS] == 60
+
+
 def test_what_cannot_be_set_is_refused_and_changes_nothing(busy: tuple[Project, subprocess.Popen[str]]) -> None:
     project, process = busy
     for word, told in (

@@ -94,6 +94,39 @@ def test_the_number_in_flight_halves_with_a_complaint_and_grows_back_one_by_one(
     assert limit == 10
 
 
+def test_another_pace_reaches_those_who_wait_already() -> None:
+    clock = FakeClock(0.0)
+    paced = pacer(clock, rate=1e-300, burst=1.0)  # no clock waits that long
+    assert sent(clock, paced, 1) == [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now >= 3.0:
+            paced.change(10.0, burst=10.0)
+
+    paced._sleep = sleep
+    assert 3.0 <= sent(clock, paced, 1)[0] <= 3.5
+
+
+def test_at_the_end_who_waits_to_submit_is_turned_away_and_who_asks_waits_for_a_while() -> None:
+    clock = FakeClock(0.0)
+    paced = pacer(clock, rate=0.001, burst=1.0)
+    assert paced.acquire(submits=True)
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        paced.end_soon()
+
+    paced._sleep = sleep
+    assert not paced.acquire(submits=True)
+    assert clock.now < 1.0
+    assert not paced.acquire()
+    assert clock.now < 1.0
+    paced.change(0.2, burst=1.0)
+    assert paced.acquire()
+    assert clock.now == pytest.approx(5.0, abs=0.5)
+
+
 @pytest.mark.parametrize(
     ("tries", "asked", "wait"),
     [(1, None, 1.0), (2, None, 2.0), (4, None, 8.0), (40, None, 60.0), (1, 7.0, 7.0), (1, 900.0, 60.0), (3, -1.0, 0.0)],

@@ -467,8 +467,9 @@ class RecordingPacer:
     def __init__(self) -> None:
         self.calls: list[tuple[str, float]] = []
 
-    def acquire(self) -> None:
+    def acquire(self, *, submits: bool = False) -> bool:
         self.calls.append(("acquire", 0.0))
+        return True
 
     def slow_down(self, seconds: float) -> None:
         self.calls.append(("slow_down", seconds))
