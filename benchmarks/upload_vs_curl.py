@@ -27,7 +27,7 @@ from figures import Figure, report
 from hume_runner.http.retry import RetryPolicy
 from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Upload
-from hume_runner.planning.prepare import digest_of
+from hume_runner.planning.scan import digest_of
 from hume_runner.services.batch_v0.client import BatchV0Api
 
 MEGABYTES, FILES, ROUNDS = 500, 1000, 5

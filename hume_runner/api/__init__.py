@@ -20,10 +20,10 @@ from hume_runner.api.functions import plan, run, status, validate, verify
 from hume_runner.api.looking import OpenPlan as OpenPlan
 from hume_runner.api.looking import Seen as Seen
 from hume_runner.api.measurers import models, pull_models, verify_models
+from hume_runner.api.opening import examine as examine
+from hume_runner.api.opening import read_plan as read_plan
 from hume_runner.api.plotting import plot_groups, plot_timeline
 from hume_runner.api.project import Project as Project
-from hume_runner.api.project import examine as examine
-from hume_runner.api.project import read_plan as read_plan
 from hume_runner.api.values import JobStatus, Planned, RunResult, Status, Validated, Verified
 from hume_runner.api.values import ManifestLike as ManifestLike
 

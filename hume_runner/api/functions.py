@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from hume_runner import events
 from hume_runner.api.control import Cancel
-from hume_runner.api.project import Project, examine, read_plan
+from hume_runner.api.opening import examine, read_plan
+from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike, Planned, RunResult, Status, Validated, Verified
 from hume_runner.errors import (
     ManifestError,

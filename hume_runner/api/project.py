@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -12,9 +11,10 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import events, installing, wiring
+from hume_runner import events, wiring
 from hume_runner.api.control import Control
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
+from hume_runner.api.opening import examine
 from hume_runner.api.remote_state import opened_state, release
 from hume_runner.api.values import ManifestLike, Merged, RunResult
 from hume_runner.errors import (
@@ -22,28 +22,20 @@ from hume_runner.errors import (
     ManifestError,
     MissingExtra,
     StateError,
-    StoreError,
     UsageError,
 )
-from hume_runner.manifest.load import Examined, examine_mapping
-from hume_runner.manifest.load import examine as examine_file
 from hume_runner.manifest.schema import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
-from hume_runner.regular_files import open_regular
 from hume_runner.results.options import PLAIN, TableOptions
-from hume_runner.settings import traceparent
-from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
     from hume_runner.computing.remote import Place
-    from hume_runner.control.listener import Listener
     from hume_runner.engine.adopt import Adopted
-    from hume_runner.engine.run import RunEnded, SavedPlan
+    from hume_runner.engine.run import SavedPlan
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.audit import RemoteSays
-    from hume_runner.results.finish import Finisher
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.mirror import Mirror
@@ -52,8 +44,6 @@ if TYPE_CHECKING:
     from hume_runner.state.lock import Holder
     from hume_runner.state.store import JobRow, Store
     from hume_runner.wiring import Machine
-
-_MOST_AT_CLUSTER = 1_000  # pieces of work at one time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,25 +140,17 @@ class Project:
     def need_extras(self, *, to_run: bool = False) -> None:
         """What the outputs need is missed before anything is sent, not after everything was paid. What is measured here
         costs nothing: `to_run`, it is measured all the same. Raises: MissingExtra."""
-        lacking = self._lacking_extras()
+        lacking = self.lacking_extras()
         if lacking and not (to_run and self.here):
             raise MissingExtra(lacking[0], f"outputs.{lacking[0]} in {self.manifest.path.name}")
 
-    def _lacking_extras(self) -> list[str]:
+    def lacking_extras(self) -> list[str]:
         """The extras that the outputs need and that are not installed; named as the outputs are."""
         outputs = self.manifest.outputs
         needed = {"tables": ("pyarrow", "msgspec")} if outputs.tables else {}
         if outputs.report:
             needed["report"] = ("jinja2", "msgspec")
         return [extra for extra, modules in needed.items() if any(find_spec(module) is None for module in modules)]
-
-    def _writes(self, lacking: Sequence[str]) -> Manifest:
-        """The manifest with the outputs that can be written without these extras."""
-        outputs = self.manifest.outputs
-        tables = () if "tables" in lacking else outputs.tables
-        return replace(
-            self.manifest, outputs=replace(outputs, tables=tables, report=outputs.report and "report" not in lacking)
-        )
 
     # -- running
 
@@ -184,111 +166,20 @@ class Project:
         saved_plan: SavedPlan | None = None,
         cluster: Cluster | None = None,
     ) -> RunResult:
-        """Run to the end; see `run` below."""
-        from hume_runner.api.commanding import Commands, listening
-        from hume_runner.engine.run import RunOptions, run
-        from hume_runner.engine.workers import Interrupt, ThreadWorkers
-        from hume_runner.results.finish import Finisher
+        """Run to the end; see `run` in `hume_runner.api`."""
+        from hume_runner.api.running import run_project
 
-        manifest, paths, machine = self.manifest, self.paths, self.machine
-        selection = self.selection
-        if saved_plan is not None and not selection.partial:
-            # What a saved plan is about is written in it.
-            selection = replace(saved_plan.selection, shard=selection.shard)
-        lacking = self._lacking_extras()
-        finisher = Finisher(
-            self._writes(lacking),
-            paths.outputs,
-            machine.disk,
+        return run_project(
+            self,
+            on_event=on_event,
+            control=control,
             warn=warn,
-            tell=wiring.callback(manifest, machine),
-            selection=selection.document(),
-            traceparent=traceparent(machine.environ),
+            detach=detach,
+            retry_failed=retry_failed,
+            pay_again=pay_again,
+            saved_plan=saved_plan,
+            cluster=cluster,
         )
-
-        listeners: list[Listener] = []
-        mirror = self.mirror()
-        failed: list[HumeRunnerError] = []  # of the copies in a store
-
-        def finish(store: Store, ended: RunEnded) -> None:
-            """Write the outputs, and again what they say of the run if a signal came meanwhile."""
-            for listener in listeners:
-                listener.close()
-            control.finishing()
-            written = None
-            while written is None or (control.signalled or written) != written:
-                written = control.signalled or ended.exit_code
-                finisher(store, replace(ended, exit_code=written))
-            if mirror is None or written != ended.exit_code:
-                return
-            try:
-                mirror.upload(store, go_on=lambda: not control.signalled)
-            except (StoreError, UsageError) as error:
-                failed.append(error)
-                warn(f"not all outputs are in {manifest.outputs.remote}: {error}; the next run copies the rest")
-                finisher(store, _with_failed_copies(ended, error))
-            if control.signalled:
-                finisher(store, replace(ended, exit_code=control.signalled))
-
-        def opened(store: Store) -> None:
-            if mirror is not None:
-                mirror.check(store.lineage)
-                mirror.restore(store, machine.disk)
-
-        place = None if cluster is None else self.place(cluster, warn=warn)
-        # Polls, searches and what is done on this machine must not wait behind transfers. One waits for each piece of
-        # work at a cluster, too.
-        workers = ThreadWorkers(manifest.execution.transfer_workers + 6 + (_MOST_AT_CLUSTER if place else 0))
-
-        def post(exit_code: int, name: str) -> None:
-            workers.post(Interrupt(exit_code, name))
-
-        def work(commands: Commands) -> None:
-            """The loop takes messages from here on, and the state is locked."""
-            control.open(post)
-            if (listener := listening(paths.state, commands, warn)) is not None:
-                listeners.append(listener)
-
-        try:
-            with self.endpoint(place) as endpoint:
-                commands = Commands(manifest.service.api, workers, endpoint.pacer)
-                ended = run(
-                    manifest,
-                    paths.state,
-                    paths.outputs,
-                    environment=wiring.environment(
-                        endpoint,
-                        machine,
-                        workers=workers,
-                        report=on_event,
-                        mask=self.masker.keys,
-                        on_open=opened,
-                        on_loop=lambda: work(commands),
-                        keeper=wiring.keeper(paths, machine, on_event),
-                    ),
-                    options=RunOptions(
-                        detach=detach,
-                        retry_failed=retry_failed,
-                        pay_again=pay_again,
-                        saved_plan=saved_plan,
-                        selection=selection,
-                        whole=paths.whole,
-                    ),
-                    finish=finish,
-                )
-        finally:
-            for listener in listeners:
-                listener.close()
-            workers.close()
-        for error in failed:
-            ended = _with_failed_copies(ended, error)
-        if lacking and ended.error is None:
-            warn(
-                f"not written: {' and '.join(f'outputs.{extra}' for extra in lacking)}, for want of what "
-                f"{installing.extras(*lacking)} brings; then the same command writes "
-                f"{'it' if len(lacking) == 1 else 'them'} and measures nothing again"
-            )
-        return self._result(ended, control.signalled or ended.exit_code, finisher)
 
     def mirror(self) -> Mirror | None:
         """The copy of the outputs in a store, if the manifest asks for one. A shard has none: what it is merged into
@@ -315,21 +206,6 @@ class Project:
             lineage = ""
         mirror.check(lineage)
         return self.manifest.outputs.remote
-
-    def _result(self, ended: RunEnded, exit_code: int, finisher: Finisher) -> RunResult:
-        return RunResult(
-            name=self.manifest.name,
-            outputs=self.paths.outputs,
-            run_id=ended.run_id,
-            started_at=ended.started_at,
-            ended_at=ended.ended_at,
-            exit_code=exit_code,
-            error=ended.error,
-            counts=ended.counts,
-            requests=ended.requests,
-            summary=finisher.summary_text(),
-            billed_seconds=finisher.billed_seconds,
-        )
 
     @contextmanager
     def planning(self, *, retry_failed: bool = False) -> Iterator[OpenPlan]:
@@ -553,49 +429,3 @@ class Project:
         results = StateResults(store, outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings)
         disk, now = self.machine.disk, self.machine.now()
         renew(store, results, outputs, disk, says=says, harmed=harmed, now=now)
-
-
-def _with_failed_copies(ended: RunEnded, error: HumeRunnerError) -> RunEnded:
-    """All that was measured is here, and not all of it where it should be. What ended the run before is told first."""
-    if ended.exit_code not in (0, 3):
-        return ended
-    return replace(ended, exit_code=error.exit_code, error=error)
-
-
-def examine(
-    manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
-) -> Examined:
-    """A manifest as far as it can be understood. Raises: UsageError."""
-
-    if output_dir and is_remote(str(output_dir)):
-        raise UsageError(
-            "--output-dir is a folder on this machine", hint="write the URI as outputs.directory in the manifest"
-        )
-    directory = Path(output_dir).absolute() if output_dir else None
-    if isinstance(manifest, Mapping):
-        return examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint)
-    return examine_file(Path(manifest), output_dir=directory, endpoint=endpoint)
-
-
-def read_plan(path: str | PathLike[str]) -> SavedPlan:
-    """A plan that `hume-runner plan --out` saved. Raises: UsageError."""
-    from hume_runner.engine.run import SavedPlan
-
-    hint = "hume-runner plan MANIFEST --out FILE writes one"
-    try:
-        with open_regular(Path(path)) as file:
-            saved = json.loads(file.read())
-        basis = saved["basis"]
-        return SavedPlan(
-            manifest_sha256=saved["manifest"]["sha256"],
-            lineage=basis["lineage"],
-            serial=int(basis["serial"]),
-            scan=basis["scan"],
-            endpoint=saved["service"]["endpoint"],
-            retry_failed=basis["retry_failed"],
-            selection=Selection.from_document(basis.get("selection") or {}),
-        )
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", hint=hint) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"{path}: this is not a saved plan", hint=hint) from None

@@ -24,7 +24,7 @@ from hume_runner.errors import (
     UsageError,
 )
 from hume_runner.manifest.model import Manifest
-from hume_runner.planning.prepare import key_of
+from hume_runner.planning.scan import key_of
 from hume_runner.services.base import ListingUnsupported
 from hume_runner.state.store import Store
 

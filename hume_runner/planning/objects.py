@@ -15,7 +15,7 @@ from hume_runner.sources.remote import RemoteObject
 from hume_runner.stores import ObjectInfo
 
 if TYPE_CHECKING:
-    from hume_runner.planning.prepare import Cached
+    from hume_runner.planning.scan import Cached
 
 
 def known_object(

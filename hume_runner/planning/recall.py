@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar, cast
 from hume_runner._version import __version__
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.fingerprint import VERSION, canonical, result_settings
-from hume_runner.planning.prepare import Cached, NothingCached, scan_sources
+from hume_runner.planning.scan import Cached, NothingCached, scan_sources
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scan, Scanned
 from hume_runner.regular_files import open_regular

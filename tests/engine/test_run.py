@@ -10,7 +10,8 @@ import pytest
 from hume_runner.engine.run import RunOptions, SavedPlan
 from hume_runner.errors import ManifestError, SourceError, StateError, StateLocked, UsageError
 from hume_runner.planning.model import Action
-from hume_runner.planning.prepare import NothingCached, Options, Plan, scan_sources
+from hume_runner.planning.prepare import Options, Plan
+from hume_runner.planning.scan import NothingCached, scan_sources
 from hume_runner.services.base import ListingUnsupported
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.lock import OutputsLock, StateLock

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hume_runner.manifest.model import Place
 from hume_runner.planning.fingerprint import url_identity
-from hume_runner.planning.prepare import _labels
+from hume_runner.planning.scan import _labels
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.store import Store
 from tests.fakes import World

@@ -1,0 +1,59 @@
+"""A manifest as somebody names it, and a plan that somebody saved, read as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hume_runner.api.values import ManifestLike
+from hume_runner.errors import UsageError
+from hume_runner.manifest.load import Examined, examine_mapping
+from hume_runner.manifest.load import examine as examine_file
+from hume_runner.planning.selection import Selection
+from hume_runner.regular_files import open_regular
+from hume_runner.stores import is_remote
+
+if TYPE_CHECKING:
+    from hume_runner.engine.run import SavedPlan
+
+
+def examine(
+    manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
+) -> Examined:
+    """A manifest as far as it can be understood. Raises: UsageError."""
+
+    if output_dir and is_remote(str(output_dir)):
+        raise UsageError(
+            "--output-dir is a folder on this machine", hint="write the URI as outputs.directory in the manifest"
+        )
+    directory = Path(output_dir).absolute() if output_dir else None
+    if isinstance(manifest, Mapping):
+        return examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint)
+    return examine_file(Path(manifest), output_dir=directory, endpoint=endpoint)
+
+
+def read_plan(path: str | PathLike[str]) -> SavedPlan:
+    """A plan that `hume-runner plan --out` saved. Raises: UsageError."""
+    from hume_runner.engine.run import SavedPlan
+
+    hint = "hume-runner plan MANIFEST --out FILE writes one"
+    try:
+        with open_regular(Path(path)) as file:
+            saved = json.loads(file.read())
+        basis = saved["basis"]
+        return SavedPlan(
+            manifest_sha256=saved["manifest"]["sha256"],
+            lineage=basis["lineage"],
+            serial=int(basis["serial"]),
+            scan=basis["scan"],
+            endpoint=saved["service"]["endpoint"],
+            retry_failed=basis["retry_failed"],
+            selection=Selection.from_document(basis.get("selection") or {}),
+        )
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}", hint=hint) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UsageError(f"{path}: this is not a saved plan", hint=hint) from None
