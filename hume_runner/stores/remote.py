@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import from_url
 
-from hume_runner.errors import ObjectMissing, PreconditionFailed, StoreDenied, StoreError, UnusableName
+from hume_runner.errors import (
+    ObjectMissing,
+    PreconditionFailed,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+    UnusableName,
+)
 from hume_runner.hosts import is_loopback
 from hume_runner.stores.address import ObjectUri, is_unusable
 from hume_runner.stores.base import NO_LABELS, Content, ObjectInfo, Patience, Version
@@ -117,18 +124,24 @@ class RemoteStore:
 
     def upload(self, key: str, parts: Iterator[bytes], *, labels: Mapping[str, str] = NO_LABELS) -> Version:
         self._check(key)
-        with self._mapped(key):
-            return _version(
-                obstore.put(
-                    self._store,
-                    key,
-                    parts,
-                    attributes=dict(labels),
-                    use_multipart=True,
-                    chunk_size=_UPLOAD_PART_BYTES,
-                    max_concurrency=_UPLOADS_AT_ONCE,
+        try:
+            with self._mapped(key):
+                return _version(
+                    obstore.put(
+                        self._store,
+                        key,
+                        parts,
+                        attributes=dict(labels),
+                        use_multipart=True,
+                        chunk_size=_UPLOAD_PART_BYTES,
+                        max_concurrency=_UPLOADS_AT_ONCE,
+                    )
                 )
-            )
+        except ObjectMissing as error:
+            # The answer that the parts are joined was lost, and the upload is over when it is asked for again.
+            raise StoreUnavailable(
+                f"{self._root}/{key} may be there, and its store did not say so", key=key, hint="try again"
+            ) from error
 
     def delete(self, key: str) -> None:
         self._check(key)

@@ -148,6 +148,26 @@ def test_an_upload_that_breaks_publishes_nothing(s3: S3Server) -> None:
     assert s3.keys(bucket) == []
 
 
+def test_an_upload_whose_end_was_not_heard_of_may_be_tried_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        lost: list[str] = []
+
+        def after(method: str, path: str) -> int | None:
+            if method == "POST" and "uploadId" in path and not lost:
+                lost.append(path)
+                return 500
+            return None
+
+        proxy.after = after
+        with pytest.raises(StoreUnavailable):
+            opened(bucket).upload("big", iter([b"x" * 9_000_000]))
+        assert lost
+        opened(bucket).upload("big", iter([b"x" * 9_000_000]))
+    assert s3.keys(bucket) == ["big"]
+
+
 def test_five_thousand_keys_are_listed_page_by_page(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = s3.bucket()
     s3.fill(bucket, (f"many/{number:05d}.wav" for number in range(5_000)))

@@ -117,8 +117,9 @@ class Round:
                 child.wait(chance.uniform(0.3, 4.0))
             else:
                 time.sleep(chance.uniform(0.0, 0.7))
+            used = {machine for one, machine in going if not one.over}
             for one, machine in going:
-                if one.over and one.code is None and chance.random() < 0.6:
+                if one.over and one.code is None and machine not in used and chance.random() < 0.6:
                     shutil.rmtree(self._folder / machine, ignore_errors=True)  # the disk went with it
                     self._outcome.did["disks lost"] += 1
         for child, _ in going:
