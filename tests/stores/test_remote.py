@@ -148,22 +148,24 @@ def test_an_upload_that_breaks_publishes_nothing(s3: S3Server) -> None:
     assert s3.keys(bucket) == []
 
 
-def test_an_upload_whose_end_was_not_heard_of_may_be_tried_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_the_store_does_not_know_any_more_may_be_tried_again(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bucket = s3.bucket()
     with proxied(s3.url) as proxy:
         behind(proxy, s3, monkeypatch)
-        lost: list[str] = []
+        told: list[str] = []
 
-        def after(method: str, path: str) -> int | None:
-            if method == "POST" and "uploadId" in path and not lost:
-                lost.append(path)
-                return 500
+        def no_such_upload(method: str, path: str) -> int | None:
+            if method == "POST" and "uploadId" in path and not told:
+                told.append(path)
+                return 404
             return None
 
-        proxy.after = after
+        proxy.before = no_such_upload
         with pytest.raises(StoreUnavailable):
             opened(bucket).upload("big", iter([b"x" * 9_000_000]))
-        assert lost
+        assert told
         opened(bucket).upload("big", iter([b"x" * 9_000_000]))
     assert s3.keys(bucket) == ["big"]
 
