@@ -49,18 +49,20 @@ def from_facts(lock: Lock | None, head: Head, facts: Sequence[Facts]) -> Remote:
     )
 
 
-def _seen() -> Steps[tuple[Lock | None, Head | None, object, tuple[Facts, ...]]]:
-    """Everything that a reader needs, taking nothing."""
+def _ends() -> Steps[tuple[Lock | None, Head | None, object]]:
+    """The lock, the head, and the head's tag, taking nothing."""
     found = yield Read(LOCK)
     lock: Lock | None = getattr(found, "body", None)
     found = yield Read(HEAD)
     head: Head | None = getattr(found, "body", None)
-    tag = getattr(found, "tag", None)
-    if head is None or lock is None:
-        return lock, head, tag, ()
+    return lock, head, getattr(found, "tag", None)
+
+
+def _since(head: Head, last: int) -> Steps[tuple[Facts, ...]]:
+    """What the journal holds up to this epoch that the snapshot does not."""
     facts: list[Facts] = []
     covers = head.covers
-    for epoch in range(max(1, covers.epoch), lock.epoch + 1):
+    for epoch in range(max(1, covers.epoch), last + 1):
         number = covers.number if epoch == covers.epoch else 0
         while True:
             seen = yield Read(entry_key(epoch, number + 1))
@@ -68,16 +70,21 @@ def _seen() -> Steps[tuple[Lock | None, Head | None, object, tuple[Facts, ...]]]
                 break
             facts.append(unpack(seen.body.facts))
             number += 1
-    return lock, head, tag, tuple(facts)
+    return tuple(facts)
 
 
 def reading(new_driver: Callable[[], Driver], use: Callable[[Driver, Remote], T]) -> T:
     """What `use` makes of what is there at one moment, whoever owns it. Raises: StoreError, StateError."""
     for tries_left in reversed(range(_TRIES)):
         driver = new_driver()  # what one has read ahead is of one moment
-        lock, head, tag, facts = driver.run(_seen())
+        lock, head, tag = driver.run(_ends())
         try:
-            return use(driver, from_facts(lock, head or Head(epoch=0), facts))
+            if head is None:
+                driver.need_no_head()
+                return use(driver, from_facts(lock, Head(epoch=0), ()))
+            # A lock that somebody deleted hides nothing.
+            facts = driver.run(_since(head, max(head.epoch, lock.epoch if lock else 0)))
+            return use(driver, from_facts(lock, head, facts))
         except (ObjectMissing, StateError):
             # Its owner may have written another snapshot meanwhile, and removed what that covers.
             if not tries_left or driver.run(_head_tag()) == tag:
@@ -106,7 +113,10 @@ def _head_tag() -> Steps[object]:
 def download(driver: Driver, snapshot: Snapshot, target: Path) -> None:
     """The state of a snapshot as a new file. Raises: StoreError; StateError if it is not what was written."""
     name = driver.name(snapshot.name)
-    info = driver.patiently(lambda: driver.store.head(name))
+    try:
+        info = driver.patiently(lambda: driver.store.head(name))
+    except ObjectMissing:
+        raise driver.gone(snapshot.name, "the head names it") from None
     digest, unpacker, size = hashlib.sha256(), zlib.decompressobj(wbits=31), 0
     with guarded(target), open_new(target, private=True) as file:
         try:

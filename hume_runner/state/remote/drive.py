@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from hume_runner.errors import (
@@ -13,12 +14,14 @@ from hume_runner.errors import (
     BucketMissing,
     ObjectMissing,
     PreconditionFailed,
+    StateError,
     StoreDenied,
     StoreError,
     StoreUnavailable,
 )
-from hume_runner.state.remote.objects import Note, folder_of, from_bytes, name_of, to_bytes
+from hume_runner.state.remote.objects import JOURNAL, SNAPSHOTS, Note, folder_of, from_bytes, name_of, to_bytes
 from hume_runner.state.remote.protocol import (
+    HEAD,
     LOCK,
     Absent,
     Came,
@@ -44,6 +47,7 @@ T = TypeVar("T")
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 3.0
 _READ_AHEAD = 16
+_REFUSALS_AS_THEY_COME = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,8 @@ class Driver:
             case Read(key):
                 return self._read(key)
             case Create(key, body):
+                if key == HEAD:
+                    self.need_no_head()
                 return self._write(lambda: self.store.create(self.name(name_of(key)), to_bytes(body)), tries)
             case Swap(key, tag, body):
                 return self._write(lambda: self.store.swap(self.name(name_of(key)), to_bytes(body), tag), tries)
@@ -151,7 +157,29 @@ class Driver:
         try:
             return self.patiently(lambda: self._found(key))
         except ObjectMissing:
+            if key.kind == "entry" and any(one.epoch == key.epoch and one.number > key.number for one in self._ahead):
+                raise self.gone(name_of(key), "entries that were written after it are there") from None
             return Absent()
+
+    def need_no_head(self) -> None:
+        """Return where no head may be, because nothing is there that only an owner with a head writes.
+
+        Raises: StateError, StoreError.
+        """
+        for folder in (JOURNAL, SNAPSHOTS):
+            if self.patiently(partial(self._holds, self.name(folder))):
+                raise self.gone(name_of(HEAD), f"{folder}/ is not empty")
+
+    def _holds(self, folder: str) -> bool:
+        return any(True for _ in self.store.list(folder))
+
+    def gone(self, below: str, witness: str) -> StateError:
+        """An object that the state needs was deleted."""
+        return StateError(
+            f"{self.store.root}/{self.name(below)} is gone, though {witness}: the remote state is damaged",
+            hint="put the object back from the bucket's own versions, or name another place in `state:`: the state "
+            "here goes there, and what was submitted is looked for at the service",
+        )
 
     def _found(self, key: Key) -> Found:
         name = self.name(name_of(key))
@@ -182,7 +210,8 @@ class Driver:
         except (StoreDenied, BucketMissing):
             raise
         except (AlreadyExists, PreconditionFailed):
-            return NotWritten()  # perhaps by an attempt of ours: what is there is read
+            tries.refused(self.place)  # perhaps by an attempt of ours: what is there is read
+            return NotWritten()
         except StoreError as error:
             tries.pause(error)
             return NotWritten()
@@ -217,6 +246,7 @@ class _Tries:
         self._patience_s = patience_s
         self._until = clock.monotonic() + patience_s
         self._pause_s = _FIRST_PAUSE_S
+        self._refusals = 0
 
     def pause(self, error: StoreError) -> None:
         """Raises: the error, once it is too late for another try."""
@@ -225,6 +255,20 @@ class _Tries:
         self._clock.wait(self._pause_s)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
+    def refused(self, place: str) -> None:
+        """A condition did not hold. Once or twice that is by an attempt of ours or by another's write. Raises:
+        StoreUnavailable if it goes on."""
+        self._refusals += 1
+        if self._refusals > _REFUSALS_AS_THEY_COME:
+            self.pause(
+                StoreUnavailable(
+                    f"{place}: the store refuses writes on a condition that holds",
+                    hint="it has to keep If-None-Match and If-Match, and nothing before it may change an ETag (a proxy "
+                    "that packs what it passes on does); then run the same command again",
+                )
+            )
+
     def went_well(self) -> None:
+        self._refusals = 0
         self._until = self._clock.monotonic() + self._patience_s
         self._pause_s = _FIRST_PAUSE_S

@@ -22,7 +22,7 @@ from hume_runner.state.remote.copies import (
     upload,
 )
 from hume_runner.state.remote.drive import Driver
-from hume_runner.state.remote.objects import Note
+from hume_runner.state.remote.objects import SNAPSHOTS, Note
 from hume_runner.state.remote.owner import Owner, lost
 from hume_runner.state.remote.protocol import Lock, NotOurs
 from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
@@ -62,7 +62,12 @@ class RemoteKeeper:
         owner: Owner | None = None
         kept: RemoteKept | None = None
         try:
-            head, head_tag = driver.run(protocol.claim(lock))
+            while True:
+                try:
+                    head, head_tag = driver.run(protocol.claim(lock))
+                    break
+                except protocol.Behind as behind:
+                    lock, tag = driver.run(protocol.rise(lock, tag, behind.epoch))
             found = driver.run(protocol.gather(lock, head))
             owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
             remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
@@ -263,7 +268,7 @@ class RemoteKept:
         return None
 
     def _push(self, store: Store) -> None:
-        name = f"snapshots/{self._owner.epoch:08d}-{self._owner.name}-{secrets.token_hex(4)}.sqlite3.gz"
+        name = f"{SNAPSHOTS}/{self._owner.epoch:08d}-{self._owner.name}-{secrets.token_hex(4)}.sqlite3.gz"
         snapshot = store.copied_by(lambda db: upload(self._driver, db, name, self._now()))
         # Not removed where this fails: the head may name it all the same, and its next owner count on it.
         self._owner.compact(snapshot)

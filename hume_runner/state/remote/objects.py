@@ -16,6 +16,7 @@ from hume_runner.errors import StateError
 from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
 
 FORMAT = 1
+JOURNAL, SNAPSHOTS = "journal", "snapshots"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def name_of(key: Key) -> str:
 
 
 def folder_of(epoch: int) -> str:
-    return f"journal/{epoch:08d}"
+    return f"{JOURNAL}/{epoch:08d}"
 
 
 def to_bytes(body: Body) -> bytes:

@@ -161,6 +161,14 @@ class NotOurs(Exception):
         self.lock = seen if isinstance(seen, Lock) else None
 
 
+class Behind(NotOurs):
+    """The head is of this epoch, which is not before ours."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+
 # -- one write --------------------------------------------------------------------------------------------------------
 
 
@@ -206,21 +214,29 @@ def take(owner: str, note: str = "") -> Steps[tuple[Lock, Any]]:
 
 def claim(lock: Lock) -> Steps[tuple[Head, Any]]:
     """Write our epoch into the head, so that no earlier owner moves it any more: (the head, its tag). Raises: NotOurs
-    where a later owner was there."""
+    where a later owner was there; Behind, which is the same unless `rise` can tell otherwise."""
+    tried: Head | None = None
     while True:
         seen = yield Read(HEAD)
         if isinstance(seen, Absent):
-            head = Head(epoch=lock.epoch)
+            tried = head = Head(epoch=lock.epoch)
             came = yield Create(HEAD, head)
-        elif seen.body.epoch > lock.epoch:
-            raise NotOurs
-        elif seen.body.epoch == lock.epoch:  # an attempt of ours whose answer was lost
-            return seen.body, seen.tag
+        elif tried is not None and seen.body == tried:  # an attempt of ours whose answer was lost
+            return tried, seen.tag
+        elif seen.body.epoch >= lock.epoch:
+            raise Behind(seen.body.epoch)
         else:
-            head = replace(seen.body, epoch=lock.epoch)
+            tried = head = replace(seen.body, epoch=lock.epoch)
             came = yield Swap(HEAD, seen.tag, head)
         if isinstance(came, Written):
             return head, came.tag
+
+
+def rise(lock: Lock, tag: Any, above: int) -> Steps[tuple[Lock, Any]]:
+    """Take the lock that is ours once more, with an epoch that no owner had: (the lock, its tag). Raises: NotOurs where
+    somebody took it from us. For a lock that was deleted or put back by other hands, so that its epochs began again."""
+    lock = replace(lock, epoch=above + 1, beat=lock.beat + 1)
+    return lock, (yield from write(Swap(LOCK, tag, lock)))
 
 
 def gather(lock: Lock, head: Head) -> Steps[tuple[tuple[Upto, Any], ...]]:
