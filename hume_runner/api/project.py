@@ -320,9 +320,11 @@ class Project:
                 mirror.repair(store)
             return mended.error
 
-    def adopt(self, remote_ids: Sequence[str]) -> Iterator[Adopted]:
-        """Bring jobs under the manifest's state, planning it first where that never happened; one by one."""
+    def adopt(self, names: Sequence[str]) -> Iterator[Adopted]:
+        """Bring jobs under the manifest's state, planning it first where that never happened; one by one. `names`: ids
+        of jobs at the service, and files with answers, of which nobody is asked."""
         from hume_runner.engine.adopt import adopt_all
+        from hume_runner.engine.adopt_files import FileAdopter, is_file
         from hume_runner.engine.rescue import take_in
         from hume_runner.state.lock import OutputsLock
         from hume_runner.state.outputs_owner import OutputsOwner
@@ -348,7 +350,17 @@ class Project:
                 plan.apply()
             note_shard(store, self.selection.shard, manifest.service.api, paths.outputs)
             owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
-            yield from adopt_all(store, endpoint.service, remote_ids, machine.now)
+            simulated = endpoint.name == wiring.EMULATOR
+            files = FileAdopter(
+                store=store,
+                service=endpoint.service,
+                disk=machine.disk,
+                outputs=paths.outputs,
+                simulated=simulated,
+                now=machine.now,
+            )
+            yield from files.adopt_all([name for name in names if is_file(name)])
+            yield from adopt_all(store, endpoint.service, [name for name in names if not is_file(name)], machine.now)
 
     def merge(self, states: Sequence[str | PathLike[str]], *, take_over: bool, warn: Callable[[str], None]) -> Merged:
         """Bring shards into the manifest's one state and output directory, and make what is derived. Sends nothing.

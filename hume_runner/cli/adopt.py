@@ -1,4 +1,4 @@
-"""`hume-runner adopt`: bring jobs that were started elsewhere under this state."""
+"""`hume-runner adopt`: bring jobs that were started elsewhere, or their answers in files, under this state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from hume_runner.cli.manifests import shard_flag
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", metavar="MANIFEST")
     shard_flag(parser)
-    parser.add_argument("remote_ids", nargs="+", metavar="REMOTE_ID", help="the service's names for the jobs")
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="REMOTE_ID|FILE",
+        help="the service's names for jobs; or predictions.json files that were downloaded, of which nobody is asked",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -22,7 +27,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     code, took = 0, False
     counts = dict.fromkeys(("adopted", "skipped", "items"), 0)
     console.counts = counts
-    for one in project(args, console).adopt(args.remote_ids):
+    for one in project(args, console).adopt(args.names):
         took = took or one.job is not None
         counts["skipped" if one.job is None else "adopted"] += 1
         counts["items"] += one.items
@@ -44,6 +49,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.result(f"{one.remote_id}: adopted as job-{one.job:06d} with {items}{rest}")
         elif one.error is None:
             console.result(f"{one.remote_id}: not adopted: {one.why}")
+    if any(name.endswith(".json") for name in args.names) and took:
+        console.note(
+            "a predictions file tells which models measured, and nothing of their options: the manifest's are taken"
+        )
     if took:
         console.note(f"next: hume-runner run {args.manifest}")
     return code

@@ -74,8 +74,8 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
             f"{remote_id}: this job was started with other models or settings than the manifest's",
             hint="give the manifest the job's settings, or leave the job out",
         )
-    _refuse_one_name(foreign)
-    members, matches, unmatched = _match(store, foreign, ours)
+    refuse_one_name(foreign)
+    members, matches, unmatched = matched(store, foreign, ours)
     if any(member.item.kind in foreign.unordered for member in members):
         raise _whose(remote_id)
     if not members and ours is not None:
@@ -84,7 +84,7 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         settled = _settle(store, service, foreign, now())
         if settled is not None:
             return settled
-        if not any(_listed(store, foreign)):
+        if not any(listed(store, foreign)):
             raise UsageError(
                 f"{remote_id}: this job carries nothing that the manifest lists",
                 hint="list its sources first; files are known by their bytes, URLs and texts as they are written",
@@ -117,7 +117,7 @@ def _whose(remote_id: str) -> UsageError:
     )
 
 
-def _refuse_one_name(foreign: Foreign) -> None:
+def refuse_one_name(foreign: Foreign) -> None:
     """An answer names files by their names: two of one name cannot be told apart. Raises: UsageError."""
     names = Counter(source.match for source in foreign.sources if source.kind == "file")
     twice = next((name for name, number in names.items() if number > 1), None)
@@ -164,7 +164,8 @@ def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Ado
     return None
 
 
-def _match(store: Store, foreign: Foreign, ours: int | None) -> tuple[list[Member], list[str], int]:
+def matched(store: Store, foreign: Foreign, ours: int | None) -> tuple[list[Member], list[str], int]:
+    """The waiting items that a job carries, by what its answer names each, and how many of its sources are none."""
     by_md5 = _files_by_md5(store, foreign)
     keys: dict[int, bytes] = {}
     for at, source in enumerate(foreign.sources):
@@ -197,7 +198,7 @@ def _alike(store: Store, foreign: Foreign, known: Collection[int]) -> dict[int, 
     return {place: key for place, key in sorted(pairs) if places[place] == 1 == keys[key]}
 
 
-def _listed(store: Store, foreign: Foreign) -> Iterator[bytes]:
+def listed(store: Store, foreign: Foreign) -> Iterator[bytes]:
     """Keys of the listed items, measured or not, that a job carries."""
     for source in foreign.sources:
         with suppress(ValueError):  # what is no MD5 tells nothing

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
+from hume_runner.engine.adopt_files import place_of
 from hume_runner.errors import LostAnswerNeedsDecision, UsageError
 from hume_runner.settings import mask_secrets
 from hume_runner.state.outputs_owner import OutputsOwner
@@ -40,6 +42,12 @@ def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: fro
             hint="measure in another place: --output-dir DIR",
         )
     elsewhere = store.foreign_endpoints(endpoint)
+    half = next((place for where, _ in elsewhere if (place := place_of(where)) is not None), None)
+    if half is not None:
+        raise LostAnswerNeedsDecision(
+            f"{half} was adopted half, and then something came between",
+            hint=f"`hume-runner adopt MANIFEST {shlex.quote(str(half))}` takes the rest of it",
+        )
     if elsewhere:
         told = ", ".join(f"{jobs} at {mask_secrets(where)}" for where, jobs in elsewhere)
         raise LostAnswerNeedsDecision(

@@ -10,11 +10,11 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hume_runner.errors import NotFound, UnexpectedResponse
 from hume_runner.regular_files import open_regular
-from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome, Service
+from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome
 from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.store import MemberRow, StoredAnswer
@@ -49,6 +49,26 @@ def remote_id_of(folder: Path) -> str:
     return told if isinstance(told, str) and raw_directory(told) == folder.name else folder.name
 
 
+class Opens(Protocol):
+    """Gives answers; see `Keeper.open_answer`."""
+
+    def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]: ...
+
+
+class Answering(Protocol):
+    """What fetching needs of a service."""
+
+    @property
+    def api(self) -> str: ...
+
+    @property
+    def keeper(self) -> Opens | None: ...
+
+    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]: ...
+
+    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]: ...
+
+
 class AnswerDiffers(UnexpectedResponse):
     """The service tells something else about a finished job than it told before."""
 
@@ -63,7 +83,7 @@ class Fetched:
 
 
 def fetch(
-    service: Service,
+    service: Answering,
     disk: Disk,
     job: Job,
     remote_id: str,
@@ -114,7 +134,7 @@ def fetch(
     return Fetched(job=job, answers=tuple(answers), outcomes=tuple(outcomes))
 
 
-def _open(service: Service, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
+def _open(service: Answering, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
     if service.keeper is None:
         raise NotFound(f"{name} of {remote_id}: this service gives an answer once", hint="it cannot be fetched again")
     return service.keeper.open_answer(remote_id, name)
@@ -132,7 +152,7 @@ class _InMemory:
 
 
 def fetch_again(
-    service: Service,
+    service: Answering,
     disk: Disk,
     job: Job,
     remote_id: str,
@@ -216,7 +236,7 @@ def _stored(outputs: Path, relative: Path, size: int, sha256: str) -> StoredAnsw
 
 def describe_job(
     disk: Disk,
-    service: Service,
+    service: Answering,
     job: Job,
     remote_id: str,
     members: Sequence[MemberRow],

@@ -16,6 +16,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from hume_runner import events
+from hume_runner.engine.adopt_files import KeptAnswers, place_of
 from hume_runner.engine.download import REQUEST, AnswerDiffers, Fetched, fetch_again
 from hume_runner.errors import (
     ApiError,
@@ -65,7 +66,7 @@ def lacking(store: Store, service: Service, outputs: Path) -> Lacking:
         row = store.job(one.job)
         if row.status is not JobStatus.DONE or row.remote_id is None:
             continue
-        elsewhere = row.endpoint not in (None, service.endpoint)
+        elsewhere = row.endpoint not in (None, service.endpoint) and place_of(row.endpoint) is None
         if one.answer.name == REQUEST or not (service.keeper is None or elsewhere):
             again += 1
         elif store.needed(one.job):
@@ -126,12 +127,13 @@ class Mender:
         if row.status is not JobStatus.DONE or row.remote_id is None:
             return None
         what = [one.answer for one in harmed]
+        place = place_of(row.endpoint)  # of an answer that somebody kept as a file
         remote = [one for one in harmed if one.answer.name != REQUEST]
         if remote and self._service.keeper is None:
             once = "what was measured here is nowhere else" if self._here else "this service gives an answer once"
             self._lose(number, remote, once)
             what = [one for one in what if one.name == REQUEST]
-        elif remote and row.endpoint not in (None, self._service.endpoint):
+        elif remote and place is None and row.endpoint not in (None, self._service.endpoint):
             where = mask_secrets(str(row.endpoint))
             self._lose(number, remote, f"it came from {where}", hint=f"--endpoint {where} fetches it again; {_PAYS}")
             what = [one for one in what if one.name == REQUEST]
@@ -143,7 +145,7 @@ class Mender:
         job = replace(self._store.load_job(number), nonce=row.nonce or "")
         return partial(
             fetch_again,
-            self._service,
+            self._service if place is None else KeptAnswers(self._service, place),
             self._disk,
             job,
             row.remote_id,

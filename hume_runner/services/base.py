@@ -572,6 +572,13 @@ class Keeper(Protocol):
         """What a job that was started elsewhere carries, for `adopt`. Raises: NotFound."""
         ...
 
+    def recognise_file(self, path: Path, texts: Iterable[str]) -> Foreign:
+        """What an answer carries that somebody kept as a file; nobody is asked. `texts`: those that it may be about.
+
+        Raises: UnexpectedResponse for what is no whole answer of this API; OSError.
+        """
+        ...
+
     def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:
         """How many sources of each kind a job's answer speaks of; None where there is no answer that tells."""
         ...

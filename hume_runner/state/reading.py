@@ -160,6 +160,13 @@ class Reading(StateFile):
         ).fetchone()
         return row[0] if row is not None and from_json(row[1]).get("adopted") else None
 
+    def kept_answer(self, remote_id: str) -> int | None:
+        """The job whose answer came from a file of this name (see `engine/adopt_files.py`), wherever that lay."""
+        row = self._db.execute(
+            "SELECT job FROM jobs WHERE remote_id = ? AND endpoint LIKE 'file:%'", (remote_id,)
+        ).fetchone()
+        return row[0] if row is not None else None
+
     def never_in(self, number: int, keys: Iterable[bytes]) -> list[bytes]:
         """Those of these items that this job has never carried for us. What it failed to measure, and what of its
         answer was lost for good, it has no better answer for."""
@@ -337,6 +344,13 @@ class Reading(StateFile):
         ).fetchall()
         for row in rows:
             yield plan_item(*row)
+
+    def texts(self) -> Iterator[str]:
+        """All listed texts, each once."""
+        for (value,) in self._db.execute(
+            "SELECT DISTINCT i.value FROM items i JOIN measurements m ON m.key = i.key WHERE m.kind = 'text'"
+        ):
+            yield value
 
     def load_items(self, keys: Sequence[bytes]) -> list[PlanItem]:
         """Listed items by key, in the order asked for."""

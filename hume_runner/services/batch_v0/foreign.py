@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import ApiError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.base import Foreign, ForeignSource, ListingIncomplete
+from hume_runner.services.batch_v0.answer_files import recognise_file
 from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.echoed_settings import agreement, same_settings
 from hume_runner.services.batch_v0.host import Host
@@ -44,6 +46,10 @@ class ForeignJobs:
         """See `Keeper.recognise`."""
         self._host.requests["details"] += 1
         return self._foreign(self._host.details(remote_id))
+
+    def recognise_file(self, path: Path, texts: Iterable[str]) -> Foreign:
+        """See `Keeper.recognise_file`."""
+        return recognise_file(path, texts, self._settings)
 
     def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:
         """See `Keeper.measured`."""

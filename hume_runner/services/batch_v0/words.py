@@ -12,7 +12,7 @@ def measures(text: str, words: Iterable[str]) -> bool | None:
     """Whether what was measured, told word by word or in longer pieces, is this text: all of it is; another one is;
     None where that cannot be told."""
     said = list(words)
-    ours, pieces = _letters(text), [piece for piece in map(_letters, said) if piece]
+    ours, pieces = letters(text), [piece for piece in map(letters, said) if piece]
     if not ours:  # signs alone
         ours, pieces = "".join(text.split()), ["".join(piece.split()) for piece in said]
     told = "".join(pieces)
@@ -33,7 +33,7 @@ def another_s(text: str, words: Sequence[str], all_texts: Iterable[str]) -> bool
     return same is False or (same is None and bool(words) and any(measures(one, words) for one in all_texts))
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
     """What every way of cutting a text into words leaves of it."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     return "".join(one for one in plain if one.isalnum())
@@ -78,17 +78,17 @@ def confirmed(texts: Mapping[int, tuple[str, str]], words: Mapping[str, Sequence
 def _said(texts: Mapping[int, tuple[str, str]], words: Sequence[str]) -> set[int]:
     """Which texts were measured in these words: by every sign, where that tells one from another; else by letters."""
     alike = {at for at, (text, _) in texts.items() if measures(text, words)}
-    told = _signs("".join(words))
-    exact = {at for at in alike if _signs(texts[at][0]) == told}
+    told = signs("".join(words))
+    exact = {at for at in alike if signs(texts[at][0]) == told}
     return exact or alike
 
 
-def _signs(text: str) -> str:
+def signs(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).split())
 
 
 # In what order hosts may put texts that they do not keep in the order in which they were sent.
-_ORDERS: tuple[Callable[[str], Any], ...] = (str, str.casefold, str.strip, len, _letters, lambda text: text.encode())
+_ORDERS: tuple[Callable[[str], Any], ...] = (str, str.casefold, str.strip, len, letters, lambda text: text.encode())
 
 
 def _sorted(texts: Mapping[int, tuple[str, str]]) -> bool:
