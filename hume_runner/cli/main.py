@@ -184,7 +184,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         parser = _Parser(console, prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
         common_flags(parser)
         module.configure(parser)
-        args = parser.parse_args(rest)
+        args = parser.parse_intermixed_args(rest)  # flags between words as well
         console.json = args.json
         console.quiet = args.quiet
         console.verbose = args.verbose

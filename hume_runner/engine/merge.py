@@ -37,7 +37,7 @@ from hume_runner.state.merging import (
 from hume_runner.state.outputs_owner import RECORD, OutputsOwner
 from hume_runner.state.pinned import resolved
 from hume_runner.state.rows import StoredAnswer
-from hume_runner.state.shards import check_shard
+from hume_runner.state.shards import check_shard, never_begun
 from hume_runner.state.store import Store
 
 _CHUNK = 1 << 20
@@ -126,6 +126,8 @@ def _states(places: Sequence[Path], whole: Path) -> list[Path]:
     found: dict[Path, Path] = {}
     for place in places:
         path = resolved(place / "state.sqlite3" if place.is_dir() else place)
+        if place.is_dir() and never_begun(resolved(place)):
+            continue  # it is told as missing
         if not path.is_file():
             raise UsageError(f"{place}: no state there", hint="name a shard's folder, or its state.sqlite3")
         if path in found:
@@ -133,6 +135,8 @@ def _states(places: Sequence[Path], whole: Path) -> list[Path]:
         if path == whole:
             raise UsageError(f"{place}: this is the state that shards are merged into", hint="name the shards alone")
         found[path] = place
+    if not found:
+        raise UsageError(f"{places[0]}: no state there", hint="run the shards first: `hume-runner run --shard I/N`")
     return list(found)
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from hume_runner.errors import StateError, StateLocked, UsageError
 from hume_runner.planning.selection import Shard
@@ -21,6 +22,7 @@ FOLDER = "shards"
 # The shards of an array begin together, and each looks at the whole for a moment.
 _PATIENCE_S = 2.0
 _MOST_OPEN = 64
+_LOCKS = (".lock", ".owner.json")
 _NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
 
 
@@ -42,6 +44,15 @@ def siblings(outputs: Path) -> list[Sibling]:
             if named and state.is_file():
                 found.append(Sibling(Shard(int(named[1]), int(named[2])), state))
     return sorted(found, key=lambda one: (one.shard.of, one.shard.index))
+
+
+def never_begun(folder: Path) -> bool:
+    """Whether this is the place of a shard that ended before it had a state: it was refused, or killed, and left its
+    locks at most. Raises: StateLocked if it is about to begin."""
+    if not _NAME.fullmatch(folder.name) or not all(one.name.endswith(_LOCKS) for one in folder.iterdir()):
+        return False
+    _not_held(folder / "state.sqlite3", f"a run of shard {folder.name.replace('-of-', '/')}")
+    return True
 
 
 def check_shard(store: Store, shard: Shard | None) -> None:
@@ -112,12 +123,12 @@ def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:
         _not_running(one.state, f"a run of shard {one.shard}")
         jobs = unmerged(whole, one)
         if jobs:
+            parts = quote(str(outputs / FOLDER))
             asked = f"shard {shard}" if shard is not None else "everything"
             raise UsageError(
                 f"{one.state.parent}: shard {one.shard} has sent {jobs} job{'s' if jobs > 1 else ''} that {whole} "
                 f"knows nothing of: a run of {asked} could pay for the same again",
-                hint=f"bring the shards together first: hume-runner state merge MANIFEST {outputs / FOLDER}/*-of-"
-                f"{one.shard.of}",
+                hint=f"bring the shards together first: hume-runner state merge MANIFEST {parts}/*-of-{one.shard.of}",
             )
 
 
@@ -151,8 +162,11 @@ class Kin:
 
 
 def _not_running(state: Path, what: str) -> None:
-    if not state.exists():
-        return
+    if state.exists():
+        _not_held(state, what)
+
+
+def _not_held(state: Path, what: str) -> None:
     holder = StateLock(state).held(patience_s=_PATIENCE_S)
     if holder is not None:
         raise StateLocked(f"{state}: {what} is on: {holder}", hint="wait for it: the two could pay for the same")

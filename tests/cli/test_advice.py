@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import time
 
 import pytest
@@ -208,3 +209,22 @@ def test_failed_items_are_tried_again_by_the_command_that_is_printed(project: Pr
     assert words == ["run", str(project.path), "--retry-failed"]
     project.emulator.inject([])
     assert project.plain_call(*words).code == 0
+
+
+def test_the_merge_that_is_advised_to_a_shard_can_be_typed_and_helps(project: Project) -> None:
+    small(project)
+    project.manifest["sources"]["text"] = [f"Number {number}." for number in range(6)]
+    place = str(project.folder / "an other place")
+    for index in (1, 2, 3):
+        assert project.run("--shard", f"{index}/3", "--output-dir", place).code == 0
+    sent = project.requests()
+    ran = project.run("--shard", "1/2", "--output-dir", place)
+    assert ran.code == 64
+    line = ran.err.partition("bring the shards together first: hume-runner ")[2]
+    typed = subprocess.run(["sh", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True)
+    words = typed.stdout.splitlines()
+    assert len(words) == 8  # `state merge`, the manifest, its flag and the folders of three shards
+    merged = project.plain_call(*words)
+    assert merged.code == 0, merged.err
+    assert project.run("--shard", "1/2", "--output-dir", place).code == 0
+    assert project.requests() == sent

@@ -93,6 +93,23 @@ def test_flags_may_stand_before_the_command(folder: Path) -> None:
     assert out.startswith('{"schema": 1, "event": "launch", ')
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("state", "merge", "m.yaml", "--take-over", "one", "two"),
+        ("ctl", "m.yaml", "--shard", "1/2", "set", "transfer_workers=3", "--json", "max_jobs_in_flight=4"),
+        ("run", "m.yaml", "--no-progress", "m.yaml", "-q", "m.yaml"),
+        ("adopt", "m.yaml", "--shard", "1/2", "one", "--json", "two"),
+        ("tables", "--from", "one", "two", "--format", "csv"),
+    ],
+)
+def test_flags_may_stand_between_words(folder: Path, words: tuple[str, ...]) -> None:
+    code, _, err = call(*words)
+    assert code in (64, 65, 66)  # nothing of it is there
+    assert "unrecognized" not in err
+    assert "required" not in err
+
+
 def test_a_word_after_a_manifest_is_no_command(folder: Path) -> None:
     code, _, err = call("small.yaml", "plan")
     assert code == 65

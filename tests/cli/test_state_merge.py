@@ -116,6 +116,27 @@ def test_rows_come_in_the_manifests_order_whatever_shard_measured_them(texts: Pr
         assert rows(texts.out, table) == rows(texts.folder / "whole", table)
 
 
+def test_the_place_of_a_shard_that_never_began_is_passed_over_and_told_as_missing(texts: Project) -> None:
+    for index in (1, 2):
+        assert texts.run("--shard", f"{index}/3").code == 0
+    assert texts.run("--shard", "1/2").code == 64  # beside shards of another N: it leaves its locks alone
+    assert not (shard(texts, 1, 2) / "state.sqlite3").exists()
+    shard(texts, 3).mkdir()  # killed before it did anything
+    states = sorted((texts.out / "shards").iterdir())
+    assert len(states) == 4
+    ran = merge(texts, *map(str, states))
+    assert ran.code == 0, ran.err
+    assert "shard 3/3 is missing" in ran.err
+    # One that begins just now is waited for, and one whose state was lost is no such place.
+    with StateLock(shard(texts, 3) / "state.sqlite3"):
+        assert merge(texts, *map(str, states)).code == 6
+    (shard(texts, 1) / "state.sqlite3").unlink()
+    ran = merge(texts, *map(str, states))
+    assert (ran.code, "1-of-3: no state there" in ran.err) == (64, True)
+    # Nothing but such places is nothing to merge.
+    assert merge(texts, str(shard(texts, 3)), str(shard(texts, 1, 2))).code == 64
+
+
 def test_answers_are_one_file_under_two_names_and_outlive_the_shards(texts: Project) -> None:
     merge(texts, *run_all(texts))
     answers = sorted((texts.out / "raw").rglob("predictions.json"))
