@@ -36,13 +36,16 @@ class Sibling:
 
 def siblings(outputs: Path) -> list[Sibling]:
     """The shards whose states lie below an output directory, by number."""
+    return [one for one in _places(outputs) if one.state.is_file()]
+
+
+def _places(outputs: Path) -> list[Sibling]:
+    """Where shards have their states, or are about to make them, by number."""
     found = []
     with contextlib.suppress(OSError):
         for folder in (outputs / FOLDER).iterdir():
-            named = _NAME.fullmatch(folder.name)
-            state = folder / "state.sqlite3"
-            if named and state.is_file():
-                found.append(Sibling(Shard(int(named[1]), int(named[2])), state))
+            if named := _NAME.fullmatch(folder.name):
+                found.append(Sibling(Shard(int(named[1]), int(named[2])), folder / "state.sqlite3"))
     return sorted(found, key=lambda one: (one.shard.of, one.shard.index))
 
 
@@ -51,7 +54,7 @@ def never_begun(folder: Path) -> bool:
     locks at most. Raises: StateLocked if it is about to begin."""
     if not _NAME.fullmatch(folder.name) or not all(one.name.endswith(_LOCKS) for one in folder.iterdir()):
         return False
-    _not_held(folder / "state.sqlite3", f"a run of shard {folder.name.replace('-of-', '/')}")
+    _not_running(folder / "state.sqlite3", f"a run of shard {folder.name.replace('-of-', '/')}")
     return True
 
 
@@ -117,11 +120,11 @@ def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:
     """
     if shard is not None:
         _not_running(whole, "a run of everything")
-    for one in siblings(outputs):
+    for one in _places(outputs):  # one that has no state yet may be about to make it
         if shard is not None and one.shard.of == shard.of:
             continue  # these never measure the same
         _not_running(one.state, f"a run of shard {one.shard}")
-        jobs = unmerged(whole, one)
+        jobs = unmerged(whole, one) if one.state.is_file() else 0
         if jobs:
             parts = quote(str(outputs / FOLDER))
             asked = f"shard {shard}" if shard is not None else "everything"
@@ -162,11 +165,7 @@ class Kin:
 
 
 def _not_running(state: Path, what: str) -> None:
-    if state.exists():
-        _not_held(state, what)
-
-
-def _not_held(state: Path, what: str) -> None:
+    """Whether or not it has a state yet: two that begin together have none."""
     holder = StateLock(state).held(patience_s=_PATIENCE_S)
     if holder is not None:
         raise StateLocked(f"{state}: {what} is on: {holder}", hint="wait for it: the two could pay for the same")

@@ -13,6 +13,7 @@ import pytest
 
 from hume_runner.planning.fingerprint import text_content
 from hume_runner.planning.selection import Shard
+from hume_runner.state.lock import StateLock
 from tests.cli.project import JOBS, Project
 
 TEXTS = [f"Number {n}." for n in range(12)]
@@ -163,3 +164,16 @@ def test_a_shard_and_the_whole_do_not_run_at_once(texts: Project) -> None:
 def test_what_is_no_shard_is_refused(texts: Project, text: str) -> None:
     ran = texts.run("--shard", text)
     assert (ran.code, "write I/N" in ran.err) == (64, True)
+
+
+def test_of_two_that_begin_together_one_sees_the_other_although_neither_has_a_state_yet(texts: Project) -> None:
+    beginning = texts.out / "shards" / "1-of-3" / "state.sqlite3"
+    beginning.parent.mkdir(parents=True)
+    with StateLock(beginning):
+        for words in ((), ("--shard", "1/2")):
+            ran = texts.run(*words)
+            assert (ran.code, "a run of shard 1/3 is on" in ran.err) == (6, True), ran.err
+        assert texts.run("--shard", "2/3").code == 0  # these never measure the same
+    with StateLock(texts.out / "state.sqlite3"):
+        ran = texts.run("--shard", "1/3")
+        assert (ran.code, "a run of everything is on" in ran.err) == (6, True), ran.err
