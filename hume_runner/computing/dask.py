@@ -86,7 +86,9 @@ class DaskCluster:
             raise MissingExtra("cluster", f"--cluster {self._address}") from None
         try:  # a client that is begun for what Dask does not know ends late, and with much to say
             distributed.comm.get_address_host_port(self._address)  # type: ignore[attr-defined]
-        except (ValueError, TypeError, NotImplementedError) as error:
+            if self._address.startswith(("tls://", "wss://")):
+                _check_certificates()
+        except (ValueError, TypeError, NotImplementedError, OSError) as error:
             raise _not_taken(self._address, error) from error
         self._run = run
         self._quiet.begin()
@@ -405,6 +407,15 @@ class _Quiet:
 def _is_import(error: BaseException) -> bool:
     """Dask may put the words of one into an exception of its own."""
     return isinstance(error, ImportError) or "ModuleNotFoundError" in str(error) or "ImportError" in str(error)
+
+
+def _check_certificates() -> None:
+    """Raises: ValueError, OSError if Dask has none that it could use."""
+    import distributed
+
+    make: Callable[..., Any] = distributed.Security
+    if make().get_connection_args("client").get("ssl_context") is None:
+        raise ValueError("its configuration names no certificates")
 
 
 def _not_taken(address: str, error: Exception) -> UsageError:

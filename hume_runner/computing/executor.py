@@ -30,8 +30,11 @@ def named_factory(name: str) -> Callable[[], Executor]:
         found: Any = _imported(module)
     except ImportError as error:
         raise UsageError(f"--cluster {name}: cannot import {module}: {error}", hint=hint) from error
-    except Exception as error:
-        raise UsageError(f"--cluster {name}: {module} does not load: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a script that ends itself would end the run, and well
+        raise UsageError(
+            f"--cluster {name}: {module} does not load: {_said(error)}",
+            hint=f"mend it until `python -c 'import {module}'` says nothing and ends well",
+        ) from error
     for part in member.split("."):
         found = getattr(found, part, None)
     if not callable(found):
@@ -87,9 +90,14 @@ class AnyExecutor:
             raise cannot_import(f"a worker of {self._name}", run["hume_runner"], str(error)) from error
         except Exception as error:
             raise UsageError(
-                f"{self._name} cannot run a function of this package: {type(error).__name__}: {error}",
+                f"{self._name} cannot run a function of this package: {_said(error)}",
                 hint="its workers must be able to import hume_runner",
             ) from error
+        if not isinstance(told, dict) or "where" not in told:
+            raise UsageError(
+                f"{self._name} gives back a {type(told).__name__} that no worker of ours returned",
+                hint="the future that its submit() gives must bring what the function returned",
+            )
         seen = Path(run["folder"], told.get("wrote", ""), NONCE).is_file()
         wrong = unfit(f"the worker on {told['where']}", told, run, versions(), seen)
         if wrong is not None:
@@ -169,8 +177,10 @@ class AnyExecutor:
             made: object = self._make()
         except HumeRunnerError:
             raise
-        except Exception as error:
-            raise UsageError(f"{self._name} does not start: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise UsageError(
+                f"{self._name} does not start: {_said(error)}", hint="mend what makes the executor, then run again"
+            ) from error
         if not isinstance(made, Executor):
             raise UsageError(
                 f"{self._name} gives a {type(made).__name__}, which is no concurrent.futures.Executor",
@@ -195,6 +205,11 @@ class AnyExecutor:
             ending = threading.Thread(target=_shut, args=(executor,), daemon=True)
             ending.start()
             ending.join(_CLOSE_S)
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong, on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _shut(executor: Executor) -> None:

@@ -141,16 +141,33 @@ def test_a_cluster_without_a_worker_is_waited_for_and_then_told(case: Case, dask
         ("json:none", "json has nothing to call of the name none"),
         ("builtins:dict", "gives a dict, which is no concurrent.futures.Executor"),
         ("broken:make", "broken does not load: ZeroDivisionError"),
-        ("raising:make", "does not start: OSError: no licence"),
+        ("raising:make", "does not start: OSError: no licence, line two"),
+        ("leaving:make", "leaving does not load: SystemExit: 0"),
+        ("raising:leave", "does not start: SystemExit: 3"),
+        ("raising:lie", "gives back a str that no worker of ours returned"),
+        ("tls://127.0.0.1:9", "its configuration names no certificates"),
     ],
 )
 def test_what_names_no_executor_is_refused(case: Case, name: str, said: str) -> None:
     (case.folder / "broken.py").write_text("1 / 0\n")
-    (case.folder / "raising.py").write_text("def make():\n    raise OSError('no licence')\n")
+    (case.folder / "leaving.py").write_text("raise SystemExit(0)\n")
+    (case.folder / "raising.py").write_text(
+        "import concurrent.futures\n"
+        "def make():\n    raise OSError('no licence,\\nline two')\n"
+        "def leave():\n    raise SystemExit(3)\n"
+        "class Liar(concurrent.futures.Executor):\n"
+        "    def submit(self, *call):\n"
+        "        future = concurrent.futures.Future()\n"
+        "        future.set_result('done')\n"
+        "        return future\n"
+        "lie = Liar\n"
+    )
     case.write(["One"])
     ran = case.run("--cluster", name)
     assert ran.code == 64, ran.err
-    assert said in ran.err
+    [line] = [line for line in ran.err.splitlines() if said in line]
+    assert ran.err.splitlines()[-2:] == [line, ran.err.splitlines()[-1]]
+    assert ran.err.splitlines()[-1].startswith("next: ")
 
 
 def test_an_api_without_work_for_a_cluster_says_so(case: Case) -> None:
