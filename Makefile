@@ -30,7 +30,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # same media and start the same service.
 QUICK = not soak and not mutant and not sweep
 
-.PHONY: help demo setup models test sweep test-lowest test-newest lint lock bench soak mutants docs clean
+.PHONY: help demo setup models test sweep test-lowest test-newest lint lock bench soak mutants docs pictures clean
 
 help:
 	@echo "make demo     run $(DEMO_MANIFESTS) offline,"
@@ -47,6 +47,7 @@ help:
 	@echo "make soak     long randomised durability runs"
 	@echo "make mutants  null controls: each removes a safeguard and expects a promise to break"
 	@echo "make docs     rewrite what is generated: docs/commands.md, the tables of docs/manifest.md, what editors offer"
+	@echo "make pictures the README's pictures, from real runs"
 	@echo "make clean    remove the virtual environment, caches and builds; results stay"
 
 demo: $(VENV)/.demo
@@ -106,6 +107,9 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/write_commands.py
 	$(BIN)/python docs/write_offers.py
 	$(BIN)/python docs/write_manifest.py
+
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest $(VENV)-lock build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
