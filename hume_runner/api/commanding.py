@@ -67,7 +67,7 @@ class Commands:
         try:
             settings = self._settings(asked.get("settings")) if command == "set" else {}
         except UsageError as error:
-            return {"ok": False, "error": str(error)}
+            return {"ok": False, "error": str(error), "hint": error.hint}
         from hume_runner.engine.workers import Order
 
         came: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
@@ -80,7 +80,8 @@ class Commands:
         try:
             told = came.get(timeout=_PATIENCE_S)
         except queue.Empty:
-            return {"ok": False, "error": "the run is busy; what was asked comes into force when it is not"}
+            busy = "the run is busy; what was asked comes into force when it is not"
+            return {"ok": False, "error": busy, "hint": "ask `hume-runner ctl MANIFEST status` later"}
         return {"ok": True, "pid": os.getpid(), "requests_per_second": self._pacer.full_rate, **told}
 
     def _settings(self, given: object) -> dict[str, int | float]:
@@ -106,5 +107,7 @@ def listening(state: Path, commands: Commands, warn: Callable[[str], None]) -> L
     try:
         return Listener(socket_of(state), commands)
     except (OSError, AttributeError, RuntimeError) as error:
-        warn(f"`hume-runner ctl` cannot talk to this run: {error}")
+        place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        warn(f"`hume-runner ctl` cannot talk to this run: {place}{why}")
         return None

@@ -43,7 +43,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         request["settings"] = dict(setting(text) for text in args.settings)
     told = ask(found.paths.state, request)
     if not told.get("ok"):
-        raise UsageError(f"{found.paths.state}: {told.get('error')}", hint="hume-runner ctl --help")
+        hint = told.get("hint")
+        raise UsageError(f"{found.paths.state}: {told['error']}", hint=str(hint or "hume-runner ctl --help"))
     if console.json:
         console.event("ctl", action=args.action, run={name: value for name, value in told.items() if name != "ok"})
     else:

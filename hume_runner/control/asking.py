@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ def ask(state: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
     if not hasattr(socket, "AF_UNIX"):
         raise UsageError("ctl: this system has no Unix sockets", hint="end the run with Ctrl-C: it resumes")
     if not is_socket(path):
+        if os.path.lexists(path):
+            raise UsageError(f"{path}: this is no socket of a run", hint="remove it: the next run that begins listens")
         raise NobodyListens(state)
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as run:
@@ -54,6 +57,27 @@ def ask(state: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
     except (OSError, ValueError):
         # It ended between two words.
         raise NobodyListens(state) from None
+    if not _is_ours(answer):
+        raise UsageError(
+            f"{path}: what listens here is no run of hume-runner", hint="remove it: the next run that begins listens"
+        )
+    return dict(answer)
+
+
+# What a run says of itself (`ordering.described`).
+_SAID: dict[str, type | tuple[type, ...]] = {
+    "pid": int,
+    "phase": str,
+    "requests_per_second": (int, float),
+    "max_jobs_in_flight": int,
+    "transfer_workers": int,
+}
+
+
+def _is_ours(answer: object) -> bool:
+    """Whoever may write in the folder can put a socket there."""
     if not isinstance(answer, dict):
-        raise NobodyListens(state)
-    return answer
+        return False
+    if answer.get("ok") is True:
+        return all(isinstance(answer.get(name), kind) for name, kind in _SAID.items())
+    return answer.get("ok") is False and isinstance(answer.get("error"), str)

@@ -7,6 +7,7 @@ goes wrong with one is told to that one alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -40,6 +41,8 @@ class Listener:
         self._open = True
         if is_socket(path):
             path.unlink()
+        elif os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "something else is there; remove it for the next run", str(path))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # Before it has a name: at no moment may another user connect.
@@ -72,7 +75,7 @@ class Listener:
             except OSError:
                 continue  # closed, or out of descriptors for a moment
             if not self._served.acquire(blocking=False):
-                _send(client, {"ok": False, "error": "too many are talking to this run"})
+                _send(client, {"ok": False, "error": "too many are talking to this run", "hint": "try again"})
                 client.close()
                 continue
             try:

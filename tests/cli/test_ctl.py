@@ -208,3 +208,44 @@ def test_this_machines_models_have_no_such_pace(project: Project, tmp_path: Path
     commands = Commands("local", None, None)  # type: ignore[arg-type]
     told = commands({"command": "set", "settings": {"transfer_workers": 3}})
     assert (told["ok"], "local sends nothing" in told["error"]) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"ok": true}\n',
+        b'{"ok": true, "pid": "1", "phase": 2}\n',
+        b'{"ok": false}\n',
+        b'{"ok": false, "error": 5}\n',
+        b"[]\n",
+    ],
+)
+def test_what_listens_in_a_runs_place_and_is_none_is_told(project: Project, answer: bytes) -> None:
+    project.write()
+    project.out.mkdir()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(project.out / "state.sqlite3.ctl"))
+        other.listen()
+        found: list[Ran] = []
+        asking = threading.Thread(target=lambda: found.append(ctl(project, "status")))
+        asking.start()
+        client, _ = other.accept()
+        client.makefile("rb").readline()
+        client.sendall(answer)
+        client.close()
+        asking.join(60)
+    [ran] = found
+    assert (ran.code, "what listens here is no run of hume-runner" in ran.err) == (64, True), ran.err
+
+
+def test_what_is_in_the_sockets_place_is_told_and_left_alone(project: Project) -> None:
+    project.out.mkdir()
+    place = project.out / "state.sqlite3.ctl"
+    place.write_text("mine")
+    ran = project.run()
+    assert ran.code == 0
+    [line] = [line for line in ran.err.splitlines() if "ctl" in line]
+    assert f"{place}: something else is there; remove it" in line
+    ran = ctl(project, "status")
+    assert (ran.code, f"{place}: this is no socket of a run" in ran.err) == (64, True), ran.err
+    assert place.read_text() == "mine"
