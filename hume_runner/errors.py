@@ -25,6 +25,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 │   ├── BucketMissing           66  no such bucket or container
 │   ├── ObjectMissing           66  nothing of that name in it
 │   ├── UnusableName            66  a key that cannot be asked for (an empty part, '.' or '..')
+│   ├── ObjectPacked            66  stored with a Content-Encoding: its bytes are not the file's
 │   ├── AlreadyExists            5  a write that may only create found something there
 │   └── PreconditionFailed       5  the object is another one now than the one that was read
 ├── ServiceRefused               7  key, permission, quota or API closed: the whole run cannot go on
@@ -222,6 +223,10 @@ class ObjectMissing(StoreError):
 
 
 class UnusableName(StoreError):
+    exit_code = 66
+
+
+class ObjectPacked(StoreError):
     exit_code = 66
 
 

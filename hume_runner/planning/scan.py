@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from hume_runner.errors import (
     ObjectMissing,
+    ObjectPacked,
     PreconditionFailed,
     Problem,
     SourceError,
@@ -120,7 +121,7 @@ def scan_sources(
             try:
                 for row in _rows(item, settings, scan, known, service):
                     (scan.add if chooser.takes(row) else scan.pass_over)(row)
-            except (OSError, ObjectMissing, PreconditionFailed, UnusableName) as error:
+            except (OSError, ObjectMissing, ObjectPacked, PreconditionFailed, UnusableName) as error:
                 if isinstance(error, OSError) and is_scarce(error):
                     raise
                 problems.append(_unreadable(item, error))
@@ -383,5 +384,5 @@ def _unreadable(item: SourceItem, error: OSError | StoreError) -> Problem:
         column=item.place.column,
         path=item.place.path,
         message=f"cannot read {_readable(item.value)!r}: {why}",
-        hint="check that the file exists and may be read",
+        hint=getattr(error, "hint", "") or "check that the file exists and may be read",
     )

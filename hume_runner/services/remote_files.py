@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from hume_runner.errors import (
     HumeRunnerError,
     ObjectMissing,
+    ObjectPacked,
     PreconditionFailed,
     StoreDenied,
     StoreError,
@@ -111,6 +112,8 @@ class RemoteFiles:
                 yield found.path
         except ObjectMissing:
             raise CannotPrepare("source_unreadable", f"{name}: it is not in its bucket any more") from None
+        except ObjectPacked as error:
+            raise CannotPrepare("source_unreadable", f"{name}: {error}") from None
         except PreconditionFailed:
             raise CannotPrepare("source_changed", f"{name}: it was replaced while it was read") from None
 

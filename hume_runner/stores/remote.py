@@ -22,7 +22,7 @@ from hume_runner.errors import (
 from hume_runner.hosts import is_loopback
 from hume_runner.stores.address import ObjectUri, is_unusable
 from hume_runner.stores.base import NO_LABELS, Content, ObjectInfo, Patience, Version
-from hume_runner.stores.wording import in_our_words, unusable
+from hume_runner.stores.wording import in_our_words, packed, unusable
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode, PutResult, UpdateVersion
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LISTED_AT_ONCE = 1_000
 _UPLOAD_PART_BYTES = 8 * 1024 * 1024
 _UPLOADS_AT_ONCE = 4
+_AS_IT_IS = {"", "identity", "aws-chunked"}  # the last is of how it was brought
 
 
 # Of connections, what obstore reads of the environment as long as a program says nothing about them: we say time-outs.
@@ -95,6 +96,9 @@ class RemoteStore:
             got = obstore.get(self._store, info.key, options={**_only(info.which), "range": (start, end)})
             found = _info(got.meta)
             data = bytes(got.bytes())
+            encoding = str(got.attributes.get("Content-Encoding") or "")
+        if encoding.lower() not in _AS_IT_IS:
+            raise packed(f"{self._root}/{info.key}", encoding, info.key)
         # A store that knows no conditions is found out as well.
         if (found.etag, found.size_bytes) != (info.etag, info.size_bytes) or len(data) != end - start:
             raise PreconditionFailed(f"{self._root}/{info.key} was replaced while it was read", key=info.key)

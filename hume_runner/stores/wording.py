@@ -11,6 +11,7 @@ from hume_runner.errors import (
     AlreadyExists,
     BucketMissing,
     ObjectMissing,
+    ObjectPacked,
     PreconditionFailed,
     StoreDenied,
     StoreError,
@@ -97,4 +98,13 @@ def unusable(key: str, root: str) -> UnusableName:
         f"{root}: the name '{shown}' has an empty part, '.', '..' or a control character, and cannot be asked for",
         key=key,
         hint="rename the object, or name a folder that does not hold it",
+    )
+
+
+def packed(place: str, encoding: str, key: str) -> ObjectPacked:
+    """What is stored with a Content-Encoding, which a browser takes off and a service does not."""
+    return ObjectPacked(
+        f"{place} is stored packed (Content-Encoding: {encoding[:40]})",
+        key=key,
+        hint="store it unpacked, without that header: what is sent are the bytes as they lie there",
     )

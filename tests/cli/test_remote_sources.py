@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -273,3 +274,18 @@ def test_an_etag_is_no_hash(remote: Project, bucket: str) -> None:
     assert {path.removeprefix(f"s3://{bucket}/"): digest.lower() for path, digest in rows.items()} == {
         name: hashlib.sha256(body).hexdigest() for name, body in media().items()
     }
+
+
+def test_an_object_that_is_stored_packed_is_refused_before_anything_is_sent(
+    remote: Project, bucket: str, s3: S3Server, emulator: Emulator
+) -> None:
+    """Its bytes are not the recording's, and whoever opens it with a browser or the store's own tool cannot tell."""
+    packed = gzip.compress(media()[NAMES[1]])
+    s3.client.put_object(Bucket=bucket, Key=NAMES[1], Body=packed, ContentEncoding="gzip")
+    ran = remote.run()
+    assert ran.code == 66
+    assert f"s3://{bucket}/{NAMES[1]} is stored packed (Content-Encoding: gzip)" in ran.err
+    assert "store it unpacked" in ran.err
+    assert emulator.requests()["jobs_accepted"] == 0
+    s3.put(bucket, NAMES[1], media()[NAMES[1]])
+    assert remote.run().code == 0
