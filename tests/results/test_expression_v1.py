@@ -276,8 +276,13 @@ def test_the_report_draws_gaps_and_says_how_often_a_score_was_there(folder: Fold
     with chromium() as browser, opened(browser, page) as seen:
         assert (seen.console, seen.requests) == ([], [page.as_uri()])
         assert "5 of 5 sources measured" in seen.page.inner_text(".lead")
-        assert "billed" in seen.page.inner_text("header")
+        assert "billed" in seen.page.inner_text("#about")
         assert seen.page.locator("#overview-chart svg rect").count() > 5
+        # Colours begin at the cutoff: at the lowest score that the service told.
+        lowest = min(score for row in table(folder, "audio") for score in row["expressions"].values())
+        words = seen.page.locator("#overview-chart svg > text:not([role])").all_text_contents()
+        assert float(words[0]) == pytest.approx(lowest, abs=0.0006)
+        assert words[-1] == "mean score, from the lowest above the cutoff"
         seen.page.locator("#list button").filter(has_text="talk.wav").click()
         detail = seen.page.locator("#detail")
         assert "audio" in detail.inner_text()

@@ -71,6 +71,8 @@ function tell(node, text) {
   const said = () => typeof text === "function" ? text() : text;
   node.addEventListener("pointermove", (event) => showTip(said(), event.clientX, event.clientY));
   node.addEventListener("pointerleave", hideTip);
+  // In a drawing, whatever listens for the focus is a stop of the Tab key; squares of a row are none.
+  if (!node.hasAttribute("tabindex")) return;
   node.addEventListener("focus", () => { const box = node.getBoundingClientRect(); showTip(said(), box.left, box.bottom - 14); });
   node.addEventListener("blur", hideTip);
 }
@@ -78,7 +80,7 @@ addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); 
 addEventListener("scroll", hideTip, { passive: true });
 
 function choice(label, options, value, change) {
-  const select = el("select", { onchange: () => change(select.value) }, ...options.map(([key, words]) => el("option", { value: key, selected: key === value }, words)));
+  const select = el("select", { "aria-label": label || null, onchange: () => change(select.value) }, ...options.map(([key, words]) => el("option", { value: key, selected: key === value }, words)));
   return el("label", {}, label, select);
 }
 function act(node, action) {

@@ -7,9 +7,7 @@ $("search").addEventListener("input", () => { list.page = 0; drawList(); });
 $("outcome").addEventListener("change", () => { list.page = 0; drawList(); });
 // A phone has the source that was chosen first, and the list below it, for eyes and for screen readers.
 const arrange = () => { const split = $("detail").parentElement; if (narrow.matches) split.prepend($("detail")); else split.append($("detail")); };
-narrow.addEventListener("change", arrange);
-arrange();
-const drawAll = () => { inks = {}; drawGroups(); drawHeat(); drawDetail(); drawJobs(); hintScrolling(); };
+const drawAll = () => { inks = {}; arrange(); drawGroups(); drawHeat(); drawDetail(); drawJobs(); hintScrolling(); };
 // What was measured in most ways shows most of the page.
 const ways = (source) => Object.keys(source.m || {}).length + Object.keys(source.g || {}).length;
 list.chosen = inOrder.reduce((best, source) => !best || ways(source) > ways(best) ? source : best, null);

@@ -29,6 +29,7 @@ def described_groups(
     `means` has for each group [n, mean, low, high] or null; `pairs` has [first, other, n, mean, low, high], groups by
     their places. `apart`: how far the groups lie apart, in standard deviations. Numbers keep four digits that count.
     """
+    order = list(layouts)
     return [
         {
             "label": label,
@@ -36,7 +37,9 @@ def described_groups(
             "left": sums[label].left_out,
             "tables": {table: _scores(list(of), names, layouts[table]) for table, of in groupby(found, _table)},
         }
-        for label, found in ((label, sorted(found, key=_table)) for label, found in compared.items())
+        for label, found in (
+            (label, sorted(found, key=lambda one: order.index(one.table))) for label, found in compared.items()
+        )
     ]
 
 

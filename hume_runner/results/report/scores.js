@@ -159,7 +159,7 @@ function drawTexts(holder, model, part, texts) {
   const { names, more } = DATA.models[model], shown = part.shown || names.map((_, i) => i);
   const anySentiment = texts.some((r) => r[5] !== null), anyToxicity = texts.some((r) => r[6] !== null), anyTime = texts.some((r) => r[0] !== null);
   const heads = [anyTime ? "At" : null, "Words", "Strongest", anySentiment ? "Sentiment, 1 to 9" : null, anyToxicity ? "Toxicity, strongest" : null].filter(Boolean);
-  longTable(holder, "Words and their scores", heads, texts, (r) => el("tr", {}, anyTime ? el("td", {}, r[0] === null ? "" : clock(r[0])) : null, el("td", {}, r[3]), el("td", {}, bestWords(r, names, shown)),
+  longTable(holder, `${model}: words and their scores`, heads, texts, (r) => el("tr", {}, anyTime ? el("td", {}, r[0] === null ? "" : clock(r[0])) : null, el("td", {}, r[3]), el("td", {}, bestWords(r, names, shown)),
     anySentiment ? el("td", { class: "number" }, r[5] === null ? "" : (r[5] / 1000).toFixed(2)) : null, anyToxicity ? el("td", {}, r[6] === null ? "" : `${more.toxicity[r[6][0]].replaceAll("_", " ")} ${score(r[6][1])}`) : null), anyTime ? "texts" : "");
 }
 /* Who and what is named, how often, and with which scores. */
@@ -168,5 +168,5 @@ function drawEntities(holder, model, part) {
   for (const row of part.rows) if (row[3] !== null) { if (!found.has(row[3])) found.set(row[3], []); found.get(row[3]).push(row); }
   const entities = [...found.entries()].sort((a, b) => b[1].length - a[1].length || natural(a[0], b[0])), anyTime = part.rows.some((row) => row[0] !== null);
   if (!entities.length) return;
-  longTable(holder, "Entities", ["Entity", "Mentions", anyTime ? "First at" : null, "Strongest at its first mention"].filter(Boolean), entities, ([entity, rows]) => el("tr", {}, el("th", { scope: "row" }, entity), el("td", { class: "number" }, rows.length.toLocaleString("en")), anyTime ? el("td", {}, rows[0][0] === null ? "" : clock(rows[0][0])) : null, el("td", {}, bestWords(rows[0], names, shown))), "");
+  longTable(holder, `${model}: entities`, ["Entity", "Mentions", anyTime ? "First at" : null, "Strongest at its first mention"].filter(Boolean), entities, ([entity, rows]) => el("tr", {}, el("th", { scope: "row" }, entity), el("td", { class: "number" }, rows.length.toLocaleString("en")), anyTime ? el("td", {}, rows[0][0] === null ? "" : clock(rows[0][0])) : null, el("td", {}, bestWords(rows[0], names, shown))), "");
 }

@@ -246,5 +246,5 @@ function drawFrames(holder, source, one) {
 }
 /* What was heard, where no table of scores has the words. */
 function drawHeard(holder, one) {
-  longTable(holder, "Words", ["At", "Words", ""], one.rows.filter((row) => row[2] !== null), (row) => el("tr", {}, el("td", {}, clock(row[0])), el("td", {}, row[2]), el("td", {}, told(one.signal, row))), "texts");
+  longTable(holder, `${one.name}: words`, ["At", "Words", ""], one.rows.filter((row) => row[2] !== null), (row) => el("tr", {}, el("td", {}, clock(row[0])), el("td", {}, row[2]), el("td", {}, told(one.signal, row))), "texts");
 }
