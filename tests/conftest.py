@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import warm
 from tests.object_stores import S3Server, only, serving
 from tests.tiers import QUICK_EXAMPLES, mark_the_rest
 
@@ -89,6 +90,7 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.setenv("HUME_RUNNER_SETTLE", "0.3")
         patch.setenv("HUME_RUNNER_LATE", "0.3")
         yield
+    warm.close()
 
 
 @pytest.fixture(scope="session")

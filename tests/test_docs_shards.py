@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import yaml
 
 from hume_runner.cli.main import COMMANDS
 from hume_runner.errors import HumeRunnerError
+from tests import warm
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "shards.md").read_text(encoding="utf-8")
@@ -45,8 +45,7 @@ def study(tmp_path: Path) -> Path:
     (tmp_path / "texts.csv").write_text("\n".join(["text,wave,site,age,pilot", *rows]) + "\n")
     command = tmp_path / "bin" / "hume-runner"
     command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hume_runner "$@"\n')
-    command.chmod(0o755)
+    warm.program(command)
     return tmp_path
 
 

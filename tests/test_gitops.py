@@ -24,6 +24,8 @@ import yaml
 
 from hume_runner import errors
 from hume_runner.cli.main import COMMANDS, common_flags
+from tests import warm
+from tests.tiers import sampled
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "gitops.md").read_text(encoding="utf-8")
@@ -58,9 +60,7 @@ def block(name: str) -> str:
 def place(tmp_path: Path) -> Path:
     """A folder with the study, and `hume-runner` on the path of what is run there."""
     (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin" / "hume-runner"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m hume_runner "$@"\n')
-    program.chmod(0o755)
+    warm.program(tmp_path / "bin" / "hume-runner")
     folder = tmp_path / "place"
     (folder / "manifests").mkdir(parents=True)
     for name in ("study.yaml", "manifests/study.yaml"):
@@ -294,15 +294,29 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Runner:
     return runner
 
 
-@pytest.fixture
-def runner(installed: Runner) -> Runner:
-    shutil.rmtree(installed.workspace)
-    (installed.workspace / "manifests").mkdir(parents=True)
-    (installed.workspace / "manifests" / "study.yaml").write_text(STUDY)
-    installed.summary.unlink(missing_ok=True)
-    return installed
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """The same without an installation, which takes as long as all that is done with it."""
+    runner = Runner(tmp_path_factory.mktemp("checkout"))
+    python = runner.temp / "hume-runner" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    python.chmod(0o755)
+    runner.environ["PYTHONPATH"] = str(ROOT)
+    return runner
 
 
+@pytest.fixture(params=["checkout", pytest.param("installed", marks=pytest.mark.sweep)])
+def runner(request: pytest.FixtureRequest) -> Runner:
+    found: Runner = request.getfixturevalue(request.param)
+    shutil.rmtree(found.workspace)
+    (found.workspace / "manifests").mkdir(parents=True)
+    (found.workspace / "manifests" / "study.yaml").write_text(STUDY)
+    found.summary.unlink(missing_ok=True)
+    return found
+
+
+@pytest.mark.sweep
 def test_the_action_installs_itself_from_its_own_path(installed: Runner) -> None:
     code = "import hume_runner; print(hume_runner.__file__)"
     python = installed.temp / "hume-runner" / "bin" / "python"
@@ -312,8 +326,8 @@ def test_the_action_installs_itself_from_its_own_path(installed: Runner) -> None
     assert Path(done.stdout.strip()).is_relative_to(installed.temp / "hume-runner")
 
 
-def test_extras_are_names_and_nothing_else(installed: Runner) -> None:
-    done = installed.step("Install hume_runner", {"extras": "all]; touch gone #"})
+def test_extras_are_names_and_nothing_else(checkout: Runner) -> None:
+    done = checkout.step("Install hume_runner", {"extras": "all]; touch gone #"})
     assert done.returncode == 64
     assert "names and commas only" in done.stdout
 
@@ -342,6 +356,7 @@ def test_the_action_plans_runs_that_plan_and_has_nothing_to_do(runner: Runner) -
     assert (code, planned["changes"], planned["items"], planned["exit_code"]) == (0, "false", "0", "0")
 
 
+@pytest.mark.sweep
 def test_a_bill_is_an_output(runner: Runner) -> None:
     from tests.cli.project import tone
 
@@ -354,6 +369,7 @@ def test_a_bill_is_an_output(runner: Runner) -> None:
     assert (code, ran["billable_seconds"]) == (0, "10"), said
 
 
+@pytest.mark.sweep
 def test_several_manifests_have_no_saved_plan(runner: Runner) -> None:
     other = STUDY.replace("study", "other")
     (runner.workspace / "manifests" / "other.yaml").write_text(other)
@@ -362,6 +378,7 @@ def test_several_manifests_have_no_saved_plan(runner: Runner) -> None:
     assert Path(planned["markdown_path"]).read_text(encoding="utf-8").startswith("## Plans of 2 manifests")
 
 
+@pytest.mark.sweep
 def test_failed_items_fail_the_action_unless_they_are_allowed(runner: Runner) -> None:
     (runner.workspace / "manifests" / "empty.wav").write_bytes(b"")
     manifest = STUDY.replace("{text: [One., Two., Three., Four., Five.]}", "{files: [empty.wav]}")
@@ -371,6 +388,7 @@ def test_failed_items_fail_the_action_unless_they_are_allowed(runner: Runner) ->
     assert runner.command("run", allow_failed_items="true")[0] == 0
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     ("command", "inputs", "reason"),
     [
@@ -455,6 +473,7 @@ def comment(runner: Runner, github: GitHub, **inputs: str) -> str:
     return done.stdout
 
 
+@pytest.mark.sweep
 def test_the_plan_is_one_comment_that_is_updated(runner: Runner, github: GitHub) -> None:
     github.comments += [{"id": number, "body": "LGTM"} for number in range(150)]
     runner.command("plan")
@@ -478,6 +497,7 @@ def test_a_comment_of_somebody_else_is_left_alone(runner: Runner, github: GitHub
     assert [one["body"].endswith("mine") for one in github.comments] == [True, False]
 
 
+@pytest.mark.sweep
 def test_a_token_that_may_not_write_is_told_and_no_failure(runner: Runner, github: GitHub) -> None:
     runner.command("plan")
     assert "::warning::the plan is not at the pull request" in comment(runner, github, token="readonly")
@@ -561,6 +581,7 @@ def test_the_cron_jobs_pod_runs(place: Path) -> None:
     assert (place / "results" / "study" / "results.jsonl").exists()
 
 
+@pytest.mark.sweep
 def test_the_parts_of_an_indexed_job_are_merged(place: Path) -> None:
     job = job_of("indexed-job.yaml")
     (container,) = job["template"]["spec"]["containers"]
@@ -637,6 +658,7 @@ def test_the_tasks_of_airflow_run(place: Path) -> None:
     assert bash(tasks["run"]["bash_command"], place, HUME_API_KEY="x").returncode == 5
 
 
+@pytest.mark.sweep
 def test_the_array_of_slurm_is_merged(place: Path) -> None:
     parts = block("parts.sbatch")
     first, last = map(int, re.findall(r"^#SBATCH --array=(\d+)-(\d+)$", parts, re.MULTILINE)[0])
@@ -671,6 +693,7 @@ def test_the_image_is_pinned_and_runs_as_nobody_special() -> None:
     assert f"--uid {uid} " in " ".join(rest for name, rest in found if name == "RUN")
 
 
+@pytest.mark.sweep
 def test_the_commands_of_the_image_build_install_and_run(installed: Runner, tmp_path: Path) -> None:
     """Here in a virtual environment, and with the folders of the image below a temporary one."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)

@@ -88,15 +88,15 @@ def records(lineage: str, state: Path | None) -> Iterator[tuple[Path, Rescued]]:
     """Every whole record of this state, wherever it was written."""
     for folder, prefix in _places(lineage, state):
         try:
-            paths = sorted(
-                path for path in folder.iterdir() if path.name.startswith(prefix) and path.name.endswith(_SUFFIX)
-            )
+            # Names alone: the temporary folder is everybody's, and may hold thousands.
+            found = os.listdir(folder)  # noqa: PTH208
+            names = sorted(name for name in found if name.startswith(prefix) and name.endswith(_SUFFIX))
         except OSError:
             continue
-        for path in paths:
-            found = _read(path, lineage)
-            if found is not None:
-                yield path, found
+        for path in map(folder.joinpath, names):
+            record = _read(path, lineage)
+            if record is not None:
+                yield path, record
 
 
 def _read(path: Path, lineage: str) -> Rescued | None:

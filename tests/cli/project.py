@@ -22,6 +22,7 @@ from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
 from tests.emulator.api import Api
+from tests.warm import WarmPopen
 
 JOBS = "POST /v0/batch/jobs"
 
@@ -108,7 +109,7 @@ class Project:
     def start(self, *words: str) -> subprocess.Popen[str]:
         """A command in a process of its own."""
         self.write()
-        return subprocess.Popen(
+        return WarmPopen(
             [sys.executable, "-m", "hume_runner", *words],
             cwd=self.folder,
             env={**os.environ, **self.environ, "PYTHONPATH": str(Path(__file__).parents[2])},

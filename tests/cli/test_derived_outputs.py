@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner.results import derived
+from tests import warm
 from tests.cli.project import Project
 from tests.tiers import Tier, in_two_tiers, sampled
 
@@ -49,7 +49,7 @@ def study(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 def kill_at(project: Project, when: str, rename: int) -> int:
     project.write()
-    child = subprocess.run(
+    child = warm.run(
         [sys.executable, "-c", _KILLED, str(project.out), when, str(rename), "run", str(project.path), "-q"],
         env={**os.environ, **project.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,

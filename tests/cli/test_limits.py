@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.cli.project import Project, Ran, tone
 from tests.tiers import Tier, in_two_tiers, sampled
 
@@ -25,6 +26,15 @@ for name, most in limits.items():
     resource.setrlimit(getattr(resource, name), (most, hard))
 os.execv(sys.executable, [sys.executable, "-m", "hume_runner", *words])
 """
+# The same without an interpreter of its own, for limits that say nothing about what an interpreter has.
+IN_PLACE = (
+    LAUNCHER.rpartition("\nos.execv")[0]
+    + """
+import runpy
+sys.argv[1:] = words
+runpy.run_module("hume_runner", run_name="__main__", alter_sys=True)
+"""
+)
 SMALL_FOLDER = 'mount -t tmpfs -o size=16k none "$0" && exec "$@"'
 
 
@@ -44,8 +54,10 @@ def limited(
         "HUME_RUNNER_SETTLE": "0.2",
         **(environ or {}),
     }
-    done = subprocess.run(
-        [*before, sys.executable, "-c", LAUNCHER, repr(dict(limits or {})), *words],
+    # How much memory a process has is known to the interpreter that starts in it, how large stacks are to its threads.
+    fresh = bool(before or environ or {"RLIMIT_AS", "RLIMIT_STACK"} & {*(limits or {})})
+    done = (subprocess.run if fresh else warm.run)(
+        [*before, sys.executable, "-c", LAUNCHER if fresh else IN_PLACE, repr(dict(limits or {})), *words],
         cwd=cwd or project.folder,
         env={name: value for name, value in variables.items() if value is not None},
         stdin=subprocess.DEVNULL,

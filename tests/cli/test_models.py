@@ -20,6 +20,7 @@ from hume_runner.errors import UsageError
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
+from tests import warm
 from tests.cli.project import Ran
 from tests.services.local.mirror import CONTENT, WEIGHTS, Mirror, command, environ, package_of_models, serving, sha256
 
@@ -221,7 +222,7 @@ def test_a_run_names_the_command_that_gets_what_it_needs_and_then_runs(here: Her
     def call(*words: str) -> subprocess.CompletedProcess[str]:
         started = [sys.executable, "-m", "hume_runner", *words]
         variables = environ(here.root, here.mirror, others)
-        return subprocess.run(started, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return warm.run(started, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     refused = call("run", "m.yaml")
     assert refused.returncode == 64

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from tests import warm
 from tests.cli.project import Project
 from tests.tiers import sampled
 
@@ -46,7 +46,7 @@ def watched(project: Project, *words: str) -> set[Path]:
     """What a command opened to be written below the project's folder."""
     told = project.folder.parent / "opened.txt"
     project.write()
-    subprocess.run(
+    warm.run(
         [sys.executable, "-c", WATCHED, str(told), *words],
         cwd=project.folder,
         env={**os.environ, **project.environ, "PYTHONPATH": str(Path(__file__).parents[2])},

@@ -18,6 +18,7 @@ from hume_runner.emulator.server import Emulator
 from hume_runner.planning.fingerprint import text_content
 from hume_runner.planning.selection import part_of
 from hume_runner.state.lock import StateLock
+from tests import warm
 from tests.cli.project import JOBS, Project, Ran
 from tests.tiers import Tier, in_two_tiers
 
@@ -392,7 +393,7 @@ def test_a_shard_that_runs_is_not_merged(texts: Project) -> None:
         "import sys, time\nfrom pathlib import Path\nfrom hume_runner.state.lock import StateLock\n"
         f"with StateLock(Path({states[1] + '/state.sqlite3'!r})):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = warm.WarmPopen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
@@ -504,7 +505,7 @@ def test_a_merge_killed_at_any_durable_operation_is_repeated_by_the_same_command
     shutil.move(texts.out, texts.folder / "seed" / "out")
     texts.manifest["outputs"]["tables"] = []
     texts.write(texts.folder / "seed" / "manifest.yaml")
-    ran = subprocess.run(
+    ran = warm.run(
         [sys.executable, "-c", _SWEEP, str(texts.folder), "1" if tier.all else "5"],
         cwd=ROOT,
         capture_output=True,

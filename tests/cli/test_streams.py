@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from hume_runner.cli.streams import Canvas, SafeStream
+from tests import warm
 from tests.cli.project import JOBS, Project
 from tests.tiers import sampled
 
@@ -38,7 +39,10 @@ def one_by_one(project: Project) -> Project:
 
 def shell(project: Project, line: str, **how: Any) -> subprocess.CompletedProcess[str]:
     """A line for bash, in which `hume-runner` is this checkout's."""
-    command = f'hume-runner() {{ {sys.executable} -m hume_runner "$@"; }}\n{line}'
+    warm.program(project.folder / "hume-runner")
+    # A stream that is closed cannot be handed on to a program that is forked elsewhere.
+    called = f"{sys.executable} -m hume_runner" if "&-" in line else "./hume-runner"
+    command = f'hume-runner() {{ {called} "$@"; }}\n{line}'
     return subprocess.run(
         ["bash", "-c", command],
         cwd=project.folder,
@@ -152,7 +156,7 @@ def test_a_pipe_that_does_not_block_gets_every_line_whole(one_by_one: Project) -
     one_by_one.manifest["sources"] = {"text": texts}
     one_by_one.write()
     command = [sys.executable, "-m", "hume_runner", "plan", "manifest.yaml", "--format", "json", "--items"]
-    with subprocess.Popen(
+    with warm.WarmPopen(
         command, cwd=one_by_one.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writing
     ) as process:
         os.close(writing)
@@ -172,7 +176,7 @@ def test_a_reader_that_stopped_reading_does_not_keep_a_signal_from_ending_the_ru
             os.write(writing, b"x" * 4096)
     except BlockingIOError:
         os.set_blocking(writing, True)
-    with subprocess.Popen(
+    with warm.WarmPopen(
         [sys.executable, "-m", "hume_runner", "run", "manifest.yaml", "--json"],
         cwd=one_by_one.folder,
         env={**os.environ, **one_by_one.environ, "PYTHONPATH": str(ROOT)},

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.services.local.measurers.found import GROUP
+from tests.warm import WarmPopen
 
 ROOT = Path(__file__).parents[2]
 
@@ -110,7 +111,7 @@ class Case:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """`hume-runner run` without waiting for it."""
-        return subprocess.Popen(
+        return WarmPopen(
             [sys.executable, "-m", "hume_runner", "run", "m.yaml", "--no-progress", *words],
             cwd=self.folder,
             env={**os.environ, **self.environ},

@@ -11,6 +11,7 @@ import pytest
 from hume_runner.computing.checks import unfit
 from tests.computing.case import Case
 from tests.computing.dask_processes import Dask
+from tests.tiers import sampled
 
 # What a process does at its start that is not fit; `{0}` is the case's folder.
 TROUBLES = {
@@ -57,6 +58,7 @@ def troubled(case: Case, which: str) -> Mapping[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(folder), case.environ["PYTHONPATH"]])}
 
 
+@sampled(1)
 @pytest.mark.parametrize(
     ("which", "code", "said", "hint"),
     [
@@ -83,6 +85,7 @@ def test_a_worker_that_is_not_fit_refuses_the_run(
     assert not (case.folder / "out" / "raw").exists()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("which", "said"), [("no hume_runner", "cannot import"), ("another version", "has hume_runner 0.0.1")]
 )
@@ -96,6 +99,7 @@ def test_a_scheduler_that_is_not_fit_refuses_the_run(case: Case, tmp_path: Path,
     assert f"the Dask scheduler at {dask.address} {said}" in ran.err
 
 
+@pytest.mark.sweep
 def test_a_model_that_is_not_where_a_worker_looks_is_told_with_the_command(case: Case, dask: Dask) -> None:
     case.environ["LETTERS_WEIGHT"] = "0" * 64
     case.write(["One"])
@@ -106,6 +110,7 @@ def test_a_model_that_is_not_where_a_worker_looks_is_told_with_the_command(case:
     assert "where it runs: " in ran.err
 
 
+@pytest.mark.sweep
 def test_a_worker_whose_measurer_is_another_refuses_the_run(case: Case, dask: Dask) -> None:
     case.write(["One"])
     dask.worker("other", environ={"LETTERS_VERSION": "2"})
@@ -123,6 +128,7 @@ def test_a_scheduler_that_is_not_there_is_told_soon(case: Case) -> None:
     assert "dask scheduler" in ran.err
 
 
+@pytest.mark.sweep
 def test_a_cluster_without_a_worker_is_waited_for_and_then_told(case: Case, dask: Dask) -> None:
     case.environ["HUME_RUNNER_CLUSTER_WAIT"] = "1"
     case.write(["One"])
@@ -201,3 +207,24 @@ def test_a_worker_whose_files_are_not_found_here_is_not_fit() -> None:
     assert wrong is not None
     assert wrong.exit_code == 66
     assert "what it writes there is not found here" in str(wrong)
+
+
+@pytest.mark.parametrize(
+    ("told", "said", "hint", "code"),
+    [
+        ({"hume_runner": "0.0.1"}, "w has hume_runner 0.0.1, and this machine has 1", "hume-runner==1", 64),
+        ({"distributed": "2020"}, "w has distributed 2020, and this machine has 2026", "distributed==2026", 64),
+        ({"read": "m"}, "another folder of that name is there", "a shared file system", 66),
+        ({"unseen": "refused", "read": None}, "as this machine does: refused", "a shared file system", 66),
+        ({"lacks": ("no table.bin", "get it", 64)}, "w: no table.bin", "where it runs: get it", 64),
+        ({"told": ["a@2"]}, "w works with a@2, and this machine with a@1", "", 64),
+    ],
+)
+def test_each_thing_that_is_not_fit_is_named_with_the_way_out(
+    told: Mapping[str, object], said: str, hint: str, code: int
+) -> None:
+    wrong = unfit("w", {**FIT, **told}, RUN, {**OURS, "distributed": "2026"}, seen=True)
+    assert wrong is not None
+    assert said in str(wrong)
+    assert hint in (wrong.hint or "")
+    assert wrong.exit_code == code

@@ -6,6 +6,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.computing.case import Case
 from tests.computing.dask_processes import Dask, until
 from tests.media.ffmpeg_files import ffmpeg, tone
@@ -16,6 +18,7 @@ def noted(case: Case) -> int:
     return len(case.notes()) if notes.exists() else 0
 
 
+@pytest.mark.sweep
 def test_outputs_of_two_workers_are_those_of_this_machine_byte_for_byte(case: Case, dask: Dask) -> None:
     for name in ("a", "b"):
         dask.worker(name)
@@ -51,6 +54,7 @@ def test_a_worker_killed_in_the_middle_costs_nothing_but_time(case: Case, dask: 
     assert not (case.folder / "out" / "cluster").exists()
 
 
+@pytest.mark.sweep
 def test_a_text_that_ends_what_works_on_it_fails_alone(case: Case, dask: Dask) -> None:
     workers = [dask.worker(name) for name in ("a", "b")]
     case.write(["x", "die", "y"])
@@ -63,6 +67,7 @@ def test_a_text_that_ends_what_works_on_it_fails_alone(case: Case, dask: Dask) -
     assert [worker.poll() for worker in workers] == [None, None]  # only what they had for it
 
 
+@pytest.mark.sweep
 def test_a_text_that_ends_its_workers_fails_after_two_and_leaves_the_third(case: Case, dask: Dask) -> None:
     workers = [dask.worker(name) for name in ("a", "b", "c")]
     dask.expect(3)
@@ -77,6 +82,7 @@ def test_a_text_that_ends_its_workers_fails_after_two_and_leaves_the_third(case:
     until(lambda: sum(worker.poll() is not None for worker in workers) == 2)
 
 
+@pytest.mark.sweep
 def test_a_piece_that_takes_too_long_ends_and_the_others_do_not(case: Case, dask: Dask) -> None:
     dask.worker("a")
     case.write(["sleep 600", "One"], execution={"job_timeout": "2s"})
@@ -86,6 +92,7 @@ def test_a_piece_that_takes_too_long_ends_and_the_others_do_not(case: Case, dask
     assert (error["reason"], len(case.table("letters"))) == ("timed_out", 1)
 
 
+@pytest.mark.sweep
 def test_a_worker_that_joins_late_gets_work(case: Case, dask: Dask) -> None:
     dask.worker("early")
     case.write([f"note {number} sleep 0.3 at {case.folder / 'notes'}" for number in range(60)])
@@ -97,6 +104,7 @@ def test_a_worker_that_joins_late_gets_work(case: Case, dask: Dask) -> None:
     assert sum(parent == late.pid for _, parent, _ in case.notes()) > 5
 
 
+@pytest.mark.sweep
 def test_a_worker_that_joins_late_and_is_not_fit_is_named_and_gets_nothing(case: Case, dask: Dask) -> None:
     dask.worker("early")
     case.write([f"note {number} sleep 0.2 at {case.folder / 'notes'}" for number in range(40)])
@@ -110,6 +118,7 @@ def test_a_worker_that_joins_late_and_is_not_fit_is_named_and_gets_nothing(case:
     assert late.pid not in {parent for _, parent, _ in case.notes()}
 
 
+@pytest.mark.sweep
 def test_a_run_without_a_worker_for_a_while_goes_on_when_one_comes(case: Case, dask: Dask) -> None:
     first = dask.worker("first")
     texts = [f"note {number} sleep 0.1 at {case.folder / 'notes'}" for number in range(20)]
@@ -124,6 +133,7 @@ def test_a_run_without_a_worker_for_a_while_goes_on_when_one_comes(case: Case, d
     assert len(case.table("letters")) == 20
 
 
+@pytest.mark.sweep
 def test_a_run_whose_scheduler_goes_away_says_so_and_resumes(case: Case, dask: Dask) -> None:
     case.environ["HUME_RUNNER_CLUSTER_WAIT"] = "2"
     dask.worker("a")
@@ -143,6 +153,7 @@ def test_a_run_whose_scheduler_goes_away_says_so_and_resumes(case: Case, dask: D
     assert f"{20 - done} items" in again.err
 
 
+@pytest.mark.sweep
 def test_a_scheduler_that_comes_back_is_gone_on_with(case: Case, dask: Dask) -> None:
     dask.worker("a")
     case.write([f"note {number} sleep 0.2 at {case.folder / 'notes'}" for number in range(20)])
@@ -157,6 +168,7 @@ def test_a_scheduler_that_comes_back_is_gone_on_with(case: Case, dask: Dask) -> 
     assert len(case.table("letters")) == 20
 
 
+@pytest.mark.sweep
 def test_an_interruption_ends_soon_and_leaves_nothing_behind(case: Case, dask: Dask) -> None:
     dask.worker("a")
     case.write([f"note {number} sleep 60 at {case.folder / 'notes'}" for number in range(8)])

@@ -35,7 +35,10 @@ def of_parsl():
         provider=LocalProvider(init_blocks=1, max_blocks=1))], usage_tracking=0))
 """
 
-KINDS = ("processes", "threads", "of_executorlib", "of_parsl")
+KINDS = (
+    *("processes", "threads"),
+    *(pytest.param(kind, marks=pytest.mark.sweep) for kind in ("of_executorlib", "of_parsl")),
+)
 _NEED = {"of_executorlib": ("executorlib",), "of_parsl": ("parsl", "typeguard")}
 
 
@@ -73,7 +76,7 @@ def test_a_text_that_ends_what_works_on_it_fails_alone(case: Case, factory: str)
     assert len(case.table("letters")) == 2
 
 
-@pytest.mark.parametrize("kind", ["processes", "of_executorlib"])
+@pytest.mark.parametrize("kind", ["processes", pytest.param("of_executorlib", marks=pytest.mark.sweep)])
 def test_where_one_death_breaks_the_executor_only_who_caused_it_fails(case: Case, kind: str) -> None:
     """The text kills the executor's own process, and with it all that the executor works on at that time."""
     if missing := lacking(kind):
@@ -87,6 +90,7 @@ def test_where_one_death_breaks_the_executor_only_who_caused_it_fails(case: Case
     assert sorted(int(row["length"]) for row in case.table("letters")) == [7] * 4 + [18] * 4
 
 
+@pytest.mark.sweep
 def test_a_worker_that_is_not_fit_refuses_the_run(case: Case) -> None:
     (case.folder / "other.py").write_text(
         "import concurrent.futures, multiprocessing, os\n"
@@ -121,6 +125,7 @@ def test_an_executor_that_breaks_again_and_again_ends_the_run(case: Case) -> Non
     assert case.run().code == 0
 
 
+@pytest.mark.sweep
 def test_a_factory_of_python_s_own_is_taken_from_python(case: Case) -> None:
     script = (
         "import concurrent.futures, hume_runner, multiprocessing\n"

@@ -33,6 +33,7 @@ def answers(case: Case, out: str) -> list[bytes]:
     return sorted(found)
 
 
+@pytest.mark.sweep
 def test_a_worker_killed_while_media_are_prepared_makes_nobody_pay_twice(
     case: Case, dask: Dask, emulator: Emulator
 ) -> None:

@@ -18,12 +18,13 @@ from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
 from tests.durability.service import ServiceProcess
 from tests.tiers import sampled
+from tests.warm import WarmPopen
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
 
 
 def start(case: Case) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return WarmPopen(
         [sys.executable, "-m", "hume_runner", str(case.manifest), "--no-progress"],
         cwd=ROOT,
         env={**os.environ, "HUME_API_KEY": case.key, "HUME_RUNNER_SETTLE": "0.2"},

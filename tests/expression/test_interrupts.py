@@ -12,6 +12,7 @@ from pathlib import Path
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, Folder, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_wav
+from tests.warm import WarmPopen
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,7 @@ def test_a_second_signal_says_what_will_be_paid_again(folder: Folder, emulator: 
         write_wav(folder.path / f"{number}.wav", speech([("speech", 1)], seed=number))
     folder.write({"files": ["*.wav"]}, execution={"transfer_workers": 2, "max_jobs_in_flight": 2})
     emulator.inject([{"route": AUDIO, "action": {"delay": "60s"}}])
-    process = subprocess.Popen(
+    process = WarmPopen(
         [sys.executable, "-m", "hume_runner", "run", str(folder.manifest), "--no-progress"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

@@ -17,6 +17,7 @@ from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
 from hume_runner.state.store import Store
 from tests.tiers import sampled
+from tests.warm import WarmPopen
 
 # What a run does: lock, then open for writing.
 HOLD = """
@@ -57,7 +58,7 @@ print("won", won)
 
 @contextmanager
 def another_process_holds(state: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    process = WarmPopen(
         [sys.executable, "-c", HOLD, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
@@ -312,7 +313,7 @@ def test_while_somebody_keeps_removing_the_lock_s_file_there_are_never_two(state
     with Store.create_or_open(state, disk=Disk(), name="n", lineage="l"):
         pass
     contenders = [
-        subprocess.Popen(
+        WarmPopen(
             [sys.executable, "-c", CONTEND, str(name), str(tmp_path / "inside"), "15"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
