@@ -11,6 +11,14 @@ from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import UsageError
 
 _ACTIONS = ("status", "pause", "resume", "drain", "set")
+# What every answer of a run has; somebody else's socket may say anything.
+_SAID: dict[str, type | tuple[type, ...]] = {
+    "pid": int,
+    "phase": str,
+    "requests_per_second": (int, float),
+    "max_jobs_in_flight": int,
+    "transfer_workers": int,
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.cli.manifests import project
-    from hume_runner.control.asking import ask
+    from hume_runner.control.address import socket_of
+    from hume_runner.control.asking import NoRun, ask
 
     if bool(args.settings) != (args.action == "set"):
         raise UsageError("ctl: KEY=VALUE goes with set, and set with KEY=VALUE", hint="hume-runner ctl --help")
@@ -45,6 +54,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not told.get("ok"):
         hint = told.get("hint")
         raise UsageError(f"{found.paths.state}: {told['error']}", hint=str(hint or "hume-runner ctl --help"))
+    if not all(isinstance(told.get(name), kind) for name, kind in _SAID.items()):
+        raise NoRun(socket_of(found.paths.state))
     if console.json:
         console.event("ctl", action=args.action, run={name: value for name, value in told.items() if name != "ok"})
     else:

@@ -42,7 +42,9 @@ class Listener:
         if is_socket(path):
             path.unlink()
         elif os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, "something else is there; remove it for the next run", str(path))
+            raise FileExistsError(
+                errno.EEXIST, "the name is in use by something else; remove it for the next run", str(path)
+            )
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # Before it has a name: at no moment may another user connect.

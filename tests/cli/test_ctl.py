@@ -245,7 +245,7 @@ def test_what_is_in_the_sockets_place_is_told_and_left_alone(project: Project) -
     ran = project.run()
     assert ran.code == 0
     [line] = [line for line in ran.err.splitlines() if "ctl" in line]
-    assert f"{place}: something else is there; remove it" in line
+    assert f"{place}: the name is in use by something else; remove it" in line
     ran = ctl(project, "status")
     assert (ran.code, f"{place}: this is no socket of a run" in ran.err) == (64, True), ran.err
     assert place.read_text() == "mine"
