@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -48,8 +49,9 @@ class Expression:
     def check_labels(self, known: Iterable[str]) -> None:
         """Raises: UsageError for a label that no source of the manifest has."""
         names = sorted(set(known))
+        forms = {_form(one) for one in names}
         for name, column in self.labels.items():
-            if name not in names:
+            if _form(name) not in forms:
                 close = get_close_matches(name, names, n=3, cutoff=0.5)
                 hint = (
                     f"did you mean {' or '.join(f'label.{one}' for one in close)}?"
@@ -149,7 +151,7 @@ class _Reader:
     def _name(self, node: ast.Name | ast.Attribute | ast.Subscript) -> _Value:
         match node:
             case ast.Name(id="id"):
-                return lambda id, kind, labels: id
+                return lambda id, kind, labels: _composed(id)
             case ast.Name(id="kind"):
                 return lambda id, kind, labels: kind
             case ast.Attribute(value=ast.Name(id="label"), attr=name):
@@ -169,12 +171,22 @@ class _Reader:
 
     def _label(self, node: ast.expr, name: str) -> _Value:
         self.labels.setdefault(name, self._column(node))
-        return lambda id, kind, labels: labels.get(name)
+        form = _form(name)
+
+        def found(id: str, kind: str, labels: Mapping[str, Scalar]) -> Any:
+            if name in labels:
+                return _composed(labels[name])
+            # Python's parser gives names in one form only (NFKC), and a list may have them in any.
+            spelt = (one for one in labels if not one.isascii() and _form(one) == form)
+            return _composed(labels.get(next(spelt, name)))
+
+        return found
 
     def _literal(self, node: ast.expr) -> _Value:
         match node:
             case ast.Constant(value=bool() | int() | float() | str() | None as literal):
-                return lambda *item: literal
+                value = _composed(literal)
+                return lambda *item: value
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) if (
                 number is not True
             ):
@@ -201,12 +213,30 @@ def _alike(a: Any, b: Any) -> tuple[Any, Any]:
     """A text that spells a number, beside a number, is that number: columns of a list are text where one cell is."""
     for this, other in ((a, b), (b, a)):
         if isinstance(this, str) and isinstance(other, (int, float)) and not isinstance(other, bool):
-            try:
-                number = float(this)
-            except ValueError:
+            number = _number(this)
+            if number is None:
                 break
             return (number, b) if this is a else (a, number)
     return a, b
+
+
+def _number(text: str) -> int | float | None:
+    """What a text spells. A whole number stays one: identifiers may have more digits than a float."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _composed(value: Any) -> Any:
+    """A text in the form that keyboards give: names of files may come decomposed (macOS), and look the same."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) and not value.isascii() else value
+
+
+def _form(name: str) -> str:
+    return unicodedata.normalize("NFKC", name)
 
 
 def _same(a: Any, b: Any) -> bool:

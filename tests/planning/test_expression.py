@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Literal
+from unicodedata import normalize
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +42,34 @@ LABELS = {"wave": 2, "site": "Bern", "kept": True, "age group": "30-39", "code":
 )
 def test_an_expression_holds_for_the_items_that_it_means(text: str, holds: bool) -> None:
     assert parse(text).holds("interview-1", "file", LABELS) is holds
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label.größe == 'groß, süß'",
+        "label['größe'] in ('groß, süß', 'x')",
+        "'süß' in label.größe",
+        "id == 'Zürich/3'",
+        "label.mª == 4",
+        "label['mª'] == 4",
+    ],
+)
+def test_what_looks_the_same_is_the_same_however_it_is_composed(text: str, form: Literal["NFC", "NFD"]) -> None:
+    other: Literal["NFC", "NFD"] = "NFD" if form == "NFC" else "NFC"
+    labels = {normalize(other, "größe"): normalize(other, "groß, süß"), "mª": 4}
+    expression = parse(normalize(form, text))
+    expression.check_labels(labels)
+    assert expression.holds(normalize(other, "Zürich/3"), "file", labels)
+    assert not expression.holds("a", "file", {"größer": "groß"})
+
+
+def test_whole_numbers_are_compared_to_the_last_digit() -> None:
+    labels = {"participant": "12345678901234567891"}
+    assert parse("label.participant == 12345678901234567891").holds("a", "text", labels)
+    assert not parse("label.participant == 12345678901234567890").holds("a", "text", labels)
+    assert not parse("label.participant < 12345678901234567891").holds("a", "text", labels)
 
 
 def test_what_an_item_does_not_have_is_neither_equal_nor_less_nor_more() -> None:
