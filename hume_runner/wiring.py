@@ -323,9 +323,11 @@ def driver(paths: Paths, machine: Machine, on_watch: Callable[[Any, float], None
     return Driver(store, prefix, timing, Clock(monotonic=machine.monotonic, wait=machine.sleep), on_watch)
 
 
-def keeper(paths: Paths, machine: Machine, report: Report, aside: Callable[[Path], None] = lambda path: None) -> Keeper:
-    """What makes the state ours for a run: on this disk alone, or where its home is. `aside` is told of a file here
-    that was put aside, as `report` is."""
+def keeper(
+    paths: Paths, manifest: str, machine: Machine, report: Report, aside: Callable[[Path], None] = lambda path: None
+) -> Keeper:
+    """What makes the state of this manifest ours for a run: on this disk alone, or where its home is. `aside` is told
+    of a file here that was put aside, as `report` is."""
     from hume_runner import events
     from hume_runner.state.keeping import OnThisDisk
 
@@ -350,7 +352,7 @@ def keeper(paths: Paths, machine: Machine, report: Report, aside: Callable[[Path
         command=command(),
         lease_s=machine.settings.lease_s,
     )
-    return RemoteKeeper(place, note, now=machine.now, aside=put_aside)
+    return RemoteKeeper(place, note, manifest, now=machine.now, aside=put_aside)
 
 
 def environment(

@@ -280,7 +280,7 @@ class Project:
         from hume_runner.state.lock import StateLock
         from hume_runner.state.store import Store
 
-        keeper = wiring.keeper(self.paths, self.machine, lambda event: None)
+        keeper = wiring.keeper(self.paths, self.manifest.name, self.machine, lambda event: None)
         with StateLock(self.paths.state), keeper.own(self.paths.state) as kept:
             with Store.create_or_open(
                 self.paths.state,

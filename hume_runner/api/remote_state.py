@@ -48,8 +48,8 @@ def _read(project: Project) -> Iterator[tuple[Store, Holder | None]]:
 
     with Scratch() as folder:
         copy = folder / "state.sqlite3"
-        remote = read_all(lambda: wiring.driver(project.paths, project.machine), copy)
         name = project.manifest.name
+        remote = read_all(lambda: wiring.driver(project.paths, project.machine), copy, name)
         with Store.peek(copy, name=name) if remote.snapshot is not None else Store.empty(name) as store:
             yield store, _holder(remote.lock)
 
@@ -86,7 +86,7 @@ def pull(project: Project) -> Pulled:
 
     def use(driver: Driver, remote: Remote) -> Remote:
         if remote.snapshot is not None:
-            bring(driver, remote, state, aside.append)
+            bring(driver, remote, state, aside.append, project.manifest.name)
         return remote
 
     machine.disk.make_directory(state.parent)
@@ -108,7 +108,9 @@ def push(project: Project) -> Pushed:
     aside: list[Path] = []
     with (
         StateLock(state),
-        wiring.keeper(project.paths, machine, lambda event: None, aside.append).own(state) as kept,
+        wiring.keeper(project.paths, project.manifest.name, machine, lambda event: None, aside.append).own(
+            state
+        ) as kept,
         Store.create_or_open(
             state, disk=machine.disk, name=project.manifest.name, lineage="", shipper=kept.shipper
         ) as store,

@@ -73,7 +73,7 @@ def run_project(
                     mask=project.masker.keys,
                     on_open=around.opened,
                     on_loop=lambda: around.working(workers, commands),
-                    keeper=wiring.keeper(paths, machine, on_event),
+                    keeper=wiring.keeper(paths, project.manifest.name, machine, on_event),
                 ),
                 options=RunOptions(
                     detach=detach,

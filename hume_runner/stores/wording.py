@@ -35,6 +35,7 @@ _ENDPOINT = {
     "az": "check the network and AZURE_STORAGE_ACCOUNT_NAME, then run the same command again: it resumes",
 }
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound", "InvalidBucketName"}
+_OTHER_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"}
 _BAD_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}
 
 
@@ -53,6 +54,8 @@ def in_our_words(error: Exception, root: str, key: str, *, listing: bool = False
     if code in _NO_BUCKET or (listing and status == 404):
         what = "container" if scheme == "az" else "bucket"
         return BucketMissing(f"{root}: there is no such {what}{said}", key=key, hint="check the name, and the region")
+    if code in _OTHER_REGION or "redirect without LOCATION" in text:
+        return BucketMissing(f"{root} is in another region{said}", key=key, hint="set AWS_REGION to the bucket's own")
     if isinstance(error, FileNotFoundError):
         return ObjectMissing(f"{place} does not exist", key=key, hint="check the name")
     if _CREDENTIALS.search(text) or "MissingAccount" in text:

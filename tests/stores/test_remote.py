@@ -355,3 +355,15 @@ def test_azure_without_an_account_says_what_to_set(monkeypatch: pytest.MonkeyPat
     with pytest.raises(StoreDenied, match="no credentials") as caught:
         open_store("az://container/key")
     assert "AZURE_STORAGE_ACCOUNT_NAME" in caught.value.hint
+
+
+def test_a_bucket_in_another_region_is_told(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    with proxied(s3.url) as proxy:
+        behind(proxy, s3, monkeypatch)
+        proxy.before = lambda method, path: 301
+        store = opened(bucket)
+        for ask in (lambda: store.read("a"), lambda: next(store.list("a"), None), lambda: store.create("a", b"")):
+            with pytest.raises(BucketMissing, match=f"s3://{bucket} is in another region") as failed:
+                ask()
+            assert "AWS_REGION" in failed.value.hint

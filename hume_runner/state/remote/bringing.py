@@ -11,18 +11,19 @@ from pathlib import Path
 from hume_runner.aside import write as write_aside
 from hume_runner.errors import HumeRunnerError, StateError
 from hume_runner.state.disk import Disk
-from hume_runner.state.remote.copies import Remote, download, position_of, tell_file
+from hume_runner.state.remote.copies import Remote, check_owner, download, position_of, tell_file
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.redo import Position
 from hume_runner.state.seal import break_seal, seal_path
 
 
-def bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], None]) -> bool:
+def bring(driver: Driver, remote: Remote, state: Path, aside: Callable[[Path], None], manifest: str) -> bool:
     """Bring the file at `state`, which nobody has open, up to what the store holds; whether it has more than that.
-    Raises: StateError, StoreError."""
+    `manifest`: whose it has to be. Raises: StateError, StoreError."""
     snapshot = remote.snapshot
     if snapshot is None:
         return state.exists()
+    check_owner(driver, snapshot, manifest)
     if state.exists():
         lineage, position, serial, sent = position_of(state)
         if lineage != snapshot.lineage and sent:

@@ -92,17 +92,28 @@ def reading(new_driver: Callable[[], Driver], use: Callable[[Driver, Remote], T]
     raise AssertionError
 
 
-def read_all(new_driver: Callable[[], Driver], target: Path) -> Remote:
-    """Read what is there, and write the state to `target` if there is one; it must not exist. Raises: as `reading`."""
+def read_all(new_driver: Callable[[], Driver], target: Path, manifest: str) -> Remote:
+    """Read what is there, and write the state to `target` if there is one; it must not exist. `manifest`: whose it has
+    to be. Raises: as `reading`."""
 
     def write(driver: Driver, remote: Remote) -> Remote:
         if remote.snapshot is not None:
+            check_owner(driver, remote.snapshot, manifest)
             target.unlink(missing_ok=True)
             download(driver, remote.snapshot, target)
             tell_file(target, remote.told)
         return remote
 
     return reading(new_driver, write)
+
+
+def check_owner(driver: Driver, snapshot: Snapshot, manifest: str) -> None:
+    """Raises: StateError for the state of another manifest, before any of it is here."""
+    if snapshot.manifest not in ("", manifest):
+        raise StateError(
+            f"{driver.place}: this state belongs to the manifest '{snapshot.manifest}', not to '{manifest}'",
+            hint="give each manifest a `state:` of its own; nothing of it was brought here",
+        )
 
 
 def _head_tag() -> Steps[object]:

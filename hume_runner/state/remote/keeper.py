@@ -43,12 +43,14 @@ class RemoteKeeper:
         self,
         driver: Driver,
         note: Note,
+        manifest: str,
         *,
         now: Callable[[], float],
         aside: Callable[[Path], None] = lambda path: None,
     ) -> None:
         self._driver = driver
         self._note = note
+        self._manifest = manifest
         self._now = now
         self._aside = aside
 
@@ -71,7 +73,7 @@ class RemoteKeeper:
             found = driver.run(protocol.gather(lock, head))
             owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
             remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
-            base = bring(driver, remote, state, self._aside)
+            base = bring(driver, remote, state, self._aside, self._manifest)
             kept = RemoteKept(driver, owner, remote, state, stale=base, now=self._now)
             yield kept
         except NotOurs as error:

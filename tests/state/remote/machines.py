@@ -82,4 +82,4 @@ def rows(state: Path) -> list[str]:
 
 def pulled(project: Project, target: Path) -> Remote:
     """What anybody reads from the store, as a file."""
-    return read_all(lambda: driver(project.paths, project.machine), target)
+    return read_all(lambda: driver(project.paths, project.machine), target, project.manifest.name)

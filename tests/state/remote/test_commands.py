@@ -137,3 +137,18 @@ def test_a_place_that_is_none_is_a_fault_of_the_manifest(study: Study, uri: str)
     assert "state" in ran.out + ran.err
     assert "user:secret" not in ran.out + ran.err
     assert "Signature=" not in ran.out + ran.err
+
+
+def test_the_state_of_another_manifest_is_refused_and_not_brought_here(study: Study, emulator: Emulator) -> None:
+    study.run("a")
+    study.sections = {"name": "other"}
+    manifest = written(study, "b")
+    for words in (["run", manifest], ["state", "pull", manifest], ["status", manifest], ["plan", manifest]):
+        ran = call(*words)
+        assert ran.code == 10, words
+        assert f"{study.place}: this state belongs to the manifest 'study', not to 'other'" in ran.err
+        assert "`state:` of its own" in ran.err
+        assert not (study.folder / "b" / "state.sqlite3").exists(), words
+    assert accepted(emulator) == 6
+    study.place += "-of-its-own"
+    assert call("run", written(study, "b")).code == 0
