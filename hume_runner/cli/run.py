@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner import installing
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import selection_flags, selection_words
 from hume_runner.cli.requests_told import heard_by
@@ -188,7 +189,7 @@ def _next(project: Project, result: RunResult) -> str:
     if result.exit_code not in (0, 3) or not result.counts.items["done"]:
         return ""
     lacking = [extra for extra, module in (("report", "jinja2"), ("tables", "pyarrow")) if find_spec(module) is None]
-    install = f"`pip install 'hume-runner[{','.join(lacking)}]'`, then " if lacking else ""
+    install = f"`{installing.extras(*lacking)}`, then " if lacking else ""
     form = next((form for form in project.manifest.outputs.tables), None)
     made = f"the tables are in {result.outputs / 'tables'}" if form and "tables" not in lacking else ""
     tables = made or "`hume-runner tables MANIFEST --format csv` makes tables"
