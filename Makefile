@@ -12,9 +12,11 @@ BENCHMARKS = start_up batch_vs_sdk expression_vs_sdk million_urls tables_vs_json
 # Development and CI install exactly what the lock says, by hash; users get the ranges in pyproject.toml.
 LOCK = requirements-dev.lock
 EXTRAS = emulator media tables report figures local remote cluster dev
-# What the ranges are tried with: all but the import contract and the slow tests against killed processes, which no
-# version of a requirement decides.
-UNIT = --ignore tests/durability --ignore tests/expression --ignore tests/test_layers.py
+# What the ranges are tried with: all but what no version of a requirement decides. That is the import contract and the
+# tests of tests, what is killed, limited and interrupted, pure decisions, and recipes for programs of others.
+UNIT = $(addprefix --ignore tests/,durability expression engine planning \
+  $(addsuffix .py,test_layers test_guards test_tiers test_warm test_gitops test_docs_shards) \
+  $(addprefix cli/test_,limits.py streams.py planted_links.py read_only.py state_merge.py derived_outputs.py))
 comma = ,
 empty =
 with_extras = .[$(subst $(empty) $(empty),$(comma),$(1))]
@@ -71,12 +73,12 @@ test-lowest:
 	@$(PYTHON) -m venv --clear $(VENV)-lowest
 	@$(PYTHON) .ci/lowest.py > $(VENV)-lowest/constraints.txt
 	@$(VENV)-lowest/bin/python $(INSTALL) --constraint $(VENV)-lowest/constraints.txt --editable '$(call with_extras,$(EXTRAS))'
-	$(VENV)-lowest/bin/python -m pytest -n $(JOBS) -m "$(QUICK)" $(UNIT) $(ARGS)
+	$(VENV)-lowest/bin/python -m pytest -n $(JOBS) --dist loadfile -m "$(QUICK)" $(UNIT) $(ARGS)
 
 test-newest:
 	@$(PYTHON) -m venv --clear $(VENV)-newest
 	@$(VENV)-newest/bin/python $(INSTALL) --editable '$(call with_extras,$(EXTRAS))'
-	$(VENV)-newest/bin/python -m pytest -n $(JOBS) -m "$(QUICK)" $(UNIT) $(ARGS)
+	$(VENV)-newest/bin/python -m pytest -n $(JOBS) --dist loadfile -m "$(QUICK)" $(UNIT) $(ARGS)
 
 # It names no index and no place on this machine: wherever it is installed from, the hashes decide.
 lock:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 T = TypeVar("T")
-QUICK_EXAMPLES = 25
+QUICK_EXAMPLES = 15
 
 
 def sampled(most: int) -> pytest.MarkDecorator:

@@ -174,6 +174,7 @@ def test_every_form_holds_the_same(two: Two, tmp_path: Path) -> None:
     assert words.count("\n| emotion_joy |") == len({one["table_a"] for one in columns})
 
 
+@pytest.mark.sweep
 def test_the_page_shows_it_offline_and_runs_no_script(two: Two, tmp_path: Path) -> None:
     path = tmp_path / "page" / "c.html"
     assert two.compare("--out", str(path)).code == 0

@@ -506,7 +506,7 @@ def test_a_merge_killed_at_any_durable_operation_is_repeated_by_the_same_command
     texts.manifest["outputs"]["tables"] = []
     texts.write(texts.folder / "seed" / "manifest.yaml")
     ran = warm.run(
-        [sys.executable, "-c", _SWEEP, str(texts.folder), "1" if tier.all else "5"],
+        [sys.executable, "-c", _SWEEP, str(texts.folder), "1" if tier.all else "9"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -242,7 +242,7 @@ LYING: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@sampled(6)
+@sampled(4)
 @pytest.mark.parametrize("list_", LYING)
 def test_whatever_a_list_leaves_out_is_adopted_or_asked_about_and_never_paid_again(
     project: Project, list_: str
@@ -408,7 +408,7 @@ def test_a_run_that_ends_before_the_rest_is_taken_in_keeps_the_tables_whole(proj
 
 @sampled(2)
 @in_two_tiers
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.sweep), "after"])
 @pytest.mark.parametrize("answer", ["is in raw", "is fetched again"])
 def test_killed_at_any_durable_operation_the_rest_of_an_adopted_job_is_had_for_nothing(
     tmp_path: Path, nursery: Nursery, service: ServiceProcess, answer: str, moment: str, tier: Tier

@@ -108,7 +108,7 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
 
 @in_two_tiers
 def test_no_step_of_the_clock_makes_a_lost_answer_paid_twice(tier: Tier, tmp_path: Path, nursery: Nursery) -> None:
-    assert broken(tier.of(covering(), 8), tmp_path, nursery) == []
+    assert broken(tier.of(covering(), 5), tmp_path, nursery) == []
 
 
 @pytest.mark.parametrize("api", list(WAYS))

@@ -200,6 +200,7 @@ def test_an_error_body_without_end_is_not_read(attacked: Attack) -> None:
     assert 0 < handler.sent_bytes < 50_000_000  # what fits into buffers, for each of a few requests
 
 
+@sampled(1)
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"source":'])
 def test_json_that_is_too_deep_is_a_damaged_answer(opening: bytes, attacked: Attack) -> None:
     code, said, _ = attacked(predictions=opening * 100_000)

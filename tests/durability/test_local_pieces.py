@@ -94,13 +94,13 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any
 
 
 @in_two_tiers
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.sweep), "after"])
 def test_a_run_killed_at_any_durable_operation_ends_as_if_nobody_had(
     moment: str, tier: Tier, tmp_path: Path, nursery: Nursery, unbroken: tuple[Mapping[str, Any], Sequence[str]]
 ) -> None:
     found, operations = unbroken
     assert len(operations) > 20
-    places = tier.of(range(1, len(operations) + 1), 3)  # each run starts processes that load libraries
+    places = tier.of(range(1, len(operations) + 1), 3)[1:]  # each run starts processes that load libraries
     studies = [Study(tmp_path / str(at)) for at in places]
     kills = [
         study.child(disk={"kind": "kill", "at": at, "moment": moment})

@@ -289,7 +289,7 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
 
 @in_two_tiers
 def test_no_lost_answer_is_paid_twice_at_a_difficult_host(tier: Tier, tmp_path: Path, nursery: Nursery) -> None:
-    assert broken(tier.of(covering(), 16), tmp_path, nursery) == []
+    assert broken(tier.of(covering(), 8), tmp_path, nursery) == []
 
 
 @sampled(2)

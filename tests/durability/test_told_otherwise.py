@@ -155,6 +155,7 @@ def colleague(project: Project, **sources: list[str]) -> str:
         return str(api.call("POST", JOBS.partition(" ")[2], json=body).json()["job_id"])
 
 
+@pytest.mark.sweep
 def test_five_hundred_jobs_of_others_that_look_alike_are_no_reason_to_ask(project: Project) -> None:
     for n in range(1, 501):
         urls = [f"https://example.org/clip_{n:03d}.mp4", f"https://example.org/{n}/1.mp4", f"https://e.org/w?v={n}"]

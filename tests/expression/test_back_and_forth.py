@@ -182,6 +182,7 @@ def test_content_that_changes_in_mid_parts_and_comes_back_is_measured_whole(
     assert_whole_and_paid_once(study, emulator)
 
 
+@sampled(1)
 @pytest.mark.parametrize("name", ["film.mp4", "talk.wav"])
 def test_an_item_that_is_removed_and_listed_again_goes_on_where_it_was(
     folder: Folder, emulator: Emulator, media: Path, name: str
@@ -196,6 +197,7 @@ def test_an_item_that_is_removed_and_listed_again_goes_on_where_it_was(
     assert_whole_and_paid_once(study, emulator)
 
 
+@sampled(1)
 @pytest.mark.parametrize("parts", [PART_BYTES * 3 // 2, PART_BYTES * 2 // 3])
 def test_what_is_left_of_a_medium_is_cut_by_the_limits_that_hold_now(
     folder: Folder, emulator: Emulator, media: Path, parts: int
@@ -209,6 +211,7 @@ def test_what_is_left_of_a_medium_is_cut_by_the_limits_that_hold_now(
     assert folder.command("tables", "--format", "jsonl").code == 0
 
 
+@sampled(1)
 @pytest.mark.parametrize("route", [AUDIO, VIDEO])
 def test_a_part_that_failed_is_tried_again_without_those_that_are_measured(
     folder: Folder, emulator: Emulator, media: Path, route: str
@@ -226,7 +229,7 @@ def test_a_part_that_failed_is_tried_again_without_those_that_are_measured(
     assert_whole_and_paid_once(study, emulator)
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("seed", range(6))
 def test_edits_back_and_forth_at_any_moment_lose_nothing_and_pay_nothing_twice(
     folder: Folder, emulator: Emulator, media: Path, seed: int

@@ -193,6 +193,7 @@ def packed_gsm(path: Path, seconds: int) -> None:
     path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
 
 
+@pytest.mark.sweep
 def test_a_long_call_in_a_block_codec_is_planned_whole_and_joined_with_nothing(
     folder: Folder, emulator: Emulator
 ) -> None:

@@ -185,7 +185,7 @@ def sweep(
 
 
 @in_two_tiers
-@pytest.mark.parametrize("moment", ["after", "before"])
+@pytest.mark.parametrize("moment", ["after", pytest.param("before", marks=pytest.mark.sweep)])
 def test_a_run_killed_at_any_durable_operation_pays_for_nothing_unseen(
     tmp_path: Path,
     service: ServiceProcess,

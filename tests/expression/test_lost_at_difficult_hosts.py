@@ -332,7 +332,7 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
 def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(
     tier: Tier, tmp_path: Path, nursery: Nursery
 ) -> None:
-    assert broken(tier.of(covering(), 14), tmp_path, nursery) == []
+    assert broken(tier.of(covering(), 8), tmp_path, nursery) == []
 
 
 @sampled(1)

@@ -54,6 +54,7 @@ def check_recording(folder: Folder, minutes: int) -> None:
     assert peak < MOST_MB, peak
 
 
+@pytest.mark.sweep  # half an hour of sound
 def test_a_recording_of_some_minutes(apart: Folder) -> None:
     check_recording(apart, 30)
 

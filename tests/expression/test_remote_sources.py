@@ -101,6 +101,7 @@ def test_a_recording_that_was_deleted_since_the_plan_fails_alone(
     assert "not in its bucket any more" in results[f"s3://{bucket}/m/stereo.wav"]["error"]
 
 
+@pytest.mark.sweep
 def test_local_measures_what_it_measures_of_the_same_files_here(tmp_path: Path, s3: S3Server) -> None:
     pytest.importorskip("av")
     files = media(tmp_path / "m")

@@ -13,7 +13,7 @@ from tests.spellings import SPELLINGS, quotes
 from tests.tiers import sampled
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("spelling", ["plain", "json", "base64, shifted", "percent"])
 def test_a_key_in_every_member_of_an_answer_reaches_nothing(folder: Folder, spelling: str) -> None:
     words = SPELLINGS[spelling](folder.key)

@@ -119,7 +119,9 @@ def test_three_undecodable_stills_fail_alone(folder: Folder, emulator: Emulator)
     assert folder.summary()["bill"]["billable_seconds"] == 99
 
 
-@pytest.mark.parametrize(("stills_in_all", "where"), [(STILLS, (17, 150, 299)), (40, (0, 1, 2))])
+@pytest.mark.parametrize(
+    ("stills_in_all", "where"), [pytest.param(STILLS, (17, 150, 299), marks=pytest.mark.sweep), (40, (0, 1, 2))]
+)
 def test_three_stills_that_the_service_refuses_are_found_and_fail_alone(
     folder: Folder, emulator: Emulator, stills_in_all: int, where: tuple[int, ...]
 ) -> None:

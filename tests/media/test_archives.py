@@ -349,7 +349,7 @@ def test_members_are_read_by_name_in_any_order(form: str, tmp_path: Path) -> Non
     reader.close()
 
 
-@sampled(2)
+@sampled(1)
 @counted
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("workers", [1, 6])

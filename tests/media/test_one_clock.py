@@ -97,7 +97,7 @@ def near(found: Sequence[float], expected: Sequence[float], within: float) -> No
 # -- whole files, so that what follows proves something ---------------------------------------------------------------
 
 
-@sampled(4)
+@sampled(2)
 @pytest.mark.parametrize("form", _FORMS)
 def test_a_whole_file_has_no_hole_and_all_its_pictures(form: str, sources: Path, tmp_path: Path) -> None:
     late = 0.041 if form == "wmv" else 0.0  # the muxer's own delay
@@ -127,7 +127,7 @@ def with_holes(source: Path, target: Path, holes: str) -> Path:
     return target
 
 
-@sampled(9)
+@sampled(5)
 @pytest.mark.parametrize("holes", _HOLES)
 @pytest.mark.parametrize("form", _WITH_TIMES)
 def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Path, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def join(target: Path, *parts: Path, keep_clock: bool = False) -> Path:
 # -- sound and pictures that do not begin or end together -------------------------------------------------------------
 
 
-@sampled(5)
+@sampled(3)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "mpg"])
 @pytest.mark.parametrize("late", [0.6, 0.04, -0.6])
 def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources: Path, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources
     assert min(picture, prepared.clock.start / RATE_HZ) == pytest.approx(0, abs=0.08)
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "ts", "flv"])
 @pytest.mark.parametrize("clock", [5.0, 86_000.0, -0.5])
 def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Path, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ _NUMBERS: dict[str, list[tuple[int, int, int]]] = {
 }
 
 
-@sampled(7)
+@sampled(4)
 @pytest.mark.parametrize("numbers", _NUMBERS)
 @pytest.mark.parametrize("form", ["ts", "m2ts"])
 def test_parts_that_bear_other_numbers_are_heard_and_seen(
@@ -479,7 +479,7 @@ def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Path, tmp_path: Path
     near(source_times(prepare_audio(path, tmp_path)), BURSTS, WITHIN_S)
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize("off_s", [3.0, -3.0, 1.2, 40.0])
 @pytest.mark.parametrize("pid", [0x100, 0x101])
 def test_one_damaged_time_moves_nothing(pid: int, off_s: float, sources: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def taken(path: Path, fps: Fraction, begin_s: int, end_s: int | None) -> list[tu
     return [(round(at_s * 1000), frame.to_ndarray(format="rgb24").tobytes()) for at_s, frame in pixels]
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("fps", [Fraction(3), Fraction(1, 2), Fraction(7, 3), Fraction(25)])
 def test_passages_together_are_the_whole(name: str, fps: Fraction, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def without_places(path: Path) -> Path:
 # -- channels ---------------------------------------------------------------------------------------------------------
 
 
-@sampled(5)
+@sampled(3)
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "pcm_f32le"])
 @pytest.mark.parametrize("channels", [2, 3, 4, 5, 6, 7, 8, 10, 12, 16])
 def test_channels_without_places_all_count_alike(channels: int, codec: str, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_channels_with_places_are_mixed_as_ffmpeg_mixes_them(layout: str, channe
     assert in_it(prepare_audio(path, tmp_path)) == pytest.approx(its, abs=0.02)
 
 
-@sampled(4)
+@sampled(2)
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("channel", [1, 2, 3])
 def test_one_channel_alone(channel: int, rate: int, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def tracks(path: Path, *dispositions: str, picture: bool = True) -> Path:
     return path
 
 
-@sampled(3)
+@sampled(2)
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov", "a.mka"])
 @pytest.mark.parametrize(
     ("marks", "chosen"),
@@ -175,7 +175,7 @@ def test_the_default_track_is_measured_and_another_said(
     assert f"sound track {chosen} of {len(marks)}" in note
 
 
-@sampled(4)
+@sampled(2)
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
 @pytest.mark.parametrize("track", [1, 2, 3])
 def test_a_hint_chooses_the_track(name: str, track: int, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from hume_runner.services.batch_v0.rows import SMALL_BYTES, BatchEntry, read_ent
 from hume_runner.services.table_shapes import Block
 from hume_runner.services.unreadable import UNREADABLE
 from tests.http.test_large_answers import linux_only, source
-from tests.tiers import sampled
 
 PADDING = "x" * (SMALL_BYTES + 1)
 
@@ -142,7 +141,7 @@ print((peak_kb() - before) * 1024)
 """
 
 
-@sampled(1)
+@pytest.mark.sweep
 @linux_only
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_the_rows_of_one_large_source_take_a_fraction_of_its_size(wrapped: bool, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hume_runner.services.local.model_files import File
 from hume_runner.services.local.pull import Licence, Step, pull_agreed, remember_agreed
 from hume_runner.services.local.weights import Verdict
 from hume_runner.settings import ModelSettings
+from tests import warm
 from tests.cli.test_read_only import without_privilege
 from tests.services.local.mirror import (
     CONFIG,
@@ -91,7 +92,7 @@ def models(tmp_path: Path) -> Path:
 def test_a_pull_that_was_killed_is_gone_on_with(tmp_path: Path, mirror: Mirror, models: Path) -> None:
     root = tmp_path / "models"
     mirror.stall_after = 200_000
-    child = subprocess.Popen(command("pull", "tiny", "--yes", "--json"), env=environ(root, mirror, models))
+    child = warm.WarmPopen(command("pull", "tiny", "--yes", "--json"), env=environ(root, mirror, models))
     try:
         assert mirror.stalled.wait(30)
         for _ in range(200):
@@ -117,7 +118,7 @@ def test_a_pull_that_was_killed_is_gone_on_with(tmp_path: Path, mirror: Mirror, 
 def test_two_at_once_fetch_each_file_once(tmp_path: Path, mirror: Mirror, models: Path) -> None:
     variables = environ(tmp_path / "models", mirror, models)
     children = [
-        subprocess.Popen(command("pull", "tiny", "--yes"), env=variables, stderr=subprocess.PIPE, text=True)
+        warm.WarmPopen(command("pull", "tiny", "--yes"), env=variables, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     said = [child.communicate(timeout=60)[1] for child in children]
@@ -150,7 +151,7 @@ def test_a_disk_that_takes_no_more_is_one_line_and_with_room_it_goes_on(
         "next: free some space, then run the same command again: it resumes",
     ]
     assert not (root / "tiny/model.bin").exists()
-    done = subprocess.run(command("pull", "tiny"), env=variables, capture_output=True, text=True, check=False)
+    done = warm.run(command("pull", "tiny"), env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert [range_ for path, range_ in mirror.requests if path == "tiny/model.bin"][-1] == "bytes=100000-"
 

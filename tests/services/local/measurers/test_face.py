@@ -255,6 +255,7 @@ def test_pictures_of_things_have_no_rows(session: PictureSession) -> None:
     assert faces(session, chelsea(), coffee(), rocket()) == []
 
 
+@pytest.mark.sweep
 def test_faces_of_many_people_are_found_and_hardly_anything_else(session: PictureSession) -> None:
     """A hundred faces and a hundred other patches of photographs of the set Labeled Faces in the Wild, 25 pixels."""
     from skimage.data import lfw_subset
@@ -323,6 +324,7 @@ def test_tracks_begin_anew_with_each_piece(session: PictureSession, astronaut: N
     assert [face["track"] for _ in range(2) for face in faces(session, astronaut, moving=True)] == [0, 0]
 
 
+@pytest.mark.sweep
 def test_two_processes_measure_the_same_on_one_thread(files: Mapping[str, Path]) -> None:
     code = """
 import os, sys
