@@ -302,13 +302,14 @@ class Reading(StateFile):
         rows = self._db.execute("SELECT theirs FROM merged_jobs WHERE lineage = ?", (lineage,))
         return frozenset(row[0] for row in rows)
 
-    def holds(self, key: bytes) -> bool:
-        """Whether something was measured or failed, or may be at the service, under this key."""
+    def holds(self, key: bytes, *, surely: bool = False) -> bool:
+        """Whether something was measured or failed, or may be at the service, under this key; `surely`: or is there."""
         row = self._db.execute(
             "SELECT 1 FROM measurements m WHERE m.key = ? AND (m.outcome != 'pending' OR EXISTS ("
             "SELECT 1 FROM members b JOIN jobs j ON j.job = b.job "
-            "WHERE b.key = m.key AND j.status NOT IN ('planned', 'failed')))",
-            (key,),
+            "WHERE b.key = m.key AND j.status NOT IN ('planned', 'failed') "
+            "AND NOT (? AND j.status IN ('submitting', 'ambiguous'))))",
+            (key, surely),
         ).fetchone()
         return row is not None
 

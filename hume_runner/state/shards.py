@@ -98,7 +98,9 @@ def held_by(whole: Path | None, ours: Store | None) -> Iterator[Callable[[bytes]
         if store.knows_nothing():
             yield None
         else:
-            yield lambda key: store.holds(key) and not (ours is not None and ours.holds(key))
+            # What of ours may be at the service, or not, is asked about, but not sent again: a copy of a shard may have
+            # been put back after the whole took its jobs over.
+            yield lambda key: store.holds(key) and not (ours is not None and ours.holds(key, surely=True))
 
 
 def unmerged(whole: Path, found: Sibling) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,30 @@ def test_what_is_a_strangers_is_asked_about_all_the_same(recordings: Project) ->
     before = recordings.requests()[UPLOADS]
     assert recordings.run("--shard", "2/3").code == 9
     assert recordings.requests()[UPLOADS] == before
+
+
+def test_a_copy_of_a_shard_with_a_lost_answer_does_not_send_what_the_whole_has_measured_since(
+    recordings: Project,
+) -> None:
+    shard = recordings.out / "shards" / "1-of-3"
+    recordings.manifest["execution"]["on_lost_answer"] = "stop"
+    recordings.manifest["execution"]["transfer_workers"] = 1
+    recordings.emulator.inject([{"route": UPLOADS, "nth": [2], "action": {"drop": "after"}}])
+    assert recordings.run("--shard", "1/3").code == 9
+    recordings.emulator.inject([])
+    copy = recordings.folder / "copy"
+    shutil.copytree(shard, copy)
+    recordings.manifest["execution"]["on_lost_answer"] = "resubmit"
+    merged = recordings.plain_call("state", "merge", str(recordings.write()), str(shard), "--take-over")
+    assert merged.code == 0, merged.err
+    whole = recordings.run()
+    assert whole.code == 0, whole.err
+    sent = recordings.requests()[UPLOADS]
+    assert sent == 9  # the lost one twice, and counted
+    shutil.rmtree(shard)
+    shutil.copytree(copy, shard)
+    ran = recordings.run("--shard", "1/3")
+    assert ran.code == 0, ran.err
+    assert recordings.requests()[UPLOADS] == sent
+    assert recordings.run().code == 0
+    assert recordings.requests()[UPLOADS] == sent
