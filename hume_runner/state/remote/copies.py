@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
-import io
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -205,10 +204,19 @@ def _packed(path: Path) -> Iterator[bytes]:
     yield packer.flush()
 
 
-def packed_answer(body: bytes) -> bytes:
-    return gzip.compress(body, _LEVEL, mtime=0)
+def packed_answer(body: bytes, record: bytes = b"") -> bytes:
+    """An answer as an object: gzip, and behind it what an entry says of it, so that it tells of itself."""
+    return gzip.compress(body, _LEVEL, mtime=0) + record
 
 
-def unpacked_answer(data: bytes) -> bytes:
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        return file.read()
+def unpacked_answer(data: bytes) -> tuple[bytes, bytes]:
+    """(the answer, what is behind it, which may be nothing). Raises: StateError for what no runner wrote."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        body = unpacker.decompress(data)
+    except zlib.error:
+        unpacker = zlib.decompressobj(wbits=31)
+        body = b""
+    if not unpacker.eof:
+        raise StateError("an answer in the remote state is damaged", hint="put it back from the bucket's own versions")
+    return body, unpacker.unused_data

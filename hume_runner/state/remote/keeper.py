@@ -13,6 +13,7 @@ from pathlib import Path
 from hume_runner.errors import HumeRunnerError, ObjectMissing, StateLocked, StoreError
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Intent, Kept, Send, Shipper
+from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.remote import protocol
 from hume_runner.state.remote.bringing import bring, note_pushed
 from hume_runner.state.remote.copies import (
@@ -22,10 +23,10 @@ from hume_runner.state.remote.copies import (
     upload,
 )
 from hume_runner.state.remote.drive import Driver
-from hume_runner.state.remote.objects import SNAPSHOTS, Note
+from hume_runner.state.remote.objects import ANSWERS, SNAPSHOTS, Note
 from hume_runner.state.remote.owner import Owner, lost
 from hume_runner.state.remote.protocol import Lock, NotOurs
-from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
+from hume_runner.state.remote.redo import Answer, Position, Recorder, Told, note_position, reads_others, unpack
 from hume_runner.state.remote.submission import Submission, answer_name, keep_answer
 from hume_runner.state.store import Store
 
@@ -182,13 +183,13 @@ class RemoteKept:
     # -- see `Kept`
 
     def take_in(self, store: Store, now: float) -> None:
-        for one in self._answers:
+        for one in (*self._answers, *self._in_no_entry(store)):
             if store.number_of(one.endpoint, one.remote_id) is not None:
                 continue
             body = None
             if one.kept is not None:
                 try:
-                    body = self._kept_answer(one.kept)
+                    body, _ = self._kept_answer(one.kept)
                 except ObjectMissing:
                     continue
             store.record_rescued(
@@ -206,13 +207,28 @@ class RemoteKept:
                 now=now,
             )
 
-    def _kept_answer(self, name: str) -> bytes:
+    def _in_no_entry(self, store: Store) -> Iterator[Answer]:
+        """What lies there of submissions whose answer seems lost: its owner vanished before it could say so."""
+        waiting = {job.nonce for job in store.jobs(JobStatus.AMBIGUOUS) if job.nonce}
+        if not waiting:
+            return
+        for name in self._answers_there() & {f"{nonce}.gz" for nonce in waiting}:
+            _, record = self._kept_answer(f"{ANSWERS}/{name}")
+            if record:
+                yield from unpack(record).answers
+
+    def _answers_there(self) -> set[str]:
+        """Names in the folder of answers."""
+        driver, folder = self._driver, self._driver.name(ANSWERS)
+        return {info.key.rpartition("/")[2] for info in driver.patiently(lambda: [*driver.store.list(folder)])}
+
+    def _kept_answer(self, name: str) -> tuple[bytes, bytes]:
         content = self._driver.patiently(lambda: self._driver.store.read(self._driver.name(name)))
         return unpacked_answer(content.data)
 
     def restore(self, store: Store, outputs: Path) -> None:
         driver, disk = self._driver, Disk()
-        there = {info.key.rpartition("/")[2] for info in driver.patiently(lambda: [*driver.store.list(self._folder)])}
+        there = self._answers_there()
         for number, answer in store.answers():
             nonce = store.job(number).nonce
             if not nonce or answer.name == _DESCRIPTION:
@@ -220,7 +236,7 @@ class RemoteKept:
             path, name = outputs / answer.path, answer_name(nonce)
             kept = name.rpartition("/")[2] in there
             if kept and not path.exists():
-                body = self._kept_answer(name)
+                body, _ = self._kept_answer(name)
                 if hashlib.sha256(body).hexdigest() == answer.sha256:
                     disk.make_below(outputs, Path(answer.path).parent)
                     disk.write_new(path, body)
@@ -229,10 +245,6 @@ class RemoteKept:
                 body = path.read_bytes()
                 if hashlib.sha256(body).hexdigest() == answer.sha256:
                     keep_answer(driver, nonce, body)
-
-    @property
-    def _folder(self) -> str:
-        return self._driver.name("answers")
 
     @property
     def has_more(self) -> bool:

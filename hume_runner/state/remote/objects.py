@@ -16,7 +16,7 @@ from hume_runner.errors import StateError
 from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
 
 FORMAT = 1
-JOURNAL, SNAPSHOTS = "journal", "snapshots"
+JOURNAL, SNAPSHOTS, ANSWERS = "journal", "snapshots", "answers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

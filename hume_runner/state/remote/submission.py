@@ -14,16 +14,16 @@ from hume_runner.state.remote.copies import packed_answer
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.owner import Owner
 from hume_runner.state.remote.protocol import Step, after_the_answer, before_sending, before_the_last_byte
-from hume_runner.state.remote.redo import Answer
+from hume_runner.state.remote.redo import Answer, pack
 
 
 def answer_name(nonce: str) -> str:
     return f"answers/{nonce}.gz"
 
 
-def keep_answer(driver: Driver, nonce: str, body: bytes) -> None:
-    """Put an answer where another machine finds it. Raises: StoreError."""
-    packed = packed_answer(body)
+def keep_answer(driver: Driver, nonce: str, body: bytes, record: Answer | None = None) -> None:
+    """Put an answer where another machine finds it, and with it what no entry says yet. Raises: StoreError."""
+    packed = packed_answer(body, pack((), (record,)) if record is not None else b"")
 
     def create() -> None:
         with contextlib.suppress(AlreadyExists):  # an attempt whose answer was lost: no other try has this nonce
@@ -101,12 +101,7 @@ class Submission:
     def _answer(self, result: Accepted | Answered) -> Answer:
         intent = self._intent
         answered = result if isinstance(result, Answered) else None
-        kept = None
-        if answered is not None:
-            # It exists nowhere else: it is there before it counts.
-            kept = answer_name(intent.nonce)
-            keep_answer(self._driver, intent.nonce, answered.body)
-        return Answer(
+        record = Answer(
             number=intent.number,
             nonce=intent.nonce,
             asked=intent.sha256,
@@ -117,5 +112,9 @@ class Submission:
             at=intent.wall,
             carry=answered.carry if answered else None,
             billed_seconds=answered.billed_seconds if answered else None,
-            kept=kept,
+            kept=answer_name(intent.nonce) if answered else None,
         )
+        if answered is not None:
+            # It exists nowhere else: it is there before it counts.
+            keep_answer(self._driver, intent.nonce, answered.body, record)
+        return record

@@ -14,8 +14,10 @@ from hume_runner.emulator.server import Emulator
 from hume_runner.events import Event, JobFinished, Submitted
 from hume_runner.state.disk import Disk
 from tests.media_files import speech, write_wav
+from tests.object_stores import S3Server, only
 from tests.state.remote.machines import KEY, Study, pulled, rows
 from tests.state.remote.test_keeper import Vanished
+from tests.stores.proxy import proxied
 
 
 def measured(emulator: Emulator) -> int:
@@ -128,3 +130,27 @@ def test_the_store_holds_the_same_rows(kind: str, request: pytest.FixtureRequest
     pulled(study.project("a"), tmp_path / "pulled.sqlite3")
     assert rows(tmp_path / "pulled.sqlite3") == rows(study.folder / "a" / "state.sqlite3")
     assert json.loads((study.folder / "a" / "run.json").read_text())["exit_code"] == 0
+
+
+def test_an_answer_that_lies_there_and_stands_in_no_entry_is_not_paid_again(
+    recordings: Study, emulator: Emulator, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine goes between the two writes of one answer, and its disk with it."""
+    recordings.sections["execution"] = {"transfer_workers": 1}
+    with proxied(s3.url) as proxy:
+        only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+
+        def before(method: str, path: str) -> int | None:
+            put = any(way == "PUT" and "/answers/" in seen for way, seen in proxy.seen)
+            return 503 if put and method == "PUT" and "/answers/" not in path else None
+
+        proxy.before = before
+        assert recordings.run("a").exit_code == 5
+    only(monkeypatch, s3.environ)
+    paid, answers = measured(emulator), answers_of(recordings, "a")
+    assert 0 < paid < 4
+    recordings.vanish("a")
+    result = recordings.run("b")
+    assert (result.exit_code, result.counts.items["done"]) == (0, 4)
+    assert measured(emulator) == 4
+    assert answers.items() <= answers_of(recordings, "b").items()
