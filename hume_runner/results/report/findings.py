@@ -141,9 +141,10 @@ def _difference(label: str, one: Compared) -> str:
     paired = next((pair for pair in one.pairs if set(pair.groups) == {low, high}), None)
     within = ""
     if paired is not None and paired.low is not None and paired.high is not None:
+        ends = [end if end.startswith("-") else f"+{end}" for end in _told_apart(paired.low, paired.high)]
         within = (
             f" Within {paired.n:,} pairs, {paired.groups[1]} less {paired.groups[0]}: {_signed(paired.mean)}"
-            f" (95 % interval {_signed(paired.low)} to {_signed(paired.high)})."
+            f" (95 % interval {ends[0]} to {ends[1]})."
         )
     return (
         f"{label}: {'nothing clear; the widest is ' if touch else ''}{one.score[1].replace('_', ' ')} ({one.table}),"

@@ -90,7 +90,7 @@ function timelineSvg(width, names, part, timed, chosen, at, readout) {
   const axis = axisOf(0, timed.reduce((high, r) => chosen.reduce((h, i) => Math.max(h, r[4][at.get(i)] ?? 0), high), 10) / 1000, 5);
   const x = (t) => left + (t - first) / (last - first) * (width - left - right), y = (v) => bottom - v / 1000 / axis.high * (bottom - top);
   for (const v of axis.ticks) svg.append(shape("line", { x1: left, x2: width - right, y1: y(v * 1000), y2: y(v * 1000), stroke: ink("--grid") }), written(left - 6, y(v * 1000) + 4, tickWords(v), { "text-anchor": "end" }));
-  for (const moment of ticksOf(first, last, Math.max(3, Math.floor(width / 110)))) svg.append(shape("line", { x1: x(moment), x2: x(moment), y1: bottom, y2: bottom + 4, stroke: ink("--soft") }), written(x(moment), bottom + 17, timeWords(moment, last - first), { "text-anchor": x(moment) > width - 24 ? "end" : "middle" }));
+  for (const moment of ticksOf(first, last, Math.max(4, Math.floor(width / 100)))) svg.append(shape("line", { x1: x(moment), x2: x(moment), y1: bottom, y2: bottom + 4, stroke: ink("--soft") }), written(x(moment), bottom + 17, timeWords(moment, last - first), { "text-anchor": x(moment) > width - 24 ? "end" : "middle" }));
   svg.append(written((left + width - right) / 2, bottom + 34, timeTitle(last - first), { "text-anchor": "middle" }), written(0, 0, "score", { transform: `translate(12,${(top + bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }));
   part.groups.forEach((group, g) => {
     const mine = timed.filter((r) => r[2] === g).sort((a, b) => a[0] - b[0]), usual = usualGap(momentsOf(mine.filter((r) => !spans(r))));
