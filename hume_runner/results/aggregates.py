@@ -47,6 +47,14 @@ class Moments:
             self.highest = max(self.highest, highest)
             self.above += above
 
+    def take(self, number: float) -> None:
+        """Join in a single number (Welford 1962), where how many are above a cutoff is not asked."""
+        self.n += 1
+        apart = number - self.mean
+        self.mean += apart / self.n
+        self.spread += apart * (number - self.mean)
+        self.highest = max(self.highest, number)
+
     @property
     def sd(self) -> float | None:
         """The standard deviation of a sample (divided by n - 1); None of a single number."""

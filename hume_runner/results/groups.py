@@ -102,7 +102,7 @@ def pair_key(item_id: str, label: str, value: str) -> str | None:
 
 @dataclass(slots=True)
 class _Group:
-    means: dict[tuple[str, Score], Moments] = field(default_factory=dict)
+    means: dict[str, dict[Score, Moments]] = field(default_factory=dict)  # by table
 
 
 class GroupSums:
@@ -126,17 +126,21 @@ class GroupSums:
         if name not in self._groups and len(self._groups) >= MOST_GROUPS:
             self.left_out += 1
             return
-        means = self._groups.setdefault(name, _Group()).means
+        means = self._groups.setdefault(name, _Group()).means.setdefault(table, {})
         key = pair_key(item.id, self.label, name)
         for score, moments in sums.scores.items():
-            means.setdefault((table, score), Moments()).add(1, moments.mean, 0.0, moments.mean, 0)
+            mine = means.get(score)
+            if mine is None:
+                mine = means[score] = Moments()
+            mine.take(moments.mean)
         if key and ((key, name) in self._paired or len(self._paired) < MOST_PAIRED):
             places = self._places.setdefault(table, {})
             beside = self._paired.setdefault((key, name), {}).setdefault(table, array("d"))
+            for score in sums.scores:
+                places.setdefault(score, len(places))
+            beside.extend([math.nan] * (len(places) - len(beside)))
             for score, moments in sums.scores.items():
-                place = places.setdefault(score, len(places))
-                beside.extend([math.nan] * (place + 1 - len(beside)))
-                beside[place] = moments.mean
+                beside[places[score]] = moments.mean
 
     @property
     def names(self) -> list[str]:
@@ -148,14 +152,14 @@ class GroupSums:
         names = self.names
         scores: dict[tuple[str, Score], None] = {}
         for group in self._groups.values():
-            scores.update(dict.fromkeys(group.means))
+            scores.update(dict.fromkeys((table, score) for table, means in group.means.items() for score in means))
         within: dict[tuple[str, str], dict[tuple[str, Score], Moments]] = {}
         found = []
         for table, score in scores:
             groups = {
-                name: _mean(self._groups[name].means[table, score])
+                name: _mean(self._groups[name].means[table][score])
                 for name in names
-                if (table, score) in self._groups[name].means
+                if score in self._groups[name].means.get(table, ())
             }
             if len(groups) > 1:
                 pairs = tuple(self._pairs(table, score, list(groups), within))
@@ -188,7 +192,7 @@ class GroupSums:
                 mine = found.setdefault(table, [Moments() for _ in self._places[table]])
                 for moments, one, two in zip(mine, means, (after or {}).get(table, ()), strict=False):
                     if not math.isnan(two - one):
-                        moments.add(1, two - one, 0.0, two - one, 0)
+                        moments.take(two - one)
         return {
             (table, score): found[table][place]
             for table, places in self._places.items()

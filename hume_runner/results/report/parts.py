@@ -26,21 +26,21 @@ class Detail:
     scores: int | None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Means:
     """One family's scores over all rows of a source: how many rows have each, mean and highest."""
 
-    counts: array[int] = field(default_factory=lambda: array("q"))
-    means: array[float] = field(default_factory=lambda: array("d"))
-    peaks: array[float] = field(default_factory=lambda: array("d"))
+    counts: array[int]
+    means: array[float]
+    peaks: array[float]
+
+    @classmethod
+    def of(cls, width: int) -> Means:
+        """Of a family with so many scores, none of which is there yet."""
+        return cls(array("q", bytes(8 * width)), array("d", bytes(8 * width)), array("d", [-math.inf]) * width)
 
     def add(self, place: int, moments: Moments) -> None:
         """What more rows say of the score at this place."""
-        gap = place + 1 - len(self.counts)
-        if gap > 0:
-            self.counts.extend([0] * gap)
-            self.means.extend([0.0] * gap)
-            self.peaks.extend([-math.inf] * gap)
         total = self.counts[place] + moments.n
         self.means[place] += (moments.mean - self.means[place]) * moments.n / total
         self.peaks[place] = max(self.peaks[place], moments.highest)
@@ -53,13 +53,10 @@ class Means:
 
     def mean(self, places: Iterable[int]) -> list[int | None]:
         """In thousandths, None where there is none."""
-        return [_thousandths(self.means[place]) if self._has(place) else None for place in places]
+        return [_thousandths(self.means[place]) if self.counts[place] else None for place in places]
 
     def peak(self, places: Iterable[int]) -> list[int | None]:
-        return [_thousandths(self.peaks[place]) if self._has(place) else None for place in places]
-
-    def _has(self, place: int) -> bool:
-        return place < len(self.counts) and self.counts[place] > 0
+        return [_thousandths(self.peaks[place]) if self.counts[place] else None for place in places]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,9 +85,12 @@ class Part:
     def sum_up(self, sums: SourceSums) -> None:
         """What all rows of the source say."""
         index = {family.prefix: family.index for family in self.layout.families}
+        for prefix in dict.fromkeys(prefix for prefix, _ in sums.scores):
+            if prefix in index:
+                self.means.setdefault(prefix, Means.of(len(index[prefix])))
         for (prefix, name), moments in sums.scores.items():
             if prefix in index:
-                self.means.setdefault(prefix, Means()).add(index[prefix][name], moments)
+                self.means[prefix].add(index[prefix][name], moments)
 
     def _drawn(self, block: Block, grid: Grid, row: int) -> list[Any]:
         """[begin, end, group, text, scores, sentiment, toxicity]: times in seconds, scores in thousandths."""
@@ -107,8 +107,8 @@ class Part:
     def document(self) -> dict[str, Any]:
         """This part for the page. `peak` is of the scores in `shown` where that is not null, else of all."""
         first, *others = self.layout.families
-        means = self.means.get(first.prefix, Means())
         every = range(len(first.names))
+        means = self.means.get(first.prefix) or Means.of(len(every))
         strongest = sorted(means.known, key=lambda place: (-means.means[place], place))
         shown = sorted(strongest[: self.detail.scores]) if self.detail.scores else None
         rows = [[*row[:4], [row[4][position] for position in shown] if shown is not None else row[4], *row[5:]]

@@ -134,8 +134,11 @@ class Pass:
                 self.covered[one.table] = self.covered.get(one.table, 0) + 1
             means = self.means.setdefault(one.table, {})
             for score, moments in one.sums.scores.items():
-                if score in means or len(means) < _MOST_OPEN:
-                    means.setdefault(score, Moments()).add(1, moments.mean, 0.0, moments.mean, 0)
+                mine = means.get(score)
+                if mine is None and len(means) < _MOST_OPEN:
+                    mine = means[score] = Moments()
+                if mine is not None:
+                    mine.take(moments.mean)
             for groups in self.groups.values():
                 groups.add(one.item, one.table, one.sums)
             part = self.parts.get(one.item.id, {}).get(one.table)
