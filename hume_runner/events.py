@@ -40,6 +40,23 @@ class Planned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Phase(Event):
+    """What a run does from now on: `reading` sources, `planning`, `asking` the service what it has, `working` on jobs,
+    `writing` outputs."""
+
+    name: ClassVar[str] = "phase"
+    phase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcesRead(Event):
+    """How many sources are read by now, now and then."""
+
+    name: ClassVar[str] = "sources_read"
+    items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted(Event):
     """What the service has already, paid for, is fetched instead of sent."""
 
@@ -336,6 +353,20 @@ class Counted(Event):
     name: ClassVar[str] = "counted"
     items: Mapping[str, int]
     jobs: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Working(Event):
+    """What goes on just now, now and then: jobs by what is done with them, and the bytes of files and answers since the
+    run began."""
+
+    name: ClassVar[str] = "working"
+    preparing: int
+    uploading: int
+    measuring: int
+    fetching: int
+    sent_bytes: int
+    received_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

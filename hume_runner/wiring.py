@@ -137,6 +137,7 @@ class Endpoint:
     def __init__(self, manifest: Manifest, paths: Paths, machine: Machine, place: Place | None = None) -> None:
         """`place`: where the processor's work is done; None: on this machine."""
         from hume_runner.engine.pacing import Pacer
+        from hume_runner.http.traffic import Traffic
 
         found = registered(manifest.service.api)
         if found is None:
@@ -155,6 +156,7 @@ class Endpoint:
         self._emulator: Emulator | None = None
         self._server_ahead_s: float | None = None  # the service's Unix time minus our monotonic clock
         self._lock = threading.Lock()
+        self.traffic = Traffic()
         execution = manifest.execution
         self.pacer = Pacer(
             execution.requests_per_second,
@@ -206,6 +208,7 @@ class Endpoint:
                 timeout_s=self._manifest.service.timeout_s,
                 stack=self._stack,
                 max_answer_bytes=self._machine.settings.max_answer_bytes,
+                traffic=self.traffic,
             )
 
     def _saw_server_time(self, server_time_s: float) -> None:
@@ -383,6 +386,7 @@ def environment(
         sleep=machine.sleep,
         new_id=machine.new_id,
         server_time=endpoint.server_time,
+        traffic=endpoint.traffic,
         simulated=endpoint.simulated,
         embedded=endpoint.name == EMULATOR,
         here=endpoint.here,

@@ -38,8 +38,8 @@ def section(title: str) -> str:
 
 def without_variables(text: str) -> str:
     """Times and folders differ from one machine to another; on a slow one a run tells how far it is."""
-    text = re.sub(r"^\S+: \d+ of \d+ jobs finished\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"\d+\.\d s", "N s", text)
+    text = re.sub(r"^\S+: (?:so far |starting|reading|planning|asking|writing).*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\d+\.\d s|\d+ min \d\d s", "N s", text)
     return re.sub(r"/\S+/results/", "…/results/", text)
 
 

@@ -6,15 +6,17 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hume_runner.cli.signals import Mailbox
+from hume_runner.cli.signs import fitted, in_ascii, moves_cursor, only_ascii
 from hume_runner.cli.streams import SafeStream, Writer
 
 if TYPE_CHECKING:
+    from hume_runner.cli.drawing import Drawing
     from hume_runner.cli.log_file import LogFile
     from hume_runner.settings import Masker
 
@@ -50,6 +52,7 @@ class Console:
         self._begun: dict[str, Any] | None = None
         self._advice: tuple[re.Pattern[str], list[str], list[str], list[str]] | None = None
         self.mailbox = Mailbox()
+        self._drawing: Drawing | None = None
         self._answers = answers
         self.out = self._stream(out)
         self.err = self._stream(err)
@@ -107,9 +110,50 @@ class Console:
     def result(self, text: str) -> None:
         """A line of the command's result, for stdout."""
         self.record("result", text)
-        self.out.write(text + "\n")
+        if self.out.isatty():
+            self._over_echo(self.out)
+        self.write(text + "\n")
         if self.out.isatty():
             self.out.flush()
+
+    def write(self, text: str, /) -> int:
+        """A piece of the result for people: like `out.write`, with signs that the terminal has."""
+        return self.out.write(self.for_people(text, self.out))
+
+    def writelines(self, lines: Iterable[str], /) -> None:
+        for line in lines:
+            self.write(line)
+
+    # -- what a terminal shows
+
+    def for_people(self, text: str, stream: SafeStream) -> str:
+        """`text` with signs that whoever reads the stream has, and on a terminal as broad as that is."""
+        text = in_ascii(text) if self.shows_ascii(stream) else text
+        return fitted(text, stream.columns) if stream.isatty() else text
+
+    def shows_ascii(self, stream: SafeStream) -> bool:
+        return only_ascii(self.environ, stream.encoding, terminal=stream.isatty())
+
+    def can_draw(self, stream: SafeStream) -> bool:
+        """Whether lines can be drawn over."""
+        return stream.isatty() and moves_cursor(self.environ)
+
+    def draw(self, lines: Callable[[int], Sequence[str]], stream: SafeStream) -> None:
+        """Draw what `lines` gives for a width, below whatever is said, until `stop_drawing`."""
+        from hume_runner.cli.drawing import Drawing
+
+        self._drawing = Drawing(stream, lines)
+        self._drawing.start()
+
+    def stop_drawing(self) -> None:
+        if self._drawing is not None:
+            drawing, self._drawing = self._drawing, None
+            drawing.stop()
+
+    def _over_echo(self, stream: SafeStream) -> None:
+        """What a terminal echoes of a Ctrl-C stands at the beginning of the line: every line of ours is longer."""
+        if self.mailbox.signals:
+            stream.draw("\r")
 
     # -- what a machine reads
 
@@ -196,7 +240,13 @@ class Console:
         at = f"{datetime.now().astimezone():%H:%M:%S} " if self.verbose else ""
         # In the order in which it was said, where both streams go to one place.
         self.out.flush()
-        self.err.write(f"{at}{mask_secrets(self.advised(text))}\n")
+        line = self.for_people(f"{at}{mask_secrets(self.advised(text))}", self.err)
+        if (drawing := self._drawing) is not None:
+            drawing.above(line)
+            return
+        if self.err.isatty():
+            self._over_echo(self.err)
+        self.err.write(f"{line}\n")
         self.err.flush()
 
     def ask(self, question: str) -> bool | None:

@@ -88,7 +88,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: object = None) -> None:
         del file
-        self._console.out.write(message)
+        self._console.write(message)
 
 
 def common_flags(parser: argparse.ArgumentParser) -> None:

@@ -108,7 +108,7 @@ def _plan(
         elif args.format == "json":
             shown.as_json(console.out)
         elif args.format != "markdown" and not console.quiet:
-            shown.as_text(console.out)
+            shown.as_text(console)
 
 
 @contextmanager

@@ -1,19 +1,19 @@
-"""What a person sees while a run works: a progress bar on a terminal, plain lines elsewhere, JSON Lines with --json."""
+"""What a person sees while a run works: lines that are drawn anew on a terminal, plain ones elsewhere, JSON Lines with
+--json."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import IO, TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from hume_runner import events
 from hume_runner.amounts import counted, seconds_text
-from hume_runner.cli.streams import Canvas
+from hume_runner.cli.run_shown import RunShown
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from hume_runner.cli.console import Console
     from hume_runner.cli.metrics import Metrics
 
@@ -54,32 +54,57 @@ _DETAILS = {
     "ended": "{job}: ended, fetching its answer",
     "not_measured": "{job}: {item}: not measured: {message}",
 }
-_EVERY_S = 5.0
 _REPEAT_S = 10.0
+_AT_ONCE_S = 0.4
+# Plain lines: the first after so long, later ones ever more rarely.
+_FIRST_S, _RAREST_S = 5.0, 60.0
+# What is told every second, or passes in a moment: a program is told of it so often.
+_OFTEN = (events.Phase, events.Counted, events.Working, events.SourcesRead)
+_TOLD_EVERY_S = 10.0
 
 
 class RunProgress:
     """Receives the engine's events, for `with`."""
 
-    def __init__(self, console: Console, name: str, *, here: bool = False, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        console: Console,
+        name: str,
+        *,
+        here: bool = False,
+        metrics: Metrics | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`here`: it is measured on this machine, and nothing is submitted to anybody. `metrics` hear of it as well."""
         self._metrics = metrics
         self._here = here
         self._console = console
         self._name = name
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._jobs = self._done = self._submitted = 0
-        self._last_line = time.monotonic()
+        self._clock = clock
+        self._began = clock()
+        self._shown = RunShown(name=name, began_at=self._began, here=here)
+        self._draws = False
+        self._line_at = self._began + _FIRST_S
+        self._told: dict[type[events.Event], float] = {}
         self._said: dict[str, float] = {}
         self._lines: set[str] = set()  # messages that were printed as they are
 
     def __enter__(self) -> RunProgress:
+        console = self._console
+        self._draws = console.progress and not console.json and not console.quiet and console.can_draw(console.err)
+        if self._draws:
+            console.draw(self._drawn, console.err)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._console.stop_drawing()
+
+    def _drawn(self, width: int) -> list[str]:
+        """What is drawn; nothing for a run that is over in a moment."""
+        now = self._clock()
+        if now - self._began < _AT_ONCE_S:
+            return []
+        return self._shown.lines(now, width, ascii_only=self._console.shows_ascii(self._console.err))
 
     def has_said(self, text: str) -> bool:
         """Whether a line said just this, or lines said all of what is summed up in it."""
@@ -88,63 +113,52 @@ class RunProgress:
 
     def __call__(self, event: events.Event) -> None:
         """One event of the engine."""
-        match event:
-            case events.Planned():
-                self._planned(event)
-            case events.Submitted():
-                self._submitted += 1
-            case events.MediaPrepared():
-                self._jobs += event.jobs - event.expected
-            case events.Split():
-                self._jobs += 1  # its halves finish, and it does not
-            case events.JobFinished() | events.JobFailed():
-                self._done += 1
+        self._shown.hear(event, self._clock())
         if self._metrics is not None:
             self._metrics.event(event)
+        if not isinstance(event, _OFTEN) or self._is_due(type(event)):
+            self._record(event)
+        if self._console.json:
+            return
+        if isinstance(event, events.Planned):
+            self._planned(event)
+        else:
+            self._say(event)
+        if not self._draws:
+            self._now_and_then()
+
+    def _is_due(self, kind: type[events.Event]) -> bool:
+        now = self._clock()
+        if now - self._told.get(kind, self._began) < _TOLD_EVERY_S:
+            return False
+        self._told[kind] = now
+        return True
+
+    def _record(self, event: events.Event) -> None:
+        """For programs, and for the log."""
         if self._console.log is not None:
             told = {name: value for name, value in events.document(event).items() if value not in ("", None)}
             self._console.record("event", f"{event.name} {json.dumps(told, ensure_ascii=False, default=dict)}")
         if self._console.json:
             self._console.event(event.name, **_shown(events.document(event)))
-        elif not isinstance(event, events.Planned):
-            self._say(event)
-        if isinstance(event, events.JobFinished | events.JobFailed):
-            self._advance()
 
     def _planned(self, event: events.Planned) -> None:
-        self._jobs = event.total or event.jobs
-        if self._console.json:
-            return
         if not event.unfinished:
-            failed = f"; {event.failed} failed before (--retry-failed tries them again)" if event.failed else ""
+            failed = f"; {event.failed:,} failed before (--retry-failed tries them again)" if event.failed else ""
             self._console.note(f"{self._name}: nothing to do, {_are(event.done)} measured{failed}")
             return
         to_send = event.new + event.changed + event.retry
-        waiting = f", {event.in_flight} on their way" if event.in_flight else ""
-        lost = f", {event.ambiguous} to ask about" if event.ambiguous else ""
-        jobs = counted(self._jobs if self._here else event.jobs, "job")
-        what = f"{'to measure' if self._here else 'to submit'} in {jobs}"
-        self._console.note(
-            f"{self._name}: {counted(to_send, 'item')} {what}{waiting}{lost}, {event.done:,} measured already"
-        )
-        if self._console.progress and not self._console.quiet and self._console.err.isatty():
-            self._start_bar()
-
-    def _start_bar(self) -> None:
-        from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("jobs"),
-            TimeElapsedColumn(),
-            console=RichConsole(file=cast("IO[str]", Canvas(self._console.err))),
-            transient=True,
-        )
-        self._task = self._bar.add_task(self._name, total=self._jobs or None)
-        self._bar.start()
+        jobs = counted((event.total or event.jobs) if self._here else event.jobs, "job")
+        parts = []
+        if to_send or not (event.in_flight or event.ambiguous):
+            parts.append(f"{counted(to_send, 'item')} {'to measure' if self._here else 'to submit'} in {jobs}")
+        if event.in_flight:
+            parts.append(f"{counted(event.in_flight, 'item')} on {'its' if event.in_flight == 1 else 'their'} way")
+        if event.ambiguous:
+            parts.append(f"{counted(event.ambiguous, 'item')} to ask about")
+        if event.done:
+            parts.append(f"{event.done:,} measured already")
+        self._console.note(f"{self._name}: {', '.join(parts)}")
 
     def _say(self, event: events.Event) -> None:
         facts = events.document(event)
@@ -156,7 +170,7 @@ class RunProgress:
         if words is not None:
             # Many jobs hear the same complaint: people read it once, and again if it goes on.
             complaint = f"{event.name} {facts.get('message', facts)}"
-            now = time.monotonic()
+            now = self._clock()
             if now - self._said.get(complaint, -_REPEAT_S) >= _REPEAT_S:
                 self._said[complaint] = now
                 line = mask_secrets(words.format(**facts))
@@ -166,13 +180,12 @@ class RunProgress:
         elif event.name in _DETAILS:
             self._console.detail(_DETAILS[event.name].format(**facts))
 
-    def _advance(self) -> None:
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done, total=max(self._jobs, self._done))
-        elif not self._console.json and time.monotonic() - self._last_line >= _EVERY_S:
-            self._last_line = time.monotonic()
-            jobs = counted(max(self._jobs, self._done), "job")
-            self._console.note(f"{self._name}: {self._done:,} of {jobs} finished")
+    def _now_and_then(self) -> None:
+        """A plain line where nothing is drawn: soon at first, and rarely in a log that runs for hours."""
+        now = self._clock()
+        if now >= self._line_at:
+            self._line_at = now + min(_RAREST_S, max(_FIRST_S, (now - self._began) / 4))
+            self._console.note(self._shown.line(now))
 
 
 def _are(items: int) -> str:

@@ -179,18 +179,20 @@ def _run_one(
         print_error(result.error, console, told=progress.has_said(str(result.error)))
     if not console.json and not console.quiet:
         console.result(console.advised(result.summary))
-        if advice := _next(project, result):
-            console.note(advice)
+        for advice in _next(project, result):
+            console.note(f"next: {advice}")
     return result.exit_code, dict(result.counts.items)
 
 
-def _next(project: Project, result: RunResult) -> str:
-    """What to do with what was measured; empty where nothing was, or the run says itself what comes next."""
+def _next(project: Project, result: RunResult) -> Iterator[str]:
+    """What to do with what was measured; nothing where nothing was, or the run says itself what comes next."""
     if result.exit_code not in (0, 3) or not result.counts.items["done"]:
-        return ""
+        return
     lacking = [extra for extra, module in (("report", "jinja2"), ("tables", "pyarrow")) if find_spec(module) is None]
-    install = f"`{installing.extras(*lacking)}`, then " if lacking else ""
-    form = next((form for form in project.manifest.outputs.tables), None)
-    made = f"the tables are in {result.outputs / 'tables'}" if form and "tables" not in lacking else ""
-    tables = made or "`hume-runner tables MANIFEST --format csv` makes tables"
-    return f"next: {install}`hume-runner report MANIFEST --open` shows it; {tables}"
+    if lacking:
+        yield f"`{installing.extras(*lacking)}`, for what follows"
+    yield "`hume-runner report MANIFEST --open` shows it"
+    if project.manifest.outputs.tables and "tables" not in lacking:
+        yield f"the tables are in {result.outputs / 'tables'}"
+    else:
+        yield "`hume-runner tables MANIFEST --format csv` makes tables"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
 
 if TYPE_CHECKING:
-    from hume_runner.api import JobStatus, Seen, Status
+    from hume_runner.api import JobStatus, Project, Seen, Status
 
 _WATCH_EVERY_S = 2.0
 
@@ -28,19 +29,46 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.cli.manifests import project
 
     found = project(args, console)
-    while True:
+    if args.watch:
+        _watch(found, console, jobs=args.jobs)
+    else:
         with found.look() as seen:
-            status = seen.status
-            if console.json:
-                console.counts = status.items
-                jobs = {"job_list": [_job(job) for job in seen.jobs()]} if args.jobs else {}
-                console.event("status", **_members(status), **jobs)
-            else:
-                _print(status, seen, console, jobs=args.jobs)
-        console.out.flush()
-        if not args.watch or status.lock is None or console.out.broken:
-            return 0
-        time.sleep(_WATCH_EVERY_S)
+            _tell(seen.status, seen, console, jobs=args.jobs)
+    return 0
+
+
+def _tell(status: Status, seen: Seen, console: Console, *, jobs: bool) -> None:
+    if console.json:
+        console.counts = status.items
+        more = {"job_list": [_job(job) for job in seen.jobs()]} if jobs else {}
+        console.event("status", **_members(status), **more)
+    else:
+        for line in _lines(status, seen, jobs=jobs):
+            console.result(line)
+    console.out.flush()
+
+
+def _watch(found: Project, console: Console, *, jobs: bool) -> None:
+    """Until the run ends. A terminal shows a picture that changes; elsewhere what did not change is not said again."""
+    redraws = not console.json and console.can_draw(console.out)
+    shown: list[str] = []
+    try:
+        if redraws:
+            console.draw(lambda width: [console.for_people(line, console.out)[:width] for line in shown], console.out)
+        while not console.out.broken:
+            with found.look() as seen:
+                status = seen.status
+                if status.lock is None:
+                    console.stop_drawing()
+                    _tell(status, seen, console, jobs=jobs)
+                    return
+                before = list(shown)
+                shown[:] = () if console.json else _lines(status, seen, jobs=jobs)
+                if console.json or (not redraws and shown != before):
+                    _tell(status, seen, console, jobs=jobs)
+            time.sleep(_WATCH_EVERY_S)
+    finally:
+        console.stop_drawing()
 
 
 def _members(status: Status) -> dict[str, Any]:
@@ -64,31 +92,34 @@ def _job(job: JobStatus) -> dict[str, Any]:
     }
 
 
-def _print(status: Status, seen: Seen, console: Console, *, jobs: bool) -> None:
+def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
+    """What a person reads; jobs are streamed."""
     from hume_runner.services.base import job_name
 
     items = status.items
     if not items["total"] and (isinstance(status.state, str) or not status.state.exists()):
-        console.result(f"{status.name}: nothing ran yet, there is no state at {status.state}")
+        yield f"{status.name}: nothing ran yet, there is no state at {status.state}"
         return
-    console.result(f"{status.name}: {items['done']:,} of {counted(items['total'], 'item')} measured")
+    yield f"{status.name}: {items['done']:,} of {counted(items['total'], 'item')} measured"
     if status.simulated:
-        console.result("  SIMULATED SCORES: the emulator measured nothing")
+        yield "  SIMULATED SCORES: the emulator measured nothing"
     for kind, numbers in (("items", items), ("jobs", status.jobs)):
-        parts = [f"{number} {name.replace('_', ' ')}" for name, number in numbers.items() if number and name != "total"]
-        console.result(f"  {kind:<6} {', '.join(parts) or 'none'}")
+        parts = [
+            f"{number:,} {name.replace('_', ' ')}" for name, number in numbers.items() if number and name != "total"
+        ]
+        yield f"  {kind:<6} {', '.join(parts) or 'none'}"
     if status.lock:
-        console.result(f"  a run is on: process {status.lock.pid} on {status.lock.host}")
+        yield f"  a run is on: process {status.lock.pid} on {status.lock.host}"
     if items["ambiguous"]:
-        console.result("  ambiguous: the answer to a submission was lost; the next run asks the service")
+        yield "  ambiguous: the answer to a submission was lost; the next run asks the service"
     for reason, number in list(seen.failures().items())[:5]:
-        console.result(f"  failed   {number} × {reason}")
+        yield f"  failed   {number:,} × {reason}"
     for remote_id, number in seen.duplicates():
-        console.result(f"  paid twice: {remote_id} carries the same as job-{number:06d}")
+        yield f"  paid twice: {remote_id} carries the same as job-{number:06d}"
     for remote_id, number in seen.perhaps_paid_twice():
-        console.result(f"  perhaps paid twice: {remote_id} may be the same as job-{number:06d}")
+        yield f"  perhaps paid twice: {remote_id} may be the same as job-{number:06d}"
     if jobs:
         for job in seen.jobs():
             error = f"  {job.error}" if job.error else ""
             remote = job.remote_id or "-"
-            console.result(f"  {job_name(job.number)} {job.status:<10} {remote:<36} {job.sources:>4}{error}")
+            yield f"  {job_name(job.number)} {job.status:<10} {remote:<36} {counted(job.sources, 'source'):>12}{error}"

@@ -21,6 +21,7 @@ from typing import Protocol, TextIO
 _AT_ONCE = getattr(select, "PIPE_BUF", 512)
 _BUFFERED = 32 * 1024
 _LOOK_AGAIN_MS = 200
+_COLUMNS = 80  # of a terminal that does not tell
 # Nobody is left at the other end; anything else is a fault of what lies behind the stream.
 _GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN, errno.ENOTCONN})
 
@@ -114,6 +115,14 @@ class SafeStream:
             return self._stream is not None and self._stream.isatty()
         except (OSError, ValueError):
             return False
+
+    @property
+    def columns(self) -> int:
+        """How broad a terminal is."""
+        try:
+            return os.get_terminal_size(self.fileno()).columns or _COLUMNS
+        except OSError:
+            return _COLUMNS
 
     def fileno(self) -> int:
         if self._handle is None:

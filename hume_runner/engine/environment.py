@@ -44,6 +44,7 @@ class Environment:
     keeper: Keeper = field(default_factory=OnThisDisk)
     here: bool = False
     room: Callable[[], int | None] = lambda: None
+    traffic: Callable[[], tuple[int, int]] = lambda: (0, 0)  # bytes (sent, received) so far
     machines: frozenset[str] = frozenset()
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet

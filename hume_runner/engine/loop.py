@@ -22,6 +22,7 @@ from hume_runner.engine.reactions import fetching, ordering, sending, settling, 
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules
 from hume_runner.engine.rescue import keep_beside
 from hume_runner.engine.resume import refilled, resumed
+from hume_runner.engine.telling import Telling
 from hume_runner.engine.view import (
     Action,
     Ending,
@@ -58,7 +59,6 @@ from hume_runner.state.keeping import Alone, Intent, Kept
 from hume_runner.state.store import Store
 
 P = ParamSpec("P")
-_COUNTED_EVERY_S = 10.0
 
 
 class Abandoned(BaseException):
@@ -84,6 +84,8 @@ class Tools:
     server_time: Callable[[], float | None]
     random: Callable[[], float]
     report: events.Report
+    traffic: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    here: bool = False
     kept: Kept = field(default_factory=Alone)
     end_soon: Callable[[], None] = lambda: None
 
@@ -122,7 +124,7 @@ class Loop:
             tools.store, tools.service, tools.disk, self._evidence, outputs, artifacts=rules.artifacts
         )
         self._last_look = LastLook(self._evidence, refused_too=tools.service.keeper is not None)
-        self._count_at = tools.clock() + _COUNTED_EVERY_S
+        self._telling = Telling(tools.store, tools.report, tools.clock, tools.traffic, here=tools.here)
         self._broken: Exception | None = None  # what ends the run once everything on its way is recorded
 
     # -- driving ----------------------------------------------------------------------------------------------------
@@ -133,6 +135,7 @@ class Loop:
         Whatever goes wrong on the way, what the service is about to answer is waited for and recorded before it is
         raised. Raises: StateError, Abandoned.
         """
+        self._guard(self._telling.look, self._view)  # before anything is done: what a run begins with
         self._guard(self._resume)
         while True:
             self._guard(self._still_ours)
@@ -145,14 +148,16 @@ class Loop:
                 self._guard(self._start, action, now)
             if self._view.finished or (self._detach and self._view.all_sent and not self._store.any_planned()):
                 break
-            timeout = 5.0 if wake_at is None else min(5.0, max(0.0, wake_at - self._tools.clock()))
+            timeout = self._telling.wait_s(self._view)
+            if wake_at is not None:
+                timeout = min(timeout, max(0.0, wake_at - self._tools.clock()))
             if actions and not self._view.active:
                 timeout = 0.0  # all that was to be done was dropped: nobody will call
             message = self._tools.workers.take(timeout)
             while message is not None:
                 self._guard(self._absorb, message)
                 message = self._tools.workers.take(0.0)
-            self._guard(self._count)
+            self._guard(self._telling.look, self._view)
         if self._broken is not None:
             raise self._broken
         for reaction in self._last_look.look(self._view):
@@ -177,15 +182,6 @@ class Loop:
             self._tools.report(event)
         if reaction.failures:
             self._do(stopping.over_budget(self._view, self._rules, *self._store.failed_items()))
-
-    def _count(self) -> None:
-        """Tell how far the run is, now and then; rarely where counting takes long."""
-        now = self._tools.clock()
-        if now >= self._count_at:
-            counts = self._store.counts()
-            took = self._tools.clock() - now
-            self._count_at = now + max(_COUNTED_EVERY_S, 100 * took)
-            self._tools.report(events.Counted(items=counts.items, jobs=counts.jobs))
 
     def _moment(self) -> Moment:
         return Moment(now=self._tools.clock(), wall=self._tools.wall(), chance=self._tools.random())

@@ -17,6 +17,7 @@ from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.rescue import take_in
+from hume_runner.engine.telling import told
 from hume_runner.engine.view import PREPARING, Ending
 from hume_runner.errors import (
     ApiError,
@@ -35,6 +36,7 @@ from hume_runner.planning.recall import scan_or_recall
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scanned
 from hume_runner.services.base import Ended, Pending, Service
+from hume_runner.sources.base import SourceItem
 from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
@@ -109,6 +111,7 @@ def run(
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines)
         env.on_open(store)
+        env.report(events.Phase(phase="planning"))
         mended = _take_stock(store, opened.kept, env, outputs, options)
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
@@ -139,6 +142,7 @@ def run(
             plan=summary,
             harmed=mended.harmed,
         )
+        env.report(events.Phase(phase="writing"))
         with guarded(outputs):
             finish(store, result)
         opened.kept.settle(store)  # what was made of it; the next run makes it again where this does not get there
@@ -286,8 +290,13 @@ def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
 
 
 def _scan(manifest: Manifest, env: Environment, store: Store | None, options: RunOptions) -> Scanned:
+    env.report(events.Phase(phase="reading"))
+
+    def expand(manifest: Manifest) -> Iterator[SourceItem]:
+        return told(env.expand(manifest), manifest, env.report, env.monotonic)
+
     with held_by(options.whole and options.whole / "state.sqlite3", store) as held:
-        return scan_or_recall(manifest, env.expand, env.service, store, Scan, selection=options.selection, held=held)
+        return scan_or_recall(manifest, expand, env.service, store, Scan, selection=options.selection, held=held)
 
 
 def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scanned, store: Store, endpoint: str) -> None:
@@ -326,6 +335,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
         return Ending()
     hold: LostAnswerNeedsDecision | None = None
     if store.any_planned():
+        env.report(events.Phase(phase="asking"))
         refused = ask_first(manifest, outputs, store, env, pay_again=options.pay_again)
         if isinstance(refused, LostAnswerNeedsDecision):
             hold = refused
@@ -349,6 +359,8 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             server_time=env.server_time,
             random=env.random,
             report=env.report,
+            traffic=env.traffic,
+            here=env.here,
             kept=opened.kept,
             end_soon=env.end_soon,
         ),
@@ -365,6 +377,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
         hold=hold,
     )
     env.on_loop()
+    env.report(events.Phase(phase="working"))
     try:
         return loop.run()
     except Abandoned as left:

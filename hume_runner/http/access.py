@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from hume_runner.http.retry import RetryPolicy
+from hume_runner.http.traffic import Traffic
 from hume_runner.http.transport import Pacer, RequestsTransport
 
 
@@ -20,6 +21,7 @@ class Access:
     timeout_s: float
     stack: ExitStack
     max_answer_bytes: int
+    traffic: Traffic = field(default_factory=Traffic, repr=False)
 
     def transport(self, auth_header: str) -> RequestsTransport:
         """Connections that carry the key in this header, closed with `stack`."""
@@ -30,6 +32,7 @@ class Access:
             timeout_s=self.timeout_s,
             pacer=self.pacer,
             max_body_bytes=self.max_answer_bytes,
+            traffic=self.traffic,
         )
         self.stack.callback(transport.close)
         return transport

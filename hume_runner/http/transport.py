@@ -34,6 +34,7 @@ from hume_runner.http.deadline import Exchange, Watchdog
 from hume_runner.http.exchanges import tell
 from hume_runner.http.last_byte import guarded_body
 from hume_runner.http.retry import parse_http_date, wait_asked_for
+from hume_runner.http.traffic import Traffic
 from hume_runner.http.upload import Form, MultipartBody
 from hume_runner.http.wire_errors import LIBRARY_ERRORS, TurnedAway, transport_error
 from hume_runner.http.zips import without_secrets
@@ -102,8 +103,9 @@ class ApiResponse:
         masker: Masker = _NO_SECRETS,
         max_bytes: int = MAX_BODY_BYTES,
         tell: Callable[[int, int], None] = lambda status, received: None,
+        arrived: Callable[[int], None] = lambda size_bytes: None,
     ) -> None:
-        """`tell` gets the status and the bytes that came, once the exchange is over."""
+        """`tell` gets the status and the bytes that came, once the exchange is over; `arrived` each piece's size."""
         self.status: int = raw.status
         self.headers: Mapping[str, str] = requests.structures.CaseInsensitiveDict(
             {name: masker.keys(value) for name, value in raw.headers.items()}
@@ -117,6 +119,7 @@ class ApiResponse:
         self._masker = masker
         self._max_bytes = max_bytes
         self._tell = tell
+        self._arrived = arrived
         self._received = 0
         self._closed = False
 
@@ -173,6 +176,7 @@ class ApiResponse:
                 if not chunk:
                     break
                 self._received += len(chunk)
+                self._arrived(len(chunk))
                 yield chunk
             self._exchange.finish()
         except LIBRARY_ERRORS as error:
@@ -241,6 +245,7 @@ class RequestsTransport:
         extra_headers: Mapping[str, str] | None = None,
         connections: int = 32,
         max_body_bytes: int = MAX_BODY_BYTES,
+        traffic: Traffic | None = None,
     ) -> None:
         self.base_url = _checked_origin(base_url)
         self.host = urlsplit(self.base_url).netloc
@@ -259,6 +264,7 @@ class RequestsTransport:
         self._connections = connections
         self._max_body_bytes = max_body_bytes
         self._kept = self._adapter()
+        self._traffic = traffic or Traffic()
         self._met = False  # whether the host ever answered
         self._lock = threading.Lock()
         self._proxies, self._verify = _environment(self.base_url)
@@ -328,13 +334,15 @@ class RequestsTransport:
         def over(status: int, received: int) -> None:
             tell(request.method, url, status=status, began=began, sent=sent, received=received)
 
-        return ApiResponse(answer.raw, exchange, where, on_close, self._masker, self._max_body_bytes, over)
+        return ApiResponse(
+            answer.raw, exchange, where, on_close, self._masker, self._max_body_bytes, over, self._traffic.received
+        )
 
     def _prepared(self, request: ApiRequest) -> requests.PreparedRequest:
         headers = {**self._headers, **request.headers}
         body: bytes | MultipartBody | None = None
         if request.form is not None:
-            body = MultipartBody(request.form)
+            body = MultipartBody(request.form, self._traffic.sent)
             headers |= {"Content-Type": body.content_type, "Content-Length": str(body.size_bytes)}
         elif request.json is not ABSENT:
             body = json.dumps(request.json, allow_nan=False, ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -14,7 +14,7 @@ import mimetypes
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -122,9 +122,11 @@ _TYPES.add_type("audio/mp4", ".m4a")
 
 
 class MultipartBody:
-    """The bytes of a form, `size_bytes` of them. Iterating reads the files; it can be done again from the start."""
+    """The bytes of a form, `size_bytes` of them. Iterating reads the files; it can be done again from the start. `gone`
+    hears the size of each piece that was taken."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, gone: Callable[[int], None] = lambda size_bytes: None) -> None:
+        self._gone = gone
         self._form = form
         self._boundary = secrets.token_hex(16)
         self._end = f"--{self._boundary}--\r\n".encode()
@@ -138,7 +140,9 @@ class MultipartBody:
 
     def __iter__(self) -> Iterator[bytes]:
         """Raises: SourceChanged; OSError (wrapped as SourceChanged too) for a file that cannot be read any more."""
-        return _joined(self._pieces())
+        for piece in _joined(self._pieces()):
+            yield piece
+            self._gone(len(piece))
 
     def _pieces(self) -> Iterator[bytes]:
         for name, value in self._form.json_fields:

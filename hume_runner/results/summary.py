@@ -15,12 +15,13 @@ _ENDINGS = {
     7: "stopped: the service refuses",
     8: "stopped: cost cap reached",
     9: "stopped: a lost answer needs a decision",
-    130: "interrupted, the state is safe",
-    143: "terminated, the state is safe",
+    130: "interrupted after {}, the state is safe",
+    143: "terminated after {}, the state is safe",
 }
 
 
-_NOT_BEGUN = "not begun, there is no key for the service,"
+_NOT_BEGUN = "not begun: there is no key for the service"
+_LEFT = "all submitted in {}, not measured yet"
 
 
 def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (), *, without_key: bool = False) -> str:
@@ -32,7 +33,7 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
     items, jobs = run["counts"]["items"], run["counts"]["jobs"]
     simulated = "   SIMULATED SCORES: the emulator measured nothing" if run["simulated"] else ""
     lines = [
-        f"{run['name']}: {_NOT_BEGUN if without_key else _ending(run)} in {_duration(run['duration_s'])}{simulated}",
+        f"{run['name']}: {_NOT_BEGUN if without_key else _ending(run)}{simulated}",
         f"  items    {items['done']:,} of {items['total']:,} measured"
         + _others(items, ("failed", "in_flight", "ambiguous", "pending")),
         *_selected(run),
@@ -80,11 +81,11 @@ def _selected(run: Mapping[str, Any]) -> list[str]:
 
 
 def _ending(run: Mapping[str, Any]) -> str:
-    """How it ended. Without an error and with answers to come it was told to leave once all is sent."""
-    jobs = run["counts"]["jobs"]
-    if run["exit_code"] == 0 and (jobs.get("submitted") or jobs.get("submitting") or jobs.get("ambiguous")):
-        return "all submitted, not measured yet,"
-    return _ENDINGS.get(run["exit_code"], "stopped")
+    """How it ended, and when. Without an error and with answers to come it was told to leave once all is sent."""
+    jobs, took = run["counts"]["jobs"], _duration(run["duration_s"])
+    left = run["exit_code"] == 0 and (jobs.get("submitted") or jobs.get("submitting") or jobs.get("ambiguous"))
+    words = _LEFT if left else _ENDINGS.get(run["exit_code"], "stopped")
+    return words.format(took) if "{}" in words else f"{words} in {took}"
 
 
 def _next(failures: Mapping[str, int]) -> str:

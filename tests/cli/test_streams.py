@@ -209,7 +209,7 @@ def test_a_terminal_that_is_closed_ends_the_run_in_good_order(one_by_one: Projec
     )
     os.close(its)
     shown = b""
-    while not re.search(rb"[1-4]/6", shown):
+    while not re.search(rb"[1-4] of 6 jobs", shown):
         shown += os.read(ours, 4096)
     os.close(ours)
     assert process.wait(timeout=90) == 143
