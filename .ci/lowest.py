@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+# What tools for development bring, where their newest is beyond what a lowest version of ours knows.
+OF_TOOLS = {"chardet": "<6"}  # requests 2.32 warns of later ones
 FOR_USERS = ("emulator", "media", "tables", "report", "figures", "local", "cluster", "remote")
 
 
@@ -29,3 +31,4 @@ def lowest(project: dict[str, object]) -> dict[str, str]:
 if __name__ == "__main__":
     described = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text(encoding="utf-8"))
     sys.stdout.writelines(f"{name}=={version}\n" for name, version in sorted(lowest(described["project"]).items()))
+    sys.stdout.writelines(f"{name}{bound}\n" for name, bound in OF_TOOLS.items())
