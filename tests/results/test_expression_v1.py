@@ -23,7 +23,7 @@ from tests.media_files import picture, speech, write_video, write_wav
 from tests.results.browser import chromium, opened
 
 SMALL_BODY = 200_000  # some six seconds a part
-TABLES = ("items", "errors", "audio", "audio_scores", "video", "video_scores")
+TABLES = ("items", "sources", "errors", "audio", "audio_scores", "video", "video_scores")
 
 
 @pytest.fixture
@@ -279,7 +279,9 @@ def test_the_report_draws_gaps_and_says_how_often_a_score_was_there(folder: Fold
         assert "billed" in seen.page.inner_text("#about")
         assert seen.page.locator("#overview-chart svg rect").count() > 5
         # Colours begin at the cutoff: at the lowest score that the service told.
-        lowest = min(score for row in table(folder, "audio") for score in row["expressions"].values())
+        shown = seen.page.locator("#overview-controls").get_by_label("Model").locator("option:checked").inner_text()
+        rows = table(folder, shown.split(":")[0])
+        lowest = min(score for row in rows for score in (row["expressions"] or {}).values())
         words = seen.page.locator("#overview-chart svg > text:not([role])").all_text_contents()
         assert float(words[0]) == pytest.approx(lowest, abs=0.0006)
         assert words[-1] == "mean score, from the lowest above the cutoff"
