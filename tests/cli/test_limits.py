@@ -331,7 +331,7 @@ def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int
 # -- surroundings ------------------------------------------------------------------------------------------------------
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(
     "environ",
     [

@@ -55,7 +55,7 @@ def all_commands(project: Project) -> list[Ran]:
     ]
 
 
-@sampled(5)
+@sampled(3)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: Project, spelling: str) -> None:
     project = guarded_project
@@ -74,7 +74,7 @@ def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: 
     assert_secret(project, ran, *said)
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_what_went_wrong_reaches_nothing(guarded_project: Project, spelling: str) -> None:
     """Refused jobs, failed jobs and sources that could not be measured, each with the key in its words."""

@@ -191,6 +191,7 @@ def many(directory: Path, count: int) -> DirectoryResults:
     return outputs.write()
 
 
+@pytest.mark.sweep
 def test_ten_thousand_sources_fit_and_more_are_sampled_and_told(browser: Any, tmp_path: Path) -> None:
     results = many(tmp_path / "out", 1_000)
     whole = gather(results)

@@ -23,6 +23,7 @@ from hume_runner.planning.fingerprint import FORMER_VERSION, VERSION, canonical,
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
+from tests.tiers import sampled
 
 KEPT = Path(__file__).with_name("schema1")
 FAR, BOX = "example.org/far.mp4", "media/box.zip"
@@ -166,6 +167,7 @@ EXPRESSION: Mapping[str, tuple[Edit, set[str]]] = {
 }
 
 
+@sampled(14)
 @batch
 @pytest.mark.parametrize("case", BATCH)
 @pytest.mark.parametrize("upgraded", [True, False], ids=["after a run", "at once"])
@@ -177,6 +179,7 @@ def test_batch_v0_sends_again_exactly_what_a_setting_touches(study: Study, case:
     assert set(study.would_send()) == touched
 
 
+@sampled(9)
 @expression
 @pytest.mark.parametrize("case", EXPRESSION)
 @pytest.mark.parametrize("upgraded", [True, False], ids=["after a run", "at once"])
