@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from python_multipart.multipart import parse_form
 
+from hume_runner.http.traffic import Traffic
 from hume_runner.http.upload import Form, MultipartBody, SourceChanged, Upload, content_type_of
 
 
@@ -241,3 +242,17 @@ def test_a_large_upload_stays_flat_in_memory(serve, tmp_path: Path) -> None:
     assert job_id == "j"
     assert received > size
     assert peak_kib < 120 * 1024
+
+
+def test_what_went_out_is_told_piece_by_piece(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"x" * 1_000_000)
+    traffic = Traffic()
+    body = MultipartBody(Form(uploads=(("file", Upload.of(tmp_path / "a.bin")),)), traffic.sent)
+    pieces = iter(body)
+    taken = len(next(pieces))
+    assert traffic() == (0, 0)  # it is on its way when the next one is asked for
+    taken += len(next(pieces))
+    assert 0 < traffic()[0] < taken < body.size_bytes
+    for _ in pieces:
+        pass
+    assert traffic() == (body.size_bytes, 0)

@@ -1,0 +1,60 @@
+"""What a run's events become where nothing is drawn: lines for people, and JSON for programs."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from hume_runner import events
+from hume_runner.cli.console import Console
+from hume_runner.cli.progress import RunProgress
+
+ITEMS = {"total": 9, "pending": 9, "in_flight": 0, "done": 0, "failed": 0, "ambiguous": 0}
+JOBS = {"planned": 9, "submitting": 0, "submitted": 0, "done": 0, "failed": 0, "ambiguous": 0}
+PLANNED = events.Planned(new=9, changed=0, retry=0, done=0, failed=0, jobs=9, total=9)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def an_hour(console: Console) -> None:
+    """A run that is told of every second, and finishes nothing."""
+    clock = Clock()
+    with RunProgress(console, "study", clock=clock) as progress:
+        progress(PLANNED)
+        progress(events.Phase(phase="working"))
+        for _ in range(3600):
+            clock.now += 1
+            progress(events.Counted(items=ITEMS, jobs=JOBS))
+
+
+def test_a_log_that_runs_for_an_hour_has_some_dozens_of_lines_the_first_of_them_soon() -> None:
+    err = io.StringIO()
+    an_hour(Console(out=io.StringIO(), err=err))
+    first, *later = err.getvalue().splitlines()
+    assert first == "study: 9 items to submit in 9 jobs"
+    assert 50 < len(later) < 80
+    assert set(later) == {"study: so far 0 of 9 jobs, 0 of 9 items"}
+    assert "\x1b" not in err.getvalue()
+
+
+def test_programs_are_told_every_ten_seconds_at_the_most() -> None:
+    out = io.StringIO()
+    console = Console(out=out, err=io.StringIO())
+    console.json = True
+    an_hour(console)
+    told = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert told[0] == "planned"
+    assert 300 < told.count("counted") <= 360
+
+
+def test_whoever_wants_quiet_hears_of_no_progress() -> None:
+    err = io.StringIO()
+    console = Console(out=io.StringIO(), err=err)
+    console.quiet = True
+    an_hour(console)
+    assert err.getvalue() == ""
