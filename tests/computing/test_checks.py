@@ -212,7 +212,12 @@ def test_a_worker_whose_files_are_not_found_here_is_not_fit() -> None:
 @pytest.mark.parametrize(
     ("told", "said", "hint", "code"),
     [
-        ({"hume_runner": "0.0.1"}, "w has hume_runner 0.0.1, and this machine has 1", "hume-runner==1", 64),
+        (
+            {"hume_runner": "0.0.1"},
+            "w has hume_runner 0.0.1, and this machine has 1",
+            "the same versions: hume_runner 1",
+            64,
+        ),
         ({"distributed": "2020"}, "w has distributed 2020, and this machine has 2026", "distributed==2026", 64),
         ({"read": "m"}, "another folder of that name is there", "a shared file system", 66),
         ({"unseen": "refused", "read": None}, "as this machine does: refused", "a shared file system", 66),

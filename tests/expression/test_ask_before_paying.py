@@ -64,7 +64,7 @@ def test_a_copied_folder_asks_for_what_its_original_measured(
     folder.write({"files": names[:1]})
     assert folder.run().code == 0
     copy = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
-    shutil.copytree(folder.path, copy.path)
+    shutil.copytree(folder.path, copy.path, ignore=shutil.ignore_patterns("*.ctl"))  # a socket cannot be copied
     folder.write({"files": names})
     assert folder.run().code == 0
     copy.write({"files": names})
@@ -338,7 +338,7 @@ def test_a_list_that_ends_before_our_oldest_run_is_no_proof(folder: Folder, emul
     folder.write({"files": names[:1]})
     assert folder.run().code == 0
     copy = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
-    shutil.copytree(folder.path, copy.path)
+    shutil.copytree(folder.path, copy.path, ignore=shutil.ignore_patterns("*.ctl"))  # a socket cannot be copied
     folder.write({"files": names[:2]})
     assert folder.run().code == 0
     copy.write({"files": [names[0], names[2]]})
@@ -374,7 +374,7 @@ def test_every_job_that_a_consent_covers_is_named(
     died = {"kind": "kill", "at": {"name": "commit lost"}, "moment": "before"}
     assert nursery.run([{**child, "disk": died}]) == [-9]
     copy = Folder(path=tmp_path / "copy", url=folder.url, key=folder.key)
-    shutil.copytree(folder.path, copy.path)
+    shutil.copytree(folder.path, copy.path, ignore=shutil.ignore_patterns("*.ctl"))  # a socket cannot be copied
     assert folder.run("--pay-again").code == 0
     theirs = {run["run_id"] for run in measured_runs(emulator.url)}
     assert len(theirs) == 3

@@ -33,7 +33,7 @@ def test_the_plan_is_the_bill(folder: Folder, emulator: Emulator) -> None:
         (folder.path / f"{n}.png").write_bytes(picture_bytes(picture(seed=n), "PNG"))
     write_video(folder.path / "film.mp4", seconds=2, fps=3, sound=speech([("speech", 1.5), ("pause", 0.5)]))
     folder.write({"files": [*sources["files"], "*.png", "film.mp4"]})
-    plan = json.loads(folder.command("plan", "--json").out)
+    plan = json.loads(folder.command("plan", "--format", "json").out)
     assert folder.run().code == 0
     runs = measured_runs(emulator.url)
     # Two recordings, one request of stills, sound and frames of the video.
