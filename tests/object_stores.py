@@ -16,6 +16,7 @@ import pytest
 
 # What the machine itself says about stores plays no part.
 _FOREIGN = ("AWS_", "GOOGLE_", "AZURE_", "BOTO_")
+_IN_MEMORY = "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"
 ACCESS_KEY, SECRET_KEY = "AKIAEXAMPLEEXAMPLE12", "example-secret-key-example-secret-key-12"
 
 
@@ -77,12 +78,19 @@ def serving() -> Iterator[S3Server]:
     pytest.importorskip("moto")
     from moto.server import ThreadedMotoServer
 
+    # Larger objects it puts into temporary files, which it leaves open.
+    before = os.environ.get(_IN_MEMORY)
+    os.environ[_IN_MEMORY] = str(1 << 30)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         yield S3Server(*server.get_host_and_port())
     finally:
         server.stop()
+        if before is None:
+            del os.environ[_IN_MEMORY]
+        else:
+            os.environ[_IN_MEMORY] = before
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,11 @@ def call(project: Project, out: Path, *command: str) -> subprocess.CompletedProc
         check=False,
         preexec_fn=without_privilege,
     )
+
+
+def status(project: Project, out: Path) -> dict[str, Any]:
+    lines = map(json.loads, call(project, out, "status", "--json").stdout.splitlines())
+    return next(line for line in lines if line["event"] == "status")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -186,10 +192,10 @@ def test_a_run_of_somebody_who_may_write_is_seen(archived: Project, tmp_path: Pa
     with StateLock(archived.out / "state.sqlite3"):
         archived.out.chmod(0o555)
         (archived.out / "state.sqlite3.lock").chmod(0o444)
-        seen = json.loads(call(archived, tmp_path / "elsewhere", "status", "--json").stdout)
+        seen = status(archived, tmp_path / "elsewhere")
         archived.out.chmod(0o755)
     assert seen["lock"]["pid"] == os.getpid()
-    assert json.loads(call(archived, tmp_path / "elsewhere", "status", "--json").stdout)["lock"] is None
+    assert status(archived, tmp_path / "elsewhere")["lock"] is None
 
 
 def test_a_damaged_state_is_refused_there_as_anywhere(finished: Project, tmp_path: Path) -> None:

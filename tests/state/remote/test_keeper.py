@@ -169,6 +169,11 @@ def test_who_lost_the_lock_stops_and_sends_nothing_more(study: Study, emulator: 
     told: list[Event] = []
     result = study.run("b", on_event=told.append)
     assert any(isinstance(event, StateAwaited) for event in told)
+    # On a slow machine the look comes before the service lists what would prove an absence: then it is asked (9), and
+    # nothing is sent twice, whenever it is run again.
+    for _ in range(3):
+        if result.exit_code == 9:
+            result = study.run("b")
     assert (result.exit_code, accepted(emulator)) == (0, 40)
 
 
