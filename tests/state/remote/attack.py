@@ -246,7 +246,7 @@ class Round:
         paths = Paths(outputs=self._folder, state=self._folder / "x", remote=self._place)
         machine = Machine(disk=Disk(), environ={}, settings=Settings(lease_s=20))
         target = self._folder / "judged.sqlite3"
-        read_all(lambda: driver(paths, machine), target, "study")
+        read_all(lambda: driver(paths, machine), target, "attacked")
         with Store.peek(target) as store:
             twice = {remote_id for remote_id, _ in store.duplicates()}
             return twice | {job.remote_id for job in store.jobs() if job.remote_id}
