@@ -23,6 +23,7 @@ def heard_by(handler: logging.Handler) -> Iterator[None]:
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+    logger.disabled = False  # libraries that configure logging switch off whoever was there before
     try:
         yield
     finally:

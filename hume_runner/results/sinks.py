@@ -177,6 +177,15 @@ class XlsxSink(Sink):
     def _finish(self) -> None:
         self._book.close()
 
+    def discard(self) -> None:
+        super().discard()
+        # The library keeps rows in a temporary file, which it closes and removes only when all went well.
+        rows, name = getattr(self._sheet, "row_data_fh", None), getattr(self._sheet, "row_data_filename", None)
+        if rows is not None:
+            rows.close()
+        if name:
+            Path(name).unlink(missing_ok=True)
+
 
 def _fitting(text: str) -> str:
     return text if len(text) <= _CELL_LETTERS else text[: _CELL_LETTERS - len(_CUT)] + _CUT

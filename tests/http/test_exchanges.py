@@ -14,6 +14,12 @@ from hume_runner.http.transport import ApiRequest
 PATH = "/things"
 
 
+@pytest.fixture(autouse=True)
+def heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries that configure logging switch off whoever was there before."""
+    monkeypatch.setattr(logging.getLogger("hume_runner.http"), "disabled", False)
+
+
 def told(caplog: pytest.LogCaptureFixture) -> list[Exchanged]:
     return [record.__dict__["exchange"] for record in caplog.records if record.name == "hume_runner.http"]
 
