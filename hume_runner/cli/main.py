@@ -184,7 +184,8 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         parser = _Parser(console, prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
         common_flags(parser)
         module.configure(parser)
-        args = parser.parse_intermixed_args(rest)  # flags between words as well
+        # Flags between words as well; but what follows `--` are words, which that way of reading forgets.
+        args = parser.parse_args(rest) if "--" in rest else parser.parse_intermixed_args(rest)
         console.json = args.json
         console.quiet = args.quiet
         console.verbose = args.verbose

@@ -179,3 +179,12 @@ def test_signals_while_the_last_words_are_said_are_remembered_and_raise_nothing(
     said = Rude()
     assert main(["run", "nowhere.yaml"], Console(out=io.StringIO(), err=said)) == 128 + number
     assert "interrupted; nothing is lost" in said.getvalue()
+
+
+def test_what_follows_two_dashes_is_a_word_and_no_flag() -> None:
+    out, err = io.StringIO(), io.StringIO()
+
+    code = main(["plan", "--", "--help"], Console(out=out, err=err))
+
+    assert (code, out.getvalue()) == (65, "")
+    assert "--help" in err.getvalue()
