@@ -129,7 +129,7 @@ class FileAdopter:
         if keeper is None:
             raise UsageError(
                 f"{named}: {self.service.api} takes no answers from files",
-                hint="adopt answers of the batch API with service.api: batch-v0",
+                hint="leave the file out: such files are of a service that measures in jobs and keeps their answers",
             )
         try:
             open_regular(place).close()

@@ -10,11 +10,10 @@ from hume_runner.services.table_shapes import Block, Grid, Ragged
 
 
 def moments(block: Block) -> list[float | None]:
-    """When each row is, in seconds from the start of the source: the middle of a stretch; None where nothing tells."""
-    time = block.layout.time
-    if time is None:
-        return [None] * block.rows
-    begins, ends = (block.columns[name] for name in time)
+    """When each row of a table with times is, in seconds from the start of the source: the middle of a stretch; None
+    where nothing tells."""
+    assert block.layout.time is not None
+    begins, ends = (block.columns[name] for name in block.layout.time)
     return [_middle(begin, end) for begin, end in zip(begins, ends, strict=True)]
 
 
@@ -26,6 +25,8 @@ def _middle(begin: object, end: object) -> float | None:
 
 def innermost(intervals: Intervals, item_id: str, block: Block) -> list[str | None]:
     """For each row the name of the event that it lies in; of several the one that began last."""
+    if block.layout.time is None:
+        return [None] * block.rows
     found = holding(intervals.of(item_id), moments(block))
     return [one[-1].name if one else None for one in found]
 
@@ -33,6 +34,8 @@ def innermost(intervals: Intervals, item_id: str, block: Block) -> list[str | No
 def by_event(intervals: Intervals, item_id: str, block: Block) -> Iterator[tuple[Interval, Block]]:
     """The rows of each event; a row that lies in several belongs to each."""
     rows: dict[Interval, list[int]] = {}
+    if block.layout.time is None:
+        return
     for row, found in enumerate(holding(intervals.of(item_id), moments(block))):
         for one in found:
             rows.setdefault(one, []).append(row)

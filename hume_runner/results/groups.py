@@ -157,7 +157,7 @@ class GroupSums:
         found = []
         for table, score in scores:
             groups = {
-                name: _mean(self._groups[name].means[table][score])
+                name: mean_of(self._groups[name].means[table][score])
                 for name in names
                 if score in self._groups[name].means.get(table, ())
             }
@@ -230,7 +230,8 @@ def summed(results: ResultSet) -> Iterable[Summed]:
     yield from sums.rest()
 
 
-def _mean(moments: Moments) -> GroupMean:
+def mean_of(moments: Moments) -> GroupMean:
+    """The mean of these numbers, one a source, with its interval."""
     low, high = interval(moments)
     return GroupMean(n=moments.n, mean=moments.mean, sd=moments.sd, low=low, high=high)
 

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import TextIOWrapper
+from itertools import accumulate
 from math import isfinite
 from pathlib import Path
 
@@ -78,12 +79,36 @@ class ManifestSays:
 def holding(intervals: Sequence[Interval], moments: Iterable[float | None]) -> Iterator[list[Interval]]:
     """For each moment (seconds, or None) the intervals that it lies in, the last to begin at the end.
 
-    `intervals` are in the order of their begins.
+    `intervals` are in the order of their begins. A moment costs what it lies in, and not all that began before it.
     """
     begins = [one.begin_s for one in intervals]
+    latest = list(accumulate((one.end_s for one in intervals), max))  # the latest end of all up to here
     for moment in moments:
-        before = bisect_right(begins, moment) if moment is not None else 0
-        yield [one for one in intervals[:before] if moment is not None and moment < one.end_s]
+        found: list[Interval] = []
+        if moment is not None:
+            at = bisect_right(begins, moment) - 1
+            while at >= 0 and latest[at] > moment:
+                if intervals[at].end_s > moment:
+                    found.append(intervals[at])
+                at -= 1
+        yield found[::-1]
+
+
+def unknown_sources(intervals: Intervals, ids: Iterable[str]) -> list[str]:
+    """The sources that events name and that are none of these ids, in order: their events hold nothing."""
+    if not intervals.by_item:
+        return []
+    left = set(intervals.by_item)
+    left.difference_update(ids)
+    return sorted(left)
+
+
+def told_of(unknown: Sequence[str]) -> str:
+    """For people: which events hold nothing."""
+    named = ", ".join(repr(one) for one in unknown[:5]) + (
+        f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
+    )
+    return f"events name {named}, and no source has such an id: write the ids as `results.jsonl` has them"
 
 
 def read_intervals(entries: Iterable[EventEntry]) -> Intervals:

@@ -163,3 +163,32 @@ def test_an_event_that_cannot_be_is_refused_with_its_place(event: dict[str, Any]
     ran = project.run()
 
     assert (ran.code, told in ran.err, "events[0]" in ran.err) == (65, True, True), ran.err
+
+
+def test_an_event_of_a_source_that_is_not_there_is_told(project: Project) -> None:
+    project.manifest["events"] = [{"name": "film", "start": 0, "end": 1, "source": "helo"}]
+    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"]}
+
+    ran = project.run()
+
+    assert (ran.code, "events name 'helo', and no source has such an id" in ran.err) == (0, True), ran.err
+    project.manifest["events"][0]["source"] = "hello"
+    assert "events name" not in project.run().err
+
+
+def test_many_events_cost_what_a_row_lies_in_and_not_all_that_came_before() -> None:
+    class Counted:
+        looked = 0
+
+        def __init__(self, begin_s: float) -> None:
+            self.begin_s = begin_s
+
+        @property
+        def end_s(self) -> float:
+            Counted.looked += 1
+            return self.begin_s + 1
+
+    found = list(holding([Counted(float(n)) for n in range(2_000)], [n + 0.5 for n in range(2_000)]))  # type: ignore[misc]
+
+    assert all(len(one) == 1 for one in found)
+    assert Counted.looked < 10_000

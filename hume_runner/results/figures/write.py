@@ -16,7 +16,7 @@ from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.figures.bars import MOST_BARS, draw_groups, draw_means
 from hume_runner.results.figures.style import WIDTH_MM, FigureFormat, file_name, save
 from hume_runner.results.figures.timeline import SourceRows, draw_timeline
-from hume_runner.results.groups import Compared, GroupMean, GroupSums, interval, usual_labels
+from hume_runner.results.groups import Compared, GroupMean, GroupSums, mean_of, usual_labels
 from hume_runner.results.rows import ItemRows, all_rows
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Drawn:
         chosen = sorted(
             (pair for pair in scores.items() if pair[0][0] == first), key=lambda pair: (-pair[1].mean, pair[0])
         )[:MOST_BARS]
-        return {score[1]: _mean(moments) for score, moments in chosen}
+        return {score[1]: mean_of(moments) for score, moments in chosen}
 
     def compared(self, label: str, table: str) -> list[Compared]:
         """The scores whose groups lie furthest apart, of the table's first family."""
@@ -50,11 +50,6 @@ class Drawn:
         first = next(iter(self.means[table]), ("", ""))[0]
         mine = [one for one in found if one.score[0] == first]
         return sorted(mine, key=lambda one: (-one.widest, one.score))[:MOST_GROUPED_SCORES]
-
-
-def _mean(moments: Moments) -> GroupMean:
-    low, high = interval(moments)
-    return GroupMean(n=moments.n, mean=moments.mean, sd=moments.sd, low=low, high=high)
 
 
 def look_through(results: ResultSet, *, items: Collection[str], labels: Sequence[str]) -> Drawn:
