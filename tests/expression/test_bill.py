@@ -214,7 +214,7 @@ def test_bills_are_shown_with_all_their_digits_and_no_more(folder: Folder) -> No
         write_wav(folder.path / f"{n}.wav", speech([("speech", seconds)], seed=n))
     folder.write({"files": ["*.wav"]}, models={"audio": {}})
     assert "bill   12,071.3 billable seconds (12,071.3 without packing)" in folder.command("plan").out
-    assert "12,071.3 billable seconds, 12,071.3 unpacked." in folder.command("plan", "--format", "markdown").out
+    assert "12,071.3 billable seconds (12,071.3 without packing)." in folder.command("plan", "--format", "markdown").out
     ran = folder.run("--max-billable-seconds", "71.2")
     assert ran.code == 8
     assert "of 71.2 billable seconds are used" in ran.err
