@@ -40,7 +40,7 @@ help:
 	@echo "make setup    a virtual environment with everything for development"
 	@echo "make models   the models that tests measure with, into HUME_RUNNER_MODELS or your cache folder"
 	@echo "make test     the test suite, with the versions in $(LOCK)"
-	@echo "make sweep    the rest of its tables: each operation killed, each odd file, each lost answer; takes a quarter of an hour"
+	@echo "make sweep    the rest of its tables: each operation killed, each odd file, each lost answer; CI runs it, too"
 	@echo "make test-lowest, make test-newest"
 	@echo "              most of it with the lowest and the newest versions that pyproject.toml allows"
 	@echo "make lint     style, types and the import contract"

@@ -276,7 +276,7 @@ class History:
         if len(self.places) > 1:
             return None
         copy = Place(path=place.path.parent / "copy")
-        shutil.copytree(place.path, copy.path)
+        shutil.copytree(place.path, copy.path, ignore=shutil.ignore_patterns("*.ctl"))  # a socket cannot be copied
         self.places.append(copy)
         self.lost_state = True
         return self._counted("copied", f"{place.path.name} copied to copy")

@@ -100,7 +100,7 @@ def test_half_a_study_is_had_again_and_only_the_other_half_is_paid(project: Proj
     project.manifest["sources"] = {**everything, "text": everything["text"][:1]}
     assert project.run().code == 0
     backup = project.folder / "backup"
-    shutil.copytree(project.out, backup)
+    shutil.copytree(project.out, backup, ignore=shutil.ignore_patterns("*.ctl"))
     project.manifest["sources"] = everything
     assert project.run().code == 0
     paid = project.emulator.requests()["jobs_accepted"]
@@ -192,7 +192,7 @@ def test_a_copied_folder_and_its_original_pay_once_whichever_runs_first(project:
     project.emulator.inject([{"route": JOBS, "action": {"status": 503}}])
     assert project.run().code == 5
     copy = project.folder / "copy"
-    shutil.copytree(project.out, copy)
+    shutil.copytree(project.out, copy, ignore=shutil.ignore_patterns("*.ctl"))
     project.emulator.inject([])
     assert project.run("--output-dir", str(copy)).code == 0
     assert project.run().code == 0
@@ -428,7 +428,7 @@ def test_killed_at_any_durable_operation_the_rest_of_an_adopted_job_is_had_for_n
         next((whole.outputs / "raw").glob("*/predictions.json")).unlink()
 
     def copy(name: str) -> Case:
-        shutil.copytree(whole.folder, tmp_path / name)
+        shutil.copytree(whole.folder, tmp_path / name, ignore=shutil.ignore_patterns("*.ctl"))
         return Case(folder=tmp_path / name, key=whole.key)
 
     unbroken = copy("unbroken")

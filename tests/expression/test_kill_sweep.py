@@ -62,7 +62,7 @@ class Case:
     def child(self, name: str = "run", **how: Any) -> dict[str, Any]:
         argv = ["run", str(self.folder.manifest), "--no-progress"]
         # Long enough that what a killed run had on its way has arrived.
-        return {"argv": argv, "key": "", "out": str(self.folder.path / name), "settle_s": 0.6, **how}
+        return {"argv": argv, "key": "", "out": str(self.folder.path / name), "settle_s": 1.5, **how}
 
     def said(self, name: str = "run") -> str:
         return (self.folder.path / f"{name}.stderr").read_text()[-800:]
