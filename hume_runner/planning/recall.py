@@ -67,14 +67,14 @@ def scan_or_recall(
         )
 
     # A part of a manifest is what other states leave of it.
-    before = _look(manifest) if not selection.flags and held is None else None
+    before = _look(manifest, service) if not selection.flags and held is None else None
     if store is not None and before is not None:
         known = str(store.meta("scan") or "")
         if known and store.meta("sources") == mark_of(before.mark, known):
             return RecalledScan(known, make)
     scan = make()
     # A list that was written to meanwhile was perhaps read otherwise than it was hashed.
-    if before is not None and _look(manifest) == before:
+    if before is not None and _look(manifest, service) == before:
         scan.sources = mark_of(before.mark, scan.digest)
     return scan
 
@@ -84,13 +84,16 @@ def mark_of(mark: str, scan: str) -> str:
     return f"{mark} {scan}"
 
 
-def _look(manifest: Manifest) -> _Seen | None:
+def _look(manifest: Manifest, service: Planning) -> _Seen | None:
     """None where the manifest and its lists alone do not decide, or cannot be read: then the scan tells why."""
     if not manifest.sources or any(entry.kind == "file" for entry in manifest.sources):
         return None
     digest = hashlib.sha256()
+    whole = result_settings(manifest)
+    # As the keys have them: what measures may change while no byte of the manifest does.
+    chosen = [canonical(service.relevant(kind, {}, whole)) for kind in sorted({one.kind for one in manifest.sources})]
     told = [__version__, _REVISION, VERSION.decode(), manifest.service.api, manifest.sha256]
-    digest.update(json.dumps([*told, canonical(result_settings(manifest))]).encode())
+    digest.update(json.dumps([*told, *chosen]).encode())
     stamps = []
     for listing in dict.fromkeys(entry.listing for entry in manifest.sources if entry.listing is not None):
         try:

@@ -205,6 +205,19 @@ def test_another_version_measures_again_and_nothing_else_does(folder: Path, monk
     assert [row["measured_by"] for row in table("letters")] == ["letters@2#e3b0c442"]
 
 
+def test_another_version_measures_texts_again_although_no_byte_of_the_manifest_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a file nothing has to be looked at, and the scan could be recalled."""
+    one = manifest({"letters": {}}, sources={"text": ["One", "Two"]})
+    assert hume_runner.run(one).requests == {"measured": 1}
+    assert hume_runner.run(one).requests == {"measured": 0}
+    monkeypatch.setenv("LETTERS_VERSION", "2")
+    assert hume_runner.plan(one).summary.changed == 2
+    assert hume_runner.run(one).requests == {"measured": 1}
+    assert {row["measured_by"] for row in table("letters")} == {"letters@2#e3b0c442"}
+
+
 def test_a_default_that_is_written_out_measures_nothing_again(folder: Path) -> None:
     texts = {"text": ["One"]}
     assert hume_runner.run(manifest({"letters": {}}, sources=texts)).requests == {"measured": 1}
