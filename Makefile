@@ -1,7 +1,8 @@
 # Needs Python 3.11 or later and make; everything else comes from the package index into $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
-JOBS ?= 2
+# Twice as many as cores on a small machine: half of the time a test waits for a process or for the service.
+JOBS ?= 4
 # A rehearsal, and a measurement on this machine; what the two need beside the core.
 DEMO_EXTRAS = emulator tables report
 DEMO_MANIFESTS = manifests/quickstart.yaml manifests/local-survey.yaml

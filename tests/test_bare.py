@@ -58,6 +58,7 @@ def survey(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.sweep
 def test_the_survey_is_measured_and_what_is_not_written_is_told(python: list[str], survey: Path) -> None:
     ran = called(python, "manifests/local-survey.yaml", folder=survey)
     assert ran.returncode == 0, ran.stderr

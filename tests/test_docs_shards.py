@@ -61,6 +61,7 @@ def done(study: Path, place: str = "") -> int:
     return sum(json.loads(line)["status"] == "done" for line in lines)
 
 
+@pytest.mark.sweep
 def test_the_ways_to_run_a_part_run_as_they_are_written(study: Path) -> None:
     few, selections = (text for text in blocks("sh") if "--limit" in text or "--select" in text)
     assert "--limit 5" in few
@@ -73,6 +74,7 @@ def test_the_ways_to_run_a_part_run_as_they_are_written(study: Path) -> None:
     assert (ran.returncode, done(study)) == (0, 12), ran.stderr
 
 
+@pytest.mark.sweep
 def test_the_slurm_array_and_its_merge_run_as_they_are_written(study: Path) -> None:
     (script,) = blocks("bash")
     assert script.startswith("#!/bin/bash\n#SBATCH")
@@ -92,6 +94,7 @@ def test_the_slurm_array_and_its_merge_run_as_they_are_written(study: Path) -> N
     assert shell(status, study).returncode == 0
 
 
+@pytest.mark.sweep
 def test_the_kubernetes_job_is_one_and_its_pods_do_what_they_say(study: Path) -> None:
     job, merge = (yaml.safe_load(text) for text in blocks("yaml"))
     assert (job["apiVersion"], job["kind"]) == (merge["apiVersion"], merge["kind"]) == ("batch/v1", "Job")

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.test_documented_commands import in_blocks, parts
+from tests.tiers import sampled
 
 PROJECT = Path(__file__).parents[1]
 
@@ -70,6 +71,7 @@ def write(path: Path, api: str, sources: object, models: object) -> None:
     path.write_text(yaml.safe_dump(manifest), encoding="utf-8")
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("command", commands("compare.md", "compare"))
 def test_a_comparison_runs_as_it_is_printed(command: str, study: Path) -> None:
     ran(command, study)
@@ -77,6 +79,7 @@ def test_a_comparison_runs_as_it_is_printed(command: str, study: Path) -> None:
         assert (study / command.rsplit(maxsplit=1)[-1]).stat().st_size > 10_000
 
 
+@sampled(1)
 @pytest.mark.parametrize("to", ["interviews-v1.yaml", "interviews-local.yaml"])
 def test_a_manifest_moves_as_it_is_printed(to: str, study: Path) -> None:
     (migrate,) = [one for one in commands("from-v0-to-v1.md", "migrate") if one.endswith(to)]

@@ -341,6 +341,7 @@ def test_the_action_validates_and_tells_problems_beside_their_lines(runner: Runn
     assert re.search(r"^::error file=manifests/bad\.yaml,line=6,col=\d+::models\.langage: unknown member", said, re.M)
 
 
+@pytest.mark.sweep
 def test_the_action_plans_runs_that_plan_and_has_nothing_to_do(runner: Runner) -> None:
     code, planned, _ = runner.command("plan")
     assert (code, planned["changes"], planned["items"], planned["exit_code"]) == (0, "true", "5", "2")
@@ -489,6 +490,7 @@ def test_the_plan_is_one_comment_that_is_updated(runner: Runner, github: GitHub)
     assert len(github.comments) == 152
 
 
+@pytest.mark.sweep
 def test_a_comment_of_somebody_else_is_left_alone(runner: Runner, github: GitHub) -> None:
     github.comments.append({"id": 0, "body": "<!-- hume-runner plan --> mine"})
     github.refuses.add("PATCH")
@@ -531,6 +533,7 @@ def test_the_component_of_the_page_takes_its_inputs() -> None:
     assert run["interruptible"] is False
 
 
+@pytest.mark.sweep
 def test_the_jobs_of_the_component_run(place: Path) -> None:
     jobs = component(image="x", manifest="manifests/study.yaml")
     variables = {name: str(value) for name, value in jobs[".hume-runner"]["variables"].items()}
@@ -623,6 +626,7 @@ def test_systemd_takes_the_units(tmp_path: Path) -> None:
     assert "Unknown" not in done.stderr
 
 
+@pytest.mark.sweep
 def test_the_line_of_the_crontab_runs(place: Path) -> None:
     *fields, command = block("crontab").strip().split(" ", 5)
     assert len(fields) == 5
@@ -643,6 +647,7 @@ def operators() -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.mark.sweep
 def test_the_tasks_of_airflow_run(place: Path) -> None:
     tasks = operators()
     assert set(tasks) == {"validate", "run", "report"}

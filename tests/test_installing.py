@@ -88,6 +88,7 @@ def test_the_line_is_one_line() -> None:
     assert "\n" not in MissingExtra("local", "x").hint
 
 
+@pytest.mark.sweep
 def test_what_pip_wrote_is_what_is_read(tmp_path: Path) -> None:
     """The wheel, installed by pip into an environment of its own: pip takes the line that is told there."""
     subprocess.run(

@@ -26,6 +26,7 @@ def shown(cell: Any) -> str:
     return " ".join(output.get("data", {}).get("text/html", "") for output in cell["outputs"])
 
 
+@pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_notebook_shows_progress_the_result_and_a_picture(tmp_path: Path) -> None:
     cells = [

@@ -74,6 +74,7 @@ def test_the_readme_runs_as_printed(tmp_path: Path) -> None:
     assert ran == 4
 
 
+@pytest.mark.sweep
 def test_the_scores_that_the_readme_tells_are_measured(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "manifests" / "lists" / "visits.csv", tmp_path)
     for command, shown in sessions(blocks(section("Ninety seconds to a real result"), "console")[0]):

@@ -46,6 +46,7 @@ def report(project: Project, **environ: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.sweep
 def test_the_report_is_opened_in_the_browser_that_is_named_or_its_path_is_told(project: Project) -> None:
     project.manifest["sources"] = {"text": ["Hello."]}
     project.manifest["models"] = {"language": {}}

@@ -16,6 +16,7 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project, Ran
 from tests.published import check
+from tests.tiers import sampled
 
 TEXTS = [f"Number {n}." for n in range(60)]
 
@@ -82,6 +83,7 @@ def test_a_run_is_paused_and_goes_on(busy: tuple[Project, subprocess.Popen[str]]
     assert not (project.out / "state.sqlite3.ctl").exists()
 
 
+@pytest.mark.sweep
 def test_draining_ends_a_run_as_the_first_ctrl_c_does_however_often(
     busy: tuple[Project, subprocess.Popen[str]],
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_faster_pace_reaches_what_waits_for_its_turn(busy: tuple[Project, subp
     assert project.requests()[JOBS] == 60
 
 
+@sampled(1)
 @pytest.mark.parametrize("pace", ["0.0001", "1e-300"])
 def test_draining_does_not_wait_for_what_waits_for_its_turn(
     busy: tuple[Project, subprocess.Popen[str]], pace: str
@@ -186,6 +189,7 @@ def test_without_a_run_it_is_said_so(project: Project) -> None:
     assert ctl(project, "drain").code == 64
 
 
+@pytest.mark.sweep
 def test_a_killed_run_leaves_a_socket_that_stops_nobody(busy: tuple[Project, subprocess.Popen[str]]) -> None:
     project, process = busy
     assert ctl(project, "pause").code == 0

@@ -294,6 +294,7 @@ def test_with_few_threads_the_run_does_what_it_can(project: Project, most: int) 
     assert_resumes(project)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("megabytes", [72, 78, 84])
 def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: int) -> None:
@@ -331,6 +332,7 @@ def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int
 # -- surroundings ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     "environ",

@@ -136,6 +136,7 @@ def test_bad_usage_is_64_in_two_lines_and_writes_nothing(folder: Path, arguments
     assert [path.name for path in folder.iterdir()] == ["small.yaml"]
 
 
+@pytest.mark.sweep
 def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     """`hume-runner plan … | head -1`, with more lines than a pipe holds."""
     texts = ", ".join(f"number {n}" for n in range(20_000))

@@ -115,6 +115,7 @@ def test_a_bill_is_told(project: Project, tmp_path: Path) -> None:
     assert value(read(path), "billed_seconds", manifest="trial") == project.run_json()["bill"]["billable_seconds"]
 
 
+@pytest.mark.sweep
 def test_while_a_run_works_the_file_is_written(tmp_path: Path) -> None:
     with Emulator(processing_time_s=3600) as emulator:  # until its clock says so
         project = Project(tmp_path / "project", emulator)

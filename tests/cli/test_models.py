@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -205,6 +206,7 @@ SIZES = Sizes()
 """
 
 
+@pytest.mark.sweep
 def test_a_run_names_the_command_that_gets_what_it_needs_and_then_runs(here: Here, tmp_path: Path) -> None:
     others, own = tmp_path / "others", b'{"a": "model"}'
     (others / "sizes.py").write_text(f"TINY = {sha256(WEIGHTS)!r}\n{MEASURER}", encoding="utf-8")
@@ -338,15 +340,24 @@ def at_a_terminal(here: Here, others: Path, typed: bytes) -> tuple[int, str]:
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError):  # what reading gives when nobody is left at the other end
-        while chunk := os.read(ours, 4096):
-            shown += chunk
-            if typed and b"[y/N] " in shown:
+        while True:
+            # Ctrl-C between the question and the wait for its answer is noticed with the next key: who sees nothing
+            # happen presses it again.
+            if select.select([ours], [], [], 2.0)[0]:
+                chunk = os.read(ours, 4096)
+                if not chunk:
+                    break
+                shown += chunk
+                asked = b"[y/N] " in chunk
+            else:
+                asked = typed == b"\x03" and b"[y/N] " in shown
+            if asked:
                 os.write(ours, typed)
-                typed = b""
     os.close(ours)
     return child.wait(timeout=30), shown.decode()
 
 
+@pytest.mark.sweep
 @pytest.mark.skipif(sys.platform != "linux", reason="terminals as Linux has them")
 def test_a_real_terminal_is_asked_and_may_be_left(here: Here, tmp_path: Path) -> None:
     code, shown = at_a_terminal(here, tmp_path / "others", b"\x03")

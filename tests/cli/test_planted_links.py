@@ -99,6 +99,7 @@ def twin(tmp_path: Path, emulator: Emulator) -> Project:
     return full(Project(tmp_path / "twin", emulator))
 
 
+@pytest.mark.sweep
 def test_links_at_every_name_that_a_run_wrote_lead_nowhere(
     project: Project, twin: Project, elsewhere: Elsewhere
 ) -> None:

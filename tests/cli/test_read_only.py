@@ -111,6 +111,7 @@ def test_what_only_looks_works_where_nothing_can_be_written(
     assert files(archived.folder) == before
 
 
+@pytest.mark.sweep
 def test_all_of_it_works_on_a_file_system_that_is_mounted_for_reading(finished: Project, tmp_path: Path) -> None:
     """In a mount namespace of its own, where that is allowed; the test above needs no such right."""
     before = files(finished.folder)
@@ -187,6 +188,7 @@ def test_what_a_killed_run_left_in_its_log_is_read_as_well(finished: Project, tm
     assert files(finished.folder) == before
 
 
+@pytest.mark.sweep
 def test_a_run_of_somebody_who_may_write_is_seen(archived: Project, tmp_path: Path) -> None:
     opened(archived.folder)
     with StateLock(archived.out / "state.sqlite3"):

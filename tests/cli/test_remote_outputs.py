@@ -131,6 +131,7 @@ def test_a_write_that_landed_although_the_store_said_no_is_taken_for_what_it_is(
     assert there(s3, bucket) == here(mirrored)
 
 
+@pytest.mark.sweep
 def test_a_run_that_is_killed_while_it_copies_is_made_whole_by_the_next(
     mirrored: Project, s3: S3Server, bucket: str
 ) -> None:

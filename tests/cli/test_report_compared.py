@@ -25,6 +25,7 @@ def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.sweep
 def test_a_report_carries_a_comparison(studies: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for other in ("coarse", "coarse.yaml"):
         capsys.readouterr()

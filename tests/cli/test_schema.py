@@ -51,6 +51,7 @@ def elsewhere(installed: Path, *arguments: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.sweep
 def test_an_installed_wheel_finds_its_schema(installed: Path) -> None:
     (wheel,) = installed.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

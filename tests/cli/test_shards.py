@@ -166,6 +166,7 @@ def test_what_is_no_shard_is_refused(texts: Project, text: str) -> None:
     assert (ran.code, "write I/N" in ran.err) == (64, True)
 
 
+@pytest.mark.sweep
 def test_of_two_that_begin_together_one_sees_the_other_although_neither_has_a_state_yet(texts: Project) -> None:
     beginning = texts.out / "shards" / "1-of-3" / "state.sqlite3"
     beginning.parent.mkdir(parents=True)

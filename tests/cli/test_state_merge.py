@@ -106,6 +106,7 @@ def test_a_merged_state_has_nothing_left_to_do_and_the_tables_of_one_run(texts: 
         assert sorted(ours, key=json.dumps) == sorted(theirs, key=json.dumps)
 
 
+@pytest.mark.sweep
 def test_rows_come_in_the_manifests_order_whatever_shard_measured_them(texts: Project) -> None:
     texts.manifest["batching"] = {"max_sources": 1}
     merge(texts, *run_all(texts))
@@ -172,6 +173,7 @@ def test_merging_again_changes_nothing(texts: Project) -> None:
     assert (status_of(texts), texts.results()) == (status, results)
 
 
+@pytest.mark.sweep
 def test_shards_may_be_merged_as_they_come_and_go_on_afterwards(texts: Project) -> None:
     states = run_all(texts)
     assert merge(texts, states[1]).code == 0
@@ -190,6 +192,7 @@ def test_shards_may_be_merged_as_they_come_and_go_on_afterwards(texts: Project) 
     assert len(texts_sent) == len(set(texts_sent)) == 15
 
 
+@pytest.mark.sweep
 def test_what_is_missing_is_told_with_its_items_and_measured_by_the_next_run(texts: Project) -> None:
     states = run_all(texts)[:2]
     shutil.rmtree(shard(texts, 3))
@@ -346,6 +349,7 @@ def test_a_lost_answer_that_is_taken_over_is_asked_about_and_not_sent_again(text
 # -- what does not belong together -----------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_what_does_not_belong_together_is_refused_and_nothing_is_made(texts: Project, tmp_path: Path) -> None:
     states = run_all(texts)
     other = tmp_path / "copy"
@@ -412,6 +416,7 @@ def test_a_merge_waits_for_no_run_of_everything(texts: Project) -> None:
         assert merge(texts, *states).code == 6
 
 
+@pytest.mark.sweep
 def test_an_answer_that_was_changed_is_told_and_its_shard_is_not_merged(texts: Project) -> None:
     states = run_all(texts)
     answer = next((Path(states[0]) / "raw").rglob("predictions.json"))

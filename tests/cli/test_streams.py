@@ -98,6 +98,7 @@ def test_a_run_that_was_complete_when_its_reader_left_keeps_its_code(one_by_one:
     assert (ran.stdout, "Traceback" in ran.stderr) == ("0\n", False)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("flags", ["", "--json", "-v"])
@@ -195,6 +196,7 @@ def test_a_reader_that_stopped_reading_does_not_keep_a_signal_from_ending_the_ru
     assert_resumes(one_by_one)
 
 
+@pytest.mark.sweep
 def test_a_terminal_that_is_closed_ends_the_run_in_good_order(one_by_one: Project) -> None:
     # Slow enough that each step is drawn, however busy the machine is.
     one_by_one.emulator.inject([{"route": "POST /v0/batch/jobs", "action": {"delay": "700ms"}}])

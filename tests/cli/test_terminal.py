@@ -10,6 +10,7 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project
 from tests.cli.screen import Terminal
+from tests.tiers import sampled
 
 ITEMS = 6
 DRAWN = re.compile(r"trial [━─#-]+ +\d+%  \d+:\d\d")
@@ -28,6 +29,7 @@ def slow(project: Project) -> Project:
     return project
 
 
+@sampled(1)
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_run_tells_jobs_items_and_what_goes_on_in_any_width_and_leaves_only_its_summary(
     slow: Project, columns: int
@@ -60,6 +62,7 @@ def until_sent(terminal: Terminal, project: Project) -> None:
         terminal.read()
 
 
+@sampled(1)
 @pytest.mark.parametrize(
     ("words", "environ"),
     [((), {}), (("--no-progress", "-v"), {}), ((), {"TERM": "dumb"})],
@@ -97,6 +100,7 @@ def test_a_ctrl_c_before_anything_is_sent_is_told_on_a_line_of_its_own(slow: Pro
     ]
 
 
+@pytest.mark.sweep
 def test_colours_go_where_nobody_wants_them(slow: Project) -> None:
     coloured = Terminal(slow, "run", "manifest.yaml")
     assert coloured.end() == 0
@@ -108,6 +112,7 @@ def test_colours_go_where_nobody_wants_them(slow: Project) -> None:
     assert not COLOUR.search(plain.raw)
 
 
+@pytest.mark.sweep
 def test_an_ascii_terminal_gets_ascii_and_one_that_cannot_draw_gets_lines(slow: Project) -> None:
     terminal = Terminal(slow, "run", "manifest.yaml", LANG="C")
     assert terminal.end() == 0

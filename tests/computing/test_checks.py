@@ -120,6 +120,7 @@ def test_a_worker_whose_measurer_is_another_refuses_the_run(case: Case, dask: Da
     assert "and this machine with letters@1#" in ran.err
 
 
+@pytest.mark.sweep
 def test_a_scheduler_that_is_not_there_is_told_soon(case: Case) -> None:
     case.write(["One"])
     ran = case.run("--cluster", "tcp://127.0.0.1:9")
@@ -183,6 +184,7 @@ def test_an_api_without_work_for_a_cluster_says_so(case: Case) -> None:
     assert "batch-v0 has no work for a cluster" in ran.err
 
 
+@pytest.mark.sweep
 def test_a_run_with_nothing_to_do_asks_no_cluster(case: Case) -> None:
     case.write(["One"])
     assert case.run().code == 0

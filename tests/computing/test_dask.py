@@ -38,6 +38,7 @@ def test_outputs_of_two_workers_are_those_of_this_machine_byte_for_byte(case: Ca
     }
 
 
+@pytest.mark.sweep
 def test_a_worker_killed_in_the_middle_costs_nothing_but_time(case: Case, dask: Dask) -> None:
     workers = [dask.worker(name) for name in ("a", "b")]
     texts = [f"note {number} sleep 0.1 at {case.folder / 'notes'}" for number in range(40)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.computing.case import Case
+from tests.tiers import sampled
 
 FACTORIES = """
 import concurrent.futures, multiprocessing
@@ -56,6 +57,7 @@ def factory(request: pytest.FixtureRequest, case: Case) -> str:
     return f"factories:{request.param}"
 
 
+@sampled(1)
 def test_outputs_are_those_of_this_machine_byte_for_byte(case: Case, factory: str) -> None:
     case.write([f"text {number}" for number in range(12)])
     written = []
@@ -67,6 +69,7 @@ def test_outputs_are_those_of_this_machine_byte_for_byte(case: Case, factory: st
     assert written[0] == written[1]
 
 
+@sampled(1)
 def test_a_text_that_ends_what_works_on_it_fails_alone(case: Case, factory: str) -> None:
     case.write(["x", "die", "y"])
     ran = case.run("--cluster", factory)
@@ -105,6 +108,7 @@ def test_a_worker_that_is_not_fit_refuses_the_run(case: Case) -> None:
     assert not list(Path(case.folder, "out").glob("raw/*"))
 
 
+@pytest.mark.sweep
 def test_an_executor_that_breaks_again_and_again_ends_the_run(case: Case) -> None:
     """Its workers die before they begin with anything, but for the one that is asked what it is."""
     (case.folder / "broken.py").write_text(

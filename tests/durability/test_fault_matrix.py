@@ -124,7 +124,7 @@ ONCE: dict[str, dict[str, Cell]] = {
 }
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("action", ONCE)
 def test_a_fault_that_happens_once_costs_nothing_twice(action: str, tmp_path: Path, nursery: Nursery) -> None:
     first, _ = run_row(tmp_path, nursery, ACTIONS[action], always=False, again=False, max_sources=2)
@@ -175,7 +175,7 @@ ALWAYS: dict[str, dict[str, Cell]] = {
 }
 
 
-@sampled(4)
+@sampled(1)
 @pytest.mark.parametrize("action", ALWAYS)
 def test_a_fault_that_stays_ends_the_run_and_the_same_command_finishes_it_later(
     action: str, tmp_path: Path, nursery: Nursery
@@ -186,7 +186,7 @@ def test_a_fault_that_stays_ends_the_run_and_the_same_command_finishes_it_later(
         assert (cell.accepted, cell.exit_code) == (1, 0), operation
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("action", ["401", "402", "403", "404"])
 def test_a_key_that_is_refused_in_the_middle_of_a_run_stops_it(action: str, tmp_path: Path, nursery: Nursery) -> None:
     first, second = run_row(tmp_path, nursery, ACTIONS[action], always=False, again=True, max_sources=100)

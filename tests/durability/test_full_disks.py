@@ -84,6 +84,7 @@ def test_an_expression_run_on_a_full_disk_goes_on_once_there_is_room(
         assert len(measured_runs(emulator.url)) == 1
 
 
+@pytest.mark.sweep
 def test_a_full_temporary_folder_is_no_damage(
     tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ def assert_resumes(case: Case, service: ServiceProcess, nursery: Nursery, refere
     assert broken_promises(case, code, accepted_by_key(service)[case.owner], reference) == []
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
     number: signal.Signals, code: int, tmp_path: Path, nursery: Nursery, reference: Reference
@@ -97,7 +97,7 @@ def test_a_second_signal_leaves_at_once(
         assert_resumes(case, service, nursery, reference)
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("number", "code"), SIGNALS[:2])
 @pytest.mark.parametrize("times", [1, 2, 3])

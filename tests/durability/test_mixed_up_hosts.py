@@ -15,6 +15,7 @@ from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project
 from tests.durability.between import Between
 from tests.emulator.api import Api
+from tests.tiers import sampled
 
 
 class Mixed(Project):
@@ -254,6 +255,7 @@ def torn(entries: list[Any]) -> list[Any]:
     return [both for pair in zip(other, entries, strict=True) for both in pair]
 
 
+@sampled(1)
 @pytest.mark.parametrize("order", [1, -1])
 def test_an_id_that_is_listed_twice_with_different_contents_is_told_by_its_details(mixed: Mixed, order: int) -> None:
     mixed.texts(4)

@@ -75,6 +75,7 @@ def intruders(case: Case, codes: Sequence[int], accepted: int, *, named: bool = 
     return wrong
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_of_eight_runners_by_eight_names_one_works_and_the_others_say_who_holds_the_state(

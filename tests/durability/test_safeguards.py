@@ -33,6 +33,7 @@ def world(tmp_path: Path, services: tuple[ServiceProcess, ServiceProcess], nurse
         service.inject([])
 
 
+@pytest.mark.sweep
 @ATTACK
 def test_an_attack_breaks_nothing(attack: Attack, world: World) -> None:
     assert attack.act(world, None) == []

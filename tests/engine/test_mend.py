@@ -215,6 +215,7 @@ def test_an_answer_that_the_service_has_no_more_is_a_decision_and_is_measured_ag
     assert study.requests()[JOBS] == 4
 
 
+@pytest.mark.sweep
 def test_an_untouched_answer_is_not_read_and_a_copied_one_once(tmp_path: Path) -> None:
     out = tmp_path / "out"
     raw = out / "raw"

@@ -48,6 +48,7 @@ def actions(world: World, settings: object = FACE, **options: bool) -> dict[str,
     return {name: str(action) for name, (action, _) in plan(world, settings, **options).items()}
 
 
+@pytest.mark.sweep
 def test_adding_one_source_to_ten_thousand_sends_one(world: World) -> None:
     world.sources = [f"s{n:05d}" for n in range(10_000)]
     assert world.run().exit_code == 0

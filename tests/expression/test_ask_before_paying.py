@@ -96,6 +96,7 @@ def test_runs_of_other_sizes_are_nobodys_business(
     assert len(measured_runs(emulator.url)) == 6
 
 
+@pytest.mark.sweep
 def test_a_run_that_died_leaves_no_word_after_which_nothing_is_looked_for(
     folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery
 ) -> None:
@@ -211,6 +212,7 @@ def only_a_live_run(emulator: Emulator) -> bool:
     return [run["status"] for run in from_service(emulator.url, "/_emulator/runs")] == ["live"]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("takes_s", "told"),
     [(1.0, "measured something of this size already"), (3600.0, "is measuring something that may be this")],

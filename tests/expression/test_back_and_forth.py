@@ -197,6 +197,7 @@ def test_an_item_that_is_removed_and_listed_again_goes_on_where_it_was(
     assert_whole_and_paid_once(study, emulator)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("parts", [PART_BYTES * 3 // 2, PART_BYTES * 2 // 3])
 def test_what_is_left_of_a_medium_is_cut_by_the_limits_that_hold_now(

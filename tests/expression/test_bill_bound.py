@@ -213,6 +213,7 @@ def run_and_compare(folder: Folder, emulator: Emulator, rng: random.Random, medi
     assert (folder.summary()["bill"]["billable_seconds"] or 0) <= planned, what
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("seed", range(25))
 def test_the_bill_of_any_set_of_media_is_within_the_plan(

@@ -99,6 +99,7 @@ def test_a_recording_of_one_channel_stays_one_item(folder: Folder, emulator: Emu
     assert len(measured_runs(emulator.url)) == 1
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("name", ["a.m4a", "a.mkv", "a.flac", "a.ogg"])
 def test_each_of_three_microphones_in_other_formats(name: str, folder: Folder, emulator: Emulator) -> None:

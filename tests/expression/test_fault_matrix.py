@@ -105,7 +105,7 @@ def outcome(folder: Folder, code: int, emulator: Emulator, route: str) -> Cell:
     return Cell(sent=sent, measured=len(paid), exit_code=code, job=job)
 
 
-@sampled(5)
+@sampled(1)
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_fault_ends_in_words_and_with_all_that_was_paid_known(
     tmp_path: Path, nursery: Nursery, media: dict[str, str], name: str

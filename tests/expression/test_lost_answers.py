@@ -208,6 +208,7 @@ def test_an_answer_is_found_out_although_the_machine_s_time_was_set_meanwhile(
     assert len(measured_runs(emulator.url)) == 2
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("by_s", [-7200, 7200])
 def test_the_first_upload_is_found_out_although_the_machine_s_time_was_set_before_the_second(
     folder: Folder, emulator: Emulator, nursery: Nursery, by_s: int

@@ -64,6 +64,7 @@ def test_a_picture_that_moves_is_measured_by_its_first_and_the_run_says_so_once(
     assert "b.png" not in ran.err
 
 
+@pytest.mark.sweep
 def test_three_hundred_stills_go_in_few_requests_and_cost_what_the_plan_says(
     folder: Folder, emulator: Emulator
 ) -> None:

@@ -145,6 +145,7 @@ with RequestsTransport(sys.argv[1], "key", AUTH_HEADER) as transport:
 """
 
 
+@pytest.mark.sweep
 @sampled(1)
 @linux_only
 @pytest.mark.parametrize(
@@ -237,6 +238,7 @@ def test_a_host_without_a_list_says_so_by_its_status_whatever_the_body(serve, co
     assert len(caught.value.body or "") <= 2000
 
 
+@pytest.mark.sweep
 def test_a_large_measurement_is_filed_without_being_held_twice_as_objects(serve, connect, tmp_path: Path) -> None:
     faces = json.dumps([{"name": "Joy", "score": n / 7} for n in range(200_000)])
     body = f'{{"images": {faces}, "face_state": "é", "run_id": "run-1", "request_id": "r"}}'.encode()

@@ -98,6 +98,7 @@ def test_damage_deep_in_a_large_answer_is_noticed_although_nothing_of_it_is_kept
         list(iter_source_results([body[:middle], damage, body[end:]]))
 
 
+@pytest.mark.sweep
 def test_a_large_answer_that_is_cut_anywhere_is_noticed() -> None:
     body = json.dumps([source("a.mp4", 700)]).encode()
 

@@ -220,6 +220,7 @@ UPLOADER = """
 """
 
 
+@pytest.mark.sweep
 def test_a_large_upload_stays_flat_in_memory(serve, tmp_path: Path) -> None:
     size = 300 * 1024 * 1024
     path = tmp_path / "large.mp4"

@@ -46,6 +46,7 @@ def inserted(offered: list[dict[str, Any]], label: str) -> str:
     return str(text)
 
 
+@pytest.mark.sweep
 def test_the_apis_are_offered(editor: Editor) -> None:
     assert labels(editor.completions(f"{HEAD}service:\n  api: |\n")) == set(MODELS)
 

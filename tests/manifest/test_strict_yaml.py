@@ -74,6 +74,7 @@ def test_a_line_of_nearly_the_largest_size_is_read() -> None:
     assert document.problems == []
 
 
+@pytest.mark.sweep
 def test_too_many_values_are_refused_with_the_way_out() -> None:
     document = parsed("a: [" + "1," * 400_000 + "]")
     assert messages(document) == ["has more than 300,000 values"]

@@ -103,6 +103,7 @@ def large_video(path: Path, at_least_bytes: int, size: tuple[int, int]) -> Path:
     return path
 
 
+@pytest.mark.sweep
 @linux_only
 @pytest.mark.parametrize("minutes", [20, pytest.param(180, marks=[pytest.mark.soak, pytest.mark.timeout(600)])])
 def test_a_long_recording_is_prepared_cut_and_read_in_little_memory(minutes: int, tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ def near(found: Sequence[float], expected: Sequence[float], within: float) -> No
 # -- whole files, so that what follows proves something ---------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("form", _FORMS)
 def test_a_whole_file_has_no_hole_and_all_its_pictures(form: str, sources: Path, tmp_path: Path) -> None:

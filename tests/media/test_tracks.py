@@ -62,6 +62,7 @@ def test_channels_without_places_count_alike_in_other_formats(name: str, tmp_pat
     assert min(found[:3]) > 0.2, found
 
 
+@pytest.mark.sweep
 def test_speech_in_one_of_many_channels_is_heard_and_is_no_cancelling(tmp_path: Path) -> None:
     for place in range(16):
         ffmpeg(*humming([TONES[0] if n == place else "0" for n in range(16)], seconds=0.5), tmp_path / "a.wav")

@@ -267,6 +267,7 @@ def test_a_table_that_is_gone_is_made_again_by_a_run_with_nothing_to_do(folder: 
     assert {path.name: path.read_bytes() for path in made.iterdir()} == before
 
 
+@pytest.mark.sweep
 def test_the_report_draws_gaps_and_says_how_often_a_score_was_there(folder: Folder) -> None:
     quiet = np.concatenate([speech([("speech", 9), ("pause", 0.6)], seed=1), speech([("speech", 8)], seed=2)])
     write_wav(folder.path / "talk.wav", quiet)

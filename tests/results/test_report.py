@@ -56,6 +56,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(outputs.write(), directory / "report.html")
 
 
+@pytest.mark.sweep
 def test_the_same_results_give_the_same_bytes(tmp_path: Path, report: Path) -> None:
     again = write_report(interviews(tmp_path / "out", 30), tmp_path / "again.html")
 
@@ -85,6 +86,7 @@ def test_the_page_opens_without_an_error_or_a_request(browser: Any, report: Path
             assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.sweep
 def test_what_a_person_wants_to_see_first_is_there(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -98,6 +100,7 @@ def test_what_a_person_wants_to_see_first_is_there(browser: Any, report: Path) -
         assert "SECRET" not in page.content()
 
 
+@pytest.mark.sweep
 def test_search_filters_by_name_label_and_outcome(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -114,6 +117,7 @@ def test_search_filters_by_name_label_and_outcome(browser: Any, report: Path) ->
         assert "transcript confidence" in page.inner_text("#detail .error")
 
 
+@pytest.mark.sweep
 def test_a_timeline_shows_values_under_the_pointer_and_to_the_keyboard(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -129,6 +133,7 @@ def test_a_timeline_shows_values_under_the_pointer_and_to_the_keyboard(browser: 
         assert "face_" in page.locator("#detail .readout").first.inner_text()
 
 
+@pytest.mark.sweep
 def test_labels_group_and_colour(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -140,6 +145,7 @@ def test_labels_group_and_colour(browser: Any, report: Path) -> None:
         assert page.inner_text("#found") == "10 of 30 sources"
 
 
+@pytest.mark.sweep
 def test_a_picture_can_be_saved(browser: Any, report: Path, tmp_path: Path) -> None:
     with opened(browser, report) as seen:
         with seen.page.expect_download() as waiting:
@@ -150,6 +156,7 @@ def test_a_picture_can_be_saved(browser: Any, report: Path, tmp_path: Path) -> N
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
+@pytest.mark.sweep
 def test_hostile_names_and_texts_are_shown_and_never_run(browser: Any, hostile: Path) -> None:
     with opened(browser, hostile) as seen:
         page = seen.page
@@ -166,6 +173,7 @@ def test_hostile_names_and_texts_are_shown_and_never_run(browser: Any, hostile: 
         assert seen.console == []
 
 
+@pytest.mark.sweep
 def test_simulated_scores_say_so_on_every_page_that_prints(browser: Any, report: Path, tmp_path: Path) -> None:
     with opened(browser, report) as seen:
         assert "Simulated scores" in seen.page.inner_text(".simulated")

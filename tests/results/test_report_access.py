@@ -32,6 +32,7 @@ def violations(page: Any) -> list[str]:
     return [f"{one['id']}: {node['html'][:160]}" for one in found["violations"] for node in one["nodes"]]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
 def test_axe_finds_nothing_in_a_study(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
     with opened(browser, write_report(study(tmp_path), tmp_path / "r.html"), width=width, scheme=scheme) as seen:
@@ -45,6 +46,7 @@ def test_axe_finds_nothing_in_a_study(browser: Any, tmp_path: Path, width: int, 
         assert violations(page) == []
 
 
+@pytest.mark.sweep
 def test_axe_finds_nothing_in_what_is_measured_here_or_simulated(browser: Any, tmp_path: Path) -> None:
     here = results(tmp_path / "a", {"talk.mp4": {**spoken(60), "acoustics": sounding(60), "face": faces(60)}})
     for run in (here, interviews(tmp_path / "b", 12)):
@@ -52,6 +54,7 @@ def test_axe_finds_nothing_in_what_is_measured_here_or_simulated(browser: Any, t
             assert violations(seen.page) == []
 
 
+@pytest.mark.sweep
 def test_all_of_it_is_reached_by_keyboard(browser: Any, tmp_path: Path) -> None:
     with opened(browser, write_report(study(tmp_path), tmp_path / "r.html")) as seen:
         page = seen.page

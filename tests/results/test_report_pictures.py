@@ -42,6 +42,7 @@ def words(path: Path) -> list[str]:
     return [node.text or "" for node in ET.parse(path).getroot().iter(f"{SVG}text")]
 
 
+@pytest.mark.sweep
 def test_every_chart_is_saved_with_title_model_n_axes_and_legend(browser: Any, report: Path, tmp_path: Path) -> None:
     with opened(browser, report, scheme="dark") as seen:
         page = seen.page
@@ -77,6 +78,7 @@ def test_every_chart_is_saved_with_title_model_n_axes_and_legend(browser: Any, r
         assert seen.console == []
 
 
+@pytest.mark.sweep
 def test_a_picture_is_as_wide_as_asked_and_png_has_300_dots_an_inch(browser: Any, report: Path, tmp_path: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -96,6 +98,7 @@ def test_a_picture_is_as_wide_as_asked_and_png_has_300_dots_an_inch(browser: Any
         assert page.locator("#overview-chart svg").evaluate("svg => +svg.getAttribute('width')") > 1000
 
 
+@pytest.mark.sweep
 def test_simulated_scores_say_so_in_pictures(browser: Any, tmp_path: Path) -> None:
     with opened(browser, write_report(interviews(tmp_path, 6), tmp_path / "r.html")) as seen:
         path = saved(seen.page, seen.page.locator("#jobs-controls .save-svg"), tmp_path / "jobs.svg")

@@ -82,6 +82,7 @@ def test_findings_say_what_is_strongest_where_groups_differ_and_what_to_distrust
     assert "1 source has a mean confidence below 0.5 in prosody: p8-post." in told
 
 
+@pytest.mark.sweep
 def test_simulated_cut_and_thinned_are_told_and_a_clean_run_is_not_blamed(tmp_path: Path) -> None:
     simulated = " ".join(gather(interviews(tmp_path / "a", 12)).findings[2].sentences)
     assert simulated.startswith("Every score is made up")
@@ -95,6 +96,7 @@ def test_simulated_cut_and_thinned_are_told_and_a_clean_run_is_not_blamed(tmp_pa
     assert nothing.startswith("Nothing that the answers tell")
 
 
+@pytest.mark.sweep
 def test_groups_have_the_means_and_intervals_of_scipy_and_pairs_their_differences(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -121,6 +123,7 @@ def test_groups_have_the_means_and_intervals_of_scipy_and_pairs_their_difference
         assert seen.console == []
 
 
+@pytest.mark.sweep
 def test_measurements_with_units_have_an_axis_each_in_groups(browser: Any, tmp_path: Path) -> None:
     run = results(
         tmp_path / "out", {f"{n}-{wave}.wav": {"acoustics": sounding(20 + n)} for n in range(4) for wave in "ab"}
@@ -135,6 +138,7 @@ def test_measurements_with_units_have_an_axis_each_in_groups(browser: Any, tmp_p
         assert seen.console == []
 
 
+@pytest.mark.sweep
 def test_rows_go_by_id_with_2_before_10_and_texts_by_how_they_begin(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -158,6 +162,7 @@ def next_page(page: Any, pager: str, names: str) -> list[str]:
     return list(page.locator(names).all_text_contents())
 
 
+@pytest.mark.sweep
 def test_every_score_is_within_reach_and_the_widest_model_comes_first(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -191,6 +196,7 @@ def test_every_score_is_within_reach_and_the_widest_model_comes_first(browser: A
         assert seen.console == []
 
 
+@pytest.mark.sweep
 def test_facs_descriptions_sentiment_toxicity_and_entities_are_shown_with_a_source(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -222,6 +228,7 @@ def choose(page: Any, name: str) -> None:
     page.locator("#list button").first.click()
 
 
+@pytest.mark.sweep
 def test_bursts_and_utterances_are_stretches_and_no_line_joins_them(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         choose(seen.page, "p1-post")
@@ -240,6 +247,7 @@ def test_bursts_and_utterances_are_stretches_and_no_line_joins_them(browser: Any
         assert end - begin == pytest.approx(wide * 0.6 / 6.6, abs=1)
 
 
+@pytest.mark.sweep
 def test_scores_are_picked_anew_for_each_source_until_the_reader_chooses(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -263,6 +271,7 @@ def test_scores_are_picked_anew_for_each_source_until_the_reader_chooses(browser
         assert drawn() == usual[1]
 
 
+@pytest.mark.sweep
 def test_axes_have_round_numbers_and_titles_and_a_number_stands_at_its_bar(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -290,6 +299,7 @@ def test_colours_begin_at_zero_where_every_score_is_told(browser: Any, report: P
         assert words[-1] == "mean score"
 
 
+@pytest.mark.sweep
 def test_on_a_phone_the_source_stands_above_the_list_and_wide_tables_say_so(browser: Any, report: Path) -> None:
     with opened(browser, report, width=390, height=844) as seen:
         page = seen.page

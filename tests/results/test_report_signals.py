@@ -67,6 +67,7 @@ def test_what_layouts_draw_are_columns_of_theirs() -> None:
         assert layout.time is not None
 
 
+@pytest.mark.sweep
 def test_on_top_stands_who_measured_and_that_these_are_not_humes_scores(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -111,6 +112,7 @@ def test_the_page_is_quiet_and_fits_wide_and_narrow_light_and_dark(browser: Any,
             assert seen.requests == [report.as_uri()]
 
 
+@pytest.mark.sweep
 def test_words_stand_under_their_scores_over_curves_and_faces(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page
@@ -170,6 +172,7 @@ LENGTHS = "lines => lines.map(l => { const x = l.getAttribute('points').split(' 
 LENGTHS += "return Math.max(...x) - Math.min(...x); })"
 
 
+@pytest.mark.sweep
 def test_numbers_beyond_all_measure_neither_hang_nor_break_the_page(browser: Any, tmp_path: Path) -> None:
     # Constant and so large that nothing can be added to it; and differing by the least that there is.
     rows = [row | {"mouth_opening": 1e300, "yaw": 1e17 + 16 * (row["picture"] % 2)} for row in faces(5)]
@@ -241,6 +244,7 @@ def test_without_any_score_there_is_no_empty_overview(browser: Any, tmp_path: Pa
         assert seen.page.locator("svg.span polyline").count() > 1
 
 
+@pytest.mark.sweep
 def test_hostile_words_are_shown_and_never_run(browser: Any, tmp_path: Path) -> None:
     tables = {
         **spoken(12, [HOSTILE]),
@@ -257,6 +261,7 @@ def test_hostile_words_are_shown_and_never_run(browser: Any, tmp_path: Path) -> 
         assert seen.requests == [page.as_uri()]
 
 
+@pytest.mark.sweep
 def test_long_recordings_are_thinned_faces_of_a_picture_stay_together_and_words_in_order(tmp_path: Path) -> None:
     hours = {**spoken(3 * 3600), "acoustics": sounding(3 * 3600), "face": faces(3600, tracks=3)}
     gathered = gather(results(tmp_path / "out", {"long.mp4": hours}))
@@ -278,6 +283,7 @@ def test_long_recordings_are_thinned_faces_of_a_picture_stay_together_and_words_
     )
 
 
+@pytest.mark.sweep
 def test_many_sources_share_the_page_and_each_keeps_a_picture(tmp_path: Path) -> None:
     tables = {"acoustics": sounding(60), "face": faces(20)}
     gathered = gather(results(tmp_path, {f"{number}.mp4": tables for number in range(300)}))

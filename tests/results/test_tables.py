@@ -358,6 +358,7 @@ def test_a_model_that_was_asked_for_and_found_nothing_has_an_empty_table(tmp_pat
     assert pq.read_table(tmp_path / "tables" / "burst.parquet").num_rows == 0
 
 
+@pytest.mark.sweep
 def test_long_sources_are_written_in_row_groups(tmp_path: Path) -> None:
     row = {"emotions": [{"name": "Joy", "score": 0.5}], "frame": 1}
     answer = [file_element("a.mp4", {"face": model({"face_0": [row] * 40_000})})]

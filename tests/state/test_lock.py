@@ -308,6 +308,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(state: Path, tmp_path: 
     assert not (tmp_path / "victim").exists()
 
 
+@pytest.mark.sweep
 def test_while_somebody_keeps_removing_the_lock_s_file_there_are_never_two(state: Path, tmp_path: Path) -> None:
     names = [state, link_to_the_folder(state), doubled_slashes(state)]
     with Store.create_or_open(state, disk=Disk(), name="n", lineage="l"):

@@ -170,6 +170,7 @@ def test_an_upload_that_the_store_does_not_know_any_more_may_be_tried_again(
     assert s3.keys(bucket) == ["big"]
 
 
+@pytest.mark.sweep
 def test_five_thousand_keys_are_listed_page_by_page(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = s3.bucket()
     s3.fill(bucket, (f"many/{number:05d}.wav" for number in range(5_000)))

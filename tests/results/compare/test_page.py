@@ -6,6 +6,8 @@ import math
 from array import array
 from pathlib import Path
 
+import pytest
+
 from hume_runner.results.agreement import Values, agreement
 from hume_runner.results.compare import write_comparison
 from hume_runner.results.compare.base import ColumnsTogether, Comparison, Side, TablesTogether, Unmatched
@@ -54,6 +56,7 @@ def comparison(
     )
 
 
+@pytest.mark.sweep
 def test_hostile_names_stay_words(tmp_path: Path) -> None:
     path = write_comparison(comparison(), tmp_path / "c.html")
 

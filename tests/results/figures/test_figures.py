@@ -30,6 +30,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> DirectoryResults:
     return interviews(tmp_path_factory.mktemp("out"), 24)
 
 
+@pytest.mark.sweep
 def test_means_groups_and_timelines_say_what_they_show(results: DirectoryResults, tmp_path: Path) -> None:
     paths = write_figures(results, tmp_path, sources=["p01"])
 
@@ -48,6 +49,7 @@ def test_means_groups_and_timelines_say_what_they_show(results: DirectoryResults
     assert "seconds from the start of the source" in words(tmp_path / "timeline-face-p01.svg")
 
 
+@pytest.mark.sweep
 def test_the_same_results_are_the_same_bytes(results: DirectoryResults, tmp_path: Path) -> None:
     for form in ("svg", "png", "pdf"):
         first = write_figures(results, tmp_path / "a", form=form, sources=["p01"], labels=["wave"])
@@ -55,6 +57,7 @@ def test_the_same_results_are_the_same_bytes(results: DirectoryResults, tmp_path
         assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
+@pytest.mark.sweep
 def test_a_figure_has_the_width_that_was_asked_for(results: DirectoryResults, tmp_path: Path) -> None:
     path = write_figures(results, tmp_path, form="png", width_mm=85, sources=["p01"])[0]
 

@@ -24,6 +24,7 @@ from hume_runner.services.base import (
 from hume_runner.services.batch_v0.outcomes import check_archive, read_outcomes, reason_of
 from tests.fakes import plan_item
 from tests.services.batch_v0.cases import NONCE, job_of, url
+from tests.tiers import sampled
 
 
 def element(source: Mapping[str, Any], *files: str, errors: Mapping[str, str] | None = None, error: str = "") -> Any:
@@ -79,6 +80,7 @@ SAID = {"1": "all of one", "2": "all of two", "3": "all of three"}
 SAYING = [plan_item(said) for said in SAID.values()]
 
 
+@sampled(1)
 @pytest.mark.parametrize("large", [False, True])
 def test_the_scores_of_another_text_are_not_taken_and_the_others_are(tmp_path: Path, large: bool) -> None:
     job = replace(job_of(*SAYING, matches=("1", "2", "3")), nonce=NONCE)

@@ -57,6 +57,7 @@ def our_threads() -> int:
     return sum(thread.name.startswith("hume-runner") for thread in threading.enumerate())
 
 
+@pytest.mark.sweep
 def test_300_downloads_by_url_leave_one_thread_behind_and_not_300(store: MediaStore, host: str) -> None:
     before = our_threads()
     items = [plan_item(f"{host}/{number}.jpg", kind="url") for number in range(300)]

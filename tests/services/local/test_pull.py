@@ -89,6 +89,7 @@ def models(tmp_path: Path) -> Path:
     return package_of_models(tmp_path / "others")
 
 
+@pytest.mark.sweep
 def test_a_pull_that_was_killed_is_gone_on_with(tmp_path: Path, mirror: Mirror, models: Path) -> None:
     root = tmp_path / "models"
     mirror.stall_after = 200_000

@@ -18,6 +18,7 @@ from tests.object_stores import S3Server, only
 from tests.state.remote.machines import KEY, Study, pulled, rows
 from tests.state.remote.test_keeper import Vanished
 from tests.stores.proxy import proxied
+from tests.tiers import sampled
 
 
 def measured(emulator: Emulator) -> int:
@@ -123,6 +124,7 @@ def test_what_models_measured_here_is_not_measured_again(here: Study) -> None:
     assert not [event for event in told if isinstance(event, JobFinished)]
 
 
+@sampled(1)
 @pytest.mark.parametrize("kind", ["recordings", "here"])
 def test_the_store_holds_the_same_rows(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     study: Study = request.getfixturevalue(kind)
@@ -132,6 +134,7 @@ def test_the_store_holds_the_same_rows(kind: str, request: pytest.FixtureRequest
     assert json.loads((study.folder / "a" / "run.json").read_text())["exit_code"] == 0
 
 
+@pytest.mark.sweep
 def test_an_answer_that_lies_there_and_stands_in_no_entry_is_not_paid_again(
     recordings: Study, emulator: Emulator, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

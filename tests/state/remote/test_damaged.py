@@ -12,6 +12,7 @@ from hume_runner.errors import StateError, StateLocked
 from tests.object_stores import S3Server, only
 from tests.state.remote.machines import Study, accepted, pulled
 from tests.stores.proxy import proxied
+from tests.tiers import sampled
 
 
 class Objects:
@@ -94,6 +95,7 @@ def test_an_entry_that_is_gone_from_the_middle_is_missed(
         pulled(study.project("b"), tmp_path / "pulled.sqlite3")
 
 
+@sampled(1)
 @pytest.mark.parametrize("machine", ["a", "b"])
 @pytest.mark.parametrize("older", [False, True])
 def test_a_lock_that_is_gone_or_put_back_gets_an_epoch_that_nobody_had(
@@ -116,6 +118,7 @@ def test_a_lock_that_is_gone_or_put_back_gets_an_epoch_that_nobody_had(
     assert study.run("c").exit_code == 0
 
 
+@pytest.mark.sweep
 def test_a_store_whose_conditions_never_hold_ends_the_run(
     study: Study, s3: S3Server, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

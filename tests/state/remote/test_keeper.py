@@ -68,6 +68,7 @@ def test_a_finished_run_writes_no_snapshot(study: Study, s3: S3Server) -> None:
     assert all("/journal/" in key for key in set(s3.keys(bucket)) - before)
 
 
+@pytest.mark.sweep
 def test_a_machine_that_vanishes_with_its_disk_is_gone_on_from(study: Study, emulator: Emulator) -> None:
     study.texts = 30
     with pytest.raises(Vanished):
@@ -81,6 +82,7 @@ def test_a_machine_that_vanishes_with_its_disk_is_gone_on_from(study: Study, emu
     assert accepted(emulator) == 30
 
 
+@pytest.mark.sweep
 def test_the_same_machine_goes_on_with_its_own_disk(study: Study, emulator: Emulator) -> None:
     study.texts = 20
     with pytest.raises(Vanished):
@@ -89,6 +91,7 @@ def test_the_same_machine_goes_on_with_its_own_disk(study: Study, emulator: Emul
     assert (result.exit_code, accepted(emulator)) == (0, 20)
 
 
+@pytest.mark.sweep
 def test_a_run_while_another_is_at_work_ends_with_who_it_is(study: Study, emulator: Emulator) -> None:
     requests.post(
         f"{emulator.url}/_emulator/faults",
@@ -113,6 +116,7 @@ def test_a_run_while_another_is_at_work_ends_with_who_it_is(study: Study, emulat
     assert accepted(emulator) == 6
 
 
+@pytest.mark.sweep
 def test_a_store_out_of_reach_ends_the_run_before_anything_is_sent(
     study: Study, emulator: Emulator, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +136,7 @@ def test_a_store_out_of_reach_ends_the_run_before_anything_is_sent(
     assert accepted(emulator) == 6
 
 
+@pytest.mark.sweep
 def test_an_acceptance_that_no_store_takes_is_kept_beside_the_state(
     study: Study, emulator: Emulator, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +154,7 @@ def test_an_acceptance_that_no_store_takes_is_kept_beside_the_state(
     assert accepted(emulator) == 6
 
 
+@pytest.mark.sweep
 def test_who_lost_the_lock_stops_and_sends_nothing_more(study: Study, emulator: Emulator, s3: S3Server) -> None:
     """Another owner is written into the lock behind its back."""
     study.texts = 40
@@ -219,6 +225,7 @@ def test_a_state_that_was_here_before_goes_into_an_empty_store(study: Study, emu
     assert accepted(emulator) == 6
 
 
+@pytest.mark.sweep
 def test_what_went_another_way_here_is_put_aside(study: Study, emulator: Emulator) -> None:
     study.texts = 20
     with pytest.raises(Vanished):

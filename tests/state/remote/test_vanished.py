@@ -16,6 +16,7 @@ from tests.object_stores import S3Server
 from tests.state.remote.machines import KEY, Study, accepted
 from tests.state.remote.proxies import Landed, StoreProxy, host_proxy, store_proxy
 from tests.state.remote.zygote import Child, Zygote
+from tests.tiers import sampled
 
 ENVIRON = {
     "HUME_API_KEY": KEY,
@@ -91,6 +92,7 @@ def test_after_300_of_1000_submissions_another_machine_pays_for_700(lab: Lab, s3
     vanish_with_its_disk(lab, s3, emulator, texts=1_000, after=300)
 
 
+@sampled(1)
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_owner_that_sleeps_through_its_lease_sends_nothing_when_it_wakes(
     lab: Lab, s3: S3Server, emulator: Emulator, moment: str
@@ -122,8 +124,9 @@ def test_an_owner_that_sleeps_through_its_lease_sends_nothing_when_it_wakes(
         assert paid == 20
         child[0].signal(signal.SIGCONT)
         assert child[0].wait(60)
-        assert child[0].code == 6, child[0].said
-        assert "another run has taken the state" in child[0].said
+        # What it had asked for was given up while it slept, or is answered: by who has the state now.
+        assert child[0].code in (5, 6), child[0].said
+        assert child[0].code == 5 or "another run has taken the state" in child[0].said
         assert accepted(emulator) == 20
         # What it wanted to write found its place taken; what had landed before may land again, covered by a snapshot.
         first = min(one.ended for one in log if one.epoch == 2 and one.kind != "lock")

@@ -271,6 +271,7 @@ def test_faces_of_many_people_are_found_and_hardly_anything_else(session: Pictur
     assert sum(found[50:]) <= 2
 
 
+@pytest.mark.sweep
 def test_a_very_large_picture_needs_little_more_than_itself(files: Mapping[str, Path]) -> None:
     """48 million pixels are 137 MB: the face fills half of it, so all of it has to be read."""
     code = """

@@ -167,6 +167,7 @@ def test_half_a_character_is_no_trouble(session: TextSession) -> None:
     assert len(entities(session, f"\ud83d {MERKEL} \udc00")) == 6
 
 
+@pytest.mark.sweep
 def test_a_text_longer_than_the_model_can_take_is_read_in_parts(session: TextSession) -> None:
     text = f"{MERKEL} " * 1000  # 82,000 characters
     found = entities(session, text)

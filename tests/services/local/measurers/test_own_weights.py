@@ -58,6 +58,7 @@ def test_a_network_of_one_s_own_finds_what_the_same_network_finds(weights: Weigh
         FACE.open(wrong, {**files, **kept([files[NEAR.name]], tmp_path)})
 
 
+@pytest.mark.sweep
 def test_a_whisper_of_one_s_own_hears_what_the_same_one_hears(weights: Weights, tmp_path: Path) -> None:
     need_module("faster_whisper")
     usual = weights(SPEECH.card({}).files)

@@ -113,6 +113,7 @@ def test_where_nobody_speaks_nothing_is_heard(samples: Samples) -> None:
     assert _heard(samples) == []
 
 
+@pytest.mark.sweep
 def test_silence_around_speech_adds_no_words_and_moves_none() -> None:
     spoken = recording("beckett.wav")
     alone, within = _heard(spoken), _heard(np.concatenate((noise(40, 0.0005), spoken, noise(40, 0.0005))))
