@@ -23,7 +23,7 @@ from hume_runner.hosts import is_loopback
 from hume_runner.manifest.model import Manifest
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_key
-from hume_runner.sources import expand
+from hume_runner.sources import expand_in_blocks
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def planned(
     chosen = selection or EVERYTHING
     check_shard(store, chosen.shard)
     with held_by(whole and whole / "state.sqlite3", store) as held:
-        scan = scan_or_recall(manifest, expand, endpoint.service, store, Scan, selection=chosen, held=held)
+        scan = scan_or_recall(manifest, expand_in_blocks, endpoint.service, store, Scan, selection=chosen, held=held)
     options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
     with Plan(manifest, scan, store, endpoint.service, options) as plan:
         yield plan.decide()
@@ -377,7 +377,7 @@ def environment(
     settings = machine.settings
     return Environment(
         service=endpoint.service,
-        expand=expand,
+        expand=expand_in_blocks,
         disk=machine.disk,
         workers=workers,
         clock=machine.now,

@@ -11,6 +11,7 @@ from hume_runner.engine.workers import Workers
 from hume_runner.manifest.model import Manifest
 from hume_runner.services.base import Service
 from hume_runner.sources.base import SourceItem
+from hume_runner.sources.blocks import Block
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Keeper, OnThisDisk
 from hume_runner.state.store import Store
@@ -29,7 +30,7 @@ class Environment:
     """
 
     service: Service
-    expand: Callable[[Manifest], Iterator[SourceItem]]
+    expand: Callable[[Manifest], Iterator[SourceItem | Block]]
     disk: Disk
     workers: Workers
     clock: Callable[[], float]

@@ -37,6 +37,7 @@ from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scanned
 from hume_runner.services.base import Ended, Pending, Service
 from hume_runner.sources.base import SourceItem
+from hume_runner.sources.blocks import Block
 from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
@@ -292,7 +293,7 @@ def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
 def _scan(manifest: Manifest, env: Environment, store: Store | None, options: RunOptions) -> Scanned:
     env.report(events.Phase(phase="reading"))
 
-    def expand(manifest: Manifest) -> Iterator[SourceItem]:
+    def expand(manifest: Manifest) -> Iterator[SourceItem | Block]:
         return told(env.expand(manifest), manifest, env.report, env.monotonic)
 
     with held_by(options.whole and options.whole / "state.sqlite3", store) as held:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 from hume_runner import events
 from hume_runner.engine.view import View
 from hume_runner.manifest.model import Manifest
 from hume_runner.sources.base import SourceItem
+from hume_runner.sources.blocks import Block
 from hume_runner.state.store import Store
 
 EVERY_S = 1.0
@@ -19,17 +19,23 @@ _SHARE = 100
 
 
 def told(
-    items: Iterator[SourceItem], manifest: Manifest, report: events.Report, clock: Callable[[], float]
-) -> Iterator[SourceItem]:
+    items: Iterator[SourceItem | Block], manifest: Manifest, report: events.Report, clock: Callable[[], float]
+) -> Iterator[SourceItem | Block]:
     """The same items; how many there were is told now and then. A file is read before the next one is asked for."""
     at_once = 1 if any(entry.kind == "file" for entry in manifest.sources) else _AT_ONCE
-    read, due = 0, clock() + EVERY_S
-    while some := list(islice(items, at_once)):
-        yield from some
-        read += len(some)
+    read = looked = 0
+    due = clock() + EVERY_S
+    for item in items:
+        yield item
+        read += len(item) if isinstance(item, Block) else 1
+        if read - looked < at_once:
+            continue
+        looked = read
         if clock() >= due:
             due = clock() + EVERY_S
             report(events.SourcesRead(items=read))
+    if read > looked and clock() >= due:
+        report(events.SourcesRead(items=read))
 
 
 class Telling:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hume_runner.manifest.model import Manifest
@@ -30,6 +30,10 @@ _AWS_V2_NAMES = frozenset("expires policy signature key-pair-id awsaccesskeyid g
 _HOST = re.compile(r"^([a-zA-Z][a-zA-Z0-9+.-]*://)([^/?#]*)")
 # Most URLs of a long list are their own identity: lower case before the path, and neither query nor fragment.
 _ITSELF = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:-]*(?:/[^?#]*)?").fullmatch
+
+
+# The same of many at once, each with a line end behind it.
+_THEMSELVES = re.compile(r"(?:[a-z][a-z0-9+.-]*+://[a-z0-9._:-]*+(?:/[^?#\n]*+)?+\n)*+").fullmatch
 
 
 def url_identity(url: str) -> str:
@@ -68,6 +72,15 @@ def _volatile(name: str, signed_v2: bool, azure: bool) -> bool:
 def url_content(url: str) -> bytes:
     """The 32-byte digest that stands for a URL's content."""
     return hashlib.sha256(url_identity(url).encode("utf-8", "surrogatepass")).digest()
+
+
+def url_contents(urls: Sequence[str]) -> list[bytes]:
+    """`url_content` of each of many."""
+    lines = "\n".join(urls) + "\n"
+    if lines.count("\n") != len(urls) or not _THEMSELVES(lines):
+        return [url_content(url) for url in urls]
+    sha256 = hashlib.sha256
+    return [sha256(url).digest() for url in lines.encode("utf-8", "surrogatepass").split(b"\n")[:-1]]
 
 
 def text_content(text: str) -> bytes:

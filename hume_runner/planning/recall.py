@@ -24,6 +24,7 @@ from hume_runner.planning.staged import Scan, Scanned
 from hume_runner.regular_files import open_regular
 from hume_runner.services.base import Planning
 from hume_runner.sources.base import SourceItem
+from hume_runner.sources.blocks import Block
 
 # Raised when the same manifest and lists give other items than before.
 _REVISION = 1
@@ -47,7 +48,7 @@ class _Seen:
 
 def scan_or_recall(
     manifest: Manifest,
-    expand: Callable[[Manifest], Iterable[SourceItem]],
+    expand: Callable[[Manifest], Iterable[SourceItem | Block]],
     service: Planning,
     store: Remembers | None,
     new: Callable[[], S],

@@ -35,11 +35,13 @@ from hume_runner.planning.fingerprint import (
     settings_digest,
     text_content,
     url_content,
+    url_contents,
 )
 from hume_runner.planning.objects import known_object, mark, read_ahead, recalled, time_ns
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import (
     FileDigest,
+    PlainBlock,
     PlainRow,
     Row,
     Scan,
@@ -47,6 +49,7 @@ from hume_runner.planning.staged import (
 )
 from hume_runner.services.base import Planning
 from hume_runner.sources.base import SourceItem
+from hume_runner.sources.blocks import Block, one_by_one
 from hume_runner.sources.remote import RemoteObject
 
 _MOST_PROBLEMS = 100
@@ -82,7 +85,7 @@ S = TypeVar("S", bound=Scan)
 
 def scan_sources(
     manifest: Manifest,
-    sources: Iterable[SourceItem],
+    sources: Iterable[SourceItem | Block],
     service: Planning,
     known: Cached,
     scan: S,
@@ -106,7 +109,10 @@ def scan_sources(
         problems: list[Problem] = []
         by_kind: dict[str, Callable[[int, SourceItem], PlainRow]] = {}
         everything = not selection.flags and held is None
-        for item in _ahead(manifest, sources, known, service, chooser):
+        for item in _ahead(manifest, sources if everything else one_by_one(sources), known, service, chooser):
+            if isinstance(item, Block):
+                scan.add_block(_block(scan.count, item, settings))
+                continue
             if not everything and not chooser.wants(item):
                 scan.pass_over(unread(scan.count, item))
                 continue
@@ -138,12 +144,12 @@ def scan_sources(
 
 
 def _ahead(
-    manifest: Manifest, sources: Iterable[SourceItem], known: Cached, service: Planning, chooser: Chooser
-) -> Iterator[SourceItem]:
+    manifest: Manifest, sources: Iterable[SourceItem | Block], known: Cached, service: Planning, chooser: Chooser
+) -> Iterator[SourceItem | Block]:
     # Links and texts, of which there may be millions, need not pass through this.
     if all(entry.kind != "file" for entry in manifest.sources):
         return iter(sources)
-    return read_ahead(sources, known, service, chooser)
+    return read_ahead(one_by_one(sources), known, service, chooser)
 
 
 class _Settings:
@@ -200,6 +206,28 @@ def _plain_rows(kind: SourceKind, settings: _Settings) -> Callable[[int, SourceI
         )
 
     return row
+
+
+def _block(first: int, block: Block, settings: _Settings) -> PlainBlock:
+    """What `_plain_rows` makes of each of these links, column by column."""
+    digest = settings.digest("url", None)
+    contents = url_contents(block.values)
+    texts = {cells: _labels(labels) if labels else None for cells, labels in block.labels.items()}
+    return PlainBlock(
+        first=first,
+        ids=block.ids if all(map(str.isascii, block.ids)) else list(map(_readable, block.ids)),
+        explicit=1 if block.explicit_ids else 0,
+        kind="url",
+        keys=list(map(item_keys("url", digest), contents)),
+        values=block.values,
+        before=f"{block.file}:",
+        lines=block.lines,
+        behind=f":1\t{block.path}",
+        labels=[texts[cells] for cells in block.cells],
+        contents=contents,
+        size=0,
+        settings=digest,
+    )
 
 
 def _rows(item: SourceItem, settings: _Settings, scan: Scan, known: Cached, service: Planning) -> Iterator[Row]:

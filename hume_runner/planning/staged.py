@@ -20,6 +20,32 @@ Row = tuple[*PlainRow, str | bytes | None, str | None, str | None, bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlainBlock:
+    """The rows of many items that are no files and stand together, by columns; what is one for all is told once.
+
+    `first`: the `ord` of the first; the others follow it. `before` and `behind` are what every place has before the
+    number of its line and behind it. None of the values is a link with a query.
+    """
+
+    first: int
+    ids: Sequence[str]
+    explicit: int
+    kind: str
+    keys: Sequence[bytes]
+    values: Sequence[str]
+    before: str
+    lines: Sequence[int]
+    behind: str
+    labels: Sequence[str | None]
+    contents: Sequence[bytes]
+    size: int
+    settings: bytes
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileDigest:
     """A file's content: 32 bytes, and 16 where the service tells files by their MD5 as well."""
 
@@ -82,6 +108,10 @@ class Scan(Scanned, Protocol):
 
     def add_plain(self, row: PlainRow) -> None:
         """The same for an item that is no file."""
+        ...
+
+    def add_block(self, block: PlainBlock) -> None:
+        """The same for many of them."""
         ...
 
     def pass_over(self, row: Row) -> None:

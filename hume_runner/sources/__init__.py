@@ -8,6 +8,7 @@ from pathlib import Path
 from hume_runner.manifest.defaults import largest_upload
 from hume_runner.manifest.model import Api, Limits, Manifest, SourceEntry
 from hume_runner.sources.base import Source, SourceItem
+from hume_runner.sources.blocks import Block, one_by_one
 from hume_runner.sources.files import FileShelf, FileSource
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.texts import TextSource
@@ -24,7 +25,12 @@ def expand(manifest: Manifest) -> Iterator[SourceItem]:
     whoever takes items must not act on them before the iterator has ended.
     Raises: ManifestError if a list is malformed, SourceError if all that is wrong is a missing or unreadable source.
     """
-    return expand_entries(
+    return one_by_one(expand_in_blocks(manifest))
+
+
+def expand_in_blocks(manifest: Manifest) -> Iterator[SourceItem | Block]:
+    """As `expand`, with the links of long lists in blocks where nothing is wrong with a whole block."""
+    return _expanded(
         manifest.sources,
         folder=manifest.path.parent,
         api=manifest.service.api,
@@ -44,6 +50,18 @@ def expand_entries(
 ) -> Iterator[SourceItem]:
     """As `expand`, for the entries of a manifest that may be wrong elsewhere. Without `look` no medium is looked at,
     and a list that is not there is passed over."""
+    return one_by_one(_expanded(entries, folder=folder, api=api, limits=limits, outputs=outputs, look=look))
+
+
+def _expanded(
+    entries: Iterable[SourceEntry],
+    *,
+    folder: Path,
+    api: Api | None = None,
+    limits: Limits | None = None,
+    outputs: Path | None = None,
+    look: bool = True,
+) -> Iterator[SourceItem | Block]:
     log = ProblemLog()
     most_bytes = largest_upload(api, limits or Limits()) if api is not None else None
     shelf = FileShelf(folder, outputs=outputs, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
@@ -60,8 +78,8 @@ def expand_entries(
             case "text":
                 sources.append(TextSource(entry, log))
     for source in sources:
-        yield from source.items()
+        yield from source.pieces() if isinstance(source, UrlSource) else source.items()
     log.raise_if_any()
 
 
-__all__ = ["Source", "SourceItem", "expand", "expand_entries"]
+__all__ = ["Block", "Source", "SourceItem", "expand", "expand_entries", "expand_in_blocks", "one_by_one"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
 from hume_runner.sources import cells
-from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, Stop
+from hume_runner.sources.columns import ColumnReader, Columns
+from hume_runner.sources.list_file import ListFile, Row, RowBlock, Stop
 from hume_runner.sources.separators import (
     clean,
     declared,
@@ -21,19 +22,48 @@ from hume_runner.sources.separators import (
     is_column_name,
     mismatch,
     named,
-    parts_into,
     shown,
     written,
 )
 
 _LONGEST_FIELD = 10_000_000
 _SAMPLE = 1 << 16
+_BLOCK = 1_000  # rows that are taken together
 _DEFAULT = {".csv": ",", ".tsv": "\t"}
 _AS_WRITTEN = {r"\t": "\t", "tab": "\t"}
 
 
 def delimited_rows(source: ListFile) -> Iterator[Row]:
     """The rows of a csv or tsv list. Raises: Stop."""
+    with _opened(source) as (table, columns):
+        yield from columns.good(table.rows(), source)
+
+
+def delimited_blocks(source: ListFile) -> Iterator[Row | RowBlock]:
+    """The same rows, in blocks where a whole block is as it should be. Raises: Stop."""
+    with _opened(source) as (table, columns):
+        rows = table.rows(tells=False)
+        wrong: Exception | None = None
+        while wrong is None:
+            some: list[tuple[int, list[str]]] = []
+            try:
+                some.extend(islice(rows, _BLOCK))
+            except (csv.Error, UnicodeDecodeError, OSError) as error:
+                wrong = error  # told once those before it have had their turn
+            if not some and wrong is None:
+                return
+            block = columns.block(some)
+            if block is not None:
+                yield block
+            else:
+                yield from columns.good(some, source)
+        if isinstance(wrong, csv.Error):
+            table.invalid(wrong)
+        raise wrong
+
+
+@contextmanager
+def _opened(source: ListFile) -> Iterator[tuple[_Table, ColumnReader]]:
     # A text of more than the standard 128 kB is legitimate. The limit is the interpreter's, not the reader's.
     csv.field_size_limit(_LONGEST_FIELD)
     with source.open() as file:
@@ -44,55 +74,7 @@ def delimited_rows(source: ListFile) -> Iterator[Row]:
             with source.open() as again, suppress(csv.Error):  # told when the rows are read
                 passed = _Table(source, again)
                 convert = cells.converters(passed.bare(columns), [at for at, _ in columns.labels], columns.width)
-        yield from _rows(source, table, columns, convert)
-
-
-def _rows(source: ListFile, table: _Table, columns: _Columns, convert: Mapping[int, cells.Convert]) -> Iterator[Row]:
-    # A list may have millions of rows: one loop, and nothing done for a row that its columns do not ask for.
-    labels = [(name, at, convert.get(at, cells.as_text)) for at, name in columns.labels]
-    texts = [at for _, at, how in labels if how is cells.as_text]
-    value_at, id_at, width = columns.value, columns.id, columns.width
-    for line, row in table.rows():
-        if len(row) != width:
-            _wrong_width(source, line, row, width, table.separator)
-            continue
-        value = row[value_at]
-        if not value.strip():
-            source.blank(line)
-            continue
-        given = (row[id_at] or None) if id_at is not None else None
-        if given is None and columns.needs_id:
-            name = quoted(source.entry.id_column or "")
-            source.malformed(line, f"has no id in {name}", "write one, or leave id_column out")
-            continue
-        for at in texts:
-            if "\0" in row[at]:
-                source.malformed(line, "has a NUL character", "remove it")
-                break
-        else:
-            yield line, value, given, {name: how(row[at]) for name, at, how in labels} if labels else NO_LABELS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Columns:
-    """Where value, id and labels stand. `needs_id`: the manifest names the column of ids, so each row has one."""
-
-    width: int
-    value: int
-    id: int | None
-    needs_id: bool
-    labels: tuple[tuple[int, str], ...]
-
-
-def _wrong_width(source: ListFile, line: int, row: list[str], width: int, separator: str) -> None:
-    message = f"has {len(row)} column{'s' if len(row) > 1 else ''} instead of {width}"
-    other = parts_into(row[0], separator, width) if len(row) == 1 else None
-    if other is not None:
-        message += f"; here they are separated by {shown(other)}, and by {named(separator)} in the line of names"
-        source.malformed(line, message, "separate all rows as the line of names is")
-        return
-    mark = {"\t": "a tab", ",": "a comma", ";": "a semicolon"}.get(separator, f"a {separator}")
-    source.malformed(line, message, f"each line needs {width}; put a value that contains {mark} in quotes")
+        yield table, ColumnReader(table.separator, columns, convert)
 
 
 class _Table:
@@ -105,6 +87,7 @@ class _Table:
         self._reader: Any = csv.reader(file, delimiter=self.separator, strict=True)
         self._header: list[str] = []
         self._header_line = 1
+        self._last_line = 1  # on which the row begins that cannot be read
 
     def _chosen_separator(self) -> str:
         """The manifest's, the one that a first line `sep=;` declares, or that of the file's ending."""
@@ -121,7 +104,7 @@ class _Table:
             raise Stop
         return given or said or _DEFAULT[source.suffix]
 
-    def columns(self) -> _Columns:
+    def columns(self) -> Columns:
         """What the line of names says. Raises: Stop."""
         source = self._source
         try:
@@ -142,7 +125,7 @@ class _Table:
             raise Stop
         value = self._value_column()
         id_column = self._id_column(value)
-        return _Columns(
+        return Columns(
             width=len(self._header),
             value=self._header.index(value),
             id=self._header.index(id_column) if id_column is not None else None,
@@ -150,8 +133,9 @@ class _Table:
             labels=self._label_columns(value, id_column),
         )
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Rows with the line that each starts on; a quoted value may go over several lines."""
+    def rows(self, *, tells: bool = True) -> Iterator[tuple[int, list[str]]]:
+        """Rows with the line that each starts on; a quoted value may go over several lines. Raises: Stop; or, unless it
+        `tells`, csv.Error, for `invalid`."""
         reader, next_line = self._reader, self._before + 1
         line = reader.line_num + next_line
         try:
@@ -160,16 +144,24 @@ class _Table:
                     yield line, row
                 line = reader.line_num + next_line
         except csv.Error as error:
-            # What follows an open quote belongs to nobody knows which row.
-            self._invalid(error, line - self._before)
+            self._last_line = line
+            if tells:
+                self.invalid(error)
+            raise
 
-    def bare(self, columns: _Columns) -> Iterator[list[str]]:
-        """Rows that will be sources, for a first look at them, which says nothing. Raises: csv.Error."""
+    def invalid(self, error: csv.Error) -> NoReturn:
+        """What follows an open quote belongs to nobody knows which row. Raises: Stop."""
+        self._invalid(error, self._last_line - self._before)
+
+    def bare(self, columns: Columns) -> Iterable[list[str]]:
+        """Rows that will be sources, and some that are too short or too long, for a first look at them, which says
+        nothing. Raises: csv.Error."""
         next(self._named_rows(), None)
-        skips = self._source.entry.skip_blank
-        for row in self._reader:
-            if row and not (skips and len(row) == columns.width and not row[columns.value].strip()):
-                yield row
+        if not self._source.entry.skip_blank:
+            rows: Iterable[list[str]] = self._reader
+            return rows
+        width, value = columns.width, columns.value
+        return (row for row in self._reader if len(row) == width and row[value].strip())
 
     def _named_rows(self) -> Iterator[tuple[int, list[str]]]:
         """From the line of names on: what is blank before it says nothing."""
@@ -179,7 +171,7 @@ class _Table:
                 yield line, row
             line = self._before + self._reader.line_num + 1
 
-    def _invalid(self, error: csv.Error, line: int) -> None:
+    def _invalid(self, error: csv.Error, line: int) -> NoReturn:
         line += self._before
         hint = "check the quotes from this line on: a value with quotes inside stands in quotes, those inside doubled"
         self._source.malformed(max(line, 1), f"is not valid CSV: {error}", hint)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -28,6 +29,26 @@ Row = tuple[int, str, str | None, Mapping[str, Scalar]]
 NO_LABELS: Mapping[str, Scalar] = {}
 _WORDS = {"url": "URL", "file": "path", "text": "text"}
 DEFAULT_COLUMNS = {"url": "url", "file": "path", "text": "text"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowBlock:
+    """Rows that stand together in a list, by columns: nothing is wrong with any of them but perhaps its value or id.
+
+    `ids` is None where none has one. `cells` are those of the columns of labels, row by row, and `labels` says once
+    what they mean: a list has few that differ.
+    """
+
+    lines: Sequence[int]
+    values: Sequence[str]
+    ids: Sequence[str] | None
+    cells: Sequence[tuple[str, ...]]
+    labels: Mapping[tuple[str, ...], Mapping[str, Scalar]]
+
+    def rows(self) -> Iterator[Row]:
+        ids = self.ids if self.ids is not None else (None,) * len(self.lines)
+        for line, value, given, cells in zip(self.lines, self.values, ids, self.cells, strict=True):
+            yield line, value, given, self.labels[cells]
 
 
 class Stop(Exception):

@@ -1,7 +1,8 @@
 """List files: csv, tsv, jsonl and txt, one source a line, read as they stream.
 
 A row is (line, value, id or None, labels). A row that is malformed goes to the log with its line in the list file, and
-the next one is read: all of them are reported at once. Nothing of a list is held beyond the row at hand.
+the next one is read: all of them are reported at once. Nothing of a list is held beyond the row at hand, or a block of
+rows where they come in blocks.
 """
 
 from __future__ import annotations
@@ -9,26 +10,42 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 from hume_runner.manifest.model import SourceEntry
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
-from hume_runner.sources.delimited import delimited_rows
-from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, Stop, listed_as
+from hume_runner.sources.delimited import delimited_blocks, delimited_rows
+from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock, Stop, listed_as
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.separators import NAMES, is_column_name, shown
 
-__all__ = ["Row", "listed_as", "rows"]
+__all__ = ["Row", "RowBlock", "blocks", "listed_as", "rows"]
+
+Piece = TypeVar("Piece")
 
 
 def rows(entry: SourceEntry, log: ProblemLog) -> Iterator[Row]:
     """The rows of the list that `entry` names, none without a value. The file's extension says how it is read."""
     source = ListFile(entry, log)
+    return _read(source, _FORMATS[source.suffix])
+
+
+def blocks(entry: SourceEntry, log: ProblemLog) -> Iterator[Row | RowBlock]:
+    """The same rows, in blocks wherever many of them are as they should be: for lists of short values, which may have
+    millions."""
+    source = ListFile(entry, log)
+    if source.suffix in (".csv", ".tsv"):
+        return _read(source, delimited_blocks)
+    return _read(source, _FORMATS[source.suffix])
+
+
+def _read(source: ListFile, pieces_of: Callable[[ListFile], Iterator[Piece]]) -> Iterator[Piece]:
+    entry = source.entry
     found = False
     try:
         # The first by itself and the others at one go: a list may have millions.
-        those = iter(_FORMATS[source.suffix](source))
+        those = pieces_of(source)
         first = next(those, None)
         if first is not None:
             found = True
@@ -39,7 +56,9 @@ def rows(entry: SourceEntry, log: ProblemLog) -> Iterator[Row]:
     except Stop:
         return
     except OSError as error:
-        log.missing(entry.place, f"the list {quoted(source.name)} cannot be read: {error.strerror}", "check the file")
+        source.log.missing(
+            entry.place, f"the list {quoted(source.name)} cannot be read: {error.strerror}", "check the file"
+        )
         return
     if not found and not source.has_problems:
         source.malformed(1, "lists nothing", "add a line, or remove the entry from the manifest")

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec
 
 from hume_runner.aside import open_new
 from hume_runner.errors import ManifestError, NoRoom, Problem, StateError
-from hume_runner.planning.staged import FileDigest, PlainRow, Row, parse_place
+from hume_runner.planning.staged import FileDigest, PlainBlock, PlainRow, Row, parse_place
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import no_room
 
-_FAST = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
+P = ParamSpec("P")
+
+# Large pages: rows are written one after another, and read so.
+_FAST = "PRAGMA page_size=65536; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
 _SCHEMA = """
 CREATE TABLE staged (
   ord INTEGER PRIMARY KEY,
@@ -68,6 +71,14 @@ def _insert(columns: str, rows: int) -> str:
     values = f"({', '.join('?' * len(columns.split()))})"
     return f"INSERT INTO staged ({columns}) VALUES {', '.join([values] * rows)}"  # noqa: S608
 
+
+# A block of links: what all of it has in common is given once, and two digests come as one value.
+_BLOCK = 1_000
+_BLOCK_INSERT = (
+    f"INSERT INTO staged ({_PLAIN}) "  # noqa: S608
+    "SELECT ?1 + column1, column2, ?2, ?3, substr(column3, 1, 32), column4, ?4 || column5 || ?5, column6, "
+    f"substr(column3, 33), ?6, ?7 FROM (VALUES {', '.join(f'({n}, ?, ?, ?, ?, ?)' for n in range(_BLOCK))})"
+)
 
 _INSERTS = {columns: (_insert(columns, 1), _insert(columns, _BATCH)) for columns in (_PLAIN, _OF_FILE)}
 
@@ -123,6 +134,12 @@ class Scan:
         """The same for an item that is no file."""
         self._add(row, _PLAIN)
 
+    def add_block(self, block: PlainBlock) -> None:
+        """The same for many of them."""
+        self._flush()
+        self.count += len(block)
+        self._hand(self._write_block, block)
+
     def _add(self, row: Any, columns: str) -> None:
         if columns is not self._columns:
             self._flush()
@@ -170,27 +187,57 @@ class Scan:
             ) from error
 
     def _flush(self) -> None:
-        """Hash and write what was collected: a whole batch by another thread, as SQLite and SHA-256 need no Python
-        while they work, and the next rows are made meanwhile."""
+        """Hash and write what was collected, a whole batch by another thread."""
         batch, self._batch = self._batch, []
+        if len(batch) == _BATCH:
+            self._hand(self._write, batch, self._columns)
+        elif batch:
+            self._wait()
+            self._write(batch, self._columns)
+
+    def _hand(self, write: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have another thread write, as SQLite and SHA-256 need no Python while they work, and the next rows are made
+        meanwhile."""
         self._wait()
-        if len(batch) == _BATCH and self._threads:
+        if self._threads:
             try:
                 if self._writer is None:
                     self._writer = ThreadPoolExecutor(1, thread_name_prefix="hume-runner-scan")
-                self._written = self._writer.submit(self._write, batch, self._columns)
+                self._written = self._writer.submit(write, *args, **kwargs)
             except RuntimeError:
                 # This machine has no thread to spare: all is done here from now on. (What was handed to the pool stays
                 # in its queue, so it must not get a thread later.)
                 self._threads = False
         if self._written is None:
-            self._write(batch, self._columns)
+            write(*args, **kwargs)
 
     def _wait(self) -> None:
         """Until the file has all but what is collected. Raises: what writing it raised."""
         written, self._written = self._written, None
         if written is not None:
             written.result()
+
+    def _write_block(self, block: PlainBlock) -> None:
+        texts = {text: _b(text or "") for text in set(block.labels)}
+        told = zip(
+            map(_b, block.ids),
+            repeat(b"\0"),
+            block.keys,
+            map(_b, block.values),
+            repeat(b"\0"),
+            [texts[text] for text in block.labels],
+            repeat(b"\0"),
+        )
+        self._digest.update(b"".join(chain.from_iterable(told)))  # as `_write` has it
+        if len(block) != _BLOCK:
+            with self._room():
+                self._db.executemany(_INSERTS[_PLAIN][0], _rows_of(block))
+            return
+        digests = map(bytes.__add__, block.keys, block.contents)
+        own = chain.from_iterable(zip(block.ids, digests, block.values, block.lines, block.labels, strict=True))
+        whole = (block.first, block.explicit, block.kind, block.before, block.behind, block.size, block.settings)
+        with self._room():
+            self._db.execute(_BLOCK_INSERT, [*whole, *own])
 
     def _write(self, batch: Sequence[Any], columns: str) -> None:
         # What decides about a plan: who, in what order, with which key, sent as what. Places and labels are not in it
@@ -255,6 +302,14 @@ class Scan:
             self._db.execute("COMMIT")
             self._db.execute("PRAGMA shrink_memory")  # from here on another connection reads
         return self.path
+
+
+def _rows_of(block: PlainBlock) -> Iterator[PlainRow]:
+    places = [f"{block.before}{line}{block.behind}" for line in block.lines]
+    own = zip(block.ids, block.keys, block.values, places, block.labels, block.contents, strict=True)
+    for ord_, (name, key, value, place, labels, content) in enumerate(own, start=block.first):
+        size, settings = block.size, block.settings
+        yield ord_, name, block.explicit, block.kind, key, value, place, labels, content, size, settings
 
 
 def _b(text: str) -> bytes:
