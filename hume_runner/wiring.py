@@ -368,9 +368,10 @@ def environment(
     on_loop: Callable[[], None],
     keeper: Keeper,
     on_open: Callable[[Store], None] = lambda store: None,
+    on_plan: Callable[[Plan], None] = lambda plan: None,
 ) -> Environment:
     """What a run of this endpoint's manifest works with. `on_open` is called with the open state before it is planned
-    with, `on_loop` once the planning is over."""
+    with, `on_plan` before the plan of a whole manifest is kept, `on_loop` once the planning is over."""
     from hume_runner.engine.environment import Environment
     from hume_runner.engine.reactions.base import Patience
 
@@ -396,6 +397,7 @@ def environment(
         report=report,
         mask=mask,
         on_open=on_open,
+        on_plan=on_plan,
         on_loop=on_loop,
         end_soon=endpoint.pacer.end_soon,
         keeper=keeper,

@@ -165,13 +165,18 @@ def validate(
 
 def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look: bool) -> None:
     manifest, folder = examined.manifest, examined.path.parent
+    seen = intervals = None
     if manifest is not None and manifest.events:
+        from hume_runner.results.event_sources import SeenIds
         from hume_runner.results.intervals import read_intervals
 
-        read_intervals(manifest.events)
+        intervals = read_intervals(manifest.events)
+        seen = SeenIds(intervals) if look and intervals.by_item else None
     found = expand(manifest) if manifest and look else expand_entries(examined.entries, folder=folder, look=look)
     for item in found:
         items[item.kind] += 1
+        if seen is not None:
+            seen.add(item.id)
         if item.remote is not None and not item.remote.info.size_bytes and len(warnings) < _MOST_WARNINGS:
             place = f"{item.place.file}:{item.place.line}:{item.place.column}"
             warnings.append(f"{place}: {item.value!r} is empty: it will fail by itself")
@@ -183,6 +188,8 @@ def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look
             if not item.value.isascii() and _is_spelt_otherwise(item.value, str(item.path)):
                 differ = "composed and decomposed letters"
                 warnings.append(f"{place}: {item.value!r} is found, and written differently on disk ({differ})")
+    if seen is not None and intervals is not None:
+        warnings += seen.check(intervals)
 
 
 def _is_spelt_otherwise(name: str, path: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -48,10 +48,16 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
                 whole=paths.whole,
             )
         )
+        told: list[str] = []
+        if not project.selection.flags and manifest.events:
+            from hume_runner.results.event_sources import check_sources
+
+            intervals = project.says().intervals
+            told = check_sources(intervals, plan.absent(intervals.by_item), plan.ids)
         plan.count()
         lost = 0 if endpoint.here else len(found.lost)
         plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)
-        yield OpenPlan(manifest, endpoint.name, plan, store, project.selection, serial)
+        yield OpenPlan(manifest, endpoint.name, plan, store, project.selection, serial, told)
 
 
 def _taken_stock(
@@ -73,10 +79,18 @@ class OpenPlan:
     """A plan while it is open: `summary`, and jobs and items as streams."""
 
     def __init__(
-        self, manifest: Manifest, endpoint: str, plan: Plan, store: Store, selection: Selection, serial: int
+        self,
+        manifest: Manifest,
+        endpoint: str,
+        plan: Plan,
+        store: Store,
+        selection: Selection,
+        serial: int,
+        warnings: Sequence[str] = (),
     ) -> None:
         """`store` is what was planned with, which may be a copy; `serial` that of the state itself."""
         self._serial = serial
+        self.warnings = tuple(warnings)
         self.manifest = manifest
         self.selection = selection
         self.endpoint = endpoint

@@ -72,6 +72,7 @@ def run_project(
                     report=on_event,
                     mask=project.masker.keys,
                     on_open=around.opened,
+                    on_plan=finisher.check,
                     on_loop=lambda: around.working(workers, commands),
                     keeper=wiring.keeper(paths, project.manifest.name, machine, on_event),
                 ),

@@ -90,6 +90,8 @@ def _plan(
     project: Project, args: argparse.Namespace, console: Console, pages: Sequence[Writer], totals: Totals
 ) -> None:
     with project.planning(retry_failed=args.retry_failed) as plan:
+        for told in plan.warnings:
+            console.warning(told)
         shown = ShownPlan(plan, items=args.items)
         totals.add(plan)
         if args.out:

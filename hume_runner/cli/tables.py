@@ -51,12 +51,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner.results.event_sources import without_rows
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.read import LooseResults
 
     found, results = _results(args, console)
     unread: list[str] = []
     says = found.says() if found is not None else ManifestSays()
+    for told in without_rows(says.intervals, (item.id for item in results.items())):
+        console.warning(told)
     options = TableOptions(long=args.long, labels=args.labels, bom=args.bom, above=args.above)
     if args.psych_ds:
         written = _psych_ds(args, found, results, options, says, unread.append)

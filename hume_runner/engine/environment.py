@@ -9,6 +9,7 @@ from hume_runner import events
 from hume_runner.engine.reactions.base import Patience
 from hume_runner.engine.workers import Workers
 from hume_runner.manifest.model import Manifest
+from hume_runner.planning.prepare import Plan
 from hume_runner.services.base import Service
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
@@ -50,5 +51,6 @@ class Environment:
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere
     sleep: Callable[[float], None] = lambda seconds: None  # while nothing is begun yet
     on_open: Callable[[Store], None] = lambda store: None  # called with the open state, before anything is planned
+    on_plan: Callable[[Plan], None] = lambda plan: None  # called with the plan of a whole manifest, before it is kept
     end_soon: Callable[[], None] = lambda: None  # turns away what waits for its turn
     on_loop: Callable[[], None] = lambda: None  # called when the loop is about to start

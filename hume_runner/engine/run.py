@@ -117,6 +117,8 @@ def run(
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
             plan.decide()
+            if not options.selection.flags:
+                env.on_plan(plan)
             plan.apply()
             summary = plan.summary
         note_shard(store, options.selection.shard, manifest.service.api, outputs)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 
@@ -110,6 +110,14 @@ class Plan:
         if not self._attached:
             self._store.attach(self.scan.hand_over())
             self._attached = True
+
+    def absent(self, ids: Iterable[str]) -> list[str]:
+        """Those that no item of the manifest has, once it is decided."""
+        return self._store.absent(ids, staged=not self._nothing)
+
+    def ids(self) -> Iterator[str]:
+        """The id of every item that is planned, streamed; once it is decided."""
+        return self._store.ids(staged=not self._nothing)
 
     def will_fail(self) -> Counter[str]:
         """Why items that are sent will surely fail, of the first ten thousand; once the jobs are packed."""

@@ -200,6 +200,14 @@ class PlanStore(Protocol):
         """What was kept, in its order."""
         ...
 
+    def absent(self, ids: Iterable[str], *, staged: bool) -> list[str]:
+        """Those of these ids that no item has: of those that are `staged`, or of the state's own."""
+        ...
+
+    def ids(self, *, staged: bool) -> Iterator[str]:
+        """The ids of these items, in manifest order."""
+        ...
+
     def place_of(self, key: bytes) -> str | None:
         """Where the manifest lists the staged item with this key."""
         ...

@@ -18,8 +18,9 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.results import derived
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
+from hume_runner.results.event_sources import Listed, check_sources
 from hume_runner.results.from_state import StateResults
-from hume_runner.results.intervals import ManifestSays, told_of, unknown_sources
+from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
 from hume_runner.results.summary import summary_text
@@ -86,6 +87,13 @@ class Finisher:
         self._harmed: tuple[str, ...] = ()
         self._told: set[str] = set()
         self._failures: list[tuple[str, str]] = []
+
+    def check(self, planned: Listed) -> None:
+        """Tell of events whose sources are not there. Raises: ManifestError, as `check_sources`."""
+        intervals = self._says.intervals
+        if intervals.by_item:
+            for told in check_sources(intervals, planned.absent(intervals.by_item), planned.ids):
+                self._warn(told)
 
     def __call__(self, store: Store, ended: Ended) -> None:
         """Write results, tables and report where they are due, and `run.json` last."""
@@ -211,10 +219,6 @@ class Finisher:
 
         form = next(form for form in FORMATS if derived.tables_group(form) == group)
         out_dir = refuse_links(self._outputs, derived.TABLES)
-        unknown = unknown_sources(self._says.intervals, (item.id for item in results.items()))
-        if unknown and (said := told_of(unknown)) not in self._told:
-            self._told.add(said)
-            self._warn(said)
         return write_tables(
             results, out_dir, format=form, options=options, intervals=self._says.intervals, unread=self._unread
         )

@@ -7,14 +7,14 @@ import hashlib
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import TextIOWrapper
 from itertools import accumulate
 from math import isfinite
 from pathlib import Path
 
 from hume_runner.errors import ManifestError, Problem, SourceError
-from hume_runner.manifest.model import EventEntry, Manifest
+from hume_runner.manifest.model import EventEntry, Manifest, Place
 from hume_runner.regular_files import open_regular
 
 _COLUMNS = {"start": ("start", "start_s", "begin_s"), "end": ("end", "end_s"), "name": ("name", "event")}
@@ -31,11 +31,21 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mention:
+    """Where an event names a source: in the manifest, or on a line of a list that the manifest names."""
+
+    place: Place
+    listed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intervals:
     """All that a manifest names: for every source, and for some by id."""
 
     everywhere: tuple[Interval, ...] = ()
     by_item: Mapping[str, tuple[Interval, ...]]
+    # Where each source is named first; changes nothing of what they say.
+    mentions: Mapping[str, Mention] = field(default_factory=dict, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.everywhere or self.by_item)
@@ -94,38 +104,28 @@ def holding(intervals: Sequence[Interval], moments: Iterable[float | None]) -> I
         yield found[::-1]
 
 
-def unknown_sources(intervals: Intervals, ids: Iterable[str]) -> list[str]:
-    """The sources that events name and that are none of these ids, in order: their events hold nothing."""
-    if not intervals.by_item:
-        return []
-    left = set(intervals.by_item)
-    left.difference_update(ids)
-    return sorted(left)
-
-
-def told_of(unknown: Sequence[str]) -> str:
-    """For people: which events hold nothing."""
-    named = ", ".join(repr(one) for one in unknown[:5]) + (
-        f" and {len(unknown) - 5:,} more" if len(unknown) > 5 else ""
-    )
-    return f"events name {named}, and no source has such an id: write the ids as `results.jsonl` has them"
-
-
 def read_intervals(entries: Iterable[EventEntry]) -> Intervals:
     """What the entries and their lists say. Raises: ManifestError for a list that says something that cannot be,
     SourceError for one that is missing; with every problem."""
     everywhere: list[Interval] = []
     by_item: dict[str, list[Interval]] = {}
+    mentions: dict[str, Mention] = {}
     wrong: list[Problem] = []
     missing: list[Problem] = []
     for entry in entries:
         if entry.listing is None:
             found = Interval(name=entry.name or "", begin_s=entry.begin_s, end_s=entry.end_s)
             (everywhere if entry.source is None else by_item.setdefault(entry.source, [])).append(found)
+            if entry.source is not None:
+                # What the manifest itself says counts before what a list says.
+                mentions[entry.source] = Mention(place=entry.place._replace(path=f"{entry.place.path}.source"))
             continue
         try:
-            for source, found in _listed(entry.listing, wrong):
+            for line, source, found in _listed(entry.listing, wrong):
                 (everywhere if source is None else by_item.setdefault(source, [])).append(found)
+                if source is not None and source not in mentions:
+                    place = Place(file=str(entry.listing), line=line, column=1, path="")
+                    mentions[source] = Mention(place=place, listed=True)
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
             place = entry.place
@@ -146,11 +146,12 @@ def read_intervals(entries: Iterable[EventEntry]) -> Intervals:
     return Intervals(
         everywhere=tuple(sorted(everywhere, key=lambda one: (one.begin_s, -one.end_s, one.name))),
         by_item={item: tuple(found) for item, found in by_item.items()},
+        mentions=mentions,
     )
 
 
-def _listed(path: Path, wrong: list[Problem]) -> Iterator[tuple[str | None, Interval]]:
-    """(source or None for all, interval) of each line of a csv or tsv list."""
+def _listed(path: Path, wrong: list[Problem]) -> Iterator[tuple[int, str | None, Interval]]:
+    """(line, source or None for all, interval) of each line of a csv or tsv list."""
 
     def problem(line: int, message: str, hint: str) -> None:
         if len(wrong) < 100:
@@ -181,7 +182,7 @@ def _listed(path: Path, wrong: list[Problem]) -> Iterator[tuple[str | None, Inte
                     problem(reader.line_num, f"is no event: {', '.join(row)[:120]!r}", hint)
                     continue
                 source = row[source_at].strip() if source_at is not None else ""
-                yield source or None, Interval(name=cells["name"], begin_s=begin, end_s=end)
+                yield reader.line_num, source or None, Interval(name=cells["name"], begin_s=begin, end_s=end)
         except csv.Error as error:
             problem(reader.line_num, f"is no line of a table: {error}", "close the quotes")
 

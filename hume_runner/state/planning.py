@@ -290,6 +290,18 @@ class Planning(Reading):
         for key, sources, size, billable_seconds in rows:
             yield PlannedJob(key=key, sources=sources, bytes=size, billable_seconds=billable_seconds)
 
+    def absent(self, ids: Iterable[str], *, staged: bool) -> list[str]:
+        """Those of these ids that no item has: of those that are `staged`, or of the state's own."""
+        asked = f"SELECT 1 FROM {'scan.staged' if staged else 'main.items'} WHERE id = ? LIMIT 1"  # noqa: S608
+        return [one for one in ids if self._db.execute(asked, (one,)).fetchone() is None]
+
+    def ids(self, *, staged: bool) -> Iterator[str]:
+        """The ids of these items, in manifest order, streamed."""
+        for (name,) in self._db.execute(
+            f"SELECT id FROM {'scan.staged' if staged else 'main.items'} ORDER BY ord"  # noqa: S608
+        ):
+            yield name
+
     def place_of(self, key: bytes) -> str | None:
         """Where the manifest lists the staged item with this key."""
         row = self._db.execute("SELECT place FROM scan.staged WHERE key = ? ORDER BY ord LIMIT 1", (key,)).fetchone()

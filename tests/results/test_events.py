@@ -165,15 +165,69 @@ def test_an_event_that_cannot_be_is_refused_with_its_place(event: dict[str, Any]
     assert (ran.code, told in ran.err, "events[0]" in ran.err) == (65, True, True), ran.err
 
 
-def test_an_event_of_a_source_that_is_not_there_is_told(project: Project) -> None:
-    project.manifest["events"] = [{"name": "film", "start": 0, "end": 1, "source": "helo"}]
-    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"]}
+@pytest.mark.parametrize("command", ["validate", "plan", "run"])
+def test_an_event_of_a_source_that_is_not_there_is_refused_with_the_nearest_id(command: str, project: Project) -> None:
+    project.manifest["events"] = [
+        {"name": "film", "start": 0, "end": 1, "source": "hello"},
+        {"name": "film", "start": 0, "end": 1, "source": "one.wav"},
+    ]
+
+    ran = project.call(command)
+
+    told = ran.out + ran.err
+    assert (ran.code, project.requests(), (project.out / "state.sqlite3").exists()) == (65, {}, False), told
+    assert "events[1].source: no source has the id 'one.wav'" in told
+    assert "next: did you mean 'media/one.wav'?" in told
+    project.manifest["events"][1]["source"] = "media/one.wav"
+    assert project.call(command).code == 0
+
+
+def test_an_event_that_is_misspelt_later_is_refused_too_although_nothing_is_left_to_measure(project: Project) -> None:
+    project.manifest["sources"] = {"text": [{"text": "Hello.", "id": "hello"}]}
+    assert project.run().code == 0
+    project.manifest["events"] = [{"from": "stimuli.csv"}]
+    stimuli = project.folder / "stimuli.csv"
+    stimuli.write_text("source,start,end,name\nhello,0,1,film\n")
+    assert project.run().code == 0
+    stimuli.write_text("source,start,end,name\nhelo,0,1,film\n")
 
     ran = project.run()
 
-    assert (ran.code, "events name 'helo', and no source has such an id" in ran.err) == (0, True), ran.err
-    project.manifest["events"][0]["source"] = "hello"
-    assert "events name" not in project.run().err
+    assert (ran.code, "stimuli.csv:2:1: no source has the id 'helo'" in ran.err) == (65, True), ran.err
+    assert "did you mean 'hello'?" in ran.err
+    assert "'helo'" in project.call("tables", "--format", "csv").err
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "run"])
+def test_a_list_of_events_may_be_about_more_sources_and_tells_which(command: str, project: Project) -> None:
+    """One list for the manifests of several waves."""
+    (project.folder / "stimuli.csv").write_text("source,start,end,name\nhello,0,1,film\nwave-2/a.wav,0,1,film\n")
+    project.manifest["events"] = [{"from": "stimuli.csv"}]
+
+    ran = project.call(command)
+
+    told = "stimuli.csv:3:1: no source has the id 'wave-2/a.wav': this event holds nothing"
+    assert (ran.code, told in ran.err) == (0, True), ran.err
+
+
+def test_who_looks_at_a_part_misses_no_source(project: Project) -> None:
+    project.manifest["events"] = [{"name": "film", "start": 0, "end": 1, "source": "hello"}]
+    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"]}
+
+    ran = project.run("--limit", "1")
+
+    assert (ran.code, "no source" in ran.err) == (0, False), ran.err
+    assert "no source in these results has the id 'hello'" in project.call("tables", "--format", "csv").err
+
+
+def test_an_event_may_name_what_only_reading_shows(project: Project) -> None:
+    """Of two sources of one name the second has a number behind it, and an archive's members have ids of their own."""
+    project.manifest["sources"]["text"] = [{"from": "lines.csv"}]
+    (project.folder / "lines.csv").write_text("text\nHello.\nGoodbye.\n")
+    project.manifest["events"] = [{"name": "film", "start": 0, "end": 1, "source": "media/one.wav~2"}]
+
+    assert project.call("validate").code == 0
+    assert project.call("plan").code == 65
 
 
 def test_many_events_cost_what_a_row_lies_in_and_not_all_that_came_before() -> None:

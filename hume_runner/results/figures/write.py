@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from hume_runner.errors import UsageError
+from hume_runner.manifest.near_ids import did_you_mean
+from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
 from hume_runner.results.aggregates import VALUE, Moments, Score
 from hume_runner.results.base import ResultSet
@@ -198,8 +200,12 @@ def _chosen(results: ResultSet, sources: Sequence[str], told: Callable[[str], No
     return first
 
 
+_MOST_OFFERED = 8
+
+
 def _unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
-    near = nearest(name, list(islice(known, 10_000)))
-    raise UsageError(
-        f"there is no {what} '{name}'", hint=f"did you mean '{near}'?" if near else f"{what}s: see the tables"
-    )
+    names = list(islice(known, 10_000))
+    near = nearest(name, names)
+    told = did_you_mean(name, names) if what == "source" else f"did you mean '{near}'?" if near else ""
+    some = ", ".join(map(quoted, sorted(names)[:_MOST_OFFERED])) + ", …" * (len(names) > _MOST_OFFERED)
+    raise UsageError(f"there is no {what} '{name}'", hint=told or (f"there are {some}" if names else "there is none"))

@@ -90,6 +90,14 @@ def test_what_is_not_there_is_told_with_the_nearest_name(results: DirectoryResul
         with pytest.raises(UsageError) as caught:
             write_figures(results, tmp_path / "f", **asked)
         assert "did you mean" in caught.value.hint
+    found = local_answers.results(tmp_path / "out", {"study/P01_pre.wav": {"acoustics": local_answers.sounding(2)}})
+    for asked, told in (
+        ({"sources": ["P01_pre"]}, "did you mean 'study/P01_pre.wav'?"),
+        ({"sources": ["zebra"]}, "there are 'study/P01_pre.wav'"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            write_figures(found, tmp_path / "f", **asked)
+        assert caught.value.hint == told
 
 
 def test_figures_of_a_run_from_the_command_and_from_python(project: Project, tmp_path: Path) -> None:
