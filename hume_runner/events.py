@@ -42,7 +42,7 @@ class Planned(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase(Event):
     """What a run does from now on: `reading` sources, `planning`, `asking` the service what it has, `working` on jobs,
-    `writing` outputs."""
+    `writing` outputs, `telling` the callback."""
 
     name: ClassVar[str] = "phase"
     phase: str

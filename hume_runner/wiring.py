@@ -286,8 +286,11 @@ def machines() -> frozenset[str]:
     return frozenset(one.host for one in all_registered() if one.here)
 
 
-def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | None:
-    """What tells the manifest's callback that it is finished; None where the service itself does, or nobody asked."""
+def callback(manifest: Manifest, machine: Machine, report: Report) -> Callable[[bytes], None] | None:
+    """What tells the manifest's callback that it is finished; None where the service itself does, or nobody asked.
+
+    `report` hears that it begins: a receiver that does not answer is asked again for a while.
+    """
     notify, found = manifest.notify, registered(manifest.service.api)
     if notify.callback_url is None or found is None or found.calls_back:
         return None
@@ -298,9 +301,11 @@ def callback(manifest: Manifest, machine: Machine) -> Callable[[bytes], None] | 
     retry = manifest.execution.retry
 
     def tell(body: bytes) -> None:
+        from hume_runner import events
         from hume_runner.http.callback import post_callback
         from hume_runner.http.retry import RetryPolicy
 
+        report(events.Phase(phase="telling"))
         policy = RetryPolicy(attempts=retry.attempts, max_wait_s=retry.max_wait_s)
         post_callback(url, body, secret=secret, retry=policy)
 

@@ -49,7 +49,7 @@ def run_project(
         paths.outputs,
         machine.disk,
         warn=warn,
-        tell=wiring.callback(manifest, machine),
+        tell=wiring.callback(manifest, machine, on_event),
         selection=selection.document(),
         traceparent=traceparent(machine.environ),
     )

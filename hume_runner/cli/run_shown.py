@@ -18,6 +18,7 @@ _PHASES = {
     "asking": "asking the service what it has already",
     "working": "starting",
     "writing": "writing the outputs",
+    "telling": "telling notify.callback_url",
 }
 _LONGEST_NAME = 24
 _LONGEST_BAR = 40

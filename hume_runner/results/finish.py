@@ -24,6 +24,7 @@ from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
 from hume_runner.results.summary import summary_text
+from hume_runner.results.untold import untold
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Counts, Store
@@ -110,8 +111,7 @@ class Finisher:
         stored = write_run(self._outputs, self._disk, self._run)
         store.record_outputs([stored], ended.ended_at)
         keep_run(store, self._run)
-        if self._tell is not None:
-            self._call_back(store, ended)
+        self._call_back(store, ended)
 
     def rebuild(self, store: Store, harmed: tuple[str, ...], now: float) -> None:
         """Make again what is not current of what is derived, without a run to tell of: `run.json` as it was."""
@@ -123,11 +123,16 @@ class Finisher:
     def _call_back(self, store: Store, ended: Ended) -> None:
         """Once every item has its outcome: tell, and remember that it was told, so that a run with nothing to do does
         not tell again."""
-        items = ended.counts.items
-        if items["done"] + items["failed"] < items["total"] or store.meta("told") == store.serial:
+        items, url = ended.counts.items, self._manifest.notify.callback_url
+        if url is None or items["done"] + items["failed"] < items["total"] or store.meta("told") == store.serial:
+            return
+        said = untold(url, self._run, self._outputs / RUN, by_service=self._tell is None)
+        if said is not None and store.meta("untold") != store.serial:
+            self._warn(said)
+            store.remember(untold=store.serial)  # not `told`: the address may change to one that is
+        if said is not None or self._tell is None:
             return
         body = json.dumps({"schema": 1, "event": "finished", **self._run}, ensure_ascii=False).encode()
-        assert self._tell is not None
         try:
             self._tell(body)
         except HumeRunnerError as error:

@@ -148,11 +148,12 @@ def test_artifacts_are_fetched_when_asked_for(project: Project) -> None:
 def test_notify_callback_and_transcription_reach_the_service(project: Project) -> None:
     project.manifest["notify"] = {"email": True, "callback_url": "https://hook.invalid/done?token=canary"}
     project.manifest["transcription"] = None
-    project.run()
+    ran = project.run()
     (request,) = project.job_requests()
     assert request["notify"] is True
     assert request["callback_url"] == "https://hook.invalid/done?token=canary"
     assert request["transcription"] is None
+    assert "hook.invalid is not told; it would have got for each job its answer" in ran.err
     assert not [path for path in project.out.rglob("*.json*") if b"canary" in path.read_bytes()]
 
 

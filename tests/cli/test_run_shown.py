@@ -83,6 +83,7 @@ def test_ascii_alone_where_that_is_all_there_is() -> None:
         ("planning", "interviews: planning  0:03"),
         ("asking", "interviews: asking the service what it has already  0:03"),
         ("writing", "interviews: writing the outputs  0:03"),
+        ("telling", "interviews: telling notify.callback_url  0:03"),
     ],
 )
 def test_what_goes_on_before_and_after_the_jobs_is_told(phase: str, words: str) -> None:
