@@ -45,6 +45,7 @@ def test_the_page_has_blocks() -> None:
     assert len(BLOCKS) >= 7
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_a_block_runs_as_it_is_printed(number: int, folder: Path) -> None:

@@ -79,6 +79,7 @@ def test_the_survey_is_measured_and_what_is_not_written_is_told(python: list[str
     assert f"pip install -e '{PROJECT}[tables]'" in refused.stderr
 
 
+@pytest.mark.sweep
 def test_tables_that_were_made_elsewhere_do_not_stop_a_run(python: list[str], survey: Path) -> None:
     from hume_runner.cli.main import main
 

@@ -79,6 +79,7 @@ def test_a_comparison_runs_as_it_is_printed(command: str, study: Path) -> None:
         assert (study / command.rsplit(maxsplit=1)[-1]).stat().st_size > 10_000
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("to", ["interviews-v1.yaml", "interviews-local.yaml"])
 def test_a_manifest_moves_as_it_is_printed(to: str, study: Path) -> None:

@@ -145,6 +145,7 @@ def test_the_table_of_exit_codes_knows_what_a_person_has_to_decide() -> None:
     assert {int(code) for code in row.split(",")} == PERSON
 
 
+@pytest.mark.sweep
 def test_the_manifest_of_the_page_is_one(place: Path) -> None:
     from hume_runner.manifest.schema import schema_text
 
@@ -389,7 +390,7 @@ def test_failed_items_fail_the_action_unless_they_are_allowed(runner: Runner) ->
     assert runner.command("run", allow_failed_items="true")[0] == 0
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(
     ("command", "inputs", "reason"),
     [
@@ -576,6 +577,7 @@ def test_pods_fail_their_job_by_exit_code(name: str) -> None:
     assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
+@pytest.mark.sweep
 def test_the_cron_jobs_pod_runs(place: Path) -> None:
     assert yaml.safe_load(block("cronjob.yaml"))["spec"]["concurrencyPolicy"] == "Forbid"
     (container,) = job_of("cronjob.yaml")["template"]["spec"]["containers"]
@@ -603,6 +605,7 @@ def test_the_parts_of_an_indexed_job_are_merged(place: Path) -> None:
 # -- a machine of one's own --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_the_service_runs_and_its_codes_are_ours(place: Path, tmp_path: Path) -> None:
     service = units(block("hume-study.service"))["Service"]
     command = service["ExecStart"]

@@ -154,6 +154,7 @@ def test_a_result_beside_itself_agrees(two: Two) -> None:
     assert all(not table["unpaired_a"] and not table["unpaired_b"] for table in found["tables"])
 
 
+@pytest.mark.sweep
 def test_every_form_holds_the_same(two: Two, tmp_path: Path) -> None:
     columns = two.document()["columns"]
     out = {form: tmp_path / f"c.{form}" for form in ("csv", "json", "parquet", "md")}

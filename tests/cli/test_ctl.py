@@ -114,6 +114,7 @@ def test_a_slower_pace_is_kept(busy: tuple[Project, subprocess.Popen[str]]) -> N
     assert project.requests()[JOBS] - before <= 3
 
 
+@pytest.mark.sweep
 def test_a_faster_pace_reaches_what_waits_for_its_turn(busy: tuple[Project, subprocess.Popen[str]]) -> None:
     project, process = busy
     assert ctl(project, "set", "requests_per_second=0.0001").code == 0
@@ -124,6 +125,7 @@ def test_a_faster_pace_reaches_what_waits_for_its_turn(busy: tuple[Project, subp
     assert project.requests()[JOBS] == 60
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("pace", ["0.0001", "1e-300"])
 def test_draining_does_not_wait_for_what_waits_for_its_turn(

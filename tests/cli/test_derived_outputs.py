@@ -13,7 +13,7 @@ import pytest
 from hume_runner.results import derived
 from tests import warm
 from tests.cli.project import Project
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, only_swept, sampled
 
 # Kills its own process at the n-th rename below the output directory: just before it, or at the first look that is
 # taken at the folder or the file after it, which is before its mark.
@@ -68,7 +68,7 @@ def assert_current(project: Project, fresh: Path) -> None:
         assert (project.out / "tables" / name).read_bytes() == (fresh / name).read_bytes(), name
 
 
-@in_two_tiers
+@only_swept
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_after_a_kill_at_any_output_the_next_run_makes_all_of_them_current(
     study: Project, when: str, tier: Tier, tmp_path: Path

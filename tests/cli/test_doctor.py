@@ -216,6 +216,7 @@ def without(tmp_path: Path, *prefixes: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join([str(PROJECT), str(site)])}
 
 
+@pytest.mark.sweep
 def test_an_extra_that_the_manifest_needs_is_code_64_with_the_pip_command(tmp_path: Path) -> None:
     environment = without(tmp_path, "starlette", "av")
     # -S: the environment's own packages are not added.

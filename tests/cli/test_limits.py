@@ -15,7 +15,7 @@ import pytest
 
 from tests import warm
 from tests.cli.project import Project, Ran, tone
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, only_swept, sampled
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER = """
@@ -194,6 +194,7 @@ def test_what_is_no_file_is_no_state(
 # -- places ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_a_file_where_the_outputs_should_be_is_64(project: Project) -> None:
     project.write()
     project.out.write_text("in the way")
@@ -208,6 +209,7 @@ def test_a_file_above_the_outputs_is_64_as_well(project: Project) -> None:
     assert_clear(limited(project, "run", "manifest.yaml", "--output-dir", "file/out"), 64, "a file is where a folder")
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("tmpdir", ["absent", "file"])
 def test_a_temporary_folder_that_is_not_there_is_done_without(project: Project, tmpdir: str) -> None:
@@ -226,6 +228,7 @@ def small_folder(folder: Path) -> tuple[str, ...]:
     return command
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_full_temporary_folder_is_told(project: Project, command: str) -> None:
@@ -237,6 +240,7 @@ def test_a_full_temporary_folder_is_told(project: Project, command: str) -> None
     assert project.requests() == {}
 
 
+@pytest.mark.sweep
 def test_full_outputs_are_told_and_the_next_run_goes_on(project: Project) -> None:
     project.write()
     ran = limited(project, "run", "manifest.yaml", before=small_folder(project.folder / "out"))
@@ -245,7 +249,7 @@ def test_full_outputs_are_told_and_the_next_run_goes_on(project: Project) -> Non
     assert_resumes(project)
 
 
-@in_two_tiers
+@only_swept
 def test_a_folder_that_was_removed_under_us_is_told_or_done_without(project: Project, tier: Tier) -> None:
     path = project.write()
     gone = project.folder / "gone"

@@ -74,6 +74,7 @@ def test_a_log_is_appended_to_and_keeps_its_mode(project: Project, tmp_path: Pat
     assert stat.S_IMODE(log.stat().st_mode) == 0o640
 
 
+@pytest.mark.sweep
 def test_the_log_and_the_lines_keep_secrets(project: Project, tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     key = project.emulator.api_key

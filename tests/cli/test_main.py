@@ -80,6 +80,7 @@ def test_the_version_is_told_without_loading_what_a_run_needs(folder: Path) -> N
     assert (done.returncode, done.stdout, done.stderr) == (0, f"hume-runner {__version__}\n", "")
 
 
+@pytest.mark.sweep
 def test_a_manifest_alone_means_run(folder: Path) -> None:
     done = python("-m", "hume_runner", "small.yaml", cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -124,6 +124,7 @@ def test_links_at_every_name_that_a_run_wrote_lead_nowhere(
     assert not [path for path in twin.out.rglob("*") if path.is_symlink() and not path.name.endswith(".part")]
 
 
+@pytest.mark.sweep
 def test_what_is_written_aside_has_no_name_that_could_be_guessed(project: Project) -> None:
     written = watched(full(project), "run", "manifest.yaml")
     parts = [path for path in written if "part" in path.name]

@@ -99,7 +99,7 @@ def archived(finished: Project) -> Project:
     return finished
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("command", LOOKING)
 def test_what_only_looks_works_where_nothing_can_be_written(
     archived: Project, tmp_path: Path, command: tuple[str, ...]
@@ -138,6 +138,7 @@ def test_all_of_it_works_on_a_file_system_that_is_mounted_for_reading(finished: 
     assert files(finished.folder) == before
 
 
+@pytest.mark.sweep
 def test_a_plan_of_recordings_that_would_be_prepared_writes_nothing(project: Project, tmp_path: Path) -> None:
     project.manifest["service"]["api"] = "expression-v1"
     project.manifest["models"] = {"audio": {}}
@@ -151,6 +152,7 @@ def test_a_plan_of_recordings_that_would_be_prepared_writes_nothing(project: Pro
     assert files(project.folder) == before
 
 
+@pytest.mark.sweep
 def test_doctor_says_that_nothing_can_be_written_and_what_the_state_holds(archived: Project, tmp_path: Path) -> None:
     ran = call(archived, tmp_path / "elsewhere", "doctor")
     assert ran.returncode == 10
@@ -159,7 +161,7 @@ def test_doctor_says_that_nothing_can_be_written_and_what_the_state_holds(archiv
     assert "4 of 4 items measured" in ran.stdout + ran.stderr
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("command", ["run", "tables", "report"])
 def test_what_has_to_write_ends_with_one_clear_line(archived: Project, tmp_path: Path, command: str) -> None:
     ran = call(archived, tmp_path / "elsewhere", command)
@@ -170,6 +172,7 @@ def test_what_has_to_write_ends_with_one_clear_line(archived: Project, tmp_path:
     assert more == []
 
 
+@sampled(1)
 @pytest.mark.parametrize("with_index", [True, False])
 def test_what_a_killed_run_left_in_its_log_is_read_as_well(finished: Project, tmp_path: Path, with_index: bool) -> None:
     state = finished.out / "state.sqlite3"
@@ -200,6 +203,7 @@ def test_a_run_of_somebody_who_may_write_is_seen(archived: Project, tmp_path: Pa
     assert status(archived, tmp_path / "elsewhere")["lock"] is None
 
 
+@pytest.mark.sweep
 def test_a_damaged_state_is_refused_there_as_anywhere(finished: Project, tmp_path: Path) -> None:
     state = finished.out / "state.sqlite3"
     content = bytearray(state.read_bytes())

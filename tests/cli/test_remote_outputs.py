@@ -50,6 +50,7 @@ def there(s3: S3Server, bucket: str) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.sweep
 def test_a_run_leaves_the_same_bytes_in_the_store_as_here(mirrored: Project, s3: S3Server, bucket: str) -> None:
     ran = mirrored.run()
     assert ran.code == 0, ran.err
@@ -109,6 +110,7 @@ def quick_store(uri: str) -> object:
     return open_store(uri, QUICK)
 
 
+@pytest.mark.sweep
 def test_a_write_that_landed_although_the_store_said_no_is_taken_for_what_it_is(
     mirrored: Project, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +155,7 @@ def test_a_run_that_is_killed_while_it_copies_is_made_whole_by_the_next(
     assert mirrored.requests()[JOBS] == 2
 
 
+@pytest.mark.sweep
 def test_what_somebody_else_put_there_is_not_written_over(mirrored: Project, s3: S3Server, bucket: str) -> None:
     s3.put(bucket, "study/wave 1/results.jsonl", b"theirs")
     ran = mirrored.run()
@@ -185,6 +188,7 @@ def test_a_state_that_is_not_the_one_of_that_place_is_refused(mirrored: Project)
     assert mirrored.requests()[JOBS] == 1
 
 
+@pytest.mark.sweep
 def test_verify_compares_there_as_well(mirrored: Project, s3: S3Server, bucket: str) -> None:
     assert mirrored.run().code == 0
     assert mirrored.call("verify").code == 0
@@ -229,6 +233,7 @@ def test_hashes_and_versions_of_copies_are_recorded(mirrored: Project, s3: S3Ser
     assert all(etag and version and intended is None for _, _, etag, version, intended in rows)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("large", [0, 10])
 def test_large_files_go_in_parts(
@@ -330,6 +335,7 @@ def test_with_its_state_in_a_store_too_another_machine_goes_on_from_nothing(
     assert copies == here(mirrored)
 
 
+@pytest.mark.sweep
 def test_another_machine_that_knows_of_no_copy_takes_those_of_its_own_history_for_its_own(
     mirrored: Project, s3: S3Server, bucket: str
 ) -> None:

@@ -63,6 +63,7 @@ def test_an_installed_wheel_finds_its_schema(installed: Path) -> None:
     assert done.stdout == PUBLISHED.read_text(encoding="utf-8")
 
 
+@pytest.mark.sweep
 def test_an_installed_wheel_validates(installed: Path) -> None:
     manifest = installed / "m.yaml"
     manifest.write_text("version: 1\nname: x\nservice: {api: batch-v0}\nmodels: {face: {}}\nsources: {text: [Hi.]}\n")

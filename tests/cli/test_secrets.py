@@ -55,7 +55,7 @@ def all_commands(project: Project) -> list[Ran]:
     ]
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: Project, spelling: str) -> None:
     project = guarded_project

@@ -139,6 +139,7 @@ def test_the_place_of_a_shard_that_never_began_is_passed_over_and_told_as_missin
     assert merge(texts, str(shard(texts, 3)), str(shard(texts, 1, 2))).code == 64
 
 
+@pytest.mark.sweep
 def test_answers_are_one_file_under_two_names_and_outlive_the_shards(texts: Project) -> None:
     merge(texts, *run_all(texts))
     answers = sorted((texts.out / "raw").rglob("predictions.json"))
@@ -151,6 +152,7 @@ def test_answers_are_one_file_under_two_names_and_outlive_the_shards(texts: Proj
     assert texts.requests() == before
 
 
+@pytest.mark.sweep
 def test_answers_are_copied_where_no_second_name_can_be(texts: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*args: Any, **named: Any) -> None:
         raise OSError("another disk")
@@ -162,6 +164,7 @@ def test_answers_are_copied_where_no_second_name_can_be(texts: Project, monkeypa
     assert texts.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_merging_again_changes_nothing(texts: Project) -> None:
     states = run_all(texts)
     merge(texts, *states)
@@ -209,6 +212,7 @@ def test_what_is_missing_is_told_with_its_items_and_measured_by_the_next_run(tex
     assert {line["status"] for line in texts.results()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_a_shard_that_did_not_finish_is_told_and_only_its_rest_is_sent(texts: Project) -> None:
     run_all(texts)
     shutil.rmtree(texts.out)
@@ -239,6 +243,7 @@ def test_failures_are_merged_too_and_may_be_tried_again(texts: Project) -> None:
 # -- the same measured twice -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_what_two_have_measured_is_told_one_is_kept_and_none_is_lost(texts: Project) -> None:
     texts.manifest["execution"]["look_back"] = 0
     states = run_all(texts)
@@ -264,6 +269,7 @@ def test_what_two_have_measured_is_told_one_is_kept_and_none_is_lost(texts: Proj
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.sweep
 def test_a_job_that_two_shards_took_from_elsewhere_is_one_job(texts: Project) -> None:
     texts.manifest["batching"] = {"max_sources": 100}
     texts.manifest["outputs"]["directory"] = "lost"
@@ -321,6 +327,7 @@ def test_open_jobs_are_refused_or_taken_over_and_never_sent_twice(tmp_path: Path
     assert (elsewhere.code, "another state has taken over" in elsewhere.err) == (64, True)
 
 
+@pytest.mark.sweep
 def test_a_lost_answer_that_is_taken_over_is_asked_about_and_not_sent_again(texts: Project) -> None:
     texts.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "after"}}])
     texts.settle_s = 60.0
@@ -379,6 +386,7 @@ def test_what_does_not_belong_together_is_refused_and_nothing_is_made(texts: Pro
     assert not (texts.out / "raw").exists()
 
 
+@pytest.mark.sweep
 def test_rehearsals_and_measurements_are_not_merged(texts: Project) -> None:
     states = run_all(texts)
     change(Path(states[1]) / "state.sqlite3", "UPDATE jobs SET simulated = 0")
@@ -391,6 +399,7 @@ def test_rehearsals_and_measurements_are_not_merged(texts: Project) -> None:
     assert (ran.code, "measured with local" in ran.err) == (64, True), ran.err
 
 
+@pytest.mark.sweep
 def test_a_shard_that_runs_is_not_merged(texts: Project) -> None:
     states = run_all(texts)
     code = (
@@ -441,6 +450,7 @@ def test_a_state_from_elsewhere_chooses_no_path(texts: Project, path: str) -> No
     assert (ran.code, "not the path of an answer" in ran.err) == (10, True), ran.err
 
 
+@pytest.mark.sweep
 def test_two_jobs_of_one_name_keep_their_answers_apart(texts: Project) -> None:
     states = run_all(texts)
     taken = texts.out / "raw" / next((Path(states[0]) / "raw").iterdir()).name

@@ -220,6 +220,7 @@ def test_a_terminal_that_is_closed_ends_the_run_in_good_order(one_by_one: Projec
     assert_resumes(one_by_one)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16", "utf-8"])
 def test_json_stays_json_whatever_the_encoding_of_standard_output(project: Project, encoding: str) -> None:

@@ -29,6 +29,7 @@ def slow(project: Project) -> Project:
     return project
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_run_tells_jobs_items_and_what_goes_on_in_any_width_and_leaves_only_its_summary(
@@ -86,6 +87,7 @@ def test_a_ctrl_c_is_glued_to_nothing(slow: Project, words: tuple[str, ...], env
     assert "6 of 6 measured" in "\n".join(terminal.screen.lines)
 
 
+@sampled(1)
 @pytest.mark.parametrize("environ", [{}, {"TERM": "dumb"}], ids=["drawn", "dumb"])
 def test_a_ctrl_c_before_anything_is_sent_is_told_on_a_line_of_its_own(slow: Project, environ: dict[str, str]) -> None:
     slow.emulator.inject([{"route": "GET /v0/batch/jobs", "action": {"delay": "2s"}}])
@@ -131,6 +133,7 @@ def test_an_ascii_terminal_gets_ascii_and_one_that_cannot_draw_gets_lines(slow: 
         assert shown.raw.isascii(), command
 
 
+@pytest.mark.sweep
 def test_a_failure_is_said_above_what_is_drawn(slow: Project) -> None:
     slow.emulator.inject(
         [
@@ -145,6 +148,7 @@ def test_a_failure_is_said_above_what_is_drawn(slow: Project) -> None:
     assert any("1 failed" in line for lines in terminal.frames for line in lines)
 
 
+@pytest.mark.sweep
 def test_a_status_that_is_watched_is_one_picture_that_changes(tmp_path: Path) -> None:
     with Emulator(processing_time_s=3600) as emulator:  # until its clock says so
         project = Project(tmp_path / "project", emulator)
@@ -165,6 +169,7 @@ def test_a_status_that_is_watched_is_one_picture_that_changes(tmp_path: Path) ->
     assert not [line for line in watch.screen.lines if "a run is on" in line]
 
 
+@pytest.mark.sweep
 def test_a_run_that_is_over_in_a_moment_draws_no_bar(project: Project) -> None:
     project.manifest["sources"] = {"text": ["Hello."]}
     project.manifest["models"] = {"language": {}}

@@ -139,6 +139,7 @@ def test_a_cluster_without_a_worker_is_waited_for_and_then_told(case: Case, dask
     assert f"dask worker {dask.address}" in ran.err
 
 
+@sampled(1)
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -129,6 +129,7 @@ def test_files_are_known_by_their_bytes_whatever_they_are_called(project: Projec
     assert set(scores.values()) == {"done"}
 
 
+@pytest.mark.sweep
 def test_every_item_gets_its_own_scores_back_in_whatever_order_it_is_listed(project: Project) -> None:
     of_many_kinds(project, 9)
     assert project.run().code == 0
@@ -406,7 +407,7 @@ def test_a_run_that_ends_before_the_rest_is_taken_in_keeps_the_tables_whole(proj
     assert project.emulator.requests()["jobs_accepted"] == 1
 
 
-@sampled(2)
+@sampled(1)
 @in_two_tiers
 @pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.sweep), "after"])
 @pytest.mark.parametrize("answer", ["is in raw", "is fetched again"])

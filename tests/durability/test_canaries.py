@@ -145,6 +145,7 @@ def test_no_secret_is_shown_or_written(
         assert [json.loads(line)["status"] for line in results.splitlines()] == ["done"] * 3
 
 
+@pytest.mark.sweep
 def test_the_process_list_shows_no_key(folder: Path) -> None:
     faults = [{"route": "POST /v0/batch/jobs", "action": {"delay": "30s"}}]
     with Emulator(api_keys=[KEY], faults=faults) as emulator:

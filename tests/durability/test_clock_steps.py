@@ -14,7 +14,7 @@ from tests.durability import test_lost_answers as batch
 from tests.durability.children import Nursery
 from tests.durability.lost import Trial, Waited, hosts, wrong
 from tests.expression import test_lost_at_difficult_hosts as expression
-from tests.tiers import Tier, in_two_tiers
+from tests.tiers import Tier, only_swept
 
 STEPS_S = (-2 * 3600, -60, 60, 2 * 3600, 24 * 3600, -400 * 24 * 3600)
 BEFORE, ON_THE_WAY, LATER = "before it is sent", "on its way", "before it is looked for"
@@ -106,7 +106,7 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
         )
 
 
-@in_two_tiers
+@only_swept
 def test_no_step_of_the_clock_makes_a_lost_answer_paid_twice(tier: Tier, tmp_path: Path, nursery: Nursery) -> None:
     assert broken(tier.of(covering(), 5), tmp_path, nursery) == []
 

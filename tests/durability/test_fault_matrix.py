@@ -175,6 +175,7 @@ ALWAYS: dict[str, dict[str, Cell]] = {
 }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("action", ALWAYS)
 def test_a_fault_that_stays_ends_the_run_and_the_same_command_finishes_it_later(
@@ -186,6 +187,7 @@ def test_a_fault_that_stays_ends_the_run_and_the_same_command_finishes_it_later(
         assert (cell.accepted, cell.exit_code) == (1, 0), operation
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("action", ["401", "402", "403", "404"])
 def test_a_key_that_is_refused_in_the_middle_of_a_run_stops_it(action: str, tmp_path: Path, nursery: Nursery) -> None:

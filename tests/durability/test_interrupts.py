@@ -72,7 +72,7 @@ def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
         assert_resumes(case, service, nursery, reference)
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_second_signal_leaves_at_once(
     number: signal.Signals, code: int, tmp_path: Path, nursery: Nursery, reference: Reference
@@ -97,6 +97,7 @@ def test_a_second_signal_leaves_at_once(
         assert_resumes(case, service, nursery, reference)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("number", "code"), SIGNALS[:2])

@@ -13,7 +13,7 @@ from tests.durability.case import Case, Reference, accepted_by_key, broken_promi
 from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.service import ServiceProcess
-from tests.tiers import Tier, in_two_tiers
+from tests.tiers import Tier, only_swept
 
 # A disk without room may have some later; a broken one is the state's trouble.
 CODES = {"full": 5, "quota": 5, "broken": 10}
@@ -23,7 +23,7 @@ def fault(at: int, error: str, *, for_good: bool) -> dict[str, Any]:
     return {"kind": "fail", "at": at, "error": error, "for_good": for_good}
 
 
-@in_two_tiers
+@only_swept
 @pytest.mark.parametrize(("error", "for_good"), [("full", True), ("broken", False)], ids=["full for good", "one error"])
 def test_a_disk_that_fails_at_any_operation_ends_the_run_in_words_and_loses_nothing(
     error: str,

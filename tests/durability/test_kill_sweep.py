@@ -28,7 +28,7 @@ from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
 from tests.durability.service import ServiceProcess
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, in_two_tiers, only_swept, sampled
 
 KILLED = -9
 
@@ -77,7 +77,7 @@ def test_a_run_killed_at_any_durable_operation_finishes_with_the_same_command(
     assert check(cases, codes, service, reference) == {}
 
 
-@in_two_tiers
+@only_swept
 def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
     tier: Tier, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
     assert check(cases, codes, service, reference) == {}
 
 
-@in_two_tiers
+@only_swept
 def test_a_run_killed_while_every_answer_is_lost_pays_once(
     tier: Tier, tmp_path: Path, forgetful: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:
@@ -141,6 +141,7 @@ def test_one_job_on_an_account_that_lists_nothing_at_all_is_asked_about_before_i
     assert len(accepted_by_key(service)[case.owner]) == 1
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("edit", ["fewer sources", "other settings"])
 def test_a_lost_job_is_found_although_the_manifest_was_edited_meanwhile(
@@ -186,7 +187,7 @@ def test_a_finished_run_sends_no_request_when_it_is_run_again(
         assert service.requests() == before
 
 
-@in_two_tiers
+@only_swept
 def test_a_power_cut_takes_nothing_that_was_recorded(
     tier: Tier, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:

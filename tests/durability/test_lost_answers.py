@@ -21,7 +21,7 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
 from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, only_swept, sampled
 
 
 class Way(NamedTuple):
@@ -287,7 +287,7 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
         )
 
 
-@in_two_tiers
+@only_swept
 def test_no_lost_answer_is_paid_twice_at_a_difficult_host(tier: Tier, tmp_path: Path, nursery: Nursery) -> None:
     assert broken(tier.of(covering(), 8), tmp_path, nursery) == []
 

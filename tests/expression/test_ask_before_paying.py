@@ -138,6 +138,7 @@ def test_what_was_asked_about_is_asked_about_until_it_is_answered(
     assert len(measured_runs(emulator.url)) == 6
 
 
+@pytest.mark.sweep
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no second device here")
 def test_a_folder_that_comes_to_another_device_sends_what_was_never_sent(
     folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery

@@ -152,6 +152,7 @@ def assert_whole_and_paid_once(study: Study, emulator: Emulator) -> None:
         assert end == next(detail["total"] for detail in details if "part" in detail)
 
 
+@pytest.mark.sweep
 def test_a_setting_that_changes_and_changes_back_leaves_no_part_behind(
     folder: Folder, emulator: Emulator, media: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_setting_that_changes_and_changes_back_leaves_no_part_behind(
     assert_whole_and_paid_once(study, emulator)
 
 
+@sampled(1)
 @pytest.mark.parametrize("name", ["film.mp4", "talk.wav"])
 def test_content_that_changes_in_mid_parts_and_comes_back_is_measured_whole(
     folder: Folder, emulator: Emulator, media: Path, name: str
@@ -212,6 +214,7 @@ def test_what_is_left_of_a_medium_is_cut_by_the_limits_that_hold_now(
     assert folder.command("tables", "--format", "jsonl").code == 0
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("route", [AUDIO, VIDEO])
 def test_a_part_that_failed_is_tried_again_without_those_that_are_measured(
@@ -230,6 +233,7 @@ def test_a_part_that_failed_is_tried_again_without_those_that_are_measured(
     assert_whole_and_paid_once(study, emulator)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("seed", range(6))
 def test_edits_back_and_forth_at_any_moment_lose_nothing_and_pay_nothing_twice(

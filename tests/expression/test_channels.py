@@ -114,6 +114,7 @@ def test_each_of_three_microphones_in_other_formats(name: str, folder: Folder, e
     assert sorted(one[0][1] for one in found.values()) == pytest.approx([1.0, 4.0, 7.0], abs=0.1)
 
 
+@pytest.mark.sweep
 def test_the_pictures_of_a_call_are_an_item_beside_its_channels(folder: Folder, emulator: Emulator) -> None:
     call(folder.path / "one.wav")
     ffmpeg("-f", "lavfi", "-i", "testsrc=d=12:r=5:s=128x96", "-i", folder.path / "one.wav", folder.path / "one.mp4")
@@ -139,6 +140,7 @@ def test_short_channels_that_are_joined_keep_their_times(folder: Folder, emulato
     assert [one[0] for one in found.values()] == [(1, pytest.approx(0.5, abs=0.1)), (2, pytest.approx(3.0, abs=0.1))]
 
 
+@pytest.mark.sweep
 def test_what_is_sent_of_a_channel_is_that_channel(folder: Folder, emulator: Emulator) -> None:
     path = call(folder.path / "calls" / "one.wav")
     for number in (1, 2):

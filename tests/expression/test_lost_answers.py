@@ -188,7 +188,7 @@ def test_everything_lost_ends_the_run_with_every_payment_counted(folder: Folder,
     assert len(folder.summary()["paid_twice"]) == 3
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("by_s", [-20_000, -7200, -600, 600, 7200, 20_000])
 @pytest.mark.parametrize("ends", ["lost", "killed"])
 def test_an_answer_is_found_out_although_the_machine_s_time_was_set_meanwhile(

@@ -21,7 +21,7 @@ from tests.durability.children import Nursery
 from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
 from tests.expression.runs import RUNS, Folder, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, only_swept, sampled
 
 Fate = Literal["measured", "refused", "not", "silent"]
 
@@ -328,7 +328,7 @@ def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
         )
 
 
-@in_two_tiers
+@only_swept
 def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(
     tier: Tier, tmp_path: Path, nursery: Nursery
 ) -> None:

@@ -36,6 +36,7 @@ def put(s3: S3Server, files: dict[str, Path]) -> str:
     return bucket
 
 
+@pytest.mark.sweep
 def test_what_is_planned_and_measured_is_that_of_the_same_files_here(
     tmp_path: Path, folder: Folder, s3: S3Server
 ) -> None:

@@ -29,6 +29,7 @@ def recordings(tmp_path: Path) -> Any:
         yield project
 
 
+@pytest.mark.sweep
 def test_shards_one_after_another_pay_for_each_recording_once(recordings: Project) -> None:
     for index in (1, 2, 3):
         ran = recordings.run("--shard", f"{index}/3")
@@ -45,6 +46,7 @@ def test_shards_one_after_another_pay_for_each_recording_once(recordings: Projec
     assert len({tuple(line["raw"]) for line in lines}) == 8
 
 
+@pytest.mark.sweep
 def test_shards_at_the_same_time_pay_for_each_recording_once(recordings: Project) -> None:
     processes: list[subprocess.Popen[str]] = [
         recordings.start("run", "manifest.yaml", "--shard", f"{index}/3", "--no-progress") for index in (1, 2, 3)

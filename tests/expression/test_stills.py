@@ -178,6 +178,7 @@ class _Watching(Disk):
         super().commit(db, what)
 
 
+@pytest.mark.sweep
 def test_prepared_media_go_when_they_are_measured_and_not_at_the_end(folder: Folder, emulator: Emulator) -> None:
     folder.path.mkdir(parents=True)
     for number in range(60):

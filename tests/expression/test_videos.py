@@ -61,6 +61,7 @@ def face_ids(folder: Folder) -> list[list[int | None]]:
     ]
 
 
+@pytest.mark.sweep
 def test_a_video_gives_its_sound_and_its_frames(folder: Folder, emulator: Emulator, film: Path) -> None:
     folder.write({"files": [str(film)]}, batching={"max_sources": 5})
     assert folder.run().code == 0

@@ -61,6 +61,7 @@ def test_a_zip_that_unpacks_to_gigabytes_is_refused_unread(tmp_path: Path) -> No
     assert "outputs.artifacts" in caught.value.hint
 
 
+@pytest.mark.sweep
 def test_a_zip_that_announces_less_than_it_holds_is_damaged_and_read_no_further(tmp_path: Path) -> None:
     path = tmp_path / "artifacts.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

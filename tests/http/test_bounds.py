@@ -92,6 +92,7 @@ def jobs(count: int, text: str) -> Iterator[dict[str, Any]]:
         yield {"job_id": f"job-{number}", "state": {"status": "COMPLETED"}, "request": {"text": [text] * 2}}
 
 
+@sampled(1)
 @pytest.mark.parametrize("envelope", ["{}", '{{"jobs": {}}}', '{{"next": null, "entries": {}, "total": 7}}'])
 def test_a_long_list_is_read_entry_by_entry_as_often_as_it_is_asked_for(serve, connect, envelope: str) -> None:
     wanted = [*jobs(60, "é" * 40_000)]

@@ -61,6 +61,7 @@ def test_a_shape_keeps_what_it_names_however_the_bytes_come(value: Any, style: d
     assert [project(reader, shape) for _ in reader.whole_array()] == [kept(one) for one in document]
 
 
+@pytest.mark.sweep
 def test_what_is_large_reads_like_what_is_small(tmp_path: Path) -> None:
     elements = [source("a.mp4", 3), source("é b.mp4", 1500), source("c.mp4", 2), source("d.mp4", 900, extra=[1] * 9)]
     elements[1]["error"] = "partly"

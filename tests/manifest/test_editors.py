@@ -51,6 +51,7 @@ def test_the_apis_are_offered(editor: Editor) -> None:
     assert labels(editor.completions(f"{HEAD}service:\n  api: |\n")) == set(MODELS)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("api", MODELS)
 def test_the_models_are_those_that_the_api_has(editor: Editor, api: str) -> None:
     offered = editor.completions(f"{HEAD}service: {{api: {api}}}\nmodels:\n  |\n")

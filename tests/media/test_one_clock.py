@@ -128,6 +128,7 @@ def with_holes(source: Path, target: Path, holes: str) -> Path:
     return target
 
 
+@pytest.mark.sweep
 @sampled(5)
 @pytest.mark.parametrize("holes", _HOLES)
 @pytest.mark.parametrize("form", _WITH_TIMES)

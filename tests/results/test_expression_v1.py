@@ -155,6 +155,7 @@ def test_rebuilt_tables_and_report_have_the_same_bytes_with_and_without_the_stat
         assert pq.read_table(path).equals(pq.read_table(made / path.name)), path.name
 
 
+@pytest.mark.sweep
 def test_the_schema_of_run_json_lists_every_member_that_a_run_writes(folder: Folder) -> None:
     assert write(folder).run().code == 0
     schema = json.loads((Path(__file__).parents[2] / "schemas" / "run-v1.schema.json").read_text(encoding="utf-8"))
@@ -201,6 +202,7 @@ def test_the_long_form_has_the_tables_own_columns(folder: Folder) -> None:
     assert {"begin_s", "utterance_id", "group_id"} <= long[0].keys()
 
 
+@pytest.mark.sweep
 def test_what_there_is_of_an_item_in_parts_is_told_and_its_failure_too(folder: Folder, emulator: Emulator) -> None:
     write(folder, execution={"transfer_workers": 1})
     error = {"type": "error", "code": "audio_decode_failed", "message": "not this one", "request_id": "0" * 32}

@@ -106,6 +106,7 @@ def test_simulated_scores_say_so_in_pictures(browser: Any, tmp_path: Path) -> No
         assert "time since the first job, s" in words(path)
 
 
+@pytest.mark.sweep
 def test_what_was_heard_over_time_is_saved_too(browser: Any, tmp_path: Path) -> None:
     run = results(tmp_path / "out", {"talk.wav": {**spoken(90), "acoustics": sounding(90)}})
     with opened(browser, write_report(run, tmp_path / "r.html")) as seen:

@@ -292,6 +292,7 @@ def test_axes_have_round_numbers_and_titles_and_a_number_stands_at_its_bar(brows
         assert {"score", "time from the start, s"} <= set(chart.locator("> text").all_text_contents())
 
 
+@pytest.mark.sweep
 def test_colours_begin_at_zero_where_every_score_is_told(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         words = seen.page.locator("#overview-chart svg > text:not([role])").all_text_contents()

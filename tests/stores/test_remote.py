@@ -31,6 +31,7 @@ def behind(proxy: Proxy, s3: S3Server, patch: pytest.MonkeyPatch) -> None:
     only(patch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
 
 
+@pytest.mark.sweep
 def test_what_is_created_is_there_once(s3: S3Server) -> None:
     bucket = s3.bucket()
     store = opened(bucket)
@@ -314,6 +315,7 @@ def test_what_the_store_refuses_names_the_credentials(s3: S3Server, monkeypatch:
             assert caught.value.exit_code == 7
 
 
+@pytest.mark.sweep
 def test_a_key_that_the_store_does_not_know_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
     with suspicious(free_requests=2) as s3:
         bucket = s3.bucket()

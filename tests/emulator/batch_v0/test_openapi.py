@@ -27,6 +27,7 @@ bounded = settings(
 )
 
 
+@pytest.mark.sweep
 @sampled(3)
 @schema.parametrize()
 @bounded

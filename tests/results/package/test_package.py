@@ -65,6 +65,7 @@ def test_every_table_and_column_is_described_with_size_and_hash(described: Path)
     assert found["about"].startswith("Simulated")
 
 
+@pytest.mark.sweep
 def test_the_crate_can_be_read_and_leads_to_the_files(described: Path) -> None:
     crate = ROCrate(str(described))
 

@@ -307,6 +307,7 @@ def test_what_breaks_a_measurer_fails_one_source_and_names_the_measurer(folder: 
     assert "broken letters" in error["message"]
 
 
+@pytest.mark.sweep
 def test_a_killed_worker_costs_its_piece_a_second_try_and_nothing_else(folder: Path) -> None:
     texts = [f"die once at {folder / 'mark'}" + " " * 30_000, "x" * 30_000, "y" * 30_000]
     one = manifest({"letters": {}}, sources={"text": texts}, batching={"max_sources": 1})

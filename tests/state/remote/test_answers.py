@@ -82,6 +82,7 @@ def test_what_was_answered_before_a_machine_vanished_is_not_paid_again(recording
     assert measured(emulator) == 4
 
 
+@pytest.mark.sweep
 def test_an_answer_that_the_state_was_not_told_of_is_taken_in(recordings: Study, emulator: Emulator) -> None:
     """The machine goes between the answer's way into the store and its way into the state here."""
     recordings.sections["execution"] = {"transfer_workers": 1}

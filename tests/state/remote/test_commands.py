@@ -71,6 +71,7 @@ def test_while_another_machine_owns_it_they_tell_who(study: Study, emulator: Emu
     assert accepted(emulator) == 6
 
 
+@pytest.mark.sweep
 def test_pull_brings_the_whole_state_here(study: Study, tmp_path: Path) -> None:
     study.run("a")
     manifest = written(study, "b")
@@ -139,6 +140,7 @@ def test_a_place_that_is_none_is_a_fault_of_the_manifest(study: Study, uri: str)
     assert "Signature=" not in ran.out + ran.err
 
 
+@pytest.mark.sweep
 def test_the_state_of_another_manifest_is_refused_and_not_brought_here(study: Study, emulator: Emulator) -> None:
     study.run("a")
     study.sections = {"name": "other"}

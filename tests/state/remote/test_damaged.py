@@ -55,6 +55,7 @@ def refused(study: Study, machine: str) -> StateError:
     return caught.value
 
 
+@sampled(1)
 @pytest.mark.parametrize("machine", ["a", "b"])  # who has a copy, and who has none
 def test_a_head_that_is_gone_is_refused(study: Study, objects: Objects, emulator: Emulator, machine: str) -> None:
     study.run("a")
@@ -95,6 +96,7 @@ def test_an_entry_that_is_gone_from_the_middle_is_missed(
         pulled(study.project("b"), tmp_path / "pulled.sqlite3")
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("machine", ["a", "b"])
 @pytest.mark.parametrize("older", [False, True])

@@ -192,6 +192,7 @@ def test_a_state_of_another_history_is_refused(study: Study, tmp_path: Path) -> 
         study.run("b")
 
 
+@pytest.mark.sweep
 def test_a_state_of_another_history_that_sent_nothing_is_put_aside(study: Study, emulator: Emulator) -> None:
     """A machine that was killed before it could tell anybody of its state."""
     study.run("a")

@@ -92,6 +92,7 @@ def test_after_300_of_1000_submissions_another_machine_pays_for_700(lab: Lab, s3
     vanish_with_its_disk(lab, s3, emulator, texts=1_000, after=300)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_owner_that_sleeps_through_its_lease_sends_nothing_when_it_wakes(

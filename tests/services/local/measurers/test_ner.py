@@ -82,6 +82,7 @@ def test_the_card_says_which_language_and_how_good() -> None:
 # -- the weights ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_the_labels_are_the_models_own(files: Mapping[str, Path]) -> None:
     meta = json.loads(files["en_core_web_sm/meta.json"].read_text())
     assert tuple(meta["labels"]["ner"]) == LABELS
@@ -175,6 +176,7 @@ def test_a_text_longer_than_the_model_can_take_is_read_in_parts(session: TextSes
     assert all(text[values["begin"] : values["end"]] == values["text"] for _, values in found)
 
 
+@pytest.mark.sweep
 def test_words_that_were_met_once_are_forgotten(files: Mapping[str, Path]) -> None:
     session: Any = NER.open({}, files)
     entities(session, MERKEL)

@@ -88,6 +88,7 @@ def test_a_longer_recording_has_few_errors() -> None:
     assert _errors(_text(_heard(samples)), TWO_CITIES) <= 0.03
 
 
+@sampled(1)
 @pytest.mark.parametrize("voice", ["en-us", "en-gb"])
 def test_synthetic_speech_is_heard(voice: str) -> None:
     said = "The weather was beautiful on Sunday, so we walked along the river."
@@ -124,6 +125,7 @@ def test_silence_around_speech_adds_no_words_and_moves_none() -> None:
         assert other["end_s"] - one["end_s"] == pytest.approx(40, abs=0.2)
 
 
+@pytest.mark.sweep
 def test_pauses_turns_and_rate_are_those_of_the_sound() -> None:
     first = synthetic("The weather was beautiful on Sunday, so we walked along the river.")
     second = synthetic("Thank you for listening to this recording.")
@@ -146,6 +148,7 @@ def _edges(samples: Samples) -> tuple[float, float]:
     return loud[0] / 16_000, loud[-1] / 16_000
 
 
+@pytest.mark.sweep
 def test_rows_of_words_fit_those_of_their_utterance() -> None:
     rows = _heard(recording("beckett.wav"))
     utterances = {values["utterance"]: values for values in _of(rows, "speech")}
@@ -162,6 +165,7 @@ def test_rows_of_words_fit_those_of_their_utterance() -> None:
     assert begins == sorted(begins)
 
 
+@pytest.mark.sweep
 def test_passages_say_what_the_rows_say() -> None:
     rows = _heard(recording("beckett.wav"))
 
