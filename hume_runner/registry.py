@@ -74,6 +74,9 @@ class Registered:
     # JSON Schema by model, for an API that the published schema does not name.
     models: Mapping[str, Any] = field(default_factory=dict)
     more_models: str | None = None  # what tells, when it is called, JSON Schema by model beyond the published schema
+    # What tells, of a manifest's models, the options that fit the schema and can never measure: (member below `models`,
+    # what is wrong, what to do).
+    faults: str | None = None
 
 
 _AUDIO, _VIDEO, _PICTURES, _TEXT = (frozenset({kind}) for kind in ("audio", "video", "pictures", "text"))
@@ -152,6 +155,7 @@ _KNOWN: dict[str, Registered] = {
             here=True,
             computes=True,
             more_models="hume_runner.services.local.measurers.found:schemas",
+            faults="hume_runner.services.local.settings:faults",
             readiness="hume_runner.services.local.ready:readiness",
             credits="hume_runner.services.local.credits:credits_of",
             # Of texts: what is measured and kept in one go.

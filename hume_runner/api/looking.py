@@ -113,7 +113,8 @@ class OpenPlan:
             found.setdefault(str(decision.action), Counter())[decision.reason] += number
         found["will_fail"] = self._plan.will_fail()
         if self.summary.failed:
-            found["failed"] = Counter(self._store.failures())
+            told = self._plan.failures
+            found["failed"] = Counter(self._store.failures()) if told is None else told
         return [
             Reason(action=action, reason=mask_secrets(reason), items=number)
             for action, counts in found.items()

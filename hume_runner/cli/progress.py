@@ -144,7 +144,7 @@ class RunProgress:
 
     def _planned(self, event: events.Planned) -> None:
         if not event.unfinished:
-            failed = f"; {event.failed:,} failed before (--retry-failed tries them again)" if event.failed else ""
+            failed = f"; {event.failed:,} failed before" if event.failed else ""
             self._console.note(f"{self._name}: nothing to do, {_are(event.done)} measured{failed}")
             return
         to_send = event.new + event.changed + event.retry

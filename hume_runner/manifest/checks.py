@@ -17,7 +17,7 @@ from hume_runner.manifest.patterns import pattern_fault
 from hume_runner.manifest.quantities import duration_s, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS, schema
 from hume_runner.manifest.shown import quoted
-from hume_runner.registry import registered
+from hume_runner.registry import load, registered
 from hume_runner.settings import masked_url
 from hume_runner.stores import ObjectUri, is_remote, is_unusable, uri_fault
 
@@ -45,7 +45,7 @@ def check(document: Document, reported: set[str]) -> Iterator[Problem]:
     """Problems beyond the schema; members in `reported` have one already."""
     if document.root is None or not isinstance(document.root.value, dict):
         return
-    for problem in _all(document):
+    for problem in (*_all(document), *_options(document, reported)):
         if problem.path not in reported:
             yield problem
 
@@ -147,6 +147,21 @@ def _events(document: Document) -> Iterator[Problem]:
         fault = name_fault(listing) if isinstance(listing, str) else None
         if fault:
             yield document.problem(("events", index, "from"), *fault)
+
+
+def _options(document: Document, reported: set[str]) -> Iterator[Problem]:
+    """Options of models that fit the schema, and can never measure."""
+    found = registered(str(document.get("service", "api")))
+    models = document.get("models")
+    if found is None or found.faults is None or not isinstance(models, dict):
+        return
+    well_formed = {
+        name: options
+        for name, options in models.items()
+        if isinstance(options, dict) and not any(path.startswith(f"models.{name}") for path in reported)
+    }
+    for path, message, hint in load(found.faults)(well_formed):
+        yield document.problem(("models", *path), message, hint)
 
 
 def _channels(document: Document) -> Iterator[Problem]:

@@ -121,7 +121,7 @@ def _no_kind(api: str, kind: str) -> dict[str, Any]:
 
 
 def _forget() -> None:
-    for cached in (schema, _validator, _homes):
+    for cached in (schema, default_at, _validator, _homes):
         cached.cache_clear()
 
 
@@ -139,6 +139,31 @@ def foreign_to(api: str, *path: str) -> tuple[str, str] | None:
         if "x-instead" in found:
             return found["x-instead"], found["x-next"]
     return None
+
+
+@cache
+def default_at(api: str, path: str) -> Any:
+    """What an API takes where the member at `path` (`models.face.fps`) is not written; None where nothing tells."""
+    whole = schema()
+    named = {"service": {"api": api}}
+    own = [
+        rule["then"]
+        for rule in whole["allOf"]
+        if "x-editors" not in rule and Draft202012Validator(rule["if"]).is_valid(named)
+    ]
+    found: Any = None
+    for rule in (whole, *own):  # an API's own rule says more
+        member: Any = rule
+        for step in path.split("."):
+            while "$ref" in member:
+                member = whole["$defs"][member["$ref"].rpartition("/")[2]]
+            member = member.get("properties", {}).get(step)
+            if not isinstance(member, dict):
+                break
+        else:
+            if "x-instead" not in member:
+                found = member.get("default", found)
+    return found
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from hume_runner.planning.cures import advice
 from hume_runner.planning.model import Action, Decision
 
 
@@ -22,9 +23,10 @@ class Known:
     """One item of the manifest beside what the state has.
 
     `outcome` is that of the item's key: None if the state has never seen it, else pending, done or failed, carried by
-    `job` whose state is `job_status`. `old_*` belong to what the same id meant when it was last planned. A pending item
-    consists of `parts` parts, as far as its preparation told (0: it was not), of which `carried` are measured or at the
-    service and `planned` are in jobs that were not sent.
+    `job` whose state is `job_status`. `old_*` belong to what the same id meant when it was last planned: `old_settings`
+    are those of its key as JSON, `old_tried` tells whether anybody tried to measure it. A pending item consists of
+    `parts` parts, as far as its preparation told (0: it was not), of which `carried` are measured or at the service and
+    `planned` are in jobs that were not sent.
     """
 
     key: bytes
@@ -37,10 +39,14 @@ class Known:
     attempted: bool
     old_key: bytes | None
     old_content: bytes | None
+    old_settings: str | None = None
+    old_tried: bool = True
     parts: int = 1
     carried: int = 0
     planned: int = 0
     lost: bool = False  # whether it was measured, and its answer lost on disk
+    reason: str | None = None  # why it failed, as one word
+    link: bool = False  # whether its content is fetched from a URL
 
     @property
     def partly(self) -> bool:
@@ -75,7 +81,7 @@ def decide(known: Known, changes: Sequence[str], *, retry_failed: bool, real_end
         case "failed":
             if retry_failed:
                 return Decision(Action.RETRY, f"failed before: {known.error or 'no reason given'}")
-            return Decision(Action.FAILED, f"{known.error or 'failed'} (--retry-failed tries it again)")
+            return Decision(Action.FAILED, f"{known.error or 'failed'} ({advice(known.reason, link=known.link)})")
         case "pending":
             if known.simulated and real_endpoint:
                 return Decision(Action.CHANGED, "only simulated so far: the emulator's scores are not measurements")
@@ -102,7 +108,7 @@ def again(known: Known, *, real_endpoint: bool) -> Again:
 
 
 def _unseen(known: Known, changes: Sequence[str]) -> Decision:
-    if known.old_key is None:
+    if known.old_key is None or not known.old_tried:
         return NOT_MEASURED
     reasons = ["its content changed"] if known.old_content != known.content else []
     return Decision(Action.CHANGED, "; ".join([*reasons, *changes]) or "measured before by other rules")

@@ -142,17 +142,30 @@ def job_key(members: Iterable[bytes]) -> str:
     return hashlib.sha256(b"hume_runner job 1\n" + b"".join(members)).hexdigest()
 
 
-def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], path: str = "") -> list[str]:
-    """Each member that differs, as `models.face.fps_pred: 3 -> 5`, in the order of their names."""
+def changed_settings(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    path: str = "",
+    *,
+    default_of: Callable[[str], Any] = lambda path: None,
+) -> list[str]:
+    """Each member that differs, as `models.face.fps_pred: 3 -> 5`, in the order of their names.
+
+    `default_of` tells what holds where a member is not written, by its path; None where nothing does.
+    """
     found: list[str] = []
     for name in sorted({*before, *after}):
         where = f"{path}.{name}" if path else name
         old, new = before.get(name, _ABSENT), after.get(name, _ABSENT)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += changed_settings(old, new, where)
+            found += changed_settings(old, new, where, default_of=default_of)
         # As texts: to Python, true is 1, and to a service it is not.
         elif (old is _ABSENT) != (new is _ABSENT) or _show(old) != _show(new):
-            found.append(f"{where}: {_show(old)} -> {_show(new)}")
+            default = default_of(where) if old is _ABSENT or new is _ABSENT else None
+            held = [_show(default) if one is _ABSENT and default is not None else _show(one) for one in (old, new)]
+            if held[0] == held[1]:  # a default that is another thing where somebody writes it
+                held = [_show(old), _show(new)]
+            found.append(f"{where}: {held[0]} -> {held[1]}")
     return found
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
+from typing import Any
 
 from hume_runner.errors import (
     Problem,
     SourceError,
 )
 from hume_runner.manifest.model import Manifest
+from hume_runner.manifest.schema import default_at
 from hume_runner.planning.diff import NOT_MEASURED, Again, again, decide
 from hume_runner.planning.fingerprint import (
     canonical,
@@ -63,6 +66,7 @@ class Plan:
         self.summary = Summary()
         self.upload_bytes = 0
         self.reasons: Counter[Decision] = Counter()  # of what is sent, where it is not simply new
+        self.failures: Counter[str] | None = None  # by reason, of what is not tried again; None: as the state has them
         self._hopeless: dict[str, str] = {}  # item -> why it will fail, of the first ones
         self._counted_once = False  # the jobs are packed, and kept
         self._attached = False
@@ -87,10 +91,13 @@ class Plan:
         recognise_former(self._store, self._service, self._settings)
         counts = dict.fromkeys(Action, 0)
         counts[Action.NEW], counts[Action.DONE] = self._store.sort_out(real_endpoint=self._options.real_endpoint)
+        self.failures = Counter()
         repeated = self._store.repeated()
         batch: list[tuple[int, int, bool]] = []
         for staged, decision in self._decisions(all_of_them=False):
             counts[decision.action] += 1
+            if decision.action is Action.FAILED:
+                self.failures[staged.known.reason or "unknown"] += 1
             if decision.action in SUBMITS and decision is not NOT_MEASURED:
                 known = decision in self.reasons or len(self.reasons) < _MOST_REASONS
                 self.reasons[decision if known else Decision(decision.action, "other reasons")] += 1
@@ -221,15 +228,27 @@ class Plan:
         options = self._options
         text = self._store.meta("settings")
         before = completed(json.loads(text), self._settings) if text else self._settings
+        exact = not self._store.former_settings()
         for staged in self._store.compare(all_of_them=all_of_them):
             changes: Sequence[str] = ()
-            if staged.known.outcome is None and staged.known.old_key is not None and before != self._settings:
-                old, new = (self._service.relevant(staged.kind, staged.facts, one) for one in (before, self._settings))
-                changes = changed_settings(old, new)
+            if staged.known.outcome is None and staged.known.old_key is not None:
+                changes = self._changes(staged, before, exact=exact)
             yield (
                 staged,
                 decide(staged.known, changes, retry_failed=options.retry_failed, real_endpoint=options.real_endpoint),
             )
+
+    def _changes(self, staged: Staged, before: Mapping[str, Any], *, exact: bool) -> Sequence[str]:
+        """Which settings differ from those that the item of this id had. `before`: what the last plan was made with;
+        `exact`: that settings in the state are those of single items."""
+        new = self._service.relevant(staged.kind, staged.facts, self._settings)
+        known = staged.known
+        if exact and known.old_settings is not None and known.old_content == known.content:
+            # With who measured, which may have become another one without a word in the manifest.
+            old = json.loads(known.old_settings)
+        else:
+            old = self._service.relevant(staged.kind, staged.facts, before)
+        return changed_settings(old, new, default_of=partial(default_at, self._service.api))
 
     def _drafts(self) -> Iterator[Draft]:
         """The jobs, packed as they are asked for. Raises, with the last: SourceError for items that cannot be sent as

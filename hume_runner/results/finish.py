@@ -88,6 +88,7 @@ class Finisher:
         self._harmed: tuple[str, ...] = ()
         self._told: set[str] = set()
         self._failures: list[tuple[str, str]] = []
+        self._links: dict[str, int] = {}
 
     def check(self, planned: Listed) -> None:
         """Tell of events whose sources are not there. Raises: ManifestError, as `check_sources`."""
@@ -108,6 +109,7 @@ class Finisher:
         written = self._derived(store)
         self._run = self._describe(store, ended, written)
         self._failures = [(name, mask_secrets(error)) for name, error in store.first_failures(_FAILURES_SHOWN)]
+        self._links = store.failed_links() if self._failures else {}
         stored = write_run(self._outputs, self._disk, self._run)
         store.record_outputs([stored], ended.ended_at)
         keep_run(store, self._run)
@@ -284,7 +286,7 @@ class Finisher:
 
     def summary_text(self) -> str:
         """A few lines for a person."""
-        return summary_text(self._run, self._failures, without_key=self._without_key)
+        return summary_text(self._run, self._failures, links=self._links, without_key=self._without_key)
 
 
 def _bill(store: Store) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hume_runner.amounts import counted, seconds_text
+from hume_runner.planning.cures import advices
 
 _ENDINGS = {
     0: "done",
@@ -24,11 +25,17 @@ _NOT_BEGUN = "not begun: there is no key for the service"
 _LEFT = "all submitted in {}, not measured yet"
 
 
-def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (), *, without_key: bool = False) -> str:
+def summary_text(
+    run: Mapping[str, Any],
+    failures: Sequence[tuple[str, str]] = (),
+    *,
+    links: Mapping[str, int] | None = None,
+    without_key: bool = False,
+) -> str:
     """Five to ten lines: how it ended, counts, top reasons, bill, where the outputs are. Commands name MANIFEST.
 
     `without_key`: nothing was asked of the service, for want of one. `failures` are a few (id, error) pairs: the first
-    failed items, so that nobody has to search for the usual handful.
+    failed items, so that nobody has to search for the usual handful. `links`: how many of them are links, by reason.
     """
     items, jobs = run["counts"]["items"], run["counts"]["jobs"]
     simulated = "   SIMULATED SCORES: the emulator measured nothing" if run["simulated"] else ""
@@ -46,7 +53,9 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
     if failures:
         more = items["failed"] - len(failures)
         rest = f"{more:,} more in results.jsonl; " if more > 0 else ""
-        lines.append(f"           {rest}next: {_next(run['failures'])}")
+        for helps in advices(run["failures"], links or {}):
+            lines.append(f"           {rest}next: {helps}")
+            rest = ""
     if jobs.get("submitted"):
         lines.append(
             f"  waiting  {counted(jobs['submitted'], 'job')} at the service, which works on; "
@@ -64,13 +73,6 @@ def summary_text(run: Mapping[str, Any], failures: Sequence[tuple[str, str]] = (
     return "\n".join(lines)
 
 
-# What no other try mends: the file itself has to be another one.
-_OF_THE_FILE = frozenset(
-    "archive_too_large archive_unreadable corrupt empty no_audio no_video too_large too_long truncated undecodable "
-    "unsupported unsupported_media".split()
-)
-
-
 def _selected(run: Mapping[str, Any]) -> list[str]:
     """A line for a run that was not about everything."""
     told = run.get("selection")
@@ -86,12 +88,6 @@ def _ending(run: Mapping[str, Any]) -> str:
     left = run["exit_code"] == 0 and (jobs.get("submitted") or jobs.get("submitting") or jobs.get("ambiguous"))
     words = _LEFT if left else _ENDINGS.get(run["exit_code"], "stopped")
     return words.format(took) if "{}" in words else f"{words} in {took}"
-
-
-def _next(failures: Mapping[str, int]) -> str:
-    if not _OF_THE_FILE.issuperset(failures):
-        return "`hume-runner run MANIFEST --retry-failed` tries them again; or remove them"
-    return "replace the files, which the next run measures, or remove them; nothing else helps"
 
 
 def _of(name: str, error: str) -> str:

@@ -138,12 +138,19 @@ class Planning(Reading):
                      ELSE 0 END,
                    CASE m.outcome WHEN 'pending' THEN (
                      SELECT total(CASE WHEN j.prepare THEN 1e9 ELSE 1 END) FROM members b JOIN jobs j ON j.job = b.job
-                     WHERE b.key = m.key AND j.status = 'planned') ELSE 0 END
+                     WHERE b.key = m.key AND j.status = 'planned') ELSE 0 END,
+                   m.reason,
+                   CASE WHEN o.outcome = 'pending' THEN EXISTS (
+                     SELECT 1 FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = o.key
+                     AND (j.tries > 0 OR j.status != 'planned'))
+                     ELSE o.key IS NOT NULL END,
+                   t.json
             FROM scan.staged s
             LEFT JOIN scan.former f ON f.key = s.key
             LEFT JOIN main.measurements m ON m.key = coalesce(f.old, s.key)
             LEFT JOIN main.items i ON i.id = s.id AND m.key IS NULL
             LEFT JOIN main.measurements o ON o.key = i.key
+            LEFT JOIN main.settings t ON t.digest = o.settings
             WHERE ? OR s.ord IN (SELECT ord FROM scan.plain WHERE what = 0)
             ORDER BY s.ord
             """,
@@ -169,6 +176,10 @@ class Planning(Reading):
                     carried=row[15],
                     planned=int(row[16]),
                     lost=row[10] == 2,
+                    reason=row[17],
+                    link=row[2] == "url",
+                    old_tried=bool(row[18]),
+                    old_settings=row[19],
                 ),
                 facts=from_json(row[13]),
             )

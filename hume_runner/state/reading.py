@@ -601,6 +601,15 @@ class Reading(StateFile):
             ).fetchall()
         )
 
+    def failed_links(self) -> dict[str, int]:
+        """How many of `failures` are links, by reason."""
+        return dict(
+            self._db.execute(
+                "SELECT coalesce(m.reason, 'unknown'), count(*) FROM items i JOIN measurements m ON m.key = i.key "
+                "WHERE m.outcome = 'failed' AND m.kind = 'url' GROUP BY 1"
+            ).fetchall()
+        )
+
     def requests(self) -> dict[str, int]:
         """Requests sent over the life of this state, by kind."""
         counts = dict(self._db.execute("SELECT kind, count FROM requests ORDER BY kind").fetchall())

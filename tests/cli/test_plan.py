@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.project import JOBS, Project
+from tests.cli.project import JOBS, Project, tone
 
 
 def test_a_plan_sends_nothing_needs_no_key_and_leaves_nothing(project: Project) -> None:
@@ -111,6 +111,49 @@ def test_why_items_failed_or_will_is_counted_too(project: Project) -> None:
     text = project.call("plan").out
     assert "2 × failed: empty" in text
     assert "| failed: empty | 2 |" in project.call("plan", "--format", "markdown").out
+
+
+def test_a_default_that_is_changed_is_told_by_the_value_that_it_had(project: Project) -> None:
+    face(project, 3)
+    project.manifest["models"]["face"] = {}
+    project.run()
+    project.manifest["models"]["face"] = {"fps_pred": 5}
+    assert "3 × models.face.fps_pred 3 → 5\n" in project.call("plan").out
+
+
+def test_settings_are_compared_with_those_that_the_item_was_measured_with(project: Project) -> None:
+    """The last plan was about another one, and made with settings that this one never had."""
+    face(project, 3, count=2)
+    project.run()
+    project.manifest["models"]["face"]["fps_pred"] = 5
+    project.run("--limit", "1")
+    project.manifest["models"]["face"]["fps_pred"] = 7
+    reasons = {reason["reason"]: reason["items"] for reason in project.plan()["reasons"]}
+    assert reasons == {"models.face.fps_pred: 5 -> 7": 1, "models.face.fps_pred: 3 -> 7": 1}
+
+
+def test_a_file_that_was_replaced_failed_for_no_reason_any_more(project: Project) -> None:
+    project.manifest["sources"] = {"files": ["media/*"]}
+    for name in ("c.wav", "d.wav"):
+        project.add_file(name, b"")
+    project.run()
+    project.add_file("c.wav", tone(11))
+    text = project.call("plan").out
+    assert "1 × its content changed\n" in text
+    assert "1 × failed: empty\n" in text
+    project.add_file("d.wav", tone(12))
+    assert "failed" not in project.call("plan").out
+
+
+def test_what_was_never_sent_was_not_measured_by_other_rules(project: Project) -> None:
+    project.manifest["sources"] = {"text": ["I could not be happier."]}
+    project.manifest["models"] = {"language": {}}
+    project.environ.clear()
+    assert project.run().code == 7
+    project.manifest["service"] = {"api": "local"}
+    project.manifest.pop("execution", None)
+    (item,) = project.plan("--items")["items"]
+    assert (item["action"], item["reason"]) == ("new", "not measured yet")
 
 
 def several(project: Project) -> list[str]:

@@ -169,6 +169,19 @@ def test_what_changed_is_named_with_both_values(before: Any, after: Any, said: l
     assert changed_settings(before, after) == said
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"face": {}}, {"face": {"fps": 5}}, ["face.fps: 3 -> 5"]),
+        ({"face": {"fps": 5}}, {"face": {}}, ["face.fps: 5 -> 3"]),
+        ({"face": {}}, {"face": {"fps": 3}}, ["face.fps: absent -> 3"]),
+        ({"face": {}}, {"face": {"other": 3}}, ["face.other: absent -> 3"]),
+    ],
+)
+def test_a_default_stands_for_what_is_not_written(before: Any, after: Any, said: list[str]) -> None:
+    assert changed_settings(before, after, default_of={"face.fps": 3}.get) == said
+
+
 @st.composite
 def edited(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings beside themselves with one member set, replaced, dropped or put back as it was, at any depth."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hume_runner.manifest.model import SourceKind
-from hume_runner.services.local.measurers.base import Card, Measurer, Reads
+from hume_runner.services.local.measurers.base import Card, Fault, Measurer, Reads
 from hume_runner.services.local.measurers.found import known
 
 TRANSCRIBES = "speech"  # the model whose rows are read as text again
@@ -35,6 +35,19 @@ def chosen(models: Mapping[str, Any]) -> tuple[Chosen, ...]:
         for name, options in sorted(models.items())
         if name in found
     )
+
+
+def faults(models: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """(member, what is wrong, what to do) of options that fit the schema and can never measure."""
+    for one in chosen(models):
+        # Measurers of other packages need not have it.
+        tell: Callable[[Mapping[str, Any]], Fault | None] = getattr(one.measurer, "fault", _no_fault)
+        if (fault := tell(one.options)) is not None:
+            yield (one.model, fault.option), fault.message, fault.hint
+
+
+def _no_fault(options: Mapping[str, Any]) -> None:
+    del options
 
 
 def for_material(models: Mapping[str, Any], reads: Reads) -> tuple[Chosen, ...]:

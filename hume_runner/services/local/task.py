@@ -242,13 +242,16 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> _Source:
     first, samples = int(part.detail["first"]), int(part.detail["samples"])
     sound = Sound(samples=_samples(Path(part.path), first, samples))
     where = placed(part.detail, first)
-    heard: list[Row] = []
+    heard: list[Row] | None = None
     for one in wanted:
+        reads_transcript = known()[one.model].reads == "text"
+        if reads_transcript and heard is None:
+            continue  # it failed, as is told: there is nothing that these could be said to have measured
         with _Attempt(source, one, part.name):
-            if known()[one.model].reads == "text":
+            if reads_transcript:
                 from hume_runner.services.local.measurers.speech import passages
 
-                rows = [row for _, row in _read(one, passages(heard))]
+                rows = [row for _, row in _read(one, passages(heard or ()))]
             else:
                 session: SoundSession = _session(one)
                 rows = list(session.measure(sound))

@@ -23,6 +23,7 @@ from hume_runner.errors import MissingWeights, UsageError
 from hume_runner.manifest.schema import schema
 from hume_runner.results.from_state import item_records
 from hume_runner.services.local.measurers import found
+from hume_runner.services.local.task import SoundPart, Task, Wanted, measure
 from hume_runner.state.store import Store
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
 
@@ -345,6 +346,35 @@ def test_a_foreign_measurer_s_options_are_judged_by_its_own_schema(folder: Path)
     )
     del elsewhere["execution"]
     assert [problem.path for problem in hume_runner.validate(elsewhere).problems] == ["models.letters"]
+
+
+def test_options_that_can_never_measure_are_refused_before_anything_is_tried() -> None:
+    sources = {"text": ["One"]}
+    for language, model, told in (
+        ("de", None, ("whisper-tiny.en knows English only", "write model: base beside it")),
+        ("de", "small.en", ("whisper-small.en knows English only", "write model: small beside it")),
+        ("xx", "base", ("whisper-base knows no language 'xx'", "Whisper's code")),
+        ("yue", "base", ("whisper-base knows no language 'yue'", "Whisper's code")),
+    ):
+        options = {"language": language} | ({"model": model} if model else {})
+        [problem] = hume_runner.validate(manifest({"speech": options}, sources=sources)).problems
+        assert problem.path == "models.speech.language"
+        assert (told[0] in problem.message, told[1] in problem.hint) == (True, True)
+    for fits in ({"language": "en"}, {"language": "de", "model": "base"}, {"language": "yue", "model": "large-v3"}, {}):
+        assert not hume_runner.validate(manifest({"speech": fits}, sources=sources)).problems
+
+
+@pytest.mark.sweep
+def test_who_reads_a_transcript_has_measured_nothing_where_there_is_none(folder: Path) -> None:
+    """It counted as measured, and a recording of which nothing was heard was done."""
+    tone_file(folder / "a.wav", 1)
+    (folder / "plain.wav").write_bytes(bytes(44) + (folder / "a.wav").read_bytes()[44:])
+    detail = {"first": 0, "samples": 16_000, "part": 0, "parts": 1, "start_ms": 0}
+    wanted = (Wanted(model="speech", options="{}"), Wanted(model="letters", options="{}"))
+    part = SoundPart(path=str(folder / "plain.wav"), name="a.wav", detail=detail)
+    [source] = json.loads(measure(Task(wanted=wanted, material=part)))["sources"]
+    assert not source["measured"]
+    assert [error["model"] for error in source["errors"]] == ["speech"]
 
 
 def test_an_answer_is_what_its_schema_says(folder: Path) -> None:

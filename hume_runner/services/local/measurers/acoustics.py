@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Reads, Row, Sound
+from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Fault, Reads, Row, Sound
 from hume_runner.services.local.measurers.loudness import (
     HOP,
     MOMENTARY_HOPS,
@@ -176,6 +176,17 @@ class _Acoustics:
             "https://www.fon.hum.uva.nl/paul/papers/Proceedings_1993.pdf",
         )
 
+    def fault(self, options: Mapping[str, Any]) -> Fault | None:
+        """A range of pitch that has nothing in it."""
+        floor_hz, ceiling_hz = _pitches(options)
+        if floor_hz < ceiling_hz:
+            return None
+        return Fault(
+            option="pitch_floor" if "pitch_floor" in options else "pitch_ceiling",
+            message=f"no pitch lies between pitch_floor {floor_hz:g} and pitch_ceiling {ceiling_hz:g}",
+            hint="write a pitch_floor that is below pitch_ceiling",
+        )
+
     def open(self, options: Mapping[str, Any], files: Mapping[str, Path]) -> _Session:
         """Raises: ValueError for a range of pitch that has nothing in it."""
         return _Session(options)
@@ -184,12 +195,16 @@ class _Acoustics:
 ACOUSTICS = _Acoustics()
 
 
+def _pitches(options: Mapping[str, Any]) -> tuple[float, float]:
+    """The lowest and the highest pitch that is looked for, in Hz."""
+    return float(options.get("pitch_floor", FLOOR_HZ)), float(options.get("pitch_ceiling", CEILING_HZ))
+
+
 class _Session:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._window_s = float(options.get("window", WINDOW_S))
         self._step_s = float(options.get("step", self._window_s))
-        floor_hz = float(options.get("pitch_floor", FLOOR_HZ))
-        ceiling_hz = float(options.get("pitch_ceiling", CEILING_HZ))
+        floor_hz, ceiling_hz = _pitches(options)
         if floor_hz >= ceiling_hz:
             raise ValueError(f"pitch_floor {floor_hz:g} is not below pitch_ceiling {ceiling_hz:g}")
         self._weighting = Weighting()

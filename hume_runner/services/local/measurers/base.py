@@ -146,8 +146,21 @@ class PictureSession(Protocol):
 Session = TextSession | SoundSession | PictureSession
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Why options that fit the schema can never measure: the option to change, what is wrong, what to do."""
+
+    option: str
+    message: str
+    hint: str
+
+
 class Measurer(Protocol):
-    """One kind of measurement. Everything but `open` is cheap and imports nothing that a plan does not need."""
+    """One kind of measurement. Everything but `open` is cheap and imports nothing that a plan does not need.
+
+    It may have `fault(options) -> Fault | None` as well: what of options that fit the schema can never measure, so that
+    a manifest is refused before anything is tried.
+    """
 
     @property
     def model(self) -> str:

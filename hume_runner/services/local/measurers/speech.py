@@ -12,11 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Passage, Reads, Row, Sound, Word
+from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Fault, Passage, Reads, Row, Sound, Word
 from hume_runner.services.local.measurers.own_weights import LICENCE, TRAINED_ON
 from hume_runner.services.local.measurers.spoken import Heard, Utterance, spoken
 from hume_runner.services.local.measurers.voice import Detector, Pack, fitted, packs, voiced
-from hume_runner.services.local.measurers.whisper_weights import DEFAULT, NAMES, OWN_SCHEMA, VOICE, whisper_of
+from hume_runner.services.local.measurers.whisper_weights import (
+    DEFAULT,
+    NAMES,
+    OWN_SCHEMA,
+    VOICE,
+    language_fault,
+    whisper_of,
+)
 from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
@@ -187,6 +194,10 @@ class _Speech:
             source="https://arxiv.org/abs/2212.04356",
             files=(*whisper.weights, VOICE),
         )
+
+    def fault(self, options: Mapping[str, Any]) -> Fault | None:
+        """A language that the model does not know."""
+        return language_fault(options)
 
     def open(self, options: Mapping[str, Any], files: Mapping[str, Path]) -> _Session:
         """Raises: OSError, ValueError for weights that cannot be used, or a language that they do not know."""
