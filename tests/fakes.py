@@ -382,6 +382,9 @@ class FakeService:
     def measured(self, remote_id: str) -> None:
         return None
 
+    def carried(self, remote_id: str, texts: Iterable[str]) -> None:
+        return None
+
     def recognise(self, remote_id: str) -> Foreign:
         one = self.remote[remote_id]
         assert one.told is not None

@@ -45,6 +45,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
             )
         elif one.job is not None:
             rest = f"; {one.unmatched} of its sources are not waited for here" if one.unmatched else ""
+            if one.lacks:
+                rest += f"; without {' and '.join(one.lacking)} of {counted(one.lacks, 'item')}, which still wait"
+                rest += "s to be measured" if one.lacks == 1 else " to be measured"
             items = counted(one.items, "item")
             console.result(f"{one.remote_id}: adopted as job-{one.job:06d} with {items}{rest}")
         elif one.error is None:

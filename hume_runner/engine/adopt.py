@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hume_runner.addresses import one_address
 from hume_runner.engine.alike import find, note
 from hume_runner.errors import NotFound, RequestRejected, UsageError
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
+from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
 from hume_runner.state.store import Store
 from hume_runner.state.told import Told
+
+_MOST_TOLD = 4  # settings that a sentence names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
     """What became of one remote id. `job` is None where there was nothing to adopt, and `why` says why; `error`: it
-    never can be."""
+    never can be. `unmatched`: sources of the job that are no waiting item; `lacks`: waiting items that it carries and
+    that some of the manifest's models, `lacking`, did not measure."""
 
     remote_id: str
     job: int | None
@@ -29,6 +34,8 @@ class Adopted:
     unmatched: int
     why: str = ""
     error: UsageError | None = None
+    lacks: int = 0
+    lacking: tuple[str, ...] = ()
 
 
 def adopt_all(store: Store, service: Service, remote_ids: Sequence[str], now: Callable[[], float]) -> Iterator[Adopted]:
@@ -71,11 +78,13 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         )
     if not foreign.same_settings:
         raise UsageError(
-            f"{remote_id}: this job was started with other models or settings than the manifest's",
+            f"{remote_id}: this job was started with other models or settings than the manifest's{named(foreign)}",
             hint="give the manifest the job's settings, or leave the job out",
         )
     refuse_one_name(foreign)
-    members, matches, unmatched = matched(store, foreign, ours)
+    alike = _alike(store, foreign)
+    told = service.keeper.carried(remote_id, store.texts()) if alike else None
+    members, matches, unmatched = matched(store, foreign, ours, _confirmed(store, alike, told or ()))
     if any(member.item.kind in foreign.unordered for member in members):
         raise _whose(remote_id)
     if not members and ours is not None:
@@ -85,10 +94,7 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         if settled is not None:
             return settled
         if not any(listed(store, foreign)):
-            raise UsageError(
-                f"{remote_id}: this job carries nothing that the manifest lists",
-                hint="list its sources first; files are known by their bytes, URLs and texts as they are written",
-            )
+            raise _nothing_listed(store, foreign, alike, told)
         return Adopted(
             remote_id=remote_id, job=None, items=0, unmatched=unmatched, why="none of its sources waits to be measured"
         )
@@ -104,10 +110,43 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         matches=matches,
         request={"adopted": True},
         created_at=foreign.created_at,
-        simulated=foreign.simulated,
+        simulated=bool(foreign.simulated),
         now=now(),
     )
     return Adopted(remote_id=remote_id, job=number, items=len(members), unmatched=unmatched)
+
+
+def named(foreign: Foreign) -> str:
+    """In which settings a job measures otherwise, as the end of a sentence; empty where that is not known."""
+    told = foreign.differences
+    more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+    return f" ({'; '.join(told[:_MOST_TOLD])}{more})" if told else ""
+
+
+def _nothing_listed(
+    store: Store, foreign: Foreign, alike: Mapping[int, bytes], told: Sequence[ForeignSource] | None
+) -> UsageError:
+    """Of what is nearly listed both ways of writing are shown: one of them is a slip, or they are two sources."""
+    remote_id = foreign.remote_id
+    if alike and told is None:
+        return UsageError(
+            f"{remote_id}: the service tells what this job carries in another way than the manifest lists it, and its "
+            "answer, which would show whether it is the same, is not there",
+            hint="adopt the job again when it has ended; what its answer does not show is measured by a run",
+        )
+    hint = "list its sources first; files are known by their bytes, URLs by their address, texts by their characters"
+    for place, key in alike.items():
+        (item,) = store.load_items([key])
+        theirs = foreign.sources[place].value or ""
+        if item.kind == "url":
+            hint = f"{shown(theirs)} is not {shown(item.value)}; {hint}"
+            break
+    return UsageError(f"{remote_id}: this job carries nothing that the manifest lists", hint=hint)
+
+
+def shown(url: str) -> str:
+    """A URL with its query, where signatures may stand, masked."""
+    return f"'{mask_secrets(url)}'"
 
 
 def _whose(remote_id: str) -> UsageError:
@@ -164,33 +203,51 @@ def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Ado
     return None
 
 
-def matched(store: Store, foreign: Foreign, ours: int | None) -> tuple[list[Member], list[str], int]:
-    """The waiting items that a job carries, by what its answer names each, and how many of its sources are none."""
+def matched(
+    store: Store, foreign: Foreign, ours: int | None, confirmed: Mapping[bytes, str] | None = None
+) -> tuple[list[Member], list[str], int]:
+    """The waiting items that a job carries, by what its answer names each, and how many of its sources are none.
+
+    `confirmed`: items of which its answer says so, however the job is told, by their names there.
+    """
     by_md5 = _files_by_md5(store, foreign)
-    keys: dict[int, bytes] = {}
-    for at, source in enumerate(foreign.sources):
-        key = by_md5.get(source.md5 or "") if source.kind == "file" else _key_of(store, source)
+    found: dict[bytes, str] = dict(confirmed or {})
+    for source, worded in _worded(store, foreign):
+        key = by_md5.get(source.md5 or "") if source.kind == "file" else worded
         if key is not None:
-            keys[at] = key
+            found.setdefault(key, source.match)
     members: list[Member] = []
     matches: list[str] = []
-    taken: set[bytes] = set()
-    for at, key in sorted((_alike(store, foreign, keys) | keys).items()):
-        if key in taken or store.status_of(key) is not ItemStatus.PENDING:
+    for key, match in found.items():
+        if store.status_of(key) is not ItemStatus.PENDING:
             continue
         if ours is not None and not store.never_in(ours, [key]):
             continue
-        taken.add(key)
         members += [Member(item=item) for item in store.load_items([key])]
-        # An answer names a link as it was sent, however the job tells it.
-        told_otherwise = at not in keys and members[-1].item.kind == "url"
-        matches.append(members[-1].item.value if told_otherwise else foreign.sources[at].match)
+        matches.append(match)
     return members, matches, len(foreign.sources) - len(members)
 
 
-def _alike(store: Store, foreign: Foreign, known: Collection[int]) -> dict[int, bytes]:
-    """Place -> key of waiting items that the service tells in another way: a person says that this is the job, and it
-    can be no other item and no other of its sources."""
+def _worded(store: Store, foreign: Foreign) -> list[tuple[ForeignSource, bytes | None]]:
+    """Each source with the key of the listed link or text that it is: as it is written, else a link by its address."""
+    found = [(source, _key_of(store, source)) for source in foreign.sources]
+    wanted = {one_address(one.value or "") for one, key in found if key is None and one.kind == "url"}
+    keys: dict[str, bytes] = {}
+    if wanted:
+        for key, url in store.urls():
+            address = one_address(url)
+            if address in wanted:
+                keys.setdefault(address, key)
+    return [
+        (one, keys.get(one_address(one.value or "")) if key is None and one.kind == "url" else key)
+        for one, key in found
+    ]
+
+
+def _alike(store: Store, foreign: Foreign) -> dict[int, bytes]:
+    """Place -> key of waiting items that the service may tell in another way, and that can be no other item and no
+    other of its sources. That is no proof: what the job's answer says decides."""
+    known = {at for at, one in enumerate(foreign.sources) if one.kind != "file" and _key_of(store, one) is not None}
     with Told() as told:
         note(told, foreign, known)
         pairs = {(one.place, one.key) for one in find(told, store)}
@@ -198,19 +255,32 @@ def _alike(store: Store, foreign: Foreign, known: Collection[int]) -> dict[int, 
     return {place: key for place, key in sorted(pairs) if places[place] == 1 == keys[key]}
 
 
+def _confirmed(store: Store, alike: Mapping[int, bytes], told: Sequence[ForeignSource]) -> dict[bytes, str]:
+    """Of these items, those that the job's answer names: links by their address, texts by their characters."""
+    links = {one_address(one.value): one.match for one in told if one.kind == "url" and one.value}
+    texts = {one.value: one.match for one in told if one.kind == "text" and one.value is not None}
+    found: dict[bytes, str] = {}
+    for key in alike.values():
+        (item,) = store.load_items([key])
+        match = links.get(one_address(item.value)) if item.kind == "url" else texts.get(item.value)
+        if match is not None:
+            found[key] = match
+    return found
+
+
 def listed(store: Store, foreign: Foreign) -> Iterator[bytes]:
     """Keys of the listed items, measured or not, that a job carries."""
-    for source in foreign.sources:
+    for source, worded in _worded(store, foreign):
         with suppress(ValueError):  # what is no MD5 tells nothing
-            is_file = source.kind == "file"
-            key = store.find_by_md5(bytes.fromhex(source.md5 or "")) if is_file else _key_of(store, source)
+            key = store.find_by_md5(bytes.fromhex(source.md5 or "")) if source.kind == "file" else worded
             if key is not None:
                 yield key
 
 
 def _key_of(store: Store, source: ForeignSource) -> bytes | None:
-    value = source.value or ""
-    content = url_content(value) if source.kind == "url" else text_content(value)
+    if source.value is None or source.kind == "file":
+        return None
+    content = url_content(source.value) if source.kind == "url" else text_content(source.value)
     return store.find_item(source.kind, content)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from hume_runner.engine.adopt import Adopted, listed, matched, refuse_one_name
+from hume_runner.engine.adopt import named as differences
 from hume_runner.engine.download import fetch
 from hume_runner.errors import NotFound, UnexpectedResponse, UsageError
 from hume_runner.regular_files import open_regular
@@ -113,16 +115,25 @@ class FileAdopter:
         refuse_one_name(foreign)
         members, matches, unmatched = matched(self.store, foreign, ours)
         fitting = [at for at, one in enumerate(members) if foreign.alike(one.item.kind, one.item.facts)]
+        lacking = Counter(model for one in members for model in foreign.lacks(one.item.kind, one.item.facts))
         if not foreign.same_settings or (members and not fitting):
-            raise UsageError(
-                f"{named}: was measured with other models than the manifest's",
-                hint="name the same models in the manifest, or leave the file out",
-            )
-        unmatched += len(members) - len(fitting)
+            raise self._otherwise(named, foreign, lacking)
+        lacks = len(members) - len(fitting)
         members, matches = [members[at] for at in fitting], [matches[at] for at in fitting]
         if not members:
             return self._nothing(named, foreign, unmatched, known=ours is not None)
-        return self._finish(named, place, self._record(foreign, place, members, matches, ours), unmatched)
+        number = self._record(foreign, place, members, matches, ours)
+        return self._finish(named, place, number, unmatched, lacks=lacks, lacking=tuple(sorted(lacking)))
+
+    def _otherwise(self, named: str, foreign: Foreign, lacking: Counter[str]) -> UsageError:
+        told = tuple(f"models.{model}: asked for, and not measured" for model in sorted(lacking))
+        told += foreign.differences
+        what = "models" if any(one.endswith("measured") or "and not asked for" in one for one in told) else "settings"
+        how = differences(replace(foreign, differences=told))
+        return UsageError(
+            f"{named}: was measured with other {what} than the manifest's{how}",
+            hint=f"name the same {what} in the manifest, or leave the file out",
+        )
 
     def _read(self, named: str, place: Path) -> Foreign:
         keeper = self.service.keeper
@@ -149,8 +160,8 @@ class FileAdopter:
         if not known and not any(listed(self.store, foreign)):
             raise UsageError(
                 f"{named}: carries nothing that the manifest lists",
-                hint="list its sources first: uploads are known by their bytes, URLs as they are written, texts by the "
-                "words that `language` measured",
+                hint="list its sources first: uploads are known by their bytes, URLs by their address, texts by their "
+                "characters, capitals and marks included, as they stand in the words that `language` measured",
             )
         why = "this state has it already" if known else "none of its sources waits to be measured"
         return Adopted(remote_id=named, job=None, items=0, unmatched=unmatched, why=why)
@@ -174,7 +185,9 @@ class FileAdopter:
             now=self.now(),
         )
 
-    def _finish(self, named: str, place: Path, number: int, unmatched: int) -> Adopted:
+    def _finish(
+        self, named: str, place: Path, number: int, unmatched: int, *, lacks: int = 0, lacking: tuple[str, ...] = ()
+    ) -> Adopted:
         row, job = self.store.job(number), self.store.load_job(number)
         got = fetch(
             KeptAnswers(self.service, place),
@@ -190,4 +203,6 @@ class FileAdopter:
         self.store.record_finished(
             number, answers=got.answers, outcomes=got.outcomes, times={}, simulated=self.simulated, now=self.now()
         )
-        return Adopted(remote_id=named, job=number, items=len(job.members), unmatched=unmatched)
+        return Adopted(
+            remote_id=named, job=number, items=len(job.members), unmatched=unmatched, lacks=lacks, lacking=lacking
+        )

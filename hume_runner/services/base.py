@@ -347,8 +347,10 @@ class ForeignSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known;
+    """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known, and
+    `differences` say in which settings it does not;
     `alike(kind, facts)`: it does so for such an item, which not every setting touches; None where nobody can tell.
+    `lacks(kind, facts)`: the models that the manifest asks for and that did not measure such an item.
     `silent`: kinds of sources of which nothing tells whether, or which, it carries; `unordered`: kinds of which it
     carries several, and neither its echo nor its answer will tell which is which. `given_up`: why the service gave it
     up, so that it measured nothing; empty where it did not.
@@ -359,12 +361,14 @@ class Foreign:
     remote_id: str
     sources: tuple[ForeignSource, ...]
     same_settings: bool
+    differences: tuple[str, ...] = ()
+    lacks: Callable[[SourceKind, Mapping[str, Any]], tuple[str, ...]] = lambda kind, facts: ()
     alike: Callable[[SourceKind, Mapping[str, Any]], bool | None] = lambda kind, facts: True
     silent: frozenset[SourceKind] = frozenset()
     unordered: frozenset[SourceKind] = frozenset()
     given_up: str = ""
     created_at: float | None
-    simulated: bool
+    simulated: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -577,6 +581,11 @@ class Keeper(Protocol):
 
         Raises: UnexpectedResponse for what is no whole answer of this API; OSError.
         """
+        ...
+
+    def carried(self, remote_id: str, texts: Iterable[str]) -> tuple[ForeignSource, ...] | None:
+        """What a job carries by the word of its answer, however the job itself is told: texts have their `value` where
+        it tells which of `texts` they are. None where there is no answer that tells."""
         ...
 
     def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:

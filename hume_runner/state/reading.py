@@ -346,6 +346,20 @@ class Reading(StateFile):
         for row in rows:
             yield plan_item(*row)
 
+    def urls(self) -> Iterator[tuple[bytes, str]]:
+        """(key, URL) of all listed links, in manifest order; streamed, whatever is written meanwhile."""
+        after = -1
+        while True:
+            rows = self._db.execute(
+                "SELECT i.ord, m.key, i.value FROM items i JOIN measurements m ON m.key = i.key "
+                "WHERE m.kind = 'url' AND i.ord > ? ORDER BY i.ord LIMIT 2000",
+                (after,),
+            ).fetchall()
+            if not rows:
+                return
+            for after, key, url in rows:  # noqa: B007 - where the next page begins
+                yield key, url
+
     def texts(self) -> Iterator[str]:
         """All listed texts, each once."""
         for (value,) in self._db.execute(

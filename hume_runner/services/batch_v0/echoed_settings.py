@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,53 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 _TRANSCRIPTION: Mapping[str, Any] = {"language": None, "identify_speakers": False, "confidence_threshold": 0.5}
 
+_LONGEST = 80  # characters of a value that is shown
+
 
 def same_settings(settings: Mapping[str, Any], view: JobView) -> bool:
     """Whether nothing in a job's echo speaks against its measuring what `settings` ask for."""
     return agreement(settings, {"models": view.models, "transcription": view.transcription}) is not False
+
+
+def differences(settings: Mapping[str, Any], view: JobView) -> tuple[str, ...]:
+    """In which settings a job's echo says that it measures otherwise, each with both values; empty if in none."""
+    echoed = {"models": view.models, "transcription": view.transcription}
+    if agreement(settings, echoed) is not False:
+        return ()
+    models = settings.get("models") or {}
+    running = {name: value for name, value in view.models.items() if value is not None}
+    found = [f"models.{name}: the job has it, the manifest has not" for name in sorted(running.keys() - models.keys())]
+    found += [f"models.{name}: the manifest has it, the job has not" for name in sorted(models.keys() - running.keys())]
+    for name in models:
+        if name in running:
+            found += _options_apart(f"models.{name}", models[name], running[name], _DEFAULTS.get(name, {}))
+    wanted = settings.get("transcription", {})
+    if (wanted is None) != (view.transcription is None):
+        on, off = ("job", "manifest") if wanted is None else ("manifest", "job")
+        found.append(f"transcription: on in the {on}, off in the {off}")
+    elif wanted is not None:
+        found += _options_apart("transcription", wanted, view.transcription, _TRANSCRIPTION)
+    return tuple(found)
+
+
+def _options_apart(where: str, sent: Any, echoed: Any, defaults: Mapping[str, Any]) -> list[str]:
+    if not isinstance(sent, Mapping) or not isinstance(echoed, Mapping):
+        return [] if _agrees(sent, echoed) else [_apart(where, echoed, sent)]
+    wanted = {**defaults, **sent}
+    return [
+        _apart(f"{where}.{name}", echoed[name], value)
+        for name, value in wanted.items()
+        if name in echoed and not _agrees(value, echoed[name])
+    ]
+
+
+def _apart(where: str, theirs: Any, ours: Any) -> str:
+    return f"{where}: {_shown(theirs)} in the job, {_shown(ours)} in the manifest"
+
+
+def _shown(value: Any) -> str:
+    told = json.dumps(value, ensure_ascii=False, default=str)
+    return told if len(told) <= _LONGEST else told[:_LONGEST] + "…"
 
 
 def agreement(settings: Mapping[str, Any], echoed: Mapping[str, Any]) -> bool | None:

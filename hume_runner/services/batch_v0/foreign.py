@@ -9,9 +9,9 @@ from typing import Any
 from hume_runner.errors import ApiError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.base import Foreign, ForeignSource, ListingIncomplete
-from hume_runner.services.batch_v0.answer_files import recognise_file
+from hume_runner.services.batch_v0.answer_files import carried, recognise_file
 from hume_runner.services.batch_v0.client import JobView
-from hume_runner.services.batch_v0.echoed_settings import agreement, same_settings
+from hume_runner.services.batch_v0.echoed_settings import agreement, differences
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.listing import CLOCKS_APART_S, Walk, walked
 from hume_runner.services.batch_v0.matching import familiar
@@ -51,6 +51,15 @@ class ForeignJobs:
         """See `Keeper.recognise_file`."""
         return recognise_file(path, texts, self._settings)
 
+    def carried(self, remote_id: str, texts: Iterable[str]) -> tuple[ForeignSource, ...] | None:
+        """See `Keeper.carried`."""
+        self._host.requests[PREDICTIONS.partition(".")[0]] += 1
+        try:
+            with self._host.http.open_predictions(remote_id) as stream:
+                return carried(stream.iter_bytes(), texts).sources
+        except ApiError:
+            return None
+
     def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:
         """See `Keeper.measured`."""
         named: set[tuple[str, str]] = set()
@@ -82,11 +91,12 @@ class ForeignJobs:
             ("text", "text" in view.says),
             ("file", "files" in view.says and all(file.md5sum and file.filename for file in view.files)),
         )
-        told = familiar(view)
+        told, others = familiar(view), differences(self._settings, view)
         return Foreign(
             remote_id=view.job_id,
             sources=tuple(sources),
-            same_settings=same_settings(self._settings, view),
+            same_settings=not others,
+            differences=others,
             alike=lambda kind, facts: self._alike(view, kind, facts),
             silent=frozenset(kind for kind, says in said if not says or kind not in told),
             # The model that says each text's words tells at fetching which is which.

@@ -35,11 +35,12 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     if told.names or told.doubtful:
         kept = {at: name for at, name in sent_as.items() if at not in told.doubtful}
         job = replace(job, matches={**kept, **told.names})
-    finder = SourceFinder(
+    sent = (
         (member.position, member.item.kind, job.matches[member.position])
         for member in job.members
         if job.matches.get(member.position)
     )
+    finder = SourceFinder(sent, ours=bool(job.nonce))
     said = _said(job, path, finder)
     outcomes = said.together(told.doubtful)
     missing = [member.position for member in job.members if member.position not in outcomes]

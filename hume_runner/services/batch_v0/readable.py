@@ -141,15 +141,22 @@ class _Let(list[_Wrong]):
         self.words: list[str] = []
 
 
-def _rows(model: str) -> Callable[[JsonReader], Any]:
+# Given a model, what is to look at the rows of one of its groups.
+Watch = Callable[[str], Callable[[Any], None]]
+
+
+def _rows(model: str, watch: Watch | None = None) -> Callable[[JsonReader], Any]:
     """The rows of a model, one after another: looked at, and let go but for the words that they are about."""
 
     def look_at(reader: JsonReader) -> Any:
         if reader.peek() != b"[":
             return kind(reader)
         let = _Let()
+        seen = watch(model) if watch is not None else None
         for _ in reader.array():
             row = reader.value()
+            if seen is not None:
+                seen(row)
             if not let and (told := row_problem(model, row)):
                 let.append(_Wrong(told))
             if model == _WORDS and isinstance(row, dict) and isinstance(words := row.get("text"), str):
@@ -159,27 +166,23 @@ def _rows(model: str) -> Callable[[JsonReader], Any]:
     return look_at
 
 
-# Of an element that is large: all but what its models say.
-_LARGE: Final[Shape] = {
-    "source": whole,
-    "error": whole,
-    "results": {
-        "errors": whole,
-        "predictions": (
-            {
-                "file": whole,
-                "file_type": whole,
-                "models": {
-                    "*": kind,
-                    **{
-                        model: {"metadata": whole, "grouped_predictions": ({"id": kind, "predictions": _rows(model)},)}
-                        for model in _ROWS
-                    },
-                },
-            },
-        ),
-    },
-}
+def _large(watch: Watch | None = None) -> Shape:
+    """Of an element that is large: all but what its models say."""
+    models: Shape = {
+        "*": kind,
+        **{
+            model: {"metadata": whole, "grouped_predictions": ({"id": kind, "predictions": _rows(model, watch)},)}
+            for model in _ROWS
+        },
+    }
+    return {
+        "source": whole,
+        "error": whole,
+        "results": {"errors": whole, "predictions": ({"file": whole, "file_type": whole, "models": models},)},
+    }
+
+
+_LARGE: Final = _large()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,17 +198,19 @@ class Checked:
     odd: Mapping[str, str]
 
 
-def iter_checked(stream: BinaryIO | Iterable[bytes]) -> Iterator[Checked]:
+def iter_checked(stream: BinaryIO | Iterable[bytes], watch: Watch | None = None) -> Iterator[Checked]:
     """Each element of batch-v0's predictions, without what the models of large ones say, and what is wrong with it.
 
     An element that does not say whose it is, is left out. Memory holds a window and the names of one source's files,
-    however large its answer is. Raises: UnexpectedResponse if the answer as a whole is damaged.
+    however large its answer is. `watch` sees every row of a known model. Raises: UnexpectedResponse if the answer as a
+    whole is damaged.
     """
     reader = LenientReader(stream)
+    large = _LARGE if watch is None else _large(watch)
     for _ in reader.whole_array():
         start = reader.position
         piece = reader.raw_within(WINDOW_BYTES)
-        element = project(reader, _LARGE) if piece is None else reader.decoded(piece)
+        element = project(reader, large) if piece is None else reader.decoded(piece)
         problem = reader.take_problem()
         if problem is not None and piece is not None:
             element = kept_of(piece, {"source": whole})
@@ -214,7 +219,18 @@ def iter_checked(stream: BinaryIO | Iterable[bytes]) -> Iterator[Checked]:
             odd = _odd(element) if problem is None else {}
             if odd and element["source"].get("type") != "text":
                 problem, odd = next(iter(odd.values())), {}
+            if watch is not None and piece is not None and problem is None:
+                _show(element, watch)
             yield Checked(element, problem, start, odd)
+
+
+def _show(element: Mapping[str, Any], watch: Watch) -> None:
+    for prediction in (element.get("results") or {}).get("predictions") or ():
+        for name, model in (prediction.get("models") or {}).items():
+            for group in (model or {}).get("grouped_predictions") or () if name in _ROWS else ():
+                seen = watch(name)
+                for row in group.get("predictions") or ():
+                    seen(row)
 
 
 def words_of(element: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -184,7 +184,8 @@ def read_source_result(raw: Any) -> SourceResultView:
         kind=kind if kind in ("url", "file", "text") else "unknown",
         url=_text(source, "url"),
         filename=_text(source, "filename"),
-        md5=read_md5(_text(source, "md5sum")),
+        # The second name: as official SDKs of the 0.7 series and later write it when they save what they have read.
+        md5=read_md5(_text(source, "md5sum") or _text(source, "md_5_sum")),
         predictions=tuple(
             FilePrediction(
                 file=_text(value, "file") or "",

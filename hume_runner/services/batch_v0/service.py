@@ -68,7 +68,7 @@ class BatchV0Service:
         self.look_for = LostJobs(self._host, manifest.settings).look_for
         foreign = ForeignJobs(self._host, manifest.settings)
         self.survey, self.recognise, self.measured = foreign.survey, foreign.recognise, foreign.measured
-        self.recognise_file = foreign.recognise_file
+        self.recognise_file, self.carried = foreign.recognise_file, foreign.carried
         self.keeper = self
 
     # -- planning (planner.py) --------------------------------------------------------------------------------------

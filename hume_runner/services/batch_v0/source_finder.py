@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from hume_runner.addresses import one_address
 from hume_runner.services.batch_v0.matching import one_name, one_url
 
 # How an upload's name begins: the nonce and the position, see `upload_name`.
@@ -16,10 +17,15 @@ class SourceFinder:
 
     The name as it was sent comes first, then the nonce and position in an upload's name, then the one form that hosts
     may give names back in. A form that two members have tells nothing: it is never a guess between them.
+
+    An answer of our own job speaks of nothing that we did not send, so that a link without its query is still that
+    link. One of a job that was started elsewhere (`ours` is False) may speak of anything: there a link is known by its
+    address alone, however that is written.
     """
 
-    def __init__(self, members: Iterable[tuple[int, str, str]]) -> None:
+    def __init__(self, members: Iterable[tuple[int, str, str]], *, ours: bool = True) -> None:
         """`members`: (position, kind, name by which the answer should name it)."""
+        self._ours = ours
         self._exact: dict[tuple[str, str], int] = {}
         self._by_mark: dict[str, int] = {}
         forms: dict[tuple[str, str], set[str]] = {}
@@ -29,7 +35,7 @@ class SourceFinder:
             mark = _MARK.match(one_name(name)) if kind == "file" else None
             if mark:
                 self._by_mark[mark[1]] = position
-            for form in (*_forms(kind, name), *_shorter(kind, name)):
+            for form in (*self._forms(kind, name), *self._shorter(kind, name)):
                 forms.setdefault((kind, form), set()).add(name)
                 positions[kind, form] = position
         self._by_form = {form: positions[form] for form, names in forms.items() if len(names) == 1}
@@ -47,22 +53,20 @@ class SourceFinder:
             marks = {mark for mark in _MARK.findall(one_name(name)) if mark in self._by_mark}
             if marks:
                 return self._by_mark[marks.pop()] if len(marks) == 1 else None
-        found = {self._by_form[kind, form] for form in _forms(kind, name) if (kind, form) in self._by_form}
+        found = {self._by_form[kind, form] for form in self._forms(kind, name) if (kind, form) in self._by_form}
         return found.pop() if len(found) == 1 else None
 
+    def _forms(self, kind: str, name: str) -> tuple[str, ...]:
+        match kind:
+            case "file":
+                whole = one_name(name)
+                return (whole, _MARK.sub("", whole, count=1)) if _MARK.match(whole) else (whole,)
+            case "url":
+                return (one_url(name) if self._ours else one_address(name),)
+            case _:
+                number = name.strip()
+                return (str(int(number)),) if number.isascii() and number.isdigit() and len(number) < 10 else (number,)
 
-def _forms(kind: str, name: str) -> tuple[str, ...]:
-    match kind:
-        case "file":
-            whole = one_name(name)
-            return (whole, _MARK.sub("", whole, count=1)) if _MARK.match(whole) else (whole,)
-        case "url":
-            return (one_url(name),)
-        case _:
-            number = name.strip()
-            return (str(int(number)),) if number.isascii() and number.isdigit() and len(number) < 10 else (number,)
-
-
-def _shorter(kind: str, name: str) -> tuple[str, ...]:
-    """What some hosts leave of a name that was sent; what an answer names so, but longer, is another."""
-    return (one_url(name.partition("?")[0]),) if kind == "url" and "?" in name else ()
+    def _shorter(self, kind: str, name: str) -> tuple[str, ...]:
+        """What some hosts leave of a name that was sent; what an answer names so, but longer, is another."""
+        return (one_url(name.partition("?")[0]),) if self._ours and kind == "url" and "?" in name else ()

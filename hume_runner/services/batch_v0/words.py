@@ -84,7 +84,9 @@ def _said(texts: Mapping[int, tuple[str, str]], words: Sequence[str]) -> set[int
 
 
 def signs(text: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", text).split())
+    """A text as it is told apart from every other: its characters, without the blanks between them. Letters that are
+    composed and the same in parts are the same characters."""
+    return "".join(unicodedata.normalize("NFC", text).split())
 
 
 # In what order hosts may put texts that they do not keep in the order in which they were sent.
