@@ -27,13 +27,23 @@ def plot_timeline(place: ManifestLike, item: str, *, table: str | None = None, s
         results.close()
 
 
-def plot_groups(place: ManifestLike, label: str, *, table: str | None = None, scores: Sequence[str] = ()) -> Figure:
-    """Groups of sources by a label: means over sources with 95 % intervals, of the scores that you name or of those
-    whose groups lie furthest apart. Raises as `plot_timeline`."""
-    from hume_runner.results.figures.write import groups
+def plot_groups(
+    place: ManifestLike,
+    label: str,
+    *,
+    table: str | None = None,
+    scores: Sequence[str] = (),
+    groups: Sequence[str] = (),
+) -> Figure:
+    """Groups of sources by a label: means over sources with 95 % intervals, of the scores that you name (as "joy",
+    "goemotions_joy" or "pause_share") or of those whose groups lie furthest apart, which the picture then says.
+
+    `groups`: these values of the label alone, in this order. Raises as `plot_timeline`.
+    """
+    from hume_runner.results.figures.write import groups as drawn
 
     results = results_at(place)
     try:
-        return groups(results, label, table=table, scores=scores)
+        return drawn(results, label, table=table, scores=scores, order=groups)
     finally:
         results.close()

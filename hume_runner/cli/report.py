@@ -52,7 +52,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     figures = parser.add_argument_group("pictures for a paper, instead of the page")
     figures.add_argument("--figures", metavar="DIR", help="draw means, groups and timelines into this folder")
-    figures.add_argument("--figure-format", choices=("svg", "png", "pdf"), default="svg", help="default: svg")
+    figures.add_argument(
+        "--figure-format",
+        choices=("svg", "png", "pdf", "csv"),
+        default="svg",
+        help="default: svg; csv: the numbers of means and groups instead, of all scores",
+    )
     figures.add_argument(
         "--width", type=_width, default=180.0, metavar="MM", help="width in millimetres (default: 180)"
     )
@@ -64,8 +69,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="draw the timeline of this source; repeat it for more",
     )
     figures.add_argument(
-        "--label", action="append", default=[], metavar="NAME", help="group by this label; repeat it for more"
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME[=GROUP,…]",
+        help="group by this label, as 'wave' or with groups and order 'wave=pre,post'; repeat it for more",
     )
+    figures.add_argument(
+        "--table",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="draw this table; repeat it for more (default: all)",
+    )
+    figures.add_argument(
+        "--score",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="draw this score, as 'joy' or 'pause_share'; repeat it for more (default: those that are strongest or "
+        "lie furthest apart, which the picture says)",
+    )
+    figures.add_argument("--all-scores", action="store_true", help="draw all scores that a table is about")
 
 
 def _width(text: str) -> float:
@@ -89,8 +114,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError("--figures writes no page that --open could show", hint="leave --open or --figures out")
     if args.figures:
         return _figures(args, console, results)
-    if args.source or args.label:
-        raise UsageError("--source and --label say what is drawn by --figures", hint="add --figures DIR")
+    if args.source or args.label or args.table or args.score or args.all_scores:
+        raise UsageError(
+            "--source, --label, --table, --score and --all-scores say what is drawn by --figures",
+            hint="add --figures DIR",
+        )
     own = results.directory / "report.html"
     out = Path(args.out) if args.out else results.directory / _COMPARED if args.compare else own
     if args.compare and out.resolve() == own.resolve():
@@ -129,15 +157,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _figures(args: argparse.Namespace, console: Console, results: ResultSet) -> int:
+    from hume_runner.results.figures.choosing import Wanted
     from hume_runner.results.figures.write import write_figures
 
+    if args.score and args.all_scores:
+        raise UsageError("--score names scores, --all-scores takes all", hint="leave one of them out")
     paths = write_figures(
         results,
         Path(args.figures),
         form=args.figure_format,
         width_mm=args.width,
-        sources=args.source,
-        labels=args.label,
+        wanted=Wanted(
+            sources=args.source, labels=args.label, tables=args.table, scores=args.score, every=args.all_scores
+        ),
         told=console.error,
     )
     if console.json:

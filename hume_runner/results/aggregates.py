@@ -72,6 +72,7 @@ class SourceSums:
     layout: Layout
     above: float
     spread: bool = True  # whether anybody will ask for the standard deviations
+    every: bool = False  # whether measurements that no page draws are summed up, too
     rows: int = 0
     scored: int = 0
     begin_s: float | None = None
@@ -89,7 +90,7 @@ class SourceSums:
             self._grid(family, block.grids[family.prefix])
         for one in self.layout.open_families:
             self._ragged(one.prefix, block.ragged[one.name])
-        for name in _measured_columns(self.layout):
+        for name in measured_columns(self.layout, every=self.every):
             self._numbers((VALUE, name), [float(cell) for cell in block.columns[name] if _is_number(cell)])
 
     def _times(self, block: Block) -> None:
@@ -213,12 +214,20 @@ def _some(grid: Grid) -> Sequence[Sequence[float]]:
     return found
 
 
-def _measured_columns(layout: Layout) -> tuple[str, ...]:
-    """Columns that hold measurements and are no scores: those that are drawn as curves, or told beside what is."""
-    if layout.signals is None:
+def measured_columns(layout: Layout, *, every: bool) -> tuple[str, ...]:
+    """Columns that hold measurements and are no scores, those first that are drawn as curves, or told beside what is.
+
+    `every`: the others, too. Not where a row stands: times, and boxes in pixels; nor how long something lasts, whose
+    mean follows how the source was cut into rows.
+    """
+    signals = layout.signals
+    if signals is None:
         return ()
-    numbers = {column.name for column in layout.columns if column.type == "number"}
-    return tuple(name for name in layout.signals.columns if name in numbers and name not in (layout.signals.box or ()))
+    numbers = [column.name for column in layout.columns if column.type == "number"]
+    placed = {*(layout.time or ()), *(signals.box or ())}
+    drawn = [name for name in signals.columns if name in numbers and name not in placed]
+    others = [name for name in numbers if name not in placed and not name.endswith("_s")] if every else []
+    return tuple(dict.fromkeys((*drawn, *others)))
 
 
 def _is_number(cell: object) -> TypeGuard[float]:

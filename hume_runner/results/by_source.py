@@ -28,8 +28,10 @@ class Summed:
 class SumsBySource:
     """Holds the sources of one answer, and those whose later parts are still to come."""
 
-    def __init__(self, *, above: float, spread: bool, intervals: Intervals | None = None) -> None:
-        """With `intervals` a source is summed up for each of its events, and not as a whole."""
+    def __init__(self, *, above: float, spread: bool, every: bool = False, intervals: Intervals | None = None) -> None:
+        """With `intervals` a source is summed up for each of its events, and not as a whole. `every`: also measurements
+        that no page draws."""
+        self._every = every
         self._above = above
         self._spread = spread
         self._intervals = intervals
@@ -63,7 +65,7 @@ class SumsBySource:
                 item=found.item,
                 table=layout.name,
                 event=event,
-                sums=SourceSums(layout=layout, above=self._above, spread=self._spread),
+                sums=SourceSums(layout=layout, above=self._above, spread=self._spread, every=self._every),
                 until=self._last.get(found.item.id, found.answer.path),
             )
         self._open[key].sums.add(block)

@@ -15,17 +15,14 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hume_runner.manifest.model import Scalar
 from hume_runner.results.aggregates import Moments, Score, SourceSums
 from hume_runner.results.agreement import student
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.by_source import Summed, SumsBySource
+from hume_runner.results.label_groups import MOST_GROUPS, natural, said
 from hume_runner.results.rows import ItemRows, all_rows
 
-MOST_GROUPS = 12
 MOST_PAIRED = 20_000
-# More groups than this and a label tells sources apart, not groups.
-MOST_VALUES = 8
 # Student's 97.5 % quantile where the series of `student` is not near enough.
 _FEW = {1: 12.706204736, 2: 4.302652730}
 _NOTHING = Moments()
@@ -50,13 +47,14 @@ class PairedMean:
     groups: tuple[str, str]
     n: int
     mean: float
+    sd: float | None
     low: float | None
     high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One score of one table in the groups of a label, which are in the order in which the values sort."""
+    """One score of one table in the groups of a label, which are in the order in which people read the values."""
 
     table: str
     score: Score
@@ -82,11 +80,6 @@ def interval(moments: Moments) -> tuple[float | None, float | None]:
     return moments.mean - half, moments.mean + half
 
 
-def said(value: Scalar) -> str:
-    """A label's value as the group's name."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def pair_key(item_id: str, label: str, value: str) -> str | None:
     """What is left of an id without the label's value; None where the id does not tell the value.
 
@@ -109,8 +102,11 @@ class GroupSums:
     """Takes sources in one by one; then tells how groups of them compare. Holds a few numbers a group and score, and of
     up to `MOST_PAIRED` sources that ids pair, their means."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, order: Sequence[str] = (), *, only: bool = False) -> None:
+        """`order`: how groups stand beside each other; the rest, 2 before 10, or with `only` none."""
         self.label = label
+        self._only = only
+        self._order = {name: place for place, name in enumerate(order)}
         self._groups: dict[str, _Group] = {}
         # (what pairs, group) -> table -> a mean for each score, in the order of `_places`, NaN where there is none.
         self._paired: dict[tuple[str, str], dict[str, array[float]]] = {}
@@ -123,6 +119,8 @@ class GroupSums:
         if value is None:
             return
         name = said(value)
+        if self._only and name not in self._order:
+            return
         if name not in self._groups and len(self._groups) >= MOST_GROUPS:
             self.left_out += 1
             return
@@ -144,8 +142,8 @@ class GroupSums:
 
     @property
     def names(self) -> list[str]:
-        """The groups, 2 before 10."""
-        return sorted(self._groups, key=_natural)
+        """The groups, in their order."""
+        return sorted(self._groups, key=lambda name: (self._order.get(name, len(self._order)), natural(name)))
 
     def compared(self) -> list[Compared]:
         """Every score that at least two groups have."""
@@ -181,7 +179,9 @@ class GroupSums:
             moments = within[first, other].get((table, score), _NOTHING)
             if moments.n > 1:
                 low, high = interval(moments)
-                yield PairedMean(groups=(first, other), n=moments.n, mean=moments.mean, low=low, high=high)
+                yield PairedMean(
+                    groups=(first, other), n=moments.n, mean=moments.mean, sd=moments.sd, low=low, high=high
+                )
 
     def _differences(self, first: str, other: str) -> dict[tuple[str, Score], Moments]:
         """Those within pairs, score by score, in one pass over the pairs."""
@@ -201,18 +201,6 @@ class GroupSums:
         }
 
 
-def usual_labels(results: ResultSet) -> list[str]:
-    """The labels that make groups: of at least two values and few, some of them shared by several sources."""
-    values: dict[str, dict[str, int]] = {}
-    for item in results.items():
-        for label, value in item.labels.items():
-            if value is not None:
-                seen = values.setdefault(label, {})
-                if len(seen) <= MOST_VALUES:
-                    seen[said(value)] = seen.get(said(value), 0) + 1
-    return [label for label, seen in values.items() if 2 <= len(seen) <= MOST_VALUES and max(seen.values()) > 1]
-
-
 def compare_groups(results: ResultSet, label: str) -> list[Compared]:
     """One pass over the answers: how the groups of a label compare, score by score."""
     groups = GroupSums(label)
@@ -223,7 +211,7 @@ def compare_groups(results: ResultSet, label: str) -> list[Compared]:
 
 def summed(results: ResultSet) -> Iterable[Summed]:
     """Every source in every table, summed up, in one pass."""
-    sums = SumsBySource(above=0.5, spread=False)
+    sums = SumsBySource(above=0.5, spread=False, every=True)
     for found in all_rows(results.answers()):
         if isinstance(found, ItemRows):
             yield from sums.add(found)
@@ -234,8 +222,3 @@ def mean_of(moments: Moments) -> GroupMean:
     """The mean of these numbers, one a source, with its interval."""
     low, high = interval(moments)
     return GroupMean(n=moments.n, mean=moments.mean, sd=moments.sd, low=low, high=high)
-
-
-def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """2 before 10, and words as they are."""
-    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))

@@ -109,7 +109,7 @@ class SourceTable:
         """With `intervals` it is `events`: a row an event as well."""
         self._write = write
         self._stem = "sources" if intervals is None else "events"
-        self._sums = SumsBySource(above=above, spread=long, intervals=intervals)
+        self._sums = SumsBySource(above=above, spread=long, every=True, intervals=intervals)
         self._labels = labels
         self._simulated = simulated
         self._above = above

@@ -37,10 +37,13 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Scores that come together, one column each: `prefix` names the family, `names` are as the service spells them."""
+    """Scores that come together, one column each: `prefix` names the family, `names` are as the service spells them.
+
+    `bounds`: between which values a score lies by what is said of it; None where nobody says."""
 
     prefix: str
     names: tuple[str, ...]
+    bounds: tuple[float, float] | None = None
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -55,12 +58,13 @@ class Family:
 class OpenFamily:
     """Scores whose names nobody can list beforehand, and of which a row has some: one column holds them all.
 
-    `name` is that column, `prefix` the family's name in the long forms.
+    `name` is that column, `prefix` the family's name in the long forms, `bounds` as of `Family`.
     """
 
     name: str
     prefix: str
     meaning: str
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,13 @@ def faces(seconds: float, tracks: int = 2, fps: int = 3) -> list[dict[str, Any]]
 
 
 def results(
-    directory: Path, sources: Mapping[str, Tables], models: Mapping[str, Any] = MODELS, *, kind: str = "file"
+    directory: Path,
+    sources: Mapping[str, Tables],
+    models: Mapping[str, Any] = MODELS,
+    *,
+    kind: str = "file",
+    labels: Mapping[str, Mapping[str, Any]] | None = None,
+    simulated: bool = False,
 ) -> DirectoryResults:
     """A run with a job for each source."""
     lines = []
@@ -85,12 +91,19 @@ def results(
         (folder / "request.json").write_text(json.dumps(request))
         lines.append(
             {
-                "schema": 1, "id": name, "kind": kind, "source": name, "labels": {}, "status": "done", "error": None,
-                "job": f"job-{number:06d}", "remote_id": folder.name, "raw": [], "simulated": False,
+                "schema": 1, "id": name, "kind": kind, "source": name, "status": "done", "error": None,
+                "labels": dict((labels or {}).get(name, {})),
+                "job": f"job-{number:06d}", "remote_id": folder.name, "raw": [], "simulated": simulated,
             }
         )  # fmt: skip
     (directory / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     service = {"api": "local", "endpoint": None}
-    run = {"schema": 1, "name": "here", "service": service, "simulated": False, "settings": {"models": dict(models)}}
+    run = {
+        "schema": 1,
+        "name": "here",
+        "service": service,
+        "simulated": simulated,
+        "settings": {"models": dict(models)},
+    }
     (directory / "run.json").write_text(json.dumps(run))
     return DirectoryResults(directory)

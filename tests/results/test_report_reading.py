@@ -71,8 +71,8 @@ def test_findings_say_what_is_strongest_where_groups_differ_and_what_to_distrust
     assert f"{np.mean(both['post']):.2f} in post (n = 12)" in time
     assert "do not overlap" in time
     people = [p for p in range(1, PEOPLE + 1) if p not in (5, 6)]
-    apart = [joy(p, "pre") - joy(p, "post") for p in people]
-    assert f"Within 10 pairs, pre less post: {np.mean(apart):.2f}" in time
+    apart = [joy(p, "post") - joy(p, "pre") for p in people]
+    assert f"Within 10 pairs, post less pre: +{np.mean(apart):.2f}" in time
     assert "by chance" in groups.sentences[-1]
 
     told = " ".join(doubts.sentences)
@@ -104,15 +104,15 @@ def test_groups_have_the_means_and_intervals_of_scipy_and_pairs_their_difference
         page.locator("#groups summary").click()
         rows = [row.split("\t") for row in page.locator("#groups tbody tr").all_inner_texts()]
         assert rows[0][0] == "Joy"
-        for row, (wave, joys) in zip(rows[:2], sorted(numbers_of_joy(("pre", "post")).items()), strict=True):
+        for row, (wave, joys) in zip(rows[:2], numbers_of_joy(("pre", "post")).items(), strict=True):
             low, high = stats.t.interval(0.95, len(joys) - 1, loc=np.mean(joys), scale=stats.sem(joys))
             assert row[1:3] == [wave, str(len(joys))]
             assert [float(cell) for cell in row[3:]] == pytest.approx([np.mean(joys), low, high], abs=0.001)
         page.get_by_label("Show", exact=True).select_option("pairs")
         first = page.locator("#groups tbody tr").first.inner_text().split("\t")
-        apart = [joy(p, "pre") - joy(p, "post") for p in range(1, PEOPLE + 1) if p not in (5, 6)]
+        apart = [joy(p, "post") - joy(p, "pre") for p in range(1, PEOPLE + 1) if p not in (5, 6)]
         low, high = stats.t.interval(0.95, 9, loc=np.mean(apart), scale=stats.sem(apart))
-        assert first[:3] == ["Joy", "pre less post", "10"]
+        assert first[:3] == ["Joy", "post less pre", "10"]
         assert [float(cell) for cell in first[3:]] == pytest.approx([np.mean(apart), low, high], abs=0.001)
         assert "difference within pairs, with 95 % interval" in page.locator("#groups-chart svg").text_content()
         page.get_by_label("Show", exact=True).select_option("means")

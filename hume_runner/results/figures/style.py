@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from hume_runner.aside import written
 from hume_runner.errors import MissingExtra
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FigureFormat = Literal["svg", "png", "pdf"]
-FORMATS: tuple[FigureFormat, ...] = ("svg", "png", "pdf")
+PictureFormat = Literal["svg", "png", "pdf"]
+FigureFormat = Literal["svg", "png", "pdf", "csv"]  # the last for the numbers of what else is drawn
 WIDTH_MM = 180.0  # two columns of most journals
 # Okabe and Ito's colours, which people who see few colours tell apart: https://jfly.uni-koeln.de/color/
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c8c00")
@@ -56,7 +56,46 @@ def figure_of(*, width_mm: float, height_mm: float, panels: int = 1) -> Iterator
         yield figure, list(figure.subplots(panels, 1, squeeze=False)[:, 0])
 
 
-def save(figure: Figure, path: Path, form: FigureFormat) -> Path:
+def selection(shown: int, of: int, how: Literal["apart", "strong", "named", "usual"], what: str = "scores") -> str:
+    """Which of how many are shown: pictures of chosen scores say so, for a reader takes them for all."""
+    if shown >= of:
+        return f"all {of} {what}" if of > 1 else ""
+    match how:
+        case "apart":
+            return f"the {shown} of {of} {what} that lie furthest apart"
+        case "strong":
+            return f"the {shown} of {of} {what} with the highest means"
+        case "named":
+            return f"{shown} of {of} {what}, chosen by name"
+        case "usual":
+            return f"{shown} of {of} {what}"
+    assert_never(how)
+
+
+def titled(axes: Axes, title: str, simulated: bool | None) -> None:
+    """The title, above the left end of the axes."""
+    axes.set_title(title + ("   simulated" if simulated else ""), loc="left")
+
+
+def mark_simulated(axes: Sequence[Axes], simulated: bool | None) -> None:
+    """Across each of the axes, behind what is drawn: a title may be cropped, and a picture go on alone."""
+    for place in axes if simulated else ():
+        place.text(
+            0.5,
+            0.5,
+            "SIMULATED",
+            transform=place.transAxes,
+            ha="center",
+            va="center",
+            fontsize=26,
+            fontweight="bold",
+            color="#ececec",
+            zorder=0.1,
+            clip_on=True,
+        )
+
+
+def save(figure: Figure, path: Path, form: PictureFormat) -> Path:
     """Write a figure under its final name, whole or not at all; nothing in it tells when it was made."""
     from matplotlib import rc_context
 

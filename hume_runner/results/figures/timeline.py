@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.results.figures.style import COLOURS, DASHES, WIDTH_MM, figure_of
-from hume_runner.services.table_shapes import Block, Layout
+from hume_runner.results.aggregates import VALUE, Score, measured_columns
+from hume_runner.results.figures.style import COLOURS, DASHES, WIDTH_MM, figure_of, mark_simulated, selection, titled
+from hume_runner.results.measures import measure
+from hume_runner.services.table_shapes import Block, Family, Layout, OpenFamily
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +27,8 @@ _GAP = 2.5
 class SourceRows:
     """The rows of one source in one table, evenly thinned where they are very many.
 
-    `kept`: (begin, end, group, scores by name); times in seconds, end None for a moment.
+    `kept`: (begin, end, group, scores by name); times in seconds, end None for a moment. A measurement that is no score
+    goes by its column.
     """
 
     layout: Layout
@@ -62,14 +65,36 @@ class SourceRows:
             return {name: score for name, score in found if score is not None}
         for one in self.layout.open_families[:1]:
             return dict(block.ragged[one.name].row(row))
-        curves = self.layout.signals.curves if self.layout.signals else ()
-        cells = {curve.name: block.columns[curve.column][row] for curve in curves}
+        cells = {name: block.columns[name][row] for name in measured_columns(self.layout, every=True)}
         return {name: float(cell) for name, cell in cells.items() if isinstance(cell, int | float)}
 
-    def strongest(self, most: int = MOST_LINES) -> list[str]:
-        """The names with the highest means, over the rows that have them."""
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is something to draw without anybody naming it."""
+        return bool(self.kept and self.usual())
+
+    def usual(self) -> list[str]:
+        """What is drawn unless somebody says: the names with the highest means, over the rows that have them; of
+        measurements the curves."""
+        if _is_measured(self.layout):
+            return (
+                [curve.column for curve in self.layout.signals.curves if curve.column in self.totals]
+                if self.layout.signals
+                else []
+            )
         means = {name: total / n for name, (n, total) in self.totals.items()}
-        return sorted(means, key=lambda name: (-means[name], name))[:most]
+        return sorted(means, key=lambda name: (-means[name], name))[:MOST_LINES]
+
+    def has(self, score: Score) -> bool:
+        """Whether its rows have this score, of the family that is drawn."""
+        return score[1] in self.totals and self.score(score[1]) == score
+
+    def score(self, name: str) -> Score:
+        """What goes by this name here."""
+        if _is_measured(self.layout):
+            return VALUE, name
+        first: list[Family | OpenFamily] = [*self.layout.families, *self.layout.open_families]
+        return first[0].prefix, name
 
 
 def draw_timeline(
@@ -81,33 +106,34 @@ def draw_timeline(
     width_mm: float = WIDTH_MM,
 ) -> Figure:
     """The picture of one source in one table. `scores`: which; without any the strongest. Raises: MissingExtra."""
-    names = list(scores) or source.strongest()
-    units = _units(source.layout)
-    panels = [[name] for name in names] if units else [names]  # what has units of its own is not drawn on one scale
-    height = 70.0 if not units else 18.0 + 28.0 * len(panels)
+    names = list(scores) or source.usual()
+    measured = _is_measured(source.layout)
+    told = {name: measure(source.layout, source.score(name)) for name in names}
+    panels = [[name] for name in names] if measured else [names]  # what has units of its own is not drawn on one scale
+    height = 70.0 if not measured else 18.0 + 28.0 * len(panels)
     with figure_of(width_mm=width_mm, height_mm=height, panels=max(1, len(panels))) as (figure, axes):
         for place, shown in zip(axes, panels, strict=False):
             _draw(place, source, shown)
-            place.set_ylabel(f"{shown[0]}, {units[shown[0]]}" if units else "score")
+            place.set_ylabel(told[shown[0]].title if measured else "score")
         for place in axes[:-1]:
             place.sharex(axes[-1])
             place.tick_params(labelbottom=False)
-        axes[-1].set_xlabel("seconds from the start of the source")
-        axes[0].set_title(title + ("   simulated" if simulated else ""), loc="left")
+        of = "" if measured else "\n" + selection(len(names), len(source.totals), "named" if scores else "strong")
+        axes[-1].set_xlabel(f"seconds from the start of the source{of}")
+        titled(axes[0], title, simulated)
         note = f"n = {source.rows:,} rows" + (f", every {source.stride}th drawn" if source.stride > 1 else "")
-        if units:
+        if measured:
             axes[0].set_title(note, loc="right", fontsize=8)
         else:
             handles = [_line(number, name) for number, name in enumerate(names)]
             axes[0].legend(handles=handles, title=note, loc="upper left", bbox_to_anchor=(1.0, 1.0), alignment="left")
+        mark_simulated(axes, simulated)
     return figure
 
 
-def _units(layout: Layout) -> dict[str, str]:
-    """Name -> unit of what is drawn as curves; of scores nothing."""
-    if layout.families or layout.open_families or layout.signals is None:
-        return {}
-    return {curve.name: curve.unit for curve in layout.signals.curves}
+def _is_measured(layout: Layout) -> bool:
+    """Whether a table holds measurements and no scores."""
+    return not layout.families and not layout.open_families
 
 
 def _look(number: int) -> dict[str, Any]:

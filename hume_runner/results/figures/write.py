@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from hume_runner.errors import UsageError
-from hume_runner.manifest.near_ids import did_you_mean
-from hume_runner.manifest.shown import quoted
-from hume_runner.manifest.wording import nearest
 from hume_runner.results.aggregates import VALUE, Moments, Score
 from hume_runner.results.base import ResultSet
 from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.figures.bars import MOST_BARS, draw_groups, draw_means
+from hume_runner.results.figures.choosing import (
+    Grouping,
+    Wanted,
+    chosen_sources,
+    groupings,
+    named_groups,
+    named_scores,
+    pick,
+    unknown,
+)
+from hume_runner.results.figures.numbers import write_numbers
 from hume_runner.results.figures.style import WIDTH_MM, FigureFormat, file_name, save
 from hume_runner.results.figures.timeline import SourceRows, draw_timeline
-from hume_runner.results.groups import Compared, GroupMean, GroupSums, mean_of, usual_labels
+from hume_runner.results.groups import Compared, GroupSums, mean_of
+from hume_runner.results.label_groups import LabelGroups
+from hume_runner.results.measures import Measure, measure
 from hume_runner.results.rows import ItemRows, all_rows
+from hume_runner.services.table_shapes import Layout
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_TIMELINES = 12
 MOST_GROUPED_SCORES = 8
 
 
@@ -33,40 +42,37 @@ class Drawn:
     """What one pass over the answers found."""
 
     rows: dict[tuple[str, str], SourceRows] = field(default_factory=dict)  # (item, table)
+    layouts: dict[str, Layout] = field(default_factory=dict)  # table
     means: dict[str, dict[Score, Moments]] = field(default_factory=dict)  # table -> score -> over sources
     groups: dict[str, GroupSums] = field(default_factory=dict)  # label
     sources: int = 0
 
-    def strongest(self, table: str) -> Mapping[str, GroupMean]:
-        """The scores of the table's first family with the highest means over sources."""
-        scores = self.means[table]
-        first = next(iter(scores), ("", ""))[0]
-        chosen = sorted(
-            (pair for pair in scores.items() if pair[0][0] == first), key=lambda pair: (-pair[1].mean, pair[0])
-        )[:MOST_BARS]
-        return {score[1]: mean_of(moments) for score, moments in chosen}
+    def scores(self) -> Mapping[str, tuple[Layout, Iterable[Score]]]:
+        """Table -> what it has scores of."""
+        return {table: (self.layouts[table], scores) for table, scores in self.means.items()}
 
-    def compared(self, label: str, table: str) -> list[Compared]:
-        """The scores whose groups lie furthest apart, of the table's first family."""
-        found = [one for one in self.groups[label].compared() if one.table == table]
-        first = next(iter(self.means[table]), ("", ""))[0]
-        mine = [one for one in found if one.score[0] == first]
-        return sorted(mine, key=lambda one: (-one.widest, one.score))[:MOST_GROUPED_SCORES]
+    def compared(self, label: str) -> Mapping[str, Mapping[Score, Compared]]:
+        """Table -> score -> how groups compare in it."""
+        found: dict[str, dict[Score, Compared]] = {}
+        for one in self.groups[label].compared():
+            found.setdefault(one.table, {})[one.score] = one
+        return found
 
 
-def look_through(results: ResultSet, *, items: Collection[str], labels: Sequence[str]) -> Drawn:
+def look_through(results: ResultSet, *, items: Collection[str], groups: Sequence[Grouping]) -> Drawn:
     """One pass: the rows of these items, and the sums of all."""
-    drawn = Drawn(groups={label: GroupSums(label) for label in labels})
-    sums = SumsBySource(above=0.5, spread=False)
+    drawn = Drawn(groups={one.label: GroupSums(one.label, one.order, only=one.only) for one in groups})
+    sums = SumsBySource(above=0.5, spread=False, every=True)
 
     def take(complete: Iterable[Summed]) -> None:
         for one in complete:
             drawn.sources += 1
+            drawn.layouts[one.table] = one.sums.layout
             means = drawn.means.setdefault(one.table, {})
             for score, moments in one.sums.scores.items():
-                means.setdefault(score, Moments()).add(1, moments.mean, 0.0, moments.mean, 0)
-            for groups in drawn.groups.values():
-                groups.add(one.item, one.table, one.sums)
+                means.setdefault(score, Moments()).take(moments.mean)
+            for of in drawn.groups.values():
+                of.add(one.item, one.table, one.sums)
 
     for found in all_rows(results.answers()):
         if not isinstance(found, ItemRows):
@@ -87,125 +93,174 @@ def write_figures(
     *,
     form: FigureFormat = "svg",
     width_mm: float = WIDTH_MM,
-    sources: Sequence[str] = (),
-    labels: Sequence[str] = (),
+    wanted: Wanted = Wanted(),  # noqa: B008  # frozen
     told: Callable[[str], None] = lambda text: None,
 ) -> tuple[Path, ...]:
-    """Draw means, groups and timelines into `out_dir`; return the paths.
+    """Draw means, groups and timelines into `out_dir`, or with `csv` write the numbers of means and groups; return the
+    paths.
 
-    `sources`: ids whose timelines are drawn, without any the first dozen, and `told` of the rest; `labels`: what to
-    group by, without any each label that makes groups. Raises: UsageError for a source or label that is not there,
-    MissingExtra.
+    Without sources the timelines of the first dozen are drawn, and `told` of the rest; without labels, groups by each
+    that tells groups. Raises: UsageError for a source, label, table or score that is not there, MissingExtra.
     """
-    ids = _chosen(results, sources, told)
-    asked = list(labels) or usual_labels(results)
-    if labels:
-        known = {label for item in results.items() for label in item.labels}
-        for label in labels:
-            if label not in known:
-                _unknown("label", label, known)
-    drawn = look_through(results, items=set(ids), labels=asked)
-    name = results.name
+    ids = [] if form == "csv" else chosen_sources(results, wanted.sources, told)
+    asked = groupings(wanted.labels, LabelGroups.of(results), told)
+    drawn = look_through(results, items=set(ids), groups=asked)
+    for table in wanted.tables:
+        if table not in drawn.means:
+            unknown("table", table, drawn.means)
+    here = {table: found for table, found in drawn.scores().items() if wanted.table(table)}
+    named = named_scores(wanted.scores, here) if wanted.scores else {}
+    for label, of in drawn.groups.items():
+        if of.left_out:
+            told(f"{label}: {of.left_out:,} sources of groups beyond the first {len(of.names)} are left out")
+    if form == "csv":
+        return write_numbers(drawn.means, drawn.groups, drawn.layouts, out_dir, tables=here, named=named)
+    pictures = _Pictures(results=results, drawn=drawn, wanted=wanted, named=named, width_mm=width_mm)
     paths = []
-    for table, scores in drawn.means.items():
+    for table in here:
+        for stem, figure in (*pictures.means(table), *pictures.groups(table)):
+            paths.append(save(figure, out_dir / f"{stem}.{form}", form))
+    for stem, figure in pictures.timelines(here):
+        paths.append(save(figure, out_dir / f"{stem}.{form}", form))
+    return tuple(paths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pictures:
+    """All pictures of one pass, one after the other: (name of the file, figure)."""
+
+    results: ResultSet
+    drawn: Drawn
+    wanted: Wanted
+    named: Mapping[str, Sequence[Score]]
+    width_mm: float = WIDTH_MM
+
+    def means(self, table: str) -> Iterable[tuple[str, Figure]]:
+        scores = self.drawn.means[table]
         # Bars of different units on one scale would say nothing.
-        if any(family != VALUE for family, _ in scores):
+        known = [score for score in scores if score[0] != VALUE]
+        layout = self.drawn.layouts[table]
+        shown, note = pick(
+            layout,
+            known,
+            named=self.named.get(table),
+            every=self.wanted.every,
+            best_first=lambda score: (-scores[score].mean, score),
+            most=MOST_BARS,
+            how="strong",
+        )
+        if shown:
             figure = draw_means(
-                drawn.strongest(table), title=f"{name}: {table}", simulated=results.simulated, width_mm=width_mm
+                {score[1]: mean_of(scores[score]) for score in shown},
+                title=f"{self.results.name}: {table}",
+                bounds=measure(layout, shown[0]).bounds,
+                note=note,
+                simulated=self.results.simulated,
+                width_mm=self.width_mm,
             )
-            paths.append(save(figure, out_dir / f"{file_name('means', table)}.{form}", form))
-        for label in asked:
-            compared = drawn.compared(label, table)
-            if compared:
+            yield file_name("means", table), figure
+
+    def groups(self, table: str) -> Iterable[tuple[str, Figure]]:
+        for label in self.drawn.groups:
+            found = self.drawn.compared(label).get(table, {})
+            shown, note = self.grouped(table, found)
+            if shown:
                 figure = draw_groups(
-                    compared,
+                    [found[score] for score in shown],
                     label=label,
-                    title=f"{name}: {table} by {label}",
-                    simulated=results.simulated,
-                    width_mm=width_mm,
+                    title=f"{self.results.name}: {table} by {label}",
+                    measures=self.measures(table, shown),
+                    note=note,
+                    simulated=self.results.simulated,
+                    width_mm=self.width_mm,
                 )
-                paths.append(save(figure, out_dir / f"{file_name('groups', table, label)}.{form}", form))
-    taken: set[str] = set()
-    for (item, table), source in drawn.rows.items():
-        if source.kept and source.totals:
-            figure = draw_timeline(source, title=f"{item}: {table}", simulated=results.simulated, width_mm=width_mm)
+                yield file_name("groups", table, label), figure
+
+    def grouped(self, table: str, found: Mapping[Score, Compared]) -> tuple[list[Score], str]:
+        """The scores of a table that are drawn in groups."""
+        return pick(
+            self.drawn.layouts[table],
+            list(found),
+            named=self.named.get(table),
+            every=self.wanted.every,
+            best_first=lambda score: (-found[score].widest, score),
+            most=MOST_GROUPED_SCORES,
+            how="apart",
+        )
+
+    def measures(self, table: str, scores: Iterable[Score]) -> Mapping[Score, Measure]:
+        return {score: measure(self.drawn.layouts[table], score) for score in scores}
+
+    def timelines(self, tables: Collection[str]) -> Iterable[tuple[str, Figure]]:
+        taken: set[str] = set()
+        for (item, table), source in self.drawn.rows.items():
+            scores = [score[1] for score in self.named.get(table, ()) if source.has(score)]
+            if table not in tables or (not scores if self.named else not source.is_drawn):
+                continue
             stem = plain = file_name("timeline", table, item)
             number = 1
             while stem in taken:
                 number += 1
                 stem = f"{plain}-{number}"
             taken.add(stem)
-            paths.append(save(figure, out_dir / f"{stem}.{form}", form))
-    return tuple(paths)
+            yield (
+                stem,
+                draw_timeline(
+                    source,
+                    title=f"{item}: {table}",
+                    scores=scores,
+                    simulated=self.results.simulated,
+                    width_mm=self.width_mm,
+                ),
+            )
 
 
 def timeline(results: ResultSet, item: str, *, table: str | None = None, scores: Sequence[str] = ()) -> Figure:
     """The picture of one source; without `table` of the one with most rows. Raises: UsageError, MissingExtra."""
-    _chosen(results, [item], lambda text: None)
-    drawn = look_through(results, items={item}, labels=())
+    chosen_sources(results, [item], lambda text: None)
+    drawn = look_through(results, items={item}, groups=())
     found = {name: rows for (_, name), rows in drawn.rows.items() if rows.kept and rows.totals}
     if not found:
         raise UsageError(f"{item}: nothing of it has times and scores", hint="texts have no timeline")
     if table is not None and table not in found:
-        _unknown("table", table, found)
-    chosen = table or max(found, key=lambda name: (found[name].rows, name))
-    for score in scores:
-        if score not in found[chosen].totals:
-            _unknown("score", score, found[chosen].totals)
-    return draw_timeline(found[chosen], title=f"{item}: {chosen}", scores=scores, simulated=results.simulated)
+        unknown("table", table, found)
+    chosen = table or max(found, key=lambda name: (found[name].is_drawn, found[name].rows, name))
+    source = found[chosen]
+    known = {chosen: (source.layout, [source.score(name) for name in source.totals])}
+    asked = [name for _, name in named_scores(scores, known)[chosen]]
+    return draw_timeline(source, title=f"{item}: {chosen}", scores=asked, simulated=results.simulated)
 
 
-def groups(results: ResultSet, label: str, *, table: str | None = None, scores: Sequence[str] = ()) -> Figure:
-    """Groups of one label; without `table` of the one with most sources. Raises: UsageError, MissingExtra."""
-    known = {name for item in results.items() for name in item.labels}
-    if label not in known:
-        _unknown("label", label, known)
-    drawn = look_through(results, items=(), labels=[label])
-    found = {one.table: None for one in drawn.groups[label].compared()}
+def groups(
+    results: ResultSet,
+    label: str,
+    *,
+    table: str | None = None,
+    scores: Sequence[str] = (),
+    order: Sequence[str] = (),
+) -> Figure:
+    """Groups of one label; without `table` of the one with most sources, that has the scores. `order`: these groups, in
+    this order. Raises: UsageError, MissingExtra."""
+    known = LabelGroups.of(results)
+    if label not in known.values:
+        unknown("label", label, known.values)
+    grouping = named_groups(label, order, known) if order else Grouping(label=label, order=known.order(label))
+    drawn = look_through(results, items=(), groups=[grouping])
+    found = drawn.compared(label)
     if table is not None and table not in found:
-        _unknown("table", table, found)
+        unknown("table", table, found)
     if not found:
         raise UsageError(f"{label}: no two groups have scores", hint="a label needs two values among measured sources")
-    chosen = table or next(iter(found))
-    compared = drawn.compared(label, chosen)
-    if scores:
-        every = {one.score[1]: one for one in drawn.groups[label].compared() if one.table == chosen}
-        for score in scores:
-            if score not in every:
-                _unknown("score", score, every)
-        compared = [every[score] for score in scores]
-    title = f"{results.name}: {chosen} by {label}"
-    return draw_groups(compared, label=label, title=title, simulated=results.simulated)
-
-
-def _chosen(results: ResultSet, sources: Sequence[str], told: Callable[[str], None]) -> list[str]:
-    """The ids of the sources whose timelines are drawn."""
-    if sources:
-        wanted = dict.fromkeys(sources)
-        known = {item.id for item in results.items() if item.id in wanted}
-        for source in wanted:
-            if source not in known:
-                _unknown("source", source, (item.id for item in results.items()))
-        return list(wanted)
-    first: list[str] = []
-    left = 0
-    for item in results.items():
-        if item.status == "done" and item.kind != "text":
-            if len(first) < MOST_TIMELINES:
-                first.append(item.id)
-            else:
-                left += 1
-    if left:
-        told(f"timelines of the first {MOST_TIMELINES} sources; --source ID draws any of the other {left:,}")
-    return first
-
-
-_MOST_OFFERED = 8
-
-
-def _unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
-    names = list(islice(known, 10_000))
-    near = nearest(name, names)
-    told = did_you_mean(name, names) if what == "source" else f"did you mean '{near}'?" if near else ""
-    some = ", ".join(map(quoted, sorted(names)[:_MOST_OFFERED])) + ", …" * (len(names) > _MOST_OFFERED)
-    raise UsageError(f"there is no {what} '{name}'", hint=told or (f"there are {some}" if names else "there is none"))
+    here = {name: (drawn.layouts[name], of) for name, of in found.items() if table in (None, name)}
+    named = named_scores(scores, here) if scores else {}
+    chosen = next(name for name in here if not named or len(named[name]) == max(map(len, named.values())))
+    pictures = _Pictures(results=results, drawn=drawn, wanted=Wanted(scores=scores), named=named)
+    shown, note = pictures.grouped(chosen, found[chosen])
+    return draw_groups(
+        [found[chosen][score] for score in shown],
+        label=label,
+        title=f"{results.name}: {chosen} by {label}",
+        measures=pictures.measures(chosen, shown),
+        note=note,
+        simulated=results.simulated,
+    )

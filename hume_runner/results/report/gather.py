@@ -13,7 +13,7 @@ from typing import Any
 
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.credits import credits_of, who_measured
-from hume_runner.results.groups import usual_labels
+from hume_runner.results.label_groups import LabelGroups
 from hume_runner.results.report import findings
 from hume_runner.results.report.findings import Finding
 from hume_runner.results.report.grouping import compared_by, described_groups
@@ -97,7 +97,7 @@ def gather(
         pictured=pictured,
         detail=detail,
         most_rows=rows_for(len(pictured)),
-        labels=usual_labels(results),
+        label_groups=LabelGroups.of(results),
         unread=unread,
     )
     seen.go(results)

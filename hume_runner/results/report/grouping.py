@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from hume_runner.results.aggregates import VALUE
 from hume_runner.results.groups import Compared, GroupSums, PairedMean
+from hume_runner.results.measures import measure
 from hume_runner.results.report.findings import apart
 from hume_runner.services.table_shapes import Layout
 
@@ -24,7 +24,7 @@ def compared_by(groups: Mapping[str, GroupSums]) -> dict[str, list[Compared]]:
 def described_groups(
     compared: Mapping[str, Sequence[Compared]], sums: Mapping[str, GroupSums], layouts: Mapping[str, Layout]
 ) -> list[dict[str, Any]]:
-    """For the page: [{label, groups, left, tables: {table: [[family, name, unit, means, pairs, apart]]}}].
+    """For the page: [{label, groups, left, tables: {table: [[family, name, unit, means, pairs, apart, bounds]]}}].
 
     `means` has for each group [n, mean, low, high] or null; `pairs` has [first, other, n, mean, low, high], groups by
     their places. `apart`: how far the groups lie apart, in standard deviations. Numbers keep four digits that count.
@@ -48,21 +48,19 @@ def _table(one: Compared) -> str:
 
 
 def _scores(found: Sequence[Compared], names: Sequence[str], layout: Layout) -> list[list[Any]]:
-    units = {curve.column: (curve.name, curve.unit) for curve in (layout.signals.curves if layout.signals else ())}
     often = sorted(range(len(found)), key=lambda i: (-sum(group.n for group in found[i].groups.values()), i))
     kept = sorted(often[:_MOST_SCORES])
     place = {name: number for number, name in enumerate(names)}
     rows = []
     for one in (found[i] for i in kept):
-        family, name = one.score
-        shown, unit = units.get(name, (name.replace("_", " "), "")) if family == VALUE else (name, "")
+        family, told = one.score[0], measure(layout, one.score)
         means = [
             [group.n, *_short(group.mean, group.low, group.high)] if (group := one.groups.get(group_name)) else None
             for group_name in names
         ]
         pairs = [_pair(pair, place) for pair in one.pairs]
         away = round(min(apart(one) or one.widest, 999.0), 3)
-        rows.append([family, shown, unit, means, pairs, away])
+        rows.append([family, told.words, told.unit, means, pairs, away, told.bounds])
     return rows
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from hume_runner.results.base import ResultSet
 from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.credits import MEASURED_BY
 from hume_runner.results.groups import GroupSums
+from hume_runner.results.label_groups import LabelGroups
 from hume_runner.results.report.doubts import Doubts
 from hume_runner.results.report.parts import LONGEST_TEXT, Detail, OpenPart, Part
 from hume_runner.results.report.signals import SignalPart
@@ -34,7 +35,7 @@ class Pass:
     pictured: set[str]
     detail: Detail
     most_rows: int
-    labels: Sequence[str]
+    label_groups: LabelGroups
     unread: Callable[[str], None]
     parts: dict[str, dict[str, Part | OpenPart]] = field(default_factory=dict)
     drawn: dict[str, dict[str, SignalPart]] = field(default_factory=dict)
@@ -49,7 +50,9 @@ class Pass:
     unread_items: int = 0
 
     def __post_init__(self) -> None:
-        self.groups = {label: GroupSums(label) for label in self.labels[:_MOST_LABELS]}
+        self.groups = {
+            label: GroupSums(label, self.label_groups.order(label)) for label in self.label_groups.usual[:_MOST_LABELS]
+        }
 
     def go(self, results: ResultSet) -> None:
         """Read every answer once."""

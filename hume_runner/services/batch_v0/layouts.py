@@ -5,8 +5,10 @@ from __future__ import annotations
 from hume_runner.services.batch_v0 import names
 from hume_runner.services.table_shapes import Column, Family, Layout
 
-_EMOTIONS = Family(prefix="emotion", names=names.EXPRESSIONS_48)
-_EMOTIONS_53 = Family(prefix="emotion", names=names.EXPRESSIONS_53)
+# Typically, says the service's FAQ, and a score may lie outside.
+_BOUNDS = (0.0, 1.0)
+_EMOTIONS = Family(prefix="emotion", names=names.EXPRESSIONS_48, bounds=_BOUNDS)
+_EMOTIONS_53 = Family(prefix="emotion", names=names.EXPRESSIONS_53, bounds=_BOUNDS)
 
 _BEGIN = Column(name="begin_s", type="number", meaning="start, in seconds from the start of the source; null for text")
 _END = Column(name="end_s", type="number", meaning="end, in seconds from the start of the source; null for text")
@@ -40,8 +42,8 @@ FACE = Layout(
     ),
     families=(
         _EMOTIONS,
-        Family(prefix="facs", names=names.FACS),
-        Family(prefix="description", names=names.FACE_DESCRIPTIONS),
+        Family(prefix="facs", names=names.FACS, bounds=_BOUNDS),
+        Family(prefix="description", names=names.FACE_DESCRIPTIONS, bounds=_BOUNDS),
     ),
 )
 BURST = Layout(
@@ -49,7 +51,7 @@ BURST = Layout(
     row="one vocal burst",
     time=("begin_s", "end_s"),
     columns=(_BEGIN, _END),
-    families=(_EMOTIONS, Family(prefix="description", names=names.BURST_DESCRIPTIONS)),
+    families=(_EMOTIONS, Family(prefix="description", names=names.BURST_DESCRIPTIONS, bounds=_BOUNDS)),
 )
 PROSODY = Layout(
     name="prosody",
@@ -69,8 +71,8 @@ LANGUAGE = Layout(
     columns=(_TEXT, *_POSITION, _BEGIN, _END, *_CONFIDENCE, *_TRANSCRIPT),
     families=(
         _EMOTIONS_53,
-        Family(prefix="sentiment", names=names.SENTIMENT),
-        Family(prefix="toxicity", names=names.TOXICITY),
+        Family(prefix="sentiment", names=names.SENTIMENT, bounds=_BOUNDS),
+        Family(prefix="toxicity", names=names.TOXICITY, bounds=_BOUNDS),
     ),
 )
 NER = Layout(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from hume_runner.services.table_shapes import Column, Layout, OpenFamily
 
+_BOUNDS = (0.0, 1.0)
 _EXPRESSIONS = OpenFamily(
-    name="expressions", prefix="expression", meaning="expressions above the service's cutoff, by name"
+    name="expressions",
+    prefix="expression",
+    meaning="expressions above the service's cutoff, by name",
+    bounds=_BOUNDS,
 )
 
 AUDIO = Layout(
@@ -44,6 +48,7 @@ AUDIO = Layout(
             name="voice_attributes",
             prefix="voice_attribute",
             meaning="voice attributes above the service's cutoff, by name",
+            bounds=_BOUNDS,
         ),
     ),
 )
@@ -73,7 +78,10 @@ VIDEO = Layout(
     open_families=(
         _EXPRESSIONS,
         OpenFamily(
-            name="descriptions", prefix="description", meaning="facial actions above the service's cutoff, by name"
+            name="descriptions",
+            prefix="description",
+            meaning="facial actions above the service's cutoff, by name",
+            bounds=_BOUNDS,
         ),
     ),
 )
