@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import warm
+from tests import npm, warm
 from tests.object_stores import S3Server, only, serving
+from tests.stores import azurite
 from tests.tiers import QUICK_EXAMPLES, mark_the_rest
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -105,3 +106,16 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """The S3 server, with this test's environment leading to it."""
     only(monkeypatch, s3_server.environ)
     return s3_server
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azurite.AzureServer]:
+    with azurite.serving(npm.cache(tmp_path_factory.getbasetemp())) as server:
+        yield server
+
+
+@pytest.fixture
+def azure(azure_server: azurite.AzureServer, monkeypatch: pytest.MonkeyPatch) -> azurite.AzureServer:
+    """A server of Azure's protocol, with this test's environment leading to it."""
+    only(monkeypatch, azure_server.environ)
+    return azure_server

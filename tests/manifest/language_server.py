@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-from filelock import FileLock
+from tests.npm import installed
 
 PACKAGE, VERSION = "yaml-language-server", "1.18.0"
 PATIENCE_S = 60.0
@@ -26,21 +24,9 @@ SETTINGS = {
 
 
 def server_of(cache: Path) -> list[str]:
-    """The command that starts the server, installed by npm into `cache` once. Skips without node, but not under CI."""
-    home = cache / f"{PACKAGE}-{VERSION}"
-    node, npm = shutil.which("node"), shutil.which("npm")
-    problem = "" if node and npm else "node and npm are not installed"
-    home.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{home}.lock"):
-        if not problem and not (home / "complete").exists():
-            command = [npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", home, f"{PACKAGE}@{VERSION}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-            problem = "" if done.returncode == 0 else f"npm cannot install {PACKAGE}: {done.stdout}{done.stderr}"
-            if not problem:
-                (home / "complete").touch()
-    if problem:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(problem)
-    return [str(node), str(home / "node_modules" / PACKAGE / "bin" / PACKAGE), "--stdio"]
+    """The command that starts the server, see `tests.npm`."""
+    node, folder = installed(cache, PACKAGE, VERSION)
+    return [node, str(folder / "bin" / PACKAGE), "--stdio"]
 
 
 class Editor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from jsonschema import Draft202012Validator
 from hume_runner.cli.main import main
 from hume_runner.manifest.schema import schema
 from tests.manifest.language_server import Editor, editing, server_of
+from tests.npm import cache
 
 PROJECT = Path(__file__).parents[2]
 PUBLISHED = PROJECT / "schemas" / "manifest-v1.schema.json"
@@ -29,9 +29,7 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def editor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
-    given = os.environ.get("HUME_RUNNER_TEST_CACHE")
-    cache = Path(given) if given else tmp_path_factory.getbasetemp() / "npm"
-    with editing(server_of(cache), tmp_path_factory.mktemp("editor")) as found:
+    with editing(server_of(cache(tmp_path_factory.getbasetemp())), tmp_path_factory.mktemp("editor")) as found:
         yield found
 
 
