@@ -57,7 +57,16 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         plan.count()
         lost = 0 if endpoint.here else len(found.lost)
         plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)
-        yield OpenPlan(manifest, endpoint.name, plan, store, project.selection, serial, told)
+        yield OpenPlan(
+            manifest,
+            endpoint.name,
+            plan,
+            store,
+            project.selection,
+            serial,
+            warnings=told,
+            renewed=tuple(plan.renewed()),
+        )
 
 
 def _taken_stock(
@@ -86,9 +95,13 @@ class OpenPlan:
         store: Store,
         selection: Selection,
         serial: int,
+        *,
         warnings: Sequence[str] = (),
+        renewed: Sequence[tuple[Decision, int]] = (),
     ) -> None:
-        """`store` is what was planned with, which may be a copy; `serial` that of the state itself."""
+        """`store` is what was planned with, which may be a copy; `serial` that of the state itself. `renewed`: why, and
+        for how many items, outputs are written anew although nothing is measured for them."""
+        self._renewed = renewed
         self._serial = serial
         self.warnings = tuple(warnings)
         self.manifest = manifest
@@ -102,6 +115,11 @@ class OpenPlan:
         return self._plan.summary
 
     @property
+    def writes_anew(self) -> bool:
+        """Whether a run would write outputs anew, with ids and labels as the manifest has them now."""
+        return bool(self._renewed)
+
+    @property
     def upload_bytes(self) -> int:
         return self._plan.upload_bytes
 
@@ -110,6 +128,8 @@ class OpenPlan:
         fail: by reason, the most frequent of each first."""
         found: dict[str, Counter[str]] = {}
         for decision, number in self._plan.reasons.items():
+            found.setdefault(str(decision.action), Counter())[decision.reason] += number
+        for decision, number in self._renewed:
             found.setdefault(str(decision.action), Counter())[decision.reason] += number
         found["will_fail"] = self._plan.will_fail()
         if self.summary.failed:
@@ -160,6 +180,11 @@ class Seen:
             items=dict(counts.items),
             jobs=dict(counts.jobs),
         )
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine measures."""
+        return self._project.here
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every job, streamed."""

@@ -52,7 +52,8 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """Why so many items are planned as they are. `action`: as in the summary, or `will_fail`."""
+    """Why so many items are planned as they are. `action`: as in the summary, or `will_fail`; `removed` and
+    `done`: why outputs are written anew."""
 
     action: str
     reason: str

@@ -83,7 +83,7 @@ def _plans(args: argparse.Namespace, console: Console, pages: Sequence[Writer]) 
             page.write(f"\n**Total of {totals.text()}.**\n")
         if not console.json and not console.quiet and args.format in (None, "text"):
             console.result(f"total of {totals.text()}")
-    return wrong or (2 if args.detailed_exitcode and totals.unfinished else 0)
+    return wrong or (2 if args.detailed_exitcode and (totals.unfinished or totals.anew) else 0)
 
 
 def _plan(

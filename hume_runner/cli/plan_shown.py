@@ -24,6 +24,12 @@ _MOST_LINES = 50
 _MOST_REASONS = 5  # of each action
 _LONGEST_REASON = 160
 _COUNTS = ("new", "changed", "retry", "in_flight", "ambiguous", "done", "failed", "removed")
+# By whether outputs are written anew.
+_NO_MORE = {
+    False: "a run would do nothing",
+    True: "a run would measure nothing, and write the outputs as the manifest is now",
+}
+_BEGUN = ("in_flight", "ambiguous")
 _SUMMED = (*_COUNTS, "jobs", "requests", "unmeasured")
 # `models.face.fps_pred: 3 -> 2`, as one of several changes.
 _CHANGE = re.compile(r"(?<![^ ])([\w.]+): (\S.*?) -> ")
@@ -86,7 +92,8 @@ class ShownPlan:
         if self._plan.selection.flags:
             out.write(f"  only   {shlex.join(self._plan.selection.flags)}\n")
         counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
-        out.write("  items  " + (", ".join(f"{number:,} {_words(name)}" for name, number in counts) or "none") + "\n")
+        told_counts = ", ".join(f"{number:,} {self._words(name)}" for name, number in counts)
+        out.write(f"  items  {told_counts or 'none'}\n")
         for number, reason in enumerate(self._plan.reasons(_MOST_REASONS)):
             out.write(f"  {'' if number else 'why':<6} {_reason_line(reason)}\n")
         if summary.jobs:
@@ -100,11 +107,11 @@ class ShownPlan:
         out.writelines(f"  answers  {told}\n" for told in _answers(self._plan))
         if self._items:
             out.writelines(
-                f"  {decision.action!s:<9} {name}  ({mask_secrets(decision.reason)})\n"
+                f"  {decision.action!s:<9} {name}  ({mask_secrets(self._reason(decision.action, decision.reason))})\n"
                 for name, _, decision in self._plan.items()
             )
         if not summary.unfinished:
-            out.write("  a run would do nothing\n")
+            out.write(f"  {_NO_MORE[self._plan.writes_anew]}\n")
 
     def as_markdown(self, out: Writer) -> None:
         manifest, summary = self._manifest, self._plan.summary
@@ -114,13 +121,13 @@ class ShownPlan:
             out.write(f"Only `{flags}`.\n\n")
         counts = [(name, getattr(summary, name)) for name in _COUNTS if getattr(summary, name)]
         out.write("| items | number |\n| --- | ---: |\n")
-        out.writelines(f"| {_words(name)} | {number:,} |\n" for name, number in counts or [("none", 0)])
+        out.writelines(f"| {self._words(name)} | {number:,} |\n" for name, number in counts or [("none", 0)])
         if reasons := self._plan.reasons(_MOST_REASONS):
             out.write("\n| why | items |\n| --- | ---: |\n")
             out.writelines(
                 f"| {_cell(f'{_words(one.action)}: {_readable(one.reason)}')} | {one.items:,} |\n" for one in reasons
             )
-        out.write(f"\n{'. '.join(self._totals()) or 'A run would do nothing'}.\n")
+        out.write(f"\n{'. '.join(self._totals()) or _NO_MORE[self._plan.writes_anew].capitalize()}.\n")
         if self._items:
             self._table(out)
 
@@ -134,6 +141,8 @@ class ShownPlan:
                 if self._here
                 else f"{counted(summary.jobs, 'job')} to submit, {requests}, {size} to upload"
             )
+        elif self._here and (summary.in_flight or summary.ambiguous):
+            yield "What a run began is measured to its end"
         elif summary.in_flight or summary.ambiguous:
             yield "Nothing more to submit: answers are waited for"
         if summary.billable_seconds is not None:
@@ -148,12 +157,20 @@ class ShownPlan:
             if number == _MOST_LINES:
                 out.write("| … | | `--format json --items` lists all |\n")
                 break
-            out.write(f"| {_cell(name)} | {decision.action} | {_cell(mask_secrets(decision.reason))} |\n")
+            reason = mask_secrets(self._reason(decision.action, decision.reason))
+            out.write(f"| {_cell(name)} | {decision.action} | {_cell(reason)} |\n")
 
     @property
     def _here(self) -> bool:
         found = registered(self._manifest.service.api)
         return found is not None and found.here
+
+    def _words(self, name: str) -> str:
+        return "begun and not finished" if self._here and name in _BEGUN else _words(name)
+
+    def _reason(self, action: str, reason: str) -> str:
+        """Where this machine measures, no service has what a run began."""
+        return "begun by a run, and not finished" if self._here and action in _BEGUN else reason
 
 
 class Totals:
@@ -162,6 +179,7 @@ class Totals:
     def __init__(self) -> None:
         self.counts = dict.fromkeys(("manifests", *_SUMMED), 0)
         self.unfinished = 0
+        self.anew = False
         self._bytes = 0
         self._bill: float | None = None
         self._unpacked = 0.0
@@ -172,6 +190,7 @@ class Totals:
         for name in _SUMMED:
             self.counts[name] += getattr(summary, name)
         self.unfinished += summary.unfinished
+        self.anew = self.anew or plan.writes_anew
         self._bytes += plan.upload_bytes
         if summary.billable_seconds is not None:
             self._bill = (self._bill or 0.0) + summary.billable_seconds
@@ -201,7 +220,9 @@ def _bill(seconds: float, unpacked: float | None) -> str:
 
 
 def _reason_line(reason: Reason) -> str:
-    before = {"changed": "", "will_fail": "will fail: "}.get(reason.action, f"{_words(reason.action)}: ")
+    before = {"changed": "", "removed": "", "done": "", "will_fail": "will fail: "}.get(
+        reason.action, f"{_words(reason.action)}: "
+    )
     return f"{reason.items:,} × {before}{_readable(reason.reason)}"
 
 

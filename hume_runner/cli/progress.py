@@ -49,6 +49,12 @@ _LINES = {
     "interrupted": "{signal}: submitting nothing more, finishing what is on its way{again}",
     "abandoned": "{signal}: left{price}",
 }
+# The same where this machine measures, and no service is told or asked anything.
+_LINES_HERE = {
+    "interrupted": "{signal}: beginning nothing more, and giving up what is being measured, which the next run measures"
+    "{again}",
+    "not_there": "{job}: was broken off; it is measured anew",
+}
 _DETAILS = {
     "submitted": "{job}: submitted as {remote_id}",
     "ended": "{job}: ended, fetching its answer",
@@ -154,7 +160,9 @@ class RunProgress:
             parts.append(f"{counted(to_send, 'item')} {'to measure' if self._here else 'to submit'} in {jobs}")
         if event.in_flight:
             parts.append(f"{counted(event.in_flight, 'item')} on {'its' if event.in_flight == 1 else 'their'} way")
-        if event.ambiguous:
+        if event.ambiguous and self._here:
+            parts.append(f"{counted(event.ambiguous, 'item')} to measure anew, since a run broke off")
+        elif event.ambiguous:
             parts.append(f"{counted(event.ambiguous, 'item')} to ask about")
         if event.done:
             parts.append(f"{event.done:,} measured already")
@@ -162,7 +170,7 @@ class RunProgress:
 
     def _say(self, event: events.Event) -> None:
         facts = events.document(event)
-        words = _LINES.get(event.name)
+        words = (_LINES_HERE if self._here else {}).get(event.name, _LINES.get(event.name))
         if isinstance(event, events.Interrupted | events.Abandoned):
             facts = _of_interrupt(facts)
         elif isinstance(event, events.Adopted):

@@ -185,7 +185,9 @@ def _run_one(
 
 
 def _next(project: Project, result: RunResult) -> Iterator[str]:
-    """What to do with what was measured; nothing where nothing was, or the run says itself what comes next."""
+    """What to do with what was measured, or to go on; nothing where the run says itself what comes next."""
+    if result.exit_code in (130, 143) and result.error is None:
+        yield "`hume-runner run MANIFEST` goes on where it was"
     if result.exit_code not in (0, 3) or not result.counts.items["done"]:
         return
     lacking = [extra for extra, module in (("report", "jinja2"), ("tables", "pyarrow")) if find_spec(module) is None]

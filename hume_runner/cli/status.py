@@ -105,12 +105,14 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
         yield "  SIMULATED SCORES: the emulator measured nothing"
     for kind, numbers in (("items", items), ("jobs", status.jobs)):
         parts = [
-            f"{number:,} {name.replace('_', ' ')}" for name, number in numbers.items() if number and name != "total"
+            f"{number:,} {_words(name, status, here=seen.here)}"
+            for name, number in numbers.items()
+            if number and name != "total"
         ]
         yield f"  {kind:<6} {', '.join(parts) or 'none'}"
     if status.lock:
         yield f"  a run is on: process {status.lock.pid} on {status.lock.host}"
-    if items["ambiguous"]:
+    if items["ambiguous"] and not seen.here:
         yield "  ambiguous: the answer to a submission was lost; the next run asks the service"
     for reason, number in list(seen.failures().items())[:5]:
         yield f"  failed   {number:,} × {reason}"
@@ -123,3 +125,10 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
             error = f"  {job.error}" if job.error else ""
             remote = job.remote_id or "-"
             yield f"  {job_name(job.number)} {job.status:<10} {remote:<36} {counted(job.sources, 'source'):>12}{error}"
+
+
+def _words(name: str, status: Status, *, here: bool) -> str:
+    """A count's name for people. Where this machine measures, no service works on while no run does."""
+    if here and name in ("in_flight", "ambiguous", "submitting", "submitted"):
+        return "being measured" if status.lock else "broken off (a run goes on)"
+    return name.replace("_", " ")

@@ -338,7 +338,8 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
         return Ending()
     hold: LostAnswerNeedsDecision | None = None
     if store.any_planned():
-        env.report(events.Phase(phase="asking"))
+        if not env.here:  # there is nobody to ask
+            env.report(events.Phase(phase="asking"))
         refused = ask_first(manifest, outputs, store, env, pay_again=options.pay_again)
         if isinstance(refused, LostAnswerNeedsDecision):
             hold = refused

@@ -24,9 +24,10 @@ class Known:
 
     `outcome` is that of the item's key: None if the state has never seen it, else pending, done or failed, carried by
     `job` whose state is `job_status`. `old_*` belong to what the same id meant when it was last planned: `old_settings`
-    are those of its key as JSON, `old_tried` tells whether anybody tried to measure it. A pending item consists of
-    `parts` parts, as far as its preparation told (0: it was not), of which `carried` are measured or at the service and
-    `planned` are in jobs that were not sent.
+    are those of its key as JSON, `old_tried` tells whether anybody tried to measure it. A pending item may have been
+    `attempted` without being taken or finished, and `error` says why; it consists of `parts` parts, as far as its
+    preparation told (0: it was not), of which `carried` are measured or at the service and `planned` are in jobs that
+    were not sent.
     """
 
     key: bytes
@@ -94,7 +95,7 @@ def decide(known: Known, changes: Sequence[str], *, retry_failed: bool, real_end
             if known.lost:
                 return _LOST
             if known.attempted:
-                return Decision(Action.RETRY, "refused before, and surely not accepted")
+                return Decision(Action.RETRY, f"tried before: {known.error or 'refused, and surely not accepted'}")
             return NOT_MEASURED
         case _:
             return _unseen(known, changes)

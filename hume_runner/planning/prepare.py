@@ -19,6 +19,7 @@ from hume_runner.errors import (
 )
 from hume_runner.manifest.model import Manifest
 from hume_runner.manifest.schema import default_at
+from hume_runner.manifest.shown import quoted
 from hume_runner.planning.diff import NOT_MEASURED, Again, again, decide
 from hume_runner.planning.fingerprint import (
     canonical,
@@ -40,6 +41,7 @@ from hume_runner.services.packing import pack_plain
 _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
 _MOST_REASONS = 1_000
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +222,7 @@ class Plan:
         )
         return True
 
-    def _removed(self) -> Iterator[tuple[str, str]]:
+    def _removed(self) -> Iterator[tuple[str, str, str | None]]:
         """What is left out by a limit or an expression is not removed; who looks at a part cannot tell."""
         return iter(()) if self.scan.partial else self._store.removed()
 
@@ -273,8 +275,25 @@ class Plan:
                 yield staged.id, staged.kind, Decision(decision.action, f"will fail: {problem}")
             else:
                 yield staged.id, staged.kind, decision
-        for name, kind in self._removed():
-            yield name, kind, Decision(Action.REMOVED, "the manifest does not list it any more; its results stay")
+        for name, kind, now in self._removed():
+            yield name, kind, Decision(Action.REMOVED, _fate(now))
+
+    def renewed(self) -> Iterator[tuple[Decision, int]]:
+        """What a run would only write anew: why, and for how many items. A part of a manifest does not tell."""
+        if self._nothing or self.scan.partial:
+            return
+        numbers = {True: 0, False: 0}
+        for name, _, now in self._store.removed() if self.summary.removed else ():
+            numbers[now is not None] += 1
+            if numbers[now is not None] <= _MOST_NAMED:
+                yield Decision(Action.REMOVED, f"{quoted(name)} is {_fate(now)}"), 1
+        for is_renamed, words in ((True, "more that are listed under other ids"), (False, "more that are not listed")):
+            if (more := numbers[is_renamed] - _MOST_NAMED) > 0:
+                yield Decision(Action.REMOVED, words), more
+        if number := self._store.relabelled_number():
+            yield Decision(Action.DONE, "has other labels now"), number
+        if (number := self._store.added_number() - numbers[True]) > 0:
+            yield Decision(Action.DONE, "is measured already, under another id"), number
 
     @property
     def retry_failed(self) -> bool:
@@ -305,6 +324,13 @@ class Plan:
             # Those of what is left out: a later plan of it names what changed since.
             del facts["settings"]
         self._store.replace_plan(self._counted(), facts=facts, keep=self.scan.partial)
+
+
+def _fate(now: str | None) -> str:
+    """What became of an item that the state lists; `now`: the id under which the same is listed."""
+    if now is None:
+        return "not listed any more; what was measured of it stays, and counts if it is listed again"
+    return f"listed as {quoted(now)} now, with its results"
 
 
 def _planned_job(draft: Draft) -> PlannedJob:

@@ -184,8 +184,17 @@ class PlanStore(Protocol):
         """(key, bytes) of what `wanted` tells of, in its order."""
         ...
 
-    def removed(self) -> Iterator[tuple[str, str]]:
-        """(id, kind) of items that the state lists and the manifest does not, in their old order."""
+    def removed(self) -> Iterator[tuple[str, str, str | None]]:
+        """(id, kind, the id under which the same is listed now, if it is) of items that the state lists and the
+        manifest does not, in their old order."""
+        ...
+
+    def relabelled_number(self) -> int:
+        """How many items are listed as before, with other labels."""
+        ...
+
+    def added_number(self) -> int:
+        """How many staged items are measured, and have an id that the state does not list."""
         ...
 
     def removed_number(self) -> int:

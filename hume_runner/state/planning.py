@@ -123,7 +123,9 @@ class Planning(Reading):
                                                    WHEN 'submitted' THEN 2 ELSE 1 END)
                             WHEN 3 THEN 'ambiguous' WHEN 2 THEN 'submitted' WHEN 1 THEN 'planned' END
                      FROM members b JOIN jobs j ON j.job = b.job WHERE b.key = m.key) END,
-                   m.error,
+                   CASE m.outcome WHEN 'pending' THEN (
+                     SELECT max(j.error) FROM members b JOIN jobs j ON j.job = b.job
+                     WHERE b.key = m.key AND j.tries > 0 AND j.status = 'planned') ELSE m.error END,
                    CASE m.outcome WHEN 'pending' THEN EXISTS (
                      SELECT 1 FROM members b JOIN jobs j ON j.job = b.job
                      WHERE b.key = m.key AND b.outcome = 'done' AND j.simulated) ELSE m.simulated END,
@@ -269,13 +271,32 @@ class Planning(Reading):
         )
         return tuple(from_json(row[0]) for row in rows)
 
-    def removed(self) -> Iterator[tuple[str, str]]:
-        """(id, kind) of items that the state lists and the manifest does not, in their old order."""
+    def removed(self) -> Iterator[tuple[str, str, str | None]]:
+        """(id, kind, the id under which the same is listed now, if it is) of items that the state lists and the
+        manifest does not, in their old order."""
         yield from self._db.execute(
-            "SELECT i.id, i.kind FROM main.items i "
+            # Rather an id that is new than one that was there beside it.
+            "SELECT i.id, i.kind, coalesce(min(CASE WHEN NOT EXISTS (SELECT 1 FROM main.items o WHERE o.id = n.id) "
+            "THEN n.id END), min(n.id)) FROM main.items i LEFT JOIN scan.staged n ON n.key = i.key "
             "WHERE NOT EXISTS (SELECT 1 FROM scan.staged s WHERE s.id = i.id) "
-            "AND NOT EXISTS (SELECT 1 FROM scan.passed p WHERE p.id = i.id) ORDER BY i.ord"
+            "AND NOT EXISTS (SELECT 1 FROM scan.passed p WHERE p.id = i.id) GROUP BY i.ord ORDER BY i.ord"
         )
+
+    def relabelled_number(self) -> int:
+        """How many items are listed as before, with other labels."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM scan.staged s JOIN main.items i ON i.id = s.id "
+            "WHERE i.key = s.key AND i.labels IS NOT s.labels"
+        ).fetchone()
+        return int(number)
+
+    def added_number(self) -> int:
+        """How many staged items are measured, and have an id that the state does not list."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM scan.staged s JOIN main.measurements m ON m.key = s.key AND m.outcome = 'done' "
+            "WHERE NOT EXISTS (SELECT 1 FROM main.items i WHERE i.id = s.id)"
+        ).fetchone()
+        return int(number)
 
     def removed_number(self) -> int:
         """How many `removed` tells of."""

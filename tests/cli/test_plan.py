@@ -237,6 +237,67 @@ def test_the_exit_code_tells_whether_there_is_something_to_do(project: Project) 
     assert project.call("plan").code == 0
 
 
+def test_what_only_renames_or_relabels_says_that_the_outputs_are_written_anew(project: Project) -> None:
+    project.manifest["sources"] = {"files": ["media/*"], "text": [{"text": "Hello.", "id": "hello"}, "Goodbye."]}
+    assert project.run().code == 0
+    sent = project.requests()
+    (project.folder / "media" / "one.wav").rename(project.folder / "media" / "other.wav")
+    project.manifest["sources"]["text"] = [{"text": "Hello.", "id": "hello", "labels": {"wave": 2}}]
+
+    planned, anew = project.call("plan", "--detailed-exitcode"), project.plan()
+
+    assert planned.code == 2
+    assert "1 × 'media/one.wav' is listed as 'media/other.wav' now, with its results\n" in planned.out
+    assert "is not listed any more; what was measured of it stays" in planned.out
+    assert "1 × has other labels now\n" in planned.out
+    assert "a run would measure nothing, and write the outputs as the manifest is now" in planned.out
+    assert "A run would measure nothing" in project.call("plan", "--format", "markdown").out
+    assert anew["summary"]["removed"] == 2
+    told = {(one["action"], one["items"]) for one in anew["reasons"]}
+    assert told == {("removed", 1), ("done", 1)}
+    assert project.run().code == 0
+    assert project.requests() == sent
+    assert [item["id"] for item in project.results()] == ["media/other.wav", "hello"]
+    assert "a run would do nothing" in project.call("plan", "--detailed-exitcode").out
+
+
+def test_the_same_under_one_more_id_is_told_and_costs_nothing(project: Project) -> None:
+    project.manifest["sources"] = {"text": [{"text": "Hello.", "id": "hello"}]}
+    assert project.run().code == 0
+    project.manifest["sources"]["text"].append({"text": "Hello.", "id": "again"})
+
+    out = project.call("plan").out
+
+    assert "1 × is measured already, under another id" in out
+    assert "a run would measure nothing" in out
+    assert "would do nothing" in project.call("plan", "--select", "id == 'hello'").out
+
+
+def test_of_many_that_are_not_listed_any_more_the_first_are_named(project: Project) -> None:
+    project.manifest["sources"] = {"text": [{"text": f"Text {n}.", "id": f"t{n}"} for n in range(9)]}
+    assert project.run().code == 0
+    project.manifest["sources"]["text"] = project.manifest["sources"]["text"][-1:]
+
+    out = project.call("plan").out
+
+    assert "8 removed" in out
+    assert "'t0' is not listed any more" in out
+    assert "'t3'" not in out
+    assert "5 × more that are not listed" in out
+
+
+def test_why_a_job_was_not_taken_is_the_reason_to_try_it_again(project: Project) -> None:
+    project.manifest["sources"] = {"text": [{"text": "Hello.", "id": "hello"}]}
+    project.emulator.inject([{"route": JOBS, "action": {"status": 503, "body": {"message": "too busy"}}}])
+    assert project.run().code == 5
+
+    (reason,) = project.plan()["reasons"]
+
+    assert (reason["action"], reason["items"]) == ("retry", 1)
+    assert reason["reason"].startswith("tried before: ")
+    assert "503" in reason["reason"]
+
+
 def test_error_texts_with_links_are_masked(project: Project) -> None:
     project.manifest["sources"] = {"urls": [{"url": "https://example.org/a.mp4?sig=canary&se=2099-01-01", "id": "a"}]}
     fault = {"status": 400, "body": {"message": "cannot fetch https://example.org/a.mp4?sig=canary&se=2099-01-01"}}

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 import wave
 import zipfile
 from collections.abc import Iterator
@@ -26,6 +32,7 @@ from hume_runner.services.local.measurers import found
 from hume_runner.services.local.task import SoundPart, Task, Wanted, measure
 from hume_runner.state.store import Store
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
+from tests.warm import WarmPopen
 
 OFFERED = """
 from collections.abc import Iterator
@@ -62,6 +69,12 @@ class LettersSession:
                 if not mark.exists():
                     mark.write_text("died")
                     os.kill(os.getpid(), 9)
+            if "wait at" in passage.text:
+                import pathlib, time
+                mark = pathlib.Path(passage.text.split(" at ")[1].strip())
+                if not mark.exists():
+                    mark.write_text("waits")
+                    time.sleep(60)
             if "die always" in passage.text:
                 import os
                 os.kill(os.getpid(), 9)
@@ -529,3 +542,48 @@ def test_all_that_is_lacking_is_told_at_once(folder: Path, monkeypatch: pytest.M
         hume_runner.run(manifest({"speech": {}, "ner": {}}, sources={"files": ["a.wav"]}))
     assert "hume-runner models pull en_core_web_sm whisper-tiny.en silero-vad-v6" in lacking.value.hint
     assert not list(Path("out").glob("raw/*"))
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_broken_off_here_speaks_of_no_service(
+    folder: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = manifest({"letters": {}}, sources={"text": [f"wait at {folder / 'mark'}" + " " * 30_000]})
+    Path("m.yaml").write_text(json.dumps(one))
+    environ = {**os.environ, "PYTHONPATH": f"{folder.parent / 'packages'}:{Path(__file__).parents[3]}"}
+    words = [sys.executable, "-m", "hume_runner", "m.yaml"]
+    with WarmPopen(words, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while not (folder / "mark").exists():
+            assert run.poll() is None, run.communicate()
+            time.sleep(0.02)
+        assert main(["status", "m.yaml"]) == 0
+        assert "1 being measured" in capsys.readouterr().out
+        run.send_signal(number)
+        out, err = run.communicate()
+    assert main(["plan", "m.yaml", "--items"]) == 0
+    planned = capsys.readouterr().out
+    assert main(["status", "m.yaml"]) == 0
+    stands = capsys.readouterr().out
+    assert main(["m.yaml"]) == 0
+    went_on = "".join(capsys.readouterr())
+    if number == signal.SIGINT:
+        assert run.returncode == 130
+        assert "SIGINT: beginning nothing more, and giving up what is being measured" in err
+        assert "next: `hume-runner run m.yaml` goes on where it was" in err
+        assert "retry: tried before: the run was interrupted" in planned
+    else:
+        assert "1 begun and not finished" in planned
+        assert "1 broken off" in stands
+        assert "was broken off; it is measured anew" in went_on
+    for said in (out, err, planned, stands, went_on):
+        assert not re.search("service|submit|refused|in flight|to ask", said.replace("in_flight", "")), said
+
+
+def test_whoever_watches_a_run_here_reads_of_no_service_that_is_asked(folder: Path) -> None:
+    told: list[str] = []
+    hume_runner.run(
+        manifest({"letters": {}}, sources={"text": ["One"]}),
+        on_event=lambda event: told.append(event.phase) if isinstance(event, events.Phase) else None,
+    )
+    assert told == ["reading", "planning", "working", "writing"]
