@@ -85,7 +85,7 @@ def converters(rows: Iterable[Sequence[str]], columns: Sequence[int], width: int
 def _blocks(rows: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
     """The rows in lists; what follows a row that cannot be read is told after those before it."""
     rows = iter(rows)
-    while block := list(islice(rows, _BLOCK)):
+    while block := list[Sequence[str]](map(tuple, islice(rows, _BLOCK))):  # as tuples: see `_Table.blocks`
         yield block
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hume_runner.manifest.model import Scalar
@@ -31,7 +31,7 @@ class ColumnReader:
         self._columns = columns
         self._labels = [(name, at, convert.get(at, cells.as_text)) for at, name in columns.labels]
 
-    def good(self, rows: Iterable[tuple[int, list[str]]], source: ListFile) -> Iterator[Row]:
+    def good(self, rows: Iterable[tuple[int, Sequence[str]]], source: ListFile) -> Iterator[Row]:
         """One after the other; what is wrong with a row is told."""
         # A list may have millions of rows: one loop, and nothing done for a row that its columns do not ask for.
         columns, labels = self._columns, self._labels
@@ -57,13 +57,12 @@ class ColumnReader:
             else:
                 yield line, value, given, {name: how(row[at]) for name, at, how in labels} if labels else NO_LABELS
 
-    def block(self, rows: list[tuple[int, list[str]]]) -> RowBlock | None:
+    def block(self, lines: Sequence[int], rows: Sequence[tuple[str, ...]]) -> RowBlock | None:
         """All of them at once; None if anything is wrong with one, or some have an id and others do not."""
         columns = self._columns
-        lines, those = zip(*rows, strict=True) if rows else ((), ())
-        if set(map(len, those)) != {columns.width}:
+        if set(map(len, rows)) != {columns.width}:
             return None
-        by_column = list(zip(*those, strict=True))
+        by_column = list(zip(*rows, strict=True))
         values = by_column[columns.value]
         ids = by_column[columns.id] if columns.id is not None else None
         if ids is not None and not any(ids) and not columns.needs_id:
@@ -89,7 +88,7 @@ class ColumnReader:
         return found
 
 
-def _wrong_width(source: ListFile, line: int, row: list[str], width: int, separator: str) -> None:
+def _wrong_width(source: ListFile, line: int, row: Sequence[str], width: int, separator: str) -> None:
     message = f"has {len(row)} column{'s' if len(row) > 1 else ''} instead of {width}"
     other = parts_into(row[0], separator, width) if len(row) == 1 else None
     if other is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -42,24 +42,12 @@ def delimited_rows(source: ListFile) -> Iterator[Row]:
 def delimited_blocks(source: ListFile) -> Iterator[Row | RowBlock]:
     """The same rows, in blocks where a whole block is as it should be. Raises: Stop."""
     with _opened(source) as (table, columns):
-        rows = table.rows(tells=False)
-        wrong: Exception | None = None
-        while wrong is None:
-            some: list[tuple[int, list[str]]] = []
-            try:
-                some.extend(islice(rows, _BLOCK))
-            except (csv.Error, UnicodeDecodeError, OSError) as error:
-                wrong = error  # told once those before it have had their turn
-            if not some and wrong is None:
-                return
-            block = columns.block(some)
+        for lines, rows in table.blocks():
+            block = columns.block(lines, rows)
             if block is not None:
                 yield block
             else:
-                yield from columns.good(some, source)
-        if isinstance(wrong, csv.Error):
-            table.invalid(wrong)
-        raise wrong
+                yield from columns.good(zip(lines, rows, strict=True), source)
 
 
 @contextmanager
@@ -77,6 +65,11 @@ def _opened(source: ListFile) -> Iterator[tuple[_Table, ColumnReader]]:
         yield table, ColumnReader(table.separator, columns, convert)
 
 
+def _lines_of(row: Iterable[str]) -> int:
+    """How many lines of the list a row takes: one more than there are line ends in its values."""
+    return 1 + sum(cell.count("\n") + cell.count("\r") - cell.count("\r\n") for cell in row)
+
+
 class _Table:
     """One pass over a csv or tsv list."""
 
@@ -87,7 +80,6 @@ class _Table:
         self._reader: Any = csv.reader(file, delimiter=self.separator, strict=True)
         self._header: list[str] = []
         self._header_line = 1
-        self._last_line = 1  # on which the row begins that cannot be read
 
     def _chosen_separator(self) -> str:
         """The manifest's, the one that a first line `sep=;` declares, or that of the file's ending."""
@@ -133,9 +125,8 @@ class _Table:
             labels=self._label_columns(value, id_column),
         )
 
-    def rows(self, *, tells: bool = True) -> Iterator[tuple[int, list[str]]]:
-        """Rows with the line that each starts on; a quoted value may go over several lines. Raises: Stop; or, unless it
-        `tells`, csv.Error, for `invalid`."""
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Rows with the line that each starts on; a quoted value may go over several lines. Raises: Stop."""
         reader, next_line = self._reader, self._before + 1
         line = reader.line_num + next_line
         try:
@@ -144,14 +135,33 @@ class _Table:
                     yield line, row
                 line = reader.line_num + next_line
         except csv.Error as error:
-            self._last_line = line
-            if tells:
-                self.invalid(error)
-            raise
+            # What follows an open quote belongs to nobody knows which row.
+            self._invalid(error, line - self._before)
 
-    def invalid(self, error: csv.Error) -> NoReturn:
-        """What follows an open quote belongs to nobody knows which row. Raises: Stop."""
-        self._invalid(error, self._last_line - self._before)
+    def blocks(self) -> Iterator[tuple[Sequence[int], list[tuple[str, ...]]]]:
+        """The same, many at a time: (lines, rows). Raises: Stop, after the rows before what cannot be read."""
+        reader, next_line = self._reader, self._before + 1
+        wrong: Exception | None = None
+        while wrong is None:
+            begun, rows = reader.line_num + next_line, list[tuple[str, ...]]()
+            try:
+                # As tuples: those of texts alone are nothing to the garbage collector, and lists by the million are.
+                rows.extend(map(tuple, islice(reader, _BLOCK)))
+            except (csv.Error, UnicodeDecodeError, OSError) as error:
+                wrong = error
+            if not rows and wrong is None:
+                return
+            ends: Sequence[int] = range(begun, begun + len(rows) + 1)
+            if wrong is not None or reader.line_num + next_line != ends[-1]:
+                ends = list(accumulate(map(_lines_of, rows), initial=begun))
+            if all(rows):
+                yield ends[:-1], rows
+            else:
+                kept = [(line, row) for line, row in zip(ends, rows, strict=False) if row]
+                yield [line for line, _ in kept], [row for _, row in kept]
+        if isinstance(wrong, csv.Error):
+            self._invalid(wrong, ends[-1] - self._before)
+        raise wrong
 
     def bare(self, columns: Columns) -> Iterable[list[str]]:
         """Rows that will be sources, and some that are too short or too long, for a first look at them, which says

@@ -249,6 +249,8 @@ class Planning(Reading):
 
     def wants_plain_ones_only(self) -> bool:
         """Whether all that has to be submitted are texts, and links without a query, none of them in part."""
+        if self._db.execute("SELECT plain FROM scan.shape").fetchone()[0]:
+            return self._db.execute("SELECT 1 FROM scan.todo WHERE carried LIMIT 1").fetchone() is None
         row = self._db.execute(
             "SELECT 1 FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord "
             "WHERE t.carried OR s.kind = 'file' OR s.facts IS NOT NULL OR s.kind = 'url' AND instr(s.value, '?') "
@@ -258,6 +260,11 @@ class Planning(Reading):
 
     def wanted_sizes(self) -> Iterator[tuple[bytes, int]]:
         """(key, bytes) of what `wanted` tells of, in its order, streamed."""
+        counts = "SELECT (SELECT count(*) FROM scan.staged) - (SELECT count(*) FROM scan.todo)"
+        (others,) = self._db.execute(counts).fetchone()
+        if not others:  # as at first: all of them
+            yield from self._db.execute("SELECT key, size FROM scan.staged ORDER BY ord")
+            return
         yield from self._db.execute(
             "SELECT s.key, s.size FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord ORDER BY t.ord"
         )

@@ -58,6 +58,8 @@ CREATE TABLE todo (ord INTEGER PRIMARY KEY, retry INTEGER NOT NULL, carried INTE
 -- Items whose key an earlier item has; what is plain about the others (1: never seen, 2: measured); jobs once packed.
 CREATE TABLE repeated (ord INTEGER PRIMARY KEY);
 CREATE TABLE plain (ord INTEGER PRIMARY KEY, what INTEGER);
+-- One row: whether all items are texts, and links without a query.
+CREATE TABLE shape (plain INTEGER NOT NULL);
 CREATE TABLE packed (job INTEGER PRIMARY KEY, key TEXT, sources INTEGER, bytes INTEGER, billable_seconds REAL);
 """
 
@@ -103,6 +105,7 @@ class Scan:
             raise
         self._batch: list[PlainRow] | list[Row] = []  # neither hashed nor in the file yet, all of one shape
         self._columns = _PLAIN
+        self._plain = True  # nothing but texts, and links without a query, so far
         self._threads = True
         self._writer: ThreadPoolExecutor | None = None
         self._written: Future[None] | None = None
@@ -128,10 +131,13 @@ class Scan:
 
     def add(self, row: Row) -> None:
         """Add one item; its `ord` is its place in the manifest."""
+        self._plain = False
         self._add(row, _OF_FILE)
 
     def add_plain(self, row: PlainRow) -> None:
         """The same for an item that is no file."""
+        if row[3] == "url" and "?" in row[5]:
+            self._plain = False
         self._add(row, _PLAIN)
 
     def add_block(self, block: PlainBlock) -> None:
@@ -220,10 +226,10 @@ class Scan:
     def _write_block(self, block: PlainBlock) -> None:
         texts = {text: _b(text or "") for text in set(block.labels)}
         told = zip(
-            map(_b, block.ids),
+            _encoded(block.ids),
             repeat(b"\0"),
             block.keys,
-            map(_b, block.values),
+            _encoded(block.values),
             repeat(b"\0"),
             [texts[text] for text in block.labels],
             repeat(b"\0"),
@@ -274,6 +280,7 @@ class Scan:
         if self._passed:
             self._db.execute("INSERT INTO passed SELECT id FROM staged WHERE key = x''")
             self._db.execute("DELETE FROM staged WHERE key = x''")
+        self._db.execute("INSERT INTO shape VALUES (?)", (self._plain,))
         self._db.execute("COMMIT")
         self._db.execute("BEGIN")
 
@@ -310,6 +317,14 @@ def _rows_of(block: PlainBlock) -> Iterator[PlainRow]:
     for ord_, (name, key, value, place, labels, content) in enumerate(own, start=block.first):
         size, settings = block.size, block.settings
         yield ord_, name, block.explicit, block.kind, key, value, place, labels, content, size, settings
+
+
+def _encoded(texts: Sequence[str]) -> list[bytes]:
+    """`_b` of each."""
+    try:
+        return list(map(str.encode, texts))
+    except UnicodeEncodeError:
+        return list(map(_b, texts))
 
 
 def _b(text: str) -> bytes:
