@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -14,7 +14,7 @@ from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
 from hume_runner.sources import cells
 from hume_runner.sources.columns import ColumnReader, Columns
-from hume_runner.sources.list_file import ListFile, Row, RowBlock, Stop
+from hume_runner.sources.list_file import ListFile, Row, RowBlock, Stop, in_blocks
 from hume_runner.sources.separators import (
     clean,
     declared,
@@ -28,7 +28,6 @@ from hume_runner.sources.separators import (
 
 _LONGEST_FIELD = 10_000_000
 _SAMPLE = 1 << 16
-_BLOCK = 1_000  # rows that are taken together
 _DEFAULT = {".csv": ",", ".tsv": "\t"}
 _AS_WRITTEN = {r"\t": "\t", "tab": "\t"}
 
@@ -139,29 +138,23 @@ class _Table:
             self._invalid(error, line - self._before)
 
     def blocks(self) -> Iterator[tuple[Sequence[int], list[tuple[str, ...]]]]:
-        """The same, many at a time: (lines, rows). Raises: Stop, after the rows before what cannot be read."""
+        """The same, many at a time: (lines, rows). Raises: Stop."""
         reader, next_line = self._reader, self._before + 1
-        wrong: Exception | None = None
-        while wrong is None:
-            begun, rows = reader.line_num + next_line, list[tuple[str, ...]]()
-            try:
-                # As tuples: those of texts alone are nothing to the garbage collector, and lists by the million are.
-                rows.extend(map(tuple, islice(reader, _BLOCK)))
-            except (csv.Error, UnicodeDecodeError, OSError) as error:
-                wrong = error
-            if not rows and wrong is None:
-                return
-            ends: Sequence[int] = range(begun, begun + len(rows) + 1)
-            if wrong is not None or reader.line_num + next_line != ends[-1]:
-                ends = list(accumulate(map(_lines_of, rows), initial=begun))
-            if all(rows):
-                yield ends[:-1], rows
-            else:
-                kept = [(line, row) for line, row in zip(ends, rows, strict=False) if row]
-                yield [line for line, _ in kept], [row for _, row in kept]
-        if isinstance(wrong, csv.Error):
-            self._invalid(wrong, ends[-1] - self._before)
-        raise wrong
+        begun = reader.line_num + next_line
+        try:
+            # As tuples: those of texts alone are nothing to the garbage collector, and lists by the million are.
+            for rows in in_blocks(map(tuple, reader)):
+                lines: Sequence[int] = range(begun, begun + len(rows) + 1)
+                if reader.line_num + next_line != lines[-1]:
+                    lines = list(accumulate(map(_lines_of, rows), initial=begun))
+                begun = lines[-1]
+                if all(rows):
+                    yield lines[:-1], rows
+                else:
+                    kept = [(line, row) for line, row in zip(lines, rows, strict=False) if row]
+                    yield [line for line, _ in kept], [row for _, row in kept]
+        except csv.Error as error:
+            self._invalid(error, begun - self._before)
 
     def bare(self, columns: Columns) -> Iterable[list[str]]:
         """Rows that will be sources, and some that are too short or too long, for a first look at them, which says

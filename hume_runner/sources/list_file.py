@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.shown import quoted
@@ -23,9 +24,11 @@ from hume_runner.sources.encodings import (
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.spelling import Spellings
 
+T = TypeVar("T")
 # (line, value, id or None, labels)
 Row = tuple[int, str, str | None, Mapping[str, Scalar]]
 
+_BLOCK = 1_000  # rows that are taken together
 NO_LABELS: Mapping[str, Scalar] = {}
 _WORDS = {"url": "URL", "file": "path", "text": "text"}
 DEFAULT_COLUMNS = {"url": "url", "file": "path", "text": "text"}
@@ -49,6 +52,23 @@ class RowBlock:
         ids = self.ids if self.ids is not None else (None,) * len(self.lines)
         for line, value, given, cells in zip(self.lines, self.values, ids, self.cells, strict=True):
             yield line, value, given, self.labels[cells]
+
+
+def in_blocks(rows: Iterable[T]) -> Iterator[list[T]]:
+    """The same, many at a time. What cannot be read is raised once those before it have had their turn."""
+    rows = iter(rows)
+    wrong: Exception | None = None
+    while wrong is None:
+        some: list[T] = []
+        try:
+            some.extend(islice(rows, _BLOCK))
+        except Exception as error:
+            wrong = error
+        if some:
+            yield some
+        elif wrong is None:
+            return
+    raise wrong
 
 
 class Stop(Exception):

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from hume_runner.manifest.model import SourceEntry
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
 from hume_runner.sources.delimited import delimited_blocks, delimited_rows
-from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock, Stop, listed_as
+from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock, Stop, in_blocks, listed_as
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.separators import NAMES, is_column_name, shown
 
@@ -32,12 +32,10 @@ def rows(entry: SourceEntry, log: ProblemLog) -> Iterator[Row]:
 
 
 def blocks(entry: SourceEntry, log: ProblemLog) -> Iterator[Row | RowBlock]:
-    """The same rows, in blocks wherever many of them are as they should be: for lists of short values, which may have
-    millions."""
+    """The same rows of a list of URLs, in blocks wherever many are as they should be: such a list may have millions.
+    Of a txt list they come without blanks at either end."""
     source = ListFile(entry, log)
-    if source.suffix in (".csv", ".tsv"):
-        return _read(source, delimited_blocks)
-    return _read(source, _FORMATS[source.suffix])
+    return _read(source, _IN_BLOCKS.get(source.suffix) or _FORMATS[source.suffix])
 
 
 def _read(source: ListFile, pieces_of: Callable[[ListFile], Iterator[Piece]]) -> Iterator[Piece]:
@@ -65,11 +63,8 @@ def _read(source: ListFile, pieces_of: Callable[[ListFile], Iterator[Piece]]) ->
 
 
 def _txt(source: ListFile) -> Iterator[Row]:
+    _refuse_column(source)
     entry = source.entry
-    if entry.column is not None:
-        message = f"a txt list has no columns, so none is called {quoted(entry.column)}"
-        source.log.malformed(entry.place, message, "remove column, or use a csv list")
-        raise Stop
     keep_blanks = entry.kind == "text"
     first = True
     with source.open() as file:
@@ -81,6 +76,33 @@ def _txt(source: ListFile) -> Iterator[Row]:
                 _refuse_table(source, number, stripped)
                 first = False
             yield number, line.rstrip("\r\n") if keep_blanks else stripped, None, NO_LABELS
+
+
+def _txt_in_blocks(source: ListFile) -> Iterator[RowBlock]:
+    """Without the blanks around a line, which say nothing about a URL."""
+    _refuse_column(source)
+    begun, first = 1, True
+    with source.open() as file:
+        for some in in_blocks(file):
+            values: list[str] = list(map(str.strip, some))
+            lines: Sequence[int] = range(begun, begun + len(some))
+            begun += len(some)
+            if not all(values):
+                lines = [line for line, value in zip(lines, values, strict=True) if value]
+                values = list(filter(None, values))
+            if values and first:
+                _refuse_table(source, lines[0], values[0])
+                first = False
+            if values:
+                yield RowBlock(lines=lines, values=values, ids=None, cells=[()] * len(values), labels={(): NO_LABELS})
+
+
+def _refuse_column(source: ListFile) -> None:
+    entry = source.entry
+    if entry.column is not None:
+        message = f"a txt list has no columns, so none is called {quoted(entry.column)}"
+        source.log.malformed(entry.place, message, "remove column, or use a csv list")
+        raise Stop
 
 
 def _refuse_table(source: ListFile, number: int, line: str) -> None:
@@ -197,4 +219,9 @@ _FORMATS: dict[str, Callable[[ListFile], Iterator[Row]]] = {
     ".tsv": delimited_rows,
     ".jsonl": _jsonl,
     ".txt": _txt,
+}
+_IN_BLOCKS: Mapping[str, Callable[[ListFile], Iterator[Row | RowBlock]]] = {
+    ".csv": delimited_blocks,
+    ".tsv": delimited_blocks,
+    ".txt": _txt_in_blocks,
 }

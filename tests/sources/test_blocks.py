@@ -20,7 +20,6 @@ from hume_runner.planning.fingerprint import url_content, url_contents
 from hume_runner.planning.scan import NothingCached, scan_sources
 from hume_runner.sources import Block, expand_in_blocks, listing
 from hume_runner.sources.blocks import names_of, plain_ids, plain_urls
-from hume_runner.sources.delimited import delimited_rows
 from hume_runner.sources.ids import id_fault
 from hume_runner.sources.urls import url_id
 from hume_runner.state.staging import Scan
@@ -48,10 +47,10 @@ def at(place: int, *instead: bytes) -> Callable[[list[bytes]], None]:
     return change
 
 
-def found(folder: Path, more: str = "") -> tuple[list[tuple[Any, ...]], str, object]:
+def found(folder: Path, name: str, more: str = "") -> tuple[list[tuple[Any, ...]], str, object]:
     """(all that is staged, the digest, what is told as wrong)."""
     machine = wiring.Machine.this()
-    manifest = load_manifest(write(folder, f"{{urls: [{{from: l.csv{more}}}, 'https://example.org/one.mp4']}}"))
+    manifest = load_manifest(write(folder, f"{{urls: [{{from: {name}{more}}}, 'https://example.org/one.mp4']}}"))
     with wiring.Endpoint(manifest, wiring.Paths.of(manifest, None), machine) as endpoint:
         scan = Scan()
         try:
@@ -65,13 +64,15 @@ def found(folder: Path, more: str = "") -> tuple[list[tuple[Any, ...]], str, obj
         return rows, scan.digest, None
 
 
-def both(folder: Path, content: bytes, more: str = "") -> tuple[list[tuple[Any, ...]], str, object]:
+def both(
+    folder: Path, content: bytes, more: str = "", *, name: str = "l.csv"
+) -> tuple[list[tuple[Any, ...]], str, object]:
     """What is found in blocks, which has to be what is found row by row."""
-    (folder / "l.csv").write_bytes(content)
-    in_blocks = found(folder, more)
+    (folder / name).write_bytes(content)
+    in_blocks = found(folder, name, more)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing, "delimited_blocks", delimited_rows)  # there is no other way to have it without blocks
-        assert found(folder, more) == in_blocks
+        patch.setattr(listing, "_IN_BLOCKS", {})  # there is no other way to have it without blocks
+        assert found(folder, name, more) == in_blocks
     return in_blocks
 
 
@@ -155,6 +156,29 @@ def test_an_odd_list_is_the_same_in_blocks_and_row_by_row(tmp_path: Path, conten
     both(tmp_path, content)
 
 
+LINES = [b"https://example.org/%d.mp4\n" % number for number in range(1_500)]
+ODD_LINES: dict[str, bytes] = {
+    "nothing": b"".join(LINES),
+    "blanks and blank lines": b"\n \n" + b"".join(LINES[:1_100]) + b"\n\t \r\n  https://example.org/x \r\n" + LINES[3],
+    "CRLF, and no line end behind the last": b"\r\n".join(line[:-1] for line in LINES),
+    "CR alone": b"\r".join(line[:-1] for line in LINES),
+    "a mark at the beginning": b"\xef\xbb\xbf" + b"".join(LINES),
+    "bad URLs": b"".join(LINES[:1_200]) + b"nowhere\nhttps://example.org/a b\n" + b"".join(LINES),
+    "queries": b"".join(LINES[:1_200]) + b"https://example.org/?a=1\nhttps://example.org/?a=2#b\n",
+    "other blanks at the ends": b"".join(LINES[:1_200]) + "https://example.org/\u00a0\n\u2003\n".encode(),
+    "bytes that are no UTF-8": b"".join(LINES[:1_200]) + b"nowhere\n" + LINES[0] * 500 + b"\xff\n",
+    "a table": b"\nid,url\na,https://example.org/\n",
+    "blank lines alone": b"\n" * 1_100,
+    "nothing at all": b"",
+}
+
+
+@pytest.mark.parametrize("content", ODD_LINES.values(), ids=ODD_LINES.keys())
+def test_an_odd_list_of_lines_is_the_same_in_blocks_and_line_by_line(tmp_path: Path, content: bytes) -> None:
+    both(tmp_path, content, name="l.txt")
+    both(tmp_path, content, ", column: url", name="l.txt")
+
+
 @pytest.mark.parametrize(
     "more",
     [
@@ -181,7 +205,7 @@ def test_most_of_a_long_list_comes_in_blocks_and_what_is_odd_does_not_end_that(t
         f"n{number}" for number in range(ROWS)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listing, "delimited_blocks", delimited_rows)
+        patch.setattr(listing, "_IN_BLOCKS", {})
         assert not any(
             isinstance(piece, Block) for piece in expand_in_blocks(load_manifest(tmp_path / "manifest.yaml"))
         )
