@@ -12,6 +12,7 @@ import pytest
 from hume_runner import events
 from hume_runner.engine.telling import EVERY_S, Telling, told
 from hume_runner.engine.view import Sent, View
+from hume_runner.sources import Block, SourceItem
 from hume_runner.state.store import Counts, Store
 from tests.fakes import FakeClock, source_item
 
@@ -43,6 +44,23 @@ def test_a_million_sources_ask_the_clock_a_few_hundred_times() -> None:
     )
 
 
+def test_links_that_come_in_blocks_are_counted_one_by_one() -> None:
+    clock, said = Asked(0.5), list[events.Event]()
+    block = Block(
+        ids=["a"] * 1_000,
+        explicit_ids=True,
+        values=["https://example.org/a"] * 1_000,
+        file="l.csv",
+        lines=range(2, 1_002),
+        path="sources.urls[0]",
+        cells=[()] * 1_000,
+        labels={(): {}},
+    )
+    pieces: list[SourceItem | Block] = [block, *block.items(), *[block] * 7]
+    assert list(told(iter(pieces), _manifest("url"), said.append, clock)) == pieces
+    assert [cast(events.SourcesRead, event).items for event in said] == [4_000, 8_000]
+
+
 def test_each_file_may_take_its_time_and_is_told_of() -> None:
     clock, said = Asked(1.5), list[events.Event]()
     read: list[int] = []
@@ -54,6 +72,7 @@ def test_each_file_may_take_its_time_and_is_told_of() -> None:
 
     seen = []
     for number, item in enumerate(told(items(), _manifest("file"), said.append, clock)):
+        assert isinstance(item, SourceItem)
         seen.append(item.id)
         assert len(read) == number + 1  # none is taken before its turn
     assert seen == ["0", "1", "2", "3"]

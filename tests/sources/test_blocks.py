@@ -18,6 +18,7 @@ from hume_runner.manifest.addresses import url_fault
 from hume_runner.manifest.load import load_manifest
 from hume_runner.planning.fingerprint import url_content, url_contents
 from hume_runner.planning.scan import NothingCached, scan_sources
+from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.sources import Block, expand_in_blocks, listing
 from hume_runner.sources.blocks import names_of, plain_ids, plain_urls
 from hume_runner.sources.ids import id_fault
@@ -26,6 +27,7 @@ from hume_runner.state.staging import Scan
 from tests.manifest.writing import write
 from tests.tiers import examples
 
+Found = tuple[list[tuple[Any, ...]], str, object]
 ROWS = 2_300  # three blocks, the last of them not whole
 
 
@@ -47,14 +49,15 @@ def at(place: int, *instead: bytes) -> Callable[[list[bytes]], None]:
     return change
 
 
-def found(folder: Path, name: str, more: str = "") -> tuple[list[tuple[Any, ...]], str, object]:
+def found(folder: Path, name: str, more: str = "", selection: Selection = EVERYTHING) -> Found:
     """(all that is staged, the digest, what is told as wrong)."""
     machine = wiring.Machine.this()
     manifest = load_manifest(write(folder, f"{{urls: [{{from: {name}{more}}}, 'https://example.org/one.mp4']}}"))
     with wiring.Endpoint(manifest, wiring.Paths.of(manifest, None), machine) as endpoint:
         scan = Scan()
         try:
-            scan_sources(manifest, expand_in_blocks(manifest), endpoint.service, NothingCached(), scan)
+            pieces = expand_in_blocks(manifest)
+            scan_sources(manifest, pieces, endpoint.service, NothingCached(), scan, selection=selection)
         except HumeRunnerError as error:
             return [], "", (type(error), str(error), getattr(error, "problems", ()), error.hint)
         db = sqlite3.connect(scan.hand_over())
@@ -65,14 +68,14 @@ def found(folder: Path, name: str, more: str = "") -> tuple[list[tuple[Any, ...]
 
 
 def both(
-    folder: Path, content: bytes, more: str = "", *, name: str = "l.csv"
-) -> tuple[list[tuple[Any, ...]], str, object]:
+    folder: Path, content: bytes, more: str = "", *, name: str = "l.csv", selection: Selection = EVERYTHING
+) -> Found:
     """What is found in blocks, which has to be what is found row by row."""
     (folder / name).write_bytes(content)
-    in_blocks = found(folder, name, more)
+    in_blocks = found(folder, name, more, selection)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(listing, "_IN_BLOCKS", {})  # there is no other way to have it without blocks
-        assert found(folder, name, more) == in_blocks
+        assert found(folder, name, more, selection) == in_blocks
     return in_blocks
 
 
@@ -194,6 +197,34 @@ def test_an_odd_list_of_lines_is_the_same_in_blocks_and_line_by_line(tmp_path: P
 def test_what_the_manifest_says_beside_a_list_holds_in_blocks_too(tmp_path: Path, more: str) -> None:
     both(tmp_path, listed(at(1_300, b"z, ,1,x\n")), more)
     both(tmp_path, listed(), more)
+
+
+@pytest.mark.parametrize(
+    ("selection", "number"),
+    [
+        (Selection.of(limit=1_234), 1_234),
+        (Selection.of(select="label.wave == 2"), ROWS // 5),
+        (Selection.of(select="label.mood == 'x1'", limit=20), 20),
+    ],
+)
+def test_a_part_of_a_long_list_is_the_part_that_is_asked_for(tmp_path: Path, selection: Selection, number: int) -> None:
+    rows, _, wrong = both(tmp_path, listed(), selection=selection)
+    assert (len(rows), wrong) == (number, None)
+
+
+def test_the_shards_of_a_long_list_are_all_of_it(tmp_path: Path) -> None:
+    shards = [both(tmp_path, listed(), selection=Selection.of(shard=f"{index}/3"))[0] for index in (1, 2, 3)]
+    assert all(len(shard) > ROWS // 4 for shard in shards)
+    assert sorted(row[1] for shard in shards for row in shard) == sorted(row[1] for row in both(tmp_path, listed())[0])
+
+
+def test_a_long_list_beside_a_file_is_the_same_list(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_bytes(listed())
+    (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    manifest = load_manifest(write(tmp_path, "{urls: [{from: l.csv}], files: [a.wav]}"))
+    with wiring.Endpoint(manifest, wiring.Paths.of(manifest, None), wiring.Machine.this()) as endpoint, Scan() as scan:
+        scan_sources(manifest, expand_in_blocks(manifest), endpoint.service, NothingCached(), scan)
+        assert scan.count == ROWS + 1
 
 
 def test_most_of_a_long_list_comes_in_blocks_and_what_is_odd_does_not_end_that(tmp_path: Path) -> None:
