@@ -13,7 +13,6 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import Project
-from tests.tiers import sampled
 
 PROJECT = Path(__file__).parents[1]
 PAGE = (PROJECT / "docs" / "analysis.md").read_text(encoding="utf-8")
@@ -46,7 +45,6 @@ def test_the_page_has_blocks() -> None:
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_a_block_runs_as_it_is_printed(number: int, folder: Path) -> None:
     language, text = BLOCKS[number]

@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from tests.test_documented_commands import in_blocks, parts
-from tests.tiers import sampled
 
 PROJECT = Path(__file__).parents[1]
 
@@ -80,7 +79,6 @@ def test_a_comparison_runs_as_it_is_printed(command: str, study: Path) -> None:
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("to", ["interviews-v1.yaml", "interviews-local.yaml"])
 def test_a_manifest_moves_as_it_is_printed(to: str, study: Path) -> None:
     (migrate,) = [one for one in commands("from-v0-to-v1.md", "migrate") if one.endswith(to)]

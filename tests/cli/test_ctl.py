@@ -16,7 +16,6 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project, Ran
 from tests.published import check
-from tests.tiers import sampled
 
 TEXTS = [f"Number {n}." for n in range(60)]
 
@@ -126,7 +125,6 @@ def test_a_faster_pace_reaches_what_waits_for_its_turn(busy: tuple[Project, subp
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("pace", ["0.0001", "1e-300"])
 def test_draining_does_not_wait_for_what_waits_for_its_turn(
     busy: tuple[Project, subprocess.Popen[str]], pace: str

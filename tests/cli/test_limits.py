@@ -210,7 +210,6 @@ def test_a_file_above_the_outputs_is_64_as_well(project: Project) -> None:
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("tmpdir", ["absent", "file"])
 def test_a_temporary_folder_that_is_not_there_is_done_without(project: Project, tmpdir: str) -> None:
     project.write()
@@ -229,7 +228,6 @@ def small_folder(folder: Path) -> tuple[str, ...]:
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_a_full_temporary_folder_is_told(project: Project, command: str) -> None:
     project.manifest["sources"]["text"] = [f"Sentence number {number}." for number in range(3000)]
@@ -299,7 +297,6 @@ def test_with_few_threads_the_run_does_what_it_can(project: Project, most: int) 
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("megabytes", [72, 78, 84])
 def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: int) -> None:
     """Around here a thread or two find room, and the next does not; with much less the interpreter itself gives up."""
@@ -337,7 +334,6 @@ def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize(
     "environ",
     [

@@ -18,7 +18,6 @@ from hume_runner.stores import Patience
 from tests.cli.project import JOBS, Project, tone
 from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
 from tests.stores.proxy import proxied
-from tests.tiers import sampled
 
 QUICK = Patience(connect_s=1, request_s=2, retries=1, total_s=3)
 
@@ -234,7 +233,6 @@ def test_hashes_and_versions_of_copies_are_recorded(mirrored: Project, s3: S3Ser
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("large", [0, 10])
 def test_large_files_go_in_parts(
     mirrored: Project, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, large: int

@@ -99,7 +99,6 @@ def test_a_run_that_was_complete_when_its_reader_left_keeps_its_code(one_by_one:
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("flags", ["", "--json", "-v"])
 def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags: str) -> None:
@@ -221,7 +220,6 @@ def test_a_terminal_that_is_closed_ends_the_run_in_good_order(one_by_one: Projec
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-16", "utf-8"])
 def test_json_stays_json_whatever_the_encoding_of_standard_output(project: Project, encoding: str) -> None:
     name = "caf\N{LATIN SMALL LETTER E WITH ACUTE} \N{GRINNING FACE}.wav"

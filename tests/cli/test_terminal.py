@@ -30,7 +30,6 @@ def slow(project: Project) -> Project:
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_run_tells_jobs_items_and_what_goes_on_in_any_width_and_leaves_only_its_summary(
     slow: Project, columns: int

@@ -70,7 +70,6 @@ def test_outputs_are_those_of_this_machine_byte_for_byte(case: Case, factory: st
 
 
 @pytest.mark.sweep
-@sampled(1)
 def test_a_text_that_ends_what_works_on_it_fails_alone(case: Case, factory: str) -> None:
     case.write(["x", "die", "y"])
     ran = case.run("--cluster", factory)

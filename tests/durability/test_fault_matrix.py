@@ -176,7 +176,6 @@ ALWAYS: dict[str, dict[str, Cell]] = {
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("action", ALWAYS)
 def test_a_fault_that_stays_ends_the_run_and_the_same_command_finishes_it_later(
     action: str, tmp_path: Path, nursery: Nursery
@@ -188,7 +187,6 @@ def test_a_fault_that_stays_ends_the_run_and_the_same_command_finishes_it_later(
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("action", ["401", "402", "403", "404"])
 def test_a_key_that_is_refused_in_the_middle_of_a_run_stops_it(action: str, tmp_path: Path, nursery: Nursery) -> None:
     first, second = run_row(tmp_path, nursery, ACTIONS[action], always=False, again=True, max_sources=100)

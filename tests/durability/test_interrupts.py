@@ -98,7 +98,6 @@ def test_a_second_signal_leaves_at_once(
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(("number", "code"), SIGNALS[:2])
 @pytest.mark.parametrize("times", [1, 2, 3])

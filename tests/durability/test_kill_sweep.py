@@ -28,7 +28,7 @@ from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
 from tests.durability.service import ServiceProcess
-from tests.tiers import Tier, in_two_tiers, only_swept, sampled
+from tests.tiers import Tier, in_two_tiers, only_swept
 
 KILLED = -9
 
@@ -142,7 +142,6 @@ def test_one_job_on_an_account_that_lists_nothing_at_all_is_asked_about_before_i
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("edit", ["fewer sources", "other settings"])
 def test_a_lost_job_is_found_although_the_manifest_was_edited_meanwhile(
     edit: str, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference

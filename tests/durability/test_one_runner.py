@@ -76,7 +76,6 @@ def intruders(case: Case, codes: Sequence[int], accepted: int, *, named: bool = 
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("turn", range(ROUNDS))
 def test_of_eight_runners_by_eight_names_one_works_and_the_others_say_who_holds_the_state(
     new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference, turn: int

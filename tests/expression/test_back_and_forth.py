@@ -200,7 +200,6 @@ def test_an_item_that_is_removed_and_listed_again_goes_on_where_it_was(
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("parts", [PART_BYTES * 3 // 2, PART_BYTES * 2 // 3])
 def test_what_is_left_of_a_medium_is_cut_by_the_limits_that_hold_now(
     folder: Folder, emulator: Emulator, media: Path, parts: int
@@ -215,7 +214,6 @@ def test_what_is_left_of_a_medium_is_cut_by_the_limits_that_hold_now(
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("route", [AUDIO, VIDEO])
 def test_a_part_that_failed_is_tried_again_without_those_that_are_measured(
     folder: Folder, emulator: Emulator, media: Path, route: str
@@ -234,7 +232,6 @@ def test_a_part_that_failed_is_tried_again_without_those_that_are_measured(
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("seed", range(6))
 def test_edits_back_and_forth_at_any_moment_lose_nothing_and_pay_nothing_twice(
     folder: Folder, emulator: Emulator, media: Path, seed: int

@@ -19,7 +19,6 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import Folder, measured_runs, metered
-from tests.tiers import sampled
 
 Make = Callable[[random.Random, Path], Path]
 
@@ -214,7 +213,6 @@ def run_and_compare(folder: Folder, emulator: Emulator, rng: random.Random, medi
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("seed", range(25))
 def test_the_bill_of_any_set_of_media_is_within_the_plan(
     folder: Folder, emulator: Emulator, pool: Pool, seed: int

@@ -15,7 +15,6 @@ from hume_runner.emulator.server import Emulator
 from tests.expression.runs import Folder, measured_runs, metered, times_measured
 from tests.media.ffmpeg_files import RATE_HZ, ffmpeg
 from tests.media_files import read_wav, speech, write_wav
-from tests.tiers import sampled
 
 EACH = {"audio": {"channels": "each"}}
 ANA, BEN = "calls/one.wav/channel-1", "calls/one.wav/channel-2"
@@ -100,7 +99,6 @@ def test_a_recording_of_one_channel_stays_one_item(folder: Folder, emulator: Emu
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("name", ["a.m4a", "a.mkv", "a.flac", "a.ogg"])
 def test_each_of_three_microphones_in_other_formats(name: str, folder: Folder, emulator: Emulator) -> None:
     call(folder.path / "calls" / "one.wav", speakers=(1.0, 4.0, 7.0))

@@ -147,7 +147,6 @@ with RequestsTransport(sys.argv[1], "key", AUTH_HEADER) as transport:
 
 
 @pytest.mark.sweep
-@sampled(1)
 @linux_only
 @pytest.mark.parametrize(
     ("made", "outcome", "most_mb"),

@@ -98,7 +98,6 @@ def near(found: Sequence[float], expected: Sequence[float], within: float) -> No
 
 
 @pytest.mark.sweep
-@sampled(2)
 @pytest.mark.parametrize("form", _FORMS)
 def test_a_whole_file_has_no_hole_and_all_its_pictures(form: str, sources: Path, tmp_path: Path) -> None:
     late = 0.041 if form == "wmv" else 0.0  # the muxer's own delay
@@ -129,7 +128,6 @@ def with_holes(source: Path, target: Path, holes: str) -> Path:
 
 
 @pytest.mark.sweep
-@sampled(5)
 @pytest.mark.parametrize("holes", _HOLES)
 @pytest.mark.parametrize("form", _WITH_TIMES)
 def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from schemathesis.checks import negative_data_rejection, positive_data_acceptanc
 
 from hume_runner.emulator.server import Emulator
 from tests.emulator.api import JOBS, Api, png, video, wav
-from tests.tiers import examples, sampled
+from tests.tiers import examples
 
 # The definition says `format: uri`; the API fetches and posts, so only web addresses make sense to it.
 schemathesis.openapi.format("uri", st.from_regex(r"\Ahttps?://[a-z]{1,9}\.(org|invalid)/[a-z0-9./]{0,12}\Z"))
@@ -28,7 +28,6 @@ bounded = settings(
 
 
 @pytest.mark.sweep
-@sampled(3)
 @schema.parametrize()
 @bounded
 def test_no_request_gets_an_answer_outside_the_definition(case: Any, shared_emulator: Emulator) -> None:

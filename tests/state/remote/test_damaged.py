@@ -97,7 +97,6 @@ def test_an_entry_that_is_gone_from_the_middle_is_missed(
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("machine", ["a", "b"])
 @pytest.mark.parametrize("older", [False, True])
 def test_a_lock_that_is_gone_or_put_back_gets_an_epoch_that_nobody_had(

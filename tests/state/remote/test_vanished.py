@@ -16,7 +16,6 @@ from tests.object_stores import S3Server
 from tests.state.remote.machines import KEY, Study, accepted
 from tests.state.remote.proxies import Landed, StoreProxy, host_proxy, store_proxy
 from tests.state.remote.zygote import Child, Zygote
-from tests.tiers import sampled
 
 ENVIRON = {
     "HUME_API_KEY": KEY,
@@ -93,7 +92,6 @@ def test_after_300_of_1000_submissions_another_machine_pays_for_700(lab: Lab, s3
 
 
 @pytest.mark.sweep
-@sampled(1)
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_an_owner_that_sleeps_through_its_lease_sends_nothing_when_it_wakes(
     lab: Lab, s3: S3Server, emulator: Emulator, moment: str
