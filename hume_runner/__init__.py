@@ -38,6 +38,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hume_runner._version import __version__
+from hume_runner.hume import moved as _moved
 
 if TYPE_CHECKING:
     from hume_runner.api import (
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
         FaceConfig,
         FacemeshConfig,
         LanguageConfig,
+        ModelConfigBase,
         ModelType,
         NerConfig,
         ProsodyConfig,
@@ -98,6 +100,7 @@ __all__ = [
     "HumeRunnerError",
     "LanguageConfig",
     "Manifest",
+    "ModelConfigBase",
     "ModelStatus",
     "ModelType",
     "NerConfig",
@@ -142,6 +145,7 @@ _HOMES = {
     "HumeRunnerError": "errors",
     "LanguageConfig": "hume.configs",
     "Manifest": "manifest.model",
+    "ModelConfigBase": "hume.configs",
     "ModelStatus": "services.local.weights",
     "ModelType": "hume.configs",
     "NerConfig": "hume.configs",
@@ -171,10 +175,18 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        where = f": {_moved.MOVED[name]}" if name in _moved.MOVED else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{where}")
     value = getattr(import_module(f"{__name__}.{home}"), name)
+    if name == "models":
+        # Scripts say `hume.models.config.FaceConfig` and `hume.models.ModelType`, and `import hume_runner as hume`.
+        value.config = import_module(f"{__name__}.hume.configs")
+        value.ModelType = value.config.ModelType
     globals()[name] = value  # the next use does not come here
     return value
+
+
+_moved.put_up()
 
 
 def __dir__() -> list[str]:

@@ -54,7 +54,11 @@ class Part:
             remove_leftovers(target.parent, target.name)
         self.target = target
         self.path = part_path(target)
-        self.file: BinaryIO = open_new(self.path, private=private)
+        try:
+            self.file: BinaryIO = open_new(self.path, private=private)
+        except OSError as error:
+            error.filename = str(target)  # nobody knows the name that was about to be made
+            raise
         self._over = False
         _lock(self.file.fileno())
 

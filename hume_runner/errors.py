@@ -42,9 +42,9 @@ A job or item that failed is data in the state file, not an exception; an except
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hume_runner import installing
 
@@ -79,6 +79,17 @@ class HumeRunnerError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled as their class and message. Ours are made from more, and one that another process
+        # cannot make again is told as a broken pool.
+        return _made_again, (type(self), self.args, self.__dict__)
+
+
+def _made_again(kind: type[HumeRunnerError], args: tuple[Any, ...], facts: Mapping[str, Any]) -> HumeRunnerError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class UsageError(HumeRunnerError):

@@ -113,3 +113,11 @@ def test_a_folder_below_ours_may_not_be_a_link_but_ours_may(tmp_path: Path) -> N
     (tmp_path / "real" / "raw" / "a").symlink_to(tmp_path)
     with pytest.raises(aside.LinkInTheWay):
         aside.refuse_links(tmp_path / "out", "raw", "a", "b")
+
+
+def test_a_folder_that_is_missing_is_told_by_the_final_name(tmp_path: Path) -> None:
+    """Nobody knows the name that is written aside."""
+    target = tmp_path / "none" / "results.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        aside.write(target, b"")
+    assert caught.value.filename == str(target)

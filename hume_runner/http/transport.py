@@ -249,6 +249,7 @@ class RequestsTransport:
     ) -> None:
         self.base_url = _checked_origin(base_url)
         self.host = urlsplit(self.base_url).netloc
+        self._below = urlsplit(self.base_url).path  # what stands before every path
         self._headers = {
             "User-Agent": user_agent,
             "Accept": "*/*",
@@ -287,7 +288,7 @@ class RequestsTransport:
 
     def send(self, request: ApiRequest) -> ApiResponse:
         """Send once, paced. See Transport.send."""
-        where = f"{request.method} {request.path} at {self.host}"
+        where = f"{request.method} {self._below}{request.path} at {self.host}"
         prepared = self._prepared(request)
         # A POST is what submits, at every service.
         if self._pacer is not None and not self._pacer.acquire(submits=request.method == "POST"):

@@ -75,6 +75,9 @@ class ModelConfig(_Config):
         return cls._model_type
 
 
+ModelConfigBase = ModelConfig  # the old package's name, for annotations
+
+
 @dataclass
 class FaceConfig(ModelConfig):
     """Facial expression.

@@ -9,10 +9,13 @@ HumeClientException
 ├── RequestRefusedException      also a RequestRejected: any other 4xx
 ├── ServiceFailedException       also a ServerError: 5xx
 ├── UnexpectedAnswerException    also an UnexpectedResponse: not JSON, a web page, damaged, or a fault with status 200
+├── WrongTypeException           also a TypeError: an argument that is no list, no number, no text
+├── WrongValueException          also a ValueError: an argument that cannot be
 ├── JobFailedException           the job ended as FAILED and the caller asked for an exception
 └── JobTimeoutException          the job goes on, the waiting is over
 
-A fault carries its error code as `.code`; None if the service gave none.
+A fault carries its error code as `.code`; None if the service gave none. The text of each ends with the next step,
+which stands alone in `.hint`: scripts print exceptions and know no `.hint`.
 """
 
 from __future__ import annotations
@@ -41,6 +44,10 @@ class HumeClientException(HumeRunnerError):
 
     def __init__(self, message: str = "", **facts: Any) -> None:
         super().__init__(message, **facts)
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return f"{said}\nnext: {self.hint}" if self.hint else said
 
     @classmethod
     def from_error(cls, error_code: str, error_message: str) -> HumeClientException:
@@ -80,6 +87,14 @@ class UnexpectedAnswerException(HumeClientException, UnexpectedResponse):
     pass
 
 
+class WrongTypeException(HumeClientException, TypeError):
+    pass
+
+
+class WrongValueException(HumeClientException, ValueError):
+    pass
+
+
 class JobFailedException(HumeClientException):
     pass
 
@@ -99,6 +114,28 @@ _KINDS: tuple[tuple[type[ApiError], type[HumeClientException]], ...] = (
 )
 
 
+# Steps for a manifest, and what they are in a script.
+_CLOSED = (
+    "base_url names a host that speaks this API (`hume-runner emulate` is one to rehearse with); Hume's later API "
+    "is asked with a manifest (`hume-runner init FOLDER --api expression-v1` writes one)"
+)
+_IN_SCRIPTS = (
+    ("; leave it out with outputs.artifacts: false", ""),
+    ("; the same command later may help", "; trying again later may help"),
+    ("run again once nothing", "try again once nothing"),
+    ("then run the same command again: it resumes", "then try again"),
+    ("if such an answer is due, set HUME_RUNNER_MAX_ANSWER to more bytes", "no such answer is due"),
+    ("service.endpoint", "base_url"),
+)
+
+
+def hint_for_scripts(hint: str) -> str:
+    """A next step in the words of somebody who has a script and no manifest."""
+    for theirs, ours in _IN_SCRIPTS:
+        hint = hint.replace(theirs, ours)
+    return hint
+
+
 @contextmanager
 def as_client_exceptions() -> Iterator[None]:
     """Turn our own errors into those above, so that `except HumeClientException` catches what it always caught."""
@@ -107,7 +144,9 @@ def as_client_exceptions() -> Iterator[None]:
     except HumeClientException:
         raise
     except TransportError as error:
-        raise NetworkException(str(error), sent=error.sent, hint=error.hint) from error
+        raise NetworkException(
+            str(error), sent=error.sent, timed_out=error.timed_out, hint=hint_for_scripts(error.hint)
+        ) from error
     except ApiError as error:
         kind = next((ours for theirs, ours in _KINDS if isinstance(error, theirs)), UnexpectedAnswerException)
         raise kind(
@@ -117,7 +156,7 @@ def as_client_exceptions() -> Iterator[None]:
             code=error.code,
             body=error.body,
             retry_after_s=error.retry_after_s,
-            hint=error.hint,
+            hint=_CLOSED if isinstance(error, Discontinued) else hint_for_scripts(error.hint),
         ) from error
     except UsageError as error:
-        raise HumeClientException(str(error), hint=error.hint) from error
+        raise HumeClientException(str(error), hint=hint_for_scripts(error.hint)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner.amounts import seconds_text
 from hume_runner.hume.configs import ModelConfig, ModelType, configs_of
-from hume_runner.hume.exceptions import JobFailedException, JobTimeoutException, UnexpectedAnswerException
+from hume_runner.hume.exceptions import (
+    JobFailedException,
+    JobTimeoutException,
+    UnexpectedAnswerException,
+    WrongTypeException,
+    WrongValueException,
+)
 
 if TYPE_CHECKING:
     from hume_runner.hume.legacy import HumeBatchClient
@@ -157,7 +164,12 @@ def _utc(timestamp_ms: int | None) -> datetime | None:
 
 
 class BatchJob:
-    """A job at the service. It lives there: this is a name for it, and asking costs one request each time."""
+    """A job at the service. It lives there: this is a name for it, and asking costs one request each time.
+
+    A pickled one holds its client, and so the key.
+    """
+
+    TIMEOUT_MESSAGE = "after {}s the job goes on at the service: `client.get_job('{}')` finds it again at any time"
 
     def __init__(self, client: HumeBatchClient, job_id: str) -> None:
         self._client = client
@@ -184,15 +196,19 @@ class BatchJob:
         """The artifacts as a zip file. The file is whole or not there."""
         self._client.download_job_artifacts(self.id, filepath)
 
-    def await_complete(self, timeout: float = 300, raise_on_failed: bool = False) -> BatchJobDetails:
+    def await_complete(self, timeout: float | None = 300, raise_on_failed: bool = False) -> BatchJobDetails:
         """Wait until the job is over; asks after 0.25 s, then after twice as long each time, up to 30 s.
 
-        Raises: ValueError for a timeout below one second; HumeClientException if the job is not over after `timeout`
-        seconds (it goes on at the service) or, with `raise_on_failed`, if it failed.
+        `timeout`: seconds; None waits as long as it takes. Raises: HumeClientException if the job is not over by then
+        (it goes on at the service) or, with `raise_on_failed`, if it failed; for a timeout below one second it is a
+        ValueError as well.
         """
-        if timeout < 1:
-            raise ValueError("timeout must be at least 1 second")
-        ends_at = time.monotonic() + timeout
+        limit = math.inf if timeout is None else timeout
+        if isinstance(limit, bool) or not isinstance(limit, int | float):
+            raise WrongTypeException(f"timeout is a number of seconds, not {type(timeout).__name__}")
+        if not limit >= 1:
+            raise WrongValueException("timeout must be at least 1 second")
+        ends_at = time.monotonic() + limit
         wait = FIRST_POLL_S
         while True:
             details = self.get_details()
@@ -200,11 +216,8 @@ class BatchJob:
                 break
             left = ends_at - time.monotonic()
             if left <= 0:
-                raise JobTimeoutException(
-                    f"job {self.id} is {details.state.status.value} after {seconds_text(timeout)} s "
-                    "and goes on at the service",
-                    hint=f"client.get_job({self.id!r}) finds it again at any time",
-                )
+                told = self.TIMEOUT_MESSAGE.format(seconds_text(limit), self.id)
+                raise JobTimeoutException(f"{told} (it is {details.state.status.value})")
             time.sleep(min(wait, left))
             wait = min(2 * wait, LONGEST_POLL_S)
         if raise_on_failed and details.state.status is BatchJobStatus.FAILED:

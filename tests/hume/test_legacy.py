@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import copy
 import inspect
 import json
+import pickle
+import uuid
+import warnings
 import wave
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,6 +17,7 @@ import pytest
 
 from hume_runner import (
     ApiType,
+    BatchJob,
     BatchJobStatus,
     BurstConfig,
     FaceConfig,
@@ -64,7 +69,8 @@ def _configs() -> list[Any]:
 
 def test_the_signatures_are_the_documented_ones() -> None:
     parameters = inspect.signature(HumeBatchClient).parameters
-    assert list(parameters) == ["api_key", "timeout", "base_url", "_api_http_base_url"]
+    taken = ["api_key", "old", "timeout", "base_url", "_api_http_base_url", "_api_version", "_api_ws_base_uri"]
+    assert list(parameters) == taken
     assert parameters["timeout"].default == 10
     assert parameters["timeout"].kind is inspect.Parameter.KEYWORD_ONLY
     assert parameters["base_url"].default == "https://api.hume.ai"
@@ -317,7 +323,7 @@ def test_a_key_that_cannot_be_one_is_refused_at_once(key: str) -> None:
 
 
 def test_the_key_is_not_in_the_repr() -> None:
-    with HumeBatchClient("secret-key") as client:
+    with HumeBatchClient("secret-key", base_url="https://api.example.org") as client:
         assert "secret-key" not in repr(client) + repr(vars(client))
 
 
@@ -339,3 +345,153 @@ def test_what_is_not_set_is_not_sent(serve) -> None:
 def test_from_error_names_the_code() -> None:
     assert str(HumeClientException.from_error("E1", "no")) == "hume(E1): no"
     assert str(HumeClientException()) == ""
+
+
+# -- what scripts for the old package do -------------------------------------------------------------------------------
+
+
+def test_the_closed_host_is_told_when_the_client_is_made() -> None:
+    with pytest.warns(FutureWarning, match=r"closed its batch API on 14 June 2026.*hume-runner emulate") as told:
+        HumeBatchClient("key-one").close()
+    assert [Path(one.filename) for one in told] == [Path(__file__)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HumeBatchClient("key-one", base_url="https://api.example.org").close()
+
+
+@pytest.mark.parametrize("key", [None, 5, b"key-one"])
+def test_a_key_that_is_no_text_is_caught_like_any_other_failure(key: Any) -> None:
+    with pytest.raises(HumeClientException, match=r"API key is .*\nnext: check where it comes from"):
+        HumeBatchClient(key, base_url="https://api.example.org")
+
+
+def test_an_id_that_is_none_is_a_job_that_is_not_there(client: HumeBatchClient, tmp_path: Path) -> None:
+    for job in (client.get_job(None), client.get_job(5), client.get_job(uuid.uuid4())):  # type: ignore[arg-type]
+        for ask in (job.get_details, job.get_predictions, lambda job=job: job.download_artifacts(tmp_path / "a")):  # type: ignore[misc]
+            with pytest.raises(JobNotFoundException):
+                ask()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_id_may_be_a_uuid(client: HumeBatchClient) -> None:
+    job = client.submit_job(None, [LanguageConfig()], text=["Hello."])
+    assert client.get_job(uuid.UUID(job.id)).get_details().job_id == job.id  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_a_job_goes_to_another_process_and_is_copied(client: HumeBatchClient, copied: Callable[[Any], Any]) -> None:
+    job = client.submit_job(None, [LanguageConfig()], text=["Hello."])
+    again = copied(job)
+    assert again.await_complete(timeout=60).job_id == job.id
+    other = copied(client)
+    with other:
+        assert other.get_job(job.id).get_details().get_status() is BatchJobStatus.COMPLETED
+    assert client.get_job(job.id).get_details().job_id == job.id  # closing a copy closes nothing here
+
+
+def test_a_failure_in_another_process_comes_back_as_it_was(client: HumeBatchClient, emulator: Emulator) -> None:
+    emulator.inject([{"route": SUBMIT, "action": {"drop": "after"}}])
+    with pytest.raises(NetworkException) as caught:
+        client.submit_job([], [LanguageConfig()], text=["x"])
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (type(again), str(again), again.sent) == (NetworkException, str(caught.value), True)
+
+
+def test_what_old_clients_took_by_another_name_or_by_position_is_taken(emulator: Emulator) -> None:
+    def made(*args: Any, **more: Any) -> HumeBatchClient:
+        with pytest.warns(FutureWarning, match="_api_http_base_url is called base_url here"):
+            return HumeBatchClient("key-one", *args, **more)
+
+    for client in (
+        made("v0", emulator.url),
+        made("v0", emulator.url, "wss://api.hume.ai"),
+        made(_api_version="v0", _api_http_base_url=emulator.url, _api_ws_base_uri="wss://api.hume.ai"),
+        made("v0", _api_http_base_url=emulator.url),
+    ):
+        with client:
+            assert repr(client) == f"HumeBatchClient(base_url='{emulator.url}')"
+
+
+@pytest.mark.parametrize(
+    ("args", "named", "kind", "words"),
+    [
+        ((30,), {}, TypeError, r"HumeBatchClient\(key, timeout=30"),
+        (("v0", "https://a.example", "wss://b", "c"), {}, TypeError, "arguments have names"),
+        (("v0",), {"_api_version": "v0"}, TypeError, "by position and by name"),
+        ((), {"_api_version": "v1"}, ValueError, "speaks v0"),
+        (("v1",), {}, ValueError, "speaks v0"),
+        ((), {"timeout": 0}, ValueError, "more than 0"),
+        ((), {"timeout": -1}, ValueError, "more than 0"),
+        ((), {"timeout": float("nan")}, ValueError, "more than 0"),
+        ((), {"timeout": (3, 0)}, ValueError, "more than 0"),
+        ((), {"timeout": "10"}, TypeError, "not str"),
+        ((), {"timeout": True}, TypeError, "not bool"),
+        ((), {"timeout": (1, 2, 3)}, TypeError, "not tuple"),
+    ],
+)
+def test_arguments_that_cannot_be_are_caught_by_the_old_clause_too(
+    args: tuple[Any, ...], named: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(HumeClientException, match=words) as caught:
+        HumeBatchClient("key-one", *args, **({"base_url": "https://api.example.org"} | named))
+    assert isinstance(caught.value, kind)
+
+
+@pytest.mark.parametrize("timeout", [None, 5, 0.5, (3.05, 27), (None, 5)])
+def test_timeouts_are_what_the_old_client_took(emulator: Emulator, timeout: Any) -> None:
+    with HumeBatchClient("key-one", base_url=emulator.url, timeout=timeout) as client:
+        assert isinstance(client.list_jobs(limit=1), list)
+
+
+def test_waiting_may_have_no_end(client: HumeBatchClient) -> None:
+    job = client.submit_job(None, [LanguageConfig()], text=["Hello."])
+    assert job.await_complete(timeout=None).get_status() is BatchJobStatus.COMPLETED
+    for wrong in ("60", True):
+        with pytest.raises(HumeClientException, match="number of seconds"):
+            job.await_complete(timeout=wrong)  # type: ignore[arg-type]
+
+
+def test_the_words_of_a_timeout_are_still_an_attribute_of_the_job() -> None:
+    told = BatchJob.TIMEOUT_MESSAGE.format(300, "abc")
+    assert "300s" in told
+    assert "get_job('abc')" in told
+
+
+def test_what_may_be_lost_says_that_it_may_run_and_where_to_look(client: HumeBatchClient, emulator: Emulator) -> None:
+    actions: list[dict[str, Any]] = [{"drop": "after"}, {"status": 502, "body": {}}, {"html": True}, {"truncate": 0.5}]
+    for action in actions:
+        emulator.inject([{"route": SUBMIT, "times": 1, "action": action}])
+        with pytest.raises(HumeClientException, match=r"may run, and be billed.*list_jobs"):
+            client.submit_job([], [LanguageConfig()], text=["x"])
+    emulator.inject([{"route": SUBMIT, "times": 1, "action": {"status": 400, "body": {"message": "no"}}}])
+    with pytest.raises(RequestRefusedException) as refused:
+        client.submit_job([], [LanguageConfig()], text=["x"])
+    assert "billed" not in str(refused.value)
+
+
+def test_a_host_with_the_apis_path_is_told_with_the_path_that_was_asked_for(emulator: Emulator) -> None:
+    with (
+        HumeBatchClient("key-one", base_url=f"{emulator.url}/v0") as client,
+        pytest.raises(JobNotFoundException, match="POST /v0/v0/batch/jobs at") as caught,
+    ):
+        client.submit_job([], [LanguageConfig()], text=["x"])
+    assert "check base_url" in str(caught.value)
+    assert "key that made them" not in str(caught.value)
+
+
+def test_the_closed_api_is_told_in_a_scripts_words(client: HumeBatchClient, emulator: Emulator) -> None:
+    said = {"code": 403, "message": "The Expression Measurement API has been discontinued."}
+    emulator.inject([{"route": SUBMIT, "action": {"status": 403, "body": said}}])
+    with pytest.raises(ApiDiscontinuedException) as caught:
+        client.submit_job([], [LanguageConfig()], text=["x"])
+    assert "next: base_url names a host" in str(caught.value)
+    assert "service." not in str(caught.value)
+
+
+def test_a_folder_that_is_missing_is_told_by_the_name_that_was_given(client: HumeBatchClient, tmp_path: Path) -> None:
+    job = client.submit_job(None, [LanguageConfig()], text=["Hello."])
+    job.await_complete(timeout=60)
+    path = tmp_path / "none" / "predictions.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        job.download_predictions(path)
+    assert caught.value.filename == str(path)

@@ -83,6 +83,7 @@ SHORT_LIST_BYTES: Final = 2 * 1024 * 1024  # what is longer is read from disk
 MAX_LIST_BYTES: Final = 512 * 1024 * 1024  # 500 jobs of 100 texts each can be long
 ERROR_MEMBERS: Final = frozenset({"fault", "message", "error"})  # of an object that is no list, whatever else it has
 
+_NOT_HERE = f"check service.endpoint: the API's paths are added to it ({JOBS_PATH}), so it ends before them"
 _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "CF-Ray")
 
 
@@ -348,7 +349,9 @@ def _classified(response: ApiResponse, value: Any, text: str) -> ApiError:
             f"{response.where} is not allowed with this key ({status}){said}", hint="check the key", **facts
         )
     if status == 404 or message == "job not found":
-        return NotFound(f"{response.where}: not found{said}", hint="jobs are seen by the key that made them", **facts)
+        asked_for_one = f"{JOBS_PATH}/" in response.where
+        hint = "jobs are seen by the key that made them" if asked_for_one else _NOT_HERE
+        return NotFound(f"{response.where}: not found{said}", hint=hint, **facts)
     if status == 402:
         return RequestRejected(f"{response.where}: payment is required (402){said}", hint="check the account", **facts)
     if status == 429:

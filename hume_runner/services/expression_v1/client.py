@@ -391,7 +391,11 @@ def _classified(response: ApiResponse, value: Any, text: str) -> ApiError:
         hint = "check the key's permissions, and whether the organization has access to this API"
         return AuthError(f"{response.where} is not allowed with this key ({status}){said}", hint=hint, **facts)
     if status == 404:
-        hint = "a new run may take some seconds to appear" if code else "check service.endpoint"
+        hint = (
+            "a new run may take some seconds to appear"
+            if code
+            else "check service.endpoint: it ends before the API's paths, which are added to it"
+        )
         return NotFound(f"{response.where}: not found{said}", hint=hint, **facts)
     if status == 429:
         return RateLimited(f"{response.where}: too many requests (429){said}", **facts)
