@@ -105,14 +105,17 @@ class Paths:
             outputs = resolved(whole / shard.folder)
         named = os.fspath(state) if state else None
         remote = named if named is not None and is_remote(named) else None if named else manifest.state
-        if remote is not None and shard is not None:
-            remote = f"{remote.rstrip('/')}/{shard.folder}"
-        return cls(
+        found = cls(
             outputs=outputs,
             state=resolved(Path(named) if named and not remote else outputs / "state.sqlite3"),
             whole=whole if shard is not None else None,
             remote=remote,
         )
+        return found if shard is None else found.with_remote_of(shard)
+
+    def with_remote_of(self, shard: Shard) -> Paths:
+        """The home of a shard's state is below the one of the whole's."""
+        return self if self.remote is None else replace(self, remote=f"{self.remote.rstrip('/')}/{shard.folder}")
 
 
 def _unheard(lock: Any, seconds: float) -> None:

@@ -367,33 +367,9 @@ class Project:
 
         Raises: UsageError, StateLocked, StateError; then nothing was merged.
         """
-        from hume_runner.engine.merge import Desk, merged, unmeasured
-        from hume_runner.results.finish import Finisher
-        from hume_runner.state.connection import guarded
+        from hume_runner.api.merging import merge_shards
 
-        manifest, paths, machine = self.manifest, self.paths, self.machine
-        if paths.remote is not None:
-            raise UsageError(
-                f"{paths.remote}: shards are merged on one machine, and this state lies elsewhere",
-                hint="--state FILE merges into a file here, beside the shards' states",
-            )
-        desk = Desk(disk=machine.disk, now=machine.now, new_id=machine.new_id, mask=self.masker.keys)
-        places = [Path(state) for state in states]
-        with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards):
-            with (
-                self.endpoint() as endpoint,
-                wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
-            ):
-                plan.apply()
-            with guarded(paths.outputs):
-                Finisher(manifest, paths.outputs, machine.disk, warn=warn).rebuild(store, (), machine.now())
-            return Merged(
-                state=paths.state,
-                outputs=paths.outputs,
-                shards=tuple(shards),
-                unmeasured=tuple(unmeasured(store, shards)),
-                items=store.counts().items,
-            )
+        return merge_shards(self, [Path(state) for state in states], take_over=take_over, warn=warn)
 
     def unlock(self) -> Holder | None:
         """Release a lock whose owner is dead; who that was, None if nobody holds it. Raises: StateLocked."""

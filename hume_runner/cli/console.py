@@ -100,7 +100,9 @@ class Console:
             more = flags + of_runs if found[1].endswith((" run", " plan")) else flags
             own = found["rest"].split()
             if found[1].endswith(" merge") and "--shard" in flags:
-                own += ["--shard", "--state"]  # a merge is into the whole, which has a state of its own
+                # A merge is into the whole, which has a state of its own: in a store it is above the shard's.
+                elsewhere = "--state" in flags and "://" in flags[flags.index("--state") + 1]
+                own += ["--shard"] if elsewhere else ["--shard", "--state"]
             pairs = zip(more[::2], more[1::2], strict=True)
             words = [word for flag, value in pairs if flag not in own for word in (flag, value)]
             return f"{found[1]} {shlex.join([*manifest, *words])}{found['rest']}"

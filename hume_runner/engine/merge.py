@@ -8,21 +8,22 @@ any moment and is repeated by the same command.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Protocol
 
 from hume_runner import aside
+from hume_runner.engine.merge_answers import bring, outputs_of
 from hume_runner.errors import StateError, UsageError
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.fingerprint import canonical, changed_settings, result_settings
 from hume_runner.planning.former import completed
 from hume_runner.planning.selection import Shard, part_of
 from hume_runner.state.connection import guarded
-from hume_runner.state.disk import Disk, stamp_of
+from hume_runner.state.disk import Disk
+from hume_runner.state.keeping import Keeper, Kept
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.merging import (
     Copy,
@@ -34,13 +35,23 @@ from hume_runner.state.merging import (
     merged_shards,
     waiting,
 )
-from hume_runner.state.outputs_owner import RECORD, OutputsOwner
+from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
-from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.shards import check_shard, never_begun
 from hume_runner.state.store import Store
 
 _CHUNK = 1 << 20
+
+
+class Homes(Protocol):
+    """Where the states of the whole (`shard` is None) and of its shards are at home: on this disk, or in a store."""
+
+    def keeper(self, shard: Shard | None) -> Keeper: ...
+
+    def renew(self, shard: Shard, state: Path) -> None:
+        """Bring the file of a shard, which nobody has open, up to what its home holds. Raises: StateLocked where the
+        shard runs on another machine; StateError, StoreError."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,7 @@ class Desk:
     now: Callable[[], float]
     new_id: Callable[[], str]
     mask: Callable[[str], str]
+    homes: Homes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +92,12 @@ class Unmeasured:
 @contextlib.contextmanager
 def merged(
     manifest: Manifest, state: Path, outputs: Path, places: Sequence[Path], *, desk: Desk, take_over: bool
-) -> Iterator[tuple[Store, list[MergedShard]]]:
-    """The whole's state with these shards in it, open and locked for as long as the block lasts.
+) -> Iterator[tuple[Store, list[MergedShard], Kept]]:
+    """The whole's state with these shards in it, open and locked for as long as the block lasts, and what tells its
+    home of it: to be settled before the block ends.
 
     `take_over`: what a shard has at the service without an answer becomes the whole's to settle, and the shard never
-    runs again. Raises: UsageError, StateLocked, StateError; then nothing was merged.
+    runs again. Raises: UsageError, StateLocked, StateError, StoreError; then nothing was merged.
     """
     state, outputs = resolved(state), resolved(outputs)
     states = _states(places, state)
@@ -96,7 +109,12 @@ def merged(
         stack.enter_context(OutputsLock(outputs))
         with guarded(outputs):
             aside.refuse_links(outputs, "raw")
-        store = Store.create_or_open(state, disk=desk.disk, name=manifest.name, lineage=desk.new_id(), mask=desk.mask)
+        for one in states:
+            _renew(one, manifest, desk)
+        kept = stack.enter_context(desk.homes.keeper(None).own(state))
+        store = Store.create_or_open(
+            state, disk=desk.disk, name=manifest.name, lineage=desk.new_id(), mask=desk.mask, shipper=kept.shipper
+        )
         stack.callback(store.close)
         begun = stack.enter_context(contextlib.ExitStack())
         begun.callback(store.discard)
@@ -118,7 +136,10 @@ def merged(
         begun.pop_all()
         with guarded(outputs):
             owner.record(desk.disk, manifest=manifest.name, state=state, lineage=store.lineage)
-        yield store, [_take(facts, manifest, store, merger, outputs, desk) for facts in found]
+        # As at the beginning of a run: another machine's last words are in no snapshot that this one leaves.
+        store.recover(desk.now())
+        kept.take_in(store, desk.now())
+        yield store, [_take(facts, manifest, store, merger, outputs, desk) for facts in found], kept
 
 
 def _states(places: Sequence[Path], whole: Path) -> list[Path]:
@@ -152,6 +173,15 @@ def _held(path: Path) -> Iterator[None]:
     if holder is not None:
         raise StateError(f"{path}: a run is on: {holder}", hint="wait for it")
     yield
+
+
+def _renew(path: Path, manifest: Manifest, desk: Desk) -> None:
+    """A shard that went on elsewhere is merged as it is by now."""
+    with _held(path):
+        with Store.peek(path, name=manifest.name) as shard:
+            named = shard.meta("shard")
+        if named is not None:
+            desk.homes.renew(Shard.parse(named), path)
 
 
 def _look(path: Path, manifest: Manifest) -> ShardFacts:
@@ -241,10 +271,16 @@ def _close(facts: ShardFacts, manifest: Manifest, lineage: str, merger: Merger, 
         return
     with (
         StateLock(facts.state),
-        Store.create_or_open(facts.state, disk=desk.disk, name=manifest.name, lineage="") as shard,
+        desk.homes.keeper(Shard.parse(facts.shard or "")).own(facts.state) as kept,
+        Store.create_or_open(
+            facts.state, disk=desk.disk, name=manifest.name, lineage="", shipper=kept.shipper
+        ) as shard,
     ):
         _check_same(shard, facts)
         close_shard(shard, lineage)
+        unsettled = kept.settle(shard)
+    if unsettled is not None:
+        raise unsettled
 
 
 def _check_same(shard: Store, facts: ShardFacts) -> None:
@@ -257,8 +293,8 @@ def _take(
 ) -> MergedShard:
     with _copied(facts, manifest, store):
         answers = list(merger.new_answers(facts))
-        source = _outputs_of(facts) if answers else facts.state.parent
-        brought = [(job, _bring(answer, source, outputs, facts, desk.disk)) for job, answer in answers]
+        source = outputs_of(facts) if answers else facts.state.parent
+        brought = [(job, bring(answer, source, outputs, facts, desk.disk)) for job, answer in answers]
         taken = merger.take(facts, brought, desk.now())
     return MergedShard(
         shard=facts.shard or "",
@@ -269,89 +305,6 @@ def _take(
         names=taken.names,
         waiting=facts.waiting,
     )
-
-
-def _outputs_of(facts: ShardFacts) -> Path:
-    """The output directory of a shard: beside its state, unless it was told to keep them apart. Raises: UsageError."""
-    for place in (facts.state.parent, Path(facts.outputs) if facts.outputs else None):
-        if place is None:
-            continue
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads((place / RECORD).read_text(encoding="utf-8")).get("lineage") == facts.lineage:
-                return place
-    raise UsageError(
-        f"{facts.state}: the outputs of shard {facts.shard} are not beside it",
-        hint=f"bring them together: the folder with raw/ and {RECORD} is where the state belongs",
-    )
-
-
-# -- answers ----------------------------------------------------------------------------------------------------------
-
-
-def _bring(answer: StoredAnswer, source: Path, outputs: Path, facts: ShardFacts, disk: Disk) -> StoredAnswer:
-    """An answer of a shard below the whole's output directory, as it is recorded there. Raises: StateError, OSError."""
-    parts = PurePosixPath(answer.path).parts
-    if len(parts) < 3 or parts[0] != "raw" or ".." in parts or "\\" in answer.path:
-        raise StateError(f"{facts.state}: not the path of an answer: {answer.path!r}", hint="merge states of your own")
-    shard = Shard.parse(facts.shard or "")
-    # Two services may have called two jobs the same, as two emulators do.
-    for folder in (parts[1], f"{parts[1]}.{shard.index}-of-{shard.of}", f"{parts[1]}.{facts.lineage}"):
-        path = PurePosixPath("raw", folder, *parts[2:])
-        with guarded(outputs):
-            aside.refuse_links(outputs, *path.parts)
-            target = outputs / path
-            if not target.exists():
-                _place(source / answer.path, target, answer, facts, disk, outputs)
-            elif not _is(target, answer):
-                continue
-            seen = target.stat()
-        return StoredAnswer(
-            name=answer.name, path=str(path), size=answer.size, sha256=answer.sha256, stamp=stamp_of(seen)
-        )
-    raise StateError(f"{outputs / answer.path}: another file is where this answer belongs", hint="move it away")
-
-
-def _is(path: Path, answer: StoredAnswer) -> bool:
-    if path.stat().st_size != answer.size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == answer.sha256
-
-
-def _place(source: Path, target: Path, answer: StoredAnswer, facts: ShardFacts, disk: Disk, outputs: Path) -> None:
-    """The same file under a second name where the disk can, else a copy; under its name only once it is what it was
-    recorded as."""
-    try:
-        good = _is(source, answer)
-    except FileNotFoundError:
-        good = False
-    if not good:
-        raise StateError(
-            f"{source}: this answer is missing or was changed; nothing of shard {facts.shard} was merged",
-            hint=f"`hume-runner verify MANIFEST --shard {facts.shard} --repair` fetches again what costs nothing",
-        )
-    disk.make_below(outputs, target.parent.relative_to(outputs))
-    aside.remove_leftovers(target.parent, target.name)
-    part = aside.part_path(target)
-    try:
-        os.link(source, part, follow_symlinks=False)
-    except OSError:
-        with disk.written(target) as file, source.open("rb") as read:
-            digest = hashlib.sha256()
-            while chunk := read.read(_CHUNK):
-                digest.update(chunk)
-                file.write(chunk)
-            if digest.hexdigest() != answer.sha256:
-                raise StateError(
-                    f"{source}: it changed while it was copied", hint="run the same command again"
-                ) from None
-        return
-    try:
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        disk.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # -- what is left -----------------------------------------------------------------------------------------------------

@@ -178,9 +178,11 @@ def _open(
     stack.enter_context(OutputsLock(outputs))
     with guarded(outputs):
         _check_folders(state, outputs)
+    kept = stack.enter_context(env.keeper.own(state))
+    with guarded(outputs):
+        # Only now is the state here what its home holds: another machine may have merged what lies beside it.
         whole = options.whole / "state.sqlite3" if options.whole is not None else state
         check_alone(options.whole or outputs, whole, options.selection.shard)
-    kept = stack.enter_context(env.keeper.own(state))
     # Only under the lock is it known whether another run made a state meanwhile, whose knowledge the plan needs.
     if scan is not None and state.exists():
         scan.close()

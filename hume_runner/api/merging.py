@@ -1,0 +1,94 @@
+"""Shards into one, wherever their states and the whole's are at home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hume_runner import wiring
+from hume_runner.api.values import Merged
+from hume_runner.errors import StateLocked
+
+if TYPE_CHECKING:
+    from hume_runner.api.project import Project
+    from hume_runner.planning.selection import Shard
+    from hume_runner.state.keeping import Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class _Homes:
+    project: Project
+    warn: Callable[[str], None]
+
+    def _paths(self, shard: Shard | None) -> wiring.Paths:
+        return self.project.paths if shard is None else self.project.paths.with_remote_of(shard)
+
+    def keeper(self, shard: Shard | None) -> Keeper:
+        manifest, machine = self.project.manifest.name, self.project.machine
+        return wiring.keeper(self._paths(shard), manifest, machine, lambda event: None, self._put_aside)
+
+    def _put_aside(self, path: Path) -> None:
+        self.warn(f"{path}: an earlier state of this folder; the remote one went on without it, and counts")
+
+    def renew(self, shard: Shard, state: Path) -> None:
+        paths = replace(self._paths(shard), state=state)
+        if paths.remote is None:
+            return
+        from hume_runner.state.remote.bringing import bring
+        from hume_runner.state.remote.copies import Remote, reading
+        from hume_runner.state.remote.drive import Driver
+        from hume_runner.state.remote.objects import Note
+
+        def use(driver: Driver, remote: Remote) -> None:
+            if remote.lock is not None and not remote.lock.released:
+                raise StateLocked(
+                    f"{paths.remote}: another run holds the state: {Note.read(remote.lock.note)}",
+                    hint=f"wait for it; if its machine is gone, run that part again, or give its lock back: "
+                    f"`hume-runner state unlock MANIFEST --shard {shard}`",
+                )
+            bring(driver, remote, state, self._put_aside, self.project.manifest.name)
+
+        reading(lambda: wiring.driver(paths, self.project.machine), use)
+
+
+def merge_shards(project: Project, places: Sequence[Path], *, take_over: bool, warn: Callable[[str], None]) -> Merged:
+    """Bring shards into the one state and output directory of the whole, and make what is derived. Sends nothing.
+
+    Raises: UsageError, StateLocked, StateError, StoreError; then nothing was merged, or the same command goes on.
+    """
+    from hume_runner.engine.merge import Desk, merged, unmeasured
+    from hume_runner.results.finish import Finisher
+    from hume_runner.state.connection import guarded
+
+    manifest, paths, machine = project.manifest, project.paths, project.machine
+    desk = Desk(
+        disk=machine.disk,
+        now=machine.now,
+        new_id=machine.new_id,
+        mask=project.masker.keys,
+        homes=_Homes(project, warn),
+    )
+    with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards, kept):
+        with (
+            project.endpoint() as endpoint,
+            wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
+        ):
+            plan.apply()
+            if endpoint.service.keeper is None:
+                with guarded(paths.outputs):
+                    kept.restore(store, paths.outputs)  # no other machine could have these answers again
+        with guarded(paths.outputs):
+            Finisher(manifest, paths.outputs, machine.disk, warn=warn).rebuild(store, (), machine.now())
+        unsettled = kept.settle(store)
+        told = Merged(
+            state=paths.state,
+            outputs=paths.outputs,
+            shards=tuple(shards),
+            unmeasured=tuple(unmeasured(store, shards)),
+            items=store.counts().items,
+        )
+    if unsettled is not None:
+        raise unsettled
+    return told

@@ -1,0 +1,101 @@
+"""The answers of a shard below the whole's output directory: the same file under a second name where the disk can."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path, PurePosixPath
+
+from hume_runner import aside
+from hume_runner.errors import StateError, UsageError
+from hume_runner.planning.selection import Shard
+from hume_runner.state.connection import guarded
+from hume_runner.state.disk import Disk, stamp_of
+from hume_runner.state.merging import ShardFacts
+from hume_runner.state.outputs_owner import RECORD
+from hume_runner.state.rows import StoredAnswer
+
+_CHUNK = 1 << 20
+
+
+def outputs_of(facts: ShardFacts) -> Path:
+    """The output directory of a shard: beside its state, unless it was told to keep them apart. Raises: UsageError."""
+    for place in (facts.state.parent, Path(facts.outputs) if facts.outputs else None):
+        if place is None:
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads((place / RECORD).read_text(encoding="utf-8")).get("lineage") == facts.lineage:
+                return place
+    raise UsageError(
+        f"{facts.state}: the outputs of shard {facts.shard} are not beside it",
+        hint=f"bring them together: the folder with raw/ and {RECORD} is where the state belongs",
+    )
+
+
+def bring(answer: StoredAnswer, source: Path, outputs: Path, facts: ShardFacts, disk: Disk) -> StoredAnswer:
+    """An answer of a shard below the whole's output directory, as it is recorded there. Raises: StateError, OSError."""
+    parts = PurePosixPath(answer.path).parts
+    if len(parts) < 3 or parts[0] != "raw" or ".." in parts or "\\" in answer.path:
+        raise StateError(f"{facts.state}: not the path of an answer: {answer.path!r}", hint="merge states of your own")
+    shard = Shard.parse(facts.shard or "")
+    # Two services may have called two jobs the same, as two emulators do.
+    for folder in (parts[1], f"{parts[1]}.{shard.index}-of-{shard.of}", f"{parts[1]}.{facts.lineage}"):
+        path = PurePosixPath("raw", folder, *parts[2:])
+        with guarded(outputs):
+            aside.refuse_links(outputs, *path.parts)
+            target = outputs / path
+            if not target.exists():
+                _place(source / answer.path, target, answer, facts, disk, outputs)
+            elif not _is(target, answer):
+                continue
+            seen = target.stat()
+        return StoredAnswer(
+            name=answer.name, path=str(path), size=answer.size, sha256=answer.sha256, stamp=stamp_of(seen)
+        )
+    raise StateError(f"{outputs / answer.path}: another file is where this answer belongs", hint="move it away")
+
+
+def _is(path: Path, answer: StoredAnswer) -> bool:
+    if path.stat().st_size != answer.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == answer.sha256
+
+
+def _place(source: Path, target: Path, answer: StoredAnswer, facts: ShardFacts, disk: Disk, outputs: Path) -> None:
+    """The same file under a second name where the disk can, else a copy; under its name only once it is what it was
+    recorded as."""
+    try:
+        good = _is(source, answer)
+    except FileNotFoundError:
+        good = False
+    if not good:
+        raise StateError(
+            f"{source}: this answer is missing or was changed; nothing of shard {facts.shard} was merged",
+            hint=f"`hume-runner verify MANIFEST --shard {facts.shard} --repair` fetches again what costs nothing; "
+            f"where another machine measured it, `hume-runner run MANIFEST --shard {facts.shard}` has it here",
+        )
+    disk.make_below(outputs, target.parent.relative_to(outputs))
+    aside.remove_leftovers(target.parent, target.name)
+    part = aside.part_path(target)
+    try:
+        os.link(source, part, follow_symlinks=False)
+    except OSError:
+        with disk.written(target) as file, source.open("rb") as read:
+            digest = hashlib.sha256()
+            while chunk := read.read(_CHUNK):
+                digest.update(chunk)
+                file.write(chunk)
+            if digest.hexdigest() != answer.sha256:
+                raise StateError(
+                    f"{source}: it changed while it was copied", hint="run the same command again"
+                ) from None
+        return
+    try:
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        disk.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

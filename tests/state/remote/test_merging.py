@@ -1,0 +1,147 @@
+"""Shards whose states lie in a store are merged into the whole, whose state lies there as well."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hume_runner.emulator.server import Emulator
+from tests.cli.project import Ran
+from tests.object_stores import S3Server
+from tests.state.remote.machines import KEY, Study, accepted
+from tests.state.remote.test_commands import call, written
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUME_API_KEY", KEY)
+    for name, value in (("LEASE", "0.6"), ("HEARTBEAT", "0.1"), ("HALF_OPEN", "0.3"), ("STORE_PATIENCE", "2")):
+        monkeypatch.setenv(f"HUME_RUNNER_{name}", value)
+
+
+def parts(study: Study, machine: str) -> list[str]:
+    return [str(study.folder / machine / "shards" / f"{index}-of-2") for index in (1, 2)]
+
+
+def run_parts(study: Study, machine: str) -> str:
+    manifest = written(study, machine)
+    for index in (1, 2):
+        ran = call("run", manifest, "--shard", f"{index}/2")
+        assert ran.code == 0, ran.err
+    return manifest
+
+
+def done(ran: Ran) -> int:
+    counted: int = ran.json["items"]["done"]
+    return counted
+
+
+def test_parts_are_merged_into_the_store_and_any_machine_goes_on(study: Study, emulator: Emulator) -> None:
+    manifest = run_parts(study, "a")
+    assert call("run", manifest).code == 64  # the parts are not merged yet
+    merged = call("state", "merge", manifest, *parts(study, "a"))
+    assert merged.code == 0, merged.err
+    assert "6 of 6 items measured" in merged.out
+    ran = call("run", manifest)
+    assert ran.code == 0, ran.err
+    assert "nothing to do" in ran.err
+    other = written(study, "b")
+    assert done(call("status", "--json", other)) == 6
+    assert call("run", other).code == 0
+    assert accepted(emulator) == 6
+    again = call("state", "merge", manifest, *parts(study, "a"))
+    assert (again.code, again.out.count("nothing new")) == (0, 2), again.err
+
+
+@pytest.mark.sweep
+def test_what_a_refused_run_advises_is_what_helps(study: Study) -> None:
+    manifest = run_parts(study, "a")
+    refused = call("run", manifest).err
+    command = refused.split("hume-runner state merge ")[1].strip().replace("*-of-2", "1-of-2")
+    assert call("state", "merge", *command.split(), parts(study, "a")[1]).code == 0
+    assert call("run", manifest).code == 0
+
+
+@pytest.mark.sweep
+def test_a_part_that_went_on_elsewhere_is_merged_as_it_is_by_now(study: Study, emulator: Emulator) -> None:
+    study.texts = 4
+    run_parts(study, "a")
+    study.texts = 8
+    manifest = written(study, "a")
+    for index in (1, 2):  # on another machine, with a disk of its own
+        assert call("run", written(study, "b"), "--shard", f"{index}/2").code == 0
+    short = call("state", "merge", manifest, *parts(study, "a"))
+    assert short.code == 10  # what the other machine measured is not on this disk
+    (hint,) = [line for line in short.err.splitlines() if line.startswith("next:")]
+    assert f"hume-runner run {manifest} --shard" in hint
+    for index in (1, 2):
+        assert call("run", manifest, "--shard", f"{index}/2").code == 0
+    merged = call("state", "merge", manifest, *parts(study, "a"))
+    assert "8 of 8 items measured" in merged.out, merged.err
+    assert call("run", manifest).code == 0
+    assert accepted(emulator) == 8
+
+
+@pytest.mark.sweep
+def test_a_whole_that_another_machine_went_on_with_is_merged_into(study: Study, emulator: Emulator) -> None:
+    """The history in the store counts, whatever lies here."""
+    assert call("run", written(study, "b"), "--limit", "1").code == 0
+    manifest = run_parts(study, "a")
+    merged = call("state", "merge", manifest, *parts(study, "a"))
+    assert merged.code == 0, merged.err
+    ran = call("run", manifest)
+    assert (ran.code, "nothing to do" in ran.err) == (0, True), ran.err
+    assert call("run", written(study, "b")).code == 0
+    assert accepted(emulator) == 6  # what the other machine had measured was found at the service by the part
+
+
+@pytest.mark.sweep
+def test_a_part_that_another_machine_runs_is_not_merged(study: Study, s3: S3Server) -> None:
+    manifest = run_parts(study, "a")
+    bucket = study.place.split("/")[2]
+    lock = json.loads(s3.body(bucket, "study/shards/1-of-2/lock"))
+    s3.put(bucket, "study/shards/1-of-2/lock", json.dumps({**lock, "released": False}).encode())
+    ran = call("state", "merge", manifest, *parts(study, "a"))
+    assert ran.code == 6
+    assert "another run holds the state" in ran.err
+    assert f"hume-runner state unlock {manifest} --shard 1/2" in ran.err
+    assert not (study.folder / "a" / "state.sqlite3").exists()
+    assert call("state", "unlock", manifest, "--shard", "1/2").code == 0
+    assert call("state", "merge", manifest, *parts(study, "a")).code == 0
+
+
+@pytest.fixture
+def slow(study: Study) -> Iterator[Emulator]:
+    with Emulator(api_keys=[KEY], processing_time_s=1.5) as emulator:
+        study.url = emulator.url
+        yield emulator
+
+
+@pytest.mark.sweep
+def test_a_part_that_is_taken_over_is_closed_for_every_machine(study: Study, slow: Emulator) -> None:
+    manifest = written(study, "a")
+    for index in (1, 2):
+        assert call("run", manifest, "--shard", f"{index}/2", "--detach").code == 0
+    assert call("state", "merge", manifest, *parts(study, "a")).code == 64
+    assert call("state", "merge", manifest, *parts(study, "a"), "--take-over").code == 0
+    for machine in ("a", "b"):
+        refused = call("run", written(study, machine), "--shard", "1/2")
+        assert (refused.code, "was taken over by the whole" in refused.err) == (64, True), refused.err
+    assert call("run", written(study, "b")).code == 0
+    assert accepted(slow) == 6
+
+
+@pytest.mark.sweep
+def test_answers_that_nobody_gives_again_are_the_wholes_for_every_machine(study: Study) -> None:
+    study.api = "local"
+    study.sections = {"service": {"api": "local"}, "batching": {}, "execution": {}}
+    manifest = run_parts(study, "a")
+    assert call("state", "merge", manifest, *parts(study, "a")).code == 0
+    shutil.rmtree(study.folder / "a")
+    ran = call("run", written(study, "b"))
+    assert (ran.code, "nothing to do, 6 items" in ran.err) == (0, True), ran.err
+    assert len(list(Path(study.folder / "b" / "raw").iterdir())) >= 1
