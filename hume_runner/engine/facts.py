@@ -121,6 +121,14 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waited:
+    """So long was waited for a lost submission, by the run's clock, and nothing told: a person has to decide."""
+
+    job: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agreed:
     """A person wants a job paid for although one of these at the service may be it."""
 
@@ -170,6 +178,7 @@ Fact = (
     | Gone
     | Billed
     | Missed
+    | Waited
     | Agreed
     | Duplicate
     | Broken
@@ -217,6 +226,8 @@ def record(store: Store, service: Service, fact: Fact, now: float) -> None:
             store.record_billed(job, chosen.remote_id, chosen.billed_seconds, now)
         case Missed(job=job):
             store.record_missed(job, now)
+        case Waited(job=job, seconds=seconds):
+            store.record_waited(job, seconds)
         case Agreed(job=job, remote_ids=remote_ids):
             store.record_agreed(job, endpoint, remote_ids, now)
         case Duplicate(job=job, found=found):

@@ -116,6 +116,7 @@ class Loop:
             limit=most,
             most_transfers=rules.execution.transfer_workers,
             most_preparing=rules.preparing,
+            first_alone=tools.service.keeper is not None,
         )
         server_time = tools.server_time()
         began = math.inf if server_time is None else server_time

@@ -66,6 +66,7 @@ class Journal(Planning):
                 submitting_at=now,
                 reason=None,
                 error=None,
+                waited_s=None,
             )
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE job = ?", (number,))
             self._name_members(number, matches)
@@ -206,8 +207,16 @@ class Journal(Planning):
         with self._transaction("misled") as db:
             (named_at,) = db.execute("SELECT submitted_at FROM jobs WHERE job = ?", (number,)).fetchone()
             columns: dict[str, Any] = {"remote_id": None, "submitted_at": None, "created_at": None}
-            lost = {"lost_at": now if named_at is None else named_at, "lost_how": MISLED}
+            lost = {"lost_at": now if named_at is None else named_at, "lost_how": MISLED, "waited_s": None}
             self._move(number, Event.DISOWN, now, message, error=message, **columns, **lost)
+
+    def record_waited(self, number: int, waited_s: float) -> None:
+        """So many seconds were waited since the end of a lost submission, and nothing told: a person is asked."""
+        with self._transaction("waited") as db:
+            db.execute(
+                "UPDATE jobs SET waited_s = max(coalesce(waited_s, 0), ?) WHERE job = ? AND status = 'ambiguous'",
+                (waited_s, number),
+            )
 
     def recover(self, now: float) -> list[int]:
         """After a crash: what was being submitted has no answer, and nobody knows when it ended. Returns the jobs

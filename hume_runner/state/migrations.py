@@ -266,6 +266,12 @@ def m010_uploads(db: sqlite3.Connection) -> None:
     )
 
 
+def m011_waited(db: sqlite3.Connection) -> None:
+    """How long a run waited since a submission was lost until it had to ask: whoever runs again does not wait as long
+    once more for what waiting did not tell. NULL: nobody waited to the end."""
+    db.execute("ALTER TABLE jobs ADD COLUMN waited_s REAL")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -277,6 +283,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m008_what_nobody_proved,
     m009_selections_and_shards,
     m010_uploads,
+    m011_waited,
 )
 
 

@@ -46,6 +46,7 @@ class JobRow:
     error: str | None
     lost_at: float | None
     lost_how: str | None
+    waited_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ ITEM_COLUMNS = (
 JOB_COLUMNS = (
     "job, key, status, sources, bytes, billable_seconds, nonce, request, tries, endpoint, simulated, remote_id, "
     "clock_offset, submitting_at, submitted_at, created_at, started_at, ended_at, finished_at, billed_seconds, "
-    "reason, error, lost_at, lost_how"
+    "reason, error, lost_at, lost_how, waited_s"
 )
 
 
@@ -189,6 +190,7 @@ def job_row(row: Sequence[Any]) -> JobRow:
         error=row[21],
         lost_at=row[22],
         lost_how=row[23],
+        waited_s=row[24],
     )
 
 

@@ -452,9 +452,52 @@ def test_where_the_service_lists_no_job_at_all_a_lost_request_is_asked_about(pro
     assert ran.code == 9
     assert "the list shows no other job of this state" in ran.err
     assert "--pay-again" in ran.err
+    looked = project.requests()["GET /v0/batch/jobs"]
     assert project.run().code == 9
+    assert project.requests()["GET /v0/batch/jobs"] - looked <= 3  # one look: it was waited for to the end already
     assert project.run("--pay-again").code == 0
     assert project.emulator.requests()["jobs_accepted"] == 1
+
+
+def three_texts(project: Project) -> None:
+    project.manifest["sources"] = {"text": ["One.", "Two.", "Three."]}
+    project.manifest["models"] = {"language": {}}
+    project.manifest["batching"] = {"max_sources": 1}
+
+
+def test_the_first_submission_to_a_fresh_account_may_be_lost_and_is_sent_again(project: Project) -> None:
+    three_texts(project)
+    project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    assert "job-000001: the service does not have it; sending it again" in ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 3
+
+
+@pytest.mark.parametrize("nth", [2, 3])
+def test_what_is_lost_of_a_first_burst_stands_behind_one_that_was_taken(project: Project, nth: int) -> None:
+    three_texts(project)
+    project.emulator.inject([{"route": JOBS, "nth": [nth], "action": {"drop": "before"}}])
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 3
+
+
+@pytest.mark.parametrize("newest", [1, 2])
+def test_a_host_that_shows_the_newest_so_many_proves_nothing_of_a_first_submission(
+    project: Project, newest: int
+) -> None:
+    three_texts(project)
+    project.emulator.make_difficult(
+        {
+            "jobs": {"cap": newest, "cap_keeps": "newest", "late": "500ms"},
+            "submissions": {"holding": "One.", "times": 1, "answer": "cut"},
+        }
+    )
+    project.settle_s = 1.0
+    ran = project.run()
+    assert project.emulator.requests()["jobs_accepted"] == 3, ran.err
+    assert ran.code in (0, 9), ran.err  # found where a look came before it was pushed out, else asked about
 
 
 @sampled(4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner.state.lock import StateLock
-from tests.cli.project import Project, Ran
+from tests.cli.project import JOBS, Project, Ran
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 Situation = Callable[[Project, pytest.MonkeyPatch], Ran]
@@ -122,6 +123,27 @@ def _failed(project: Project, patch: pytest.MonkeyPatch) -> Ran:
 def _budget(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     project.manifest["sources"]["urls"] = ["https://nowhere.invalid/one.mp4"]
     project.manifest["execution"]["max_failures"] = 0
+    return project.run()
+
+
+@situation("The bill would be higher than allowed")
+def _capped(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    project.manifest["service"]["api"] = "expression-v1"
+    project.manifest |= {"sources": {"files": ["media/*"]}, "models": {"audio": {}}}
+    return project.run("--max-billable-seconds", "0.2")
+
+
+@situation("Nobody can tell whether a submission arrived")
+def _lost(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
+    return project.run()
+
+
+@situation("Nobody can tell what is paid for already")
+def _unsure(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    assert project.run().code == 0
+    shutil.rmtree(project.out)
+    project.emulator.make_difficult({"jobs": {"leaves_out": ["job_id"]}})
     return project.run()
 
 

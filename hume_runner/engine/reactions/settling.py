@@ -87,7 +87,12 @@ def looked(
         case reconcile.Gone(chosen=chosen):
             return _gone(view, rules, job, chosen, tries, at)
         case reconcile.Ask():
-            return nothing_proves(view, rules, job, settled, tries, message, at)
+            asked = nothing_proves(view, rules, job, settled, tries, message, at)
+            if rules.pay_again:
+                return asked
+            # The next run need not wait as long once more: all that it may find out is there at its first look.
+            waited = facts.Waited(job=job, seconds=one.waited_before_s + at.now - one.since)
+            return replace(asked, facts=(waited, *asked.facts))
         case _:
             assert_never(settled)
 
@@ -105,6 +110,7 @@ def _found(view: View, job: int, found: reconcile.Found, at: Moment) -> Reaction
         lost=without(view.lost, job),
         waiting={**view.waiting, job: there},
         taken_at=at.now,
+        first_alone=view.first_alone and len(view.lost) > 1,
         trouble=replace(view.trouble, submissions=0),
     )
     told = events.Found(job=job_name(job), remote_id=chosen.remote_id, duplicates=len(found.others))

@@ -28,7 +28,7 @@ from tests.engine.reactions.cases import CANDIDATE, LOST, NOW, SENT, error_of, r
         (reconcile.Found(chosen=CANDIDATE, others=("r2",)), (facts.Found,), 7.0),
         (reconcile.NotThere(), (facts.Missed,), 7.0),  # a list is no proof that nothing was billed
         (reconcile.Gone(chosen=CANDIDATE), (facts.Gone,), 9.0),
-        (reconcile.Ask(why="nobody knows"), (), 7.0),
+        (reconcile.Ask(why="nobody knows"), (facts.Waited,), 7.0),  # the next run does not wait as long again
     ],
 )
 def test_a_look_decides_what_a_lost_answer_costs(
