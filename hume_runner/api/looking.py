@@ -175,7 +175,7 @@ class Seen:
         return Status(
             name=self._project.manifest.name,
             state=self._project.paths.remote or self._project.paths.state,
-            simulated=self._store.any_simulated(),
+            simulated=self._store.simulated(),
             lock=self._holder,
             items=dict(counts.items),
             jobs=dict(counts.jobs),

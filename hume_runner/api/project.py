@@ -320,9 +320,10 @@ class Project:
                 mirror.repair(store)
             return mended.error
 
-    def adopt(self, names: Sequence[str]) -> Iterator[Adopted]:
+    def adopt(self, names: Sequence[str], *, simulated: bool | None = None) -> Iterator[Adopted]:
         """Bring jobs under the manifest's state, planning it first where that never happened; one by one. `names`: ids
-        of jobs at the service, and files with answers, of which nobody is asked."""
+        of jobs at the service, and files with answers, of which nobody is asked. `simulated`: whether the scores in
+        files are made up; None where nobody knows. Raises: UsageError."""
         from hume_runner.engine.adopt import adopt_all
         from hume_runner.engine.adopt_files import FileAdopter, is_file
         from hume_runner.engine.rescue import take_in
@@ -330,6 +331,11 @@ class Project:
         from hume_runner.state.outputs_owner import OutputsOwner
         from hume_runner.state.shards import note_shard
 
+        if simulated is not None and not any(is_file(name) for name in names):
+            raise UsageError(
+                "whether scores are made up is said of files, and none is named",
+                hint="leave --measured and --simulated out: of its jobs the service tells it",
+            )
         manifest, paths, machine = self.manifest, self.paths, self.machine
         for folder in (paths.state.parent, paths.outputs):
             machine.disk.make_directory(folder)
@@ -350,7 +356,13 @@ class Project:
                 plan.apply()
             note_shard(store, self.selection.shard, manifest.service.api, paths.outputs)
             owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
-            simulated = endpoint.name == wiring.EMULATOR
+            if endpoint.name == wiring.EMULATOR:
+                if simulated is False:
+                    raise UsageError(
+                        "the manifest rehearses, and the files are said to be measured",
+                        hint="name the host in service.endpoint (nobody is asked of files), or leave --measured out",
+                    )
+                simulated = True
             files = FileAdopter(
                 store=store,
                 service=endpoint.service,

@@ -18,6 +18,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="REMOTE_ID|FILE",
         help="the service's names for jobs; or predictions.json files that were downloaded, of which nobody is asked",
     )
+    made = parser.add_mutually_exclusive_group()
+    made.add_argument(
+        "--measured",
+        dest="simulated",
+        action="store_const",
+        const=False,
+        help="a service measured what is in the FILEs; without this or --simulated nobody knows: `simulated` is null",
+    )
+    made.add_argument(
+        "--simulated",
+        dest="simulated",
+        action="store_const",
+        const=True,
+        help="the scores in the FILEs are made up, as the emulator does",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -27,7 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     code, took = 0, False
     counts = dict.fromkeys(("adopted", "skipped", "items"), 0)
     console.counts = counts
-    for one in project(args, console).adopt(args.names):
+    for one in project(args, console).adopt(args.names, simulated=args.simulated):
         took = took or one.job is not None
         counts["skipped" if one.job is None else "adopted"] += 1
         counts["items"] += one.items
@@ -54,8 +69,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.result(f"{one.remote_id}: not adopted: {one.why}")
     if any(name.endswith(".json") for name in args.names) and took:
         console.note(
-            "a predictions file tells which models measured, and nothing of their options: the manifest's are taken"
+            "a predictions file tells which models measured, and nothing of their options but what rows show: else the "
+            "manifest's are taken"
         )
+        if args.simulated is None:
+            console.note(
+                "nor does it tell whether a service measured it or the emulator made it up, so `simulated` is null; "
+                "adopt it again with --measured or --simulated to say so"
+            )
     if took:
         console.note(f"next: hume-runner run {args.manifest}")
     return code

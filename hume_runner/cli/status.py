@@ -103,6 +103,8 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
     yield f"{status.name}: {items['done']:,} of {counted(items['total'], 'item')} measured"
     if status.simulated:
         yield "  SIMULATED SCORES: the emulator measured nothing"
+    if status.simulated is None and items["done"]:
+        yield "  measured or simulated: nobody said of the answers from files"
     for kind, numbers in (("items", items), ("jobs", status.jobs)):
         parts = [
             f"{number:,} {_words(name, status, here=seen.here)}"

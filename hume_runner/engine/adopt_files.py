@@ -18,12 +18,12 @@ from hume_runner.errors import NotFound, UnexpectedResponse, UsageError
 from hume_runner.regular_files import open_regular
 from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, Member, Service
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.rows import KEPT
 from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
     from hume_runner.state.disk import Disk
 
-SCHEME = "file:"
 _CHUNK = 1 << 18
 # Nobody can be asked again: what is not in it, or cannot be read, has failed.
 _ALL_THERE_IS = Ended(announced={"accept_missing": 1, "accept_unreadable": 1})
@@ -77,20 +77,21 @@ class _Streamed:
 
 def place_of(endpoint: str | None) -> Path | None:
     """The file that such a job came from; None for any other job."""
-    if endpoint is None or not endpoint.startswith(SCHEME):
+    if endpoint is None or not endpoint.startswith(KEPT):
         return None
     return Path(url2pathname(urlsplit(endpoint).path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileAdopter:
-    """`simulated`: the manifest rehearses, so nothing that comes here is a measurement."""
+    """`simulated`: the scores are made up, as the manifest rehearses, or as somebody says; False: a service measured
+    them, as somebody says; None: nothing in a file tells."""
 
     store: Store
     service: Service
     disk: Disk
     outputs: Path
-    simulated: bool
+    simulated: bool | None
     now: Callable[[], float]
 
     def adopt_all(self, paths: Sequence[str]) -> Iterator[Adopted]:
@@ -112,6 +113,8 @@ class FileAdopter:
         ours = self.store.kept_answer(foreign.remote_id)
         if ours is not None and self.store.job(ours).status is JobStatus.SUBMITTED:
             return self._finish(named, place, ours, 0)  # a crash came between
+        if ours is not None:
+            self._say(ours)
         refuse_one_name(foreign)
         members, matches, unmatched = matched(self.store, foreign, ours)
         fitting = [at for at, one in enumerate(members) if foreign.alike(one.item.kind, one.item.facts)]
@@ -124,6 +127,11 @@ class FileAdopter:
             return self._nothing(named, foreign, unmatched, known=ours is not None)
         number = self._record(foreign, place, members, matches, ours)
         return self._finish(named, place, number, unmatched, lacks=lacks, lacking=tuple(sorted(lacking)))
+
+    def _say(self, ours: int) -> None:
+        """What somebody says of a file that is here already."""
+        if self.simulated is not None and self.store.job(ours).request.get("simulated") is not self.simulated:
+            self.store.record_simulated(ours, self.simulated, self.now())
 
     def _otherwise(self, named: str, foreign: Foreign, lacking: Counter[str]) -> UsageError:
         told = tuple(f"models.{model}: asked for, and not measured" for model in sorted(lacking))
@@ -163,7 +171,10 @@ class FileAdopter:
                 hint="list its sources first: uploads are known by their bytes, URLs by their address, texts by their "
                 "characters, capitals and marks included, as they stand in the words that `language` measured",
             )
-        why = "this state has it already" if known else "none of its sources waits to be measured"
+        kinds = {True: ", as simulated", False: ", as measured", None: ""}
+        why = (
+            f"this state has it already{kinds[self.simulated]}" if known else "none of its sources waits to be measured"
+        )
         return Adopted(remote_id=named, job=None, items=0, unmatched=unmatched, why=why)
 
     def _record(
@@ -179,9 +190,9 @@ class FileAdopter:
             endpoint=place.as_uri(),
             nonce="",
             matches=matches,
-            request={"adopted": True},
+            request={"adopted": True, "simulated": self.simulated},
             created_at=None,
-            simulated=self.simulated,
+            simulated=bool(self.simulated),
             now=self.now(),
         )
 
@@ -201,7 +212,12 @@ class FileAdopter:
             artifacts=False,
         )
         self.store.record_finished(
-            number, answers=got.answers, outcomes=got.outcomes, times={}, simulated=self.simulated, now=self.now()
+            number,
+            answers=got.answers,
+            outcomes=got.outcomes,
+            times={},
+            simulated=self.store.job(number).simulated,
+            now=self.now(),
         )
         return Adopted(
             remote_id=named, job=number, items=len(job.members), unmatched=unmatched, lacks=lacks, lacking=lacking

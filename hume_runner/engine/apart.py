@@ -20,11 +20,22 @@ def refuse_others_outputs(store: Store, state: Path, outputs: Path, *, manifest:
     owner = OutputsOwner(outputs)
     owner.check(manifest=manifest, state=state, lineage=store.lineage)
     if embedded and store.any_measured():
-        raise UsageError(
-            "this state holds real measurements, and the endpoint is the emulator",
-            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
-        )
+        raise measured_already(store, "the emulator")
     return owner
+
+
+def measured_already(store: Store, endpoint: str) -> UsageError:
+    """A rehearsal would go where there are measurements, or kept answers that may be some."""
+    elsewhere = "rehearse in another place: --endpoint emulator --output-dir DIR"
+    kept = place_of(store.untold())
+    if kept is None:
+        return UsageError(f"this state holds real measurements, and the endpoint is {endpoint}", hint=elsewhere)
+    return UsageError(
+        f"this state holds answers from files of which nobody said whether a service measured them, such as {kept}, "
+        f"and the endpoint is {endpoint}",
+        hint=f"`hume-runner adopt --simulated MANIFEST {shlex.quote(str(kept))}` says that it is made up, too; "
+        f"or {elsewhere}",
+    )
 
 
 def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: frozenset[str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hume_runner import events
+from hume_runner.engine.apart import measured_already
 from hume_runner.engine.download import REQUEST, remote_id_of
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.survey import Taken, adopt_what_is_there
@@ -21,7 +22,6 @@ from hume_runner.errors import (
     LostAnswerNeedsDecision,
     ServiceRefused,
     ServiceUnavailable,
-    UsageError,
 )
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.scan import key_of
@@ -42,7 +42,7 @@ def ask_first(
     Returns why the run cannot go on, if so; a decision that a person has to take holds back only what is planned.
     Raises: StateError.
     """
-    stray = _stray_answer(outputs, store, env.service.endpoint)
+    stray = _stray_answer(outputs, store)
     if stray is not None:
         env.report(events.NoState(message=f"{outputs / stray}: an answer that this state knows nothing of"))
     try:
@@ -69,10 +69,7 @@ def ask_first(
     if undecided is not None:
         return undecided
     if env.service.simulated and store.any_measured():
-        return UsageError(
-            "this state holds real measurements, and the endpoint is an emulator",
-            hint="rehearse in another place: --endpoint emulator --output-dir DIR",
-        )
+        return measured_already(store, "an emulator")
     return None
 
 
@@ -170,13 +167,14 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
 
 
-def _stray_answer(outputs: Path, store: Store, endpoint: str) -> Path | None:
-    """An answer on disk that the state knows nothing of: it was lost, or put back as it was earlier."""
+def _stray_answer(outputs: Path, store: Store) -> Path | None:
+    """An answer on disk that the state knows nothing of: it was lost, or put back as it was earlier. One that came from
+    another endpoint, or from a file, is known."""
     with contextlib.suppress(OSError):
         for folder in (outputs / "raw").iterdir():
-            if store.knows_remote(endpoint, folder.name) or not (folder / REQUEST).exists():
+            if store.holds_answer(folder.name) or not (folder / REQUEST).exists():
                 continue
-            if not store.knows_remote(endpoint, remote_id_of(folder)):
+            if not store.holds_answer(remote_id_of(folder)):
                 return Path("raw", folder.name)
     return None
 

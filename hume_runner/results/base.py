@@ -71,7 +71,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """One job. Times are Unix seconds: created, started and ended by the service's clock, the others by ours."""
+    """One job. Times are Unix seconds: created, started and ended by the service's clock, the others by ours.
+
+    `kept`: its answer comes from a file that somebody kept, and nothing tells when it was measured: it has no times.
+    """
 
     job: str
     remote_id: str | None
@@ -83,6 +86,15 @@ class JobRecord:
     submitted_at: float | None = None
     fetched_at: float | None = None
     error: str | None = None
+    kept: bool = False
+
+    @property
+    def measured_at(self) -> float | None:
+        """When it was measured, as near as is known; None where it was not, or nobody knows."""
+        if self.status != "done" or self.kept:
+            return None
+        known = (self.ended_at, self.started_at, self.created_at, self.fetched_at, self.submitted_at)
+        return next((moment for moment in known if moment is not None), None)
 
 
 class ResultSet(Protocol):

@@ -246,7 +246,7 @@ class Finisher:
             "manifest": {"path": str(manifest.path), "sha256": manifest.sha256},
             "versions": {"hume_runner": __version__, "python": platform.python_version()},
             "service": {"api": manifest.service.api, "endpoint": manifest.service.endpoint},
-            "simulated": store.any_simulated(),
+            "simulated": store.simulated(),
             "started_at": _instant(ended.started_at),
             "ended_at": _instant(ended.ended_at),
             "duration_s": round(ended.ended_at - ended.started_at, 3),

@@ -131,9 +131,9 @@ class StateResults:
         return self._store.serial
 
     @cached_property
-    def simulated(self) -> bool:
-        """Whether any score here comes from the emulator."""
-        return self._store.any_simulated()
+    def simulated(self) -> bool | None:
+        """Whether any score here comes from the emulator; None where nobody can know."""
+        return self._store.simulated()
 
     def close(self) -> None:
         self._store.close()
@@ -236,7 +236,9 @@ class StateResults:
                 created_at=job.created_at,
                 started_at=job.started_at,
                 ended_at=job.ended_at,
-                submitted_at=job.submitted_at,
-                fetched_at=job.finished_at,
+                # Of a kept answer these say when it was adopted, and nothing of when it was measured.
+                submitted_at=None if job.kept else job.submitted_at,
+                fetched_at=None if job.kept else job.finished_at,
                 error=job.error,
+                kept=job.kept,
             )

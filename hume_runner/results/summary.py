@@ -21,6 +21,7 @@ _ENDINGS = {
 }
 
 
+_UNTOLD = "   measured or simulated: nobody said of the answers from files"
 _NOT_BEGUN = "not begun: there is no key for the service"
 _LEFT = "all submitted in {}, not measured yet"
 
@@ -38,7 +39,8 @@ def summary_text(
     failed items, so that nobody has to search for the usual handful. `links`: how many of them are links, by reason.
     """
     items, jobs = run["counts"]["items"], run["counts"]["jobs"]
-    simulated = "   SIMULATED SCORES: the emulator measured nothing" if run["simulated"] else ""
+    told = {True: "   SIMULATED SCORES: the emulator measured nothing", None: _UNTOLD}
+    simulated = told.get(run["simulated"], "")
     lines = [
         f"{run['name']}: {_NOT_BEGUN if without_key else _ending(run)}{simulated}",
         f"  items    {items['done']:,} of {items['total']:,} measured"

@@ -9,7 +9,7 @@ from hume_runner.planning.fingerprint import job_key
 from hume_runner.services.base import Candidate, Draft, Outcome
 from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
-from hume_runner.state.rows import REMOVED, StoredAnswer, to_json
+from hume_runner.state.rows import REMOVED, StoredAnswer, from_json, to_json
 
 # All parts of a measurement are there: none is open, and there are as many as its preparation told (0: it did not).
 _WHOLE = (
@@ -596,6 +596,20 @@ class Journal(Planning):
                 [(match, number, key) for match, key in zip(matches, keys, strict=True)],
             )
         return number
+
+    def record_simulated(self, number: int, simulated: bool, now: float) -> None:
+        """Somebody said of a kept answer whether its scores are made up."""
+        with self._transaction("told") as db:
+            (told,) = db.execute("SELECT request FROM jobs WHERE job = ?", (number,)).fetchone()
+            request = to_json({**from_json(told), "simulated": simulated})
+            db.execute("UPDATE jobs SET simulated = ?, request = ? WHERE job = ?", (int(simulated), request, number))
+            db.execute(
+                "UPDATE measurements SET simulated = ? WHERE job = ? AND outcome = 'done'", (int(simulated), number)
+            )
+            db.execute(
+                "INSERT INTO attempts (job, at, event, message) VALUES (?, ?, ?, ?)",
+                (number, now, "told", "simulated" if simulated else "measured"),
+            )
 
     def extend(self, number: int, draft: Draft, *, matches: Sequence[str], now: float) -> None:
         """A job that was adopted carries these as well, under the names in `matches`: what is known of its answer is

@@ -12,7 +12,9 @@ from hume_runner.state.lifecycle import HELD, ItemStatus, JobStatus, item_status
 from hume_runner.state.rows import (
     ITEM_COLUMNS,
     JOB_COLUMNS,
+    KEPT,
     REMOVED,
+    UNTOLD,
     Counts,
     ItemRow,
     JobRow,
@@ -160,10 +162,20 @@ class Reading(StateFile):
         ).fetchone()
         return row[0] if row is not None and from_json(row[1]).get("adopted") else None
 
+    def holds_answer(self, remote_id: str) -> bool:
+        """Whether this state knows of that job's answer, wherever it came from."""
+        return (
+            self._db.execute(
+                "SELECT 1 FROM jobs WHERE remote_id = ? UNION SELECT 1 FROM duplicates WHERE remote_id = ?",
+                (remote_id,) * 2,
+            ).fetchone()
+            is not None
+        )
+
     def kept_answer(self, remote_id: str) -> int | None:
         """The job whose answer came from a file of this name (see `engine/adopt_files.py`), wherever that lay."""
         row = self._db.execute(
-            "SELECT job FROM jobs WHERE remote_id = ? AND endpoint LIKE 'file:%'", (remote_id,)
+            "SELECT job FROM jobs WHERE remote_id = ? AND endpoint LIKE ?", (remote_id, f"{KEPT}%")
         ).fetchone()
         return row[0] if row is not None else None
 
@@ -458,6 +470,30 @@ class Reading(StateFile):
         ).fetchone()
         return item_row(row) if row else None
 
+    def simulated(self) -> bool | None:
+        """True if the emulator took the job of any listed item; None if it did so of none that is known, and nobody
+        said of a kept answer whether a service measured it."""
+        if self.any_simulated():
+            return True
+        return None if self._any_untold() else False
+
+    def _any_untold(self) -> bool:
+        return (
+            self._db.execute(
+                "SELECT 1 FROM jobs j JOIN measurements m ON m.job = j.job "  # noqa: S608
+                f"JOIN items i ON i.key = m.key WHERE {UNTOLD} LIMIT 1"
+            ).fetchone()
+            is not None
+        )
+
+    def untold(self) -> str | None:
+        """The place of a kept answer of which nobody said whether a service measured it, if that is true of all that is
+        not surely simulated; None where there is a real measurement, or nothing."""
+        row = self._db.execute(
+            f"SELECT min(endpoint), min({UNTOLD}) FROM jobs j WHERE remote_id IS NOT NULL AND NOT simulated"  # noqa: S608
+        ).fetchone()
+        return row[0] if row[1] else None
+
     def any_simulated(self) -> bool:
         """Whether the emulator took the job of any listed item."""
         return (
@@ -470,7 +506,7 @@ class Reading(StateFile):
         )
 
     def any_measured(self) -> bool:
-        """Whether any job was taken by a real service."""
+        """Whether any job was taken by a real service, or may have been: of kept answers nobody knows."""
         return (
             self._db.execute("SELECT 1 FROM jobs WHERE remote_id IS NOT NULL AND NOT simulated LIMIT 1").fetchone()
             is not None

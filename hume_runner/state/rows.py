@@ -48,6 +48,11 @@ class JobRow:
     lost_how: str | None
     waited_s: float | None
 
+    @property
+    def kept(self) -> bool:
+        """Whether its answer comes from a file that somebody kept: nothing tells when it was measured."""
+        return (self.endpoint or "").startswith(KEPT)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAnswer:
@@ -66,7 +71,7 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemRow:
-    """One line of the results: an item and what became of it."""
+    """One line of the results: an item and what became of it. `simulated` is None where nobody can know."""
 
     id: str
     kind: str
@@ -78,7 +83,7 @@ class ItemRow:
     error: str | None
     job: int | None
     remote_id: str | None
-    simulated: bool
+    simulated: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +107,13 @@ class Counts:
     jobs: Mapping[str, int]
 
 
+# How the endpoint of a job begins whose answer somebody kept as a file (see `engine/adopt_files.py`).
+KEPT = "file:"
+# Of a job `j`: nobody said of a kept answer whether a service measured it.
+UNTOLD = f"(j.endpoint LIKE '{KEPT}%' AND NOT j.simulated AND json_extract(j.request, '$.simulated') IS NULL)"
 ITEM_COLUMNS = (
-    "i.id, i.kind, i.value, i.place, i.labels, m.outcome, m.reason, m.error, m.job, j.remote_id, m.simulated, j.status"
+    "i.id, i.kind, i.value, i.place, i.labels, m.outcome, m.reason, m.error, m.job, j.remote_id, "
+    f"CASE WHEN {UNTOLD} THEN NULL ELSE m.simulated END, j.status"
 )
 JOB_COLUMNS = (
     "job, key, status, sources, bytes, billable_seconds, nonce, request, tries, endpoint, simulated, remote_id, "
@@ -160,7 +170,7 @@ def item_row(r: Sequence[Any]) -> ItemRow:
         error=r[7],
         job=r[8],
         remote_id=r[9],
-        simulated=bool(r[10]),
+        simulated=None if r[10] is None else bool(r[10]),
     )
 
 

@@ -36,10 +36,12 @@ def compare_results(
     """
     results: dict[Side, StateResults] = {"a": a[1], "b": b[1]}
     simulated = {side: one.simulated for side, one in results.items()}
-    if simulated["a"] != simulated["b"] and not even_simulated:
-        which = a[0] if simulated["a"] else b[0]
+    # Of kept answers nobody may know: they are compared with measured ones, as what most of them are.
+    if bool(simulated["a"]) != bool(simulated["b"]) and not even_simulated:
+        (which, _), other = (a, simulated["b"]) if simulated["a"] else (b, simulated["a"])
+        others = "the others are" if other is False else "the others may be one"
         raise UsageError(
-            f"{which}: simulated scores are no measurement, and the others are",
+            f"{which}: simulated scores are no measurement, and {others}",
             hint="compare two measured results; --even-simulated compares them all the same, to rehearse",
         )
     layouts = {side: row_mapping(one.api).LAYOUTS for side, one in results.items()}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from hume_runner.results.base import JobRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,9 +28,30 @@ class TableFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """When it was measured: the first and the last job with an answer of which that is known (Unix seconds), and how
+    many answers came from files, of which nobody knows."""
+
+    first: float | None = None
+    last: float | None = None
+    kept: int = 0
+
+    @classmethod
+    def of(cls, jobs: Iterable[JobRecord]) -> Span:
+        first = last = None
+        kept = 0
+        for job in jobs:
+            kept += job.kept and job.status == "done"
+            if (moment := job.measured_at) is not None:
+                first = moment if first is None else min(first, moment)
+                last = moment if last is None else max(last, moment)
+        return cls(first=first, last=last, kept=kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """One run's outputs. `measured_by`: who measured and under which licence, where the service tells; `told`: what
-    people have to know of the scores; `run` is what `run.json` says, empty where nothing does."""
+    """One run's outputs. `measured_by`: who measured and under which licence, where the service tells; `measured`:
+    when; `told`: what people have to know of the scores; `run` is what `run.json` says, empty where nothing does."""
 
     name: str
     description: str | None
@@ -38,16 +62,25 @@ class Described:
     measurers: Sequence[Mapping[str, Any]] = ()
     tables: Sequence[TableFile] = ()
     run: Mapping[str, Any] = field(default_factory=dict)
+    measured: Span = Span()
 
     @property
     def honest(self) -> str:
         """What the numbers are, in a sentence or two."""
         if self.simulated:
             return "Simulated: the emulator made these scores up, to rehearse. They measure nothing."
-        return self.told or (
-            "Scores say how strongly a model finds what people see or hear in an expression. They are not inferences "
-            "of what anybody feels."
-        )
+        return (_UNTOLD if self.simulated is None else "") + (self.told or _USUAL)
+
+    @property
+    def days(self) -> tuple[str, str]:
+        """The first and the last day (UTC) on which it was measured, empty where that is not known.
+
+        A run's own times are of no use where its jobs have theirs: the last one may have had nothing to do.
+        """
+        if self.measured.first is None or self.measured.last is None:
+            ended = "" if self.measured.kept else str(self.run.get("ended_at") or "")[:10]
+            return ended, ended
+        return _day(self.measured.first), _day(self.measured.last)
 
     @property
     def abstract(self) -> str:
@@ -58,12 +91,25 @@ class Described:
     @property
     def citation(self) -> str:
         """How to name these data in a paper."""
-        ended = str(self.run.get("ended_at") or "")
+        first, last = self.days
         by = "; ".join(_named(one) for one in self.measurers) or f"the service {self.api}"
-        year = f" ({ended[:4]})" if ended else ""
-        word = "Simulated" if self.simulated else "Measured"
-        when = f" on {ended[:10]}" if ended else ""
+        year = f" ({last[:4]})" if last else ""
+        word = {True: "Simulated", False: "Measured", None: "Measured or simulated, which nobody told,"}[self.simulated]
+        when = "" if not last else f" on {last}" if first == last else f" from {first} to {last}"
+        if self.measured.kept:
+            when += f"{' and' if when else ''} on days that are not known (answers from files)"
         return f"{self.name} [Data set]{year}. {word}{when} by {by}, with hume_runner {self.version}."
+
+
+_UNTOLD = "Some answers came from files, and nobody said whether a service measured them or the emulator made them up. "
+_USUAL = (
+    "Scores say how strongly a model finds what people see or hear in an expression. They are not inferences of what "
+    "anybody feels."
+)
+
+
+def _day(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
 def _named(one: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def ro_crate(described: Described) -> dict[str, Any]:
         "name": f"hume_runner run of {described.name}",
         "description": described.citation,
         "instrument": {"@id": _SOFTWARE},
-        "startTime": run.get("started_at"),
+        "startTime": _started(described),
         "endTime": run.get("ended_at"),
         "object": [{"@id": "#manifest"}, *({"@id": one["@id"]} for one in measurers)],
         "result": [{"@id": one["@id"]} for one in (*files, *others)],
@@ -85,6 +85,16 @@ def ro_crate(described: Described) -> dict[str, Any]:
         *measurers,
     ]
     return {"@context": _CONTEXT, "@graph": [_without_none(one) for one in graph]}
+
+
+def _started(described: Described) -> str | None:
+    """When it was begun to measure: by the jobs, which others may have started long before this run; left out where
+    that is not known."""
+    began = described.run.get("started_at")
+    if described.measured.kept:
+        return None
+    first = described.days[0]
+    return first if first and str(began or "")[:10] > first else began
 
 
 def _measurer(one: Any) -> dict[str, Any]:

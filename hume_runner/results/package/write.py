@@ -12,7 +12,7 @@ from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import Mark
 from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.labels import LabelColumns
-from hume_runner.results.package.base import Described, TableFile
+from hume_runner.results.package.base import Described, Span, TableFile
 from hume_runner.results.package.codebook import codebook
 from hume_runner.results.package.crate import ro_crate
 from hume_runner.results.package.frictionless import as_text, data_package
@@ -99,4 +99,5 @@ def describe(results: ResultSet, marks: Iterable[Mark], says: ManifestSays) -> D
         measurers=told.document() if told is not None else (),
         tables=tables,
         run=results.run,
+        measured=Span.of(results.jobs()),
     )

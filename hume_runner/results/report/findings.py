@@ -178,6 +178,10 @@ def doubts(
     total = sum(by_status.values())
     measured, failed = by_status.get("done", 0), by_status.get("failed", 0)
     found = ["Every score is made up: the emulator stood in for the service."] if simulated else []
+    if simulated is None:
+        found.append(
+            "Nobody said of the answers from files whether a service measured them or the emulator made them up."
+        )
     if failed:
         reason, often = next(iter(reasons.items()), ("", 0))
         why = f", {'all' if often == failed else f'{often:,}'} with {reason.replace('_', ' ')}" if reason else ""

@@ -63,6 +63,7 @@ class Gathered:
     jobs: Sequence[Mapping[str, Any]]
     jobs_total: int
     measured: tuple[float, float] | None  # when the first job was sent and the last answer fetched, Unix seconds
+    kept: int  # answers from files, of which nobody knows when they were measured
     simulated: bool | None
     detail: Detail
 
@@ -78,7 +79,7 @@ def gather(
     simulated = results.simulated
     for item in results.items():
         by_status[item.status] += 1
-        simulated = simulated or item.simulated
+        simulated = True if item.simulated else simulated
         if item.status == "failed":
             reason = item.reason or _short(item.error or "failed")
             reasons[reason if reason in reasons or len(reasons) < _MOST_REASONS else "other reasons"] += 1
@@ -146,6 +147,7 @@ def gather(
         jobs=jobs,
         jobs_total=jobs_total,
         measured=_span(results),
+        kept=sum(1 for job in results.jobs() if job.kept and job.status == "done"),
         simulated=simulated,
         detail=detail,
     )
@@ -208,8 +210,10 @@ def _span(results: ResultSet) -> tuple[float, float] | None:
     first = last = None
     for job in results.jobs():
         if job.submitted_at is not None and job.fetched_at is not None:
-            first = job.submitted_at if first is None else min(first, job.submitted_at)
-            last = job.fetched_at if last is None else max(last, job.fetched_at)
+            # What was started elsewhere was measured before it was adopted.
+            began, ended = min(job.submitted_at, job.created_at or job.submitted_at), job.ended_at or job.fetched_at
+            first = began if first is None else min(first, began)
+            last = ended if last is None else max(last, ended)
     return None if first is None or last is None else (first, last)
 
 
