@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import UsageError, lacks_room
+from hume_runner.errors import HumeRunnerError, ManifestError, UsageError, lacks_room
 from hume_runner.migration.manifest import Migrated, Note, migrate_manifest
-from hume_runner.migration.to_local import migrate_to_local
+from hume_runner.migration.to_local import ToLocal, migrate_to_local
 
-_TO = {"expression-v1": migrate_manifest, "local": migrate_to_local}
+_TO = {"expression-v1": migrate_manifest, ToLocal.to: migrate_to_local}
 _TITLES = {"changed": "changed", "none": "no equivalent, left out"}
 
 
@@ -30,7 +31,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     out: Path | None = args.out
     if out is not None and (out.exists() or out.is_symlink()):
         raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name, or remove it")
-    migrated = _TO[args.to](args.manifest, folder=out.parent if out else None, endpoint=args.endpoint)
+    try:
+        migrated = _TO[args.to](args.manifest, folder=out.parent if out else None, endpoint=args.endpoint)
+    except ManifestError as error:
+        raise _or_here(error, args) from error
     if out is not None:
         _write(out, migrated.text)
     if console.json:
@@ -45,6 +49,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if out is not None:
         console.note(f"next: hume-runner plan {out}")
     return 0
+
+
+def _or_here(error: ManifestError, args: argparse.Namespace) -> ManifestError:
+    """The same error, with the way out that this machine is, where it measures what the other API does not."""
+    if args.to == ToLocal.to:
+        return error
+    try:
+        migrate_to_local(args.manifest)
+    except HumeRunnerError:
+        return error
+    here = f"`hume-runner migrate {shlex.quote(str(args.manifest))} --to {ToLocal.to}` has it measured on this machine"
+    return ManifestError(replace(one, hint=f"{here}; or {one.hint}") for one in error.problems)
 
 
 def _write(out: Path, text: str) -> None:

@@ -60,7 +60,10 @@ def origin_fault(url: str) -> tuple[str, str] | None:
     """What is wrong with a URL that secrets or results are sent to: an endpoint or a callback."""
     fault = url_fault(url)
     if fault:
-        return fault
+        # The next step for a source (download it, sign it, list it as a file) is none for these.
+        told, hint = fault
+        sources = "sources.files" in hint or "signed URL" in hint
+        return told, "write https://HOST, and a path if the host needs one" if sources else hint
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         return "must be https: http is only for this machine", "write https://"

@@ -57,12 +57,13 @@ def _cure(path: Path, value: Any, allowed: list[str], rule: Mapping[str, Any]) -
     """The next step for a value of the wrong type."""
     name = path[-1] if path and isinstance(path[-1], str) else "name"
     share = _SHARE.fullmatch(value) if isinstance(value, str) and "number" in allowed else None
+    nothing = _instead_of_null(path, name, allowed, rule) if value is None else ""
     cures = (
         (share is not None, f"write {float(share[1]) / 100:g}" if share else ""),
         (_lacks_unit(value, rule), _units(value)),
         ("x-type-next" in rule, rule.get("x-type-next", "")),
         ("x-next" in rule, ""),
-        (value is None and "object" in allowed, f"write {name}: {{}} to take it as it is, or leave it out"),
+        (bool(nothing), nothing),
         (allowed == ["object"], f"write {name}: and its members below it, indented"),
         (allowed == ["array"], "put '- ' before it, or brackets around it"),
         ("string" in allowed, "put text in quotes"),
@@ -73,6 +74,25 @@ def _cure(path: Path, value: Any, allowed: list[str], rule: Mapping[str, Any]) -
     return str(next((cure for applies, cure in cures if applies), ""))
 
 
+def _instead_of_null(path: Path, name: object, allowed: list[str], rule: Mapping[str, Any]) -> str:
+    """The next step where nothing stands: what may be written, and whether the member may be left out. Empty where the
+    member says it itself (`_NEEDED`)."""
+    if path in _NEEDED or not path:
+        return _NEEDED.get(path, "")
+    out = " or leave it out" if isinstance(path[-1], str) else " or remove it"
+    if "object" not in allowed:
+        return ""
+    if rule.keys() & {"minProperties", "required", "oneOf", "anyOf"}:
+        return f"write {name}: and its members below it, indented,{out}"
+    return f"write {name}: {{}} to take it as it is,{out}"
+
+
+# Members that no manifest goes without, empty or not.
+_NEEDED: Mapping[Path, str] = {
+    ("service",): "write which one: service: {api: batch-v0}, {api: expression-v1} or {api: local}",
+    ("sources",): "write what to measure below it: urls, files or text",
+    ("models",): "name at least one below it, for example face: {} (batch-v0) or audio: {} (expression-v1)",
+}
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 
 

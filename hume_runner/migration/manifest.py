@@ -9,6 +9,7 @@ from __future__ import annotations
 import os.path
 import posixpath
 import re
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from hume_runner.settings import masked_url
 
 # What becomes what.
 _FROM: Final = "batch-v0"
+_NARROW: Final = 60  # columns
 _TO: Final = "expression-v1"
 
 MOST_REQUESTS_PER_SECOND: Final = 10  # not documented for this API; 600 a minute is, for its neighbour on the same host
@@ -306,13 +308,20 @@ class Migration:
 
 
 def _head(kind: type[Migration], name: str, notes: Sequence[Note]) -> Iterator[str]:
-    yield f"# Made from {yaml_value(name)} by `hume-runner {kind.command}`. {kind.next_step}"
-    yield f"# {kind.warning}"
+    yield from _comment(f"Made from {yaml_value(name)} by `hume-runner {kind.command}`. {kind.next_step}")
+    yield from _comment(kind.warning)
     for verdict, title in (("changed", "Changed:"), ("none", "No equivalent, left out:")):
         found = [note for note in notes if note.verdict == verdict]
         yield from ["#", f"# {title}"] if found else []
         for note in found:
             yield f"#   {note.member}{_arrow(note)}: {_one_line(note.why)}"
+
+
+def _comment(text: str) -> list[str]:
+    """A comment in lines that a narrow terminal shows whole; a word that is longer stays in one piece."""
+    wrapper = textwrap.TextWrapper(_NARROW, initial_indent="# ", subsequent_indent="# ")
+    wrapper.break_long_words = wrapper.break_on_hyphens = False
+    return wrapper.wrap(text)
 
 
 def _arrow(note: Note) -> str:

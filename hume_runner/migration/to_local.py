@@ -82,17 +82,20 @@ class ToLocal(Migration):
         old, sources = self._section("models"), self._section("sources")
         # Left out, it is on; null turns it off.
         off = self.document.node(("transcription",)) is not None and self.document.get("transcription") is None
+        media = bool(sources.get("urls") or sources.get("files"))
         written = LocalModels(
             old,
             self._section("transcription"),
             transcribes=not off,
-            media=bool(sources.get("urls") or sources.get("files")),
+            media=media,
             text=bool(sources.get("text")),
             notes=self.notes,
         )
         lines = list(written.lines())
         if not lines:
             raise self._refuse("models", f"{', '.join(old)}: none of these has an equivalent in local")
+        if not media and not {"language", "ner"} & set(old):
+            raise self._refuse("models", f"{', '.join(old)}: none of these measures a text, and nothing else is listed")
         return ["models:", *lines]
 
     def _transcription(self) -> None:

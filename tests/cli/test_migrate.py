@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,40 @@ def test_to_local_keeps_the_texts_and_says_what_is_measured_instead(folder: Path
     assert {entry.kind for entry in manifest.sources} == {"file", "text"}
     assert "service.endpoint" in err
     assert run("old.yaml", "--to", "local", "--endpoint", "emulator")[0] == 64
+
+
+@pytest.mark.parametrize(
+    ("sources", "models"),
+    [
+        ("{text: [I am glad.]}", "{language: {}}"),
+        ("{files: [a.mp4]}", "{facemesh: {}}"),
+        ("{text: [Hi.]}", "{ner: {}}"),
+    ],
+)
+def test_what_only_this_machine_measures_is_told_with_its_command(sources: str, models: str, folder: Path) -> None:
+    text = f"version: 1\nname: wave\nservice: {{api: batch-v0}}\nsources: {sources}\nmodels: {models}\n"
+    (folder / "my old.yaml").write_text(text)
+    code, _, err = run("my old.yaml")
+    assert code == 65
+    told = re.search("next: `hume-runner migrate (.*?)`", err)
+    assert told is not None, err
+    assert run(*shlex.split(told[1]))[0] == 0
+
+
+def test_what_nothing_measures_has_no_such_way_out(folder: Path) -> None:
+    (folder / "old.yaml").write_text(
+        OLD.replace("files: [a.wav]\n", "").replace("prosody: {granularity: word}, language", "face")
+    )
+    for to in ("local", "expression-v1"):
+        code, _, err = run("old.yaml", "--to", to)
+        assert code == 65
+        assert "--to" not in err
+    (folder / "old.yaml").write_text("version: 1\n")
+    assert "--to" not in run("old.yaml")[2]
+
+
+def test_the_lines_on_top_fit_a_narrow_terminal(folder: Path) -> None:
+    for to in ("local", "expression-v1"):
+        head = run("old.yaml", "--to", to)[1].partition("\n#\n")[0].splitlines()
+        assert len(head) > 2
+        assert max(map(len, head)) <= 60

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,3 +64,12 @@ def test_any_text_is_judged_without_an_exception(text: str) -> None:
     if fault is None:
         assert url_id(text)
     endpoint_fault(text)
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://h/a", "h/a", "file:///a", "https://user:secret@h/a", "https://", "https://h/a b"]
+)
+def test_a_callback_and_an_endpoint_are_not_told_what_to_do_with_a_source(url: str) -> None:
+    for fault in (origin_fault(url), endpoint_fault(url)):
+        assert fault is not None
+        assert not re.search("download|sources|signed", fault[1])
