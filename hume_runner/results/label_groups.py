@@ -93,14 +93,14 @@ class LabelGroups:
 
 
 def in_order(values: Iterable[str]) -> list[str]:
-    """2 before 10 and `pre` before `post`; where neither numbers nor such words tell, as they come."""
-    listed = list(values)
+    """2 before 10 and `pre` before `post`; where neither numbers nor such words tell, by the alphabet."""
+    listed = sorted(values, key=natural)
     stems = {value: _PLAIN.sub("", value).casefold() for value in listed}
     if len(set(stems.values())) == 1:
-        return sorted(listed, key=natural)
+        return listed
     for known in _KNOWN_ORDERS:
         if all(stem in known for stem in stems.values()):
-            return sorted(listed, key=lambda value: (known.index(stems[value]), natural(value)))
+            return sorted(listed, key=lambda value: known.index(stems[value]))
     return listed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hume_runner.results.read import DirectoryResults
 from hume_runner.results.report import write_report
 from hume_runner.results.report.gather import gather
+from hume_runner.services.local.measurers.language import LANGUAGE
 from tests.results.browser import chromium, opened
 from tests.results.local_answers import results, sounding
 from tests.results.sample_answers import interviews
@@ -327,3 +330,93 @@ def test_controls_keep_the_focus_when_they_are_drawn_anew(browser: Any, report: 
         page.keyboard.press("Enter")
         page.keyboard.press("Enter")
         assert page.evaluate("document.activeElement.textContent") in ("Weaker", "Stronger")
+
+
+def few(folder: Path) -> DirectoryResults:
+    """Four texts in two groups; joy is 0.02, 0.05 and 0.9 in one of them, and alone in the other."""
+    labels = LANGUAGE.layouts[0].families[0].names
+    joys = {"p1-pre": 0.02, "p2-pre": 0.05, "p3-pre": 0.9, "p1-post": 0.3}
+    scores = {item: dict.fromkeys(labels, 0.01) | {"joy": joy} for item, joy in joys.items()}
+    sources = {item: {"language": [{"text": "So.", "goemotions": of}]} for item, of in scores.items()}
+    return results(folder, sources, labels={item: {"wave": item[3:]} for item in joys})
+
+
+def test_the_label_with_the_larger_groups_comes_first_and_its_groups_as_people_read_them(tmp_path: Path) -> None:
+    sources = {f"p{p}-{wave}": {"acoustics": sounding(4)} for p in range(4) for wave in ("post", "pre")}
+    labels = {item: {"person": item[:2], "wave": item[3:]} for item in sources}
+
+    groups = gather(results(tmp_path, sources, labels=labels)).groups
+
+    assert (groups[0]["label"], groups[0]["groups"]) == ("wave", ["pre", "post"])
+
+
+def test_an_interval_beyond_the_scale_is_told_to_be_of_too_few_sources(tmp_path: Path) -> None:
+    (told,) = gather(few(tmp_path)).findings[0].sentences
+
+    assert re.search(
+        r"joy 0\.32 \(mean over 4 sources, 95 % interval -0\.\d+ to 0\.\d+, beyond the scale from 0 to 1", told
+    )
+
+
+@pytest.mark.sweep
+def test_a_chart_of_groups_ends_where_scores_end_and_saves_all_of_its_numbers(browser: Any, tmp_path: Path) -> None:
+    with opened(browser, write_report(few(tmp_path), tmp_path / "r.html")) as seen:
+        page = seen.page
+        chart = page.locator("#groups-chart svg")
+        ticks = [float(text) for text in chart.locator("text").all_text_contents() if re.fullmatch(r"-?\d[\d.]*", text)]
+        assert (min(ticks), max(ticks)) == (0, 1)
+        note = page.locator("#groups-chart p").inner_text()
+        assert "Cut at 0 and 1, beyond which no score lies" in note
+        assert "Hollow: a single source, without an interval." in note
+        assert chart.locator(".alone").count() == 8
+        with page.expect_download() as download:
+            page.locator("#groups-controls .save-csv").click()
+        rows = list(csv.DictReader(Path(download.value.path()).read_text(encoding="utf-8").splitlines()))
+        assert len(rows) == 2 * 28
+        (joy,) = [row for row in rows if (row["name"], row["group"]) == ("joy", "pre")]
+        assert (joy["label"], joy["table"], joy["n"], float(joy["mean"])) == ("wave", "language", "3", 0.3233)
+        assert float(joy["low_95"]) < 0
+        assert seen.console == []
+
+
+@pytest.mark.sweep
+def test_paper_has_numbers_unfolded_and_words_as_large_as_the_text(browser: Any, report: Path) -> None:
+    with opened(browser, report) as seen:
+        page = seen.page
+        wide = page.locator("#groups-chart svg").evaluate("svg => +svg.getAttribute('width')")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("#groups details").evaluate("one => one.open")
+        narrow = page.locator("#groups-chart svg").evaluate("svg => +svg.getAttribute('width')")
+        assert narrow <= 46 * 16 < wide
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert not page.locator("#groups details").evaluate("one => one.open")
+        assert page.locator("#groups-chart svg").evaluate("svg => +svg.getAttribute('width')") == wide
+
+
+@pytest.mark.sweep
+def test_a_heading_goes_with_what_it_introduces_on_paper(browser: Any, report: Path) -> None:
+    with opened(browser, report) as seen:
+        page = seen.page
+        page.emulate_media(media="print")
+        for what, rule in (("h2", "breakAfter"), ("#groups > .note", "breakAfter"), (".chart svg", "breakInside")):
+            found = page.locator(what).evaluate_all(
+                "(all, rule) => all.map((one) => getComputedStyle(one)[rule])", rule
+            )
+            assert found
+            assert set(found) == {"avoid"}
+        assert not page.locator(
+            ".split > div"
+        ).is_visible()  # an empty box between heading and source is a place to break
+
+
+@pytest.mark.sweep
+def test_every_chart_of_simulated_scores_says_so_by_itself(browser: Any, tmp_path: Path) -> None:
+    for simulated in (True, False):
+        where = tmp_path / str(simulated)
+        with opened(browser, write_report(interviews(where, 6, simulated=simulated), where / "r.html")) as seen:
+            for chart in ("#groups-chart", "#overview-chart", "#detail figure"):
+                told = seen.page.locator(f"{chart} svg").first.text_content() or ""
+                assert ("SIMULATED" in told) is simulated, chart
+            head = seen.page.locator("header").inner_text().lower()
+            assert ("· measured 20" in head) is not simulated
+            assert ("sources measured in a rehearsal, every score made up" in head) is simulated

@@ -38,6 +38,13 @@ function shape(tag, attributes = {}, text) {
 function canvas(width, height, label) {
   return shape("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label, "font-family": FONT, "font-size": 12, fill: ink("--ink") });
 }
+/* Across a chart of simulated scores, over what is drawn: a screenshot may hold the chart and nothing else of the page. */
+function marked(svg) {
+  if (!DATA.simulated) return svg;
+  const width = +svg.getAttribute("width"), height = +svg.getAttribute("height");
+  svg.append(shape("text", { x: width / 2, y: height / 2, "text-anchor": "middle", "font-size": Math.round(Math.max(16, Math.min(54, width / 9, height / 2))), "font-weight": 700, fill: ink("--ink"), opacity: 0.13, "pointer-events": "none", "aria-hidden": "true" }, "SIMULATED"));
+  return svg;
+}
 const written = (x, y, text, more = {}) => shape("text", { x, y, "font-size": 11, fill: ink("--soft"), ...more }, text);
 const score = (thousandths) => thousandths === null || thousandths === undefined ? "none" : (thousandths / 1000).toFixed(3);
 const number = (v) => v === null ? "none" : Math.abs(v) >= 100 ? v.toFixed(0) : Math.abs(v) >= 10 ? v.toFixed(1) : v.toFixed(3);

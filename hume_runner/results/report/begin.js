@@ -18,8 +18,10 @@ addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidt
 dark.addEventListener("change", () => { drawAll(); drawList(); drawKeys(); });
 for (const one of document.querySelectorAll("details")) one.addEventListener("toggle", hintScrolling);
 // What is folded is printed all the same where it tells what numbers are worth.
-const folded = () => document.querySelectorAll("#who details:not([open])");
+const folded = () => document.querySelectorAll(":is(#who, #groups) details:not([open])");
 let unfolded = [];
-addEventListener("beforeprint", () => { paper = true; unfolded = [...folded()]; for (const one of unfolded) one.open = true; drawAll(); });
-addEventListener("afterprint", () => { paper = false; for (const one of unfolded) one.open = false; drawAll(); });
+// Charts are drawn for the width of the sheet, so that their words are as large as the text around them.
+const onPaper = (now) => { paper = now; document.documentElement.classList.toggle("paper", now); };
+addEventListener("beforeprint", () => { onPaper(true); drawAll(); unfolded = [...folded()]; for (const one of unfolded) one.open = true; });
+addEventListener("afterprint", () => { for (const one of unfolded) one.open = false; onPaper(false); drawAll(); });
 document.documentElement.dataset.ready = "yes";

@@ -12,6 +12,7 @@ from itertools import chain
 
 from hume_runner.results.aggregates import VALUE, Moments, Score
 from hume_runner.results.groups import Compared, GroupMean, interval
+from hume_runner.results.measures import measure, within
 from hume_runner.services.table_shapes import Layout
 
 _MOST_LABELS = 3
@@ -92,10 +93,20 @@ def _strongest(table: str, means: Mapping[Score, Moments], layout: Layout, total
     best = sorted(mine, key=lambda name: (-mine[name].mean * (mine[name].n if often else 1), name))[:3]
     top, rest = mine[best[0]], best[1:]
     low, high = interval(top)
-    sure = f", 95 % interval {number(low)} to {number(high)}" if low is not None and high is not None else ""
+    sure = ""
+    if low is not None and high is not None:
+        bounds = within(measure(layout, (first or "", best[0])).bounds, [top.mean])
+        sure = f", 95 % interval {number(low)} to {number(high)}{_too_wide(low, high, bounds)}"
     over = f"{top.n:,} of {total:,} sources" if often or top.n < total else f"{top.n:,} sources"
     after = "; then " + ", ".join(f"{name} {number(mine[name].mean)}" for name in rest) if rest else ""
     return f"{table}: {best[0]} {number(top.mean)} (mean over {over}{sure}){after}."
+
+
+def _too_wide(low: float, high: float, bounds: tuple[float, float] | None) -> str:
+    """Student's interval knows no ends of a scale: where it reaches beyond them, it says that sources are too few."""
+    if bounds is None or (bounds[0] <= low and high <= bounds[1]):
+        return ""
+    return f", beyond the scale from {bounds[0]:g} to {bounds[1]:g}: too few sources to tell"
 
 
 def _values(table: str, means: Mapping[Score, Moments], layout: Layout) -> str:
@@ -193,7 +204,8 @@ def doubts(
     if empty:
         found.append(f"In {_sources(empty)} nothing was found to measure: they are in no mean.")
     if 0 < measured < 10:
-        found.append(f"Only {_were(measured)} measured: intervals are wide, and one source moves every mean.")
+        done = "rehearsed" if simulated else "measured"
+        found.append(f"Only {_were(measured)} {done}: intervals are wide, and one source moves every mean.")
     found += counted
     if open_names:
         found.append("Scores below the service's cutoff are absent, not zero: means are over rows that have them.")

@@ -5,7 +5,9 @@ function groupOf(source) { return groupBy ? (source.l && source.l[groupBy] !== u
 function regroup() {
   groupValues.clear();
   if (!groupBy) return;
-  [...new Set(DATA.sources.map(groupOf))].sort(natural).forEach((value, i) => groupValues.set(value, i));
+  // As groups stand side by side: a colour means the same all over the page.
+  const known = (DATA.groups.find((one) => one.label === groupBy) || { groups: [] }).groups, at = (value) => known.includes(value) ? known.indexOf(value) : known.length;
+  [...new Set(DATA.sources.map(groupOf))].sort((a, b) => at(a) - at(b) || natural(a, b)).forEach((value, i) => groupValues.set(value, i));
 }
 const groupColour = (source) => lineColour(groupValues.get(groupOf(source)) || 0);
 
@@ -78,7 +80,7 @@ function heatSvg(width) {
     svg.append(line);
   });
   colourLegend(svg, labels, height - 26, Math.min(220, Math.max(120, wide - 20)), scale, "mean score");
-  return svg;
+  return marked(svg);
 }
 function drawHeat() {
   const holder = $("overview-chart");
@@ -120,7 +122,7 @@ function setUpHeat() {
     controls.append(choice("Colour and group by", [["", "nothing"], ...DATA.labels.map((l) => [l, l])], "", (value) => { groupBy = value; heat.page = 0; regroup(); drawHeat(); drawList(); drawKeys(); }));
     controls.append(choice("Rows", [["source", "a source each"], ["group", "a group's mean"]], "source", (value) => { heat.per = value; heat.page = 0; drawHeat(); }));
   }
-  if (heat.set) controls.append(widthField(), saving(heatSvg, () => ({ title: `${DATA.name}: ${setWords(heat.set)}, ${heat.per === "group" && groupBy ? `groups by ${groupBy}` : "source by source"}`, notes: [`Model ${heat.set.model}; n = ${plural(heatRows().length, heat.per === "group" && groupBy ? "group" : "source")}, of which ${heatView(600).shown.length} are drawn. Each square is the mean over all rows of a source that have the score.`] })));
+  if (heat.set) controls.append(widthField(), saving(heatSvg, () => ({ title: `${DATA.name}: ${setWords(heat.set)}, ${heat.per === "group" && groupBy ? `groups by ${groupBy}` : "source by source"}`, notes: [`Model ${heat.set.model}; n = ${plural(heatRows().length, heat.per === "group" && groupBy ? "group" : "source")}, of which ${heatView(600).shown.length} are drawn. ${someOf(heatView(Math.round(shot.mm * PIXELS) - 24).drawn.length, columnsOf(heat.set).length, heat.columns ? "" : "the strongest")} Each square is the mean over all rows of a source that have the score.`] })));
   controls.append(heat.pager);
   controls.after(heat.across, heat.keys);
 }

@@ -85,7 +85,13 @@ def _page(results: ResultSet, gathered: Gathered, beside: Comparison | None) -> 
         style=_verbatim(style),
         script=_verbatim(script),
         data=_verbatim(_data(results.name, gathered)),
-        run=_run_facts(results.run, gathered.measured, gathered.kept, bills=not _is_here(results.api)),
+        run=_run_facts(
+            results.run,
+            gathered.measured,
+            gathered.kept,
+            bills=not _is_here(results.api),
+            simulated=bool(gathered.simulated),
+        ),
         settings=_pretty(results.settings),
         versions=_pretty({"hume_runner": __version__} | dict(results.run.get("versions") or {})),
         api=results.api,
@@ -167,17 +173,18 @@ def _is_here(api: str) -> bool:
 
 
 def _run_facts(
-    run: Mapping[str, Any], measured: tuple[float, float] | None, kept: int, *, bills: bool
+    run: Mapping[str, Any], measured: tuple[float, float] | None, kept: int, *, bills: bool, simulated: bool
 ) -> dict[str, str]:
     """What `run.json` tells people, as (name, words); empty where there is no run. `measured`: from when to when, in
     whatever runs; the last run may have had nothing to do. `kept`: answers from files, which do not tell when."""
     facts: dict[str, str] = {}
+    done = "Rehearsed" if simulated else "Measured"
     if measured is not None:
         first, last = map(_moment, measured)
-        facts["Measured"] = first if first == last else f"{first} to {last}"
+        facts[done] = first if first == last else f"{first} to {last}"
     if kept:
         of_files = f"at a time that is not known ({kept:,} answer{'' if kept == 1 else 's'} from files)"
-        facts["Measured"] = "; ".join(filter(None, (facts.get("Measured"), of_files)))
+        facts[done] = "; ".join(filter(None, (facts.get(done), of_files)))
     if started := _moment(run.get("started_at")):
         facts["Last run"] = started
     if isinstance(duration := run.get("duration_s"), (int, float)):

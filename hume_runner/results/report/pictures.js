@@ -10,6 +10,8 @@ function wrapped(text, most) {
   }
   return lines.map((line) => cut(line, most + 12));
 }
+/* A picture of chosen scores says which of how many they are: a reader takes them for all. */
+const someOf = (shown, all, how) => shown < all ? `Drawn: ${how ? `${how} ` : ""}${shown} of ${all} scores.` : "";
 function picture(draw, told) {
   const width = Math.round(shot.mm * PIXELS), edge = 12, before = paper;
   paper = true;
@@ -53,9 +55,15 @@ const widthField = () => {
   } });
   return el("span", { class: "saving" }, "Pictures", millimetres, "mm wide");
 };
-function saving(draw, told) {
+/* Rows as CSV that no spreadsheet takes for a formula. */
+const csv = (rows) => rows.map((row) => row.map((cell) => {
+  const text = cell === null ? "" : typeof cell === "string" && /^[=+\-@\t\r\n]/.test(cell) ? `'${cell}` : String(cell);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}).join(",") + "\r\n").join("");
+function saving(draw, told, table) {
   const file = (ending) => told().title.replace(/[^\w.-]+/g, "_").slice(0, 80) + ending;
   return el("span", { class: "saving", role: "group", "aria-label": "Save as a picture" },
     el("button", { type: "button", class: "save-svg", onclick: () => handOver(new Blob([new XMLSerializer().serializeToString(picture(draw, told).svg)], { type: "image/svg+xml" }), file(".svg")) }, "Save SVG"),
+    ...(table ? [el("button", { type: "button", class: "save-csv", onclick: () => handOver(new Blob([csv(table())], { type: "text/csv" }), file(".csv")) }, "Save CSV")] : []),
     el("button", { type: "button", class: "save", onclick: () => asPng(picture(draw, told), file(".png")) }, "Save PNG"));
 }

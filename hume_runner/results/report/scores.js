@@ -24,7 +24,7 @@ function drawScores(holder, source, model, part, sets) {
     const draw = (width) => barsSvg(Math.min(width, 640), shown, set, part), caption = barsCaption(part, set);
     renew(switches, ...(sets.length > 1 ? sets.map((one) => el("button", { type: "button", "aria-pressed": one === set ? "true" : "false", onclick: () => { shownFamily[model] = one.family; all = false; paint(); } }, familyWords(one.family))) : []),
       ...(ranked.length > shown.length || all ? [el("button", { type: "button", "aria-pressed": all ? "true" : "false", onclick: () => { all = !all; paint(); } }, `all ${ranked.length}`)] : []),
-      saving(draw, () => ({ title: `${name(source)}: ${model}, ${familyWords(set.family)}`, notes: [`n = ${plural(part.n, "row")}. ${caption}`] })));
+      saving(draw, () => ({ title: `${name(source)}: ${model}, ${familyWords(set.family)}`, notes: [`n = ${plural(part.n, "row")}. ${someOf(shown.length, ranked.length, "the strongest")} ${caption}`] })));
     board.replaceChildren(...(ranked.length ? [el("figure", {}, draw(holder.clientWidth), el("figcaption", {}, caption))] : [el("p", { class: "note" }, "No row has such a score.")]));
   };
   paint();
@@ -47,7 +47,7 @@ function barsSvg(width, shown, set, part) {
     tell(line, `${title}\nmean ${score(value)}${peak === undefined ? "" : `\nhighest ${score(peak)}`}${often(i)}`);
     svg.append(line);
   });
-  return svg;
+  return marked(svg);
 }
 
 /* Over time. The strongest of each source are drawn, unless the reader chose; then what was chosen, wherever it is. */
@@ -58,7 +58,7 @@ function drawTimeline(holder, source, model, part, best, timed) {
   const chosen = () => { const mine = (picked[model] || []).filter((i) => at.has(i)); return mine.length ? mine : usual; };
   const board = el("figure"), readout = el("p", { class: "readout", role: "status" }), chips = el("div", { class: "chips", role: "group", "aria-label": "Scores drawn" });
   const pick = (these) => { picked[model] = these.length ? these.slice(-8) : null; paint(); };
-  const told = () => ({ title: `${name(source)}: ${model} over time`, notes: [`Model ${model}; n = ${plural(part.n, "row")}: ${DATA.models[model].row}.${part.stride > 1 ? ` Every ${part.stride}th is drawn.` : ""}`] });
+  const told = () => ({ title: `${name(source)}: ${model} over time`, notes: [`Model ${model}; n = ${plural(part.n, "row")}: ${DATA.models[model].row}.${part.stride > 1 ? ` Every ${part.stride}th is drawn.` : ""} ${someOf(chosen().length, best.length, picked[model] ? "" : "the strongest")}`] });
   const draw = (width) => timelineSvg(width, names, part, timed, chosen(), at, readout);
   const paint = () => { drawChips(); board.replaceChildren(draw(holder.clientWidth)); };
   const drawChips = () => {
@@ -97,7 +97,7 @@ function timelineSvg(width, names, part, timed, chosen, at, readout) {
     chosen.forEach((i, c) => drawLine(svg, mine, (r) => r[4][at.get(i)], { x, y, usual, colour: lineColour(c), group: g, many }));
   });
   pointing(svg, { width, top, bottom, x, y, names, part, timed, chosen, at, readout, many });
-  return svg;
+  return marked(svg);
 }
 /* What has a begin and an end is a stretch at its score; moments are joined while they follow each other: a line ends
    where the score does, and where nothing was measured for longer than usual. */
