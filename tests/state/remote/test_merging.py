@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from tests import warm
 from tests.cli.project import Ran
 from tests.object_stores import S3Server
 from tests.state.remote.machines import KEY, Study, accepted
@@ -145,3 +148,37 @@ def test_answers_that_nobody_gives_again_are_the_wholes_for_every_machine(study:
     ran = call("run", written(study, "b"))
     assert (ran.code, "nothing to do, 6 items" in ran.err) == (0, True), ran.err
     assert len(list(Path(study.folder / "b" / "raw").iterdir())) >= 1
+
+
+_KILLED = """
+import sys
+from hume_runner.api import Project
+from hume_runner.settings import Settings
+from hume_runner.wiring import Machine
+from tests.durability.disks import KillingDisk
+from tests.state.remote.machines import QUICK
+
+manifest, at, *parts = sys.argv[1:]
+machine = Machine(disk=KillingDisk(int(at), "after"), environ={}, settings=QUICK)
+Project.open(manifest, machine=machine).merge(parts, take_over=False, warn=print)
+"""
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("at", [2, 5, 8, 11, 14])
+def test_a_merge_that_is_killed_is_repeated_by_the_same_command(study: Study, emulator: Emulator, at: int) -> None:
+    manifest = run_parts(study, "a")
+    killed = warm.run(
+        [sys.executable, "-c", _KILLED, manifest, str(at), *parts(study, "a")],
+        cwd=Path(__file__).parents[3],
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == -9, killed.stderr
+    merged = call("state", "merge", manifest, *parts(study, "a"))
+    assert (merged.code, "6 of 6 items measured" in merged.out) == (0, True), merged.err
+    for machine in ("a", "b"):
+        assert call("run", written(study, machine)).code == 0
+    assert accepted(emulator) == 6
