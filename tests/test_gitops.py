@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -98,6 +99,7 @@ def commands_in(script: str) -> Iterator[list[str]]:
 def test_the_page_tells_every_recipe() -> None:
     assert set(RECIPES) == {
         *(".pre-commit-config.yaml", "manifests/study.yaml", ".gitlab-ci.yml", "cronjob.yaml", "indexed-job.yaml"),
+        "merge-job.yaml",
         *(".github/workflows/hume-plan.yml", ".github/workflows/hume-run.yml", "hume-study.service"),
         *("hume-study.timer", "crontab", "hume_study.py", "parts.sbatch", "merge.sbatch"),
     }
@@ -135,7 +137,7 @@ def test_every_command_on_the_page_is_one() -> None:
         parser = argparse.ArgumentParser(prog=command, exit_on_error=False)
         common_flags(parser)
         importlib.import_module(f"hume_runner.cli.{command}").configure(parser)
-        words = [word.replace("$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT", "1/2") for word in rest]
+        words = [word.replace("$SLURM_ARRAY_TASK_ID/$parts", "1/2") for word in rest]
         _, unknown = parser.parse_known_args(words)
         assert unknown == [], (command, words)
 
@@ -160,16 +162,45 @@ def test_the_manifest_of_the_page_is_one(place: Path) -> None:
 # -- pre-commit --------------------------------------------------------------------------------------------------------
 
 
+def hooked(hook: Mapping[str, Any], place: Path) -> subprocess.CompletedProcess[str]:
+    """As pre-commit calls it: with what is staged and fits."""
+    staged = bash("git diff --cached --name-only --diff-filter=ACMR", place).stdout.split()
+    names = [name for name in staged if re.search(hook["files"], name)]
+    bash("git commit --quiet --message x", place)
+    return bash(f"{hook['entry']} {shlex.join(names)}", place)
+
+
+@pytest.mark.sweep
 def test_the_hook_is_one_and_does_what_it_says(place: Path) -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
     (repository,) = yaml.safe_load(block(".pre-commit-config.yaml"))["repos"]
     assert [one["id"] for one in repository["hooks"]] == [hook["id"]]
-    assert (hook["language"], hook["types"]) == ("python", ["yaml"])
-    assert re.search(hook["files"], "manifests/study.yaml")
-    good = bash(f"{hook['entry']} manifests/study.yaml", place)
+    assert hook["language"] == "python"
+    hook["entry"] = hook["entry"].replace("python", shlex.quote(sys.executable))
+    assert not re.search(hook["files"], "manifests/media/one.wav")
+    bash("git init --quiet && git config user.name n && git config user.email e", place)
+    (place / "manifests" / "lists").mkdir()
+    answers = place / "manifests" / "lists" / "answers.csv"
+    answers.write_text("answer\nYes.\n")
+    text = re.sub(r"^state:.*\n", "", block("manifests/study.yaml"), flags=re.MULTILINE)
+    (place / "manifests" / "study.yaml").write_text(text)
+    # Another program's, which names the list as well.
+    (place / "manifests" / "other.yaml").write_text("on: {paths: [lists/answers.csv]}\n")
+    bash("git add manifests/study.yaml manifests/lists", place)
+    good = hooked(hook, place)
     assert good.returncode == 0, good.stderr
-    (place / "manifests" / "bad.yaml").write_text("version: 1\n")
-    assert bash(f"{hook['entry']} manifests/study.yaml manifests/bad.yaml", place).returncode == 65
+    assert good.stdout.count(": ok, 1 item") == 1
+    bash("git add manifests/other.yaml && git commit --quiet --message other", place)
+    answers.write_text("reply\nYes.\n")
+    bash("git add manifests/lists/answers.csv", place)
+    bad = hooked(hook, place)
+    assert bad.returncode == 65
+    assert "manifests/study.yaml" in bad.stdout
+    assert "'answer'" in bad.stdout
+    assert "other.yaml" not in bad.stdout
+    (place / "notes.txt").write_text("Nothing of a manifest.")
+    bash("git add notes.txt", place)
+    assert hooked(hook, place).returncode == 0
 
 
 # -- GitHub ------------------------------------------------------------------------------------------------------------
@@ -561,7 +592,19 @@ def job_of(name: str) -> Mapping[str, Any]:
     return spec["jobTemplate"]["spec"] if document["kind"] == "CronJob" else spec  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("name", ["cronjob.yaml", "indexed-job.yaml"])
+PODS = ["cronjob.yaml", "indexed-job.yaml", "merge-job.yaml"]
+
+
+def script_of(name: str) -> str:
+    """What the shell of a pod runs."""
+    (container,) = job_of(name)["template"]["spec"]["containers"]
+    assert container["command"] == ["/bin/sh", "-c"]
+    (script,) = container["args"]
+    assert isinstance(script, str)
+    return script
+
+
+@pytest.mark.parametrize("name", PODS)
 def test_pods_fail_their_job_by_exit_code(name: str) -> None:
     job = job_of(name)
     pod = job["template"]["spec"]
@@ -572,7 +615,7 @@ def test_pods_fail_their_job_by_exit_code(name: str) -> None:
     assert rule["action"] == ("FailIndex" if job.get("completionMode") == "Indexed" else "FailJob")
     codes = rule["onExitCodes"]
     assert (codes["containerName"], codes["operator"]) == (container["name"], "In")
-    assert set(codes["values"]) == PERSON | {1, 3}
+    assert set(codes["values"]) == PERSON | {1}
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod["volumes"]}
 
@@ -580,8 +623,7 @@ def test_pods_fail_their_job_by_exit_code(name: str) -> None:
 @pytest.mark.sweep
 def test_the_cron_jobs_pod_runs(place: Path) -> None:
     assert yaml.safe_load(block("cronjob.yaml"))["spec"]["concurrencyPolicy"] == "Forbid"
-    (container,) = job_of("cronjob.yaml")["template"]["spec"]["containers"]
-    done = bash(f"hume-runner {shlex.join(container['args'])}", place)
+    done = bash(script_of("cronjob.yaml"), place)
     assert done.returncode == 0, done.stderr
     assert (place / "results" / "study" / "results.jsonl").exists()
 
@@ -589,14 +631,15 @@ def test_the_cron_jobs_pod_runs(place: Path) -> None:
 @pytest.mark.sweep
 def test_the_parts_of_an_indexed_job_are_merged(place: Path) -> None:
     job = job_of("indexed-job.yaml")
-    (container,) = job["template"]["spec"]["containers"]
-    shell, flag, script = container["command"]
-    assert (shell, flag) == ("/bin/sh", "-c")
-    for index in range(job["completions"]):
+    script, of = script_of("indexed-job.yaml"), job["completions"]
+    assert (job["completionMode"], f"/{of}" in script) == ("Indexed", True)
+    for index in range(of):
         done = bash(script, place, JOB_COMPLETION_INDEX=str(index))
         assert done.returncode == 0, done.stderr
-    (merge,) = [text for text in SHELL if "state merge /manifests" in text]
-    done = bash(f"set -e\n{merge}", place)
+        assert (place / "results" / "study" / "shards" / f"{index + 1}-of-{of}" / "run.json").exists()
+    mounts = [job_of(name)["template"]["spec"]["containers"][0]["volumeMounts"] for name in PODS]
+    assert mounts[1] == mounts[2]
+    done = bash(script_of("merge-job.yaml"), place)
     assert done.returncode == 0, done.stderr
     results = (place / "results" / "study" / "results.jsonl").read_text().splitlines()
     assert [json.loads(line)["status"] for line in results] == ["done"] * 5
@@ -670,13 +713,90 @@ def test_the_tasks_of_airflow_run(place: Path) -> None:
 def test_the_array_of_slurm_is_merged(place: Path) -> None:
     parts = block("parts.sbatch")
     first, last = map(int, re.findall(r"^#SBATCH --array=(\d+)-(\d+)$", parts, re.MULTILINE)[0])
+    # A part that is submitted again alone is still one of as many.
+    assert (first, re.findall(r"^parts=(\d+)", parts, re.MULTILINE)) == (1, [str(last)])
     for number in range(first, last + 1):
-        done = bash(parts, place, SLURM_ARRAY_TASK_ID=str(number), SLURM_ARRAY_TASK_COUNT=str(last))
+        done = bash(parts, place, SLURM_ARRAY_TASK_ID=str(number))
         assert done.returncode == 0, done.stderr
     done = bash(block("merge.sbatch"), place)
     assert done.returncode == 0, done.stderr
     run = json.loads((place / "results" / "study" / "run.json").read_text())
     assert run["counts"]["items"]["done"] == 5
+
+
+# -- all of them -------------------------------------------------------------------------------------------------------
+
+
+def scripts() -> dict[str, str]:
+    """Each recipe that a shell runs, as it is run, and how."""
+    return {
+        **{name: script_of(name) for name in PODS},
+        **{name: block(name) for name in ("parts.sbatch", "merge.sbatch")},
+        "hume_study.py": operators()["run"]["bash_command"],
+    }
+
+
+def stand_in(place: Path, code: int) -> None:
+    """A `hume-runner` that merges, and whose run ends so; told to end it says so, and takes a moment."""
+    command = place.parent / "bin" / "hume-runner"
+    command.write_text(
+        f"""#!/bin/sh
+[ "$1" = state ] && exit 0
+echo $$ > begun
+trap 'echo > "ended-well"; exit 143' TERM
+[ {code} = 143 ] && while :; do sleep 0.05; done
+exit {code}
+"""
+    )
+    command.chmod(0o755)
+
+
+ENVIRON = {"JOB_COMPLETION_INDEX": "0", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "4"}
+
+
+@pytest.mark.parametrize("name", scripts())
+def test_every_script_ends_as_the_table_of_exit_codes_says(name: str, place: Path) -> None:
+    stop = 99 if name == "hume_study.py" else None  # what Airflow takes for "not again"
+    for code in (0, 3, 5, 6, 8, 64):
+        stand_in(place, code)
+        expected = 0 if code in (0, 3) else code if code in (5, 6) else stop or code
+        assert bash(scripts()[name], place, **ENVIRON).returncode == expected, code
+
+
+@pytest.mark.parametrize("name", [*PODS, "parts.sbatch"])
+def test_a_shell_in_between_hands_a_signal_on_and_waits(name: str, place: Path) -> None:
+    """Not a test by hand: a pod's first process is that shell, and dies alone of nothing."""
+    stand_in(place, 143)
+    path = f"{place.parent / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(
+        ["sh", "-c", scripts()[name]], cwd=place, env={**os.environ, **ENVIRON, "PATH": path}
+    ) as shell:
+        while not (place / "begun").exists() or not (place / "begun").read_text().strip():
+            assert shell.poll() is None
+            time.sleep(0.02)
+        shell.terminate()
+        assert shell.wait(timeout=20) == 143
+    assert (place / "ended-well").exists()
+
+
+def test_the_recipes_agree() -> None:
+    """The table, and whatever decides by exit code or waits for an end."""
+    later = [int(code) for code in re.findall(r"^\| (\d+), (\d+) \| service unavailable", PAGE, re.MULTILINE)[0]]
+    assert later == [5, 6]
+    run = component(image="x", manifest="y")["hume-run"]
+    assert set(run["retry"]["exit_codes"]) <= set(later)
+    assert run["allow_failure"]["exit_codes"] == [3]
+    service = units(block("hume-study.service"))["Service"]
+    assert service["SuccessExitStatus"] == "3"
+    assert service["TimeoutStopSec"] == "2min"
+    for name in PODS:
+        assert job_of(name)["template"]["spec"]["terminationGracePeriodSeconds"] == 120
+        assert {job_of(name).get("backoffLimit"), job_of(name).get("backoffLimitPerIndex")} == {4, None}
+    assert "#SBATCH --signal=B:TERM@120" in block("parts.sbatch")
+    # Elsewhere they are only pointed at: two that are written down go apart.
+    for page in (ROOT / "docs").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert page.name == "gitops.md" or not re.search(r"^#SBATCH|podFailurePolicy", text, re.MULTILINE), page.name
 
 
 # -- the container -----------------------------------------------------------------------------------------------------
