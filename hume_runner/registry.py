@@ -77,6 +77,9 @@ class Registered:
     # What tells, of a manifest's models, the options that fit the schema and can never measure: (member below `models`,
     # what is wrong, what to do).
     faults: str | None = None
+    cautions: str | None = None  # what tells, of a manifest's models, what people have to know of their media before
+    # What raises, of a manifest's models, for want of something that measures here.
+    requires: str | None = None
 
 
 _AUDIO, _VIDEO, _PICTURES, _TEXT = (frozenset({kind}) for kind in ("audio", "video", "pictures", "text"))
@@ -156,6 +159,8 @@ _KNOWN: dict[str, Registered] = {
             computes=True,
             more_models="hume_runner.services.local.measurers.found:schemas",
             faults="hume_runner.services.local.settings:faults",
+            cautions="hume_runner.services.local.settings:cautions",
+            requires="hume_runner.services.local.ready:require_models",
             readiness="hume_runner.services.local.ready:readiness",
             credits="hume_runner.services.local.credits:credits_of",
             # Of texts: what is measured and kept in one go.
@@ -165,7 +170,11 @@ _KNOWN: dict[str, Registered] = {
             starter=Starter(
                 models=(
                     Proposal(line="acoustics: {window: 1.0}", kinds=_AUDIO | _VIDEO, comment="loudness, pitch, pauses"),
-                    Proposal(line="speech: {}", kinds=_AUDIO | _VIDEO, comment="what is said, with the times of words"),
+                    Proposal(
+                        line="speech: {}",
+                        kinds=_AUDIO | _VIDEO,
+                        comment="what is said, with the times of words; English only: {model: base} hears others",
+                    ),
                     Proposal(line="face: {fps: 3}", kinds=_PICTURES | _VIDEO, comment="where faces are, how they move"),
                     Proposal(
                         line="language: {granularity: sentence}",

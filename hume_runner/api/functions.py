@@ -110,11 +110,14 @@ def plan(
     limit: int | None = None,
     select: str | None = None,
 ) -> Planned:
-    """What a run would do; sends nothing that costs. Raises: ManifestError, SourceError, UsageError, StateError."""
+    """What a run would do; sends nothing that costs. Raises what the run would be refused for: ManifestError,
+    SourceError, UsageError, MissingExtra, MissingWeights, StateError."""
     project = Project.open(
         manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard, limit=limit, select=select
     )
     with project.planning(retry_failed=retry_failed) as opened:
+        if opened.refusal is not None:
+            raise opened.refusal
         return Planned(
             name=opened.manifest.name,
             api=opened.manifest.service.api,

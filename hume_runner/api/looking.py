@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from hume_runner import wiring
 from hume_runner.api.remote_state import opened_state
 from hume_runner.api.values import JobStatus, Reason, Status
+from hume_runner.errors import HumeRunnerError
+from hume_runner.registry import load, registered
 from hume_runner.settings import mask_secrets
+from hume_runner.state.disk import refuse_in_the_way
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -66,7 +69,30 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             serial,
             warnings=told,
             renewed=tuple(plan.renewed()),
+            refusal=_refusal(project, plan.summary),
+            cautions=tuple(_cautions(manifest, plan.summary)),
         )
+
+
+def _refusal(project: Project, summary: Summary) -> HumeRunnerError | None:
+    """What a run of this plan would be refused for, before it measures anything."""
+    try:
+        for folder in (project.paths.state.parent, project.paths.outputs):
+            refuse_in_the_way(folder)
+        found = registered(project.manifest.service.api)
+        if found is not None and found.requires is not None and summary.requests:
+            load(found.requires)(project.manifest.settings["models"])
+    except HumeRunnerError as error:
+        return error
+    return None
+
+
+def _cautions(manifest: Manifest, summary: Summary) -> Iterator[str]:
+    """What people have to know of their media before they are measured."""
+    found = registered(manifest.service.api)
+    media = any(entry.kind != "text" for entry in manifest.sources)
+    if found is not None and found.cautions is not None and media and summary.requests:
+        yield from load(found.cautions)(manifest.settings["models"])
 
 
 def _taken_stock(
@@ -98,9 +124,14 @@ class OpenPlan:
         *,
         warnings: Sequence[str] = (),
         renewed: Sequence[tuple[Decision, int]] = (),
+        refusal: HumeRunnerError | None = None,
+        cautions: Sequence[str] = (),
     ) -> None:
         """`store` is what was planned with, which may be a copy; `serial` that of the state itself. `renewed`: why, and
-        for how many items, outputs are written anew although nothing is measured for them."""
+        for how many items, outputs are written anew although nothing is measured for them; `refusal`: of the run, which
+        would measure nothing; `cautions`: what people have to know of their media before it."""
+        self.refusal = refusal
+        self.cautions = cautions
         self._renewed = renewed
         self._serial = serial
         self.warnings = tuple(warnings)

@@ -111,6 +111,8 @@ def _plan(
             shown.as_json(console.out)
         elif args.format != "markdown" and not console.quiet:
             shown.as_text(console)
+        if plan.refusal is not None:
+            raise plan.refusal
 
 
 @contextmanager

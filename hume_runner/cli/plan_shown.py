@@ -62,6 +62,7 @@ class ShownPlan:
             "summary": {name: getattr(summary, name) for name in summary.__slots__}
             | {"upload_bytes": self._plan.upload_bytes},
             "reasons": [asdict(reason) for reason in self._plan.reasons()],
+            **({"notes": list(self._plan.cautions)} if self._plan.cautions else {}),
             **({"selection": self._plan.selection.document()} if self._plan.selection.flags else {}),
             "basis": self._plan.basis,
         }
@@ -110,6 +111,7 @@ class ShownPlan:
                 f"  {decision.action!s:<9} {name}  ({mask_secrets(self._reason(decision.action, decision.reason))})\n"
                 for name, _, decision in self._plan.items()
             )
+        out.writelines(f"  note   {told}\n" for told in self._plan.cautions)
         if not summary.unfinished:
             out.write(f"  {_NO_MORE[self._plan.writes_anew]}\n")
 
@@ -128,6 +130,7 @@ class ShownPlan:
                 f"| {_cell(f'{_words(one.action)}: {_readable(one.reason)}')} | {one.items:,} |\n" for one in reasons
             )
         out.write(f"\n{'. '.join(self._totals()) or _NO_MORE[self._plan.writes_anew].capitalize()}.\n")
+        out.writelines(f"\nNote: {_cell(told)}.\n" for told in self._plan.cautions)
         if self._items:
             self._table(out)
 

@@ -23,7 +23,7 @@ REPORT = "report.html"
 TABLES = "tables"
 
 # Raised when the same answers give other bytes than before.
-_REVISION = 3
+_REVISION = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -264,7 +264,8 @@ Progress = Pending | Ended | Broken | Unseen | Mistaken
 class Outcome:
     """What an answer says about one member: the one whose stored `position` this is.
 
-    `match`: by what the answer names it, where that is not by what it was sent.
+    `match`: by what the answer names it, where that is not by what it was sent. `notes`: what people should know of a
+    measurement that is there.
     """
 
     position: int
@@ -272,6 +273,7 @@ class Outcome:
     reason: str | None = None
     message: str | None = None
     match: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
+
+# The hash of what has no weights, such as formulas: it stands in every row, and is that of nothing.
+_NO_WEIGHTS = hashlib.sha256(b"").hexdigest()
+
+
+def weights_of(sha256: str) -> str | None:
+    """The hash of somebody's weights as people are told it; None for who has none."""
+    return None if sha256 == _NO_WEIGHTS else sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,8 @@ class Layout:
     `time` names the columns that place a row in its medium, in seconds: (begin, end), or (moment, moment), or None.
     `text` names the column that a person would read, if there is one. `signals`: what beside scores is drawn of it.
     `confidence` names columns that tell how sure the measurement of a row was, 0 to 1, of which the first that is told
-    counts; `cut` the column that is true where a row was cut in the middle of what it measures.
+    counts; `cut` the column that is true where a row was cut in the middle of what it measures. `unscored` says why a
+    whole source may have rows and no score, for people.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Layout:
     signals: Signals | None = None
     confidence: tuple[str, ...] = ()
     cut: str | None = None
+    unscored: str = ""
 
 
 class Grid:

@@ -7,6 +7,7 @@ disk does, and so visit every moment at which a crash could lose something.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -14,11 +15,19 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from hume_runner import aside
+from hume_runner.errors import of_place
 
 
 def stamp_of(seen: os.stat_result) -> str:
     """What changes with every write to a file, and is cheaper to look at than its content."""
     return f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ctime_ns}-{seen.st_ino}"
+
+
+def refuse_in_the_way(folder: Path) -> None:
+    """Raises: UsageError where a file is in the way of a folder that is to be made, as making it would."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), None)
+    if there is not None and not there.is_dir():
+        raise of_place(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)))
 
 
 class Disk:

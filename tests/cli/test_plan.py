@@ -156,6 +156,16 @@ def test_what_was_never_sent_was_not_measured_by_other_rules(project: Project) -
     assert (item["action"], item["reason"]) == ("new", "not measured yet")
 
 
+def test_a_plan_ends_as_the_run_would_that_has_no_room_for_its_outputs(project: Project) -> None:
+    (project.folder / "taken").write_text("a file")
+    for place in (project.folder / "taken", project.folder / "taken" / "below"):
+        planned, ran = (project.call(command, "--output-dir", str(place)) for command in ("plan", "run"))
+        assert (planned.code, ran.code) == (64, 64)
+        assert "items  4 new" in planned.out
+        refused = f"{place}: a file is where a folder should be"
+        assert (refused in planned.err, refused in ran.err) == (True, True)
+
+
 def several(project: Project) -> list[str]:
     """Three manifests: one of three faces, one of two texts, one whose file is missing."""
     face(project, 3)

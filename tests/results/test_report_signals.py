@@ -53,6 +53,16 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(results(directory, sources), directory / "report.html")
 
 
+def test_a_source_in_another_language_has_no_score_for_a_reason(tmp_path: Path) -> None:
+    blank = dict.fromkeys(layouts()["language"].families[0].names)
+    sources = {name: spoken(90) for name in ("english.wav", "german.wav")}
+    sources["german.wav"]["language"] = [row | {"goemotions": blank} for row in sources["german.wav"]["language"]]
+    told = " ".join(gather(results(tmp_path, sources)).findings[-1].sentences)
+    assert "1 source has no score in language, since it reads English only" in told
+    assert "german.wav" in told
+    assert "english.wav" not in told
+
+
 def choose(page: Any, name: str) -> None:
     page.locator("#list button", has_text=name).click()
 

@@ -51,6 +51,11 @@ def fetched(view: View, job: int, came: Fetched, row: JobRow, names: Mapping[int
                 )
                 for outcome in failed
             ),
+            *(
+                events.MediumNoted(item=names.get(outcome.position, ""), message=note)
+                for outcome in came.outcomes
+                for note in outcome.notes
+            ),
             events.JobFinished(job=job_name(job), sources=row.sources, failed=len(failed)),
         ),
         failures=bool(failed),

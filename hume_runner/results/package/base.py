@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.results.base import JobRecord
+from hume_runner.services.credits import weights_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -113,4 +114,6 @@ def _day(moment: float) -> str:
 
 
 def _named(one: Mapping[str, Any]) -> str:
-    return f"{one['name']} {one['version']} ({one['licence']}, weights SHA-256 {str(one['sha256'])[:8]})"
+    weights = weights_of(str(one["sha256"]))
+    told = "no weights" if weights is None else f"weights SHA-256 {weights[:8]}"
+    return f"{one['name']} {one['version']} ({one['licence']}, {told})"

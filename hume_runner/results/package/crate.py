@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hume_runner.results.package.base import Described
+from hume_runner.services.credits import weights_of
 
 _CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -35,7 +36,7 @@ def ro_crate(described: Described) -> dict[str, Any]:
             "@id": "raw/",
             "@type": "Dataset",
             "name": "raw answers",
-            "description": "as the service gave them",
+            "description": "byte by byte as they were given",
         },
     ]
     measurers = [_measurer(one) for one in described.measurers]
@@ -98,13 +99,14 @@ def _started(described: Described) -> str | None:
 
 
 def _measurer(one: Any) -> dict[str, Any]:
+    weights = weights_of(str(one["sha256"]))
     return {
         "@id": f"#{one['measured_by']}",
         "@type": "SoftwareApplication",
         "name": one["name"],
         "softwareVersion": one["version"],
         "license": one["licence"],
-        "identifier": f"sha256:{one['sha256']}",
+        "identifier": None if weights is None else f"sha256:{weights}",
         "description": one["limits"],
     }
 

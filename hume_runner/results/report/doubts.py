@@ -51,6 +51,8 @@ class Doubts:
         self.few: dict[str, Tally] = {}
         self.unsure: dict[str, Tally] = {}
         self.cut: dict[str, Tally] = {}
+        self.unscored: dict[str, Tally] = {}
+        self._why: dict[str, str] = {}
         self._open: dict[tuple[str, str], _Open] = {}
 
     def rows(self, found: ItemRows) -> None:
@@ -75,6 +77,9 @@ class Doubts:
         still = sums.begin_s is None or sums.begin_s == sums.end_s
         if not still and 0 < sums.scored < FEWEST_ROWS and sums.scores:
             self.few.setdefault(table, Tally()).take(item, sums.scored)
+        if sums.rows and not sums.scored and sums.layout.unscored:
+            self.unscored.setdefault(table, Tally()).take(item, sums.rows)
+            self._why[table] = sums.layout.unscored
         one = self._open.pop((item.id, table), None)
         if one is not None and one.cut:
             self.cut.setdefault(table, Tally()).take(item, one.cut)
@@ -85,6 +90,8 @@ class Doubts:
         """What was found, for people."""
         for table, tally in _by_size(self.few):
             yield f"{_sources(tally)} fewer than {FEWEST_ROWS} rows in {table}, no steady mean: {tally.named()}."
+        for table, tally in _by_size(self.unscored):
+            yield f"{_sources(tally)} no score in {table}, since {self._why[table]}: {tally.named()}."
         for table, tally in _by_size(self.unsure):
             yield f"{_sources(tally)} a mean confidence below {LEAST_SURE} in {table}: {tally.named()}."
         for table, tally in _by_size(self.cut):

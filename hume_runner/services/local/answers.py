@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.services.base import Job, Outcome
+from hume_runner.services.base import Job, Member, Outcome, PlanItem
+from hume_runner.services.local.measurers.speech import SPEECH_LAYOUT
+from hume_runner.services.local.measurers.whisper_languages import doubtful
+from hume_runner.services.local.settings import TRANSCRIBES
 from hume_runner.services.local.task import FORMAT
+from hume_runner.settings import masked_url
 
 RESPONSE = "response.json"
 
@@ -26,12 +30,14 @@ class Answers:
         """See `Reader.outcomes`."""
         del announced
         try:
-            sources = sources_of(json.loads(path.read_bytes()))
+            answer = json.loads(path.read_bytes())
+            sources = sources_of(answer)
         except ValueError as error:
             raise UnexpectedResponse(f"{name}: {error}") from None
         if len(sources) != len(job.members):
             raise UnexpectedResponse(f"{name}: {len(sources)} sources, and {len(job.members)} were to be measured")
-        return tuple(_outcome(member.position, source) for member, source in zip(job.members, sources, strict=True))
+        measurers = answer.get("measurers") or {}
+        return tuple(_outcome(*pair, measurers) for pair in zip(job.members, sources, strict=True))
 
 
 def sources_of(answer: Any) -> list[Mapping[str, Any]]:
@@ -42,8 +48,16 @@ def sources_of(answer: Any) -> list[Mapping[str, Any]]:
     return sources
 
 
-def _outcome(position: int, source: Mapping[str, Any]) -> Outcome:
+def _outcome(member: Member, source: Mapping[str, Any], measurers: Mapping[str, Any]) -> Outcome:
     if source["measured"]:
-        return Outcome(position=position, ok=True)
+        return Outcome(position=member.position, ok=True, notes=tuple(_notes(member.item, source, measurers)))
     first = next((error for error in source["errors"] if error["model"]), source["errors"][0])
-    return Outcome(position=position, ok=False, reason=first["reason"], message=first["message"])
+    return Outcome(position=member.position, ok=False, reason=first["reason"], message=first["message"])
+
+
+def _notes(item: PlanItem, source: Mapping[str, Any], measurers: Mapping[str, Any]) -> Iterator[str]:
+    """What of a measured source is not measured, and what was heard as if it had been guessed."""
+    # What belongs to no model was told when the medium was prepared.
+    yield from (error["message"] for error in source["errors"] if error["model"])
+    if doubt := doubtful(source["tables"].get(SPEECH_LAYOUT.name, ()), str(measurers.get(TRANSCRIBES, {}).get("name"))):
+        yield f"{masked_url(item.value) if item.kind == 'url' else item.value}: {doubt}"

@@ -11,7 +11,8 @@ from hume_runner.services.table_shapes import Column, Layout
 MEASURED_BY = Column(
     name="measured_by",
     type="string",
-    meaning="who measured it: name@version#first eight digits of the SHA-256 of its weights",
+    meaning="who measured it: name@version#first eight digits of the SHA-256 of its weights; "
+    "e3b0c442, that of nothing, where it has none",
 )
 # Whole numbers that count within a piece, and go on from piece to piece of a source.
 NUMBERED = frozenset({"utterance", "turn", "track", "picture"})

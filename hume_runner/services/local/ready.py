@@ -21,6 +21,11 @@ def require_ready(asked: Sequence[Chosen]) -> None:
     require([file for one in asked for file in one.card.files])
 
 
+def require_models(models: Mapping[str, Any]) -> None:
+    """`require_ready` of the models of a manifest."""
+    require_ready(chosen(models))
+
+
 def readiness(models: Mapping[str, Any] | None) -> Iterator[Readiness]:
     """Of the models of a manifest; of all, as they are without options, where there is none."""
     for one in chosen({name: {} for name in known()} if models is None else models):

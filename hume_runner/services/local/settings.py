@@ -41,12 +41,20 @@ def faults(models: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, st
     """(member, what is wrong, what to do) of options that fit the schema and can never measure."""
     for one in chosen(models):
         # Measurers of other packages need not have it.
-        tell: Callable[[Mapping[str, Any]], Fault | None] = getattr(one.measurer, "fault", _no_fault)
+        tell: Callable[[Mapping[str, Any]], Fault | None] = getattr(one.measurer, "fault", _nothing)
         if (fault := tell(one.options)) is not None:
             yield (one.model, fault.option), fault.message, fault.hint
 
 
-def _no_fault(options: Mapping[str, Any]) -> None:
+def cautions(models: Mapping[str, Any]) -> Iterator[str]:
+    """What people have to know of their recordings and pictures before they are measured."""
+    for one in chosen(models):
+        tell: Callable[[Mapping[str, Any]], str | None] = getattr(one.measurer, "caution", _nothing)
+        if one.measurer.reads != "text" and (told := tell(one.options)) is not None:
+            yield f"{one.model}: {told}"
+
+
+def _nothing(options: Mapping[str, Any]) -> None:
     del options
 
 

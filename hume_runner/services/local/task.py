@@ -249,7 +249,7 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> _Source:
             continue  # it failed, as is told: there is nothing that these could be said to have measured
         with _Attempt(source, one, part.name):
             if reads_transcript:
-                from hume_runner.services.local.measurers.speech import passages
+                from hume_runner.services.local.measurers.transcript import passages
 
                 rows = [row for _, row in _read(one, passages(heard or ()))]
             else:

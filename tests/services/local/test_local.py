@@ -475,6 +475,46 @@ def test_a_plan_says_what_a_run_does_about_a_lost_answer(folder: Path, capsys: p
     assert hume_runner.plan(one).summary.unfinished == 0
 
 
+def test_who_has_no_weights_is_cited_without_the_hash_of_nothing(folder: Path) -> None:
+    assert hume_runner.run(manifest({"letters": {}}, sources={"text": ["One"]})).exit_code == 0
+    codebook = Path("out/codebook.md").read_text(encoding="utf-8")
+    assert "letters 1 (MIT, no weights)" in codebook
+    assert "weights SHA-256 e3b0c442" not in codebook
+    crate = json.loads(Path("out/ro-crate-metadata.json").read_text(encoding="utf-8"))
+    [who] = [one for one in crate["@graph"] if str(one["@id"]).startswith("#letters@")]
+    assert "identifier" not in who
+
+
+def test_a_plan_ends_as_the_run_would_that_lacks_a_model(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUME_RUNNER_MODELS", str(folder / "none"))
+    one = manifest({"letters": {}, "ner": {}}, sources={"text": ["One"]})
+    Path("m.yaml").write_text(json.dumps(one))
+    said = {}
+    for command in ("plan", "run"):
+        assert main([command, "m.yaml"]) == 64
+        out, err = capsys.readouterr()
+        said[command] = [line for line in err.splitlines() if "not on this machine" in line or "models pull" in line]
+        assert command == "run" or "items  1 new" in out
+    assert said["plan"] == said["run"]
+    assert said["plan"]
+    with pytest.raises(MissingWeights):
+        hume_runner.plan(one)
+    Path("m.yaml").write_text(json.dumps(manifest({"letters": {}}, sources={"text": ["One"]})))
+    assert main(["plan", "m.yaml"]) == 0
+
+
+def test_a_plan_says_of_recordings_that_english_alone_is_heard(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tone_file(folder / "a.wav", 1)
+    for sources, told in (({"files": ["a.wav"]}, True), ({"text": ["One"]}, False)):
+        Path("m.yaml").write_text(json.dumps(manifest({"speech": {}, "letters": {}}, sources=sources)))
+        main(["plan", "m.yaml"])
+        assert ("note   speech: whisper-tiny.en knows English only" in capsys.readouterr().out) == told
+
+
 @pytest.mark.sweep
 def test_stills_videos_and_archives_are_measured_picture_by_picture(folder: Path) -> None:
     for number, level in enumerate((40, 80, 120)):

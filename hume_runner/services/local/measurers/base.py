@@ -158,8 +158,9 @@ class Fault:
 class Measurer(Protocol):
     """One kind of measurement. Everything but `open` is cheap and imports nothing that a plan does not need.
 
-    It may have `fault(options) -> Fault | None` as well: what of options that fit the schema can never measure, so that
-    a manifest is refused before anything is tried.
+    It may have more: `fault(options) -> Fault | None` tells what of options that fit the schema can never measure, so
+    that a manifest is refused before anything is tried; `caution(options) -> str | None` what people have to know of
+    their material before it is measured, which a plan says.
     """
 
     @property

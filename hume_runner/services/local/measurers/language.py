@@ -41,6 +41,7 @@ _LAYOUT = Layout(
     row="one stretch of text: a sentence, an utterance or a whole text, as the options say",
     time=("begin_s", "end_s"),
     text="text",
+    unscored="it reads English only, and leaves out what is in another language or in words that it hardly knows",
     columns=(
         Column(name="text", type="string", meaning="the words of this segment"),
         Column(name="position_begin", type="integer", meaning="first character of the segment in its text, from 0"),

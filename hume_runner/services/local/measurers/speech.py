@@ -12,18 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Fault, Passage, Reads, Row, Sound, Word
+from hume_runner.services.local.measurers.base import SOUND_RATE_HZ, Card, Fault, Reads, Row, Sound
 from hume_runner.services.local.measurers.own_weights import LICENCE, TRAINED_ON
 from hume_runner.services.local.measurers.spoken import Heard, Utterance, spoken
 from hume_runner.services.local.measurers.voice import Detector, Pack, fitted, packs, voiced
-from hume_runner.services.local.measurers.whisper_weights import (
-    DEFAULT,
-    NAMES,
-    OWN_SCHEMA,
-    VOICE,
-    language_fault,
-    whisper_of,
-)
+from hume_runner.services.local.measurers.whisper_languages import ENGLISH_ALONE, language_caution, language_fault
+from hume_runner.services.local.measurers.whisper_weights import DEFAULT, NAMES, OWN_SCHEMA, VOICE, whisper_of
 from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Column, Layout
 
@@ -58,7 +52,8 @@ SPEECH_LAYOUT = Layout(
         Column(
             name="language",
             type="string",
-            meaning="language that it was heard as, by Whisper's code (mostly ISO 639-1): one for minutes of sound",
+            meaning="language that it was heard as, by Whisper's code (mostly ISO 639-1): one for minutes of sound; "
+            "null where the model knows English only, and writes English whatever is said",
         ),
         Column(
             name="language_probability",
@@ -188,15 +183,20 @@ class _Speech:
             else "MIT (Whisper by OpenAI, converted by Systran; Silero VAD)",
             trained_on=f"{trained}. Silero VAD: speech and noise in many languages; not published.",
             scale="text; times in seconds; probabilities from 0 to 1, not calibrated; rate in words a second of voice",
-            limits="Writes fluent text where it heard wrong: dialects, noise, speech of children, names and numbers "
-            "suffer most. Leaves out fillers and false starts. Word times are right to about 0.2 s. Does not tell "
+            limits=(f"K{ENGLISH_ALONE[1:]}. " if whisper.english_only else "")
+            + "Writes fluent text where it heard wrong: dialects, noise, speech of children, names and numbers suffer "
+            "most. Leaves out fillers and false starts. Word times are right to about 0.2 s. Does not tell "
             "speakers apart; where two speak at once it hears one. Says nothing about what a person feels.",
             source="https://arxiv.org/abs/2212.04356",
             files=(*whisper.weights, VOICE),
         )
 
+    def caution(self, options: Mapping[str, Any]) -> str | None:
+        """See `Measurer`: a language that is taken for English."""
+        return language_caution(options)
+
     def fault(self, options: Mapping[str, Any]) -> Fault | None:
-        """A language that the model does not know."""
+        """See `Measurer`: a language that the model does not know."""
         return language_fault(options)
 
     def open(self, options: Mapping[str, Any], files: Mapping[str, Path]) -> _Session:
@@ -224,6 +224,8 @@ class _Session:
                 raise ValueError(f"whisper-{whisper.name} in {folder}: {error}") from error
         english = whisper.english_only if whisper.english_only is not None else not self._model.model.is_multilingual
         self._language: str | None = options.get("language", "en" if english else None)
+        # What such a model writes is English whatever was said: nobody heard which language it was.
+        self._knows_one = english
         if self._language is not None and self._language not in self._model.supported_languages:
             raise ValueError(f"whisper-{whisper.name} does not know the language {self._language!r}")
         self._beam_size = int(options.get("beam_size", BEAM_SIZE))
@@ -248,7 +250,7 @@ class _Session:
             replace(word, begin_s=begin_s, end_s=end_s) for word, (begin_s, end_s) in zip(words, times, strict=True)
         ]
         for utterance in spoken(words, voice, self._turn_pause_s):
-            yield _row(utterance, language, likelihood)
+            yield _row(utterance, None if self._knows_one else language, likelihood)
             yield from _word_rows(utterance)
 
     def _hear(self, heard: NDArray[np.float32], pack: Pack, language: str) -> Iterator[Heard]:
@@ -322,33 +324,3 @@ def _word_rows(one: Utterance) -> Iterator[Row]:
                 "position_end": end,
             },
         )
-
-
-def passages(rows: Sequence[Row]) -> tuple[Passage, ...]:
-    """What was said, utterance by utterance, for those who read text. `rows` are those of one measurement."""
-    words: dict[object, list[Word]] = {}
-    for row in rows:
-        if row.layout == WORDS_LAYOUT.name:
-            values: Mapping[str, Any] = row.values
-            words.setdefault(values["utterance"], []).append(
-                Word(
-                    begin_s=values["begin_s"],
-                    end_s=values["end_s"],
-                    begin=values["position_begin"],
-                    end=values["position_end"],
-                    probability=values["probability"],
-                )
-            )
-    return tuple(
-        _passage(row.values, words.get(row.values["utterance"], ())) for row in rows if row.layout == SPEECH_LAYOUT.name
-    )
-
-
-def _passage(values: Mapping[str, Any], words: Sequence[Word]) -> Passage:
-    return Passage(
-        text=values["text"],
-        begin_s=values["begin_s"],
-        end_s=values["end_s"],
-        words=tuple(words),
-        language=values["language"],
-    )

@@ -10,19 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from hume_runner.services.local.measurers.base import Fault, WeightFile
+from hume_runner.services.local.measurers.base import WeightFile
 from hume_runner.services.local.measurers.catalogued import catalogued
 from hume_runner.services.local.measurers.own_weights import own_schema, own_weight
 
 DEFAULT = "tiny.en"
 NAMES = ("tiny.en", "tiny", "base.en", "base", "small.en", "small", "medium", "large-v3")
-# What Whisper's tokenizer has a token for; the 99 of its paper, and what large-v3 learnt besides.
-_LANGUAGES = frozenset(
-    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy "
-    "id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru "
-    "sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh".split()
-)
-_LATER = {"large-v3": frozenset({"yue"})}
 _NEEDED = {
     "model": "network, as CTranslate2 writes it: model.bin",
     "config": "config.json",
@@ -94,32 +87,3 @@ def whisper_of(options: Mapping[str, Any]) -> Whisper:
 
 def _ending(part: str, url: str) -> str:
     return ".txt" if part == "vocabulary" and PurePosixPath(urlsplit(url).path).suffix == ".txt" else ".json"
-
-
-def language_fault(options: Mapping[str, Any]) -> Fault | None:
-    """Why a model cannot hear the language that it is told. Of one's own weights, it is seen when they are loaded."""
-    language, whisper = options.get("language"), whisper_of(options)
-    if language is None or whisper.is_own:
-        return None
-    if whisper.english_only:
-        if language == "en":
-            return None
-        able = other_languages(whisper.name)
-        return Fault(
-            option="language",
-            message=f"whisper-{whisper.name} knows English only, and is to hear {language!r}",
-            hint=f"write model: {able} beside it, which `hume-runner models pull whisper-{able}` gets",
-        )
-    if language in _LANGUAGES or language in _LATER.get(whisper.name, ()):
-        return None
-    return Fault(
-        option="language",
-        message=f"whisper-{whisper.name} knows no language {language!r}",
-        hint="write Whisper's code for it, such as de; or leave language out, and the first half minute decides",
-    )
-
-
-def other_languages(name: str) -> str:
-    """The model to take where one that knows English only does not do."""
-    size = name.removesuffix(".en")
-    return "base" if size == "tiny" else size  # tiny mishears many

@@ -19,7 +19,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from hume_runner.services.local.measurers.base import Row, Sound, SoundSession
-from hume_runner.services.local.measurers.speech import SPEECH, passages
+from hume_runner.services.local.measurers.speech import SPEECH
+from hume_runner.services.local.measurers.transcript import passages
 from hume_runner.services.local.measurers.whisper_weights import NAMES
 from tests.services.local.measurers.heard import (
     BECKETT,
