@@ -20,6 +20,15 @@ class NotRegular(OSError):
     """Something of that name is there, and it is not a file."""
 
 
+def is_zip(path: Path) -> bool:
+    """Whether a file begins as a zip archive does; not if it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+    except OSError:
+        return False
+
+
 def open_regular(path: Path) -> BinaryIO:
     """The file, for reading bytes. Raises: NotRegular, IsADirectoryError, any other OSError of opening."""
     try:

@@ -28,7 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="files",
         nargs="+",
         metavar="FILE",
-        help="take these predictions.json files, or all below these folders, instead of a manifest",
+        help="take these files with predictions, or all below these folders that hold some, whatever their names, "
+        "instead of a manifest",
     )
     parser.add_argument(
         "--compare",
@@ -185,12 +186,16 @@ def _results(args: argparse.Namespace, console: Console) -> tuple[Project | None
     if bool(args.manifest) == bool(args.files):
         raise UsageError("report takes a manifest, or --from with files", hint="hume-runner report --help")
     if args.files:
-        from hume_runner.results.read import LooseResults, files_under
+        from hume_runner.results.found_files import files_under
+        from hume_runner.results.read import LooseResults
 
         out = args.out or args.figures
         if not out:
             raise UsageError("--from needs --out FILE: there is no output directory", hint="add --out report.html")
-        return None, LooseResults(files_under(map(Path, args.files)), Path(out).parent)
+        there = files_under(map(Path, args.files))
+        for told in there.notes:
+            console.note(told)
+        return None, LooseResults(there.files, Path(out).parent)
     from hume_runner.cli.manifests import project
 
     found = project(args, console)

@@ -39,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="files",
         nargs="+",
         metavar="PATH",
-        help="take these predictions.json files, or all below these folders, instead of a manifest",
+        help="take these files with predictions, or all below these folders that hold some, whatever their names, "
+        "instead of a manifest",
     )
     parser.add_argument(
         "--psych-ds",
@@ -131,11 +132,15 @@ def _results(args: argparse.Namespace, console: Console) -> tuple[Project | None
     if bool(args.manifest) == bool(args.files):
         raise UsageError("tables takes a manifest, or --from with files", hint="hume-runner tables --help")
     if args.files:
-        from hume_runner.results.read import LooseResults, files_under
+        from hume_runner.results.found_files import files_under
+        from hume_runner.results.read import LooseResults
 
         if not args.out:
             raise UsageError("--from needs --out DIR: there is no output directory", hint="add --out tables")
-        return None, LooseResults(files_under(map(Path, args.files)), Path(args.out))
+        there = files_under(map(Path, args.files))
+        for told in there.notes:
+            console.note(told)
+        return None, LooseResults(there.files, Path(args.out))
     from hume_runner.cli.manifests import project
 
     found = project(args, console)

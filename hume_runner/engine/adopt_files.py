@@ -15,7 +15,7 @@ from hume_runner.engine.adopt import Adopted, listed, matched, refuse_one_name
 from hume_runner.engine.adopt import named as differences
 from hume_runner.engine.download import fetch
 from hume_runner.errors import NotFound, UnexpectedResponse, UsageError
-from hume_runner.regular_files import open_regular
+from hume_runner.regular_files import is_zip, open_regular
 from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, Member, Service
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.rows import KEPT
@@ -31,7 +31,7 @@ _ALL_THERE_IS = Ended(announced={"accept_missing": 1, "accept_unreadable": 1})
 
 def is_file(word: str) -> bool:
     """Whether a word of the command line names a file rather than a job. Ids of jobs have neither."""
-    return word.endswith(".json") or "/" in word or "\\" in word
+    return word.lower().endswith((".json", ".zip", ".gz", ".csv")) or "/" in word or "\\" in word
 
 
 class KeptAnswers:
@@ -159,9 +159,13 @@ class FileAdopter:
                 hint="name predictions.json files, or ids of jobs",
             ) from error
         except UnexpectedResponse as error:
+            zipped = is_zip(place)
+            why = "it is a zip archive" if zipped else str(error)
             raise UsageError(
-                f"{named}: is no predictions file of {self.service.api}: {error}",
-                hint="name the file as the service sent it, whole",
+                f"{named}: is no predictions file of {self.service.api}: {why}",
+                hint="artifacts are not read: name the predictions (JSON) of the same job"
+                if zipped
+                else "name the file as the service sent it, whole",
             ) from error
 
     def _nothing(self, named: str, foreign: Foreign, unmatched: int, *, known: bool) -> Adopted:

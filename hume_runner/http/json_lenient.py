@@ -133,7 +133,7 @@ class LenientReader(JsonReader):
             self._scanned = None
             return found
         if self._ended:
-            self.fail("it is cut off")
+            self.fail("it is cut off", len(self._window))
         return None
 
     def decoded(self, piece: bytes) -> Any:

@@ -241,7 +241,7 @@ class JsonReader:
                 return end
             problem, noticed_at = "a number is damaged", end if end < len(text) else len(text)
         if self._ended and noticed_at >= len(text):
-            self.fail("it is cut off")
+            self.fail("it is cut off", len(text))
         if self._ended or noticed_at < len(text) - _SLACK:
             self.fail(problem, noticed_at)
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,25 +110,6 @@ class DirectoryResults:
         return self._offsets
 
 
-def files_under(paths: Iterable[Path]) -> list[Path]:
-    """The files among these, and below the folders among them every `predictions.json`, or where a folder has none
-    every JSON file; in order. Raises: ResultsError for what is not there, or holds none."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            below = sorted(path.rglob("predictions.json")) or sorted(path.rglob("*.json"))
-            if not below:
-                raise ResultsError(
-                    f"{path}: no predictions.json below this folder", hint="name the folder that holds the downloads"
-                )
-            found += below
-        elif path.is_file():
-            found.append(path)
-        else:
-            raise ResultsError(f"{path}: no such file", hint="name files or folders that hold the predictions of jobs")
-    return list(dict.fromkeys(found))
-
-
 class LooseResults:
     """A ResultSet over bare `predictions.json` files. Ids come from the sources: URL, file name, or `text-N`."""
 
@@ -182,7 +163,12 @@ class LooseResults:
         return Answer(api=self.api, job="", remote_id="", path=path, members=members)
 
     def _item(self, entry: Any, path: Path) -> ItemRecord:
-        return replace(_loose_item(entry, self._unique), raw=(str(path),))
+        return replace(_loose_item(entry, self._unique, self._reason_of), raw=(str(path),))
+
+    def _reason_of(self, message: str) -> str | None:
+        """A short code for an error's text, as a run would have recorded it."""
+        coded = getattr(row_mapping(self.api), "reason_of", None)
+        return coded(message) if coded is not None else None
 
     def jobs(self) -> Iterator[JobRecord]:
         return iter(())
@@ -194,7 +180,7 @@ def _remote_id(folder: Path, request: Mapping[str, Any]) -> str:
     return told if isinstance(told, str) and told else folder.name
 
 
-def _loose_item(entry: Any, unique: UniqueIds) -> ItemRecord:
+def _loose_item(entry: Any, unique: UniqueIds, reason_of: Callable[[str], str | None]) -> ItemRecord:
     whole = next((error.message for error in entry.errors if error.file is None or not entry.predictions), None)
     return ItemRecord(
         id=unique.take(derived_id(entry.kind, entry.match)),
@@ -202,6 +188,7 @@ def _loose_item(entry: Any, unique: UniqueIds) -> ItemRecord:
         source=shown_source(entry.kind, entry.match),
         status="failed" if whole else "done",
         error=whole,
+        reason=reason_of(whole) if whole else "partial" if entry.errors else None,
         simulated=None,
     )
 

@@ -18,6 +18,9 @@ import msgspec
 from hume_runner.errors import ResultsError
 from hume_runner.http.json_lenient import LenientReader
 from hume_runner.http.json_stream import MAX_ELEMENT_BYTES, JsonReader, kind, project
+from hume_runner.regular_files import is_zip
+
+ARTIFACTS_ARE_NOT_READ = "artifacts are not read: name the predictions (JSON) of the same job"
 
 _CHUNK_BYTES = 1 << 20
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
@@ -127,6 +130,8 @@ def elements(path: Path, member: str | None = None) -> Iterator[ElementReader]:
                 yield reader
                 return
         elif first != b"[":
+            if is_zip(path):
+                raise ResultsError(f"{path}: a zip archive and no predictions", hint=ARTIFACTS_ARE_NOT_READ)
             raise ResultsError(f"{path}: not a JSON array of answers", hint="check the file, or fetch it again")
         for _ in reader.array():
             yield reader

@@ -75,6 +75,21 @@ def test_every_item_has_its_own_scores(project: Project) -> None:
     assert len({str(rows) for rows in scores.values()}) == 3  # the recording is too short for speech
 
 
+def test_what_a_later_sdk_saved_with_its_own_names_is_adopted_whole(offline: Project) -> None:
+    path = downloaded(offline, "predictions.json")
+    saved = json.loads(path.read_text())
+    for element in saved:  # as `model_dump()` of hume 0.13 writes what it has read
+        element.setdefault("error", None)
+        if "md5sum" in element["source"]:
+            element["source"]["md_5_sum"] = element["source"].pop("md5sum")
+    path.write_text(json.dumps(saved))
+    ran = offline.call("adopt", str(path))
+    assert ran.code == 0, ran.err
+    assert "with 4 items\n" in ran.out
+    assert offline.run().code == 0
+    assert {line["status"] for line in offline.results()} == {"done"}
+
+
 def test_adopting_twice_changes_nothing_even_from_another_place(offline: Project) -> None:
     path = downloaded(offline, "predictions.json")
     offline.call("adopt", str(path))

@@ -23,13 +23,14 @@ from hume_runner.http.json_lenient import kept_of
 from hume_runner.http.json_stream import Shape, project, whole
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.batch_v0.layouts import BURST, FACE, FACEMESH, LANGUAGE, LAYOUTS, NER, PROSODY
+from hume_runner.services.batch_v0.outcomes import reason_of
 from hume_runner.services.batch_v0.readable import metadata_problem, row_problem
 from hume_runner.services.batch_v0.repeats import CONFLICT, Mentions, Repeats, named_texts
 from hume_runner.services.json_elements import Rows, elements, rows
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Family, Grid, Layout, Reader, Share
 from hume_runner.services.unreadable import UNREADABLE
 
-__all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader"]
+__all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader", "reason_of"]
 
 # A source's answer up to this size is decoded at once, which is a quarter faster than row by row.
 SMALL_BYTES = 4 << 20
