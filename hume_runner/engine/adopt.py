@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hume_runner.addresses import one_address
 from hume_runner.engine.alike import find, note
-from hume_runner.errors import NotFound, RequestRejected, UsageError
+from hume_runner.errors import Discontinued, NotFound, RequestRejected, UsageError
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
 from hume_runner.settings import mask_secrets
@@ -71,6 +71,13 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
             f"{remote_id}: the service knows no such job under this key: {error}",
             hint="look for typing errors; use the key of the account that started it, and the same endpoint",
         ) from error
+    except Discontinued as error:
+        # Another API has none of this one's jobs, so its own next step would lead nowhere.
+        error.hint = (
+            "if the job's answer was downloaded before, name that file in the place of the id: nobody is asked for it. "
+            "A host that goes on serving these jobs can be named with --endpoint"
+        )
+        raise
     if foreign.given_up:
         raise UsageError(
             f"{remote_id}: this job failed at the service ({foreign.given_up}), so there is nothing to fetch",

@@ -101,6 +101,17 @@ def test_one_unknown_job_keeps_no_other_away(keyed: Project) -> None:
     assert keyed.requests()[JOBS] == 1
 
 
+def test_a_closed_api_points_to_the_answer_on_disk_and_not_to_another_api(keyed: Project) -> None:
+    said = {"code": 403, "message": "The Expression Measurement API has been discontinued."}
+    keyed.emulator.inject([{"action": {"status": 403, "body": said}}])
+    ran = keyed.call("adopt", "00000000-0000-4000-8000-000000000000")
+    keyed.emulator.inject([])
+    assert ran.code == 7
+    assert "this API is closed" in ran.err
+    assert "name that file in the place of the id" in ran.err
+    assert "migrate" not in ran.err
+
+
 def test_an_empty_name_is_bad_usage(keyed: Project) -> None:
     ran = keyed.call("adopt", " ")
     assert ran.code == 64

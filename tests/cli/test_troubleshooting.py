@@ -41,6 +41,16 @@ def _wrong_key(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     return project.run()
 
 
+@situation("The API is closed")
+def _closed(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    said = {"code": 403, "message": "The Expression Measurement API has been discontinued."}
+    project.emulator.inject([{"action": {"status": 403, "body": said}}])
+    try:
+        return project.run()
+    finally:
+        project.emulator.inject([])
+
+
 @situation("There is no host of that name")
 def _no_host(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     project.manifest["service"]["endpoint"] = "https://measure.invalid"
