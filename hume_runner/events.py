@@ -37,6 +37,7 @@ class Planned(Event):
     ambiguous: int = field(default=0, metadata=_QUIET)
     unfinished: bool = field(default=True, metadata=_QUIET)
     total: int = field(default=0, metadata=_QUIET)  # jobs that have to finish, once all media are prepared
+    requests: int = field(default=0, metadata=_QUIET)  # of them, those of this plan: a video may be several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,3 +104,17 @@ def test_what_a_service_would_be_paid_for_is_refused_before_it(python: list[str]
     ran = called(python, "m.yaml", folder=tmp_path)
     assert ran.returncode == 64
     assert "outputs.tables in m.yaml needs the extra 'tables'" in ran.stderr
+
+
+def test_a_missing_extra_that_measures_is_told_before_the_run_that_it_would_end(
+    python: list[str], tmp_path: Path
+) -> None:
+    local = {"version": 1, "name": "here", "service": {"api": "local"}, "sources": {"files": ["a.wav"]}}
+    (tmp_path / "m.yaml").write_text(json.dumps({**local, "models": {"acoustics": {}}}))
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    for command in ("validate", "plan"):
+        told = called(python, command, "m.yaml", folder=tmp_path)
+        assert told.returncode == 0, told.stderr
+        assert "models.acoustics: not ready to measure on this machine" in told.stderr
+        assert f"pip install -e '{PROJECT}[local]'" in told.stderr
+    assert called(python, "run", "m.yaml", folder=tmp_path).returncode == 64

@@ -12,6 +12,7 @@ from hume_runner import events
 from hume_runner.api.control import Cancel
 from hume_runner.api.opening import examine, read_plan
 from hume_runner.api.project import Project
+from hume_runner.api.unready import unready
 from hume_runner.api.values import ManifestLike, Planned, RunResult, Status, Validated, Verified
 from hume_runner.errors import (
     ManifestError,
@@ -137,8 +138,8 @@ def validate(
 ) -> Validated:
     """All that is wrong with a manifest, and with the sources that could be understood.
 
-    `no_files`: the media are elsewhere; names and patterns are not looked for, and lists are read where they are there.
-    Raises: UsageError.
+    `warnings` tell of what a run would meet here. `no_files`: the media are elsewhere; names and patterns are not
+    looked for, and lists are read where they are there. Raises: UsageError.
     """
     examined = examine(manifest, output_dir=output_dir, endpoint=endpoint)
     items: Counter[str] = Counter()
@@ -152,6 +153,8 @@ def validate(
         problems += error.problems
     except SourceError as error:
         problems += error.problems
+    if examined.manifest is not None and not no_files and not problems:
+        warnings += unready(examined.manifest)
     exit_code = 65 if wrong else 66 if problems else 0
     if examined.problems:
         problems = ordered(problems)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
 from hume_runner.api.remote_state import opened_state
+from hume_runner.api.unready import unready
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
 from hume_runner.registry import load, registered
@@ -58,6 +59,8 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             intervals = project.says().intervals
             told = check_sources(intervals, plan.absent(intervals.by_item), plan.ids)
         plan.count()
+        if plan.summary.jobs:
+            told += unready(manifest)
         lost = 0 if endpoint.here else len(found.lost)
         plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)
         yield OpenPlan(

@@ -99,7 +99,7 @@ class ShownPlan:
             out.write(f"  {'' if number else 'why':<6} {_reason_line(reason)}\n")
         if summary.jobs:
             told = "to measure, {} to read" if self._here else "to submit, {} to upload"
-            jobs = summary.requests if self._here else summary.jobs  # media become pieces, each of which is a job
+            jobs = summary.requests or summary.jobs  # media become pieces, each of which is a job in the end
             out.write(f"  jobs   {jobs:,} {told.format(size_text(self._plan.upload_bytes))}\n")
         if summary.billable_seconds is not None:
             out.write(f"  bill   {_bill(summary.billable_seconds, summary.billable_seconds_unpacked)}\n")

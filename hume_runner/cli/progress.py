@@ -154,7 +154,7 @@ class RunProgress:
             self._console.note(f"{self._name}: nothing to do, {_are(event.done)} measured{failed}")
             return
         to_send = event.new + event.changed + event.retry
-        jobs = counted((event.total or event.jobs) if self._here else event.jobs, "job")
+        jobs = counted((event.total if self._here else event.requests) or event.jobs, "job")
         parts = []
         if to_send or not (event.in_flight or event.ambiguous):
             parts.append(f"{counted(to_send, 'item')} {'to measure' if self._here else 'to submit'} in {jobs}")

@@ -241,6 +241,7 @@ def _planned(summary: Summary, store: Store) -> events.Planned:
         ambiguous=summary.ambiguous,
         unfinished=bool(summary.unfinished),
         total=summary.requests + open_jobs,
+        requests=summary.requests,
     )
 
 

@@ -409,3 +409,21 @@ def test_the_markdown_form_goes_to_a_file_beside_any_other(project: Project) -> 
     assert "there is no file 'absent.wav'" in text
     assert project.plain_call("plan", one, "--markdown", str(page), "-q").code == 0
     assert page.read_text(encoding="utf-8") == project.plain_call("plan", one, "--format", "markdown").out
+
+
+def test_weights_that_are_not_here_are_told_before_the_run_that_they_would_end(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUME_RUNNER_MODELS", str(project.folder / "models"))
+    project.manifest |= {"service": {"api": "local"}, "sources": {"files": ["media/*"]}}
+    project.manifest["models"] = {"acoustics": {}, "speech": {}, "face": {}}
+    del project.manifest["execution"]
+    for command in ("validate", "plan"):
+        told = project.call(command)
+        assert told.code == 0
+        lines = [line for line in told.err.splitlines() if "not ready" in line]
+        assert [line.partition(":")[0] for line in lines] == ["models.face", "models.speech"]
+        assert all("first `hume-runner models pull " in line for line in lines)
+    # Where media are elsewhere, the run is too.
+    assert "not ready" not in project.call("validate", "--no-files").err
+    assert project.run().code == 64

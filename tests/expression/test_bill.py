@@ -34,7 +34,13 @@ def test_the_plan_is_the_bill(folder: Folder, emulator: Emulator) -> None:
     write_video(folder.path / "film.mp4", seconds=2, fps=3, sound=speech([("speech", 1.5), ("pause", 0.5)]))
     folder.write({"files": [*sources["files"], "*.png", "film.mp4"]})
     plan = json.loads(folder.command("plan", "--format", "json").out)
-    assert folder.run().code == 0
+    shown = folder.command("plan").out
+    ran = folder.run()
+    assert ran.code == 0
+    # A film is sound and frames, two jobs in the end: who plans, begins and ends speaks of the same number.
+    assert "  jobs   5 to submit, " in shown
+    assert "6 items to submit in 5 jobs" in ran.err
+    assert "  jobs     5 done" in ran.out
     runs = measured_runs(emulator.url)
     # Two recordings, one request of stills, sound and frames of the video.
     assert len(runs) == 5
