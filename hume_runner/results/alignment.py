@@ -3,8 +3,9 @@
 Rows that lie in time, or in the characters of a text: of the two sides the one with the longer rows leads. Each row of
 the other belongs to the leading row with which it shares most (at least half of the shorter of the two); between
 leading rows that share as much, to the one whose middle is nearest, then to the one that has fewer, then to the
-earlier. A leading row stands beside the mean of what belongs to it, weighted by what they share. So no row of the finer
-side counts twice.
+earlier. A leading row stands beside the mean of what belongs to it, weighted by what they share; of what adds up, such
+as seconds of voice, beside the sum, and of what is the first, highest or lowest of its row, beside that. So no row of
+the finer side counts twice.
 
 Moments (frames): each goes with the nearest one of the other side, if that has none nearer and is at most a quarter of
 a second away. Of several faces in one frame those go together whose boxes overlap most.
@@ -22,6 +23,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
+
+from hume_runner.services.table_shapes import Joined
 
 FARTHEST_S = 0.25
 _BLANK = math.nan
@@ -79,11 +82,24 @@ def aligned(a: Rows, b: Rows) -> tuple[By, list[Pair]]:
     return by, pairs
 
 
-def value(rows: Weighted, column: array[float]) -> float:
-    """The mean of these rows by weight; NaN if none has a value."""
+def value(rows: Weighted, column: array[float], joined: Joined = "mean") -> float:
+    """What stands for these rows: their mean by weight, of those that have a value, unless `joined` says otherwise; NaN
+    where there is none."""
+    if joined != "mean":
+        return _joined([column[row] for row, _ in rows], joined)
     known = [(column[row], weight) for row, weight in rows if not math.isnan(column[row])]
     total = math.fsum(weight for _, weight in known)
     return math.fsum(number * weight for number, weight in known) / total if total > 0 else _BLANK
+
+
+def _joined(numbers: Sequence[float], joined: Joined) -> float:
+    """A sum lacks nothing, or says nothing; an extreme is that of what is known."""
+    if joined in ("first", "last"):
+        return numbers[0 if joined == "first" else -1]
+    if joined == "sum":
+        return math.fsum(numbers)
+    known = [number for number in numbers if not math.isnan(number)]
+    return (max if joined == "highest" else min)(known, default=_BLANK)
 
 
 def _single(a: int, b: int) -> Pair:

@@ -17,6 +17,8 @@ from hume_runner.manifest.model import SourceKind
 from hume_runner.services.signals import Signals
 
 ColumnType = Literal["string", "integer", "number", "boolean", "strings", "json"]
+# What stands for several rows beside one that lasts as long as all of them.
+Joined = Literal["mean", "sum", "first", "last", "highest", "lowest"]
 
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
 
@@ -28,11 +30,15 @@ def column_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column that is no score. `json` is a JSON value as text."""
+    """One column that is no score. `json` is a JSON value as text.
+
+    `joined`: what stands for several rows beside one that lasts as long as all of them, where that is not their mean.
+    """
 
     name: str
     type: ColumnType
     meaning: str
+    joined: Joined = "mean"
 
 
 @dataclass(frozen=True, kw_only=True)

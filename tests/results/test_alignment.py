@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner.results.alignment import Pair, Rows, aligned, value
+from hume_runner.services.table_shapes import Joined
 
 BLANK = math.nan
 Place = tuple[float, float]
@@ -39,6 +40,27 @@ def test_rows_of_the_same_times_go_together() -> None:
 
     assert by == "time"
     assert numbers(pairs) == [([0], [0]), ([1], [1]), ([2], [2])]
+
+
+@pytest.mark.parametrize(
+    ("joined", "numbers", "stands"),
+    [
+        ("mean", (1.8, 0.6, BLANK), 1.2),
+        ("sum", (1.8, 0.6, 0.3), 2.7),
+        ("sum", (1.8, 0.6, BLANK), BLANK),  # a sum that lacks something is too small
+        ("first", (BLANK, 0.6, 0.3), BLANK),
+        ("first", (1.8, 0.6, 0.3), 1.8),
+        ("last", (1.8, 0.6, 0.3), 0.3),
+        ("highest", (0.6, 1.8, BLANK), 1.8),
+        ("lowest", (0.6, 1.8, BLANK), 0.6),
+        ("highest", (BLANK, BLANK, BLANK), BLANK),
+    ],
+)
+def test_what_adds_up_is_added_up_and_an_extreme_stays_one(
+    joined: Joined, numbers: tuple[float, ...], stands: float
+) -> None:
+    rows = tuple((row, 1.0) for row in range(3))
+    assert value(rows, array("d", numbers), joined) == pytest.approx(stands, nan_ok=True)
 
 
 def test_windows_that_overlap_each_other_find_their_own() -> None:

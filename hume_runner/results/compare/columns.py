@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from hume_runner.errors import UsageError
-from hume_runner.services.table_shapes import Layout
+from hume_runner.services.table_shapes import Joined, Layout
 
 # Where a row lies is no measurement. Whole numbers are the numbers of things: of a frame, a face, a character.
 _PLACES = ("begin_s", "end_s", "time_s")
@@ -16,13 +16,15 @@ _PLACES = ("begin_s", "end_s", "time_s")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TablePair:
     """A table of A and one of B: columns (A's, B's) to compare, which of them somebody asked for, and prefixes of open
-    families that both have."""
+    families that both have. `joined_a` and `joined_b`: what stands for several rows, by column."""
 
     a: str
     b: str
     columns: tuple[tuple[str, str], ...]
     prefixes: tuple[str, ...] = ()
     asked: tuple[tuple[str, str], ...] = ()
+    joined_a: Mapping[str, Joined] = field(default_factory=dict)
+    joined_b: Mapping[str, Joined] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,7 +63,16 @@ def table_pairs(a: Sequence[Layout], b: Sequence[Layout], asked: Iterable[str]) 
         columns = tuple(dict.fromkeys((*known.columns, *columns_asked)))
         pair = replace(known, columns=columns, asked=tuple(columns_asked))
         pairs.insert(len(pairs) if same is None else same, pair)
-    return [pair for pair in pairs if pair.columns or pair.prefixes]
+    joined_a, joined_b = _joined(a), _joined(b)
+    return [
+        replace(pair, joined_a=joined_a[pair.a], joined_b=joined_b[pair.b])
+        for pair in pairs
+        if pair.columns or pair.prefixes
+    ]
+
+
+def _joined(layouts: Iterable[Layout]) -> Mapping[str, Mapping[str, Joined]]:
+    return {one.name: {column.name: column.joined for column in one.columns} for one in layouts}
 
 
 def wanted(pairs: Iterable[TablePair]) -> tuple[Mapping[str, Wanted], Mapping[str, Wanted]]:

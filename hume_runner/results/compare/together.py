@@ -13,6 +13,7 @@ from hume_runner.results.alignment import Weighted, aligned, value
 from hume_runner.results.compare import base
 from hume_runner.results.compare.columns import TablePair
 from hume_runner.results.compare.packing import TableRows, packed_values, unpacked, unpacked_values
+from hume_runner.services.table_shapes import Joined
 from hume_runner.state.side_by_side import SideBySide
 
 MOST_POINTS = 300
@@ -78,28 +79,22 @@ class Together:
             rows_a, rows_b = [one.a for one in pairs], [one.b for one in pairs]
             for name_a, name_b in _names(pair, left, right):
                 key = (pair.a, name_a, pair.b, name_b)
-                self._add_column(key, a, left.columns.get(name_a), rows_a, right.columns.get(name_b), rows_b)
+                a_side = _values(left.columns.get(name_a), rows_a, pair.joined_a.get(name_a, "mean"))
+                b_side = _values(right.columns.get(name_b), rows_b, pair.joined_b.get(name_b, "mean"))
+                if name_a in left.columns or name_b in right.columns:
+                    self._add_column(key, a, a_side, b_side)
         if any_pair or not self._pairs:
             return None if any_pair else ""
         without = [name for name, tables in (("A", mine), ("B", theirs)) if not tables]
         return f"no row in {' nor in '.join(without)}" if without else ""
 
-    def _add_column(
-        self,
-        key: ColumnKey,
-        item: int,
-        values_a: array[float] | None,
-        rows_a: Sequence[Weighted],
-        values_b: array[float] | None,
-        rows_b: Sequence[Weighted],
-    ) -> None:
-        if values_a is None and values_b is None:
-            return
+    def _add_column(self, key: ColumnKey, item: int, a: Sequence[float], b: Sequence[float]) -> None:
+        """The values of one item beside each other."""
         column = self._columns.get(key)
         if column is None:
             column = self._columns[key] = _Column(number=len(self._columns))
         waiting = column.waiting
-        for x, y in zip(_values(values_a, rows_a), _values(values_b, rows_b), strict=True):
+        for x, y in zip(a, b, strict=True):
             there_a, there_b = not isnan(x), not isnan(y)
             if there_a and there_b:
                 waiting.a.append(x)
@@ -176,11 +171,11 @@ class Together:
         return tuple(points)
 
 
-def _values(column: array[float] | None, rows: Sequence[Weighted]) -> list[float]:
+def _values(column: array[float] | None, rows: Sequence[Weighted], joined: Joined) -> list[float]:
     """The value of a column beside each pair of rows."""
     if column is None:
         return [nan] * len(rows)
-    return [column[some[0][0]] if len(some) == 1 else value(some, column) for some in rows]
+    return [column[some[0][0]] if len(some) == 1 else value(some, column, joined) for some in rows]
 
 
 def _names(pair: TablePair, left: TableRows, right: TableRows) -> Iterator[tuple[str, str]]:

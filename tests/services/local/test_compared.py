@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hume_runner
@@ -74,3 +76,22 @@ def test_what_is_measured_here_is_compared_with_the_bare_package(folder: Path, m
     for form, extra in (("parquet", "tables"), ("html", "report")):
         with pytest.raises(MissingExtra, match=extra):
             write_comparison(found, folder / f"c.{form}")
+
+
+@pytest.mark.sweep
+def test_windows_of_another_length_are_compared_by_what_stands_for_all_of_them(folder: Path) -> None:
+    """The highest sample of a second is the higher of its halves', and not their mean."""
+    samples = np.concatenate([np.sin(np.arange(8000) / 8) * loud for loud in (0.1, 0.9, 0.5, 0.2, 0.8, 0.3)])
+    with wave.open("steps.wav", "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes((32767 * samples).astype("<i2").tobytes())
+    for window in (1.0, 0.5):
+        members = test_local.manifest(
+            {"acoustics": {"window": window}}, sources={"files": ["steps.wav"]}, outputs={"directory": f"w{window}"}
+        )
+        assert hume_runner.run(members).exit_code == 0
+    found = hume_runner.compare("w1.0", "w0.5")
+    by_name = {one.column_a: one.agreement for one in found.columns}
+    for column in ("peak_dbfs", "pitch_max_hz", "pitch_min_hz"):
+        assert by_name[column].mean_difference == pytest.approx(0.0, abs=0.01), column
+    assert by_name["peak_dbfs"].n == 3

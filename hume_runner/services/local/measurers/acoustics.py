@@ -62,6 +62,7 @@ LAYOUT = Layout(
             name="peak_dbfs",
             type="number",
             meaning="highest sample, in dB of full scale, of the sound at 16 kHz; null for silence",
+            joined="highest",
         ),
         Column(name="clipped_share", type="number", meaning="share of samples at full scale (0.999 and above), 0 to 1"),
         Column(
@@ -69,12 +70,14 @@ LAYOUT = Layout(
             type="number",
             meaning="highest momentary loudness (BS.1770 weighting, 400 ms) that ends in the window, in LUFS, of one "
             "channel at 16 kHz; null for silence, and where no 400 ms end",
+            joined="highest",
         ),
         Column(
             name="short_term_lufs",
             type="number",
             meaning="short-term loudness (BS.1770 weighting) of the 3 s before the window's end, in LUFS; null for "
             "silence, and until there are 3 s",
+            joined="last",
         ),
         Column(
             name="integrated_lufs",
@@ -88,16 +91,18 @@ LAYOUT = Layout(
             meaning="share of the moments, each 10 ms, that have a pitch, 0 to 1; null where there is no moment",
         ),
         Column(name="pitch_median_hz", type="number", meaning="median pitch, in Hz; null where nothing has one"),
-        Column(name="pitch_min_hz", type="number", meaning="lowest pitch, in Hz"),
-        Column(name="pitch_max_hz", type="number", meaning="highest pitch, in Hz"),
+        Column(name="pitch_min_hz", type="number", meaning="lowest pitch, in Hz", joined="lowest"),
+        Column(name="pitch_max_hz", type="number", meaning="highest pitch, in Hz", joined="highest"),
         Column(
             name="pitch_sd_hz",
             type="number",
             meaning="standard deviation of the pitch, in Hz; null with less than two moments that have one",
         ),
         Column(name="pitch_median_st", type="number", meaning="median pitch, in semitones above 100 Hz"),
-        Column(name="pitch_min_st", type="number", meaning="lowest pitch, in semitones above 100 Hz"),
-        Column(name="pitch_max_st", type="number", meaning="highest pitch, in semitones above 100 Hz"),
+        Column(name="pitch_min_st", type="number", meaning="lowest pitch, in semitones above 100 Hz", joined="lowest"),
+        Column(
+            name="pitch_max_st", type="number", meaning="highest pitch, in semitones above 100 Hz", joined="highest"
+        ),
         Column(name="pitch_sd_st", type="number", meaning="standard deviation of the pitch, in semitones"),
         Column(
             name="pause_share",
@@ -110,6 +115,7 @@ LAYOUT = Layout(
             name="longest_pause_s",
             type="number",
             meaning="whole length of the longest pause that reaches into the window, in seconds; null without one",
+            joined="highest",
         ),
     ),
 )

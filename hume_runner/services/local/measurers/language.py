@@ -48,7 +48,7 @@ _LAYOUT = Layout(
         Column(name="position_end", type="integer", meaning="one past the last character of the segment"),
         Column(name="begin_s", type="number", meaning="start, in seconds from the start of the source; null for text"),
         Column(name="end_s", type="number", meaning="end, in seconds from the start of the source; null for text"),
-        Column(name="words", type="integer", meaning="words of the segment"),
+        Column(name="words", type="integer", meaning="words of the segment", joined="sum"),
         Column(
             name="known",
             type="number",

@@ -62,9 +62,17 @@ SPEECH_LAYOUT = Layout(
             "was given or the model knows one only",
         ),
         Column(
-            name="words", type="integer", meaning="how many words it has; in scripts without spaces, how many parts"
+            name="words",
+            type="integer",
+            meaning="how many words it has; in scripts without spaces, how many parts",
+            joined="sum",
         ),
-        Column(name="speaking_s", type="number", meaning="seconds of voice from begin_s to end_s: pauses are left out"),
+        Column(
+            name="speaking_s",
+            type="number",
+            meaning="seconds of voice from begin_s to end_s: pauses are left out",
+            joined="sum",
+        ),
         Column(
             name="speech_rate",
             type="number",
@@ -75,6 +83,7 @@ SPEECH_LAYOUT = Layout(
             type="number",
             meaning="seconds since the end of the utterance before; null for the first, also where a long recording "
             "was cut in a pause",
+            joined="first",
         ),
         Column(
             name="turn",
