@@ -12,6 +12,7 @@ from hume_runner import events
 from hume_runner.engine.apart import measured_already
 from hume_runner.engine.download import REQUEST, remote_id_of
 from hume_runner.engine.environment import Environment
+from hume_runner.engine.reconcile import adopt_command
 from hume_runner.engine.survey import Taken, adopt_what_is_there
 from hume_runner.errors import (
     ApiError,
@@ -91,7 +92,7 @@ def _look_back(
         missing = unsettled.missing if unsettled is not None else ()
         store.record_agreed(0, env.service.endpoint, (*missing, *taken.doubted), env.clock())
         return None
-    adopt = "`hume-runner adopt MANIFEST REMOTE_ID` brings a job here; " if env.service.keeper is not None else ""
+    adopt = f"{adopt_command(taken.doubted)} brings a job here; " if env.service.keeper is not None else ""
     return LostAnswerNeedsDecision(
         doubt, hint=adopt + "`--pay-again` measures what is left; execution.look_back: 0 never asks"
     )

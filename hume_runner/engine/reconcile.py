@@ -5,10 +5,13 @@ What one look proves is the service's to say (`services.base.Look`); what follow
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from hume_runner.services.base import Candidate, Look
+
+_MOST_TYPED = 5  # jobs that a command names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +42,12 @@ class NotThere:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """The time is over, and what the looks show proves nothing: a person has to decide. `why` says what was lacking;
-    `may_be`: what is accounted for once that is decided, because it may be it and there is nothing else it may be."""
+    `may_be`: what is accounted for once that is decided, because it may be it and there is nothing else it may be;
+    `named`: all that may be it."""
 
     why: str
     may_be: tuple[str, ...] = ()
+    named: tuple[str, ...] = field(default=(), compare=False)
 
 
 Settled = Found | Gone | Wait | NotThere | Ask
@@ -81,11 +86,18 @@ def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s
         return Wait()
     if free:
         why = look.why or f"the service has {free[0].remote_id}, and nothing tells whether it is this one"
+        named = tuple(dict.fromkeys(one.remote_id for one in free if one.remote_id))
         alone = look.most is not None and len(free) <= look.most
-        return Ask(why=why, may_be=tuple(one.remote_id for one in free if one.remote_id and alone))
+        return Ask(why=why, may_be=tuple(one.remote_id for one in free if one.remote_id and alone), named=named)
     if not look.conclusive:
         return Ask(why=look.why or "the service's list proves nothing")
     return NotThere()
+
+
+def adopt_command(remote_ids: Sequence[str]) -> str:
+    """What brings these jobs here, to be typed; with a word in their place where nobody knows which."""
+    ids = [shlex.quote(one) for one in remote_ids[:_MOST_TYPED]] or ["REMOTE_ID"]
+    return f"`hume-runner adopt MANIFEST {' '.join(ids)}`" + (" …" if len(remote_ids) > _MOST_TYPED else "")
 
 
 def next_look_s(looks: int, *, waited_s: float, wait_s: float) -> float:

@@ -136,6 +136,20 @@ def test_what_is_told_otherwise_is_adopted_or_asked_about_and_never_paid_twice(p
         assert "--pay-again" in ran.err
 
 
+def test_the_command_that_is_advised_names_the_jobs_that_are_asked_about(project: Project) -> None:
+    one, other = colleague(project, text=["HELLO THERE."]), colleague(project, text=["AND BYE."])
+    project.manifest["sources"] = {"text": ["Hello there.", "And bye."]}
+    ran = project.run()
+    assert ran.code == 9
+    (advice,) = [line for line in ran.err.splitlines() if line.startswith("next: ")]
+    assert advice.startswith(
+        (
+            f"next: `hume-runner adopt {project.path} {one} {other}`",
+            f"next: `hume-runner adopt {project.path} {other} {one}`",
+        )
+    )
+
+
 # -- what is clearly another's ----------------------------------------------------------------------------------------
 
 

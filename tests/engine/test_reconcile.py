@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hume_runner.engine.reconcile import Ask, Found, Gone, NotThere, Settled, Wait, next_look_s, settle
+from hume_runner.engine.reconcile import Ask, Found, Gone, NotThere, Settled, Wait, adopt_command, next_look_s, settle
 from hume_runner.services.base import Candidate, Look
 
 
@@ -45,6 +45,7 @@ def test_of_what_is_there_something_that_may_be_ours_is_never_proof_that_ours_is
     settled = settle(Look(candidates=(MAYBE,), conclusive=True), lambda _: False, waited_s=1e9, wait_s=1.0)
     assert isinstance(settled, Ask)
     assert "m" in settled.why
+    assert settled.named == ("m",)
 
 
 def test_looks_come_often_at_first_and_once_right_after_the_wait() -> None:
@@ -54,3 +55,9 @@ def test_looks_come_often_at_first_and_once_right_after_the_wait() -> None:
     assert waits[-1] == 10.0
     assert next_look_s(7, waited_s=115.0, wait_s=120.0) == 5.0
     assert next_look_s(7, waited_s=119.999, wait_s=120.0) == 0.05
+
+
+def test_the_command_that_takes_a_job_names_it_and_is_safe_to_type() -> None:
+    assert adopt_command(()) == "`hume-runner adopt MANIFEST REMOTE_ID`"
+    assert adopt_command(("a", "b c")) == "`hume-runner adopt MANIFEST a 'b c'`"
+    assert adopt_command(("a", "b", "c", "d", "e", "f")) == "`hume-runner adopt MANIFEST a b c d e` …"

@@ -168,7 +168,7 @@ def nothing_proves(
         return _once_more(view, rules, job, tries, message, known, told, at)
     error = LostAnswerNeedsDecision(
         lost_and,
-        hint="look for the job at the service, then `hume-runner adopt MANIFEST REMOTE_ID`; if it is not there, "
+        hint=f"look for the job at the service, then {reconcile.adopt_command(ask.named)}; if it is not there, "
         "`--pay-again` sends it again"
         if rules.keeps_answers
         else "run the same command again later: the service may tell by then; `--pay-again` sends it again, which is "
