@@ -24,7 +24,7 @@ class PlainBlock:
     """The rows of many items that are no files and stand together, by columns; what is one for all is told once.
 
     `first`: the `ord` of the first; the others follow it. `before` and `behind` are what every place has before the
-    number of its line and behind it. None of the values is a link with a query.
+    number of its line and behind it.
     """
 
     first: int

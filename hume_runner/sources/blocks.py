@@ -10,12 +10,13 @@ from hume_runner.manifest.model import Place, Scalar
 from hume_runner.sources.base import SourceItem
 
 # URLs and ids, each with a line end behind it, of which it is plain that nothing is wrong with them: what `url_fault`
-# and `id_fault` look at twice is not among them. A URL begins with a small `http`, has a host in small letters, and no
-# query and no fragment; an id is of visible ASCII signs, and blanks between them.
+# and `id_fault` look at twice is not among them. A URL begins with a small `http`, has a host in small letters, and is
+# of visible ASCII signs; an id is of those as well, and blanks between them.
 _PLAIN_URLS = re.compile(
-    r"(?:https?://[a-z0-9][a-z0-9._-]*+(?::[0-9]{1,4})?+(?:/[!\"$->@-\[\]-~]*+)?+\n)*+",
+    r"(?:https?://[a-z0-9][a-z0-9._-]*+(?::[0-9]{1,4})?+(?:/[!\"$->@-\[\]-~]*+)?+(?:[?#][!-\[\]-~]*+)?+\n)*+",
 )
 _PLAIN_IDS = re.compile(r"(?:[!-~]++(?: ++[!-~]++)*+\n)*+")
+_QUERY = re.compile(r"[?#]")
 _LONGEST_ID = 200
 
 
@@ -68,8 +69,8 @@ def plain_ids(names: Sequence[str]) -> bool:
 
 
 def names_of(values: Sequence[str]) -> list[str]:
-    """The ids of plain URLs that have none: host and path."""
-    return [value.partition("://")[2] for value in values]
+    """The ids of plain URLs that have none: host and path; no query, which may grant access."""
+    return [_QUERY.split(value.partition("://")[2], maxsplit=1)[0] for value in values]
 
 
 def _lines(values: Sequence[str]) -> str:

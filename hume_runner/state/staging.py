@@ -143,6 +143,8 @@ class Scan:
     def add_block(self, block: PlainBlock) -> None:
         """The same for many of them."""
         self._flush()
+        if block.kind == "url" and "?" in "".join(block.values):
+            self._plain = False
         self.count += len(block)
         self._hand(self._write_block, block)
 

@@ -117,6 +117,11 @@ ODD: dict[str, bytes] = {
     "a URL in other letters": listed(at(1_001, "z,https://example.org/ä,1,x\n".encode())),
     "a URL with capitals": listed(at(1_001, b"z,HTTPS://Example.ORG/A,1,x\n")),
     "a URL with a query": listed(at(1_001, b"z,https://example.org/a?b=1&x-amz-date=2#c,1,x\n")),
+    "queries, and no ids": b"url\n"
+    + b"".join(b"https://x.org/%d?a=%d&x-amz-date=1#%d?\n" % (n, n, n) for n in range(1_100)),
+    "a query with dots": listed(
+        at(1_001, b"z,https://example.org/a?b=/../c,1,x\n", b"y,https://example.org?/..,1,x\n")
+    ),
     "a URL with dots in its path": listed(
         at(1_001, b"z,https://example.org/a/../b,1,x\n", b"y,https://example.org/..a,1,x\n")
     ),
@@ -228,7 +233,7 @@ def test_a_long_list_beside_a_file_is_the_same_list(tmp_path: Path) -> None:
 
 
 def test_most_of_a_long_list_comes_in_blocks_and_what_is_odd_does_not_end_that(tmp_path: Path) -> None:
-    (tmp_path / "l.csv").write_bytes(listed(at(1_500, b"n1500,https://example.org/?a=1,1,x\n")))
+    (tmp_path / "l.csv").write_bytes(listed(at(1_500, b"n1500,https://Example.org/,1,x\n")))
     pieces = list(expand_in_blocks(load_manifest(write(tmp_path, "{urls: [{from: l.csv}]}"))))
     assert [len(piece) for piece in pieces if isinstance(piece, Block)] == [1_000, 300]
     assert len([piece for piece in pieces if not isinstance(piece, Block)]) == 1_000
@@ -299,5 +304,6 @@ def test_ids_that_are_plain_are_what_a_look_at_each_finds_good(names: list[str])
 def test_the_urls_and_ids_of_most_lists_are_plain() -> None:
     assert plain_urls(["https://media.example.org/a/B-1_(2)%20.mp4", "http://127.0.0.1:8080", "https://a.b/"])
     assert plain_ids(["p01", "clip 7 of 9", "a" * 200])
-    assert not plain_urls(["https://a.b", "https://a.b/c?d"])
+    assert plain_urls(["https://a.b/c?d=%20&e#f", "https://a.b#c", "https://a.b?c"])
+    assert not plain_urls(["https://a.b", "https://a.B"])
     assert not plain_ids(["a", "a" * 201])
