@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,14 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.planning.prepare import Options, Plan
 from hume_runner.planning.recall import scan_or_recall
 from hume_runner.services.base import Outcome
-from hume_runner.sources import expand
+from hume_runner.sources import Block, expand, expand_in_blocks
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Store
 
 NOW = 1_700_000_000.0
+Expand = Callable[[Manifest], Iterator[SourceItem | Block]]
 
 
 class Planned:
@@ -162,8 +163,9 @@ def test_a_list_that_is_written_to_while_it_is_read_leaves_no_mark(tmp_path: Pat
     assert made.scans == 2
 
 
+@pytest.mark.parametrize("expanded", [expand, expand_in_blocks])
 @pytest.mark.parametrize("last", ["", "?a=1", "?x-amz-date=20200101T000000Z&x-amz-expires=60"])
-def test_a_plan_that_only_looks_packs_the_jobs_that_a_run_packs(tmp_path: Path, last: str) -> None:
+def test_a_plan_that_only_looks_packs_the_jobs_that_a_run_packs(tmp_path: Path, last: str, expanded: Expand) -> None:
     """Also where a link has a query, so that each is considered; and one that is over is refused in both."""
     made = Planned(tmp_path)
     made.write(*(f"n{number % 301}" for number in range(450)))
@@ -172,7 +174,7 @@ def test_a_plan_that_only_looks_packs_the_jobs_that_a_run_packs(tmp_path: Path, 
     manifest, machine = load_manifest(tmp_path / "m.yaml"), wiring.Machine.this()
     paths = wiring.Paths.of(manifest, None)
     with wiring.Endpoint(manifest, paths, machine) as endpoint, Store.empty("m") as store:
-        scan = scan_or_recall(manifest, expand, endpoint.service, store, Scan)
+        scan = scan_or_recall(manifest, expanded, endpoint.service, store, Scan)
         with Plan(
             manifest, scan, store, endpoint.service, Options(retry_failed=False, real_endpoint=True, now=NOW)
         ) as plan:
