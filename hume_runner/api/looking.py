@@ -232,6 +232,13 @@ class Seen:
                 error=mask_secrets(row.error) if row.error else None,
             )
 
+    @property
+    def told_jobs(self) -> Mapping[str, int]:
+        """Jobs by status as people count them."""
+        from hume_runner.results.summary import told_jobs
+
+        return told_jobs(self._store.counts().jobs, self._store.of_media())
+
     def failures(self) -> Mapping[str, int]:
         """Failed items by reason, the most frequent first."""
         return self._store.failures()

@@ -42,6 +42,7 @@ def run_project(
 ) -> RunResult:
     """Run to the end; see `hume_runner.run`."""
     manifest, paths, machine = project.manifest, project.paths, project.machine
+    began = machine.monotonic()
     selection = _selection(project, saved_plan)
     lacking = project.lacking_extras()
     finisher = Finisher(
@@ -93,7 +94,8 @@ def run_project(
         ended = _with_failed_copies(ended, error)
     if lacking and ended.error is None:
         warn(_not_written(lacking))
-    return _result(project, ended, control.signalled or ended.exit_code, finisher)
+    took_s = machine.monotonic() - began
+    return _result(project, ended, control.signalled or ended.exit_code, finisher, took_s)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,7 +178,7 @@ def _with_failed_copies(ended: RunEnded, error: HumeRunnerError) -> RunEnded:
     return replace(ended, exit_code=error.exit_code, error=error)
 
 
-def _result(project: Project, ended: RunEnded, exit_code: int, finisher: Finisher) -> RunResult:
+def _result(project: Project, ended: RunEnded, exit_code: int, finisher: Finisher, took_s: float) -> RunResult:
     return RunResult(
         name=project.manifest.name,
         outputs=project.paths.outputs,
@@ -187,6 +189,6 @@ def _result(project: Project, ended: RunEnded, exit_code: int, finisher: Finishe
         error=ended.error,
         counts=ended.counts,
         requests=ended.requests,
-        summary=finisher.summary_text(),
+        summary=finisher.summary_text(took_s),
         billed_seconds=finisher.billed_seconds,
     )

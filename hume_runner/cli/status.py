@@ -105,7 +105,7 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
         yield "  SIMULATED SCORES: the emulator measured nothing"
     if status.simulated is None and items["done"]:
         yield "  measured or simulated: nobody said of the answers from files"
-    for kind, numbers in (("items", items), ("jobs", status.jobs)):
+    for kind, numbers in (("items", items), ("jobs", seen.told_jobs)):
         parts = [
             f"{number:,} {_words(name, status, here=seen.here)}"
             for name, number in numbers.items()

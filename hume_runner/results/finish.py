@@ -23,7 +23,7 @@ from hume_runner.results.from_state import StateResults
 from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
-from hume_runner.results.summary import summary_text
+from hume_runner.results.summary import summary_text, told_jobs
 from hume_runner.results.untold import untold
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
@@ -88,6 +88,7 @@ class Finisher:
         self._harmed: tuple[str, ...] = ()
         self._told: set[str] = set()
         self._failures: list[tuple[str, str]] = []
+        self._media = (0, 0)
         self._links: dict[str, int] = {}
 
     def check(self, planned: Listed) -> None:
@@ -108,6 +109,7 @@ class Finisher:
             write_run(self._outputs, self._disk, self._describe(store, ended, {"tables": None, "report": None}))
         written = self._derived(store)
         self._run = self._describe(store, ended, written)
+        self._media = store.of_media()
         self._failures = [(name, mask_secrets(error)) for name, error in store.first_failures(_FAILURES_SHOWN)]
         self._links = store.failed_links() if self._failures else {}
         stored = write_run(self._outputs, self._disk, self._run)
@@ -284,9 +286,11 @@ class Finisher:
         billed: float | None = self._run.get("bill", {}).get("billable_seconds")
         return billed
 
-    def summary_text(self) -> str:
-        """A few lines for a person."""
-        return summary_text(self._run, self._failures, links=self._links, without_key=self._without_key)
+    def summary_text(self, took_s: float | None = None) -> str:
+        """A few lines for a person. `took_s`: how long all of it took, which ends with what `run.json` cannot tell."""
+        run = {**self._run, "duration_s": self._run["duration_s"] if took_s is None else took_s}
+        run["counts"] = {**run["counts"], "jobs": told_jobs(run["counts"]["jobs"], self._media)}
+        return summary_text(run, self._failures, links=self._links, without_key=self._without_key)
 
 
 def _bill(store: Store) -> dict[str, Any]:

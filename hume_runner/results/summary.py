@@ -47,7 +47,7 @@ def summary_text(
         + _others(items, ("failed", "in_flight", "ambiguous", "pending")),
         *_selected(run),
         f"  jobs     {jobs['done']:,} done"
-        + _others(jobs, ("failed", "submitted", "submitting", "ambiguous", "planned")),
+        + _others(jobs, ("failed", "submitted", "submitting", "ambiguous", "planned", _MEDIA)),
     ]
     for reason, number in list(run["failures"].items())[:3]:
         lines.append(f"  failed   {number:,} × {reason}")
@@ -73,6 +73,19 @@ def summary_text(
         lines.append(f"  bill     {seconds_text(billed or 0)} billable seconds{more}")
     lines.append(f"  outputs  {run['outputs']['directory']}")
     return "\n".join(lines)
+
+
+_MEDIA = "media to prepare"
+
+
+def told_jobs(jobs: Mapping[str, int], media: tuple[int, int]) -> dict[str, int]:
+    """Jobs by status as people count them. `media`: those that wait to be prepared, which may become several jobs or
+    none; and those of which nothing could be sent, which are failed items and never were jobs."""
+    waiting, spoilt = media
+    told = dict(jobs)
+    told["planned"] = max(0, jobs.get("planned", 0) - waiting)
+    told["failed"] = max(0, jobs.get("failed", 0) - spoilt)
+    return {**told, _MEDIA: waiting}
 
 
 def _selected(run: Mapping[str, Any]) -> list[str]:

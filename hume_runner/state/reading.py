@@ -443,6 +443,14 @@ class Reading(StateFile):
             jobs={str(k): v for k, v in jobs.items()},
         )
 
+    def of_media(self) -> tuple[int, int]:
+        """(media that wait to be prepared, and are no jobs before that; those of which nothing can be sent)."""
+        waiting, spoilt = self._db.execute(
+            "SELECT count(*) FILTER (WHERE status = 'planned'), count(*) FILTER (WHERE status = 'failed' AND tries = 0 "
+            "AND reason IS 'media') FROM jobs WHERE prepare"
+        ).fetchone()
+        return int(waiting), int(spoilt)
+
     def items(self) -> Iterator[ItemRow]:
         """Every item of the last planned manifest, in its order, streamed."""
         rows = self._db.execute(

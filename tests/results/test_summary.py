@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.results.summary import summary_text
+from hume_runner.results.summary import summary_text, told_jobs
 
 JOBS = {"planned": 0, "submitting": 0, "submitted": 0, "done": 2, "failed": 0, "ambiguous": 0}
 ITEMS = {"total": 10, "pending": 0, "in_flight": 0, "done": 10, "failed": 0, "ambiguous": 0}
@@ -70,3 +70,10 @@ def test_every_ending_has_words_of_its_own(code: int) -> None:
 )
 def test_durations_are_for_people(seconds: float, words: str) -> None:
     assert summary_text(run(duration_s=seconds)).splitlines()[0].endswith(f"in {words}")
+
+
+def test_media_are_no_jobs_before_they_are_prepared_and_none_where_nothing_can_be_sent() -> None:
+    told = told_jobs({"planned": 7, "done": 2, "failed": 3}, (5, 2))
+
+    assert told == {"planned": 2, "done": 2, "failed": 1, "media to prepare": 5}
+    assert "  jobs     2 done, 1 failed, 2 planned, 5 media to prepare" in summary_text(run(jobs=told))

@@ -627,3 +627,27 @@ def test_whoever_watches_a_run_here_reads_of_no_service_that_is_asked(folder: Pa
         on_event=lambda event: told.append(event.phase) if isinstance(event, events.Phase) else None,
     )
     assert told == ["reading", "planning", "working", "writing"]
+
+
+def test_the_summary_counts_what_people_count_and_all_of_the_time(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tone_file(folder / "a.wav", 1)
+    (folder / "b.wav").touch()
+    one = manifest({"loud": {}}, sources={"files": ["*.wav"]})
+    Path("m.yaml").write_text(json.dumps(one))
+
+    def slow(event: events.Event) -> None:
+        if isinstance(event, events.Phase) and event.phase == "writing":
+            time.sleep(0.4)
+
+    result = hume_runner.run("m.yaml", on_event=slow)
+
+    head, _, jobs, *_ = result.summary.splitlines()
+    worked = json.loads(Path("out/run.json").read_text())["duration_s"]
+    assert float(head.removesuffix(" s").rpartition(" ")[2]) >= worked + 0.3
+    assert jobs.split() == ["jobs", "1", "done"], "one failed item is told once"
+    assert result.counts.jobs["failed"] == 1
+    capsys.readouterr()
+    assert main(["status", "m.yaml"]) == 0
+    assert "  jobs   1 done\n" in capsys.readouterr().out
