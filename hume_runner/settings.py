@@ -174,10 +174,10 @@ def read_key(*, env: str | None, file: Path | None, environ: Mapping[str, str]) 
         name = env or DEFAULT_KEY_VARIABLE
         value = environ.get(name, "").strip()
         origin = f"the environment variable {name}"
-        cure = f"set it (export {name}=…), or let service.api_key: {{file: PATH}} name a file with it"
+        cure = f"set it (export {name}=…), or let service.api_key: {{file: key.txt}} name a file with it"
     if not value:
         said = "is empty" if file is not None else "is empty or not set"
-        rehearse = "`hume-runner run MANIFEST --endpoint emulator --output-dir DIR` rehearses without one"
+        rehearse = "`hume-runner run MANIFEST --endpoint emulator --output-dir rehearsal` rehearses without one"
         raise NoKey(f"no API key: {origin} {said}", hint=f"{cure}; {rehearse}")
     if not value.isascii() or not value.isprintable():
         raise ServiceRefused(f"the API key in {origin} has characters that no header can carry", hint="copy it again")

@@ -38,7 +38,8 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         store, _ = stack.enter_context(opened_state(project))
         embedded = endpoint.name == wiring.EMULATOR
         refuse_others_outputs(store, paths.state, paths.outputs, manifest=manifest.name, embedded=embedded)
-        refuse_other_kinds(store, endpoint.service.endpoint, here=endpoint.here, machines=wiring.machines())
+        machines, host = wiring.machines(), endpoint.service.endpoint
+        refuse_other_kinds(store, host, here=endpoint.here, machines=machines, outputs=paths.outputs)
         serial = store.serial
         store, found = _taken_stock(store, endpoint, paths, stack, now)
         plan = stack.enter_context(

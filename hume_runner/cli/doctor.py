@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hume_runner.readiness import Readiness
     from hume_runner.wiring import Machine
 
-EXTRAS = ("emulator", "media", "tables", "report", "local", "cluster", "remote")
+EXTRAS = ("emulator", "media", "tables", "report", "figures", "local", "cluster", "remote")
 # Enough for the state and the answers of some thousand items.
 LEAST_FREE_BYTES = 500_000_000
 # Signed links are usually good for minutes, so a clock that is off by one begins to matter.

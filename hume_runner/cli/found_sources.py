@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from hume_runner.amounts import counted
+from hume_runner.cli.list_troubles import EXCEL, blank_rows, decodes, sample
 from hume_runner.errors import Problem, SourceError, UsageError
 from hume_runner.regular_files import open_regular
 from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
@@ -42,13 +44,14 @@ _IDS = (
 @dataclass(slots=True)
 class Findings:
     """Lines for each member of `sources`, and what kinds of media were seen. `offered`: lists that lie beside media,
-    by member; whether they are meant, only a person knows."""
+    by member; whether they are meant, only a person knows. `told`: what was taken for granted."""
 
     urls: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     media: set[str] = field(default_factory=set)  # of "audio", "video", "pictures"
     offered: list[tuple[str, str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
 
 def look(path: Path, folder: Path, findings: Findings, *, labels: str | None = None) -> None:
@@ -60,7 +63,7 @@ def look(path: Path, folder: Path, findings: Findings, *, labels: str | None = N
     elif not path.is_file():
         raise _nothing(path, "there is no such file or folder", "check the name")
     elif suffix in LISTS:
-        member, line = _list_line(path, folder)
+        member, line = _list_line(path, folder, findings.told)
         findings.media |= _media_of_list(path)
         getattr(findings, member).append(line)
     elif _medium(suffix):
@@ -75,7 +78,8 @@ def _look_into(path: Path, folder: Path, findings: Findings, labels: str | None)
     # Globs tell upper from lower case, so the endings are kept as they stand in the names.
     names = list(matching_files("**/*", str(path.absolute()), lambda _: None))
     known = [suffix for suffix in sorted({Path(name).suffix for name in names}) if _medium(suffix)]
-    lists = _lists_among(names, folder)
+    told: list[str] = []
+    lists = _lists_among(names, folder, told)
     if not known and not lists:
         raise _nothing(
             path, "holds no audio, video or pictures, and no list of them", "name a folder with media, or a list"
@@ -83,21 +87,34 @@ def _look_into(path: Path, folder: Path, findings: Findings, labels: str | None)
     base = _escaped(_from_here(path, folder))
     for suffix in known:
         findings.media.add(_medium(suffix))
-        findings.files.append(_entry(f"**/*{suffix}" if base == "." else f"{base}/**/*{suffix}", labels))
+        pattern = _fitting(labels, suffix)
+        if pattern != labels:
+            findings.told.append(f"names of {suffix} files are read as {pattern!r}: the pattern's ending is not theirs")
+        findings.files.append(_entry(f"**/*{suffix}" if base == "." else f"{base}/**/*{suffix}", pattern))
     if known:
         findings.offered += lists
         return
+    findings.told += told
     for member, line in lists:
         getattr(findings, member).append(line)
 
 
-def _lists_among(names: list[str], folder: Path) -> list[tuple[str, str]]:
+def _fitting(labels: str | None, suffix: str) -> str | None:
+    """The pattern for files of one ending: without the ending of another kind, as then any fits."""
+    if labels is None:
+        return None
+    stem, dot, ending = labels.rpartition(".")
+    other = dot and _medium(f".{ending}") and f".{ending}" != suffix
+    return stem if other else labels
+
+
+def _lists_among(names: list[str], folder: Path, told: list[str]) -> list[tuple[str, str]]:
     """The tables among files that have a column of texts, paths or URLs: what they are, and the line for each."""
     found: list[tuple[str, str]] = []
     for name in names:
         if Path(name).suffix.lower() in _TABLES and len(found) < _MOST_OFFERED:
             try:
-                found.append(_list_line(Path(name), folder))
+                found.append(_list_line(Path(name), folder, told))
             except (SourceError, UsageError):
                 continue  # some other table
     return found
@@ -107,9 +124,9 @@ def _entry(path: str, labels: str | None) -> str:
     return yaml_text(path) if labels is None else f"{{path: {yaml_text(path)}, labels_from: {yaml_text(labels)}}}"
 
 
-def _list_line(path: Path, folder: Path) -> tuple[str, str]:
-    """Which member of `sources` a list belongs to, and its line."""
-    member, more = _list_of(path, folder)
+def _list_line(path: Path, folder: Path, told: list[str]) -> tuple[str, str]:
+    """Which member of `sources` a list belongs to, and its line. `told` gets what was taken for granted."""
+    member, more = _list_of(path, folder, told)
     return member, f"{{from: {yaml_text(_from_here(path, folder))}{more}}}"
 
 
@@ -147,18 +164,29 @@ def yaml_text(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _lines(path: Path) -> list[str]:
-    """The first lines of a list that are not blank. Raises SourceError if it cannot be read as text."""
+def _codec(path: Path) -> tuple[str, bool]:
+    """The encoding of a list, and whether the manifest has to name it. Raises SourceError if it cannot be read."""
     try:
         with open_regular(path) as file:
             encoding = chosen(file.read(HEAD_BYTES), None)
-            if isinstance(encoding, NotDecodable):
-                raise _nothing(path, encoding.message, encoding.hint)
-            file.seek(0)
-            text = io.TextIOWrapper(file, encoding=encoding.codec, newline="")
+        if isinstance(encoding, NotDecodable):
+            raise _nothing(path, encoding.message, encoding.hint)
+        if decodes(path, encoding.codec):
+            return encoding.codec, False
+        if encoding.codec == "utf-8" and decodes(path, EXCEL):
+            return EXCEL, True
+    except OSError as error:
+        raise _nothing(path, f"cannot be read: {error.strerror}", "check the file's permissions") from None
+    raise _nothing(path, f"is not {encoding.name} text", "save it as UTF-8")
+
+
+def _lines(path: Path) -> list[str]:
+    """The first lines of a list that are not blank. Raises SourceError if it cannot be read as text."""
+    codec, _ = _codec(path)
+    try:
+        with open_regular(path) as file:
+            text = io.TextIOWrapper(file, encoding=codec, newline="")
             found = [line.strip("\r\n") for _, line in zip(range(_LOOKED_AT), text, strict=False) if line.strip()]
-    except UnicodeDecodeError:
-        raise _nothing(path, "is not UTF-8 text", "save it as UTF-8") from None
     except OSError as error:
         raise _nothing(path, f"cannot be read: {error.strerror}", "check the file's permissions") from None
     if not found:
@@ -166,11 +194,17 @@ def _lines(path: Path) -> list[str]:
     return found
 
 
-def _list_of(path: Path, folder: Path) -> tuple[str, str]:
+def _list_of(path: Path, folder: Path, told: list[str]) -> tuple[str, str]:
     """Which member of `sources` a list file belongs to, and what its entry says besides `from`."""
-    lines = _lines(path)
+    lines, (codec, named_codec) = _lines(path), _codec(path)
+    encoded = f", encoding: {codec}" if named_codec else ""
+    if named_codec:
+        told.append(
+            f"{path} is not UTF-8 and is taken for {codec}, as Excel saves it: check that {sample(path, codec)!r} "
+            "reads right"
+        )
     if path.suffix.lower() == ".txt":
-        return _member_of(path, [line.strip() for line in lines], folder), ""
+        return _member_of(path, [line.strip() for line in lines], folder), encoded
     columns, separator = _column_names(path, lines)
     member, column = _meant(columns)
     if member is None or column is None:
@@ -184,7 +218,11 @@ def _list_of(path: Path, folder: Path) -> tuple[str, str]:
     named = _id_column(path, lines, columns, separator)
     if named is not None:
         said.append(f"id_column: {_plain(named)}")
-    return member, "".join(f", {one}" for one in said)
+    mark = separator or declared(lines[0]) or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    if blank := blank_rows(path, codec, column, mark):
+        told.append(f"{path}: {counted(blank, 'row')} without {column}, passed over: blank: skip")
+        said.append("blank: skip")
+    return member, "".join(f", {one}" for one in said) + encoded
 
 
 def _meant(columns: list[str]) -> tuple[str | None, str | None]:

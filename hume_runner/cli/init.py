@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hume_runner.amounts import counted
-from hume_runner.api import validate
+from hume_runner.api import Validated, validate
 from hume_runner.aside import written
 from hume_runner.cli.console import Console
 from hume_runner.cli.found_sources import Findings, look, yaml_text
@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--labels",
         metavar="PATTERN",
         type=_pattern,
-        help="labels from the names of the files, as '{participant}_{wave}.wav'",
+        help="labels from the names of the files, as '{participant}_{wave}'; without an ending, any fits",
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="where to write it (default: print it)")
 
@@ -53,7 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.out.write(text)
         return 0
     _write(out, text)
-    _write_schema(out.parent / SCHEMA_NAME)
+    for told in findings.told:
+        console.warning(told)
     return _report(out, console)
 
 
@@ -67,16 +68,16 @@ def _write(out: Path, text: str) -> None:
         raise UsageError(f"{out} cannot be written: {error.strerror}", hint="choose another place") from error
 
 
-def _write_schema(path: Path) -> None:
-    """The schema beside the manifest, for editors; a file of another kind by that name stays."""
+def _write_schema(path: Path) -> bool:
+    """The schema beside the manifest, for editors; a file of another kind by that name stays. Whether it is new."""
     with contextlib.suppress(OSError, ValueError):
-        if (
-            path.exists()
-            and json.loads(path.read_text(encoding="utf-8")).get("$id") != json.loads(schema_text())["$id"]
-        ):
-            return
+        there = path.exists()
+        if there and json.loads(path.read_text(encoding="utf-8")).get("$id") != json.loads(schema_text())["$id"]:
+            return False
         with written(path) as file:
             file.write(schema_text().encode())
+        return not there
+    return False
 
 
 def _pattern(text: str) -> str:
@@ -88,15 +89,28 @@ def _pattern(text: str) -> str:
 
 def _report(out: Path, console: Console) -> int:
     verdict = validate(out)
+    _take_back(out, verdict)
+    beside = _write_schema(out.parent / SCHEMA_NAME)
     if console.json:
         console.counts = {"problems": len(verdict.problems), "items": verdict.items.total()}
         console.ending = {"path": str(out)}
     else:
         console.result(f"wrote {out}: {counted(verdict.items.total(), 'item')}")
+        if beside:
+            console.note(f"wrote {out.parent / SCHEMA_NAME} as well, with which editors complete it")
     if verdict.exit_code:
         raise (ManifestError if verdict.exit_code == 65 else SourceError)(verdict.problems)
     console.note(f"next: hume-runner plan {out}")
     return 0
+
+
+def _take_back(out: Path, verdict: Validated) -> None:
+    """Remove the manifest where --labels does not fit the names, so that the mended command can be given at once.
+    Raises: UsageError."""
+    wrong = next((one for one in verdict.problems if "labels_from" in one.message), None)
+    if wrong is not None:
+        out.unlink()
+        raise UsageError(f"--labels: {wrong.message}; nothing was written", hint=wrong.hint)
 
 
 def _name(path: Path) -> str:
@@ -133,13 +147,18 @@ def compose(findings: Findings, *, api: str, name: str, endpoint: str | None) ->
                 *model_lines(found, _seen(findings)),
                 *starter.tail,
                 "outputs:",
-                f"  directory: {yaml_text('results/' + name)}",
+                f"  directory: {yaml_text(_directory(found, name))}",
                 f"  {'tables: [csv]':<35}# or parquet, jsonl, xlsx; `hume-runner tables` makes them later, too",
                 "  report: true",
             ]
         )
         + "\n"
     )
+
+
+def _directory(found: Registered, name: str) -> str:
+    """Where results go. What different services measure is not mixed, and a rehearsal goes before the rest."""
+    return f"results/{name}" if found.here else f"results/{name}-{found.api}"
 
 
 def _head(found: Registered, name: str, endpoint: str | None) -> Iterator[str]:

@@ -26,7 +26,7 @@ def refuse_others_outputs(store: Store, state: Path, outputs: Path, *, manifest:
 
 def measured_already(store: Store, endpoint: str) -> UsageError:
     """A rehearsal would go where there are measurements, or kept answers that may be some."""
-    elsewhere = "rehearse in another place: --endpoint emulator --output-dir DIR"
+    elsewhere = "rehearse in another place: --endpoint emulator --output-dir rehearsal"
     kept = place_of(store.untold())
     if kept is None:
         return UsageError(f"this state holds real measurements, and the endpoint is {endpoint}", hint=elsewhere)
@@ -38,9 +38,10 @@ def measured_already(store: Store, endpoint: str) -> UsageError:
     )
 
 
-def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: frozenset[str]) -> None:
+def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: frozenset[str], outputs: Path) -> None:
     """What models on this machine measured is no service's, and what a service measured is not theirs; what was sent to
-    one host is asked about and fetched there, and nowhere else. `machines`: the endpoints that are this machine.
+    one host is asked about and fetched there, and nowhere else. `machines`: the endpoints that are this machine;
+    `outputs`: where the manifest writes.
 
     Raises: UsageError; LostAnswerNeedsDecision.
     """
@@ -50,7 +51,8 @@ def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: fro
         raise UsageError(
             f"this state holds what was measured at {mask_secrets(min(others))}, and the manifest measures at "
             f"{mask_secrets(endpoint)}: the two are not mixed",
-            hint="measure in another place: --output-dir DIR",
+            hint="measure in another place: set outputs.directory, or --output-dir "
+            + shlex.quote(f"{outputs.name}-{'here' if here else 'hosted'}"),
         )
     elsewhere = store.foreign_endpoints(endpoint)
     half = next((place for where, _ in elsewhere if (place := place_of(where)) is not None), None)

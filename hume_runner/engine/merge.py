@@ -157,7 +157,10 @@ def _states(places: Sequence[Path], whole: Path) -> list[Path]:
             raise UsageError(f"{place}: this is the state that shards are merged into", hint="name the shards alone")
         found[path] = place
     if not found:
-        raise UsageError(f"{places[0]}: no state there", hint="run the shards first: `hume-runner run --shard I/N`")
+        raise UsageError(
+            f"{places[0]}: no state there",
+            hint="run the shards first: `hume-runner run MANIFEST --shard 1/2` and so on",
+        )
     return list(found)
 
 
@@ -231,7 +234,7 @@ def _check_all(
         if len(kinds) > 1:
             raise UsageError(
                 f"{kinds[True]} holds simulated scores, and {kinds[False]} measurements: the two are not mixed",
-                hint="merge rehearsals in another place: --output-dir DIR",
+                hint="merge rehearsals in another place: --output-dir rehearsal",
             )
         _check_open(facts, store, merger, take_over=take_over)
 

@@ -110,7 +110,7 @@ def run(
         opened = _open(stack, manifest, state, outputs, env, options)
         store, scan = opened.store, opened.scan
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
-        refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines)
+        refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines, outputs=outputs)
         env.on_open(store)
         env.report(events.Phase(phase="planning"))
         mended = _take_stock(store, opened.kept, env, outputs, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -142,7 +143,9 @@ def _read(path: Path) -> bytes:
 def _unreadable(path: Path, error: OSError) -> Problem:
     match error:
         case FileNotFoundError():
-            message, hint = "there is no such file", "hume-runner init FOLDER --out FILE writes a manifest"
+            message = "there is no such file"
+            init = f"`hume-runner init . --out {shlex.quote(str(path))}`"
+            hint = f"check the name; or let {init} write one of what lies here"
         case IsADirectoryError():
             message, hint = "is a folder, not a manifest", f"hume-runner init {path} writes a manifest for it"
         case NotRegular():

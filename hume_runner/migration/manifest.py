@@ -65,7 +65,7 @@ def migrate_with(kind: type[Migration], path: Path, folder: Path | None, endpoin
     path = path.absolute()
     manifest = load_manifest(path, endpoint=endpoint)
     if manifest.service.api == kind.to:
-        raise UsageError(f"{path.name} is for {kind.to} already", hint=f"hume-runner plan {path.name}")
+        raise UsageError(f"{path.name} is for {kind.to} already", hint="hume-runner plan MANIFEST")
     if manifest.service.api != _FROM:
         raise UsageError(f"{path.name} is for {manifest.service.api}, not for {_FROM}", hint="write a manifest by hand")
     document = parse(path.read_bytes(), str(path))

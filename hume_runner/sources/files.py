@@ -13,7 +13,8 @@ from pathlib import Path
 from hume_runner.errors import BucketMissing, ObjectMissing, UnusableName
 from hume_runner.manifest.checks import name_fault
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
-from hume_runner.manifest.shown import quoted
+from hume_runner.manifest.patterns import pattern_fault
+from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.ids import id_fault, readable
@@ -172,9 +173,7 @@ class FileSource:
             labels = pattern.labels(item.value)
             if labels is None:
                 message = f"the name of {quoted(item.value)} does not fit labels_from {quoted(entry.labels_from)}"
-                self._shelf.log.malformed(
-                    entry.place, message, "change the pattern, or list such files in an entry of their own"
-                )
+                self._shelf.log.malformed(entry.place, message, _other_pattern(entry.labels_from, item.value))
                 continue
             yield item._replace(labels={**labels, **item.labels})
 
@@ -333,3 +332,11 @@ class FileSource:
                 shelf.log.malformed(place, *fault)
                 continue
             yield from self._named(value, place, given, {**own, **labels} if own else labels)
+
+
+def _other_pattern(pattern: str, name: str) -> str:
+    """The next step where a name does not fit: without an ending of its own a pattern fits any."""
+    plain, dot, ending = pattern.rpartition(".")
+    if dot and ending.isalnum() and pattern_fault(plain) is None and name_pattern(plain).labels(name) is not None:
+        return f"leave {quoted(dot + ending)} out of the pattern, and any ending fits: {in_quotes(plain)}"
+    return "change the pattern, or list such files in an entry of their own"

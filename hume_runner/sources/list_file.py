@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO, TypeVar
 
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
-from hume_runner.manifest.shown import quoted
+from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.regular_files import NotRegular, open_regular
 from hume_runner.sources.encodings import (
     HEAD_BYTES,
@@ -142,14 +142,18 @@ class ListFile:
             line, column = first_undecodable(file, self._encoding.codec)
         hint = "save the list as UTF-8"
         if self.entry.encoding is None:
-            hint += ", or name its encoding beside from, such as encoding: cp1252"
+            hint += f", or name its encoding, as Excel's: {self._with('encoding: cp1252')}"
         self.malformed(line, f"is not {self._encoding.name} text", hint, column=column)
 
     def blank(self, line: int) -> None:
         """A row without a source: passed over or told, as the entry says."""
         if not self.entry.skip_blank:
-            hint = "write one, remove the line, or write blank: skip beside from"
+            hint = f"write one, remove the line, or have such rows passed over: {self._with('blank: skip')}"
             self.malformed(line, f"has no {_WORDS[self.entry.kind]}", hint)
+
+    def _with(self, said: str) -> str:
+        """The entry as the manifest may have it, with one word more."""
+        return f"{{from: {in_quotes(Path(self.name).name)}, …, {said}}}"
 
     def malformed(self, line: int, message: str, hint: str, *, column: int = 1) -> None:
         self.log.malformed(self.place(line, column), message, hint)

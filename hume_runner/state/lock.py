@@ -200,7 +200,7 @@ class StateLock(_Guard):
     """
 
     _what = "the state"
-    _hint = "wait for it, watch it (`hume-runner status --watch`), or end it: the lock goes with it"
+    _hint = "wait for it, watch it (`hume-runner status MANIFEST --watch`), or end it: the lock goes with it"
     _elsewhere = "the output directory must be writable; --output-dir or --state chooses another place"
 
     def __init__(self, state: Path) -> None:

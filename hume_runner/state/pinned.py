@@ -177,8 +177,8 @@ class Pinned:
         if trouble is not None:
             raise StateError(
                 f"{self.path}: the state was {trouble} while this run worked; nothing more was sent",
-                hint="look at what is there now (`hume-runner status`), then run the same command again: it goes on "
-                "from there and asks the service for what it does not know",
+                hint="look at what is there now (`hume-runner status MANIFEST`), then run the same command again: it "
+                "goes on from there and asks the service for what it does not know",
             )
 
     def trouble(self, *, bytes_too: bool = True) -> str | None:
@@ -233,7 +233,7 @@ class Pinned:
 def locked(what: Path, who: str) -> StateLocked:
     return StateLocked(
         f"{what}: another run holds the state: {who}",
-        hint="wait for it, watch it (`hume-runner status --watch`), or end it: the lock goes with it",
+        hint="wait for it, watch it (`hume-runner status MANIFEST --watch`), or end it: the lock goes with it",
     )
 
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
+import ast
+import importlib
 import re
 import shlex
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
+import hume_runner
+from hume_runner.cli.main import COMMANDS, common_flags
 from hume_runner.cli.progress import RunProgress
 from hume_runner.emulator.server import Emulator
 from hume_runner.results.summary import summary_text
 from tests.cli.project import Project
+
+PACKAGE = Path(hume_runner.__file__).parent
+# What init writes into a manifest speaks of commands by name, and so does who says that one cannot work.
+NAMES_ALONE = ("init.py", "commanding.py", "manifest.py")
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +52,46 @@ def test_an_advised_command_repeats_the_place_that_was_named(project: Project) -
     assert project.call("verify", "--output-dir", place).code == 0
 
 
+def named_in_code() -> list[tuple[str, str]]:
+    """(file, command) of every command that a text of the package names; what is put into it is `x`."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if id(node) in docs | inner:
+                continue
+            text = ""
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value
+            elif isinstance(node, ast.JoinedStr):
+                text = "".join(part.value if isinstance(part, ast.Constant) else "x" for part in node.values)
+            found += [(path.name, command) for command in re.findall(r"`(hume-runner [^`]+)`", text)]
+    return found
+
+
+def test_every_command_that_a_message_names_can_be_typed_once_the_manifest_is_in_it() -> None:
+    """`status --watch` was advised without a manifest, and refused."""
+    wrong = []
+    for file, command in named_in_code():
+        words = shlex.split(command.replace("REMOTE_ID", "id").replace("FILE", "f.csv"))[1:]
+        module = importlib.import_module(f"hume_runner.cli.{words[0]}") if words[0] in COMMANDS else None
+        if module is None or (len(words) == 1 and file in NAMES_ALONE):
+            continue
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        common_flags(parser)
+        module.configure(parser)
+        try:
+            parser.parse_intermixed_args(words[1:])
+        except (argparse.ArgumentError, SystemExit, TypeError) as error:
+            wrong.append(f"{file}: {command}: {error}")
+    assert not wrong
+    assert len(named_in_code()) > 30
+
+
 @pytest.mark.parametrize("command", ["tables", "report"])
-def test_no_command_advises_a_literal_placeholder(project: Project, command: str) -> None:
+def test_what_tables_and_report_advise_can_be_typed_as_it_stands(project: Project, command: str) -> None:
     small(project)
     assert project.run().code == 0
     next((project.out / "raw").glob("*/predictions.json")).unlink()
@@ -158,7 +206,7 @@ def test_an_advised_run_is_about_the_same_items(project: Project) -> None:
     assert ran.code == 7
     (words,) = advised(ran.err)
     assert words[:4] == ["run", str(project.path), "--limit", "1"]
-    assert words[4:] == ["--endpoint", "emulator", "--output-dir", "DIR"]
+    assert words[4:] == ["--endpoint", "emulator", "--output-dir", "rehearsal"]
 
 
 def test_want_of_a_key_is_not_called_a_refusal_and_says_how_to_set_it(project: Project) -> None:
@@ -169,7 +217,7 @@ def test_want_of_a_key_is_not_called_a_refusal_and_says_how_to_set_it(project: P
     assert "refuses" not in ran.out + ran.err
     assert "not begun: there is no key for the service\n" in ran.out
     assert "export HUME_API_KEY=" in ran.err
-    assert "service.api_key: {file: PATH}" in ran.err
+    assert "service.api_key: {file: key.txt}" in ran.err
     assert project.requests() == {}
 
 

@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from hume_runner import installing
 from hume_runner.cli.console import Console
-from hume_runner.cli.doctor import _numbers
+from hume_runner.cli.doctor import EXTRAS, _numbers
 from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
 
@@ -238,3 +239,9 @@ def test_versions_compare_as_numbers(one: list[int], other: list[int]) -> None:
     padded = [numbers + [0] * (4 - len(numbers)) for numbers in (one, other)]
     assert (_numbers(text(one)) < _numbers(text(other))) == (padded[0] < padded[1])
     assert _numbers(text(one) + "rc1") == _numbers(text(one))
+
+
+def test_every_extra_that_can_be_installed_is_looked_for() -> None:
+    offered = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+    assert set(EXTRAS) == set(offered) - {"all", "dev"}

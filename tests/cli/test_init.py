@@ -309,3 +309,82 @@ def test_a_name_in_other_letters_is_spelt_in_ours(name: str, slug: str, folder: 
     _, out, _ = run(name)
 
     assert f'name: "{slug}"' in out
+
+
+def test_labels_of_an_ending_are_read_from_files_of_other_endings_too(folder: Path) -> None:
+    tree(folder, "media/p1_pre.wav", "media/p2_pre.m4a", "media/p3_post.mp4")
+
+    code, out, err = run("media", "--labels", "{participant}_{wave}.wav", "--out", "m.yaml")
+
+    assert (code, out) == (0, "wrote m.yaml: 3 items\n"), err
+    assert "names of .m4a files are read as '{participant}_{wave}'" in err
+    labels = {item.id: dict(item.labels) for item in expand(load_manifest(Path("m.yaml")))}
+    assert labels["media/p3_post.mp4"] == {"participant": "p3", "wave": "post"}
+
+
+def test_labels_that_do_not_fit_leave_nothing_so_that_the_mended_command_can_be_given(folder: Path) -> None:
+    tree(folder, "media/p1_pre.wav", "media/p2-post.wav")
+
+    code, out, err = run("media", "--labels", "{participant}_{wave}", "--out", "m.yaml")
+
+    assert (code, out) == (64, "")
+    assert "--labels: the name of 'media/p2-post.wav' does not fit" in err
+    assert "nothing was written" in err
+    assert {path.name for path in folder.iterdir()} == {"media"}
+    assert run("media", "--labels", "{participant}", "--out", "m.yaml")[0] == 0
+
+
+def test_each_service_has_results_of_its_own_so_that_a_rehearsal_is_in_nobodys_way(folder: Path) -> None:
+    tree(folder, "media/a.wav")
+
+    for api in ("local", "batch-v0", "expression-v1"):
+        assert run("media", "--api", api, "--out", f"{api}.yaml")[0] == 0
+
+    places = [load_manifest(Path(f"{api}.yaml")).outputs.directory for api in ("local", "batch-v0", "expression-v1")]
+    assert [path.name for path in places] == ["media", "media-batch-v0", "media-expression-v1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("l.csv", 'id,comment\n1,"Good, really"\n2, \n3,\n4,Bad\n'),
+        ("l.tsv", "id\tcomment\n1\tGood\n2\t\n3\t\n4\tBad\n"),
+        ("l.csv", "id;comment\n1;Good\n2;\n3;\n4;Bad\n"),
+        ("l.jsonl", '{"comment": "Good"}\n{"comment": null}\n{"comment": ""}\n{"comment": "Bad"}\n'),
+    ],
+)
+def test_rows_that_hold_nothing_are_passed_over_and_told(folder: Path, name: str, content: str) -> None:
+    (folder / name).write_text(content)
+
+    code, out, err = run(name, "--out", "m.yaml")
+
+    assert (code, out) == (0, "wrote m.yaml: 2 items\n"), err
+    assert f"{name}: 2 rows without comment, passed over: blank: skip" in err
+    assert "blank: skip}" in Path("m.yaml").read_text()
+
+
+def test_a_list_as_excel_saves_it_is_read_and_a_word_shows_whether_rightly(folder: Path) -> None:
+    (folder / "german.csv").write_bytes("Nr;text\n1;Schön ist es.\n2;Grüße\n".encode("cp1252"))
+
+    code, out, err = run("german.csv", "--out", "m.yaml")
+
+    assert (code, out) == (0, "wrote m.yaml: 2 items\n"), err
+    assert "german.csv is not UTF-8 and is taken for cp1252, as Excel saves it: check that 'Schön' reads right" in err
+    assert [item.value for item in expand(load_manifest(Path("m.yaml")))] == ["Schön ist es.", "Grüße"]
+
+
+def test_bytes_that_are_no_text_of_excel_either_are_refused(folder: Path) -> None:
+    (folder / "odd.csv").write_bytes(b"text\nfine\n" + b"x" * 70_000 + b"\x81\n")
+
+    code, _, err = run("odd.csv", "--out", "m.yaml")
+
+    assert (code, "odd.csv: is not UTF-8 text" in err) == (66, True)
+
+
+def test_the_schema_that_is_written_as_well_is_told_once(folder: Path) -> None:
+    (folder / "lines.txt").write_text("I am glad.\n")
+
+    first, second = run("lines.txt", "--out", "m.yaml"), run("lines.txt", "--out", "n.yaml")
+
+    told = "wrote manifest-v1.schema.json as well, with which editors complete it"
+    assert (told in first[2], told in second[2]) == (True, False)

@@ -15,7 +15,9 @@ def paused(view: View) -> Reaction:
     """Nothing more is prepared or submitted; what is at the service is waited for and fetched."""
     if view.paused:
         return Reaction(view=view)
-    told = events.Ordered(order="pause", message="paused: nothing more is submitted until `hume-runner ctl … resume`")
+    told = events.Ordered(
+        order="pause", message="paused: nothing more is submitted until `hume-runner ctl MANIFEST resume`"
+    )
     return Reaction(view=replace(view, paused=True), events=(told,))
 
 

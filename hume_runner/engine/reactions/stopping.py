@@ -49,6 +49,6 @@ def over_budget(view: View, rules: Rules, failed: int, total: int) -> Reaction:
         return Reaction(view=view)
     error = FailureBudgetExceeded(
         f"{failed:,} of {counted(total, 'item')} failed: more than execution.max_failures allows",
-        hint="look at the reasons with `hume-runner status --jobs`; what was not submitted stays planned",
+        hint="look at the reasons with `hume-runner status MANIFEST --jobs`; what was not submitted stays planned",
     )
     return stop(view, error, leave=False)

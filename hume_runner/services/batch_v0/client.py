@@ -341,7 +341,8 @@ def _classified(response: ApiResponse, value: Any, text: str) -> ApiError:
     if status == 403 and "discontinued" in lowered:
         return Discontinued(
             f"{response.where}: this API is closed{said}",
-            hint="use service.api expression-v1 (`hume-runner migrate`) or a compatible host as service.endpoint",
+            hint="use service.api expression-v1 (`hume-runner migrate MANIFEST`) or a compatible host as "
+            "service.endpoint",
             **facts,
         )
     if status in (401, 403):

@@ -93,8 +93,8 @@ def held(place: str, lock: Lock | None) -> StateLocked:
     who = f": {Note.read(lock.note)}" if lock is not None and lock.note else ""
     return StateLocked(
         f"{place}: another run holds the state{who}",
-        hint="wait for it, watch it (`hume-runner status --watch`), or end it; a run that vanished is taken over from "
-        "once its lock has not moved for its lease",
+        hint="wait for it, watch it (`hume-runner status MANIFEST --watch`), or end it; a run that vanished is taken "
+        "over from once its lock has not moved for its lease",
     )
 
 

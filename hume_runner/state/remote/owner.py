@@ -230,5 +230,5 @@ def lost(place: str, lock: Lock | None) -> StateLocked:
     return StateLocked(
         f"{place}: another run has taken the state{who}; this one writes nothing any more",
         hint="this run did not move its lock for longer than its lease (a machine that slept, a store that was out of "
-        "reach); look with `hume-runner status`",
+        "reach); look with `hume-runner status MANIFEST`",
     )

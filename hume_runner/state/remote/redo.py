@@ -21,7 +21,7 @@ from hume_runner.errors import StateError
 _META = "remote"  # under this name a state says how far it is
 _READS = ("SELECT", "PRAGMA", "EXPLAIN")
 _FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "ATTACH", "DETACH")
-_DAMAGED = "look with `hume-runner state pull`; or put the objects back from the bucket's own versions"
+_DAMAGED = "look with `hume-runner state pull MANIFEST`; or put the objects back from the bucket's own versions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
