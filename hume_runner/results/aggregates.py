@@ -77,6 +77,7 @@ class SourceSums:
     scored: int = 0
     begin_s: float | None = None
     end_s: float | None = None
+    window_s: float = 0.0  # the longest row, where rows are windows
     measured_by: set[str] = field(default_factory=set)
     scores: dict[Score, Moments] = field(default_factory=dict)
 
@@ -90,8 +91,22 @@ class SourceSums:
             self._grid(family, block.grids[family.prefix])
         for one in self.layout.open_families:
             self._ragged(one.prefix, block.ragged[one.name])
+        whole = self._whole(block) if self.layout.windows else None
         for name in measured_columns(self.layout, every=self.every):
-            self._numbers((VALUE, name), [float(cell) for cell in block.columns[name] if _is_number(cell)])
+            cells = block.columns[name] if whole is None else compress(block.columns[name], whole)
+            self._numbers((VALUE, name), [float(cell) for cell in cells if _is_number(cell)])
+
+    def _whole(self, block: Block) -> list[bool]:
+        """Of windows, whether each is half a window at least: what is left at the end may be a few hundredths of a
+        second of silence, and would count as much as a whole one."""
+        assert self.layout.time is not None
+        begin, end = self.layout.time
+        lengths = [
+            float(after) - float(before) if _is_number(before) and _is_number(after) else 0.0
+            for before, after in zip(block.columns[begin], block.columns[end], strict=True)
+        ]
+        self.window_s = max(self.window_s, *lengths, 0.0)
+        return [2 * length >= self.window_s for length in lengths]
 
     def _times(self, block: Block) -> None:
         if self.layout.time is None:

@@ -20,7 +20,10 @@ from hume_runner.services.table_shapes import Column, Family, Grid, Layout, Ragg
 _ITEM = (
     Column(name="item_id", type="string", meaning="the item's id, as in the manifest and in `items`"),
     Column(
-        name="source", type="string", meaning="what was measured: URL without its query, path, or start of the text"
+        name="source",
+        type="string",
+        meaning="what was measured: URL without its query, path, or where a text stands, as `sources.text[0] "
+        "(survey.csv:2)`",
     ),
     Column(name="labels", type="json", meaning="the item's labels, as a JSON object"),
     Column(name="job", type="string", meaning="the runner's name of the job that measured it"),

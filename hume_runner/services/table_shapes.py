@@ -81,7 +81,8 @@ class Layout:
     `text` names the column that a person would read, if there is one. `signals`: what beside scores is drawn of it.
     `confidence` names columns that tell how sure the measurement of a row was, 0 to 1, of which the first that is told
     counts; `cut` the column that is true where a row was cut in the middle of what it measures. `unscored` says why a
-    whole source may have rows and no score, for people.
+    whole source may have rows and no score, for people. `windows`: rows are windows of one length, of which the last of
+    a recording is what is left and may be next to nothing.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Layout:
     confidence: tuple[str, ...] = ()
     cut: str | None = None
     unscored: str = ""
+    windows: bool = False
 
 
 class Grid:

@@ -87,3 +87,16 @@ def test_no_sources_are_an_empty_table(tmp_path: Path) -> None:
     write_tables(Outputs(directory=tmp_path / "out").write(), tmp_path / "t")
 
     assert read(tmp_path / "t", "sources").empty
+
+
+def test_what_is_left_of_a_recording_counts_in_no_mean_and_every_measurement_is_summed_up(tmp_path: Path) -> None:
+    rows = [{"begin_s": float(t), "end_s": t + 1.0, "loudness_dbfs": -20.0, "pause_share": 0.25} for t in range(3)]
+    rows.append({"begin_s": 3.0, "end_s": 3.02, "loudness_dbfs": -94.0, "pause_share": 1.0})
+    rows.append({"begin_s": 4.0, "end_s": 4.6, "loudness_dbfs": -28.0, "pause_share": 0.25})
+    found = local_answers.results(tmp_path / "out", {"a.wav": {"acoustics": rows}})
+
+    write_tables(found, tmp_path / "t")
+
+    (sound,) = read(tmp_path / "t", "sources").to_dict("records")
+    assert sound["n"] == 5
+    assert dict(sound["mean"]) == {"loudness_dbfs": pytest.approx(-22.0), "pause_share": 0.25}

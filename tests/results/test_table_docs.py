@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from hume_runner.results.aggregates import measured_columns
 from hume_runner.results.options import TableOptions
 from hume_runner.results.tables import write_tables
 from hume_runner.services.batch_v0.rows import LAYOUTS
+from hume_runner.services.local.layouts import layouts as local_layouts
 from tests.results.sample_answers import Outputs
 
 LONG = TableOptions(long=True)
@@ -85,3 +87,17 @@ def test_long_tables_are_as_documented(table: str, written: dict[str, pq.Parquet
     columns = documented("Columns of every model's table") | documented(table) | documented("Long form")
     del columns["extra"]
     assert own(written[f"{table}_long"]) == as_types(columns)
+
+
+def test_the_measurements_that_sources_have_are_as_documented() -> None:
+    section = (
+        DOCS.read_text(encoding="utf-8").split("### Measurements in `sources`", 1)[1].split("\nWith `--long`", 1)[0]
+    )
+    told = {
+        table: re.findall(r"`(\w+)`", columns)
+        for table, columns in re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE)
+    }
+
+    found = {name: list(measured_columns(layout, every=True)) for name, layout in local_layouts().items()}
+
+    assert told == {name: columns for name, columns in found.items() if columns}

@@ -44,9 +44,12 @@ def data_package(described: Described) -> dict[str, Any]:
 def _resource(table: TableFile, described: Described) -> dict[str, Any]:
     formats = [one.format for one in described.tables if one.stem == table.stem]
     name = table.stem if len(formats) == 1 else f"{table.stem}-{table.format}"
+    tabular = table.format in ("csv", "xlsx")
     return {
-        # The standard knows rows of text and of sheets; of other formats it takes the schema as a description.
-        "profile": "tabular-data-resource" if table.format in ("csv", "xlsx") else "data-resource",
+        # The standard knows rows of text and of sheets; of other formats it takes the schema as a description. Programs
+        # that read them all the same find types of their own there, so they are called files: held to size and hash.
+        "profile": "tabular-data-resource" if tabular else "data-resource",
+        **({} if tabular else {"type": "file"}),
         "name": name.replace("_", "-"),
         "title": table.stem,
         "description": f"A row is {table.row}.",

@@ -11,6 +11,7 @@ import pytest
 from frictionless import Package, system
 from rocrate.rocrate import ROCrate
 
+import hume_runner
 from tests.cli.project import Project
 
 
@@ -39,6 +40,31 @@ def test_the_package_is_valid_to_the_last_cell_for_frictionless(described: Path)
 
     assert report.valid, report.flatten(["name", "rowNumber", "fieldName", "message"])
     assert {task.name for task in report.tasks} >= {"items", "errors", "sources", "language"}
+
+
+@pytest.mark.sweep
+def test_the_package_is_valid_whatever_the_format_and_a_changed_byte_is_seen(tmp_path: Path) -> None:
+    manifest = {
+        "version": 1,
+        "name": "all",
+        "service": {"api": "local"},
+        "sources": {"text": [{"text": "I am happy.", "labels": {"wave": 1}}, "Leave me alone."]},
+        "models": {"language": {}},
+        "outputs": {"directory": "out", "tables": ["parquet", "csv", "jsonl", "xlsx"]},
+    }
+    (tmp_path / "all.yaml").write_text(json.dumps(manifest), encoding="utf-8")
+    assert hume_runner.run(tmp_path / "all.yaml").exit_code == 0
+
+    with system.use_context(trusted=True):
+        report = Package(str(tmp_path / "out" / "datapackage.json")).validate()
+        assert report.valid, report.flatten(["name", "rowNumber", "fieldName", "message"])
+        assert {"items-parquet", "items-csv", "items-jsonl", "items-xlsx"} <= {task.name for task in report.tasks}
+        for name in ("items.parquet", "items.jsonl"):
+            path = tmp_path / "out" / "tables" / name
+            kept = path.read_bytes()
+            path.write_bytes(kept[:-1] + b"!")
+            assert not Package(str(tmp_path / "out" / "datapackage.json")).validate().valid, name
+            path.write_bytes(kept)
 
 
 def test_a_changed_cell_does_not_pass(described: Path) -> None:

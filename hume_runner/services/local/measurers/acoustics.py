@@ -41,6 +41,7 @@ _PIECE = "the recording, or some minutes of a long one"
 LAYOUT = Layout(
     name="acoustics",
     row="one window of sound",
+    windows=True,
     time=("begin_s", "end_s"),
     signals=Signals(
         title="sound",
