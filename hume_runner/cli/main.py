@@ -238,13 +238,11 @@ def _open_log(path: str, console: Console) -> None:
 
 @contextlib.contextmanager
 def _requests_told(console: Console) -> Iterator[None]:
-    """Requests are told where somebody wants to know of each."""
-    if console.verbose < 2 and console.log is None:
-        yield
-        return
-    from hume_runner.cli.requests_told import listening
+    """Requests are told where somebody wants to know of each, and long waits for another try to whoever watches."""
+    from hume_runner.cli.requests_told import listening, waits_told
 
-    with listening(console.request):
+    each = console.verbose > 1 or console.log is not None
+    with waits_told(console.note), listening(console.request) if each else contextlib.nullcontext():
         yield
 
 

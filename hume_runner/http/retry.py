@@ -5,20 +5,25 @@ Everything that decides is pure; the policy gets its clock, sleep and random num
 
 from __future__ import annotations
 
+import logging
 import random as random_module
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
+from hume_runner.amounts import seconds_text
 from hume_runner.errors import ApiError, HostUnknown, TransportError, UnexpectedResponse
 from hume_runner.http.backoff import backoff
 from hume_runner.http.upload import SourceChanged
 from hume_runner.http.wire_errors import CertificateRefused, TurnedAway
+
+# Hears of each wait before another try: the failure and how long. Whoever watches should know what is waited for.
+WAITS: Final = logging.getLogger("hume_runner.waits")
 
 T = TypeVar("T")
 SubmissionOutcome = Literal["refused", "unknown"]
@@ -146,6 +151,7 @@ class RetryPolicy:
             sleep=self.sleep,
             stop=give_up,
             wait=lambda state: self.wait_s(state.attempt_number, _error_of(state)),
+            before_sleep=_tell_wait,
             retry=retry_if_exception(lambda error: retryable(error) and not isinstance(error, TurnedAway)),
             reraise=True,
         )
@@ -156,6 +162,11 @@ class RetryPolicy:
         jitter that takes up to a quarter off, so that many clients do not come back in step."""
         asked: float | None = getattr(error, "retry_after_s", None)
         return backoff(tries, most=self.max_wait_s, asked=asked, random=self.random)
+
+
+def _tell_wait(state: RetryCallState) -> None:
+    wait_s = state.upcoming_sleep
+    WAITS.info("%s; trying again in %s s", _error_of(state), seconds_text(round(wait_s)), extra={"wait_s": wait_s})
 
 
 def _error_of(state: RetryCallState) -> BaseException | None:
