@@ -80,8 +80,12 @@ def test_the_same_address_is_adopted_and_read_however_it_is_written(
 ) -> None:
     ran = elsewhere.adopt({"urls": [carried]}, {"urls": [listed]})
     assert ran.code == 0, ran.err
+    elsewhere.project.manifest["outputs"]["tables"] = ["jsonl"]
     assert elsewhere.project.run().code == 0
-    assert {line["status"] for line in elsewhere.project.results()} == {"done"}
+    (line,) = elsewhere.project.results()
+    assert line["status"] == "done"
+    rows = (elsewhere.project.out / "tables" / "language.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(row)["item_id"] for row in rows} == {line["id"]}
     assert elsewhere.project.requests()[JOBS] == 1
 
 
@@ -109,7 +113,7 @@ def test_what_differs_is_shown_without_what_a_query_hides(project: Project, monk
     monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
     carried, listed = "https://example.com/v.mp4", "https://example.com/v.mp4?token=abc"
     ran = Elsewhere(project, "id").adopt({"urls": [carried]}, {"urls": [listed]})
-    assert "'https://example.com/v.mp4' is not 'https://example.com/v.mp4?…'" in ran.err
+    assert "'https://example.com/v.mp4' is not 'https://example.com/v.mp4?…', which" in ran.err
     assert "abc" not in ran.err
 
 

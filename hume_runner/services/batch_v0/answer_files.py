@@ -16,7 +16,7 @@ from hume_runner.services.batch_v0.readable import iter_checked, words_of
 from hume_runner.services.batch_v0.reading import read_source_result
 from hume_runner.services.batch_v0.rows_seen import RowsSeen
 from hume_runner.services.batch_v0.settings import relevant
-from hume_runner.services.batch_v0.words import signs
+from hume_runner.services.batch_v0.words import says, signs
 
 _KINDS: Mapping[str, SourceKind] = {"url": "url", "file": "file", "text": "text"}
 
@@ -100,7 +100,8 @@ def _told_apart(words: Mapping[str, list[str]], texts: Iterable[str]) -> dict[st
     found: dict[str, set[str]] = {}
     for text in texts:
         for name in names.get(_short(signs(text)), ()):
-            found.setdefault(name, set()).add(text)
+            if says(text, words[name]):
+                found.setdefault(name, set()).add(text)
     claimed: dict[str, int] = {}
     for several in found.values():
         for text in several:

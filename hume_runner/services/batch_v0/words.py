@@ -83,6 +83,28 @@ def _said(texts: Mapping[int, tuple[str, str]], words: Sequence[str]) -> set[int
     return exact or alike
 
 
+def says(text: str, pieces: Iterable[str]) -> bool:
+    """Whether what was measured in these pieces is this text, character by character: between two pieces a blank may
+    stand or not, inside one all blanks are the text's, however many of them it has in one place.
+
+    A service writes blanks between the letters of scripts that have none (docs/apis/batch_v0.md).
+    """
+    said = list(pieces)
+    if not signs(text) or signs("".join(said)) != signs(text):
+        return False
+    whole, at = _blanks_once(text), 0
+    for piece in map(_blanks_once, said):
+        at += whole[at : at + 1] == " "
+        if not whole.startswith(piece, at):
+            return any(unicodedata.category(one) == "Lo" for one in text)
+        at += len(piece)
+    return True
+
+
+def _blanks_once(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def signs(text: str) -> str:
     """A text as it is told apart from every other: its characters, without the blanks between them. Letters that are
     composed and the same in parts are the same characters."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.services.batch_v0.words import confirmed, measures
+from hume_runner.services.batch_v0.words import confirmed, measures, says
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,28 @@ from hume_runner.services.batch_v0.words import confirmed, measures
 )
 def test_words_are_those_of_a_text_of_another_or_do_not_tell(text: str, words: list[str], same: bool | None) -> None:
     assert measures(text, words) is same
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces", "same"),
+    [
+        ("Leave me alone.", ["Leave", "me", "alone", "."], True),
+        ("Leave  me\nalone.", ["Leave me alone."], True),
+        ("Don't wait.", ["Do", "n't", "wait", "."], True),
+        ("\u00c9t\u00e9", ["E\u0301te\u0301"], True),
+        ("今日は。", ["今 日 は 。"], True),
+        ("Leave me alone.", ["LEAVE", "me", "alone", "."], False),
+        ("Leave me alone!", ["Leave", "me", "alone", "."], False),
+        ("Leave me alone.", ["Leave", "me", "alone"], False),
+        ("Leave me", ["Leave", "me", "alone"], False),
+        ("no where", ["nowhere"], False),
+        ("nowhere", ["no where"], False),
+        ("\u00bd", ["1\u20442"], False),
+        ("", [], False),
+    ],
+)
+def test_a_text_is_what_its_characters_are(text: str, pieces: list[str], same: bool) -> None:
+    assert says(text, pieces) is same
 
 
 ONE, TWO, THREE = ["The", "one"], ["The", "two"], ["The", "three"]
