@@ -66,4 +66,4 @@ def hook(changed: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(hook(sys.argv[1:]))
+    raise SystemExit(hook(sys.argv[1:]))
