@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -39,7 +40,7 @@ def read_plan(path: str | PathLike[str]) -> SavedPlan:
     """A plan that `hume-runner plan --out` saved. Raises: UsageError."""
     from hume_runner.engine.run import SavedPlan
 
-    hint = "hume-runner plan MANIFEST --out FILE writes one"
+    hint = f"`hume-runner plan MANIFEST --out {shlex.quote(str(path))}` writes one"
     try:
         with open_regular(Path(path)) as file:
             saved = json.loads(file.read())
@@ -52,6 +53,7 @@ def read_plan(path: str | PathLike[str]) -> SavedPlan:
             endpoint=saved["service"]["endpoint"],
             retry_failed=basis["retry_failed"],
             selection=Selection.from_document(basis.get("selection") or {}),
+            path=str(path),
         )
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint=hint) from None

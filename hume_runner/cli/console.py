@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 _MOST_ERRORS = 100
+# What of an event may name commands; the rest is data.
+_WORDS = frozenset({"message", "hint", "next", "error"})
 _COMMAND = (
     r"(hume-runner (?:run|plan|validate|status|verify|tables|report|compare|adopt|ctl|state \w+|"
     r"models pull --manifest)) "
@@ -46,6 +48,8 @@ class Console:
         self.environ: Mapping[str, str] = {}
         self.traceparent: str | None = None
         self.log: LogFile | None = None
+        # Whether the manifest keeps its state elsewhere than in its output directory.
+        self.state_is_apart = False
         self.counts: Mapping[str, int] = {}
         self.ending: dict[str, Any] = {}
         self._errors: list[dict[str, Any]] = []
@@ -87,6 +91,7 @@ class Console:
     def speaks_of(self, manifest: str, flags: Sequence[str], of_runs: Sequence[str] = ()) -> None:
         """What is advised from now on is about this manifest, and with the flags that say where its things are;
         `of_runs`: those that say which of its items are meant, for the commands that take them."""
+        self.state_is_apart = False
         pattern = re.compile(rf"{_COMMAND}(?:MANIFEST|{re.escape(manifest)})(?![\w.…/])(?P<rest>[^`\n]*)")
         self._advice = pattern, [manifest], [*flags], [*of_runs]
 
@@ -103,14 +108,20 @@ class Console:
                 # A merge is into the whole, which has a state of its own: in a store it is above the shard's.
                 elsewhere = "--state" in flags and "://" in flags[flags.index("--state") + 1]
                 own += ["--shard"] if elsewhere else ["--shard", "--state"]
-            pairs = zip(more[::2], more[1::2], strict=True)
+            pairs = list(zip(more[::2], more[1::2], strict=True))
             words = [word for flag, value in pairs if flag not in own for word in (flag, value)]
+            if "--output-dir" in own and "--state" not in own and (self.state_is_apart or "--state" in flags):
+                # Another place is one with a state of its own.
+                place = own[own.index("--output-dir") + 1]
+                words = [word for pair in pairs if pair[0] not in (*own, "--state") for word in pair]
+                words += ["--state", f"{place}/state.sqlite3"]
             return f"{found[1]} {shlex.join([*manifest, *words])}{found['rest']}"
 
         return pattern.sub(typed, text)
 
     def result(self, text: str) -> None:
         """A line of the command's result, for stdout."""
+        text = self.advised(text)
         self.record("result", text)
         if self.out.isatty():
             self._over_echo(self.out)
@@ -196,12 +207,23 @@ class Console:
 
     def _event(self, name: str, members: Mapping[str, Any]) -> dict[str, Any]:
         trace = {"traceparent": self.traceparent} if self.traceparent else {}
-        return {"schema": SCHEMA, "event": name, "at": _now(), "manifest": self.manifest, **trace, **members}
+        told = {"schema": SCHEMA, "event": name, "at": _now(), "manifest": self.manifest, **trace, **members}
+        return self._typed(told)
+
+    def _typed(self, members: Mapping[str, Any]) -> dict[str, Any]:
+        """The same with the commands that it names as they can be typed."""
+        return {
+            name: self.advised(value) if name in _WORDS and isinstance(value, str) else value
+            for name, value in members.items()
+        }
 
     def failed(self, error: Mapping[str, Any]) -> None:
         """What `done` tells of an error that was said."""
         if len(self._errors) < _MOST_ERRORS:
-            self._errors.append({"manifest": self.manifest, **error})
+            told = self._typed({"manifest": self.manifest, **error})
+            if "problems" in told:
+                told["problems"] = [self._typed(problem) for problem in told["problems"]]
+            self._errors.append(told)
 
     # -- what a person reads
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,7 @@ def _report(out: Path, console: Console) -> int:
             console.note(f"wrote {out.parent / SCHEMA_NAME} as well, with which editors complete it")
     if verdict.exit_code:
         raise (ManifestError if verdict.exit_code == 65 else SourceError)(verdict.problems)
-    console.note(f"next: hume-runner plan {out}")
+    console.note(f"next: hume-runner plan {shlex.quote(str(out))}")
     return 0
 
 

@@ -55,6 +55,7 @@ def project(args: argparse.Namespace, console: Console) -> Project:
         select=getattr(args, "select", None),
     )
     console.masker = found.masker
+    console.state_is_apart = found.paths.remote is not None
     return found
 
 

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for line in table(migrated.notes):
         console.note(line)
     if out is not None:
-        console.note(f"next: hume-runner plan {out}")
+        console.note(f"next: hume-runner plan {shlex.quote(str(out))}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
@@ -67,6 +68,7 @@ def _plans(args: argparse.Namespace, console: Console, pages: Sequence[Writer]) 
             console.speaks_of(
                 project.shown, [*(["--endpoint", args.endpoint] if args.endpoint else []), *project.shard_flags]
             )
+        console.state_is_apart = project.paths.remote is not None
         for page in pages if number else ():
             page.write("\n")
         try:
@@ -98,7 +100,9 @@ def _plan(
             with _written(Path(args.out)) as file:
                 shown.as_json(file)
             shard = f" --shard {args.shard}" if args.shard else ""
-            console.note(f"saved; `hume-runner run {args.manifests[0]}{shard} --plan {args.out}` runs exactly this")
+            console.note(
+                f"saved; `hume-runner run {args.manifests[0]}{shard} --plan {shlex.quote(args.out)}` runs exactly this"
+            )
         for page in pages:
             shown.as_markdown(page)
         if console.json:

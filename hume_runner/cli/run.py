@@ -96,6 +96,7 @@ def _codes(
         if len(args.manifests) > 1:
             flags = [*(["--endpoint", args.endpoint] if args.endpoint else []), *project.shard_flags]
             console.speaks_of(project.shown, flags, selection_words(args))
+        console.state_is_apart = project.paths.remote is not None
         code, counts = _run_or_tell(project, args, console, metrics)
         for name, number in counts.items():
             totals[name] = totals.get(name, 0) + number
@@ -178,7 +179,7 @@ def _run_one(
     if result.error is not None:
         print_error(result.error, console, told=progress.has_said(str(result.error)))
     if not console.json and not console.quiet:
-        console.result(console.advised(result.summary))
+        console.result(result.summary)
         for advice in _next(project, result):
             console.note(f"next: {advice}")
     return result.exit_code, dict(result.counts.items)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if not args.states or args.shard:
             raise UsageError(
                 "state merge takes a manifest and the shards' states",
-                hint="hume-runner state merge MANIFEST OUTPUTS/shards/*",
+                hint=f"`hume-runner state merge MANIFEST {_parts(args, console)}`",
             )
         return _merge(args, project(args, console), console)
     if args.states or args.take_over:
@@ -49,6 +50,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if found.paths.remote is None:
         found.need_state("there is no state yet")
     return _export(found, console) if args.action == "export" else _unlock(found, console)
+
+
+def _parts(args: argparse.Namespace, console: Console) -> str:
+    """The parts of the whole as a shell spells them."""
+    from hume_runner.cli.manifests import project
+
+    args.shard = None
+    return f"{shlex.quote(str(project(args, console).paths.outputs / 'shards'))}/*"
 
 
 def _merge(args: argparse.Namespace, found: Project, console: Console) -> int:

@@ -264,8 +264,8 @@ def _check_open(facts: ShardFacts, store: Store, merger: Merger, *, take_over: b
         raise UsageError(
             f"{facts.state}: shard {facts.shard} has {len(left)} job{'s' if len(left) > 1 else ''} at the service "
             "that nobody has the answer of yet",
-            hint=f"finish it: `hume-runner run MANIFEST --shard {facts.shard}`; where that cannot be, `state merge … "
-            "--take-over` has the next run of everything settle and fetch them, and this shard never runs again",
+            hint=f"finish it: `hume-runner run MANIFEST --shard {facts.shard}`; where that cannot be, add "
+            "--take-over: the next run of everything settles and fetches them, and this shard never runs again",
         )
 
 

@@ -60,6 +60,7 @@ class SavedPlan:
     serial: int
     scan: str
     selection: Selection = EVERYTHING
+    path: str = "FILE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +332,8 @@ def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scanned, st
     )
     if stale:
         raise UsageError(
-            f"the saved plan is stale: {stale}", hint="make a new one with `hume-runner plan MANIFEST --out FILE`"
+            f"the saved plan is stale: {stale}",
+            hint=f"make a new one with `hume-runner plan MANIFEST --out {shlex.quote(saved.path)}`",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -276,3 +277,73 @@ def test_the_merge_that_is_advised_to_a_shard_can_be_typed_and_helps(project: Pr
     assert merged.code == 0, merged.err
     assert project.run("--shard", "1/2", "--output-dir", place).code == 0
     assert project.requests() == sent
+
+
+# -- as they are typed -------------------------------------------------------------------------------------------------
+
+def test_a_budget_that_is_exceeded_names_the_command_with_the_reasons(project: Project) -> None:
+    project.manifest["sources"] = {"files": ["media/*"]}
+    for number in range(3):
+        project.add_file(f"empty-{number}.wav", b"")
+    project.manifest["execution"] = {"max_failures": 0, "requests_per_second": 500}
+    ran = project.run("--json")
+    assert ran.code == 4
+    (words,) = advised(ran.err)
+    assert words == ["status", str(project.path), "--jobs"]
+    assert project.plain_call(*words).code == 0
+    (told,) = json.loads(ran.out.splitlines()[-1])["errors"]
+    assert f"`hume-runner status {project.path} --jobs`" in told["hint"]
+
+
+def test_without_a_key_the_rehearsal_that_is_named_is_one(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    small(project)
+    project.environ.clear()
+    monkeypatch.delenv("HUME_API_KEY")
+    monkeypatch.chdir(project.folder)
+    ran = project.run("--state", str(project.folder / "kept.sqlite3"), "--json")
+    assert ran.code == 7
+    (told,) = json.loads(ran.out.splitlines()[-1])["errors"]
+    for said in (ran.err, told["hint"]):
+        (words,) = advised(said)
+        assert words[:2] == ["run", str(project.path)]
+        assert "kept.sqlite3" not in " ".join(words)  # a state of the real study is none of a rehearsal
+    assert project.plain_call(*words).code == 0
+    assert (project.folder / "rehearsal" / "results.jsonl").exists()
+    assert (
+        project.call("status", "--state", str(project.folder / "kept.sqlite3"), "--json").json["simulated"] is not True
+    )
+
+
+def test_a_rehearsal_of_a_state_in_a_store_is_kept_here(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hume_runner.cli.console import Console
+
+    console = Console(out=None, err=None)
+    console.speaks_of("study.yaml", [])
+    console.state_is_apart = True
+    text = "`hume-runner run MANIFEST --endpoint emulator --output-dir rehearsal` rehearses"
+    (words,) = advised(console.advised(text))
+    assert {"--state", "rehearsal/state.sqlite3"} <= {*words}
+    assert console.advised(console.advised(text)) == console.advised(text)
+
+
+def test_a_stale_plan_is_made_again_by_the_command_that_is_named(project: Project) -> None:
+    small(project)
+    saved = project.folder / "a plan.json"
+    assert project.call("plan", "--out", str(saved)).code == 0
+    project.manifest["sources"]["text"].append("More.")
+    stale = project.run("--plan", str(saved))
+    assert (stale.code, "stale" in stale.err) == (64, True)
+    (words,) = advised(stale.err)
+    assert project.plain_call(*words).code == 0
+    assert project.run("--plan", str(saved)).code == 0
+    (project.folder / "none.json").write_text("{}")
+    (words,) = advised(project.run("--plan", str(project.folder / "none.json")).err)
+    assert words == ["plan", str(project.path), "--out", str(project.folder / "none.json")]
+
+
+def test_a_merge_of_nothing_is_told_where_the_parts_are(project: Project) -> None:
+    small(project)
+    ran = project.plain_call("state", "merge", str(project.write()))
+    assert ran.code == 64
+    (words,) = advised(ran.err)
+    assert words == ["state", "merge", str(project.path), f"{project.out}/shards/*"]
