@@ -109,5 +109,5 @@ def listening(state: Path, commands: Commands, warn: Callable[[str], None]) -> L
     except (OSError, AttributeError, RuntimeError) as error:
         place = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        warn(f"`hume-runner ctl MANIFEST` cannot talk to this run: {place}{why}")
+        warn(f"`hume-runner ctl` cannot talk to this run: {place}{why}")
         return None

@@ -281,6 +281,7 @@ def test_the_merge_that_is_advised_to_a_shard_can_be_typed_and_helps(project: Pr
 
 # -- as they are typed -------------------------------------------------------------------------------------------------
 
+
 def test_a_budget_that_is_exceeded_names_the_command_with_the_reasons(project: Project) -> None:
     project.manifest["sources"] = {"files": ["media/*"]}
     for number in range(3):
