@@ -25,7 +25,7 @@ _MOST_ERRORS = 100
 # What of an event may name commands; the rest is data.
 _WORDS = frozenset({"message", "hint", "next", "error"})
 _COMMAND = (
-    r"(hume-runner (?:run|plan|validate|status|verify|tables|report|compare|adopt|ctl|state \w+|"
+    r"(hume-runner (?:run|plan|validate|status|verify|tables|report|compare|adopt|migrate|ctl|state \w+|"
     r"models pull --manifest)) "
 )
 

@@ -33,7 +33,7 @@ def measured_already(store: Store, endpoint: str) -> UsageError:
     return UsageError(
         f"this state holds answers from files of which nobody said whether a service measured them, such as {kept}, "
         f"and the endpoint is {endpoint}",
-        hint=f"`hume-runner adopt --simulated MANIFEST {shlex.quote(str(kept))}` says that it is made up, too; "
+        hint=f"`hume-runner adopt MANIFEST --simulated {shlex.quote(str(kept))}` says that it is made up, too; "
         f"or {elsewhere}",
     )
 

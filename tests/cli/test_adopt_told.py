@@ -99,7 +99,7 @@ def test_a_rehearsal_does_not_go_on_where_answers_may_be_measurements_until_some
     ran = trial.run()
     assert ran.code == 64
     assert "nobody said whether a service measured them" in ran.err
-    assert f"adopt --simulated MANIFEST {path}" in ran.err
+    assert f"adopt {trial.path} --simulated {path}" in ran.err
     ran = trial.run("--endpoint", "emulator")
     assert (ran.code, "nobody said" in ran.err) == (64, True)
     assert trial.requests()[JOBS] == 1

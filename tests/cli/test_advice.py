@@ -86,7 +86,11 @@ def test_every_command_that_a_message_names_can_be_typed_once_the_manifest_is_in
         try:
             parser.parse_intermixed_args(words[1:])
         except (argparse.ArgumentError, SystemExit, TypeError) as error:
-            wrong.append(f"{file}: {command}: {error}")
+            if "invalid choice: 'x'" not in str(error):
+                wrong.append(f"{file}: {command}: {error}")
+        # Elsewhere it would be printed as it stands, and not as the manifest that the command is about.
+        if "MANIFEST" in words and not re.match(r"hume-runner (?:state |models )?\S+ MANIFEST", command):
+            wrong.append(f"{file}: {command}: the manifest comes first")
     assert not wrong
     assert len(named_in_code()) > 30
 
