@@ -112,9 +112,9 @@ def test_a_missing_extra_that_measures_is_told_before_the_run_that_it_would_end(
     local = {"version": 1, "name": "here", "service": {"api": "local"}, "sources": {"files": ["a.wav"]}}
     (tmp_path / "m.yaml").write_text(json.dumps({**local, "models": {"acoustics": {}}}))
     (tmp_path / "a.wav").write_bytes(b"RIFF")
-    for command in ("validate", "plan"):
+    for command, code in (("validate", 0), ("plan", 64)):
         told = called(python, command, "m.yaml", folder=tmp_path)
-        assert told.returncode == 0, told.stderr
-        assert "models.acoustics: not ready to measure on this machine" in told.stderr
+        assert told.returncode == code, told.stderr
+        assert "models.acoustics" in told.stderr
         assert f"pip install -e '{PROJECT}[local]'" in told.stderr
     assert called(python, "run", "m.yaml", folder=tmp_path).returncode == 64

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
 from hume_runner.api.remote_state import opened_state
-from hume_runner.api.unready import unready
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
 from hume_runner.registry import load, registered
@@ -60,8 +59,6 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             intervals = project.says().intervals
             told = check_sources(intervals, plan.absent(intervals.by_item), plan.ids)
         plan.count()
-        if plan.summary.jobs:
-            told += unready(manifest)
         lost = 0 if endpoint.here else len(found.lost)
         plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)
         yield OpenPlan(
@@ -74,7 +71,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             warnings=told,
             renewed=tuple(plan.renewed()),
             refusal=_refusal(project, plan.summary),
-            cautions=tuple(_cautions(manifest, plan.summary)),
+            cautions=tuple(_cautions(manifest, plan)),
         )
 
 
@@ -84,19 +81,20 @@ def _refusal(project: Project, summary: Summary) -> HumeRunnerError | None:
         for folder in (project.paths.state.parent, project.paths.outputs):
             refuse_in_the_way(folder)
         found = registered(project.manifest.service.api)
-        if found is not None and found.requires is not None and summary.requests:
+        if found is not None and found.requires is not None and summary.jobs:
             load(found.requires)(project.manifest.settings["models"])
     except HumeRunnerError as error:
         return error
     return None
 
 
-def _cautions(manifest: Manifest, summary: Summary) -> Iterator[str]:
+def _cautions(manifest: Manifest, plan: Plan) -> Iterator[str]:
     """What people have to know of their media before they are measured."""
     found = registered(manifest.service.api)
     media = any(entry.kind != "text" for entry in manifest.sources)
-    if found is not None and found.cautions is not None and media and summary.requests:
-        yield from load(found.cautions)(manifest.settings["models"])
+    if found is not None and found.cautions is not None and media and plan.summary.jobs:
+        changed = any(one.action == "changed" and "models." in one.reason for one in plan.reasons)
+        yield from load(found.cautions)(manifest.settings["models"], changed=changed)
 
 
 def _taken_stock(

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def unready(manifest: Manifest) -> Iterator[str]:
-    """A line for each command that is missing, with the models that wait for it. A plan is often made elsewhere than it
-    is run, so this is worth knowing and no error."""
+    """A line for each command that is missing, with the models that wait for it. A manifest is often judged elsewhere
+    than it is run, so this is worth knowing and no error; a plan ends as its run would."""
     found = registered(manifest.service.api)
     if found is None or found.readiness is None:
         return

@@ -14,6 +14,7 @@ from typing import ParamSpec
 
 from hume_runner import events
 from hume_runner.engine import facts, intent, reconcile
+from hume_runner.engine.again import sender
 from hume_runner.engine.download import Fetched
 from hume_runner.engine.errands import Errands, Looked, Polled
 from hume_runner.engine.evidence import Evidence
@@ -242,7 +243,9 @@ class Loop:
         meant = Intent(
             number=number, nonce=job.nonce, sha256=submission.sha256, endpoint=self._service.endpoint, wall=wall
         )
-        self._tools.workers.start(action, self._tools.kept.around(meant, submission.send))
+        self._tools.workers.start(
+            action, self._tools.kept.around(meant, sender(self._store, self._outputs, job, submission))
+        )
 
     def _not_readable(self, job: Job, error: OSError, wall: float) -> None:
         """A file of the job vanished since it was planned: halves find it, and all else is sent."""

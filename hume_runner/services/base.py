@@ -131,13 +131,15 @@ class Submission:
     """One request, ready to be sent. `matches` tells for each member's position by what the answer will name it.
 
     `request` is the body as it may be written down (no secret), `sha256` the hash of what identifies the request.
-    `send` performs the one POST.
+    `send` performs the one POST. `again`: where the same `sha256` has the same answer whoever asks, and nothing is paid
+    for one, what such an answer of an earlier request gives; None for an answer that does not do.
     """
 
     request: Mapping[str, Any]
     sha256: str
     matches: Mapping[int, str]
     send: Callable[[], SubmitResult]
+    again: Callable[[bytes], SubmitResult | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -581,6 +581,21 @@ class Reading(StateFile):
         for job, name, path, size, sha256, stamp, at in rows:
             yield job, StoredAnswer(name=name, path=path, size=size, sha256=sha256, stamp=stamp, at=at)
 
+    def answer_to(self, content: bytes, request_sha256: str, *, besides: str) -> StoredAnswer | None:
+        """The newest answer to such a request about such a medium that was looked into, under any key; `besides`: the
+        name of what is no answer."""
+        row = self._db.execute(
+            "SELECT a.name, a.path, a.size, a.sha256, a.stamp, a.at "
+            "FROM measurements m JOIN members b ON b.key = m.key "
+            "JOIN jobs j ON j.job = b.job JOIN answers a ON a.job = j.job WHERE m.content = ? AND m.facts IS NOT NULL "
+            "AND j.status = 'done' AND j.request_sha256 = ? AND a.name != ? ORDER BY j.job DESC LIMIT 1",
+            (content, request_sha256, besides),
+        ).fetchone()
+        if row is None:
+            return None
+        name, path, size, sha256, stamp, at = row
+        return StoredAnswer(name=name, path=path, size=size, sha256=sha256, stamp=stamp, at=at)
+
     def recorded_files(self) -> Iterator[StoredAnswer]:
         """Every recorded file once, in order of its path, streamed."""
         rows = self._db.execute(

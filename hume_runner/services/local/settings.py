@@ -46,12 +46,15 @@ def faults(models: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, st
             yield (one.model, fault.option), fault.message, fault.hint
 
 
-def cautions(models: Mapping[str, Any]) -> Iterator[str]:
-    """What people have to know of their recordings and pictures before they are measured."""
+def cautions(models: Mapping[str, Any], *, changed: bool) -> Iterator[str]:
+    """What people have to know of their recordings and pictures before they are measured; `changed`: whether settings
+    of some changed."""
     for one in chosen(models):
         tell: Callable[[Mapping[str, Any]], str | None] = getattr(one.measurer, "caution", _nothing)
         if one.measurer.reads != "text" and (told := tell(one.options)) is not None:
             yield f"{one.model}: {told}"
+    if changed and for_material(models, "sound") and for_material(models, "pictures"):
+        yield "of videos, the sound or the pictures whose own settings are as before are not measured again"
 
 
 def _nothing(options: Mapping[str, Any]) -> None:
@@ -91,7 +94,7 @@ def relevant(kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, 
     What was not looked at (a link) may be anything, so all of it counts.
     """
     models = settings.get("models") or {}
-    return {"models": {one.model: _told(one) for one in _of(kind, facts, models)}}
+    return {"models": {one.model: identity(one) for one in _of(kind, facts, models)}}
 
 
 def _of(kind: SourceKind, facts: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Chosen]:
@@ -111,7 +114,7 @@ def _of(kind: SourceKind, facts: Mapping[str, Any], models: Mapping[str, Any]) -
 _READS: Mapping[str, Reads] = {"sound": "sound", "picture": "pictures"}
 
 
-def _told(one: Chosen) -> dict[str, Any]:
+def identity(one: Chosen) -> dict[str, Any]:
     # A default that is written out measures the same; a default that becomes another is another version.
     return {**_beyond_defaults(one.options, one.measurer.schema), "measured_by": one.card.measured_by}
 

@@ -544,6 +544,34 @@ def test_stills_videos_and_archives_are_measured_picture_by_picture(folder: Path
     assert [peak > 0.1 for peak in peaks[:4]] == [False, True, False, True]
 
 
+@pytest.mark.sweep
+def test_a_setting_for_pictures_leaves_the_sound_of_a_video_measured(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ffmpeg(*ramp(seconds=4), *tone(seconds=4), "-c:v", "libx264", "-shortest", "film.mp4")
+    sources = {"files": ["film.mp4"]}
+
+    def at(fps: float) -> dict[str, Any]:
+        return manifest({"bright": {"fps": fps}, "loud": {}}, sources=sources)
+
+    assert hume_runner.run(at(2)).requests == {"measured": 2}
+    before = table("loud")
+    Path("m.yaml").write_text(json.dumps(at(4)))
+    assert main(["plan", "m.yaml"]) == 0
+    assert "whose own settings are as before are not measured again" in capsys.readouterr().out
+    assert hume_runner.run(at(4)).requests == {"measured": 1}
+    told = [{name: row[name] for name in ("begin_s", "peak", "measured_by")} for row in table("loud")]
+    assert told == [{name: row[name] for name in told[0]} for row in before]
+    assert len(table("bright")) == 16
+    assert main(["verify", "m.yaml"]) == 0
+    # An answer that is not what it was is no answer: each that has the sound.
+    for answer in Path("out/raw").glob("*/response.json"):
+        if "loud" in answer.read_text():
+            answer.write_text(answer.read_text().replace("peak", "leak"))
+    assert hume_runner.run(at(8)).requests == {"measured": 2}
+    assert [row["peak"] for row in table("loud")] == [row["peak"] for row in before]
+
+
 def test_a_file_that_changes_after_it_was_planned_is_not_measured_as_if_it_had_not(folder: Path) -> None:
     tone_file(folder / "a.wav", 2)
     one = manifest({"loud": {}}, sources={"files": ["a.wav"]})
