@@ -57,6 +57,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 items=one.items,
                 unmatched=one.unmatched,
                 why=one.why,
+                **({"lacks": one.lacks, "lacking": list(one.lacking)} if one.job is not None else {}),
             )
         elif one.job is not None:
             rest = f"; {one.unmatched} of its sources are not waited for here" if one.unmatched else ""

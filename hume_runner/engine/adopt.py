@@ -146,7 +146,9 @@ def _nothing_listed(
         (item,) = store.load_items([key])
         theirs = foreign.sources[place].value or ""
         if item.kind == "url":
-            hint = f"{shown(theirs)} is not {shown(item.value)}, which `run --pay-again` measures; or {hint}"
+            hint = (
+                f"{shown(theirs)} is not {shown(item.value)}: list the one, or have `run --pay-again` measure the other"
+            )
             break
     return UsageError(f"{remote_id}: this job carries nothing that the manifest lists", hint=hint)
 

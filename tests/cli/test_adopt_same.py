@@ -13,6 +13,7 @@ from hume_runner.http.transport import RequestsTransport
 from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
 from tests.cli.project import JOBS, Project
 from tests.emulator.api import Api
+from tests.published import validator
 from tests.tiers import sampled
 
 SENTENCES = {"language": {"granularity": "sentence"}}
@@ -113,7 +114,7 @@ def test_what_differs_is_shown_without_what_a_query_hides(project: Project, monk
     monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
     carried, listed = "https://example.com/v.mp4", "https://example.com/v.mp4?token=abc"
     ran = Elsewhere(project, "id").adopt({"urls": [carried]}, {"urls": [listed]})
-    assert "'https://example.com/v.mp4' is not 'https://example.com/v.mp4?…', which" in ran.err
+    assert "'https://example.com/v.mp4' is not 'https://example.com/v.mp4?…': list the one, or" in ran.err
     assert "abc" not in ran.err
 
 
@@ -164,6 +165,16 @@ def test_what_a_model_did_not_measure_is_counted_by_its_name_and_waits_on(projec
     assert ran.code == 0, ran.err
     assert "with 1 item; without burst of 1 item, which still waits to be measured\n" in ran.out
     assert "not waited for here" not in ran.out
+
+
+def test_programs_read_what_a_model_did_not_measure(project: Project) -> None:
+    project.environ.clear()
+    path = _two_of_which_one_has_bursts(project)
+    project.manifest["sources"]["text"] = ["Hello."]
+    ran = project.call("adopt", "--json", str(path))
+    (adopted,) = [line for line in ran.lines if line["event"] == "adopted"]
+    assert (adopted["items"], adopted["lacks"], adopted["lacking"]) == (1, 1, ["burst"])
+    validator("events").validate(adopted)
 
 
 def _two_of_which_one_has_bursts(project: Project) -> Path:
