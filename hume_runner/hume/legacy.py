@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -87,6 +88,8 @@ class HumeBatchClient:
             # No DeprecationWarning: Python keeps those from the people who write scripts.
             warnings.warn("_api_http_base_url is called base_url here", FutureWarning, stacklevel=2)
             base_url = _api_http_base_url
+        if not isinstance(base_url, str):
+            raise WrongTypeException(f"base_url is an address, not {type(base_url).__name__}")
         connect_s, silence_s = _seconds(timeout)
         self._opening = _Opening(base_url=base_url, key=_key(api_key), connect_s=connect_s, silence_s=silence_s)
         self._open()
@@ -153,15 +156,18 @@ class HumeBatchClient:
         for name, value in (("urls", urls), ("text", text), ("files", files)):
             if isinstance(value, str | bytes):
                 raise WrongTypeException(f"{name} is a list, not one string")
-        body: dict[str, Any] = {"urls": list(urls or []), "models": models_of(configs)}
+        body: dict[str, Any] = {"urls": list(urls or []), "models": _models(configs)}
         if text is not None:
             body["text"] = list(text)
         if transcription_config is not None:
+            if not hasattr(transcription_config, "to_dict"):
+                raise WrongTypeException("transcription_config is a TranscriptionConfig")
             body["transcription"] = transcription_config.to_dict()
         if callback_url is not None:
             body["callback_url"] = callback_url
         if notify is not None:
             body["notify"] = notify
+        _refuse_unwritable(body)
         uploads = [Upload.of(Path(path)) for path in files or ()]
         with as_client_exceptions():
             try:
@@ -265,6 +271,27 @@ def _key(api_key: Any) -> Secret:
         f"the API key is {what}, not text",
         hint="check where it comes from: os.environ[NAME] fails where .get gives None",
     )
+
+
+def _models(configs: Any) -> dict[str, dict[str, Any]]:
+    """The `models` member. Whatever has the methods of a configuration is one: scripts mix packages."""
+    try:
+        listed = list(configs)
+    except TypeError:
+        listed = [None]
+    if not all(hasattr(one, "get_model_type") and hasattr(one, "to_dict") for one in listed):
+        raise WrongTypeException("configs is a list of FaceConfig, ProsodyConfig and the like")
+    return models_of(listed)
+
+
+def _refuse_unwritable(body: Mapping[str, Any]) -> None:
+    """Raises: WrongTypeException, WrongValueException for what JSON has not (bytes, sets, NaN)."""
+    try:
+        json.dumps(body, allow_nan=False)
+    except TypeError as error:
+        raise WrongTypeException(f"the request cannot be written as JSON: {error}") from None
+    except ValueError as error:
+        raise WrongValueException(f"the request cannot be written as JSON: {error}") from None
 
 
 def _seconds(timeout: Any) -> tuple[float, float]:

@@ -13,13 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hume_runner.hosts import is_loopback
-from hume_runner.settings import masked_url
 
 
 def untold(url: str, run: Mapping[str, Any], at: Path, *, by_service: bool) -> str | None:
     """Why nobody is told of a rehearsal, and the command that tells; None of a measurement, and for this machine.
 
-    `run`: what `run.json` says, and `at` its path. `by_service`: the service posts, once a job and its answer with it.
+    Only the host is named: the path of a webhook is often its secret. `run`: what `run.json` says, and `at` its path.
+    `by_service`: the service posts, once a job and its answer with it.
     """
     host = urlsplit(url).hostname or ""
     # Of failures alone no score says that it was made up.
@@ -32,5 +32,5 @@ def untold(url: str, run: Mapping[str, Any], at: Path, *, by_service: bool) -> s
         return f"{said}. An address of this machine is told; docs/emulator.md shows how to send one to another"
     return (
         f"{said}. An address of this machine is told; for a test of another: curl -H 'Content-Type: application/json' "
-        f"--data-binary @{shlex.quote(str(at))} {shlex.quote(masked_url(url))}"
+        f'--data-binary @{shlex.quote(str(at))} "$URL"'
     )

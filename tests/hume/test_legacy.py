@@ -437,6 +437,34 @@ def test_arguments_that_cannot_be_are_caught_by_the_old_clause_too(
     assert isinstance(caught.value, kind)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ({"configs": None}, TypeError),
+        ({"configs": FaceConfig()}, TypeError),
+        ({"configs": [{"face": {}}]}, TypeError),
+        ({"configs": [FaceConfig(facs=set())]}, TypeError),  # type: ignore[arg-type]
+        ({"configs": [FaceConfig(fps_pred=float("nan"))]}, ValueError),
+        ({"urls": [b"https://example.org/a.mp4"]}, TypeError),
+        ({"transcription_config": {"language": "en"}}, TypeError),
+    ],
+)
+def test_requests_that_cannot_be_are_caught_by_it_too_and_nothing_is_sent(
+    client: HumeBatchClient, emulator: Emulator, arguments: dict[str, Any], kind: type[Exception]
+) -> None:
+    before = emulator.requests()["by_route"].get(SUBMIT, 0)
+    with pytest.raises(HumeClientException) as caught:
+        client.submit_job(**({"urls": ["https://example.org/a.mp4"], "configs": [FaceConfig()]} | arguments))
+    assert isinstance(caught.value, kind)
+    assert emulator.requests()["by_route"].get(SUBMIT, 0) == before
+
+
+def test_an_address_that_is_no_text_is_caught_by_it_too() -> None:
+    for wrong in (None, 5):
+        with pytest.raises(HumeClientException):
+            HumeBatchClient("key-one", base_url=wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("timeout", [None, 5, 0.5, (3.05, 27), (None, 5)])
 def test_timeouts_are_what_the_old_client_took(emulator: Emulator, timeout: Any) -> None:
     with HumeBatchClient("key-one", base_url=emulator.url, timeout=timeout) as client:

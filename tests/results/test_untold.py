@@ -10,7 +10,7 @@ import pytest
 from hume_runner.results.untold import untold
 
 RUN = Path("my results/run.json")
-HOOK = "https://hooks.example.org/done?token=t0ken"
+HOOK = "https://hooks.example.org/services/s3cret?token=t0ken"
 
 
 def run(*, simulated: bool, endpoint: str | None = "https://api.example.org") -> dict[str, Any]:
@@ -25,8 +25,9 @@ def test_a_receiver_elsewhere_is_not_told_of_a_rehearsal(rehearsal: dict[str, An
     said = untold(HOOK, rehearsal, RUN, by_service=False)
     assert said is not None
     assert "hooks.example.org is not told" in said
-    assert "--data-binary @'my results/run.json' 'https://hooks.example.org/done?…'" in said
+    assert "--data-binary @'my results/run.json' \"$URL\"" in said
     assert "t0ken" not in said
+    assert "s3cret" not in said
 
 
 def test_what_a_service_would_post_is_another_thing() -> None:
