@@ -22,6 +22,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 ├── StoreError                   5  an object store (s3://, gs://, az://) did not do what was asked
 │   ├── StoreUnavailable         5  not reachable, too slow, or out of order for longer than we wait
 │   ├── StoreDenied              7  no credentials, or these may not do it
+│   ├── StoreMisconfigured      64  the environment says something of it that cannot be
 │   ├── BucketMissing           66  no such bucket or container
 │   ├── ObjectMissing           66  nothing of that name in it
 │   ├── UnusableName            66  a key that cannot be asked for (an empty part, '.' or '..')
@@ -223,6 +224,10 @@ class StoreUnavailable(StoreError):
 
 class StoreDenied(StoreError):
     exit_code = 7
+
+
+class StoreMisconfigured(StoreError):
+    exit_code = 64
 
 
 class BucketMissing(StoreError):

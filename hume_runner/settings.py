@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -61,12 +62,12 @@ class Settings:
         slow, heartbeat = "HUME_RUNNER_SETTLE_SLOW", "HUME_RUNNER_HEARTBEAT"
         return cls(
             settle_s=_seconds(environ, "HUME_RUNNER_SETTLE", usual.settle_s),
-            settle_slow_s=_seconds(environ, slow, 0.0) if slow in environ else None,
+            settle_slow_s=_seconds(environ, slow, 0.0) if environ.get(slow) else None,
             late_s=_seconds(environ, "HUME_RUNNER_LATE", usual.late_s),
             cluster_wait_s=_seconds(environ, "HUME_RUNNER_CLUSTER_WAIT", usual.cluster_wait_s),
             max_answer_bytes=_bytes(environ, "HUME_RUNNER_MAX_ANSWER", usual.max_answer_bytes),
             lease_s=_seconds(environ, "HUME_RUNNER_LEASE", usual.lease_s),
-            heartbeat_s=_seconds(environ, heartbeat, 0.0) or None if heartbeat in environ else None,
+            heartbeat_s=_seconds(environ, heartbeat, 0.0) or None if environ.get(heartbeat) else None,
             half_open_s=_seconds(environ, "HUME_RUNNER_HALF_OPEN", usual.half_open_s),
             store_patience_s=_seconds(environ, "HUME_RUNNER_STORE_PATIENCE", usual.store_patience_s),
         )
@@ -140,17 +141,20 @@ _SLOWER = 7.5
 
 def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
     text = environ.get(name)
-    if text is None:
+    if not text:  # CI sets what is not there to nothing
         return default
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
     except ValueError:
-        raise UsageError(f"{name} is not a number of seconds: {text!r}", hint=f"export {name}=20") from None
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise UsageError(f"{name} is not a number of seconds: {text!r}", hint=f"export {name}=20")
+    return max(0.0, seconds)
 
 
 def _bytes(environ: Mapping[str, str], name: str, default: int) -> int:
     text = environ.get(name)
-    if text is None:
+    if not text:  # CI sets what is not there to nothing
         return default
     if not text.strip().isascii() or not text.strip().isdigit():
         raise UsageError(f"{name} is not a number of bytes: {text!r}", hint=f"export {name}={default}")

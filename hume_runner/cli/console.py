@@ -85,8 +85,10 @@ class Console:
 
     def _broke(self, stream: SafeStream) -> None:
         """A stream failed: the command is told as if by a signal. A full disk behind stderr costs only the words."""
-        if stream is self.out or stream.reader_is_gone:
+        if stream.reader_is_gone:
             self.mailbox.reader_gone()
+        elif stream is self.out:
+            self.mailbox.output_lost()
 
     def speaks_of(self, manifest: str, flags: Sequence[str], of_runs: Sequence[str] = ()) -> None:
         """What is advised from now on is about this manifest, and with the flags that say where its things are;

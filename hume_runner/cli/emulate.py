@@ -51,7 +51,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             else:
                 console.out.write(json.dumps({"url": emulator.url, "api_key": emulator.api_key}) + "\n")
                 console.out.flush()
-            ended.wait()
+            if console.out.broken is None or console.out.reader_is_gone:  # else nobody will ever know where it is
+                ended.wait()
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -209,7 +209,9 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
             console.begin(command, manifests=[])
         print_error(error, console)
         return error.exit_code
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # also what breaks off inside a library, and is no Exception
         if (left := interrupted_before(error)) is not None:
             raise left from None
         known = of_system(error)
@@ -309,7 +311,7 @@ def print_error(error: Exception, console: Console, *, told: bool = False) -> No
         console.error(f"next: {hint}")
 
 
-def _report_bug(error: Exception, console: Console) -> int:
+def _report_bug(error: BaseException, console: Console) -> int:
     import traceback
 
     console.failed({"reason": "bug", "message": f"{type(error).__name__}: {error}", "hint": "", "exit_code": 1})

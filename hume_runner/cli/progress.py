@@ -204,13 +204,16 @@ def _of_interrupt(facts: dict[str, Any]) -> dict[str, Any]:
     """The words of an interrupt. `billable_seconds`: the bill of what is on its way, 0 where nothing is billed by the
     second; what is brings its answer once, and whoever does not wait for it pays again."""
     requests, seconds = facts.get("requests"), facts.get("billable_seconds")
-    reader = facts["signal"] == "SIGPIPE"
+    unheard = {
+        "SIGPIPE": "the reader of our output went away",
+        "output": "standard output takes no more",
+    }.get(facts["signal"])
     price = ""
     if requests and seconds:
         price = f": {counted(requests, 'request')}, {seconds_text(seconds)} billable seconds, will be paid again"
-    again = "" if reader else f"; once more leaves at once{price}"
+    again = "" if unheard else f"; once more leaves at once{price}"
     return {
-        "signal": "the reader of our output went away" if reader else facts["signal"],
+        "signal": unheard or facts["signal"],
         "price": price,
         "again": again,
     }

@@ -14,7 +14,7 @@ from hume_runner import installing
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import selection_flags, selection_words
 from hume_runner.cli.requests_told import heard_by
-from hume_runner.cli.signals import Interrupted
+from hume_runner.cli.signals import OUTPUT_LOST, Interrupted
 from hume_runner.errors import HumeRunnerError, UsageError, of_system
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace, console: Console, machine: Machine | None = No
                 code = code or number
     except Interrupted as left:
         code = left.exit_code
-        _say_left(console)
+        if code != OUTPUT_LOST:  # which is told at the end, by itself
+            _say_left(console)
     finally:
         # What is said last is said whole, whatever comes now.
         console.mailbox.ending()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
 # A reader that went away ends a run as a hang-up does. Shells would report 141, and nobody would know that it resumes.
 READER_GONE = 143
+# What takes no more (a full disk) takes no more in the next run either: a scheduler must not begin it again by itself.
+OUTPUT_LOST = 64
 # Long enough for a finalizer to be over, too short to be noticed.
 _AGAIN_S = 0.01
 
@@ -34,7 +36,7 @@ class Mailbox:
         self.signals = 0
         self._phase: Literal["idle", "working", "ending"] = "idle"
         self._post: Post | None = None
-        self._gone = False
+        self._gone: int | None = None  # the exit code that is asked for since our output reaches nobody
         self._told = False
         self._latest: int = signal.SIGINT
         self._swallowed = False  # it wanted to leave from where nothing can be raised
@@ -72,8 +74,8 @@ class Mailbox:
         """Raises: Interrupted if the command is to end before it begins anything more."""
         if self.signalled is not None:
             raise Interrupted(self.signalled)
-        if self._gone:
-            raise Interrupted(READER_GONE)
+        if self._gone is not None:
+            raise Interrupted(self._gone)
 
     # -- what comes in
 
@@ -115,10 +117,17 @@ class Mailbox:
 
     def reader_gone(self) -> None:
         """Nobody reads our output any more: submit nothing more. Never raises."""
-        self._gone = True
+        self._unheard(READER_GONE, "SIGPIPE")
+
+    def output_lost(self) -> None:
+        """What our output goes to takes no more: submit nothing more. Never raises."""
+        self._unheard(OUTPUT_LOST, "output")
+
+    def _unheard(self, exit_code: int, name: str) -> None:
+        self._gone = exit_code
         if self._post is not None and not self.signals and not self._told:
             self._told = True
-            self._post(READER_GONE, "SIGPIPE")
+            self._post(exit_code, name)
 
 
 class Interrupted(BaseException):

@@ -30,7 +30,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """A signal, as the loop sees it. `exit_code` is 130 or 143."""
+    """A signal, as the loop sees it. `exit_code` is 130 or 143, or 64 where nobody can be told any more."""
 
     exit_code: int
     name: str
@@ -107,8 +107,14 @@ class ThreadWorkers:
             action, errand = task
             try:
                 self._done.put(Done(action, errand()))
-            except BaseException as error:
+            except Exception as error:
                 self._done.put(Failed(action, error))
+            except BaseException as error:
+                # What breaks off inside a library is no Exception: the loop takes it for the fault that it is, and
+                # waits for all that is on its way.
+                fault = RuntimeError(f"{type(error).__name__}: {error}")
+                fault.__cause__ = error
+                self._done.put(Failed(action, fault))
 
     def take(self, timeout_s: float) -> Message | None:
         try:

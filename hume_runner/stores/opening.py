@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hume_runner.errors import MissingExtra, UsageError
 from hume_runner.stores.address import ObjectUri, uri_fault
 from hume_runner.stores.base import ObjectStore, Patience
+from hume_runner.stores.surroundings import PREFIX
 
 
 def open_store(uri: str, patience: Patience | None = None) -> tuple[ObjectStore, str]:
     """The store that `uri` names, and the key in it. Sends nothing.
 
-    Raises: UsageError for a bad URI, MissingExtra without obstore, StoreDenied or StoreError where the environment
-    says too little or something wrong (an account for `az://`, a URL that is none).
+    Raises: UsageError for a bad URI, MissingExtra without obstore, StoreMisconfigured where the environment says
+    something wrong (a URL that is none), StoreDenied or StoreError where it says too little (an account for `az://`).
     """
     fault = uri_fault(uri)
     if fault is not None:
@@ -24,7 +27,25 @@ def open_store(uri: str, patience: Patience | None = None) -> tuple[ObjectStore,
         from hume_runner.stores.remote import RemoteStore
     except ImportError:
         raise MissingExtra("remote", f"{place.scheme}://") from None
-    return RemoteStore(place, patience or Patience(), os.environ), place.key
+    with _without_empty(place.scheme):
+        return RemoteStore(place, patience or Patience(), dict(os.environ)), place.key
+
+
+_setting = threading.Lock()
+
+
+@contextmanager
+def _without_empty(scheme: str) -> Iterator[None]:
+    """While obstore reads the environment, a variable that is empty is one that is not set: CI sets a secret that is
+    not there to nothing."""
+    with _setting:
+        empty = [name for name, value in os.environ.items() if name.startswith(PREFIX[scheme]) and not value]
+        for name in empty:
+            del os.environ[name]
+        try:
+            yield
+        finally:
+            os.environ.update(dict.fromkeys(empty, ""))
 
 
 class Stores:

@@ -22,7 +22,8 @@ from hume_runner.errors import (
 from hume_runner.hosts import is_loopback
 from hume_runner.stores.address import ObjectUri, is_unusable
 from hume_runner.stores.base import NO_LABELS, Content, ObjectInfo, Patience, Version
-from hume_runner.stores.wording import in_our_words, packed, unusable
+from hume_runner.stores.surroundings import check
+from hume_runner.stores.wording import broken_off, in_our_words, packed, unusable
 
 if TYPE_CHECKING:
     from obstore import GetOptions, ObjectMeta, PutMode, PutResult, UpdateVersion
@@ -42,10 +43,13 @@ _ENVIRONMENT = {"s3": ("AWS", "AWS_ENDPOINT_URL"), "gs": ("GOOGLE", ""), "az": (
 
 
 class RemoteStore:
-    """See `ObjectStore`."""
+    """See `ObjectStore`. Raises: StoreMisconfigured where the environment says what cannot be, StoreDenied, StoreError
+    where it says too little."""
 
     def __init__(self, place: ObjectUri, patience: Patience, environ: Mapping[str, str]) -> None:
         self._root = place.root
+        self._environ = environ
+        check(place.scheme, environ)
         client: ClientConfig = {
             "connect_timeout": timedelta(seconds=patience.connect_s),
             "timeout": timedelta(seconds=patience.request_s),
@@ -174,7 +178,12 @@ class RemoteStore:
         try:
             yield
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
-            raise in_our_words(error, self._root, key, listing=listing) from None
+            raise in_our_words(error, self._root, key, listing=listing, environ=self._environ) from None
+        except BaseException as error:
+            # What breaks off inside obstore is no Exception, and would end a run with all that is on its way.
+            if type(error).__name__ != "PanicException":
+                raise
+            raise broken_off(self._root, key) from error
 
 
 def _said_of_connections(scheme: str, environ: Mapping[str, str]) -> ClientConfig:

@@ -4,6 +4,7 @@ the HTTP status and the store's own error code are picked out, and say enough.""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from obstore import exceptions as foreign
 
@@ -15,12 +16,19 @@ from hume_runner.errors import (
     PreconditionFailed,
     StoreDenied,
     StoreError,
+    StoreMisconfigured,
     StoreUnavailable,
     UnusableName,
 )
+from hume_runner.stores.surroundings import PREFIX, holding
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>|\"(?:reason|code)\": ?\"(\w{1,60})\"")
+# What obstore reads in the environment and cannot make sense of: the value is quoted, the variable is not named.
+_SETTING = re.compile(
+    r"failed to parse \"(.*?)\"|\"(.*?)\" is not a valid|Invalid encryption type: (.*?)\. Valid", re.IGNORECASE
+)
+_UNREADABLE_KEY = re.compile(r"service account file|Invalid Access Key|InvalidAccessKey")
 _CREDENTIALS = re.compile(r"169\.254\.169\.254|169\.254\.170\.2|metadata\.google|computeMetadata|/token\b|TokenRequest")
 _INVALID = re.compile(r'[pP]ath "((?:[^"\\]|\\.)*)"', re.DOTALL)
 
@@ -39,7 +47,9 @@ _OTHER_REGION = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLo
 _BAD_KEY = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}
 
 
-def in_our_words(error: Exception, root: str, key: str, *, listing: bool = False) -> StoreError:
+def in_our_words(
+    error: Exception, root: str, key: str, *, listing: bool = False, environ: Mapping[str, str] | None = None
+) -> StoreError:
     """The error of `stores` that this one of obstore's is. `key`: what was asked for, or the folder that was listed."""
     text = str(error)
     status = int(found[1]) if (found := _STATUS.search(text)) else None
@@ -58,6 +68,10 @@ def in_our_words(error: Exception, root: str, key: str, *, listing: bool = False
         return BucketMissing(f"{root} is in another region{said}", key=key, hint="set AWS_REGION to the bucket's own")
     if isinstance(error, FileNotFoundError):
         return ObjectMissing(f"{place} does not exist", key=key, hint="check the name")
+    if (found := _SETTING.search(text)) is not None and status is None:
+        return _bad_setting(next(one for one in found.groups() if one is not None), root, key, environ or {})
+    if _UNREADABLE_KEY.search(text) and status is None:
+        return StoreDenied(f"{root}: the credentials for it cannot be read", key=key, hint=_SIGN_IN[scheme])
     if _CREDENTIALS.search(text) or "MissingAccount" in text:
         return StoreDenied(f"{root}: there are no credentials for it", key=key, hint=_SIGN_IN[scheme])
     if status in (401, 403) or isinstance(error, foreign.PermissionDeniedError | foreign.UnauthenticatedError):
@@ -76,6 +90,25 @@ def in_our_words(error: Exception, root: str, key: str, *, listing: bool = False
         return StoreUnavailable(f"{root} is not available{said or _why(text)}", key=key, hint=_ENDPOINT[scheme])
     return StoreError(
         f"{place}: the store refuses{said or ': ' + type(error).__name__}", key=key, hint=_ENDPOINT[scheme]
+    )
+
+
+def _bad_setting(value: str, root: str, key: str, environ: Mapping[str, str]) -> StoreMisconfigured:
+    scheme = root.partition(":")[0]
+    names = holding(scheme, value, environ) or [f"{PREFIX[scheme]}…"]
+    return StoreMisconfigured(
+        f"{root}: the environment variable {' or '.join(names)} holds what cannot be", key=key, hint="mend or unset it"
+    )
+
+
+def broken_off(root: str, key: str) -> StoreMisconfigured:
+    """Inside obstore something broke off, which it does over surroundings that it does not understand."""
+    prefix = PREFIX[root.partition(":")[0]]
+    return StoreMisconfigured(
+        f"{root}: the library that asks it broke off",
+        key=key,
+        hint=f"look at the {prefix}… and proxy variables in the environment, and at the key's file; if they are right, "
+        "this is a bug: please report it",
     )
 
 

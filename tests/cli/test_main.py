@@ -155,15 +155,20 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
         assert process.wait() == 0
 
 
-def test_an_unexpected_error_is_1_asks_for_a_report_and_hides_what_urls_carry() -> None:
+class BrokeOff(BaseException):
+    """As what breaks off inside a library: no Exception."""
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, BrokeOff])
+def test_an_unexpected_error_is_1_asks_for_a_report_and_hides_what_urls_carry(kind: type[BaseException]) -> None:
     class Broken(io.StringIO):
         def write(self, text: str) -> int:
-            raise RuntimeError(f"no room for {text} of https://example.org/a?signature=abc")
+            raise kind(f"no room for {text} of https://example.org/a?signature=abc")
 
     err = io.StringIO()
     assert main(["schema"], Console(out=Broken(), err=err)) == 1
     said = err.getvalue()
-    assert said.startswith("unexpected error: RuntimeError: ")
+    assert said.startswith(f"unexpected error: {kind.__name__}: ")
     assert "please report it" in said.splitlines()[-1]
     assert "signature" not in said
 

@@ -289,3 +289,18 @@ def test_an_object_that_is_stored_packed_is_refused_before_anything_is_sent(
     assert emulator.requests()["jobs_accepted"] == 0
     s3.put(bucket, NAMES[1], media()[NAMES[1]])
     assert remote.run().code == 0
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "validate"])
+def test_an_address_that_is_none_is_one_line_and_a_done(
+    project: Project, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    project.manifest["sources"] = {"files": ["s3://bucket/media/*.wav"]}
+    only(monkeypatch, {"AWS_ENDPOINT_URL": "127.0.0.1:8902"})
+    ran = project.call(command, "--json")
+    assert ran.code == 64
+    assert "AWS_ENDPOINT_URL is no URL" in ran.err
+    assert len(ran.err.splitlines()) == 2
+    done = ran.lines[-1]
+    assert (done["event"], done["exit_code"], len(done["errors"])) == ("done", 64, 1)

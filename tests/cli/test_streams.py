@@ -110,7 +110,7 @@ def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags:
 @sampled(2)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 @pytest.mark.parametrize(
-    ("flags", "code", "all_sent"), [("", 64, True), ("-v 2>/dev/full", 64, True), ("--json", 143, False)]
+    ("flags", "code", "all_sent"), [("", 64, True), ("-v 2>/dev/full", 64, True), ("--json", 64, False)]
 )
 def test_a_full_device_behind_the_result_is_told_and_stops_only_who_is_read_by_a_machine(
     one_by_one: Project, flags: str, code: int, all_sent: bool
@@ -121,7 +121,49 @@ def test_a_full_device_behind_the_result_is_told_and_stops_only_who_is_read_by_a
     assert "Traceback" not in ran.stderr
     assert (one_by_one.emulator.requests()["jobs_accepted"] == ITEMS) == all_sent
     assert (one_by_one.folder / "code").read_text() == f"{code}\n", ran.stderr
+    if "--json" in flags:  # one story, and nobody is asked to begin again what takes no more
+        assert ran.stderr.splitlines() == [
+            "standard output cannot be written: No space left on device",
+            "next: send it to another place, and run the same command again",
+        ]
     assert_resumes(one_by_one)
+
+
+@pytest.mark.sweep
+def test_a_disk_that_fills_up_while_a_run_tells_ends_it_in_good_order(one_by_one: Project) -> None:
+    one_by_one.write()
+    script = (
+        "import sys\n"
+        "from hume_runner.cli.console import Console\n"
+        "from hume_runner.cli.main import main\n"
+        "class Full:\n"
+        "    encoding, left = 'utf-8', 12\n"
+        "    def isatty(self): return False\n"
+        "    def fileno(self): raise OSError\n"
+        "    def write(self, text):\n"
+        "        self.left -= 1\n"
+        "        if self.left < 0: raise OSError(28, 'No space left on device')\n"
+        "        return len(text)\n"
+        "    def flush(self): pass\n"
+        "sys.exit(main(['run', 'manifest.yaml', '--json'], Console(out=Full(), err=sys.stderr)))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=one_by_one.folder,
+        env={**os.environ, **one_by_one.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 64, ran.stderr
+    assert one_by_one.run_json()["exit_code"] == 64
+    assert 0 < one_by_one.emulator.requests()["jobs_accepted"] < ITEMS
+    assert_resumes(one_by_one)
+
+
+def test_a_stand_in_whose_address_reaches_nobody_ends(one_by_one: Project) -> None:
+    ran = shell(one_by_one, "hume-runner emulate >/dev/full; echo $?")
+    assert ran.stdout == "64\n", ran.stderr
 
 
 @sampled(2)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.errors import ApiError, UnexpectedResponse
+from hume_runner.errors import ApiError, UnexpectedResponse, UsageError
 from hume_runner.http.answer import RATIO_FROM_BYTES, decoded
 from hume_runner.http.long_lists import ENTRY_BYTES
 from hume_runner.http.retry import NO_RETRY
@@ -81,6 +81,13 @@ def test_the_size_of_an_answer_is_bounded_without_compression_and_the_message_na
                 pass
     assert "HUME_RUNNER_MAX_ANSWER" in caught.value.hint
     assert Settings.from_env({"HUME_RUNNER_MAX_ANSWER": "7"}).max_answer_bytes == 7
+
+
+def test_a_variable_that_is_empty_counts_as_not_set_and_no_number_is_refused() -> None:
+    names = "SETTLE SETTLE_SLOW LATE CLUSTER_WAIT MAX_ANSWER LEASE HEARTBEAT HALF_OPEN STORE_PATIENCE".split()
+    assert Settings.from_env({f"HUME_RUNNER_{name}": "" for name in names}) == Settings()
+    with pytest.raises(UsageError, match="HUME_RUNNER_SETTLE is not a number of seconds"):
+        Settings.from_env({"HUME_RUNNER_SETTLE": "nan"})
 
 
 def random_text(length: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
@@ -14,6 +16,7 @@ from hume_runner.errors import (
     PreconditionFailed,
     StoreDenied,
     StoreError,
+    StoreMisconfigured,
     StoreUnavailable,
 )
 from hume_runner.stores import ObjectStore, Patience, Version, chunks, open_store
@@ -370,3 +373,61 @@ def test_a_bucket_in_another_region_is_told(s3: S3Server, monkeypatch: pytest.Mo
             with pytest.raises(BucketMissing, match=f"s3://{bucket} is in another region") as failed:
                 ask()
             assert "AWS_REGION" in failed.value.hint
+
+
+def test_a_variable_that_is_empty_counts_as_not_set(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = s3.bucket()
+    s3.put(bucket, "a", b"x")
+    empty = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AWS_SESSION_TOKEN", "AWS_SKIP_SIGNATURE", "AWS_CONDITIONAL_PUT")
+    only(monkeypatch, {**s3.environ, **dict.fromkeys(empty, "")})
+    assert opened(bucket).read("a").data == b"x"
+    assert all(os.environ[name] == "" for name in empty)
+
+
+WRONG = {
+    "AWS_ENDPOINT_URL": ("s3://bk", "127.0.0.1:8902", "http://127.0.0.1:notaport", "http://", "https://exa mple", "x"),
+    "AWS_ENDPOINT_URL_S3": ("s3://bk", "ftp://127.0.0.1:1"),
+    "AWS_ENDPOINT": ("s3://bk", "s3.example.org"),
+    "AWS_METADATA_ENDPOINT": ("s3://bk", "nonsense"),
+    "AWS_SKIP_SIGNATURE": ("s3://bk", "perhaps"),
+    "AWS_CONDITIONAL_PUT": ("s3://bk", "sometimes"),
+    "AWS_SERVER_SIDE_ENCRYPTION": ("s3://bk", "rot13"),
+    "AZURE_ENDPOINT": ("az://ck", "127.0.0.1:10000"),
+    "AZURE_STORAGE_USE_EMULATOR": ("az://ck", "perhaps"),
+    "GOOGLE_BASE_URL": ("gs://bk", "127.0.0.1:4443"),
+    "GOOGLE_SKIP_SIGNATURE": ("gs://bk", "perhaps"),
+}
+
+
+@pytest.mark.parametrize(("name", "uri", "value"), [(n, uri, one) for n, (uri, *more) in WRONG.items() for one in more])
+def test_a_variable_that_cannot_be_is_named_and_its_text_is_not_told(
+    name: str, uri: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    account = {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}
+    only(monkeypatch, {**account, name: value})
+    with pytest.raises(StoreMisconfigured, match=name) as caught:
+        open_store(uri)
+    assert caught.value.exit_code == 64
+    assert len(value) < 5 or value not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_key_that_cannot_be_read_is_no_trouble_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("obstore")
+    for environ in ({"GOOGLE_SERVICE_ACCOUNT": "/no/such/file"}, {"GOOGLE_SERVICE_ACCOUNT_KEY": "nonsense"}):
+        only(monkeypatch, environ)
+        with pytest.raises(StoreDenied, match="cannot be read") as caught:
+            open_store("gs://bk")
+        assert "GOOGLE_SERVICE_ACCOUNT" in caught.value.hint
+
+
+def test_what_breaks_off_inside_obstore_is_told_and_ends_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that stands in a key's file, where nobody looks before."""
+    pytest.importorskip("obstore")
+    key = {"private_key": "x", "private_key_id": "y", "client_email": "a@b", "disable_oauth": True}
+    told = json.dumps({**key, "gcs_base_url": "127.0.0.1:1"})
+    only(monkeypatch, {"GOOGLE_SERVICE_ACCOUNT_KEY": told})
+    store = open_store("gs://bk", SHORT)[0]
+    for ask in (lambda: next(store.list(), None), lambda: store.read("a"), lambda: store.create("a", b"x")):
+        with pytest.raises(StoreMisconfigured, match="broke off"):
+            ask()
