@@ -71,14 +71,14 @@ def _next_step(args: argparse.Namespace, project: Project, console: Console, ans
     """What helps against so many harmed answers and other files."""
     once = not project.keeps_answers
     repair = f"`hume-runner verify {args.manifest} --repair`"
-    if args.repair:
+    if answers and project.here:
+        console.note(f"next: `hume-runner run {args.manifest}` measures again what is lost, for nothing")
+    elif args.repair:
         # Of a run of an earlier version nothing tells any more.
         console.note(
             f"next: restore the files from a backup; `hume-runner run {args.manifest}` makes run.json, "
             "and sends nothing where all is done"
         )
-    elif answers and project.here:
-        console.note(f"next: `hume-runner run {args.manifest}` measures again what is lost")
     elif answers and once:
         console.note(
             "next: put the answers in raw/ back from a backup: this service gives an answer once; "

@@ -37,7 +37,7 @@ from hume_runner.state.store import Store, StoredAnswer
 
 _AT_ONCE = 8
 _PAYS = "`hume-runner run MANIFEST --pay-again` measures what is lost once more, and pays for it"
-_AGAIN = "`hume-runner run MANIFEST` measures again what is lost"
+_AGAIN = "measures it again, for nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +130,7 @@ class Mender:
         place = place_of(row.endpoint)  # of an answer that somebody kept as a file
         remote = [one for one in harmed if one.answer.name != REQUEST]
         if remote and self._service.keeper is None:
-            once = "what was measured here is nowhere else" if self._here else "this service gives an answer once"
-            self._lose(number, remote, once)
+            self._lose(number, remote, "this service gives an answer once")
             what = [one for one in what if one.name == REQUEST]
         elif remote and place is None and row.endpoint not in (None, self._service.endpoint):
             where = mask_secrets(str(row.endpoint))
@@ -181,21 +180,21 @@ class Mender:
     def _lose(self, number: int, harmed: Sequence[Harmed], why: str, *, hint: str = "") -> None:
         self._left += [one.answer.path for one in harmed]
         if number not in self._lost and self._store.needed(number):
-            message = f"{_which(number, harmed)}, and it cannot be had again: {why}"
+            told = f"{_which(number, harmed)}"
+            message = f"{told}: a run {_AGAIN}" if self._here else f"{told}, and it cannot be had again: {why}"
             self._lost[number] = message
             self._lost_hint = self._lost_hint or hint
             self._report(events.AnswerLost(job=job_name(number), message=message))
 
     def _told(self) -> HumeRunnerError | None:
-        if self._error is not None or not self._lost:
+        if self._error is not None or not self._lost or self._here:  # nobody has to decide what costs nothing
             return self._error
         first, more = next(iter(self._lost.values())), len(self._lost) - 1
         others = f"; and the answers of {more} more jobs" if more else ""
         return LostAnswerNeedsDecision(
             first + others,
             hint=self._lost_hint
-            or f"put the file back from a backup (`hume-runner verify MANIFEST` lists all that are harmed); or "
-            f"{_AGAIN if self._here else _PAYS}",
+            or f"put the file back from a backup (`hume-runner verify MANIFEST` lists all that are harmed); or {_PAYS}",
         )
 
 

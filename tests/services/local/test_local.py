@@ -596,10 +596,15 @@ def test_what_is_lost_here_asks_nobody_to_pay_and_for_no_backup(
     answer.unlink()
     capsys.readouterr()
     for words in (["verify", "m.yaml"], ["verify", "m.yaml", "--repair"]):
-        assert main(words) != 0
+        assert main(words) == 3, "nobody has to decide what costs nothing"
         said = "".join(capsys.readouterr())
-        assert "`hume-runner run m.yaml` measures again what is lost" in said
-        assert "pay" not in said
+        assert "`hume-runner run m.yaml` measures again what is lost, for nothing" in said
+        assert not re.search("pay|backup|cannot be had", said), said
+    assert main(["m.yaml"]) == 0
+    said = "".join(capsys.readouterr())
+    assert "response.json is missing: a run measures it again, for nothing" in said
+    assert "cannot be had" not in said
+    assert main(["verify", "m.yaml"]) == 0
 
 
 def test_all_that_is_lacking_is_told_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
