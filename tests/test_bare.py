@@ -74,9 +74,16 @@ def test_the_survey_is_measured_and_what_is_not_written_is_told(python: list[str
     assert not (outputs / "tables").exists()
     for words in (["plan"], ["verify"], ["status"], ["validate"]):
         assert called(python, *words, "manifests/local-survey.yaml", folder=survey).returncode == 0
-    refused = called(python, "tables", "manifests/local-survey.yaml", folder=survey)
-    assert (refused.returncode, refused.stdout) == (64, "")
-    assert f"pip install -e '{PROJECT}[tables]'" in refused.stderr
+    for extra, words in (
+        ("tables", ["tables"]),
+        ("tables", ["tables", "--psych-ds", "--out", "dataset"]),
+        ("report", ["report"]),
+        ("figures", ["report", "--figures", "figures"]),
+        ("figures", ["report", "--figures", "figures", "--figure-format", "csv"]),
+    ):
+        refused = called(python, *words[:1], "manifests/local-survey.yaml", *words[1:], folder=survey)
+        assert (refused.returncode, refused.stdout) == (64, ""), refused.stderr
+        assert f"pip install -e '{PROJECT}[{extra}]'" in refused.stderr
 
 
 @pytest.mark.sweep

@@ -158,6 +158,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _figures(args: argparse.Namespace, console: Console, results: ResultSet) -> int:
+    from hume_runner.results.tables import need_pyarrow
+
+    need_pyarrow("figures", "drawing figures")
     from hume_runner.results.figures.choosing import Wanted
     from hume_runner.results.figures.write import write_figures
 

@@ -112,6 +112,9 @@ def _psych_ds(
     says: ManifestSays,
     unread: Callable[[str], None],
 ) -> tuple[Path, ...]:
+    from hume_runner.results.tables import need_pyarrow
+
+    need_pyarrow("tables", "writing tables")
     from hume_runner.results.package.psych_ds import write_psych_ds
     from hume_runner.results.package.write import describe
 

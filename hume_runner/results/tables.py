@@ -49,7 +49,7 @@ def write_tables(
     Returns the paths, in a fixed order. Raises: MissingExtra; ResultsError naming a raw answer that is unreadable and
     that no item is known to stand for.
     """
-    _need_pyarrow()
+    need_pyarrow("tables", "writing tables")
     from hume_runner.results.sinks import sink_of
     from hume_runner.results.source_table import SourceTable
 
@@ -84,11 +84,12 @@ def write_tables(
     return written
 
 
-def _need_pyarrow() -> None:
+def need_pyarrow(extra: str, what: str) -> None:
+    """Raises: MissingExtra, where what sums rows up is not there."""
     try:
         import pyarrow  # noqa: F401
     except ModuleNotFoundError as error:
-        raise MissingExtra("tables", "writing tables") from error
+        raise MissingExtra(extra, what) from error
 
 
 def _models_asked_for(settings: Mapping[str, Any]) -> Iterator[str]:

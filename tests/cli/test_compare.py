@@ -193,6 +193,7 @@ def test_the_page_shows_it_offline_and_runs_no_script(two: Two, tmp_path: Path) 
                 assert "11 items with the same content" in page.inner_text(".lead")
                 assert "Simulated scores." in page.inner_text(".simulated")
                 assert page.locator(".plots svg").count() > 100
+                assert page.locator(".plots .made-up").count() == page.locator(".plots svg").count()
                 # Style came through the policy: a dot is drawn in the page's own colour.
                 stroke = page.locator(".plots .dots").first.evaluate("node => getComputedStyle(node).strokeWidth")
                 assert stroke == "4px"

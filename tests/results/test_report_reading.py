@@ -338,7 +338,9 @@ def few(folder: Path) -> DirectoryResults:
     joys = {"p1-pre": 0.02, "p2-pre": 0.05, "p3-pre": 0.9, "p1-post": 0.3}
     scores = {item: dict.fromkeys(labels, 0.01) | {"joy": joy} for item, joy in joys.items()}
     sources = {item: {"language": [{"text": "So.", "goemotions": of}]} for item, of in scores.items()}
-    return results(folder, sources, labels={item: {"wave": item[3:]} for item in joys})
+    return results(
+        folder, sources, labels={item: {"wave": item[3:], "code": "=1+1" if "p1" in item else "b"} for item in joys}
+    )
 
 
 def test_the_label_with_the_larger_groups_comes_first_and_its_groups_as_people_read_them(tmp_path: Path) -> None:
@@ -362,6 +364,7 @@ def test_an_interval_beyond_the_scale_is_told_to_be_of_too_few_sources(tmp_path:
 def test_a_chart_of_groups_ends_where_scores_end_and_saves_all_of_its_numbers(browser: Any, tmp_path: Path) -> None:
     with opened(browser, write_report(few(tmp_path), tmp_path / "r.html")) as seen:
         page = seen.page
+        page.get_by_label("Label", exact=True).select_option("wave")
         chart = page.locator("#groups-chart svg")
         ticks = [float(text) for text in chart.locator("text").all_text_contents() if re.fullmatch(r"-?\d[\d.]*", text)]
         assert (min(ticks), max(ticks)) == (0, 1)
@@ -376,6 +379,10 @@ def test_a_chart_of_groups_ends_where_scores_end_and_saves_all_of_its_numbers(br
         (joy,) = [row for row in rows if (row["name"], row["group"]) == ("joy", "pre")]
         assert (joy["label"], joy["table"], joy["n"], float(joy["mean"])) == ("wave", "language", "3", 0.3233)
         assert float(joy["low_95"]) < 0
+        page.get_by_label("Label", exact=True).select_option("code")
+        with page.expect_download() as download:
+            page.locator("#groups-controls .save-csv").click()
+        assert ",'=1+1," in Path(download.value.path()).read_text(encoding="utf-8")  # no formula
         assert seen.console == []
 
 

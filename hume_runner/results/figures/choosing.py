@@ -110,6 +110,12 @@ def named_scores(names: Sequence[str], tables: Mapping[str, tuple[Layout, Iterab
     for name in names:
         mine = [table for table in tables if name.casefold() in ways[table]]
         if not mine:
+            for table, (layout, _) in tables.items():
+                if any(column.name == name for column in layout.columns):
+                    raise UsageError(
+                        f"'{name}' is a column of {table} that has no mean: it is no number, or says where or how long",
+                        hint=f"take it from the table {table}; `sources` has a mean of: {_some(_names(tables, table))}",
+                    )
             unknown("score", name, dict.fromkeys(score[1] for of in ways.values() for score in of.values()))
         for table in mine:
             score = ways[table][name.casefold()]
@@ -148,5 +154,13 @@ def unknown(what: str, name: str, known: Iterable[str]) -> NoReturn:
     names = list(islice(known, _MOST_SEARCHED))
     near = nearest(name, names)
     told = did_you_mean(name, names) if what == "source" else f"did you mean '{near}'?" if near else ""
-    some = ", ".join(map(quoted, sorted(names)[:_MOST_OFFERED])) + ", …" * (len(names) > _MOST_OFFERED)
+    some = _some(names)
     raise UsageError(f"there is no {what} '{name}'", hint=told or (f"there are {some}" if names else "there is none"))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(quoted, sorted(names)[:_MOST_OFFERED])) + ", …" * (len(names) > _MOST_OFFERED)
+
+
+def _names(tables: Mapping[str, tuple[Layout, Iterable[Score]]], table: str) -> list[str]:
+    return [name for _, name in tables[table][1]]

@@ -189,6 +189,8 @@ def test_measurements_are_drawn_by_name_though_no_page_draws_them(tmp_path: Path
 
     assert [label.get_text() for axes in figure.axes for label in axes.get_yticklabels()] == ["pause share"]
     assert [axes.get_ylabel() for axes in figure_of_time.axes] == ["pause share"]
+    with pytest.raises(UsageError, match="'longest_pause_s' is a column of acoustics that has no mean"):
+        groups(found, "site", scores=["longest_pause_s"])
     usual = groups(found, "site")
     assert [label.get_text() for axes in usual.axes for label in axes.get_yticklabels()] == [
         "loudness, LUFS",
@@ -272,3 +274,12 @@ def test_the_numbers_of_groups_and_pairs_are_those_of_scipy(tmp_path: Path) -> N
     pairs = pd.read_csv(paths[2]).set_index("name").loc["joy"]
     assert (pairs["first"], pairs["second"], pairs["n"]) == ("pre", "post", 3)
     assert pairs["mean"] == pytest.approx(np.mean(np.array(after) - np.array(before)))
+
+
+def test_groups_beyond_the_first_dozen_are_told(tmp_path: Path) -> None:
+    found = a_wave(tmp_path / "out", {f"day {day}": [0.1, 0.2] for day in range(14)})
+    told: list[str] = []
+
+    write_figures(found, tmp_path / "f", form="csv", wanted=Wanted(labels=["wave"]), told=told.append)
+
+    assert told == ["wave: 4 sources of groups beyond the first 12 are left out"]
