@@ -206,7 +206,7 @@ def test_a_reason_names_only_what_touches_the_item(study: Study) -> None:
     study.edit(option("models.face.fps_pred", 5))
     study.edit(option("transcription.language", "fr"))
     sent = study.would_send()
-    assert sent["media/face.jpg"] == "models.face.prob_threshold: absent -> 0.5"
+    assert sent["media/face.jpg"] == "models.face.prob_threshold: 0.99 -> 0.5"
     assert sent["media/clip.wav"] == 'transcription.language: "en" -> "fr"'
     assert sent["media/talk.mp4"].count("->") == 3
 
