@@ -80,9 +80,9 @@ class Layout:
     `time` names the columns that place a row in its medium, in seconds: (begin, end), or (moment, moment), or None.
     `text` names the column that a person would read, if there is one. `signals`: what beside scores is drawn of it.
     `confidence` names columns that tell how sure the measurement of a row was, 0 to 1, of which the first that is told
-    counts; `cut` the column that is true where a row was cut in the middle of what it measures. `unscored` says why a
-    whole source may have rows and no score, for people. `windows`: rows are windows of one length, of which the last of
-    a recording is what is left and may be next to nothing.
+    counts; `cut` the column that is true where a row was cut in the middle of what it measures. For people,
+    `unscored` says why a whole source may have rows and no score, `unsure` what a low confidence means. `windows`: rows
+    are windows of one length, of which the last of a recording is what is left and may be next to nothing.
     """
 
     name: str
@@ -96,6 +96,7 @@ class Layout:
     confidence: tuple[str, ...] = ()
     cut: str | None = None
     unscored: str = ""
+    unsure: str = ""
     windows: bool = False
 
 

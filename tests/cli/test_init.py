@@ -216,6 +216,7 @@ def test_a_model_without_its_weights_is_a_comment_that_says_how_to_get_them(fold
     assert run("media", "--out", "m.yaml")[0] == 0
     assert models("m.yaml") == {"acoustics"}
     assert line_of("speech", "m.yaml").startswith("# speech: {}")
+    assert "English only: {model: base} hears others" in line_of("speech", "m.yaml")
     assert "first `hume-runner models pull whisper-tiny.en silero-vad-v6`" in line_of("speech", "m.yaml")
     assert "first `hume-runner models pull face-short-range" in line_of("face", "m.yaml")
     assert line_of("language", "m.yaml").startswith(

@@ -78,6 +78,9 @@ def test_findings_say_what_is_strongest_where_groups_differ_and_what_to_distrust
     assert f"Within 10 pairs, post less pre: +{np.mean(apart):.2f}" in time
     assert "by chance" in groups.sentences[-1]
 
+    assert gather(study(tmp_path / "again")).cures == (
+        "replace the files, which the next run measures, or remove them; nothing else helps",
+    )
     told = " ".join(doubts.sentences)
     assert "1 source failed (4 %), all with no audio" in told
     assert "In 1 source nothing was found to measure" in told

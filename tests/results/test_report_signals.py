@@ -63,6 +63,13 @@ def test_a_source_in_another_language_has_no_score_for_a_reason(tmp_path: Path) 
     assert "english.wav" not in told
 
 
+def test_what_was_hardly_understood_is_told_with_what_it_means(tmp_path: Path) -> None:
+    sources = {"guessed.wav": spoken(90)}
+    sources["guessed.wav"]["speech"] = [row | {"mean_word_probability": 0.4} for row in spoken(90)["speech"]]
+    told = " ".join(gather(results(tmp_path, sources)).findings[-1].sentences)
+    assert "below 0.5 in speech, so that it was hardly said like this (noise, or another language)" in told
+
+
 def choose(page: Any, name: str) -> None:
     page.locator("#list button", has_text=name).click()
 

@@ -53,6 +53,7 @@ class Doubts:
         self.cut: dict[str, Tally] = {}
         self.unscored: dict[str, Tally] = {}
         self._why: dict[str, str] = {}
+        self._means: dict[str, str] = {}
         self._open: dict[tuple[str, str], _Open] = {}
 
     def rows(self, found: ItemRows) -> None:
@@ -85,6 +86,7 @@ class Doubts:
             self.cut.setdefault(table, Tally()).take(item, one.cut)
         if one is not None and one.told and one.sure / one.told < LEAST_SURE:
             self.unsure.setdefault(table, Tally()).take(item, one.told)
+            self._means[table] = sums.layout.unsure
 
     def sentences(self) -> Iterator[str]:
         """What was found, for people."""
@@ -93,7 +95,8 @@ class Doubts:
         for table, tally in _by_size(self.unscored):
             yield f"{_sources(tally)} no score in {table}, since {self._why[table]}: {tally.named()}."
         for table, tally in _by_size(self.unsure):
-            yield f"{_sources(tally)} a mean confidence below {LEAST_SURE} in {table}: {tally.named()}."
+            means = f", {self._means[table]}" if self._means.get(table) else ""
+            yield f"{_sources(tally)} a mean confidence below {LEAST_SURE} in {table}{means}: {tally.named()}."
         for table, tally in _by_size(self.cut):
             rows = f"{tally.rows:,} row{'' if tally.rows == 1 else 's'}"
             yield f"{_sources(tally)} speech that was cut in the middle ({table}, {rows}): {tally.named()}."

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hume_runner.planning.cures import advices
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.credits import credits_of, who_measured
 from hume_runner.results.label_groups import LabelGroups
@@ -50,6 +51,7 @@ class Gathered:
 
     total: int
     by_status: Mapping[str, int]
+    cures: tuple[str, ...]  # what helps against the failures
     by_reason: Mapping[str, int]
     failures: Sequence[Mapping[str, Any]]
     findings: Sequence[Finding]
@@ -75,6 +77,7 @@ def gather(
     layouts = {layout.name: layout for layout in row_mapping(results.api).LAYOUTS}
     by_status: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
+    links: Counter[str] = Counter()  # by reason, of what failed
     failures: list[dict[str, Any]] = []
     simulated = results.simulated
     for item in results.items():
@@ -82,7 +85,9 @@ def gather(
         simulated = True if item.simulated else simulated
         if item.status == "failed":
             reason = item.reason or _short(item.error or "failed")
-            reasons[reason if reason in reasons or len(reasons) < _MOST_REASONS else "other reasons"] += 1
+            counted = reason if reason in reasons or len(reasons) < _MOST_REASONS else "other reasons"
+            reasons[counted] += 1
+            links[counted] += item.kind == "url"
             if len(failures) < MOST_FAILURES:
                 failures.append(_failure(item))
     total = by_status.total()
@@ -121,6 +126,7 @@ def gather(
         total=total,
         by_status=by_status,
         by_reason=by_reason,
+        cures=tuple(told.replace("`", "") for told in advices(by_reason, links)),
         failures=failures,
         findings=(
             findings.strongest(seen.means, layouts, seen.covered, by_status["done"]),

@@ -39,6 +39,7 @@ SPEECH_LAYOUT = Layout(
     time=("begin_s", "end_s"),
     text="text",
     confidence=("mean_word_probability",),
+    unsure="so that it was hardly said like this (noise, or another language), and what reads it goes astray",
     signals=Signals(title="speech", place=1, told=("speech_rate", "mean_word_probability")),
     columns=(
         Column(name="utterance", type="integer", meaning="number of the utterance within the source, from 0"),
