@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,12 +39,21 @@ class Examined:
     entries: tuple[SourceEntry, ...]
 
 
-def load_manifest(path: Path, *, output_dir: Path | None = None, endpoint: str | None = None) -> Manifest:
-    """The manifest at `path`, with `--output-dir` and `--endpoint` in place of what it says.
+def load_manifest(
+    manifest: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    output_dir: Path | None = None,
+    endpoint: str | None = None,
+) -> Manifest:
+    """The manifest at a path, or one that is a mapping (its paths are relative to the current folder), with
+    `--output-dir` and `--endpoint` in place of what it says.
 
     Raises: ManifestError with all problems; UsageError for an endpoint on the command line that cannot be.
     """
-    examined = examine(path, output_dir=output_dir, endpoint=endpoint)
+    if isinstance(manifest, Mapping):
+        examined = examine_mapping(manifest, folder=Path.cwd(), output_dir=output_dir, endpoint=endpoint)
+    else:
+        examined = examine(Path(manifest), output_dir=output_dir, endpoint=endpoint)
     if examined.manifest is None:
         raise ManifestError(examined.problems)
     return examined.manifest

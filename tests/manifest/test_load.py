@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -218,3 +219,12 @@ def test_an_edited_manifest_loads_or_reports_problems_within_the_file(
         assert problem.column is not None
         assert 1 <= problem.line <= len(lines)
         assert 1 <= problem.column <= len(lines[problem.line - 1]) + 1
+
+
+def test_it_is_named_by_a_path_a_word_or_is_a_mapping(tmp_path: Path) -> None:
+    path = write(tmp_path, "{text: [Hello.]}")
+    by_path, by_word = load_manifest(path), load_manifest(str(path))
+    assert by_path == by_word
+    mapping = load_manifest(yaml.safe_load(path.read_text(encoding="utf-8")))
+    assert (mapping.name, mapping.settings) == (by_path.name, by_path.settings)
+    assert [one.value for one in mapping.sources] == [one.value for one in by_path.sources]
