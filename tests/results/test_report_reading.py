@@ -430,3 +430,21 @@ def test_every_chart_of_simulated_scores_says_so_by_itself(browser: Any, tmp_pat
             head = seen.page.locator("header").inner_text().lower()
             assert ("· measured 20" in head) is not simulated
             assert ("sources measured in a rehearsal, every score made up" in head) is simulated
+
+
+@pytest.mark.sweep
+def test_groups_stand_as_the_manifest_lists_them_where_somebody_asks(browser: Any, tmp_path: Path) -> None:
+    when = ("morning", "noon", "evening")
+    sources = {f"p{p}-{day}": {"acoustics": sounding(4 + p)} for p in range(2) for day in when}
+    run = results(tmp_path / "out", sources, labels={item: {"day": item[3:]} for item in sources})
+    with opened(browser, write_report(run, tmp_path / "r.html")) as seen:
+        page = seen.page
+        page.locator("#groups summary").click()
+
+        def told() -> list[str]:
+            return [row.split("\t")[1] for row in page.locator("#groups tbody tr").all_inner_texts()[:3]]
+
+        assert told() == ["evening", "morning", "noon"]
+        page.get_by_label("Order", exact=True).select_option("listed")
+        assert told() == list(when)
+        assert seen.console == []

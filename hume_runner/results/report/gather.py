@@ -98,12 +98,13 @@ def gather(
     detail = detail_for(len(records) * asked_for)
     step = max(1, -(-len(records) // most_parts()))
     pictured = {item_id for number, item_id in enumerate(records) if number % step == 0}
+    label_groups = LabelGroups.of(results)
     seen = Pass(
         records=records,
         pictured=pictured,
         detail=detail,
         most_rows=rows_for(len(pictured)),
-        label_groups=LabelGroups.of(results),
+        label_groups=label_groups,
         unread=unread,
     )
     seen.go(results)
@@ -143,7 +144,9 @@ def gather(
                 open_names=any(layouts[name].open_families for name in models),
             ),
         ),
-        groups=described_groups(compared, seen.groups, layouts),
+        groups=described_groups(
+            compared, seen.groups, layouts, {label: list(seen) for label, seen in label_groups.values.items()}
+        ),
         sources=list(records.values()),
         models={name: _names(layouts[name], seen) for name in models},
         signals={name: described(layouts[name]) for name in tables},

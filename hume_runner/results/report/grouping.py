@@ -22,10 +22,15 @@ def compared_by(groups: Mapping[str, GroupSums]) -> dict[str, list[Compared]]:
 
 
 def described_groups(
-    compared: Mapping[str, Sequence[Compared]], sums: Mapping[str, GroupSums], layouts: Mapping[str, Layout]
+    compared: Mapping[str, Sequence[Compared]],
+    sums: Mapping[str, GroupSums],
+    layouts: Mapping[str, Layout],
+    listed: Mapping[str, Sequence[str]],
 ) -> list[dict[str, Any]]:
-    """For the page: [{label, groups, left, tables: {table: [[family, name, unit, means, pairs, apart, bounds]]}}].
+    """For the page: [{label, groups, listed, left, tables: {table: [[family, name, unit, means, pairs, apart,
+    bounds]]}}].
 
+    `listed`: the values of each label in the manifest's order, for the page the places of its groups in that order.
     `means` has for each group [n, mean, low, high] or null; `pairs` has [first, other, n, mean, low, high], groups by
     their places. `apart`: how far the groups lie apart, in standard deviations. Numbers keep four digits that count.
     """
@@ -34,6 +39,7 @@ def described_groups(
         {
             "label": label,
             "groups": (names := sums[label].names),
+            "listed": _listed(names, listed.get(label, ())),
             "left": sums[label].left_out,
             "tables": {table: _scores(list(of), names, layouts[table]) for table, of in groupby(found, _table)},
         }
@@ -41,6 +47,11 @@ def described_groups(
             (label, sorted(found, key=lambda one: order.index(one.table))) for label, found in compared.items()
         )
     ]
+
+
+def _listed(names: Sequence[str], listed: Sequence[str]) -> list[int]:
+    at = {name: place for place, name in enumerate(listed)}
+    return sorted(range(len(names)), key=lambda place: (at.get(names[place], len(at)), place))
 
 
 def _table(one: Compared) -> str:

@@ -2,7 +2,7 @@
    sources, also of those that the page has no room for. A row is [family, name, unit, means, pairs, how far apart,
    between which values a score can be or null]. */
 const SHOWN_FIRST = 8;
-const grouping = { label: 0, table: "", family: "", show: "apart", view: "means" };
+const grouping = { label: 0, table: "", family: "", show: "apart", view: "means", order: "read" };
 function groupingSets() {
   const tables = DATA.groups[grouping.label].tables;
   const found = Object.entries(tables).flatMap(([table, rows]) => [...new Set(rows.map((row) => row[0]))].map((family) => ({ table, family, rows: rows.filter((row) => row[0] === family) })));
@@ -17,15 +17,17 @@ function groupingRows() {
   return { set, rows: [...rows].sort(ordered).slice(0, grouping.show === "all" ? 999 : SHOWN_FIRST) };
 }
 /* What is drawn in a row: [which group or pair, n, mean, low, high]. */
-const drawnIn = (row) => grouping.view === "pairs" ? row[4].map((pair) => [pair[1], ...pair.slice(2)]) : row[3].map((group, g) => group && [g, ...group]).filter(Boolean);
+const drawnIn = (row) => (grouping.view === "pairs" ? row[4].map((pair) => [pair[1], ...pair.slice(2)]) : row[3].map((group, g) => group && [g, ...group]).filter(Boolean)).sort((a, b) => standsAt(a[0]) - standsAt(b[0]));
+/* Where a group stands among the others: as people read their names, or as the manifest lists them. */
+const standsAt = (g) => grouping.order === "listed" ? DATA.groups[grouping.label].listed.indexOf(g) : g;
 function groupsSvg(width) {
   const { label, groups } = DATA.groups[grouping.label], { set, rows } = groupingRows(), pairs = grouping.view === "pairs";
-  const left = Math.min(190, width * 0.34), right = width - 16, members = [...new Set(rows.flatMap(drawnIn).map((one) => one[0]))].sort((a, b) => a - b);
+  const left = Math.min(190, width * 0.34), right = width - 16, members = [...new Set(rows.flatMap(drawnIn).map((one) => one[0]))].sort((a, b) => standsAt(a) - standsAt(b));
   const sizes = (g) => Math.max(...rows.flatMap(drawnIn).filter((one) => one[0] === g).map((one) => one[1]));
   const words = (g) => pairs ? `${groups[g]} less ${groups[rows[0][4][0][0]]} (n = ${sizes(g).toLocaleString("en")} pairs)` : `${groups[g]} (n = ${sizes(g).toLocaleString("en")})`;
   const svg = canvas(1, 1, `${pairs ? "Differences within pairs" : "Means"} by ${label} with 95 % intervals, ${plural(rows.length, "score")}; the same numbers are in the table below`);
   svg.append(written(0, 14, `${label}:`));
-  const legend = legendAt(svg, Math.min(left, 12 + label.length * 6.4), right, 10, members.map((g, i) => [(x, y) => marker(x, y, i, lineColour(i)), words(g)]));
+  const legend = legendAt(svg, Math.min(left, 12 + label.length * 6.4), right, 10, members.map((g) => [(x, y) => marker(x, y, g, lineColour(g)), words(g)]));
   let y = legend + 12;
   // What has a unit of its own has an axis of its own.
   for (const panel of set.family === "value" ? rows.map((row) => [row]) : [rows]) y = groupsPanel(svg, y, panel, { left, right, members, pairs });
@@ -53,15 +55,16 @@ function groupsPanel(svg, top, panel, { left, right, members, pairs }) {
     const begin = top + r * height, line = shape("g", { tabindex: 0, role: "img", "aria-label": `${row[1]}: ${saidOf(row).join("; ")}` });
     line.append(shape("rect", { x: 0, y: begin, width: right, height, fill: "transparent" }), shape("text", { x: left - 10, y: begin + height / 2 + 4, "text-anchor": "end" }, cut(row[1], Math.floor((left - 10) / 7))));
     const [lowest, highest] = boundsOf(row) || [-Infinity, Infinity];
+    // A group has one colour, wherever it stands and whatever else is drawn.
     for (const [g, , mean, low, high] of drawnIn(row)) {
       const i = members.indexOf(g), at = begin + 5 + each * (i + 0.5);
       if (low !== null) {
         const a = Math.max(left, x(Math.max(low, lowest))), b = Math.min(right, x(Math.min(high, highest)));
-        line.append(shape("line", { x1: a.toFixed(1), x2: b.toFixed(1), y1: at, y2: at, stroke: lineColour(i), "stroke-width": 2 }));
-        for (const [out, end, way] of [[a > x(low), a, -1], [b < x(high), b, 1]]) if (out) line.append(shape("path", { d: `M${end + way * 5},${at}l${-way * 6},-4v8Z`, fill: lineColour(i) }));
+        line.append(shape("line", { x1: a.toFixed(1), x2: b.toFixed(1), y1: at, y2: at, stroke: lineColour(g), "stroke-width": 2 }));
+        for (const [out, end, way] of [[a > x(low), a, -1], [b < x(high), b, 1]]) if (out) line.append(shape("path", { d: `M${end + way * 5},${at}l${-way * 6},-4v8Z`, fill: lineColour(g) }));
       }
-      const point = marker(x(mean), at, i, lineColour(i));
-      if (low === null) for (const [name, value] of [["fill", ink("--card")], ["stroke", lineColour(i)], ["stroke-width", 1.6], ["class", "alone"]]) point.setAttribute(name, value);
+      const point = marker(x(mean), at, g, lineColour(g));
+      if (low === null) for (const [name, value] of [["fill", ink("--card")], ["stroke", lineColour(g)], ["stroke-width", 1.6], ["class", "alone"]]) point.setAttribute(name, value);
       line.append(point);
     }
     tell(line, () => [row[1], ...saidOf(row)].join("\n"));
@@ -102,6 +105,7 @@ function drawGroups() {
     choice("Model", sets.map((one, i) => [String(i), `${one.table}: ${familyWords(one.family)}`]), String(own), again((value) => { grouping.table = sets[+value].table; grouping.family = sets[+value].family; })),
     choice("Scores", [["apart", "furthest apart"], ["strong", "strongest"], ["all", `all ${set.rows.length}`]], grouping.show, again((value) => { grouping.show = value; })),
     ...(paired ? [choice("Show", [["means", "groups"], ["pairs", "differences within pairs"]], grouping.view, again((value) => { grouping.view = value; }))] : []),
+    ...(DATA.groups[grouping.label].listed.some((g, i) => g !== i) ? [choice("Order", [["read", "by name"], ["listed", "as in the manifest"]], grouping.order, again((value) => { grouping.order = value; }))] : []),
     widthField(), saving(groupsSvg, () => ({ title: `${DATA.name}: ${set.table} by ${label}`, notes: [groupsNote(set, rows)] }), () => groupsCsv(set)));
   const table = el("details", { ontoggle: hintScrolling }, el("summary", {}, "The same in numbers"), groupsTable());
   table.open = shown.size > 0;
