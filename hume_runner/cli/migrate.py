@@ -59,7 +59,7 @@ def _or_here(error: ManifestError, args: argparse.Namespace) -> ManifestError:
         migrate_to_local(args.manifest)
     except HumeRunnerError:
         return error
-    here = f"`hume-runner migrate {shlex.quote(str(args.manifest))} --to {ToLocal.to}` has it measured on this machine"
+    here = f"`hume-runner migrate {shlex.quote(str(args.manifest))} --to local` has it measured on this machine"
     return ManifestError(replace(one, hint=f"{here}; or {one.hint}") for one in error.problems)
 
 
