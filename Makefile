@@ -110,6 +110,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/write_commands.py
 	$(BIN)/python docs/write_offers.py
 	$(BIN)/python docs/write_manifest.py
+	$(BIN)/python docs/write_schemas.py
 
 pictures: $(VENV)/.dev
 	$(BIN)/python docs/pictures.py

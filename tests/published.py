@@ -10,7 +10,6 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
-from referencing import Registry, Resource
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 
@@ -22,13 +21,10 @@ def _contents() -> Mapping[str, Any]:
 
 @cache
 def validator(name: str) -> Draft202012Validator:
-    """That of `schemas/<name>-v1.schema.json`, which may refer to its neighbours."""
-    registry: Registry[Any] = Registry().with_resources(
-        [(file, Resource.from_contents(content)) for file, content in _contents().items()]
-    )
+    """That of `schemas/<name>-v1.schema.json`, which needs no other file."""
     schema = _contents()[f"{name}-v1.schema.json"]
     Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, registry=registry, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def check(value: Any, name: str) -> None:
@@ -51,4 +47,5 @@ def _const(error: Any) -> Any:
     if not isinstance(place, int) or place >= len(alternatives):
         return None
     reference = alternatives[place].get("$ref", "")
-    return reference.rpartition("/")[2].rpartition(".")[2] or reference.partition("-")[0]
+    name, _, event = reference.rpartition("/")[2].partition(".")
+    return name if event in ("", "result") else event

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ from jsonschema import Draft202012Validator
 from hume_runner import events
 from hume_runner.cli.main import COMMANDS
 
-SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "events-v1.schema.json").read_text(encoding="utf-8"))
+ROOT = Path(__file__).parents[1]
+SCHEMA = json.loads((ROOT / "schemas" / "events-v1.schema.json").read_text(encoding="utf-8"))
 KINDS = [
     kind
     for kind in vars(events).values()
@@ -49,6 +53,31 @@ def test_every_event_has_a_name_of_its_own_and_a_sentence() -> None:
     assert {kind.name for kind in KINDS} == told_by_runs
     for kind in KINDS:
         assert SCHEMA["$defs"][kind.name]["description"] == str(inspect.getdoc(kind)).replace("\n", " ")
+
+
+FILES = sorted((ROOT / "schemas").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_published_schema_is_whole_by_itself(path: Path) -> None:
+    """A plain validator takes it: it has a name of its own, and refers to nothing elsewhere."""
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    assert schema["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+    assert schema["$id"] == f"urn:hume-runner:{path.name.removesuffix('.schema.json')}"
+    references = set(re.findall(r'"\$ref": "([^"]*)"', path.read_text(encoding="utf-8")))
+    for reference in references:
+        node = schema
+        assert reference.startswith("#/"), reference
+        for part in reference[2:].split("/"):
+            node = node[part]
+
+
+def test_the_schema_of_events_holds_those_of_results_as_they_are() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs" / "write_schemas.py", "--check"], check=False)
+    assert done.returncode == 0, "make docs"
+    told = {name.removesuffix(".result") for name in SCHEMA["$defs"] if name.endswith(".result")}
+    single = {path.name.removesuffix("-v1.schema.json") for path in FILES} & set(COMMANDS)
+    assert told == single - {"validate", "run"}  # a bare object, and a file
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
