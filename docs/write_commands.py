@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+from hume_runner.api.commanding import SETTINGS
 from hume_runner.cli import completion
 from hume_runner.cli.main import COMMANDS, common_flags, main
 
@@ -77,7 +78,8 @@ def words() -> str:
         parsers[command] = argparse.ArgumentParser()
         common_flags(parsers[command])
         importlib.import_module(f"hume_runner.cli.{command}").configure(parsers[command])
-    known = completion.gathered(parsers, COMMANDS)
+    after = {"ctl": {"set": [f"{name}=" for name in SETTINGS]}}
+    known = completion.gathered(parsers, COMMANDS, after)
     return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(known[name])}" for name in known) + "\n}\n"
 
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         plot_groups,
         plot_timeline,
         pull_models,
+        read_results,
         run,
         status,
         validate,
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
     from hume_runner.manifest.load import load_manifest
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.compare.base import Comparison
-    from hume_runner.results.read import read_results
     from hume_runner.services.local.weights import ModelStatus
 
 __all__ = [
@@ -163,7 +163,7 @@ _HOMES = {
     "plot_groups": "api",
     "plot_timeline": "api",
     "pull_models": "api",
-    "read_results": "results.read",
+    "read_results": "api",
     "run": "api",
     "status": "api",
     "validate": "api",

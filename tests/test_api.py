@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import hume_runner
 from hume_runner import Cancel, HumeRunnerError, api, events
@@ -52,7 +53,10 @@ def test_a_mapping_is_planned_run_looked_at_and_verified(folder: Path) -> None:
     verified = hume_runner.verify(manifest)
     assert (verified.exit_code, verified.wrong) == (0, ())
     assert verified.counts["same"] > 2
-    assert hume_runner.read_results(result.outputs).items.num_rows == 2
+    file = folder / "two.yaml"
+    file.write_text(yaml.safe_dump({**manifest, "outputs": {"directory": "out"}}))
+    for place in (result.outputs, manifest, file, str(file)):
+        assert hume_runner.read_results(place).items.num_rows == 2
     again = hume_runner.run(manifest)
     assert again.requests == {}
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hume_runner.api.comparing import compare
+from hume_runner.api.comparing import compare, read_results
 from hume_runner.api.control import Cancel
 from hume_runner.api.control import Control as Control
 from hume_runner.api.control import Post as Post
@@ -49,6 +49,7 @@ __all__ = [
     "plot_groups",
     "plot_timeline",
     "pull_models",
+    "read_results",
     "run",
     "status",
     "validate",

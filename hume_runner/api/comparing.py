@@ -1,9 +1,9 @@
-"""`compare`: two results of the same sources side by side."""
+"""Results from Python: two of the same sources side by side, and one as tables."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from hume_runner.errors import (
 if TYPE_CHECKING:
     from hume_runner.results.compare.base import Comparison
     from hume_runner.results.from_state import StateResults
+    from hume_runner.results.read import Results
 
 
 def compare(
@@ -50,6 +51,23 @@ def beside(
         stack.callback(results.close)
         shown = str(b) if isinstance(b, str | PathLike) else results.name
         return compare_results(a, (shown, results), pairs=pairs, even_simulated=even_simulated)
+
+
+def read_results(place: ManifestLike) -> Results:
+    """The results in an output directory, in one `predictions.json`, or of a manifest, as Arrow tables.
+
+    Parquet tables that the run wrote are read; if there are none, they are built from the raw answers.
+    Raises: MissingExtra, ResultsError; ManifestError.
+    """
+    from hume_runner.results.read import read_results as read
+
+    is_manifest = not isinstance(place, str | PathLike) or (
+        Path(place).suffix in (".yaml", ".yml") and not Path(place).is_dir()
+    )
+    if is_manifest:
+        return read(Project.open(place).paths.outputs)
+    assert not isinstance(place, Mapping)
+    return read(Path(place))
 
 
 def results_at(place: ManifestLike) -> StateResults:

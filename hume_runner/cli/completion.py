@@ -19,8 +19,9 @@ from hume_runner.cli.console import Console
 _SHELLS = ("bash", "zsh", "fish")
 _WORDS = Path(__file__).with_name("completions.json")
 
-# Command -> {"help", "flags": [{"names", "help", "takes", "choices"}], "words", "files"}. `takes` is null for a flag
-# that stands alone, else "file", "folder", "choice" or "value"; `files` is "manifest", "any" or null.
+# Command -> {"help", "flags": [{"names", "help", "takes", "choices"}], "words", "after", "files"}. `takes` is null for
+# a flag that stands alone, else "file", "folder", "choice" or "value"; `after` is what may follow one of `words`;
+# `files` is "manifest", "any" or null.
 Words = Mapping[str, Any]
 
 
@@ -42,8 +43,12 @@ def script(shell: str, words: Words) -> str:
     return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](words)
 
 
-def gathered(parsers: Mapping[str, argparse.ArgumentParser], about: Mapping[str, str]) -> Words:
-    """What the parsers say of themselves, for `completions.json`."""
+def gathered(
+    parsers: Mapping[str, argparse.ArgumentParser],
+    about: Mapping[str, str],
+    after: Mapping[str, Mapping[str, Sequence[str]]],
+) -> Words:
+    """What the parsers say of themselves, for `completions.json`. `after`: command -> word -> what may follow it."""
     return {
         name: {
             "help": about[name],
@@ -54,6 +59,7 @@ def gathered(parsers: Mapping[str, argparse.ArgumentParser], about: Mapping[str,
                 if not action.option_strings
                 for choice in (action.choices or ())
             ],
+            "after": {word: list(told) for word, told in after.get(name, {}).items()},
             "files": _files(action for action in parser._actions if not action.option_strings),
         }
         for name, parser in parsers.items()
@@ -110,8 +116,15 @@ _hume_runner_files() {
         *) COMPREPLY+=($(compgen -f -- "$cur")) ;;
     esac
 }
+_hume_runner_said() {
+    local word
+    said=
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        case " $1 " in *" $word "*) said=$word ;; esac
+    done
+}
 _hume_runner() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= word i
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= said= word i
     COMPREPLY=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
@@ -159,7 +172,12 @@ def _bash(words: Words) -> str:
     for name, command in words.items():
         does = []
         if command["words"]:
-            does.append(f"COMPREPLY=($(compgen -W '{' '.join(command['words'])}' -- \"$cur\"))")
+            words_of = " ".join(command["words"])
+            does.append(f"_hume_runner_said '{words_of}'")
+            does.append(f"[[ $said ]] || COMPREPLY=($(compgen -W '{words_of}' -- \"$cur\"))")
+        for word, told in command["after"].items():
+            offer = f"compopt -o nospace 2>/dev/null; COMPREPLY=($(compgen -W '{' '.join(told)}' -- \"$cur\")); return"
+            does.append(f"if [[ $said == {word} ]]; then {offer}; fi")
         if command["files"]:
             does.append(f"_hume_runner_files {command['files']}")
         if does:
@@ -185,8 +203,15 @@ _hume_runner_files() {
         *) _files ;;
     esac
 }
+_hume_runner_said() {
+    local word
+    said=
+    for word in ${words[2,CURRENT-1]}; do
+        case " $1 " in (*" $word "*) said=$word ;; esac
+    done
+}
 _hume_runner() {
-    local command word
+    local command said word
     local -a found
     integer i
     for ((i = 2; i < CURRENT; i++)); do
@@ -242,7 +267,10 @@ def _zsh(words: Words) -> str:
     for name, command in words.items():
         does = []
         if command["words"]:
-            does.append(f"compadd -- {' '.join(command['words'])}")
+            words_of = " ".join(command["words"])
+            does += [f"_hume_runner_said '{words_of}'", f"[[ -n $said ]] || compadd -- {words_of}"]
+        for word, told in command["after"].items():
+            does.append(f"if [[ $said == {word} ]]; then compadd -S '' -- {' '.join(told)}; return; fi")
         if command["files"]:
             does.append(f"_hume_runner_files {command['files']}")
         if does:
@@ -278,6 +306,12 @@ function __hume_runner_is
     test -z "$command"; and set command run
     contains -- $command $argv
 end
+function __hume_runner_said
+    for word in (commandline -opc)[2..-1]
+        contains -- $word $argv; and return 0
+    end
+    return 1
+end
 complete -c hume-runner -f
 complete -c hume-runner -n 'not __hume_runner_command | string length -q' -a '(__fish_complete_suffix .yaml)'
 """
@@ -301,7 +335,11 @@ def _fish(words: Words) -> str:
             lines.append(f"complete -c hume-runner {when} {spelt}{value} -d {_fish_text(flag['help'])}")
         there = f"-n '__hume_runner_command | string match -q {name}'"
         if command["words"]:
-            lines.append(f"complete -c hume-runner {there} -a '{' '.join(command['words'])}'")
+            words_of = " ".join(command["words"])
+            new = f"{there[:-1]}; and not __hume_runner_said {words_of}'"
+            lines.append(f"complete -c hume-runner {new} -a '{words_of}'")
+        for word, told in command["after"].items():
+            lines.append(f"complete -c hume-runner {there[:-1]}; and __hume_runner_said {word}' -a '{' '.join(told)}'")
         if command["files"] == "manifest":
             lines.append(f"complete -c hume-runner {there} -a '(__fish_complete_suffix .yaml)'")
         elif command["files"]:

@@ -11,6 +11,15 @@ from hume_runner.cli.manifests import shard_flag
 from hume_runner.errors import UsageError
 
 _ACTIONS = ("status", "pause", "resume", "drain", "set")
+# What people type for one of these, and looks like none of them.
+MEANT = {
+    **dict.fromkeys(
+        ("stop", "end", "quit", "exit", "kill", "cancel", "abort", "finish", "terminate", "interrupt"), "drain"
+    ),
+    **dict.fromkeys(("continue", "unpause", "go", "start"), "resume"),
+    **dict.fromkeys(("hold", "wait", "suspend", "halt"), "pause"),
+    **dict.fromkeys(("info", "show", "state", "ping"), "status"),
+}
 # What every answer of a run has; somebody else's socket may say anything.
 _SAID: dict[str, type | tuple[type, ...]] = {
     "pid": int,

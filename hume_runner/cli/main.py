@@ -60,9 +60,11 @@ def _overview() -> str:
 class _Parser(argparse.ArgumentParser):
     """argparse exits with 2 on bad usage, and prints by itself; 2 means something else here, and streams may fail."""
 
-    def __init__(self, console: Console, **how: str) -> None:
+    def __init__(self, console: Console, meant: Mapping[str, str], **how: str) -> None:
+        """`meant`: words that look like none of the command's, and which of them they mean."""
         super().__init__(**how)  # type: ignore[arg-type]
         self._console = console
+        self._other_words = meant
 
     def error(self, message: str) -> None:  # type: ignore[override]
         from hume_runner.errors import UsageError
@@ -82,6 +84,8 @@ class _Parser(argparse.ArgumentParser):
         if "invalid choice: '" in message:
             word = message.partition("invalid choice: '")[2].partition("'")[0]
             choices = [str(one) for action in self._actions for one in action.choices or ()]
+            if word in self._other_words:
+                return f"did you mean {self._other_words[word]}?"
             if close := get_close_matches(word, choices, n=1):
                 return f"did you mean {close[0]}?"
         return ""
@@ -181,7 +185,8 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         if command == "run" and command not in argv:
             _check_word(rest)
         module = _load(command)
-        parser = _Parser(console, prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
+        meant = getattr(module, "MEANT", {})
+        parser = _Parser(console, meant, prog=f"hume-runner {command}", description=_sentence(COMMANDS[command]))
         common_flags(parser)
         module.configure(parser)
         # Flags between words as well; but what follows `--` are words, which that way of reading forgets.

@@ -82,9 +82,9 @@ def _plans(args: argparse.Namespace, console: Console, pages: Sequence[Writer]) 
                 page.write(refusal(project.manifest.name, error))
     if len(found) > 1:
         for page in pages:
-            page.write(f"\n**Total of {totals.text()}.**\n")
+            page.write(f"\n**Total of {totals.text(len(found))}.**\n")
         if not console.json and not console.quiet and args.format in (None, "text"):
-            console.result(f"total of {totals.text()}")
+            console.result(f"total of {totals.text(len(found))}")
     return wrong or (2 if args.detailed_exitcode and (totals.unfinished or totals.anew) else 0)
 
 

@@ -199,9 +199,12 @@ class Totals:
             self._bill = (self._bill or 0.0) + summary.billable_seconds
             self._unpacked += summary.billable_seconds_unpacked or 0.0
 
-    def text(self) -> str:
-        """For people; programs add up themselves."""
-        of = counted(self.counts["manifests"], "manifest")
+    def text(self, given: int) -> str:
+        """For people; programs add up themselves. `given`: how many manifests were to be planned."""
+        planned = self.counts["manifests"]
+        of = counted(planned, "manifest")
+        if planned < given:
+            of = f"{planned} of {counted(given, 'manifest')} ({given - planned} refused)"
         line = f"{of}: {counted(self.unfinished, 'item')} to do in {counted(self.counts['jobs'], 'job')}"
         if self.counts["jobs"]:
             line += f", {size_text(self._bytes)} of media"

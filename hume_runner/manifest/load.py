@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -150,12 +152,23 @@ def _read(path: Path) -> bytes:
         return file.read(MOST_BYTES + 1)
 
 
+def _near(path: Path) -> Path | None:
+    """A manifest beside it that is called much the same."""
+    with contextlib.suppress(OSError):
+        names = [one.name for one in path.parent.iterdir() if one.suffix in (".yaml", ".yml")]
+        same = [name for name in names if Path(name).stem == path.stem]
+        for name in same or get_close_matches(path.name, names, n=1):
+            return path.with_name(name)
+    return None
+
+
 def _unreadable(path: Path, error: OSError) -> Problem:
     match error:
         case FileNotFoundError():
             message = "there is no such file"
             init = f"`hume-runner init . --out {shlex.quote(str(path))}`"
-            hint = f"check the name; or let {init} write one of what lies here"
+            near = _near(path)
+            hint = (near and f"did you mean {near}?") or f"check the name; or let {init} write one of what lies here"
         case IsADirectoryError():
             message, hint = "is a folder, not a manifest", f"hume-runner init {path} writes a manifest for it"
         case NotRegular():

@@ -352,3 +352,12 @@ def test_a_merge_of_nothing_is_told_where_the_parts_are(project: Project) -> Non
     assert ran.code == 64
     (words,) = advised(ran.err)
     assert words == ["state", "merge", str(project.path), f"{project.out}/shards/*"]
+
+
+def test_a_manifest_of_another_ending_is_told_by_its_right_name(project: Project) -> None:
+    small(project)
+    right = project.write()
+    for wrong in (right.with_suffix(".yml"), right.with_name("manfiest.yaml")):
+        ran = project.plain_call("plan", str(wrong))
+        assert (ran.code, f"did you mean {right}?" in ran.err) == (65, True), ran.err
+    assert "did you mean" not in project.plain_call("plan", str(right.with_name("quite-another.yaml"))).err

@@ -71,6 +71,10 @@ def bash(folder: Path, *words: str) -> list[str]:
         (["completion", ""], ["bash", "fish", "zsh"]),
         (["--json", "sta"], ["state", "status"]),
         (["state", "m"], ["media", "merge"]),
+        (["state", "merge", "m"], ["media"]),
+        (["ctl", "study.yaml", "re"], ["resume"]),
+        (["ctl", "study.yaml", "set", "re"], ["requests_per_second="]),
+        (["ctl", "study.yaml", "set", ""], ["max_jobs_in_flight=", "requests_per_second=", "transfer_workers="]),
     ],
 )
 def test_bash_offers_commands_flags_choices_and_manifests(words: list[str], offered: list[str], folder: Path) -> None:
@@ -134,6 +138,8 @@ def test_asking_for_a_script_loads_nothing_that_takes_time() -> None:
         (["state", "exprt", "m.yaml"], "did you mean export?"),
         (["plan", "m.yaml", "--format", "jsn"], "did you mean json?"),
         (["stauts", "m.yaml"], "did you mean `hume-runner status m.yaml`?"),
+        (["ctl", "m.yaml", "stop"], "did you mean drain?"),
+        (["ctl", "m.yaml", "continue"], "did you mean resume?"),
         (["run", "m.yaml", "--frobnicate"], "hume-runner run --help"),
     ],
 )

@@ -197,6 +197,10 @@ def test_several_manifests_are_planned_one_after_another_with_a_total(project: P
     assert wrong.code == 66
     assert "there is no file" in wrong.err
     assert "second: batch-v0 at " in wrong.out
+    # Whoever reads the result alone is not told that this was all.
+    assert "total of 2 of 3 manifests (1 refused): 5 items to do" in wrong.out
+    shown = project.plain_call("plan", one, missing, two, "--format", "markdown").out
+    assert shown.endswith("**Total of 2 of 3 manifests (1 refused): 5 items to do in 2 jobs, 8 B of media.**\n")
 
 
 def test_the_exit_code_of_several_tells_whether_any_has_something_to_do(project: Project) -> None:
