@@ -52,6 +52,7 @@ class Registered:
     build: str
     rows: str
     host: str  # where it is, if the manifest does not say; a name for people where that is this machine
+    closed: str = ""  # since when nobody answers there any more, for people; other hosts may speak it
     answer: str  # the file among a job's answers that tables are made of
     order: str | None = None  # what tells where a part of an item belongs, by its detail; None where none has parts
     names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
@@ -92,6 +93,7 @@ _KNOWN: dict[str, Registered] = {
             build="hume_runner.services.batch_v0.service:build",
             rows="hume_runner.services.batch_v0.rows",
             host="https://api.hume.ai",
+            closed="14 June 2026",
             answer="predictions.json",
             names_sources=True,
             kinds=frozenset({"url", "file", "text"}),

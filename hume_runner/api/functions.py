@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import events
 from hume_runner.api.control import Cancel
-from hume_runner.api.opening import examine, read_plan
+from hume_runner.api.opening import examine, read_plan, told_closed
 from hume_runner.api.project import Project
 from hume_runner.api.unready import unready
 from hume_runner.api.values import ManifestLike, Planned, RunResult, Status, Validated, Verified
@@ -146,6 +146,8 @@ def validate(
     problems = list(examined.problems)
     wrong = bool(problems)
     warnings: list[str] = []
+    if examined.manifest is not None and (told := told_closed(examined.manifest)) is not None:
+        warnings.append(told)
     try:
         _count(examined, items, warnings, look=not no_files)
     except ManifestError as error:

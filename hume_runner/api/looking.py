@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
+from hume_runner.api.opening import told_closed
 from hume_runner.api.remote_state import opened_state
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
@@ -52,12 +53,12 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
                 whole=paths.whole,
             )
         )
-        told: list[str] = []
+        told = [closed] if (closed := told_closed(manifest)) is not None else []
         if not project.selection.flags and manifest.events:
             from hume_runner.results.event_sources import check_sources
 
             intervals = project.says().intervals
-            told = check_sources(intervals, plan.absent(intervals.by_item), plan.ids)
+            told += check_sources(intervals, plan.absent(intervals.by_item), plan.ids)
         plan.count()
         lost = 0 if endpoint.here else len(found.lost)
         plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)

@@ -14,11 +14,13 @@ from hume_runner.errors import UsageError
 from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
 from hume_runner.planning.selection import Selection
+from hume_runner.registry import all_registered, registered
 from hume_runner.regular_files import open_regular
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.engine.run import SavedPlan
+    from hume_runner.manifest.model import Manifest
 
 
 def examine(
@@ -34,6 +36,21 @@ def examine(
     if isinstance(manifest, Mapping):
         return examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint)
     return examine_file(Path(manifest), output_dir=directory, endpoint=endpoint)
+
+
+def told_closed(manifest: Manifest) -> str | None:
+    """What people have to know who would be sent to a host that closed; None for any other."""
+    found = registered(manifest.service.api)
+    if found is None or not found.closed:
+        return None
+    endpoint = manifest.service.endpoint or found.host
+    if endpoint.rstrip("/") != found.host:
+        return None
+    others = " or ".join(one.api for one in sorted(all_registered(), key=lambda one: not one.here) if not one.closed)
+    return (
+        f"{endpoint}: this host of {found.api} closed on {found.closed}, and no key helps: name one that speaks it as "
+        f"service.endpoint (emulator rehearses), or use service.api {others} (`hume-runner migrate MANIFEST`)"
+    )
 
 
 def read_plan(path: str | PathLike[str]) -> SavedPlan:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events, installing, wiring
 from hume_runner.api.commanding import Commands, listening
 from hume_runner.api.control import Control
+from hume_runner.api.opening import told_closed
 from hume_runner.api.values import RunResult
 from hume_runner.engine.run import RunEnded, RunOptions, SavedPlan, run
 from hume_runner.engine.workers import Interrupt, ThreadWorkers
@@ -43,6 +44,8 @@ def run_project(
     """Run to the end; see `hume_runner.run`."""
     manifest, paths, machine = project.manifest, project.paths, project.machine
     began = machine.monotonic()
+    if (closed := told_closed(manifest)) is not None:
+        warn(closed)
     selection = _selection(project, saved_plan)
     lacking = project.lacking_extras()
     finisher = Finisher(

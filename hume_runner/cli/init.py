@@ -133,7 +133,8 @@ def compose(findings: Findings, *, api: str, name: str, endpoint: str | None) ->
     found = registered(api)
     assert found is not None
     if findings.text and "text" not in found.kinds:
-        others = " or ".join(f"--api {one.api}" for one in all_registered() if "text" in one.kinds)
+        able = sorted((one for one in all_registered() if "text" in one.kinds), key=lambda one: not one.here)
+        others = " or ".join(f"--api {one.api}" for one in able)
         raise UsageError(f"{api} measures no text", hint=f"use {others} for texts")
     if endpoint and found.here:
         others = " or ".join(f"--api {one.api}" for one in all_registered() if not one.here)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 from hume_runner.manifest.model import FailureBudget
@@ -29,9 +30,19 @@ def duration_s(value: str) -> float:
     return float(number * _SECONDS[unit])
 
 
+_PARTS = re.compile(r"([0-9.]+)(ms|s|m|h|d)")
+
+
 def moment_s(value: float | str) -> float:
-    """`"1.5m"` as 90.0; a number is seconds already."""
-    return duration_s(value) if isinstance(value, str) else float(value)
+    """`"1.5m"`, `"1m30s"` and `"1:30"` as 90.0; a number is seconds already."""
+    if not isinstance(value, str):
+        return float(value)
+    if ":" in value:
+        seconds = Decimal(0)
+        for part in value.split(":"):
+            seconds = seconds * 60 + Decimal(part)
+        return float(seconds)
+    return float(sum((Decimal(number) * _SECONDS[unit] for number, unit in _PARTS.findall(value)), Decimal(0)))
 
 
 def failure_budget(value: int | str | None) -> FailureBudget:

@@ -249,8 +249,22 @@ def _problems(document: Document, path: Path, error: ValidationError) -> Iterato
         )
         return
     message, hint = worded(path, error, rule)
+    if error.validator == "type" and error.instance is None and (left := _not_indented(document, path)):
+        hint = f"indent what belongs to it: {', '.join(left)}"
     # A member that the API does not have is wrong as a whole: point at its name.
     yield document.problem(path, message, hint, key="x-instead" in rule and "const" not in rule)
+
+
+def _not_indented(document: Document, path: Path) -> list[str]:
+    """The members that stand beside an empty one and belong below it."""
+    if document.root is None or not isinstance(document.root.value, dict) or len(path) != 1:
+        return []
+    known = schema()["properties"]
+    return [
+        name
+        for name in document.root.value
+        if name not in known and any(home.startswith(f"{path[0]}.{name}") for home in _homes().get(name, ()))
+    ]
 
 
 def _missing(document: Document, path: Path, error: ValidationError, rule: Mapping[str, Any]) -> Iterator[Problem]:

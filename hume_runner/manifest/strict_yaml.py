@@ -16,6 +16,7 @@ import yaml
 
 from hume_runner.errors import Problem
 from hume_runner.manifest.document import Document, Node, path_text
+from hume_runner.manifest.misread import misread
 from hume_runner.manifest.scalars import Unclear, resolve
 from hume_runner.manifest.shown import in_quotes, may_be_secret, quoted
 
@@ -148,6 +149,8 @@ class _Builder:
             return "a second ':' where none can stand", _unquoted(line) or (
                 "put text that contains ': ' in quotes, or check the indentation"
             )
+        if (meant := misread(line, mark.column, said)) is not None:
+            return meant
         if "alias" in said:
             return f"is not valid YAML: {said}", "put text that starts with '*' or '&' in quotes"
         return f"is not valid YAML: {said}", "check indentation, quotes and brackets here and on the line before"
@@ -260,7 +263,12 @@ class _Builder:
     def _tag(self, event: Any) -> None:
         if event.tag not in (None, "!", "tag:yaml.org,2002:str"):
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self._report(event.start_mark, f"the tag {quoted(tag)} is not allowed", "remove it; manifests need no tags")
+            hint = "remove it; manifests need no tags"
+            text = isinstance(event, yaml.ScalarEvent) and not tag.startswith("!!")
+            if text and not may_be_secret(path_text(self._path())):
+                meant = in_quotes(_short(f"{tag} {event.value}".strip()))
+                hint += f"; text that starts with '!' stands in quotes: {meant}"
+            self._report(event.start_mark, f"the tag {quoted(tag)} is not allowed", hint)
 
     def _unclear(self, event: Any, unclear: Unclear) -> None:
         path = path_text(self._path())

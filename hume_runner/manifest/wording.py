@@ -13,6 +13,7 @@ from typing import Any
 
 from jsonschema.exceptions import ValidationError
 
+from hume_runner.manifest.cures import as_language, as_number, example_of, with_point
 from hume_runner.manifest.document import Path
 from hume_runner.manifest.shown import shown
 
@@ -37,7 +38,7 @@ def worded(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple
     if wording is None:
         return f"does not fit the schema's '{error.validator}'", hint or "hume-runner schema"
     message, own_hint = wording(path, error, rule)
-    return message, own_hint or hint or "hume-runner schema describes every member"
+    return message, own_hint or hint or example_of(rule) or "hume-runner schema describes every member"
 
 
 def _is(path: Path, value: Any) -> str:
@@ -58,9 +59,12 @@ def _cure(path: Path, value: Any, allowed: list[str], rule: Mapping[str, Any]) -
     name = path[-1] if path and isinstance(path[-1], str) else "name"
     share = _SHARE.fullmatch(value) if isinstance(value, str) and "number" in allowed else None
     nothing = _instead_of_null(path, name, allowed, rule) if value is None else ""
+    meant = as_number(str(value), rule) if "number" in allowed else ""
     cures = (
         (share is not None, f"write {float(share[1]) / 100:g}" if share else ""),
         (_lacks_unit(value, rule), _units(value)),
+        (bool(meant), meant),
+        (value is None and allowed == ["array"], "write something below it, each entry after '- ', or leave it out"),
         ("x-type-next" in rule, rule.get("x-type-next", "")),
         ("x-next" in rule, ""),
         (bool(nothing), nothing),
@@ -118,16 +122,17 @@ def _or(words: Iterator[str]) -> str:
 def _enum(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[str, str]:
     wanted: Any = error.validator_value
     choices = [choice for choice in wanted if isinstance(choice, str)]
+    language = as_language(path, str(error.instance), choices)
     near = nearest(error.instance, choices) if isinstance(error.instance, str) else None
     return (
         f"must be one of {', '.join(choices)}; {_is(path, error.instance)}",
-        f"did you mean '{near}'?" if near else "choose one of them",
+        f"did you mean '{near}'?" if near else language or "choose one of them",
     )
 
 
 def _pattern(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[str, str]:
     value = error.instance
-    hint = ""
+    hint = as_language(path, str(value)) or with_point(str(value))
     if _lacks_unit(value, rule):
         hint = _units(value)
     elif isinstance(value, str) and _is_number(value) and "share" in rule.get("x-says", ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from hume_runner.errors import ManifestError, Problem, SourceError
 from hume_runner.manifest.model import EventEntry, Manifest, Place
+from hume_runner.manifest.quantities import moment_s
+from hume_runner.manifest.schema import schema
 from hume_runner.regular_files import open_regular
 
 _COLUMNS = {"start": ("start", "start_s", "begin_s"), "end": ("end", "end_s"), "name": ("name", "event")}
@@ -178,7 +181,7 @@ def _listed(path: Path, wrong: list[Problem]) -> Iterator[tuple[int, str | None,
                 cells = {name: row[where].strip() for name, where in at.items() if where is not None}
                 begin, end = _seconds(cells["start"]), _seconds(cells["end"])
                 if begin is None or end is None or not 0 <= begin < end or not cells["name"]:
-                    hint = "start and end are seconds from the start of the source, as 12.5; the end is later"
+                    hint = "start and end are seconds from the start of the source, as 12.5 or 1:30; the end is later"
                     problem(reader.line_num, f"is no event: {', '.join(row)[:120]!r}", hint)
                     continue
                 source = row[source_at].strip() if source_at is not None else ""
@@ -192,6 +195,8 @@ def _position(header: Sequence[str], names: Sequence[str]) -> int | None:
 
 
 def _seconds(text: str) -> float | None:
+    if re.search(schema()["$defs"]["moment"]["pattern"], text):
+        return moment_s(text)
     try:
         number = float(text)
     except ValueError:

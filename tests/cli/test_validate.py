@@ -11,6 +11,7 @@ from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
 from hume_runner.cli.validate import github_line
 from hume_runner.errors import Problem
+from tests.cli.project import Project
 from tests.manifest.writing import HEAD, write
 
 
@@ -125,3 +126,19 @@ def test_without_media_what_is_written_is_still_judged(folder: Path) -> None:
     assert (code, out.splitlines()[0]) == (65, "bad.csv:3:1: sources.files[0]: has no path")
     code, out, _ = run("bad.yaml", "--no-files")
     assert (code, len(out.splitlines())) == (65, 2)
+
+
+@pytest.mark.parametrize("endpoint", [None, "https://api.hume.ai", "https://api.hume.ai/"])
+def test_a_host_that_closed_is_told_before_anybody_looks_for_a_key(project: Project, endpoint: str | None) -> None:
+    project.environ.clear()
+    project.manifest["service"] = {"api": "batch-v0", **({"endpoint": endpoint} if endpoint else {})}
+    for command in ("validate", "plan", "run"):
+        ran = project.call(command)
+        assert "this host of batch-v0 closed on 14 June 2026, and no key helps" in ran.err, command
+        assert f"`hume-runner migrate {project.path}`" in ran.err
+        assert ran.code == (7 if command == "run" else 0)
+    for elsewhere in ({"api": "batch-v0", "endpoint": "https://compatible.example"}, {"api": "local"}):
+        project.manifest["service"] = elsewhere
+        project.manifest["sources"], project.manifest["models"] = {"text": ["a"]}, {"language": {}}
+        project.manifest.pop("execution", None)
+        assert "closed" not in project.call("plan").err

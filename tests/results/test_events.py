@@ -86,6 +86,13 @@ def test_without_events_there_is_neither_column_nor_table(tmp_path: Path) -> Non
     assert "event" not in pq.read_schema(tmp_path / "t" / "face.parquet").names
 
 
+def test_a_list_has_times_as_a_player_shows_them(tmp_path: Path) -> None:
+    path = tmp_path / "stimuli.csv"
+    path.write_text("start,end,name\n0:30,1:15.5,film\n1m20s,90s,question\n", encoding="utf-8")
+
+    assert [(one.begin_s, one.end_s) for one in listed(path).everywhere] == [(30.0, 75.5), (80.0, 90.0)]
+
+
 def test_a_list_names_sources_or_means_all_of_them(tmp_path: Path) -> None:
     path = tmp_path / "stimuli.csv"
     path.write_text('\ufeffsource,Start,end,name\n,0,1.5,film\na,2,3e1,"q, 1"\n\n', encoding="utf-8")

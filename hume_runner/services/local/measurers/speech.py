@@ -156,6 +156,8 @@ class _Speech:
                 "language": {
                     "type": "string",
                     "pattern": "^[a-z]{2,3}$",
+                    "x-says": "the code of a language",
+                    "x-next": "for example de",
                     "description": "Language that is spoken, such as de. Without it, the first half minute of voice "
                     "decides. A model that ends in `.en` knows en alone.",
                 },
