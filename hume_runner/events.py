@@ -266,12 +266,14 @@ class JobEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFinished(Event):
-    """A job's answers are on disk: of so many sources, so many failed."""
+    """A job's answers are on disk: of so many sources, so many failed. `items`: those that are measured, as far as the
+    job carried the whole of them."""
 
     name: ClassVar[str] = "finished"
     job: str
     sources: int
     failed: int
+    items: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,7 +361,8 @@ class Counted(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Working(Event):
     """What goes on just now, now and then: jobs by what is done with them, and the bytes of files and answers since the
-    run began."""
+    run began. `asked_about`: submissions without an answer, which the service is asked about; `certain_in_s`: when that
+    is known at the latest, None where there are none."""
 
     name: ClassVar[str] = "working"
     preparing: int
@@ -368,6 +371,8 @@ class Working(Event):
     fetching: int
     sent_bytes: int
     received_bytes: int
+    asked_about: int = 0
+    certain_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,23 @@ _DETAILS = {
     "ended": "{job}: ended, fetching its answer",
     "not_measured": "{job}: {item}: not measured: {message}",
 }
+# What may happen to every job or item of a long run: so many lines of a kind, then how many more there were. With `-v`,
+# and in the log, there are all of them.
+_MOST_ALIKE = 8
+_MORE = {
+    "mended": "and {number} more files of answers: they are there again, and cost nothing",
+    "lost": "and {number} more answers were lost; asking the service whether it has the jobs",
+    "found": "and {number} more that the service has",
+    "not_there": "and {number} more that the service does not have; sending them again",
+    "rescued": "and {number} more that an earlier run put beside the state",
+    "item_failed": "and {number} more items failed; `hume-runner status MANIFEST` counts them by reason",
+    "medium_noted": "and {number} more notes on media",
+    "refused": "and {number} more that are not taken yet",
+    "split": "and {number} more that were refused as a whole",
+    "early": "and {number} more answers that came too early",
+    "no_artifacts": "and {number} more without artifacts",
+    "fetch_failed": "and {number} more failures to fetch an answer; trying again",
+}
 _REPEAT_S = 10.0
 _AT_ONCE_S = 0.4
 # Plain lines: the first after so long, later ones ever more rarely.
@@ -94,6 +112,7 @@ class RunProgress:
         self._told: dict[type[events.Event], float] = {}
         self._said: dict[str, float] = {}
         self._lines: set[str] = set()  # messages that were printed as they are
+        self._alike: Counter[str] = Counter()  # lines by the name of their event
 
     def __enter__(self) -> RunProgress:
         console = self._console
@@ -103,7 +122,15 @@ class RunProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._tell_more()
         self._console.stop_drawing()
+
+    def _tell_more(self) -> None:
+        """How much was not told line by line, since it was last told."""
+        for name, number in self._alike.items():
+            if number > _MOST_ALIKE:
+                self._console.note(_MORE[name].format(number=f"{number - _MOST_ALIKE:,}"))
+                self._alike[name] = _MOST_ALIKE
 
     def _drawn(self, width: int) -> list[str]:
         """What is drawn; nothing for a run that is over in a moment."""
@@ -126,6 +153,8 @@ class RunProgress:
             self._record(event)
         if self._console.json:
             return
+        if isinstance(event, events.Phase):
+            self._tell_more()
         if isinstance(event, events.Planned):
             self._planned(event)
         else:
@@ -181,6 +210,9 @@ class RunProgress:
             now = self._clock()
             if now - self._said.get(complaint, -_REPEAT_S) >= _REPEAT_S:
                 self._said[complaint] = now
+                self._alike[event.name] += event.name in _MORE and not self._console.verbose
+                if self._alike[event.name] > _MOST_ALIKE:
+                    return
                 line = mask_secrets(words.format(**facts))
                 if not self._console.quiet and words == "{message}":
                     self._lines.add(line)

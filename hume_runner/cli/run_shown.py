@@ -49,6 +49,7 @@ class RunShown:
     items_done: int = 0
     items_failed: int = 0
     now_doing: events.Working | None = None
+    _certain_at: float = 0.0  # when it is known what became of submissions without an answer
     _before: Mapping[str, int] = field(default_factory=dict)  # the state's counts when the jobs began
     _planned: tuple[int, int] = (0, 0)  # (done, failed) when the jobs began
     _sent: list[tuple[float, int]] = field(default_factory=list)  # (when, bytes), the last few
@@ -70,10 +71,14 @@ class RunShown:
             case events.JobFinished() | events.JobFailed():
                 self.jobs_done += 1
                 self.jobs = max(self.jobs, self.jobs_done)
+                if isinstance(event, events.JobFinished):
+                    # Ahead of the next count, so that jobs and items are those of one moment.
+                    self.items_done = min(self.items - self.items_failed, self.items_done + event.items)
             case events.Counted(items=counts):
                 self._hear_counts(counts)
             case events.Working():
                 self.now_doing = event
+                self._certain_at = now + (event.certain_in_s or 0.0)
                 self._sent = [one for one in self._sent if now - one[0] <= _RATE_OVER_S] + [(now, event.sent_bytes)]
 
     def _hear_plan(self, event: events.Planned) -> None:
@@ -106,7 +111,7 @@ class RunShown:
         end = f" {share:>4.0%}  {clock}" + (f"  {left}" if left else "")
         length = min(_LONGEST_BAR, width - len(name) - len(end) - 1)
         head = f"{name} {_bar(share, length, ascii_only=ascii_only)}{end}" if length >= 8 else f"{name}{end}"
-        return [head, *(_INDENT + line for line in _wrapped(list(self._facts()), width - len(_INDENT), ", "))]
+        return [head, *(_INDENT + line for line in _wrapped(list(self._facts(now)), width - len(_INDENT), ", "))]
 
     def line(self, now: float) -> str:
         """The same in one line, for where nothing can be drawn."""
@@ -115,16 +120,20 @@ class RunShown:
             read = f", {self.read:,} so far" if self.phase == "reading" and self.read else ""
             return f"{self.name}: {words}{read}"
         left = self.time_left(now)
-        return f"{self.name}: so far {', '.join([*self._facts(), *([left] if left else [])])}"
+        return f"{self.name}: so far {', '.join([*self._facts(now), *([left] if left else [])])}"
 
-    def _facts(self) -> Iterator[str]:
+    def _facts(self, now: float) -> Iterator[str]:
+        doing = self.now_doing
         yield f"{self.jobs_done:,} of {counted(self.jobs, 'job')}"
         yield f"{self.items_done:,} of {counted(self.items, 'item')}"
         if self.items_failed:
             yield f"{self.items_failed:,} failed"
-        doing = self.now_doing
         if doing is None:
             return
+        if doing.asked_about:
+            certain = self._certain_at - now
+            when = f"certain in {_about(certain)}" if certain > 0 else "asking the service"
+            yield f"{counted(doing.asked_about, 'submission')} without an answer ({when})"
         for number, what in ((doing.preparing, "preparing"), (doing.uploading, self._uploading())):
             if number:
                 yield f"{number:,} {what}"
@@ -152,12 +161,14 @@ class RunShown:
 
     def time_left(self, now: float) -> str:
         """About how long it takes, from what this run has finished; empty where nothing tells."""
-        if self.working_at is None or not self.jobs_done or self.jobs_done >= self.jobs:
+        # What nobody knows to be there is not worked on: its time is told by itself.
+        to_do = self.jobs - self.jobs_done - (self.now_doing.asked_about if self.now_doing else 0)
+        if self.working_at is None or not self.jobs_done or to_do <= 0:
             return ""
         worked = now - self.working_at
         if worked < _TELLING_S:
             return ""
-        return f"about {_about(worked * (self.jobs - self.jobs_done) / self.jobs_done)} left"
+        return f"about {_about(worked * to_do / self.jobs_done)} left"
 
 
 def _wrapped(parts: list[str], width: int, between: str) -> Iterator[str]:

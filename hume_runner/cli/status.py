@@ -115,7 +115,8 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
     if status.lock:
         yield f"  a run is on: process {status.lock.pid} on {status.lock.host}"
     if items["ambiguous"] and not seen.here:
-        yield "  ambiguous: the answer to a submission was lost; the next run asks the service"
+        who = "this run" if status.lock else "the next run"
+        yield f"  ambiguous: the answer to a submission was lost; {who} asks the service"
     for reason, number in list(seen.failures().items())[:5]:
         yield f"  failed   {number:,} × {reason}"
     for remote_id, number in seen.duplicates():

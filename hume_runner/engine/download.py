@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from hume_runner.errors import NotFound, UnexpectedResponse
 from hume_runner.regular_files import open_regular
 from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome
+from hume_runner.settings import masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.store import MemberRow, StoredAnswer
@@ -128,7 +129,7 @@ def fetch(
                 outcomes.extend(found)
 
         with nullcontext(_InMemory(received)) if received is not None else _open(service, remote_id, name) as stream:
-            answers.append(_save(disk, stream, outputs, folder / name, check))
+            answers.append(_save(disk, stream, outputs, folder / name, check, private=_private(members)))
     members = _named_by(members, outcomes)
     answers.append(describe_job(disk, service, job, remote_id, members, request, outputs, folder))
     return Fetched(job=job, answers=tuple(answers), outcomes=tuple(outcomes))
@@ -187,7 +188,7 @@ def fetch_again(
             continue
         with _open(service, remote_id, known.name) as stream:
             check = partial(same, known.name, known=known)
-            answers.append(_save(disk, stream, outputs, Path(known.path), check))
+            answers.append(_save(disk, stream, outputs, Path(known.path), check, private=_private(members)))
     spelt = _named_by(members, found)
     if spelt != members or any(known.name == REQUEST for known in recorded):
         folder = Path(recorded[0].path).parent
@@ -201,14 +202,26 @@ def _named_by(members: Sequence[MemberRow], outcomes: Sequence[Outcome]) -> Sequ
     return [replace(one, match=names.get(one.position, one.match)) for one in members] if names else members
 
 
+def _private(members: Sequence[MemberRow]) -> bool:
+    """Whether answers quote links that may grant access: they stay the service's own bytes, for their owner alone."""
+    links = (one.match for one in members if one.kind == "url" and one.match)
+    return any(masked_url(link) != link for link in links)
+
+
 def _save(
-    disk: Disk, stream: ByteStream, outputs: Path, relative: Path, check: Callable[[Path, str], None]
+    disk: Disk,
+    stream: ByteStream,
+    outputs: Path,
+    relative: Path,
+    check: Callable[[Path, str], None],
+    *,
+    private: bool,
 ) -> StoredAnswer:
     """Write a stream aside; `check` sees the file and its SHA-256 before it gets its name."""
     target = outputs / relative
     digest = hashlib.sha256()
     size = 0
-    with disk.written(target) as file:
+    with disk.written(target, private=private) as file:
         for chunk in stream.iter_bytes():
             file.write(chunk)
             digest.update(chunk)

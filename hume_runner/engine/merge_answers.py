@@ -83,7 +83,8 @@ def _place(source: Path, target: Path, answer: StoredAnswer, facts: ShardFacts, 
     try:
         os.link(source, part, follow_symlinks=False)
     except OSError:
-        with disk.written(target) as file, source.open("rb") as read:
+        private = not source.stat().st_mode & 0o077
+        with disk.written(target, private=private) as file, source.open("rb") as read:
             digest = hashlib.sha256()
             while chunk := read.read(_CHUNK):
                 digest.update(chunk)

@@ -83,8 +83,13 @@ class Telling:
         return events.Working(
             preparing=len(view.preparing),
             uploading=0 if self._here else submitting,
-            measuring=len(view.waiting) + len(view.lost) + (submitting if self._here else 0),
+            measuring=len(view.waiting) + (submitting if self._here else 0),
             fetching=len(view.fetching) + len(view.filing),
             sent_bytes=sent,
             received_bytes=received,
+            asked_about=len(view.lost),
+            certain_in_s=max(
+                (max(0.0, round(lost.since + lost.wait_s - self._clock(), 1)) for lost in view.lost.values()),
+                default=None,
+            ),
         )

@@ -65,9 +65,10 @@ class Disk:
         return path
 
     @contextlib.contextmanager
-    def written(self, target: Path) -> Iterator[BinaryIO]:
-        """A file for bytes that becomes `target`, synced, when the block ends, and nothing when it raises."""
-        with aside.written(target, sync=self.sync, replace=self.replace) as file:
+    def written(self, target: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+        """A file for bytes that becomes `target`, synced, when the block ends, and nothing when it raises. `private`:
+        nobody else may read it."""
+        with aside.written(target, private=private, sync=self.sync, replace=self.replace) as file:
             yield file
 
     def write_new(self, path: Path, content: bytes) -> None:

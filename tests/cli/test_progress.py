@@ -58,3 +58,34 @@ def test_whoever_wants_quiet_hears_of_no_progress() -> None:
     console.quiet = True
     an_hour(console)
     assert err.getvalue() == ""
+
+
+def mended(count: int, *, verbose: int = 0) -> list[str]:
+    err = io.StringIO()
+    console = Console(out=io.StringIO(), err=err)
+    console.verbose = verbose
+    with RunProgress(console, "study", clock=Clock()) as progress:
+        for number in range(count):
+            progress(events.Mended(job=f"job-{number:06d}", path=f"raw/{number}/predictions.json", harm="is missing"))
+        progress(events.Phase(phase="planning"))
+    return err.getvalue().splitlines()
+
+
+def test_what_happens_to_every_job_is_told_of_some_and_then_counted() -> None:
+    few = mended(8)
+    assert len(few) == 8
+    many = mended(20_000)
+    assert many[:8] == few
+    assert many[8:] == ["and 19,992 more files of answers: they are there again, and cost nothing"]
+    assert len(mended(100, verbose=1)) == 100  # who wants to know of each, does
+
+
+def test_what_is_counted_is_counted_once() -> None:
+    err = io.StringIO()
+    with RunProgress(Console(out=io.StringIO(), err=err), "study", clock=Clock()) as progress:
+        for number in range(30):
+            progress(events.ItemFailed(item=f"item-{number}", reason="r", message=f"item-{number}: no"))
+            if number in (9, 10, 11):
+                progress(events.Phase(phase="working"))
+    counted = [line for line in err.getvalue().splitlines() if line.startswith("and ")]
+    assert [line.split()[1] for line in counted] == ["2", "1", "1", "18"]

@@ -354,6 +354,41 @@ def test_without_a_key_the_run_is_refused_without_a_trace(project: Project) -> N
     assert project.requests() == {}
 
 
+@pytest.mark.parametrize("api", ["batch-v0", "expression-v1"])
+@pytest.mark.parametrize("look_back", ["7d", 0])
+def test_without_a_key_nothing_is_asked_and_nothing_is_counted(
+    project: Project, api: str, look_back: str | int
+) -> None:
+    project.environ.clear()
+    project.manifest["service"]["api"] = api
+    project.manifest["sources"] = {"files": ["media/*"]}
+    project.manifest["models"] = {"prosody": {}} if api == "batch-v0" else {"audio": {}}
+    project.manifest["execution"]["look_back"] = look_back
+    assert project.run().code == 7
+    assert project.requests() == {}
+    assert project.run_json()["counts"]["requests"] == {}
+
+
+@pytest.mark.parametrize(("query", "mode"), [("", 0o644), ("?X-Amz-Signature=5ecret", 0o600)])
+def test_answers_that_quote_a_link_which_grants_access_are_their_owners_alone(
+    project: Project, query: str, mode: int
+) -> None:
+    project.manifest["sources"] = {"urls": [f"https://example.org/one.mp4{query}"]}
+    before = os.umask(0o022)
+    try:
+        assert project.run().code == 0
+        (answer,) = project.out.glob("raw/*/predictions.json")
+        assert answer.stat().st_mode & 0o777 == mode
+        assert ("5ecret" in answer.read_text()) == bool(query)  # the service's own bytes
+        answer.unlink()
+        assert project.run().code == 0  # had again
+        assert answer.stat().st_mode & 0o777 == mode
+    finally:
+        os.umask(before)
+    assert not [path for path in project.out.rglob("*") if path.is_file() and b"5ecret" in path.read_bytes()
+                and path.stat().st_mode & 0o077]  # fmt: skip
+
+
 def test_a_wrong_key_is_found_out_before_anything_is_uploaded(project: Project) -> None:
     project.environ["HUME_API_KEY"] = "wrong"
     ran = project.run()

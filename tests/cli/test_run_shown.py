@@ -15,11 +15,11 @@ def planned(**numbers: int) -> events.Planned:
     return events.Planned(**{**none, **numbers})
 
 
-def working(**numbers: int) -> events.Working:
+def working(**numbers: float) -> events.Working:
     none = dict.fromkeys(
         ("preparing", "uploading", "measuring", "fetching", "sent_bytes", "received_bytes"), 0
     )  # fmt: skip
-    return events.Working(**{**none, **numbers})
+    return events.Working(**{**none, **numbers})  # type: ignore[arg-type]
 
 
 def counted(**items: int) -> events.Counted:
@@ -151,3 +151,30 @@ def test_a_rate_is_that_of_the_last_seconds() -> None:
     )
     assert shown.sent_per_s == 0
     assert "1 uploading (19.0 MB sent)" in shown.line(BEGAN + 30)
+
+
+def test_who_waits_for_certainty_says_until_when_and_not_that_it_is_measured() -> None:
+    shown = run(
+        (0.0, planned(new=3, jobs=3, total=3)),
+        (0.0, events.Phase(phase="working")),
+        (1.0, events.JobFinished(job="job-000002", sources=1, failed=0, items=1)),
+        (1.0, events.JobFinished(job="job-000003", sources=1, failed=0, items=1)),
+        (5.0, working(asked_about=1, certain_in_s=115.0)),
+    )
+    said = "interviews: so far 2 of 3 jobs, 2 of 3 items, 1 submission without an answer"
+    assert shown.line(BEGAN + 10) == f"{said} (certain in 2 min)"
+    assert shown.line(BEGAN + 100) == f"{said} (certain in 20 s)"  # and no time left that grows
+    assert shown.line(BEGAN + 121) == f"{said} (asking the service)"
+    shown.hear(events.MediaPrepared(jobs=3, expected=1), BEGAN + 121)  # two more that are worked on
+    assert shown.line(BEGAN + 122).endswith("about 122 s left") or "about 2 min left" in shown.line(BEGAN + 122)
+
+
+def test_jobs_and_items_are_those_of_one_moment() -> None:
+    shown = run(*BUSY[:4])
+    shown.hear(events.JobFinished(job="job-000001", sources=10, failed=0, items=10), BEGAN + 2)
+    assert shown.line(BEGAN + 2).startswith("interviews: so far 1 of 6 jobs, 10 of 40 items")
+    shown.hear(counted(done=10), BEGAN + 2)  # the count has it by now
+    shown.hear(events.JobFinished(job="job-000002", sources=1, failed=0), BEGAN + 3)  # a part of an item
+    assert shown.line(BEGAN + 3).startswith("interviews: so far 2 of 6 jobs, 10 of 40 items")
+    shown.hear(events.JobFinished(job="job-000003", sources=99, failed=0, items=99), BEGAN + 3)
+    assert "40 of 40 items" in shown.line(BEGAN + 3)  # never more than there are

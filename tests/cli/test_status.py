@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from hume_runner.state.lock import StateLock
 from tests.cli.project import JOBS, Project
 
 
@@ -77,6 +78,8 @@ def test_a_lost_answer_is_told_with_what_comes_next(project: Project) -> None:
     assert project.run().code == 5
     assert project.call("status", "--json").json["items"]["ambiguous"] == 4
     assert "the next run asks the service" in project.call("status").out
+    with StateLock(project.out / "state.sqlite3"):
+        assert "; this run asks the service" in project.call("status").out
 
 
 def test_watching_goes_on_while_the_run_does_and_ends_with_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from hume_runner import events
 from hume_runner.engine.telling import EVERY_S, Telling, told
-from hume_runner.engine.view import Sent, View
+from hume_runner.engine.view import Lost, Sent, View
 from hume_runner.sources import Block, SourceItem
 from hume_runner.state.store import Counts, Store
 from tests.fakes import FakeClock, source_item
@@ -127,3 +127,12 @@ def test_the_loop_wakes_to_tell_while_bytes_go_out_and_sleeps_otherwise() -> Non
     telling.look(view)
     assert telling.wait_s(view) == 5.0
     assert telling.wait_s(replace(view, submitting={1: Sent(at=0.0)})) == EVERY_S
+
+
+def test_what_nobody_knows_to_be_there_is_not_said_to_be_measured() -> None:
+    said, clock = list[events.Event](), FakeClock(100.0)
+    telling = Telling(cast(Store, _Store(clock, 0.0)), said.append, clock, lambda: (0, 0), here=False)
+    lost = {number: Lost(since=90.0, wait_s=wait_s, next_at=101.0) for number, wait_s in ((1, 120.0), (2, 30.0))}
+    telling.look(View(most_in_flight=4, most_transfers=1, lost=lost))
+    (now,) = [event for event in said if isinstance(event, events.Working)]
+    assert (now.measuring, now.asked_about, now.certain_in_s) == (0, 2, 110.0)

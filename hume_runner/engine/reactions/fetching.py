@@ -56,10 +56,16 @@ def fetched(view: View, job: int, came: Fetched, row: JobRow, names: Mapping[int
                 for outcome in came.outcomes
                 for note in outcome.notes
             ),
-            events.JobFinished(job=job_name(job), sources=row.sources, failed=len(failed)),
+            events.JobFinished(job=job_name(job), sources=row.sources, failed=len(failed), items=_whole_items(came)),
         ),
         failures=bool(failed),
     )
+
+
+def _whole_items(came: Fetched) -> int:
+    """The items that are measured by this job alone: of others it carries a part."""
+    parts = {member.position for member in came.job.members if member.detail}
+    return sum(outcome.ok and outcome.position not in parts for outcome in came.outcomes)
 
 
 def came_early(view: View, rules: Rules, job: int, message: str, at: Moment) -> Reaction:

@@ -44,7 +44,7 @@ class ForeignJobs:
 
     def recognise(self, remote_id: str) -> Foreign:
         """See `Keeper.recognise`."""
-        self._host.requests["details"] += 1
+        self._host.count("details")
         return self._foreign(self._host.details(remote_id))
 
     def recognise_file(self, path: Path, texts: Iterable[str]) -> Foreign:
@@ -53,7 +53,7 @@ class ForeignJobs:
 
     def carried(self, remote_id: str, texts: Iterable[str]) -> tuple[ForeignSource, ...] | None:
         """See `Keeper.carried`."""
-        self._host.requests[PREDICTIONS.partition(".")[0]] += 1
+        self._host.count(PREDICTIONS.partition(".")[0])
         try:
             with self._host.http.open_predictions(remote_id) as stream:
                 return carried(stream.iter_bytes(), texts).sources
@@ -63,7 +63,7 @@ class ForeignJobs:
     def measured(self, remote_id: str) -> Mapping[SourceKind, int] | None:
         """See `Keeper.measured`."""
         named: set[tuple[str, str]] = set()
-        self._host.requests[PREDICTIONS.partition(".")[0]] += 1
+        self._host.count(PREDICTIONS.partition(".")[0])
         try:
             with self._host.http.open_predictions(remote_id) as stream:
                 for checked in iter_checked(stream.iter_bytes()):

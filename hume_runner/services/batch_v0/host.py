@@ -52,6 +52,11 @@ class Host:
             self._client = self._connect()
         return self._client
 
+    def count(self, kind: str) -> None:
+        """A request is about to be sent. Raises: NoKey before the first one where there is nothing to ask with."""
+        _ = self.http
+        self.requests[kind] += 1
+
     def listed(self, **filters: Any) -> list[JobView]:
         """One page, see `page`."""
         return list(self.page(**filters))
@@ -60,7 +65,7 @@ class Host:
         """One page, entry by entry. Raises: ListingUnsupported for a host that has no list, ApiError."""
         if not self.lists:
             raise ListingUnsupported
-        self.requests["list"] += 1
+        self.count("list")
         try:
             listed = self.http.list_jobs(**filters)
         except ApiError as error:
@@ -97,7 +102,7 @@ class Host:
 
     def detailed(self, view: JobView) -> JobView:
         """The same job as its details tell it; the entry as it is where there are none."""
-        self.requests["details"] += 1
+        self.count("details")
         try:
             return self.details(view.job_id)
         except (NotFound, RequestRejected, UnexpectedResponse):
@@ -107,7 +112,7 @@ class Host:
         """Whether this key can open a job, asked once a look; of one that could not be asked it is believed."""
         if remote_id in detailed:
             return True
-        self.requests["details"] += 1
+        self.count("details")
         try:
             detailed[remote_id] = self.details(remote_id)
         except UnexpectedResponse:

@@ -70,7 +70,7 @@ class Polls:
         return found
 
     def _check_details(self, job: Waiting) -> Progress:
-        self._host.requests["details"] += 1
+        self._host.count("details")
         try:
             return self._progress(self._host.details(job.remote_id), job.number)
         except NotFound:

@@ -100,7 +100,7 @@ class BatchV0Service:
 
     def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]:
         """See `Keeper.open_answer`."""
-        self._host.requests[name.partition(".")[0]] += 1
+        self._host.count(name.partition(".")[0])
         if name == PREDICTIONS:
             return self._host.http.open_predictions(remote_id)
         return self._host.http.open_artifacts(remote_id)
