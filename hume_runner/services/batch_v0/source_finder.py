@@ -18,9 +18,9 @@ class SourceFinder:
     The name as it was sent comes first, then the nonce and position in an upload's name, then the one form that hosts
     may give names back in. A form that two members have tells nothing: it is never a guess between them.
 
-    An answer of our own job speaks of nothing that we did not send, so that a link without its query is still that
-    link. One of a job that was started elsewhere (`ours` is False) may speak of anything: there a link is known by its
-    address alone, however that is written.
+    An answer of our own job speaks of nothing that we did not send, so that a link may be encoded once more, or less.
+    One of a job that was started elsewhere (`ours` is False) may speak of anything: there a link is known by its
+    address alone, however that is written. A link without its query is another one in either.
     """
 
     def __init__(self, members: Iterable[tuple[int, str, str]], *, ours: bool = True) -> None:
@@ -35,7 +35,7 @@ class SourceFinder:
             mark = _MARK.match(one_name(name)) if kind == "file" else None
             if mark:
                 self._by_mark[mark[1]] = position
-            for form in (*self._forms(kind, name), *self._shorter(kind, name)):
+            for form in self._forms(kind, name):
                 forms.setdefault((kind, form), set()).add(name)
                 positions[kind, form] = position
         self._by_form = {form: positions[form] for form, names in forms.items() if len(names) == 1}
@@ -62,11 +62,8 @@ class SourceFinder:
                 whole = one_name(name)
                 return (whole, _MARK.sub("", whole, count=1)) if _MARK.match(whole) else (whole,)
             case "url":
-                return (one_url(name) if self._ours else one_address(name),)
+                address = one_address(name)
+                return (one_url(address) if self._ours else address,)
             case _:
                 number = name.strip()
                 return (str(int(number)),) if number.isascii() and number.isdigit() and len(number) < 10 else (number,)
-
-    def _shorter(self, kind: str, name: str) -> tuple[str, ...]:
-        """What some hosts leave of a name that was sent; what an answer names so, but longer, is another."""
-        return (one_url(name.partition("?")[0]),) if self._ours and kind == "url" and "?" in name else ()

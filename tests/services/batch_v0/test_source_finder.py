@@ -43,3 +43,26 @@ def test_a_name_in_an_answer_finds_its_member_or_none(kind: str, name: str, foun
         ]
     )
     assert finder.find(kind, name) == found
+
+
+LINKS = [(0, "url", "https://example.org/v.mp4?id=2"), (1, "url", "https://example.org/b%2Fc.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "found"),
+    [
+        ("https://EXAMPLE.org:443/v.mp4?id=%32", False, 0),
+        ("https://example.org/v.mp4?id=2#t=3", False, 0),
+        ("https://example.org:443/v.mp4?id=2", True, 0),
+        ("https://example.org/v.mp4", False, None),
+        ("https://example.org/v.mp4", True, None),
+        ("https://example.org/v.mp4?id=3", True, None),
+        ("https://example.org/V.mp4?id=2", True, None),
+        ("http://example.org/v.mp4?id=2", True, None),
+        # A host that decodes what it was sent: what we sent alone can be meant. Elsewhere it is another address.
+        ("https://example.org/b/c.mp4", True, 1),
+        ("https://example.org/b/c.mp4", False, None),
+    ],
+)
+def test_a_link_is_known_by_its_address(name: str, ours: bool, found: int | None) -> None:
+    assert SourceFinder(LINKS, ours=ours).find("url", name) == found
