@@ -71,16 +71,26 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             serial,
             warnings=told,
             renewed=tuple(plan.renewed()),
-            refusal=_refusal(project, plan.summary),
+            refusal=_refusal(project, store, plan.summary),
             cautions=tuple(_cautions(manifest, plan)),
         )
 
 
-def _refusal(project: Project, summary: Summary) -> HumeRunnerError | None:
+def _refusal(project: Project, store: Store, summary: Summary) -> HumeRunnerError | None:
     """What a run of this plan would be refused for, before it measures anything."""
+    from hume_runner.engine.run import refuse_links
+    from hume_runner.state.connection import guarded
+    from hume_runner.state.shards import check_merged, check_shard
+
+    paths, shard = project.paths, project.selection.shard
+    whole = paths.state if paths.whole is None else paths.whole / "state.sqlite3"
     try:
-        for folder in (project.paths.state.parent, project.paths.outputs):
+        for folder in (paths.state.parent, paths.outputs):
             refuse_in_the_way(folder)
+        with guarded(paths.outputs):
+            refuse_links(paths.outputs)
+            check_merged(paths.whole or paths.outputs, whole, shard)
+        check_shard(store, shard)
         found = registered(project.manifest.service.api)
         if found is not None and found.requires is not None and summary.jobs:
             load(found.requires)(project.manifest.settings["models"])

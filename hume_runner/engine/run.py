@@ -258,15 +258,20 @@ def mend(store: Store, env: Environment, outputs: Path) -> Mended:
 _OWN_FOLDERS = ("raw", "tables", "prepared", "cluster", "emulator")
 
 
-def _check_folders(state: Path, outputs: Path) -> None:
-    """Before anything is sent: nothing that will be written goes elsewhere by a link; and what a killed run left half
-    written is removed. Raises: LinkInTheWay."""
+def refuse_links(outputs: Path) -> None:
+    """Nothing that a run writes below the output directory goes elsewhere by a link. Raises: LinkInTheWay."""
     for name in _OWN_FOLDERS:
         aside.refuse_links(outputs, name)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(outputs / "raw") as answers:
         for entry in answers:
             if entry.is_symlink():
                 raise aside.LinkInTheWay(Path(entry.path))
+
+
+def _check_folders(state: Path, outputs: Path) -> None:
+    """Before anything is sent: nothing that will be written goes elsewhere by a link; and what a killed run left half
+    written is removed. Raises: LinkInTheWay."""
+    refuse_links(outputs)
     for written in ("results.jsonl", "run.json", "report.html"):
         aside.remove_leftovers(outputs, written)
     for ending in (".seal", ".owner.json"):

@@ -126,15 +126,26 @@ def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:
         if shard is not None and one.shard.of == shard.of:
             continue  # these never measure the same
         _not_running(one.state, f"a run of shard {one.shard}")
-        jobs = unmerged(whole, one) if one.state.is_file() else 0
-        if jobs:
-            parts = quote(str(outputs / FOLDER))
-            asked = f"shard {shard}" if shard is not None else "everything"
-            raise UsageError(
-                f"{one.state.parent}: shard {one.shard} has sent {jobs} job{'s' if jobs > 1 else ''} that {whole} "
-                f"knows nothing of: a run of {asked} could pay for the same again",
-                hint=f"bring the shards together first: hume-runner state merge MANIFEST {parts}/*-of-{one.shard.of}",
-            )
+        _check_merged(outputs, whole, shard, one)
+
+
+def check_merged(outputs: Path, whole: Path, shard: Shard | None) -> None:
+    """The same of what others have done alone, for who does not run. Raises: UsageError."""
+    for one in _places(outputs):
+        if shard is None or one.shard.of != shard.of:
+            _check_merged(outputs, whole, shard, one)
+
+
+def _check_merged(outputs: Path, whole: Path, shard: Shard | None, one: Sibling) -> None:
+    jobs = unmerged(whole, one) if one.state.is_file() else 0
+    if jobs:
+        parts = quote(str(outputs / FOLDER))
+        asked = f"shard {shard}" if shard is not None else "everything"
+        raise UsageError(
+            f"{one.state.parent}: shard {one.shard} has sent {jobs} job{'s' if jobs > 1 else ''} that {whole} "
+            f"knows nothing of: a run of {asked} could pay for the same again",
+            hint=f"bring the shards together first: hume-runner state merge MANIFEST {parts}/*-of-{one.shard.of}",
+        )
 
 
 class Kin:

@@ -166,6 +166,26 @@ def test_a_plan_ends_as_the_run_would_that_has_no_room_for_its_outputs(project: 
         assert (refused in planned.err, refused in ran.err) == (True, True)
 
 
+def test_a_plan_ends_as_the_run_would_that_would_measure_beside_a_shard(project: Project) -> None:
+    project.manifest["sources"] = {"text": [f"Number {n}." for n in range(4)]}
+    project.manifest["models"] = {"language": {}}
+    assert project.run("--shard", "1/2").code == 0
+    for words in ((), ("--shard", "1/3")):
+        planned, ran = (project.call(command, *words) for command in ("plan", "run"))
+        assert (planned.code, ran.code) == (64, 64)
+        assert planned.err == ran.err
+        assert "state merge" in planned.err
+    assert project.call("plan", "--shard", "2/2").code == 0
+
+
+def test_a_plan_ends_as_the_run_would_that_finds_a_link_in_its_way(project: Project) -> None:
+    project.out.mkdir()
+    (project.out / "raw").symlink_to(project.folder)
+    planned, ran = (project.call(command) for command in ("plan", "run"))
+    assert (planned.code, ran.code) == (10, 10)
+    assert planned.err == ran.err
+
+
 def several(project: Project) -> list[str]:
     """Three manifests: one of three faces, one of two texts, one whose file is missing."""
     face(project, 3)
