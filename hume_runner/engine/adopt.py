@@ -13,7 +13,7 @@ from hume_runner.addresses import one_address
 from hume_runner.engine.alike import find, note
 from hume_runner.errors import Discontinued, NotFound, RequestRejected, UsageError
 from hume_runner.planning.fingerprint import text_content, url_content
-from hume_runner.services.base import Draft, Foreign, ForeignSource, Member, PlanItem, Service
+from hume_runner.services.base import Draft, Foreign, ForeignSource, Keeper, Member, PlanItem, Service
 from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
 from hume_runner.state.store import Store
@@ -64,31 +64,7 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
             f"{remote_id}: this API gives its answer once, with the upload; it cannot be fetched again",
             hint="run the manifest: what was not measured under this state is measured",
         )
-    try:
-        foreign = service.keeper.recognise(remote_id)
-    except (NotFound, RequestRejected) as error:
-        raise UsageError(
-            f"{remote_id}: the service knows no such job under this key: {error}",
-            hint="look for typing errors; use the key of the account that started it, and the same endpoint",
-        ) from error
-    except Discontinued as error:
-        # Another API has none of this one's jobs, so its own next step would lead nowhere.
-        error.hint = (
-            "if the job's answer was downloaded before, name that file in the place of the id: nobody is asked for it. "
-            "A host that goes on serving these jobs can be named with --endpoint"
-        )
-        raise
-    if foreign.given_up:
-        raise UsageError(
-            f"{remote_id}: this job failed at the service ({foreign.given_up}), so there is nothing to fetch",
-            hint="leave the job out: a run sends its sources",
-        )
-    if not foreign.same_settings:
-        raise UsageError(
-            f"{remote_id}: this job was started with other models or settings than the manifest's{named(foreign)}",
-            hint="give the manifest the job's settings, or leave the job out",
-        )
-    refuse_one_name(foreign)
+    foreign = _recognised(service.keeper, remote_id)
     alike = _alike(store, foreign)
     told = service.keeper.carried(remote_id, store.texts()) if alike else None
     members, matches, unmatched = matched(store, foreign, ours, _confirmed(store, alike, told or ()))
@@ -121,6 +97,37 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
         now=now(),
     )
     return Adopted(remote_id=remote_id, job=number, items=len(members), unmatched=unmatched)
+
+
+def _recognised(keeper: Keeper, remote_id: str) -> Foreign:
+    """What the service tells of a job that can be adopted. Raises: ApiError; UsageError if there is none, or none that
+    measures as the manifest does."""
+    try:
+        foreign = keeper.recognise(remote_id)
+    except (NotFound, RequestRejected) as error:
+        raise UsageError(
+            f"{remote_id}: the service knows no such job under this key: {error}",
+            hint="look for typing errors; use the key of the account that started it, and the same endpoint",
+        ) from error
+    except Discontinued as error:
+        # Another API has none of this one's jobs, so its own next step would lead nowhere.
+        error.hint = (
+            "if the job's answer was downloaded before, name that file in the place of the id: nobody is asked for it. "
+            "A host that goes on serving these jobs can be named with --endpoint"
+        )
+        raise
+    if foreign.given_up:
+        raise UsageError(
+            f"{remote_id}: this job failed at the service ({foreign.given_up}), so there is nothing to fetch",
+            hint="leave the job out: a run sends its sources",
+        )
+    if not foreign.same_settings:
+        raise UsageError(
+            f"{remote_id}: this job was started with other models or settings than the manifest's{named(foreign)}",
+            hint="give the manifest the job's settings, or leave the job out",
+        )
+    refuse_one_name(foreign)
+    return foreign
 
 
 def named(foreign: Foreign) -> str:
