@@ -243,6 +243,12 @@ class Seen:
             )
 
     @property
+    def left_out(self) -> int:
+        """Items that the manifest listed besides, when a run was about some of it. What a shard leaves out is no loss:
+        the other shards have it."""
+        return 0 if self._project.selection.shard else self._store.never_chosen
+
+    @property
     def told_jobs(self) -> Mapping[str, int]:
         """Jobs by status as people count them."""
         from hume_runner.results.summary import told_jobs

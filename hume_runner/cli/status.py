@@ -112,6 +112,9 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
             if number and name != "total"
         ]
         yield f"  {kind:<6} {', '.join(parts) or 'none'}"
+    if seen.left_out:
+        besides = counted(seen.left_out, "item")
+        yield f"  left out {besides} that the manifest lists as well: `hume-runner run MANIFEST` goes on with them"
     if status.lock:
         yield f"  a run is on: process {status.lock.pid} on {status.lock.host}"
     if items["ambiguous"] and not seen.here:

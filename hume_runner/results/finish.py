@@ -278,7 +278,11 @@ class Finisher:
 
     def _selected(self, store: Store) -> dict[str, Any]:
         """What the run was about, where it was not everything, and what became of those items."""
-        return {"selection": {**self._selection, "items": store.selected_numbers}} if self._selection else {}
+        if not self._selection:
+            return {}
+        # What a shard leaves out is the other shards'.
+        left_out = {} if "shard" in self._selection else {"left_out": store.never_chosen}
+        return {"selection": {**self._selection, "items": store.selected_numbers, **left_out}}
 
     @property
     def billed_seconds(self) -> float | None:

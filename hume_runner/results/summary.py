@@ -94,8 +94,15 @@ def _selected(run: Mapping[str, Any]) -> list[str]:
     told = run.get("selection")
     if not told:
         return []
-    said = [f"--{name} {value}" for name, value in told.items() if name != "items"]
-    return [f"  selected {told['items']['done']} of {told['items']['total']} measured ({', '.join(said)})"]
+    given = {name: value for name, value in told.items() if name not in ("items", "left_out")}
+    said = ", ".join(f"--{name} {value}" for name, value in given.items())
+    lines = [f"  selected {told['items']['done']} of {told['items']['total']} measured ({said})"]
+    if told.get("left_out"):
+        flags = " and ".join(f"--{name}" for name in given)
+        lines.append(
+            f"  left out {counted(told['left_out'], 'item')} that the manifest lists as well: run without {flags}"
+        )
+    return lines
 
 
 def _ending(run: Mapping[str, Any]) -> str:

@@ -414,7 +414,12 @@ class Planning(Reading):
                 "FROM (SELECT max(ord) AS last FROM main.items) l WHERE ord < 0"
             )
         (selected,) = db.execute("SELECT count(*) FROM scan.staged").fetchone()
-        self._set({"selected": selected})
+        left_out = 0
+        if keep:  # what is listed besides, was not chosen, and has never been planned
+            (left_out,) = db.execute(
+                "SELECT count(*) FROM scan.passed p WHERE NOT EXISTS (SELECT 1 FROM main.items i WHERE i.id = p.id)"
+            ).fetchone()
+        self._set({"selected": selected, "left_out": left_out})
 
     def _rekey(self, db: sqlite3.Connection) -> None:
         """What an earlier version measured gets the keys of today, together with the plan that found it."""

@@ -398,6 +398,11 @@ class Reading(StateFile):
         return self.counts().items
 
     @property
+    def never_chosen(self) -> int:
+        """How many items the manifest listed besides what the state has, when it was planned last."""
+        return int(self.meta("left_out") or 0)
+
+    @property
     def selected_numbers(self) -> Mapping[str, int]:
         """The items by status that the last plan was about; `total` among them."""
         everything, selected = self.counts().items, self.meta("selected")

@@ -55,6 +55,28 @@ def test_a_limit_sends_the_first_items_and_later_runs_go_on_with_the_rest(waves:
     assert list(statuses(waves)) == [*(f"n{n}" for n in range(10)), "again"]
 
 
+def test_what_nobody_has_run_yet_is_told_with_its_number(waves: Project) -> None:
+    ran = waves.run("--limit", "3")
+    assert "left out 8 items that the manifest lists as well: run without --limit" in ran.out
+    assert waves.run_json()["selection"]["left_out"] == 8
+    status = waves.call("status").out
+    assert (
+        f"left out 8 items that the manifest lists as well: `hume-runner run {waves.path}` goes on with them" in status
+    )
+    assert "left out 1 item " in waves.run("--limit", "10").out
+    assert waves.run().code == 0
+    assert "left out" not in waves.call("status").out
+    # What a run was about already stays as it is, and is not left out of anything.
+    assert "left out" not in waves.run("--select", "label.wave == 1").out
+    assert waves.run_json()["selection"]["left_out"] == 0
+
+
+def test_what_other_shards_have_is_not_called_left_out(waves: Project) -> None:
+    ran = waves.run("--shard", "1/2", "--limit", "1")
+    assert "left out" not in ran.out + waves.call("status", "--shard", "1/2").out
+    assert "left_out" not in json.loads((waves.out / "shards" / "1-of-2" / "run.json").read_text())["selection"]
+
+
 def test_what_is_not_selected_stays_as_it_is_and_is_not_removed(waves: Project) -> None:
     waves.run()
     before = waves.requests()[JOBS]
