@@ -139,7 +139,8 @@ def _entries(share: Share, source: Mapping[str, Any], before: _Counted) -> Itera
 
 
 def _as_it_is_known(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row by column. An earlier version wrote the one language that a model knows as if it had been heard."""
+    """A row by column. The answer tells in which language the text is: under a model that knows one only, that is no
+    word of what was spoken, which nobody heard."""
     told = dict(row)
     if table == "speech" and str(told.get("measured_by")).partition("@")[0].endswith(".en"):
         told["language"] = None

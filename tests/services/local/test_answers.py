@@ -59,7 +59,7 @@ def test_what_was_not_wholly_measured_is_no_answer_for_another_item(tmp_path: Pa
 
 
 def test_the_language_that_a_model_knows_alone_is_not_told_as_heard(tmp_path: Path) -> None:
-    """An earlier version wrote it into its answers, which are read as those of today."""
+    """The answer names the language that the text is in, and the table the one that was heard."""
     said = {"text": "So it goes.", "language": "en", "words": 3}
     sources = {
         name: {"speech": [said | {"measured_by": f"{name}@1#00000000"}]} for name in ("whisper-tiny.en", "whisper-base")

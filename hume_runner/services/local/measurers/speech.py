@@ -236,8 +236,6 @@ class _Session:
                 raise ValueError(f"whisper-{whisper.name} in {folder}: {error}") from error
         english = whisper.english_only if whisper.english_only is not None else not self._model.model.is_multilingual
         self._language: str | None = options.get("language", "en" if english else None)
-        # What such a model writes is English whatever was said: nobody heard which language it was.
-        self._knows_one = english
         if self._language is not None and self._language not in self._model.supported_languages:
             raise ValueError(f"whisper-{whisper.name} does not know the language {self._language!r}")
         self._beam_size = int(options.get("beam_size", BEAM_SIZE))
@@ -262,7 +260,7 @@ class _Session:
             replace(word, begin_s=begin_s, end_s=end_s) for word, (begin_s, end_s) in zip(words, times, strict=True)
         ]
         for utterance in spoken(words, voice, self._turn_pause_s):
-            yield _row(utterance, None if self._knows_one else language, likelihood)
+            yield _row(utterance, language, likelihood)
             yield from _word_rows(utterance)
 
     def _hear(self, heard: NDArray[np.float32], pack: Pack, language: str) -> Iterator[Heard]:

@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 from hume_runner.services.local.measurers.base import Row, Sound, SoundSession
 from hume_runner.services.local.measurers.speech import SPEECH
 from hume_runner.services.local.measurers.transcript import passages
+from hume_runner.services.local.measurers.whisper_languages import doubtful
 from hume_runner.services.local.measurers.whisper_weights import NAMES
 from tests.services.local.measurers.heard import (
     BECKETT,
@@ -164,6 +165,18 @@ def test_rows_of_words_fit_those_of_their_utterance() -> None:
         assert 0 <= word["probability"] <= 1
     begins = [word["begin_s"] for word in words]
     assert begins == sorted(begins)
+
+
+@pytest.mark.sweep
+def test_german_that_became_english_is_doubted_and_english_is_not() -> None:
+    foreign = (
+        synthetic("Ich bin sehr traurig, weil meine Mutter krank ist. Ich weiß nicht, was ich tun soll.", "de"),
+        synthetic("Bonjour, je m'appelle Pierre et je suis très content de vous voir.", "fr"),
+    )
+    english = (recording("two_cities.wav"), synthetic("I am very sad because my mother is ill."))
+    for samples, doubted in (*((one, True) for one in foreign), *((one, False) for one in english)):
+        told = doubtful(_of(_heard(samples), "speech"), "whisper-tiny.en")
+        assert (told is not None) == doubted
 
 
 @pytest.mark.sweep

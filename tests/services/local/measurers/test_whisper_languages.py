@@ -20,6 +20,7 @@ def row(words: int, sure: float, alike: float = 1.1) -> dict[str, Any]:
         ([], None),
         ([row(9, 0.84), row(7, 0.99)], None),
         ([row(9, 0.41), row(6, 0.56)], "mean probability of 0.47"),
+        ([row(15, 0.57)], "mean probability of 0.57"),
         ([row(1, 0.1), row(99, 0.9)], None),  # by words, and not by rows
         ([row(192, 0.9, 11.3)], "it repeats itself"),
     ],
