@@ -52,7 +52,7 @@ def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: fro
             f"this state holds what was measured at {mask_secrets(min(others))}, and the manifest measures at "
             f"{mask_secrets(endpoint)}: the two are not mixed",
             hint="measure in another place: set outputs.directory, or --output-dir "
-            + shlex.quote(f"{outputs.name}-{'here' if here else 'hosted'}"),
+            + shlex.quote(f"{outputs}-{'here' if here else 'hosted'}"),
         )
     elsewhere = store.foreign_endpoints(endpoint)
     half = next((place for where, _ in elsewhere if (place := place_of(where)) is not None), None)

@@ -405,8 +405,9 @@ def test_what_a_service_measured_and_what_is_measured_here_are_not_mixed(folder:
     assert hume_runner.run(hosted).exit_code == 0
     here = manifest({"letters": {}}, sources={"text": ["One"]})
     for would in (hume_runner.run, hume_runner.plan):
-        with pytest.raises(UsageError, match="the two are not mixed"):
+        with pytest.raises(UsageError, match="the two are not mixed") as mixed:
             would(here)
+        assert mixed.value.hint.endswith(f"--output-dir {folder / 'out-here'}"), "it can be typed as it stands"
     here["outputs"]["directory"] = "elsewhere"
     assert hume_runner.run(here).exit_code == 0
     hosted["outputs"]["directory"] = "elsewhere"
