@@ -193,6 +193,8 @@ def _needs(manifest: Manifest | None) -> dict[str, str]:
         needs["report"] = "outputs.report"
     if manifest.outputs.remote is not None:
         needs["remote"] = "outputs.directory"
+    elif manifest.state is not None and is_remote(str(manifest.state)):
+        needs["remote"] = "state"
     elif any(entry.kind == "file" and is_remote(entry.value or "") for entry in manifest.sources):
         needs["remote"] = "sources.files"
     return needs
@@ -293,7 +295,8 @@ def _disk(directory: Path, *, kind: str) -> Iterator[Finding]:
 
 
 def _state(project: Project) -> Iterator[Finding]:
-    if not project.paths.state.exists():
+    remote = project.paths.remote
+    if remote is None and not project.paths.state.exists():
         yield Finding(name="state", mark="ok", message="none yet: the first run makes it")
         return
     try:
@@ -303,7 +306,10 @@ def _state(project: Project) -> Iterator[Finding]:
         yield Finding.of("state", error)
         return
     items = status.items
-    yield Finding(name="state", mark="ok", message=f"{items['done']:,} of {counted(items['total'], 'item')} measured")
+    measured = f"{items['done']:,} of {counted(items['total'], 'item')} measured"
+    if remote is not None:
+        measured = f"{remote} can be read: {measured if items['total'] else 'none yet, the first run makes it'}"
+    yield Finding(name="state", mark="ok", message=measured)
     if status.lock is not None:
         hint = "another run has to wait for it"
         yield Finding(name="lock", mark="note", message=f"a run is on: {status.lock}", hint=hint)

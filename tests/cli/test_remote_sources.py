@@ -304,3 +304,18 @@ def test_an_address_that_is_none_is_one_line_and_a_done(
     assert len(ran.err.splitlines()) == 2
     done = ran.lines[-1]
     assert (done["event"], done["exit_code"], len(done["errors"])) == ("done", 64, 1)
+
+
+def test_doctor_looks_at_a_state_in_a_store_and_names_the_variable_that_keeps_it_away(
+    project: Project, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = s3.bucket()
+    project.manifest["state"] = f"s3://{name}/study"
+
+    def told() -> dict[str, str]:
+        checks = [line for line in project.call("doctor", "--json").lines if line["event"] == "check"]
+        return {one["name"]: f"{one['status']} {one['message']}" for one in checks}
+
+    assert told()["state"] == f"ok s3://{name}/study can be read: none yet, the first run makes it"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:8902")
+    assert told()["state"].startswith("problem the environment variable AWS_ENDPOINT_URL is no URL")
