@@ -291,6 +291,8 @@ class Planning(Reading):
 
     def relabelled_number(self) -> int:
         """How many items are listed as before, with other labels."""
+        if self.knows_nothing():  # a first plan of a million looks none of them up
+            return 0
         (number,) = self._db.execute(
             "SELECT count(*) FROM scan.staged s JOIN main.items i ON i.id = s.id "
             "WHERE i.key = s.key AND i.labels IS NOT s.labels"
@@ -299,6 +301,8 @@ class Planning(Reading):
 
     def added_number(self) -> int:
         """How many staged items are measured, and have an id that the state does not list."""
+        if self.knows_nothing():
+            return 0
         (number,) = self._db.execute(
             "SELECT count(*) FROM scan.staged s JOIN main.measurements m ON m.key = s.key AND m.outcome = 'done' "
             "WHERE NOT EXISTS (SELECT 1 FROM main.items i WHERE i.id = s.id)"
