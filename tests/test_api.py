@@ -148,11 +148,15 @@ def test_the_command_line_stands_on_the_facade_alone() -> None:
     assert [(file, name) for file, name in taken if name.startswith(doers)] == []
 
 
+# Another name for the same, as the package had it.
+OF_THE_OLD_PACKAGE = {"ModelConfigBase": "ModelConfig"}
+
+
 @pytest.mark.parametrize("name", sorted(set(hume_runner.__all__) - {"__version__"}))
 def test_each_promised_name_is_its_own_and_documented(name: str) -> None:
     value = getattr(hume_runner, name)
     assert value.__doc__
-    assert value.__name__ == name
+    assert value.__name__ == OF_THE_OLD_PACKAGE.get(name, name)
 
 
 @pytest.mark.parametrize("name", sorted(set(api.__all__) - {"JobStatus"}))

@@ -65,7 +65,7 @@ def parsed(words: list[str]) -> argparse.Namespace | None:
         return None
     command, rest = _split(words)
     console = Console(out=io.StringIO(), err=io.StringIO())
-    parser = _Parser(console, prog=f"hume-runner {command}")
+    parser = _Parser(console, {}, prog=f"hume-runner {command}")
     common_flags(parser)
     _load(command).configure(parser)
     try:
