@@ -113,6 +113,12 @@ class Paths:
         )
         return found if shard is None else found.with_remote_of(shard)
 
+    def of_the_whole(self, shard: Shard) -> Paths:
+        """Of a shard's paths those of the whole, as far as its state goes."""
+        assert self.whole is not None
+        remote = self.remote and self.remote.removesuffix(f"/{shard.folder}")
+        return replace(self, outputs=self.whole, state=self.whole / "state.sqlite3", whole=None, remote=remote)
+
     def with_remote_of(self, shard: Shard) -> Paths:
         """The home of a shard's state is below the one of the whole's."""
         return self if self.remote is None else replace(self, remote=f"{self.remote.rstrip('/')}/{shard.folder}")
@@ -267,7 +273,7 @@ def planned(
 ) -> Iterator[Plan]:
     """What a manifest means to an open state, decided and not packed yet, for as long as the block lasts.
 
-    `whole`: for a shard, the output directory of which it is a part.
+    `whole`: for a shard, the state of which it is a part.
     """
     from hume_runner.planning.prepare import Options, Plan
     from hume_runner.planning.recall import scan_or_recall
@@ -277,7 +283,7 @@ def planned(
 
     chosen = selection or EVERYTHING
     check_shard(store, chosen.shard)
-    with held_by(whole and whole / "state.sqlite3", store) as held:
+    with held_by(whole, store) as held:
         scan = scan_or_recall(manifest, expand_in_blocks, endpoint.service, store, Scan, selection=chosen, held=held)
     options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
     with Plan(manifest, scan, store, endpoint.service, options) as plan:

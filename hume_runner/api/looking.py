@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
 from hume_runner.api.opening import told_closed
-from hume_runner.api.remote_state import opened_state
+from hume_runner.api.remote_state import opened_state, state_of_the_whole
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
 from hume_runner.registry import load, registered
@@ -41,7 +42,9 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         machines, host = wiring.machines(), endpoint.service.endpoint
         refuse_other_kinds(store, host, here=endpoint.here, machines=machines, outputs=paths.outputs)
         serial = store.serial
+        seen = (store.path if paths.remote is not None else None) or paths.state
         store, found = _taken_stock(store, endpoint, paths, stack, now)
+        whole = stack.enter_context(state_of_the_whole(project, to_run=False))
         plan = stack.enter_context(
             wiring.planned(
                 manifest,
@@ -50,7 +53,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
                 retry_failed=retry_failed,
                 now=now,
                 selection=project.selection,
-                whole=paths.whole,
+                whole=whole,
             )
         )
         told = [closed] if (closed := told_closed(manifest)) is not None else []
@@ -71,13 +74,14 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             serial,
             warnings=told,
             renewed=tuple(plan.renewed()),
-            refusal=_refusal(project, store, plan.summary),
+            refusal=_refusal(project, store, plan.summary, knows=whole or seen),
             cautions=tuple(_cautions(manifest, plan)),
         )
 
 
-def _refusal(project: Project, store: Store, summary: Summary) -> HumeRunnerError | None:
-    """What a run of this plan would be refused for, before it measures anything."""
+def _refusal(project: Project, store: Store, summary: Summary, *, knows: Path) -> HumeRunnerError | None:
+    """What a run of this plan would be refused for, before it measures anything. `knows`: the state of the whole, or a
+    copy of it."""
     from hume_runner.engine.run import refuse_links
     from hume_runner.state.connection import guarded
     from hume_runner.state.shards import check_merged, check_shard
@@ -89,7 +93,7 @@ def _refusal(project: Project, store: Store, summary: Summary) -> HumeRunnerErro
             refuse_in_the_way(folder)
         with guarded(paths.outputs):
             refuse_links(paths.outputs)
-            check_merged(paths.whole or paths.outputs, whole, shard)
+            check_merged(paths.whole or paths.outputs, whole, shard, knows=knows)
         check_shard(store, shard)
         found = registered(project.manifest.service.api)
         if found is not None and found.requires is not None and summary.jobs:

@@ -15,7 +15,7 @@ from hume_runner import events, wiring
 from hume_runner.api.control import Control
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
 from hume_runner.api.opening import examine
-from hume_runner.api.remote_state import opened_state, release
+from hume_runner.api.remote_state import opened_state, release, state_of_the_whole
 from hume_runner.api.values import ManifestLike, Merged, RunResult
 from hume_runner.errors import (
     HumeRunnerError,
@@ -344,15 +344,18 @@ class Project:
             owner.check(manifest=manifest.name, state=paths.state, lineage=store.lineage)
             store.recover(machine.now())
             take_in(store, machine.now())
-            with wiring.planned(
-                manifest,
-                store,
-                endpoint,
-                retry_failed=False,
-                now=machine.now(),
-                selection=self.selection,
-                whole=paths.whole,
-            ) as plan:
+            with (
+                state_of_the_whole(self, to_run=False) as whole,
+                wiring.planned(
+                    manifest,
+                    store,
+                    endpoint,
+                    retry_failed=False,
+                    now=machine.now(),
+                    selection=self.selection,
+                    whole=whole,
+                ) as plan,
+            ):
                 plan.apply()
             note_shard(store, self.selection.shard, manifest.service.api, paths.outputs)
             owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)

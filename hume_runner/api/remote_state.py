@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import wiring
 from hume_runner.api.values import Pulled, Pushed
-from hume_runner.errors import UsageError
+from hume_runner.errors import StateLocked, UsageError
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -52,6 +52,34 @@ def _read(project: Project) -> Iterator[tuple[Store, Holder | None]]:
         remote = read_all(lambda: wiring.driver(project.paths, project.machine), copy, name)
         with Store.peek(copy, name=name) if remote.snapshot is not None else Store.empty(name) as store:
             yield store, _holder(remote.lock)
+
+
+@contextmanager
+def state_of_the_whole(project: Project, *, to_run: bool) -> Iterator[Path | None]:
+    """For a shard, a file that says what the whole has, wherever its home is; there may be none. Raises: StateLocked,
+    `to_run`, where the whole runs on another machine; StateError, StoreError."""
+    shard, paths = project.selection.shard, project.paths
+    if shard is None or paths.whole is None:
+        yield None
+        return
+    whole = paths.of_the_whole(shard)
+    if whole.remote is None:
+        yield whole.state
+        return
+    from hume_runner.scratch import Scratch
+    from hume_runner.state.remote.copies import read_all
+
+    with Scratch() as folder:
+        copy = folder / "state.sqlite3"
+        remote = read_all(lambda: wiring.driver(whole, project.machine), copy, project.manifest.name)
+        holder = _holder(remote.lock)
+        if to_run and holder is not None:
+            raise StateLocked(
+                f"{whole.remote}: a run of everything is on: {holder}",
+                hint="wait for it: the two could pay for the same; if its machine is gone, give its lock back: "
+                "hume-runner state unlock MANIFEST, without --shard",
+            )
+        yield copy if remote.snapshot is not None else whole.state
 
 
 def _holder(lock: Lock | None) -> Holder | None:

@@ -10,6 +10,7 @@ from hume_runner import events, installing, wiring
 from hume_runner.api.commanding import Commands, listening
 from hume_runner.api.control import Control
 from hume_runner.api.opening import told_closed
+from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.api.values import RunResult
 from hume_runner.engine.run import RunEnded, RunOptions, SavedPlan, run
 from hume_runner.engine.workers import Interrupt, ThreadWorkers
@@ -63,7 +64,7 @@ def run_project(
     # at a cluster, too.
     workers = ThreadWorkers(manifest.execution.transfer_workers + 6 + (_MOST_AT_CLUSTER if place else 0))
     try:
-        with project.endpoint(place) as endpoint:
+        with project.endpoint(place) as endpoint, state_of_the_whole(project, to_run=True) as whole:
             commands = Commands(manifest.service.api, workers, endpoint.pacer)
             ended = run(
                 manifest,
@@ -87,6 +88,7 @@ def run_project(
                     saved_plan=saved_plan,
                     selection=selection,
                     whole=paths.whole,
+                    whole_state=whole,
                 ),
                 finish=around.finish,
             )

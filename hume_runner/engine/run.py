@@ -66,7 +66,8 @@ class SavedPlan:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """What the command line asks of a run. `pay_again`: consent to what a lost answer would ask about; `whole`: for a
-    shard, the output directory that it is a part of."""
+    shard, the output directory that it is a part of; `whole_state`: a file that says what that has, wherever its state
+    is at home."""
 
     detach: bool = False
     retry_failed: bool = False
@@ -74,6 +75,7 @@ class RunOptions:
     saved_plan: SavedPlan | None = None
     selection: Selection = EVERYTHING
     whole: Path | None = None
+    whole_state: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +185,7 @@ def _open(
     with guarded(outputs):
         # Only now is the state here what its home holds: another machine may have merged what lies beside it.
         whole = options.whole / "state.sqlite3" if options.whole is not None else state
-        check_alone(options.whole or outputs, whole, options.selection.shard)
+        check_alone(options.whole or outputs, whole, options.selection.shard, knows=options.whole_state or whole)
     # Only under the lock is it known whether another run made a state meanwhile, whose knowledge the plan needs.
     if scan is not None and state.exists():
         scan.close()
@@ -307,7 +309,7 @@ def _scan(manifest: Manifest, env: Environment, store: Store | None, options: Ru
     def expand(manifest: Manifest) -> Iterator[SourceItem | Block]:
         return told(env.expand(manifest), manifest, env.report, env.monotonic)
 
-    with held_by(options.whole and options.whole / "state.sqlite3", store) as held:
+    with held_by(options.whole_state, store) as held:
         return scan_or_recall(manifest, expand, env.service, store, Scan, selection=options.selection, held=held)
 
 

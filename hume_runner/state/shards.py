@@ -113,9 +113,10 @@ def unmerged(whole: Path, found: Sibling) -> int:
         return len(sent - store.merged_from(lineage))
 
 
-def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:
+def check_alone(outputs: Path, whole: Path, shard: Shard | None, *, knows: Path) -> None:
     """What others below this output directory do, or have done, must not be paid for by a run of `shard` (None: of
-    everything) as well. Raises: StateLocked, UsageError.
+    everything) as well. `knows`: a copy of the whole's state where that is not at home here. Raises: StateLocked,
+    UsageError.
 
     The whole and its shards each look at the others once they hold their own lock, so that of two that begin together
     one sees the other at least.
@@ -126,18 +127,18 @@ def check_alone(outputs: Path, whole: Path, shard: Shard | None) -> None:
         if shard is not None and one.shard.of == shard.of:
             continue  # these never measure the same
         _not_running(one.state, f"a run of shard {one.shard}")
-        _check_merged(outputs, whole, shard, one)
+        _check_merged(outputs, whole, shard, one, knows)
 
 
-def check_merged(outputs: Path, whole: Path, shard: Shard | None) -> None:
+def check_merged(outputs: Path, whole: Path, shard: Shard | None, *, knows: Path) -> None:
     """The same of what others have done alone, for who does not run. Raises: UsageError."""
     for one in _places(outputs):
         if shard is None or one.shard.of != shard.of:
-            _check_merged(outputs, whole, shard, one)
+            _check_merged(outputs, whole, shard, one, knows)
 
 
-def _check_merged(outputs: Path, whole: Path, shard: Shard | None, one: Sibling) -> None:
-    jobs = unmerged(whole, one) if one.state.is_file() else 0
+def _check_merged(outputs: Path, whole: Path, shard: Shard | None, one: Sibling, knows: Path) -> None:
+    jobs = unmerged(knows, one) if one.state.is_file() else 0
     if jobs:
         parts = quote(str(outputs / FOLDER))
         asked = f"shard {shard}" if shard is not None else "everything"

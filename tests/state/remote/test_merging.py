@@ -150,6 +150,32 @@ def test_answers_that_nobody_gives_again_are_the_wholes_for_every_machine(study:
     assert len(list(Path(study.folder / "b" / "raw").iterdir())) >= 1
 
 
+@pytest.mark.sweep
+def test_no_part_pays_for_what_the_whole_has_on_another_machine(study: Study, emulator: Emulator) -> None:
+    study.sections = {"execution": {"requests_per_second": 500, "look_back": 0}}  # nobody asks the service
+    assert call("run", written(study, "b"), "--limit", "3").code == 0
+    manifest = written(study, "a")
+    planned = [call("plan", manifest, "--shard", f"{index}/2", "--format", "json").json for index in (1, 2)]
+    assert sum(one["summary"]["new"] for one in planned) == 3
+    run_parts(study, "a")
+    assert accepted(emulator) == 6
+
+
+@pytest.mark.sweep
+def test_a_part_waits_for_a_run_of_everything_on_another_machine(study: Study, s3: S3Server) -> None:
+    assert call("run", written(study, "b"), "--limit", "3").code == 0
+    bucket = study.place.split("/")[2]
+    lock = json.loads(s3.body(bucket, "study/lock"))
+    s3.put(bucket, "study/lock", json.dumps({**lock, "released": False}).encode())
+    manifest = written(study, "a")
+    refused = call("run", manifest, "--shard", "1/2")
+    assert (refused.code, "a run of everything is on" in refused.err) == (6, True), refused.err
+    assert f"hume-runner state unlock {manifest}, without --shard" in refused.err
+    assert call("plan", manifest, "--shard", "1/2").code == 0
+    assert call("state", "unlock", manifest).code == 0
+    assert call("run", manifest, "--shard", "1/2").code == 0
+
+
 _KILLED = """
 import sys
 from hume_runner.api import Project
