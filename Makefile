@@ -67,7 +67,7 @@ test: $(VENV)/.dev
 
 # Properties once more, with more examples than the suite draws.
 sweep: $(VENV)/.dev
-	$(PYTEST) -n $(JOBS) -m "(sweep or hypothesis) and not soak and not mutant" --hypothesis-profile sweep $(ARGS)
+	$(PYTEST) -n $(JOBS) --timeout 600 -m "(sweep or hypothesis) and not soak and not mutant" --hypothesis-profile sweep $(ARGS)
 
 # Each in an environment of its own, made anew: what is installed already would hide what the ranges give.
 test-lowest:
