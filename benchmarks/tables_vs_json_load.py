@@ -1,7 +1,7 @@
 """`tables` against a plain `json.load` of the same answers, each in a process of its own.
 
 They take turns, and of each the quickest counts. Prints both times, their ratio and the peak memory of each. What
-`hume-runner[tables]` installs is all that the processes find: pyarrow imports pandas wherever there is one.
+`hume-runner[tables]` installs is all that the processes find: pyarrow imports pandas and numpy wherever they are.
 
     python benchmarks/tables_vs_json_load.py [MEGABYTES] [FILES]
 """
@@ -96,17 +96,17 @@ def load(_out: str, *files: str) -> None:
             json.load(stream)
 
 
-class _NoPandas:
-    """First of the finders: no module of that name."""
+class _Bare:
+    """First of the finders: there are no modules of these names."""
 
     @staticmethod
     def find_spec(name: str, _path: object, _target: object = None) -> None:
-        if name == "pandas":
+        if name in ("numpy", "pandas"):
             raise ModuleNotFoundError(name=name)
 
 
 def child(task: str, *arguments: str) -> None:
-    sys.meta_path.insert(0, _NoPandas)
+    sys.meta_path.insert(0, _Bare)
     start, used = time.perf_counter(), time.process_time()
     {"convert": convert, "load": load}[task](*arguments)
     seconds, cpu_s = time.perf_counter() - start, time.process_time() - used

@@ -104,6 +104,7 @@ def test_tables_that_were_made_elsewhere_do_not_stop_a_run(python: list[str], su
     assert table.read_bytes() != before
 
 
+@pytest.mark.sweep
 def test_what_a_service_would_be_paid_for_is_refused_before_it(python: list[str], tmp_path: Path) -> None:
     hosted = {"version": 1, "name": "hosted", "service": {"api": "batch-v0"}, "sources": {"text": ["One"]}}
     hosted |= {"models": {"language": {}}, "outputs": {"tables": ["csv"]}}

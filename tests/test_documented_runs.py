@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.test_documented_commands import in_blocks, parts
+from tests.tiers import sampled
 
 PROJECT = Path(__file__).parents[1]
 
@@ -90,6 +91,7 @@ def test_a_manifest_moves_as_it_is_printed(to: str, study: Path) -> None:
     ran(f"hume-runner validate {to}", study)
 
 
+@sampled(1)
 @pytest.mark.parametrize("command", [one for one in commands("models.md", "models") if "pull" not in one])
 def test_models_are_listed_and_verified_as_it_is_printed(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

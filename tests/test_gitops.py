@@ -149,7 +149,7 @@ def test_the_table_of_exit_codes_knows_what_a_person_has_to_decide() -> None:
 
 @pytest.mark.sweep
 def test_the_manifest_of_the_page_is_one(place: Path) -> None:
-    from hume_runner.manifest.schema import schema_text
+    from hume_runner.manifest.published import schema_text
 
     text = block("manifests/study.yaml")
     if '"state"' not in schema_text():

@@ -11,6 +11,7 @@ import pytest
 
 from hume_runner.settings import Masker, mask_secrets, masked_url
 from tests.spellings import SPELLINGS, quotes
+from tests.tiers import sampled
 
 KEY = "Zx9-canary/KEY+47&q_secret"
 MASKER = Masker([KEY])
@@ -31,6 +32,7 @@ def test_a_key_is_found_in_every_spelling(spelling: str) -> None:
     assert not quotes(masked.encode(), KEY)
 
 
+@sampled(29)
 @pytest.mark.parametrize("size", [1, 7, 1000, 65536])
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_key_is_found_wherever_a_stream_is_cut(spelling: str, size: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.errors import UsageError
-from hume_runner.manifest.schema import foreign_to, schema
+from hume_runner.manifest.published import foreign_to, schema
 
 if TYPE_CHECKING:
     from hume_runner.control.listener import Listener

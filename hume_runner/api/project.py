@@ -24,7 +24,7 @@ from hume_runner.errors import (
     StateError,
     UsageError,
 )
-from hume_runner.manifest.schema import foreign_to
+from hume_runner.manifest.published import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
 from hume_runner.results.options import PLAIN, TableOptions

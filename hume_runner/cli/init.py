@@ -19,8 +19,8 @@ from hume_runner.cli.found_sources import Findings, look, yaml_text
 from hume_runner.cli.proposed_models import model_lines
 from hume_runner.errors import ManifestError, SourceError, UsageError, lacks_room
 from hume_runner.manifest.patterns import pattern_fault
-from hume_runner.manifest.schema import NAME as SCHEMA_NAME
-from hume_runner.manifest.schema import schema_text
+from hume_runner.manifest.published import NAME as SCHEMA_NAME
+from hume_runner.manifest.published import schema_text
 from hume_runner.registry import Registered, Starter, all_registered, registered
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from hume_runner.cli.console import Console
-from hume_runner.manifest.schema import schema_text
+from hume_runner.manifest.published import schema_text
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,9 @@ from hume_runner.manifest.addresses import endpoint_fault, origin_fault, url_fau
 from hume_runner.manifest.document import Document, Path, path_text
 from hume_runner.manifest.encodings import encoding_fault
 from hume_runner.manifest.patterns import pattern_fault
+from hume_runner.manifest.published import schema
 from hume_runner.manifest.quantities import duration_s, moment_s, size_bytes
-from hume_runner.manifest.schema import KINDS, schema
+from hume_runner.manifest.schema import KINDS
 from hume_runner.manifest.shown import quoted
 from hume_runner.registry import load, registered
 from hume_runner.settings import masked_url

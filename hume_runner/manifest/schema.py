@@ -1,4 +1,4 @@
-"""Finds the manifest's JSON Schema, and turns what does not fit it into Problems with places.
+"""Turns what does not fit the manifest's JSON Schema into Problems with places.
 
 An unknown member names the nearest known one, or the place where it belongs. `wording.py` says what is wrong with a
 value.
@@ -6,12 +6,9 @@ value.
 
 from __future__ import annotations
 
-import importlib.resources
-import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path as FilePath
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -20,12 +17,12 @@ from jsonschema.exceptions import ValidationError
 from hume_runner.errors import Problem
 from hume_runner.manifest.document import Document, Path
 from hume_runner.manifest.model import Scalar
+from hume_runner.manifest.published import schema
 from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.manifest.wording import nearest, worded
-from hume_runner.registry import Registered, all_registered, load, on_change
+from hume_runner.registry import on_change
 
 IS_MISSING = "is missing"
-NAME = "manifest-v1.schema.json"
 KINDS = {"urls": "url", "files": "path", "text": "text"}
 _DEFINITIONS = {
     "urls": ("urlSource", "urlItem"),
@@ -34,111 +31,12 @@ _DEFINITIONS = {
 }
 
 
-def schema_text() -> str:
-    """The schema as it is published: from the wheel's copy, or from the checkout that is being edited."""
-    packaged = importlib.resources.files("hume_runner") / "_schemas" / NAME
-    if packaged.is_file():
-        return packaged.read_text(encoding="utf-8")
-    return (FilePath(__file__).parents[2] / "schemas" / NAME).read_text(encoding="utf-8")
-
-
-@cache
-def schema() -> Mapping[str, Any]:
-    """The parsed schema, with the APIs that were registered besides those that it names; not to be changed."""
-    parsed: dict[str, Any] = json.loads(schema_text())
-    known = parsed["properties"]["service"]["properties"]["api"]["enum"]
-    for added in all_registered():
-        if added.api not in known:
-            _add_api(parsed, added)
-        elif added.more_models is not None:
-            _add_models(parsed, added.api, load(added.more_models)())
-    return parsed
-
-
-def _of_apis(parsed: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(API, what holds for its manifests besides what holds for all)."""
-    for rule in parsed["allOf"]:
-        if "x-editors" in rule:  # says what editors offer, nothing about what is valid
-            continue
-        service = rule["if"].get("properties", {}).get("service", {})
-        if "properties" in service:
-            yield service["properties"]["api"]["const"], rule["then"]
-
-
-def _add_models(parsed: dict[str, Any], api: str, more: Mapping[str, Any]) -> None:
-    """Let manifests of an API name models that the published schema does not know, since others offer them."""
-    models = parsed["properties"]["models"]["properties"]
-    for name, rule in more.items():
-        models.setdefault(name, {"type": "object", "description": rule.get("description", f"{api}: {name}.")})
-    for of, then in _of_apis(parsed):
-        mine = then.setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
-        mine |= {name: own if of == api else _no_model(of, name) for name, own in more.items()}
-
-
-def _add_api(parsed: dict[str, Any], added: Registered) -> None:
-    """Let manifests name an API and its models, and nothing else with either."""
-    apis = parsed["properties"]["service"]["properties"]["api"]["enum"]
-    models = parsed["properties"]["models"]["properties"]
-    others = [name for name in models if name not in added.models]
-    for api, then in _of_apis(parsed):
-        mine = then.setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
-        mine |= {name: _no_model(api, name) for name in added.models if name not in models}
-    kinds = {member: kind for member, kind in _KIND_OF_MEMBER.items() if kind not in added.kinds}
-    parsed["allOf"].append(
-        {
-            "if": {
-                "type": "object",
-                "required": ["service"],
-                "properties": {
-                    "service": {
-                        "type": "object",
-                        "required": ["api"],
-                        "properties": {"api": {"const": added.api}},
-                    }
-                },
-            },
-            "then": {
-                "properties": {
-                    "models": {"properties": {name: _no_model(added.api, name) for name in others}},
-                    "sources": {"properties": {member: _no_kind(added.api, kind) for member, kind in kinds.items()}},
-                }
-            },
-        }
-    )
-    apis.append(added.api)
-    models |= {name: dict(rule) for name, rule in added.models.items() if name not in models}
-
-
-_KIND_OF_MEMBER = {"urls": "url", "files": "file", "text": "text"}
-
-
-def _no_model(api: str, name: str) -> dict[str, Any]:
-    return {"not": {}, "x-instead": f"{api} has no model '{name}'", "x-next": f"remove {name}"}
-
-
-def _no_kind(api: str, kind: str) -> dict[str, Any]:
-    return {"maxItems": 0, "x-instead": f"{api} measures no {kind}", "x-next": f"use another service.api for {kind}s"}
-
-
 def _forget() -> None:
-    for cached in (schema, default_at, _validator, _homes):
+    for cached in (default_at, _validator, _homes):
         cached.cache_clear()
 
 
 on_change(_forget)
-
-
-def foreign_to(api: str, *path: str) -> tuple[str, str] | None:
-    """Why an API does not have the member at `path`, and what to do instead; None for one that it has."""
-    for of, then in _of_apis(schema()):
-        if of != api:
-            continue
-        found: Any = then
-        for step in path:
-            found = found.get("properties", {}).get(step, {})
-        if "x-instead" in found:
-            return found["x-instead"], found["x-next"]
-    return None
 
 
 @cache

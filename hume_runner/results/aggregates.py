@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -112,8 +112,7 @@ class SourceSums:
         if self.layout.time is None:
             return
         begin, end = self.layout.time
-        starts = [float(cell) for cell in block.columns[begin] if _is_number(cell)]
-        ends = [float(cell) for cell in block.columns[end] if _is_number(cell)]
+        starts, ends = _finite(block.columns[begin]), _finite(block.columns[end])
         if starts:
             self.begin_s = min(starts) if self.begin_s is None else min(self.begin_s, *starts)
         if ends:
@@ -163,7 +162,9 @@ class SourceSums:
         elif n < _MANY_ROWS:
             mean = sum(numbers) / n
             spread = sum((number - mean) ** 2 for number in numbers) if self.spread else 0.0
-            self._of(score).add(n, mean, spread, max(numbers), sum(map(self.above.__le__, numbers)))
+            highest = max(numbers)
+            above = sum(map(self.above.__le__, numbers)) if highest >= self.above else 0
+            self._of(score).add(n, mean, spread, highest, above)
         else:
             values = pa.array(numbers, pa.float64()) if not isinstance(numbers, array) else _borrowed(numbers)
             mean, spread = pc.mean(values).as_py(), pc.variance(values).as_py() * n if self.spread else 0.0
@@ -243,6 +244,15 @@ def measured_columns(layout: Layout, *, every: bool) -> tuple[str, ...]:
     drawn = [name for name in signals.columns if name in numbers and name not in placed]
     others = [name for name in numbers if name not in placed and not name.endswith("_s")] if every else []
     return tuple(dict.fromkeys((*drawn, *others)))
+
+
+def _finite(cells: Sequence[object]) -> Sequence[float]:
+    """Those that are numbers, and finite."""
+    if set(map(type, cells)) == {float}:
+        numbers = cast(Sequence[float], cells)
+        if math.isfinite(sum(numbers)):  # one that is not makes their sum none either
+            return numbers
+    return [float(cell) for cell in cells if _is_number(cell)]
 
 
 def _is_number(cell: object) -> TypeGuard[float]:

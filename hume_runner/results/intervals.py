@@ -16,8 +16,8 @@ from pathlib import Path
 
 from hume_runner.errors import ManifestError, Problem, SourceError
 from hume_runner.manifest.model import EventEntry, Manifest, Place
+from hume_runner.manifest.published import schema
 from hume_runner.manifest.quantities import moment_s
-from hume_runner.manifest.schema import schema
 from hume_runner.regular_files import open_regular
 
 _COLUMNS = {"start": ("start", "start_s", "begin_s"), "end": ("end", "end_s"), "name": ("name", "event")}

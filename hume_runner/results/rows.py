@@ -100,7 +100,8 @@ def _why(error: Exception, path: Path) -> str:
 
 def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:
     members = _Members(answer)
-    for entry in read(answer.path, answer.members):
+    # Of a file that belongs to no job nobody knows what was sent: its members are what it says itself.
+    for entry in read(answer.path, answer.members if answer.job or answer.remote_id else ()):
         items = members.take(entry.kind, entry.match)
         for error in entry.errors:
             for item in items:

@@ -56,6 +56,11 @@ class Family:
         return tuple(f"{self.prefix}_{column_name(name)}" for name in self.names)
 
     @cached_property
+    def spelt(self) -> list[str]:
+        """`names` as a list, which a list is compared with."""
+        return list(self.names)
+
+    @cached_property
     def index(self) -> Mapping[str, int]:
         return {name: position for position, name in enumerate(self.names)}
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from hume_runner.manifest.checks import name_fault
-from hume_runner.manifest.schema import schema
+from hume_runner.manifest.published import schema
 
 _GOOD_ID = re.compile(schema()["$defs"]["id"]["pattern"])
 

@@ -154,7 +154,7 @@ def test_what_is_measured_already_is_not_adopted_again(keyed: Project) -> None:
     assert "none of its sources waits to be measured" in ran.out
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("carried", [("urls",), ("text",), ("files",), ("urls", "files")])
 def test_every_item_has_the_scores_that_the_raw_answer_gives_it(keyed: Project, carried: tuple[str, ...]) -> None:
     keyed.add_file("two.wav", tone(2))

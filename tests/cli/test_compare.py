@@ -23,8 +23,6 @@ from tests.cli.project import Project, Ran, tone
 from tests.results.browser import chromium, opened
 from tests.results.reference import scipy_stats
 
-stats = scipy_stats()
-
 TEXTS = (
     "The room was cold. The food was cold too. Only the tea was warm.",
     "I could not be happier. This is a good day.",
@@ -100,6 +98,8 @@ def test_items_are_matched_by_content_and_the_others_say_why(two: Two) -> None:
 
 
 def test_numbers_are_those_of_scipy_over_the_tables(two: Two) -> None:
+    stats = scipy_stats()
+
     rows = {}
     for side, one in (("a", two.a), ("b", two.b)):
         table = read_results(one.out).tables["language"].to_pylist()

@@ -16,6 +16,7 @@ import pytest
 
 from hume_runner.cli.main import COMMANDS
 from tests.cli.project import Project, Ran
+from tests.tiers import sampled
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +56,7 @@ def bash(folder: Path, *words: str) -> list[str]:
     return sorted(ran.stdout.split("\n")[:-1]) if ran.stdout.strip() else []
 
 
+@sampled(4)
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

@@ -203,6 +203,7 @@ def test_a_file_where_the_outputs_should_be_is_64(project: Project) -> None:
     assert project.requests() == {}
 
 
+@pytest.mark.sweep
 def test_a_file_above_the_outputs_is_64_as_well(project: Project) -> None:
     project.write()
     (project.folder / "file").write_text("in the way")
@@ -272,12 +273,14 @@ def test_a_folder_that_was_removed_under_us_is_told_or_done_without(project: Pro
 NO_THREADS = {"RLIMIT_STACK": 2**46}
 
 
+@pytest.mark.sweep
 def test_without_threads_there_is_no_emulator_either(project: Project) -> None:
     project.manifest["service"]["endpoint"] = "emulator"
     project.write()
     assert_clear(limited(project, "run", "manifest.yaml", limits=NO_THREADS), 5, "starts no more threads")
 
 
+@pytest.mark.sweep
 def test_without_threads_the_run_says_so_and_sends_nothing(project: Project) -> None:
     project.write()
     ran = limited(project, "run", "manifest.yaml", limits=NO_THREADS)
@@ -286,7 +289,7 @@ def test_without_threads_the_run_says_so_and_sends_nothing(project: Project) -> 
     assert_resumes(project)
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("most", [2**45, 2**44, 2**43])
 def test_with_few_threads_the_run_does_what_it_can(project: Project, most: int) -> None:
     project.write()

@@ -15,7 +15,6 @@ import pytest
 
 from hume_runner.state.lock import StateLock
 from tests.cli.project import Project
-from tests.tiers import sampled
 from tests.writers import killed_writer
 
 _PR_CAPBSET_DROP = 24
@@ -99,7 +98,7 @@ def archived(finished: Project) -> Project:
     return finished
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("command", LOOKING)
 def test_what_only_looks_works_where_nothing_can_be_written(
     archived: Project, tmp_path: Path, command: tuple[str, ...]
@@ -161,7 +160,7 @@ def test_doctor_says_that_nothing_can_be_written_and_what_the_state_holds(archiv
     assert "4 of 4 items measured" in ran.stdout + ran.stderr
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("command", ["run", "tables", "report"])
 def test_what_has_to_write_ends_with_one_clear_line(archived: Project, tmp_path: Path, command: str) -> None:
     ran = call(archived, tmp_path / "elsewhere", command)
@@ -172,7 +171,7 @@ def test_what_has_to_write_ends_with_one_clear_line(archived: Project, tmp_path:
     assert more == []
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("with_index", [True, False])
 def test_what_a_killed_run_left_in_its_log_is_read_as_well(finished: Project, tmp_path: Path, with_index: bool) -> None:
     state = finished.out / "state.sqlite3"
@@ -216,6 +215,7 @@ def test_a_damaged_state_is_refused_there_as_anywhere(finished: Project, tmp_pat
     assert "Traceback" not in ran.stderr
 
 
+@pytest.mark.sweep
 def test_nothing_of_the_copy_stays_in_the_temporary_folder(
     finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

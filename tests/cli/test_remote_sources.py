@@ -18,6 +18,7 @@ from hume_runner.stores import Patience
 from tests.cli.project import JOBS, Project, tone
 from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
 from tests.stores.proxy import Proxy, proxied
+from tests.tiers import sampled
 
 QUICK = Patience(connect_s=1, request_s=2, retries=1, total_s=3)
 NAMES = ["media/a b.wav", "media/b.wav", "media/wave-2/c.wav", "media/wave-2/ü+%2F.wav"]
@@ -137,6 +138,7 @@ class SmallShelf(RemoteFiles):
         super().__init__(keep_bytes=0)
 
 
+@sampled(1)
 @pytest.mark.parametrize(("change", "reason"), [("replaced", "source_changed"), ("deleted", "source_unreadable")])
 def test_what_changed_between_the_plan_and_its_turn_fails_alone_with_the_reason(
     remote: Project, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch, change: str, reason: str
@@ -227,6 +229,7 @@ def test_what_a_store_refuses_is_one_line_and_a_next_step(
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.sweep
 def test_a_missing_bucket_is_a_missing_source(remote: Project) -> None:
     remote.manifest["sources"] = {"files": ["s3://no-such-bucket/**/*.wav"]}
     for command in ("run", "plan", "validate"):

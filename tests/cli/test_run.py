@@ -769,6 +769,7 @@ def test_a_signal_ends_the_run_in_good_order(slow_project: Project, number: sign
     assert slow_project.emulator.requests()["jobs_accepted"] == 1
 
 
+@sampled(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_first_of_several_manifests_and_keeps_the_next_from_beginning(
     slow_project: Project, number: signal.Signals, code: int
@@ -874,7 +875,7 @@ def _link(handle: Path) -> str:
         return ""
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("told", ["../../x", "..", "another"])
 def test_a_job_that_the_service_calls_otherwise_than_it_told_is_found_by_what_it_carries(
     project: Project, told: str

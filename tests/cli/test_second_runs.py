@@ -14,6 +14,7 @@ import pytest
 
 from hume_runner.state.lock import OutputsLock, StateLock
 from tests.cli.project import JOBS, Project
+from tests.tiers import sampled
 
 # Scanning so many takes long enough to be met at it, before the lock and after it.
 MANY = 20_000
@@ -65,6 +66,7 @@ def second_run(project: Project, manifest: Path, lines: Path) -> Iterator[subpro
         process.send_signal(signal.SIGCONT)
 
 
+@sampled(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_a_second_run_plans_leaves_the_first_ones_state(
     project: Project, lines: Path, number: int, code: int
@@ -105,6 +107,7 @@ def test_a_source_that_vanished_while_a_second_run_waited_leaves_the_first_ones_
     assert {line["status"] for line in project.results()} == {"done"}
 
 
+@sampled(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_a_first_run_plans_leaves_no_state(
     project: Project, lines: Path, number: int, code: int

@@ -74,7 +74,7 @@ def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: 
     assert_secret(project, ran, *said)
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_what_went_wrong_reaches_nothing(guarded_project: Project, spelling: str) -> None:
     """Refused jobs, failed jobs and sources that could not be measured, each with the key in its words."""
@@ -215,6 +215,7 @@ def with_comment(content: bytes, comment: str) -> bytes:
     return buffer.getvalue()
 
 
+@sampled(1)
 @pytest.mark.parametrize("place", [*QUOTING, "nowhere"])
 def test_a_key_inside_packed_artifacts_reaches_no_disk(guarded_project: Project, place: str) -> None:
     project = guarded_project

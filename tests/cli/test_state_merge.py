@@ -20,7 +20,7 @@ from hume_runner.planning.selection import part_of
 from hume_runner.state.lock import StateLock
 from tests import warm
 from tests.cli.project import JOBS, Project, Ran
-from tests.tiers import Tier, in_two_tiers
+from tests.tiers import Tier, in_two_tiers, sampled
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [f"Number {n}." for n in range(10)]
@@ -229,6 +229,7 @@ def test_a_shard_that_did_not_finish_is_told_and_only_its_rest_is_sent(texts: Pr
     assert texts.requests()[JOBS] - before < before
 
 
+@pytest.mark.sweep
 def test_failures_are_merged_too_and_may_be_tried_again(texts: Project) -> None:
     texts.add_file("broken.wav", b"")
     for index in (1, 2, 3):
@@ -440,6 +441,7 @@ def test_an_answer_that_was_changed_is_told_and_its_shard_is_not_merged(texts: P
     assert texts.call("verify").code == 0
 
 
+@sampled(1)
 @pytest.mark.parametrize(
     "path", ["../../escape.json", "/tmp/escape.json", "raw/../../../escape", "state.sqlite3", "raw/x"]
 )

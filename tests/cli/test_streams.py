@@ -63,7 +63,7 @@ def assert_resumes(project: Project) -> None:
     assert {line["status"] for line in project.results()} == {"done"}
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(
     "line",
     [
@@ -107,7 +107,7 @@ def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags:
     assert_resumes(one_by_one)
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 @pytest.mark.parametrize(
     ("flags", "code", "all_sent"), [("", 64, True), ("-v 2>/dev/full", 64, True), ("--json", 64, False)]
@@ -166,7 +166,7 @@ def test_a_stand_in_whose_address_reaches_nobody_ends(one_by_one: Project) -> No
     assert ran.stdout == "64\n", ran.stderr
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 @pytest.mark.parametrize("command", ["status", "plan", "validate", "doctor", "state export", "--version", "--help"])
 def test_a_result_that_cannot_be_written_is_no_success(one_by_one: Project, command: str) -> None:
@@ -181,7 +181,7 @@ def test_a_result_that_cannot_be_written_is_no_success(one_by_one: Project, comm
     assert code == "64"
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("command", ["status --jobs", "plan --items", "validate", "state export", "schema", "--help"])
 def test_readers_of_what_only_tells_may_leave_when_they_like(one_by_one: Project, command: str) -> None:
     one_by_one.run()

@@ -86,7 +86,7 @@ def test_a_ctrl_c_is_glued_to_nothing(slow: Project, words: tuple[str, ...], env
     assert "6 of 6 measured" in "\n".join(terminal.screen.lines)
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("environ", [{}, {"TERM": "dumb"}], ids=["drawn", "dumb"])
 def test_a_ctrl_c_before_anything_is_sent_is_told_on_a_line_of_its_own(slow: Project, environ: dict[str, str]) -> None:
     slow.emulator.inject([{"route": "GET /v0/batch/jobs", "action": {"delay": "2s"}}])

@@ -61,6 +61,7 @@ def test_a_file_that_is_not_ours_is_no_failure(finished: Project) -> None:
     assert finished.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_the_state_and_its_companions_are_not_called_foreign(finished: Project) -> None:
     assert not [path for path, verdict in verdicts(finished).items() if verdict == "+"]
 

@@ -91,7 +91,7 @@ def test_a_finished_study_whose_state_is_gone_is_had_again_for_nothing(project: 
     assert left(project.out) == before
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("lost", ["the state", "the folder", "the backup"])
 def test_half_a_study_is_had_again_and_only_the_other_half_is_paid(project: Project, lost: str) -> None:
     of_many_kinds(project, 12)
@@ -117,6 +117,7 @@ def test_half_a_study_is_had_again_and_only_the_other_half_is_paid(project: Proj
     assert {line["status"] for line in project.results()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_files_are_known_by_their_bytes_whatever_they_are_called(project: Project) -> None:
     of_many_kinds(project, 9)
     assert project.run().code == 0
@@ -338,7 +339,7 @@ def positions(project: Project) -> list[tuple[int, str]]:
     return [(one["position"], one["match"]) for one in json.loads(answer.read_bytes())["sources"]]
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("by", ["a run", "adopt"])
 @pytest.mark.parametrize("answer", ["is in raw", "is fetched again", "was changed on disk"])
 def test_what_an_adopted_job_carries_besides_is_taken_in_for_nothing_when_it_is_listed_later(

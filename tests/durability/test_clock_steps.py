@@ -14,7 +14,7 @@ from tests.durability import test_lost_answers as batch
 from tests.durability.children import Nursery
 from tests.durability.lost import Trial, Waited, hosts, wrong
 from tests.expression import test_lost_at_difficult_hosts as expression
-from tests.tiers import Tier, only_swept
+from tests.tiers import Tier, only_swept, sampled
 
 STEPS_S = (-2 * 3600, -60, 60, 2 * 3600, 24 * 3600, -400 * 24 * 3600)
 BEFORE, ON_THE_WAY, LATER = "before it is sent", "on its way", "before it is looked for"
@@ -111,6 +111,7 @@ def test_no_step_of_the_clock_makes_a_lost_answer_paid_twice(tier: Tier, tmp_pat
     assert broken(tier.of(covering(), 5), tmp_path, nursery) == []
 
 
+@sampled(1)
 @pytest.mark.parametrize("api", list(WAYS))
 def test_a_clock_that_is_a_month_ahead_hides_nothing_that_was_paid_before(
     api: str, tmp_path: Path, nursery: Nursery

@@ -69,6 +69,7 @@ def _statuses(case: Case) -> set[str]:
     return {json.loads(line)["status"] for line in (case.folder / "out" / "results.jsonl").read_text().splitlines()}
 
 
+@pytest.mark.sweep
 def test_a_list_alone_does_not_make_a_job_fail(case: Case, nursery: Nursery) -> None:
     says = Says(FAILED, COMPLETED)
     with serving(**says.traits()) as (url, _):

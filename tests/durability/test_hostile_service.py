@@ -218,7 +218,7 @@ def archive(**members: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize(
     "names",
     [["../../../evil"], ["/tmp/evil"], ["..\\..\\evil"], ["evil", "EVIL"], ["evil/", "evil"], ["C:evil"]],

@@ -72,7 +72,7 @@ def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
         assert_resumes(case, service, nursery, reference)
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize(("number", "code"), SIGNALS)
 def test_a_second_signal_leaves_at_once(
     number: signal.Signals, code: int, tmp_path: Path, nursery: Nursery, reference: Reference
@@ -144,7 +144,7 @@ def _handled(status: Path) -> int:
     return int(line.split()[1], 16)
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45])
 def test_a_signal_at_any_time_ends_with_its_code_and_resumes(
     delay_s: float, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference

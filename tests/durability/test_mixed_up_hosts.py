@@ -158,6 +158,7 @@ def test_the_id_of_an_older_job_is_not_believed(mixed: Mixed, old: str) -> None:
     assert mixed.run().code == 0
 
 
+@sampled(1)
 @pytest.mark.parametrize("spelt", [str.lower, str.upper])
 def test_an_id_that_another_job_of_ours_has_is_not_believed(mixed: Mixed, spelt: Callable[[str], str]) -> None:
     mixed.texts(2)
@@ -255,7 +256,7 @@ def torn(entries: list[Any]) -> list[Any]:
     return [both for pair in zip(other, entries, strict=True) for both in pair]
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("order", [1, -1])
 def test_an_id_that_is_listed_twice_with_different_contents_is_told_by_its_details(mixed: Mixed, order: int) -> None:
     mixed.texts(4)
@@ -275,6 +276,7 @@ def test_an_id_that_is_listed_twice_with_different_contents_is_told_by_its_detai
     assert mixed.accepted() == 4
 
 
+@sampled(1)
 @pytest.mark.parametrize("models", [{"ner": {}}, {"face": {}, "ner": {}}])
 def test_a_lost_job_is_not_one_that_carries_its_texts_in_another_order(
     mixed: Mixed, models: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -16,7 +16,6 @@ from tests.durability.case import Case, Reference, accepted_by_key, broken_promi
 from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.service import ServiceProcess
-from tests.tiers import sampled
 
 RUNNERS = 8
 ROUNDS = 5
@@ -90,7 +89,7 @@ def test_of_eight_runners_by_eight_names_one_works_and_the_others_say_who_holds_
     assert len(accepted_by_key(service)[case.owner]) == 3
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("turn", range(2))
 def test_one_runner_works_while_somebody_keeps_removing_the_lock_s_files(
     new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference, turn: int

@@ -211,7 +211,7 @@ def test_capitals_that_a_host_keeps_elsewhere_in_a_job_are_the_sender_s(project:
     assert ran.code == 0, ran.err
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "difficulties",
     [{"texts": "upper"}, {"texts": ["collapse", {"first": 40}]}, {"urls": {"without": r"\?.*"}}],

@@ -19,6 +19,7 @@ import requests
 from hume_runner.emulator.server import Emulator
 from hume_runner.errors import UsageError
 from tests.emulator.api import JOBS, Api, wav
+from tests.tiers import sampled
 
 
 def test_a_stopped_emulator_leaves_no_thread_no_socket_and_no_data() -> None:
@@ -132,6 +133,7 @@ class TestProcess:
             out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, "", "")
 
+    @sampled(1)
     @pytest.mark.parametrize("stopped_by", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_it_cleanly(self, stopped_by: signal.Signals) -> None:
         process = self.launch()
@@ -152,6 +154,7 @@ class TestProcess:
         with Emulator(data=tmp_path, processing_time_s=0) as emulator, Api(emulator.url, where["api_key"]) as api:
             assert api.ended(job_id)["state"]["status"] == "COMPLETED"
 
+    @sampled(1)
     @pytest.mark.parametrize(
         ("flags", "words"),
         [

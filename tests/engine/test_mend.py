@@ -69,7 +69,7 @@ def study(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return project
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("harm", HARMS)
 def test_a_run_has_a_harmed_answer_again_and_submits_nothing(study: Project, harm: Callable[[Path], None]) -> None:
     path = answer(study.out)
@@ -88,7 +88,7 @@ def test_a_run_has_a_harmed_answer_again_and_submits_nothing(study: Project, har
     assert study.requests()[PREDICTIONS] == fetched == 4
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("harm", HARMS)
 def test_verify_with_repair_does_the_same_and_makes_again_what_is_derived(
     study: Project, harm: Callable[[Path], None]
@@ -255,7 +255,7 @@ def folder(tmp_path: Path, project: Project) -> Folder:
     return Folder(path=tmp_path / "case", url=project.emulator.url, key=project.emulator.api_key)
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("harm", HARMS)
 def test_where_an_answer_comes_once_its_loss_is_told_and_paid_for_with_consent_only(
     folder: Folder, project: Project, harm: Callable[[Path], None]
@@ -283,6 +283,7 @@ def test_where_an_answer_comes_once_its_loss_is_told_and_paid_for_with_consent_o
     assert folder.command("tables").code == 0
 
 
+@pytest.mark.sweep
 def test_of_a_recording_in_parts_only_the_lost_part_is_paid_again(folder: Folder, project: Project) -> None:
     folder.path.mkdir(parents=True)
     write_wav(folder.path / "talk.wav", talk(40, seed=3))

@@ -236,7 +236,7 @@ def test_what_is_under_way_elsewhere_is_waited_for_and_asked_about(tmp_path: Pat
     first.join(60)
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(
     "list_",
     [{"late": "1h"}, {"cap": 1, "cap_keeps": "oldest"}, {"cap": 1, "cap_keeps": "newest"}, {"empty": True}],
@@ -277,7 +277,7 @@ UNSETTLED = {
 }
 
 
-@sampled(4)
+@sampled(1)
 @pytest.mark.parametrize("life", ["deleted", "restored", "copied"])
 @pytest.mark.parametrize("became", UNSETTLED)
 def test_what_a_dead_run_s_upload_becomes_is_waited_for_and_asked_about(

@@ -18,7 +18,6 @@ from PIL import Image
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, VIDEO, Folder, measured_runs
 from tests.media_files import picture, speech, write_video, write_wav
-from tests.tiers import sampled
 
 PART_BYTES = 200_000  # a recording of 15 s goes in three parts or more
 FRAMES = 12
@@ -168,7 +167,7 @@ def test_a_setting_that_changes_and_changes_back_leaves_no_part_behind(
     assert_whole_and_paid_once(study, emulator)
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["film.mp4", "talk.wav"])
 def test_content_that_changes_in_mid_parts_and_comes_back_is_measured_whole(
     folder: Folder, emulator: Emulator, media: Path, name: str
@@ -184,7 +183,7 @@ def test_content_that_changes_in_mid_parts_and_comes_back_is_measured_whole(
     assert_whole_and_paid_once(study, emulator)
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["film.mp4", "talk.wav"])
 def test_an_item_that_is_removed_and_listed_again_goes_on_where_it_was(
     folder: Folder, emulator: Emulator, media: Path, name: str

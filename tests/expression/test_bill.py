@@ -156,6 +156,7 @@ def test_a_large_pack_is_reserved_as_a_whole(folder: Folder, emulator: Emulator)
     assert metered(measured_runs(emulator.url)) == pytest.approx(70 / 3, abs=0.001)
 
 
+@pytest.mark.sweep
 def test_verify_remote_finds_what_the_service_metered(folder: Folder) -> None:
     sources = write_recordings(folder, 2, seconds=12.5)
     folder.write(sources)

@@ -52,7 +52,7 @@ def errors(folder: Folder) -> list[dict[str, Any]]:
     return pq.read_table(folder.outputs / "tables" / "errors.parquet").to_pylist()
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("broken", SOUNDS)
 def test_broken_sound_leaves_the_faces_and_the_neighbours(
     broken: str, film: Path, folder: Folder, emulator: Emulator

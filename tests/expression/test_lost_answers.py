@@ -114,7 +114,7 @@ def test_what_never_arrived_alone_is_asked_about(folder: Folder, emulator: Emula
     assert len(measured_runs(emulator.url)) == 2
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 501])
 def test_without_a_list_nothing_is_sent_until_somebody_agrees(folder: Folder, emulator: Emulator, status: int) -> None:
     emulator.make_difficult({"runs": {"status": status}})
@@ -188,7 +188,7 @@ def test_everything_lost_ends_the_run_with_every_payment_counted(folder: Folder,
     assert len(folder.summary()["paid_twice"]) == 3
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("by_s", [-20_000, -7200, -600, 600, 7200, 20_000])
 @pytest.mark.parametrize("ends", ["lost", "killed"])
 def test_an_answer_is_found_out_although_the_machine_s_time_was_set_meanwhile(

@@ -61,7 +61,7 @@ def cut_and_uncut(folder: Folder, samples: NDArray[np.int16]) -> tuple[Stitched,
     return stitched(folder), answer
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_stitched_answer_is_that_of_the_uncut_recording(folder: Folder, seed: int) -> None:
     cut, whole = cut_and_uncut(folder, talk(70, seed=seed))
@@ -70,6 +70,7 @@ def test_the_stitched_answer_is_that_of_the_uncut_recording(folder: Folder, seed
     assert list(cut.measurements) == whole["measurements"]
 
 
+@pytest.mark.sweep
 def test_where_a_cut_fell_in_speech_it_is_said_and_all_else_is_the_same(folder: Folder) -> None:
     samples = np.concatenate([talk(16, seed=4), speech([("speech", 25)], seed=5), talk(20, seed=6)])
     cut, whole = cut_and_uncut(folder, samples)
@@ -174,6 +175,7 @@ def uncut(folder: Folder, media: Path) -> dict[str, Any]:
     return answer.json()  # type: ignore[no-any-return]
 
 
+@sampled(1)
 @pytest.mark.parametrize("had", [1, 2])
 def test_what_is_measured_of_a_recording_is_not_in_the_bill_of_the_next_plan(
     folder: Folder, emulator: Emulator, had: int

@@ -10,10 +10,9 @@ from tests.cli.quoting import quoting, with_members
 from tests.expression.runs import Folder
 from tests.media_files import speech, write_wav
 from tests.spellings import SPELLINGS, quotes
-from tests.tiers import sampled
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("spelling", ["plain", "json", "base64, shifted", "percent"])
 def test_a_key_in_every_member_of_an_answer_reaches_nothing(folder: Folder, spelling: str) -> None:
     words = SPELLINGS[spelling](folder.key)

@@ -76,6 +76,7 @@ def test_a_video_gives_its_sound_and_its_frames(folder: Folder, emulator: Emulat
     assert folder.summary()["bill"]["billable_seconds"] == pytest.approx(metered(measured_runs(emulator.url)), abs=0.1)
 
 
+@pytest.mark.sweep
 def test_faces_keep_their_numbers_as_if_all_frames_had_gone_at_once(folder: Folder, silent_films: list[Path]) -> None:
     film = str(silent_films[0])
     folder.write({"files": [film]}, batching={"max_sources": 2})

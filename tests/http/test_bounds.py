@@ -25,7 +25,6 @@ from hume_runner.services.batch_v0.reading import read_job
 from hume_runner.services.expression_v1.client import ExpressionV1Api
 from hume_runner.settings import Settings
 from tests.http.test_large_answers import linux_only
-from tests.tiers import sampled
 
 MIB = 1 << 20
 
@@ -59,6 +58,7 @@ def test_many_small_members_are_one_bomb() -> None:
             pass
 
 
+@pytest.mark.sweep
 def test_an_answer_that_packs_well_is_no_bomb() -> None:
     # Scores with many digits: 6 to 1.
     rows = b",".join(b'{"name":"Admiration","score":0.%016d}' % (n * 7919**4 % 10**16) for n in range(30_000))
@@ -99,7 +99,7 @@ def jobs(count: int, text: str) -> Iterator[dict[str, Any]]:
         yield {"job_id": f"job-{number}", "state": {"status": "COMPLETED"}, "request": {"text": [text] * 2}}
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("envelope", ["{}", '{{"jobs": {}}}', '{{"next": null, "entries": {}, "total": 7}}'])
 def test_a_long_list_is_read_entry_by_entry_as_often_as_it_is_asked_for(serve, connect, envelope: str) -> None:
     wanted = [*jobs(60, "é" * 40_000)]

@@ -13,9 +13,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from hume_runner.cli.main import main
-from hume_runner.manifest.schema import schema
+from hume_runner.manifest.published import schema
 from tests.manifest.language_server import Editor, editing, server_of
 from tests.npm import cache
+from tests.tiers import sampled
 
 PROJECT = Path(__file__).parents[2]
 PUBLISHED = PROJECT / "schemas" / "manifest-v1.schema.json"
@@ -59,6 +60,7 @@ def test_the_models_are_those_that_the_api_has(editor: Editor, api: str) -> None
         assert next(one for one in offered if one["label"] == model)["documentation"]
 
 
+@sampled(2)
 @pytest.mark.parametrize("api", MODELS)
 @pytest.mark.parametrize("section", ["service", "notify", "batching", "execution", "outputs", "sources"])
 def test_no_member_is_offered_that_the_api_does_not_have(editor: Editor, api: str, section: str) -> None:

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from hume_runner.manifest.published import schema
 from hume_runner.manifest.quantities import duration_s, failure_budget, moment_s, size_bytes
-from hume_runner.manifest.schema import schema
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from hume_runner.manifest.schema import schema, schema_text
+from hume_runner.manifest.published import schema, schema_text
 
 PROJECT = Path(__file__).parents[2]
 PUBLISHED = PROJECT / "schemas" / "manifest-v1.schema.json"

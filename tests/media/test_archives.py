@@ -274,6 +274,7 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(out.iterdir()) == []
 
 
+@sampled(2)
 @pytest.mark.parametrize("size", [10, 5_000, 200_000])
 @pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_damage_in_one_member_of_a_zip_leaves_the_others(size: int, packing: int, tmp_path: Path) -> None:

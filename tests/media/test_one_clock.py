@@ -137,7 +137,7 @@ def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Path, tmp_
     assert prepared.samples < whole + 0.1 * RATE_HZ, "no more is sent than the recording is long"
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "ogg"])
 def test_holes_in_sound_alone_shift_nothing(form: str, sources: Path, tmp_path: Path) -> None:
     path = with_holes(sources / f"sound.{form}", tmp_path / f"holes.{form}", _HOLES["several"])
@@ -170,7 +170,7 @@ def join(target: Path, *parts: Path, keep_clock: bool = False) -> Path:
 # -- sound and pictures that do not begin or end together -------------------------------------------------------------
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "mpg"])
 @pytest.mark.parametrize("late", [0.6, 0.04, -0.6])
 def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources: Path, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources
     assert min(picture, prepared.clock.start / RATE_HZ) == pytest.approx(0, abs=0.08)
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "ts", "flv"])
 @pytest.mark.parametrize("clock", [5.0, 86_000.0, -0.5])
 def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Path, tmp_path: Path) -> None:
@@ -199,6 +199,7 @@ def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Path, tm
     check(Made(path, starts, like_ffmpeg=(form, clock) != ("flv", -0.5)), tmp_path)
 
 
+@sampled(1)
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_a_picture_whose_packet_has_no_time_is_the_first_all_the_same(frames: int, tmp_path: Path) -> None:
     """Matroska keeps the times of packets that begin below zero in a way that leaves the first without any."""
@@ -292,7 +293,7 @@ def opened(data: bytes) -> NDArray[np.uint8]:
 _JUMPS = {"the same clock": 0.0, "forward": 100.0, "backward": -40.0, "wrap": 95_443.0, "far back": -4_000.0}
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("jump", _JUMPS)
 @pytest.mark.parametrize("form", ["ts", "mpg"])
 def test_parts_that_were_joined_follow_each_other(form: str, jump: str, sources: Path, tmp_path: Path) -> None:
@@ -316,7 +317,7 @@ _NUMBERS: dict[str, list[tuple[int, int, int]]] = {
 }
 
 
-@sampled(4)
+@sampled(1)
 @pytest.mark.parametrize("numbers", _NUMBERS)
 @pytest.mark.parametrize("form", ["ts", "m2ts"])
 def test_parts_that_bear_other_numbers_are_heard_and_seen(
@@ -381,6 +382,7 @@ def test_two_programs_at_a_time_are_left_as_they_are(sources: Path, tmp_path: Pa
     check(Made(path), tmp_path)
 
 
+@sampled(1)
 @pytest.mark.parametrize("form", ["mpg", "flv"])
 def test_a_track_that_begins_late_costs_no_other(form: str, sources: Path, tmp_path: Path) -> None:
     """libav meets such a track on its way."""
@@ -457,6 +459,7 @@ def test_sound_whose_container_tells_its_size_and_was_cut_off(
     assert not (tmp_path / "cut.wav").exists()
 
 
+@sampled(1)
 @pytest.mark.parametrize("between", [0, 2])
 def test_an_avi_has_every_picture_at_its_time(between: int, sources: Path, tmp_path: Path) -> None:
     """The format tells when a picture is decoded, and not when it is shown."""
@@ -479,7 +482,7 @@ def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Path, tmp_path: Path
     near(source_times(prepare_audio(path, tmp_path)), BURSTS, WITHIN_S)
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("off_s", [3.0, -3.0, 1.2, 40.0])
 @pytest.mark.parametrize("pid", [0x100, 0x101])
 def test_one_damaged_time_moves_nothing(pid: int, off_s: float, sources: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_speech_in_one_of_many_channels_is_heard_and_is_no_cancelling(tmp_path: 
         assert prepared.notes == ()
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("stereo", 2), ("7.1", 8), ("quad", 4)])
 def test_channels_with_places_are_mixed_as_ffmpeg_mixes_them(layout: str, channels: int, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
@@ -105,7 +105,7 @@ def test_a_channel_or_a_track_that_is_not_there_is_said(tmp_path: Path) -> None:
 _SPEECH = "0.4*sin(2*PI*300*t)*between(mod(t,3),1,1.3)"
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hume_runner.results.agreement import Agreement, Coefficient, Values, agreement, design_effect, ranks, student
 from tests.results.reference import scipy_stats
+from tests.tiers import sampled
 
 stats = scipy_stats()
 
@@ -115,6 +116,7 @@ def test_the_interval_over_items_is_that_of_leaving_each_item_out(which: str, se
     assert mine == pytest.approx(error, rel=0.25)
 
 
+@sampled(1)
 @pytest.mark.parametrize("items", [4, 8, 20])
 def test_intervals_over_items_hold_the_truth_nineteen_times_in_twenty(items: int) -> None:
     truth = {"pearson": 0.6, "spearman": 6 / math.pi * math.asin(0.3)}

@@ -139,6 +139,7 @@ def test_an_item_names_all_its_answers(folder: Folder) -> None:
         assert {path.split("/")[1] for path in line["raw"]} >= jobs
 
 
+@pytest.mark.sweep
 def test_rebuilt_tables_and_report_have_the_same_bytes_with_and_without_the_state(folder: Folder) -> None:
     assert write(folder).run().code == 0
     made = folder.outputs / "tables"
@@ -191,6 +192,7 @@ def test_csv_and_jsonl_hold_the_same(folder: Folder) -> None:
     assert [float(row["end_s"]) for row in cells] == [row["end_s"] for row in rows]
 
 
+@pytest.mark.sweep
 def test_the_long_form_has_the_tables_own_columns(folder: Folder) -> None:
     assert write(folder).run().code == 0
     assert folder.command("tables", "--long").code == 0
@@ -257,6 +259,7 @@ def test_short_recordings_that_were_joined_are_items_of_their_own(folder: Folder
         assert all(0 <= row["begin_s"] < row["end_s"] < 2 + number for row in mine)
 
 
+@pytest.mark.sweep
 def test_a_table_that_is_gone_is_made_again_by_a_run_with_nothing_to_do(folder: Folder) -> None:
     assert write(folder, outputs={"tables": ["parquet", "csv"]}).run().code == 0
     made = folder.outputs / "tables"

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
 from hume_runner.results.aggregates import Moments
 from hume_runner.results.groups import compare_groups, interval, pair_key
@@ -35,6 +34,8 @@ def study(folder: Path, scores: dict[str, list[float]], labels: dict[str, dict[s
 
 
 def test_means_and_intervals_are_those_of_scipy_over_sources_not_rows(tmp_path: Path) -> None:
+    from scipy import stats
+
     scores = {"a": [0.1, 0.3], "b": [0.4] * 50, "c": [0.9], "d": [0.2, 0.5], "e": [0.7]}
     labels = {item: {"site": "north" if item < "d" else "south"} for item in scores}
 
@@ -50,6 +51,8 @@ def test_means_and_intervals_are_those_of_scipy_over_sources_not_rows(tmp_path: 
 
 
 def test_pairs_are_those_whose_ids_say_so(tmp_path: Path) -> None:
+    from scipy import stats
+
     before = {"p1": 0.2, "p2": 0.5, "p3": 0.4, "p4": 0.9}
     after = {"p1": 0.3, "p2": 0.9, "p3": 0.4}
     scores = {f"{who}-pre": [joy] for who, joy in before.items()} | {f"{who}-post": [joy] for who, joy in after.items()}
@@ -100,6 +103,8 @@ def test_groups_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=12))
 def test_intervals_are_students_whatever_the_numbers(numbers: list[float]) -> None:
+    from scipy import stats
+
     moments = Moments()
     for number in numbers:
         moments.add(1, number, 0.0, number, 0)

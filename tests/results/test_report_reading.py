@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from hume_runner.results.read import DirectoryResults
 from hume_runner.results.report import write_report
@@ -104,6 +103,8 @@ def test_simulated_cut_and_thinned_are_told_and_a_clean_run_is_not_blamed(tmp_pa
 
 @pytest.mark.sweep
 def test_groups_have_the_means_and_intervals_of_scipy_and_pairs_their_differences(browser: Any, report: Path) -> None:
+    from scipy import stats
+
     with opened(browser, report) as seen:
         page = seen.page
         page.get_by_label("Label", exact=True).select_option("time")

@@ -22,7 +22,6 @@ from tests.results.browser import chromium, opened
 from tests.results.local_answers import BY, faces, results, sounding, spoken
 from tests.results.sample_answers import interviews
 from tests.results.test_output_schemas import validator
-from tests.tiers import sampled
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}'
 
@@ -311,7 +310,7 @@ def test_many_sources_share_the_page_and_each_keeps_a_picture(tmp_path: Path) ->
     assert rows_for(10**6) == rows_for(most_parts()) == 24
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("letter", ["ü", "<"])
 def test_long_texts_in_many_sources_do_not_outgrow_the_page(tmp_path: Path, letter: str) -> None:
     utterances = spoken(2_000, [letter * 300])["speech"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,6 +12,9 @@ from hume_runner.results.options import TableOptions
 from hume_runner.results.tables import write_tables
 from tests.results import local_answers
 from tests.results.sample_answers import Outputs, interviews
+
+if TYPE_CHECKING:
+    import pandas as pd  # pyarrow loads it when it makes a frame; each worker collects every test
 
 
 def read(out: Path, stem: str) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from hume_runner.services.expression_v1.readable import check_audio, check_image
 from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import Project
 from tests.results.sample_answers import face_rows, file_element, model
-from tests.tiers import examples
+from tests.tiers import examples, sampled
 
 _GOOD = json.dumps(file_element("good.jpg", {"face": model({"unknown": face_rows(2)})}))
 _BAD = json.dumps(file_element("bad.jpg", {"face": model({"unknown": face_rows(2)})}))
@@ -144,6 +144,7 @@ def _rows(path: Path) -> dict[tuple[str, str], list[Any]]:
     return found
 
 
+@sampled(6)
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
 def test_what_no_reader_takes_fails_alone_at_fetching_and_its_neighbours_have_their_rows(
@@ -190,6 +191,7 @@ _ODD_VALUES = (
 )
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_mutated_answer_costs_its_own_source_at_most(
@@ -321,6 +323,7 @@ WRONG_TYPES = {
 }
 
 
+@sampled(9)
 @pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
 @pytest.mark.parametrize(("right", "wrong"), WRONG_TYPES.values(), ids=WRONG_TYPES)
 def test_a_value_of_another_type_than_its_column_fails_its_source_and_is_never_an_empty_cell(

@@ -36,6 +36,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteFiles:
     return RemoteFiles()
 
 
+@pytest.mark.sweep
 def test_an_object_is_a_file_with_its_name_and_hashes(s3: S3Server, files: RemoteFiles) -> None:
     bucket, body = s3.bucket(), b"sound" * 1000
     s3.put(bucket, "a b/talk ü.wav", body)

@@ -25,7 +25,7 @@ from hume_runner.sources.ids import id_fault
 from hume_runner.sources.urls import url_id
 from hume_runner.state.staging import Scan
 from tests.manifest.writing import write
-from tests.tiers import examples
+from tests.tiers import examples, sampled
 
 Found = tuple[list[tuple[Any, ...]], str, object]
 ROWS = 2_300  # three blocks, the last of them not whole
@@ -159,6 +159,7 @@ ODD: dict[str, bytes] = {
 }
 
 
+@sampled(16)
 @pytest.mark.parametrize("content", ODD.values(), ids=ODD.keys())
 def test_an_odd_list_is_the_same_in_blocks_and_row_by_row(tmp_path: Path, content: bytes) -> None:
     both(tmp_path, content)
@@ -187,6 +188,7 @@ def test_an_odd_list_of_lines_is_the_same_in_blocks_and_line_by_line(tmp_path: P
     both(tmp_path, content, ", column: url", name="l.txt")
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "more",
     [

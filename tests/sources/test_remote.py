@@ -150,6 +150,7 @@ def items(folder: Path, *values: str, **more: object) -> list[SourceItem]:
     return list(expand_entries(entries, folder=folder))
 
 
+@pytest.mark.sweep
 def test_an_object_is_an_item_with_its_uri(s3: S3Server, tmp_path: Path) -> None:
     bucket = s3.bucket()
     s3.put(bucket, "a/one.wav", b"12345")

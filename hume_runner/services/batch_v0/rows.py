@@ -473,16 +473,23 @@ def _model_blocks(mapping: _Mapping, content: _AnyModel, prediction: _AnyPredict
     file_type = prediction.file_type if isinstance(prediction.file_type, str) else None
     builder = BlockBuilder(layout=mapping.layout)
     origin: list[object] = []
+    cells: list[tuple[object, ...]] = []
     for group in content.grouped_predictions or ():
         group_id = group.id if isinstance(group.id, str) or group.id is None else str(group.id)
         for raw in group.predictions or ():
-            _add_row(builder, mapping, raw, common, metadata_extra)
+            cells.append((*_add_row(builder, mapping, raw, metadata_extra), *common))
             origin.append(group_id)
             if len(origin) >= _ROWS_A_BLOCK:
-                yield _with_origin(builder.take(), origin, prediction.file, file_type)
-                origin = []
+                yield _with_origin(_taken(builder, cells), origin, prediction.file, file_type)
+                origin, cells = [], []
     if origin:
-        yield _with_origin(builder.take(), origin, prediction.file, file_type)
+        yield _with_origin(_taken(builder, cells), origin, prediction.file, file_type)
+
+
+def _taken(builder: BlockBuilder, rows: list[tuple[object, ...]]) -> Block:
+    for column, cells in zip(builder.columns.values(), zip(*rows, strict=True), strict=True):
+        column.extend(cells)
+    return builder.take()
 
 
 def _with_origin(block: Block, groups: list[object], file: str | None, file_type: str | None) -> Block:
@@ -502,9 +509,9 @@ def _add_row(
     builder: BlockBuilder,
     mapping: _Mapping,
     raw: Raw | bytes,
-    common: tuple[object, ...],
     metadata_extra: dict[str, Any],
-) -> None:
+) -> tuple[object, ...]:
+    """Put a row's scores into the builder, and give back its other cells."""
     extra: dict[str, Any] | None = None
     try:
         row = mapping.decode(raw)
@@ -513,8 +520,6 @@ def _add_row(
         if told := row_problem(mapping.layout.name, value):
             raise ValueError(told) from None
         row, extra = _tolerant(mapping.shape, value)
-    for column, cell in zip(builder.columns.values(), (*mapping.cells(row), *common), strict=True):
-        column.append(cell)
     for member, family in mapping.families:
         left = _add_scores(builder.grids[family.prefix], family, getattr(row, member))
         if left:
@@ -522,6 +527,7 @@ def _add_row(
     if metadata_extra:
         extra = {**metadata_extra, **(extra or {})}
     builder.extra.append(msgspec.json.encode(extra, order="sorted").decode() if extra else None)
+    return mapping.cells(row)
 
 
 def _add_scores(grid: Grid, family: Family, scores: list[_Score] | None) -> list[dict[str, Any]]:
@@ -529,7 +535,7 @@ def _add_scores(grid: Grid, family: Family, scores: list[_Score] | None) -> list
     if scores is None:
         grid.add_blank()
         return []
-    if len(scores) == grid.width and tuple([score.name for score in scores]) == family.names:
+    if [score.name for score in scores] == family.spelt:
         grid.add_full([score.score for score in scores])
         return []
     placed: dict[int, float] = {}

@@ -7,6 +7,8 @@ import sqlite3
 import time
 from pathlib import Path
 
+import pytest
+
 from hume_runner.emulator.server import Emulator
 from hume_runner.emulator.storage import JobFilter, Storage
 from tests.emulator.api import JOBS, Api, wav
@@ -109,6 +111,7 @@ def test_every_accepted_job_can_be_seen_with_what_it_was_asked(own_api: Api) -> 
     assert listed[0]["models"] == ["language"]
 
 
+@pytest.mark.sweep
 def test_a_list_among_ten_thousand_jobs_reads_an_index(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     request = json.dumps({"urls": []})

@@ -6,39 +6,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 
 from hume_runner.emulator.server import Emulator
 from tests.emulator.api import JOBS, Api, png, video, wav
+from tests.emulator.definitions import check_generated, loaded, operations
 from tests.tiers import examples
 
-# The definition says `format: uri`; the API fetches and posts, so only web addresses make sense to it.
-schemathesis.openapi.format("uri", st.from_regex(r"\Ahttps?://[a-z]{1,9}\.(org|invalid)/[a-z0-9./]{0,12}\Z"))
-schema = schemathesis.openapi.from_path(Path(__file__).parent / "openapi.yaml")
-schema.config.generation.update(modes=[schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
+DEFINITION = Path(__file__).parent / "openapi.yaml"
 
 KEY = "X-Hume-Api-Key"
 FILTERS = {"limit", "status", "when", "timestamp_ms", "sort_by", "direction", "type"}
-bounded = settings(
-    max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-)
 
 
 @pytest.mark.sweep
-@schema.parametrize()
-@bounded
-def test_no_request_gets_an_answer_outside_the_definition(case: Any, shared_emulator: Emulator) -> None:
-    if KEY in (case.headers or {}):
-        case.headers[KEY] = shared_emulator.api_key  # a made-up key would only ever see 401
-    excluded = []
-    if set(case.query or {}) - FILTERS:
-        excluded.append(negative_data_rejection)  # unknown query members are tolerated, as most servers do
-    if (case.media_type or "").startswith("multipart"):
-        excluded.append(positive_data_acceptance)  # the generator fills the `json` part with any text, not with JSON
-    case.call_and_validate(base_url=shared_emulator.url, excluded_checks=excluded, timeout=10)
+@pytest.mark.parametrize("operation", operations(DEFINITION), ids=" ".join)
+def test_no_request_gets_an_answer_outside_the_definition(
+    operation: tuple[str, str], shared_emulator: Emulator
+) -> None:
+    from schemathesis.checks import negative_data_rejection, positive_data_acceptance
+
+    def check(case: Any) -> None:
+        if KEY in (case.headers or {}):
+            case.headers[KEY] = shared_emulator.api_key  # a made-up key would only ever see 401
+        excluded = []
+        if set(case.query or {}) - FILTERS:
+            excluded.append(negative_data_rejection)  # unknown query members are tolerated, as most servers do
+        if (case.media_type or "").startswith("multipart"):
+            excluded.append(
+                positive_data_acceptance
+            )  # the generator fills the `json` part with any text, not with JSON
+        case.call_and_validate(base_url=shared_emulator.url, excluded_checks=excluded, timeout=10)
+
+    check_generated(DEFINITION, operation, examples(60), check)
 
 
 RICH = {
@@ -59,7 +58,7 @@ RICH = {
 
 
 def conforms(path: str, answer: Any) -> None:
-    schema[path]["GET"].validate_response(answer)
+    loaded(DEFINITION)[path]["GET"].validate_response(answer)
 
 
 @pytest.mark.parametrize("body", [RICH, {}, {"text": ["[emulator:fail]"]}, {"transcription": None}])

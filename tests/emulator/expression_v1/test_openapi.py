@@ -8,44 +8,46 @@ from typing import Any
 
 import pytest
 import requests
-import schemathesis
-from hypothesis import HealthCheck, settings
-from schemathesis.checks import negative_data_rejection, positive_data_acceptance
 
 from hume_runner.emulator.server import Emulator
 from tests.emulator.api import Api
+from tests.emulator.definitions import check_generated, loaded, operations
 from tests.emulator.expression_api import AUDIO, RUNS, VIDEO, jpeg, send, speech, wav
-from tests.tiers import examples, sampled
+from tests.tiers import examples
 
-schema = schemathesis.openapi.from_path(Path(__file__).parent / "openapi.yaml")
-schema.config.generation.update(modes=[schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
+DEFINITION = Path(__file__).parent / "openapi.yaml"
 
 QUERY = {"page_size", "cursor", "user_id", "status", "mode", "endpoint", "started_before", "started_after"}
-bounded = settings(
-    max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-)
 
 
-@sampled(3)
-@schema.parametrize()
-@bounded
-def test_no_request_gets_an_answer_outside_the_definition(case: Any, shared_emulator: Emulator) -> None:
-    # A made-up credential would only ever see 401; those are tested where their answers are.
-    case.headers = {
-        name: value
-        for name, value in (case.headers or {}).items()
-        if name.lower() not in ("x-hume-api-key", "authorization")
-    }
-    credential = {"X-Hume-Api-Key": shared_emulator.api_key}
-    # A made-up cursor or run is a refusal however well it is formed; and so is a body that is no recording.
-    excluded = [positive_data_acceptance]
-    if set(case.query or {}) - QUERY or case.method == "POST":
-        excluded.append(negative_data_rejection)  # unknown query members are tolerated; nonsense may pass for samples
-    case.call_and_validate(base_url=shared_emulator.url, headers=credential, excluded_checks=excluded, timeout=10)
+@pytest.mark.sweep
+@pytest.mark.parametrize("operation", operations(DEFINITION), ids=" ".join)
+def test_no_request_gets_an_answer_outside_the_definition(
+    operation: tuple[str, str], shared_emulator: Emulator
+) -> None:
+    from schemathesis.checks import negative_data_rejection, positive_data_acceptance
+
+    def check(case: Any) -> None:
+        # A made-up credential would only ever see 401; those are tested where their answers are.
+        case.headers = {
+            name: value
+            for name, value in (case.headers or {}).items()
+            if name.lower() not in ("x-hume-api-key", "authorization")
+        }
+        credential = {"X-Hume-Api-Key": shared_emulator.api_key}
+        # A made-up cursor or run is a refusal however well it is formed; and so is a body that is no recording.
+        excluded = [positive_data_acceptance]
+        if set(case.query or {}) - QUERY or case.method == "POST":
+            excluded.append(
+                negative_data_rejection
+            )  # unknown query members are tolerated; nonsense may pass for samples
+        case.call_and_validate(base_url=shared_emulator.url, headers=credential, excluded_checks=excluded, timeout=10)
+
+    check_generated(DEFINITION, operation, examples(40), check)
 
 
 def conforms(path: str, method: str, answer: requests.Response) -> Any:
-    schema[path][method].validate_response(answer)
+    loaded(DEFINITION)[path][method].validate_response(answer)
     return answer.json()
 
 

@@ -9,9 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import stats
 
 from hume_runner import plot_groups, plot_timeline
 from hume_runner.errors import UsageError
@@ -71,6 +69,7 @@ def test_a_figure_has_the_width_that_was_asked_for(results: DirectoryResults, tm
     assert width == pytest.approx(85 / 25.4 * 300, abs=1)
 
 
+@pytest.mark.sweep
 def test_measurements_with_units_are_not_drawn_on_one_scale(tmp_path: Path) -> None:
     sources = {"a.wav": {"acoustics": local_answers.sounding(30)}}
     found = local_answers.results(tmp_path / "out", sources)
@@ -253,6 +252,9 @@ def test_every_panel_of_a_simulated_picture_says_so_by_itself(tmp_path: Path) ->
 
 
 def test_the_numbers_of_groups_and_pairs_are_those_of_scipy(tmp_path: Path) -> None:
+    import pandas as pd
+    from scipy import stats
+
     before, after = [0.1, 0.2, 0.4], [0.3, 0.5, 0.5]
     found = a_wave(tmp_path / "out", {"post": after, "pre": before})
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frictionless import Package, system
-from rocrate.rocrate import ROCrate
 
 import hume_runner
 from tests.cli.project import Project
@@ -35,6 +33,8 @@ def package(folder: Path) -> dict[str, Any]:
 
 
 def test_the_package_is_valid_to_the_last_cell_for_frictionless(described: Path) -> None:
+    from frictionless import Package, system
+
     with system.use_context(trusted=True):
         report = Package(str(described / "datapackage.json")).validate()
 
@@ -44,6 +44,8 @@ def test_the_package_is_valid_to_the_last_cell_for_frictionless(described: Path)
 
 @pytest.mark.sweep
 def test_the_package_is_valid_whatever_the_format_and_a_changed_byte_is_seen(tmp_path: Path) -> None:
+    from frictionless import Package, system
+
     manifest = {
         "version": 1,
         "name": "all",
@@ -68,6 +70,8 @@ def test_the_package_is_valid_whatever_the_format_and_a_changed_byte_is_seen(tmp
 
 
 def test_a_changed_cell_does_not_pass(described: Path) -> None:
+    from frictionless import Package, system
+
     path = described / "tables" / "items.csv"
     path.write_bytes(path.read_bytes().replace(b"text", b"tent"))
 
@@ -93,6 +97,8 @@ def test_every_table_and_column_is_described_with_size_and_hash(described: Path)
 
 @pytest.mark.sweep
 def test_the_crate_can_be_read_and_leads_to_the_files(described: Path) -> None:
+    from rocrate.rocrate import ROCrate
+
     crate = ROCrate(str(described))
 
     assert crate.name == "trial"
@@ -135,6 +141,7 @@ def test_without_tables_there_is_nothing_to_describe(project: Project) -> None:
     assert not (project.out / "datapackage.json").exists()
 
 
+@pytest.mark.sweep
 def test_a_psych_ds_dataset_names_every_column(project: Project, described: Path, tmp_path: Path) -> None:
     assert project.call("tables", "--psych-ds").code == 64
     folder = tmp_path / "dataset"

@@ -26,7 +26,7 @@ import hume_runner
 from hume_runner import events
 from hume_runner.cli.main import main
 from hume_runner.errors import MissingWeights, UsageError
-from hume_runner.manifest.schema import schema
+from hume_runner.manifest.published import schema
 from hume_runner.results.from_state import item_records
 from hume_runner.services.local.measurers import found
 from hume_runner.services.local.task import SoundPart, Task, Wanted, measure

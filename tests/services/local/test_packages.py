@@ -53,6 +53,7 @@ def test_members_of_a_wheel_are_taken_and_nothing_else_stays(puller: Puller, tmp
     assert puller.told("pulled") == [("the package tiny_weights==1.0", "")] * 2
 
 
+@pytest.mark.sweep
 def test_a_package_that_is_not_there_is_asked_for_once_and_pip_says_why(puller: Puller, tmp_path: Path) -> None:
     (tmp_path / "index").mkdir()
     with pytest.raises(ServiceUnavailable, match=r"pip: No matching distribution found for tiny_weights==1.0"):
@@ -73,6 +74,7 @@ def test_a_wheel_that_holds_something_else_is_told(puller: Puller, tmp_path: Pat
     assert puller.there() == set()
 
 
+@pytest.mark.sweep
 def test_a_program_called_pip_in_the_current_folder_is_not_run(
     puller: Puller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

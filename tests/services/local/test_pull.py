@@ -164,6 +164,7 @@ def test_what_surely_does_not_fit_is_not_begun(puller: Puller, mirror: Mirror) -
     assert mirror.requests == []
 
 
+@pytest.mark.sweep
 @pytest.mark.skipif(sys.platform != "linux", reason="takes away what root may do, as Linux has it")
 def test_a_folder_that_nobody_may_write_is_one_line(tmp_path: Path, mirror: Mirror, models: Path) -> None:
     root = tmp_path / "models"

@@ -53,6 +53,7 @@ def answers_of(study: Study, machine: str) -> dict[str, bytes]:
     return {str(path.relative_to(raw)): path.read_bytes() for path in raw.rglob("response.json")}
 
 
+@pytest.mark.sweep
 def test_a_fresh_machine_has_the_answers_and_pays_for_nothing(recordings: Study, emulator: Emulator) -> None:
     assert recordings.run("a").exit_code == 0
     paid, answers = measured(emulator), answers_of(recordings, "a")
@@ -64,6 +65,7 @@ def test_a_fresh_machine_has_the_answers_and_pays_for_nothing(recordings: Study,
     assert answers
 
 
+@pytest.mark.sweep
 def test_what_was_answered_before_a_machine_vanished_is_not_paid_again(recordings: Study, emulator: Emulator) -> None:
     recordings.sections["execution"] = {"transfer_workers": 1}  # nothing else is on its way then
     count = 0

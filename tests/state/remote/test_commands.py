@@ -38,6 +38,7 @@ def written(study: Study, machine: str) -> str:
     return str(path)
 
 
+@pytest.mark.sweep
 def test_status_and_plan_read_it_without_a_copy_here(study: Study) -> None:
     manifest = written(study, "b")
     assert "there is no state at s3://" in call("status", manifest).out
@@ -52,6 +53,7 @@ def test_status_and_plan_read_it_without_a_copy_here(study: Study) -> None:
     assert not (study.folder / "b" / "state.sqlite3").exists()
 
 
+@pytest.mark.sweep
 def test_while_another_machine_owns_it_they_tell_who(study: Study, emulator: Emulator) -> None:
     seen: list[Ran] = []
     manifest = written(study, "b")

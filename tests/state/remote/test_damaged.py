@@ -81,6 +81,7 @@ def test_a_snapshot_that_is_gone_is_a_damaged_state_and_no_missing_source(study:
     assert snapshot in str(refused(study, "b"))
 
 
+@pytest.mark.sweep
 def test_an_entry_that_is_gone_from_the_middle_is_missed(
     study: Study, objects: Objects, emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -36,12 +36,14 @@ def vanish_after(submissions: int) -> Any:
     return on_event
 
 
+@pytest.mark.sweep
 def test_what_the_store_holds_is_what_the_disk_holds_row_by_row(study: Study, tmp_path: Path) -> None:
     study.run("a")
     pulled(study.project("a"), tmp_path / "pulled.sqlite3")
     assert rows(tmp_path / "pulled.sqlite3") == rows(study.project("a").paths.state)
 
 
+@pytest.mark.sweep
 def test_another_machine_has_nothing_to_do(study: Study, emulator: Emulator) -> None:
     study.run("a")
     study.vanish("a")
@@ -59,6 +61,7 @@ def test_machines_take_turns(study: Study, emulator: Emulator) -> None:
         assert accepted(emulator) == texts
 
 
+@pytest.mark.sweep
 def test_a_finished_run_writes_no_snapshot(study: Study, s3: S3Server) -> None:
     study.run("a")
     bucket = study.place.split("/")[2]
@@ -183,6 +186,7 @@ def test_who_lost_the_lock_stops_and_sends_nothing_more(study: Study, emulator: 
     assert (result.exit_code, accepted(emulator)) == (0, 40)
 
 
+@pytest.mark.sweep
 def test_a_state_of_another_history_is_refused(study: Study, tmp_path: Path) -> None:
     study.run("a")
     there, study.place = study.place, study.place + "-elsewhere"

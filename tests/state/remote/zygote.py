@@ -6,6 +6,7 @@ says goes to OUT.txt, its exit code to OUT.code when it ends by itself.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -130,6 +131,7 @@ def _serve() -> None:
     import hume_runner.stores.remote  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    gc.freeze()  # or each child's first collection copies every page
     for text in sys.stdin:
         pid = os.fork()
         if not pid:

@@ -89,6 +89,7 @@ def test_the_labels_are_the_models_own(files: Mapping[str, Path]) -> None:
     assert round(meta["performance"]["ents_f"], 3) == 0.843
 
 
+@pytest.mark.sweep
 def test_no_weight_is_a_pickle_or_a_module(files: Mapping[str, Path]) -> None:
     assert len(files) == len(WEIGHTS)
     for path in files.values():
@@ -98,6 +99,7 @@ def test_no_weight_is_a_pickle_or_a_module(files: Mapping[str, Path]) -> None:
         assert path.suffix not in {".py", ".pkl", ".pickle", ".so", ".pyc"}
 
 
+@pytest.mark.sweep
 def test_files_that_are_not_listed_are_not_needed(files: Mapping[str, Path], tmp_path: Path) -> None:
     moved = {}
     for name, path in files.items():

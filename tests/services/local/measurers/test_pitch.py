@@ -16,6 +16,7 @@ from tests.services.local.measurers.heard import (
     sine,
     synthetic,
 )
+from tests.tiers import sampled
 
 
 @pytest.mark.parametrize("hz", [80, 100, 123.4, 220, 333, 440, 590])
@@ -65,6 +66,7 @@ def test_what_is_shorter_than_a_frame_has_no_moments() -> None:
     assert len(Tracker().track(np.empty(0, dtype=np.float32))[0]) == 0
 
 
+@sampled(1)
 @pytest.mark.parametrize("samples", ["two_cities", "beckett", "espeak male", "espeak female", "noisy"])
 def test_speech_has_the_pitch_that_praat_finds(samples: str) -> None:
     """Voiced or not alike in 99 of 100 frames; where both have a pitch, half lie within 0.01 semitones, and 99 of 100

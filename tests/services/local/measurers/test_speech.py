@@ -90,7 +90,7 @@ def test_a_longer_recording_has_few_errors() -> None:
     assert _errors(_text(_heard(samples)), TWO_CITIES) <= 0.03
 
 
-@sampled(1)
+@pytest.mark.sweep
 @pytest.mark.parametrize("voice", ["en-us", "en-gb"])
 def test_synthetic_speech_is_heard(voice: str) -> None:
     said = "The weather was beautiful on Sunday, so we walked along the river."
