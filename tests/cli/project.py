@@ -82,7 +82,10 @@ class Project:
 
     def write(self, path: Path | None = None) -> Path:
         path = path or self.path
-        path.write_text(yaml.safe_dump(self.manifest, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        text = yaml.safe_dump(self.manifest, sort_keys=False, allow_unicode=True)
+        # A process that was started before may be reading it.
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
         return path
 
     def call(self, command: str, *words: str) -> Ran:

@@ -289,6 +289,7 @@ def test_the_report_draws_gaps_and_says_how_often_a_score_was_there(folder: Fold
         rows = table(folder, shown.split(":")[0])
         lowest = min(score for row in rows for score in (row["expressions"] or {}).values())
         words = seen.page.locator("#overview-chart svg > text:not([role])").all_text_contents()
+        assert words.pop() == "SIMULATED"
         assert float(words[0]) == pytest.approx(lowest, abs=0.0006)
         assert words[-1] == "mean score, from the lowest above the cutoff"
         seen.page.locator("#list button").filter(has_text="talk.wav").click()
