@@ -117,7 +117,6 @@ class Loop:
             limit=most,
             most_transfers=rules.execution.transfer_workers,
             most_preparing=rules.preparing,
-            first_alone=tools.service.keeper is not None,
         )
         server_time = tools.server_time()
         began = math.inf if server_time is None else server_time
@@ -339,7 +338,7 @@ class Loop:
         for number in settling.in_order(numbers, looks):
             row = self._store.job(number)
             misled = row.lost_how == MISLED
-            settled = settling.judge(self._view, self._rules, number, looks[number], knows, misled=misled, at=at)
+            settled = settling.judge(self._view, self._rules, number, looks[number], knows, misled=misled)
             if isinstance(settled, (reconcile.NotThere, reconcile.Ask)):  # whatever is sent again is looked for again
                 self._last_look.lost(number)
             self._do(settling.looked(self._view, self._rules, number, settled, row.tries, row.error, at))

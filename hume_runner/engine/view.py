@@ -71,8 +71,8 @@ class AtService:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
     """A submission without an answer. Its request ended at `since`; `wait_s` after that, the service had the time to
-    take it; an earlier run waited `waited_before_s` already. Asked about next at `next_at`, after `looks` looks so far.
-    `here`: this run lost it."""
+    take it. Asked about next at `next_at`, after `looks` looks so far. `here`: this run lost it. `waited_before_s`: so
+    long an earlier run waited in vain, and asked."""
 
     since: float
     wait_s: float
@@ -147,9 +147,6 @@ class View:
     settling: Set[int] = frozenset()
     looked_at: float = -math.inf  # when the latest look for lost ones began
     taken_at: float = -math.inf  # when it was last known that the service took one of ours
-    # The first that is sent goes alone: what is sent once the service surely took one of ours can be proven not to be
-    # there. Where something was lost before, it is looked at as well what the list shows of that one by itself.
-    first_alone: bool = False
     agreed: Set[int] = frozenset()  # jobs of which it was said that they are sent as agreed
     polling: bool = False
     last_poll: float = 0.0
@@ -229,9 +226,6 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
             free = int(all(now >= lost.since + lost.wait_s for lost in view.lost.values()))
         if len(view.to_fetch) > 2 * max(view.most_in_flight, view.most_transfers):
             free = 0  # answers pile up faster than they are fetched: no more until some of them are on disk
-        if view.first_alone:
-            free, wake = min(free, _most_at_first(view, now)), _others_go_at(view)
-            wakes += [wake] if now < wake < math.inf else []
         for job in (released + list(islice(view.queue, free)))[:free]:
             actions.append(Submit(job))
             room -= 1
@@ -250,8 +244,7 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
             actions.append(Fetch(job))
             room -= 1
     if view.lost and not view.settling:
-        waited_for = view.first_alone and view.taken_at > -math.inf and not view.no_more
-        if waited_for or any(lost.next_at <= now for lost in view.lost.values()):
+        if any(lost.next_at <= now for lost in view.lost.values()):
             # About all of them: one look shows as much of each, and two that look alike are told apart by number only.
             actions.append(Settle(tuple(view.lost)))
         else:
@@ -272,23 +265,6 @@ def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
         else:
             wakes.append(due)
     return actions, min(wakes) if wakes else None
-
-
-# So long the others wait for the answer to the first that is sent.
-_ALONE_S = 10.0
-
-
-def _most_at_first(view: View, now: float) -> int:
-    """How many may go out as long as nothing that this run sent is known to be taken, or was not looked at yet."""
-    if view.taken_at > -math.inf:
-        return 0 if view.lost else view.most_transfers  # a look is on its way, or about to be
-    if view.submitting and now >= _others_go_at(view):
-        return view.most_transfers
-    return 0 if view.submitting else 1
-
-
-def _others_go_at(view: View) -> float:
-    return min((sent.at for sent in view.submitting.values()), default=math.inf) + _ALONE_S
 
 
 def begun(view: View, action: Action, now: float) -> View:
@@ -320,8 +296,7 @@ def ended(view: View, action: Action) -> View:
         case Poll():
             return replace(view, polling=False)
         case Settle(jobs):
-            first_alone = view.first_alone and not -math.inf < view.taken_at <= view.looked_at
-            return replace(view, settling=view.settling - set(jobs), first_alone=first_alone)
+            return replace(view, settling=view.settling - set(jobs))
         case Prepare(job):
             return replace(view, preparing=view.preparing - {job})
         case Submit() | Fetch():

@@ -500,21 +500,16 @@ def three_texts(project: Project) -> None:
     project.manifest["batching"] = {"max_sources": 1}
 
 
-def test_the_first_submission_to_a_fresh_account_may_be_lost_and_is_sent_again(project: Project) -> None:
-    three_texts(project)
-    project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
-    ran = project.run()
-    assert ran.code == 0, ran.err
-    assert "job-000001: the service does not have it; sending it again" in ran.err
-    assert project.emulator.requests()["jobs_accepted"] == 3
-
-
-@pytest.mark.parametrize("nth", [2, 3])
-def test_what_is_lost_of_a_first_burst_stands_behind_one_that_was_taken(project: Project, nth: int) -> None:
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_what_is_lost_of_a_first_burst_is_asked_about_and_paid_for_once(project: Project, nth: int) -> None:
+    """In an account without jobs nothing shows that its list reaches back far enough, however it grows."""
     three_texts(project)
     project.emulator.inject([{"route": JOBS, "nth": [nth], "action": {"drop": "before"}}])
     ran = project.run()
-    assert ran.code == 0, ran.err
+    assert ran.code in (0, 9), ran.err  # one of ours from before it may show
+    assert project.emulator.requests()["jobs_accepted"] == (3 if ran.code == 0 else 2)
+    assert nth > 1 or ran.code == 9
+    assert project.run("--pay-again").code == 0
     assert project.emulator.requests()["jobs_accepted"] == 3
 
 

@@ -54,11 +54,11 @@ def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
     number: signal.Signals, code: int, tmp_path: Path, nursery: Nursery, reference: Reference
 ) -> None:
     with ServiceProcess(tmp_path / "service", keys=1) as service:
-        # The first submission is on its way for a while; it goes alone, so the others wait for its answer.
+        # The first two submissions are on their way for a while, the third waits for a free worker.
         service.inject([{"route": "POST /v0/batch/jobs", "action": {"delay": "1s"}}])
         case = make_case(tmp_path / "case", service.url, service.new_key())
         process = start(case)
-        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 1, process)
+        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 2, process)
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
         assert process.returncode == code, said
@@ -66,7 +66,7 @@ def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
         # What was on its way was waited for: its names are known.
         assert [(status, remote is None) for _, status, remote in case.jobs()] == [
             ("submitted", False),
-            ("planned", True),
+            ("submitted", False),
             ("planned", True),
         ]
         assert_resumes(case, service, nursery, reference)
@@ -83,7 +83,7 @@ def test_a_second_signal_leaves_at_once(
         service.advance(10)
         service.inject([{"route": "POST /v0/batch/jobs", "action": {"delay": "60s"}}])
         process = start(case)
-        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 2, process)
+        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 3, process)
         process.send_signal(number)
         assert process.stderr is not None
         while "once more leaves at once" not in (line := process.stderr.readline()):
@@ -93,7 +93,7 @@ def test_a_second_signal_leaves_at_once(
         _, said = process.communicate(timeout=30)
         assert process.returncode == code, said
         assert "Traceback" not in said
-        assert [status for _, status, _ in case.jobs()] == ["submitting", "planned", "planned"]
+        assert [status for _, status, _ in case.jobs()] == ["submitting", "submitting", "planned"]
         assert_resumes(case, service, nursery, reference)
 
 

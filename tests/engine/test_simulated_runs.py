@@ -53,7 +53,6 @@ class Simulated:
             limit=self.in_flight,
             most_transfers=self.transfers,
             queue=list(range(1, self.jobs + 1)),
-            first_alone=True,
         )
         now, order = 0.0, count()
         due: list[tuple[float, int, Action]] = []

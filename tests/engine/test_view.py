@@ -14,7 +14,6 @@ from hume_runner.engine.view import (
     Lost,
     Poll,
     Prepare,
-    Sent,
     Settle,
     Submit,
     ToFetch,
@@ -50,28 +49,6 @@ def test_planned_jobs_go_out_in_order_as_far_as_there_is_room() -> None:
 def test_jobs_at_the_service_and_on_their_way_take_room() -> None:
     busy = view(queue=deque([5, 6, 7]), waiting=waiting(1, 2), submitting={3}, last_poll=10.0)
     assert next_actions(busy, 10.0)[0] == [Submit(5)]
-
-
-def test_the_first_that_is_sent_goes_alone_until_it_is_taken() -> None:
-    fresh = view(queue=deque([5, 6, 7]), first_alone=True)
-    assert next_actions(fresh, 10.0)[0] == [Submit(5)]
-    sent = replace(fresh, queue=deque([6, 7]), submitting={5: Sent(at=10.0)})
-    assert next_actions(sent, 11.0) == ([], 20.0)
-    assert next_actions(sent, 20.0)[0] == [Submit(6), Submit(7)]  # a slow answer holds nobody up for long
-
-
-def test_where_the_first_was_lost_the_next_is_looked_at_before_the_others_go() -> None:
-    fresh = view(queue=deque([6, 7]), first_alone=True, lost={5: lost(99.0)}, looked_at=11.0)
-    assert next_actions(fresh, 12.0)[0] == [Submit(6)]
-    taken = replace(fresh, queue=deque([7]), waiting=waiting(6), last_poll=13.0, taken_at=13.0)
-    assert next_actions(taken, 13.0)[0] == [Settle((5,))]
-    looking = begun(taken, Settle((5,)), 13.0)
-    assert Submit(7) not in next_actions(looking, 14.0)[0]
-    assert Submit(7) in next_actions(ended(looking, Settle((5,))), 14.0)[0]
-    # A look that began before tells nothing of it.
-    assert Submit(7) not in next_actions(ended(replace(looking, looked_at=12.5), Settle((5,))), 14.0)[0]
-    settled = replace(taken, lost={})
-    assert Submit(7) in next_actions(settled, 14.0)[0]
 
 
 def test_a_lost_job_that_is_asked_about_counts_once() -> None:

@@ -181,7 +181,6 @@ def _taken(view: View, job: int, at: Moment) -> View:
         submitting=without(view.submitting, job),
         limit=limit_after_success(view.limit, view.most_in_flight),
         taken_at=at.now,
-        first_alone=view.first_alone and bool(view.lost),
         trouble=replace(view.trouble, submissions=0),
     )
 
@@ -247,9 +246,9 @@ def unknown(view: View, rules: Rules, job: int, came: Unknown, at: Moment) -> Re
 def lost(
     view: View, rules: Rules, job: int, *, slow: bool, cost: float, here: bool, at: Moment, waited_s: float = 0.0
 ) -> View:
-    """A lost submission, by this run (`here`) or an earlier one, gets its whole wait from now on, but for what an
-    earlier run waited to the end (`waited_s`)."""
-    wait_s = max(0.0, (rules.patience.settle_slow_s if slow else rules.patience.settle_s) - waited_s)
+    """A lost submission, by this run (`here`) or an earlier one, gets its whole wait from now on. What an earlier run
+    waited to the end (`waited_s`) only says how soon a person is asked."""
+    wait_s = rules.patience.settle_slow_s if slow else rules.patience.settle_s
     one = Lost(since=at.now, wait_s=wait_s, next_at=at.now, billable_seconds=cost, here=here, waited_before_s=waited_s)
     return replace(view, lost={**view.lost, job: one})
 

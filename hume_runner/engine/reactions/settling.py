@@ -33,30 +33,48 @@ def in_order(jobs: Sequence[int], looks: Mapping[int, Look]) -> Sequence[int]:
 
 
 def judge(
-    view: View, rules: Rules, job: int, look: Look, known: Callable[[str], bool], *, misled: bool, at: Moment
+    view: View, rules: Rules, job: int, look: Look, known: Callable[[str], bool], *, misled: bool
 ) -> reconcile.Settled:
     """What a look shows of a lost submission. `known`: jobs that another one of ours holds; `misled`: the service
     answered it, with another job's id."""
     lost = view.lost[job]
-    # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found for one
-    # job is known by now, and not offered to the next.
-    wait_s = 0.0 if rules.pay_again else lost.wait_s
+    # Who pays again on purpose does not wait for proof, and takes what is there all the same; that was said of what was
+    # lost by then, and not of what this run loses. What was found for one job is known by now, and not offered to the
+    # next.
+    agreed = rules.pay_again and not lost.here
+    wait_s = 0.0 if agreed else lost.wait_s
     # What is about to be sent shows whether the list shows what it must.
-    put_off_s = 0.0 if rules.pay_again else _put_off_s(view, rules, lost, at.now)
-    settled = reconcile.settle(look, known, waited_s=at.now - lost.since, wait_s=wait_s, put_off_s=put_off_s)
+    put_off_s = 0.0 if agreed else _put_off_s(view, rules, lost)
+    waited_s = _waited_s(view, lost)
+    settled = reconcile.settle(look, known, waited_s=waited_s, wait_s=wait_s, put_off_s=put_off_s)
+    if isinstance(settled, reconcile.Wait) and lost.waited_before_s >= lost.wait_s:
+        # An earlier run waited in vain and asked: a person need not wait as long once more to be asked. What is proven
+        # not to be there is proven by this run's wait alone: the state may have been put back since.
+        early = reconcile.settle(look, known, waited_s=waited_s + wait_s, wait_s=wait_s, put_off_s=put_off_s)
+        settled = early if isinstance(early, reconcile.Ask) else settled
     if isinstance(settled, reconcile.NotThere) and misled and not rules.pay_again:
         # It answered, so it took it: that nothing is known again proves that it is told another way.
         return reconcile.Ask(why="the service, which answered with another job's id, shows none like it")
     return settled
 
 
-def _put_off_s(view: View, rules: Rules, lost: Lost, now: float) -> float:
+def _waited_s(view: View, lost: Lost) -> float:
+    """How long after the end of a lost request the latest look began: what a list says is of that moment, however late
+    its answer comes."""
+    return view.looked_at - lost.since
+
+
+def _put_off_s(view: View, rules: Rules, lost: Lost) -> float:
     """How much longer than its wait nobody is asked about a lost job: while others are on their way or looked for, and
     until the list had its time to show them."""
     settle_s = rules.patience.settle_s
     if view.submitting or view.preparing or view.taken_at >= view.looked_at:
         return math.inf  # this look could not know of what was taken meanwhile
-    if any(now - other.since < other.wait_s for other in view.lost.values()):
+
+    def may_show(other: Lost) -> bool:
+        return _waited_s(view, other) < other.wait_s and other.waited_before_s < other.wait_s
+
+    if any(map(may_show, view.lost.values())):
         return math.inf  # another lost one may be found yet, and shows what the list shows
     until = view.taken_at + settle_s
     if not view.no_more and (view.queue or view.unprepared):
@@ -73,12 +91,12 @@ def looked(
         view = replace(view, agreed=view.agreed | {job})
     match settled:
         case reconcile.Wait():
-            wait = reconcile.next_look_s(one.looks, waited_s=at.now - one.since, wait_s=one.wait_s)
+            wait = reconcile.next_look_s(one.looks, waited_s=_waited_s(view, one), wait_s=one.wait_s)
             again = replace(one, next_at=at.now + wait, looks=one.looks + 1)
             return Reaction(view=replace(view, lost={**view.lost, job: again}))
         case reconcile.Found():
             return _found(view, job, settled, at)
-        case reconcile.NotThere() if rules.pay_again and at.now - one.since < one.wait_s:
+        case reconcile.NotThere() if rules.pay_again and _waited_s(view, one) < one.wait_s:
             why = "the list does not show it, which was not waited for"
             return nothing_proves(view, rules, job, reconcile.Ask(why=why), tries, message, at)
         case reconcile.NotThere():
@@ -90,8 +108,8 @@ def looked(
             asked = nothing_proves(view, rules, job, settled, tries, message, at)
             if rules.pay_again:
                 return asked
-            # The next run need not wait as long once more: all that it may find out is there at its first look.
-            waited = facts.Waited(job=job, seconds=one.waited_before_s + at.now - one.since)
+            # The next run need not wait as long once more to ask the same.
+            waited = facts.Waited(job=job, seconds=max(one.waited_before_s, _waited_s(view, one)))
             return replace(asked, facts=(waited, *asked.facts))
         case _:
             assert_never(settled)
@@ -110,7 +128,6 @@ def _found(view: View, job: int, found: reconcile.Found, at: Moment) -> Reaction
         lost=without(view.lost, job),
         waiting={**view.waiting, job: there},
         taken_at=at.now,
-        first_alone=view.first_alone and len(view.lost) > 1,
         trouble=replace(view.trouble, submissions=0),
     )
     told = events.Found(job=job_name(job), remote_id=chosen.remote_id, duplicates=len(found.others))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hume_runner.services.base import Candidate, Look, LostJob
 from hume_runner.services.batch_v0.client import JobView
-from hume_runner.services.batch_v0.growth import Growth
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.listing import (
     CLOCKS_APART_S,
@@ -32,15 +30,12 @@ _MOST_OPENED = 20
 class LostJobs:
     """Looks for jobs whose submissions' answers were lost. `settings` are the manifest's."""
 
-    def __init__(self, host: Host, settings: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, host: Host, settings: Mapping[str, Any]) -> None:
         self._host = host
         self._settings = settings
-        self._clock = clock
-        self._growth = Growth()
 
     def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
         """See `Records.look_for`. Uploads are told by their names, which carry the nonce, or by MD5."""
-        began = self._clock()
         first = min([*(one.sent_at for one in lost), *ours.values()])
         since_ms = int(max(0.0, first - CLOCKS_APART_S) * 1000)
         walk = Walk()
@@ -59,14 +54,11 @@ class LostJobs:
         listing = Listing(views=views, newest=walk.newest, gap=gap, nameless=walk.nameless)
         unknown = [self._whole(view, walk, detailed) for view in views if view.job_id not in ours]
         for one in lost:
-            lack = "" if self._growth.proves(one, listing, began) else lacks[one.job.number]
-            lacks[one.job.number] = lack or self._misread(one, (*views, *walk.newest), walk, detailed)
-        looks = {
+            lacks[one.job.number] = lacks[one.job.number] or self._misread(one, (*views, *walk.newest), walk, detailed)
+        return {
             one.job.number: self._look_for(one, listing, unknown, ours, detailed, lacks=lacks[one.job.number])
             for one in lost
         }
-        self._growth.note([one for one in lost if not looks[one.job.number].candidates], listing, self._clock())
-        return looks
 
     def _whole(self, view: JobView, walk: Walk, detailed: dict[str, JobView]) -> JobView:
         """An entry as it is; of a job of which the list tells different contents, its details, or nothing."""

@@ -11,7 +11,6 @@ import pytest
 from hume_runner import events
 from hume_runner.engine import facts, reconcile
 from hume_runner.engine.reactions import settling
-from hume_runner.engine.reactions.base import Moment
 from hume_runner.engine.view import View
 from hume_runner.errors import (
     LostAnswerNeedsDecision,
@@ -85,10 +84,9 @@ def test_what_an_earlier_run_lost_is_no_trouble_of_this_one() -> None:
     assert error_of(settling.looked(mine, rules(), 1, reconcile.NotThere(), 3, None, NOW)) is ServiceUnavailable
 
 
-def judged(busy: View, look: Look, *, misled: bool = False, at: float = 171.0, **rule: Any) -> reconcile.Settled:
+def judged(busy: View, look: Look, *, misled: bool = False, **rule: Any) -> reconcile.Settled:
     """`LOST` has had its whole wait at 170."""
-    moment = Moment(now=at, wall=NOW.wall)
-    return settling.judge(busy, rules(**rule), 1, look, lambda _: False, misled=misled, at=moment)
+    return settling.judge(busy, rules(**rule), 1, look, lambda _: False, misled=misled)
 
 
 QUIET = {"lost": {1: LOST}, "looked_at": 170.0, "taken_at": 0.0}
@@ -100,7 +98,7 @@ QUIET = {"lost": {1: LOST}, "looked_at": 170.0, "taken_at": 0.0}
         ({}, 171.0, True),
         ({}, 169.0, False),  # it has not had its wait
         ({"submitting": SENT}, 171.0, False),  # whose answer shows whether the list shows what it must
-        ({"taken_at": 170.5}, 400.0, False),  # this look could not know of it
+        ({"taken_at": 170.5, "looked_at": 170.0}, 400.0, False),  # this look could not know of it
         ({"taken_at": 160.0}, 171.0, False),  # the list has its time to show that one
         ({"taken_at": 160.0}, 281.0, True),
         ({"queue": (2,)}, 171.0, False),
@@ -113,13 +111,30 @@ QUIET = {"lost": {1: LOST}, "looked_at": 170.0, "taken_at": 0.0}
 def test_nobody_is_asked_while_something_on_its_way_may_prove_it(
     parts: Mapping[str, Any], at: float, asks: bool
 ) -> None:
-    settled = judged(view(**{**QUIET, **parts}), Look(conclusive=False, why="it hides ours"), at=at)
+    busy = view(**{**QUIET, "looked_at": at - 0.5, **parts})
+    settled = judged(busy, Look(conclusive=False, why="it hides ours"))
     assert settled == (reconcile.Ask(why="it hides ours") if asks else reconcile.Wait())
 
 
-def test_who_pays_again_waits_for_no_proof() -> None:
-    busy = view(**{**QUIET, "submitting": SENT})
-    assert judged(busy, Look(conclusive=True), at=51.0, pay_again=True) == reconcile.NotThere()
+def test_a_list_is_of_the_moment_in_which_it_was_asked_for_however_late_it_comes() -> None:
+    early = view(**{**QUIET, "looked_at": 169.9})
+    assert judged(early, Look(conclusive=True)) == reconcile.Wait()
+    assert judged(view(**QUIET), Look(conclusive=True)) == reconcile.NotThere()
+
+
+def test_an_earlier_wait_hastens_the_question_and_proves_nothing() -> None:
+    again = view(**{**QUIET, "lost": {1: replace(LOST, waited_before_s=120.0)}, "looked_at": 50.5})
+    assert judged(again, Look(conclusive=False, why="it hides ours")) == reconcile.Ask(why="it hides ours")
+    assert judged(again, Look(conclusive=True)) == reconcile.Wait()
+    assert judged(again, Look(candidates=(replace(CANDIDATE, running=True),))) == reconcile.Wait()
+
+
+def test_who_pays_again_waits_for_no_proof_of_what_was_lost_by_then() -> None:
+    before = replace(LOST, here=False)
+    busy = view(**{**QUIET, "lost": {1: before}, "submitting": SENT, "looked_at": 50.5})
+    assert judged(busy, Look(conclusive=True), pay_again=True) == reconcile.NotThere()
+    mine = view(**{**QUIET, "lost": {1: replace(LOST, here=True)}, "looked_at": 50.5})
+    assert judged(mine, Look(conclusive=True), pay_again=True) == reconcile.Wait()
 
 
 def test_what_was_answered_with_another_jobs_id_is_somewhere_even_where_no_list_shows_it() -> None:
