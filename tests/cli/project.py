@@ -42,7 +42,9 @@ class Ran:
         if len(lines) == 1:
             return lines[0]
         command = lines[0]["command"].split()[0]
-        return next(line for line in lines if line["event"] == command)
+        found = [line for line in lines if line["event"] == command]
+        assert found, (self.code, self.out, self.err)
+        return found[0]
 
     @property
     def lines(self) -> list[dict[str, Any]]:
