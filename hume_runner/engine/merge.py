@@ -40,8 +40,6 @@ from hume_runner.state.pinned import resolved
 from hume_runner.state.shards import check_shard, never_begun
 from hume_runner.state.store import Store
 
-_CHUNK = 1 << 20
-
 
 class Homes(Protocol):
     """Where the states of the whole (`shard` is None) and of its shards are at home: on this disk, or in a store."""

@@ -50,7 +50,7 @@ def resumed(view: View, rules: Rules, store: Store, service: Service, evidence: 
     )
     for row in store.jobs(JobStatus.AMBIGUOUS):
         # How long ago it was lost is anybody's guess by now: the machine's time may have been set. So the wait begins
-        # anew, but for what a run waited to the end by its own clock.
+        # anew; what a run waited to the end by its own clock only has a person asked sooner.
         slow, cost, waited_s = row.lost_how == "slow", row.billable_seconds or 0.0, row.waited_s or 0.0
         view = sending.lost(view, rules, row.number, slow=slow, cost=cost, here=False, at=at, waited_s=waited_s)
     return view

@@ -272,6 +272,12 @@ def m011_waited(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE jobs ADD COLUMN waited_s REAL")
 
 
+def m012_answers_by_name(db: sqlite3.Connection) -> None:
+    """A job by its remote id alone, wherever it was: each folder of answers is asked about before a run submits."""
+    db.execute("CREATE INDEX jobs_named ON jobs (remote_id) WHERE remote_id IS NOT NULL")
+    db.execute("CREATE INDEX duplicates_named ON duplicates (remote_id)")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -284,6 +290,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m009_selections_and_shards,
     m010_uploads,
     m011_waited,
+    m012_answers_by_name,
 )
 
 

@@ -590,9 +590,10 @@ class Reading(StateFile):
         """The newest answer to such a request about such a medium that was looked into, under any key; `besides`: the
         name of what is no answer."""
         row = self._db.execute(
+            # In this order, from the one medium: SQLite would go through all jobs that are done, for each that is sent.
             "SELECT a.name, a.path, a.size, a.sha256, a.stamp, a.at "
-            "FROM measurements m JOIN members b ON b.key = m.key "
-            "JOIN jobs j ON j.job = b.job JOIN answers a ON a.job = j.job WHERE m.content = ? AND m.facts IS NOT NULL "
+            "FROM measurements m CROSS JOIN members b ON b.key = m.key CROSS JOIN jobs j ON j.job = b.job "
+            "CROSS JOIN answers a ON a.job = j.job WHERE m.content = ? AND m.facts IS NOT NULL "
             "AND j.status = 'done' AND j.request_sha256 = ? AND a.name != ? ORDER BY j.job DESC LIMIT 1",
             (content, request_sha256, besides),
         ).fetchone()

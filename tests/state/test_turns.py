@@ -29,6 +29,10 @@ PER_TURN: dict[str, Callable[[Store], object]] = {
     "work_left": lambda store: store.work_left(),
     "ambiguous": lambda store: list(store.jobs(JobStatus.AMBIGUOUS)),
     "members of one": lambda store: store.load_job(1),
+    # Asked for each medium that is sent, and for each folder of answers.
+    "answer_to": lambda store: store.answer_to(bytes(32), "0" * 64, besides="request.json"),
+    "holds_answer": lambda store: store.holds_answer("b" * 32),
+    "kept_answer": lambda store: store.kept_answer("file-1"),
 }
 
 
@@ -60,8 +64,9 @@ def test_no_turn_looks_at_every_job_or_item(store: Store, name: str) -> None:
     assert asked
     for query in asked:
         plan = [row[3] for row in store._db.execute(f"EXPLAIN QUERY PLAN {query}")]
-        tables = ("jobs", "items", "measurements", "members", "p", "q", "b", "m", "i")
+        tables = ("jobs", "items", "measurements", "members", "duplicates", "p", "q", "b", "m", "i", "j", "a")
         assert not [step for step in plan if step.startswith(tuple(f"SCAN {table}" for table in tables))], plan
+        assert not (name == "answer_to" and "jobs_status" in " ".join(plan)), plan  # all that are done
 
 
 @pytest.mark.parametrize("name", ["planned", "any_planned", "freed"])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 # What the service fills in where a request does not say (docs/apis/batch_v0.md, options).
-_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "face": {
         "fps_pred": 3,
         "prob_threshold": 0.99,
@@ -46,7 +46,7 @@ def differences(settings: Mapping[str, Any], view: JobView) -> tuple[str, ...]:
     found += [f"models.{name}: the manifest has it, the job has not" for name in sorted(models.keys() - running.keys())]
     for name in models:
         if name in running:
-            found += _options_apart(f"models.{name}", models[name], running[name], _DEFAULTS.get(name, {}))
+            found += _options_apart(f"models.{name}", models[name], running[name], DEFAULTS.get(name, {}))
     wanted = settings.get("transcription", {})
     if (wanted is None) != (view.transcription is None):
         on, off = ("job", "manifest") if wanted is None else ("manifest", "job")
@@ -88,7 +88,7 @@ def agreement(settings: Mapping[str, Any], echoed: Mapping[str, Any]) -> bool | 
     if running != set(models):
         return False
     return _all(
-        *(_options(value, found[name], _DEFAULTS.get(name, {})) for name, value in models.items()),
+        *(_options(value, found[name], DEFAULTS.get(name, {})) for name, value in models.items()),
         _transcription(settings, echoed),
     )
 

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from hume_runner.services.batch_v0.echoed_settings import DEFAULTS
+
 # Members of rows that are null where the option of that name is off (docs/apis/batch_v0.md).
 _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "face": ("facs", "descriptions"),
     "language": ("sentiment", "toxicity"),
 }
-_GRANULARITY: Final[Mapping[str, str]] = {"language": "word", "prosody": "utterance"}
-_PROBABILITY: Final = 0.99
 # Marks that end a sentence, and what may stand behind them.
 _ENDS, _BEHIND = (".", "!", "?", "…", ":", ";"), "\"')]}»”’*_"
 # Fewer may be sentences of one word each, without a mark.
@@ -84,8 +84,12 @@ class RowsSeen:
             if rows is None or not rows.count or not isinstance(asked, Mapping):
                 continue
             found += [f"models.{model}.{told}" for told in _of_options(model, asked, rows)]
-            if model in _GRANULARITY and settings.get("transcription", {}) is not None and not asked.get("window"):
-                granularity = asked.get("granularity") or _GRANULARITY[model]
+            if (
+                "granularity" in DEFAULTS.get(model, {})
+                and settings.get("transcription", {}) is not None
+                and not asked.get("window")
+            ):
+                granularity = asked.get("granularity") or DEFAULTS[model]["granularity"]
                 if told := _of_pieces(granularity, rows):
                     found.append(f"models.{model}.granularity: {granularity}, and {told}")
         return tuple(found)
@@ -100,7 +104,7 @@ def _of_options(model: str, asked: Mapping[str, Any], rows: _Rows) -> list[str]:
             found.append(f"{name}: not asked for, and rows have it")
     if model == "face" and rows.lowest is not None:
         least = asked.get("prob_threshold")
-        least = _PROBABILITY if least is None else float(least)
+        least = float(DEFAULTS["face"]["prob_threshold"] if least is None else least)
         if rows.lowest < least - 1e-6:  # the service reckons in single precision
             found.append(f"prob_threshold: {least:g}, and a face has {rows.lowest:.4f}")
     return found
