@@ -7,11 +7,13 @@ people see them (`job-000001`); seconds and counts are numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Any, ClassVar
 
+from hume_runner.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class Event:
     """Something that happened in a run. `name` is what `--json` calls it."""
 
@@ -22,7 +24,7 @@ class Event:
 _QUIET = {"told": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Planned(Event):
     """The plan is made: items by what is to be done with them, and the jobs that this makes."""
 
@@ -40,7 +42,7 @@ class Planned(Event):
     requests: int = field(default=0, metadata=_QUIET)  # of them, those of this plan: a video may be several
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Phase(Event):
     """What a run does from now on: `reading` sources, `planning`, `asking` the service what it has, `working` on jobs,
     `writing` outputs, `telling` the callback."""
@@ -49,7 +51,7 @@ class Phase(Event):
     phase: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourcesRead(Event):
     """How many sources are read by now, now and then."""
 
@@ -57,7 +59,7 @@ class SourcesRead(Event):
     items: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Adopted(Event):
     """What the service has already, paid for, is fetched instead of sent."""
 
@@ -66,7 +68,7 @@ class Adopted(Event):
     items: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NoList(Event):
     """The service lists no jobs, so nobody can see what an earlier state sent."""
 
@@ -74,7 +76,7 @@ class NoList(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ordered(Event):
     """Somebody who talks to the run asked something of it: `pause`, `resume` or `set`."""
 
@@ -83,7 +85,7 @@ class Ordered(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NotSettled(Event):
     """Before anything is sent: what the service has of this key is not told yet, and is waited for."""
 
@@ -91,7 +93,7 @@ class NotSettled(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mended(Event):
     """An answer that was missing, cut or changed on disk is there again, fetched for nothing. `harm`: what it was."""
 
@@ -101,7 +103,7 @@ class Mended(Event):
     harm: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AnswerLost(Event):
     """An answer that is harmed on disk cannot be had again."""
 
@@ -110,7 +112,7 @@ class AnswerLost(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rescued(Event):
     """What an earlier run could only put elsewhere is in the state now."""
 
@@ -120,7 +122,7 @@ class Rescued(Event):
     remote_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RescueUnused(Event):
     """A file holds an answer that no job here waits for."""
 
@@ -130,7 +132,7 @@ class RescueUnused(Event):
     remote_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StateAwaited(Event):
     """A remote state has an owner, and it is waited whether its lock moves: for so many seconds at most."""
 
@@ -140,7 +142,7 @@ class StateAwaited(Event):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StatePutAside(Event):
     """A state on this disk went another way than the remote one, which counts: it is kept under another name."""
 
@@ -148,7 +150,7 @@ class StatePutAside(Event):
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NoState(Event):
     """Answers lie in the output directory that the state knows nothing of."""
 
@@ -156,7 +158,7 @@ class NoState(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Submitted(Event):
     """The service took a job."""
 
@@ -165,7 +167,7 @@ class Submitted(Event):
     remote_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RefusedForNow(Event):
     """The service did not take a job; it is tried again."""
 
@@ -174,7 +176,7 @@ class RefusedForNow(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MediaPrepared(Event):
     """The media of a job are prepared: it became so many jobs, where its media's headers let expect another number."""
 
@@ -183,7 +185,7 @@ class MediaPrepared(Event):
     expected: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Split(Event):
     """A job was refused as a whole; its halves are tried."""
 
@@ -192,7 +194,7 @@ class Split(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lost(Event):
     """The answer to a submission was lost; the service is asked whether it has the job."""
 
@@ -201,7 +203,7 @@ class Lost(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found(Event):
     """The service has a job whose answer was lost. `duplicates`: how many more carry the same, paid for as well."""
 
@@ -211,7 +213,7 @@ class Found(Event):
     duplicates: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NotThere(Event):
     """The service does not show a job whose answer was lost, and would have; it is sent again."""
 
@@ -219,7 +221,7 @@ class NotThere(Event):
     job: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gone(Event):
     """A job was measured and billed, and its answer cannot be had; it is sent again."""
 
@@ -229,7 +231,7 @@ class Gone(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Agreed(Event):
     """A job is sent because somebody agreed to pay for it, although it may be at the service, paid for."""
 
@@ -238,7 +240,7 @@ class Agreed(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Undecided(Event):
     """Nothing proves whether the service has a job whose answer was lost: a person decides."""
 
@@ -247,7 +249,7 @@ class Undecided(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PaidTwice(Event):
     """The service took a job once more than was wanted."""
 
@@ -256,7 +258,7 @@ class PaidTwice(Event):
     remote_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobEnded(Event):
     """The service finished a job; its answer is fetched."""
 
@@ -264,7 +266,7 @@ class JobEnded(Event):
     job: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobFinished(Event):
     """A job's answers are on disk: of so many sources, so many failed. `items`: those that are measured, as far as the
     job carried the whole of them."""
@@ -276,7 +278,7 @@ class JobFinished(Event):
     items: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobFailed(Event):
     """A job was given up, by the service or for its time."""
 
@@ -285,7 +287,7 @@ class JobFailed(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ItemFailed(Event):
     """An item cannot be sent. `reason` is a word for programs."""
 
@@ -295,7 +297,7 @@ class ItemFailed(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NotMeasured(Event):
     """An item was sent and came back without a measurement. `reason` is a word for programs."""
 
@@ -306,7 +308,7 @@ class NotMeasured(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MediumNoted(Event):
     """A medium is not measured quite as one would think: a part of it cannot be, or was chosen among several."""
 
@@ -315,7 +317,7 @@ class MediumNoted(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Early(Event):
     """A job has ended, and its answer does not speak of every source yet."""
 
@@ -324,7 +326,7 @@ class Early(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NoArtifacts(Event):
     """The service keeps no artifacts of a job; its predictions are fetched without."""
 
@@ -332,7 +334,7 @@ class NoArtifacts(Event):
     job: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FetchFailed(Event):
     """An answer could not be fetched; it is tried again."""
 
@@ -341,7 +343,7 @@ class FetchFailed(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PollFailed(Event):
     """The service did not tell how far the jobs are; it is asked again."""
 
@@ -349,7 +351,7 @@ class PollFailed(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Counted(Event):
     """How far a run is, now and then: items and jobs by state."""
 
@@ -358,7 +360,7 @@ class Counted(Event):
     jobs: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Working(Event):
     """What goes on just now, now and then: jobs by what is done with them, and the bytes of files and answers since the
     run began. `asked_about`: submissions without an answer, which the service is asked about; `certain_in_s`: when that
@@ -375,7 +377,7 @@ class Working(Event):
     certain_in_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stopping(Event):
     """Nothing more is submitted, for this reason."""
 
@@ -383,7 +385,7 @@ class Stopping(Event):
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Interrupted(Event):
     """A signal: what is on its way is finished. `requests` are, and would cost `billable_seconds` once more."""
 
@@ -393,7 +395,7 @@ class Interrupted(Event):
     billable_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Abandoned(Event):
     """A second signal: left at once, with `requests` on their way that cost `billable_seconds` once more."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hume_runner.errors import HumeRunnerError
+from hume_runner.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Readiness:
     """One model: who measures if it is ready (`message`), what is lacking if it is not (`problem`, `error`),
     and the commands that get it, in their order (`steps`)."""

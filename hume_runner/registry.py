@@ -6,13 +6,15 @@ Their code is named by dotted names (`module:name`) and imported when it is used
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from importlib import import_module
 from typing import Any
 
+from hume_runner.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class Proposal:
     """A model that `init` proposes: its line, and the kinds (`audio`, `video`, `pictures`, `text`) that ask for it.
 
@@ -30,7 +32,7 @@ class Proposal:
         return self.line.partition(":")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Starter:
     """What `init` writes for an API: models, for each kind the one first that needs least; what stands after the
     models; whether it offers the emulator first."""
@@ -40,7 +42,7 @@ class Starter:
     rehearses: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Registered:
     """One API. Sizes are bytes.
 

@@ -8,18 +8,19 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 
 from hume_runner.errors import NoKey, ServiceRefused, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 
 DEFAULT_KEY_VARIABLE = "HUME_API_KEY"
 _LONGEST_KEY_FILE = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Secret:
     """A value that no repr, log or message shows."""
 
@@ -29,7 +30,7 @@ class Secret:
         return "<hidden>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """What the environment says.
 
@@ -83,7 +84,7 @@ class Settings:
         return _SLOWER * self.settle_s if self.settle_slow_s is None else self.settle_slow_s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelSettings:
     """Where models lie and where they may come from besides.
 

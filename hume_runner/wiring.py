@@ -12,13 +12,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from hume_runner.aside import refuse_links
 from hume_runner.errors import HumeRunnerError, MissingExtra, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.hosts import is_loopback
 from hume_runner.manifest.model import Manifest
 from hume_runner.registry import all_registered, load, registered
@@ -50,7 +51,7 @@ EMULATOR = "emulator"
 _LEAST_ROOM = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Machine:
     """What a run takes from the machine; a test replaces parts of it."""
 
@@ -85,7 +86,7 @@ class Machine:
         return random.random()  # noqa: S311 - jitter, nothing secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Paths:
     """Where a manifest's files are. Absolute, links resolved: one place has one name. `whole`: for a shard, the output
     directory of which it is a part. `remote`: where the state's home is, if that is an object store; `state` is then

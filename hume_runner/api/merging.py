@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import wiring
 from hume_runner.api.values import Merged
 from hume_runner.errors import StateLocked
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from hume_runner.state.keeping import Keeper
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Homes:
     project: Project
     warn: Callable[[str], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
@@ -24,6 +24,7 @@ from hume_runner.errors import (
     StateError,
     UsageError,
 )
+from hume_runner.frozen import frozen
 from hume_runner.manifest.published import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from hume_runner.wiring import Machine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Project:
     """One manifest, where its files are, and the machine that it runs on."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.errors import HumeRunnerError, Problem
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from hume_runner.engine.merge import MergedShard, Unmeasured
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ManifestLike = str | PathLike[str] | Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunResult:
     """How a run ended. Times are Unix seconds; `exit_code` and `error` are those of the command.
 
@@ -50,7 +50,7 @@ class RunResult:
         return result_page(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reason:
     """Why so many items are planned as they are. `action`: as in the summary, or `will_fail`; `removed` and
     `done`: why outputs are written anew."""
@@ -60,7 +60,7 @@ class Reason:
     items: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Merged:
     """What came of bringing shards together. `unmeasured`: items of parts that are missing or not finished; `items`:
     numbers by status in the whole."""
@@ -72,7 +72,7 @@ class Merged:
     items: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pulled:
     """A remote state that is here as well now. `holder`: who runs it; `aside`: a file that was here and went another
     way, under its new name."""
@@ -83,7 +83,7 @@ class Pulled:
     aside: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pushed:
     """A state here that a store has as well now; `pushed` is False where it had all of it."""
 
@@ -93,7 +93,7 @@ class Pushed:
     aside: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Planned:
     """What a run would do. `upload_bytes`: of all the jobs that it would submit; `reasons` as `OpenPlan` has them."""
 
@@ -105,7 +105,7 @@ class Planned:
     reasons: tuple[Reason, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Validated:
     """What is wrong with one manifest; `items` counts what it lists by kind, as far as that is known.
 
@@ -122,7 +122,7 @@ class Validated:
     unseen: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Status:
     """Where a manifest stands. `state`: its file, or the URI of its place in an object store; `lock`: who runs it now;
     `items` and `jobs`: numbers by status."""
@@ -135,7 +135,7 @@ class Status:
     jobs: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobStatus:
     """One job: its name as people see it, the service's name for it, how far it is, how many sources it carries."""
 
@@ -147,7 +147,7 @@ class JobStatus:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verified:
     """Outputs against the hashes in the state: files by verdict, and the first thousand that are not the same."""
 

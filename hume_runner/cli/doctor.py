@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from hume_runner import installing
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
+from hume_runner.frozen import frozen
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.stores import is_remote
 
@@ -41,7 +42,7 @@ _LEAST = re.compile(r">=\s*([0-9.]+)")
 Mark = Literal["ok", "note", "problem"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """One line of the answer. `hint` is the next step; `exit_code` is 0 unless `mark` is `problem`."""
 
@@ -56,7 +57,7 @@ class Finding:
         return cls(name=name, mark="problem", message=str(error), hint=error.hint, exit_code=error.exit_code)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Requirement:
     """One line of the package's metadata. `extra` is empty for what is always needed."""
 

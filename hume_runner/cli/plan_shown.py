@@ -59,8 +59,7 @@ class ShownPlan:
         return {
             "manifest": {"name": manifest.name, "path": str(manifest.path), "sha256": manifest.sha256},
             "service": {"api": manifest.service.api, "endpoint": self._endpoint},
-            "summary": {name: getattr(summary, name) for name in summary.__slots__}
-            | {"upload_bytes": self._plan.upload_bytes},
+            "summary": {**asdict(summary), "upload_bytes": self._plan.upload_bytes},
             "reasons": [asdict(reason) for reason in self._plan.reasons()],
             **({"notes": list(self._plan.cautions)} if self._plan.cautions else {}),
             **({"selection": self._plan.selection.document()} if self._plan.selection.flags else {}),

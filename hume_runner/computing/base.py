@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from hume_runner.errors import HumeRunnerError
+from hume_runner.frozen import frozen
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,7 +30,7 @@ class UnseenFile(HumeRunnerError):
     exit_code = 66
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Needs:
     """What every process that works for us has to have: `function(*arguments)` is run there, and gives `told` where all
     is well. It raises HumeRunnerErrors for what is lacking."""

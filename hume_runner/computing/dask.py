@@ -20,6 +20,7 @@ from typing import Any
 from hume_runner.computing.checks import cannot_import, other_versions, unfit
 from hume_runner.computing.perform import NONCE, Run, perform, starts, tell, versions
 from hume_runner.errors import HumeRunnerError, MissingExtra, ServiceUnavailable, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.processes import Stopped, WorkerDied
 
 _WATCH_S = 0.5
@@ -27,7 +28,7 @@ _CONNECT_S = 10.0
 _CLOSE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Out:
     """A call that is at the cluster: which workers may take it."""
 

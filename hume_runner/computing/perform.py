@@ -16,13 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from hume_runner._version import __version__
 from hume_runner.computing.base import MOST_DEATHS
 from hume_runner.errors import HumeRunnerError
+from hume_runner.frozen import frozen
 from hume_runner.processes import ProcessExecutor, Stopped, WorkerDied, answer_to
 
 # A run is a mapping of plain values: "folder" that all share, "nonce" that its file `nonce` holds, "needs" (a packed
@@ -38,7 +38,7 @@ _IDLE_S = 30.0  # after which a child ends, with the models that it has loaded
 Kind = Literal["returned", "raised", "died", "deadly", "slow", "unfit", "gone"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Outcome:
     """What came of one try of a call. `value`: for "returned" and "raised" what did, else words; `where` it was."""
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import quote, unquote
 
 from hume_runner.emulator.faults import FaultError, parse_duration_s
+from hume_runner.frozen import frozen
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class DifficultyError(FaultError):
     """A difficulty that makes no sense; the message says which one and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Spelling:
     """How the host spells strings of one kind: each step after the other."""
 
@@ -101,7 +102,7 @@ class Lost:
         return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listing:
     """How a list, and the details of what it lists, differ from the truth. Times are seconds."""
 
@@ -171,7 +172,7 @@ class Listing:
         return [*entries, *self.extra]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dating:
     """The header `Date`: off by so many seconds, or missing."""
 
@@ -179,7 +180,7 @@ class Dating:
     missing: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Quoting:
     """Where the host quotes the caller's key, and in which spelling."""
 
@@ -187,7 +188,7 @@ class Quoting:
     way: str = "plain"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Leaving:
     """What becomes of an upload whose client leaves by itself."""
 

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import Any
 
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h)?\s*")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
@@ -31,7 +32,7 @@ class FaultError(UsageError):
     """A fault that makes no sense; the message says which one and why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Action:
     """What happens to a request. At most one ending is set; `delay_s` and `slow_bytes_s` go with any."""
 

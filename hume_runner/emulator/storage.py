@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from hume_runner.frozen import frozen
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -48,7 +49,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class JobRow:
     """One job as stored; `request` is the echo as JSON text, `analysis` what was found in its sources, JSON too."""
 
@@ -67,7 +68,7 @@ class JobRow:
     message: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobFilter:
     """The filters of the list operation, already checked."""
 
@@ -79,7 +80,7 @@ class JobFilter:
     ascending: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class CallbackRow:
     job_id: str
     url: str

@@ -6,12 +6,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner.addresses import one_address
 from hume_runner.engine.alike import find, note
 from hume_runner.errors import Discontinued, NotFound, RequestRejected, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Keeper, Member, PlanItem, Service
 from hume_runner.settings import mask_secrets
@@ -22,7 +22,7 @@ from hume_runner.state.told import Told
 _MOST_TOLD = 4  # settings that a sentence names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Adopted:
     """What became of one remote id. `job` is None where there was nothing to adopt, and `why` says why; `error`: it
     never can be. `unmatched`: sources of the job that are no waiting item; `lacks`: waiting items that it carries and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from hume_runner.engine.adopt import Adopted, listed, matched, refuse_one_name
 from hume_runner.engine.adopt import named as differences
 from hume_runner.engine.download import fetch
 from hume_runner.errors import NotFound, UnexpectedResponse, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.regular_files import is_zip, open_regular
 from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, Member, Service
 from hume_runner.state.lifecycle import JobStatus
@@ -63,7 +64,7 @@ class KeptAnswers:
             yield _Streamed(file)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Streamed:
     file: IO[bytes]
 
@@ -82,7 +83,7 @@ def place_of(endpoint: str | None) -> Path | None:
     return Path(url2pathname(urlsplit(endpoint).path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileAdopter:
     """`simulated`: the scores are made up, as the manifest rehearses, or as somebody says; False: a service measured
     them, as somebody says; None: nothing in a file tells."""

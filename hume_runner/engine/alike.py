@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.planning.likeness import (
     Capitals,
     Cut,
@@ -24,7 +24,7 @@ _WORDED: tuple[Worded, ...] = ("url", "text")
 _MOST_ALIKE = 50
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Alike:
     """A waiting item that may be a job's source; `place` is the source's in `Foreign.sources`."""
 

@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from hume_runner.errors import NotFound, UnexpectedResponse
+from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome
 from hume_runner.settings import masked_url
@@ -74,7 +75,7 @@ class AnswerDiffers(UnexpectedResponse):
     """The service tells something else about a finished job than it told before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fetched:
     """A job's answers, all of them on disk under their final names."""
 
@@ -141,7 +142,7 @@ def _open(service: Answering, remote_id: str, name: str) -> AbstractContextManag
     return service.keeper.open_answer(remote_id, name)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _InMemory:
     body: bytes
 

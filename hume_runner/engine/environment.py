@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hume_runner import events
 from hume_runner.engine.reactions.base import Patience
 from hume_runner.engine.workers import Workers
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.prepare import Plan
 from hume_runner.services.base import Service
@@ -18,7 +19,7 @@ from hume_runner.state.keeping import Keeper, OnThisDisk
 from hume_runner.state.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Environment:
     """What a run works with. `simulated`: results from this endpoint may be the emulator's; `embedded`: they are.
 

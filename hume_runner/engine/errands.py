@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
@@ -11,19 +10,20 @@ from hume_runner.engine import download
 from hume_runner.engine.download import Fetched
 from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.view import Fetch, Poll, Prepare, Settle, View
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Look, Prepared, Progress, Service, SubmitResult, Waiting
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Polled:
     """How far jobs are, by remote id."""
 
     progress: Mapping[str, Progress]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Looked:
     """What a look shows of lost submissions, by job."""
 

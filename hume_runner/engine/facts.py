@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from hume_runner.engine.intent import halves
 from hume_runner.engine.rescue import Rescued, rescue_answer, rescue_remote_id
 from hume_runner.errors import StateError
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Candidate, Outcome, Service
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Accepted:
     """The service's name for a job, and its whole answer where that came at once. Times are Unix seconds."""
 
@@ -27,7 +28,7 @@ class Accepted:
     billed_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Refused:
     """Surely not accepted; it may be sent again."""
 
@@ -35,7 +36,7 @@ class Refused:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rejected:
     """Surely not accepted, and it would not be another time."""
 
@@ -44,7 +45,7 @@ class Rejected:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unsent:
     """Never sent: its only source cannot be read."""
 
@@ -53,7 +54,7 @@ class Unsent:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Halved:
     """Refused as a whole: its halves are planned in its place."""
 
@@ -61,7 +62,7 @@ class Halved:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lost:
     """No answer. `slow`: the request ended by a time-out. `took_s`: for how long it was on its way; somebody may have
     set the machine's time meanwhile."""
@@ -72,7 +73,7 @@ class Lost:
     took_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Misled:
     """Taken, and answered with the id of another job."""
 
@@ -80,7 +81,7 @@ class Misled:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """A lost submission that the service has; `others` carry the same and were paid for as well."""
 
@@ -89,7 +90,7 @@ class Found:
     others: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Renamed:
     """A job that the service took, under another name than it told."""
 
@@ -97,7 +98,7 @@ class Renamed:
     chosen: Candidate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gone:
     """A lost submission that was measured and billed, and whose answer cannot be had."""
 
@@ -105,7 +106,7 @@ class Gone:
     chosen: Candidate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Billed:
     """A lost submission that was measured and billed, and about which a person has to decide."""
 
@@ -113,14 +114,14 @@ class Billed:
     chosen: Candidate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Missed:
     """A lost submission that the service does not show, or that a person wants sent again."""
 
     job: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Waited:
     """So long was waited for a lost submission, by the run's clock, and nothing told: a person has to decide."""
 
@@ -128,7 +129,7 @@ class Waited:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Agreed:
     """A person wants a job paid for although one of these at the service may be it."""
 
@@ -136,7 +137,7 @@ class Agreed:
     remote_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Duplicate:
     """What the service took as well, and was paid for."""
 
@@ -144,7 +145,7 @@ class Duplicate:
     found: Candidate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Broken:
     """The service gave a job up, or its time is over."""
 
@@ -154,7 +155,7 @@ class Broken:
     times: Mapping[str, float | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finished:
     """Answers that are on disk, and what they say about each member."""
 

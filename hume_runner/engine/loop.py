@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import ParamSpec
 
@@ -39,6 +39,7 @@ from hume_runner.engine.view import (
 )
 from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Order, Workers
 from hume_runner.errors import ApiError, HumeRunnerError, StateError, is_scarce, of_disk
+from hume_runner.frozen import frozen
 from hume_runner.processes import Stopped
 from hume_runner.services.base import (
     Accepted,
@@ -70,7 +71,7 @@ class Abandoned(BaseException):
         self.exit_code = exit_code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Tools:
     """What a loop acts with. `clock` is monotonic, for all waiting; `wall` tells Unix seconds, for people and records;
     `server_time` the service's, None before its first answer. `end_soon` turns away what waits for its turn to be

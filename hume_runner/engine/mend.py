@@ -10,7 +10,7 @@ import contextlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from hume_runner.errors import (
     ServiceRefused,
     ServiceUnavailable,
 )
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Service, job_name
 from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import Harmed, harmed_answers, look_at
@@ -40,7 +41,7 @@ _PAYS = "`hume-runner run MANIFEST --pay-again` measures what is lost once more,
 _AGAIN = "measures it again, for nothing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mended:
     """What came of it: `lost` are jobs whose answer cannot be had any more and is needed, `harmed` the paths that are
     still not what they were, `error` what a person has to know."""
@@ -50,7 +51,7 @@ class Mended:
     error: HumeRunnerError | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lacking:
     """What mending would meet: so many answers come `again` for nothing, and the jobs whose needed ones are `lost`."""
 

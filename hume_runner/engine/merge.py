@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from hume_runner import aside
 from hume_runner.engine.merge_answers import bring, outputs_of
 from hume_runner.errors import StateError, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.fingerprint import canonical, changed_settings, result_settings
 from hume_runner.planning.former import completed
@@ -52,7 +52,7 @@ class Homes(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Desk:
     """What merging works with. `now`: Unix seconds."""
 
@@ -63,7 +63,7 @@ class Desk:
     homes: Homes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MergedShard:
     """What came of one shard: `jobs` that are new in the whole, `items` that were measured in them. `again`: items that
     the whole had measured as well, with the first of their ids. `waiting`: of its items, not measured yet."""
@@ -77,7 +77,7 @@ class MergedShard:
     waiting: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unmeasured:
     """Items of one part of the manifest that no merged state has measured; `given`: whether that part was merged."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+from hume_runner.frozen import frozen
 
 # Whoever waits looks up so often: the pace may be another by then, or the run may be ending.
 _LOOK_UP_S = 0.25
@@ -106,7 +107,7 @@ def limit_after_success(limit: float, most: int) -> float:
     return min(float(most), limit + 1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PollRule:
     """Seconds between polls: a share of the youngest waiting job's age, between `least` and `most`.
 

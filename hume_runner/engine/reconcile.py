@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Candidate, Look
 
 _MOST_TYPED = 5  # jobs that a command names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """The earliest job that carries what was lost; `others` carry the same and were paid for as well."""
 
@@ -22,24 +23,24 @@ class Found:
     others: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gone:
     """It was measured and billed, and its answer cannot be had any more."""
 
     chosen: Candidate
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Wait:
     """Nothing is known yet: look again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class NotThere:
     """The service does not have it, and had the time to take it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ask:
     """The time is over, and what the looks show proves nothing: a person has to decide. `why` says what was lacking;
     `may_be`: what is accounted for once that is decided, because it may be it and there is nothing else it may be;

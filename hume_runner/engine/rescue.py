@@ -16,12 +16,13 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from hume_runner import aside, events
 from hume_runner.errors import NoRoom, StateError
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Accepted, Answered, SubmitResult, job_name
 from hume_runner.state.store import Store
 
@@ -30,7 +31,7 @@ _MOST_ANSWER_BYTES = 1024 * 1024 * 1024
 _SUFFIX = ".rescued"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rescued:
     """What the service said to one try of one job. `asked` is the hash of the request; times are Unix seconds.
 

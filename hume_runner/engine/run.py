@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hume_runner import aside, events
@@ -29,6 +29,7 @@ from hume_runner.errors import (
     ServiceUnavailable,
     UsageError,
 )
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.model import Summary
 from hume_runner.planning.prepare import Options, Plan
@@ -49,7 +50,7 @@ from hume_runner.state.staging import Scan
 from hume_runner.state.store import Counts, Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SavedPlan:
     """What a saved plan was made from: `run --plan` does nothing unless all of it still holds."""
 
@@ -63,7 +64,7 @@ class SavedPlan:
     path: str = "FILE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunOptions:
     """What the command line asks of a run. `pay_again`: consent to what a lost answer would ask about; `whole`: for a
     shard, the output directory that it is a part of; `whole_state`: a file that says what that has, wherever its state
@@ -78,7 +79,7 @@ class RunOptions:
     whole_state: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunEnded:
     """How a run ended. `harmed`: answers on disk that are not what the service gave, and could not be had again."""
 
@@ -155,7 +156,7 @@ def run(
         return result
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Opened:
     """What a run holds: its state, the scan of its sources, the mark on its outputs. `begun` takes back a state that
     this run made, until the plan is the state's."""

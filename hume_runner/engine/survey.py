@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hume_runner.engine.alike import Alike, find, note
 from hume_runner.errors import AuthError, NotFound, RequestRejected, UnexpectedResponse
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, NotSettled, Service
@@ -29,7 +30,7 @@ KeyOf = Callable[[SourceKind, bytes], bytes]
 _FORBIDDEN = 403
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Taken:
     """What the service had already. `unsure`: why nobody can tell whether it has more of what is planned, in words.
 

@@ -7,38 +7,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 from typing import assert_never
 
 from hume_runner.engine.pacing import PollRule, next_poll_at
 from hume_runner.errors import HumeRunnerError
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Ended
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Submit:
     job: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Poll:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Fetch:
     job: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Settle:
     """Ask the service, in one look, about submissions whose answers were lost."""
 
     jobs: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Prepare:
     """Prepare the media of a planned job, which becomes the jobs that are sent."""
 
@@ -48,7 +49,7 @@ class Prepare:
 Action = Submit | Poll | Fetch | Settle | Prepare
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sent:
     """A submission without an answer yet, and what it costs where the API bills by the second. `at`: when it left, by
     the run's monotonic clock."""
@@ -58,7 +59,7 @@ class Sent:
     members: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AtService:
     """A submitted job. `submitted_at` by the run's monotonic clock, `created_at` in Unix seconds by the service's."""
 
@@ -68,7 +69,7 @@ class AtService:
     simulated: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lost:
     """A submission without an answer. Its request ended at `since`; `wait_s` after that, the service had the time to
     take it. Asked about next at `next_at`, after `looks` looks so far. `here`: this run lost it. `waited_before_s`: so
@@ -83,7 +84,7 @@ class Lost:
     waited_before_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ToFetch:
     """A job whose answer can be fetched. `next_at` moves on when fetching failed (`tries` times) or came too early
     (`early` times, first at `early_at`).
@@ -99,7 +100,7 @@ class ToFetch:
     here: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trouble:
     """How often in a row something failed, to know when waiting is no use any more. `unseen`: by remote id."""
 
@@ -109,7 +110,7 @@ class Trouble:
     unseen: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ending:
     """Why a run stopped before everything was done. `error` carries the exit code and the next step."""
 
@@ -123,7 +124,7 @@ class Ending:
 PREPARING = 2  # media at one time on this machine: the work is the processor's, not the network's
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class View:
     """The loop's picture of the run; a reaction gives a new one. Times are seconds by a monotonic clock: nothing here
     moves when somebody sets the machine's time."""

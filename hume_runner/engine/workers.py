@@ -5,14 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hume_runner.engine.errands import Came, Errand
 from hume_runner.engine.view import Action
+from hume_runner.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Done:
     """An action whose errand is done, and what it came back with."""
 
@@ -20,7 +20,7 @@ class Done:
     came: Came
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Failed:
     """An action whose errand raised."""
 
@@ -28,7 +28,7 @@ class Failed:
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Interrupt:
     """A signal, as the loop sees it. `exit_code` is 130 or 143, or 64 where nobody can be told any more."""
 
@@ -36,7 +36,7 @@ class Interrupt:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Order:
     """What somebody asks of the run while it goes on: `status`, `pause`, `resume`, `drain` or `set`, with what is to be
     set. `answer` takes what the loop says, in the loop's thread."""

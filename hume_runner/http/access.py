@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from hume_runner.frozen import frozen
 from hume_runner.http.retry import RetryPolicy
 from hume_runner.http.traffic import Traffic
 from hume_runner.http.transport import Pacer, RequestsTransport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Access:
     """`stack` closes what is opened; `timeout_s` is the longest silence of one request."""
 

@@ -14,7 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -25,6 +25,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 
 from hume_runner._version import __version__
 from hume_runner.amounts import seconds_text
+from hume_runner.frozen import frozen
 from hume_runner.http.addresses import AddressRefused, AddressRule, CheckedAdapter
 from hume_runner.http.deadline import Exchange, Watchdog
 from hume_runner.http.exchanges import tell
@@ -62,7 +63,7 @@ class DownloadProblem(Exception):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DownloadLimits:
     """`deadline_s` bounds the whole call, with its retries."""
 
@@ -73,7 +74,7 @@ class DownloadLimits:
     max_redirects: int = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Downloaded:
     """A complete file. `resumed_at` is how many bytes were there already."""
 
@@ -92,7 +93,7 @@ def tell_nobody(_size_bytes: int) -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Want:
     """What one call asks for besides the bytes."""
 
@@ -100,7 +101,7 @@ class _Want:
     tell: Tell
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Downloader:
     """Fetches files; threads may share one. `verify` is the HTTP library's: True, or a file of certificates."""
 

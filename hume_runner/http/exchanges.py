@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
+
+from hume_runner.frozen import frozen
 
 LOGGER: Final = logging.getLogger("hume_runner.http")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Exchanged:
     """`path` is without query; `status` is None where no answer came; the bytes are those of the bodies."""
 

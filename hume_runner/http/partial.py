@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from hume_runner import aside
+from hume_runner.frozen import frozen
 from hume_runner.http.retry import parse_http_date
 from hume_runner.regular_files import open_regular
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HEAD_BYTES: Final = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Expected:
     """What a file must hold, known beforehand: hex SHA-256, and its size where that is known."""
 

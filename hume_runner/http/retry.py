@@ -10,7 +10,7 @@ import random as random_module
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from hume_runner.amounts import seconds_text
 from hume_runner.errors import ApiError, HostUnknown, TransportError, UnexpectedResponse
+from hume_runner.frozen import frozen
 from hume_runner.http.backoff import backoff
 from hume_runner.http.upload import SourceChanged
 from hume_runner.http.wire_errors import CertificateRefused, TurnedAway
@@ -125,7 +126,7 @@ def took_its_time(error: ApiError) -> bool:
     return error.status in (408, 504) or (isinstance(error, TransportError) and error.timed_out)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RetryPolicy:
     """How often and how patiently to try. Times are seconds.
 

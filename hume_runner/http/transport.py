@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, Self
@@ -27,6 +27,7 @@ import urllib3
 
 from hume_runner._version import __version__
 from hume_runner.errors import ApiError, TransportError, UnexpectedResponse, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.hosts import is_loopback
 from hume_runner.http.answer import CHUNK_BYTES, MAX_JSON_BYTES, decoded, parse_json, read_bounded
 from hume_runner.http.connections import ReportingAdapter, set_current
@@ -67,7 +68,7 @@ class Pacer(Protocol):
         """A request went well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ApiRequest:
     """One request. At most one of `json` and `form` is given; None as `json` is sent as `null`.
 

@@ -17,11 +17,11 @@ import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from hume_runner.errors import TransportError, is_scarce, next_step
+from hume_runner.frozen import frozen
 
 CHUNK_BYTES = 128 * 1024
 # A thread costs a tenth of a millisecond: worth it for files of this size.
@@ -44,7 +44,7 @@ class SourceChanged(TransportError):
         self.path = path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Upload:
     """One file of a form. `filename` is what the server is told; `sha256` (hex) is checked while sending, if given."""
 
@@ -100,7 +100,7 @@ class Part(Protocol):
         """A reader at the first byte; asked for once an attempt. Raises: OSError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Form:
     """A multipart form: `json_fields`, which say that they are JSON, plain `fields`, then files, each with the name
     of its part."""

@@ -7,7 +7,6 @@ import hashlib
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import yaml
 
 from hume_runner.errors import ManifestError, Problem, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.addresses import endpoint_fault
 from hume_runner.manifest.build import build, source_entries
 from hume_runner.manifest.checks import check
@@ -27,7 +27,7 @@ from hume_runner.regular_files import NotRegular, open_regular
 from hume_runner.settings import masked_url
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Examined:
     """A manifest as far as it can be understood: `manifest` is None exactly when there are problems.
 

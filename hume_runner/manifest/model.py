@@ -7,9 +7,11 @@ Defaults are filled in by `load.py`, so a reader never asks "what if this is abs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+
+from hume_runner.frozen import frozen
 
 Api = str  # one that the registry has
 SourceKind = Literal["url", "file", "text"]
@@ -26,7 +28,7 @@ class Place(NamedTuple):
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ApiKey:
     """Where the key comes from; never the key itself. Exactly one of the two is set."""
 
@@ -34,7 +36,7 @@ class ApiKey:
     file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """Overrides for a compatible host that allows more or less than the API documents. None: the API's own."""
 
@@ -42,7 +44,7 @@ class Limits:
     sources_per_job: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ServiceSection:
     api: Api
     endpoint: str | None  # None: the API's own host; "emulator": one is started for the run
@@ -52,7 +54,7 @@ class ServiceSection:
     timeout_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceEntry:
     """One line under `sources`, not yet expanded.
 
@@ -75,27 +77,27 @@ class SourceEntry:
     labels_from: str | None = None  # a pattern that reads labels from the names of files
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NotifySection:
     email: bool = False
     callback_url: str | None = None
     callback_secret: ApiKey | None = None  # expression-v1: the runner signs the callback itself
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BatchingSection:
     max_sources: int
     max_bytes: int
     pack_short_audio: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RetrySection:
     attempts: int = 5
     max_wait_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FailureBudget:
     """`max_failures`: a share of all items (0 to 1) or a number of items. Both None: no budget."""
 
@@ -111,7 +113,7 @@ class FailureBudget:
         return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExecutionSection:
     max_jobs_in_flight: int = 50
     transfer_workers: int = 8
@@ -125,7 +127,7 @@ class ExecutionSection:
     look_back_s: float = 7 * 86_400.0  # 0: do not look for what is paid already
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EventEntry:
     """One line under `events`: a stretch of one source (an id) or, without one, of every source; or a list of such.
 
@@ -140,7 +142,7 @@ class EventEntry:
     listing: Path | None = None  # absolute
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OutputsSection:
     directory: Path  # absolute, on this machine
     remote: str | None = None  # the URI below which a copy is kept
@@ -149,7 +151,7 @@ class OutputsSection:
     report: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Manifest:
     """A validated manifest.
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+
+from hume_runner.frozen import frozen
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -48,7 +49,7 @@ _OTHERWISE_11 = (
 _MAY_BE_SPECIAL = frozenset("0123456789+-.=~yYnNoOtTfF")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Unclear:
     """A word without one meaning: `reads` says how YAML 1.1 reads it, `quotable` whether quotes are the way out."""
 

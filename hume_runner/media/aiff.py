@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.wav import Behind, Reheaded, bytes_behind, declared_size, next_chunk
 
@@ -20,7 +20,7 @@ _NAMES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AiffHeader:
     """`frame_bytes`: of one sample of every channel, 0 for codecs whose bytes do not tell. `unclaimed_bytes`: behind
     the samples, no chunks and perhaps sound."""

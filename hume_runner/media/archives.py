@@ -20,11 +20,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, cast
 
 from hume_runner import aside
+from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import HEAD_BYTES, Kind, sniff, sniff_path
 
@@ -37,7 +37,7 @@ _DAMAGE = (
 _ENCRYPTED = 0x1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ArchiveLimits:
     """Bounds against archives that unfold into more than a disk holds. `ratio` counts above `ratio_from_bytes`."""
 
@@ -48,7 +48,7 @@ class ArchiveLimits:
     ratio_from_bytes: int = 100_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Skipped:
     """A member that is not offered. `name` is printable, whatever it holds.
 
@@ -61,7 +61,7 @@ class Skipped:
     message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Member:
     """A regular file in an archive; read it before asking for the next one.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import aside
+from hume_runner.frozen import frozen
 from hume_runner.media.aiff import AiffHeader, read_aiff, whole_aiff
 from hume_runner.media.clock import TICKS_MS, TICKS_S, ClockMap, ClockWriter, even
 from hume_runner.media.libav import (
@@ -50,7 +51,7 @@ _BAD_PACKETS_ALLOWED = 3  # a recorder's first and last packets are often damage
 _BAD_PACKET_SHARE = 0.02
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PreparedAudio:
     """A plain WAV on disk: the source itself where it already was one (`unchanged`).
 
@@ -79,7 +80,7 @@ class PreparedAudio:
         return 44 + self.samples * BYTES_PER_SAMPLE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AudioFacts:
     """What the headers say. `exact`: the duration is counted in samples, else it is the container's estimate."""
 
@@ -203,7 +204,7 @@ def recording_kind(path: Path) -> Kind:
     return kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Opened:
     """A recording, or one link of a chain of them, that `open` opens as often as it is asked.
 

@@ -14,18 +14,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from hume_runner import aside
+from hume_runner.frozen import frozen
 
 PREPARATION_VERSION = 2  # raised whenever the same medium and options would give other bytes
 _FACTS = "entry.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CachedMedia:
     """An entry that is held: it stays on disk until the lease ends. `facts` is what the maker returned."""
 

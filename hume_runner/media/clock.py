@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from hume_runner.frozen import frozen
+
 TICKS_S: Final = 16_000
 TICKS_MS: Final = TICKS_S // 1000
 
@@ -20,7 +22,7 @@ AUDIBLE_HOLE: Final = TICKS_S // 10  # a hole from here on is silence in what is
 MOST_SILENCE: Final = TICKS_S  # of one hole that is sent: enough to keep what was said before and after apart
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Run:
     """Samples from `first` on, up to the next run, lie at `at` and on in the source."""
 
@@ -28,7 +30,7 @@ class Run:
     at: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class ClockMap:
     """Where each of `samples` samples lies in the source: runs by their first sample, which is 0 for the first run.
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt
 from operator import mul
 from pathlib import Path
 from sys import byteorder
 
+from hume_runner.frozen import frozen
 from hume_runner.media.wav import BYTES_PER_SAMPLE, HEADER_BYTES, RATE_HZ
 
 MAX_BODY_BYTES = 24_900_000  # the service takes 25 MB, whichever way it counts them
@@ -33,7 +33,7 @@ _READ_FRAMES = 2_048
 Levels = Callable[[int, int], Sequence[int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Part:
     """A run of samples of a prepared recording, to be sent as one request."""
 

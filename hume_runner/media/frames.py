@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner import aside
+from hume_runner.frozen import frozen
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, Jpeg, encode_within, picture_budget, render, widest
 from hume_runner.media.libav import (
     DECODER_THREADS,
@@ -48,7 +48,7 @@ _BAD_PACKET_SHARE = 0.05
 _REORDERED_S = 2  # a picture may be decoded so long before it is shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Frame:
     """One picture. `source_ms` is when the video shows it, counted from the start of the file."""
 
@@ -57,7 +57,7 @@ class Frame:
     jpeg: Jpeg
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FrameFile:
     """A frame on disk, complete."""
 

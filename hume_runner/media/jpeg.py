@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import isqrt
 from typing import TYPE_CHECKING
 
+from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ ORIENTATION_FILTERS: dict[int, tuple[tuple[str, str], ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Jpeg:
     """One complete baseline JPEG in memory. Width and height are those of the file."""
 

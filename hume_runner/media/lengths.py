@@ -13,6 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hume_runner.frozen import frozen
 from hume_runner.media.audio import Opened, open_links, recording_kind
 from hume_runner.media.clock import AUDIBLE_HOLE, MOST_SILENCE, TICKS_S
 from hume_runner.media.jpeg import widest
@@ -41,7 +42,7 @@ _MOST_SILENCE_S: Final = Fraction(MOST_SILENCE, TICKS_S)
 _CLOCK_ROUNDING_S: Final = Fraction(1, 500)  # as `frames` allows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lengths:
     """`sound_ms`: of prepared sound, None without a sound track. `pictures`: that are sent at the rate that was asked
     for, None without moving pictures or a rate; `pixels` is the size of one at the most."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
 
@@ -23,7 +23,7 @@ _ORIENTATION_TAG = 0x0112
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JpegFacts:
     """What a JPEG's segments say. `end` is the offset behind its end mark; `orientation` is 1 to 8."""
 

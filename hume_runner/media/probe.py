@@ -8,10 +8,10 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
+from hume_runner.frozen import frozen
 from hume_runner.media.libav import moving_picture, open_container
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path
@@ -23,7 +23,7 @@ _ENDINGS = {Kind.PNG: b"IEND", Kind.JPEG: b"\xff\xd9"}
 _QUIET = 1 / 1000  # of full scale, about -60 dB: no speech is below it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MediaFacts:
     """What a file holds. Lengths are seconds, sizes pixels; None where the medium has no such thing.
 
@@ -62,7 +62,7 @@ def probe(path: Path) -> MediaFacts:
     raise MediaProblem(reason, f"{path.name} is {kind.words}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _WavLayout:
     codec: int
     channels: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import aside
+from hume_runner.frozen import frozen
 from hume_runner.media.jpeg import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, Jpeg, encode_within, has_alpha, render
 from hume_runner.media.libav import libav_problems, load_av
 from hume_runner.media.pictures import MAX_DECODED_PIXELS, JpegFacts, check_picture, is_animation, read_jpeg
@@ -21,7 +21,7 @@ MAX_FILE_BYTES = 64_000_000
 _DECODERS = {Kind.JPEG: "mjpeg", Kind.PNG: "png", Kind.WEBP: "webp", Kind.GIF: "gif", Kind.BMP: "bmp"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PreparedStill:
     """A JPEG on disk. `unchanged`: the source's own bytes (without what followed the picture) were good as they are.
 

@@ -11,9 +11,9 @@ import functools
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
 
 _PACKET = 188
@@ -29,7 +29,7 @@ _SOUND_TAGS = frozenset({0x6A, 0x7A, 0x7B, 0x7C})  # AC-3, E-AC-3, DTS, AAC by t
 _SOUND_FORMATS = frozenset({b"AC-3", b"EAC3", b"Opus", b"BSSD", b"DTS1", b"DTS2", b"DTS3"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Track:
     """`what`: "sound" or "picture"; `codec`: alike where one decoder reads both."""
 
@@ -38,7 +38,7 @@ class Track:
     codec: tuple[int, bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Part:
     """From byte `begin` on, where a packet begins, these tables hold. `table` is the PID of the one with the tracks."""
 

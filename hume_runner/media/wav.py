@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
+from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
 
 RATE_HZ: Final = 16_000
@@ -37,7 +37,7 @@ _W64 = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WavHeader:
     """What a WAV file says of itself.
 
@@ -140,7 +140,7 @@ def _walk_w64(file: BinaryIO, size: int, name: str) -> WavHeader:
     raise MediaProblem("truncated", f"{name}: the Wave64 file ends before its samples")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Behind:
     """What may follow the samples in a file of `size` bytes: chunks, of which these `names` are known."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from hume_runner.errors import ManifestError, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.defaults import most_bytes
 from hume_runner.manifest.document import Document, path_text
 from hume_runner.manifest.load import load_manifest
@@ -43,7 +44,7 @@ _GLOB = re.compile(r"([*?[])")
 __all__ = ["Migrated", "Migration", "Note", "migrate_manifest", "migrate_with"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Migrated:
     """The new manifest's text, and a note for each member that does not carry over as it is, in the old order."""
 
@@ -76,7 +77,7 @@ def migrate_with(kind: type[Migration], path: Path, folder: Path | None, endpoin
     return Migrated(text="\n".join([*_head(kind, path.name, notes), *body]) + "\n", notes=notes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Move:
     """Paths in a manifest are relative to its folder; this makes them mean the same from another folder."""
 

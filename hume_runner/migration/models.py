@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Literal
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.written import yaml_value
 
 Verdict = Literal["changed", "none"]
@@ -27,7 +28,7 @@ _FACE_OPTIONS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Note:
     """What became of one member: `changed` into something that is not quite the same, or left out as it has `none`.
 
@@ -41,7 +42,7 @@ class Note:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Notes:
     """Notes as they are taken."""
 

@@ -11,11 +11,12 @@ import ast
 import operator
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from typing import Any
 
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Scalar
 
 KINDS = ("url", "file", "text")
@@ -34,7 +35,7 @@ _ORDER: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Expression:
     """A parsed expression. `labels`: the columns (from 1) at which it speaks of them."""
 

@@ -10,12 +10,12 @@ import html
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import accumulate, combinations
 from typing import Literal
 from urllib.parse import unquote
 
+from hume_runner.frozen import frozen
 from hume_runner.planning.fingerprint import url_identity
 
 Worded = Literal["url", "text"]
@@ -31,7 +31,7 @@ _SHORTEST_CUT = 8
 _SHORTEST_WORDS, _CUT_SHARE = 40, 0.6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Capitals:
     """Whether the texts, or URLs, that a job is told to carry may have had other capitals when they were sent: a host
     that changes them leaves only small letters, or only capitals."""
@@ -84,7 +84,7 @@ def beginning(kind: Worded, value: str, capitals: Capitals) -> tuple[int, tuple[
     return len(plain), tuple(sorted(numbers))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Cut:
     """A length (of an `outline`) to which a host may have cut what it tells: anywhere, or behind a word."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from hume_runner.frozen import frozen
 
 
 class Action(StrEnum):
@@ -23,7 +24,7 @@ SUBMITS = frozenset({Action.NEW, Action.CHANGED, Action.RETRY})
 UNFINISHED = SUBMITS | {Action.IN_FLIGHT, Action.AMBIGUOUS}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Decision:
     """What would happen to one item, and why, in words for a person."""
 
@@ -31,7 +32,7 @@ class Decision:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlannedJob:
     """A job that a run would submit: `sources` items, `bytes` to upload, what it would cost if that is known."""
 
@@ -41,7 +42,7 @@ class PlannedJob:
     billable_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Summary:
     """Counts of items by action, and what would be sent.
 

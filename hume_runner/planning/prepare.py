@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -17,6 +17,7 @@ from hume_runner.errors import (
     Problem,
     SourceError,
 )
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.manifest.schema import default_at
 from hume_runner.manifest.shown import quoted
@@ -44,7 +45,7 @@ _MOST_REASONS = 1_000
 _MOST_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Options:
     """What changes a plan beside the manifest. `now` is Unix seconds, for links that expire."""
 

@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
 
 from hume_runner._version import __version__
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.fingerprint import VERSION, canonical, result_settings
 from hume_runner.planning.scan import Cached, NothingCached, scan_sources
@@ -38,7 +38,7 @@ class Remembers(Cached, Protocol):
     def meta(self, name: str) -> object: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Seen:
     """`mark`: over all that decides which items there are. `stamps`: how the lists looked while they were read."""
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BufferedReader
 from json.encoder import encode_basestring as quoted
 from pathlib import Path
@@ -25,6 +25,7 @@ from hume_runner.errors import (
     UnusableName,
     is_scarce,
 )
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.planning.choosing import Chooser, unread
 from hume_runner.planning.fingerprint import (
@@ -307,7 +308,7 @@ def _told(facts: Mapping[str, Any]) -> str | None:
     return json.dumps(facts, sort_keys=True) if facts else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Content:
     digest: bytes
     size: int

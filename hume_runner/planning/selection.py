@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 from hume_runner.planning.expression import Expression, parse
 
 _SHARD = re.compile(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,5})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Shard:
     """Part `index` (from 1) of `of` parts."""
 
@@ -57,7 +58,7 @@ def part_of(kind: str, content: bytes, of: int) -> int:
     return int.from_bytes(digest[:8]) % of + 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """What a run is about; by default everything.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.diff import Known
 from hume_runner.planning.model import PlannedJob
@@ -19,7 +20,7 @@ PlainRow = tuple[int, str, int, str, bytes, str, str, str | None, bytes, int, by
 Row = tuple[*PlainRow, str | bytes | None, str | None, str | None, bytes | None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlainBlock:
     """The rows of many items that are no files and stand together, by columns; what is one for all is told once.
 
@@ -45,7 +46,7 @@ class PlainBlock:
         return len(self.keys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileDigest:
     """A file's content: 32 bytes, and 16 where the service tells files by their MD5 as well."""
 
@@ -53,7 +54,7 @@ class FileDigest:
     md5: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Staged:
     """One item of the manifest with what the state knows of it."""
 

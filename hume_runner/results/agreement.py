@@ -17,10 +17,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from operator import mul
 from typing import Literal
+
+from hume_runner.frozen import frozen
 
 # Ranks and intervals are made from so many pairs at most, evenly spread; means and Pearson always from all.
 MOST_RANKED = 200_000
@@ -32,7 +33,7 @@ _NORMAL = 1.959963984540054
 Basis = Literal["pairs", "items"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Values:
     """Some pairs of one column, one after another: the value in A, the value in B, the number of their item.
 
@@ -44,7 +45,7 @@ class Values:
     item: array[int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Coefficient:
     """A correlation and its 95 % interval; None where it does not exist or nothing is known of it."""
 
@@ -53,7 +54,7 @@ class Coefficient:
     high: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Agreement:
     """`n` pairs of `items` items. `mean_difference` is B less A.
 

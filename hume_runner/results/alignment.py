@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hume_runner.frozen import frozen
 from hume_runner.services.table_shapes import Joined
 
 FARTHEST_S = 0.25
@@ -34,7 +35,7 @@ Span = tuple[float, float, int]  # begin, end, number of the row
 Weighted = tuple[tuple[int, float], ...]  # numbers of rows, each with its weight
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rows:
     """Where the rows of one item in one table lie, in their order; a number that is not there is NaN.
 
@@ -50,7 +51,7 @@ class Rows:
     box: tuple[array[float], array[float], array[float], array[float]] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pair:
     """Rows of A beside rows of B; one of the two sides has a single row."""
 

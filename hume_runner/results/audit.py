@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from hume_runner.amounts import seconds_text
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Broken, Ended, Pending, Service, Waiting
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import JobRow, Store
@@ -14,7 +14,7 @@ from hume_runner.state.store import JobRow, Store
 _AT_ONCE = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoteSays:
     """What the service says of one job, in words, and whether the state says the same."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Protocol
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Scalar
 from hume_runner.services.table_shapes import Piece
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ItemRecord:
     """One item and its outcome: a line of `results.jsonl`.
 
@@ -33,7 +34,7 @@ class ItemRecord:
     simulated: bool | None = False  # None where nobody can know
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AnswerMember:
     """Something a job carried, and the items that stand for it: several where the same content was listed twice.
 
@@ -52,7 +53,7 @@ class AnswerMember:
     pieces: tuple[Piece, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """One raw answer on disk. `job` and `remote_id` are empty where nobody knows them.
 
@@ -69,7 +70,7 @@ class Answer:
     harm: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobRecord:
     """One job. Times are Unix seconds: created, started and ended by the service's clock, the others by ours.
 

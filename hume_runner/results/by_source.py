@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import SourceSums
 from hume_runner.results.base import Answer, ItemRecord
 from hume_runner.results.event_table import by_event
@@ -14,7 +14,7 @@ from hume_runner.results.rows import ItemRows
 from hume_runner.services.table_shapes import Block
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Summed:
     """One source in one table, and where it was asked for, one event of it; `until`: the answer of its last part."""
 

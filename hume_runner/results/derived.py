@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hume_runner._version import __version__
+from hume_runner.frozen import frozen
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.state.disk import stamp_of
 from hume_runner.state.store import Store, StoredAnswer
@@ -26,7 +26,7 @@ TABLES = "tables"
 _REVISION = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mark:
     """What a group was made from, and its files: path below the output directory -> (size, SHA-256, stamp)."""
 

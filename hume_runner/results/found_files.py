@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from hume_runner.amounts import counted
 from hume_runner.errors import ResultsError, UnexpectedResponse
+from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import LenientReader
 from hume_runner.regular_files import open_regular
 
@@ -21,7 +21,7 @@ _CHUNK = 1 << 18
 _MOST_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """`files` hold answers, each its own; `notes`: what was found and left out, in words."""
 

@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import Moments, Score, SourceSums
 from hume_runner.results.agreement import student
 from hume_runner.results.base import ItemRecord, ResultSet
@@ -29,7 +30,7 @@ _NOTHING = Moments()
 _TOKENS = re.compile(r"[^\W_]+", re.UNICODE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GroupMean:
     """The mean over `n` sources and its 95 % interval; None where a single source says nothing of it."""
 
@@ -40,7 +41,7 @@ class GroupMean:
     high: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PairedMean:
     """Differences within pairs: the later group less the first, over `n` pairs."""
 
@@ -52,7 +53,7 @@ class PairedMean:
     high: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Compared:
     """One score of one table in the groups of a label, which are in the order in which people read the values."""
 

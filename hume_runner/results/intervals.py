@@ -8,13 +8,14 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from io import TextIOWrapper
 from itertools import accumulate
 from math import isfinite
 from pathlib import Path
 
 from hume_runner.errors import ManifestError, Problem, SourceError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import EventEntry, Manifest, Place
 from hume_runner.manifest.published import schema
 from hume_runner.manifest.quantities import moment_s
@@ -24,7 +25,7 @@ _COLUMNS = {"start": ("start", "start_s", "begin_s"), "end": ("end", "end_s"), "
 _SOURCE = ("source", "item_id", "id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Interval:
     """A named stretch of a source, in seconds from its start; the end does not belong to it."""
 
@@ -33,7 +34,7 @@ class Interval:
     end_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mention:
     """Where an event names a source: in the manifest, or on a line of a list that the manifest names."""
 
@@ -41,7 +42,7 @@ class Mention:
     listed: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Intervals:
     """All that a manifest names: for every source, and for some by id."""
 
@@ -71,7 +72,7 @@ class Intervals:
 NONE = Intervals(by_item={})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ManifestSays:
     """What the outputs need of a manifest and no state knows: what it is about, and its events."""
 

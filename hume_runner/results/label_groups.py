@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Scalar
 from hume_runner.results.base import ResultSet
 
@@ -40,7 +41,7 @@ def said(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LabelGroups:
     """The values of each label, in the manifest's order, with how many sources have them. Of labels with very many
     values the first are known."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import VALUE, Score
 from hume_runner.services.table_shapes import Layout, column_name
 
@@ -20,7 +20,7 @@ _SHARES = ("share", "probability")
 _UNIT_INTERVAL = (0.0, 1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Measure:
     """`words` and `unit` (empty: none) for people; `bounds`: between which values it lies, None where nobody says."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from hume_runner.frozen import frozen
 
 ABOVE = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TableOptions:
     """`long`: also one row a score. `labels`: the labels as columns in every table. `bom`: CSV begins with a byte order
     mark, by which Excel knows UTF-8. `above`: the cutoff that `share_above` in `sources` counts from."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import MissingExtra, ResultsError
+from hume_runner.frozen import frozen
 from hume_runner.registry import all_registered, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.results.names import UniqueIds, derived_id, shown_source
@@ -258,7 +259,7 @@ def _member(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Results:
     """A run's results as Arrow: `items` and `tables["face"]`, `tables["errors"]` and so on are `pyarrow.Table`."""
 

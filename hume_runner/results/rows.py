@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from hume_runner.errors import MissingExtra, ResultsError
+from hume_runner.frozen import frozen
 from hume_runner.registry import load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord
 from hume_runner.results.names import derived_id, shown_source
@@ -28,7 +28,7 @@ class RowMapping(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ItemRows:
     """Rows of one item in one table; `first_row` counts from 0 within the item and table."""
 
@@ -38,7 +38,7 @@ class ItemRows:
     first_row: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ItemError:
     """A failure that an answer tells about an item, or about one file inside it. `unread`: that the answer itself
     cannot be read, and which one."""

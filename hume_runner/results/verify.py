@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from hume_runner.frozen import frozen
 from hume_runner.state.store import Store, StoredAnswer
 
 
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
     UNKNOWN = "+"  # not written by a run, as far as the state knows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Checked:
     """One file. `path` is relative to the output directory; `why` is empty where the sign says it all."""
 

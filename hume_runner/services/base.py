@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from hume_runner.computing.base import Needs, Pool
 from hume_runner.errors import HumeRunnerError, UnexpectedResponse
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest, SourceKind
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class PlanItem:
     carried: tuple[Mapping[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Carried:
     """A part of an item that a job carries already: measured (`done`), or at the service. `detail` says which."""
 
@@ -75,7 +76,7 @@ class Member:
     carried: tuple[Carried, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Draft:
     """A job that is not planned yet.
 
@@ -95,7 +96,7 @@ class Draft:
     behind: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Job:
     """A planned job with all that a submission needs. `carry` is what the job before it left for it, `carry_age_s` ago.
 
@@ -126,7 +127,7 @@ def job_name(number: int) -> str:
     return f"job-{number:06d}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Submission:
     """One request, ready to be sent. `matches` tells for each member's position by what the answer will name it.
 
@@ -142,7 +143,7 @@ class Submission:
     again: Callable[[bytes], SubmitResult | None] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prepared:
     """What preparing a job's media gave: the jobs to send, and the members that cannot be sent, with the reason.
 
@@ -158,7 +159,7 @@ class Prepared:
     expected: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Accepted:
     """The service took the job and gave it a name."""
 
@@ -167,7 +168,7 @@ class Accepted:
     simulated: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answered:
     """The service measured at once: `body` is its whole answer, `carry` what the next job of the chain needs."""
 
@@ -179,7 +180,7 @@ class Answered:
     billed_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Refused:
     """The service surely did not take the job.
 
@@ -197,7 +198,7 @@ class Refused:
     error: HumeRunnerError | None = None  # that the run ends with where it stops
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unknown:
     """Nobody can tell whether the service took the job: only asking it settles that.
 
@@ -211,7 +212,7 @@ class Unknown:
 SubmitResult = Accepted | Answered | Refused | Unknown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Waiting:
     """A job at the service. Times are Unix seconds by the service's clock, as well as known."""
 
@@ -220,14 +221,14 @@ class Waiting:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pending:
     """Not finished yet; `started` once the service works on it."""
 
     started: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ended:
     """Finished, with an answer to fetch. Times are Unix seconds by the service's clock."""
 
@@ -237,7 +238,7 @@ class Ended:
     announced: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Broken:
     """The service gave the whole job up."""
 
@@ -247,12 +248,12 @@ class Broken:
     ended_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unseen:
     """The service does not know this job (any more), or not under this key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mistaken:
     """What the service has under this id is another job, surely: what was sent is to be looked for."""
 
@@ -262,7 +263,7 @@ class Mistaken:
 Progress = Pending | Ended | Broken | Unseen | Mistaken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outcome:
     """What an answer says about one member: the one whose stored `position` this is.
 
@@ -278,7 +279,7 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Candidate:
     """A job at the service that carries what a lost submission carried, under the names in `matches` (by the members'
     positions).
@@ -300,7 +301,7 @@ class Candidate:
     billed_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LostJob:
     """A submission whose answer was lost: the job as it was sent, and from when to when at the widest, in Unix seconds
     by the service's clock as well as that is known: its own answers may be hours off.
@@ -323,7 +324,7 @@ class LostJob:
     controls: Mapping[str, Job] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Look:
     """What one look at the service showed of one lost job.
 
@@ -339,7 +340,7 @@ class Look:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ForeignSource:
     """A source of a job that was started elsewhere: its name there, and its content as `value` or `md5`."""
 
@@ -349,7 +350,7 @@ class ForeignSource:
     md5: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Foreign:
     """A job that was started elsewhere. `same_settings`: it measures as the manifest would, as far as is known, and
     `differences` say in which settings it does not;
@@ -375,7 +376,7 @@ class Foreign:
     simulated: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """What the service takes in one submission. None: no limit known."""
 
@@ -384,7 +385,7 @@ class Limits:
     job_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inside:
     """A member of an archive that is an item of its own: its path inside, its SHA-256 (32 bytes), what a look told."""
 
@@ -405,7 +406,7 @@ class ByteStream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlainJobs:
     """How `Planner.compile` packs texts and links without a query, none of which it refuses or bills: in order, with so
     many members and so many bytes of them at most.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
+
+from hume_runner.frozen import frozen
 
 # The hash of what has no weights, such as formulas: it stands in every row, and is that of nothing.
 _NO_WEIGHTS = hashlib.sha256(b"").hexdigest()
@@ -15,7 +17,7 @@ def weights_of(sha256: str) -> str | None:
     return None if sha256 == _NO_WEIGHTS else sha256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Credit:
     """One that measures. `measured_by` is what rows say of it, `sha256` (hex) that of its weights.
 
@@ -34,7 +36,7 @@ class Credit:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Credits:
     """All that the models of a manifest name. `told` is what people have to know of all these scores."""
 

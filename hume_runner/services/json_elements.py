@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from hume_runner.errors import ResultsError
+from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import LenientReader
 from hume_runner.http.json_stream import MAX_ELEMENT_BYTES, JsonReader, kind, project
 from hume_runner.regular_files import is_zip
@@ -87,7 +87,7 @@ class ElementReader(LenientReader):
         """Whoever decodes a piece notices."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Rows:
     """The elements of an array somewhere in a file: read anew each time they are asked for, one in memory."""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from hume_runner.computing.base import Unseen
 from hume_runner.errors import MissingExtra
+from hume_runner.frozen import frozen
 from hume_runner.media.cache import write_entry
 from hume_runner.media.problems import surprises_are_problems
 from hume_runner.services.cannot_prepare import CannotPrepare
@@ -24,7 +25,7 @@ from hume_runner.services.cannot_prepare import CannotPrepare
 Maker = Callable[..., Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Order:
     """An entry to be made. `name`: the source's, for people. `sha256`: what the source has to hold, in hex; None where
     it is known by something else. `size_bytes`: what it has here, for a worker that may not see the same file."""

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from hume_runner.errors import (
     StoreError,
     StoreUnavailable,
 )
+from hume_runner.frozen import frozen
 from hume_runner.media.cache import MediaCache, cache_key
 from hume_runner.scratch import Scratch
 from hume_runner.services.base import PlanItem, Refused
@@ -42,7 +43,7 @@ _TRIES = 3  # an object that is replaced while it is read is read anew
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FetchedFile:
     """An object as a file, for as long as it is held. `info` is what the store told of these very bytes."""
 
@@ -136,7 +137,7 @@ class RemoteFiles:
         return store.head(key)
 
     def _making(self, uri: str, info: ObjectInfo) -> tuple[str, Callable[[Path], Mapping[str, Any]]]:
-        told = {name: getattr(info, name) for name in ObjectInfo.__slots__}
+        told = asdict(info)
         # A listing tells no version and a question does: what is the same bytes is one entry.
         named = json.dumps([uri, info.etag or info.version, info.size_bytes, info.modified_at])
         file = plain_name(info.key)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hume_runner.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Curve:
     """A number over time: its column, what people call it, its unit; `low` and `high` are columns of a band around.
 
@@ -22,7 +22,7 @@ class Curve:
     span: float = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signals:
     """What is drawn of each row of a table.
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.signals import Signals
 
@@ -28,7 +29,7 @@ def column_name(text: str) -> str:
     return _NOT_WORD.sub("_", text.lower()).strip("_")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Column:
     """One column that is no score. `json` is a JSON value as text.
 
@@ -65,7 +66,7 @@ class Family:
         return {name: position for position, name in enumerate(self.names)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OpenFamily:
     """Scores whose names nobody can list beforehand, and of which a row has some: one column holds them all.
 
@@ -78,7 +79,7 @@ class OpenFamily:
     bounds: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layout:
     """One table: what a row is, its own columns, and its families of scores.
 
@@ -201,7 +202,7 @@ class Ragged:
         return zip(self.names[begin:end], self.values[begin:end], strict=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Block:
     """Rows of one table that belong to one source, column by column.
 
@@ -219,7 +220,7 @@ class Block:
     ragged: Mapping[str, Ragged] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Piece:
     """One answered job of an item that is spread over several. `continues`: it goes on where the one before it ended.
 
@@ -256,7 +257,7 @@ class Share(Protocol):
     def pieces(self) -> tuple[Piece, ...]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EntryError:
     """Something the service could not measure: `file` is the path inside the source, None for the source itself."""
 

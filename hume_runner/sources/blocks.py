@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Place, Scalar
 from hume_runner.sources.base import SourceItem
 
@@ -20,7 +20,7 @@ _QUERY = re.compile(r"[?#]")
 _LONGEST_ID = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Block:
     """Links that stand together in one list, by columns. Not to be changed.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.shown import quoted
 from hume_runner.sources import cells
@@ -12,7 +12,7 @@ from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock
 from hume_runner.sources.separators import named, parts_into, shown
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Columns:
     """Where value, id and labels stand. `needs_id`: the manifest names the column of ids, so each row has one."""
 

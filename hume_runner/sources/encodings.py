@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from hume_runner.frozen import frozen
 
 HEAD_BYTES = 4096
 _CHUNK = 1 << 16
@@ -22,7 +23,7 @@ _OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _HALVES = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Encoding:
     """How to decode a list: a codec's name and what people call it."""
 
@@ -30,7 +31,7 @@ class Encoding:
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NotDecodable:
     """Why a list is not read at all, and what to do instead."""
 

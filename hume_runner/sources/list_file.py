@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.regular_files import NotRegular, open_regular
@@ -34,7 +34,7 @@ _WORDS = {"url": "URL", "file": "path", "text": "text"}
 DEFAULT_COLUMNS = {"url": "url", "file": "path", "text": "text"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RowBlock:
     """Rows that stand together in a list, by columns: nothing is wrong with any of them but perhaps its value or id.
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.patterns import LABEL
 from hume_runner.sources.cells import kind_of
 from hume_runner.sources.spelling import composed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class NamePattern:
     """A pattern that was found good. `names`: its labels, in order."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.sources.globbing import Part, is_glob, parts_match
 from hume_runner.stores import ObjectInfo, ObjectStore, ObjectUri, is_unusable, uri_fault
 
@@ -13,7 +13,7 @@ from hume_runner.stores import ObjectInfo, ObjectStore, ObjectUri, is_unusable, 
 _FEW = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoteObject:
     """An object, as the store told of it when it was listed or asked about."""
 

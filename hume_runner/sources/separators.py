@@ -8,7 +8,8 @@ import io
 import json
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from hume_runner.frozen import frozen
 
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 _OTHER_NAMES = {" ": "blanks", ":": "colons"}
@@ -52,7 +53,7 @@ def clean(header: Sequence[str]) -> list[str]:
     return [cell.strip().strip("\ufeff").strip() for cell in header]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mismatch:
     """The columns of a list are separated otherwise than it is read. `whole_lines`: each line is in quotes as a whole,
     so that no separator parts it."""

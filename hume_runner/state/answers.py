@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from hume_runner.frozen import frozen
 from hume_runner.state.disk import stamp_of
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Looked:
     """What a look at one file told. `harm`: what is wrong with it, in words, None if nothing is; `stamp`: how it looks
     now where it had to be read to know that it is the same."""
@@ -21,7 +21,7 @@ class Looked:
     stamp: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Harmed:
     """A recorded answer that is not what it was."""
 

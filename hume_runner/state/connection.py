@@ -8,12 +8,12 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from hume_runner import installing
 from hume_runner.errors import NoRoom, StateError, lacks_room, next_step, of_place
+from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hume_runner.state.pinned import Pinned, resolved, written_here
@@ -32,7 +32,7 @@ _RESTORE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Opened:
     """An open connection. `path` is the file's own, with links resolved: what lies beside it goes by that name."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from hume_runner.errors import HumeRunnerError
+from hume_runner.frozen import frozen
 from hume_runner.services.base import SubmitResult
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Send = Callable[[], SubmitResult]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Intent:
     """A submission that the state was told of and that is about to leave. `wall`: Unix seconds."""
 

@@ -14,17 +14,18 @@ import os
 import socket
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from hume_runner import aside
 from hume_runner.errors import StateError, StateLocked, lacks_room, of_disk
+from hume_runner.frozen import frozen
 from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_inodes, resolved
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Holder:
     """Who holds the lock. `since` is Unix seconds."""
 

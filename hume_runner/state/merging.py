@@ -11,11 +11,11 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hume_runner.aside import open_new
+from hume_runner.frozen import frozen
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import guarded
 from hume_runner.state.rows import StoredAnswer
@@ -33,7 +33,7 @@ _RANK = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ShardFacts:
     """What has to be known of a state before it is merged. `simulated`: of the jobs that a service took, both are told
     apart by it; `open`: jobs without an end; `closed`: the lineage of a state that took them over."""
@@ -86,7 +86,7 @@ def _open_jobs(store: Store) -> Sequence[tuple[int]]:
         ).fetchall()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Taken:
     """What came of merging one shard. `again`: items that the whole had measured as well, with the first of their ids:
     what it had counts, and the other answer is kept."""

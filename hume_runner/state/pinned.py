@@ -17,11 +17,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from hume_runner.errors import StateError, StateLocked
+from hume_runner.frozen import frozen
 
 if sys.platform != "win32":
     import fcntl
@@ -38,7 +38,7 @@ PARTED = "parted from its write-ahead log"
 _WRITTEN_HERE: set[Identity] = set()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Identity:
     """Which file it is, on this machine and while it exists."""
 

@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.services.base import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
 from hume_runner.stores import is_remote
@@ -18,7 +18,7 @@ from hume_runner.stores import is_remote
 REMOVED = "removed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobRow:
     """A job as the state knows it. Times are Unix seconds; `*_at` of the service are by the service's clock."""
 
@@ -54,7 +54,7 @@ class JobRow:
         return (self.endpoint or "").startswith(KEPT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StoredAnswer:
     """A file with an answer: `path` is relative to the output directory, POSIX.
 
@@ -69,7 +69,7 @@ class StoredAnswer:
     at: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ItemRow:
     """One line of the results: an item and what became of it. `simulated` is None where nobody can know."""
 
@@ -86,7 +86,7 @@ class ItemRow:
     simulated: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemberRow:
     """A job's member with every id under which the manifest lists its content."""
 
@@ -99,7 +99,7 @@ class MemberRow:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Counts:
     """Items and jobs by state."""
 

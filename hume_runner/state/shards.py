@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
 from hume_runner.errors import StateError, StateLocked, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.planning.selection import Shard
 from hume_runner.state.lock import StateLock
 from hume_runner.state.store import Store
@@ -26,7 +26,7 @@ _LOCKS = (".lock", ".owner.json")
 _NAME = re.compile(r"([0-9]+)-of-([0-9]+)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Sibling:
     """A shard's state below an output directory."""
 

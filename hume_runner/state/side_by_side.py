@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
 
 from hume_runner.errors import NoRoom, StateError
+from hume_runner.frozen import frozen
 from hume_runner.state.connection import no_room
 
 Side = Literal["a", "b"]
@@ -44,7 +44,7 @@ INSERT INTO matched
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ListedItem:
     """An item of one listing. `content` is its digest, `source` what people see of it; `number` counts from 0."""
 

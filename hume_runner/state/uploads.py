@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.state.connection import guarded
 from hume_runner.state.journal import Journal
 from hume_runner.stores import Version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Upload:
     """A recorded file and its copy in the store.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from hume_runner.frozen import frozen
 
 SCHEMES = ("s3", "gs", "az")
 _REMOTE = re.compile(rf"({'|'.join(SCHEMES)})://", re.IGNORECASE)
@@ -17,7 +18,7 @@ _SECRET = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ObjectUri:
     """One place in a store: `bucket` (az: the container) and `key`, which may be empty or the start of keys."""
 

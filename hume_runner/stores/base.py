@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
+
+from hume_runner.frozen import frozen
 
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Version:
     """Which bytes a key stands for. `etag` changes whenever they do, and is no hash of them; `version` names these
     bytes for good where the store keeps versions. Either may be None, as stores differ."""
@@ -19,7 +20,7 @@ class Version:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ObjectInfo:
     """What a store tells of an object without giving it. A listing gives no version. `modified_at`: Unix seconds."""
 
@@ -34,7 +35,7 @@ class ObjectInfo:
         return Version(etag=self.etag, version=self.version)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Content:
     """A small object, whole."""
 
@@ -42,7 +43,7 @@ class Content:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patience:
     """How long a store may take. `request_s`: one request, its body included; `total_s`: with what is tried again.
 

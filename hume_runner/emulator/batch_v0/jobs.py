@@ -11,7 +11,6 @@ import heapq
 import json
 import logging
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from hume_runner.emulator.batch_v0.predictions import counts
 from hume_runner.emulator.batch_v0.sources import SourceFacts, dump, load, read_sources
 from hume_runner.emulator.context import Context, Stopped
 from hume_runner.emulator.storage import JobRow
+from hume_runner.frozen import frozen
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def wished_failure(request: dict[str, Any]) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Outcome:
     """How a job ends: with a failure's message, or with what its answer holds."""
 

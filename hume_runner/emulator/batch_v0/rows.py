@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from hume_runner.emulator.batch_v0 import names
 from hume_runner.emulator.batch_v0.transcript import Segment
 from hume_runner.emulator.scores import score_list, sentiment_list
+from hume_runner.frozen import frozen
 
 Cell = str | int | float | None
 
@@ -46,7 +46,7 @@ def _optional(wanted: bool, scores: tuple[float, ...], count: int) -> tuple[Cell
     return scores if wanted else (None,) * count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """`key` stands for content and seed, `group` is the individual's label, `place` the row within its model."""
 
@@ -66,7 +66,7 @@ class Row:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FaceRow(Row):
     model = "face"
     columns = (
@@ -105,7 +105,7 @@ class FaceRow(Row):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BurstRow(Row):
     model = "burst"
     columns = ("Id", "BeginTime", "EndTime", *names.CSV_EXPRESSIONS_48, *names.BURST_TYPES)
@@ -127,7 +127,7 @@ class BurstRow(Row):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProsodyRow(Row):
     model = "prosody"
     columns = ("Id", "Text", "BeginTime", "EndTime", "Confidence", "SpeakerConfidence", *names.CSV_EXPRESSIONS_48)
@@ -151,7 +151,7 @@ class ProsodyRow(Row):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LanguageRow(Row):
     model = "language"
     columns = (
@@ -189,7 +189,7 @@ class LanguageRow(Row):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NerRow(Row):
     model = "ner"
     # UNVERIFIED: no captured ner.csv is known; the columns follow the members of the JSON answer.
@@ -228,7 +228,7 @@ class NerRow(Row):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FacemeshRow(Row):
     model = "facemesh"
     columns = ("Id", *names.CSV_EXPRESSIONS_48)  # UNVERIFIED: no captured facemesh.csv is known

@@ -13,13 +13,14 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from hume_runner.emulator.scores import fingerprint, integer, number
 from hume_runner.errors import MissingExtra
+from hume_runner.frozen import frozen
 from hume_runner.media.probe import is_silent, probe
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind, sniff_path
@@ -39,7 +40,7 @@ _RATIO_LIMIT = 1_000  # of a member's size to the archive's: more is a bomb
 _LANDMARKS = 478
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileFacts:
     """One file. `digest` (hex) stands for its content: scores follow from it. `error`: it could not be read."""
 
@@ -61,7 +62,7 @@ class FileFacts:
         return self.file_type in ("audio", "video")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceFacts:
     """One source of the request. `index` counts within its kind; `error`: the source as a whole could not be had."""
 

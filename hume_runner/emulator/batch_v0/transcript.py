@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 
 from hume_runner.emulator.scores import fingerprint, float32, integer, number
+from hume_runner.frozen import frozen
 
 _VOCABULARY = (
     "so the I we you it they and but maybe because really think know feel remember start wait there here always never "
@@ -24,7 +24,7 @@ _PUNCTUATION = ".,;:!?\u2026\"'()[]\u201c\u201d\u2018\u2019"
 _NAMES = ("Anna", "Lisbon", "Oslo", "Maria", "Kyoto", "David", "Vienna", "Elena")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Word:
     """One word. Times are None in plain text. `utterance`, `sentence` and `turn` number what it belongs to."""
 
@@ -40,7 +40,7 @@ class Word:
     confidence: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Segment:
     """Consecutive words as one unit of measurement. `confidence` is set for single words alone, as in captures."""
 

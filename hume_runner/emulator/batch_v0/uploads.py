@@ -16,9 +16,10 @@ from python_multipart.multipart import parse_options_header
 
 from hume_runner.emulator.context import Limits, Refused
 from hume_runner.emulator.multipart import PartReader
+from hume_runner.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Upload:
     """One `file` part. `content_type` is None when the part had none."""
 

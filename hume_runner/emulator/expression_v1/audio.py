@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from typing import Any
 
 from hume_runner.emulator.expression_v1.errors import Coded
 from hume_runner.emulator.expression_v1.scores import audio_expressions, voice_attributes
 from hume_runner.emulator.expression_v1.speech import SAMPLES_PER_MS, Window, find_utterances, measurement_windows
 from hume_runner.emulator.expression_v1.uploads import Medium, Submission
+from hume_runner.frozen import frozen
 
 _HEAD_BYTES = 64
 _CHUNK_LIMIT = 1000  # chunks before the samples; a file with more is no recording
 _PCM = (1, 1, 16_000, 32_000, 2, 16)  # format tag, channels, rate, bytes a second, block, bits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Samples:
     """Where the samples lie within the medium, in bytes."""
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hume_runner.emulator.expression_v1.errors import Coded
+from hume_runner.frozen import frozen
 
 _MAX_BYTES = 1_000_000
 _MAX_PIXELS = 2**32 - 1  # of `min_size`: it has no documented upper bound
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AudioConfig:
     """`measurement_timer_ms`: milliseconds of speech between interval measurements."""
 
@@ -26,7 +26,7 @@ class AudioConfig:
         return {"schema": "v4", "audio": audio, "measurement_timer_ms": self.measurement_timer_ms}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoConfig:
     """`threshold`: least detection confidence. `min_size`: least shorter side of a face, in pixels."""
 

@@ -7,12 +7,12 @@ same person, so that tracking over the pictures of a video has something to foll
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hume_runner.emulator.expression_v1.images import Size
 from hume_runner.emulator.expression_v1.scores import face_descriptions, face_expressions
 from hume_runner.emulator.scores import fingerprint, integer, number
+from hume_runner.frozen import frozen
 
 LISTED = 32  # faces listed in an image
 MEASURED = 2  # faces measured in an image, the largest
@@ -21,7 +21,7 @@ _CROWD = 40
 _CAST = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Detected:
     """One face. The box is x0, y0, x1, y1 in stored pixels."""
 

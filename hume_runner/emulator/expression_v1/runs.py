@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
+
+from hume_runner.frozen import frozen
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -39,7 +40,7 @@ _COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class RunRow:
     """One run as stored.
 
@@ -66,7 +67,7 @@ class RunRow:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunFilter:
     """The filters of the list operation, already checked. `user_id` and the like: None does not filter."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -18,11 +17,12 @@ from python_multipart.multipart import parse_options_header
 
 from hume_runner.emulator.expression_v1.errors import Coded
 from hume_runner.emulator.multipart import PartReader
+from hume_runner.frozen import frozen
 
 _BLOCK = 262_144
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Medium:
     """One `file` part: where its bytes lie in the spool file."""
 

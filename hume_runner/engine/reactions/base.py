@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from hume_runner import events
@@ -14,13 +13,14 @@ from hume_runner.errors import (
     AuthError,
     Discontinued,
 )
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import ExecutionSection
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patience:
     """How long the loop waits for things that settle by themselves, in seconds.
 
@@ -36,7 +36,7 @@ class Patience:
     unseen: int = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rules:
     """What the manifest and the command line say about how to react. `artifacts`: whether they are wanted;
     `preparing`: how many media are prepared at one time; `keeps_answers`: whether the service has an answer for whoever
@@ -50,7 +50,7 @@ class Rules:
     keeps_answers: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Moment:
     """When something came back: by the run's monotonic clock, and in Unix seconds. `chance` is from 0 to 1, for the
     jitter of waits."""
@@ -60,7 +60,7 @@ class Moment:
     chance: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reaction:
     """A new view, what to record before anything else, what to tell. `failures`: whether items failed, so that the
     budget has to be looked at."""

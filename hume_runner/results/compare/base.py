@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from hume_runner.frozen import frozen
 from hume_runner.results.agreement import Agreement
 
 Reason = Literal[
@@ -22,7 +22,7 @@ REASONS: Mapping[Reason, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Side:
     """One of the two results. `shown` is how it was named; `items` are listed, `repeats` of them have the content of an
     earlier one and do not count again. `measured_by`: what its rows say of who measured them, where they say it."""
@@ -36,7 +36,7 @@ class Side:
     measured_by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unmatched:
     """An item that is not compared: in which listing it stands, and why; `told` is the sentence."""
 
@@ -48,7 +48,7 @@ class Unmatched:
     told: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TablesTogether:
     """Rows of a table of A beside those of one of B, over all items. `pairs` of rows, and by what they were found:
     items by time, characters, text or order."""
@@ -64,7 +64,7 @@ class TablesTogether:
     by: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ColumnsTogether:
     """A column of A beside one of B. `only_a` and `only_b`: pairs of rows of which one alone has a value. `points` are
     some of the pairs, to draw."""
@@ -86,7 +86,7 @@ class ColumnsTogether:
         return f"{self.column_a} / {self.column_b}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Comparison:
     """Two results of the same sources.
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 from hume_runner.services.table_shapes import Joined, Layout
 
 # Where a row lies is no measurement. Whole numbers are the numbers of things: of a frame, a face, a character.
 _PLACES = ("begin_s", "end_s", "time_s")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TablePair:
     """A table of A and one of B: columns (A's, B's) to compare, which of them somebody asked for, and prefixes of open
     families that both have. `joined_a` and `joined_b`: what stands for several rows, by column."""

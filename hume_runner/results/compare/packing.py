@@ -10,9 +10,9 @@ import json
 import math
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from hume_runner.frozen import frozen
 from hume_runner.results.agreement import Values
 from hume_runner.results.alignment import Rows
 from hume_runner.results.compare.columns import Wanted
@@ -27,7 +27,7 @@ _POSITIONS = ("position_begin", "position_end")
 _EDGES = ("box_x", "box_y", "box_w", "box_h")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TableRows:
     """All that is compared of one item in one table."""
 

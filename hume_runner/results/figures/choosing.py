@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Literal, NoReturn
 
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.near_ids import did_you_mean
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
@@ -23,7 +23,7 @@ _MOST_OFFERED = 8
 _MOST_SEARCHED = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wanted:
     """What somebody asked to see. Empty: the usual. `every`: all scores that a table is about. `labels`: as `wave`, or
     as `wave=pre,post` with the groups and their order."""
@@ -39,7 +39,7 @@ class Wanted:
         return not self.tables or name in self.tables
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Grouping:
     """A label to group by: its groups in their order; `only`: no others."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.errors import UsageError
+from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import VALUE, Moments, Score
 from hume_runner.results.base import ResultSet
 from hume_runner.results.by_source import Summed, SumsBySource
@@ -125,7 +126,7 @@ def write_figures(
     return tuple(paths)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Pictures:
     """All pictures of one pass, one after the other: (name of the file, figure)."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.frozen import frozen
 from hume_runner.results.base import JobRecord
 from hume_runner.services.credits import weights_of
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TableFile:
     """One table on disk. `path` is relative to the output directory; `row`: what a row is."""
 
@@ -28,7 +29,7 @@ class TableFile:
     bom: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Span:
     """When it was measured: the first and the last job with an answer of which that is known (Unix seconds), and how
     many answers came from files, of which nobody knows."""
@@ -49,7 +50,7 @@ class Span:
         return cls(first=first, last=last, kept=kept)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Described:
     """One run's outputs. `measured_by`: who measured and under which licence, where the service tells; `measured`:
     when; `told`: what people have to know of the scores; `run` is what `run.json` says, empty where nothing does."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
+from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import VALUE, Moments, Score
 from hume_runner.results.groups import Compared, GroupMean, interval
 from hume_runner.results.measures import measure, within
@@ -25,7 +25,7 @@ _VISIBLE = 0.0005
 Means = Mapping[str, Mapping[Score, Moments]]  # table -> score -> over sources
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """A heading, sentences under it, and where on the page more of it is (None: nowhere)."""
 

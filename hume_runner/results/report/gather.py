@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.planning.cures import advices
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.credits import credits_of, who_measured
@@ -45,7 +45,7 @@ def detail_for(parts: int) -> Detail:
     return Detail(rows=max(4, min(_MOST_ROWS, _ROWS_BYTES // (parts * _SHORT_ROW_BYTES))), scores=_FEW_SCORES)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gathered:
     """All that the page shows of a run. `sources` are ready for the page; counts are of the whole run."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import Moments, SourceSums
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout
 
@@ -18,7 +19,7 @@ _OPEN_NAMES, _FEW_OPEN_NAMES = 60, 12
 _OPEN_DRAWN = 24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Detail:
     """How much of each source and model the page keeps: rows to draw, and scores in each of them (None: all)."""
 

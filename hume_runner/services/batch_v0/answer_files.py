@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import plain
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.base import Foreign, ForeignSource
@@ -46,7 +47,7 @@ def recognise_file(path: Path, texts: Iterable[str], settings: Mapping[str, Any]
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Carried:
     """What an answer says that its job carried. `rows`: what its rows show of the options."""
 

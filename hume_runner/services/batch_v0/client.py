@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,6 +24,7 @@ from hume_runner.errors import (
     ServerError,
     UnexpectedResponse,
 )
+from hume_runner.frozen import frozen
 from hume_runner.http.answer import parse_json
 from hume_runner.http.long_lists import LongList, is_strange
 from hume_runner.http.retry import RetryPolicy, wait_asked_for
@@ -87,7 +87,7 @@ _NOT_HERE = f"check service.endpoint: the API's paths are added to it ({JOBS_PAT
 _REQUEST_ID_HEADERS = ("X-Request-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "CF-Ray")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StartedJob:
     """A job that the service accepted. `headers`: those that help when asking the service's people about it."""
 
@@ -97,7 +97,7 @@ class StartedJob:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ListedJobs:
     """One answer of the list operation, jobs as the service sent them; `read_job` reads them.
 
@@ -115,7 +115,7 @@ class ListedJobs:
         return self.jobs.holds_others if isinstance(self.jobs, LongList) else self.strange
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DetailedJob:
     """One job as the service sent it; `read_job` reads it."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.matching import content_of
@@ -124,7 +125,7 @@ def times_of(views: Iterable[JobView]) -> dict[str, float | None]:
     return {view.job_id: seconds(view.created_ms) for view in views}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listing:
     """What one look listed: `views` from the oldest on, `newest` the first page in the other order.
 

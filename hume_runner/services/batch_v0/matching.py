@@ -12,12 +12,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Job
 from hume_runner.services.batch_v0.echoed_settings import agreement
 from hume_runner.services.batch_v0.words import made
@@ -32,7 +33,7 @@ class Verdict(Enum):
     FOREIGN = "foreign"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sent:
     """What a lost submission sent, in the form that echoes are compared in.
 

@@ -8,10 +8,10 @@ that nobody told of: it fails its source too. A null is none, and what nothing h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, Final
 
+from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import LenientReader, kept_of
 from hume_runner.http.json_stream import WINDOW_BYTES, JsonReader, Shape, kind, project, whole
 from hume_runner.services.unreadable import kind_told
@@ -185,7 +185,7 @@ def _large(watch: Watch | None = None) -> Shape:
 _LARGE: Final = _large()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Checked:
     """An element of an answer, what is wrong with it, and where it begins (byte).
 

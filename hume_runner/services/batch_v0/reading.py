@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, BinaryIO, Final, Literal
 
 from hume_runner.errors import UnexpectedResponse
+from hume_runner.frozen import frozen
 from hume_runner.http.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Shape, kind, project, whole
 from hume_runner.settings import HIDDEN
 
 _LARGEST: Final = 2**53
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileView:
     """An uploaded file as the service remembers it: the name of its form part and the MD5 of its bytes (hex)."""
 
@@ -27,7 +28,7 @@ class FileView:
     md5sum: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JobView:
     """A job. Times are Unix milliseconds by the service's clock.
 
@@ -139,7 +140,7 @@ def read_md5(told: str | None) -> str | None:
     return told
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FilePrediction:
     """One file of a source. `file` is the base name, a path inside an archive, or for text its position from "1"."""
 
@@ -152,7 +153,7 @@ class FilePrediction:
         return bool(self.models)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SourceResultView:
     """What the predictions say about one source: one URL, one upload, or all text strings together.
 

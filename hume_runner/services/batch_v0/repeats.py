@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import LenientReader
 from hume_runner.http.json_stream import CHUNK_BYTES, JsonReader, Shape, kind, project, whole
 
@@ -23,7 +24,7 @@ Key = tuple[str, str]
 CONFLICT = "the answer speaks of it more than once, and not alike"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Repeats:
     """What an answer repeats. `keys`: the sources that it names more than once; `conflicts`: those of them of which it
     says different things; `again`: what was said before, as (where its element begins, which prediction, model)."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from hume_runner.errors import ResultsError
+from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import kept_of
 from hume_runner.http.json_stream import Shape, project, whole
 from hume_runner.manifest.model import SourceKind
@@ -241,7 +242,7 @@ _AnyModel = _Model[list[Raw]] | _Model[Rows]
 _AnyElement = _Element[list[Raw]] | _Element[Rows]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BatchEntry:
     """One source of an answer, or one text of the element that all texts share.
 

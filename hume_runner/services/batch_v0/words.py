@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from hume_runner.frozen import frozen
 
 
 def measures(text: str, words: Iterable[str]) -> bool | None:
@@ -39,7 +40,7 @@ def letters(text: str) -> str:
     return "".join(one for one in plain if one.isalnum())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Confirmed:
     """What an answer's words confirm. `names`: position -> the name in the answer that is this member's text;
     `doubtful`: positions of which the answer speaks, and nothing tells that it is this text."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -27,6 +26,7 @@ from hume_runner.errors import (
     ServerError,
     UnexpectedResponse,
 )
+from hume_runner.frozen import frozen
 from hume_runner.http.answer import parse_json, read_bounded
 from hume_runner.http.json_stream import JsonReader, project, whole
 from hume_runner.http.retry import RetryPolicy, SubmissionOutcome, submission_outcome, wait_asked_for
@@ -107,7 +107,7 @@ class AnswerNotUnderstood(UnexpectedResponse):
         self.answer = answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Measured:
     """A measurement. `body` is the whole answer as it was received; `read_audio_answer` and `read_video_answer` read
     it. `face_state` is valid for 24 hours from `server_date_s`, Unix seconds by the service's clock."""

@@ -9,16 +9,17 @@ Source: dev.hume.ai, expression measurement, pages on billing and runs.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
+
+from hume_runner.frozen import frozen
 
 MINIMUM_S: Final = Fraction(10)  # of every request that was measured
 IMAGE_S: Final = Fraction(1, 3)
 BREAK_EVEN_IMAGES: Final = 30  # from here on an image costs what it is, not what a request is
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bill:
     """Seconds as planned, and as they would be with one request an item (a still, a clip, a frame)."""
 

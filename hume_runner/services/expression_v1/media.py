@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import RetrySection
 from hume_runner.media.audio import prepare_audio
 from hume_runner.media.clock import ClockMap
@@ -25,7 +25,7 @@ FRAME_SAMPLES = 160  # of a level, see `media.cuts`
 _FORM = 3  # of what the cache tells about what it holds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Frames:
     """A video's pictures on disk: sizes in bytes, SHA-256 in hex, and times in ms from the start of the video."""
 
@@ -34,7 +34,7 @@ class Frames:
     times_ms: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Still:
     """A picture as it is sent. `notes`: what people should know of it."""
 
@@ -43,7 +43,7 @@ class Still:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sound:
     """A prepared recording. `clock` says where its samples lie in the source; `cuts` are (first, samples).
 

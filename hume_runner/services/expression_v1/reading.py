@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
 from hume_runner.errors import UnexpectedResponse
+from hume_runner.frozen import frozen
 from hume_runner.http.answer import parse_json
 from hume_runner.services.unreadable import kind_told
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 Scores = tuple[tuple[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Utterance:
     """A passage of speech. Times are milliseconds from the start of the upload."""
 
@@ -32,7 +33,7 @@ class Utterance:
     audio_end_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AudioMeasurement:
     """One window of an utterance; it may end a little after it. `trigger`: "interval", "speech_ended", or newer."""
 
@@ -45,7 +46,7 @@ class AudioMeasurement:
     voice_attributes: Scores
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AudioAnswer:
     request_id: str
     run_id: str
@@ -54,7 +55,7 @@ class AudioAnswer:
     measurements: tuple[AudioMeasurement, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Face:
     """`bbox` is x0, y0, x1, y1 in pixels of the image as it was sent. The last three are None if it was only found."""
 
@@ -65,7 +66,7 @@ class Face:
     descriptions: Scores | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ImageMeasurement:
     """`frame_id` is the image's position in the request, from 0."""
 
@@ -73,7 +74,7 @@ class ImageMeasurement:
     faces: tuple[Face, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class VideoAnswer:
     request_id: str
     run_id: str
@@ -82,7 +83,7 @@ class VideoAnswer:
     face_state: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RunView:
     """The record of one request. Times are Unix seconds by the service's clock; None where it says nothing.
 
@@ -182,7 +183,7 @@ def _score(raw: _Object) -> tuple[str, float]:
     return raw.text("name"), raw.number("probability")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Object:
     """An object of an answer and where it stands, so that an error can name the member."""
 

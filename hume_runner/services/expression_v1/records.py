@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from hume_runner.errors import NotFound
+from hume_runner.frozen import frozen
 from hume_runner.services.base import (
     Broken,
     Candidate,
@@ -51,7 +51,7 @@ _NARROWED = 50
 _WIDE_S = 7_200.0  # how much further back than asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Before:
     """A run that this state knows nothing of; `what` as `told_as` tells."""
 

@@ -8,7 +8,7 @@ How a job's members lie in its answer is written in their `detail` by the servic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from hume_runner.errors import ResultsError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.media.wav import RATE_HZ
 from hume_runner.services.expression_v1.layouts import AUDIO, LAYOUTS, VIDEO
@@ -43,7 +44,7 @@ _ROWS_A_BLOCK = 2048
 _NOBODY = "unknown"  # where nobody is told apart
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MeasuredEntry:
     """One member of a job in the job's answer."""
 
@@ -63,7 +64,7 @@ def reader() -> Reader:
     return _Reader()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Before:
     """What the earlier parts of an item amount to, for one part.
 
@@ -111,7 +112,7 @@ class _Reader:
 # -- speech ------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Extent:
     """A part as its neighbours see it: where its first utterance begins and its last ends, in ms of the recording."""
 
@@ -192,7 +193,7 @@ def _ms(samples: int) -> int:
     return samples * 1000 // RATE_HZ
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Heard:
     """An utterance under the number that its item gives it, and whether it was cut."""
 

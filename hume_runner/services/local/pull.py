@@ -7,7 +7,6 @@ import errno
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from hume_runner import aside
 from hume_runner.errors import NoRoom, ServiceUnavailable, UsageError, lacks_room
+from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.services.local import catalogue
 from hume_runner.services.local.model_files import OWN, File
@@ -31,7 +31,7 @@ _NOT_OURS: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 Kind = Literal["present", "waiting", "trying", "bytes", "failed", "pulled"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Step:
     """What a pull tells while it works.
 
@@ -47,7 +47,7 @@ class Step:
     size_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Licence:
     """Under what a model comes; `url` leads to its text, or to where the model is from."""
 

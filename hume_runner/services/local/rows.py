@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import ResultsError
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.local.answers import sources_of
 from hume_runner.services.local.layouts import NUMBERED, layouts
@@ -21,7 +22,7 @@ LAYOUTS = tuple(layouts().values())
 _BY_NAME = {layout.name: layout for layout in LAYOUTS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MeasuredEntry:
     """The rows of one table that an answer has for one source."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.local.measurers.base import Card, Fault, Measurer, Reads
 from hume_runner.services.local.measurers.found import known
@@ -14,7 +14,7 @@ TRANSCRIBES = "speech"  # the model whose rows are read as text again
 FPS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chosen:
     """One model of a manifest: who measures, with which options."""
 

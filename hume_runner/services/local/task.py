@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.services.local.measurers.base import Passage, Picture, PictureSession, Row, Sound
 from hume_runner.services.local.measurers.found import known
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 FORMAT = "hume_runner local-answer-v1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wanted:
     """One measurer with its options (JSON text, so that it can be told apart) and where its weights lie: None where
     that is for the process to know that measures."""
@@ -40,14 +41,14 @@ class Wanted:
     files: tuple[tuple[str, str], ...] | None = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Texts:
     """Written texts, each a source."""
 
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SoundPart:
     """Some samples of a plain WAV; `detail` says where they lie in the source, `errors` what of it is not measured."""
 
@@ -56,7 +57,7 @@ class SoundPart:
     detail: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pictures:
     """A passage of a video, in whole seconds of the source; without `end_s` to its end."""
 
@@ -67,14 +68,14 @@ class Pictures:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stills:
     """Pictures, each a source: (file, its name for people)."""
 
     files: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Task:
     wanted: tuple[Wanted, ...]
     material: Texts | SoundPart | Pictures | Stills

@@ -12,7 +12,6 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 from hume_runner import aside
 from hume_runner.errors import MissingWeights, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.services.local import catalogue
 from hume_runner.services.local.measurers.base import WeightFile
@@ -42,7 +42,7 @@ class Verdict(Enum):
     UNCHECKED = "?"  # there, of the right size, and not hashed since it was written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FileStatus:
     """One file of a model on this machine."""
 
@@ -51,7 +51,7 @@ class FileStatus:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ModelStatus:
     """One model on this machine."""
 

@@ -8,12 +8,12 @@ import hashlib
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from hume_runner.aside import open_new
 from hume_runner.errors import ObjectMissing, StateError
+from hume_runner.frozen import frozen
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import guarded
 from hume_runner.state.remote.drive import Driver
@@ -29,7 +29,7 @@ _LEVEL = 3  # what SQLite keeps packs well at any level
 _TRIES = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remote:
     """What a store holds, read at one moment: the lock, the snapshot, and what came after it."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from hume_runner.errors import (
     StoreError,
     StoreUnavailable,
 )
+from hume_runner.frozen import frozen
 from hume_runner.state.remote.objects import JOURNAL, SNAPSHOTS, Note, folder_of, from_bytes, name_of, to_bytes
 from hume_runner.state.remote.protocol import (
     HEAD,
@@ -50,7 +50,7 @@ _READ_AHEAD = 16
 _REFUSALS_AS_THEY_COME = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Timing:
     """How long who waits, seconds.
 
@@ -65,7 +65,7 @@ class Timing:
     patience_s: float = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Clock:
     """`monotonic` counts seconds; `wait` lets so many pass."""
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from hume_runner import installing
 from hume_runner.errors import StateError
+from hume_runner.frozen import frozen
 from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
 
 FORMAT = 1
 JOURNAL, SNAPSHOTS, ANSWERS = "journal", "snapshots", "answers"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Snapshot:
     """Which object is the state, and what it is. `epoch`, `owner`, `number`, `serial`: how far it is (`redo`)."""
 
@@ -36,7 +37,7 @@ class Snapshot:
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Note:
     """What a lock says of its owner, for people; and how long it is to be waited for. `since`: Unix seconds."""
 

@@ -7,10 +7,10 @@ were waiting for, and one beat that began after they asked confirms all of them.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 from hume_runner.errors import HumeRunnerError, StateLocked, StoreError
+from hume_runner.frozen import frozen
 from hume_runner.state.remote import protocol
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import Note, Snapshot
@@ -21,7 +21,7 @@ _MOST_A_ENTRY = 500
 _CLEAN_UP_IN_VAIN_S = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Waiting:
     """Something that the next entry holds."""
 

@@ -18,12 +18,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from hume_runner.frozen import frozen
+
 T = TypeVar("T")
 
 # -- what is stored ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Lock:
     """Whose the state is. `note` is for people: who, since when, doing what."""
 
@@ -42,7 +44,7 @@ class Upto:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Head:
     """Which snapshot counts. `epoch`: that of the owner who wrote this; `data`: the snapshot itself, or what names it,
     None before the first; `covers`: the entries whose facts are in it."""
@@ -52,7 +54,7 @@ class Head:
     data: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """Facts that one owner recorded; a seal has none, and nothing follows it in its epoch."""
 
@@ -61,7 +63,7 @@ class Entry:
     seal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Key:
     """Where an object is: the lock, the head, or an entry."""
 
@@ -81,12 +83,12 @@ def entry_key(epoch: int, number: int) -> Key:
 # -- what is asked for, and what came of it ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Read:
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Create:
     """Write an object where there is none."""
 
@@ -94,7 +96,7 @@ class Create:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Swap:
     """Write an object over the version with this tag, and over no other."""
 
@@ -103,45 +105,45 @@ class Swap:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Remove:
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Watch:
     """Wait until the lock stood still at this tag for so long that its owner cannot send anything any more."""
 
     tag: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Found:
     body: Body
     tag: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Absent:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Written:
     tag: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class NotWritten:
     """Something else is there, or the answer was lost: only reading it back tells which."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Stood:
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Moved:
     """Its owner is at work."""
 

@@ -12,11 +12,12 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from hume_runner import installing
 from hume_runner.errors import StateError
+from hume_runner.frozen import frozen
 
 _META = "remote"  # under this name a state says how far it is
 _READS = ("SELECT", "PRAGMA", "EXPLAIN")
@@ -24,7 +25,7 @@ _FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "ATTACH", "DETACH")
 _DAMAGED = "look with `hume-runner state pull MANIFEST`; or put the objects back from the bucket's own versions"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Position:
     """How far a state is: `number` counts transactions over all epochs; `epoch` and `owner` say whose the last was;
     `serial` is the state's own, which also counts what nobody recorded."""
@@ -41,7 +42,7 @@ class Position:
         return cls(**json.loads(row[0])) if row else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Told:
     """One transaction. `statements`: (SQL, rows of values, rows touched); `schema`: the version that they speak to."""
 
@@ -109,7 +110,7 @@ def note_position(db: sqlite3.Connection, *, epoch: int, owner: str, number: int
 # -- as bytes ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Answer:
     """What the service said to one try of one job, as whoever sent it knew it; the state may not have been told.
 
@@ -130,7 +131,7 @@ class Answer:
     kept: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Facts:
     """What one entry holds, in order."""
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from hume_runner.frozen import frozen
 from hume_runner.services.table_shapes import Layout
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Reads = Literal["text", "sound", "pictures"]
 SOUND_RATE_HZ = 16_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WeightFile:
     """A file that a measurer needs: its name in the catalogue (`whisper-tiny.en/model.bin`) and what it must hold.
 
@@ -35,7 +36,7 @@ class WeightFile:
     lies: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Card:
     """What a reader has to know of the scores of a measurer with these options.
 
@@ -66,7 +67,7 @@ class Card:
         return f"{self.name}@{self.version}#{self.sha256[:8]}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Word:
     """One word as it was heard. Times are seconds from the start of the material; `begin` and `end` are places in the
     text of the passage (characters, half open)."""
@@ -78,7 +79,7 @@ class Word:
     probability: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Passage:
     """A text that was written (without times or words), or one utterance as it was heard."""
 
@@ -89,7 +90,7 @@ class Passage:
     language: str | None = None  # ISO 639-1, where that is known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sound:
     """One channel of sound, 16 kHz, float32 from -1 to 1, shape (samples,): a recording, or some minutes of one that
     was cut in pauses."""
@@ -97,7 +98,7 @@ class Sound:
     samples: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Picture:
     """One picture, upright, RGB, shape (height, width, 3), uint8. `time_s` counts from the start of the material; None
     for a still."""
@@ -106,7 +107,7 @@ class Picture:
     rgb: NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Row:
     """One row of the table `layout`: values by column name.
 
@@ -146,7 +147,7 @@ class PictureSession(Protocol):
 Session = TextSession | SoundSession | PictureSession
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fault:
     """Why options that fit the schema can never measure: the option to change, what is wrong, what to do."""
 

@@ -26,10 +26,10 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from operator import mul
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers.hashed_text import (
     START,
     Token,
@@ -48,7 +48,7 @@ _STEEPEST = 60.0  # beyond it a probability is 0 or 1 to every digit that is tol
 _KEPT = 50_000  # tokens and pairs that are remembered, some 600 bytes each
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Table:
     """What the file says. `network`: hidden, its bias, outward, straight path, bias, each row after row."""
 
@@ -137,7 +137,7 @@ def read_table(data: bytes) -> Table:
         raise ValueError(f"the table of the small language model cannot be read: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Read:
     """A text as the model sees it: the exact sum of its features, how many words it has, and how many are known."""
 

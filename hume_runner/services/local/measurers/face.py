@@ -6,10 +6,10 @@ Nothing about what a person feels: no model of this module was made to tell, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row, WeightFile
 from hume_runner.services.local.measurers.catalogued import catalogued
 from hume_runner.services.local.measurers.own_weights import LICENCE, TRAINED_ON, own_schema, own_weight
@@ -147,7 +147,7 @@ _LIMITS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Options:
     landmarks: bool
     small_faces: bool

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import atan2
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers import face_anchors, face_pixels
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SURE = 0.5
 """A mesh that is less likely than this to lie on a face says nothing; MediaPipe's graphs draw the line there, too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Face:
     """One face that was found: `points` in pixels of the picture, (8, 2): upper left and lower right corner of its box,
     then right eye, left eye, tip of the nose, mouth, right ear and left ear, right and left of the person."""
@@ -43,7 +43,7 @@ class Face:
         return np.asarray(self.points[1] - self.points[0], np.float32)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mesh:
     """468 points in pixels of the picture, (468, 3): x to the right, y down, z away from the camera at the scale of x,
     from about the middle of the head. `score`: how likely a face lies well in what the network saw, 0 to 1."""

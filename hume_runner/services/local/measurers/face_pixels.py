@@ -6,11 +6,12 @@ picture itself that needs a few megabytes, however large it is. numpy alone; no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, cos, floor, sin
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _WHITE = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Square:
     """A square of a picture: centre and side in pixels, turned by `angle` (radians, clockwise as one sees it)."""
 
@@ -42,7 +43,7 @@ class Square:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Shrunk:
     """A part of a picture as means of blocks of `block` by `block` pixels, from 0 to 255: (height, width, 3).
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from hume_runner.frozen import frozen
 
 # In this order: names that the training data masks, faces made of signs, words, runs of sentence marks, any other sign.
 _TOKEN = re.compile(
@@ -23,7 +24,7 @@ _GRAMS = (2, 3, 4)
 START = "^"  # what the first token has before it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Token:
     """One token: how pairs spell it, its own features, and whether it is a word (or a picture sign) that could be
     known. A masked name has no features: at run time names are unknown words."""

@@ -9,11 +9,12 @@ millimetre. Unlike Face Geometry no lens is assumed: the angles are relative to 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import asin, atan2, degrees
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from hume_runner.frozen import frozen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +45,7 @@ _STANDARD = (
 _NO_EXTENT = 1e-6  # of how far from the corner of the picture a face is: what rounding leaves of a point
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pose:
     """Degrees; all 0 for a face that looks straight into the camera and is upright.
 

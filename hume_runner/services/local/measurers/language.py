@@ -7,11 +7,11 @@ readers called a text, not what its writer felt. docs/local.md has the figures a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers.base import Card, Passage, Reads, Row, WeightFile, Word
 from hume_runner.services.local.measurers.emotion_table import Model, Read, read_table
 from hume_runner.services.local.measurers.own_weights import own_schema, own_weight
@@ -77,7 +77,7 @@ _SCHEMA = {
 _UNMEASURED: Mapping[str, None] = dict.fromkeys(LABELS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Segment:
     """What becomes a row: the number of its passage, its text, where it lies, and its stretches as the model reads."""
 
@@ -204,7 +204,7 @@ def _time(passage: Passage, span: Span, *, is_whole: bool) -> tuple[float | None
     return (inside[0].begin_s, inside[-1].end_s) if inside else (None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Language:
     """The measurer."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers.base import SOUND_RATE_HZ
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _TAPS = 4096
 _FFT = 16384
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Biquad:
     """A filter of second order, a0 = 1."""
 

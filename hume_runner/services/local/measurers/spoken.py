@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers.voice import Span, overlap
 
 # An utterance ends with a sentence, at such a silence, or where it gets so long that nobody would read it.
@@ -18,7 +18,7 @@ _ABBREVIATED = frozenset("mr. mrs. ms. dr. st. prof. sr. jr. vs. e.g. i.e.".spli
 _INITIAL = re.compile(r"^[^\W\d_]\.$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Heard:
     """One word, with its spaces. `no_speech`, `log_probability` and `compression` are those of the window of sound that
     it was decoded in; `closes` tells that a segment of that ended with it, with a full stop or without."""
@@ -33,7 +33,7 @@ class Heard:
     closes: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Utterance:
     """Words that belong together. `places` are (begin, end) of each word in `text`."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers.base import SOUND_RATE_HZ
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _GRAZED_S = 0.05  # what reaches into a span by less belongs to the one beside i
 LONGEST = SOUND_RATE_HZ * 29  # of what is heard at a time: a little less than Whisper's window of 30 s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Span:
     """Samples `begin` to `end`, half open."""
 
@@ -54,7 +54,7 @@ class Span:
         return self.end / SOUND_RATE_HZ
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pack:
     """Spans that are heard one after another, without the silence between them."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+from hume_runner.frozen import frozen
 from hume_runner.services.local.measurers.base import WeightFile
 from hume_runner.services.local.measurers.catalogued import catalogued
 from hume_runner.services.local.measurers.own_weights import own_schema, own_weight
@@ -36,7 +36,7 @@ OWN_SCHEMA = {
 [VOICE] = catalogued("silero-vad-v6")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Whisper:
     """One model. `called`: how each of its files has to be called where it is loaded, by its name. `.en` knows English
     only; of one's own, its configuration tells (`english_only` is None)."""
