@@ -24,14 +24,18 @@ def schema_text() -> str:
 
 
 @cache
-def schema() -> Mapping[str, Any]:
-    """The parsed schema, with the APIs that were registered besides those that it names; not to be changed."""
+def schema(*, offered: bool = False) -> Mapping[str, Any]:
+    """The parsed schema, with the APIs that were registered besides those that it names; not to be changed.
+
+    `offered`: with the models that other packages offer, too. To find them, every installed package is asked, and those
+    that offer one are imported: most manifests can do without. Raises then: UsageError for one that cannot be loaded.
+    """
     parsed: dict[str, Any] = json.loads(schema_text())
     known = parsed["properties"]["service"]["properties"]["api"]["enum"]
     for added in all_registered():
         if added.api not in known:
             _add_api(parsed, added)
-        elif added.more_models is not None:
+        elif offered and added.more_models is not None:
             _add_models(parsed, added.api, load(added.more_models)())
     return parsed
 

@@ -32,7 +32,7 @@ _DEFINITIONS = {
 
 
 def _forget() -> None:
-    for cached in (default_at, _validator, _homes):
+    for cached in (default_at, _whole_validator, _validator, _homes):
         cached.cache_clear()
 
 
@@ -42,7 +42,7 @@ on_change(_forget)
 @cache
 def default_at(api: str, path: str) -> Any:
     """What an API takes where the member at `path` (`models.face.fps`) is not written; None where nothing tells."""
-    whole = schema()
+    whole = schema(offered=True)
     named = {"service": {"api": api}}
     own = [
         rule["then"]
@@ -65,10 +65,13 @@ def default_at(api: str, path: str) -> Any:
 
 
 @cache
-def _validator(definition: str = "") -> Draft202012Validator:
+def _whole_validator(*, offered: bool) -> Draft202012Validator:
+    return Draft202012Validator(schema(offered=offered))
+
+
+@cache
+def _validator(definition: str) -> Draft202012Validator:
     whole = schema()
-    if not definition:
-        return Draft202012Validator(whole)
     return Draft202012Validator({**whole["$defs"][definition], "$defs": whole["$defs"]})
 
 
@@ -118,7 +121,9 @@ def schema_problems(document: Document) -> list[Problem]:
                 value["sources"][member] = ["x"] if listed else []
                 where: Path = ("sources", member)
                 entries += [((*where, i), e) for i, e in enumerate(listed) if not _is_plain(member, e)]
-    for error in _validator().iter_errors(value):
+    # Most manifests fit what is published. What other packages offer is looked for only if one does not.
+    fits = _whole_validator(offered=False).is_valid(value)
+    for error in () if fits else _whole_validator(offered=True).iter_errors(value):
         _add(found, _problems(document, tuple(error.absolute_path), error))
     for path, entry in entries:
         for error in _entry_validator(str(path[1]), entry).iter_errors(entry):
@@ -227,7 +232,7 @@ _ENTRY = frozenset({"text", "id", "labels", "from", "url", "path"})
 @cache
 def _homes() -> Mapping[str, list[str]]:
     """Member name -> the places where it may stand, to tell people who put it elsewhere."""
-    whole = schema()
+    whole = schema(offered=True)
     homes: dict[str, list[str]] = {}
 
     def walk(rule: Mapping[str, Any], prefix: str) -> None:
