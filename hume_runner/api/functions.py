@@ -20,7 +20,7 @@ from hume_runner.errors import (
 )
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.load import Examined
-from hume_runner.sources import expand, expand_entries
+from hume_runner.sources import expand_entries, expand_in_blocks, one_by_one
 from hume_runner.sources.unseen import is_unseen
 
 if TYPE_CHECKING:
@@ -180,8 +180,11 @@ def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look
 
         intervals = read_intervals(manifest.events)
         seen = SeenIds(intervals) if look and intervals.by_item else None
-    found = expand(manifest) if manifest and look else expand_entries(examined.entries, folder=folder, look=look)
-    for item in found:
+    if manifest and look:
+        pieces = expand_in_blocks(manifest)
+    else:
+        pieces = expand_entries(examined.entries, folder=folder, look=look)
+    for item in one_by_one(pieces):
         items[item.kind] += 1
         if seen is not None:
             seen.add(item.id)

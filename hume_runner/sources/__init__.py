@@ -30,7 +30,7 @@ def expand(manifest: Manifest) -> Iterator[SourceItem]:
 
 def expand_in_blocks(manifest: Manifest) -> Iterator[SourceItem | Block]:
     """As `expand`, with the links of long lists in blocks where nothing is wrong with a whole block."""
-    return _expanded(
+    return expand_entries(
         manifest.sources,
         folder=manifest.path.parent,
         api=manifest.service.api,
@@ -47,21 +47,9 @@ def expand_entries(
     limits: Limits | None = None,
     outputs: Path | None = None,
     look: bool = True,
-) -> Iterator[SourceItem]:
-    """As `expand`, for the entries of a manifest that may be wrong elsewhere. Without `look` no medium is looked at,
-    and a list that is not there is passed over."""
-    return one_by_one(_expanded(entries, folder=folder, api=api, limits=limits, outputs=outputs, look=look))
-
-
-def _expanded(
-    entries: Iterable[SourceEntry],
-    *,
-    folder: Path,
-    api: Api | None = None,
-    limits: Limits | None = None,
-    outputs: Path | None = None,
-    look: bool = True,
 ) -> Iterator[SourceItem | Block]:
+    """As `expand_in_blocks`, for the entries of a manifest that may be wrong elsewhere. Without `look` no medium is
+    looked at, and a list that is not there is passed over."""
     log = ProblemLog()
     most_bytes = largest_upload(api, limits or Limits()) if api is not None else None
     shelf = FileShelf(folder, outputs=outputs, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
