@@ -18,6 +18,7 @@ from hume_runner.errors import NotFound, UnexpectedResponse, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import is_zip, open_regular
 from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, Member, Service
+from hume_runner.services.unreadable import ARTIFACTS_ARE_NOT_READ
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.rows import KEPT
 from hume_runner.state.store import Store
@@ -164,9 +165,7 @@ class FileAdopter:
             why = "it is a zip archive" if zipped else str(error)
             raise UsageError(
                 f"{named}: is no predictions file of {self.service.api}: {why}",
-                hint="artifacts are not read: name the predictions (JSON) of the same job"
-                if zipped
-                else "name the file as the service sent it, whole",
+                hint=ARTIFACTS_ARE_NOT_READ if zipped else "name the file as the service sent it, whole",
             ) from error
 
     def _nothing(self, named: str, foreign: Foreign, unmatched: int, *, known: bool) -> Adopted:

@@ -19,8 +19,7 @@ from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import LenientReader
 from hume_runner.http.json_stream import MAX_ELEMENT_BYTES, JsonReader, kind, project
 from hume_runner.regular_files import is_zip
-
-ARTIFACTS_ARE_NOT_READ = "artifacts are not read: name the predictions (JSON) of the same job"
+from hume_runner.services.unreadable import ARTIFACTS_ARE_NOT_READ
 
 _CHUNK_BYTES = 1 << 20
 _TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")

@@ -1,4 +1,4 @@
-"""How a source is told of that fails for its answer."""
+"""What is said of answers that cannot be read, and of the sources that fail for it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from hume_runner.http.json_lenient import plain
 
 UNEXPECTED = "unexpected_answer"  # the reason
 UNREADABLE = "the answer about this source cannot be read"  # how such a message begins
+# Stands here because `json_elements`, which reads answers, needs an extra that adopting a file does without.
+ARTIFACTS_ARE_NOT_READ = "artifacts are not read: name the predictions (JSON) of the same job"
 
 
 def message(problem: str) -> str:
