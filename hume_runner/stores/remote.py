@@ -153,7 +153,8 @@ class RemoteStore:
 
     def delete(self, key: str) -> None:
         self._check(key)
-        with self._mapped(key):
+        # S3 has deleted what is not there; Azure and Google say that it is not.
+        with suppress(ObjectMissing), self._mapped(key):
             obstore.delete(self._store, key)
 
     def _require_bucket(self) -> None:
