@@ -112,7 +112,12 @@ class DirectoryResults:
 
 
 class LooseResults:
-    """A ResultSet over bare `predictions.json` files. Ids come from the sources: URL, file name, or `text-N`."""
+    """A ResultSet over bare `predictions.json` files. Ids come from the sources: URL, file name, or `text-N`.
+
+    Each file is read twice: once for whose it is and what failed, which tables and pages have to know of all files
+    before the first row, and once for its rows. A file has as many rows as it likes, so they cannot be held from the
+    first reading on; it passes over them undecoded, for a small part of what the second takes.
+    """
 
     name = "predictions"
     simulated = None  # nothing in such a file tells who made it
