@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hume_runner.frozen import frozen
@@ -75,23 +76,8 @@ def gather(
 ) -> Gathered:
     """Take what the page shows: three passes over the items, one over the answers."""
     layouts = {layout.name: layout for layout in row_mapping(results.api).LAYOUTS}
-    by_status: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    links: Counter[str] = Counter()  # by reason, of what failed
-    failures: list[dict[str, Any]] = []
-    simulated = results.simulated
-    for item in results.items():
-        by_status[item.status] += 1
-        simulated = True if item.simulated else simulated
-        if item.status == "failed":
-            reason = item.reason or _short(item.error or "failed")
-            counted = reason if reason in reasons or len(reasons) < _MOST_REASONS else "other reasons"
-            reasons[counted] += 1
-            links[counted] += item.kind == "url"
-            if len(failures) < MOST_FAILURES:
-                failures.append(_failure(item))
-    total = by_status.total()
-    step = max(1, -(-total // most_sources))
+    counts = _counted(results)
+    step = max(1, -(-counts.total // most_sources))
     records = {item.id: _source(item) for number, item in enumerate(results.items()) if number % step == 0}
     asked = results.settings.get("models")
     asked_for = len(asked) if isinstance(asked, Mapping) and asked else 2
@@ -109,33 +95,25 @@ def gather(
     )
     seen.go(results)
     models = [name for name in layouts if any(name in mine for mine in seen.parts.values())]
-    for record in records.values():
-        if "x" in record:
-            _, start = record["x"]
-            record["x"] = start if len(start) <= LONGEST_START else start[: LONGEST_START - 1] + "…"
-    for item_id, mine in seen.parts.items():
-        records[item_id]["m"] = {name: mine[name].document() for name in models if name in mine}
     tables = [name for name in layouts if any(name in mine for mine in seen.drawn.values())]
-    bound([part for mine in seen.drawn.values() for part in mine.values()])
-    for item_id, signals in seen.drawn.items():
-        records[item_id]["g"] = {name: signals[name].document() for name in tables if name in signals}
+    _fill_in(records, seen, models=models, tables=tables)
     told = credits_of(results.api, results.settings)
     jobs, jobs_total = _jobs(results)
-    by_reason = dict(sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0])))
+    by_reason = dict(sorted(counts.reasons.items(), key=lambda pair: (-pair[1], pair[0])))
     compared = compared_by(seen.groups)
     return Gathered(
-        total=total,
-        by_status=by_status,
+        total=counts.total,
+        by_status=counts.by_status,
         by_reason=by_reason,
-        cures=tuple(told.replace("`", "") for told in advices(by_reason, links)),
-        failures=failures,
+        cures=tuple(told.replace("`", "") for told in advices(by_reason, counts.links)),
+        failures=counts.failures,
         findings=(
-            findings.strongest(seen.means, layouts, seen.covered, by_status["done"]),
+            findings.strongest(seen.means, layouts, seen.covered, counts.by_status["done"]),
             findings.between_groups(compared, layouts),
             findings.doubts(
                 seen.doubts.sentences(),
-                simulated=simulated,
-                by_status=by_status,
+                simulated=counts.simulated,
+                by_status=counts.by_status,
                 reasons=by_reason,
                 empty=sum(1 for name, one in records.items() if one["t"] == "done" and name not in seen.found),
                 thinned=seen.thinned,
@@ -157,9 +135,53 @@ def gather(
         jobs_total=jobs_total,
         measured=_span(results),
         kept=sum(1 for job in results.jobs() if job.kept and job.status == "done"),
-        simulated=simulated,
+        simulated=counts.simulated,
         detail=detail,
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Counts:
+    """What is told of all items, however few of them the page shows."""
+
+    simulated: bool | None
+    by_status: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    links: Counter[str] = field(default_factory=Counter)  # by reason, of what failed
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return self.by_status.total()
+
+
+def _counted(results: ResultSet) -> _Counts:
+    counts = _Counts(simulated=results.simulated)
+    for item in results.items():
+        counts.by_status[item.status] += 1
+        if item.simulated:
+            counts.simulated = True
+        if item.status == "failed":
+            reason = item.reason or _short(item.error or "failed")
+            counted = reason if reason in counts.reasons or len(counts.reasons) < _MOST_REASONS else "other reasons"
+            counts.reasons[counted] += 1
+            counts.links[counted] += item.kind == "url"
+            if len(counts.failures) < MOST_FAILURES:
+                counts.failures.append(_failure(item))
+    return counts
+
+
+def _fill_in(records: dict[str, dict[str, Any]], seen: Pass, *, models: Sequence[str], tables: Sequence[str]) -> None:
+    """Give the sources what the answers told of them, within what the page holds."""
+    for record in records.values():
+        if "x" in record:
+            _, start = record["x"]
+            record["x"] = start if len(start) <= LONGEST_START else start[: LONGEST_START - 1] + "…"
+    for item_id, mine in seen.parts.items():
+        records[item_id]["m"] = {name: mine[name].document() for name in models if name in mine}
+    bound([part for mine in seen.drawn.values() for part in mine.values()])
+    for item_id, signals in seen.drawn.items():
+        records[item_id]["g"] = {name: signals[name].document() for name in tables if name in signals}
 
 
 def _names(layout: Layout, seen: Pass) -> dict[str, Any]:
