@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
+from hume_runner.media.views import FileView
 
 _PACKET = 188
 _STRIDES = (188, 192, 204)
@@ -223,45 +223,24 @@ def _renumbering(first: Part, part: Part, name: str) -> Mapping[int, int]:
     return new
 
 
-class _Renumbered(io.RawIOBase):
+class _Renumbered(FileView):
     """The file with other PIDs: each of `parts` is where it begins, and {PID: what it becomes}."""
 
     def __init__(self, path: Path, stride: int, parts: Sequence[tuple[int, Mapping[int, int]]]) -> None:
-        super().__init__()
-        self._file = path.open("rb")
-        self._size = os.fstat(self._file.fileno()).st_size
+        super().__init__(path)
         self._stride = stride
         ends = [*(begin for begin, _ in parts[1:]), self._size]
         self._parts = [(begin, end, new) for (begin, new), end in zip(parts, ends, strict=True) if new]
-        self._position = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        view = memoryview(buffer).cast("B")
+    def bytes_at(self, position: int, most: int) -> bytes:
         # With the packets whole that begin before, or end behind.
-        begin = max(0, self._position - self._stride)
+        begin = max(0, position - self._stride)
         self._file.seek(begin)
-        data = bytearray(self._file.read(self._position - begin + len(view) + self._stride))
+        data = bytearray(self._file.read(position - begin + most + self._stride))
         for first, end, new in self._parts:
             if first < begin + len(data) and end > begin:
                 self._renumber(data, begin, first, end, new)
-        piece = data[self._position - begin :][: len(view)]
-        view[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
+        return bytes(data[position - begin :][:most])
 
     def _renumber(self, data: bytearray, begin: int, first: int, end: int, new: Mapping[int, int]) -> None:
         stride = self._stride
@@ -273,7 +252,3 @@ class _Renumbered(io.RawIOBase):
             pid = new.get((high & 0x1F) << 8 | data[at + 2])
             if pid is not None:
                 data[at + 1], data[at + 2] = high & 0xE0 | pid >> 8, pid & 0xFF
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem
+from hume_runner.media.views import FileView
 
 RATE_HZ: Final = 16_000
 BYTES_PER_SAMPLE: Final = 2
@@ -295,93 +295,45 @@ def whole_wav(path: Path, header: WavHeader) -> Reheaded:
     return Reheaded(path, head + struct.pack("<4sI", b"data", data), header.data_offset, header.data_bytes)
 
 
-class Reheaded(io.RawIOBase):
-    """Another head before `data_bytes` of a file from `data_offset` on, readable as one file without a copy."""
+class Reheaded(FileView):
+    """Another head before `data_bytes` of a file from `data_offset` on."""
 
     def __init__(self, path: Path, head: bytes, data_offset: int, data_bytes: int) -> None:
-        super().__init__()
+        super().__init__(path, len(head) + data_bytes)
         self._head = head
         self._begin = data_offset - len(head)
-        self._size = len(head) + data_bytes
-        self._position = 0
-        self._file = path.open("rb")
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), max(0, self._size - self._position))
-        piece = self._head[self._position : self._position + wanted]
+    def bytes_at(self, position: int, most: int) -> bytes:
+        wanted = min(most, max(0, self._size - position))
+        piece = self._head[position : position + wanted]
         if len(piece) < wanted:
-            self._file.seek(self._begin + self._position + len(piece))
+            self._file.seek(self._begin + position + len(piece))
             piece += self._file.read(wanted - len(piece))
-        view[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+        return piece
 
 
-class WavSlice(io.RawIOBase):
-    """A run of samples of a prepared WAV, readable as a WAV file of its own without a copy.
+class WavSlice(FileView):
+    """A run of samples of a prepared WAV, readable as a WAV file of its own.
 
     Seekable, and `len()` is the size in bytes, so that an upload can say how long it is and be sent again.
     """
 
     def __init__(self, path: Path, first_sample: int, samples: int) -> None:
-        super().__init__()
-        self._header = plain_header(samples)
-        self._offset = HEADER_BYTES + first_sample * BYTES_PER_SAMPLE
-        self._size = HEADER_BYTES + samples * BYTES_PER_SAMPLE
-        self._position = 0
-        end = self._offset + samples * BYTES_PER_SAMPLE
-        if first_sample < 0 or samples < 1 or end > path.stat().st_size:
+        offset = HEADER_BYTES + first_sample * BYTES_PER_SAMPLE
+        if first_sample < 0 or samples < 1 or offset + samples * BYTES_PER_SAMPLE > path.stat().st_size:
             raise ValueError(f"samples {first_sample} to {first_sample + samples} are not in {path.name}")
-        self._file = path.open("rb")
+        super().__init__(path, HEADER_BYTES + samples * BYTES_PER_SAMPLE)
+        self._header = plain_header(samples)
+        self._offset = offset
 
     def __len__(self) -> int:
         return self._size
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        view = memoryview(buffer).cast("B")
-        end = min(self._position + len(view), self._size)
-        piece = self._header[self._position : end]
+    def bytes_at(self, position: int, most: int) -> bytes:
+        end = min(position + most, self._size)
+        piece = self._header[position:end]
         if end > HEADER_BYTES:
-            start = max(self._position, HEADER_BYTES)
+            start = max(position, HEADER_BYTES)
             self._file.seek(self._offset + start - HEADER_BYTES)
             piece += self._file.read(max(0, end - start))
-        view[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+        return piece
