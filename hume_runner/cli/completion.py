@@ -10,7 +10,7 @@ import argparse
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,25 @@ def _choices(words: Words) -> Iterable[tuple[str, Sequence[str], Sequence[str]]]
                 yield command, flag["names"], flag["choices"]
 
 
+def _values(words: Words, opening: str, offer: Callable[[str], str]) -> list[str]:
+    """The branches of a `case` over COMMAND:FLAG that complete what the flag takes. A shell opens a branch in its own
+    way, and in its own way it offers words."""
+
+    def branch(command: str, flags: Iterable[str], does: str) -> str:
+        return f"        {opening}{'|'.join(f'{command}:{flag}' for flag in flags)}) {does}return ;;"
+
+    values = []
+    for name, command in words.items():
+        for takes in ("file", "folder"):
+            if flags := _names(command, takes):
+                values.append(branch(name, flags, f"_hume_runner_files {takes}; "))
+        if flags := _names(command, "value"):
+            values.append(branch(name, flags, ""))
+    for name, spelt, choices in _choices(words):
+        values.append(branch(name, spelt, f"{offer(' '.join(choices))}; "))
+    return values
+
+
 # -- bash -------------------------------------------------------------------------------------------------------------
 
 _BASH = """\
@@ -153,17 +172,7 @@ complete -F _hume_runner hume-runner
 
 
 def _bash(words: Words) -> str:
-    values = []
-    for name, command in words.items():
-        for takes in ("file", "folder"):
-            if flags := _names(command, takes):
-                pattern = "|".join(f"{name}:{flag}" for flag in flags)
-                values.append(f"        {pattern}) _hume_runner_files {takes}; return ;;")
-        if flags := _names(command, "value"):
-            values.append(f"        {'|'.join(f'{name}:{flag}' for flag in flags)}) return ;;")
-    for name, spelt, choices in _choices(words):
-        pattern = "|".join(f"{name}:{flag}" for flag in spelt)
-        values.append(f"        {pattern}) COMPREPLY=($(compgen -W '{' '.join(choices)}' -- \"$cur\")); return ;;")
+    values = _values(words, "", lambda choices: f"COMPREPLY=($(compgen -W '{choices}' -- \"$cur\"))")
     flags_of = [
         f"            {name}) COMPREPLY=($(compgen -W '{' '.join(_names(command))}' -- \"$cur\")) ;;"
         for name, command in words.items()
@@ -246,17 +255,7 @@ def _described(name: str, help: str) -> str:
 
 
 def _zsh(words: Words) -> str:
-    values = []
-    for name, command in words.items():
-        for takes in ("file", "folder"):
-            if flags := _names(command, takes):
-                pattern = "|".join(f"{name}:{flag}" for flag in flags)
-                values.append(f"        ({pattern}) _hume_runner_files {takes}; return ;;")
-        if flags := _names(command, "value"):
-            values.append(f"        ({'|'.join(f'{name}:{flag}' for flag in flags)}) return ;;")
-    for name, spelt, choices in _choices(words):
-        pattern = "|".join(f"{name}:{flag}" for flag in spelt)
-        values.append(f"        ({pattern}) compadd -- {' '.join(choices)}; return ;;")
+    values = _values(words, "(", "compadd -- {}".format)
     flags_of = [
         f"            ({name}) found=("
         + " ".join(_described(one, flag["help"]) for flag in command["flags"] for one in flag["names"])
