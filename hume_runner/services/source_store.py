@@ -178,6 +178,17 @@ class SourceStore:
     def _downloaded(self, item: PlanItem) -> AbstractContextManager[CachedMedia]:
         return self.lease(item, {"what": "download"}, lambda folder: self._download(item.value, folder))
 
+    def looked_at(self, item: PlanItem, look: Callable[[Path], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What `look` tells of an item's medium, or told when it was planned. Raises: CannotPrepare if that is a
+        problem; the item is fetched if it has to be."""
+        facts = item.facts
+        if not facts:
+            with self.source(item) as path:
+                facts = look(path)
+        if "problem" in facts:
+            raise CannotPrepare(str(facts["reason"]), str(facts["problem"]))
+        return facts
+
     def _unpack(self, path: Path, name: str, target: Path) -> Mapping[str, Any]:
         closing: list[MemberReader] = []
         with self._opening:

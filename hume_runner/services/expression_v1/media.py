@@ -16,7 +16,6 @@ from hume_runner.media.cuts import split, wav_levels
 from hume_runner.media.frames import write_frames
 from hume_runner.media.stills import prepare_still
 from hume_runner.services.base import PlanItem
-from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.look import look
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound
 from hume_runner.services.source_store import SourceStore
@@ -102,13 +101,7 @@ class MediaStore(SourceStore):
 
     def look(self, item: PlanItem) -> Mapping[str, Any]:
         """`look` at an item, fetched if it has to be. Raises: CannotPrepare."""
-        facts = item.facts
-        if not facts:
-            with self.source(item) as path:
-                facts = look(path, self._models)
-        if "problem" in facts:
-            raise CannotPrepare(str(facts["reason"]), str(facts["problem"]))
-        return facts
+        return self.looked_at(item, lambda path: look(path, self._models))
 
     @contextmanager
     def still(self, item: PlanItem) -> Iterator[tuple[Path, Still]]:

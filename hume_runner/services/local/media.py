@@ -61,13 +61,7 @@ class LocalMedia(SourceStore):
 
     def look(self, item: PlanItem) -> Mapping[str, Any]:
         """`look` at an item, fetched if it has to be. Raises: CannotPrepare."""
-        facts = item.facts
-        if not facts:
-            with self.source(item) as path:
-                facts = look(path, self._models)
-        if "problem" in facts:
-            raise CannotPrepare(str(facts["reason"]), str(facts["problem"]))
-        return facts
+        return self.looked_at(item, lambda path: look(path, self._models))
 
     def unchanged(self, item: PlanItem) -> None:
         """The bytes are read once in a run, and again when the file's size, time or inode differ from what they were
