@@ -1,16 +1,18 @@
-"""Real weights for the measurers: a folder with `<model>/<file>`, named by HUME_RUNNER_MODELS."""
+"""Where models come from: real weights in the folder that HUME_RUNNER_MODELS names, and a mirror for small ones."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from hume_runner.services.local.measurers.base import WeightFile
+from tests.services.local.mirror import Mirror, serving
+from tests.services.local.puller import Puller
 
 
 def lacking(what: str) -> None:
@@ -41,3 +43,16 @@ def weights() -> Callable[[Sequence[WeightFile]], Mapping[str, Path]]:
         return found
 
     return find
+
+
+@pytest.fixture
+def mirror() -> Iterator[Mirror]:
+    """A mirror of models on this machine, with nothing wrong yet."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def puller(tmp_path: Path, mirror: Mirror) -> Puller:
+    """Pulls models from that mirror into an empty folder."""
+    return Puller(root=tmp_path / "models", mirror=mirror.url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,10 @@ from hume_runner.services.local.pull import missing
 from tests.services.local.mirror import (
     CONFIG,
     WEIGHTS,
-    Mirror,
-    serving,
     tiny,
     wheel,
 )
 from tests.services.local.puller import WHOLE, Puller
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def puller(tmp_path: Path, mirror: Mirror) -> Puller:
-    return Puller(root=tmp_path / "models", mirror=mirror.url)
 
 
 def packaged(puller: Puller, tmp_path: Path, *paths: str) -> list[File]:

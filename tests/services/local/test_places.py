@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,18 +20,6 @@ from tests.services.local.mirror import (
     wheel,
 )
 from tests.services.local.puller import QUICK, WHOLE, Puller
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def puller(tmp_path: Path, mirror: Mirror) -> Puller:
-    return Puller(root=tmp_path / "models", mirror=mirror.url)
-
 
 # -- a mirror that breaks, lies, falls silent ------------------------------------------------------------------------
 

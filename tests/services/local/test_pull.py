@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,22 +25,9 @@ from tests.services.local.mirror import (
     command,
     environ,
     package_of_models,
-    serving,
     tiny,
 )
 from tests.services.local.puller import WHOLE, Puller
-
-
-@pytest.fixture
-def mirror() -> Iterator[Mirror]:
-    with serving() as running:
-        yield running
-
-
-@pytest.fixture
-def puller(tmp_path: Path, mirror: Mirror) -> Puller:
-    return Puller(root=tmp_path / "models", mirror=mirror.url)
-
 
 # -- what goes well --------------------------------------------------------------------------------------------------
 
