@@ -15,6 +15,7 @@ files        the manifest (`schemas/manifest-v1.schema.json`), events (`schemas/
 Everything else is internal. The packages, in the order data moves through them:
 
 errors, events, settings   exceptions raised on purpose; what a run tells; the process environment as values
+computing, stores          processes and clusters; object stores
 manifest, migration        YAML text to a validated Manifest; one API's manifest as its successor's
 sources                    a Manifest to items: what to measure
 media                      a file to what is sent
@@ -26,6 +27,7 @@ state                      the SQLite file: what was planned, sent and answered
 engine                     plan and state to finished jobs
 results                    raw answers to tables, reports and summaries
 emulator                   the stand-in server
+control                    the socket of a run that goes on
 wiring, api                picks the concrete classes; what can be done with a manifest
 cli                        the command line, on `api` alone
 
