@@ -7,7 +7,6 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from hume_runner.results.read import DirectoryResults, LooseResults
 from hume_runner.results.report import write_report
 from hume_runner.results.report.gather import detail_for, gather
-from tests.results.browser import chromium, opened
+from tests.results.browser import opened
 from tests.results.sample_answers import (
     Outputs,
     face_rows,
@@ -29,12 +28,6 @@ from tests.results.sample_answers import (
 )
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}&lt;b\u2028'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

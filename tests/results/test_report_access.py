@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hume_runner.results.report import write_report
-from tests.results.browser import chromium, opened
+from tests.results.browser import opened
 from tests.results.local_answers import faces, results, sounding, spoken
 from tests.results.sample_answers import interviews
 from tests.results.study_answers import study
@@ -18,12 +17,6 @@ from tests.results.test_report import many
 
 OPENS_WITHIN_S = 2.0
 LARGEST = 15_000_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 def violations(page: Any) -> list[str]:

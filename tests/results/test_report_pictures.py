@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import struct
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hume_runner.results.report import write_report
-from tests.results.browser import chromium, opened
+from tests.results.browser import opened
 from tests.results.local_answers import results, sounding, spoken
 from tests.results.sample_answers import interviews
 from tests.results.study_answers import study
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,10 @@ from hume_runner.results.read import DirectoryResults
 from hume_runner.results.report import write_report
 from hume_runner.results.report.gather import gather
 from hume_runner.services.local.measurers.language import LANGUAGE
-from tests.results.browser import chromium, opened
+from tests.results.browser import opened
 from tests.results.local_answers import results, sounding
 from tests.results.sample_answers import interviews
 from tests.results.study_answers import DESCRIPTION, PEOPLE, TEXTS, joy, study
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

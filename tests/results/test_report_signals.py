@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,12 @@ from hume_runner.results.report import write_report
 from hume_runner.results.report.gather import gather
 from hume_runner.results.report.signals import most_parts, rows_for
 from hume_runner.services.local.layouts import layouts
-from tests.results.browser import chromium, opened
+from tests.results.browser import opened
 from tests.results.local_answers import BY, faces, results, sounding, spoken
 from tests.results.sample_answers import interviews
 from tests.results.test_output_schemas import validator
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}'
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
