@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,21 +17,14 @@ from hume_runner.state.connection import guarded
 from tests.cli.project import JOBS, Project
 from tests.expression.runs import Folder, measured_runs
 from tests.media_files import speech, write_wav
+from tests.small_disk import mounted
 from tests.tiers import sampled
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with little room. Skipped where nobody may mount one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], check=False)
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with mounted(tmp_path / "small", megabytes=3) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def fill(disk: Path, *, but: int = 0) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hume_runner.emulator.server import Emulator
 from hume_runner.state.disk import Disk
 from tests.expression.runs import Folder, measured_runs
 from tests.media_files import speech, write_wav
+from tests.small_disk import mounted
 from tests.tiers import sampled
 
 
@@ -98,16 +98,8 @@ def test_an_answer_beside_the_state_is_read_by_the_next_run(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with little room. Skipped where nobody may mount one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], check=False)
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with mounted(tmp_path / "small", megabytes=4) as place:
         yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_disk_that_is_really_full_loses_no_answer(emulator: Emulator, temporary: Path, small_disk: Path) -> None:
