@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hume_runner.cli.browser import opened
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
+from hume_runner.cli.rebuilding import ended, results_of
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
-
-if TYPE_CHECKING:
-    from hume_runner.api import Project
-
 
 _COMPARED = "report-compared.html"
 
@@ -108,7 +104,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError("--pair and --even-simulated say how to compare", hint="add --compare OTHER")
     if args.compare and args.files:
         raise UsageError("--compare needs the results of a manifest", hint="name the manifest instead of --from")
-    found, results = _results(args, console)
+    target = args.out or args.figures
+    place = Path(target).parent if target else None
+    found, results = results_of(args, console, "report", place=place, needs="FILE", example="report.html")
     if args.figures and args.compare:
         raise UsageError("--figures draws no comparison", hint="leave --compare or --figures out")
     if args.figures and args.open:
@@ -152,9 +150,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.error(told)
     if args.open and not opened(written, console.environ):
         console.note(f"no browser here: open {written.resolve()} in one, on this machine or on another")
-    if unread and args.manifest:
-        console.error("next: `hume-runner verify MANIFEST --repair` fetches again what costs nothing to have")
-    return 3 if unread else 0
+    return ended(args, console, unread)
 
 
 def _figures(args: argparse.Namespace, console: Console, results: ResultSet) -> int:
@@ -183,23 +179,3 @@ def _figures(args: argparse.Namespace, console: Console, results: ResultSet) -> 
             console.result(str(path))
     console.counts = {"files": len(paths)}
     return 0
-
-
-def _results(args: argparse.Namespace, console: Console) -> tuple[Project | None, ResultSet]:
-    if bool(args.manifest) == bool(args.files):
-        raise UsageError("report takes a manifest, or --from with files", hint="hume-runner report --help")
-    if args.files:
-        from hume_runner.results.found_files import files_under
-        from hume_runner.results.read import LooseResults
-
-        out = args.out or args.figures
-        if not out:
-            raise UsageError("--from needs --out FILE: there is no output directory", hint="add --out report.html")
-        there = files_under(map(Path, args.files))
-        for told in there.notes:
-            console.note(told)
-        return None, LooseResults(there.files, Path(out).parent)
-    from hume_runner.cli.manifests import project
-
-    found = project(args, console)
-    return found, found.results()

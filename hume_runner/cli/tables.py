@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hume_runner.aside import refuse_links
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
+from hume_runner.cli.rebuilding import ended, results_of
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
 from hume_runner.results.options import ABOVE, TableOptions
@@ -25,9 +26,7 @@ _FORMATS = ("parquet", "csv", "jsonl", "xlsx")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", nargs="?", metavar="MANIFEST", help="the manifest whose answers become tables")
-    parser.add_argument(
-        "--format", choices=("parquet", "csv", "jsonl", "xlsx"), default="parquet", help="default: parquet"
-    )
+    parser.add_argument("--format", choices=_FORMATS, default="parquet", help="default: parquet")
     parser.add_argument("--long", action="store_true", help="also write a long form: one row a score")
     parser.add_argument("--labels", action="store_true", help="the labels as columns in every table, not only in items")
     parser.add_argument(
@@ -56,7 +55,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.read import LooseResults
 
-    found, results = _results(args, console)
+    place = Path(args.out) if args.out else None
+    found, results = results_of(args, console, "tables", place=place, needs="DIR", example="tables")
     unread: list[str] = []
     says = found.says() if found is not None else ManifestSays()
     for told in without_rows(says.intervals, (item.id for item in results.items())):
@@ -76,9 +76,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.counts = {"files": len(written), "unread": len(unread)}
     for told in unread:
         console.error(told)
-    if unread and args.manifest:
-        console.error("next: `hume-runner verify MANIFEST --repair` fetches again what costs nothing to have")
-    return 3 if unread else 0
+    return ended(args, console, unread)
 
 
 def _tables(
@@ -129,22 +127,3 @@ def _cutoff(text: str) -> float:
     if not math.isfinite(number):
         raise argparse.ArgumentTypeError("must be a number")
     return number
-
-
-def _results(args: argparse.Namespace, console: Console) -> tuple[Project | None, ResultSet]:
-    if bool(args.manifest) == bool(args.files):
-        raise UsageError("tables takes a manifest, or --from with files", hint="hume-runner tables --help")
-    if args.files:
-        from hume_runner.results.found_files import files_under
-        from hume_runner.results.read import LooseResults
-
-        if not args.out:
-            raise UsageError("--from needs --out DIR: there is no output directory", hint="add --out tables")
-        there = files_under(map(Path, args.files))
-        for told in there.notes:
-            console.note(told)
-        return None, LooseResults(there.files, Path(args.out))
-    from hume_runner.cli.manifests import project
-
-    found = project(args, console)
-    return found, found.results()
