@@ -24,6 +24,7 @@ from hume_runner import aside, events
 from hume_runner.errors import NoRoom, StateError
 from hume_runner.frozen import frozen
 from hume_runner.services.base import Accepted, Answered, SubmitResult, job_name
+from hume_runner.state.said import Said
 from hume_runner.state.store import Store
 
 _MOST_HEAD_BYTES = 16 * 1024 * 1024  # what the next job of a chain needs is in it
@@ -32,23 +33,10 @@ _SUFFIX = ".rescued"
 
 
 @frozen
-class Rescued:
-    """What the service said to one try of one job. `asked` is the hash of the request; times are Unix seconds.
-
-    `answer` is None where the service only named the job.
-    """
+class Rescued(Said):
+    """What was said, and of which state. `answer` is None where the service only named the job."""
 
     lineage: str
-    number: int
-    nonce: str
-    asked: str
-    endpoint: str
-    remote_id: str
-    created_at: float | None
-    simulated: bool
-    at: float
-    carry: str | None = None
-    billed_seconds: float | None = None
     answer: bytes | None = None
 
 
@@ -130,20 +118,7 @@ def take_in(store: Store, now: float, report: events.Report = lambda event: None
     """
     taken = 0
     for path, one in records(store.lineage, store.path):
-        new = store.record_rescued(
-            one.number,
-            one.remote_id,
-            nonce=one.nonce,
-            sha256=one.asked,
-            endpoint=one.endpoint,
-            created_at=one.created_at,
-            simulated=one.simulated,
-            answer=one.answer,
-            carry=one.carry,
-            billed_seconds=one.billed_seconds,
-            submitted_at=one.at,
-            now=now,
-        )
+        new = store.record_rescued(one, one.answer, now)
         if new is None:
             report(events.RescueUnused(path=str(path), job=job_name(one.number), remote_id=one.remote_id))
             continue

@@ -10,6 +10,7 @@ from hume_runner.services.base import Candidate, Draft, Outcome
 from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
 from hume_runner.state.rows import REMOVED, StoredAnswer, from_json, to_json
+from hume_runner.state.said import Said
 
 # All parts of a measurement are there: none is open, and there are as many as its preparation told (0: it did not).
 _WHOLE = (
@@ -276,43 +277,27 @@ class Journal(Planning):
                 (number, now, self.mask(f"the service told {told} and has it as {remote_id}")),
             )
 
-    def record_rescued(
-        self,
-        number: int,
-        remote_id: str,
-        *,
-        nonce: str,
-        sha256: str,
-        endpoint: str,
-        created_at: float | None,
-        simulated: bool,
-        answer: bytes | None,
-        carry: str | None,
-        billed_seconds: float | None,
-        submitted_at: float,
-        now: float,
-    ) -> bool | None:
+    def record_rescued(self, said: Said, answer: bytes | None, now: float) -> bool | None:
         """What the service said to a try that this state could not be told of. False: it was known already.
 
         None: no job is waiting for it, neither as lost nor as one that is to be sent again.
         """
-        db = self._db
-        known = db.execute("SELECT 1 FROM jobs WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id)).fetchone()
-        if known:
+        db, number, named = self._db, said.number, (said.endpoint, said.remote_id)
+        if db.execute("SELECT 1 FROM jobs WHERE endpoint = ? AND remote_id = ?", named).fetchone():
             return False
         row = db.execute(
             "SELECT status FROM jobs WHERE job = ? AND nonce = ? AND request_sha256 = ? AND endpoint = ?",
-            (number, nonce, sha256, endpoint),
+            (number, said.nonce, said.asked, said.endpoint),
         ).fetchone()
         if row is None or row[0] not in (JobStatus.AMBIGUOUS, JobStatus.PLANNED):
             return None
         columns: dict[str, Any] = {
-            "remote_id": remote_id,
-            "submitted_at": submitted_at,
-            "created_at": created_at,
-            "simulated": int(simulated),
-            "carry": carry,
-            "billed_seconds": billed_seconds,
+            "remote_id": said.remote_id,
+            "submitted_at": said.at,
+            "created_at": said.created_at,
+            "simulated": int(said.simulated),
+            "carry": said.carry,
+            "billed_seconds": said.billed_seconds,
             "error": None,
         }
         with self._transaction("rescued"):
@@ -322,7 +307,7 @@ class Journal(Planning):
             else:
                 self._move(number, Event.FIND, now, **columns)
             # It may have been counted as paid for in vain.
-            db.execute("DELETE FROM duplicates WHERE endpoint = ? AND remote_id = ?", (endpoint, remote_id))
+            db.execute("DELETE FROM duplicates WHERE endpoint = ? AND remote_id = ?", named)
             if row[0] == JobStatus.PLANNED:
                 self._prove_one(number)
             if answer is not None:

@@ -192,20 +192,7 @@ class RemoteKept:
                     body, _ = self._kept_answer(one.kept)
                 except ObjectMissing:
                     continue
-            store.record_rescued(
-                one.number,
-                one.remote_id,
-                nonce=one.nonce,
-                sha256=one.asked,
-                endpoint=one.endpoint,
-                created_at=one.created_at,
-                simulated=one.simulated,
-                answer=body,
-                carry=one.carry,
-                billed_seconds=one.billed_seconds,
-                submitted_at=one.at,
-                now=now,
-            )
+            store.record_rescued(one, body, now)
 
     def _in_no_entry(self, store: Store) -> Iterator[Answer]:
         """What lies there of submissions whose answer seems lost: its owner vanished before it could say so."""

@@ -12,12 +12,13 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import field
+from dataclasses import asdict, field
 from typing import Any
 
 from hume_runner import installing
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
+from hume_runner.state.said import Said
 
 _META = "remote"  # under this name a state says how far it is
 _READS = ("SELECT", "PRAGMA", "EXPLAIN")
@@ -111,23 +112,9 @@ def note_position(db: sqlite3.Connection, *, epoch: int, owner: str, number: int
 
 
 @frozen
-class Answer:
-    """What the service said to one try of one job, as whoever sent it knew it; the state may not have been told.
+class Answer(Said):
+    """What was said; `kept` names the object with the answer, where that came at once and cannot be had again."""
 
-    `asked` is the hash of the request, `at` and `created_at` are Unix seconds; `kept` names the object with the answer
-    where that came at once and cannot be had again.
-    """
-
-    number: int
-    nonce: str
-    asked: str
-    endpoint: str
-    remote_id: str
-    created_at: float | None
-    simulated: bool
-    at: float
-    carry: str | None = None
-    billed_seconds: float | None = None
     kept: str | None = None
 
 
@@ -141,7 +128,7 @@ class Facts:
 
 def pack(told: Sequence[Told], answers: Sequence[Answer]) -> bytes:
     lines = [json.dumps({"told": _told_json(one)}) for one in told]
-    lines += [json.dumps({"answer": {n: getattr(one, n) for n in Answer.__dataclass_fields__}}) for one in answers]
+    lines += [json.dumps({"answer": asdict(one)}) for one in answers]
     return zlib.compress("\n".join(lines).encode(), 3)
 
 
