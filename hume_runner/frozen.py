@@ -3,7 +3,8 @@
 What it makes is a dataclass (`fields`, `replace`, `asdict`, pattern matching, type checkers) with slots, whose members
 are set once and compared by. Only the making is another: a run declares nearly three hundred of them before its first
 request, and for each, `dataclass(frozen=True)` compiles six functions, which was two fifths of what all imports took
-(docs/performance.md). Here one is compiled, `__init__`, and the others are shared.
+(docs/performance.md). Here one is compiled, `__init__`, and the others are shared. What derives from such a class is
+declared by `frozen`, too.
 """
 
 from __future__ import annotations

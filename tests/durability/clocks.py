@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from hume_runner.frozen import frozen
 from hume_runner.wiring import Machine
 from tests.durability.disks import CountedDisk
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SteppedMachine(Machine):
     """`steps`: so many seconds after it was made, or with the durable operation of that name, the wall clock moves by
     so many seconds. `gates`: called, once each, when it is first asked for the time, which a run does right before it
