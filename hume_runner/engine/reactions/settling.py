@@ -38,10 +38,9 @@ def judge(
     """What a look shows of a lost submission. `known`: jobs that another one of ours holds; `misled`: the service
     answered it, with another job's id."""
     lost = view.lost[job]
-    # Who pays again on purpose does not wait for proof, and takes what is there all the same; that was said of what was
-    # lost by then, and not of what this run loses. What was found for one job is known by now, and not offered to the
-    # next.
-    agreed = rules.pay_again and not lost.here
+    # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found for one job
+    # is known by now, and not offered to the next.
+    agreed = _agreed(rules, lost)
     wait_s = 0.0 if agreed else lost.wait_s
     # What is about to be sent shows whether the list shows what it must.
     put_off_s = 0.0 if agreed else _put_off_s(view, rules, lost)
@@ -52,10 +51,16 @@ def judge(
         # not to be there is proven by this run's wait alone: the state may have been put back since.
         early = reconcile.settle(look, known, waited_s=waited_s + wait_s, wait_s=wait_s, put_off_s=put_off_s)
         settled = early if isinstance(early, reconcile.Ask) else settled
-    if isinstance(settled, reconcile.NotThere) and misled and not rules.pay_again:
+    if isinstance(settled, reconcile.NotThere) and misled and not agreed:
         # It answered, so it took it: that nothing is known again proves that it is told another way.
         return reconcile.Ask(why="the service, which answered with another job's id, shows none like it")
     return settled
+
+
+def _agreed(rules: Rules, lost: Lost) -> bool:
+    """Whether somebody said that it is sent again, and perhaps paid twice: of what was lost by then, once, and not of
+    what this run loses, be it the same job."""
+    return rules.pay_again and not lost.here
 
 
 def _waited_s(view: View, lost: Lost) -> float:
@@ -87,7 +92,8 @@ def looked(
 ) -> Reaction:
     """What a look says about a lost submission, sent `tries` times, whose answer was lost with `message`."""
     one = view.lost[job]
-    if rules.pay_again and not isinstance(settled, reconcile.Wait):
+    agreed = _agreed(rules, one)
+    if agreed and not isinstance(settled, reconcile.Wait):
         view = replace(view, agreed=view.agreed | {job})
     match settled:
         case reconcile.Wait():
@@ -96,7 +102,7 @@ def looked(
             return Reaction(view=replace(view, lost={**view.lost, job: again}))
         case reconcile.Found():
             return _found(view, job, settled, at)
-        case reconcile.NotThere() if rules.pay_again and _waited_s(view, one) < one.wait_s:
+        case reconcile.NotThere() if agreed and _waited_s(view, one) < one.wait_s:
             why = "the list does not show it, which was not waited for"
             return nothing_proves(view, rules, job, reconcile.Ask(why=why), tries, message, at)
         case reconcile.NotThere():
@@ -106,7 +112,7 @@ def looked(
             return _gone(view, rules, job, chosen, tries, at)
         case reconcile.Ask():
             asked = nothing_proves(view, rules, job, settled, tries, message, at)
-            if rules.pay_again:
+            if agreed:
                 return asked
             # The next run need not wait as long once more to ask the same.
             waited = facts.Waited(job=job, seconds=max(one.waited_before_s, _waited_s(view, one)))
@@ -175,7 +181,7 @@ def nothing_proves(
 ) -> Reaction:
     """Nobody can tell whether the service took it: a person decides, and everything else goes on."""
     lost_and = f"{job_name(job)}: the answer to its submission was lost, and {ask.why}"
-    if rules.pay_again:
+    if _agreed(rules, view.lost[job]):
         told = events.Agreed(
             job=job_name(job), message=f"{lost_and}; sent again as agreed, and paid twice if the service took it"
         )
@@ -200,7 +206,7 @@ def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at:
     bill = f", {seconds_text(chosen.billed_seconds)} s billed" if chosen.billed_seconds is not None else ""
     was = view.lost[job]
     view = replace(view, lost=without(view.lost, job))
-    if rules.execution.on_lost_answer == "stop" and not rules.pay_again:
+    if rules.execution.on_lost_answer == "stop" and not _agreed(rules, was):
         error = LostAnswerNeedsDecision(
             f"{job_name(job)}: measured as {chosen.remote_id}{bill}, and its answer is lost",
             hint="`--pay-again` pays for it again, or set execution.on_lost_answer: resubmit",

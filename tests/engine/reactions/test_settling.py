@@ -19,6 +19,8 @@ from hume_runner.errors import (
 from hume_runner.services.base import Look
 from tests.engine.reactions.cases import CANDIDATE, LOST, NOW, SENT, error_of, rules, view
 
+BEFORE = replace(LOST, here=False)  # an earlier run lost it
+
 
 @pytest.mark.parametrize(
     ("settled", "fact", "committed_s"),
@@ -45,7 +47,7 @@ def test_what_nothing_proves_is_sent_again_only_with_consent() -> None:
     asked = settling.looked(view(lost={1: LOST}), rules(), 1, reconcile.Ask(why="nobody knows"), 1, None, NOW)
     assert not asked.view.no_more  # everything else goes on
     paid = settling.looked(
-        view(lost={1: LOST}), rules(pay_again=True), 1, reconcile.Ask(why="nobody knows"), 1, None, NOW
+        view(lost={1: BEFORE}), rules(pay_again=True), 1, reconcile.Ask(why="nobody knows"), 1, None, NOW
     )
     assert paid.facts == (facts.Missed(job=1),)
     assert (paid.view.committed_s, paid.view.unproven_s) == (7.0, 7.0)
@@ -55,10 +57,33 @@ def test_what_nothing_proves_is_sent_again_only_with_consent() -> None:
     assert "nobody knows" in told.message
 
 
+@pytest.mark.parametrize(
+    "settled", [reconcile.NotThere(), reconcile.Ask(why="nobody knows"), reconcile.Gone(chosen=CANDIDATE)]
+)
+def test_consent_to_pay_again_is_to_what_was_lost_by_then_and_not_to_what_the_same_run_loses(
+    settled: reconcile.Settled,
+) -> None:
+    """A host that cuts every answer was paid as often as a run tries, for one consent."""
+
+    def decided(pay_again: bool) -> object:
+        mine = view(lost={1: LOST}, looked_at=NOW.now + 100.0)
+        came = settling.looked(mine, rules(pay_again=pay_again, on_lost_answer="stop"), 1, settled, 1, None, NOW)
+        return came.facts, came.events, came.view.held_back, came.view.agreed, error_of(came)
+
+    assert decided(pay_again=True) == decided(pay_again=False)
+
+
+def test_nobody_lists_and_nobody_agreed_to_what_this_run_lost() -> None:
+    asked = settling.not_listed(view(lost={1: LOST}), rules(pay_again=True), 1, 1, None, NOW)
+    assert error_of(asked) is LostAnswerNeedsDecision
+    agreed = settling.not_listed(view(lost={1: BEFORE}), rules(pay_again=True), 1, 1, None, NOW)
+    assert agreed.facts == (facts.Missed(job=1),)
+
+
 def test_what_was_not_waited_for_is_not_said_to_be_absent() -> None:
     """Who pays again on purpose does not wait, so that a list without it proves nothing."""
     at_once = settling.looked(
-        view(lost={1: replace(LOST, since=NOW.now - 1.0, wait_s=120.0)}),
+        view(lost={1: replace(BEFORE, since=NOW.now - 1.0, wait_s=120.0)}),
         rules(pay_again=True),
         1,
         reconcile.NotThere(),
@@ -78,7 +103,7 @@ def test_the_manifest_may_ask_to_stop_where_an_answer_is_gone() -> None:
 
 
 def test_what_an_earlier_run_lost_is_no_trouble_of_this_one() -> None:
-    weary = view(lost={1: replace(LOST, here=False)}, trouble=replace(view().trouble, submissions=9))
+    weary = view(lost={1: BEFORE}, trouble=replace(view().trouble, submissions=9))
     assert error_of(settling.looked(weary, rules(), 1, reconcile.NotThere(), 3, None, NOW)) is None
     mine = view(lost={1: LOST}, trouble=replace(view().trouble, submissions=9))
     assert error_of(settling.looked(mine, rules(), 1, reconcile.NotThere(), 3, None, NOW)) is ServiceUnavailable
@@ -130,8 +155,7 @@ def test_an_earlier_wait_hastens_the_question_and_proves_nothing() -> None:
 
 
 def test_who_pays_again_waits_for_no_proof_of_what_was_lost_by_then() -> None:
-    before = replace(LOST, here=False)
-    busy = view(**{**QUIET, "lost": {1: before}, "submitting": SENT, "looked_at": 50.5})
+    busy = view(**{**QUIET, "lost": {1: BEFORE}, "submitting": SENT, "looked_at": 50.5})
     assert judged(busy, Look(conclusive=True), pay_again=True) == reconcile.NotThere()
     mine = view(**{**QUIET, "lost": {1: replace(LOST, here=True)}, "looked_at": 50.5})
     assert judged(mine, Look(conclusive=True), pay_again=True) == reconcile.Wait()
@@ -140,7 +164,8 @@ def test_who_pays_again_waits_for_no_proof_of_what_was_lost_by_then() -> None:
 def test_what_was_answered_with_another_jobs_id_is_somewhere_even_where_no_list_shows_it() -> None:
     assert judged(view(**QUIET), Look(conclusive=True)) == reconcile.NotThere()
     assert isinstance(judged(view(**QUIET), Look(conclusive=True), misled=True), reconcile.Ask)
-    assert judged(view(**QUIET), Look(conclusive=True), misled=True, pay_again=True) == reconcile.NotThere()
+    before = view(**{**QUIET, "lost": {1: BEFORE}})
+    assert judged(before, Look(conclusive=True), misled=True, pay_again=True) == reconcile.NotThere()
 
 
 def test_what_is_there_is_looked_at_first() -> None:
