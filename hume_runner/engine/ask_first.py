@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +30,8 @@ from hume_runner.state.store import Store
 
 # A header tells whole seconds, and an answer takes its time.
 _CLOCKS_AGREE_S = 10.0
+# 2020, in Unix seconds: no service of this kind was there. (Some refuse a time before 1970, which margins would make.)
+_BEFORE_ANY = 1_577_836_800.0
 # How soon it is looked again at what was not settled at the start, and how seldom in the end.
 _LOOK_AGAIN_S, _LOOK_AGAIN_MOST_S = 0.5, 10.0
 
@@ -43,17 +44,18 @@ def ask_first(
     Returns why the run cannot go on, if so; a decision that a person has to take holds back only what is planned.
     Raises: StateError.
     """
-    stray = _stray_answer(outputs, store)
-    if stray is not None:
-        env.report(events.NoState(message=f"{outputs / stray}: an answer that this state knows nothing of"))
+    strays = () if env.here else _stray_answers(outputs, store, env.service.endpoint)
+    if strays:
+        env.report(events.NoState(message=_knows_nothing(outputs, strays)))
+    looks_back = manifest.execution.look_back_s > 0
+    undecided = None
     try:
-        if manifest.execution.look_back_s > 0:
+        if looks_back:
             undecided = _look_back(manifest, store, env, pay_again=pay_again)
         else:
             env.service.greet()
-            undecided = None
     except ListingUnsupported as none:
-        undecided = None if pay_again else _without_a_list(manifest, outputs, env, stray, none)
+        undecided = None if pay_again else _without_a_list(env, none)
         if undecided is None:
             env.report(events.NoList(message="the service lists no jobs: what an earlier state sent cannot be seen"))
     except (AuthError, Discontinued) as error:
@@ -67,6 +69,8 @@ def ask_first(
             f"the service does not tell what it has already: {error}",
             hint="nothing was sent; run the same command again later",
         )
+    if undecided is None and strays and looks_back:
+        undecided = _what_lies_there(outputs, store, env, pay_again=pay_again)
     if undecided is not None:
         return undecided
     if env.service.simulated and store.any_measured():
@@ -98,28 +102,35 @@ def _look_back(
     )
 
 
-def _without_a_list(
-    manifest: Manifest, outputs: Path, env: Environment, stray: Path | None, none: ListingUnsupported
-) -> LostAnswerNeedsDecision | None:
-    """Whether something may be paid for already that this host does not tell of. `stray`: an answer on disk that the
-    state knows nothing of."""
-    keeps = env.service.keeper is not None
-    if not keeps and manifest.execution.look_back_s > 0:
-        # What was measured before is paid for once more for good, and nothing else would tell of it.
-        return LostAnswerNeedsDecision(
-            f"the service lists no runs, so what this key has paid for already cannot be told: {none}",
-            hint="check service.endpoint; `--pay-again` measures what is left all the same; execution.look_back: 0 "
-            "never asks",
-        )
-    if stray is None:
+def _without_a_list(env: Environment, none: ListingUnsupported) -> LostAnswerNeedsDecision | None:
+    """Whether what was measured before is paid for once more for good, and nothing would tell of it."""
+    if env.service.keeper is not None:
         return None
-    name = shlex.quote(remote_id_of(outputs / stray))
     return LostAnswerNeedsDecision(
-        f"{outputs / stray} holds an answer that this state knows nothing of, and the service lists no jobs: "
-        "what an earlier state sent cannot be seen",
+        f"the service lists no runs, so what this key has paid for already cannot be told: {none}",
+        hint="check service.endpoint; `--pay-again` measures what is left all the same; execution.look_back: 0 "
+        "never asks",
+    )
+
+
+def _what_lies_there(
+    outputs: Path, store: Store, env: Environment, *, pay_again: bool
+) -> LostAnswerNeedsDecision | None:
+    """After the look: answers on disk of which neither the state nor the service tells prove that something was paid
+    for, and may be what is planned. It is too long ago, the list is short, or there is none."""
+    strays = _stray_answers(outputs, store, env.service.endpoint)
+    if not strays or not store.any_planned():
+        return None
+    doubt = f"{_knows_nothing(outputs, strays)}, and that the service does not show"
+    if pay_again:
+        env.report(events.Agreed(job="", message=f"{doubt}; all that is planned is sent as agreed"))
+        store.record_agreed(0, env.service.endpoint, [remote_id for _, remote_id in strays], env.clock())
+        return None
+    return LostAnswerNeedsDecision(
+        f"{doubt}: what is planned may be paid for already, by a state that was lost or put back as it was before",
         hint=(
-            f"`hume-runner adopt MANIFEST {name}` (and its neighbours) brings them back; "
-            if keeps
+            f"`hume-runner adopt MANIFEST {shlex.quote(strays[0][1])}` (and its neighbours) brings them back; "
+            if env.service.keeper is not None
             else "put the state back from a backup: these answers are in no other place; "
         )
         + "`--pay-again` measures all of it again",
@@ -138,9 +149,9 @@ def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bo
     def look(since: float) -> Taken:
         return once(since) if pay_again else _once_settled(lambda: once(since), env)
 
-    since = _look_from(store, env, look_back_s)
+    since = _look_from(store, env, look_back_s, answered=False)
     taken = look(since)
-    meant = _look_from(store, env, look_back_s)
+    meant = _look_from(store, env, look_back_s, answered=True)
     if meant < since - _CLOCKS_AGREE_S:
         more = look(meant)
         taken = replace(more, jobs=taken.jobs + more.jobs, items=taken.items + more.items)
@@ -168,25 +179,43 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
 
 
-def _stray_answer(outputs: Path, store: Store) -> Path | None:
-    """An answer on disk that the state knows nothing of: it was lost, or put back as it was earlier. One that came from
-    another endpoint, or from a file, is known."""
-    with contextlib.suppress(OSError):
+def _stray_answers(outputs: Path, store: Store, endpoint: str) -> tuple[tuple[Path, str], ...]:
+    """(folder from the outputs on, remote id) of the answers on disk that the state knows nothing of: it was lost, or
+    put back as it was earlier. One that came from another endpoint, or from a file, is known; so is one that somebody
+    agreed to pay for again."""
+
+    def found() -> Iterator[tuple[Path, str]]:
         for folder in (outputs / "raw").iterdir():
             if store.holds_answer(folder.name) or not (folder / REQUEST).exists():
                 continue
-            if not store.holds_answer(remote_id_of(folder)):
-                return Path("raw", folder.name)
-    return None
+            remote_id = remote_id_of(folder)
+            if not store.holds_answer(remote_id) and not store.is_agreed(endpoint, remote_id):
+                yield Path("raw", folder.name), remote_id
+
+    try:
+        return tuple(sorted(found()))
+    except OSError:
+        return ()
 
 
-def _look_from(store: Store, env: Environment, look_back_s: float) -> float:
-    """Since when to look, by the service's clock as well as it is known.
+def _knows_nothing(outputs: Path, strays: Sequence[tuple[Path, str]]) -> str:
+    first = outputs / strays[0][0]
+    if len(strays) == 1:
+        return f"{first}: an answer that this state knows nothing of"
+    return f"{first} and {len(strays) - 1:,} more: answers that this state knows nothing of"
+
+
+def _look_from(store: Store, env: Environment, look_back_s: float, *, answered: bool) -> float:
+    """Since when to look, by the service's clock as well as it is known. `answered`: the service was asked something.
+    If it tells no time with its answers, nobody knows what time it is, since the machine's may have been set: all is
+    looked at.
 
     Nothing moves the moment on: what this state sent last says nothing of what an earlier life of it sent before. (An
     earlier version took consent for all that was measured until then.)
     """
     server_time = env.server_time()
+    if server_time is None and answered:
+        return _BEFORE_ANY
     now = server_time if server_time is not None else env.clock()
     if env.service.keeper is not None:
         return now - look_back_s

@@ -186,7 +186,8 @@ class Loop:
             self._do(stopping.over_budget(self._view, self._rules, *self._store.failed_items()))
 
     def _moment(self) -> Moment:
-        return Moment(now=self._tools.clock(), wall=self._tools.wall(), chance=self._tools.random())
+        tools = self._tools
+        return Moment(now=tools.clock(), wall=tools.wall(), server=tools.server_time(), chance=tools.random())
 
     def _resume(self) -> None:
         self._view = resumed(self._view, self._rules, self._store, self._service, self._evidence, self._moment())

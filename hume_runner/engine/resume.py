@@ -37,6 +37,7 @@ def resumed(view: View, rules: Rules, store: Store, service: Service, evidence: 
         waiting[row.number] = AtService(
             remote_id=row.remote_id,
             submitted_at=at.now - max(0.0, at.wall - (row.submitted_at or at.wall)),
+            since=at.now,
             created_at=row.created_at or (row.submitting_at or at.wall),
             simulated=row.simulated,
         )

@@ -61,10 +61,15 @@ class Sent:
 
 @frozen
 class AtService:
-    """A submitted job. `submitted_at` by the run's monotonic clock, `created_at` in Unix seconds by the service's."""
+    """A submitted job. `submitted_at` by the run's monotonic clock, `created_at` in Unix seconds by the service's.
+
+    `since`: when this run began to wait for it, by the monotonic clock. For a job of an earlier run `submitted_at` is
+    as good as the machine's time: it tells how often to ask, and nothing else.
+    """
 
     remote_id: str
     submitted_at: float
+    since: float
     created_at: float
     simulated: bool
 

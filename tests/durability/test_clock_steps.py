@@ -111,15 +111,16 @@ def test_no_step_of_the_clock_makes_a_lost_answer_paid_twice(tier: Tier, tmp_pat
     assert broken(tier.of(covering(), 5), tmp_path, nursery) == []
 
 
-@sampled(1)
+@sampled(2)
+@pytest.mark.parametrize("difficulty", [{}, {"date": {"missing": True}}], ids=["easy", "no Date"])
 @pytest.mark.parametrize("api", list(WAYS))
 def test_a_clock_that_is_a_month_ahead_hides_nothing_that_was_paid_before(
-    api: str, tmp_path: Path, nursery: Nursery
+    api: str, difficulty: dict[str, Any], tmp_path: Path, nursery: Nursery
 ) -> None:
     with hosts(1, processing_time_s=0.01) as (host,):
         cell = Cell(api, "easy", WAYS[api][0], PLACES[api][0], 0, BEFORE)
         trial = prepare(tmp_path / "study", cell, host)
-        host.make_difficult({})
+        host.make_difficult(difficulty)
         manifest = tmp_path / "study" / "manifest.yaml"
         manifest.write_text(manifest.read_text().replace("look_back: 0", "look_back: 7d"))
         assert nursery.run([trial.child(name="first")]) == [0]

@@ -21,6 +21,7 @@ from tests.fakes import World, make_manifest, source_item
 
 FACE = {"models": {"face": {"fps_pred": 3}}}
 FASTER = {"models": {"face": {"fps_pred": 5}}}
+DAY_S = 24 * 3600.0
 
 
 @pytest.fixture
@@ -327,6 +328,42 @@ def test_answers_without_a_state_at_a_host_without_a_list_need_a_decision(world:
     assert "adopt MANIFEST remote-1" in result.error.hint
     assert len(world.service.submitted) == 1
     assert world.run(options=RunOptions(pay_again=True)).exit_code == 0
+    assert len(world.service.submitted) == 2
+
+
+def test_answers_on_disk_of_which_nobody_tells_any_more_are_asked_about_before_they_are_paid_again(
+    world: World,
+) -> None:
+    world.run()
+    without_state(world)
+    world.clock.sleep(10 * DAY_S)  # the service is looked at for a week back
+
+    asked = world.run()
+
+    assert asked.exit_code == 9
+    assert asked.error is not None
+    assert "raw/remote-1: an answer that this state knows nothing of" in str(asked.error)
+    assert "adopt MANIFEST remote-1" in asked.error.hint
+    assert len(world.service.submitted) == 1
+
+
+def test_who_agreed_to_pay_for_answers_on_disk_again_is_not_asked_about_them_any_more(world: World) -> None:
+    world.run()
+    without_state(world)
+    world.clock.sleep(10 * DAY_S)
+    assert world.run(options=RunOptions(pay_again=True)).exit_code == 0
+    assert [told["message"].count("as agreed") for told in world.said("agreed")] == [1]
+    world.sources.append("d")
+
+    assert world.run().exit_code == 0
+
+    assert len(world.service.submitted) == 3
+
+
+def test_answers_on_disk_are_not_asked_about_where_nothing_is_looked_for(world: World) -> None:
+    world.run()
+    without_state(world)
+    assert world.run(look_back_s=0.0).exit_code == 0
     assert len(world.service.submitted) == 2
 
 

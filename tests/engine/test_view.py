@@ -30,7 +30,7 @@ def view(**parts: Any) -> View:
 
 
 def waiting(*numbers: int, at: float = 0.0) -> dict[int, AtService]:
-    return {n: AtService(remote_id=f"r{n}", submitted_at=at, created_at=at, simulated=False) for n in numbers}
+    return {n: AtService(remote_id=f"r{n}", submitted_at=at, since=at, created_at=at, simulated=False) for n in numbers}
 
 
 def ready(next_at: float = 0.0) -> ToFetch:

@@ -52,11 +52,12 @@ class Rules:
 
 @frozen
 class Moment:
-    """When something came back: by the run's monotonic clock, and in Unix seconds. `chance` is from 0 to 1, for the
-    jitter of waits."""
+    """When something came back: by the run's monotonic clock, and in Unix seconds by the machine's and by the service's
+    clock (None: it never told). `chance` is from 0 to 1, for the jitter of waits."""
 
     now: float
     wall: float
+    server: float | None = None
     chance: float = 0.0
 
 

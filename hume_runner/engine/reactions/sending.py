@@ -145,7 +145,13 @@ def came(
 def accepted(view: View, job: int, came: Accepted, at: Moment) -> Reaction:
     """The service took it, and works on it."""
     created_at = came.server_time_s if came.server_time_s is not None else at.wall
-    there = AtService(remote_id=came.remote_id, submitted_at=at.now, created_at=created_at, simulated=came.simulated)
+    there = AtService(
+        remote_id=came.remote_id,
+        submitted_at=at.now,
+        since=at.now,
+        created_at=created_at,
+        simulated=came.simulated,
+    )
     return Reaction(
         view=replace(_taken(view, job, at), waiting={**view.waiting, job: there}),
         facts=(facts.Accepted(job=job, remote_id=came.remote_id, created_at=created_at, simulated=came.simulated),),

@@ -38,8 +38,8 @@ def judge(
     """What a look shows of a lost submission. `known`: jobs that another one of ours holds; `misled`: the service
     answered it, with another job's id."""
     lost = view.lost[job]
-    # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found for one job
-    # is known by now, and not offered to the next.
+    # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found for one
+    # job is known by now, and not offered to the next.
     agreed = _agreed(rules, lost)
     wait_s = 0.0 if agreed else lost.wait_s
     # What is about to be sent shows whether the list shows what it must.
@@ -126,6 +126,7 @@ def _found(view: View, job: int, found: reconcile.Found, at: Moment) -> Reaction
     there = AtService(
         remote_id=chosen.remote_id,
         submitted_at=at.now,
+        since=at.now,
         created_at=chosen.created_at or at.wall,
         simulated=chosen.simulated,
     )

@@ -42,9 +42,16 @@ def polled(view: View, rules: Rules, progress: Mapping[str, Progress], at: Momen
     for job, there in view.waiting.items():
         found = progress.get(there.remote_id)
         reaction = reaction.then(_progressed(reaction.view, rules, job, there, found, at))
-        if job in reaction.view.waiting and at.now - there.submitted_at > rules.execution.job_timeout_s:
+        if job in reaction.view.waiting and _waited_s(there, at) > rules.execution.job_timeout_s:
             reaction = reaction.then(_timed_out(reaction.view, rules, job))
     return reaction
+
+
+def _waited_s(there: AtService, at: Moment) -> float:
+    """How long a job is waited for, for sure: in this run, or by the service's own clock since it began. The machine's
+    may have been set since an earlier run sent it."""
+    by_service = at.server - there.created_at if at.server is not None else 0.0
+    return max(at.now - there.since, by_service)
 
 
 def _slots_seen(view: View, progress: Mapping[str, Progress]) -> View:

@@ -18,7 +18,7 @@ from hume_runner.state.rows import JobRow
 
 NOW = Moment(now=100.0, wall=1_800_000_000.0)
 SENT = {1: Sent(at=40.0, billable_seconds=7.0, members=2)}
-THERE = AtService(remote_id="r1", submitted_at=40.0, created_at=1_700_000_000.0, simulated=True)
+THERE = AtService(remote_id="r1", submitted_at=40.0, since=40.0, created_at=1_700_000_000.0, simulated=True)
 LOST = Lost(since=50.0, wait_s=120.0, next_at=50.0, billable_seconds=7.0, here=True)
 CANDIDATE = Candidate(remote_id="r1", matches={}, created_at=5.0, billed_seconds=9.0)
 TAKEN = facts.Accepted(job=1, remote_id="r1", created_at=5.0, simulated=True)

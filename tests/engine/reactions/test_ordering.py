@@ -17,7 +17,7 @@ def test_a_paused_run_sends_and_prepares_nothing_and_is_not_finished() -> None:
 
 
 def test_what_is_at_the_service_is_waited_for_while_paused() -> None:
-    waiting = {9: AtService(remote_id="r", submitted_at=0.0, created_at=0.0, simulated=True)}
+    waiting = {9: AtService(remote_id="r", submitted_at=0.0, since=0.0, created_at=0.0, simulated=True)}
     actions, _ = next_actions(ordering.paused(view(waiting=waiting)).view, 100.0)
     assert [type(one).__name__ for one in actions] == ["Poll"]
 

@@ -34,7 +34,7 @@ def test_what_is_accepted_is_recorded_waited_for_and_told() -> None:
     assert reaction.facts == (TAKEN,)
     assert reaction.events == (events.Submitted(job="job-000001", remote_id="r1"),)
     assert reaction.view.submitting == {}
-    assert reaction.view.waiting == {1: replace(THERE, submitted_at=100.0, created_at=5.0)}
+    assert reaction.view.waiting == {1: replace(THERE, submitted_at=100.0, since=100.0, created_at=5.0)}
     assert reaction.view.limit == 3.0
     assert reaction.view.committed_s == 7.0
 

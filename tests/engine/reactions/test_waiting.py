@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+
+import pytest
 
 from hume_runner.engine import facts
 from hume_runner.engine.reactions import waiting
@@ -45,13 +48,26 @@ def test_a_job_that_is_not_known_for_long_stops_the_run_and_one_that_shows_again
     assert waiting.polled(known, rules(), {"r1": Pending()}, NOW).view.trouble.unseen == {}
 
 
-def test_a_job_is_given_up_for_its_time_unless_it_ended_just_now() -> None:
-    old = view(waiting={1: replace(THERE, submitted_at=-1.0)})
-    impatient = rules(job_timeout_s=100.0)
-    (fact,) = waiting.polled(old, impatient, {"r1": Pending()}, NOW).facts
-    assert isinstance(fact, facts.Broken)
-    assert fact.reason == "job_timeout"
-    assert waiting.polled(old, impatient, {"r1": Ended()}, NOW).facts == ()
+@pytest.mark.parametrize(
+    ("parts", "server", "given_up"),
+    [
+        ({"since": -1.0}, None, True),  # this run waited for it
+        ({"since": 0.0}, None, False),
+        # An earlier run sent it, a year ago by the machine's time, which was set since.
+        ({"submitted_at": -3e7, "since": 90.0}, None, False),
+        ({"submitted_at": -3e7, "since": 90.0}, THERE.created_at + 99.0, False),
+        # By the service's own clock it is at work for longer.
+        ({"submitted_at": 40.0, "since": 90.0}, THERE.created_at + 101.0, True),
+    ],
+)
+def test_a_job_is_given_up_for_its_time_by_clocks_that_nobody_sets_unless_it_ended_just_now(
+    parts: Mapping[str, float], server: float | None, given_up: bool
+) -> None:
+    waited = view(waiting={1: replace(THERE, **parts)})
+    impatient, at = rules(job_timeout_s=100.0), replace(NOW, server=server)
+    facts_told = waiting.polled(waited, impatient, {"r1": Pending()}, at).facts
+    assert [fact.reason for fact in facts_told if isinstance(fact, facts.Broken)] == ["job_timeout"] * given_up
+    assert waiting.polled(waited, impatient, {"r1": Ended()}, at).facts == ()
 
 
 def test_polls_that_fail_wait_longer_and_then_end_the_run() -> None:
