@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,18 +44,21 @@ def ask_first(
     Returns why the run cannot go on, if so; a decision that a person has to take holds back only what is planned.
     Raises: StateError.
     """
-    strays = () if env.here else _stray_answers(outputs, store, env.service.endpoint)
+    strays = {} if env.here else _stray_answers(outputs, store, env.service.endpoint)
     if strays:
         env.report(events.NoState(message=_knows_nothing(outputs, strays)))
     looks_back = manifest.execution.look_back_s > 0
-    undecided = None
+    undecided: LostAnswerNeedsDecision | None = None
     try:
         if looks_back:
-            undecided = _look_back(manifest, store, env, pay_again=pay_again)
+            taken = _survey(manifest, store, env, frozenset(strays.values()), pay_again=pay_again)
+            undecided = _looked_back(taken, store, env, pay_again=pay_again)
+            strays = {folder: one for folder, one in strays.items() if one not in taken.shown}
         else:
             env.service.greet()
     except ListingUnsupported as none:
-        undecided = None if pay_again else _without_a_list(env, none)
+        if looks_back and not pay_again:
+            undecided = _without_a_list(env, none)
         if undecided is None:
             env.report(events.NoList(message="the service lists no jobs: what an earlier state sent cannot be seen"))
     except (AuthError, Discontinued) as error:
@@ -70,7 +73,7 @@ def ask_first(
             hint="nothing was sent; run the same command again later",
         )
     if undecided is None and strays and looks_back:
-        undecided = _what_lies_there(outputs, store, env, pay_again=pay_again)
+        undecided = _what_lies_there(outputs, strays, store, env, pay_again=pay_again)
     if undecided is not None:
         return undecided
     if env.service.simulated and store.any_measured():
@@ -78,12 +81,8 @@ def ask_first(
     return None
 
 
-def _look_back(
-    manifest: Manifest, store: Store, env: Environment, *, pay_again: bool
-) -> LostAnswerNeedsDecision | None:
-    """Adopt what is there already; what cannot be told for sure is for a person to decide. Raises: ApiError,
-    ListingUnsupported."""
-    taken = _survey(manifest, store, env, pay_again=pay_again)
+def _looked_back(taken: Taken, store: Store, env: Environment, *, pay_again: bool) -> LostAnswerNeedsDecision | None:
+    """What is there already was adopted; what cannot be told for sure is for a person to decide."""
     if taken.jobs:
         env.report(events.Adopted(jobs=taken.jobs, items=taken.items))
     unsettled = taken.unsettled
@@ -114,22 +113,22 @@ def _without_a_list(env: Environment, none: ListingUnsupported) -> LostAnswerNee
 
 
 def _what_lies_there(
-    outputs: Path, store: Store, env: Environment, *, pay_again: bool
+    outputs: Path, strays: Mapping[Path, str], store: Store, env: Environment, *, pay_again: bool
 ) -> LostAnswerNeedsDecision | None:
     """After the look: answers on disk of which neither the state nor the service tells prove that something was paid
     for, and may be what is planned. It is too long ago, the list is short, or there is none."""
-    strays = _stray_answers(outputs, store, env.service.endpoint)
-    if not strays or not store.any_planned():
+    if not store.any_planned():
         return None
     doubt = f"{_knows_nothing(outputs, strays)}, and that the service does not show"
     if pay_again:
         env.report(events.Agreed(job="", message=f"{doubt}; all that is planned is sent as agreed"))
-        store.record_agreed(0, env.service.endpoint, [remote_id for _, remote_id in strays], env.clock())
+        store.record_agreed(0, env.service.endpoint, tuple(strays.values()), env.clock())
         return None
+    first = shlex.quote(next(iter(strays.values())))
     return LostAnswerNeedsDecision(
         f"{doubt}: what is planned may be paid for already, by a state that was lost or put back as it was before",
         hint=(
-            f"`hume-runner adopt MANIFEST {shlex.quote(strays[0][1])}` (and its neighbours) brings them back; "
+            f"`hume-runner adopt MANIFEST {first}` (and its neighbours) brings them back; "
             if env.service.keeper is not None
             else "put the state back from a backup: these answers are in no other place; "
         )
@@ -137,14 +136,14 @@ def _what_lies_there(
     )
 
 
-def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bool) -> Taken:
+def _survey(manifest: Manifest, store: Store, env: Environment, watched: Collection[str], *, pay_again: bool) -> Taken:
     """See `adopt_what_is_there`. Where the service's time, which its first answer tells, is behind the machine's, it is
     looked at once more what the service has, as far back as was meant."""
     look_back_s = manifest.execution.look_back_s
 
     def once(since: float) -> Taken:
         key = key_of(manifest, env.service)
-        return adopt_what_is_there(store, env.service, since=since, key_of=key, clock=env.clock)
+        return adopt_what_is_there(store, env.service, since=since, key_of=key, clock=env.clock, watched=watched)
 
     def look(since: float) -> Taken:
         return once(since) if pay_again else _once_settled(lambda: once(since), env)
@@ -154,7 +153,9 @@ def _survey(manifest: Manifest, store: Store, env: Environment, *, pay_again: bo
     meant = _look_from(store, env, look_back_s, answered=True)
     if meant < since - _CLOCKS_AGREE_S:
         more = look(meant)
-        taken = replace(more, jobs=taken.jobs + more.jobs, items=taken.items + more.items)
+        taken = replace(
+            more, jobs=taken.jobs + more.jobs, items=taken.items + more.items, shown=taken.shown | more.shown
+        )
     return taken
 
 
@@ -179,8 +180,8 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
 
 
-def _stray_answers(outputs: Path, store: Store, endpoint: str) -> tuple[tuple[Path, str], ...]:
-    """(folder from the outputs on, remote id) of the answers on disk that the state knows nothing of: it was lost, or
+def _stray_answers(outputs: Path, store: Store, endpoint: str) -> Mapping[Path, str]:
+    """Folder from the outputs on -> remote id, of the answers on disk that the state knows nothing of: it was lost, or
     put back as it was earlier. One that came from another endpoint, or from a file, is known; so is one that somebody
     agreed to pay for again."""
 
@@ -193,13 +194,13 @@ def _stray_answers(outputs: Path, store: Store, endpoint: str) -> tuple[tuple[Pa
                 yield Path("raw", folder.name), remote_id
 
     try:
-        return tuple(sorted(found()))
+        return dict(sorted(found()))
     except OSError:
-        return ()
+        return {}
 
 
-def _knows_nothing(outputs: Path, strays: Sequence[tuple[Path, str]]) -> str:
-    first = outputs / strays[0][0]
+def _knows_nothing(outputs: Path, strays: Mapping[Path, str]) -> str:
+    first = outputs / next(iter(strays))
     if len(strays) == 1:
         return f"{first}: an answer that this state knows nothing of"
     return f"{first} and {len(strays) - 1:,} more: answers that this state knows nothing of"

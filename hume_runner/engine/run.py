@@ -42,7 +42,7 @@ from hume_runner.sources.blocks import Block
 from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.lock import ManifestLock, OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
 from hume_runner.state.shards import Kin, check_alone, check_shard, held_by, note_shard
@@ -180,6 +180,9 @@ def _open(
             env.disk.make_directory(folder)
     stack.enter_context(StateLock(state))
     stack.enter_context(OutputsLock(outputs))
+    if not env.here and not env.embedded:  # something may be paid for
+        part = str(options.selection.shard or "")
+        stack.enter_context(ManifestLock(manifest.path, env.service.endpoint, part))
     with guarded(outputs):
         _check_folders(state, outputs)
     kept = stack.enter_context(env.keeper.own(state))

@@ -35,7 +35,7 @@ class Taken:
     """What the service had already. `unsure`: why nobody can tell whether it has more of what is planned, in words.
 
     `doubted`: the jobs that this is about, as far as it is about some. `unsettled`: looking again may tell (why, and
-    whether that takes as long as a measurement).
+    whether that takes as long as a measurement). `shown`: which of those that were watched for the service tells of.
     """
 
     jobs: int
@@ -43,25 +43,43 @@ class Taken:
     unsure: str = ""
     doubted: tuple[str, ...] = ()
     unsettled: NotSettled | None = None
+    shown: frozenset[str] = frozenset()
 
 
 def adopt_what_is_there(
-    store: Store, service: Service, *, since: float, key_of: KeyOf, clock: Callable[[], float]
+    store: Store,
+    service: Service,
+    *,
+    since: float,
+    key_of: KeyOf,
+    clock: Callable[[], float],
+    watched: Collection[str] = (),
 ) -> Taken:
-    """Adopt every job at the service that carries what is planned here. Raises: ApiError, ListingUnsupported."""
+    """Adopt every job at the service that carries what is planned here. `watched`: remote ids to look out for. Raises:
+    ApiError, ListingUnsupported."""
     with Told() as told:
-        return _Survey(store, service, key_of, clock, told).look(since)
+        return _Survey(store, service, key_of, clock, told, watched).look(since)
 
 
 class _Survey:
     """One look at all that this key has at the service."""
 
-    def __init__(self, store: Store, service: Service, key_of: KeyOf, clock: Callable[[], float], told: Told) -> None:
+    def __init__(
+        self,
+        store: Store,
+        service: Service,
+        key_of: KeyOf,
+        clock: Callable[[], float],
+        told: Told,
+        watched: Collection[str],
+    ) -> None:
         self._store = store
         self._service = service
         self._endpoint = service.endpoint
         self._key_of = key_of
         self._clock = clock
+        self._watched = watched
+        self._shown: set[str] = set()
         self._files, self._kinds = _Files(store), store.planned_kinds()
         self._elsewhere = told  # what is told that is no item of ours as it stands
         self._doubts = _Doubts()
@@ -91,9 +109,13 @@ class _Survey:
             unsure=self._doubts.words(),
             doubted=tuple(one for one in self._doubts.by_job if one),
             unsettled=unsettled,
+            shown=frozenset(self._shown),
         )
 
     def _knows(self, remote_id: str) -> bool:
+        """Asked of each job that the service shows."""
+        if remote_id in self._watched:
+            self._shown.add(remote_id)
         if self._store.is_agreed(self._endpoint, remote_id):
             # What it surely carries is not paid for again all the same, where it can be had.
             return self._service.keeper is None or self._store.knows_remote(self._endpoint, remote_id)

@@ -547,6 +547,7 @@ class Records(Protocol):
 
     def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
         """What this key has at the service since then (Unix seconds by its clock), but for the jobs that `knows` has.
+        It is asked of each job since then, and of none before.
 
         `ours`: remote id -> time of creation (the service's clock) of what it took from this state since then.
 

@@ -157,6 +157,14 @@ def _unsure(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     return project.run()
 
 
+@situation("Answers lie there, and the state knows nothing of them")
+def _without_a_state(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    assert project.run().code == 0
+    (project.out / "state.sqlite3").unlink()
+    project.emulator.make_difficult({"jobs": {"status": 404}})
+    return project.run()
+
+
 @situation("The output directory belongs to another manifest")
 def _foreign_outputs(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     assert project.run().code == 0

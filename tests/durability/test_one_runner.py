@@ -102,6 +102,26 @@ def test_one_runner_works_while_somebody_keeps_removing_the_lock_s_files(
     assert broken_promises(case, 0, accepted, reference) == []
 
 
+def test_of_runners_into_directories_of_their_own_one_works_and_the_next_pays_for_nothing(
+    new_case: MakeCase, service: ServiceProcess, nursery: Nursery
+) -> None:
+    case = new_case("case")
+    hold = case.folder / "go-on"
+    held = {"kind": "hold", "at": {"name": "commit plan"}, "until": str(hold)}
+    apart = [("--output-dir", str(case.folder / f"out-{n}")) for n in range(3)]
+
+    codes = nursery.together(
+        [case.child(name=f"runner-{n}", flags=flags, disk=held) for n, flags in enumerate(apart)], hold=hold
+    )
+
+    assert sorted(codes) == [0, LOCKED, LOCKED]
+    assert len(accepted_by_key(service)[case.owner]) == 3
+    loser = codes.index(LOCKED)
+    assert re.search(r"another run holds this manifest at the same service: process \d+", case.said(f"runner-{loser}"))
+    assert nursery.run([case.child(name="next", flags=apart[loser])]) == [0]
+    assert len(accepted_by_key(service)[case.owner]) == 3
+
+
 def test_a_runner_that_is_killed_leaves_no_lock(
     new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:

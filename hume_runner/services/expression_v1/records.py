@@ -110,7 +110,7 @@ class Records:
         open_runs: set[str] = set()
         for run in (*listed.runs.values(), *listed.nameless):
             what = told_as(run)
-            if what == "unbilled" or knows(run.run_id) or (run.started_at is not None and run.started_at < since):
+            if what == "unbilled" or (run.started_at is not None and run.started_at < since) or knows(run.run_id):
                 continue
             if what != "billed" and self._may_still_tell(run):
                 open_runs.add(run.run_id)
