@@ -55,15 +55,32 @@ _FORMS = {  # container: (codec of pictures, codec of sound, further options)
 }
 
 
+class Sources:
+    """Every form whole, `whole.ts` and so on, and its sound alone, `sound.ts`: each is encoded when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __truediv__(self, name: str) -> Path:
+        path = self._folder / name
+        if not path.exists():
+            self._make(path)
+        return path
+
+    def _make(self, path: Path) -> None:
+        form = path.suffix.removeprefix(".")
+        if path.name == "sound.ogg":
+            ffmpeg(*tone(), "-c:a", "libvorbis", path)
+        elif path.stem == "sound":
+            ffmpeg("-i", self / f"whole.{form}", "-vn", "-c", "copy", path)
+        else:
+            video, audio, options = _FORMS[form]
+            ffmpeg(*ramp(), *tone(), "-g", 10, "-c:v", video, "-q:v", 2, *options, "-c:a", audio, path)
+
+
 @pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every form once, whole: `whole.ts` and so on, and its sound alone, `sound.ts`."""
-    folder = tmp_path_factory.mktemp("whole")
-    for form, (video, audio, options) in _FORMS.items():
-        ffmpeg(*ramp(), *tone(), "-g", 10, "-c:v", video, "-q:v", 2, *options, "-c:a", audio, folder / f"whole.{form}")
-        ffmpeg("-i", folder / f"whole.{form}", "-vn", "-c", "copy", folder / f"sound.{form}")
-    ffmpeg(*tone(), "-c:a", "libvorbis", folder / "sound.ogg")
-    return folder
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Sources:
+    return Sources(tmp_path_factory.mktemp("whole"))
 
 
 def check(made: Made, out: Path) -> PreparedAudio:
@@ -99,7 +116,7 @@ def near(found: Sequence[float], expected: Sequence[float], within: float) -> No
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("form", _FORMS)
-def test_a_whole_file_has_no_hole_and_all_its_pictures(form: str, sources: Path, tmp_path: Path) -> None:
+def test_a_whole_file_has_no_hole_and_all_its_pictures(form: str, sources: Sources, tmp_path: Path) -> None:
     late = 0.041 if form == "wmv" else 0.0  # the muxer's own delay
     prepared = check(Made(sources / f"whole.{form}", (late,)), tmp_path)
     assert prepared.clock.is_even
@@ -130,7 +147,7 @@ def with_holes(source: Path, target: Path, holes: str) -> Path:
 @pytest.mark.sweep
 @pytest.mark.parametrize("holes", _HOLES)
 @pytest.mark.parametrize("form", _WITH_TIMES)
-def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Path, tmp_path: Path) -> None:
+def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Sources, tmp_path: Path) -> None:
     path = with_holes(sources / f"whole.{form}", tmp_path / f"holes.{form}", _HOLES[holes])
     prepared = check(Made(path, like_ffmpeg="short" not in holes), tmp_path)  # which it leaves where they are
     whole = SECONDS * RATE_HZ
@@ -139,7 +156,7 @@ def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Path, tmp_
 
 @sampled(1)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "ogg"])
-def test_holes_in_sound_alone_shift_nothing(form: str, sources: Path, tmp_path: Path) -> None:
+def test_holes_in_sound_alone_shift_nothing(form: str, sources: Sources, tmp_path: Path) -> None:
     path = with_holes(sources / f"sound.{form}", tmp_path / f"holes.{form}", _HOLES["several"])
     if form == "ogg":  # its decoder chirps where packets are missing, and so does ffmpeg's
         near(source_times(prepare_audio(path, tmp_path)), bursts(heard(path)), WITHIN_S + 0.02)
@@ -147,7 +164,7 @@ def test_holes_in_sound_alone_shift_nothing(form: str, sources: Path, tmp_path: 
         check(Made(path, pictures=False), tmp_path)
 
 
-def test_silence_for_holes_is_bounded_however_long_they_are(sources: Path, tmp_path: Path) -> None:
+def test_silence_for_holes_is_bounded_however_long_they_are(sources: Sources, tmp_path: Path) -> None:
     """Two parts an hour apart in one Matroska file: a hole, not an hour of silence to pay for."""
     late = tmp_path / "late.mkv"
     ffmpeg("-i", sources / "sound.mkv", "-c", "copy", "-output_ts_offset", 3600, late)
@@ -173,7 +190,7 @@ def join(target: Path, *parts: Path, keep_clock: bool = False) -> Path:
 @sampled(1)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "mpg"])
 @pytest.mark.parametrize("late", [0.6, 0.04, -0.6])
-def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources: Path, tmp_path: Path) -> None:
+def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources: Sources, tmp_path: Path) -> None:
     """`late`: how much later than its picture the sound begins; -0.6: it begins earlier."""
     whole, path = sources / f"whole.{form}", tmp_path / f"late.{form}"
     ffmpeg("-i", whole, "-itsoffset", late, "-i", whole, "-map", "0:v", "-map", "1:a", "-c", "copy", path)
@@ -188,7 +205,7 @@ def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources
 @sampled(1)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "ts", "flv"])
 @pytest.mark.parametrize("clock", [5.0, 86_000.0, -0.5])
-def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Path, tmp_path: Path) -> None:
+def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / f"offset.{form}"
     ffmpeg(
         *("-i", sources / f"whole.{form}", "-c", "copy", "-output_ts_offset", clock),
@@ -217,7 +234,7 @@ def test_a_picture_whose_packet_has_no_time_is_the_first_all_the_same(frames: in
 @sampled(2)
 @pytest.mark.parametrize("said", [0.5, 60.0, 36_000.0])
 def test_a_duration_that_an_flv_kept_from_another_file_is_not_believed(
-    said: float, sources: Path, tmp_path: Path
+    said: float, sources: Sources, tmp_path: Path
 ) -> None:
     data = bytearray((sources / "whole.flv").read_bytes())
     at = data.index(b"duration") + len("duration") + 1
@@ -235,7 +252,7 @@ def test_a_duration_that_an_flv_kept_from_another_file_is_not_believed(
 @pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+empty_moov+default_base_moof", "faststart"])
 @pytest.mark.parametrize("within", [b"moof", b"mdat"])
 def test_a_file_that_breaks_off_within_its_last_box_is_told(
-    within: bytes, flags: str, sources: Path, tmp_path: Path
+    within: bytes, flags: str, sources: Sources, tmp_path: Path
 ) -> None:
     path = tmp_path / "whole.mp4"
     ffmpeg("-i", sources / "whole.mp4", "-c", "copy", "-movflags", flags, path)
@@ -254,7 +271,7 @@ def test_a_file_that_breaks_off_within_its_last_box_is_told(
 
 @sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "ts"])
-def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Path, tmp_path: Path) -> None:
+def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Sources, tmp_path: Path) -> None:
     path = with_holes(sources / f"whole.{form}", tmp_path / f"short.{form}", "lt(t,2.5+{t0})+gt(t,3.7+{t0})")
     prepared = prepare_audio(path, tmp_path)
     near(source_times(prepared), [3.0], WITHIN_S)
@@ -263,7 +280,7 @@ def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Path,
 
 @sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov"])
-def test_a_file_that_was_cut_off_is_still_told(form: str, sources: Path, tmp_path: Path) -> None:
+def test_a_file_that_was_cut_off_is_still_told(form: str, sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / f"cut.{form}"
     options = ("-movflags", "faststart") if form in ("mp4", "mov") else ()
     ffmpeg("-i", sources / f"whole.{form}", "-c", "copy", *options, path)
@@ -274,7 +291,7 @@ def test_a_file_that_was_cut_off_is_still_told(form: str, sources: Path, tmp_pat
 
 
 @pytest.mark.parametrize("form", ["mp4", "mov"])
-def test_an_edit_list_is_obeyed(form: str, sources: Path, tmp_path: Path) -> None:
+def test_an_edit_list_is_obeyed(form: str, sources: Sources, tmp_path: Path) -> None:
     """Cut without encoding anew: the packets before the cut stay in the file, and the edit list hides them."""
     path = tmp_path / f"edited.{form}"
     ffmpeg("-ss", 1.98, "-i", sources / f"whole.{form}", "-c", "copy", path)
@@ -296,7 +313,7 @@ _JUMPS = {"the same clock": 0.0, "forward": 100.0, "backward": -40.0, "wrap": 95
 @sampled(1)
 @pytest.mark.parametrize("jump", _JUMPS)
 @pytest.mark.parametrize("form", ["ts", "mpg"])
-def test_parts_that_were_joined_follow_each_other(form: str, jump: str, sources: Path, tmp_path: Path) -> None:
+def test_parts_that_were_joined_follow_each_other(form: str, jump: str, sources: Sources, tmp_path: Path) -> None:
     """`jump`: where the second part's clock begins, after the first one's."""
     first, second = tmp_path / f"first.{form}", tmp_path / f"second.{form}"
     begin = max(0.0, -_JUMPS[jump])
@@ -321,7 +338,7 @@ _NUMBERS: dict[str, list[tuple[int, int, int]]] = {
 @pytest.mark.parametrize("numbers", _NUMBERS)
 @pytest.mark.parametrize("form", ["ts", "m2ts"])
 def test_parts_that_bear_other_numbers_are_heard_and_seen(
-    form: str, numbers: str, sources: Path, tmp_path: Path
+    form: str, numbers: str, sources: Sources, tmp_path: Path
 ) -> None:
     parts = [renumbered(tmp_path / f"0.{form}", sources)]
     for streams, table, program in _NUMBERS[numbers]:
@@ -333,7 +350,7 @@ def test_parts_that_bear_other_numbers_are_heard_and_seen(
     check(Made(join(tmp_path / f"all.{form}", *parts), starts, like_ffmpeg=False), tmp_path)
 
 
-def renumbered(path: Path, sources: Path, *ids: object) -> Path:
+def renumbered(path: Path, sources: Sources, *ids: object) -> Path:
     """`whole.ts` anew; m2ts: in packets of 192 bytes, with a time before each."""
     plain = path.with_suffix(".plain.ts")
     ffmpeg("-i", sources / "whole.ts", "-c", "copy", *ids, "-f", "mpegts", plain)
@@ -344,7 +361,7 @@ def renumbered(path: Path, sources: Path, *ids: object) -> Path:
     return path
 
 
-def test_parts_that_bear_other_numbers_may_be_joined_within_a_packet(sources: Path, tmp_path: Path) -> None:
+def test_parts_that_bear_other_numbers_may_be_joined_within_a_packet(sources: Sources, tmp_path: Path) -> None:
     first = renumbered(tmp_path / "0.ts", sources)
     first.write_bytes(first.read_bytes()[:-1_000])
     second = renumbered(tmp_path / "1.ts", sources, "-mpegts_start_pid", 0x300, "-mpegts_service_id", 3)
@@ -363,7 +380,7 @@ def test_parts_that_bear_other_numbers_may_be_joined_within_a_packet(sources: Pa
     ],
 )
 def test_a_part_that_the_first_cannot_stand_for_is_refused_and_not_lost(
-    first: Sequence[str], second: Sequence[str], told: str, sources: Path, tmp_path: Path
+    first: Sequence[str], second: Sequence[str], told: str, sources: Sources, tmp_path: Path
 ) -> None:
     for name, how in (("0", first), ("1", second)):
         ffmpeg("-i", sources / "whole.ts", *how, tmp_path / f"{name}.ts")
@@ -374,7 +391,7 @@ def test_a_part_that_the_first_cannot_stand_for_is_refused_and_not_lost(
     assert f"from byte {(tmp_path / '0.ts').stat().st_size + 188:,} on" in str(caught.value)
 
 
-def test_two_programs_at_a_time_are_left_as_they_are(sources: Path, tmp_path: Path) -> None:
+def test_two_programs_at_a_time_are_left_as_they_are(sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / "two.ts"
     programs = ("-map", 0, "-map", 0, "-program", "st=0:st=1", "-program", "st=2:st=3")
     ffmpeg("-i", sources / "whole.ts", *programs, "-c", "copy", path)
@@ -384,7 +401,7 @@ def test_two_programs_at_a_time_are_left_as_they_are(sources: Path, tmp_path: Pa
 
 @sampled(1)
 @pytest.mark.parametrize("form", ["mpg", "flv"])
-def test_a_track_that_begins_late_costs_no_other(form: str, sources: Path, tmp_path: Path) -> None:
+def test_a_track_that_begins_late_costs_no_other(form: str, sources: Sources, tmp_path: Path) -> None:
     """libav meets such a track on its way."""
     alone = tmp_path / f"alone.{form}"
     ffmpeg("-i", sources / f"whole.{form}", "-an", "-c", "copy", alone)
@@ -396,21 +413,21 @@ def test_a_track_that_begins_late_costs_no_other(form: str, sources: Path, tmp_p
 
 
 @pytest.mark.parametrize("form", ["ts", "mpg"])
-def test_many_parts_do_not_drift(form: str, sources: Path, tmp_path: Path) -> None:
+def test_many_parts_do_not_drift(form: str, sources: Sources, tmp_path: Path) -> None:
     path = join(tmp_path / f"many.{form}", *[sources / f"whole.{form}"] * 5)
     starts = [SECONDS * number for number in range(5)]
     check(Made(path, starts, like_ffmpeg=False), tmp_path)
 
 
 @pytest.mark.parametrize("form", ["ts", "ogg"])
-def test_joined_parts_of_sound_alone_follow_each_other(form: str, sources: Path, tmp_path: Path) -> None:
+def test_joined_parts_of_sound_alone_follow_each_other(form: str, sources: Sources, tmp_path: Path) -> None:
     path = join(tmp_path / f"both.{form}", *[sources / f"sound.{form}"] * 2)
     prepared = prepare_audio(path, tmp_path)
     near(source_times(prepared), bursts(heard(path)), WITHIN_S)
     assert len(source_times(prepared)) == 6
 
 
-def test_a_clock_of_33_bits_that_wraps(sources: Path, tmp_path: Path) -> None:
+def test_a_clock_of_33_bits_that_wraps(sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / "wraps.ts"
     ffmpeg("-i", sources / "whole.ts", "-c", "copy", "-output_ts_offset", 2**33 / 90_000 - 4.5, path)
     check(Made(path), tmp_path)
@@ -426,7 +443,7 @@ def test_a_long_silence_in_one_track_is_no_new_clock(tmp_path: Path) -> None:
 
 @sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "flv", "avi", "wmv"])
-def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: Path, tmp_path: Path) -> None:
+def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / f"cut.{form}"
     coder = {"webm": "libvpx", "wmv": "wmv2"}.get(form, "libx264")
     options = ("-movflags", "faststart") if form in ("mp4", "mov") else ()
@@ -447,7 +464,7 @@ def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: P
     ],
 )
 def test_sound_whose_container_tells_its_size_and_was_cut_off(
-    form: str, coder: str, sources: Path, tmp_path: Path
+    form: str, coder: str, sources: Sources, tmp_path: Path
 ) -> None:
     path = tmp_path / f"cut.{form}"
     ffmpeg("-i", sources / "whole.mkv", "-vn", "-c:a", coder, "-ar", 44_100, path)
@@ -461,7 +478,7 @@ def test_sound_whose_container_tells_its_size_and_was_cut_off(
 
 @sampled(1)
 @pytest.mark.parametrize("between", [0, 2])
-def test_an_avi_has_every_picture_at_its_time(between: int, sources: Path, tmp_path: Path) -> None:
+def test_an_avi_has_every_picture_at_its_time(between: int, sources: Sources, tmp_path: Path) -> None:
     """The format tells when a picture is decoded, and not when it is shown."""
     path = tmp_path / "whole.avi"
     ffmpeg("-i", sources / "whole.mkv", "-c:v", "libx264", "-bf", between, "-c:a", "mp3", path)
@@ -472,7 +489,7 @@ def test_an_avi_has_every_picture_at_its_time(between: int, sources: Path, tmp_p
     near([frame.source_ms / 1000 for frame in frames], shown, WITHIN_S)
 
 
-def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Path, tmp_path: Path) -> None:
+def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / "damaged.flac"
     ffmpeg(*tone(), "-c:a", "flac", path)
     data = bytearray(path.read_bytes())
@@ -485,7 +502,7 @@ def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Path, tmp_path: Path
 @sampled(1)
 @pytest.mark.parametrize("off_s", [3.0, -3.0, 1.2, 40.0])
 @pytest.mark.parametrize("pid", [0x100, 0x101])
-def test_one_damaged_time_moves_nothing(pid: int, off_s: float, sources: Path, tmp_path: Path) -> None:
+def test_one_damaged_time_moves_nothing(pid: int, off_s: float, sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / "damaged.ts"
     data = bytearray((sources / "whole.ts").read_bytes())
     begun = 0
