@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 import hume_runner
 from hume_runner.notebook import shell
@@ -29,6 +27,9 @@ def shown(cell: Any) -> str:
 @pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_notebook_shows_progress_the_result_and_a_picture(tmp_path: Path) -> None:
+    import nbformat  # here: each worker collects every test
+    from nbclient import NotebookClient
+
     cells = [
         f"import sys; sys.path.insert(0, {str(PROJECT)!r}); import hume_runner",
         f"result = hume_runner.run({MANIFEST!r})",

@@ -203,6 +203,11 @@ def saved(image: Image.Image, form: str, **options: object) -> Build:
     return lambda path: path.write_bytes(picture_bytes(image, form, **options))
 
 
+def enlarged(width: int, height: int, form: str, **options: object) -> Build:
+    """Drawn when the file is written: every worker collects this table."""
+    return lambda path: path.write_bytes(picture_bytes(DRAWING.resize((width, height)), form, **options))
+
+
 def exif(orientation: int) -> Image.Exif:
     tags = Image.Exif()
     tags[0x0112] = orientation
@@ -266,8 +271,8 @@ STILLS: dict[str, Still] = {
     ),
     "still.bmp": Still(saved(DRAWING, "BMP"), DRAWING),
     "tiny.png": Still(saved(Image.new("RGB", (1, 1), (200, 20, 20)), "PNG"), Image.new("RGB", (1, 1), (200, 20, 20))),
-    "many-pixels.png": Still(saved(DRAWING.resize((4200, 3150)), "PNG"), DRAWING),
-    "many-pixels.jpg": Still(saved(DRAWING.resize((5000, 2000)), "JPEG", quality=60), DRAWING.resize((500, 200))),
+    "many-pixels.png": Still(enlarged(4200, 3150, "PNG", compress_level=1), DRAWING),
+    "many-pixels.jpg": Still(enlarged(5000, 2000, "JPEG", quality=60), DRAWING.resize((500, 200))),
     "many-bytes.jpg": Still(saved(NOISE, "JPEG", quality=100, subsampling=0), NOISE),
 }
 

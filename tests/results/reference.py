@@ -15,5 +15,5 @@ def scipy_stats() -> Any:
     if find_spec("scipy") is None:
         if os.environ.get("CI"):
             raise ModuleNotFoundError("scipy is not installed")
-        pytest.skip("scipy is not installed", allow_module_level=True)
+        pytest.skip("scipy is not installed")
     return import_module("scipy.stats")

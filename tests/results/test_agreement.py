@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,13 @@ from hume_runner.results.agreement import Agreement, Coefficient, Values, agreem
 from tests.results.reference import scipy_stats
 from tests.tiers import sampled
 
-stats = scipy_stats()
-
 NONE = Coefficient()
+
+
+@pytest.fixture(scope="module")
+def stats() -> Any:
+    """Loaded by the first test that needs it: it takes a second, and each worker collects every test."""
+    return scipy_stats()
 
 
 def chunks(
@@ -46,7 +51,7 @@ numbers = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6, allow_su
 
 
 @given(st.lists(st.tuples(numbers, numbers), min_size=4, max_size=60), st.integers(1, 20))
-def test_means_and_correlations_are_those_of_scipy(pairs: list[tuple[float, float]], size: int) -> None:
+def test_means_and_correlations_are_those_of_scipy(stats: Any, pairs: list[tuple[float, float]], size: int) -> None:
     a, b = [x for x, _ in pairs], [y for _, y in pairs]
 
     found = agreement(chunks(a, b, size=size))
@@ -65,11 +70,11 @@ def test_means_and_correlations_are_those_of_scipy(pairs: list[tuple[float, floa
 
 
 @given(st.lists(numbers, min_size=1, max_size=60))
-def test_ranks_are_those_of_scipy(values: list[float]) -> None:
+def test_ranks_are_those_of_scipy(stats: Any, values: list[float]) -> None:
     assert list(ranks(values)) == stats.rankdata(values).tolist()
 
 
-def test_the_interval_of_pearson_over_independent_pairs_is_that_of_scipy() -> None:
+def test_the_interval_of_pearson_over_independent_pairs_is_that_of_scipy(stats: Any) -> None:
     a, b, _ = clustered(1, 40, 1)
 
     found = agreement(chunks(a, b))
@@ -79,7 +84,7 @@ def test_the_interval_of_pearson_over_independent_pairs_is_that_of_scipy() -> No
     assert (found.pearson.low, found.pearson.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
-def test_the_interval_of_spearman_over_independent_pairs_is_that_of_bonett_and_wright() -> None:
+def test_the_interval_of_spearman_over_independent_pairs_is_that_of_bonett_and_wright(stats: Any) -> None:
     a, b, _ = clustered(2, 40, 1)
 
     found = agreement(chunks(a, b)).spearman
@@ -91,13 +96,13 @@ def test_the_interval_of_spearman_over_independent_pairs_is_that_of_bonett_and_w
 
 
 @pytest.mark.parametrize("degrees", [3, 4, 5, 8, 15, 40, 1000])
-def test_students_quantile_is_that_of_scipy(degrees: int) -> None:
+def test_students_quantile_is_that_of_scipy(stats: Any, degrees: int) -> None:
     assert student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), abs=0.004)
 
 
 @pytest.mark.parametrize("which", ["pearson", "spearman"])
 @pytest.mark.parametrize("seed", [3, 4, 5])
-def test_the_interval_over_items_is_that_of_leaving_each_item_out(which: str, seed: int) -> None:
+def test_the_interval_over_items_is_that_of_leaving_each_item_out(stats: Any, which: str, seed: int) -> None:
     a, b, item = clustered(seed, 25, 12)
     values = np.array([a, b])
     correlate = {
@@ -207,7 +212,7 @@ def test_the_cut_into_chunks_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("size", [10**9, 37])
-def test_ranks_of_very_many_pairs_come_from_evenly_spread_ones(size: int) -> None:
+def test_ranks_of_very_many_pairs_come_from_evenly_spread_ones(stats: Any, size: int) -> None:
     a, b, item = clustered(11, 40, 25)
 
     found: Agreement = agreement(chunks(a, b, item, size=size), most_ranked=300)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from openpyxl import load_workbook
 
 from hume_runner.errors import ResultsError
 from hume_runner.results import sinks
@@ -19,6 +18,8 @@ SCHEMA = pa.schema({"text": pa.string(), "number": pa.float64(), "flag": pa.bool
 
 
 def sheet(path: Path) -> list[tuple[object, ...]]:
+    from openpyxl import load_workbook  # here: each worker collects every test
+
     book = load_workbook(path, read_only=True)
     try:
         return list(book.worksheets[0].iter_rows(values_only=True))
@@ -47,6 +48,8 @@ def test_text_stays_text_and_numbers_stay_numbers(tmp_path: Path) -> None:
     assert found[1] == ("=1+1", 0.1, True, '["a", "ö"]')
     assert found[2] == ("https://example.org", None, None, None)
     assert found[3] == ("007", 1e-300, False, "[]")
+    from openpyxl import load_workbook
+
     (cell,) = next(load_workbook(tmp_path / "t.xlsx").worksheets[0].iter_rows(min_row=2, max_col=1))
     assert cell.data_type == "s"
 
