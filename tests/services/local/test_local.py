@@ -32,6 +32,7 @@ from hume_runner.services.local.measurers import found
 from hume_runner.services.local.task import SoundPart, Task, Wanted, measure
 from hume_runner.state.store import Store
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
+from tests.services.local.measurers.heard import need_module
 from tests.warm import WarmPopen
 
 OFFERED = """
@@ -511,6 +512,7 @@ def test_who_has_no_weights_is_cited_without_the_hash_of_nothing(folder: Path) -
 def test_a_plan_ends_as_the_run_would_that_lacks_a_model(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    need_module("spacy")  # or the extra is what is lacking
     monkeypatch.setenv("HUME_RUNNER_MODELS", str(folder / "none"))
     one = manifest({"letters": {}, "ner": {}}, sources={"text": ["One"]})
     Path("m.yaml").write_text(json.dumps(one))
@@ -632,6 +634,8 @@ def test_what_is_lost_here_asks_nobody_to_pay_and_for_no_backup(
 
 def test_all_that_is_lacking_is_told_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line and one command, not a line for each try."""
+    for module in ("spacy", "faster_whisper"):
+        need_module(module)  # or the extra is what is lacking
     monkeypatch.setenv("HUME_RUNNER_MODELS", str(folder / "none"))
     tone_file(folder / "a.wav", 1)
     with pytest.raises(MissingWeights) as lacking:
