@@ -6,9 +6,11 @@ Everything is seeded, so the same call gives the same bytes.
 from __future__ import annotations
 
 import io
+import math
 import wave
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -32,12 +34,18 @@ def speech(passages: Iterable[Passage], *, rate_hz: int = RATE_HZ, seed: int = 0
         count = round(seconds * rate_hz)
         noise = rng.normal(0, ROOM_LEVEL / 3, count)
         if what == "speech":
-            time_s = np.arange(count) / rate_hz
-            voice = sum(np.sin(2 * np.pi * 120 * harmonic * time_s) / harmonic for harmonic in (1, 2, 3, 5))
-            # Syllables swell at 4 Hz but never fade to the level of a pause.
-            noise = noise + SPEECH_LEVEL * voice * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time_s))
+            noise = noise + _voice(rate_hz, math.ceil(seconds))[:count]
         pieces.append(noise)
     return np.clip(np.concatenate(pieces), -32768, 32767).astype(np.int16)
+
+
+@lru_cache(maxsize=16)
+def _voice(rate_hz: int, seconds: int) -> NDArray[np.float64]:
+    """Without the room, and so the same in every recording: hundreds of tests ask for a second or two of it."""
+    time_s = np.arange(seconds * rate_hz) / rate_hz
+    voice = sum(np.sin(2 * np.pi * 120 * harmonic * time_s) / harmonic for harmonic in (1, 2, 3, 5))
+    # Syllables swell at 4 Hz but never fade to the level of a pause.
+    return SPEECH_LEVEL * voice * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * time_s))
 
 
 def write_wav(path: Path, samples: NDArray[np.int16], *, rate_hz: int = RATE_HZ, channels: int = 1) -> Path:
