@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -21,18 +21,18 @@ def test_data_flows_one_way(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
 
 
-def modules_of(tree: ast.AST) -> Iterator[str]:
+def modules_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Top-level names of all that a file imports, inside functions as well."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (name.name.partition(".")[0] for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.partition(".")[0]
 
 
-def attributes_of(tree: ast.AST) -> Iterator[str]:
+def attributes_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Attributes of plain names, as `time.sleep`; what is imported from a module counts as such."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             yield f"{node.value.id}.{node.attr}"
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -41,8 +41,8 @@ def attributes_of(tree: ast.AST) -> Iterator[str]:
 
 @cache
 def touched_by_file() -> dict[str, frozenset[str]]:
-    trees = {name: ast.parse(text) for name, text in SOURCES.items()}
-    return {name: frozenset([*modules_of(tree), *attributes_of(tree)]) for name, tree in trees.items()}
+    nodes = {name: [*ast.walk(ast.parse(text))] for name, text in SOURCES.items()}
+    return {name: frozenset([*modules_of(all_of), *attributes_of(all_of)]) for name, all_of in nodes.items()}
 
 
 def uses(what: str) -> set[str]:
