@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shlex
@@ -70,6 +71,7 @@ _servers: list[_Server] = []
 def server() -> _Server:
     if not _servers:
         _servers.append(_Server())
+        atexit.register(close)  # for those who are no test session
     return _servers[0]
 
 

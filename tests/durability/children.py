@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.warm import WarmPopen
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -18,7 +20,7 @@ class Nursery:
     """Starts children and waits for them, for `with`. Codes below zero are signals."""
 
     def __enter__(self) -> Nursery:
-        self._process = subprocess.Popen(
+        self._process = WarmPopen(
             [sys.executable, "-m", "tests.durability.nursery"],
             cwd=ROOT,
             stdin=subprocess.PIPE,

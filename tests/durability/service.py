@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any
 from urllib.request import Request, urlopen
 
+from tests.warm import WarmPopen
+
 
 class ServiceProcess:
     """`hume-runner emulate`, for `with`. `new_key` hands out keys that nobody else uses."""
@@ -27,7 +29,7 @@ class ServiceProcess:
         self.url = ""
 
     def __enter__(self) -> ServiceProcess:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        self._process = WarmPopen(self._command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = json.loads(self._process.stdout.readline())["url"]
         return self
