@@ -80,27 +80,17 @@ _ENOUGH_BYTES = 2 << 30
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What a person waits for keeps its files in memory: a third of what a run costs here is the disk's syncing.
-
-    The sweep, which kills and breaks runs at each of their operations, keeps to the disk.
-    """
+    """What a person waits for keeps its files in memory and need not wait for a disk's syncing. The sweep, which
+    kills and breaks runs at each of their operations, keeps to the disk."""
     room = shutil.disk_usage(_MEMORY).free if os.access(_MEMORY, os.W_OK) else 0
     if "not sweep" in config.option.markexpr and room > _ENOUGH_BYTES and "TMPDIR" not in os.environ:
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None  # asked for before
         _TEMPORARY.append(_MEMORY.resolve())
-    # Where nothing is compiled yet, each worker begins with another part and finds the others' parts compiled.
-    told = getattr(config, "workerinput", None)
-    if told is not None and config.args == ["tests"]:
-        here = Path(__file__).parent
-        files = [str(path.relative_to(here.parent)) for path in sorted(here.rglob("test_*.py"))]
-        first = len(files) * int(told["workerid"].removeprefix("gw")) // told["workercount"] % len(files)
-        config.args[:] = files[first:] + files[:first]
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path)  # whatever part it began with, a worker has them in one order
     mark_the_rest(items)
 
 
