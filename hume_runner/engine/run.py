@@ -181,8 +181,9 @@ def _open(
     stack.enter_context(StateLock(state))
     stack.enter_context(OutputsLock(outputs))
     if not env.here and not env.embedded:  # something may be paid for
-        part = str(options.selection.shard or "")
-        stack.enter_context(ManifestLock(manifest.path, env.service.endpoint, part))
+        # One that came as a mapping has no file, and is known by what it says.
+        known = manifest.path if manifest.path.exists() else manifest.path / manifest.sha256
+        stack.enter_context(ManifestLock(known, env.service.endpoint, str(options.selection.shard or "")))
     with guarded(outputs):
         _check_folders(state, outputs)
     kept = stack.enter_context(env.keeper.own(state))
