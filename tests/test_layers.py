@@ -78,6 +78,30 @@ def uses(what: str) -> set[str]:
         ("sys.exit", ("cli/main.py",)),
         ("signal", ("cli/", "processes.py")),
         ("argparse", ("cli/",)),
+        # Who reads JSON that others may have written asks `small_json`, which takes no end of nesting. Others read what
+        # this process made or what comes with the package, or are readers with such an end of their own: of answers, of
+        # lists, and the emulator of requests.
+        (
+            "json.loads",
+            (
+                "http/answer.py",
+                "http/json_lenient.py",
+                "http/json_stream.py",
+                "sources/listing.py",
+                "emulator/",
+                "services/expression_v1/sender.py",
+                "services/local/",
+                "engine/mend.py",
+                "results/compare/packing.py",
+                "results/sinks.py",
+                "manifest/published.py",
+                "cli/schema.py",
+                "cli/completion.py",
+                "cli/init.py",
+                "installing.py",
+            ),
+        ),
+        ("json.load", ()),
     ],
 )
 def test_each_outside_thing_is_touched_in_its_place_alone(what: str, places: tuple[str, ...]) -> None:

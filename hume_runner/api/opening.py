@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner import small_json
 from hume_runner.api.values import ManifestLike
 from hume_runner.errors import UsageError
 from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
 from hume_runner.planning.selection import Selection
 from hume_runner.registry import all_registered, registered
-from hume_runner.regular_files import open_regular
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
@@ -59,8 +58,7 @@ def read_plan(path: str | PathLike[str]) -> SavedPlan:
 
     hint = f"`hume-runner plan MANIFEST --out {shlex.quote(str(path))}` writes one"
     try:
-        with open_regular(Path(path)) as file:
-            saved = json.loads(file.read())
+        saved = small_json.read(Path(path))
         basis = saved["basis"]
         return SavedPlan(
             manifest_sha256=saved["manifest"]["sha256"],

@@ -45,7 +45,7 @@ def _names_one(path: Path, lists: set[str]) -> bool:
         if not any(name in text for name in lists):
             return False
         document = yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return False
     return isinstance(document, dict) and document.keys() >= _MEMBERS
 

@@ -70,7 +70,7 @@ def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
     try:
         with open_regular(Path(name)) as file:
             value = yaml.safe_load(file.read().decode("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date may be none, and nesting endless
         raise UsageError(f"{flag} {name}: {error}") from error
     if not isinstance(value, kind):
         raise UsageError(f"{flag} {name}: must hold {wanted}")

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from hume_runner import small_json
 from hume_runner.amounts import counted
 from hume_runner.cli.list_troubles import EXCEL, blank_rows, decodes, sample
 from hume_runner.errors import Problem, SourceError, UsageError
@@ -293,7 +294,7 @@ def _column_names(path: Path, lines: list[str]) -> tuple[list[str], str | None]:
     suffix = path.suffix.lower()
     if suffix == ".jsonl":
         try:
-            record = json.loads(lines[0])
+            record = small_json.parsed(lines[0])
         except ValueError:
             raise _nothing(path, "is not JSON Lines", "write one JSON object a line") from None
         return (list(record) if isinstance(record, dict) else []), None

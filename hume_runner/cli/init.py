@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+from hume_runner import small_json
 from hume_runner.amounts import counted
 from hume_runner.api import Validated, validate
 from hume_runner.aside import written
@@ -73,7 +74,7 @@ def _write_schema(path: Path) -> bool:
     """The schema beside the manifest, for editors; a file of another kind by that name stays. Whether it is new."""
     with contextlib.suppress(OSError, ValueError):
         there = path.exists()
-        if there and json.loads(path.read_text(encoding="utf-8")).get("$id") != json.loads(schema_text())["$id"]:
+        if there and small_json.read(path).get("$id") != json.loads(schema_text())["$id"]:
             return False
         with written(path) as file:
             file.write(schema_text().encode())

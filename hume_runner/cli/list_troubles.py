@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import codecs
 import csv
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from hume_runner import small_json
 from hume_runner.regular_files import open_regular
 
 _CHUNK = 1 << 16
@@ -55,7 +55,7 @@ def blank_rows(path: Path, codec: str, column: str, separator: str) -> int:
 def _cells(file: Iterator[str], suffix: str, column: str, separator: str) -> Iterator[str]:
     if suffix == ".jsonl":
         for line in file:
-            record = json.loads(line) if line.strip() else None
+            record = small_json.parsed(line) if line.strip() else None
             value = record.get(column, "x") if isinstance(record, dict) else record
             if line.strip():
                 yield "" if value is None else str(value)

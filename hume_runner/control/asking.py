@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.control.address import TooLong, is_socket, short_name, socket_of
 from hume_runner.errors import UsageError
 
@@ -54,7 +55,7 @@ def ask(state: Path, request: Mapping[str, Any]) -> Mapping[str, Any]:
             with contextlib.suppress(BrokenPipeError):  # it has said why, and closed
                 run.sendall(json.dumps(request).encode() + b"\n")
             with run.makefile("rb") as lines:
-                answer = json.loads(lines.readline(_MOST_BYTES))
+                answer = small_json.parsed(lines.readline(_MOST_BYTES))
     except (ConnectionRefusedError, FileNotFoundError):
         raise NobodyListens(state, left=True) from None
     except TooLong as error:

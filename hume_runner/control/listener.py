@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.control.address import is_socket, short_name
 
 # What the run says to a request.
@@ -105,8 +106,8 @@ class Listener:
 
     def _answer(self, line: bytes) -> Answer:
         try:
-            asked = json.loads(line)
-        except (ValueError, RecursionError):
+            asked = small_json.parsed(line)
+        except ValueError:
             return {"ok": False, "error": "not JSON"}
         if not isinstance(asked, dict):
             return {"ok": False, "error": "not a JSON object"}

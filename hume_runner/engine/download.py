@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from hume_runner import small_json
 from hume_runner.errors import NotFound, UnexpectedResponse
 from hume_runner.frozen import frozen
-from hume_runner.regular_files import open_regular
 from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome
 from hume_runner.settings import masked_url
 from hume_runner.state.answers import look_at
@@ -44,8 +44,7 @@ def raw_directory(remote_id: str) -> str:
 def remote_id_of(folder: Path) -> str:
     """The remote id whose answers lie in this folder below `raw/`, as its description tells it; else its name."""
     try:
-        with open_regular(folder / REQUEST) as file:
-            told = json.loads(file.read(_MOST_DESCRIPTION_BYTES)).get("remote_id")
+        told = small_json.read(folder / REQUEST, most_bytes=_MOST_DESCRIPTION_BYTES).get("remote_id")
     except (OSError, ValueError, AttributeError):
         told = None
     return told if isinstance(told, str) and raw_directory(told) == folder.name else folder.name

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from pathlib import Path, PurePosixPath
 
-from hume_runner import aside
+from hume_runner import aside, small_json
 from hume_runner.errors import StateError, UsageError
 from hume_runner.planning.selection import Shard
 from hume_runner.state.connection import guarded
@@ -25,8 +24,8 @@ def outputs_of(facts: ShardFacts) -> Path:
     for place in (facts.state.parent, Path(facts.outputs) if facts.outputs else None):
         if place is None:
             continue
-        with contextlib.suppress(OSError, ValueError):
-            if json.loads((place / RECORD).read_text(encoding="utf-8")).get("lineage") == facts.lineage:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if small_json.read(place / RECORD).get("lineage") == facts.lineage:
                 return place
     raise UsageError(
         f"{facts.state}: the outputs of shard {facts.shard} are not beside it",

@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hume_runner import aside, events
+from hume_runner import aside, events, small_json
 from hume_runner.errors import NoRoom, StateError
 from hume_runner.frozen import frozen
 from hume_runner.services.base import Accepted, Answered, SubmitResult, job_name
@@ -98,7 +98,7 @@ def _read(path: Path, lineage: str) -> Rescued | None:
                 return None
             if found.st_size > _MOST_HEAD_BYTES + _MOST_ANSWER_BYTES:
                 return None
-            head = json.loads(file.readline(_MOST_HEAD_BYTES))
+            head = small_json.parsed(file.readline(_MOST_HEAD_BYTES))
             answer = file.read()
         told, size = head.pop("sha256"), head["bytes"]
         body = None if size is None else answer

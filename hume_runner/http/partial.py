@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from hume_runner import aside
+from hume_runner import aside, small_json
 from hume_runner.frozen import frozen
 from hume_runner.http.retry import parse_http_date
 from hume_runner.regular_files import open_regular
@@ -100,7 +100,7 @@ class Part:
 
     def _validator(self) -> str | None:
         with suppress(OSError, ValueError):
-            note: Any = json.loads(self._note.read_text(encoding="utf-8"))
+            note: Any = small_json.read(self._note)
             if isinstance(note, dict) and note.get("url_sha256") == self._url_sha256:
                 validator = note.get("validator")
                 return validator if isinstance(validator, str) else None

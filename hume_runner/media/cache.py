@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from hume_runner import aside
+from hume_runner import aside, small_json
 from hume_runner.frozen import frozen
 
 PREPARATION_VERSION = 2  # raised whenever the same medium and options would give other bytes
@@ -76,10 +76,10 @@ def _facts_of(entry: Path) -> Mapping[str, Any] | None:
     if entry.is_symlink():
         return None  # no entry of ours
     try:
-        facts: Mapping[str, Any] = json.loads((entry / _FACTS).read_bytes())
+        facts = small_json.read(entry / _FACTS)
     except (OSError, ValueError):
         return None
-    return facts
+    return facts if isinstance(facts, dict) else None
 
 
 class MediaCache:
@@ -201,9 +201,11 @@ class MediaCache:
             if key not in self._sizes:
                 return None
         try:
-            facts = json.loads((folder / _FACTS).read_bytes())
+            facts = _facts_of(folder)
             os.utime(folder / _FACTS)
-        except (OSError, ValueError):
+        except OSError:
+            facts = None
+        if facts is None:
             with self._lock:
                 gone = self._drop(key)  # somebody cleaned up by hand
             _delete(gone)

@@ -7,10 +7,10 @@ state gives the measurement its new one together with the plan.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import FORMER_SETTINGS, canonical, former_key
 from hume_runner.planning.staged import PlanStore
@@ -21,7 +21,7 @@ _BATCH = 5_000
 
 def recognise_former(store: PlanStore, service: Planner, settings: Mapping[str, Any]) -> None:
     """Note for every staged item that nobody measured under its key, the old measurement that is the same."""
-    before = [(digest, completed(json.loads(text), settings)) for digest, text in store.former_settings()]
+    before = [(digest, completed(small_json.kept(text), settings)) for digest, text in store.former_settings()]
     if not before:
         return
     alike: dict[tuple[str, str | None], list[bytes]] = {}
@@ -49,7 +49,7 @@ def _alike(
     facts: str | None,
     settings: Mapping[str, Any],
 ) -> Iterator[bytes]:
-    told = json.loads(facts) if facts else {}
+    told = small_json.kept(facts) if facts else {}
     now = canonical(service.relevant(kind, told, settings))
     for digest, old in before:
         if canonical(service.relevant(kind, told, old)) == now:

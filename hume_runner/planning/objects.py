@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from hume_runner import small_json
 from hume_runner.planning.choosing import Chooser
 from hume_runner.planning.staged import FileDigest
 from hume_runner.services.base import Looker, Planning
@@ -62,7 +62,7 @@ def read_ahead(
 def recalled(content: bytes, known: Cached, looker: Looker) -> Mapping[str, Any] | None:
     """What an earlier look told, if one is still good."""
     for told in known.facts(content):
-        facts = looker.recall(json.loads(told))
+        facts = looker.recall(small_json.kept(told))
         if facts is not None:
             return facts
     return None

@@ -5,7 +5,6 @@ Nothing here sends a request, and nothing is written but a scratch file, so `pla
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.errors import (
     Problem,
     SourceError,
@@ -230,7 +230,7 @@ class Plan:
     def _decisions(self, *, all_of_them: bool = True) -> Iterator[tuple[Staged, Decision]]:
         options = self._options
         text = self._store.meta("settings")
-        before = completed(json.loads(text), self._settings) if text else self._settings
+        before = completed(small_json.kept(text), self._settings) if text else self._settings
         exact = not self._store.former_settings()
         for staged in self._store.compare(all_of_them=all_of_them):
             changes: Sequence[str] = ()
@@ -248,7 +248,7 @@ class Plan:
         known = staged.known
         if exact and known.old_settings is not None and known.old_content == known.content:
             # With who measured, which may have become another one without a word in the manifest.
-            old = json.loads(known.old_settings)
+            old = small_json.kept(known.old_settings)
         else:
             old = self._service.relevant(staged.kind, staged.facts, before)
         return changed_settings(old, new, default_of=partial(default_at, self._service.api))

@@ -15,6 +15,7 @@ from json.encoder import encode_basestring as quoted
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from hume_runner import small_json
 from hume_runner.errors import (
     ObjectMissing,
     ObjectPacked,
@@ -166,7 +167,7 @@ class _Settings:
         known = self._known.get((kind, facts))
         if known is not None:
             return known
-        chosen = self._service.relevant(kind, json.loads(facts) if facts else {}, self._whole)
+        chosen = self._service.relevant(kind, small_json.kept(facts) if facts else {}, self._whole)
         digest = settings_digest(self._service.api, chosen)
         self._scan.add_settings(digest, canonical(chosen))
         if len(self._known) > _MOST_ALIKE:

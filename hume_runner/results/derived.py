@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner._version import __version__
 from hume_runner.frozen import frozen
 from hume_runner.results.options import PLAIN, TableOptions
@@ -52,7 +53,7 @@ def marks(store: Store) -> dict[str, Mark]:
     found = {}
     for group, text in store.derived().items():
         try:
-            value = json.loads(text)
+            value = small_json.parsed(text)
             files = {str(path): (int(s), str(h), str(t)) for path, (s, h, t) in value["files"].items()}
             found[group] = Mark(serial=value["serial"], maker=value["maker"], files=files, options=_options(value))
         except (ValueError, KeyError, TypeError, AttributeError):

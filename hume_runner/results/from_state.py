@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -10,9 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.errors import UsageError
 from hume_runner.planning.staged import parse_place
 from hume_runner.registry import all_registered, load, registered
+from hume_runner.results.as_written import run_of
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.services.base import job_name
 from hume_runner.services.table_shapes import Piece, without_lists
@@ -96,19 +97,12 @@ def open_directory(directory: Path) -> StateResults:
 
 def _told(store: Store, directory: Path) -> Mapping[str, Any]:
     """What `run.json` says, or would say if it were still there."""
-    for text in (_text_of(directory / "run.json"), store.meta("run")):
-        with suppress(ValueError):
-            found = json.loads(text or "{}")
-            if isinstance(found, dict) and found:
-                return found
+    with suppress(OSError, ValueError):
+        if found := run_of(small_json.read(directory / "run.json")):
+            return found
+    with suppress(ValueError):
+        return run_of(small_json.parsed(store.meta("run") or "{}"))
     return {}
-
-
-def _text_of(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None
 
 
 class StateResults:
@@ -141,10 +135,9 @@ class StateResults:
     @cached_property
     def run(self) -> Mapping[str, Any]:
         try:
-            found = json.loads((self.directory / "run.json").read_text(encoding="utf-8"))
+            return run_of(small_json.read(self.directory / "run.json"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
 
     def items(self) -> Iterator[ItemRecord]:
         """See `ResultSet`."""

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
+from hume_runner import small_json
 from hume_runner.aside import refuse_links
 from hume_runner.errors import (
     AlreadyExists,
@@ -69,7 +70,7 @@ class Mirror:
     def check(self, lineage: str) -> None:
         """Before anything is sent: the place can be reached, and is nobody else's. Raises: UsageError, StoreError."""
         try:
-            record = json.loads(self._store.read(self._key(OWNER)).data)
+            record = small_json.parsed(self._store.read(self._key(OWNER)).data)
         except ObjectMissing:
             if self._head(self._key(RUN)) is None:
                 return

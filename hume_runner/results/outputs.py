@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.results import derived
 from hume_runner.results.from_state import item_records
 from hume_runner.state.disk import Disk
@@ -79,7 +80,7 @@ def write_run_again(store: Store, outputs: Path, disk: Disk, *, now: float) -> N
     kept = store.meta("run")
     if kept is None:
         return
-    run = {name: value for name, value in json.loads(kept).items() if name != "schema"}
+    run = {name: value for name, value in small_json.kept(kept).items() if name != "schema"}
     stored = _stored_run(_run_text(run).encode("utf-8", "surrogatepass"))
     try:
         there = (outputs / RUN).read_bytes()

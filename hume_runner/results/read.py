@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.frozen import frozen
 from hume_runner.registry import all_registered, registered
+from hume_runner.results.as_written import request_of, run_of
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.results.names import UniqueIds, derived_id, shown_source
 from hume_runner.results.rows import row_mapping
@@ -35,7 +36,7 @@ class DirectoryResults:
         if not self._lines.is_file():
             raise ResultsError(f"{directory}: no results.jsonl", hint="name the output directory of a run")
         run = directory / "run.json"
-        self.run: Mapping[str, Any] = _read_object(run) if run.is_file() else {}
+        self.run: Mapping[str, Any] = _read(run, run_of) if run.is_file() else {}
         self.settings: Mapping[str, Any] = self.run.get("settings") or {}
         self.api: str = (self.run.get("service") or {}).get("api") or _LOOSE
         self.name: str = self.run.get("name") or directory.name
@@ -98,7 +99,9 @@ class DirectoryResults:
             )
 
     def _requests(self) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-        found = [(path.parent, _read_object(path)) for path in sorted((self.directory / "raw").glob("*/request.json"))]
+        found = [
+            (path.parent, _read(path, request_of)) for path in sorted((self.directory / "raw").glob("*/request.json"))
+        ]
         yield from sorted(found, key=lambda pair: (str(pair[1].get("job") or ""), pair[0].name))
 
     def _where_items_stand(self) -> Mapping[str, int]:
@@ -203,21 +206,18 @@ def _truth(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _read_object(path: Path) -> Mapping[str, Any]:
+def _read(path: Path, as_written: Callable[[Any], Mapping[str, Any]]) -> Mapping[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        return as_written(small_json.read(path))
     except (OSError, ValueError) as error:
         raise ResultsError(
             f"{path}: cannot be read: {error}", hint="`verify` tells which outputs are damaged"
         ) from error
-    if not isinstance(value, dict):
-        raise ResultsError(f"{path}: not a JSON object", hint="`verify` tells which outputs are damaged")
-    return value
 
 
 def _item(line: bytes, where: str) -> ItemRecord:
     try:
-        value = json.loads(line)
+        value = small_json.parsed(line)
         return ItemRecord(
             id=value["id"],
             kind=value["kind"],

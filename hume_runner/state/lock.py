@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from hume_runner import aside
+from hume_runner import aside, small_json
 from hume_runner.errors import StateError, StateLocked, lacks_room, of_disk
 from hume_runner.frozen import frozen
 from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_inodes, resolved
@@ -37,8 +37,15 @@ class Holder:
     command: str
 
     def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.pid} on {self.host} since {since}"
+        return f"process {self.pid} on {self.host} since {when(self.since)}"
+
+
+def when(since: float) -> str:
+    """A time as people read it. A note may say any number."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+    except (OverflowError, ValueError, OSError):
+        return "nobody knows when"
 
 
 _UNKNOWN = Holder(pid=0, host="unknown", since=0.0, command="")
@@ -149,9 +156,12 @@ class _Guard:
     def holder(self) -> Holder | None:
         """Who says to hold it, from the note beside it; None without a readable note."""
         try:
-            return Holder(**json.loads(self._note.read_text(encoding="utf-8")))
+            told = Holder(**small_json.read(self._note))
         except (OSError, ValueError, TypeError):
             return None
+        # Whoever may write in the folder may have.
+        numbers = all(isinstance(one, int | float) for one in (told.pid, told.since))
+        return told if numbers and isinstance(told.host, str) and isinstance(told.command, str) else None
 
     def held(self, *, patience_s: float = 0.0) -> Holder | None:
         """The holder if some process holds it now, else None. Takes and leaves the lock to find out; `patience_s`:

@@ -8,12 +8,12 @@ copy, in which an earlier version's schema is brought up to date.
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.aside import open_new
 from hume_runner.frozen import frozen
 from hume_runner.scratch import Scratch
@@ -63,7 +63,7 @@ def facts_of(store: Store, state: Path) -> ShardFacts:
         serial=store.serial,
         shard=store.meta("shard"),
         api=store.meta("api"),
-        settings=json.loads(settings) if settings else None,
+        settings=small_json.kept(settings) if settings else None,
         simulated=kinds_of(store),
         open=frozenset(row[0] for row in _open_jobs(store)),
         items=items["total"],

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hume_runner import small_json
 from hume_runner.errors import UsageError
-from hume_runner.regular_files import open_regular
 from hume_runner.state.disk import Disk
 from hume_runner.state.pinned import resolved
 
@@ -36,9 +36,11 @@ class OutputsOwner:
             if owner == manifest:
                 return
         else:
-            theirs = resolved(self._outputs / place)
-            if (owner == manifest and known == lineage) or theirs == resolved(state) or not theirs.exists():
+            named = _state_of(self._outputs, place)
+            ours = (owner == manifest and known == lineage) or named == resolved(state)
+            if named is None or ours or not named.exists():
                 return
+            theirs = named
         whose = f"the manifest '{owner}'" if owner != manifest else f"another state, {theirs}"
         raise UsageError(
             f"{self._outputs}: this output directory belongs to {whose} (asked for: '{manifest}' with {state})",
@@ -56,6 +58,14 @@ class OutputsOwner:
             disk.write_new(self.path, json.dumps(wanted, ensure_ascii=False).encode() + b"\n")
 
 
+def _state_of(outputs: Path, place: str) -> Path | None:
+    """The state that a record names; None for what cannot be a path."""
+    try:
+        return resolved(outputs / place)
+    except ValueError:
+        return None
+
+
 def _keep(owner: str, manifest: str, theirs: Path) -> str:
     return f"; or go on with --state {theirs}" if owner == manifest else ""
 
@@ -63,8 +73,7 @@ def _keep(owner: str, manifest: str, theirs: Path) -> str:
 def _read(path: Path) -> dict[str, object]:
     """A small JSON object; an empty one where there is none that can be read."""
     try:
-        with open_regular(path) as file:
-            found = json.loads(file.read())
+        found = small_json.read(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

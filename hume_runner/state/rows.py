@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hume_runner import small_json
 from hume_runner.frozen import frozen
 from hume_runner.services.base import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
@@ -209,4 +210,4 @@ def to_json(value: Mapping[str, Any]) -> str | None:
 
 
 def from_json(text: str | None) -> Mapping[str, Any]:
-    return json.loads(text) if text else {}
+    return small_json.kept(text) if text else {}

@@ -13,7 +13,7 @@ import json
 import os
 from pathlib import Path
 
-from hume_runner import aside
+from hume_runner import aside, small_json
 from hume_runner.errors import StateError
 
 
@@ -33,7 +33,7 @@ def check_seal(state: Path) -> None:
     """Raises: StateError if the state is not what was sealed."""
     path = seal_path(state)
     try:
-        sealed = json.loads(path.read_text(encoding="utf-8"))
+        sealed = small_json.read(path)
         size, digest = int(sealed["size"]), str(sealed["sha256"])
     except FileNotFoundError:
         return

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from hume_runner import small_json
 from hume_runner.aside import write as write_aside
 from hume_runner.errors import HumeRunnerError, StateError
 from hume_runner.state.disk import Disk
@@ -92,7 +93,7 @@ def note_pushed(state: Path) -> None:
 
 def _was_pushed(state: Path, position: Position | None, serial: int) -> bool:
     try:
-        told = json.loads(_pushed_path(state).read_text(encoding="utf-8"))
+        told = small_json.read(_pushed_path(state))
     except (OSError, ValueError):
         return False
     return position is not None and told == {"number": position.number, "owner": position.owner, "serial": serial}

@@ -7,13 +7,13 @@ JSON for people to look at; an entry is a line of JSON and what the state was to
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from typing import Any
 
-from hume_runner import installing
+from hume_runner import installing, small_json
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
+from hume_runner.state.lock import when
 from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
 
 FORMAT = 1
@@ -50,17 +50,18 @@ class Note:
     @classmethod
     def read(cls, text: str) -> Note:
         try:
-            found = json.loads(text)
-            return cls(**{name: found[name] for name in cls.__dataclass_fields__ if name in found})
+            found = small_json.parsed(text)
+            told = cls(**{name: found[name] for name in cls.__dataclass_fields__ if name in found})
         except (ValueError, TypeError):
             return cls()
+        numbers = all(isinstance(one, int | float) for one in (told.pid, told.since, told.lease_s))
+        return told if numbers and isinstance(told.host, str) and isinstance(told.command, str) else cls()
 
     def text(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
     def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        return f"process {self.pid} on {self.host} since {since}"
+        return f"process {self.pid} on {self.host} since {when(self.since)}"
 
 
 def name_of(key: Key) -> str:
@@ -89,7 +90,7 @@ def from_bytes(key: Key, data: bytes, where: str) -> Body:
     """Raises: StateError for what is no such object, or a newer one."""
     try:
         head, _, rest = data.partition(b"\n")
-        found: dict[str, Any] = json.loads(head)
+        found: dict[str, Any] = small_json.parsed(head)
         told = found.pop("format")
         if told != FORMAT:
             raise StateError(
@@ -107,7 +108,7 @@ def from_bytes(key: Key, data: bytes, where: str) -> Body:
             case _:
                 facts = None if found["seal"] else rest
                 return Entry(owner=str(found["owner"]), seal=bool(found["seal"]), facts=facts)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StateError(
             f"{where}: this is not the {key.kind} of a remote state",
             hint="name another place with `state:` or --state; nothing was changed",

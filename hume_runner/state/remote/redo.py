@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, field
 from typing import Any
 
-from hume_runner import installing
+from hume_runner import installing, small_json
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
 from hume_runner.state.said import Said
@@ -23,6 +23,7 @@ from hume_runner.state.said import Said
 _META = "remote"  # under this name a state says how far it is
 _READS = ("SELECT", "PRAGMA", "EXPLAIN")
 _FRAME = ("BEGIN", "COMMIT", "ROLLBACK", "ATTACH", "DETACH")
+_MOST_LINE_BYTES = 1 << 40  # one transaction, with all its rows: as large as it was
 _DAMAGED = "look with `hume-runner state pull MANIFEST`; or put the objects back from the bucket's own versions"
 
 
@@ -40,7 +41,7 @@ class Position:
     def of(cls, db: sqlite3.Connection) -> Position | None:
         """None for a state that was never anywhere else."""
         row = db.execute("SELECT value FROM meta WHERE name = ?", (_META,)).fetchone()
-        return cls(**json.loads(row[0])) if row else None
+        return cls(**small_json.kept(row[0])) if row else None
 
 
 @frozen
@@ -138,12 +139,12 @@ def unpack(packed: bytes) -> Facts:
     answers: list[Answer] = []
     try:
         for line in zlib.decompress(packed).decode().split("\n"):
-            fact = json.loads(line)
+            fact = small_json.parsed(line, most_bytes=_MOST_LINE_BYTES)
             if "told" in fact:
                 told.append(_told_from(fact["told"]))
             else:
                 answers.append(Answer(**fact["answer"]))
-    except (ValueError, KeyError, TypeError, zlib.error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
         raise StateError("an entry of the remote journal cannot be read", hint=_DAMAGED) from error
     return Facts(tuple(told), tuple(answers))
 
