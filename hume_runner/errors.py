@@ -18,7 +18,8 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 │   └── UnexpectedResponse          status 200, and a body that is not what the API promises
 ├── StateError                  10  damaged, foreign or newer state
 │   ├── StateLocked              6  another run holds it
-│   └── NoRoom                   5  the disk takes no more: nothing is damaged, and with room the same command goes on
+│   └── NoRoom                   5  this machine lacks room, open files or memory: nothing is damaged, and once there is
+│                                   more, the same command goes on
 ├── StoreError                   5  an object store (s3://, gs://, az://) did not do what was asked
 │   ├── StoreUnavailable         5  not reachable, too slow, or out of order for longer than we wait
 │   ├── StoreDenied              7  no credentials, or these may not do it
@@ -326,9 +327,16 @@ def lacks_room(error: OSError) -> bool:
     return error.errno in _ROOM
 
 
+def refuse_scarce(error: BaseException) -> None:
+    """Before a file is blamed for what it cannot be asked: what this machine lacks is no fault of the file, and to take
+    the file for absent, damaged or nobody's may cost what is in it. Raises: ServiceUnavailable, NoRoom."""
+    if isinstance(error, OSError) and is_scarce(error) and (known := of_system(error)) is not None:
+        raise known from error
+
+
 def of_disk(said: str, error: OSError) -> StateError:
-    """What a disk refuses: a lack of room passes, anything else is the state's trouble. With the next step."""
-    return (NoRoom if lacks_room(error) else StateError)(said, hint=next_step(error))
+    """What a disk refuses: a lack passes, anything else is the state's trouble. With the next step."""
+    return (NoRoom if is_scarce(error) else StateError)(said, hint=next_step(error))
 
 
 def of_place(path: object, error: OSError) -> HumeRunnerError:

@@ -12,7 +12,7 @@ from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 
-from hume_runner.errors import NoKey, ServiceRefused, UsageError
+from hume_runner.errors import NoKey, ServiceRefused, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 
@@ -169,7 +169,8 @@ def read_key(*, env: str | None, file: Path | None, environ: Mapping[str, str]) 
         try:
             with open_regular(file) as opened:
                 value = opened.read(_LONGEST_KEY_FILE).decode("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
+            refuse_scarce(error)
             reason = getattr(error, "strerror", None) or "not a text file"
             raise NoKey(
                 f"cannot read the API key from {file}: {reason}", hint="service.api_key.file names the file"

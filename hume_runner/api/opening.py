@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import small_json
 from hume_runner.api.values import ManifestLike
-from hume_runner.errors import UsageError
+from hume_runner.errors import UsageError, refuse_scarce
 from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
 from hume_runner.planning.selection import Selection
@@ -71,6 +71,7 @@ def read_plan(path: str | PathLike[str]) -> SavedPlan:
             path=str(path),
         )
     except OSError as error:
+        refuse_scarce(error)
         raise UsageError(f"{path}: {error.strerror}", hint=hint) from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(f"{path}: this is not a saved plan", hint=hint) from None

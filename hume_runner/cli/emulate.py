@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import UsageError
+from hume_runner.errors import UsageError, refuse_scarce
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +71,7 @@ def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
         with open_regular(Path(name)) as file:
             value = yaml.safe_load(file.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date may be none, and nesting endless
+        refuse_scarce(error)
         raise UsageError(f"{flag} {name}: {error}") from error
     if not isinstance(value, kind):
         raise UsageError(f"{flag} {name}: must hold {wanted}")

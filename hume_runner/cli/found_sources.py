@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from hume_runner import small_json
 from hume_runner.amounts import counted
 from hume_runner.cli.list_troubles import EXCEL, blank_rows, decodes, sample
-from hume_runner.errors import Problem, SourceError, UsageError
+from hume_runner.errors import Problem, SourceError, UsageError, refuse_scarce
 from hume_runner.regular_files import open_regular
 from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
 from hume_runner.sources.globbing import matching_files
@@ -177,6 +177,7 @@ def _codec(path: Path) -> tuple[str, bool]:
         if encoding.codec == "utf-8" and decodes(path, EXCEL):
             return EXCEL, True
     except OSError as error:
+        refuse_scarce(error)
         raise _nothing(path, f"cannot be read: {error.strerror}", "check the file's permissions") from None
     raise _nothing(path, f"is not {encoding.name} text", "save it as UTF-8")
 
@@ -189,6 +190,7 @@ def _lines(path: Path) -> list[str]:
             text = io.TextIOWrapper(file, encoding=codec, newline="")
             found = [line.strip("\r\n") for _, line in zip(range(_LOOKED_AT), text, strict=False) if line.strip()]
     except OSError as error:
+        refuse_scarce(error)
         raise _nothing(path, f"cannot be read: {error.strerror}", "check the file's permissions") from None
     if not found:
         raise _nothing(path, "is empty", "write one source a line")

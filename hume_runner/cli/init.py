@@ -18,7 +18,7 @@ from hume_runner.aside import written
 from hume_runner.cli.console import Console
 from hume_runner.cli.found_sources import Findings, look, yaml_text
 from hume_runner.cli.proposed_models import model_lines
-from hume_runner.errors import ManifestError, SourceError, UsageError, lacks_room
+from hume_runner.errors import ManifestError, SourceError, UsageError, refuse_scarce
 from hume_runner.manifest.patterns import pattern_fault
 from hume_runner.manifest.published import NAME as SCHEMA_NAME
 from hume_runner.manifest.published import schema_text
@@ -65,8 +65,7 @@ def _write(out: Path, text: str) -> None:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        if lacks_room(error):
-            raise
+        refuse_scarce(error)
         raise UsageError(f"{out} cannot be written: {error.strerror}", hint="choose another place") from error
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import IO
 
 from hume_runner.cli.streams import visible
-from hume_runner.errors import UsageError
+from hume_runner.errors import UsageError, refuse_scarce
 
 
 class LogFile:
@@ -53,6 +53,7 @@ def _opened(path: str) -> IO[str]:
     try:
         handle = os.open(path, flags, 0o600)
     except OSError as error:
+        refuse_scarce(error)
         raise UsageError(f"{path}: cannot write the log: {error.strerror}", hint=hint) from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)

@@ -16,7 +16,7 @@ from pathlib import Path
 from hume_runner import aside, events
 from hume_runner._version import __version__
 from hume_runner.api import RunResult
-from hume_runner.errors import UsageError
+from hume_runner.errors import UsageError, refuse_scarce
 
 _EVERY_S = 5.0
 _LAST_SUCCESS = "hume_runner_last_success_timestamp_seconds"
@@ -86,6 +86,7 @@ class Metrics(logging.Handler):
         try:
             self._write()
         except OSError as error:
+            refuse_scarce(error)
             hint = "choose another --metrics-file"
             raise UsageError(f"{path}: cannot write the metrics: {error.strerror}", hint=hint) from None
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import HumeRunnerError, ManifestError, UsageError, lacks_room
+from hume_runner.errors import HumeRunnerError, ManifestError, UsageError, refuse_scarce
 from hume_runner.migration.manifest import Migrated, Note, migrate_manifest
 from hume_runner.migration.to_local import ToLocal, migrate_to_local
 
@@ -70,8 +70,7 @@ def _write(out: Path, text: str) -> None:
     except FileExistsError:
         raise UsageError(f"{out} exists already and is not overwritten", hint="choose another name") from None
     except OSError as error:
-        if lacks_room(error):
-            raise
+        refuse_scarce(error)
         raise UsageError(f"{out} cannot be written: {error.strerror}", hint="choose another place") from error
 
 

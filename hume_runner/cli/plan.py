@@ -15,7 +15,7 @@ from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import projects, selection_flags
 from hume_runner.cli.plan_shown import ShownPlan, Totals, refusal
 from hume_runner.cli.streams import Writer
-from hume_runner.errors import HumeRunnerError, UsageError
+from hume_runner.errors import HumeRunnerError, UsageError, refuse_scarce
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -121,7 +121,6 @@ def _plan(
 
 @contextmanager
 def _written(path: Path) -> Iterator[Writer]:
-    from hume_runner.errors import lacks_room
 
     try:
         with aside.written(path, private=True) as file:
@@ -130,6 +129,5 @@ def _written(path: Path) -> Iterator[Writer]:
             text.flush()
             text.detach()
     except OSError as error:
-        if lacks_room(error):
-            raise
+        refuse_scarce(error)
         raise UsageError(f"{path}: cannot write the plan: {error.strerror}", hint="choose another file") from error

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 from hume_runner.engine.adopt import Adopted, listed, matched, refuse_one_name
 from hume_runner.engine.adopt import named as differences
 from hume_runner.engine.download import fetch
-from hume_runner.errors import NotFound, UnexpectedResponse, UsageError
+from hume_runner.errors import NotFound, UnexpectedResponse, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import is_zip, open_regular
 from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, Member, Service
@@ -156,6 +156,7 @@ class FileAdopter:
             open_regular(place).close()
             return keeper.recognise_file(place, self.store.texts())
         except OSError as error:
+            refuse_scarce(error)
             raise UsageError(
                 f"{named}: cannot be read: {error.strerror or error}",
                 hint="name predictions.json files, or ids of jobs",

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner import aside, events, small_json
-from hume_runner.errors import NoRoom, StateError
+from hume_runner.errors import NoRoom, StateError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.services.base import Accepted, Answered, SubmitResult, job_name
 from hume_runner.state.said import Said
@@ -80,7 +80,8 @@ def records(lineage: str, state: Path | None) -> Iterator[tuple[Path, Rescued]]:
             # Names alone: the temporary folder is everybody's, and may hold thousands.
             found = os.listdir(folder)  # noqa: PTH208
             names = sorted(name for name in found if name.startswith(prefix) and name.endswith(_SUFFIX))
-        except OSError:
+        except OSError as error:
+            refuse_scarce(error)
             continue
         for path in map(folder.joinpath, names):
             record = _read(path, lineage)
@@ -106,7 +107,8 @@ def _read(path: Path, lineage: str) -> Rescued | None:
             return None
         del head["bytes"]
         record = Rescued(**head, answer=body)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        refuse_scarce(error)
         return None
     return record if record.lineage == lineage else None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from hume_runner.errors import ManifestError, Problem, UsageError
+from hume_runner.errors import ManifestError, Problem, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.manifest.addresses import endpoint_fault
 from hume_runner.manifest.build import build, source_entries
@@ -71,6 +71,7 @@ def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None 
     try:
         data = _read(path)
     except OSError as error:
+        refuse_scarce(error)
         return Examined(path=absolute, problems=(_unreadable(path, error),), manifest=None, entries=())
     return _examined(data, absolute, shown=str(path), output_dir=output_dir, endpoint=endpoint)
 

@@ -14,7 +14,7 @@ from itertools import accumulate
 from math import isfinite
 from pathlib import Path
 
-from hume_runner.errors import ManifestError, Problem, SourceError
+from hume_runner.errors import ManifestError, Problem, SourceError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import EventEntry, Manifest, Place
 from hume_runner.manifest.published import schema
@@ -131,6 +131,7 @@ def read_intervals(entries: Iterable[EventEntry]) -> Intervals:
                     place = Place(file=str(entry.listing), line=line, column=1, path="")
                     mentions[source] = Mention(place=place, listed=True)
         except (OSError, UnicodeDecodeError) as error:
+            refuse_scarce(error)
             why = error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
             place = entry.place
             missing.append(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner import small_json
-from hume_runner.errors import MissingExtra, ResultsError
+from hume_runner.errors import MissingExtra, ResultsError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.registry import all_registered, registered
 from hume_runner.results.as_written import request_of, run_of
@@ -210,6 +210,7 @@ def _read(path: Path, as_written: Callable[[Any], Mapping[str, Any]]) -> Mapping
     try:
         return as_written(small_json.read(path))
     except (OSError, ValueError) as error:
+        refuse_scarce(error)
         raise ResultsError(
             f"{path}: cannot be read: {error}", hint="`verify` tells which outputs are damaged"
         ) from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
+from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.state.store import Store, StoredAnswer
 
@@ -68,6 +69,7 @@ def _check(directory: Path, recorded: StoredAnswer) -> Checked:
     except FileNotFoundError:
         return Checked(path=recorded.path, verdict=Verdict.MISSING)
     except OSError as error:
+        refuse_scarce(error)
         return Checked(path=recorded.path, verdict=Verdict.UNREADABLE, why=error.strerror or str(error))
     if digest != recorded.sha256:
         return Checked(path=recorded.path, verdict=Verdict.CHANGED, why="same size, other content")

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hume_runner.errors import BucketMissing, ObjectMissing, UnusableName
+from hume_runner.errors import BucketMissing, ObjectMissing, UnusableName, refuse_scarce
 from hume_runner.manifest.checks import name_fault
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.patterns import pattern_fault
@@ -98,6 +98,7 @@ class FileShelf:
             self.log.missing(place, self._absent(path, shown), self._other_signs(path) or self._neighbour(path))
             return False
         except (OSError, ValueError) as error:
+            refuse_scarce(error)
             why = getattr(error, "strerror", None) or str(error)
             self.log.missing(place, f"{shown} cannot be read: {why}", "check the file and its permissions")
             return False

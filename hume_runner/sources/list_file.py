@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
+from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.shown import in_quotes, quoted
@@ -112,6 +113,7 @@ class ListFile:
         except IsADirectoryError:
             log.missing(place, f"{shown} is a folder, not a list", "name a csv, tsv, jsonl or txt file")
         except OSError as error:
+            refuse_scarce(error)
             log.missing(place, f"the list {shown} cannot be read: {error.strerror}", "check the file's permissions")
         else:
             if self._encoding is None:

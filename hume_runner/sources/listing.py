@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from hume_runner.errors import refuse_scarce
 from hume_runner.manifest.model import SourceEntry
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
@@ -54,6 +55,7 @@ def _read(source: ListFile, pieces_of: Callable[[ListFile], Iterator[Piece]]) ->
     except Stop:
         return
     except OSError as error:
+        refuse_scarce(error)
         source.log.missing(
             entry.place, f"the list {quoted(source.name)} cannot be read: {error.strerror}", "check the file"
         )

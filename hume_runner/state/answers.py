@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.state.disk import stamp_of
 from hume_runner.state.rows import StoredAnswer
@@ -47,6 +48,7 @@ def look_at(directory: Path, answer: StoredAnswer, *, thorough: bool = False) ->
     except FileNotFoundError:
         return Looked(harm="is missing")
     except OSError as error:
+        refuse_scarce(error)
         return Looked(harm=f"cannot be read: {error.strerror or error}")
     return Looked(stamp=stamp) if digest == answer.sha256 else Looked(harm="was changed")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hume_runner import installing
-from hume_runner.errors import NoRoom, StateError, lacks_room, next_step, of_place
+from hume_runner.errors import NoRoom, StateError, is_scarce, next_step, of_place, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
@@ -23,6 +23,9 @@ from hume_runner.state.snapshot import copied, needs_copy
 _MAGIC = b"SQLite format 3\x00"
 # What a commit needs at least.
 _PROBE_BYTES = 64 * 1024
+# What SQLite opens at most at once for one statement: databases, their journals, indexes of these, folders, a sorter.
+_FILES = 12
+_BESIDE = ("-wal", "-shm", "-journal")
 # A structural check reads the whole file; beyond this size it would be felt at every start.
 _CHECK_BELOW_BYTES = 64 * 1024 * 1024
 
@@ -190,6 +193,7 @@ def _refuse_foreign_bytes(path: Path) -> None:
         with open_regular(path) as file:
             head = file.read(100)
     except OSError as error:
+        refuse_scarce(error)
         raise StateError(
             f"{path}: cannot read the state: {error.strerror}", hint="check who may read the file"
         ) from error
@@ -241,9 +245,9 @@ def guarded(path: Path | None) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         text = str(error)
-        full = no_room(error, path)
-        if full is not None:
-            raise NoRoom(f"{path}: the state cannot be written: {text}", hint=next_step(full)) from error
+        lack = scarce(error, path)
+        if lack is not None:
+            raise NoRoom(f"{path}: the state cannot be written: {lack.strerror}", hint=next_step(lack)) from error
         if "locked" in text or "busy" in text:
             raise StateError(f"{path}: the state stayed locked by another program: {text}", hint="try again") from error
         if "unable to open" in text or "readonly" in text:
@@ -263,18 +267,45 @@ def guarded(path: Path | None) -> Iterator[None]:
         raise of_place(path, error) from error
 
 
-def no_room(error: sqlite3.OperationalError, path: Path | None) -> OSError | None:
-    """What the system says if SQLite failed for want of room. Of a used-up quota SQLite tells as of a broken disk, or
-    as of a file that cannot be opened: only writing something beside it shows which it is."""
+def scarce(error: sqlite3.OperationalError, path: Path | None, *, size: int = 0) -> OSError | None:
+    """What this machine lacks, if SQLite failed for want of it. Of too few open files, a used-up quota and a limit of a
+    file's size SQLite tells as of a broken disk, or as of a file that cannot be opened: only doing beside it what it
+    did shows which it is. `path`: of the database, or a folder; `size`: what it has, where its file has no name."""
     text = str(error)
     if "is full" in text:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if path is None or not ("I/O error" in text or "unable to open" in text):
+    if not ("I/O error" in text or "unable to open" in text):
         return None
+    place = Path(tempfile.gettempdir()) if path is None else path
     try:
-        with tempfile.TemporaryFile(dir=path if path.is_dir() else path.parent, buffering=0) as file:
+        with contextlib.ExitStack() as opened:
+            # It has closed again what it had opened before the one that was too many.
+            for _ in range(_FILES):
+                opened.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        with tempfile.TemporaryFile(dir=place if place.is_dir() else place.parent, buffering=0) as file:
+            # Behind what it has: a limit of a file's size lets everything pass below. The hole takes no room.
+            file.seek(max(size, *map(_size, (place, *(place.with_name(place.name + end) for end in _BESIDE)))))
             file.write(bytes(_PROBE_BYTES))
             os.fsync(file.fileno())
     except OSError as found:
-        return found if lacks_room(found) else None
+        return found if is_scarce(found) else None
     return None
+
+
+def of_temporary(error: sqlite3.OperationalError, what: str, path: Path | None = None, *, size: int = 0) -> StateError:
+    """The temporary folder is a disk like others. `path`, `size`: as `scarce` takes them."""
+    lack = scarce(error, path, size=size)
+    place = f"{path.parent}: " if path is not None else ""
+    said = f"{place}the temporary folder does not take {what}: {lack.strerror if lack is not None else error}"
+    if lack is None or lack.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space there, or set TMPDIR to a folder with room"
+    else:
+        hint = next_step(lack)
+    return (StateError if lack is None else NoRoom)(said, hint=hint)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0

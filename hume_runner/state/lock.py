@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from hume_runner import aside, small_json
-from hume_runner.errors import StateError, StateLocked, lacks_room, of_disk
+from hume_runner.errors import StateError, StateLocked, is_scarce, of_disk
 from hume_runner.frozen import frozen
 from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_inodes, resolved
 
@@ -130,7 +130,7 @@ class _Guard:
             got = self._lock.acquire(_PATIENCE_S)
         except OSError as error:
             said = f"{self.path}: cannot lock {self._what}: {error.strerror or error}"
-            if lacks_room(error):
+            if is_scarce(error):
                 raise of_disk(said, error) from error
             raise StateError(said, hint=self._elsewhere) from error
         try:

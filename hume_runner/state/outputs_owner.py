@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from hume_runner import small_json
-from hume_runner.errors import UsageError
+from hume_runner.errors import UsageError, refuse_scarce
 from hume_runner.state.disk import Disk
 from hume_runner.state.pinned import resolved
 
@@ -74,6 +74,7 @@ def _read(path: Path) -> dict[str, object]:
     """A small JSON object; an empty one where there is none that can be read."""
     try:
         found = small_json.read(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        refuse_scarce(error)
         return {}
     return found if isinstance(found, dict) else {}

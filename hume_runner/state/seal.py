@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from hume_runner import aside, small_json
-from hume_runner.errors import StateError
+from hume_runner.errors import StateError, refuse_scarce
 
 
 def seal_path(state: Path) -> Path:
@@ -37,7 +37,8 @@ def check_seal(state: Path) -> None:
         size, digest = int(sealed["size"]), str(sealed["sha256"])
     except FileNotFoundError:
         return
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        refuse_scarce(error)
         return  # the seal itself is damaged: that says nothing about the state
     if state.stat().st_size == size and _sha256(state) == digest:
         return

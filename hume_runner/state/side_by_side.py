@@ -7,14 +7,14 @@ memory.
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Literal
 
-from hume_runner.errors import NoRoom, StateError
 from hume_runner.frozen import frozen
-from hume_runner.state.connection import no_room
+from hume_runner.state.connection import of_temporary
 
 Side = Literal["a", "b"]
 
@@ -81,11 +81,12 @@ class SideBySide:
         try:
             yield
         except sqlite3.OperationalError as error:
-            full = no_room(error, None)
-            raise (NoRoom if full is not None else StateError)(
-                f"the temporary folder does not take what is compared: {error}",
-                hint="free some space there, or set TMPDIR to a folder with room",
-            ) from error
+            raise of_temporary(error, "what is compared", size=self._size()) from error
+
+    def _size(self) -> int:
+        with contextlib.suppress(sqlite3.Error):
+            return math.prod(self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return 0
 
     def list_items(self, side: Side, items: Iterable[ListedItem]) -> None:
         rows = ((side, one.number, one.id, one.kind, one.content, one.source, one.status, one.error) for one in items)

@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, ParamSpec
 
 from hume_runner.aside import open_new
-from hume_runner.errors import ManifestError, NoRoom, Problem, StateError
+from hume_runner.errors import ManifestError, Problem
 from hume_runner.planning.staged import FileDigest, PlainBlock, PlainRow, Row, parse_place
 from hume_runner.scratch import Scratch
-from hume_runner.state.connection import no_room
+from hume_runner.state.connection import of_temporary
 
 P = ParamSpec("P")
 
@@ -188,11 +188,7 @@ class Scan:
         try:
             yield
         except sqlite3.OperationalError as error:
-            full = no_room(error, self.path)
-            raise (NoRoom if full is not None else StateError)(
-                f"{self.path.parent}: the temporary folder does not take the list of sources: {error}",
-                hint="free some space there, or set TMPDIR to a folder with room",
-            ) from error
+            raise of_temporary(error, "the list of sources", self.path) from error
 
     def _flush(self) -> None:
         """Hash and write what was collected, a whole batch by another thread."""

@@ -310,26 +310,25 @@ def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: in
     assert_resumes(project)
 
 
-@sampled(2)
-@pytest.mark.parametrize("most", [4096, 20_000, 60_000, 150_000])
+@sampled(3)
+@pytest.mark.parametrize("most", [4096, 20_000, 60_000, 110_000, 135_000, 150_000, 200_000])
 def test_a_small_limit_of_a_file_s_size_is_told_and_nothing_is_lost(project: Project, most: int) -> None:
     project.add_file("two.wav", tone(2) * 5)
     project.write()
     ran = limited(project, "run", "manifest.yaml", limits={"RLIMIT_FSIZE": most})
     if ran.code:
-        assert_clear(ran, 10)
+        assert_clear(ran, 5, "File too large", "`ulimit -f`")
     assert_resumes(project)
 
 
-@sampled(2)
-@pytest.mark.parametrize("most", [8, 12, 14, 16, 20, 32])
+@sampled(3)
+@pytest.mark.parametrize("most", [8, *range(10, 33)])
 def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int) -> None:
     project.write()
     ran = limited(project, "run", "manifest.yaml", limits={"RLIMIT_NOFILE": most})
     assert "Traceback" not in ran.err
     if ran.code:
-        assert ran.code in (5, 10), ran.err
-        assert "next: " in ran.err
+        assert_clear(ran, 5, "Too many open files")
     assert_resumes(project)
 
 
