@@ -36,13 +36,14 @@ Names below are imported when they are first used, so that `import hume_runner` 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from hume_runner._version import __version__
 from hume_runner.hume import moved as _moved
 
+# That of `typing`, whose import takes longer than all else here: until it is over, the command's Ctrl-C is a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from hume_runner.api import (
         Cancel,
         Planned,
@@ -179,6 +180,8 @@ def __getattr__(name: str) -> Any:
     if home is None:
         where = f": {_moved.MOVED[name]}" if name in _moved.MOVED else ""
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}{where}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{home}"), name)
     if name == "models":
         # Scripts say `hume.models.config.FaceConfig` and `hume.models.ModelType`, and `import hume_runner as hume`.
@@ -192,4 +195,4 @@ _moved.put_up()
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__} - {"TYPE_CHECKING"})

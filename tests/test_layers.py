@@ -75,8 +75,9 @@ def uses(what: str) -> set[str]:
         ("sys.stdout", ("cli/",)),
         # The last resort for a remote id that can be written nowhere else.
         ("sys.stderr", ("cli/", "engine/rescue.py")),
-        ("sys.exit", ("cli/main.py",)),
+        ("sys.exit", ("cli/entry.py",)),
         ("signal", ("cli/", "processes.py")),
+        ("_signal", ("cli/entry.py",)),
         ("argparse", ("cli/",)),
         # Who reads JSON that others may have written asks `small_json`, which takes no end of nesting. Others read what
         # this process made or what comes with the package, or are readers with such an end of their own: of answers, of

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
 import importlib
 import os
-import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -41,9 +38,6 @@ COMMANDS = {
     "completion": "print a script that completes commands, flags and manifests in a shell",
     "doctor": "check the environment: versions, key, clock, disk, endpoint, extras",
 }
-
-# Of the garbage collector; the interpreter's own, 700, is for programs that import less.
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 def _overview() -> str:
@@ -331,16 +325,7 @@ def _report_bug(error: BaseException, console: Console) -> int:
 
 
 def entry_point() -> None:
-    """The installed command."""
-    from hume_runner.cli.streams import fill_closed_descriptors
+    """What the script of an installation calls that is older than `entry`."""
+    from hume_runner.cli import entry
 
-    fill_closed_descriptors()
-    # What is imported stays to the end: to go through it on the way costs a twentieth of the start, and a tenth of a
-    # second at the end.
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # Before and after `main`, which has handlers of its own, a Ctrl-C is the system's to handle: no traceback.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    code = main(sys.argv[1:])
-    gc.freeze()
-    sys.exit(code)
+    entry.entry_point()

@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
+from hume_runner.cli.entry import EXIT_CODES
+
 if TYPE_CHECKING:
     from hume_runner.api import Post
 
-# 128 + the signal's number, as shells report it; a hang-up is an orderly end like SIGTERM's.
-_EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
 # A reader that went away ends a run as a hang-up does. Shells would report 141, and nobody would know that it resumes.
 READER_GONE = 143
 # What takes no more (a full disk) takes no more in the next run either: a scheduler must not begin it again by itself.
@@ -83,7 +83,7 @@ class Mailbox:
         """Handle a signal. Raises: Interrupted when there is nothing to wait for."""
         del frame
         name = signal.Signals(number).name
-        self.signalled = _EXIT_CODES[name]
+        self.signalled = EXIT_CODES[name]
         if self._swallowed:
             self._swallowed = False
             if not self.over:
@@ -163,7 +163,7 @@ def delivered_to(mailbox: Mailbox) -> Iterator[None]:
 
     try:
         sys.unraisablehook = unraisable
-        for name in _EXIT_CODES:
+        for name in EXIT_CODES:
             number = getattr(signal, name, None)
             # What was ignored on purpose stays so: `nohup`, or a job that a shell put into the background.
             if number is not None and (was := signal.getsignal(number)) is not signal.SIG_IGN:

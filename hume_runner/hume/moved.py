@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
-from importlib.machinery import ModuleSpec
+
+TYPE_CHECKING = False  # as `hume_runner` has it
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 _STREAM = "the streaming API is not covered"
 _LATER = (
