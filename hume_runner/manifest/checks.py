@@ -5,6 +5,7 @@ Each check looks only at values of the right form; the schema has reported the o
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -29,14 +30,33 @@ _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("execution", "retry", "max_wait"),
 )
 _SIZES: tuple[tuple[str, ...], ...] = (("service", "limits", "upload_bytes"), ("batching", "max_bytes"))
+_NAMES_OF_THE_SYSTEM: tuple[tuple[str, ...], ...] = (
+    ("outputs", "directory"),
+    *(
+        (*secret, kind)
+        for secret in (("service", "api_key"), ("notify", "callback_secret"))
+        for kind in ("file", "env")
+    ),
+)
 _SLASHES = re.compile(r"[/\\]")
 _HINT_HOST = "on a compatible host that takes more, set service.limits"
 
 
-def name_fault(name: str) -> tuple[str, str] | None:
-    """What is wrong with the name of a file, or an id, that comes from outside."""
+def path_fault(name: str) -> tuple[str, str] | None:
+    """What is wrong with a name that no system can be asked for."""
     if "\0" in name:
         return "has a NUL character", "remove it"
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return "has a character that no file can be called (half of a pair)", "remove it"
+    return None
+
+
+def name_fault(name: str) -> tuple[str, str] | None:
+    """What is wrong with the name of a file, or an id, that comes from outside."""
+    if (fault := path_fault(name)) is not None:
+        return fault
     if ".." in name and ".." in _SLASHES.split(name):
         return f"{quoted(name)} has a '..'", "write the path without '..'; move the manifest or use an absolute path"
     return None
@@ -59,15 +79,23 @@ def _all(document: Document) -> Iterator[Problem]:
     yield from _channels(document)
     yield from _events(document)
     yield from _state(document)
+    yield from _names_of_the_system(document)
     directory = document.get("outputs", "directory")
-    if isinstance(directory, str) and "\0" in directory:
-        yield document.problem(("outputs", "directory"), "has a NUL character", "remove it")
-    elif isinstance(directory, str) and is_remote(directory):
+    if isinstance(directory, str) and not path_fault(directory) and is_remote(directory):
         fault = uri_fault(directory)
         if fault is None and is_unusable(f"{directory.rstrip('/').partition('://')[2]}/x"):
             fault = "has an empty part, '.', '..' or a control character", "write one slash between folders"
         if fault is not None:  # a secret in it is not repeated
             yield document.problem(("outputs", "directory"), f"the URI {fault[0]}", fault[1])
+
+
+def _names_of_the_system(document: Document) -> Iterator[Problem]:
+    """Files, folders and variables, which the system is asked for by these very names."""
+    for path in _NAMES_OF_THE_SYSTEM:
+        name = document.get(*path)
+        fault = path_fault(name) if isinstance(name, str) else None
+        if fault is not None:
+            yield document.problem(path, *fault)
 
 
 def _state(document: Document) -> Iterator[Problem]:

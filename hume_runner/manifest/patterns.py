@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 LABEL = re.compile(r"\{([^{}]*)\}")
 _NAME = re.compile(r"[^\W\d][\w-]{0,99}")
@@ -19,7 +20,7 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
     bad = next((name for name in names if not _NAME.fullmatch(name)), None)
     if bad is not None:
         return f"calls a label '{bad}'", "a label's name begins with a letter, and has letters, digits, _ and -"
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, many in Counter(names).items() if many > 1), None)
     if twice is not None:
         return f"names the label '{twice}' twice", "give each place a name of its own"
     if re.search(r"\}\{", pattern):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
@@ -78,6 +79,7 @@ class _Table:
         self.separator = self._chosen_separator()
         self._reader: Any = csv.reader(file, delimiter=self.separator, strict=True)
         self._header: list[str] = []
+        self._at: dict[str, int] = {}  # a column's name -> where it stands first
         self._header_line = 1
 
     def _chosen_separator(self) -> str:
@@ -104,22 +106,24 @@ class _Table:
             self._check_separator()
             self._invalid(error, self._reader.line_num)
         self._header = clean(header)
+        self._at = {name: at for at, name in reversed([*enumerate(self._header)])}
         if not self._header:
             source.malformed(1, "is empty", "start with a line of column names")
             raise Stop
         names = [name for name in self._header if name]
         self._check_separator()
-        doubled = sorted({name for name in names if names.count(name) > 1})
-        if doubled:
-            message = f"has two columns {quoted(doubled[0])}"
+        # Each name is looked up, here and below, and never searched for: a list may have as many columns as it likes.
+        doubled = min((name for name, many in Counter(names).items() if many > 1), default=None)
+        if doubled is not None:
+            message = f"has two columns {quoted(doubled)}"
             source.malformed(self._header_line, message, "give each column a name of its own")
             raise Stop
         value = self._value_column()
         id_column = self._id_column(value)
         return Columns(
             width=len(self._header),
-            value=self._header.index(value),
-            id=self._header.index(id_column) if id_column is not None else None,
+            value=self._at[value],
+            id=self._at[id_column] if id_column is not None else None,
             needs_id=source.entry.id_column is not None,
             labels=self._label_columns(value, id_column),
         )
@@ -250,12 +254,12 @@ class _Table:
         chosen = self._source.entry.label_columns
         if chosen is not None:
             self._must_have(chosen, "labels")
-            return tuple((self._header.index(name), name) for name in chosen)
+            return tuple((self._at[name], name) for name in chosen)
         skipped = (value, id_column)
         return tuple((at, name) for at, name in enumerate(self._header) if name and name not in skipped)
 
     def _must_have(self, names: tuple[str, ...] | list[str], member: str) -> None:
-        missing = next((name for name in names if name not in self._header), None)
+        missing = next((name for name in names if name not in self._at), None)
         if missing is None:
             return
         source = self._source

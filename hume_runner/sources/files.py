@@ -8,6 +8,7 @@ import difflib
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from hume_runner.errors import BucketMissing, ObjectMissing, UnusableName, refuse_scarce
@@ -95,7 +96,7 @@ class FileShelf:
             # Opening is the only honest test of "may be read": modes do not tell on every file system.
             os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)))
         except (FileNotFoundError, NotADirectoryError):
-            self.log.missing(place, self._absent(path, shown), self._other_signs(path) or self._neighbour(path))
+            self.log.missing(place, self._absent(path, shown), lambda: self._other_signs(path) or self._neighbour(path))
             return False
         except (OSError, ValueError) as error:
             refuse_scarce(error)
@@ -174,7 +175,8 @@ class FileSource:
             labels = pattern.labels(item.value)
             if labels is None:
                 message = f"the name of {quoted(item.value)} does not fit labels_from {quoted(entry.labels_from)}"
-                self._shelf.log.malformed(entry.place, message, _other_pattern(entry.labels_from, item.value))
+                hint = partial(_other_pattern, entry.labels_from, item.value)
+                self._shelf.log.malformed(entry.place, message, hint)
                 continue
             yield item._replace(labels={**labels, **item.labels})
 
@@ -231,7 +233,7 @@ class FileSource:
             yield from self._one(os.path.normpath(path), entry.place, entry.id, entry.labels)
         self._serves(found)
         if not found and len(shelf.log.problems) == before:
-            shelf.log.missing(entry.place, f"no file matches {quoted(pattern)}", self._glob_hint(pattern))
+            shelf.log.missing(entry.place, f"no file matches {quoted(pattern)}", lambda: self._glob_hint(pattern))
 
     def _serves(self, found: int) -> None:
         entry = self._entry

@@ -22,7 +22,7 @@ from hume_runner.sources.encodings import (
     first_undecodable,
     is_utf8_beyond_ascii,
 )
-from hume_runner.sources.problems import ProblemLog
+from hume_runner.sources.problems import Hint, ProblemLog
 from hume_runner.sources.spelling import Spellings
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class ListFile:
         """The entry as the manifest may have it, with one word more."""
         return f"{{from: {in_quotes(Path(self.name).name)}, …, {said}}}"
 
-    def malformed(self, line: int, message: str, hint: str, *, column: int = 1) -> None:
+    def malformed(self, line: int, message: str, hint: Hint, *, column: int = 1) -> None:
         self.log.malformed(self.place(line, column), message, hint)
 
     def place(self, line: int, column: int = 1) -> Place:

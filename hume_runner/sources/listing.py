@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from hume_runner.errors import refuse_scarce
@@ -18,7 +20,7 @@ from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
 from hume_runner.sources.delimited import delimited_blocks, delimited_rows
 from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock, Stop, in_blocks, listed_as
-from hume_runner.sources.problems import ProblemLog
+from hume_runner.sources.problems import Hint, ProblemLog
 from hume_runner.sources.separators import NAMES, is_column_name, shown
 
 __all__ = ["Row", "RowBlock", "blocks", "listed_as", "rows"]
@@ -121,6 +123,7 @@ def _refuse_table(source: ListFile, number: int, line: str) -> None:
 def _jsonl(source: ListFile) -> Iterator[Row]:
     entry, wanted = source.entry, source.wanted
     id_name = entry.id_column or "id"
+    labels = None if entry.label_columns is None else frozenset(entry.label_columns)
     with source.open() as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -146,7 +149,7 @@ def _jsonl(source: ListFile) -> Iterator[Row]:
             if isinstance(record, str):
                 yield number, record, None, NO_LABELS
                 continue
-            fault = _record_fault(record, wanted, entry)
+            fault = _record_fault(record, wanted, entry, labels)
             if fault:
                 source.malformed(number, *fault)
                 continue
@@ -165,8 +168,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object's members. Of two that have one name, readers keep either: whose value is meant, nobody knows."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Doubled(next(name for name in names if names.count(name) > 1))
+        raise _Doubled(next(name for name, many in Counter(name for name, _ in pairs).items() if many > 1))
     return found
 
 
@@ -174,27 +176,32 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _record_fault(record: Any, wanted: str, entry: SourceEntry) -> tuple[str, str] | None:
+def _record_fault(
+    record: Any, wanted: str, entry: SourceEntry, labels: Collection[str] | None
+) -> tuple[str, Hint] | None:
     if not isinstance(record, dict):
         return "is not a JSON object", f'write {{"{wanted}": …}}'
     if not isinstance(record.get(wanted), str):
         if wanted in record:
             blank = ", or write blank: skip beside from" if record[wanted] is None else ""
             return f"the member {quoted(wanted)} must be text", f"put it in quotes{blank}"
-        near = nearest(wanted, list(record))
-        hint = f"write column: {near} in the manifest" if near else "name the member with column: in the manifest"
-        return f"has no member {quoted(wanted)}", hint
+        return f"has no member {quoted(wanted)}", partial(_other_member, record, wanted)
     id_name = entry.id_column or "id"
     if entry.id_column is not None and record.get(id_name) in (None, ""):
         return f"has no id in {quoted(id_name)}", "write one, or leave id_column out"
     if id_name in record and wanted != id_name and not isinstance(record[id_name], str | None):
         return "the id must be text", "put it in quotes"
     for name, value in record.items():
-        if entry.label_columns is None or name in entry.label_columns:
+        if labels is None or name in labels:
             fault = _label_fault(name, value)
             if fault:
                 return fault
     return None
+
+
+def _other_member(record: Mapping[str, Any], wanted: str) -> str:
+    near = nearest(wanted, list(record))
+    return f"write column: {near} in the manifest" if near else "name the member with column: in the manifest"
 
 
 def _label_fault(name: str, value: Any) -> tuple[str, str] | None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hume_runner.errors import ManifestError, Problem, SourceError
 from hume_runner.manifest.document import MOST_PROBLEMS
 from hume_runner.manifest.model import Place
+
+# A next step, or what finds one: to look for the nearest of many names takes longer than all else, and what is only
+# counted needs none.
+Hint = str | Callable[[], str]
 
 
 class ProblemLog:
@@ -15,19 +21,20 @@ class ProblemLog:
         self.unlisted = 0
         self._manifest_is_wrong = False
 
-    def missing(self, place: Place, message: str, hint: str) -> None:
+    def missing(self, place: Place, message: str, hint: Hint) -> None:
         """A source is not there or cannot be read (exit code 66)."""
         self._add(place, message, hint)
 
-    def malformed(self, place: Place, message: str, hint: str) -> None:
+    def malformed(self, place: Place, message: str, hint: Hint) -> None:
         """The manifest, or a list that belongs to it, says something that cannot be (exit code 65)."""
         self._manifest_is_wrong = True
         self._add(place, message, hint)
 
-    def _add(self, place: Place, message: str, hint: str) -> None:
+    def _add(self, place: Place, message: str, hint: Hint) -> None:
         if len(self.problems) >= MOST_PROBLEMS:
             self.unlisted += 1
             return
+        hint = hint if isinstance(hint, str) else hint()
         self.problems.append(
             Problem(file=place.file, line=place.line, column=place.column, path=place.path, message=message, hint=hint)
         )
