@@ -317,6 +317,20 @@ _ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}) | _ROOM
 
 
+_LONGEST_SAID = 500
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an exception of somebody else's code says, on a line that can be kept and printed whatever it holds."""
+    try:
+        words = str(error)
+    except Exception:  # of a class whose own words fail
+        words = "it cannot say what"
+    kind = type(error).__name__
+    line = " ".join((f"{kind}: {words}" if words.strip() else kind).split())
+    return line[:_LONGEST_SAID].encode("utf-8", "backslashreplace").decode()
+
+
 def is_scarce(error: OSError) -> bool:
     """Whether this machine lacks something now (open files, memory, room): no fault of the file that was asked for."""
     return error.errno in _SCARCE

@@ -24,6 +24,19 @@ class Unseen(Exception):
         self.why = why
 
 
+class NoAnswer(Exception):
+    """What came back of a call is no answer to it, or nothing came back at all. `why` says what, for people."""
+
+    def __init__(self, why: str, *, late: bool = False) -> None:
+        super().__init__(why, late)
+        self.why = why
+        self.late = late
+
+    @property
+    def reason(self) -> str:
+        return "timed_out" if self.late else "no_answer"
+
+
 class UnseenFile(HumeRunnerError):
     """The same, as it ends a run: a worker of a cluster does not see what lies here."""
 
@@ -60,8 +73,8 @@ class Pool(Protocol):
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """What the function gives, which may be run more than once.
 
-        Raises: what it raises; WorkerDied for a call that ended two processes; TookTooLong; Stopped; HumeRunnerError
-        where nothing can be worked on.
+        Raises: what it raises; WorkerDied for a call that ended two processes; TookTooLong; NoAnswer where what came is
+        none to this call; Stopped; HumeRunnerError where nothing can be worked on.
         """
         ...
 

@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, InvalidStateError
+from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -315,13 +315,18 @@ class DaskCluster:
             if begun:  # by the count of a scheduler that allows fewer deaths than we do
                 raise WorkerDied("it was lost")
             return
-        if self._client.status != "running" or isinstance(error, OSError):
-            return
+        if self._client.status != "running" or isinstance(error, OSError | CancelledError):
+            return  # who was to work on it is lost, or somebody else came who may
         raise UsageError(
             f"the Dask cluster at {self._address} cannot run a function of this package: {type(error).__name__}: "
             f"{_first_line(error)}",
             hint="look at the logs of its scheduler and workers",
         )
+
+    def forget(self, future: Future[bytes]) -> None:
+        """See `Place.forget`."""
+        # Dask asks its scheduler, which may not answer.
+        threading.Thread(target=_cancel, args=([future],), daemon=True).start()
 
     def stop(self) -> None:
         """See `Place.stop`."""

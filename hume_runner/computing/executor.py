@@ -14,12 +14,13 @@ from typing import Any
 
 from hume_runner.computing.checks import cannot_import, unfit
 from hume_runner.computing.perform import NONCE, Run, perform, tell, versions
-from hume_runner.errors import HumeRunnerError, ServiceUnavailable, UsageError
+from hume_runner.errors import HumeRunnerError, ServiceUnavailable, UsageError, in_a_line
 from hume_runner.processes import Stopped
 
 # An executor that breaks so often, without any call that it began, is of no use.
 _MOST_BROKEN = 3
 _CLOSE_S = 5.0
+_LOOK_S = 1.0
 
 
 def named_factory(name: str) -> Callable[[], Executor]:
@@ -32,7 +33,7 @@ def named_factory(name: str) -> Callable[[], Executor]:
         raise UsageError(f"--cluster {name}: cannot import {module}: {error}", hint=hint) from error
     except (Exception, SystemExit) as error:  # a script that ends itself would end the run, and well
         raise UsageError(
-            f"--cluster {name}: {module} does not load: {_said(error)}",
+            f"--cluster {name}: {module} does not load: {in_a_line(error)}",
             hint=f"mend it until `python -c 'import {module}'` says nothing and ends well",
         ) from error
     for part in member.split("."):
@@ -64,6 +65,7 @@ class AnyExecutor:
         self._wait_s = wait_s
         self._executor: Executor | None = None
         self._by: dict[Future[bytes], Executor] = {}
+        self._lone: dict[Future[bytes], Callable[[], None]] = {}  # what is worked on by itself, and how that ends
         self._broken = 0
         self._stopped = False
         self._lock = threading.Lock()
@@ -78,30 +80,48 @@ class AnyExecutor:
 
     def open(self, run: Run) -> None:
         """See `Place.open`. A worker that is started later is checked when it gets its first call."""
-        executor = self._current()
+        told = self._told(run)
+        if not isinstance(told, dict) or "where" not in told:
+            raise UsageError(
+                f"{self._name} gives back {_kind(told)} that no worker of ours returned",
+                hint="the future that its submit() gives must bring what the function returned",
+            )
+        seen = Path(run["folder"], str(told.get("wrote", "")), NONCE).is_file()
+        wrong = unfit(f"the worker on {told['where']}", told, run, versions(), seen)
+        if wrong is not None:
+            raise wrong
+
+    def _told(self, run: Run) -> object:
+        """What a worker tells of itself. Raises: HumeRunnerError."""
         try:
-            told = executor.submit(tell, run).result(self._wait_s)
+            future: Future[Any] = self._future(self._current().submit(tell, run))
+            error = future.exception(self._wait_s)  # told and not raised: what ends a program there ends none here
         except TimeoutError:
             raise ServiceUnavailable(
                 f"{self._name}: nobody began to work within {self._wait_s:g} s",
                 hint="look whether its workers start; HUME_RUNNER_CLUSTER_WAIT sets how many seconds are waited",
             ) from None
-        except ImportError as error:
+        except HumeRunnerError:
+            raise
+        except Exception as failed:
+            error = failed
+        if error is None:
+            return future.result()
+        if isinstance(error, ImportError):
             raise cannot_import(f"a worker of {self._name}", run["hume_runner"], str(error)) from error
-        except Exception as error:
+        raise UsageError(
+            f"{self._name} cannot run a function of this package: {in_a_line(error)}",
+            hint="its workers must be able to import hume_runner",
+        ) from error
+
+    def _future(self, given: object) -> Future[Any]:
+        """What `submit` gave, which has to be one. Raises: UsageError."""
+        if not isinstance(given, Future):
             raise UsageError(
-                f"{self._name} cannot run a function of this package: {_said(error)}",
-                hint="its workers must be able to import hume_runner",
-            ) from error
-        if not isinstance(told, dict) or "where" not in told:
-            raise UsageError(
-                f"{self._name} gives back a {type(told).__name__} that no worker of ours returned",
-                hint="the future that its submit() gives must bring what the function returned",
+                f"{self._name}: its submit() gives {_kind(given)}, which is no concurrent.futures.Future",
+                hint="let submit() give the future of the function's result, as concurrent.futures.Executor says",
             )
-        seen = Path(run["folder"], told.get("wrote", ""), NONCE).is_file()
-        wrong = unfit(f"the worker on {told['where']}", told, run, versions(), seen)
-        if wrong is not None:
-            raise wrong
+        return given
 
     def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, again: bool) -> Future[bytes]:
         """See `Place.submit`. Where one death breaks all that an executor works on, nobody knows whose fault it was:
@@ -111,31 +131,50 @@ class AnyExecutor:
         while True:
             executor = self._current()
             try:
-                future = executor.submit(perform, run, call, work, timeout_s)
-            except Exception as error:
+                given: object = executor.submit(perform, run, call, work, timeout_s)
+            except (Exception, SystemExit) as error:
                 self._drop(executor, error)
                 continue
+            future = self._future(given)
             with self._lock:
                 self._by[future] = executor
             future.add_done_callback(self._done)
             return future
 
     def _by_itself(self, run: Run, call: str, work: bytes, timeout_s: float) -> Future[bytes]:
-        self._alone.acquire()
-        try:
-            executor = self._made()
-            future = executor.submit(perform, run, call, work, timeout_s)
-        except BaseException:
-            self._alone.release()
-            raise
+        while not self._alone.acquire(timeout=_LOOK_S):
+            if self._stopped:
+                raise Stopped
+        executor: Executor | None = None
 
-        def over(_: object) -> None:
+        def over() -> None:
             self._alone.release()
             # In a thread of its own: this one may be the executor's, which cannot end itself.
             threading.Thread(target=_shut, args=(executor,), daemon=True).start()
 
-        future.add_done_callback(over)
+        try:
+            executor = self._made()
+            future = self._future(executor.submit(perform, run, call, work, timeout_s))
+        except HumeRunnerError:
+            over()
+            raise
+        except (Exception, SystemExit) as error:
+            over()
+            raise self._breaks(error) from error
+        with self._lock:
+            self._lone[future] = over
+        future.add_done_callback(self.forget)
         return future
+
+    def forget(self, future: Future[bytes]) -> None:
+        """See `Place.forget`."""
+        with self._lock:
+            self._by.pop(future, None)
+            over = self._lone.pop(future, None)
+        if over is not None:
+            over()
+        if not future.done():
+            threading.Thread(target=_cancel, args=(future,), daemon=True).start()
 
     def _done(self, future: Future[bytes]) -> None:
         if not future.cancelled() and future.exception() is None:
@@ -159,10 +198,13 @@ class AnyExecutor:
             broken = self._broken
         threading.Thread(target=_shut, args=(executor,), daemon=True).start()
         if broken >= _MOST_BROKEN:
-            raise ServiceUnavailable(
-                f"{self._name} breaks again and again: {type(error).__name__}: {error}",
-                hint="look at its workers, then run the same command again: it resumes",
-            )
+            raise self._breaks(error)
+
+    def _breaks(self, error: BaseException) -> ServiceUnavailable:
+        return ServiceUnavailable(
+            f"{self._name} breaks again and again: {in_a_line(error)}",
+            hint="look at its workers, then run the same command again: it resumes",
+        )
 
     def _current(self) -> Executor:
         with self._lock:
@@ -179,7 +221,7 @@ class AnyExecutor:
             raise
         except (Exception, SystemExit) as error:
             raise UsageError(
-                f"{self._name} does not start: {_said(error)}", hint="mend what makes the executor, then run again"
+                f"{self._name} does not start: {in_a_line(error)}", hint="mend what makes the executor, then run again"
             ) from error
         if not isinstance(made, Executor):
             raise UsageError(
@@ -192,9 +234,9 @@ class AnyExecutor:
         """See `Place.stop`."""
         with self._lock:
             self._stopped = True
-            waiting = list(self._by)
+            waiting = [*self._by, *self._lone]
         for future in waiting:
-            future.cancel()
+            _cancel(future)
 
     def close(self) -> None:
         """See `Place.close`."""
@@ -207,11 +249,17 @@ class AnyExecutor:
             ending.join(_CLOSE_S)
 
 
-def _said(error: BaseException) -> str:
-    """What went wrong, on one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__}"
 
 
-def _shut(executor: Executor) -> None:
+def _cancel(future: Future[Any]) -> None:
+    with contextlib.suppress(Exception):
+        future.cancel()
+
+
+def _shut(executor: Executor | None) -> None:
+    if executor is None:
+        return
     with contextlib.suppress(Exception):
         executor.shutdown(wait=True, cancel_futures=True)

@@ -8,6 +8,7 @@ and whatever has threads of its own has one (see `processes`).
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pickle
 import platform
@@ -20,8 +21,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hume_runner._version import __version__
-from hume_runner.computing.base import MOST_DEATHS
-from hume_runner.errors import HumeRunnerError
+from hume_runner.computing.base import MOST_DEATHS, NoAnswer
+from hume_runner.errors import HumeRunnerError, in_a_line
 from hume_runner.frozen import frozen
 from hume_runner.processes import ProcessExecutor, Stopped, WorkerDied, answer_to
 
@@ -32,6 +33,10 @@ Told = dict[str, Any]
 
 NONCE = "nonce"
 CALLS = "calls"
+# What an answer begins with: whose it is, to what it is one, and what it has to hold.
+_SEAL = f"hume_runner {__version__} answers\n".encode()
+_DIGEST_BYTES = 32
+_SEALED_BYTES = len(_SEAL) + 2 * _DIGEST_BYTES
 _LOOK_S = 1.0  # how often it is looked whether anybody still waits for a call
 _IDLE_S = 30.0  # after which a child ends, with the models that it has loaded
 
@@ -103,32 +108,61 @@ _fit: set[str] = set()  # nonces of runs that this process was found fit for
 
 def perform(run: Run, call: str, work: bytes, timeout_s: float) -> bytes:
     """One try of a call, packed; `work` is a packed (function, args, kwargs). May be run again, and at the same time
-    elsewhere. Gives a packed (kind, value, where), see `Outcome`."""
-    where = _where()
+    elsewhere. Gives (kind, value, where), see `Outcome`, sealed for who asked: it says to what it is the answer."""
+    return _sealed(pickle.dumps((*_tried(run, call, work, timeout_s), _where())), run, call, work)
+
+
+def _tried(run: Run, call: str, work: bytes, timeout_s: float) -> tuple[Kind, Any]:
     if run["nonce"] not in _fit:
         told = tell(run)
         if _wrong(told, run) or told.get("told") != list(run["told"]):
-            return pickle.dumps(("unfit", told, where))
+            return "unfit", told
         _fit.add(run["nonce"])
     try:
         mark = _mark(Path(run["folder"], CALLS), call)
     except FileNotFoundError:  # the run is over
-        return pickle.dumps(("gone", "", where))
+        return "gone", ""
     if mark is None:
-        return pickle.dumps(("deadly", "", where))
+        return "deadly", ""
     kind, value = _worked_on(work, Path(run["folder"]), timeout_s)
     if kind != "died":
         with contextlib.suppress(OSError):
             mark.unlink()
-    return pickle.dumps((kind, value, where))
+    return kind, value
 
 
-def outcome_of(packed: bytes) -> Outcome:
-    """Undo the packing."""
-    kind, value, where = pickle.loads(packed)  # noqa: S301 - of a worker that the user named
-    if kind in ("returned", "raised"):
-        returned, value = pickle.loads(value)  # noqa: S301 - the same
-        kind = "returned" if returned else "raised"
+def _sealed(body: bytes, run: Run, call: str, work: bytes) -> bytes:
+    """An executor is somebody else's: what it hands back may be the answer to another call, or half of one."""
+    return _SEAL + _digest(b"", run, call, work) + _digest(body, run, call, work) + body
+
+
+def _digest(body: bytes, run: Run, call: str, work: bytes) -> bytes:
+    digest = hashlib.sha256()
+    for part in (str(run["nonce"]).encode(), call.encode(), work, body):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def outcome_of(packed: object, run: Run, call: str, work: bytes) -> Outcome:
+    """What came of that call, and of no other. Raises: NoAnswer."""
+    if not isinstance(packed, bytes):
+        raise NoAnswer(f"a {type(packed).__name__}, which no worker of ours returned")
+    if not packed.startswith(_SEAL) or len(packed) < _SEALED_BYTES:
+        raise NoAnswer(f"{len(packed)} bytes that no worker of hume_runner {__version__} returned")
+    head, body = packed[len(_SEAL) : _SEALED_BYTES], packed[_SEALED_BYTES:]
+    asked, told = head[:_DIGEST_BYTES], head[_DIGEST_BYTES:]
+    if asked != _digest(b"", run, call, work):
+        raise NoAnswer("the answer to another piece of work")
+    if told != _digest(body, run, call, work):
+        raise NoAnswer("an answer that was damaged on its way")
+    try:
+        kind, value, where = pickle.loads(body)  # noqa: S301 - of a worker that the user named, and whole
+        if kind in ("returned", "raised"):
+            returned, value = pickle.loads(value)  # noqa: S301 - the same
+            kind = "returned" if returned else "raised"
+    except Exception as error:  # of a class that is not here
+        raise NoAnswer(f"an answer that cannot be read here: {in_a_line(error)}") from error
     return Outcome(kind, value, where)
 
 

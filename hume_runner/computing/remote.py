@@ -7,13 +7,14 @@ import pickle
 import secrets
 import shutil
 import threading
-from concurrent.futures import Future
+import time
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, Protocol
 
 from hume_runner import aside
 from hume_runner._version import __version__
-from hume_runner.computing.base import MOST_DEATHS, Needs, Unseen
+from hume_runner.computing.base import MOST_DEATHS, Needs, NoAnswer, Unseen
 from hume_runner.computing.checks import unfit, unseen_file
 from hume_runner.computing.perform import (
     CALLS,
@@ -29,6 +30,10 @@ from hume_runner.errors import HumeRunnerError
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 
 FOLDER = "cluster"  # below the output directory
+# A worker ends what takes too long by itself. So much later nobody does, and nothing will come.
+_GRACE_S = 15.0
+_LOOK_S = 5.0  # how often it is looked whether a call was begun
+_MOST_STRANGE = 2  # so many times a call is answered by what is no answer to it
 
 
 class Place(Protocol):
@@ -51,6 +56,10 @@ class Place(Protocol):
     def failed(self, future: Future[bytes], error: BaseException, begun: int) -> None:
         """A call came back with an error that is not its own, after so many tries that were begun. Returns for another
         one. Raises: HumeRunnerError, WorkerDied."""
+        ...
+
+    def forget(self, future: Future[bytes]) -> None:
+        """Nobody waits for this call any more. At once, whatever answers."""
         ...
 
     def stop(self) -> None:
@@ -81,6 +90,7 @@ class RemotePool:
         self._opening = threading.Lock()
         self._stopped = False
         self._waiting: set[threading.Event] = set()
+        self._heard = 0.0  # when the last call came back, by the monotonic clock
         self._lock = threading.Lock()
 
     @property
@@ -129,8 +139,15 @@ class RemotePool:
         run = self._opened()
         call, work = secrets.token_hex(16), pickle.dumps((function, args, kwargs))
         lost = False
+        strange = 0
         while True:
-            outcome = self._tried(run, call, work, lost=lost)
+            try:
+                outcome = self._tried(run, call, work, lost=lost)
+            except NoAnswer as none:
+                strange += 1
+                if none.late or strange >= _MOST_STRANGE:
+                    raise
+                continue  # what was handed to somebody else, or damaged, is worked on again
             if outcome is None:
                 lost = True
                 continue
@@ -153,37 +170,53 @@ class RemotePool:
                     raise Stopped
 
     def _tried(self, run: Run, call: str, work: bytes, *, lost: bool) -> Outcome | None:
-        """One try; None where it was lost on the way. `lost`: an earlier one was. Raises: Stopped, HumeRunnerError."""
+        """One try; None where it was lost on the way. `lost`: an earlier one was. Raises: Stopped, NoAnswer,
+        HumeRunnerError."""
         if self._stopped:
             raise Stopped
         again = lost and starts(Path(run["folder"]), call) > 0
         future = self._place.submit(run, call, work, self._timeout_s, again=again)
-        self._wait(future)
-        if future.cancelled():
+        self._wait(future, Path(run["folder"]), call)
+        begun = starts(Path(run["folder"]), call)
+        if future.cancelled():  # not by us, who would not wait
+            self._place.failed(future, CancelledError("it cancels what it was given"), begun)
             return None
         error = future.exception()
         if error is None:
-            return outcome_of(future.result())
-        begun = starts(Path(run["folder"]), call)
+            return outcome_of(future.result(), run, call, work)
         if begun >= MOST_DEATHS:
             raise WorkerDied("it was lost")
         self._place.failed(future, error, begun)
         return None
 
-    def _wait(self, future: Future[bytes]) -> None:
-        """Until it is done, or cancelled, which `Future.result` may never learn of. Raises: Stopped."""
+    def _wait(self, future: Future[bytes], folder: Path, call: str) -> None:
+        """Until it is done, or cancelled, which `Future.result` may never learn of. Raises: Stopped; NoAnswer for one
+        that nobody ends: begun for longer than it may be, or not begun while for so long nothing else came back."""
         done = threading.Event()
         with self._lock:
             self._waiting.add(done)
         future.add_done_callback(lambda _: done.set())
         try:
             if not self._stopped:
-                done.wait()
+                self._wait_for(done, future, folder, call)
         finally:
             with self._lock:
                 self._waiting.discard(done)
         if self._stopped:
             raise Stopped
+
+    def _wait_for(self, done: threading.Event, future: Future[bytes], folder: Path, call: str) -> None:
+        since, begun = time.monotonic(), 0
+        while not done.wait(min(_LOOK_S, self._timeout_s / 4)):
+            if (now_begun := starts(folder, call)) > begun:
+                since, begun = time.monotonic(), now_begun
+            elif not begun:
+                since = max(since, self._heard)  # others have their turn: it waits for its own
+            if time.monotonic() - since > self._timeout_s + _GRACE_S:
+                self._place.forget(future)
+                what = "it was begun, and its future did not end" if begun else "nobody began with it"
+                raise NoAnswer(f"{what} within execution.job_timeout, {self._timeout_s:g} s", late=True)
+        self._heard = time.monotonic()
 
     def _ours(self, outcome: Outcome) -> BaseException:
         error = outcome.value

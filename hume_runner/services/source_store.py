@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hume_runner.computing.base import MOST_DEATHS, Pool, Unseen
+from hume_runner.computing.base import MOST_DEATHS, NoAnswer, Pool, Unseen
 from hume_runner.computing.here import InThread
 from hume_runner.http.addresses import AddressRule
 from hume_runner.http.download import Downloaded, Downloader, DownloadProblem
@@ -246,6 +246,10 @@ class SourceStore:
         except WorkerDied as death:
             raise CannotPrepare(
                 "worker_died", f"{order.name}: {MOST_DEATHS} workers died of it, the last one so: {death.how}"
+            ) from None
+        except NoAnswer as none:
+            raise CannotPrepare(
+                none.reason, f"{order.name}: the cluster gave no answer to this piece: {none.why}"
             ) from None
         except Unseen as unseen:  # by us neither, any more
             raise CannotPrepare("source_unreadable", f"{order.name}: {unseen.why}") from None
