@@ -76,7 +76,10 @@ class Registered:
     readiness: str | None = None  # what tells, of a manifest's models, which can measure here (`readiness.Readiness`)
     # JSON Schema by model, for an API that the published schema does not name.
     models: Mapping[str, Any] = field(default_factory=dict)
-    more_models: str | None = None  # what tells, when it is called, JSON Schema by model beyond the published schema
+    # What tells, of names of models that a manifest has, JSON Schema by model beyond the published schema.
+    more_models: str | None = None
+    # What tells, of names of models, the tables (`Layout`) of those that are not among those of `rows`.
+    more_layouts: str | None = None
     # What tells, of a manifest's models, the options that fit the schema and can never measure: (member below `models`,
     # what is wrong, what to do).
     faults: str | None = None
@@ -162,6 +165,7 @@ _KNOWN: dict[str, Registered] = {
             here=True,
             computes=True,
             more_models="hume_runner.services.local.measurers.found:schemas",
+            more_layouts="hume_runner.services.local.layouts:offered",
             faults="hume_runner.services.local.settings:faults",
             cautions="hume_runner.services.local.settings:cautions",
             requires="hume_runner.services.local.ready:require_models",

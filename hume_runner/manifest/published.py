@@ -24,19 +24,20 @@ def schema_text() -> str:
 
 
 @cache
-def schema(*, offered: bool = False) -> Mapping[str, Any]:
+def schema(*, offered: frozenset[str] | None = None) -> Mapping[str, Any]:
     """The parsed schema, with the APIs that were registered besides those that it names; not to be changed.
 
-    `offered`: with the models that other packages offer, too. To find them, every installed package is asked, and those
-    that offer one are imported: most manifests can do without. Raises then: UsageError for one that cannot be loaded.
+    `offered`: with the models that other packages offer, too, and the options of those among these names. To find them,
+    every installed package is asked: most manifests can do without. Raises then: UsageError for one of these that
+    cannot be used.
     """
     parsed: dict[str, Any] = json.loads(schema_text())
     known = parsed["properties"]["service"]["properties"]["api"]["enum"]
     for added in all_registered():
         if added.api not in known:
             _add_api(parsed, added)
-        elif offered and added.more_models is not None:
-            _add_models(parsed, added.api, load(added.more_models)())
+        elif offered is not None and added.more_models is not None:
+            _add_models(parsed, added.api, load(added.more_models)(offered))
     return parsed
 
 
@@ -53,6 +54,7 @@ def of_apis(parsed: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def _add_models(parsed: dict[str, Any], api: str, more: Mapping[str, Any]) -> None:
     """Let manifests of an API name models that the published schema does not know, since others offer them."""
     models = parsed["properties"]["models"]["properties"]
+    more = {name: rule for name, rule in more.items() if name not in models}  # what is published stays what it is
     for name, rule in more.items():
         models.setdefault(name, {"type": "object", "description": rule.get("description", f"{api}: {name}.")})
     for of, then in of_apis(parsed):

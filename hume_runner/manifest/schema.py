@@ -20,7 +20,7 @@ from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.published import schema
 from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.manifest.wording import nearest, worded
-from hume_runner.registry import on_change
+from hume_runner.registry import on_change, registered
 
 IS_MISSING = "is missing"
 KINDS = {"urls": "url", "files": "path", "text": "text"}
@@ -42,7 +42,8 @@ on_change(_forget)
 @cache
 def default_at(api: str, path: str) -> Any:
     """What an API takes where the member at `path` (`models.face.fps`) is not written; None where nothing tells."""
-    whole = schema(offered=True)
+    model = path.split(".")[1:2] if path.startswith("models.") else []
+    whole = schema(offered=frozenset(model))
     named = {"service": {"api": api}}
     own = [
         rule["then"]
@@ -65,7 +66,7 @@ def default_at(api: str, path: str) -> Any:
 
 
 @cache
-def _whole_validator(*, offered: bool) -> Draft202012Validator:
+def _whole_validator(*, offered: frozenset[str] | None) -> Draft202012Validator:
     return Draft202012Validator(schema(offered=offered))
 
 
@@ -122,13 +123,22 @@ def schema_problems(document: Document) -> list[Problem]:
                 where: Path = ("sources", member)
                 entries += [((*where, i), e) for i, e in enumerate(listed) if not _is_plain(member, e)]
     # Most manifests fit what is published. What other packages offer is looked for only if one does not.
-    fits = _whole_validator(offered=False).is_valid(value)
-    for error in () if fits else _whole_validator(offered=True).iter_errors(value):
+    fits = _whole_validator(offered=None).is_valid(value)
+    for error in () if fits else _whole_validator(offered=_asked_for(document)).iter_errors(value):
         _add(found, _problems(document, tuple(error.absolute_path), error))
     for path, entry in entries:
         for error in _entry_validator(str(path[1]), entry).iter_errors(entry):
             _add(found, _problems(document, (*path, *error.absolute_path), error))
     return list(found.values())
+
+
+def _asked_for(document: Document) -> frozenset[str]:
+    """The models that a manifest names, as far as other packages may offer some to its API."""
+    found = registered(str(document.get("service", "api")))
+    models = document.get("models")
+    if found is None or found.more_models is None or not isinstance(models, dict):
+        return frozenset()
+    return frozenset(name for name in models if isinstance(name, str))
 
 
 def _add(found: dict[str, Problem], problems: Iterator[Problem]) -> None:
@@ -232,7 +242,7 @@ _ENTRY = frozenset({"text", "id", "labels", "from", "url", "path"})
 @cache
 def _homes() -> Mapping[str, list[str]]:
     """Member name -> the places where it may stand, to tell people who put it elsewhere."""
-    whole = schema(offered=True)
+    whole = schema(offered=frozenset())
     homes: dict[str, list[str]] = {}
 
     def walk(rule: Mapping[str, Any], prefix: str) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.frozen import frozen
 from hume_runner.registry import load, registered
-from hume_runner.results.base import Answer, AnswerMember, ItemRecord
+from hume_runner.results.base import Answer, AnswerMember, ItemRecord, ResultSet
 from hume_runner.results.names import derived_id, shown_source
 from hume_runner.services.unreadable import UNREADABLE
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RowMapping(Protocol):
-    """What an API's module of rows offers."""
+    """What an API's module of rows offers: its tables, but for those of other packages (`layouts_of`)."""
 
     LAYOUTS: tuple[Layout, ...]
 
@@ -60,6 +60,18 @@ def row_mapping(api: str) -> RowMapping:
         if error.name != "msgspec":
             raise
         raise MissingExtra("tables", "reading answers as tables") from error
+
+
+def layouts_of(results: ResultSet) -> tuple[Layout, ...]:
+    """All tables that these results can have; of other packages, those of models that were asked for alone.
+
+    Raises: what `row_mapping` does; UsageError for a package whose tables they are and that cannot be used.
+    """
+    mine, found = row_mapping(results.api).LAYOUTS, registered(results.api)
+    models = results.settings.get("models")
+    if found is None or found.more_layouts is None or not isinstance(models, Mapping):
+        return mine
+    return (*mine, *load(found.more_layouts)(models))
 
 
 def all_rows(answers: Iterable[Answer]) -> Iterator[ItemRows | ItemError]:

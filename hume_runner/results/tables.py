@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.errors import MissingExtra
+from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.intervals import NONE, Intervals
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.options import PLAIN, TableOptions
-from hume_runner.results.rows import ItemRows, all_rows, row_mapping
+from hume_runner.results.rows import ItemRows, all_rows, layouts_of
+from hume_runner.services.table_shapes import is_word
 
 if TYPE_CHECKING:
+    from hume_runner.results.columns import RowBuffer
     from hume_runner.results.sinks import Format, MakeSink, Sink
     from hume_runner.results.source_table import SourceTable
     from hume_runner.services.table_shapes import Column, Layout
@@ -54,13 +56,11 @@ def write_tables(
     from hume_runner.results.source_table import SourceTable
 
     out_dir.mkdir(parents=True, exist_ok=True)
-    mapping = row_mapping(results.api)
+    layouts = layouts_of(results)
     labels = LabelColumns.of(results.items())
     everywhere = labels if options.labels else None
     with _AllOrNone(out_dir, format, sink_of(format, bom=options.bom)) as files:
-        tables = _ModelTables(
-            results, files, mapping.LAYOUTS, long=options.long, labels=everywhere, intervals=intervals
-        )
+        tables = _ModelTables(results, files, layouts, long=options.long, labels=everywhere, intervals=intervals)
         sums = [
             SourceTable(
                 lambda stem, schema, rows: files.sink(stem, schema).write(rows),
@@ -79,7 +79,7 @@ def write_tables(
             one.finish()
         _write_items(results, files, labels)
         written = files.close()
-    for stale in _stale(out_dir, format, mapping.LAYOUTS, written):
+    for stale in _stale(out_dir, format, layouts, written):
         stale.unlink()
     return written
 
@@ -123,8 +123,12 @@ class _AllOrNone:
             sink.discard()
 
     def sink(self, stem: str, schema: Any) -> Sink:
-        """The file of a table; opened on first use."""
+        """The file of a table; opened on first use. Raises: ResultsError for a name that would choose another place."""
         if stem not in self._open:
+            if not is_word(stem.removesuffix("_scores").removesuffix("_long")):
+                raise ResultsError(
+                    f"a table is called {stem!r}, which can be no file's name", hint="tell the authors of what measured"
+                )
             self._open[stem] = self._sink(self._out_dir / f"{stem}.{self._format}", schema)
         return self._open[stem]
 
@@ -155,11 +159,15 @@ class _ModelTables:
         self._long = long
         self._more = (*(labels.columns if labels is not None else ()), *((EVENT,) if intervals else ()))
         self._metadata = metadata(results)
-        self._buffers = {layout.name: RowBuffer(layout, labels, intervals) for layout in layouts}
+        self._buffer_of: Callable[[Layout], RowBuffer] = lambda layout: RowBuffer(layout, labels, intervals)
+        self._buffers = {layout.name: self._buffer_of(layout) for layout in layouts}
         self._seen: set[str] = set()
 
     def add(self, found: ItemRows) -> None:
-        buffer = self._buffers[found.block.layout.name]
+        layout = found.block.layout
+        if layout.name not in self._buffers:  # of a model that the manifest does not name any more
+            self._buffers[layout.name] = self._buffer_of(layout)
+        buffer = self._buffers[layout.name]
         buffer.add(found, simulated=self._simulated)
         if buffer.rows >= _GROUP_ROWS or buffer.open_scores >= _GROUP_SCORES:
             self._flush(buffer.layout.name)

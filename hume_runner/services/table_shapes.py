@@ -22,6 +22,15 @@ ColumnType = Literal["string", "integer", "number", "boolean", "strings", "json"
 Joined = Literal["mean", "sum", "first", "last", "highest", "lowest"]
 
 _NOT_WORD = re.compile(r"[^a-z0-9]+")
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def is_word(name: object) -> bool:
+    """Whether something may name a table, a file of one, or a column: small letters, digits and underscores, not many.
+
+    What others call theirs becomes a file's name, so nothing else may get there.
+    """
+    return isinstance(name, str) and _WORD.fullmatch(name) is not None
 
 
 def column_name(text: str) -> str:

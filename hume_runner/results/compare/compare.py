@@ -14,7 +14,7 @@ from hume_runner.results.compare.columns import Wanted, table_pairs, wanted
 from hume_runner.results.compare.packing import packed
 from hume_runner.results.compare.together import Together
 from hume_runner.results.from_state import StateResults
-from hume_runner.results.rows import ItemError, all_rows, row_mapping
+from hume_runner.results.rows import ItemError, all_rows, layouts_of
 from hume_runner.state.side_by_side import ListedItem, Side, SideBySide
 
 MOST_UNMATCHED = 1_000
@@ -44,7 +44,7 @@ def compare_results(
             f"{which}: simulated scores are no measurement, and {others}",
             hint="compare two measured results; --even-simulated compares them all the same, to rehearse",
         )
-    layouts = {side: row_mapping(one.api).LAYOUTS for side, one in results.items()}
+    layouts = {side: layouts_of(one) for side, one in results.items()}
     tables = table_pairs(layouts["a"], layouts["b"], pairs)
     kept = dict(zip(("a", "b"), wanted(tables), strict=True))
     with SideBySide() as beside:

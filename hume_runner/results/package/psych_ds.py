@@ -18,7 +18,7 @@ from hume_runner.results.intervals import NONE, Intervals
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.options import TableOptions
 from hume_runner.results.package.base import Described
-from hume_runner.results.rows import row_mapping
+from hume_runner.results.rows import layouts_of
 from hume_runner.results.table_schemas import schema_of
 from hume_runner.results.tables import metadata, write_tables
 from hume_runner.scratch import Scratch
@@ -63,7 +63,7 @@ def _value(text: str) -> str:
 def _document(
     results: ResultSet, described: Described, stems: list[str], options: TableOptions, intervals: Intervals
 ) -> dict[str, Any]:
-    layouts, labels = row_mapping(results.api).LAYOUTS, LabelColumns.of(results.items())
+    layouts, labels = layouts_of(results), LabelColumns.of(results.items())
     variables: dict[str, dict[str, Any]] = {}
     for stem in stems:
         for field in schema_of(stem, layouts, metadata(results), labels, options, events=bool(intervals)) or ():

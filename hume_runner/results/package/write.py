@@ -16,7 +16,7 @@ from hume_runner.results.package.base import Described, Span, TableFile
 from hume_runner.results.package.codebook import codebook
 from hume_runner.results.package.crate import ro_crate
 from hume_runner.results.package.frictionless import as_text, data_package
-from hume_runner.results.rows import row_mapping
+from hume_runner.results.rows import layouts_of
 from hume_runner.results.sinks import FORMATS
 from hume_runner.results.table_schemas import ROWS, schema_of
 from hume_runner.results.tables import metadata
@@ -68,7 +68,7 @@ def write_package(
 def describe(results: ResultSet, marks: Iterable[Mark], says: ManifestSays) -> Described:
     """What is there, and who measured it."""
     told = credits_of(results.api, results.settings)
-    layouts = row_mapping(results.api).LAYOUTS
+    layouts = layouts_of(results)
     labels = LabelColumns.of(results.items())
     tables = []
     for mark in marks:

@@ -22,7 +22,7 @@ from hume_runner.results.report.grouping import compared_by, described_groups
 from hume_runner.results.report.parts import LONGEST_NAME, LONGEST_TEXT, Detail
 from hume_runner.results.report.passing import LONGEST_START, Pass
 from hume_runner.results.report.signals import bound, described, most_parts, rows_for
-from hume_runner.results.rows import row_mapping
+from hume_runner.results.rows import layouts_of
 from hume_runner.services.table_shapes import Layout
 
 MOST_SOURCES = 10_000
@@ -75,7 +75,7 @@ def gather(
     results: ResultSet, *, most_sources: int = MOST_SOURCES, unread: Callable[[str], None] = lambda told: None
 ) -> Gathered:
     """Take what the page shows: three passes over the items, one over the answers."""
-    layouts = {layout.name: layout for layout in row_mapping(results.api).LAYOUTS}
+    layouts = {layout.name: layout for layout in layouts_of(results)}
     counts = _counted(results)
     step = max(1, -(-counts.total // most_sources))
     records = {item.id: _source(item) for number, item in enumerate(results.items()) if number % step == 0}

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from hume_runner.services.credits import Credit, Credits
+from hume_runner.services.local.measurers.offered import Unfit
 from hume_runner.services.local.settings import Chosen, chosen
 
 _TOLD = (
@@ -22,7 +23,7 @@ def credits_of(models: Mapping[str, Any]) -> Credits:
     """
     who = []
     for one in chosen(models):
-        with suppress(KeyError, ValueError):
+        with suppress(KeyError, ValueError, Unfit):
             who.append(_credit(one))
     return Credits(told=_TOLD, who=tuple(who))
 

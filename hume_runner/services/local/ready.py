@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from hume_runner.errors import HumeRunnerError, MissingExtra
+from hume_runner.errors import HumeRunnerError, MissingExtra, UsageError
 from hume_runner.readiness import Readiness
-from hume_runner.services.local.measurers.found import known
+from hume_runner.services.local.measurers.found import names
 from hume_runner.services.local.settings import Chosen, chosen
 from hume_runner.services.local.weights import require
 
@@ -28,13 +28,20 @@ def require_models(models: Mapping[str, Any]) -> None:
 
 def readiness(models: Mapping[str, Any] | None) -> Iterator[Readiness]:
     """Of the models of a manifest; of all, as they are without options, where there is none."""
-    for one in chosen({name: {} for name in known()} if models is None else models):
-        lacking = tuple(_lacking(one))
-        if lacking:
-            steps = tuple(error.hint for error in lacking)
-            yield Readiness(model=one.model, problem=str(lacking[0]), error=lacking[0], steps=steps)
-        else:
-            yield Readiness(model=one.model, message=f"{one.card.measured_by}, {one.card.licence}")
+    for name, options in sorted(({name: {} for name in names()} if models is None else models).items()):
+        try:
+            for one in chosen({name: options}):
+                yield _told(one)
+        except UsageError as error:  # of another package, and cannot be used
+            yield Readiness(model=name, problem=str(error), error=error, steps=(error.hint,))
+
+
+def _told(one: Chosen) -> Readiness:
+    lacking = tuple(_lacking(one))
+    if lacking:
+        steps = tuple(error.hint for error in lacking)
+        return Readiness(model=one.model, problem=str(lacking[0]), error=lacking[0], steps=steps)
+    return Readiness(model=one.model, message=f"{one.card.measured_by}, {one.card.licence}")
 
 
 def _lacking(one: Chosen) -> Iterator[HumeRunnerError]:
@@ -47,4 +54,11 @@ def _lacking(one: Chosen) -> Iterator[HumeRunnerError]:
 
 
 def _installed(one: Chosen) -> bool:
-    return all(find_spec(module) is not None for module in one.measurer.modules)
+    return all(map(_is_there, one.measurer.modules))
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # what it would be a part of is not there
+        return False

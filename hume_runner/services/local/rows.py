@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hume_runner.errors import ResultsError
+from hume_runner.errors import ResultsError, in_a_line
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.local.answers import sources_of
-from hume_runner.services.local.layouts import NUMBERED, layouts
+from hume_runner.services.local.layouts import layouts, offered
+from hume_runner.services.local.measurers.base import NUMBERED
 from hume_runner.services.local.parts import place_of
 from hume_runner.services.table_shapes import Block, BlockBuilder, EntryError, Layout, Piece, Reader, Share
 
 _ROWS_A_BLOCK = 2048
 
+# Ours. Others' are looked for where an answer has rows of them (`registry.Registered.more_layouts`).
 LAYOUTS = tuple(layouts().values())
 _BY_NAME = {layout.name: layout for layout in LAYOUTS}
 
@@ -40,7 +42,15 @@ class MeasuredEntry:
             return
         builder = BlockBuilder(layout=self.layout)
         for number, row in enumerate(self.rows, start=1):
-            _add(builder, row, self.numbers)
+            try:
+                _add(builder, row, self.numbers)
+            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+                # Of a measurer that had other columns or labels then, or from before rows were looked at.
+                raise ResultsError(
+                    f"row {number} of {self.layout.name!r} is none of the table as it is known here: "
+                    f"{in_a_line(error)}",
+                    hint="install the version of the package that measured it, or measure again",
+                ) from error
             if number % _ROWS_A_BLOCK == 0:
                 yield builder.take()
         if builder.extra:
@@ -82,12 +92,13 @@ class _Reader:
         """Yield what the answer says about each share, table by table. Raises: ResultsError, naming the file."""
         if not shares:
             return
-        sources = _sources(path)
+        answer = _answer(path)
+        sources, who = sources_of(answer), answer.get("measurers") or {}
         for share in shares:
             number = int(share.match)
             if number >= len(sources):
                 raise ResultsError(f"{path}: says nothing about its source {number}")
-            yield from _entries(share, sources[number], self._counted_before(path, share))
+            yield from _entries(share, sources[number], who, self._counted_before(path, share))
 
     def _counted_before(self, path: Path, share: Share) -> _Counted:
         if len(share.pieces) < 2:
@@ -104,26 +115,30 @@ def _count(pieces: Sequence[Piece]) -> dict[Path, _Counted]:
     for piece in sorted(pieces, key=lambda one: place_of(one.detail)):
         found[piece.path] = sofar.copy()
         try:
-            sofar.add(_sources(piece.path)[0])
-        except (OSError, ResultsError, IndexError):
+            sofar.add(sources_of(_answer(piece.path))[0])
+        except (OSError, ResultsError, IndexError, TypeError):
             continue  # it says itself that it cannot be read
     return found
 
 
-def _sources(path: Path) -> list[Mapping[str, Any]]:
+def _answer(path: Path) -> Mapping[str, Any]:
+    """What the file holds, which is an answer. Raises: ResultsError."""
     try:
-        return sources_of(json.loads(path.read_bytes()))
+        answer = json.loads(path.read_bytes())
+        sources_of(answer)
     except ValueError as error:
         raise ResultsError(f"{path}: {error}") from None
+    found: Mapping[str, Any] = answer
+    return found
 
 
-def _entries(share: Share, source: Mapping[str, Any], before: _Counted) -> Iterator[MeasuredEntry]:
+def _entries(share: Share, source: Mapping[str, Any], who: Iterable[str], before: _Counted) -> Iterator[MeasuredEntry]:
     kind: SourceKind = share.kind  # type: ignore[assignment]
     errors = tuple(EntryError(file=None, message=error["message"]) for error in source["errors"])
     if errors and source["measured"]:
         yield MeasuredEntry(kind=kind, match=share.match, errors=errors)
     for table, rows in source["tables"].items():
-        layout = _BY_NAME.get(table)
+        layout = _BY_NAME.get(table) or next((one for one in offered(who) if one.name == table), None)
         if layout is None:
             raise ResultsError(
                 f"the answer has rows of {table!r}, and nothing installed here knows such a table",

@@ -10,17 +10,27 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hume_runner.computing.base import MOST_DEATHS, Pool, Unseen
+from hume_runner.computing.base import MOST_DEATHS, NoAnswer, Pool, Unseen
 from hume_runner.computing.here import OwnProcesses
 from hume_runner.errors import HumeRunnerError, StoreError
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.local.answers import sources_of
-from hume_runner.services.local.measurers.found import known
+from hume_runner.services.local.measurers.found import is_ours, own
 from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.settings import Chosen, for_material, identity
-from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted, measure, measure_elsewhere
+from hume_runner.services.local.task import (
+    Pictures,
+    SoundPart,
+    Stills,
+    Task,
+    Texts,
+    Wanted,
+    answered_by,
+    measure,
+    measure_elsewhere,
+)
 from hume_runner.services.local.weights import require
 from hume_runner.services.remote_files import refused_by_store
 
@@ -42,7 +52,8 @@ class Measuring:
     def prepare(self, job: Job) -> Submission:
         """See `Sender.prepare`."""
         asked = self._asked(job)
-        request = {"measurers": {one.model: {**one.options, "measured_by": one.card.measured_by} for one in asked}}
+        who = {one.model: one.card.measured_by for one in asked}
+        request = {"measurers": {one.model: {**one.options, "measured_by": who[one.model]} for one in asked}}
         # Over what is measured and by whom, and not over the items' keys: a setting of another model makes other keys,
         # and leaves the answer what it is.
         said = [[member.item.kind, member.item.content_sha256, dict(member.detail)] for member in job.members]
@@ -52,7 +63,7 @@ class Measuring:
             request=request,
             sha256=digest.hexdigest(),
             matches={member.position: str(place) for place, member in enumerate(job.members)},
-            send=lambda: self._send(job),
+            send=lambda: self._send(job, who),
             again=lambda body: taken_over(job, body),
         )
 
@@ -62,7 +73,8 @@ class Measuring:
             return for_material(self._models, "text")
         return for_material(self._models, "sound" if "part" in first.detail else "pictures")
 
-    def _send(self, job: Job) -> SubmitResult:
+    def _send(self, job: Job, asked: Mapping[str, str]) -> SubmitResult:
+        """`asked`: who is to measure, model -> measured_by. An answer of somebody else is none to what was asked."""
         self.requests["measured"] += 1
         try:
             with ExitStack() as stack:
@@ -79,8 +91,15 @@ class Measuring:
         except WorkerDied as death:
             message = f"{MOST_DEATHS} workers died of it, the last one so: {death.how}"
             return Refused(reason="worker_died", message=message, temporary=False, divisible=True)
+        except NoAnswer as none:
+            message = f"the cluster gave no answer to this piece: {none.why}"
+            return Refused(reason=none.reason, message=message, temporary=False)
         except HumeRunnerError as error:  # no piece can be measured
             return Refused(reason="no_workers", message=str(error), temporary=False, stops_run=True, error=error)
+        told = answered_by(body)
+        if told != asked:
+            message = f"{_words(told)} measured it, and {_words(asked)} was asked to"
+            return Refused(reason="other_measurer", message=message, temporary=False)
         return Answered(remote_id=job.nonce, body=body, server_time_s=None, simulated=False)
 
     def _measured(self, task: Task) -> bytes:
@@ -133,11 +152,16 @@ def taken_over(job: Job, body: bytes) -> Answered | None:
     return Answered(remote_id=job.nonce, body=body, server_time_s=None, simulated=False)
 
 
+def _words(measured_by: Mapping[str, str]) -> str:
+    return ", ".join(measured_by[model] for model in sorted(measured_by)) or "nobody that is known"
+
+
 def _is_light(task: Task) -> bool:
-    """A few texts for measurers that need no library, and so can neither take this process down nor slow its start."""
+    """A few texts for measurers of ours that need no library, and so can neither take this process down nor slow its
+    start. Others' code may do either, whatever it says that it needs."""
     if not isinstance(task.material, Texts) or sum(map(len, task.material.texts)) > _FEW_CHARACTERS:
         return False
-    return not any(known()[one.model].modules for one in task.wanted)
+    return all(is_ours(one.model) and not own()[one.model].modules for one in task.wanted)
 
 
 def _files(material: Texts | SoundPart | Pictures | Stills) -> tuple[str, ...]:

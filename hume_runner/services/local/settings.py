@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from itertools import combinations
 from typing import Any
 
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.local.measurers.base import Card, Fault, Measurer, Reads
-from hume_runner.services.local.measurers.found import known
+from hume_runner.services.local.measurers.found import find, is_ours
+from hume_runner.services.local.measurers.offered import Unfit
+from hume_runner.services.local.measurers.table_check import stems
 
 TRANSCRIBES = "speech"  # the model whose rows are read as text again
 FPS = 3
@@ -28,13 +32,31 @@ class Chosen:
 
 
 def chosen(models: Mapping[str, Any]) -> tuple[Chosen, ...]:
-    """The models of a manifest by name, so that nothing depends on the order in which they were written."""
-    found = known()
-    return tuple(
-        Chosen(model=name, options=options or {}, measurer=found[name])
+    """The models of a manifest by name, so that nothing depends on the order in which they were written.
+
+    Nothing else is loaded. Raises: UsageError for one that cannot be used.
+    """
+    found = tuple(
+        Chosen(model=name, options=options or {}, measurer=measurer)
         for name, options in sorted(models.items())
-        if name in found
+        if (measurer := find(name)) is not None
     )
+    _apart(tuple(one.model for one in found if not is_ours(one.model)))
+    return found
+
+
+@cache
+def _apart(offered: tuple[str, ...]) -> None:
+    """Raises: Unfit where two of them would write one table. Of ours each was told apart when it was taken in."""
+    tables = {
+        name: frozenset().union(*map(stems, found.layouts)) for name in offered if (found := find(name)) is not None
+    }
+    for (one, mine), (other, theirs) in combinations(tables.items(), 2):
+        if both := mine & theirs:
+            raise Unfit(
+                f"models.{one} and models.{other} both give the table {min(both)}",
+                hint="measure with one of them, and with the other by another manifest",
+            )
 
 
 def faults(models: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, str]]:

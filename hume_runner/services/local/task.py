@@ -3,18 +3,21 @@ worker process; its result is the answer as it is kept."""
 
 from __future__ import annotations
 
+import errno
 import json
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from hume_runner.errors import UsageError, in_a_line, is_scarce
 from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
-from hume_runner.services.local.measurers.base import Passage, Picture, PictureSession, Row, Sound
-from hume_runner.services.local.measurers.found import known
+from hume_runner.services.local.measurers.base import Card, Measurer, Passage, Picture, PictureSession, Row, Sound
+from hume_runner.services.local.measurers.found import find
+from hume_runner.services.local.measurers.table_check import Nonsense, Rows
 from hume_runner.services.local.ready import require_ready
 from hume_runner.services.local.settings import TRANSCRIBES, chosen, picture_rate
 from hume_runner.services.local.weights import require
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from hume_runner.services.local.measurers.base import SoundSession, TextSession
 
 FORMAT = "hume_runner local-answer-v1"
+_HEAD = f'{{"format":"{FORMAT}","measurers":'  # what every answer begins with
 
 
 @frozen
@@ -95,7 +99,7 @@ def measure(task: Task) -> bytes:
             sources = [_pictures(task.wanted, pictures)]
         case Stills() as stills:
             sources = [_still(task.wanted, Path(path), name) for path, name in stills.files]
-    cards = {one.model: known()[one.model].card(json.loads(one.options)) for one in task.wanted}
+    cards = {one.model: _card(one) for one in task.wanted}
     measurers = {
         model: {
             "name": card.name,
@@ -108,6 +112,18 @@ def measure(task: Task) -> bytes:
     }
     answer = {"format": FORMAT, "measurers": measurers, "sources": [source.told() for source in sources]}
     return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def answered_by(answer: bytes) -> Mapping[str, str]:
+    """Who says to have measured an answer of `measure`: model -> measured_by; none where it is no such answer."""
+    text = answer[: answer.find(b',"sources":')].decode("utf-8", "replace")
+    if not text.startswith(_HEAD):
+        return {}
+    try:
+        told = json.loads(text[len(_HEAD) :])
+        return {str(model): str(one["measured_by"]) for model, one in told.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def measure_elsewhere(task: Task, files: tuple[tuple[str, int], ...]) -> bytes:
@@ -127,6 +143,9 @@ def measured_by(models: str) -> tuple[str, ...]:
     return (*media_reader(), *(one.card.measured_by for one in asked))
 
 
+Told = tuple[str, dict[str, Any]]  # a row that was looked at: (table, values by column)
+
+
 class _Source:
     """What is found about one source: rows by table, and what could not be measured."""
 
@@ -135,11 +154,11 @@ class _Source:
         self.errors: list[dict[str, str]] = []
         self.measured = 0
 
-    def add(self, measured_by: str, row: Row, placed: Placed | None = None) -> None:
-        values = dict(row.values)
+    def add(self, measured_by: str, told: Told, placed: Placed | None = None) -> None:
+        table, values = told
         if placed is not None:
             _place(values, placed)
-        self.tables.setdefault(row.layout, []).append({"measured_by": measured_by, **values})
+        self.tables.setdefault(table, []).append({"measured_by": measured_by, **values})
 
     def lacks(self, model: str, reason: str, message: str) -> None:
         self.errors.append({"model": model, "reason": reason, "message": message})
@@ -174,27 +193,58 @@ class _Attempt:
         if isinstance(error, MediaProblem):
             self._source.lacks(self._one.model, error.reason, error.message)
             return True
-        if isinstance(error, OSError | MemoryError) or not isinstance(error, Exception):
+        if _is_of_the_machine(error):
             return False
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        if isinstance(error, Nonsense):  # where we found it says nothing
+            what = str(error)
+        else:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{in_a_line(error)} ({Path(where.filename).name}:{where.lineno})"
         self._source.lacks(self._one.model, "measurer_failed", f"{self._name}: {self._one.model}: {what}")
         return True
+
+
+def _is_of_the_machine(error: BaseException) -> bool:
+    """Whether this machine has no more of something: no fault of what is measured, nor of who measures. Whatever else
+    a measurer raises is its own; nothing that ends a program is meant for us, since Ctrl-C is for the parent."""
+    if isinstance(error, OSError):
+        return is_scarce(error) or error.errno == errno.EIO
+    return isinstance(error, MemoryError)
 
 
 @lru_cache(maxsize=16)
 def _session(one: Wanted) -> Any:
     """A measurer with its weights loaded, once in a process."""
-    options = json.loads(one.options)
-    if one.files is None:
-        files = require(known()[one.model].card(options).files)
-    else:
-        files = {name: Path(path) for name, path in one.files}
-    return known()[one.model].open(options, files)
+    files = dict(one.files) if one.files is not None else require(_card(one).files)
+    return _measurer(one.model).open(json.loads(one.options), {name: Path(path) for name, path in files.items()})
 
 
-def _by(one: Wanted) -> str:
-    return known()[one.model].card(json.loads(one.options)).measured_by
+def _measurer(model: str) -> Measurer:
+    """Raises: UsageError where it is not installed for the process that measures."""
+    found = find(model)
+    if found is None:
+        raise UsageError(
+            f"nothing that measures {model!r} is installed where it is to be measured",
+            hint="install there the package that offers it",
+        )
+    return found
+
+
+def _card(one: Wanted) -> Card:
+    return _measurer(one.model).card(json.loads(one.options))
+
+
+@lru_cache(maxsize=16)
+def _rows(model: str) -> Rows:
+    return Rows(_measurer(model).layouts)
+
+
+def _checked(one: Wanted, rows: Iterable[Row]) -> list[Told]:
+    """What one measurer gave, all of which is kept for good. Raises: Nonsense, naming what cannot be; what it raises.
+
+    The only way for rows into an answer."""
+    judge = _rows(one.model)
+    return [judge.checked(row) for row in rows]
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -205,30 +255,46 @@ def _texts(wanted: Sequence[Wanted], material: Texts) -> list[_Source]:
     passages = [Passage(text=text) for text in material.texts]
     for one in wanted:
         try:
-            rows = list(_read(one, passages))
-        except (OSError, MemoryError):
-            raise
-        except Exception:
+            told = _read(one, passages)
+        except BaseException as error:
+            if _is_of_the_machine(error):
+                raise
             # One of them is at fault: each alone tells which.
             for source, passage in zip(sources, passages, strict=True):
                 with _Attempt(source, one, "the text"):
                     _fill(source, one, [row for _, row in _read(one, [passage])])
             continue
-        by = _by(one)
-        for number, row in rows:
+        by = _card(one).measured_by
+        for number, row in told:
             sources[number].add(by, row)
         for source in sources:
             source.measured += 1
     return sources
 
 
-def _read(one: Wanted, passages: Sequence[Passage]) -> Iterator[tuple[int, Row]]:
+def _read(one: Wanted, passages: Sequence[Passage]) -> list[tuple[int, Told]]:
+    """(number of the passage, row). Raises: Nonsense, also for a number that none of them has; what the measurer
+    raises."""
     session: TextSession = _session(one)
-    return session.measure(passages)
+    numbers: list[int] = []
+
+    def rows() -> Iterator[Row]:
+        given: object
+        for given in session.measure(passages):
+            if not isinstance(given, tuple) or len(given) != 2:
+                raise Nonsense("gave no pair of the number of a passage and a Row")
+            number, row = given
+            if type(number) is not int or not 0 <= number < len(passages):
+                raise Nonsense(f"gave a row of a passage that there is not, of {len(passages)} from 0")
+            numbers.append(number)
+            yield row
+
+    told = _checked(one, rows())
+    return list(zip(numbers, told, strict=True))
 
 
-def _fill(source: _Source, one: Wanted, rows: Sequence[Row], placed: Placed | None = None) -> None:
-    by = _by(one)
+def _fill(source: _Source, one: Wanted, rows: Sequence[Told], placed: Placed | None = None) -> None:
+    by = _card(one).measured_by
     for row in rows:
         source.add(by, row, placed)
 
@@ -243,21 +309,22 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> _Source:
     first, samples = int(part.detail["first"]), int(part.detail["samples"])
     sound = Sound(samples=_samples(Path(part.path), first, samples))
     where = placed(part.detail, first)
-    heard: list[Row] | None = None
+    heard: list[Told] | None = None
     for one in wanted:
-        reads_transcript = known()[one.model].reads == "text"
+        reads_transcript = _measurer(one.model).reads == "text"
         if reads_transcript and heard is None:
             continue  # it failed, as is told: there is nothing that these could be said to have measured
         with _Attempt(source, one, part.name):
             if reads_transcript:
                 from hume_runner.services.local.measurers.transcript import passages
 
-                rows = [row for _, row in _read(one, passages(heard or ()))]
+                said = passages([Row(layout=table, values=values) for table, values in heard or ()])
+                rows = [row for _, row in _read(one, said)]
             else:
                 session: SoundSession = _session(one)
-                rows = list(session.measure(sound))
+                rows = _checked(one, session.measure(sound))
                 if one.model == TRANSCRIBES:
-                    heard = rows
+                    heard = [(table, dict(values)) for table, values in rows]  # before they are placed
             _fill(source, one, rows, where)
     return source
 
@@ -292,7 +359,8 @@ def _pictures(wanted: Sequence[Wanted], material: Pictures) -> _Source:
 
         with _Attempt(source, one, material.name):
             session: PictureSession = _session(one)
-            _fill(source, one, list(session.measure(shown(picture_rate(json.loads(one.options))))))
+            rate = picture_rate(json.loads(one.options))
+            _fill(source, one, _checked(one, session.measure(shown(rate))))
     return source
 
 
@@ -305,7 +373,7 @@ def _still(wanted: Sequence[Wanted], path: Path, name: str) -> _Source:
             with surprises_are_problems(name):
                 rgb = _rgb(still_pixels(path))
             session: PictureSession = _session(one)
-            _fill(source, one, list(session.measure([Picture(time_s=None, rgb=rgb)])))
+            _fill(source, one, _checked(one, session.measure([Picture(time_s=None, rgb=rgb)])))
     return source
 
 

@@ -9,7 +9,7 @@ import pytest
 import hume_runner
 from hume_runner.errors import UsageError
 from hume_runner.services.local import catalogue
-from hume_runner.services.local.measurers.found import known
+from hume_runner.services.local.measurers.found import own
 from hume_runner.services.local.model_files import File, Model
 from tests.services.local.mirror import package_of_models
 
@@ -49,7 +49,7 @@ def test_what_measurers_use_at_first_is_small() -> None:
 def test_every_measurer_of_ours_finds_its_weights_here() -> None:
     cards = []
     # The table of `language` comes with the package.
-    for measurer in (one for name, one in known().items() if name != "language"):
+    for measurer in (one for name, one in own().items() if name != "language"):
         asked = dict(measurer.schema).get("properties", {}).get("model", {}).get("enum", [])
         cards += [measurer.card({}), *(measurer.card({"model": name}) for name in asked)]
         for weight in measurer.card({}).files:

@@ -149,21 +149,15 @@ def _look_again() -> None:
     """Packages have come or gone."""
     from hume_runner import registry
 
-    found.known.cache_clear()
-    found.foreign_points.cache_clear()
+    found.forget()
     registry._changed()
 
 
 def _forget() -> None:
     import sys
 
-    from hume_runner.services.local import rows
-
     sys.modules.pop("offered_measurers", None)
     _look_again()
-    layouts = rows.layouts()
-    rows.LAYOUTS = tuple(layouts.values())
-    rows._BY_NAME = dict(layouts)
 
 
 def manifest(models: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -357,7 +351,7 @@ def test_a_text_that_nothing_measures_says_which_model_would(folder: Path) -> No
 
 
 def test_a_foreign_measurer_s_options_are_judged_by_its_own_schema(folder: Path) -> None:
-    assert "letters" in schema(offered=True)["properties"]["models"]["properties"]
+    assert "letters" in schema(offered=frozenset({"letters"}))["properties"]["models"]["properties"]
     wrong = hume_runner.validate(manifest({"letters": {"uper": True}}, sources={"text": ["One"]}))
     assert [problem.path for problem in wrong.problems] == ["models.letters.uper"]
     assert "did you mean 'upper'?" in wrong.problems[0].hint
@@ -368,7 +362,7 @@ def test_a_foreign_measurer_s_options_are_judged_by_its_own_schema(folder: Path)
     assert [problem.path for problem in hume_runner.validate(elsewhere).problems] == ["models.letters"]
 
 
-def test_a_package_that_cannot_be_loaded_hinders_no_manifest_of_a_hosted_service(folder: Path) -> None:
+def test_a_package_that_cannot_be_loaded_hinders_no_manifest_that_does_not_name_it(folder: Path) -> None:
     broken = folder.parent / "packages" / "broken-1.dist-info"
     broken.mkdir()
     (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
@@ -380,8 +374,12 @@ def test_a_package_that_cannot_be_loaded_hinders_no_manifest_of_a_hosted_service
     result = hume_runner.run(hosted)
 
     assert (result.exit_code, result.counts.items["done"]) == (0, 1)
-    with pytest.raises(UsageError, match=r"'broken'.* cannot be loaded"):
-        hume_runner.validate(manifest({"letters": {}}, sources={"text": ["One"]}))
+    for model in ("letters", "language"):
+        here = manifest({model: {}}, sources={"text": ["One"]}, outputs={"directory": model, "tables": ["csv"]})
+        assert hume_runner.run(here).exit_code == 0
+        assert len(table(model, out=model)) == 1
+    with pytest.raises(UsageError, match=r"'broken' of the package broken cannot be used: it cannot be loaded"):
+        hume_runner.validate(manifest({"broken": {}}, sources={"text": ["One"]}))
 
 
 def test_options_that_can_never_measure_are_refused_before_anything_is_tried() -> None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 Reads = Literal["text", "sound", "pictures"]
 SOUND_RATE_HZ = 16_000
+# Whole numbers that count within a piece, and go on from piece to piece of a source.
+NUMBERED = frozenset({"utterance", "turn", "track", "picture"})
+# Seconds from the start of the material, of which the source's own are made.
+TIMES = ("begin_s", "end_s", "time_s")
 
 
 @frozen
@@ -162,6 +166,9 @@ class Measurer(Protocol):
     It may have more: `fault(options) -> Fault | None` tells what of options that fit the schema can never measure, so
     that a manifest is refused before anything is tried; `caution(options) -> str | None` what people have to know of
     their material before it is measured, which a plan says.
+
+    What others offer is looked at when it is taken in (`offered`), and what any gives where it becomes an answer
+    (`table_check`).
     """
 
     @property

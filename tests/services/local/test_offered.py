@@ -1,0 +1,379 @@
+"""Measurers of other packages that are wrong in every way that one thought of: what each costs, and whom it is laid to.
+
+All goes through the command, as people meet it: an exit code, a line that names the package, and no traceback.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hume_runner.cli.main import main
+from hume_runner.errors import ResultsError
+from hume_runner.results import columns
+from hume_runner.results.tables import _AllOrNone
+from hume_runner.services.local.layouts import MEASURED_BY
+from hume_runner.services.local.measurers import found
+from hume_runner.services.local.measurers.table_check import OF_SCORES, OWN_COLUMNS, OWN_TABLES, layout_fault
+from hume_runner.services.table_shapes import Layout
+from tests.tiers import sampled
+
+# A measurer that is right, but for what a test puts in the place of one of its lines.
+MEASURER = {
+    "first": "import sys, os, time",
+    "layout": "Layout(name='xx', row='a text', columns=(Column(name='text', type='string', meaning='the text'), "
+    "Column(name='v', type='number', meaning='a number'), Column(name='n', type='integer', meaning='one'), "
+    "Column(name='yes', type='boolean', meaning='whether'), Column(name='all', type='strings', meaning='some'), "
+    "Column(name='more', type='json', meaning='what else'), Column(name='track', type='integer', meaning='which')), "
+    "families=(Family(prefix='fam', names=('a', 'b'), bounds=(0.0, 1.0)),), "
+    "open_families=(OpenFamily(name='open', prefix='o', meaning='open'),))",
+    "reads": "'text'",
+    "modules": "()",
+    "schema": "{'type': 'object', 'description': 'xx', 'additionalProperties': False, 'properties': {}}",
+    "card": "Card(name='xx', version='1', licence='MIT', trained_on='nothing', scale='0 to 1', limits='none')",
+    "fault": "None",
+    "caution": "None",
+    "open": "Session()",
+    "bad": "pass",
+}
+CODE = """
+{first}
+from hume_runner.services.local.measurers.base import *
+from hume_runner.services.table_shapes import *
+
+def good(text, **more):
+    return Row(layout='xx', values={{'text': text, 'v': 1.0, 'n': 1, 'yes': True, 'all': ['x'], 'more': {{'x': [1]}},
+        'track': 0, 'fam': {{'a': 0.5, 'b': None}}, 'open': {{'anything': 2.5}}, **more}})
+
+def fail(error):
+    raise error
+
+class Session:
+    def measure(self, passages):
+        for number, p in enumerate(passages):
+            if 'bad' in p.text:
+                {bad}
+            else:
+                yield number, good(p.text)
+
+class XX:
+    model = 'xx'
+    reads, modules, layouts = {reads}, {modules}, ({layout},)
+    @property
+    def schema(self): return {schema}
+    def card(self, options): return {card}
+    def fault(self, options): return {fault}
+    def caution(self, options): return {caution}
+    def open(self, options, files): return {open}
+
+XX = XX()
+"""
+_number = iter(range(10_000))
+
+
+@pytest.fixture
+def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Installs a package that offers a measurer; gives the folder that is worked in."""
+    paths = []
+
+    def install(name: str = "xx", package: str = "strange", **lines: str) -> Path:
+        module = f"strange_{next(_number)}"
+        info = tmp_path / module / f"{package}-1.dist-info"
+        info.mkdir(parents=True)
+        (info.parent / f"{module}.py").write_text(CODE.format(**{**MEASURER, **lines}))
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+        (info / "entry_points.txt").write_text(f"[{found.GROUP}]\n{name} = {module}:XX\n")
+        monkeypatch.syspath_prepend(str(info.parent))
+        paths.append(str(info.parent))
+        # Others of this test are worker processes, which look there, too.
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, str(Path(__file__).parents[3])]))
+        _forget()
+        work = tmp_path / "deep" / "work"
+        work.mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(work)
+        return work
+
+    yield install
+    monkeypatch.undo()
+    _forget()
+
+
+def _forget() -> None:
+    from hume_runner import registry
+
+    found.forget()
+    registry._changed()
+
+
+def write(*texts: str, models: dict[str, Any] | None = None) -> None:
+    document = {
+        "version": 1,
+        "name": "here",
+        "service": {"api": "local"},
+        "sources": {"text": list(texts) or ["fine"]},
+        "models": models or {"xx": {}},
+        "execution": {"workers": 1},
+        "outputs": {"directory": "out", "tables": ["csv"]},
+    }
+    Path("m.yaml").write_text(json.dumps(document))
+
+
+def table(name: str) -> list[dict[str, str]]:
+    with Path("out", "tables", f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def refused(capsys: pytest.CaptureFixture[str]) -> str:
+    """What a run says that is refused before anything is measured; without a word of Python's."""
+    capsys.readouterr()
+    code = main(["run", "m.yaml", "--json"])
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, lines[-1]["event"], lines[-1]["exit_code"]) == (64, "done", 64), err
+    assert "Traceback" not in err
+    assert not list(Path("out").glob("raw/*"))
+    return err
+
+
+# -- what is wrong with the measurer -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../../evil", "/tmp/evil-table", "a/b", "a\0b", "", "Upper", "x" * 65, "\ud800"),
+        *(*sorted(OWN_TABLES), "language", "words", "language_long", "speech_scores"),
+    ],
+)
+def test_a_table_s_name_chooses_no_path_and_takes_none_of_ours(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    work = offer(layout=MEASURER["layout"].replace("name='xx'", f"name={name!r}"))
+    write(models={"language": {}, "xx": {}})
+    before = sorted(work.parent.parent.rglob("*.csv"))
+    said = refused(capsys)
+    assert "the measurer 'xx' of the package strange cannot be used" in said
+    assert "update or uninstall strange" in said
+    assert sorted(work.parent.parent.rglob("*.csv")) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["event", "item_id", "measured_by", "extra", "fam_a", "text", "a b", "../x", "score", "begin_s"]
+)
+def test_a_column_is_a_word_of_its_own(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    offer(layout=MEASURER["layout"].replace("name='v', type='number'", f"name={name!r}, type='string'"))
+    write()
+    assert "the table xx: " in refused(capsys)
+
+
+# What stands in the place of which line, and what is said of it.
+WRONG = [
+    ("first", "import no_such_module", "it cannot be loaded: ModuleNotFoundError"),
+    ("first", "def (:", "it cannot be loaded: SyntaxError"),
+    ("first", "import sys; sys.exit(0)", "it cannot be loaded: SystemExit"),
+    ("first", "raise KeyboardInterrupt", "it cannot be loaded: KeyboardInterrupt"),
+    ("first", "class Own(BaseException): pass\nraise Own('so')", "it cannot be loaded: Own: so"),
+    ("reads", "'smell'", "it reads 'smell'"),
+    ("modules", "(7,)", "the modules that it needs"),
+    ("modules", "None", "it is no measurer: TypeError"),
+    ("layout", "42", "a table is a int (42), and no Layout"),
+    ("layout", "Layout(name='xx', row='a', columns=(Column(name='v', type='colour', meaning='v'),))", "type 'colour'"),
+    ("layout", "Layout(name='xx', row='a', columns=(Column(name='track', type='string', meaning='v'),))", "integer"),
+    ("layout", "Layout(name='xx', row='a', columns=(), text='nowhere')", "a column 'nowhere' that it has not"),
+    ("layout", "Layout(name='xx', row='a', columns=(), families=(Family(prefix='f', names=()),))", "have no names"),
+    ("layout", "Layout(name='xx', row='a', columns=None)", "the table xx: 'NoneType' object is not iterable"),
+    ("schema", "{'type': 42}", "the schema of its options is none"),
+    ("schema", "[{}]", "it says no schema of its options"),
+    ("schema", "{'type': 'object', 'properties': {'x': {'pattern': '('}}}", "the schema of its options is none"),
+    ("schema", "{'type': 'object', 'properties': {'x': {'$ref': '#/$defs/y'}}}", "refers to another"),
+    ("card", "fail(RuntimeError('no card today'))", "it says no card: RuntimeError: no card today"),
+    ("card", "fail(SystemExit(0))", "it says no card: SystemExit"),
+    ("card", "{}", "its card is a dict"),
+    ("card", MEASURER["card"].replace("'1'", "str(time.perf_counter_ns())"), "it says another one each time"),
+    ("card", MEASURER["card"].replace("name='xx'", "name='x@1#y'"), "the name on its card"),
+    ("card", MEASURER["card"].replace("'none'", "None"), "the limits on its card is no text"),
+    ("card", MEASURER["card"].replace("limits=", "files=('x',), limits="), "the files on its card are none"),
+    ("fault", "fail(RuntimeError('f'))", "its fault cannot be asked: RuntimeError: f"),
+    ("fault", "'yes'", "is no Fault"),
+]
+
+
+@pytest.mark.parametrize(("line", "instead", "said"), WRONG)
+def test_what_is_wrong_with_a_measurer_is_refused_before_anything_is_measured(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], line: str, instead: str, said: str
+) -> None:
+    offer(**{line: instead})
+    write()
+    told = refused(capsys)
+    assert "the measurer 'xx' of the package strange cannot be used" in told
+    assert said in told
+    assert main(["doctor"]) in (0, 64), "it tells of the others all the same"
+    assert "local.language" in capsys.readouterr().out
+
+
+def test_two_packages_do_not_write_one_table(offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    offer("xx")
+    offer("yy", package="other")
+    for models in ({"xx": {}}, {"yy": {}}):
+        write(models=models)
+        assert main(["validate", "m.yaml"]) == 0
+    write(models={"xx": {}, "yy": {}})
+    assert "models.xx and models.yy both give the table xx" in refused(capsys)
+
+
+def test_who_offers_a_name_of_ours_is_named_and_who_offers_a_hosted_one_changes_nothing(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer("language")
+    offer("prosody", package="other")
+    write(models={"language": {}})
+    assert "the package strange offers the measurer 'language'" in refused(capsys)
+    write(models={"acoustics": {}})
+    assert main(["validate", "m.yaml"]) == 0
+    Path("m.yaml").write_text(
+        json.dumps(
+            {
+                "version": 1,
+                "name": "hosted",
+                "service": {"api": "batch-v0"},
+                "sources": {"urls": ["https://example.org/a.wav"]},
+                "models": {"prosody": {}, "burst": {"no": 1}},
+            }
+        )
+    )
+    capsys.readouterr()
+    assert main(["validate", "m.yaml"]) == 65
+    said = "".join(capsys.readouterr())
+    assert "models.burst.no" in said
+    assert "models.prosody" not in said
+
+
+def test_ours_are_what_is_asked_of_others() -> None:
+    assert [layout_fault(layout) for one in found.own().values() for layout in one.layouts] == [None] * 6
+    bare = Layout(name="bare", row="nothing", columns=(MEASURED_BY,))
+    every = (*columns.own_columns(bare, (columns.EVENT,)), columns._EXTRA)
+    assert {column.name for column in every} == OWN_COLUMNS
+    assert {column.name for column in columns.LONG_SCORES} == OF_SCORES
+
+
+def test_where_files_get_their_names_none_chooses_a_path(tmp_path: Path) -> None:
+    files = _AllOrNone(tmp_path / "tables", "csv", lambda path, schema: pytest.fail(str(path)))
+    for stem in ("../evil", "/tmp/evil", "a/b", "a\0b", "../evil_long", ""):
+        with pytest.raises(ResultsError, match="no file's name"):
+            files.sink(stem, None)
+
+
+# -- what is wrong with one measurement --------------------------------------------------------------------------------
+
+NONSENSE = [
+    ("yield number, good(7)", "text of the table xx a int (7), and no text"),
+    ("yield number, good('\\ud800')", "half a character"),
+    ("yield number, good('t', v='7')", "v of the table xx a str ('7'), and no number"),
+    ("yield number, good('t', v=True)", "and no number"),
+    ("yield number, good('t', v=float('nan'))", "v of the table xx nan"),
+    ("yield number, good('t', v=10**400)", "v of the table xx"),
+    ("yield number, good('t', n=1.5)", "n of the table xx a float (1.5), and no whole number"),
+    ("yield number, good('t', n=2**63)", "larger than 64 bits"),
+    ("yield number, good('t', track=-1)", "which counts nothing"),
+    ("yield number, good('t', yes=1)", "neither true nor false"),
+    ("yield number, good('t', all='text')", "no list of texts"),
+    ("yield number, good('t', more={'x': float('inf')})", "cannot be kept as JSON"),
+    ("yield number, good('t', other=object())", "cannot be kept as JSON"),
+    ("yield number, good('t', measured_by='somebody@1#00000000')", "no column for it to fill"),
+    ("yield number, good('t', fam=[1, 2])", "no scores by name"),
+    ("yield number, good('t', fam={'zz': 1.0})", "a score 'zz'"),
+    ("yield number, good('t', fam={'a': 'x'})", "as 'a' a str ('x'), and no number"),
+    ("yield number, good('t', fam={'a': 1.01})", "which is not between 0 and 1"),
+    ("yield number, good('t', fam={'a': 10**400})", "as 'a'"),
+    ("yield number, good('t', open={7: 1.0})", "a score 7"),
+    ("yield number, Row(layout='other', values={})", "a row of the table 'other', and declares xx"),
+    ("yield number, Row(layout='xx', values=[1])", "for the values of a row"),
+    ("yield number, 'no row'", "for a Row"),
+    ("yield 'garbage'", "gave no pair"),
+    ("yield number + 999, good('t')", "a row of a passage that there is not"),
+    ("yield -1, good('t')", "a row of a passage that there is not"),
+    ("yield '0', good('t')", "a row of a passage that there is not"),
+    ("sys.exit(0)", "SystemExit: 0"),
+    ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ("raise OSError('boo')", "OSError: boo"),
+    ("raise type('Mute', (Exception,), {'__str__': lambda self: 7})()", "Mute: it cannot say what"),
+    ("raise ValueError('half \\ud800')", "half \\ud800"),
+    ("(lambda f: f(f))(lambda f: f(f))", "RecursionError"),
+]
+
+
+@sampled(12)
+@pytest.mark.parametrize(("bad", "said"), NONSENSE)
+def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], bad: str, said: str
+) -> None:
+    offer(bad=bad)
+    write("fine", "bad", "as fine")
+    code = main(["run", "m.yaml", "--json"])
+    out, err = capsys.readouterr()
+    assert code == 3, err
+    assert json.loads(out.splitlines()[-1])["exit_code"] == 3
+    assert sorted(row["text"] for row in table("xx")) == ["as fine", "fine"]
+    [error] = table("errors")
+    assert error["reason"] == "measurer_failed"
+    assert "xx" in error["message"]
+    assert said in error["message"]
+    assert "Traceback" not in err
+    assert main(["tables", "m.yaml", "--format", "jsonl"]) == 0
+
+
+def test_a_measurer_of_others_that_ends_its_process_does_not_end_the_run(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However light it says that it is."""
+    offer(bad="os._exit(7)")
+    write("fine", "bad")
+    assert main(["run", "m.yaml", "--json"]) == 3
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1]["event"] == "done"
+    [error] = table("errors")
+    assert error["reason"] == "worker_died"
+    assert "exit code 7" in error["message"]
+    assert [row["text"] for row in table("xx")] == ["fine"]
+
+
+def test_what_a_measurer_prints_is_no_line_of_the_result(offer: Callable[..., Path]) -> None:
+    offer(
+        first="print('as it is loaded')\nimport sys, os, time",
+        card=f"print('as it says its card') or {MEASURER['card']}",
+        schema=f"print('as it says its schema') or {MEASURER['schema']}",
+        bad="print('as it measures'); yield number, good('t')",
+    )
+    write("bad")
+    words = [sys.executable, "-m", "hume_runner", "run", "m.yaml", "--json"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    events = [json.loads(line)["event"] for line in ended.stdout.splitlines()]
+    assert (events[0], events[-1]) == ("launch", "done")
+    assert {f"as it {what}" for what in ("is loaded", "says its card", "says its schema", "measures")} <= set(
+        ended.stderr.splitlines()
+    )
+
+
+def test_an_answer_from_before_rows_were_looked_at_costs_its_own_item_its_rows(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its package has other labels by now."""
+    offer()
+    write("fine")
+    assert main(["m.yaml"]) == 0
+    offer(layout=MEASURER["layout"].replace("('a', 'b')", "('b', 'c')"))
+    assert main(["tables", "m.yaml", "--format", "csv"]) in (0, 3)
+    said = "".join(capsys.readouterr())
+    assert "is none of the table as it is known here" in said
+    assert "Traceback" not in said
