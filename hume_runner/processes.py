@@ -16,7 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import IO, Any, ParamSpec, TypeVar
@@ -45,6 +45,27 @@ class TookTooLong(Exception):
 
 class Stopped(Exception):
     """The executor was stopped while a call waited or was worked on."""
+
+
+# Where words go is one place for all threads.
+_ASKING = threading.RLock()
+
+
+@contextlib.contextmanager
+def others_code() -> Iterator[None]:
+    """Others' code is asked something in this process meanwhile: what it prints goes where words for people go, since
+    standard output carries the result alone. Whoever writes that has its stream already."""
+    with _ASKING, contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
+def of_a_signal(error: BaseException) -> bool:
+    """Whether an exception came from outside, and not from the code that was under way: what our own handlers raise,
+    or Python's where nobody else handles Ctrl-C."""
+    if isinstance(error, KeyboardInterrupt):
+        return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ours = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return ours and not isinstance(error, Exception)
 
 
 @dataclass(slots=True)

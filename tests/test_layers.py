@@ -74,7 +74,8 @@ def uses(what: str) -> set[str]:
         ),
         ("sys.stdout", ("cli/",)),
         # The last resort for a remote id that can be written nowhere else.
-        ("sys.stderr", ("cli/", "engine/rescue.py")),
+        # And what others' code prints in our process has to go somewhere.
+        ("sys.stderr", ("cli/", "engine/rescue.py", "processes.py")),
         ("sys.exit", ("cli/entry.py",)),
         ("signal", ("cli/", "processes.py")),
         ("_signal", ("cli/entry.py",)),

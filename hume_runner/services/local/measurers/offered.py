@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from hume_runner.errors import HumeRunnerError, UsageError, in_a_line
+from hume_runner.processes import of_a_signal, others_code
 from hume_runner.services.local.measurers.base import Card, Fault, Measurer, Reads, Session, WeightFile
 from hume_runner.services.local.measurers.table_check import OWN_TABLES, layout_fault, stems
 from hume_runner.services.table_shapes import Layout, is_word
 
-# Whoever prints meanwhile would be taken for the measurer that is asked, and where words go is one place for all.
-_ASKING = threading.RLock()
 _LONGEST_NAME = 100
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -134,13 +130,13 @@ class Offered:
     @contextmanager
     def _asked(self, otherwise: str) -> Iterator[None]:
         """Whatever it raises meanwhile is its own fault, in our words. Raises: Unfit."""
-        with _ASKING, redirect_stdout(sys.stderr):
+        with others_code():
             try:
                 yield
             except HumeRunnerError:
                 raise
             except BaseException as error:
-                if _of_a_signal(error):
+                if of_a_signal(error):
                     raise
                 raise self._unfit(f"{otherwise}: {in_a_line(error)}") from error
 
@@ -154,16 +150,6 @@ class Offered:
 def is_offered(one: Measurer) -> bool:
     """Whether it is another package's."""
     return isinstance(one, Offered)
-
-
-def _of_a_signal(error: BaseException) -> bool:
-    """Whether an exception came from outside, and not from the code that was asked: what our own handlers raise, or
-    Python's where nobody else handles Ctrl-C."""
-    if isinstance(error, KeyboardInterrupt):
-        return signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    return (
-        not isinstance(error, Exception) and type(error).__module__.partition(".")[0] == __package__.partition(".")[0]
-    )
 
 
 def _refers(rule: object) -> bool:
