@@ -8,16 +8,19 @@ from typing import Any
 
 from hume_runner.errors import HumeRunnerError, MissingExtra, UsageError
 from hume_runner.readiness import Readiness
-from hume_runner.services.local.measurers.found import names
+from hume_runner.services.local.measurers.found import is_ours, names
 from hume_runner.services.local.settings import Chosen, chosen
 from hume_runner.services.local.weights import require
 
 
 def require_ready(asked: Sequence[Chosen]) -> None:
     """Raises: MissingExtra naming the models; what `require` raises, with one command that fetches all of them."""
-    without = [f"models.{one.model}" for one in asked if not _installed(one)]
+    without = [f"models.{one.model}" for one in asked if is_ours(one.model) and not _installed(one)]
     if without:
         raise MissingExtra("local", ", ".join(without))
+    for one in asked:
+        if not _installed(one):
+            raise _absent(one)
     require([file for one in asked for file in one.card.files])
 
 
@@ -46,7 +49,7 @@ def _told(one: Chosen) -> Readiness:
 
 def _lacking(one: Chosen) -> Iterator[HumeRunnerError]:
     if not _installed(one):
-        yield MissingExtra("local", f"models.{one.model}")
+        yield MissingExtra("local", f"models.{one.model}") if is_ours(one.model) else _absent(one)
     try:
         require(one.card.files)
     except HumeRunnerError as error:
@@ -55,6 +58,15 @@ def _lacking(one: Chosen) -> Iterator[HumeRunnerError]:
 
 def _installed(one: Chosen) -> bool:
     return all(map(_is_there, one.measurer.modules))
+
+
+def _absent(one: Chosen) -> UsageError:
+    """Of another package, which alone knows what it needs."""
+    names = ", ".join(module for module in one.measurer.modules if not _is_there(module))
+    return UsageError(
+        f"models.{one.model} needs what is not installed: {names}",
+        hint="install it, as the package that offers the model says",
+    )
 
 
 def _is_there(module: str) -> bool:

@@ -221,6 +221,14 @@ def test_what_is_wrong_with_a_measurer_is_refused_before_anything_is_measured(
     assert "local.language" in capsys.readouterr().out
 
 
+def test_what_a_measurer_of_others_needs_is_named_and_no_extra_of_ours(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer(modules="('no_such_module', 'no.such.part')")
+    write()
+    assert "models.xx needs what is not installed: no_such_module, no.such.part" in refused(capsys)
+
+
 def test_two_packages_do_not_write_one_table(offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     offer("xx")
     offer("yy", package="other")
