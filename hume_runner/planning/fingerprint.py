@@ -111,6 +111,20 @@ def result_settings(manifest: Manifest) -> dict[str, Any]:
     return {**manifest.settings, "batching": {"pack_short_audio": manifest.batching.pack_short_audio}}
 
 
+def packing(manifest: Manifest) -> str:
+    """All that a manifest says that decides which items go into a job together and changes no result, as canonical
+    JSON. With what holds where it says nothing, which another version may have otherwise."""
+    batching, limits = manifest.batching, manifest.service.limits
+    return canonical(
+        {
+            "max_sources": batching.max_sources,
+            "max_bytes": batching.max_bytes,
+            "pack_short_audio": batching.pack_short_audio,
+            "limits": {"upload_bytes": limits.upload_bytes, "sources_per_job": limits.sources_per_job},
+        }
+    )
+
+
 def settings_digest(api: str, settings: Mapping[str, Any]) -> bytes:
     """32 bytes over the API and the canonical settings that change a result."""
     return hashlib.sha256(f"{api}\n{canonical(settings)}".encode()).digest()

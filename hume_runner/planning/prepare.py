@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -26,6 +26,7 @@ from hume_runner.planning.fingerprint import (
     canonical,
     changed_settings,
     job_key,
+    packing,
     result_settings,
 )
 from hume_runner.planning.former import completed, recognise_former
@@ -43,6 +44,38 @@ _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
 _MOST_REASONS = 1_000
 _MOST_NAMED = 3
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What jobs come to, while they are counted."""
+
+    jobs: int = 0
+    requests: int = 0
+    bytes: int = 0
+    unmeasured: int = 0
+    billable: float = 0.0
+    unpacked: float = 0.0
+    priced: bool = False
+
+    def add(self, draft: Draft) -> None:
+        self.requests += draft.requests
+        self.bytes += draft.size_bytes
+        self.unmeasured += draft.unmeasured
+        self._bill(draft.billable_seconds, draft.unpacked_seconds)
+
+    def add_sent(self, job: PlannedJob) -> None:
+        """One that is sent as it is."""
+        self.jobs += 1
+        self.requests += 1
+        self.bytes += job.bytes
+        self._bill(job.billable_seconds, None)
+
+    def _bill(self, packed: float | None, unpacked: float | None) -> None:
+        if packed is not None:
+            self.priced = True
+            self.billable += packed
+            self.unpacked += unpacked or packed
 
 
 @frozen
@@ -66,6 +99,7 @@ class Plan:
         self._service = service
         self._options = options
         self._settings = result_settings(manifest)
+        self._packing = packing(manifest)
         self.summary = Summary()
         self.upload_bytes = 0
         self.reasons: Counter[Decision] = Counter()  # of what is sent, where it is not simply new
@@ -137,7 +171,7 @@ class Plan:
         """Pack the jobs and make the summary whole, for who only looks. Raises: SourceError for items that cannot be
         sent as they are."""
         batch: list[PlannedJob] = []
-        for job in self._counted_plain() or map(_planned_job, self._counted()):
+        for job in self._planned():
             batch.append(job)
             if len(batch) >= 5_000:
                 self._store.keep_jobs(batch)
@@ -145,6 +179,47 @@ class Plan:
         if not self._nothing:
             self._store.keep_jobs(batch)
             self._counted_once = True
+
+    def _planned(self) -> Iterator[PlannedJob]:
+        """The jobs that a run would send, streamed; with the last of them the summary is whole."""
+        if self.unchanged:
+            return self._kept()
+        return self._counted_plain() or map(_planned_job, self._counted())
+
+    def _kept(self) -> Iterator[PlannedJob]:
+        """The state's own planned jobs, which an unchanged plan keeps as they are.
+
+        What is packed anew may be other jobs than those: of a job between two others that is done, of halves of one
+        that was refused, of media that were prepared. A run sends these, so these are what it is told to cost.
+        """
+        if self._nothing:
+            return
+        if not self._store.wants_plain_ones_only():
+            problems: list[Problem] = []
+            for _ in self._checked(problems):
+                pass
+            if problems:
+                raise SourceError(problems)
+        tally = _Tally()
+        for number, job, prepare in self._store.planned_jobs():
+            # The bill of what is not prepared yet, or packed of several, is made of its media.
+            if prepare or (job.billable_seconds is not None and job.sources > 1):
+                for draft in self._again(number, prepare=prepare):
+                    tally.add(draft)
+                tally.jobs += 1
+            else:
+                tally.add_sent(job)
+            yield job
+        self._tell(tally)
+
+    def _again(self, number: int, *, prepare: bool) -> Iterator[Draft]:
+        """A planned job as it was packed, with what nobody keeps of that: its requests, and its bill unpacked."""
+        members = self._store.load_job(number).members
+        if not prepare:
+            return self._service.recompile(members)
+        return self._service.compile(
+            replace(member.item, carried=tuple(one.detail for one in member.carried)) for member in members
+        )
 
     def _checked(self, problems: list[Problem]) -> Iterator[PlanItem]:
         """The wanted items; what cannot be sent as it is goes to `problems` instead."""
@@ -164,28 +239,23 @@ class Plan:
             yield item
 
     def _counted(self) -> Iterator[Draft]:
-        """The jobs, streamed; with the last of them the summary is whole."""
-        jobs = requests = size = unmeasured = 0
-        billable = unpacked = 0.0
-        priced = False
+        """The jobs, packed anew and streamed; with the last of them the summary is whole."""
+        tally = _Tally()
         for draft in self._drafts():
-            jobs += 1
-            requests += draft.requests
-            size += draft.size_bytes
-            if draft.billable_seconds is not None:
-                priced = True
-                billable += draft.billable_seconds
-                unpacked += draft.unpacked_seconds or draft.billable_seconds
-            unmeasured += draft.unmeasured
+            tally.add(draft)
+            tally.jobs += 1
             yield draft
-        self.upload_bytes = size
+        self._tell(tally)
+
+    def _tell(self, tally: _Tally) -> None:
+        self.upload_bytes = tally.bytes
         self.summary = replace(
             self.summary,
-            jobs=jobs,
-            requests=requests,
-            billable_seconds=round(billable, 3) if priced else None,
-            billable_seconds_unpacked=round(unpacked, 3) if priced else None,
-            unmeasured=unmeasured,
+            jobs=tally.jobs,
+            requests=tally.requests,
+            billable_seconds=round(tally.billable, 3) if tally.priced else None,
+            billable_seconds_unpacked=round(tally.unpacked, 3) if tally.priced else None,
+            unmeasured=tally.unmeasured,
         )
 
     def _counted_plain(self) -> Iterator[PlannedJob] | None:
@@ -213,7 +283,8 @@ class Plan:
         if options.real_endpoint and store.any_simulated():
             return False
         items = store.selected_numbers
-        if items["pending"]:
+        # An item that is at the service may have parts besides that are not.
+        if items["pending"] or store.any_planned():
             return False
         self.summary = Summary(
             done=items["done"],
@@ -265,7 +336,7 @@ class Plan:
 
     def jobs(self) -> Iterator[PlannedJob]:
         """The jobs that a run would plan, as people and programs see them, streamed."""
-        return self._store.kept_jobs() if self._counted_once else map(_planned_job, self._drafts())
+        return self._store.kept_jobs() if self._counted_once else self._planned()
 
     def items(self) -> Iterator[tuple[str, str, Decision]]:
         """(id, kind, decision) of every item, then of the removed ones, streamed."""
@@ -302,17 +373,29 @@ class Plan:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the state was planned from exactly these items, and none is to be tried again."""
+        """Whether the state was planned from exactly these items, packed as they would be now, and none is to be tried
+        again."""
+        if self._nothing:
+            return True
         summary = self.summary
         nothing_again = summary.changed == 0 and not (self._options.retry_failed and summary.retry)
-        return nothing_again and not self._lacking and self._store.meta("scan") == self.scan.digest
+        return (
+            nothing_again
+            and not self._lacking
+            and self._store.meta("scan") == self.scan.digest
+            # Of what a version before planned nobody knows how it was packed.
+            and self._store.meta("packing") == self._packing
+        )
 
     def apply(self) -> None:
         """Make the plan the state's: its items, and its jobs in place of planned ones that were never sent.
 
         An unchanged manifest keeps its planned jobs as they are, so that a run that was broken off goes on with the
-        same jobs. The summary is whole afterwards. Raises: SourceError for items that cannot be sent as they are; then
-        nothing is changed.
+        same jobs. Where packing changes, what was sent and is planned again is packed anew like the rest: it was
+        refused, or proven not to be there, else it would not be planned.
+
+        The summary is whole afterwards. Raises: SourceError for items that cannot be sent as they are; then nothing is
+        changed.
         """
         sources = self.scan.sources
         if self.unchanged:
@@ -320,7 +403,12 @@ class Plan:
             if sources is not None and self._store.meta("sources") != sources:
                 self._store.remember(sources=sources)
             return
-        facts = {"scan": self.scan.digest, "settings": canonical(self._settings), "sources": sources}
+        facts = {
+            "scan": self.scan.digest,
+            "settings": canonical(self._settings),
+            "sources": sources,
+            "packing": self._packing,
+        }
         if self.scan.partial and self._store.meta("settings") is not None:
             # Those of what is left out: a later plan of it names what changed since.
             del facts["settings"]

@@ -12,7 +12,7 @@ from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.diff import Known
 from hume_runner.planning.model import PlannedJob
-from hume_runner.services.base import Draft, PlanItem
+from hume_runner.services.base import Draft, Job, PlanItem
 
 # ord, id, explicit, kind, key, value, place, labels, content, size, settings
 PlainRow = tuple[int, str, int, str, bytes, str, str, str | None, bytes, int, bytes]
@@ -148,6 +148,18 @@ class PlanStore(Protocol):
     @property
     def selected_numbers(self) -> Mapping[str, int]:
         """The items by status that the last plan was about."""
+        ...
+
+    def any_planned(self) -> bool:
+        """Whether a job is planned and not sent."""
+        ...
+
+    def planned_jobs(self) -> Iterator[tuple[int, PlannedJob, bool]]:
+        """(number, job, whether its media have to be prepared) of every job that is planned and not sent, in order."""
+        ...
+
+    def load_job(self, number: int) -> Job:
+        """A job with its members."""
         ...
 
     def any_simulated(self) -> bool:

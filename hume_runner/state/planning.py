@@ -333,6 +333,16 @@ class Planning(Reading):
         for key, sources, size, billable_seconds in rows:
             yield PlannedJob(key=key, sources=sources, bytes=size, billable_seconds=billable_seconds)
 
+    def planned_jobs(self) -> Iterator[tuple[int, PlannedJob, bool]]:
+        """(number, job, whether its media have to be prepared) of every job that is planned and not sent, streamed."""
+        rows = self._db.execute(
+            "SELECT job, key, sources, bytes, billable_seconds, prepare FROM main.jobs WHERE status = 'planned' "
+            "ORDER BY job"
+        )
+        for number, key, sources, size, billable_seconds, prepare in rows:
+            job = PlannedJob(key=key, sources=sources, bytes=size, billable_seconds=billable_seconds)
+            yield number, job, bool(prepare)
+
     def absent(self, ids: Iterable[str], *, staged: bool) -> list[str]:
         """Those of these ids that no item has: of those that are `staged`, or of the state's own."""
         asked = f"SELECT 1 FROM {'scan.staged' if staged else 'main.items'} WHERE id = ? LIMIT 1"  # noqa: S608

@@ -455,3 +455,24 @@ def test_weights_that_are_not_here_are_told_before_the_run_that_they_would_end(
     # Where media are elsewhere, the run is too.
     assert "not ready" not in project.call("validate", "--no-files").err
     assert project.run().code == 64
+
+
+def test_jobs_that_were_planned_and_not_taken_are_packed_to_the_limits_of_today(project: Project) -> None:
+    project.manifest["sources"] = {"text": [f"Sentence {n}." for n in range(40)]}
+    project.emulator.inject([{"route": JOBS, "action": {"status": 503}}])
+    assert project.run().code == 5
+    project.emulator.inject([])
+
+    project.manifest["service"]["limits"] = {"sources_per_job": 10}
+    assert [job["sources"] for job in project.plan()["jobs"]] == [10, 10, 10, 10]
+    assert project.run().code == 0
+    assert [len(request["text"]) for request in project.job_requests()] == [10, 10, 10, 10]
+
+
+def test_what_the_service_has_stays_as_it_was_sent_when_the_limits_change(project: Project) -> None:
+    project.manifest["sources"] = {"text": [f"Sentence {n}." for n in range(40)]}
+    assert project.run("--detach").code == 0
+    project.manifest["service"]["limits"] = {"sources_per_job": 10}
+    assert project.plan()["summary"]["jobs"] == 0
+    assert project.run().code == 0
+    assert [len(request["text"]) for request in project.job_requests()] == [40]
