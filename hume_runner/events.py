@@ -52,6 +52,18 @@ class Phase(Event):
 
 
 @frozen
+class Writing(Event):
+    """What of the outputs is being written, now and then: `results.jsonl`, `tables (parquet)`, `report.html`, the
+    description of the tables, or copies in a store. `done` of `total` jobs are read for it, or files copied; `total` is
+    None where nobody knows."""
+
+    name: ClassVar[str] = "writing"
+    what: str
+    done: int
+    total: int | None
+
+
+@frozen
 class SourcesRead(Event):
     """How many sources are read by now, now and then."""
 

@@ -24,7 +24,7 @@ KINDS = [
     for kind in vars(events).values()
     if isinstance(kind, type) and issubclass(kind, events.Event) and kind is not events.Event
 ]
-SAMPLES = {"str": "x", "int": 1, "float": 1.5, "float | None": 1.5, "bool": True}
+SAMPLES = {"str": "x", "int": 1, "float": 1.5, "float | None": 1.5, "int | None": 1, "bool": True}
 STATES = {
     "items": dict.fromkeys(("total", "pending", "in_flight", "done", "failed", "ambiguous"), 1),
     "jobs": dict.fromkeys(("planned", "submitting", "submitted", "done", "failed", "ambiguous"), 1),

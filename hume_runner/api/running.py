@@ -17,6 +17,7 @@ from hume_runner.engine.workers import Interrupt, ThreadWorkers
 from hume_runner.errors import HumeRunnerError, StoreError, UsageError
 from hume_runner.planning.selection import Selection
 from hume_runner.results.finish import Finisher
+from hume_runner.results.telling import Telling
 from hume_runner.settings import traceparent
 from hume_runner.state.store import Store
 
@@ -57,8 +58,14 @@ def run_project(
         tell=wiring.callback(manifest, machine, on_event),
         selection=selection.document(),
         traceparent=traceparent(machine.environ),
+        clock=machine.now,
+        report=on_event,
+        monotonic=machine.monotonic,
     )
-    around = _Around(project=project, control=control, warn=warn, finisher=finisher, mirror=project.mirror())
+    copies = Telling(on_event, machine.monotonic)
+    around = _Around(
+        project=project, control=control, warn=warn, finisher=finisher, mirror=project.mirror(), copies=copies
+    )
     place = None if cluster is None else project.place(cluster, warn=warn)
     # Polls, searches and what is done on this machine must not wait behind transfers. One waits for each piece of work
     # at a cluster, too.
@@ -112,6 +119,7 @@ class _Around:
     warn: Callable[[str], None]
     finisher: Finisher
     mirror: Mirror | None
+    copies: Telling
     listeners: list[Listener] = field(default_factory=list)
     failed: list[HumeRunnerError] = field(default_factory=list)  # of the copies in a store
 
@@ -144,7 +152,8 @@ class _Around:
         if self.mirror is None or written != ended.exit_code:
             return
         try:
-            self.mirror.upload(store, go_on=lambda: not control.signalled)
+            self.copies.begin(f"copies in {self.project.manifest.outputs.remote}")
+            self.mirror.upload(store, go_on=lambda: not control.signalled, on_copied=self.copies.step)
         except (StoreError, UsageError) as error:
             self.failed.append(error)
             place = self.project.manifest.outputs.remote
@@ -189,7 +198,7 @@ def _result(project: Project, ended: RunEnded, exit_code: int, finisher: Finishe
         outputs=project.paths.outputs,
         run_id=ended.run_id,
         started_at=ended.started_at,
-        ended_at=ended.ended_at,
+        ended_at=max(ended.ended_at, finisher.ended_at),
         exit_code=exit_code,
         error=ended.error,
         counts=ended.counts,

@@ -83,7 +83,7 @@ _AT_ONCE_S = 0.4
 # Plain lines: the first after so long, later ones ever more rarely.
 _FIRST_S, _RAREST_S = 5.0, 60.0
 # What is told every second, or passes in a moment: a program is told of it so often.
-_OFTEN = (events.Phase, events.Counted, events.Working, events.SourcesRead)
+_OFTEN = (events.Phase, events.Counted, events.Working, events.SourcesRead, events.Writing)
 _TOLD_EVERY_S = 10.0
 
 

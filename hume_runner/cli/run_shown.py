@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from hume_runner import events
 from hume_runner.amounts import counted, size_text
 
-_PHASES = {
+PHASES = {
     "reading": "reading the sources",
     "planning": "planning",
     "asking": "asking the service what it has already",
@@ -49,6 +49,7 @@ class RunShown:
     items_done: int = 0
     items_failed: int = 0
     now_doing: events.Working | None = None
+    writes: events.Writing | None = None
     _certain_at: float = 0.0  # when it is known what became of submissions without an answer
     _before: Mapping[str, int] = field(default_factory=dict)  # the state's counts when the jobs began
     _planned: tuple[int, int] = (0, 0)  # (done, failed) when the jobs began
@@ -60,6 +61,8 @@ class RunShown:
                 self.phase = phase
                 if phase == "working":
                     self.working_at = now
+            case events.Writing():
+                self.writes = event
             case events.SourcesRead(items=items):
                 self.read = items
             case events.Planned():
@@ -102,10 +105,7 @@ class RunShown:
         name = _cut(self.name, _LONGEST_NAME, ascii_only=ascii_only)
         clock = _clock(now - self.began_at)
         if self.working_at is None or self.phase != "working":
-            words = _PHASES.get(self.phase, "starting")
-            if self.phase == "reading" and self.read:
-                words += f": {self.read:,} so far"
-            return list(_wrapped([f"{name}: {words}", clock], width, "  "))
+            return list(_wrapped([f"{name}: {self._words(': ')}", clock], width, "  "))
         share = self.jobs_done / self.jobs if self.jobs else 0.0
         left = self.time_left(now)
         end = f" {share:>4.0%}  {clock}" + (f"  {left}" if left else "")
@@ -116,11 +116,21 @@ class RunShown:
     def line(self, now: float) -> str:
         """The same in one line, for where nothing can be drawn."""
         if self.working_at is None or self.phase != "working":
-            words = _PHASES.get(self.phase, "starting")
-            read = f", {self.read:,} so far" if self.phase == "reading" and self.read else ""
-            return f"{self.name}: {words}{read}"
+            return f"{self.name}: {self._words(', ')}"
         left = self.time_left(now)
         return f"{self.name}: so far {', '.join([*self._facts(now), *([left] if left else [])])}"
+
+    def _words(self, between: str) -> str:
+        """What the run does where it does not work on jobs."""
+        words = PHASES.get(self.phase, "starting")
+        if self.phase == "reading" and self.read:
+            return f"{words}{between}{self.read:,} so far"
+        if self.phase != "writing" or self.writes is None:
+            return words
+        done, total = self.writes.done, self.writes.total
+        unit = "job" if total is not None else "file"
+        far = f", {done:,} of {counted(total, unit)}" if total is not None else f", {counted(done, unit)}"
+        return f"{words}{between}{self.writes.what}{far if done else ''}"
 
     def _facts(self, now: float) -> Iterator[str]:
         doing = self.now_doing

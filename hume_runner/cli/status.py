@@ -14,6 +14,7 @@ from hume_runner.cli.manifests import shard_flag
 
 if TYPE_CHECKING:
     from hume_runner.api import JobStatus, Project, Seen, Status
+    from hume_runner.state.lock import Holder
 
 _WATCH_EVERY_S = 2.0
 
@@ -100,6 +101,11 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
     if not items["total"] and (isinstance(status.state, str) or not status.state.exists()):
         yield f"{status.name}: nothing ran yet, there is no state at {status.state}"
         return
+    if status.lock is not None and not items["total"]:
+        # A state that a run has just made: what it lists is known once it is planned.
+        yield f"{status.name}: {_phase(status.lock) or 'planning'}"
+        yield f"  a run is on: process {status.lock.pid} on {status.lock.host}"
+        return
     yield f"{status.name}: {items['done']:,} of {counted(items['total'], 'item')} measured"
     if status.simulated:
         yield "  SIMULATED SCORES: the emulator measured nothing"
@@ -116,7 +122,9 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
         besides = counted(seen.left_out, "item")
         yield f"  left out {besides} that the manifest lists as well: `hume-runner run MANIFEST` goes on with them"
     if status.lock:
-        yield f"  a run is on: process {status.lock.pid} on {status.lock.host}"
+        phase = _phase(status.lock)
+        doing = f", {phase}" if phase else ""
+        yield f"  a run is on: process {status.lock.pid} on {status.lock.host}{doing}"
     if items["ambiguous"] and not seen.here:
         who = "this run" if status.lock else "the next run"
         yield f"  ambiguous: the answer to a submission was lost; {who} asks the service"
@@ -131,6 +139,13 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
             error = f"  {job.error}" if job.error else ""
             remote = job.remote_id or "-"
             yield f"  {job_name(job.number)} {job.status:<10} {remote:<36} {counted(job.sources, 'source'):>12}{error}"
+
+
+def _phase(holder: Holder) -> str:
+    """What a run does at the moment; empty where nothing tells, and where it works on its jobs, which are counted."""
+    from hume_runner.cli.run_shown import PHASES
+
+    return "" if holder.phase == "working" else PHASES.get(holder.phase, "")
 
 
 def _words(name: str, status: Status, *, here: bool) -> str:

@@ -116,7 +116,7 @@ def run(
         _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
         refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines, outputs=outputs)
         env.on_open(store)
-        env.report(events.Phase(phase="planning"))
+        _phase("planning", env, opened.lock)
         mended = _take_stock(store, opened.kept, env, outputs, options)
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
@@ -149,7 +149,7 @@ def run(
             plan=summary,
             harmed=mended.harmed,
         )
-        env.report(events.Phase(phase="writing"))
+        _phase("writing", env, opened.lock)
         with guarded(outputs):
             finish(store, result)
         opened.kept.settle(store)  # what was made of it; the next run makes it again where this does not get there
@@ -158,12 +158,13 @@ def run(
 
 @frozen
 class _Opened:
-    """What a run holds: its state, the scan of its sources, the mark on its outputs. `begun` takes back a state that
-    this run made, until the plan is the state's."""
+    """What a run holds: its state and its lock, the scan of its sources, the mark on its outputs. `begun` takes back a
+    state that this run made, until the plan is the state's."""
 
     store: Store
     scan: Scanned
     owner: OutputsOwner
+    lock: StateLock
     kept: Kept
     begun: contextlib.ExitStack
 
@@ -178,7 +179,7 @@ def _open(
     for folder in (state.parent, outputs):
         with guarded(folder):
             env.disk.make_directory(folder)
-    stack.enter_context(StateLock(state))
+    lock = stack.enter_context(StateLock(state))
     stack.enter_context(OutputsLock(outputs))
     if not env.here and not env.embedded:  # something may be paid for
         # One that came as a mapping has no file, and is known by what it says.
@@ -209,9 +210,16 @@ def _open(
         store.kin = kin.knows
     owner = refuse_others_outputs(store, state, outputs, manifest=manifest.name, embedded=env.embedded)
     if scan is None:
+        lock.tell("reading")
         scan = _scan(manifest, env, store, options)
         stack.callback(scan.close)
-    return _Opened(store=store, scan=scan, owner=owner, kept=kept, begun=begun)
+    return _Opened(store=store, scan=scan, owner=owner, lock=lock, kept=kept, begun=begun)
+
+
+def _phase(phase: str, env: Environment, lock: StateLock) -> None:
+    """What the run does from here on, for who hears it and for who looks at it from outside."""
+    lock.tell(phase)
+    env.report(events.Phase(phase=phase))
 
 
 def _take_stock(store: Store, kept: Kept, env: Environment, outputs: Path, options: RunOptions) -> Mended:
@@ -356,7 +364,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
     hold: LostAnswerNeedsDecision | None = None
     if store.any_planned():
         if not env.here:  # there is nobody to ask
-            env.report(events.Phase(phase="asking"))
+            _phase("asking", env, opened.lock)
         refused = ask_first(manifest, outputs, store, env, pay_again=options.pay_again)
         if isinstance(refused, LostAnswerNeedsDecision):
             hold = refused
@@ -398,7 +406,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
         hold=hold,
     )
     env.on_loop()
-    env.report(events.Phase(phase="working"))
+    _phase("working", env, opened.lock)
     try:
         return loop.run()
     except Abandoned as left:

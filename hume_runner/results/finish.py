@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from hume_runner import installing
+from hume_runner import events, installing
 from hume_runner._version import __version__
 from hume_runner.aside import refuse_links
 from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey
@@ -24,6 +24,7 @@ from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.outputs import RESULTS, RUN, keep_run, write_results, write_run, write_run_again
 from hume_runner.results.summary import summary_text, told_jobs
+from hume_runner.results.telling import Telling
 from hume_runner.results.untold import untold
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
@@ -73,7 +74,12 @@ class Finisher:
         tell: Tell | None = None,
         selection: Mapping[str, Any] | None = None,
         traceparent: str | None = None,
+        clock: Callable[[], float] | None = None,
+        report: events.Report = lambda event: None,
+        monotonic: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`clock` (Unix seconds) tells when the outputs are written; without it, they are when the work is over.
+        `report` hears what is being written, by `monotonic` not too often."""
         self._manifest = manifest
         self._says = ManifestSays.of(manifest)
         self._outputs = outputs
@@ -83,7 +89,10 @@ class Finisher:
         self._selection = selection or {}
         self._traceparent = traceparent
         self._run: Mapping[str, Any] = {}
+        self._clock = clock
+        self._telling = Telling(report, monotonic)
         self._now = 0.0
+        self.ended_at = 0.0
         self._without_key = False
         self._harmed: tuple[str, ...] = ()
         self._told: set[str] = set()
@@ -102,13 +111,16 @@ class Finisher:
         """Write results, tables and report where they are due, and `run.json` last."""
         self._now, self._harmed = ended.ended_at, ended.harmed
         self._without_key = isinstance(ended.error, NoKey)
-        # The report and the package tell of this run, so `run.json` is there before them, and written again with what
-        # came of them.
+        # The report and the package tell of this run, so `run.json` is there before them: without an end, which whoever
+        # is killed meanwhile has not had. It is written again with what came of them.
+        self._telling.begin(RESULTS)
         write_results(store, self._outputs, self._disk, now=ended.ended_at)
         if self._manifest.outputs.report or self._manifest.outputs.tables:
-            write_run(self._outputs, self._disk, self._describe(store, ended, {"tables": None, "report": None}))
+            none_yet = {"tables": None, "report": None}
+            write_run(self._outputs, self._disk, self._describe(store, ended, none_yet, ended_at=None))
         written = self._derived(store)
-        self._run = self._describe(store, ended, written)
+        self.ended_at = max(ended.ended_at, ended.ended_at if self._clock is None else self._clock())
+        self._run = self._describe(store, ended, written, ended_at=self.ended_at)
         self._media = store.of_media()
         self._failures = [(name, mask_secrets(error)) for name, error in store.first_failures(_FAILURES_SHOWN)]
         self._links = store.failed_links() if self._failures else {}
@@ -175,6 +187,7 @@ class Finisher:
                 return
             from hume_runner.results.package.write import renew
 
+            self._telling.begin("datapackage.json")
             renew(
                 store,
                 self._results(store),
@@ -188,7 +201,12 @@ class Finisher:
     def _results(self, store: Store) -> StateResults:
         manifest = self._manifest
         return StateResults(
-            store, self._outputs, api=manifest.service.api, name=manifest.name, settings=manifest.settings
+            store,
+            self._outputs,
+            api=manifest.service.api,
+            name=manifest.name,
+            settings=manifest.settings,
+            on_answer=self._telling.step,
         )
 
     def _still_there(self, store: Store, group: str, mark: derived.Mark, asked: bool) -> bool:
@@ -210,6 +228,9 @@ class Finisher:
         serial, by = store.serial, derived.maker(self._manifest.settings, (*self._says.makers, *self._harmed))
         if derived.is_current(mark, self._outputs, serial=serial, by=by, options=options):
             return
+        form = group.rpartition("/")[2]
+        told = REPORT if group == REPORT else f"{derived.TABLES} ({form})"
+        self._telling.begin(told, store.counts().jobs["done"])
         try:
             paths = self._write(self._results(store), group, options)
         except MissingExtra as missing:
@@ -238,7 +259,10 @@ class Finisher:
             self._told.add(told)
             self._warn(f"{told}; `errors` and the report say which items have no rows for it")
 
-    def _describe(self, store: Store, ended: Ended, written: Mapping[str, Any]) -> dict[str, Any]:
+    def _describe(
+        self, store: Store, ended: Ended, written: Mapping[str, Any], *, ended_at: float | None
+    ) -> dict[str, Any]:
+        """What `run.json` says. `ended_at`: None while the outputs are written, when it has neither end nor code."""
         manifest = self._manifest
         return {
             "run_id": ended.run_id,
@@ -250,8 +274,9 @@ class Finisher:
             "service": {"api": manifest.service.api, "endpoint": manifest.service.endpoint},
             "simulated": store.simulated(),
             "started_at": _instant(ended.started_at),
-            "ended_at": _instant(ended.ended_at),
-            "duration_s": round(ended.ended_at - ended.started_at, 3),
+            "worked_until": _instant(ended.ended_at),
+            "ended_at": None if ended_at is None else _instant(ended_at),
+            "duration_s": None if ended_at is None else round(ended_at - ended.started_at, 3),
             "counts": {
                 "items": ended.counts.items,
                 "jobs": ended.counts.jobs,
@@ -273,7 +298,7 @@ class Finisher:
                 **written,
             },
             "error": mask_secrets(str(ended.error)) if ended.error else None,
-            "exit_code": ended.exit_code,
+            "exit_code": None if ended_at is None else ended.exit_code,
         }
 
     def _selected(self, store: Store) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -108,8 +108,19 @@ def _told(store: Store, directory: Path) -> Mapping[str, Any]:
 class StateResults:
     """A `ResultSet` over an open state and its output directory."""
 
-    def __init__(self, store: Store, directory: Path, *, api: str, name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        directory: Path,
+        *,
+        api: str,
+        name: str,
+        settings: Mapping[str, Any],
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_answer` is called before each answer that `answers` gives."""
         self._store = store
+        self._on_answer = on_answer
         self.directory = directory
         self.api = api
         found = registered(api)
@@ -169,6 +180,7 @@ class StateResults:
         remote_id = self._store.job(number).remote_id or ""
         for _, answer in self._store.answers(number):
             if answer.name in self._answers:
+                self._on_answer()
                 harm = look_at(self.directory, answer).harm
                 yield Answer(
                     api=self.api,

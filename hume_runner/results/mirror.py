@@ -95,10 +95,17 @@ class Mirror:
 
     # -- copying
 
-    def upload(self, store: Store, *, go_on: Callable[[], bool] = lambda: True) -> None:
+    def upload(
+        self,
+        store: Store,
+        *,
+        go_on: Callable[[], bool] = lambda: True,
+        on_copied: Callable[[int], None] = lambda number: None,
+    ) -> None:
         """Copy what is not there yet, `run.json` last, and remove copies of what is no output any more.
 
-        Raises: StoreError, UsageError where something else is there; nothing that was copied is forgotten.
+        `on_copied` hears of each handful that is done. Raises: StoreError, UsageError where something else is there;
+        nothing that was copied is forgotten.
         """
         due = store.uploads_due(self._target)
         first = next(due, None)
@@ -111,6 +118,7 @@ class Mirror:
             waiting = self._all_but_last(first, due, last)
             while go_on() and (batch := list(islice(waiting, _BATCH))):
                 self._send(store, pool, batch)
+                on_copied(len(batch))
             if go_on():
                 self._send(store, pool, last)
 

@@ -70,6 +70,11 @@ def _stored_run(content: bytes) -> StoredAnswer:
     return StoredAnswer(name=RUN, path=RUN, size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
+def work_ended(run: Mapping[str, Any]) -> str | None:
+    """When a run's work was over, and its outputs were begun to be written; earlier versions told no other end."""
+    return run.get("worked_until") or run.get("ended_at")
+
+
 def keep_run(store: Store, run: Mapping[str, Any]) -> None:
     """Remember what `run.json` says: nothing else tells of a run once it is over."""
     store.remember(run=json.dumps({"schema": 1, **run}, indent=2))

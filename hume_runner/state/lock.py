@@ -16,7 +16,7 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,12 +29,14 @@ from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_i
 
 @frozen
 class Holder:
-    """Who holds the lock. `since` is Unix seconds."""
+    """Who holds the lock. `since` is Unix seconds; `phase`: what a run does at the moment, as `events.Phase` has it,
+    empty where nothing tells."""
 
     pid: int
     host: str
     since: float
     command: str
+    phase: str = ""
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} since {when(self.since)}"
@@ -138,12 +140,21 @@ class _Guard:
                 raise self._refusal()
             # The note is information for people; whether it is locked is decided by the OS locks alone.
             holder = Holder(pid=os.getpid(), host=socket.gethostname(), since=time.time(), command=command())
-            with contextlib.suppress(OSError):
-                aside.write(self._note, json.dumps(asdict(holder)).encode(), private=True)
+            self._tell(holder)
         except BaseException:
             self._lock.release()
             raise
         return self
+
+    def _tell(self, holder: Holder, *, durable: bool = True) -> None:
+        with contextlib.suppress(OSError):
+            aside.write(self._note, json.dumps(asdict(holder)).encode(), private=True, durable=durable)
+
+    def tell(self, phase: str) -> None:
+        """Say what the holder does from now on, to whoever looks meanwhile."""
+        holder = self.holder()
+        if holder is not None and holder.pid == os.getpid():
+            self._tell(replace(holder, phase=phase), durable=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

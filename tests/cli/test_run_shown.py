@@ -178,3 +178,13 @@ def test_jobs_and_items_are_those_of_one_moment() -> None:
     assert shown.line(BEGAN + 3).startswith("interviews: so far 2 of 6 jobs, 10 of 40 items")
     shown.hear(events.JobFinished(job="job-000003", sources=99, failed=0, items=99), BEGAN + 3)
     assert "40 of 40 items" in shown.line(BEGAN + 3)  # never more than there are
+
+
+def test_what_is_written_is_named_with_how_far_it_is() -> None:
+    writes = events.Writing(what="tables (parquet)", done=1_200, total=5_000)
+    shown = run((0, events.Phase(phase="writing")), (1, writes))
+    assert shown.line(BEGAN + 2) == "interviews: writing the outputs, tables (parquet), 1,200 of 5,000 jobs"
+    assert "writing the outputs: tables (parquet), 1,200 of 5,000 jobs" in " ".join(shown.lines(BEGAN + 2, 100))
+    copies = events.Writing(what="copies in s3://bucket/x", done=200, total=None)
+    shown.hear(copies, BEGAN + 3)
+    assert shown.line(BEGAN + 4).endswith("copies in s3://bucket/x, 200 files")

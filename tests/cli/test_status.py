@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from hume_runner.state.disk import Disk
 from hume_runner.state.lock import StateLock
+from hume_runner.state.store import Store
 from tests.cli.project import JOBS, Project
 
 
@@ -128,3 +130,21 @@ def test_another_manifest_s_state_is_10(project: Project) -> None:
     project.manifest["name"] = "other"
     for command in ("status", "plan", "run"):
         assert project.call(command).code == 10
+
+
+def test_a_run_that_has_not_planned_yet_is_said_to_plan_and_one_that_writes_to_write(project: Project) -> None:
+    state = project.out / "state.sqlite3"
+    project.out.mkdir()
+    Store.create_or_open(state, disk=Disk(), name="trial", lineage="test").close()
+    with StateLock(state) as lock:
+        lock.tell("planning")
+        first, second = project.call("status").out.splitlines()
+        assert first == "trial: planning"
+        assert "a run is on: process" in second
+    project.run()
+    with StateLock(state) as lock:
+        lock.tell("writing")
+        assert ", writing the outputs\n" in project.call("status").out
+        assert project.call("status", "--json").json["lock"]["phase"] == "writing"
+        lock.tell("working")
+        assert project.call("status", "--json").json["lock"]["phase"] == "working"

@@ -71,5 +71,6 @@ def test_a_run_fits_and_a_wrong_one_does_not() -> None:
     run = validator("run-v1")
     run.validate(RUN)
     run.validate(RUN | {"since": {"a": "later release"}})
-    for change in ({"exit_code": None}, {"bill": {}}, {"failures": {"x": -1}}, {"manifest": {"path": "a"}}):
+    run.validate(RUN | {"exit_code": None, "ended_at": None, "duration_s": None})  # while its outputs are written
+    for change in ({"exit_code": "0"}, {"bill": {}}, {"failures": {"x": -1}}, {"manifest": {"path": "a"}}):
         assert not run.is_valid(RUN | change)

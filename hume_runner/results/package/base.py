@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner.frozen import frozen
 from hume_runner.results.base import JobRecord
+from hume_runner.results.outputs import work_ended
 from hume_runner.services.credits import weights_of
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Described:
         A run's own times are of no use where its jobs have theirs: the last one may have had nothing to do.
         """
         if self.measured.first is None or self.measured.last is None:
-            ended = "" if self.measured.kept else str(self.run.get("ended_at") or "")[:10]
+            ended = "" if self.measured.kept else str(work_ended(self.run) or "")[:10]
             return ended, ended
         return _day(self.measured.first), _day(self.measured.last)
 

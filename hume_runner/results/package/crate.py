@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hume_runner.results.outputs import work_ended
 from hume_runner.results.package.base import Described
 from hume_runner.services.credits import weights_of
 
@@ -46,7 +47,7 @@ def ro_crate(described: Described) -> dict[str, Any]:
         "@type": "Dataset",
         "name": described.name,
         "description": described.abstract,
-        "datePublished": str(run.get("ended_at") or "")[:10] or None,
+        "datePublished": str(work_ended(run) or "")[:10] or None,
         "conformsTo": {"@id": _PROFILE},
         "license": "not told: whoever publishes these data says under which licence",
         "hasPart": [{"@id": one["@id"]} for one in (*files, *others)],
@@ -59,7 +60,7 @@ def ro_crate(described: Described) -> dict[str, Any]:
         "description": described.citation,
         "instrument": {"@id": _SOFTWARE},
         "startTime": _started(described),
-        "endTime": run.get("ended_at"),
+        "endTime": work_ended(run),
         "object": [{"@id": "#manifest"}, *({"@id": one["@id"]} for one in measurers)],
         "result": [{"@id": one["@id"]} for one in (*files, *others)],
     }

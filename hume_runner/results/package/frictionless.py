@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hume_runner.results.outputs import work_ended
 from hume_runner.results.package.base import Described, TableFile
 
 _MEDIA_TYPES = {
@@ -24,7 +25,7 @@ _JSON_COLUMNS = frozenset({"labels", "extra"})
 def data_package(described: Described) -> dict[str, Any]:
     """The whole document as JSON values."""
     more = {"description": described.description} if described.description else {}
-    ended = described.run.get("ended_at")
+    ended = work_ended(described.run)
     return {
         "profile": "data-package",
         "name": described.name,

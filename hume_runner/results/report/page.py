@@ -187,8 +187,8 @@ def _run_facts(
         facts[done] = "; ".join(filter(None, (facts.get(done), of_files)))
     if started := _moment(run.get("started_at")):
         facts["Last run"] = started
-    if isinstance(duration := run.get("duration_s"), (int, float)):
-        facts["It took"] = _duration(duration)
+    if (took := _took_s(run)) is not None:
+        facts["It took"] = _duration(took)
     bill = run.get("bill")
     seconds = bill.get("billable_seconds") if isinstance(bill, Mapping) else None
     if bills:
@@ -201,6 +201,17 @@ def _run_facts(
     if run.get("run_id"):
         facts["Run"] = str(run["run_id"])
     return facts if run else {}
+
+
+def _took_s(run: Mapping[str, Any]) -> float | None:
+    """Seconds from a run's start to the end of its work: the page itself is written after that, and says the same
+    whenever it is made again."""
+    try:
+        began, until = (datetime.fromisoformat(str(run.get(name))) for name in ("started_at", "worked_until"))
+    except ValueError:  # a run of an earlier version
+        told = run.get("duration_s")
+        return told if isinstance(told, (int, float)) else None
+    return (until - began).total_seconds()
 
 
 def _moment(value: Any) -> str:
