@@ -15,9 +15,10 @@ from hume_runner.cli.list_troubles import EXCEL, blank_rows, decodes, sample
 from hume_runner.errors import Problem, SourceError, UsageError, refuse_scarce
 from hume_runner.regular_files import open_regular
 from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
-from hume_runner.sources.globbing import matching_files
+from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.separators import NAMES as SEPARATORS
 from hume_runner.sources.separators import clean, declared, written
+from hume_runner.stores import is_remote, open_store
 
 AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
 VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
@@ -55,9 +56,17 @@ class Findings:
     told: list[str] = field(default_factory=list)
 
 
-def look(path: Path, folder: Path, findings: Findings, *, labels: str | None = None) -> None:
+def place(text: str) -> Path | str:
+    """What `look` takes: the URI of a place in an object store as it is written, as a path has no two slashes."""
+    return text if is_remote(text) else Path(text)
+
+
+def look(path: Path | str, folder: Path, findings: Findings, *, labels: str | None = None) -> None:
     """Add what `path` holds; `labels`: a pattern for the names of files. Raises SourceError if that is nothing to
-    measure."""
+    measure; for a place in a store as `open_store`, and StoreError."""
+    if isinstance(path, str):
+        _look_into_store(path, findings, labels)
+        return
     suffix = path.suffix.lower()
     if path.is_dir():
         _look_into(path, folder, findings, labels)
@@ -75,6 +84,41 @@ def look(path: Path, folder: Path, findings: Findings, *, labels: str | None = N
         raise _nothing(path, "is of no kind that is known here", f"known are {kinds}; or write the manifest by hand")
 
 
+def _look_into_store(uri: str, findings: Findings, labels: str | None) -> None:
+    """What a store lists there: one object, a glob as it is, or all that lies below."""
+    store, key = open_store(uri)
+    suffix = PurePosixPath(key).suffix
+    if suffix.lower() in LISTS:
+        raise _nothing(uri, "is a list, and lists are read from this disk", "copy it here, and name the copy")
+    if _medium(suffix) and not key.endswith("/"):
+        if not is_glob(key):
+            store.head(key)
+        findings.media.add(_medium(suffix))
+        findings.files.append(_entry(uri, labels))
+        return
+    below = uri.rstrip("/")
+    if is_glob(key):
+        raise _nothing(
+            uri, "does not say which media it means", f"write {below.partition('*')[0]}**/*.wav, or a folder"
+        )
+    found = {PurePosixPath(info.key).suffix for info in store.list(key.rstrip("/"))}
+    known = [one for one in sorted(found) if _medium(one)]
+    if not known:
+        raise _nothing(uri, "holds no audio, video or pictures", "name a folder with media")
+    base = f"{store.root}/{_escaped(key.rstrip('/'))}".rstrip("/")
+    for suffix in known:
+        findings.media.add(_medium(suffix))
+        findings.files.append(_entry(f"{base}/**/*{suffix}", _pattern_for(suffix, labels, findings)))
+
+
+def _pattern_for(suffix: str, labels: str | None, findings: Findings) -> str | None:
+    """The pattern for files of one ending; where it is another than was given, that is told."""
+    pattern = _fitting(labels, suffix)
+    if pattern != labels:
+        findings.told.append(f"names of {suffix} files are read as {pattern!r}: the pattern's ending is not theirs")
+    return pattern
+
+
 def _look_into(path: Path, folder: Path, findings: Findings, labels: str | None) -> None:
     # Globs tell upper from lower case, so the endings are kept as they stand in the names.
     names = list(matching_files("**/*", str(path.absolute()), lambda _: None))
@@ -88,9 +132,7 @@ def _look_into(path: Path, folder: Path, findings: Findings, labels: str | None)
     base = _escaped(_from_here(path, folder))
     for suffix in known:
         findings.media.add(_medium(suffix))
-        pattern = _fitting(labels, suffix)
-        if pattern != labels:
-            findings.told.append(f"names of {suffix} files are read as {pattern!r}: the pattern's ending is not theirs")
+        pattern = _pattern_for(suffix, labels, findings)
         findings.files.append(_entry(f"**/*{suffix}" if base == "." else f"{base}/**/*{suffix}", pattern))
     if known:
         findings.offered += lists
@@ -131,7 +173,7 @@ def _list_line(path: Path, folder: Path, told: list[str]) -> tuple[str, str]:
     return member, f"{{from: {yaml_text(_from_here(path, folder))}{more}}}"
 
 
-def _nothing(path: Path, message: str, hint: str) -> SourceError:
+def _nothing(path: Path | str, message: str, hint: str) -> SourceError:
     return SourceError([Problem(file=str(path), line=None, column=None, path="", message=message, hint=hint)])
 
 

@@ -9,14 +9,14 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hume_runner import small_json
 from hume_runner.amounts import counted
 from hume_runner.api import Validated, validate
 from hume_runner.aside import written
 from hume_runner.cli.console import Console
-from hume_runner.cli.found_sources import Findings, look, yaml_text
+from hume_runner.cli.found_sources import Findings, look, place, yaml_text
 from hume_runner.cli.proposed_models import model_lines
 from hume_runner.errors import ManifestError, SourceError, UsageError, refuse_scarce
 from hume_runner.manifest.patterns import pattern_fault
@@ -27,7 +27,13 @@ from hume_runner.registry import Registered, Starter, all_registered, registered
 
 def configure(parser: argparse.ArgumentParser) -> None:
     apis = tuple(one.api for one in all_registered() if one.starter is not None)
-    parser.add_argument("paths", nargs="+", metavar="PATH", type=Path, help="folder, media file, list or text file")
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        type=place,
+        help="folder (here or in a store, s3://bucket/folder), media file, list or text file",
+    )
     here = next((one.api for one in all_registered() if one.here and one.api in apis), apis[0])
     parser.add_argument("--api", choices=apis, default=here, help=f"which service measures (default: {here})")
     parser.add_argument(
@@ -114,8 +120,9 @@ def _take_back(out: Path, verdict: Validated) -> None:
         raise UsageError(f"--labels: {wrong.message}; nothing was written", hint=wrong.hint)
 
 
-def _name(path: Path) -> str:
-    slug = re.sub(r"[^a-z0-9._-]+", "-", in_ascii(path.absolute().stem).lower()).strip("-._")
+def _name(path: Path | str) -> str:
+    stem = path.absolute().stem if isinstance(path, Path) else PurePosixPath(path.partition("*")[0].rstrip("/")).stem
+    slug = re.sub(r"[^a-z0-9._-]+", "-", in_ascii(stem).lower()).strip("-._")
     return slug[:63] or "measurement"
 
 

@@ -322,3 +322,37 @@ def test_doctor_looks_at_a_state_in_a_store_and_names_the_variable_that_keeps_it
     assert told()["state"] == f"ok s3://{name}/study can be read: none yet, the first run makes it"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "127.0.0.1:8902")
     assert told()["state"].startswith("problem the environment variable AWS_ENDPOINT_URL is no URL")
+
+
+def test_init_proposes_what_lies_in_a_store(project: Project, bucket: str, s3: S3Server, tmp_path: Path) -> None:
+    s3.put(bucket, "media/faces/one.png", b"a picture")
+    s3.put(bucket, "media/notes.docx", b"something else")
+    out = tmp_path / "found.yaml"
+    ran = project.plain_call("init", f"s3://{bucket}/media", "--out", str(out))
+    assert (ran.code, ran.out.splitlines()[0]) == (0, f"wrote {out}: 5 items"), ran.err
+    text = out.read_text()
+    assert f'  files:\n    - "s3://{bucket}/media/**/*.png"\n    - "s3://{bucket}/media/**/*.wav"\n' in text
+    assert 'name: "media"' in text
+
+    one = project.plain_call("init", f"s3://{bucket}/media/b.wav", f"s3://{bucket}/media/wave-2/*.wav")
+    assert f'    - "s3://{bucket}/media/b.wav"\n    - "s3://{bucket}/media/wave-2/*.wav"\n' in one.out
+    whole = project.plain_call("init", f"s3://{bucket}")
+    assert f'- "s3://{bucket}/**/*.wav"' in whole.out
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("/nowhere", 66, "holds no audio, video or pictures"),
+        ("/media/missing.wav", 66, "missing.wav"),
+        ("/lists/clips.csv", 66, "is a list, and lists are read from this disk"),
+        ("/media/*", 66, "write s3://"),
+        ("?X-Amz-Signature=1", 64, "names no bucket"),
+    ],
+)
+def test_init_says_what_is_wrong_with_a_place_in_a_store(
+    project: Project, bucket: str, name: str, code: int, words: str
+) -> None:
+    ran = project.plain_call("init", f"s3://{bucket}{name}")
+    assert (ran.code, words in ran.err, ran.out) == (code, True, ""), ran.err
+    assert f"s3:/{bucket}" not in ran.err
