@@ -38,7 +38,9 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
     with ExitStack() as stack:
         store, _ = stack.enter_context(opened_state(project))
         embedded = endpoint.name == wiring.EMULATOR
-        refuse_others_outputs(store, paths.state, paths.outputs, manifest=manifest.name, embedded=embedded)
+        refuse_others_outputs(
+            store, paths.state, paths.outputs, manifest=manifest.name, embedded=embedded, home=paths.remote
+        )
         machines, host = wiring.machines(), endpoint.service.endpoint
         refuse_other_kinds(store, host, here=endpoint.here, machines=machines, outputs=paths.outputs)
         serial = store.serial

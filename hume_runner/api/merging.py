@@ -70,6 +70,7 @@ def merge_shards(project: Project, places: Sequence[Path], *, take_over: bool, w
         new_id=machine.new_id,
         mask=project.masker.keys,
         homes=_Homes(project, warn),
+        home=paths.remote,
     )
     with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards, kept):
         with (

@@ -342,7 +342,7 @@ class Project:
             machine.disk.make_directory(folder)
         owner = OutputsOwner(paths.outputs)
         with self._writing() as store, OutputsLock(paths.outputs), self.endpoint() as endpoint:
-            owner.check(manifest=manifest.name, state=paths.state, lineage=store.lineage)
+            owner.check(manifest=manifest.name, state=paths.state, lineage=store.lineage, home=paths.remote)
             store.recover(machine.now())
             take_in(store, machine.now())
             with (
@@ -359,7 +359,9 @@ class Project:
             ):
                 plan.apply()
             note_shard(store, self.selection.shard, manifest.service.api, paths.outputs)
-            owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage)
+            owner.record(
+                machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage, home=paths.remote
+            )
             if endpoint.name == wiring.EMULATOR:
                 if simulated is False:
                     raise UsageError(

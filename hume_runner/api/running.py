@@ -96,6 +96,7 @@ def run_project(
                     selection=selection,
                     whole=paths.whole,
                     whole_state=whole,
+                    home=paths.remote,
                 ),
                 finish=around.finish,
             )

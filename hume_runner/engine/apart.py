@@ -12,13 +12,15 @@ from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.store import Store
 
 
-def refuse_others_outputs(store: Store, state: Path, outputs: Path, *, manifest: str, embedded: bool) -> OutputsOwner:
+def refuse_others_outputs(
+    store: Store, state: Path, outputs: Path, *, manifest: str, embedded: bool, home: str | None
+) -> OutputsOwner:
     """Whose the output directory is; it is not another's, and no rehearsal goes where there are measurements.
 
     Raises: UsageError.
     """
     owner = OutputsOwner(outputs)
-    owner.check(manifest=manifest, state=state, lineage=store.lineage)
+    owner.check(manifest=manifest, state=state, lineage=store.lineage, home=home)
     if embedded and store.any_measured():
         raise measured_already(store, "the emulator")
     return owner

@@ -54,13 +54,14 @@ class Homes(Protocol):
 
 @frozen
 class Desk:
-    """What merging works with. `now`: Unix seconds."""
+    """What merging works with. `now`: Unix seconds. `home`: the place in a store where the whole's state is at home."""
 
     disk: Disk
     now: Callable[[], float]
     new_id: Callable[[], str]
     mask: Callable[[str], str]
     homes: Homes
+    home: str | None = None
 
 
 @frozen
@@ -118,7 +119,7 @@ def merged(
         begun.callback(store.discard)
         check_shard(store, None)
         owner = OutputsOwner(outputs)
-        owner.check(manifest=manifest.name, state=state, lineage=store.lineage)
+        owner.check(manifest=manifest.name, state=state, lineage=store.lineage, home=desk.home)
         merger = Merger(store)
         stack.callback(merger.close)
         found = [_look(one, manifest) for one in states]
@@ -133,7 +134,7 @@ def merged(
                 _close(facts, manifest, store.lineage, merger, desk)
         begun.pop_all()
         with guarded(outputs):
-            owner.record(desk.disk, manifest=manifest.name, state=state, lineage=store.lineage)
+            owner.record(desk.disk, manifest=manifest.name, state=state, lineage=store.lineage, home=desk.home)
         # As at the beginning of a run: another machine's last words are in no snapshot that this one leaves.
         store.recover(desk.now())
         kept.take_in(store, desk.now())

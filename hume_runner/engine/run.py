@@ -68,7 +68,7 @@ class SavedPlan:
 class RunOptions:
     """What the command line asks of a run. `pay_again`: consent to what a lost answer would ask about; `whole`: for a
     shard, the output directory that it is a part of; `whole_state`: a file that says what that has, wherever its state
-    is at home."""
+    is at home. `home`: the place in a store where the run's own state is at home."""
 
     detach: bool = False
     retry_failed: bool = False
@@ -77,6 +77,7 @@ class RunOptions:
     selection: Selection = EVERYTHING
     whole: Path | None = None
     whole_state: Path | None = None
+    home: str | None = None
 
 
 @frozen
@@ -128,7 +129,7 @@ def run(
         note_shard(store, options.selection.shard, manifest.service.api, outputs)
         opened.begun.pop_all()
         with guarded(outputs):
-            opened.owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage)
+            opened.owner.record(env.disk, manifest=manifest.name, state=state, lineage=store.lineage, home=options.home)
         env.report(_planned(summary, store))
         opened.kept.ready(store)
         ending = _work(manifest, outputs, opened, env, options)
@@ -208,7 +209,9 @@ def _open(
         kin = Kin(options.whole, state)
         stack.callback(kin.close)
         store.kin = kin.knows
-    owner = refuse_others_outputs(store, state, outputs, manifest=manifest.name, embedded=env.embedded)
+    owner = refuse_others_outputs(
+        store, state, outputs, manifest=manifest.name, embedded=env.embedded, home=options.home
+    )
     if scan is None:
         lock.tell("reading")
         scan = _scan(manifest, env, store, options)

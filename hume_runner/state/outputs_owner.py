@@ -1,7 +1,8 @@
 """Whose an output directory is: of one manifest with one state. Two would overwrite each other's results.
 
 The record lies in the directory and goes where it goes. It names the state by its path from there if it lies within, so
-that a copied folder speaks of its own copy, and by its lineage, which a state keeps wherever it is moved.
+that a copied folder speaks of its own copy, and by its lineage, which a state keeps wherever it is moved. A state that
+is at home in a store is a working copy here, and the record says of which place.
 """
 
 from __future__ import annotations
@@ -25,10 +26,20 @@ class OutputsOwner:
         self._outputs = resolved(outputs)
         self.path = self._outputs / RECORD
 
-    def check(self, *, manifest: str, state: Path, lineage: str) -> None:
-        """Raises: UsageError if the directory is another manifest's, or another state's that is still there."""
+    def check(self, *, manifest: str, state: Path, lineage: str, home: str | None = None) -> None:
+        """`home`: where the state is at home, if that is a store. Raises: UsageError if the directory is another
+        manifest's, or another state's that is still there; or if the state is the working copy of one in a store, which
+        would go on without it."""
         record = _read(self.path)
         owner, place, known = (str(record.get(name, "")) for name in ("manifest", "state", "lineage"))
+        at_home = str(record.get("home") or "")
+        if at_home and home is None and owner == manifest and lineage in (known, ""):
+            raise UsageError(
+                f"{state}: this is the working copy of a state that is at home in {at_home}: a run that goes on with "
+                "the copy alone would split its history",
+                hint=f"name the place, with `state: {at_home}` in the manifest or --state {at_home}; or choose another "
+                "--output-dir, for a study of its own",
+            )
         if not record:
             # A version without this record wrote there. Where that one's state is, it does not say.
             owner = str(_read(self._outputs / "run.json").get("name", manifest))
@@ -41,19 +52,21 @@ class OutputsOwner:
             if named is None or ours or not named.exists():
                 return
             theirs = named
+        go_on = _keep(owner, manifest, at_home or theirs)
         whose = f"the manifest '{owner}'" if owner != manifest else f"another state, {theirs}"
         raise UsageError(
             f"{self._outputs}: this output directory belongs to {whose} (asked for: '{manifest}' with {state})",
-            hint=f"give each an outputs.directory of its own (or --output-dir){_keep(owner, manifest, theirs)}; if "
+            hint=f"give each an outputs.directory of its own (or --output-dir){go_on}; if "
             "this one is to change hands, move what is in it away",
         )
 
-    def record(self, disk: Disk, *, manifest: str, state: Path, lineage: str) -> None:
-        """Make the directory theirs. Raises: OSError."""
+    def record(self, disk: Disk, *, manifest: str, state: Path, lineage: str, home: str | None = None) -> None:
+        """Make the directory theirs. `home` as `check` has it. Raises: OSError."""
         state = resolved(state)
         inside = state.is_relative_to(self._outputs)
         place = state.relative_to(self._outputs).as_posix() if inside else str(state)
-        wanted = {"schema": 1, "manifest": manifest, "state": place, "lineage": lineage}
+        at_home = {"home": home} if home is not None else {}
+        wanted = {"schema": 1, "manifest": manifest, "state": place, "lineage": lineage, **at_home}
         if _read(self.path) != wanted:
             disk.write_new(self.path, json.dumps(wanted, ensure_ascii=False).encode() + b"\n")
 
@@ -66,7 +79,7 @@ def _state_of(outputs: Path, place: str) -> Path | None:
         return None
 
 
-def _keep(owner: str, manifest: str, theirs: Path) -> str:
+def _keep(owner: str, manifest: str, theirs: Path | str) -> str:
     return f"; or go on with --state {theirs}" if owner == manifest else ""
 
 

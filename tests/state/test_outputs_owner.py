@@ -102,3 +102,19 @@ def test_outputs_of_a_version_without_a_record_belong_to_the_manifest_that_they_
 def test_a_record_that_cannot_be_read_is_none(outputs: Path, content: str) -> None:
     (outputs / RECORD).write_bytes(content.encode("latin-1"))
     allowed(outputs, outputs / "state.sqlite3")
+
+
+def test_a_directory_whose_state_is_at_home_in_a_store_says_where(tmp_path: Path) -> None:
+    outputs = tmp_path / "out"
+    outputs.mkdir()
+    (state := outputs / "state.sqlite3").touch()
+    owner, home = OutputsOwner(outputs), "s3://bucket/study"
+    owner.record(Disk(), manifest="m", state=state, lineage="one", home=home)
+    owner.check(manifest="m", state=state, lineage="one", home=home)
+    for place in (state, tmp_path / "copy.sqlite3"):
+        with pytest.raises(UsageError, match=f"at home in {home}") as refused:
+            owner.check(manifest="m", state=place, lineage="one")
+        assert f"--state {home}" in str(refused.value.hint)
+    with pytest.raises(UsageError) as refused:
+        owner.check(manifest="m", state=tmp_path / "other.sqlite3", lineage="two", home="s3://bucket/other")
+    assert f"go on with --state {home}" in str(refused.value.hint)

@@ -156,3 +156,20 @@ def test_the_state_of_another_manifest_is_refused_and_not_brought_here(study: St
     assert accepted(emulator) == 6
     study.place += "-of-its-own"
     assert call("run", written(study, "b")).code == 0
+
+
+def test_the_copy_of_a_state_in_a_store_does_not_go_on_without_it(study: Study, emulator: Emulator) -> None:
+    assert study.run("a").exit_code == 0
+    manifest, copy = written(study, "a"), str(study.folder / "a" / "state.sqlite3")
+    before = Path(copy).read_bytes()
+    study.texts += 1
+    written(study, "a")
+    for words in (["plan"], ["run"], ["adopt", "--state", copy]):
+        more = ["some-job"] if words[0] == "adopt" else ["--state", copy]
+        ran = call(*words, manifest, *more)
+        assert ran.code == 64, ran.err
+        assert f"is the working copy of a state that is at home in {study.place}" in ran.err
+        assert f"--state {study.place}" in ran.err
+    assert Path(copy).read_bytes() == before
+    assert accepted(emulator) == 6
+    assert call("run", manifest, "--state", study.place).code == 0
