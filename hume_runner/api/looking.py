@@ -47,6 +47,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         seen = (store.path if paths.remote is not None else None) or paths.state
         store, found = _taken_stock(store, endpoint, paths, stack, now)
         whole = stack.enter_context(state_of_the_whole(project, to_run=False))
+        _refuse_beside_shards(project, store, knows=whole or seen)
         plan = stack.enter_context(
             wiring.planned(
                 manifest,
@@ -76,27 +77,35 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             serial,
             warnings=told,
             renewed=tuple(plan.renewed()),
-            refusal=_refusal(project, store, plan.summary, knows=whole or seen),
+            refusal=_refusal(project, plan.summary),
             cautions=tuple(_cautions(manifest, plan)),
         )
 
 
-def _refusal(project: Project, store: Store, summary: Summary, *, knows: Path) -> HumeRunnerError | None:
-    """What a run of this plan would be refused for, before it measures anything. `knows`: the state of the whole, or a
-    copy of it."""
-    from hume_runner.engine.run import refuse_links
+def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> None:
+    """A plan of what other parts hold, which a run would refuse, is the plan of nothing: it would pay for that again.
+    `knows`: the state of the whole, or a copy of it. Raises: UsageError."""
     from hume_runner.state.connection import guarded
     from hume_runner.state.shards import check_merged, check_shard
 
     paths, shard = project.paths, project.selection.shard
     whole = paths.state if paths.whole is None else paths.whole / "state.sqlite3"
+    with guarded(paths.outputs):
+        check_merged(paths.whole or paths.outputs, whole, shard, knows=knows)
+    check_shard(store, shard)
+
+
+def _refusal(project: Project, summary: Summary) -> HumeRunnerError | None:
+    """What a run of this plan would be refused for, before it measures anything, and what is no fault of the plan."""
+    from hume_runner.engine.run import refuse_links
+    from hume_runner.state.connection import guarded
+
+    paths = project.paths
     try:
         for folder in (paths.state.parent, paths.outputs):
             refuse_in_the_way(folder)
         with guarded(paths.outputs):
             refuse_links(paths.outputs)
-            check_merged(paths.whole or paths.outputs, whole, shard, knows=knows)
-        check_shard(store, shard)
         found = registered(project.manifest.service.api)
         if found is not None and found.requires is not None and summary.jobs:
             load(found.requires)(project.manifest.settings["models"])

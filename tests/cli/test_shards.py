@@ -125,6 +125,10 @@ def test_a_run_of_everything_beside_shards_that_are_not_merged_is_refused(texts:
         ran = texts.run(*words)
         assert ran.code == 64
         assert "state merge" in ran.err, ran.err
+        for form in ([], ["--format", "json"], ["--format", "markdown"]):
+            planned = texts.call("plan", *words, *form)
+            assert (planned.code, planned.out) == (64, ""), planned.out
+            assert "state merge" in planned.err
     assert texts.requests() == before
     assert texts.call("verify", "--shard", "1/3").code == 0
 
