@@ -129,6 +129,9 @@ def schema_problems(document: Document) -> list[Problem]:
     for path, entry in entries:
         for error in _entry_validator(str(path[1]), entry).iter_errors(entry):
             _add(found, _problems(document, (*path, *error.absolute_path), error))
+    if "service.api" in found:
+        # Which models there are is a matter of the API: of one that nobody knows, all would be unknown.
+        return [one for one in found.values() if not (one.path.startswith("models.") and _is_unknown(one))]
     return list(found.values())
 
 
@@ -139,6 +142,13 @@ def _asked_for(document: Document) -> frozenset[str]:
     if found is None or found.more_models is None or not isinstance(models, dict):
         return frozenset()
     return frozenset(name for name in models if isinstance(name, str))
+
+
+_UNKNOWN = "unknown member"
+
+
+def _is_unknown(problem: Problem) -> bool:
+    return problem.message.startswith(_UNKNOWN)
 
 
 def _add(found: dict[str, Problem], problems: Iterator[Problem]) -> None:
@@ -211,7 +221,7 @@ def _unknown(document: Document, path: Path, error: ValidationError, rule: Mappi
     for name in present:
         if name in known:
             continue
-        message = f"unknown member {quoted(name)}"
+        message = f"{_UNKNOWN} {quoted(name)}"
         near = nearest(name, [member for member in known if member not in present] or known)
         elsewhere = _homes().get(name.replace("-", "_"), [])
         if said := _said_with_a_colon(path, present):

@@ -15,7 +15,7 @@ _ENDINGS = {
     5: "stopped: the service is unavailable",
     7: "stopped: the service refuses",
     8: "stopped: cost cap reached",
-    9: "stopped: a lost answer needs a decision",
+    9: "stopped: what may be paid for already needs a decision",
     64: "stopped after {}: standard output takes no more, the state is safe",
     130: "interrupted after {}, the state is safe",
     143: "terminated after {}, the state is safe",
