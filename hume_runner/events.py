@@ -38,8 +38,13 @@ class Planned(Event):
     in_flight: int = field(default=0, metadata=_QUIET)
     ambiguous: int = field(default=0, metadata=_QUIET)
     unfinished: bool = field(default=True, metadata=_QUIET)
-    total: int = field(default=0, metadata=_QUIET)  # jobs that have to finish, once all media are prepared
+    to_finish: int = field(default=0, metadata=_QUIET)  # jobs, with those of earlier runs, once all media are prepared
     requests: int = field(default=0, metadata=_QUIET)  # of them, those of this plan: a video may be several
+
+    @property
+    def total(self) -> int:
+        """All items that the plan is about."""
+        return self.new + self.changed + self.retry + self.done + self.failed + self.in_flight + self.ambiguous
 
 
 @frozen

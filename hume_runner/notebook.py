@@ -41,8 +41,8 @@ class NotebookProgress:
 
     def __call__(self, event: events.Event) -> None:
         match event:
-            case events.Planned(jobs=jobs, in_flight=in_flight):
-                self._jobs = jobs + in_flight
+            case events.Planned():
+                self._jobs = event.to_finish or event.jobs
             case events.JobFinished(failed=failed):
                 self._finished += 1
                 self._failed += failed

@@ -163,3 +163,19 @@ def test_each_promised_name_is_its_own_and_documented(name: str) -> None:
 def test_what_the_facade_offers_is_promised_in_the_package_s_docstring(name: str) -> None:
     assert name in hume_runner.__all__
     assert f"`{name}`" in (hume_runner.__doc__ or "")
+
+
+def test_the_plan_that_a_run_tells_counts_all_items(tmp_path: Path) -> None:
+    manifest = {
+        "version": 1,
+        "name": "counted",
+        "service": {"api": "local"},
+        "sources": {"text": ["One.", "Two.", "Three."]},
+        "models": {"language": {}},
+        "outputs": {"directory": str(tmp_path / "out")},
+    }
+    for new, done, jobs in ((3, 0, 1), (0, 3, 0)):
+        told: list[hume_runner.events.Event] = []
+        hume_runner.run(manifest, on_event=told.append)
+        (planned,) = (event for event in told if isinstance(event, hume_runner.events.Planned))
+        assert (planned.new, planned.done, planned.total, planned.to_finish) == (new, done, 3, jobs)

@@ -74,6 +74,20 @@ def test_the_readme_runs_as_printed(tmp_path: Path) -> None:
     assert ran == 4
 
 
+def test_the_python_of_the_readme_runs_as_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (manifest,), (code,) = blocks(README, "yaml"), blocks(README, "python")
+    (tmp_path / "first.yaml").write_text(manifest, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    *told, scores = capsys.readouterr().out.partition("\n0 3 ")
+    assert "Planned(new=3" in told[0]
+    assert scores.startswith(str(tmp_path / "results" / "first"))
+    # One score a sentence, as the session above tells joy of the third text.
+    assert "0.62" in scores
+
+
 @pytest.mark.sweep
 def test_the_scores_that_the_readme_tells_are_measured(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "manifests" / "lists" / "visits.csv", tmp_path)

@@ -183,7 +183,7 @@ class RunProgress:
             self._console.note(f"{self._name}: nothing to do, {_are(event.done)} measured{failed}")
             return
         to_send = event.new + event.changed + event.retry
-        jobs = counted((event.total if self._here else event.requests) or event.jobs, "job")
+        jobs = counted((event.to_finish if self._here else event.requests) or event.jobs, "job")
         parts = []
         if to_send or not (event.in_flight or event.ambiguous):
             parts.append(f"{counted(to_send, 'item')} {'to measure' if self._here else 'to submit'} in {jobs}")

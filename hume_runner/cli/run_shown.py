@@ -7,7 +7,7 @@ line.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hume_runner import events
 from hume_runner.amounts import counted, size_text
@@ -85,9 +85,8 @@ class RunShown:
                 self._sent = [one for one in self._sent if now - one[0] <= _RATE_OVER_S] + [(now, event.sent_bytes)]
 
     def _hear_plan(self, event: events.Planned) -> None:
-        self.jobs = event.total or event.jobs
-        to_do = event.new + event.changed + event.retry + event.in_flight + event.ambiguous
-        self.items = to_do + event.done + event.failed
+        self.jobs = event.to_finish or event.jobs
+        self.items = event.total
         self.items_done, self.items_failed = self._planned = event.done, event.failed
 
     def _hear_counts(self, counts: Mapping[str, int]) -> None:
@@ -133,11 +132,11 @@ class RunShown:
         return f"{words}{between}{self.writes.what}{far if done else ''}"
 
     def _facts(self, now: float) -> Iterator[str]:
-        doing = self.now_doing
         yield f"{self.jobs_done:,} of {counted(self.jobs, 'job')}"
         yield f"{self.items_done:,} of {counted(self.items, 'item')}"
         if self.items_failed:
             yield f"{self.items_failed:,} failed"
+        doing = self._still_doing()
         if doing is None:
             return
         if doing.asked_about:
@@ -152,6 +151,19 @@ class RunShown:
         if doing.fetching:
             received = f" ({size_text(doing.received_bytes)} received)" if doing.received_bytes else ""
             yield f"{doing.fetching:,} fetching{received}"
+
+    def _still_doing(self) -> events.Working | None:
+        """What goes on, without what finished since it was told: no more jobs than are left."""
+        doing = self.now_doing
+        if doing is None:
+            return None
+        left = max(0, self.jobs - self.jobs_done)
+        counts: dict[str, int] = {}
+        # What finishes was furthest; a submission without an answer does not for a while.
+        for stage in ("asked_about", "preparing", "uploading", "measuring", "fetching"):
+            counts[stage] = min(left, getattr(doing, stage))
+            left -= counts[stage]
+        return replace(doing, **counts)
 
     def _uploading(self) -> str:
         if self.now_doing is None or not self.now_doing.sent_bytes:

@@ -259,7 +259,7 @@ def _planned(summary: Summary, store: Store) -> events.Planned:
         in_flight=summary.in_flight,
         ambiguous=summary.ambiguous,
         unfinished=bool(summary.unfinished),
-        total=summary.requests + open_jobs,
+        to_finish=summary.requests + open_jobs,
         requests=summary.requests,
     )
 

@@ -11,7 +11,7 @@ from hume_runner.cli.progress import RunProgress
 
 ITEMS = {"total": 9, "pending": 9, "in_flight": 0, "done": 0, "failed": 0, "ambiguous": 0}
 JOBS = {"planned": 9, "submitting": 0, "submitted": 0, "done": 0, "failed": 0, "ambiguous": 0}
-PLANNED = events.Planned(new=9, changed=0, retry=0, done=0, failed=0, jobs=9, total=9)
+PLANNED = events.Planned(new=9, changed=0, retry=0, done=0, failed=0, jobs=9, to_finish=9)
 
 
 class Clock:

@@ -36,11 +36,11 @@ def run(*told: tuple[float, events.Event], name: str = "interviews") -> RunShown
 
 BUSY = (
     (0.0, events.Phase(phase="reading")),
-    (1.0, planned(new=40, jobs=6, total=6)),
+    (1.0, planned(new=40, jobs=6, to_finish=6)),
     (1.0, events.Phase(phase="working")),
     (1.0, counted()),
     (2.0, working(uploading=2, sent_bytes=1_000_000)),
-    (6.0, working(preparing=1, uploading=2, measuring=3, fetching=1, sent_bytes=5_800_000, received_bytes=20_000)),
+    (6.0, working(preparing=1, uploading=1, measuring=1, fetching=1, sent_bytes=5_800_000, received_bytes=20_000)),
     (6.0, counted(done=12, failed=1)),
     (6.0, events.JobFinished(job="job-000001", sources=13, failed=1)),
     (6.0, events.JobFinished(job="job-000002", sources=1, failed=0)),
@@ -62,8 +62,8 @@ def test_nothing_is_left_out_in_any_width(columns: int) -> None:
         "12 of 40 items",
         "1 failed",
         "1 preparing",
-        "2 uploading (5.8 MB sent, 1.2 MB/s)",
-        "3 measuring",
+        "1 uploading (5.8 MB sent, 1.2 MB/s)",
+        "1 measuring",
         "1 fetching (20.0 kB received)",
     ):
         assert fact in told, (fact, lines)
@@ -98,7 +98,7 @@ def test_sources_that_are_read_are_counted() -> None:
 
 def test_a_resumed_run_begins_where_the_earlier_one_stopped() -> None:
     shown = run(
-        (0.0, planned(new=10, in_flight=15, done=14, failed=1, jobs=2, total=5)),
+        (0.0, planned(new=10, in_flight=15, done=14, failed=1, jobs=2, to_finish=5)),
         (0.0, events.Phase(phase="working")),
         (0.0, counted(done=14, failed=1)),
     )
@@ -110,7 +110,7 @@ def test_a_resumed_run_begins_where_the_earlier_one_stopped() -> None:
 
 def test_a_run_of_some_items_counts_those_and_not_all_that_the_state_knows() -> None:
     shown = run(
-        (0.0, planned(new=5, jobs=1, total=1)),
+        (0.0, planned(new=5, jobs=1, to_finish=1)),
         (0.0, events.Phase(phase="working")),
         (0.0, counted(done=30)),
         (1.0, counted(done=33)),
@@ -120,7 +120,7 @@ def test_a_run_of_some_items_counts_those_and_not_all_that_the_state_knows() -> 
 
 def test_jobs_that_are_more_or_fewer_than_was_expected_change_the_sum() -> None:
     shown = run(
-        (0.0, planned(new=4, jobs=4, total=4)),
+        (0.0, planned(new=4, jobs=4, to_finish=4)),
         (0.0, events.Phase(phase="working")),
         (1.0, events.MediaPrepared(jobs=3, expected=1)),
         (1.0, events.Split(job="job-000001", message="")),
@@ -130,7 +130,7 @@ def test_jobs_that_are_more_or_fewer_than_was_expected_change_the_sum() -> None:
 
 
 def test_the_time_left_is_told_once_it_can_be_known() -> None:
-    shown = run((0.0, planned(new=10, jobs=10, total=10)), (0.0, events.Phase(phase="working")))
+    shown = run((0.0, planned(new=10, jobs=10, to_finish=10)), (0.0, events.Phase(phase="working")))
     assert shown.time_left(BEGAN + 60) == ""
     shown.hear(events.JobFinished(job="job-000001", sources=1, failed=0), BEGAN + 2)
     assert shown.time_left(BEGAN + 2) == ""  # from one moment nothing follows
@@ -144,7 +144,7 @@ def test_the_time_left_is_told_once_it_can_be_known() -> None:
 
 def test_a_rate_is_that_of_the_last_seconds() -> None:
     shown = run(
-        (0.0, planned(new=2, jobs=2, total=2)),
+        (0.0, planned(new=2, jobs=2, to_finish=2)),
         (0.0, events.Phase(phase="working")),
         *((float(second), working(uploading=1, sent_bytes=second * 1_000_000)) for second in range(20)),
         *((20.0 + second, working(uploading=1, sent_bytes=19_000_000)) for second in range(10)),
@@ -155,7 +155,7 @@ def test_a_rate_is_that_of_the_last_seconds() -> None:
 
 def test_who_waits_for_certainty_says_until_when_and_not_that_it_is_measured() -> None:
     shown = run(
-        (0.0, planned(new=3, jobs=3, total=3)),
+        (0.0, planned(new=3, jobs=3, to_finish=3)),
         (0.0, events.Phase(phase="working")),
         (1.0, events.JobFinished(job="job-000002", sources=1, failed=0, items=1)),
         (1.0, events.JobFinished(job="job-000003", sources=1, failed=0, items=1)),
@@ -188,3 +188,18 @@ def test_what_is_written_is_named_with_how_far_it_is() -> None:
     copies = events.Writing(what="copies in s3://bucket/x", done=200, total=None)
     shown.hear(copies, BEGAN + 3)
     assert shown.line(BEGAN + 4).endswith("copies in s3://bucket/x, 200 files")
+
+
+def test_no_more_jobs_are_worked_on_than_are_left() -> None:
+    """What goes on is told every second, and jobs finish in between."""
+    done = [(3.5, events.JobFinished(job=f"job-{n:06d}", sources=1, failed=0, items=1)) for n in range(49)]
+    shown = run(
+        (0, planned(new=50, jobs=50)),
+        (0, events.Phase(phase="working")),
+        (3, working(uploading=8, asked_about=1, certain_in_s=9)),
+        *done,
+    )
+    line = shown.line(BEGAN + 4)
+    assert "49 of 50 items" in line
+    assert "1 submission without an answer" in line
+    assert "uploading" not in line
