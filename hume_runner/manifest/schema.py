@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from hume_runner.errors import Problem
+from hume_runner.errors import Problem, UsageError
 from hume_runner.manifest.document import Document, Path
 from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.published import schema
@@ -43,7 +43,10 @@ on_change(_forget)
 def default_at(api: str, path: str) -> Any:
     """What an API takes where the member at `path` (`models.face.fps`) is not written; None where nothing tells."""
     model = path.split(".")[1:2] if path.startswith("models.") else []
-    whole = schema(offered=frozenset(model))
+    try:
+        whole = schema(offered=frozenset(model))
+    except UsageError:  # of a model that a manifest had before, whose package cannot be used any more
+        whole = schema()
     named = {"service": {"api": api}}
     own = [
         rule["then"]

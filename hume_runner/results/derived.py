@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hume_runner import small_json
 from hume_runner._version import __version__
 from hume_runner.frozen import frozen
 from hume_runner.results.options import PLAIN, TableOptions
+from hume_runner.services.table_shapes import is_word
 from hume_runner.state.disk import stamp_of
 from hume_runner.state.store import Store, StoredAnswer
 
@@ -79,7 +80,11 @@ def record(
     now: float,
     options: TableOptions = PLAIN,
 ) -> list[StoredAnswer]:
-    """Mark a group whose files are under their final names. `serial`: of the state that they were made from."""
+    """Mark a group whose files are under their final names. `serial`: of the state that they were made from.
+
+    A table of the mark before that nobody gives any more is removed, if it is as it was written: nothing that is loaded
+    now knows the tables of another package whose model the manifest had.
+    """
     stored, files = [], {}
     for path in paths:
         stamp = stamp_of(path.stat())  # before it is read: what is written later has another stamp
@@ -93,7 +98,11 @@ def record(
         {"serial": serial, "maker": by, "long": options.long, "options": options.document(), "files": files}
     )
     known = marks(store).get(group)
-    gone = set(known.files) - set(files) if known else set()
+    gone = {name: seen for name, seen in known.files.items() if name not in files} if known else {}
+    for name, seen in gone.items():
+        below = PurePosixPath(name)
+        if str(below.parent) == TABLES and is_word(below.stem) and _same(outputs / below, *seen):
+            (outputs / below).unlink()
     store.record_derived(group, mark, stored, sorted(gone), now)
     return stored
 

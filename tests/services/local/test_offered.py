@@ -373,6 +373,19 @@ def test_what_a_measurer_prints_is_no_line_of_the_result(offer: Callable[..., Pa
     )
 
 
+def test_the_table_of_a_model_that_a_manifest_names_no_more_goes_as_ours_do(offer: Callable[..., Path]) -> None:
+    """Nothing of its package is loaded for that."""
+    offer()
+    write(models={"xx": {}, "language": {}})
+    assert main(["m.yaml"]) == 0
+    tables = Path("out", "tables")
+    (tables / "mine.csv").write_text("mine")
+    offer(first="import no_such_module")
+    write(models={"language": {}})
+    assert main(["m.yaml"]) == 0
+    assert sorted(path.stem for path in tables.iterdir()) == ["errors", "items", "language", "mine", "sources"]
+
+
 def test_an_answer_from_before_rows_were_looked_at_costs_its_own_item_its_rows(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
