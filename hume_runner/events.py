@@ -50,7 +50,7 @@ class Planned(Event):
 @frozen
 class Phase(Event):
     """What a run does from now on: `reading` sources, `planning`, `asking` the service what it has, `working` on jobs,
-    `writing` outputs, `telling` the callback."""
+    `writing` outputs, `telling` the callback; and of `state merge`, which tells no other: `merging` shards."""
 
     name: ClassVar[str] = "phase"
     phase: str
@@ -59,8 +59,8 @@ class Phase(Event):
 @frozen
 class Writing(Event):
     """What of the outputs is being written, now and then: `results.jsonl`, `tables (parquet)`, `report.html`, the
-    description of the tables, or copies in a store. `done` of `total` jobs are read for it, or files copied; `total` is
-    None where nobody knows."""
+    description of the tables, copies in a store, or a shard's answers while it is merged. `done` of `total` jobs are
+    read for it, or files brought; `total` is None where nobody knows."""
 
     name: ClassVar[str] = "writing"
     what: str

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import wiring
+from hume_runner import events, wiring
 from hume_runner.api.values import Merged
 from hume_runner.errors import StateLocked
 from hume_runner.frozen import frozen
@@ -54,16 +54,25 @@ class _Homes:
         reading(lambda: wiring.driver(paths, self.project.machine), use)
 
 
-def merge_shards(project: Project, places: Sequence[Path], *, take_over: bool, warn: Callable[[str], None]) -> Merged:
+def merge_shards(
+    project: Project,
+    places: Sequence[Path],
+    *,
+    take_over: bool,
+    warn: Callable[[str], None],
+    on_event: events.Report,
+) -> Merged:
     """Bring shards into the one state and output directory of the whole, and make what is derived. Sends nothing.
 
     Raises: UsageError, StateLocked, StateError, StoreError; then nothing was merged, or the same command goes on.
     """
     from hume_runner.engine.merge import Desk, merged, unmeasured
     from hume_runner.results.finish import Finisher
+    from hume_runner.results.telling import Telling
     from hume_runner.state.connection import guarded
 
     manifest, paths, machine = project.manifest, project.paths, project.machine
+    telling = Telling(on_event, machine.monotonic)
     desk = Desk(
         disk=machine.disk,
         now=machine.now,
@@ -71,8 +80,12 @@ def merge_shards(project: Project, places: Sequence[Path], *, take_over: bool, w
         mask=project.masker.keys,
         homes=_Homes(project, warn),
         home=paths.remote,
+        begin=telling.begin,
+        step=telling.step,
     )
+    on_event(events.Phase(phase="merging"))
     with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards, kept):
+        on_event(events.Phase(phase="planning"))
         with (
             project.endpoint() as endpoint,
             wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
@@ -81,8 +94,12 @@ def merge_shards(project: Project, places: Sequence[Path], *, take_over: bool, w
             if endpoint.service.keeper is None:
                 with guarded(paths.outputs):
                     kept.restore(store, paths.outputs)  # no other machine could have these answers again
+        on_event(events.Phase(phase="writing"))
         with guarded(paths.outputs):
-            Finisher(manifest, paths.outputs, machine.disk, warn=warn).rebuild(store, (), machine.now())
+            finisher = Finisher(
+                manifest, paths.outputs, machine.disk, warn=warn, report=on_event, monotonic=machine.monotonic
+            )
+            finisher.rebuild(store, (), machine.now())
         unsettled = kept.settle(store)
         told = Merged(
             state=paths.state,

@@ -380,14 +380,21 @@ class Project:
             yield from files.adopt_all([name for name in names if is_file(name)])
             yield from adopt_all(store, endpoint.service, [name for name in names if not is_file(name)], machine.now)
 
-    def merge(self, states: Sequence[str | PathLike[str]], *, take_over: bool, warn: Callable[[str], None]) -> Merged:
+    def merge(
+        self,
+        states: Sequence[str | PathLike[str]],
+        *,
+        take_over: bool,
+        warn: Callable[[str], None],
+        on_event: events.Report = lambda event: None,
+    ) -> Merged:
         """Bring shards into the manifest's one state and output directory, and make what is derived. Sends nothing.
 
         Raises: UsageError, StateLocked, StateError; then nothing was merged.
         """
         from hume_runner.api.merging import merge_shards
 
-        return merge_shards(self, [Path(state) for state in states], take_over=take_over, warn=warn)
+        return merge_shards(self, [Path(state) for state in states], take_over=take_over, warn=warn, on_event=on_event)
 
     def unlock(self) -> Holder | None:
         """Release a lock whose owner is dead; who that was, None if nobody holds it. Raises: StateLocked."""

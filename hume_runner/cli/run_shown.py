@@ -19,6 +19,7 @@ PHASES = {
     "working": "starting",
     "writing": "writing the outputs",
     "telling": "telling notify.callback_url",
+    "merging": "merging shards",
 }
 _LONGEST_NAME = 24
 _LONGEST_BAR = 40
@@ -58,7 +59,7 @@ class RunShown:
     def hear(self, event: events.Event, now: float) -> None:
         match event:
             case events.Phase(phase=phase):
-                self.phase = phase
+                self.phase, self.writes = phase, None
                 if phase == "working":
                     self.working_at = now
             case events.Writing():
@@ -124,10 +125,10 @@ class RunShown:
         words = PHASES.get(self.phase, "starting")
         if self.phase == "reading" and self.read:
             return f"{words}{between}{self.read:,} so far"
-        if self.phase != "writing" or self.writes is None:
+        if self.phase not in ("writing", "merging") or self.writes is None:
             return words
         done, total = self.writes.done, self.writes.total
-        unit = "job" if total is not None else "file"
+        unit = "answer" if self.phase == "merging" else "job" if total is not None else "file"
         far = f", {done:,} of {counted(total, unit)}" if total is not None else f", {counted(done, unit)}"
         return f"{words}{between}{self.writes.what}{far if done else ''}"
 

@@ -62,7 +62,10 @@ def _parts(args: argparse.Namespace, console: Console) -> str:
 
 def _merge(args: argparse.Namespace, found: Project, console: Console) -> int:
     found.need_extras()
-    merged = found.merge(args.states, take_over=args.take_over, warn=console.error)
+    from hume_runner.cli.progress import RunProgress
+
+    with RunProgress(console, found.manifest.name, here=found.here) as progress:
+        merged = found.merge(args.states, take_over=args.take_over, warn=console.error, on_event=progress)
     if console.json:
         console.counts = merged.items
         console.event(

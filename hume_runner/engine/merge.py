@@ -54,7 +54,8 @@ class Homes(Protocol):
 
 @frozen
 class Desk:
-    """What merging works with. `now`: Unix seconds. `home`: the place in a store where the whole's state is at home."""
+    """What merging works with. `now`: Unix seconds. `begin` hears of each shard that is brought in, with how many
+    answers, and `step` of each answer. `home`: the place in a store where the whole's state is at home."""
 
     disk: Disk
     now: Callable[[], float]
@@ -62,6 +63,8 @@ class Desk:
     mask: Callable[[str], str]
     homes: Homes
     home: str | None = None
+    begin: Callable[[str, int], None] = lambda what, total: None
+    step: Callable[[], None] = lambda: None
 
 
 @frozen
@@ -296,7 +299,11 @@ def _take(
     with _copied(facts, manifest, store):
         answers = list(merger.new_answers(facts))
         source = outputs_of(facts) if answers else facts.state.parent
-        brought = [(job, bring(answer, source, outputs, facts, desk.disk)) for job, answer in answers]
+        desk.begin(f"shard {facts.shard}", len(answers))
+        brought = []
+        for job, answer in answers:
+            brought.append((job, bring(answer, source, outputs, facts, desk.disk)))
+            desk.step()
         taken = merger.take(facts, brought, desk.now())
     return MergedShard(
         shard=facts.shard or "",

@@ -133,6 +133,7 @@ class Finisher:
         """Make again what is not current of what is derived, without a run to tell of: `run.json` as it was."""
         self._now, self._harmed = now, harmed
         write_run_again(store, self._outputs, self._disk, now=now)
+        self._telling.begin(RESULTS)
         write_results(store, self._outputs, self._disk, now=now)
         self._derived(store)
 

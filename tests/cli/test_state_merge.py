@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hume_runner import api, events
 from hume_runner.emulator.server import Emulator
 from hume_runner.planning.fingerprint import text_content
 from hume_runner.planning.selection import part_of
@@ -564,3 +565,20 @@ def test_what_this_machine_measured_is_merged_as_well(texts: Project) -> None:
     assert texts.run().code == 0
     theirs = rows(texts.folder / "whole", "language")
     assert sorted(ours, key=json.dumps) == sorted(theirs, key=json.dumps)
+
+
+def test_a_merge_tells_how_far_it_is(texts: Project) -> None:
+    shards = run_all(texts, of=2)
+    told: list[events.Event] = []
+    found = api.Project.open(texts.write())
+    found.merge(shards, take_over=False, warn=print, on_event=told.append)
+    assert [event.phase for event in told if isinstance(event, events.Phase)] == ["merging", "planning", "writing"]
+    begun = [event for event in told if isinstance(event, events.Writing) and event.done == 0]
+    assert [event.what for event in begun] == [
+        "shard 1/2",
+        "shard 2/2",
+        "results.jsonl",
+        "tables (jsonl)",
+        "datapackage.json",
+    ]
+    assert all(event.total for event in begun[:2])
