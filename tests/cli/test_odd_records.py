@@ -68,6 +68,7 @@ def with_odd(project: Project, file: str, content: bytes) -> None:
 @in_two_tiers
 def test_a_command_that_meets_an_odd_record_says_what_it_says_of_a_damaged_one(measured: Project, tier: Tier) -> None:
     cells = [(file, name, words) for file in FILES for name in CONTENTS for words in COMMANDS]
+    assert cells
     for file, name, words in tier.of(cells, 20):
         with_odd(measured, file, CONTENTS[name])
         ran = measured.call(words[0], *words[1:])
@@ -78,7 +79,9 @@ def test_a_command_that_meets_an_odd_record_says_what_it_says_of_a_damaged_one(m
 @in_two_tiers
 def test_tables_from_files_alone_do_so_as_well(measured: Project, tier: Tier) -> None:
     """Where there is no state, `run.json`, `results.jsonl` and `request.json` are all that tells."""
-    for file, name in tier.of([(file, name) for file in sorted(FROM_FILES) for name in CONTENTS], 9):
+    cells = [(file, name) for file in sorted(FROM_FILES) for name in CONTENTS]
+    assert cells
+    for file, name in tier.of(cells, 9):
         with_odd(measured, file, CONTENTS[name])
         for path in measured.out.glob("state.sqlite3*"):
             path.unlink()
@@ -90,6 +93,7 @@ def test_tables_from_files_alone_do_so_as_well(measured: Project, tier: Tier) ->
 
 
 def test_an_odd_plan_is_no_saved_plan(project: Project) -> None:
+    assert CONTENTS
     for name, content in CONTENTS.items():
         (project.folder / "plan.json").write_bytes(content)
         ran = project.run("--plan", str(project.folder / "plan.json"))
@@ -118,7 +122,9 @@ def test_a_saved_plan_with_one_odd_member_is_refused_or_as_good(measured: Projec
     assert measured.call("plan", "--out", str(path)).code == 0
     plan = json.loads(path.read_bytes())
     odd = ["null", "[]", "{}", '"x"', "1e308", "-1"]
-    for place, value in tier.of([(place, value) for place in members(plan) for value in odd], 10):
+    cells = [(place, value) for place in members(plan) for value in odd]
+    assert cells
+    for place, value in tier.of(cells, 10):
         path.write_text(json.dumps(changed(plan, place, json.loads(value))))
         ran = measured.run("--plan", str(path))
         assert ran.code in (0, 2, 64), (place, value, ran)

@@ -60,7 +60,7 @@ def left(folder: Path) -> dict[str, Any]:
 
 
 def without_times(value: dict[str, Any]) -> dict[str, Any]:
-    passing = {"run_id", "started_at", "ended_at", "duration_s"}
+    passing = {"run_id", "started_at", "worked_until", "ended_at", "duration_s"}
     kept = {name: member for name, member in value.items() if name not in passing}
     kept["counts"] = {**kept["counts"], "requests": None}
     return kept

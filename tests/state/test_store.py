@@ -185,7 +185,7 @@ def test_a_failing_commit_is_rolled_back_and_told_in_words(world: World) -> None
     disk = Full()
     with Store.create_or_open(world.state, disk=disk, name="fake", lineage="unused") as store:
         disk.full = True
-        with pytest.raises(StateError, match="disk is full") as caught:
+        with pytest.raises(StateError, match="No space left on device") as caught:
             submitting(store, 2)
         assert "run the same command again" in caught.value.hint
         disk.full = False

@@ -702,8 +702,8 @@ def test_the_summary_counts_what_people_count_and_all_of_the_time(
     result = hume_runner.run("m.yaml", on_event=slow)
 
     head, _, jobs, *_ = result.summary.splitlines()
-    worked = json.loads(Path("out/run.json").read_text())["duration_s"]
-    assert float(head.removesuffix(" s").rpartition(" ")[2]) >= worked + 0.3
+    assert float(head.removesuffix(" s").rpartition(" ")[2]) >= 0.4
+    assert json.loads(Path("out/run.json").read_text())["duration_s"] >= 0.4
     assert jobs.split() == ["jobs", "1", "done"], "one failed item is told once"
     assert result.counts.jobs["failed"] == 1
     capsys.readouterr()
