@@ -271,7 +271,7 @@ def test_how_many_pieces_there_are_is_known_from_the_beginning(
     told: list[Any] = []
     assert hume_runner.run(one, on_event=told.append).exit_code == 0
     [planned] = [event for event in told if isinstance(event, events.Planned)]
-    assert planned.total == 8 == sum(isinstance(event, events.JobFinished) for event in told)
+    assert planned.to_finish == 8 == sum(isinstance(event, events.JobFinished) for event in told)
     assert not any(isinstance(event, events.MediaPrepared) for event in told)
     # Of what is measured in part, what is left.
     [lost] = [row["remote_id"] for row in table("loud") if row["begin_s"] == "0.0" and row["item_id"] == "long.wav"]
