@@ -24,6 +24,7 @@ from hume_runner.services.base import (
     Waiting,
 )
 from hume_runner.services.expression_v1.account import Account
+from hume_runner.services.expression_v1.matching import told_apart
 from hume_runner.services.expression_v1.parts import endpoint_of
 from hume_runner.services.expression_v1.reading import RunView
 from hume_runner.services.expression_v1.runs import (
@@ -36,6 +37,7 @@ from hume_runner.services.expression_v1.runs import (
     Shown,
     Size,
     What,
+    looseness,
     may_be,
     not_shown,
     one_clock,
@@ -202,6 +204,7 @@ class Records:
             dated = agrees and self._account.lost_here.get(one.job.nonce, False)
             window, earlier = window_of(one, times(runs), dated=dated), self._account.listed_before(one)
             near[one.job.number] = [run for run in free if run.run_id not in earlier and may_be(one, run, window)]
+        near = _dealt(lost, near)
         looks: dict[int, Look] = {}
         for one in lost:
             number = one.job.number
@@ -298,6 +301,23 @@ class Records:
         shown = {run.run_id for run in self._account.runs(since, mode=FILE)}
         left_out = [run_id for run_id in more if run_id not in shown]
         return f"the list of runs leaves out {left_out[0]} when it is asked for that time" if left_out else ""
+
+
+def _dealt(lost: Sequence[LostJob], near: Mapping[int, Sequence[RunView]]) -> dict[int, list[RunView]]:
+    """Of the runs near each lost job those that are not another's. What has not ended may be anybody's still."""
+    fits = {
+        one.job.number: {
+            id(run): loose
+            for run in near[one.job.number]
+            if run.status == ENDED and (loose := looseness(one.job, run.bytes_received)) is not None
+        }
+        for one in lost
+    }
+    left = told_apart(fits)
+    return {
+        number: [run for run in runs if id(run) not in fits[number] or id(run) in left[number]]
+        for number, runs in near.items()
+    }
 
 
 def _what_is_open(fitting: Sequence[RunView], candidates: Sequence[Candidate]) -> str:

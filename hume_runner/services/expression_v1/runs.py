@@ -67,7 +67,7 @@ class Size:
         if job.prepare or elsewhere(self.endpoint, job):
             return False
         if self.received is not None:
-            return takes(job, self.received)
+            return looseness(job, self.received) is not None
         return self.metered_s is None or abs(self.metered_s - (job.billable_seconds or 0.0)) <= _METERED_MARGIN_S
 
 
@@ -80,18 +80,26 @@ def elsewhere(endpoint: str, job: Job) -> bool:
     return bool(spoken_of) and endpoint_of(job) not in spoken_of
 
 
-def takes(job: Job, received: int) -> bool:
-    """Whether so many bytes may be what the service took in of this job's upload: the media with or without a WAV's
-    header, or the whole form."""
-    if endpoint_of(job) == "audio":
-        parts, media = 1, job.size_bytes
-        if received == media - 44:
-            return True
-    else:
+def looseness(job: Job, received: int | None) -> int | None:
+    """How far so many bytes leave open whether the service took in this job's upload: 0 are the media with or without a
+    WAV's header, 1 may be the whole form, 2 one with a state of the faces before, of which nobody knows the size; 3 is
+    no number at all. None: it did not take in this upload."""
+    if received is None:
+        return 3
+    media, parts = job.size_bytes, 1
+    if endpoint_of(job) == "video":
         parts = images_in(job)
-        media = job.size_bytes - parts * PART_OVERHEAD_BYTES
-    most = _STATE_BYTES if "first_frame" in job.members[0].detail else _CONFIG_BYTES
-    return received == media or media + 100 * parts <= received <= media + 200 * parts + most
+        media -= parts * PART_OVERHEAD_BYTES
+    elif received == media - 44:
+        return 0
+    if received == media:
+        return 0
+    around = received - media - 100 * parts
+    if not 0 <= around <= 100 * parts + _STATE_BYTES:
+        return None
+    if around <= 100 * parts + _CONFIG_BYTES:
+        return 1
+    return 2 if "first_frame" in job.members[0].detail else None
 
 
 def window_of(lost: LostJob, began: Mapping[str, float | None], *, dated: bool) -> tuple[float, float]:

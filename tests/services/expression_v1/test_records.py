@@ -13,6 +13,7 @@ import pytest
 
 from hume_runner.engine.reconcile import Ask, Gone, NotThere, Wait, settle
 from hume_runner.services.base import Job, LostJob, Member, NotSettled
+from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES
 from hume_runner.services.expression_v1.reading import RunView
 from tests.services.expression_v1.cases import recording, service
 
@@ -64,6 +65,16 @@ def lost(number: int = 1, *, samples: int = SAMPLES, before: Collection[str] = (
         billable_seconds=max(10.0, samples / 16_000),
     )
     return LostJob(job=job, sent_at=SENT_AT, ended_at=SENT_AT + 2, before=tuple(before), after=after)
+
+
+def lost_frames(number: int, *, images: int, media: int, carried: bool = False) -> LostJob:
+    """`carried`: with the state of the faces in the request before."""
+    one = lost(number)
+    still = Member(item=recording(number, 1.0), detail={})
+    frames = Member(item=still.item, detail={"first_frame": 4, "times_ms": list(range(images))})
+    members = (frames,) if carried else (still,) * images
+    job = replace(one.job, members=members, size_bytes=media + images * PART_OVERHEAD_BYTES, billable_seconds=10.0)
+    return replace(one, job=job)
 
 
 def settled(
@@ -301,3 +312,20 @@ def test_what_was_listed_before_it_was_sent_is_not_it(tmp_path: Path) -> None:
     asked._account.lost_here["n"] = True
     [look] = asked.look_for([lost(before=(), control=31.0)], {"control": SENT_AT + 1}).values()
     assert look.candidates == ()
+
+
+def test_a_run_that_fits_one_lost_upload_to_the_byte_is_not_taken_for_another_that_it_may_be(tmp_path: Path) -> None:
+    """The state of the faces that goes with some frames may have any size: the larger upload fits it as well, and was
+    there earlier. Its own run would be paid and never counted."""
+    frames, stills = lost_frames(1, images=2, media=7_181, carried=True), lost_frames(2, images=4, media=18_607)
+    runs = [
+        a_run("stills", endpoint="video", bytes_received=18_607, metered_seconds=10.0, started_at=SENT_AT + 1),
+        a_run("frames", endpoint="video", bytes_received=7_181, metered_seconds=10.0, started_at=SENT_AT + 2),
+    ]
+    ours = {"control": SENT_AT - 30}
+    first, second = settled(tmp_path, Listing([CONTROL, *runs]), frames, stills, ours=ours)
+    assert (first.chosen.remote_id, second.chosen.remote_id) == ("frames", "stills")
+    # Where the frames never arrived, the stills are not given up for them.
+    first, second = settled(tmp_path, Listing([CONTROL, runs[0]]), frames, stills, ours=ours)
+    assert isinstance(first, NotThere)
+    assert second.chosen.remote_id == "stills"
