@@ -12,6 +12,9 @@ from typing import Any
 from hume_runner.cli.console import Console
 from hume_runner.errors import UsageError, refuse_scarce
 
+# A signal that the system hands to another thread wakes nobody who waits for good.
+_LOOK_S = 1.0
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
@@ -52,7 +55,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 console.out.write(json.dumps({"url": emulator.url, "api_key": emulator.api_key}) + "\n")
                 console.out.flush()
             if console.out.broken is None or console.out.reader_is_gone:  # else nobody will ever know where it is
-                ended.wait()
+                while not ended.wait(_LOOK_S):
+                    pass
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
