@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -83,6 +85,8 @@ def serving() -> Iterator[S3Server]:
     os.environ[_IN_MEMORY] = str(1 << 30)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    assert server._server is not None
+    server._server.app = _one_write_at_a_time(server._server.app)
     try:
         yield S3Server(*server.get_host_and_port())
     finally:
@@ -91,6 +95,23 @@ def serving() -> Iterator[S3Server]:
             del os.environ[_IN_MEMORY]
         else:
             os.environ[_IN_MEMORY] = before
+
+
+def _one_write_at_a_time(app: Any) -> Any:
+    """moto looks whether a write's condition holds, and writes, as two steps: of eight that create an object at once
+    two have won. A real store does it in one. Whoever has not sent all of a body yet holds up nobody."""
+    writing = threading.Lock()
+
+    def serve(environ: dict[str, Any], start: Any) -> Any:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        conditional = "HTTP_IF_NONE_MATCH" in environ or "HTTP_IF_MATCH" in environ
+        if environ["REQUEST_METHOD"] != "PUT" or not conditional:
+            return app(environ, start)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
+        with writing:
+            return app(environ, start)
+
+    return serve
 
 
 @contextmanager

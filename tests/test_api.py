@@ -96,6 +96,7 @@ def test_a_cancelled_run_is_not_begun(folder: Path) -> None:
     assert caught.value.exit_code == 130
 
 
+@pytest.mark.sweep
 def test_a_run_that_is_cancelled_from_an_event_finishes_what_is_on_its_way(folder: Path) -> None:
     many = members(sources={"text": [f"Text {number}." for number in range(6)]}, batching={"max_sources": 1})
     many["execution"] = {"max_jobs_in_flight": 1}

@@ -114,6 +114,7 @@ def test_what_a_service_would_be_paid_for_is_refused_before_it(python: list[str]
     assert "outputs.tables in m.yaml needs the extra 'tables'" in ran.stderr
 
 
+@pytest.mark.sweep
 def test_a_missing_extra_that_measures_is_told_before_the_run_that_it_would_end(
     python: list[str], tmp_path: Path
 ) -> None:

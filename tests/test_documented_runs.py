@@ -91,6 +91,7 @@ def test_a_manifest_moves_as_it_is_printed(to: str, study: Path) -> None:
     ran(f"hume-runner validate {to}", study)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("command", [one for one in commands("models.md", "models") if "pull" not in one])
 def test_models_are_listed_and_verified_as_it_is_printed(
@@ -105,6 +106,7 @@ def test_models_are_listed_and_verified_as_it_is_printed(
     assert "whisper" in done.stdout + done.stderr
 
 
+@pytest.mark.sweep
 def test_the_emulator_starts_as_it_is_printed(tmp_path: Path) -> None:
     (command,) = commands("emulator.md", "emulate")
     environ = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -364,6 +364,7 @@ def test_extras_are_names_and_nothing_else(checkout: Runner) -> None:
     assert "names and commas only" in done.stdout
 
 
+@pytest.mark.sweep
 def test_the_action_validates_and_tells_problems_beside_their_lines(runner: Runner) -> None:
     code, outputs, _ = runner.command("validate")
     assert (code, outputs["items"], outputs["failure_reason"], outputs["exit_code"]) == (0, "5", "", "0")
@@ -754,6 +755,7 @@ exit {code}
 ENVIRON = {"JOB_COMPLETION_INDEX": "0", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "4"}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", scripts())
 def test_every_script_ends_as_the_table_of_exit_codes_says(name: str, place: Path) -> None:
     stop = 99 if name == "hume_study.py" else None  # what Airflow takes for "not again"

@@ -46,6 +46,7 @@ def test_the_wheel_carries_the_schemas_the_page_and_the_types_and_no_tests(wheel
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "manifests"))]
 
 
+@pytest.mark.sweep
 def test_the_wheel_installed_elsewhere_runs_a_manifest(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:

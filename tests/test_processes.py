@@ -35,6 +35,7 @@ def test_a_worker_whose_parent_is_killed_ends_without_a_word() -> None:
     worker.stderr.close()
 
 
+@pytest.mark.sweep
 def test_a_call_that_takes_too_long_ends_with_its_process_and_the_next_one_has_another() -> None:
     with ProcessExecutor(1, timeout_s=4) as executor:
         endless, after = executor.submit(time.sleep, 600), executor.submit(os.getpid)
@@ -56,6 +57,7 @@ def test_after_a_stop_no_process_is_started_any_more() -> None:
         os.kill(first, 0)
 
 
+@pytest.mark.sweep
 def test_a_call_under_way_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     note = tmp_path / "note"
     script = (

@@ -60,6 +60,7 @@ def called(command: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.sweep
 def test_the_readme_runs_as_printed(tmp_path: Path) -> None:
     (manifest,) = blocks(README, "yaml")
     assert len(manifest.splitlines()) == 10

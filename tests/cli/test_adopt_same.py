@@ -67,6 +67,7 @@ def test_another_address_is_not_adopted_however_alike_it_is(elsewhere: Elsewhere
     assert elsewhere.project.call("status", "--json").json["items"]["pending"] == 1
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize(
     ("carried", "listed"),
@@ -167,6 +168,7 @@ def test_what_a_model_did_not_measure_is_counted_by_its_name_and_waits_on(projec
     assert "not waited for here" not in ran.out
 
 
+@pytest.mark.sweep
 def test_programs_read_what_a_model_did_not_measure(project: Project) -> None:
     project.environ.clear()
     path = _two_of_which_one_has_bursts(project)

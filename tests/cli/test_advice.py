@@ -99,6 +99,7 @@ def test_every_command_that_a_message_names_can_be_typed_once_the_manifest_is_in
     assert len(named) > 30
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("command", ["tables", "report"])
 def test_what_tables_and_report_advise_can_be_typed_as_it_stands(project: Project, command: str) -> None:
     small(project)
@@ -185,6 +186,7 @@ def test_repair_puts_back_what_the_last_run_told_of_itself(project: Project, har
     assert project.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_tables_of_a_format_that_is_not_asked_for_any_more_stay_current(project: Project) -> None:
     small(project)
     project.manifest["outputs"] = {"directory": "out", "tables": ["csv", "jsonl"]}
@@ -242,6 +244,7 @@ def test_a_host_that_nobody_knows_is_told_at_once(project: Project) -> None:
     assert "next: check the spelling of service.endpoint, and the network; nothing was sent" in ran.err
 
 
+@pytest.mark.sweep
 def test_leaving_jobs_at_the_service_is_not_called_done(project: Project) -> None:
     small(project)
     with Emulator(processing_time_s=1.5) as slow:
@@ -268,6 +271,7 @@ def test_failed_items_are_tried_again_by_the_command_that_is_printed(project: Pr
     assert project.plain_call(*words).code == 0
 
 
+@pytest.mark.sweep
 def test_the_merge_that_is_advised_to_a_shard_can_be_typed_and_helps(project: Project) -> None:
     small(project)
     project.manifest["sources"]["text"] = [f"Number {number}." for number in range(6)]

@@ -97,6 +97,7 @@ def test_items_are_matched_by_content_and_the_others_say_why(two: Two) -> None:
     assert found["differences"] == ["models.face.fps_pred: 3 -> 2"]
 
 
+@pytest.mark.sweep
 def test_numbers_are_those_of_scipy_over_the_tables(two: Two) -> None:
     stats = scipy_stats()
 
@@ -211,6 +212,7 @@ def as_if_measured(project: Project) -> None:
     seal_path(state).unlink(missing_ok=True)
 
 
+@pytest.mark.sweep
 def test_simulated_scores_are_not_compared_with_measured_ones_unless_told(tmp_path: Path, emulator: Emulator) -> None:
     a, b = Project(tmp_path / "a", emulator), Project(tmp_path / "b", emulator)
     assert (a.run().code, b.run().code) == (0, 0)
@@ -233,6 +235,7 @@ def test_simulated_scores_are_not_compared_with_measured_ones_unless_told(tmp_pa
     assert "; simulated" not in measured.out
 
 
+@pytest.mark.sweep
 def test_what_failed_or_has_no_rows_is_told_with_its_reason(tmp_path: Path, emulator: Emulator) -> None:
     a, b = Project(tmp_path / "a", emulator), Project(tmp_path / "b", emulator)
     for one in (a, b):
@@ -256,6 +259,7 @@ def test_what_failed_or_has_no_rows_is_told_with_its_reason(tmp_path: Path, emul
     assert found["items"] == {"matched": 5, "compared": 3, "not_compared": reasons}
 
 
+@pytest.mark.sweep
 def test_nothing_in_common_is_told_and_ends_with_3(tmp_path: Path, emulator: Emulator) -> None:
     a, b = Project(tmp_path / "a", emulator), Project(tmp_path / "b", emulator)
     a.manifest["sources"] = {"text": ["One."]}
@@ -268,6 +272,7 @@ def test_nothing_in_common_is_told_and_ends_with_3(tmp_path: Path, emulator: Emu
     assert "nothing is compared: no source has the same content" in ran.out
 
 
+@pytest.mark.sweep
 def test_two_services_share_no_names_and_columns_are_paired_by_hand(two: Two, tmp_path: Path) -> None:
     with Emulator(processing_time_s=0.01) as emulator:
         other = Project(tmp_path / "other", emulator)

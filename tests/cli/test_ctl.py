@@ -104,6 +104,7 @@ def test_draining_ends_a_run_as_the_first_ctrl_c_does_however_often(
     assert project.requests()[JOBS] == 60
 
 
+@pytest.mark.sweep
 def test_a_slower_pace_is_kept(busy: tuple[Project, subprocess.Popen[str]]) -> None:
     project, _ = busy
     assert ctl(project, "set", "requests_per_second=0.5").code == 0
@@ -181,6 +182,7 @@ def test_what_cannot_be_set_is_refused_and_changes_nothing(busy: tuple[Project, 
     assert ctl(project, "status", "--json").lines[1]["run"]["transfer_workers"] == 8
 
 
+@pytest.mark.sweep
 def test_without_a_run_it_is_said_so(project: Project) -> None:
     project.write()
     ran = ctl(project, "status")
@@ -242,6 +244,7 @@ def test_what_listens_in_a_runs_place_and_is_none_is_told(project: Project, answ
     assert (ran.code, "what listens here is no run of hume-runner" in ran.err) == (64, True), ran.err
 
 
+@pytest.mark.sweep
 def test_what_is_in_the_sockets_place_is_told_and_left_alone(project: Project) -> None:
     project.out.mkdir()
     place = project.out / "state.sqlite3.ctl"

@@ -137,6 +137,7 @@ def test_other_code_writes_its_outputs_anew(study: Project, monkeypatch: pytest.
     assert (path.stat().st_ino, path.stat().st_mtime_ns) != before
 
 
+@pytest.mark.sweep
 def test_tables_made_by_hand_are_known_to_verify_and_kept_current_by_runs(study: Project) -> None:
     assert study.call("tables", "--format", "jsonl", "--long").code == 0
     ran = study.call("verify")
@@ -149,6 +150,7 @@ def test_tables_made_by_hand_are_known_to_verify_and_kept_current_by_runs(study:
     assert study.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_tables_made_by_hand_and_removed_are_not_made_again(study: Project) -> None:
     assert study.call("tables", "--format", "jsonl").code == 0
     for path in (study.out / "tables").glob("*.jsonl"):
@@ -158,6 +160,7 @@ def test_tables_made_by_hand_and_removed_are_not_made_again(study: Project) -> N
     assert study.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_a_report_made_by_hand_is_known_to_verify(study: Project) -> None:
     assert study.call("report").code == 0
     assert study.call("verify").code == 0
@@ -166,6 +169,7 @@ def test_a_report_made_by_hand_is_known_to_verify(study: Project) -> None:
     assert (study.out / "report.html").stat().st_ino == inode
 
 
+@pytest.mark.sweep
 def test_tables_are_made_while_another_process_holds_the_state(study: Project) -> None:
     from hume_runner.state.lock import StateLock
 

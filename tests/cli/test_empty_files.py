@@ -20,6 +20,7 @@ def by_source(project: Project) -> dict[str, tuple[str, str | None]]:
     return {line["source"]: (line["status"], line["error"]) for line in project.results()}
 
 
+@pytest.mark.sweep
 def test_an_empty_file_fails_alone_and_is_measured_once_it_holds_something(project: Project) -> None:
     project.add_file("empty.wav", b"")
     project.manifest["sources"] = {"files": ["media/*"]}
@@ -42,6 +43,7 @@ def test_an_empty_file_fails_alone_and_is_measured_once_it_holds_something(proje
     assert {status for status, _ in by_source(project).values()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_the_errors_table_forgets_what_was_measured_after_it_had_failed(project: Project) -> None:
     project.manifest["sources"] = {"text": ["one", "two"]}
     project.manifest["models"] = {"language": {"granularity": "sentence"}}

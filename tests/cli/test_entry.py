@@ -113,6 +113,7 @@ def test_next_to_nothing_is_imported_before_somebody_listens(folder: Path) -> No
     assert len(ours) <= 6
 
 
+@pytest.mark.sweep
 def test_what_was_ignored_when_the_command_began_stays_ignored(folder: Path) -> None:
     """As by `nohup`, or in a job that a shell put into the background."""
     code = f"import signal; signal.signal(2, signal.SIG_IGN); exec({PROGRAM!r})"

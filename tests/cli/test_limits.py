@@ -310,6 +310,7 @@ def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: in
     assert_resumes(project)
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("most", [4096, 20_000, 60_000, 110_000, 135_000, 150_000, 200_000])
 def test_a_small_limit_of_a_file_s_size_is_told_and_nothing_is_lost(project: Project, most: int) -> None:
@@ -321,6 +322,7 @@ def test_a_small_limit_of_a_file_s_size_is_told_and_nothing_is_lost(project: Pro
     assert_resumes(project)
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("most", [8, *range(10, 33)])
 def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int) -> None:

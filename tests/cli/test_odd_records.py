@@ -145,6 +145,7 @@ def test_init_refuses_such_a_list(project: Project, make: Callable[[Path], Any])
     assert "list.jsonl" in ran.err
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("flag", ["--faults", "--difficulties"])
 @pytest.mark.parametrize("content", [DEEP, b"- 2020-13-45", b"\xff"], ids=["deep", "no date", "not text"])
 def test_an_emulator_refuses_such_a_file(project: Project, flag: str, content: bytes) -> None:

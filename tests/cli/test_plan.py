@@ -121,6 +121,7 @@ def test_a_default_that_is_changed_is_told_by_the_value_that_it_had(project: Pro
     assert "3 × models.face.fps_pred 3 → 5\n" in project.call("plan").out
 
 
+@pytest.mark.sweep
 def test_settings_are_compared_with_those_that_the_item_was_measured_with(project: Project) -> None:
     """The last plan was about another one, and made with settings that this one never had."""
     face(project, 3, count=2)
@@ -320,6 +321,7 @@ def test_of_many_that_are_not_listed_any_more_the_first_are_named(project: Proje
     assert "5 × more that are not listed" in out
 
 
+@pytest.mark.sweep
 def test_why_a_job_was_not_taken_is_the_reason_to_try_it_again(project: Project) -> None:
     project.manifest["sources"] = {"text": [{"text": "Hello.", "id": "hello"}]}
     project.emulator.inject([{"route": JOBS, "action": {"status": 503, "body": {"message": "too busy"}}}])
@@ -381,6 +383,7 @@ def test_a_plan_of_other_bytes_is_stale(project: Project) -> None:
     assert "the sources changed" in project.run("--plan", path).err
 
 
+@pytest.mark.sweep
 def test_a_plan_to_retry_is_run_as_one(project: Project) -> None:
     project.add_file("bad.wav", b"this is no sound")
     project.run()
@@ -457,6 +460,7 @@ def test_weights_that_are_not_here_are_told_before_the_run_that_they_would_end(
     assert project.run().code == 64
 
 
+@pytest.mark.sweep
 def test_jobs_that_were_planned_and_not_taken_are_packed_to_the_limits_of_today(project: Project) -> None:
     project.manifest["sources"] = {"text": [f"Sentence {n}." for n in range(40)]}
     project.emulator.inject([{"route": JOBS, "action": {"status": 503}}])

@@ -139,6 +139,7 @@ def slow(tmp_path: Path) -> Iterator[Project]:
         yield Project(tmp_path / "slow", emulator)
 
 
+@pytest.mark.sweep
 def test_links_at_the_final_names_of_a_jobs_answers_lead_nowhere(slow: Project, elsewhere: Elsewhere) -> None:
     """As when a fetch was interrupted: the folder is there, and somebody knows the remote id."""
     assert slow.run("--detach").code == 0
@@ -166,6 +167,7 @@ def test_a_folder_below_the_outputs_that_is_a_link_is_refused_before_anything_is
     assert project.job_requests() == []
 
 
+@pytest.mark.sweep
 def test_a_link_at_a_jobs_folder_is_refused_and_the_job_is_fetched_once_it_is_gone(
     slow: Project, elsewhere: Elsewhere
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_run_leaves_the_same_bytes_in_the_store_as_here(mirrored: Project, s3:
     assert json.loads(s3.body(bucket, "study/wave 1/hume-runner.json"))["manifest"] == "trial"
 
 
+@pytest.mark.sweep
 def test_what_changes_is_copied_anew_and_what_does_not_is_not(
     mirrored: Project, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_what_changes_is_copied_anew_and_what_does_not_is_not(
     assert {"results.jsonl", "run.json", "items.csv"} <= set(written)
 
 
+@pytest.mark.sweep
 def test_a_table_that_is_not_asked_for_any_more_goes_there_as_here(
     mirrored: Project, s3: S3Server, bucket: str
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_table_that_is_not_asked_for_any_more_goes_there_as_here(
     assert not [name for name in there(s3, bucket) if name.startswith("tables/") and name.endswith(".csv")]
 
 
+@pytest.mark.sweep
 def test_a_store_that_fails_at_the_end_costs_no_result_and_the_next_run_copies_the_rest(
     mirrored: Project, s3: S3Server, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +169,7 @@ def test_what_somebody_else_put_there_is_not_written_over(mirrored: Project, s3:
     assert there(s3, bucket) == here(mirrored)
 
 
+@pytest.mark.sweep
 def test_a_place_of_another_manifest_is_refused_before_anything_is_sent(
     mirrored: Project, tmp_path: Path, bucket: str
 ) -> None:
@@ -178,6 +182,7 @@ def test_a_place_of_another_manifest_is_refused_before_anything_is_sent(
     assert mirrored.requests()[JOBS] == 1
 
 
+@pytest.mark.sweep
 def test_a_state_that_is_not_the_one_of_that_place_is_refused(mirrored: Project) -> None:
     assert mirrored.run().code == 0
     for path in mirrored.out.glob("state.sqlite3*"):
@@ -219,6 +224,7 @@ def test_an_answer_that_is_lost_here_comes_back_from_there(mirrored: Project, s3
     assert mirrored.requests() == before
 
 
+@pytest.mark.sweep
 def test_hashes_and_versions_of_copies_are_recorded(mirrored: Project, s3: S3Server) -> None:
     bucket = s3.bucket(versioned=True)
     mirrored.manifest["outputs"]["directory"] = f"s3://{bucket}/study/wave 1/"
@@ -296,6 +302,7 @@ def test_a_bad_place_is_refused(mirrored: Project, directory: str, said: str) ->
     assert (ran.code, said in ran.out + ran.err, "hidden" in ran.out + ran.err) == (65, True, False)
 
 
+@pytest.mark.sweep
 def test_tables_report_and_status_work_on_what_is_here(mirrored: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     assert mirrored.run().code == 0
     only(monkeypatch, {})  # no store can be reached
@@ -304,6 +311,7 @@ def test_tables_report_and_status_work_on_what_is_here(mirrored: Project, monkey
         assert ran.code == 0, ran.err
 
 
+@pytest.mark.sweep
 def test_credentials_are_in_no_output_of_a_run_that_copies(mirrored: Project, s3: S3Server, bucket: str) -> None:
     ran = mirrored.run("--json", "-v")
     assert ran.code == 0
@@ -314,6 +322,7 @@ def test_credentials_are_in_no_output_of_a_run_that_copies(mirrored: Project, s3
         assert secret not in said
 
 
+@pytest.mark.sweep
 def test_with_its_state_in_a_store_too_another_machine_goes_on_from_nothing(
     mirrored: Project, s3: S3Server, bucket: str
 ) -> None:

@@ -91,6 +91,7 @@ def test_what_is_measured_from_a_store_is_what_is_measured_from_a_disk(
     assert names[0] == names[1]
 
 
+@pytest.mark.sweep
 def test_bytes_that_are_measured_already_are_not_paid_again_from_a_store(project: Project, s3: S3Server) -> None:
     bucket = s3.bucket()
     project.manifest["sources"] = {"files": ["media/one.wav"]}
@@ -102,6 +103,7 @@ def test_bytes_that_are_measured_already_are_not_paid_again_from_a_store(project
     assert [one["status"] for one in project.results()] == ["done"]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("versioned", [False, True])
 def test_a_second_run_reads_nothing_and_sends_nothing(
     project: Project, s3: S3Server, monkeypatch: pytest.MonkeyPatch, versioned: bool
@@ -121,6 +123,7 @@ def test_a_second_run_reads_nothing_and_sends_nothing(
     assert project.requests()[JOBS] == 1
 
 
+@pytest.mark.sweep
 def test_an_object_that_was_replaced_between_runs_is_measured_again_alone(
     remote: Project, s3: S3Server, bucket: str
 ) -> None:
@@ -138,6 +141,7 @@ class SmallShelf(RemoteFiles):
         super().__init__(keep_bytes=0)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(("change", "reason"), [("replaced", "source_changed"), ("deleted", "source_unreadable")])
 def test_what_changed_between_the_plan_and_its_turn_fails_alone_with_the_reason(
@@ -163,6 +167,7 @@ def test_what_changed_between_the_plan_and_its_turn_fails_alone_with_the_reason(
     assert "b.wav" in by_id[NAMES[1]]["error"]
 
 
+@pytest.mark.sweep
 def test_a_store_that_goes_away_before_the_upload_ends_with_5_and_the_next_run_goes_on(
     remote: Project, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +188,7 @@ def test_a_store_that_goes_away_before_the_upload_ends_with_5_and_the_next_run_g
     assert {one["status"] for one in remote.results()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_a_read_that_is_cut_is_tried_again(remote: Project, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     failed: list[str] = []
 
@@ -262,6 +268,7 @@ def test_the_state_of_an_unread_store_is_not_made(remote: Project, bucket: str) 
     assert not remote.out.exists()
 
 
+@pytest.mark.sweep
 def test_an_empty_object_fails_by_itself(remote: Project, s3: S3Server, bucket: str) -> None:
     s3.put(bucket, "media/empty.wav", b"")
     ran = remote.run()
@@ -279,6 +286,7 @@ def test_an_etag_is_no_hash(remote: Project, bucket: str) -> None:
     }
 
 
+@pytest.mark.sweep
 def test_an_object_that_is_stored_packed_is_refused_before_anything_is_sent(
     remote: Project, bucket: str, s3: S3Server, emulator: Emulator
 ) -> None:

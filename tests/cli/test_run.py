@@ -226,6 +226,7 @@ def test_one_more_source_is_one_job_with_one_source(project: Project) -> None:
     assert len(first["text"]) == 2
 
 
+@pytest.mark.sweep
 def test_a_changed_setting_is_named_for_every_item_and_measured_anew(project: Project) -> None:
     project.run()
     project.manifest["models"]["language"]["granularity"] = "word"
@@ -259,6 +260,7 @@ def test_a_renamed_file_is_the_same_item(project: Project) -> None:
     assert [line["source"] for line in project.results() if line["kind"] == "file"] == ["media/renamed.wav"]
 
 
+@pytest.mark.sweep
 def test_a_file_with_other_content_is_measured_again(project: Project) -> None:
     project.run()
     project.add_file("one.wav", tone(9))
@@ -481,6 +483,7 @@ def test_a_lost_request_is_sent_again(project: Project) -> None:
     assert project.emulator.requests()["jobs_accepted"] == 2
 
 
+@pytest.mark.sweep
 def test_where_the_service_lists_no_job_at_all_a_lost_request_is_asked_about(project: Project) -> None:
     project.emulator.inject([{"route": JOBS, "nth": [1], "action": {"drop": "before"}}])
     ran = project.run()
@@ -500,6 +503,7 @@ def three_texts(project: Project) -> None:
     project.manifest["batching"] = {"max_sources": 1}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_what_is_lost_of_a_first_burst_is_asked_about_and_paid_for_once(project: Project, nth: int) -> None:
     """In an account without jobs nothing shows that its list reaches back far enough, however it grows."""
@@ -513,6 +517,7 @@ def test_what_is_lost_of_a_first_burst_is_asked_about_and_paid_for_once(project:
     assert project.emulator.requests()["jobs_accepted"] == 3
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("newest", [1, 2])
 def test_a_host_that_shows_the_newest_so_many_proves_nothing_of_a_first_submission(
     project: Project, newest: int
@@ -530,6 +535,7 @@ def test_a_host_that_shows_the_newest_so_many_proves_nothing_of_a_first_submissi
     assert ran.code in (0, 9), ran.err  # found where a look came before it was pushed out, else asked about
 
 
+@pytest.mark.sweep
 @sampled(4)
 @pytest.mark.parametrize(
     ("route", "action"),
@@ -676,6 +682,7 @@ def second(project: Project, **changes: Any) -> str:
     return str(path)
 
 
+@pytest.mark.sweep
 def test_several_manifests_run_one_after_another(project: Project) -> None:
     ran = project.run(second(project))
     assert ran.code == 0, ran.err
@@ -740,6 +747,7 @@ def slow_project(tmp_path: Path) -> Iterator[Project]:
         yield Project(tmp_path / "project", emulator)
 
 
+@pytest.mark.sweep
 def test_a_killed_run_is_resumed_and_nothing_is_paid_twice(slow_project: Project) -> None:
     process = slow_project.start("run", str(slow_project.path))
     wait_for_job(slow_project)
@@ -764,6 +772,7 @@ def test_a_signal_ends_the_run_in_good_order(slow_project: Project, number: sign
     assert slow_project.emulator.requests()["jobs_accepted"] == 1
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_first_of_several_manifests_and_keeps_the_next_from_beginning(
@@ -870,6 +879,7 @@ def _link(handle: Path) -> str:
         return ""
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("told", ["../../x", "..", "another"])
 def test_a_job_that_the_service_calls_otherwise_than_it_told_is_found_by_what_it_carries(
@@ -904,6 +914,7 @@ def test_what_a_proxy_says_of_a_connection_is_no_refusal_and_a_job_that_was_take
     assert {line["status"] for line in project.results()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_a_job_that_was_taken_although_it_was_refused_for_now_is_told_as_paid_twice(project: Project) -> None:
     project.manifest["sources"] = {"text": ["Hello.", "Goodbye."]}
     project.manifest["models"] = {"language": {}}

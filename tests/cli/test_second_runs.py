@@ -66,6 +66,7 @@ def second_run(project: Project, manifest: Path, lines: Path) -> Iterator[subpro
         process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_a_second_run_plans_leaves_the_first_ones_state(
@@ -86,6 +87,7 @@ def test_a_signal_while_a_second_run_plans_leaves_the_first_ones_state(
     assert {line["status"] for line in project.results()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_a_second_manifest_that_is_refused_leaves_the_first_ones_state(project: Project, lines: Path) -> None:
     with second_run(project, slow_manifest(project, name="other"), lines) as second:
         assert project.run().code == 0
@@ -95,6 +97,7 @@ def test_a_second_manifest_that_is_refused_leaves_the_first_ones_state(project: 
     assert project.run().code == 0
 
 
+@pytest.mark.sweep
 def test_a_source_that_vanished_while_a_second_run_waited_leaves_the_first_ones_state(
     project: Project, lines: Path
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_source_that_vanished_while_a_second_run_waited_leaves_the_first_ones_
     assert {line["status"] for line in project.results()} == {"done"}
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_a_first_run_plans_leaves_no_state(
@@ -177,6 +181,7 @@ def test_two_manifests_whose_directories_are_one_by_a_link_are_refused_together(
 # -- what looks at the lock -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_whoever_asks_by_a_link_is_told_of_the_run_and_releases_nothing(project: Project) -> None:
     assert project.run().code == 0
     (project.folder / "linked").symlink_to(project.out)
@@ -194,6 +199,7 @@ def test_whoever_asks_by_a_link_is_told_of_the_run_and_releases_nothing(project:
         assert project.plain_call("state", "unlock", str(project.path), *words).code == 0
 
 
+@pytest.mark.sweep
 def test_a_lost_job_that_the_manifest_lists_no_more_is_dropped_and_counts_as_no_failed_one(project: Project) -> None:
     project.manifest["models"] = {"language": {}}
     project.manifest["sources"] = {"text": ["An older text."]}

@@ -55,6 +55,7 @@ def all_commands(project: Project) -> list[Ran]:
     ]
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: Project, spelling: str) -> None:
@@ -74,6 +75,7 @@ def test_a_key_in_every_member_of_every_answer_reaches_nothing(guarded_project: 
     assert_secret(project, ran, *said)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("spelling", INSIDE_JSON)
 def test_a_key_in_what_went_wrong_reaches_nothing(guarded_project: Project, spelling: str) -> None:
@@ -124,6 +126,7 @@ def test_a_key_on_a_web_page_reaches_nothing(guarded_project: Project, spelling:
     assert_secret(project, ran)
 
 
+@pytest.mark.sweep
 def test_the_names_of_things_do_not_carry_it_either(guarded_project: Project) -> None:
     """A job id that is the key: nothing could be fetched by it, so the job is looked for, and nothing shows the key."""
     project = guarded_project
@@ -139,6 +142,7 @@ def test_the_names_of_things_do_not_carry_it_either(guarded_project: Project) ->
     assert_secret(project, ran)
 
 
+@pytest.mark.sweep
 def test_a_host_whose_job_ids_hold_the_key_is_told_so_and_nothing_is_sent_to_it_twice(guarded_project: Project) -> None:
     project = guarded_project
 
@@ -158,6 +162,7 @@ def test_a_host_whose_job_ids_hold_the_key_is_told_so_and_nothing_is_sent_to_it_
     assert_secret(project, first, second, fresh)
 
 
+@pytest.mark.sweep
 def test_a_killed_run_leaves_no_key_in_its_log_and_shows_none_while_it_lives(guarded_project: Project) -> None:
     project = guarded_project
     project.manifest["batching"] = {"max_sources": 1}
@@ -215,6 +220,7 @@ def with_comment(content: bytes, comment: str) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("place", [*QUOTING, "nowhere"])
 def test_a_key_inside_packed_artifacts_reaches_no_disk(guarded_project: Project, place: str) -> None:

@@ -55,6 +55,7 @@ def test_a_limit_sends_the_first_items_and_later_runs_go_on_with_the_rest(waves:
     assert list(statuses(waves)) == [*(f"n{n}" for n in range(10)), "again"]
 
 
+@pytest.mark.sweep
 def test_what_nobody_has_run_yet_is_told_with_its_number(waves: Project) -> None:
     ran = waves.run("--limit", "3")
     assert "left out 8 items that the manifest lists as well: run without --limit" in ran.out
@@ -88,6 +89,7 @@ def test_what_is_not_selected_stays_as_it_is_and_is_not_removed(waves: Project) 
     assert list(statuses(waves)) == [*(f"n{n}" for n in range(10)), "again"]
 
 
+@pytest.mark.sweep
 def test_what_is_gone_is_removed_by_the_next_run_of_everything(waves: Project) -> None:
     waves.run()
     del waves.manifest["sources"]["text"][4]
@@ -99,6 +101,7 @@ def test_what_is_gone_is_removed_by_the_next_run_of_everything(waves: Project) -
     assert "n4" not in statuses(waves)
 
 
+@pytest.mark.sweep
 def test_an_expression_selects_by_labels_kind_and_id(waves: Project) -> None:
     ran = waves.run("--select", "label.wave == 2 and label.site == 'b'")
     assert ran.code == 0, ran.err

@@ -118,6 +118,7 @@ def test_a_state_is_of_one_shard_alone(texts: Project) -> None:
         assert "this state is about shard 1/3" in ran.err, ran.err
 
 
+@pytest.mark.sweep
 def test_a_run_of_everything_beside_shards_that_are_not_merged_is_refused(texts: Project) -> None:
     texts.run("--shard", "1/3")
     before = texts.requests()
@@ -133,6 +134,7 @@ def test_a_run_of_everything_beside_shards_that_are_not_merged_is_refused(texts:
     assert texts.call("verify", "--shard", "1/3").code == 0
 
 
+@pytest.mark.sweep
 def test_a_shard_does_not_pay_for_what_the_whole_has(texts: Project) -> None:
     texts.run("--limit", "5")
     assert texts.requests()[JOBS] == 5
@@ -141,6 +143,7 @@ def test_a_shard_does_not_pay_for_what_the_whole_has(texts: Project) -> None:
     assert sent(texts) == sorted(TEXTS)
 
 
+@pytest.mark.sweep
 def test_a_limit_beside_a_shard_counts_within_it(texts: Project) -> None:
     texts.run("--shard", "2/3", "--limit", "1")
     assert texts.requests()[JOBS] == 1
@@ -148,6 +151,7 @@ def test_a_limit_beside_a_shard_counts_within_it(texts: Project) -> None:
     assert texts.requests()[JOBS] == sum(owner(text, 3) == 2 for text in TEXTS)
 
 
+@pytest.mark.sweep
 def test_a_shard_and_the_whole_do_not_run_at_once(texts: Project) -> None:
     texts.emulator.inject([{"route": JOBS, "action": {"delay": "20s"}}])
     process = texts.start("run", "manifest.yaml", "--shard", "1/3", "--no-progress")

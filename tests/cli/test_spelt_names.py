@@ -24,6 +24,7 @@ SPELLINGS = {
 }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_a_host_that_spells_names_another_way_has_its_answers_read(

@@ -21,7 +21,7 @@ from hume_runner.planning.selection import part_of
 from hume_runner.state.lock import StateLock
 from tests import warm
 from tests.cli.project import JOBS, Project, Ran
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, only_swept, sampled
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [f"Number {n}." for n in range(10)]
@@ -119,6 +119,7 @@ def test_rows_come_in_the_manifests_order_whatever_shard_measured_them(texts: Pr
         assert rows(texts.out, table) == rows(texts.folder / "whole", table)
 
 
+@pytest.mark.sweep
 def test_the_place_of_a_shard_that_never_began_is_passed_over_and_told_as_missing(texts: Project) -> None:
     for index in (1, 2):
         assert texts.run("--shard", f"{index}/3").code == 0
@@ -304,6 +305,7 @@ def slow(tmp_path: Path) -> Any:
         yield emulator
 
 
+@pytest.mark.sweep
 def test_open_jobs_are_refused_or_taken_over_and_never_sent_twice(tmp_path: Path, slow: Emulator) -> None:
     project = Project(tmp_path / "slow", slow)
     project.manifest["models"] = {"language": {}}
@@ -421,6 +423,7 @@ def test_a_shard_that_runs_is_not_merged(texts: Project) -> None:
     assert merge(texts, *states).code == 0
 
 
+@pytest.mark.sweep
 def test_a_merge_waits_for_no_run_of_everything(texts: Project) -> None:
     states = run_all(texts)
     with StateLock(texts.out / "state.sqlite3"):
@@ -442,6 +445,7 @@ def test_an_answer_that_was_changed_is_told_and_its_shard_is_not_merged(texts: P
     assert texts.call("verify").code == 0
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     "path", ["../../escape.json", "/tmp/escape.json", "raw/../../../escape", "state.sqlite3", "raw/x"]
@@ -514,7 +518,7 @@ print(json.dumps({"operations": counting.operations, "codes": codes}))
 """
 
 
-@in_two_tiers
+@only_swept
 def test_a_merge_killed_at_any_durable_operation_is_repeated_by_the_same_command(texts: Project, tier: Tier) -> None:
     texts.manifest["sources"] = {"text": TEXTS[:4]}
     texts.manifest["models"] = {"language": {}}
@@ -551,6 +555,7 @@ def test_a_merge_killed_at_any_durable_operation_is_repeated_by_the_same_command
     assert texts.requests() == before
 
 
+@pytest.mark.sweep
 def test_what_this_machine_measured_is_merged_as_well(texts: Project) -> None:
     texts.manifest["service"] = {"api": "local"}
     texts.manifest["models"] = {"language": {}}
@@ -567,6 +572,7 @@ def test_what_this_machine_measured_is_merged_as_well(texts: Project) -> None:
     assert sorted(ours, key=json.dumps) == sorted(theirs, key=json.dumps)
 
 
+@pytest.mark.sweep
 def test_a_merge_tells_how_far_it_is(texts: Project) -> None:
     shards = run_all(texts, of=2)
     told: list[events.Event] = []

@@ -84,6 +84,7 @@ def test_a_reader_that_goes_away_stops_the_run_in_good_order(one_by_one: Project
     assert_resumes(one_by_one)
 
 
+@pytest.mark.sweep
 def test_a_reader_that_leaves_before_anything_is_sent_keeps_it_from_being_sent(one_by_one: Project) -> None:
     ran = shell(one_by_one, "hume-runner run manifest.yaml --json | head -1 > seen; echo ${PIPESTATUS[0]}")
     assert ran.stdout == "143\n", ran.stderr
@@ -92,6 +93,7 @@ def test_a_reader_that_leaves_before_anything_is_sent_keeps_it_from_being_sent(o
     assert_resumes(one_by_one)
 
 
+@pytest.mark.sweep
 def test_a_run_that_was_complete_when_its_reader_left_keeps_its_code(one_by_one: Project) -> None:
     one_by_one.run()
     ran = shell(one_by_one, "hume-runner run manifest.yaml | true; echo ${PIPESTATUS[0]}")
@@ -107,6 +109,7 @@ def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags:
     assert_resumes(one_by_one)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 @pytest.mark.parametrize(
@@ -166,6 +169,7 @@ def test_a_stand_in_whose_address_reaches_nobody_ends(one_by_one: Project) -> No
     assert ran.stdout == "64\n", ran.stderr
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 @pytest.mark.parametrize("command", ["status", "plan", "validate", "doctor", "state export", "--version", "--help"])
@@ -181,6 +185,7 @@ def test_a_result_that_cannot_be_written_is_no_success(one_by_one: Project, comm
     assert code == "64"
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("command", ["status --jobs", "plan --items", "validate", "state export", "schema", "--help"])
 def test_readers_of_what_only_tells_may_leave_when_they_like(one_by_one: Project, command: str) -> None:
@@ -190,6 +195,7 @@ def test_readers_of_what_only_tells_may_leave_when_they_like(one_by_one: Project
     assert (ran.stdout, ran.stderr) == ("0\n", "")
 
 
+@pytest.mark.sweep
 def test_a_pipe_that_does_not_block_gets_every_line_whole(one_by_one: Project) -> None:
     one_by_one.run()
     reading, writing = os.pipe()
@@ -209,6 +215,7 @@ def test_a_pipe_that_does_not_block_gets_every_line_whole(one_by_one: Project) -
         assert process.wait() == 0
 
 
+@pytest.mark.sweep
 def test_a_reader_that_stopped_reading_does_not_keep_a_signal_from_ending_the_run(one_by_one: Project) -> None:
     reading, writing = os.pipe()
     # A pipe of one page that is full: the run waits for its reader.

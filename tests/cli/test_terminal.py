@@ -62,6 +62,7 @@ def until_sent(terminal: Terminal, project: Project) -> None:
         terminal.read()
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     ("words", "environ"),

@@ -13,6 +13,7 @@ from tests.published import check
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
+@pytest.mark.sweep
 def test_every_event_and_the_summary_carry_the_trace(project: Project) -> None:
     project.environ["TRACEPARENT"] = TRACE
     ran = project.run("--json")

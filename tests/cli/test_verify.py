@@ -89,6 +89,7 @@ def test_before_the_first_run_there_is_nothing_to_verify(project: Project) -> No
     assert "next: hume-runner run" in ran.err
 
 
+@pytest.mark.sweep
 def test_with_remote_each_job_that_the_list_leaves_out_is_asked_for_once(finished: Project) -> None:
     finished.manifest["batching"] = {"max_sources": 1}
     finished.manifest["sources"] = {"text": [f"text {number}" for number in range(12)]}

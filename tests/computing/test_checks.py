@@ -58,6 +58,7 @@ def troubled(case: Case, which: str) -> Mapping[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(folder), case.environ["PYTHONPATH"]])}
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     ("which", "code", "said", "hint"),
@@ -139,6 +140,7 @@ def test_a_cluster_without_a_worker_is_waited_for_and_then_told(case: Case, dask
     assert f"dask worker {dask.address}" in ran.err
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     ("name", "said"),

@@ -154,6 +154,7 @@ def test_what_is_no_answer_fails_the_items_that_it_was_for(strange: Case, kind: 
     _is_right(strange, 0)
 
 
+@pytest.mark.sweep
 def test_an_answer_to_another_piece_is_never_taken_for_one(strange: Case) -> None:
     ran = strange.run("--cluster", "strange:swaps")
     assert ran.code in (0, 3), ran.err
@@ -188,6 +189,7 @@ def test_media_are_prepared_by_no_answer_to_another_piece(case: Case) -> None:
     assert {error["reason"] for error in errors} <= {"no_answer"}
 
 
+@pytest.mark.sweep
 def test_who_measured_is_who_was_asked_to(strange: Case) -> None:
     strange.write(TEXTS[:2])
     ran = strange.run("--cluster", "strange:Updated")
@@ -209,6 +211,7 @@ def test_a_future_that_never_ends_is_ended_by_job_timeout(strange: Case, kind: s
     assert f"{said}execution.job_timeout, 1 s" in errors[0]["message"]
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize(
     ("kind", "code", "said"),

@@ -17,7 +17,7 @@ from tests.durability.case import Case, accepted_by_key, make_case
 from tests.durability.children import Nursery
 from tests.durability.service import ServiceProcess
 from tests.emulator.api import Api
-from tests.tiers import Tier, in_two_tiers, sampled
+from tests.tiers import Tier, only_swept, sampled
 
 ITEMS = 120
 MANY = 500
@@ -170,6 +170,7 @@ def measured(project: Project) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.sweep
 def test_a_setting_that_differs_is_not_taken_for_the_same(project: Project) -> None:
     of_many_kinds(project, 6)
     assert project.run().code == 0
@@ -179,6 +180,7 @@ def test_a_setting_that_differs_is_not_taken_for_the_same(project: Project) -> N
     assert project.emulator.requests()["jobs_accepted"] == 2
 
 
+@pytest.mark.sweep
 def test_looking_back_no_time_at_all_pays_again(project: Project) -> None:
     of_many_kinds(project, 6)
     assert project.run().code == 0
@@ -188,6 +190,7 @@ def test_looking_back_no_time_at_all_pays_again(project: Project) -> None:
     assert project.emulator.requests()["jobs_accepted"] == 2
 
 
+@pytest.mark.sweep
 def test_a_copied_folder_and_its_original_pay_once_whichever_runs_first(project: Project) -> None:
     of_many_kinds(project, 6)
     project.manifest["execution"]["max_jobs_in_flight"] = 1
@@ -244,6 +247,7 @@ LYING: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
+@pytest.mark.sweep
 @sampled(4)
 @pytest.mark.parametrize("list_", LYING)
 def test_whatever_a_list_leaves_out_is_adopted_or_asked_about_and_never_paid_again(
@@ -339,6 +343,7 @@ def positions(project: Project) -> list[tuple[int, str]]:
     return [(one["position"], one["match"]) for one in json.loads(answer.read_bytes())["sources"]]
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("by", ["a run", "adopt"])
 @pytest.mark.parametrize("answer", ["is in raw", "is fetched again", "was changed on disk"])
@@ -371,6 +376,7 @@ def test_what_an_adopted_job_carries_besides_is_taken_in_for_nothing_when_it_is_
     assert left(project.out) == before
 
 
+@pytest.mark.sweep
 def test_one_more_source_at_a_time_is_taken_in_and_what_was_had_stays_where_it_is(project: Project) -> None:
     rows = partly_adopted(project)
     for texts in ([SNOW, RAIN], [SNOW, RAIN, WIND], [RAIN]):
@@ -382,6 +388,7 @@ def test_one_more_source_at_a_time_is_taken_in_and_what_was_had_stays_where_it_i
     assert project.emulator.requests()["jobs_accepted"] == 2  # the new one, once
 
 
+@pytest.mark.sweep
 def test_what_an_adopted_job_failed_to_measure_is_sent_again_when_somebody_asks(project: Project) -> None:
     project.manifest["sources"] = {"urls": [f"https://unreachable.invalid/{n}.mp4" for n in range(2)], "text": [RAIN]}
     assert project.run().code == 3
@@ -395,6 +402,7 @@ def test_what_an_adopted_job_failed_to_measure_is_sent_again_when_somebody_asks(
     assert project.emulator.requests()["jobs_accepted"] == 2
 
 
+@pytest.mark.sweep
 def test_a_run_that_ends_before_the_rest_is_taken_in_keeps_the_tables_whole(project: Project) -> None:
     rows = partly_adopted(project)
     (predictions,) = (project.out / "raw").glob("*/predictions.json")
@@ -409,7 +417,7 @@ def test_a_run_that_ends_before_the_rest_is_taken_in_keeps_the_tables_whole(proj
 
 
 @sampled(1)
-@in_two_tiers
+@only_swept
 @pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.sweep), "after"])
 @pytest.mark.parametrize("answer", ["is in raw", "is fetched again"])
 def test_killed_at_any_durable_operation_the_rest_of_an_adopted_job_is_had_for_nothing(

@@ -116,6 +116,7 @@ def measured_words(path: Path) -> bool:
     return path.parent.name == "tables" or path.name == "report.html"
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_no_secret_is_shown_or_written(

@@ -111,6 +111,7 @@ def test_no_step_of_the_clock_makes_a_lost_answer_paid_twice(tier: Tier, tmp_pat
     assert broken(tier.of(covering(), 5), tmp_path, nursery) == []
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("difficulty", [{}, {"date": {"missing": True}}], ids=["easy", "no Date"])
 @pytest.mark.parametrize("api", list(WAYS))

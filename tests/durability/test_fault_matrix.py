@@ -124,6 +124,7 @@ ONCE: dict[str, dict[str, Cell]] = {
 }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("action", ONCE)
 def test_a_fault_that_happens_once_costs_nothing_twice(action: str, tmp_path: Path, nursery: Nursery) -> None:

@@ -77,6 +77,7 @@ def test_a_list_alone_does_not_make_a_job_fail(case: Case, nursery: Nursery) -> 
     assert (len(says.jobs), _statuses(case)) == (1, {"done"})
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("code", [404, 405, 500])
 def test_a_list_is_believed_where_the_details_tell_nothing(case: Case, nursery: Nursery, code: int) -> None:
     says = Says(FAILED, COMPLETED)
@@ -86,6 +87,7 @@ def test_a_list_is_believed_where_the_details_tell_nothing(case: Case, nursery: 
     assert (len(says.jobs), _statuses(case)) == (1, {"failed"})
 
 
+@pytest.mark.sweep
 def test_retrying_what_the_service_gave_up_asks_first_and_fetches_what_has_ended(case: Case, nursery: Nursery) -> None:
     says = Says(FAILED, FAILED)
     with serving(**says.traits()) as (url, _):
@@ -97,6 +99,7 @@ def test_retrying_what_the_service_gave_up_asks_first_and_fetches_what_has_ended
     assert len(says.jobs) == 1
 
 
+@pytest.mark.sweep
 def test_retrying_what_the_service_gave_up_for_good_pays_for_it_once(case: Case, nursery: Nursery) -> None:
     says = Says(FAILED, FAILED)
     with serving(**says.traits()) as (url, _):
@@ -105,6 +108,7 @@ def test_retrying_what_the_service_gave_up_for_good_pays_for_it_once(case: Case,
         assert len(says.jobs) == 2
 
 
+@pytest.mark.sweep
 def test_nothing_is_paid_for_again_where_the_service_does_not_tell(case: Case, nursery: Nursery) -> None:
     says = Says(FAILED, FAILED)
     with serving(**says.traits()) as (url, _):
@@ -116,6 +120,7 @@ def test_nothing_is_paid_for_again_where_the_service_does_not_tell(case: Case, n
     assert len(says.jobs) == 1
 
 
+@pytest.mark.sweep
 def test_a_fresh_state_does_not_pay_for_what_a_list_alone_calls_failed(case: Case, nursery: Nursery) -> None:
     says = Says(COMPLETED, COMPLETED)
     with serving(**says.traits()) as (url, _):

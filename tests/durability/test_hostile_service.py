@@ -178,6 +178,7 @@ def test_a_remote_id_never_chooses_a_path(remote_id: str, attacked: Attack, tmp_
         assert files_below(folder) == {"predictions.json", "request.json"}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("told", ['"a\\ud800b"', '".."', '" . "'])
 def test_a_job_whose_id_nobody_can_ask_about_is_lost_and_never_sent_again(told: str, attacked: Attack) -> None:
     def post(handler: Hostile) -> None:
@@ -200,6 +201,7 @@ def test_an_error_body_without_end_is_not_read(attacked: Attack) -> None:
     assert 0 < handler.sent_bytes < 50_000_000  # what fits into buffers, for each of a few requests
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("opening", [b"[", b'{"a":', b'[{"source":'])
 def test_json_that_is_too_deep_is_a_damaged_answer(opening: bytes, attacked: Attack) -> None:
@@ -235,6 +237,7 @@ def test_names_in_artifacts_are_never_extracted(names: list[str], attacked: Atta
     assert stored.read_bytes() == content
 
 
+@pytest.mark.sweep
 def test_a_bomb_in_artifacts_takes_no_space(attacked: Attack, tmp_path: Path) -> None:
     content = archive(zeros=b"\0" * 100_000_000)
     code, said, _ = attacked(artifacts=True, artifacts_body=content)
@@ -252,6 +255,7 @@ def test_artifacts_with_a_wrong_checksum_are_damaged(attacked: Attack, tmp_path:
     assert list(tmp_path.glob("deep/below/out/raw/*/artifacts.zip")) == []
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("remote_id", ["../../x", "UPPER", "name" * 5_000, "con", "id-" + "0" * 32, "ends."])
 def test_what_is_paid_under_an_odd_name_is_fetched_once_and_is_no_stray_answer_later(

@@ -144,6 +144,7 @@ def _handled(status: Path) -> int:
     return int(line.split()[1], 16)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.45])
 def test_a_signal_at_any_time_ends_with_its_code_and_resumes(
@@ -162,6 +163,7 @@ def test_a_signal_at_any_time_ends_with_its_code_and_resumes(
     assert broken_promises(case, ended, accepted_by_key(service).get(case.owner, ()), reference) == []
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
 def test_a_signal_that_was_ignored_when_the_run_began_stays_ignored(
     number: signal.Signals, new_case: MakeCase, service: ServiceProcess, reference: Reference

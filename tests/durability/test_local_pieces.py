@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from tests.durability.children import Nursery
-from tests.tiers import Tier, in_two_tiers
+from tests.tiers import Tier, only_swept
 
 KILLED = -9
 MANIFEST = """\
@@ -93,7 +93,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, Any
     return found, (study.folder / "run.trace").read_text().splitlines()
 
 
-@in_two_tiers
+@only_swept
 @pytest.mark.parametrize("moment", [pytest.param("before", marks=pytest.mark.sweep), "after"])
 def test_a_run_killed_at_any_durable_operation_ends_as_if_nobody_had(
     moment: str, tier: Tier, tmp_path: Path, nursery: Nursery, unbroken: tuple[Mapping[str, Any], Sequence[str]]

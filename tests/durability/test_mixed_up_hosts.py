@@ -74,6 +74,7 @@ def backwards(entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "request": {**request, "text": request["text"][::-1]}}
 
 
+@pytest.mark.sweep
 def test_texts_that_are_echoed_in_another_order_get_their_own_scores_back(mixed: Mixed) -> None:
     mixed.texts(4)
     assert mixed.run().code == 0
@@ -85,6 +86,7 @@ def test_texts_that_are_echoed_in_another_order_get_their_own_scores_back(mixed:
     assert mixed.accepted() == 2
 
 
+@pytest.mark.sweep
 def test_texts_whose_order_nothing_will_tell_are_asked_about(mixed: Mixed) -> None:
     mixed.texts(4)
     mixed.manifest["models"] = {"ner": {}}
@@ -96,6 +98,7 @@ def test_texts_whose_order_nothing_will_tell_are_asked_about(mixed: Mixed) -> No
     assert mixed.accepted() == 2
 
 
+@pytest.mark.sweep
 def test_an_answer_about_other_bytes_fails_that_file_alone_and_is_kept(mixed: Mixed) -> None:
     mixed.add_file("two.wav", b"RIFF" + bytes(400))
     mixed.manifest["sources"] = {"files": ["media/*"]}
@@ -118,6 +121,7 @@ def test_an_answer_about_other_bytes_fails_that_file_alone_and_is_kept(mixed: Mi
     assert mixed.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_two_answers_that_are_swapped_on_their_way_leave_each_job_its_own(mixed: Mixed) -> None:
     mixed.texts(4)
     ids: list[str] = []
@@ -146,6 +150,7 @@ OLD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("old", OLD)
 def test_the_id_of_an_older_job_is_not_believed(mixed: Mixed, old: str) -> None:
     mixed.texts(2)
@@ -158,6 +163,7 @@ def test_the_id_of_an_older_job_is_not_believed(mixed: Mixed, old: str) -> None:
     assert mixed.run().code == 0
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("spelt", [str.lower, str.upper])
 def test_an_id_that_another_job_of_ours_has_is_not_believed(mixed: Mixed, spelt: Callable[[str], str]) -> None:
@@ -180,6 +186,7 @@ def test_an_ordinary_run_costs_no_request_more_for_it(mixed: Mixed) -> None:
     assert [path for path in mixed.between.gets if "/jobs/" in path and not path.endswith("/predictions")] == []
 
 
+@pytest.mark.sweep
 def test_what_answered_with_a_wrong_id_and_shows_nothing_like_it_is_never_sent_again_unasked(mixed: Mixed) -> None:
     mixed.texts(2)
     mixed.start_another(OLD["a link"])
@@ -208,6 +215,7 @@ def with_strangers(entries: list[Any]) -> list[Any]:
     return [both for pair in zip(strange, entries, strict=True) for both in pair]
 
 
+@pytest.mark.sweep
 def test_jobs_that_this_key_cannot_open_are_passed_over_for_those_that_it_can(mixed: Mixed) -> None:
     mixed.texts(4)
     assert mixed.run().code == 0
@@ -219,6 +227,7 @@ def test_jobs_that_this_key_cannot_open_are_passed_over_for_those_that_it_can(mi
     assert mixed.accepted() == 2
 
 
+@pytest.mark.sweep
 def test_a_lost_job_is_not_taken_for_one_that_this_key_cannot_open(mixed: Mixed) -> None:
     mixed.texts(2)
     assert mixed.run().code == 0
@@ -232,6 +241,7 @@ def test_a_lost_job_is_not_taken_for_one_that_this_key_cannot_open(mixed: Mixed)
     assert mixed.accepted() == 3
 
 
+@pytest.mark.sweep
 def test_a_job_that_nobody_can_open_and_that_carries_what_is_planned_is_asked_about(mixed: Mixed) -> None:
     mixed.texts(4)
     assert mixed.run().code == 0
@@ -276,6 +286,7 @@ def test_an_id_that_is_listed_twice_with_different_contents_is_told_by_its_detai
     assert mixed.accepted() == 4
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("models", [{"ner": {}}, {"face": {}, "ner": {}}])
 def test_a_lost_job_is_not_one_that_carries_its_texts_in_another_order(

@@ -122,6 +122,7 @@ def test_of_runners_into_directories_of_their_own_one_works_and_the_next_pays_fo
     assert len(accepted_by_key(service)[case.owner]) == 3
 
 
+@pytest.mark.sweep
 def test_a_runner_that_is_killed_leaves_no_lock(
     new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
 ) -> None:

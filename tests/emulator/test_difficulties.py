@@ -262,6 +262,7 @@ def test_the_list_of_runs_is_late_capped_and_leaves_members_out(own_api: Api) ->
     assert own_api.call("GET", RUNS).status_code == 405
 
 
+@pytest.mark.sweep
 def test_answers_may_be_gzip_and_some_of_them_bombs(own_api: Api, emulator: Emulator) -> None:
     job = own_api.submit(TEXTS)
     own_api.ended(job)

@@ -197,6 +197,7 @@ class TestOnTheWire:
         answer = own_api.call("POST", JOBS, json={}, allow_redirects=False)
         assert (answer.status_code, answer.headers["Location"]) == (307, "http://127.0.0.1:9/x")
 
+    @pytest.mark.sweep
     def test_delay_and_slow_take_their_time(self, own_api: Api) -> None:
         self.inject(own_api, {"action": {"delay": "150ms"}, "nth": [1]}, {"action": {"slow": "20B/s"}})
         started = time.monotonic()

@@ -143,6 +143,7 @@ class TestProcess:
         assert process.communicate(timeout=20) == ("", "")
         assert process.returncode == 0
 
+    @pytest.mark.sweep
     def test_a_killed_server_loses_no_job(self, tmp_path: Path) -> None:
         process = self.launch("--data", str(tmp_path), "--processing-time", "1h")
         assert process.stdout is not None

@@ -88,6 +88,7 @@ def test_a_run_has_a_harmed_answer_again_and_submits_nothing(study: Project, har
     assert study.requests()[PREDICTIONS] == fetched == 4
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("harm", HARMS)
 def test_verify_with_repair_does_the_same_and_makes_again_what_is_derived(
@@ -106,6 +107,7 @@ def test_verify_with_repair_does_the_same_and_makes_again_what_is_derived(
     assert study.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_repair_finds_a_change_that_leaves_no_trace_in_the_folder(study: Project) -> None:
     path = answer(study.out)
     before = path.read_bytes()
@@ -119,6 +121,7 @@ def test_repair_finds_a_change_that_leaves_no_trace_in_the_folder(study: Project
     assert path.read_bytes() == before
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("harm", HARMS)
 def test_tables_and_report_name_the_file_and_keep_the_rows_of_the_others(
@@ -138,6 +141,7 @@ def test_tables_and_report_name_the_file_and_keep_the_rows_of_the_others(
     assert (ran.code, name in ran.err, "Traceback" in ran.err) == (3, True, False)
 
 
+@pytest.mark.sweep
 def test_a_paid_run_ends_with_its_own_results_and_says_what_cannot_be_had_now(study: Project) -> None:
     path = answer(study.out)
     path.unlink()
@@ -155,6 +159,7 @@ def test_a_paid_run_ends_with_its_own_results_and_says_what_cannot_be_had_now(st
     assert len(rows) == 5
 
 
+@pytest.mark.sweep
 def test_what_the_service_tells_differently_now_is_not_taken(study: Project) -> None:
     path = answer(study.out)
     _cut(path)
@@ -168,6 +173,7 @@ def test_what_the_service_tells_differently_now_is_not_taken(study: Project) -> 
     assert study.run().code == 0
 
 
+@pytest.mark.sweep
 def test_the_same_said_in_other_bytes_is_taken_and_known_from_then_on(study: Project) -> None:
     path = answer(study.out)
     body = json.loads(path.read_bytes())
@@ -179,6 +185,7 @@ def test_the_same_said_in_other_bytes_is_taken_and_known_from_then_on(study: Pro
     assert study.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_an_answer_that_spells_its_source_another_way_now_has_its_rows(study: Project) -> None:
     url = "https://example.org/a%20b.mp4"
     study.manifest["sources"]["urls"] = [url]
@@ -196,6 +203,7 @@ def test_an_answer_that_spells_its_source_another_way_now_has_its_rows(study: Pr
     assert study.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_an_answer_that_the_service_has_no_more_is_a_decision_and_is_measured_again_with_consent_only(
     study: Project,
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_run_that_died_leaves_no_word_after_which_nothing_is_looked_for(
     assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=1)
 
 
+@pytest.mark.sweep
 def test_what_was_asked_about_is_asked_about_until_it_is_answered(
     folder: Folder, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -161,6 +162,7 @@ def test_a_folder_that_comes_to_another_device_sends_what_was_never_sent(
         assert len(measured_runs(emulator.url)) == 3
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("when", ["planned", "prepared"])
 def test_bytes_that_change_before_they_are_sent_are_never_measured_as_what_was_planned(
     folder: Folder, emulator: Emulator, when: str
@@ -236,6 +238,7 @@ def test_what_is_under_way_elsewhere_is_waited_for_and_asked_about(tmp_path: Pat
     first.join(60)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     "list_",
@@ -277,6 +280,7 @@ UNSETTLED = {
 }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("life", ["deleted", "restored", "copied"])
 @pytest.mark.parametrize("became", UNSETTLED)
@@ -317,6 +321,7 @@ def test_what_a_dead_run_s_upload_becomes_is_waited_for_and_asked_about(
     assert "waiting until it shows what it is" in ran.err
 
 
+@pytest.mark.sweep
 def test_what_went_silent_long_ago_is_asked_about_at_once(folder: Folder, emulator: Emulator, tmp_path: Path) -> None:
     names = write_media(folder, recordings=1)
     emulator.make_difficult({"uploads": [{"times": 1, "answer": "cut", "silent": "100h"}]})
@@ -335,6 +340,7 @@ def test_what_went_silent_long_ago_is_asked_about_at_once(folder: Folder, emulat
     assert len(from_service(emulator.url, "/_emulator/runs")) == 2
 
 
+@pytest.mark.sweep
 def test_a_list_that_ends_before_our_oldest_run_is_no_proof(folder: Folder, emulator: Emulator, tmp_path: Path) -> None:
     """It shows the last thing that a copy sent, and neither what its original sent between nor what came before."""
     names = write_media(folder, recordings=3)
@@ -365,6 +371,7 @@ def test_a_list_that_is_cut_short_is_asked_for_the_rest(folder: Folder, emulator
     assert len(measured_runs(emulator.url)) == 4
 
 
+@pytest.mark.sweep
 def test_every_job_that_a_consent_covers_is_named(
     folder: Folder, emulator: Emulator, tmp_path: Path, nursery: Nursery
 ) -> None:
@@ -397,6 +404,7 @@ def test_every_job_that_a_consent_covers_is_named(
     assert sum(run_id in ran.err for run_id in theirs) == 3
 
 
+@pytest.mark.sweep
 def test_a_consent_covers_nothing_that_was_not_named(folder: Folder, emulator: Emulator, tmp_path: Path) -> None:
     names = write_media(folder, recordings=3)
     other = Folder(path=tmp_path / "other", url=folder.url, key=folder.key)
@@ -413,6 +421,7 @@ def test_a_consent_covers_nothing_that_was_not_named(folder: Folder, emulator: E
     assert len(measured_runs(emulator.url)) == 6
 
 
+@pytest.mark.sweep
 def test_a_run_of_ours_that_is_never_listed_is_asked_about_once(folder: Folder, emulator: Emulator) -> None:
     from_service(emulator.url, "/_emulator/expression", {"unrecorded_runs": 1})
     names = write_media(folder, recordings=3)

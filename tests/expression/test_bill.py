@@ -63,6 +63,7 @@ def test_no_number_of_workers_goes_beyond_the_cap(
     assert folder.jobs().get("done", 0) == expected
 
 
+@pytest.mark.sweep
 def test_a_run_goes_on_once_the_cap_is_raised(folder: Folder, emulator: Emulator) -> None:
     sources = write_recordings(folder, 6)
     folder.write(sources, execution={"max_billable_seconds": 30, "transfer_workers": 8})
@@ -105,6 +106,7 @@ def test_answers_lost_on_the_way_count_against_the_cap(folder: Folder, emulator:
     assert folder.summary()["bill"]["billable_seconds"] == 60
 
 
+@pytest.mark.sweep
 def test_no_upload_that_was_never_recorded_takes_a_run_beyond_its_cap(folder: Folder, emulator: Emulator) -> None:
     """It was measured and its answer lost; the list shows all others, so it counts as not there, and is not free."""
     sources = write_recordings(folder, 3)
@@ -129,6 +131,7 @@ def test_no_upload_that_was_never_recorded_takes_a_run_beyond_its_cap(folder: Fo
     assert folder.run().code == 8
 
 
+@pytest.mark.sweep
 def test_who_pays_again_pays_within_the_cap(folder: Folder, emulator: Emulator) -> None:
     emulator.make_difficult({"runs": {"empty": True}, "uploads": [{"times": 1, "answer": "cut"}]})
     folder.write(write_recordings(folder, 1), execution={"max_billable_seconds": 19})
@@ -142,6 +145,7 @@ def test_who_pays_again_pays_within_the_cap(folder: Folder, emulator: Emulator) 
     assert folder.summary()["bill"] == {"billable_seconds": 10.0, "possible_seconds": 10.0}
 
 
+@pytest.mark.sweep
 def test_a_large_pack_is_reserved_as_a_whole(folder: Folder, emulator: Emulator) -> None:
     folder.path.mkdir(parents=True)
     for n in range(70):
@@ -252,6 +256,7 @@ def test_what_nobody_knows_the_length_of_is_named_with_its_count(folder: Folder)
     assert json.loads(folder.command("plan", "--format", "json").out)["summary"]["unmeasured"] == 3
 
 
+@pytest.mark.sweep
 def test_a_second_plan_measures_nothing_again(folder: Folder) -> None:
     folder.path.mkdir(parents=True)
     for n in range(3):

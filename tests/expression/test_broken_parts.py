@@ -52,6 +52,7 @@ def errors(folder: Folder) -> list[dict[str, Any]]:
     return pq.read_table(folder.outputs / "tables" / "errors.parquet").to_pylist()
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("broken", SOUNDS)
 def test_broken_sound_leaves_the_faces_and_the_neighbours(

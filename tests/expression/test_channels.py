@@ -48,6 +48,7 @@ def planned(folder: Folder) -> dict[str, Any]:
     return json.loads(folder.command("plan", "--format", "json", "--items").out)  # type: ignore[no-any-return]
 
 
+@pytest.mark.sweep
 def test_each_speaker_of_a_call_is_an_item_with_the_times_of_the_call(folder: Folder, emulator: Emulator) -> None:
     call(folder.path / "calls" / "one.wav")
     folder.write({"files": [{"path": "calls/one.wav", "labels": {"wave": 2}}]}, models=EACH)
@@ -69,6 +70,7 @@ def test_each_speaker_of_a_call_is_an_item_with_the_times_of_the_call(folder: Fo
     assert paid <= plan["summary"]["billable_seconds"] <= paid * 1.05
 
 
+@pytest.mark.sweep
 def test_a_second_run_and_a_second_plan_do_nothing(folder: Folder, emulator: Emulator) -> None:
     call(folder.path / "calls" / "one.wav")
     folder.write({"files": ["calls/*.wav"]}, models=EACH)
@@ -79,6 +81,7 @@ def test_a_second_run_and_a_second_plan_do_nothing(folder: Folder, emulator: Emu
     assert [item["action"] for item in planned(folder)["items"]] == ["done", "done"]
 
 
+@pytest.mark.sweep
 def test_a_channel_that_was_measured_alone_is_not_paid_for_again(folder: Folder, emulator: Emulator) -> None:
     call(folder.path / "calls" / "one.wav")
     for channel in (2, "each", 1):
@@ -129,6 +132,7 @@ def test_the_pictures_of_a_call_are_an_item_beside_its_channels(folder: Folder, 
     assert {row["item_id"] for row in tables["audio"].to_pylist()} == {"one.mp4/channel-1", "one.mp4/channel-2"}
 
 
+@pytest.mark.sweep
 def test_short_channels_that_are_joined_keep_their_times(folder: Folder, emulator: Emulator) -> None:
     call(folder.path / "calls" / "one.wav", seconds=6, speakers=(0.5, 3.0))
     folder.write({"files": ["calls/one.wav"]}, models=EACH, batching={"pack_short_audio": True})

@@ -105,6 +105,7 @@ def outcome(folder: Folder, code: int, emulator: Emulator, route: str) -> Cell:
     return Cell(sent=sent, measured=len(paid), exit_code=code, job=job)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_fault_ends_in_words_and_with_all_that_was_paid_known(

@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, Folder, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_wav
@@ -17,6 +19,7 @@ from tests.warm import WarmPopen
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.sweep
 def test_a_second_signal_says_what_will_be_paid_again(folder: Folder, emulator: Emulator) -> None:
     folder.path.mkdir()
     # The list of an account without any run proves nothing, and the run after would ask.

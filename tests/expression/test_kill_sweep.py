@@ -19,7 +19,7 @@ from tests.durability.children import Nursery
 from tests.durability.service import ServiceProcess
 from tests.expression.runs import Folder, from_service, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
-from tests.tiers import Tier, in_two_tiers
+from tests.tiers import Tier, only_swept
 
 KILLED = -9
 REQUESTS = 5  # two parts of a recording, four stills at once, a video's frames in two
@@ -184,7 +184,7 @@ def sweep(
     return {where: wrong for where, wrong in found.items() if wrong}
 
 
-@in_two_tiers
+@only_swept
 @pytest.mark.parametrize("moment", ["after", pytest.param("before", marks=pytest.mark.sweep)])
 def test_a_run_killed_at_any_durable_operation_pays_for_nothing_unseen(
     tmp_path: Path,

@@ -136,6 +136,7 @@ def test_without_a_list_nothing_is_sent_until_somebody_agrees(folder: Folder, em
     assert len(measured_runs(emulator.url)) == 3
 
 
+@pytest.mark.sweep
 def test_a_run_that_is_listed_late_is_waited_for(folder: Folder, emulator: Emulator) -> None:
     from_service(emulator.url, "/_emulator/expression", {"run_visible_after_s": "400ms"})
     emulator.inject([{"route": AUDIO, "nth": [1], "action": LOST}])
@@ -145,6 +146,7 @@ def test_a_run_that_is_listed_late_is_waited_for(folder: Folder, emulator: Emula
     assert len(assert_all_is_counted(folder, emulator)) == 3
 
 
+@pytest.mark.sweep
 def test_requests_under_way_are_not_taken_for_the_lost_one(folder: Folder, emulator: Emulator) -> None:
     """Many requests with the same bill at one time, of which some never arrive: none of the others is theirs."""
     media = write_media(folder, recordings=7)

@@ -335,6 +335,7 @@ def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(
     assert broken(tier.of(covering(), 8), tmp_path, nursery) == []
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("place", [LAST, STILL, STOP])
 def test_a_date_that_is_not_the_time_of_the_list_hides_no_lost_upload(

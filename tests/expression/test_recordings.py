@@ -101,6 +101,7 @@ def test_every_sample_is_sent_once_and_billed_once(folder: Folder, emulator: Emu
     assert folder.summary()["bill"]["billable_seconds"] == pytest.approx(metered(runs), abs=0.01 * len(runs))
 
 
+@pytest.mark.sweep
 def test_the_item_fails_with_the_first_part_that_fails_and_the_others_are_not_paid_again(
     folder: Folder, emulator: Emulator
 ) -> None:
@@ -175,6 +176,7 @@ def uncut(folder: Folder, media: Path) -> dict[str, Any]:
     return answer.json()  # type: ignore[no-any-return]
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("had", [1, 2])
 def test_what_is_measured_of_a_recording_is_not_in_the_bill_of_the_next_plan(

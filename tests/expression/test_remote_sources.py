@@ -56,6 +56,7 @@ def test_what_is_planned_and_measured_is_that_of_the_same_files_here(
     assert [name.removeprefix(start) for name in there.results()] == list(here.results())
 
 
+@pytest.mark.sweep
 def test_a_second_plan_and_run_read_no_recording_again(
     tmp_path: Path, folder: Folder, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

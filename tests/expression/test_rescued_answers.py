@@ -84,6 +84,7 @@ def assert_read_and_paid_once(folder: Folder, emulator: Emulator, *places: Path,
     assert folder.command("verify").code == 0
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 def test_an_answer_beside_the_state_is_read_by_the_next_run(

@@ -70,6 +70,7 @@ def test_what_is_a_strangers_is_asked_about_all_the_same(recordings: Project) ->
     assert recordings.requests()[UPLOADS] == before
 
 
+@pytest.mark.sweep
 def test_a_copy_of_a_shard_with_a_lost_answer_does_not_send_what_the_whole_has_measured_since(
     recordings: Project,
 ) -> None:

@@ -100,6 +100,7 @@ def test_each_result_belongs_to_the_still_that_it_names(folder: Folder, emulator
     assert seen == 40
 
 
+@pytest.mark.sweep
 def test_three_undecodable_stills_fail_alone(folder: Folder, emulator: Emulator) -> None:
     paths = write_stills(folder)
     paths[17].write_bytes(stills()[17][:20_000])

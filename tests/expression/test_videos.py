@@ -125,6 +125,7 @@ def broken_off(folder: Folder, film: Path) -> None:
     assert folder.jobs() == {"done": 1, "planned": 2}
 
 
+@pytest.mark.sweep
 def test_a_run_that_is_resumed_goes_on_with_the_faces_that_it_knew(folder: Folder, silent_films: list[Path]) -> None:
     broken_off(folder, silent_films[1])
     assert folder.run("--max-billable-seconds", "30").code == 0
@@ -133,6 +134,7 @@ def test_a_run_that_is_resumed_goes_on_with_the_faces_that_it_knew(folder: Folde
     assert face_ids(folder) == face_ids(whole)
 
 
+@pytest.mark.sweep
 def test_a_face_state_of_yesterday_is_not_sent(folder: Folder, silent_films: list[Path]) -> None:
     broken_off(folder, silent_films[1])
     folder.forget_seal()
@@ -162,6 +164,7 @@ def test_the_face_state_is_in_no_file_that_people_read(folder: Folder, silent_fi
     assert not any(state in str(request) for request, _ in folder.raw() for state in states)
 
 
+@pytest.mark.sweep
 def test_what_follows_a_failed_request_of_a_video_fails_with_it_and_is_not_sent(
     folder: Folder, emulator: Emulator, silent_films: list[Path]
 ) -> None:

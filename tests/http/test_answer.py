@@ -41,6 +41,7 @@ def test_an_unknown_encoding_is_an_error() -> None:
         list(decoded([b"x"], "br", "x"))
 
 
+@pytest.mark.sweep
 def test_a_small_body_that_unpacks_to_gigabytes_is_handed_on_in_pieces() -> None:
     compressor = zlib.compressobj(9, wbits=31)
     zeros = bytes(1 << 20)
@@ -51,6 +52,7 @@ def test_a_small_body_that_unpacks_to_gigabytes_is_handed_on_in_pieces() -> None
     assert max(map(len, pieces)) <= 65536
 
 
+@pytest.mark.sweep
 def test_a_zip_that_unpacks_to_gigabytes_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "artifacts.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -78,6 +78,7 @@ def test_what_is_large_reads_like_what_is_small(tmp_path: Path) -> None:
     assert found[1].error == "partly"
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     "damage",
@@ -114,6 +115,7 @@ def test_a_large_answer_that_is_cut_anywhere_is_noticed() -> None:
     assert [cut for cut in cuts if is_taken(cut)] == [len(body)]
 
 
+@pytest.mark.sweep
 def test_a_text_without_end_is_refused_before_it_is_in_memory() -> None:
     read = 0
 

@@ -144,6 +144,7 @@ def test_jobs_are_listed_with_the_filters_that_the_api_has(client: HumeBatchClie
     assert client.list_jobs(limit=1, type="INFERENCE")[0].job_id == ids[1]
 
 
+@pytest.mark.sweep
 def test_a_job_that_takes_longer_than_the_timeout_goes_on(recording: Path) -> None:
     with (
         Emulator(processing_time_s=60, api_keys=("k",)) as slow,
@@ -252,6 +253,7 @@ def test_an_unknown_job_is_named(client: HumeBatchClient, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("action", [{"truncate": 0.5}, {"html": True}, {"drop": "before"}], ids=["cut", "page", "drop"])
 def test_a_download_that_breaks_once_is_whole_in_the_end(
     client: HumeBatchClient, emulator: Emulator, tmp_path: Path, action: dict[str, Any]
@@ -268,6 +270,7 @@ def test_a_download_that_breaks_once_is_whole_in_the_end(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "p.json"]
 
 
+@pytest.mark.sweep
 def test_a_download_that_is_not_whole_leaves_the_old_file_alone(serve, tmp_path: Path) -> None:
     """Each damaged body is served once; the next try is told that there is no such job, which ends the download."""
     damaged = [b"", b"{}", b"[1", b"PK\x03\x04 not really", b"[NaN]"]

@@ -60,6 +60,7 @@ def test_the_models_are_those_that_the_api_has(editor: Editor, api: str) -> None
         assert next(one for one in offered if one["label"] == model)["documentation"]
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("api", MODELS)
 @pytest.mark.parametrize("section", ["service", "notify", "batching", "execution", "outputs", "sources"])

@@ -29,6 +29,7 @@ def test_the_quickstart_has_sources_of_every_kind() -> None:
     assert manifest.service.endpoint == "emulator"
 
 
+@pytest.mark.sweep
 def test_the_media_are_what_the_script_makes(tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("make_media", FOLDER / "make_media.py")
     assert spec is not None

@@ -274,6 +274,7 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("size", [10, 5_000, 200_000])
 @pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -350,6 +351,7 @@ def test_members_are_read_by_name_in_any_order(form: str, tmp_path: Path) -> Non
     reader.close()
 
 
+@pytest.mark.sweep
 @sampled(1)
 @counted
 @pytest.mark.parametrize("form", FORMS)

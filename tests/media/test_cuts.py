@@ -78,6 +78,7 @@ def test_no_cut_falls_in_speech_while_a_pause_is_near(frames: list[int], parts: 
             assert any(begin * FRAME_SAMPLES <= cut <= end * FRAME_SAMPLES for begin, end in near)
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(200), deadline=None)
 @given(
     st.integers(1, 4 * 3600 * RATE_HZ),

@@ -325,6 +325,7 @@ def _difference(one: Image.Image, other: Image.Image) -> float:
 # ------------------------------------------------------------------------------------------------ videos
 
 
+@pytest.mark.sweep
 def test_a_video_gives_its_sound_and_its_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", seconds=2, sound=TALK)
     frames = [(frame.source_ms, number_of(_opened(frame.jpeg.data))) for frame in iter_frames(path)]

@@ -159,6 +159,7 @@ CHAINS: dict[str, list[tuple[str, int, int]]] = {
 }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("name", CHAINS)
 def test_every_link_of_a_chain_is_heard(name: str, tmp_path: Path) -> None:

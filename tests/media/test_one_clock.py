@@ -154,6 +154,7 @@ def test_holes_in_sound_shift_nothing(form: str, holes: str, sources: Sources, t
     assert prepared.samples < whole + 0.1 * RATE_HZ, "no more is sent than the recording is long"
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "ogg"])
 def test_holes_in_sound_alone_shift_nothing(form: str, sources: Sources, tmp_path: Path) -> None:
@@ -164,6 +165,7 @@ def test_holes_in_sound_alone_shift_nothing(form: str, sources: Sources, tmp_pat
         check(Made(path, pictures=False), tmp_path)
 
 
+@pytest.mark.sweep
 def test_silence_for_holes_is_bounded_however_long_they_are(sources: Sources, tmp_path: Path) -> None:
     """Two parts an hour apart in one Matroska file: a hole, not an hour of silence to pay for."""
     late = tmp_path / "late.mkv"
@@ -187,6 +189,7 @@ def join(target: Path, *parts: Path, keep_clock: bool = False) -> Path:
 # -- sound and pictures that do not begin or end together -------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("form", ["ts", "mkv", "webm", "mp4", "mov", "flv", "mpg"])
 @pytest.mark.parametrize("late", [0.6, 0.04, -0.6])
@@ -202,6 +205,7 @@ def test_sound_later_or_earlier_than_the_picture(form: str, late: float, sources
     assert min(picture, prepared.clock.start / RATE_HZ) == pytest.approx(0, abs=0.08)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "ts", "flv"])
 @pytest.mark.parametrize("clock", [5.0, 86_000.0, -0.5])
@@ -216,6 +220,7 @@ def test_a_clock_that_begins_anywhere(form: str, clock: float, sources: Sources,
     check(Made(path, starts, like_ffmpeg=(form, clock) != ("flv", -0.5)), tmp_path)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_a_picture_whose_packet_has_no_time_is_the_first_all_the_same(frames: int, tmp_path: Path) -> None:
@@ -231,6 +236,7 @@ def test_a_picture_whose_packet_has_no_time_is_the_first_all_the_same(frames: in
     assert len(shown) <= bound
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("said", [0.5, 60.0, 36_000.0])
 def test_a_duration_that_an_flv_kept_from_another_file_is_not_believed(
@@ -248,6 +254,7 @@ def test_a_duration_that_an_flv_kept_from_another_file_is_not_believed(
             prepare_audio(path, tmp_path)
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+empty_moov+default_base_moof", "faststart"])
 @pytest.mark.parametrize("within", [b"moof", b"mdat"])
@@ -278,6 +285,7 @@ def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Sourc
     assert prepared.samples < 1.5 * RATE_HZ
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov"])
 def test_a_file_that_was_cut_off_is_still_told(form: str, sources: Sources, tmp_path: Path) -> None:
@@ -290,6 +298,7 @@ def test_a_file_that_was_cut_off_is_still_told(form: str, sources: Sources, tmp_
     assert caught.value.reason == "truncated"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("form", ["mp4", "mov"])
 def test_an_edit_list_is_obeyed(form: str, sources: Sources, tmp_path: Path) -> None:
     """Cut without encoding anew: the packets before the cut stay in the file, and the edit list hides them."""
@@ -310,6 +319,7 @@ def opened(data: bytes) -> NDArray[np.uint8]:
 _JUMPS = {"the same clock": 0.0, "forward": 100.0, "backward": -40.0, "wrap": 95_443.0, "far back": -4_000.0}
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("jump", _JUMPS)
 @pytest.mark.parametrize("form", ["ts", "mpg"])
@@ -334,6 +344,7 @@ _NUMBERS: dict[str, list[tuple[int, int, int]]] = {
 }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("numbers", _NUMBERS)
 @pytest.mark.parametrize("form", ["ts", "m2ts"])
@@ -361,6 +372,7 @@ def renumbered(path: Path, sources: Sources, *ids: object) -> Path:
     return path
 
 
+@pytest.mark.sweep
 def test_parts_that_bear_other_numbers_may_be_joined_within_a_packet(sources: Sources, tmp_path: Path) -> None:
     first = renumbered(tmp_path / "0.ts", sources)
     first.write_bytes(first.read_bytes()[:-1_000])
@@ -371,6 +383,7 @@ def test_parts_that_bear_other_numbers_may_be_joined_within_a_packet(sources: So
     assert len(list(iter_frames(path))) == pytest.approx(2 * 3 * SECONDS, abs=2)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("first", "second", "told"),
     [
@@ -391,6 +404,7 @@ def test_a_part_that_the_first_cannot_stand_for_is_refused_and_not_lost(
     assert f"from byte {(tmp_path / '0.ts').stat().st_size + 188:,} on" in str(caught.value)
 
 
+@pytest.mark.sweep
 def test_two_programs_at_a_time_are_left_as_they_are(sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / "two.ts"
     programs = ("-map", 0, "-map", 0, "-program", "st=0:st=1", "-program", "st=2:st=3")
@@ -399,6 +413,7 @@ def test_two_programs_at_a_time_are_left_as_they_are(sources: Sources, tmp_path:
     check(Made(path), tmp_path)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("form", ["mpg", "flv"])
 def test_a_track_that_begins_late_costs_no_other(form: str, sources: Sources, tmp_path: Path) -> None:
@@ -412,6 +427,7 @@ def test_a_track_that_begins_late_costs_no_other(form: str, sources: Sources, tm
     assert len(shown) == pytest.approx(3 * SECONDS * (13 if form == "mpg" else 2), abs=15)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("form", ["ts", "mpg"])
 def test_many_parts_do_not_drift(form: str, sources: Sources, tmp_path: Path) -> None:
     path = join(tmp_path / f"many.{form}", *[sources / f"whole.{form}"] * 5)
@@ -419,6 +435,7 @@ def test_many_parts_do_not_drift(form: str, sources: Sources, tmp_path: Path) ->
     check(Made(path, starts, like_ffmpeg=False), tmp_path)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("form", ["ts", "ogg"])
 def test_joined_parts_of_sound_alone_follow_each_other(form: str, sources: Sources, tmp_path: Path) -> None:
     path = join(tmp_path / f"both.{form}", *[sources / f"sound.{form}"] * 2)
@@ -427,12 +444,14 @@ def test_joined_parts_of_sound_alone_follow_each_other(form: str, sources: Sourc
     assert len(source_times(prepared)) == 6
 
 
+@pytest.mark.sweep
 def test_a_clock_of_33_bits_that_wraps(sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / "wraps.ts"
     ffmpeg("-i", sources / "whole.ts", "-c", "copy", "-output_ts_offset", 2**33 / 90_000 - 4.5, path)
     check(Made(path), tmp_path)
 
 
+@pytest.mark.sweep
 def test_a_long_silence_in_one_track_is_no_new_clock(tmp_path: Path) -> None:
     """Sound that is gone for 14 s while the picture goes on: a player waits for it, and does not jump."""
     path, whole = tmp_path / "gone.ts", tmp_path / "whole.ts"
@@ -441,6 +460,7 @@ def test_a_long_silence_in_one_track_is_no_new_clock(tmp_path: Path) -> None:
     near(source_times(prepare_audio(path, tmp_path)), [1.0, 18.0], WITHIN_S)
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "flv", "avi", "wmv"])
 def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: Sources, tmp_path: Path) -> None:
@@ -476,6 +496,7 @@ def test_sound_whose_container_tells_its_size_and_was_cut_off(
     assert not (tmp_path / "cut.wav").exists()
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("between", [0, 2])
 def test_an_avi_has_every_picture_at_its_time(between: int, sources: Sources, tmp_path: Path) -> None:
@@ -499,6 +520,7 @@ def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Sources, tmp_path: P
     near(source_times(prepare_audio(path, tmp_path)), BURSTS, WITHIN_S)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("off_s", [3.0, -3.0, 1.2, 40.0])
 @pytest.mark.parametrize("pid", [0x100, 0x101])

@@ -35,6 +35,7 @@ def taken(path: Path, fps: Fraction, begin_s: int, end_s: int | None) -> list[tu
     return [(round(at_s * 1000), frame.to_ndarray(format="rgb24").tobytes()) for at_s, frame in pixels]
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("fps", [Fraction(3), Fraction(1, 2), Fraction(7, 3), Fraction(25)])
@@ -47,6 +48,7 @@ def test_passages_together_are_the_whole(name: str, fps: Fraction, tmp_path: Pat
         assert parts == whole
 
 
+@pytest.mark.sweep
 def test_a_passage_behind_the_end_is_empty_and_a_video_without_pictures_is_a_problem(tmp_path: Path) -> None:
     path = video(tmp_path / "b-frames.mp4", FORMS["b-frames.mp4"])
     assert taken(path, Fraction(3), 60, None) == []

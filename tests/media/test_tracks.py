@@ -105,6 +105,7 @@ def test_a_channel_or_a_track_that_is_not_there_is_said(tmp_path: Path) -> None:
 _SPEECH = "0.4*sin(2*PI*300*t)*between(mod(t,3),1,1.3)"
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     ("name", "options"),

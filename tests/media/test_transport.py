@@ -24,6 +24,7 @@ def pids(data: bytes) -> set[int]:
     return {(data[at + 1] & 0x1F) << 8 | data[at + 2] for at in range(0, len(data), 188)}
 
 
+@pytest.mark.sweep
 def test_a_file_of_one_part_is_read_as_it_is(parts: list[bytes], tmp_path: Path) -> None:
     for number, data in enumerate((parts[0], parts[1], parts[0] * 3, parts[0][188 * 50 :], b"", b"G" * 5_000)):
         (tmp_path / f"{number}.ts").write_bytes(data)

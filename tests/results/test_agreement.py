@@ -50,6 +50,7 @@ def clustered(
 numbers = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6, allow_subnormal=False))
 
 
+@pytest.mark.sweep
 @given(st.lists(st.tuples(numbers, numbers), min_size=4, max_size=60), st.integers(1, 20))
 def test_means_and_correlations_are_those_of_scipy(stats: Any, pairs: list[tuple[float, float]], size: int) -> None:
     a, b = [x for x, _ in pairs], [y for _, y in pairs]

@@ -51,6 +51,7 @@ def test_a_moment_lies_in_what_began_before_and_ends_after_it(found: list[Interv
         assert [one.begin_s for one in held] == sorted(one.begin_s for one in held)
 
 
+@pytest.mark.sweep
 def test_every_row_names_its_event_and_each_event_is_summed_up(tmp_path: Path) -> None:
     results = interviews(tmp_path / "out", 9)
     some = next(item.id for item in results.items() if item.kind != "text" and item.status == "done")

@@ -117,6 +117,7 @@ def test_one_run_becomes_tables_that_hold_every_score_once(folder: Folder) -> No
     assert 0 not in wide
 
 
+@pytest.mark.sweep
 def test_the_scores_table_leads_back_to_its_rows(folder: Folder) -> None:
     assert write(folder).run().code == 0
 
@@ -131,6 +132,7 @@ def test_the_scores_table_leads_back_to_its_rows(folder: Folder) -> None:
             assert rows[one["item_id"], one["row"]][families[one["family"]]][one["name"]] == one["score"]
 
 
+@pytest.mark.sweep
 def test_an_item_names_all_its_answers(folder: Folder) -> None:
     assert write(folder).run().code == 0
 
@@ -179,6 +181,7 @@ def test_results_are_read_as_arrow(folder: Folder) -> None:
     assert results.tables["audio"].num_rows > 5
 
 
+@pytest.mark.sweep
 def test_csv_and_jsonl_hold_the_same(folder: Folder) -> None:
     assert write(folder, outputs={"tables": ["parquet", "csv", "jsonl"]}).run().code == 0
     made = folder.outputs / "tables"
@@ -227,6 +230,7 @@ def test_what_there_is_of_an_item_in_parts_is_told_and_its_failure_too(folder: F
     assert {row["begin_s"] for row in partial} < {row["begin_s"] for row in whole}
 
 
+@pytest.mark.sweep
 def test_an_answer_of_an_unknown_shape_is_a_failure_and_no_table_stops_for_it(
     folder: Folder, emulator: Emulator
 ) -> None:

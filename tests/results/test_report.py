@@ -56,6 +56,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path, report: Path) -> N
     assert again.read_bytes() == report.read_bytes()
 
 
+@pytest.mark.sweep
 def test_the_policy_allows_no_network_and_only_the_scripts_that_it_names(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
@@ -220,6 +221,7 @@ def test_less_of_each_source_is_drawn_the_more_there_are(parts: int) -> None:
     assert parts * detail.rows * (75 if detail.scores else 200) <= max(6_000_000, parts * 4 * 75)
 
 
+@pytest.mark.sweep
 def test_long_media_are_thinned_evenly_and_means_stay_exact(tmp_path: Path) -> None:
     rows = face_rows(2_000)
     (tmp_path / "p.json").write_text(json.dumps([file_element("a.mp4", {"face": model({"face_0": rows})})]))
@@ -237,6 +239,7 @@ def test_long_media_are_thinned_evenly_and_means_stay_exact(tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.sweep
 def test_a_run_without_any_answer_still_has_a_page(browser: Any, tmp_path: Path) -> None:
     outputs = Outputs(directory=tmp_path)
     outputs.item("a", "url", "https://example.org/a.mp4", status="pending")

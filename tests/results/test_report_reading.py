@@ -33,6 +33,7 @@ def numbers_of_joy(waves: tuple[str, ...]) -> dict[str, list[float]]:
     return {wave: [joy(p, wave) for p in range(1, PEOPLE + 1) if (p, wave) not in gone] for wave in waves}
 
 
+@pytest.mark.sweep
 def test_what_it_is_comes_first_then_findings_then_groups_sources_failures_and_settings(
     browser: Any, report: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_what_it_is_comes_first_then_findings_then_groups_sources_failures_and_s
         assert seen.console == []
 
 
+@pytest.mark.sweep
 def test_findings_say_what_is_strongest_where_groups_differ_and_what_to_distrust(tmp_path: Path) -> None:
     strongest, groups, doubts = gather(study(tmp_path)).findings
 
@@ -316,6 +318,7 @@ def test_on_a_phone_the_source_stands_above_the_list_and_wide_tables_say_so(brow
         assert page.locator(".split > :last-child").get_attribute("id") == "detail"
 
 
+@pytest.mark.sweep
 def test_controls_keep_the_focus_when_they_are_drawn_anew(browser: Any, report: Path) -> None:
     with opened(browser, report) as seen:
         page = seen.page

@@ -28,6 +28,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "t"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("table", ["face", "prosody", "language"])
 def test_means_and_the_rest_are_what_pandas_says(table: str, out: Path) -> None:
     rows, sources, long = read(out, table), read(out, "sources"), read(out, "sources_long")
@@ -70,6 +71,7 @@ def test_measurements_that_are_no_scores_are_summed_up_too(tmp_path: Path) -> No
     assert set(sources[sources["table"] == "acoustics"]["measured_by"]) == set(rows["measured_by"])
 
 
+@pytest.mark.sweep
 def test_labels_are_columns_of_sources_and_where_asked_for_of_every_table(tmp_path: Path) -> None:
     results = interviews(tmp_path / "out", 5)
     write_tables(results, tmp_path / "plain")

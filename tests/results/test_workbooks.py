@@ -74,6 +74,7 @@ def test_more_rows_than_a_sheet_holds_are_refused_and_leave_what_was_there(
     assert list((tmp_path / "t").iterdir()) == []
 
 
+@pytest.mark.sweep
 def test_workbooks_are_the_same_bytes_every_time_and_hold_what_csv_holds(tmp_path: Path) -> None:
     results = interviews(tmp_path / "out", 3)
     first = [path.read_bytes() for path in write_tables(results, tmp_path / "a", format="xlsx")]

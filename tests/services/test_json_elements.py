@@ -30,6 +30,7 @@ def test_the_elements_are_those_of_the_array(
     assert [json.loads(element) for element in iter_elements(path)] == values
 
 
+@pytest.mark.sweep
 def test_elements_far_larger_than_a_chunk_are_whole(tmp_path: Path) -> None:
     values = [{"n": [i / 7 for i in range(90_000)], "text": "]}, {" * 1000}, {"n": 1.5}, [True] * 400_000]
     path = tmp_path / "a.json"

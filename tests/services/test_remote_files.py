@@ -107,6 +107,7 @@ def test_what_is_replaced_while_it_is_read_is_read_anew(
     files.close()
 
 
+@pytest.mark.sweep
 def test_what_is_replaced_all_the_time_is_given_up(
     s3: S3Server, files: RemoteFiles, monkeypatch: pytest.MonkeyPatch
 ) -> None:

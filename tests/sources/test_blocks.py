@@ -188,6 +188,7 @@ def test_an_odd_list_of_lines_is_the_same_in_blocks_and_line_by_line(tmp_path: P
     both(tmp_path, content, ", column: url", name="l.txt")
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(
     "more",
@@ -206,6 +207,7 @@ def test_what_the_manifest_says_beside_a_list_holds_in_blocks_too(tmp_path: Path
     both(tmp_path, listed(), more)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("selection", "number"),
     [
@@ -219,6 +221,7 @@ def test_a_part_of_a_long_list_is_the_part_that_is_asked_for(tmp_path: Path, sel
     assert (len(rows), wrong) == (number, None)
 
 
+@pytest.mark.sweep
 def test_the_shards_of_a_long_list_are_all_of_it(tmp_path: Path) -> None:
     shards = [both(tmp_path, listed(), selection=Selection.of(shard=f"{index}/3"))[0] for index in (1, 2, 3)]
     assert all(len(shard) > ROWS // 4 for shard in shards)
@@ -268,6 +271,7 @@ CHANGES = st.tuples(
 )
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(25), deadline=None)
 @given(st.lists(CHANGES, max_size=4))
 def test_whatever_is_odd_wherever_the_same_is_found(changes: list[tuple[int, bytes]]) -> None:

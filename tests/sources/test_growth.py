@@ -102,6 +102,7 @@ def calls(path: Path) -> int:
     return seen
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "make",
     [
@@ -145,6 +146,7 @@ def searched(tree: ast.AST) -> list[int]:
     return found
 
 
+@pytest.mark.sweep
 def test_no_list_is_searched_for_each_of_its_members() -> None:
     assert searched(ast.parse("{name for name in names if names.count(name) > 1}")) == [1]
     assert searched(ast.parse("[cell.count('x') for cell in row]")) == []

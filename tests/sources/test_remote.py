@@ -165,6 +165,7 @@ def test_an_object_is_an_item_with_its_uri(s3: S3Server, tmp_path: Path) -> None
     assert item.remote.info.size_bytes == 5
 
 
+@pytest.mark.sweep
 def test_odd_names_are_found_and_folder_markers_are_not(s3: S3Server, tmp_path: Path) -> None:
     bucket = s3.bucket()
     odd = ["a b.wav", "a%2Fb.wav", "a+b.wav", "ü.wav", "q?#.wav"]

@@ -228,6 +228,7 @@ def test_a_state_that_does_not_exist_yet_has_one_place_by_every_name(
             pass
 
 
+@pytest.mark.sweep
 def test_a_hard_link_meets_the_same_lock_and_is_refused_with_the_way_out_when_it_is_free(
     state: Path, tmp_path: Path
 ) -> None:
@@ -273,6 +274,7 @@ def remove_the_note_as_well(lock: Path) -> None:
     lock.unlink()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("attack", [remove, replace, move_away, remove_the_note_as_well])
 def test_without_the_lock_s_file_there_is_still_one_writer(state: Path, attack: Callable[[Path], None]) -> None:
     with another_process_holds(state):

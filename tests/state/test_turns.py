@@ -69,6 +69,7 @@ def test_no_turn_looks_at_every_job_or_item(store: Store, name: str) -> None:
         assert not (name == "answer_to" and "jobs_status" in " ".join(plan)), plan  # all that are done
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["planned", "any_planned", "freed"])
 def test_a_turn_costs_the_same_with_ten_times_the_jobs(path: Path, name: str) -> None:
     """Counted in steps of SQLite's machine: no clock, so no load of the machine is in it."""

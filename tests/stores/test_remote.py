@@ -29,6 +29,7 @@ def behind(proxy: Proxy, s3: S3Server, patch: pytest.MonkeyPatch) -> None:
     only(patch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
 
 
+@pytest.mark.sweep
 def test_a_version_is_read_after_it_was_written_over(s3: S3Server) -> None:
     bucket = s3.bucket(versioned=True)
     store = opened(bucket)

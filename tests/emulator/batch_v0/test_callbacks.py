@@ -91,6 +91,7 @@ def test_a_receiver_that_fails_at_first_is_tried_again(own_api: Api, receiver: R
     assert settled(own_api, job_id) == {"state": "delivered", "attempts": 2, "detail": "200"}
 
 
+@pytest.mark.sweep
 def test_a_redirect_is_not_followed(own_api: Api, receiver: Receiver) -> None:
     receiver.statuses = [307]
     job_id = own_api.submit({"callback_url": receiver.url})

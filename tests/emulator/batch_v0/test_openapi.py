@@ -61,6 +61,7 @@ def conforms(path: str, answer: Any) -> None:
     loaded(DEFINITION)[path]["GET"].validate_response(answer)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("body", [RICH, {}, {"text": ["[emulator:fail]"]}, {"transcription": None}])
 def test_a_jobs_whole_life_lies_within_the_definition(own_api: Api, body: dict[str, Any]) -> None:
     files = [

@@ -79,6 +79,7 @@ def test_no_beginning_of_a_jpeg_passes_for_the_whole(api: Api, end: int) -> None
     assert code(send(api, VIDEO, [WHOLE[:end]])) == (400, "image_decode_failed")
 
 
+@pytest.mark.sweep
 def test_faces_lie_in_the_picture_and_keep_the_documented_order(api: Api) -> None:
     sizes = [(640, 360), (90, 400), (33, 20)]
     images = [jpeg(seed, *sizes[seed % 3]) for seed in range(150)]

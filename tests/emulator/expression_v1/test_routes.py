@@ -154,6 +154,7 @@ class TestBody:
     def test_the_parts_must_be_the_documented_ones(self, api: Api, path: str, parts: list[Any]) -> None:
         assert code(api.call("POST", path, files=parts)) == (400, "message_invalid")
 
+    @pytest.mark.sweep
     def test_the_limit_counts_the_whole_body(self, api: Api) -> None:
         boundary = "x" * 40
         # The file's name has the length that makes the rest of the body a whole number of samples.

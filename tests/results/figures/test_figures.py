@@ -251,6 +251,7 @@ def test_every_panel_of_a_simulated_picture_says_so_by_itself(tmp_path: Path) ->
             assert ("SIMULATED" in [text.get_text() for text in axes.texts]) is simulated
 
 
+@pytest.mark.sweep
 def test_the_numbers_of_groups_and_pairs_are_those_of_scipy(tmp_path: Path) -> None:
     import pandas as pd
     from scipy import stats

@@ -32,6 +32,7 @@ def package(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.sweep
 def test_the_package_is_valid_to_the_last_cell_for_frictionless(described: Path) -> None:
     from frictionless import Package, system
 
@@ -118,6 +119,7 @@ def test_the_codebook_has_a_line_for_each_column(described: Path) -> None:
     assert "Two people | three waves" in text
 
 
+@pytest.mark.sweep
 def test_descriptions_follow_the_tables_and_only_them(project: Project, described: Path) -> None:
     before = {name: (described / name).stat().st_mtime_ns for name in ("datapackage.json", "codebook.md")}
     assert project.run().code == 0

@@ -68,6 +68,7 @@ def test_a_large_source_gives_the_rows_of_a_small_one(element: dict[str, Any], t
         assert read(tmp_path / "large.json", large, element) == small
 
 
+@pytest.mark.sweep
 def test_a_source_that_is_larger_than_a_window_has_all_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "predictions.json"
     path.write_text(json.dumps([source("a.mp4", 3000), source("b.mp4", 5)]))
@@ -155,6 +156,7 @@ def test_the_rows_of_one_large_source_take_a_fraction_of_its_size(wrapped: bool,
     assert int(done.stdout) < large.stat().st_size / 4
 
 
+@pytest.mark.sweep
 def test_rows_can_be_read_more_than_once(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps([source("a.mp4", 2500)]))

@@ -799,6 +799,7 @@ UPLOADER = """
 """
 
 
+@pytest.mark.sweep
 def test_hundreds_of_images_are_sent_without_holding_them(serve, tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(bytes(200_000))

@@ -25,6 +25,7 @@ def measure(out: str, **more: object) -> Path:
     return result.outputs
 
 
+@pytest.mark.sweep
 def test_two_versions_tell_who_measured_and_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = measure("before")
     monkeypatch.setenv("LETTERS_VERSION", "2")
@@ -42,6 +43,7 @@ def test_two_versions_tell_who_measured_and_agree(folder: Path, monkeypatch: pyt
     assert by_name["share_e"].agreement.pearson.value == 1.0
 
 
+@pytest.mark.sweep
 def test_what_is_measured_here_is_not_compared_with_a_rehearsal_unless_told(folder: Path) -> None:
     here = measure("here")
     hosted = test_local.manifest(

@@ -38,6 +38,7 @@ def items(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (results / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.sweep
 def test_the_demo_rehearses_and_measures_a_survey(checkout: Path) -> None:
     told = re.search(r"^DEMO_MANIFESTS = (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     assert told is not None
@@ -79,6 +80,7 @@ def test_the_interviews_are_measured_without_any_weights(checkout: Path) -> None
     assert all(90 < float(pitch) < 150 for pitch in pitches)  # the script draws it around 118 Hz
 
 
+@pytest.mark.sweep
 def test_what_the_interviews_offer_in_comments_is_valid(checkout: Path) -> None:
     """The lines that a reader may take in are lines of a manifest."""
     path = checkout / "manifests/local-interviews.yaml"

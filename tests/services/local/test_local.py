@@ -209,6 +209,7 @@ def test_scores_that_nobody_could_measure_are_null_in_every_table(folder: Path) 
     assert {value for name, value in rows["other"].items() if name.startswith("goemotions_")} == {""}
 
 
+@pytest.mark.sweep
 def test_another_version_measures_again_and_nothing_else_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tone_file(folder / "a.wav", 1)
     one = manifest({"letters": {}, "loud": {}}, sources={"text": ["One"], "files": ["a.wav"]})
@@ -220,6 +221,7 @@ def test_another_version_measures_again_and_nothing_else_does(folder: Path, monk
     assert [row["measured_by"] for row in table("letters")] == ["letters@2#e3b0c442"]
 
 
+@pytest.mark.sweep
 def test_another_version_measures_texts_again_although_no_byte_of_the_manifest_changed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +235,7 @@ def test_another_version_measures_texts_again_although_no_byte_of_the_manifest_c
     assert {row["measured_by"] for row in table("letters")} == {"letters@2#e3b0c442"}
 
 
+@pytest.mark.sweep
 def test_a_default_that_is_written_out_measures_nothing_again(folder: Path) -> None:
     texts = {"text": ["One"]}
     assert hume_runner.run(manifest({"letters": {}}, sources=texts)).requests == {"measured": 1}
@@ -342,6 +345,7 @@ def test_a_text_that_kills_every_worker_fails_alone(folder: Path) -> None:
     assert len(table("letters")) == 2
 
 
+@pytest.mark.sweep
 def test_a_text_that_nothing_measures_says_which_model_would(folder: Path) -> None:
     tone_file(folder / "a.wav", 1)
     result = hume_runner.run(manifest({"loud": {}}, sources={"text": ["One"], "files": ["a.wav"]}))
@@ -362,6 +366,7 @@ def test_a_foreign_measurer_s_options_are_judged_by_its_own_schema(folder: Path)
     assert [problem.path for problem in hume_runner.validate(elsewhere).problems] == ["models.letters"]
 
 
+@pytest.mark.sweep
 def test_a_package_that_cannot_be_loaded_hinders_no_manifest_that_does_not_name_it(folder: Path) -> None:
     broken = folder.parent / "packages" / "broken-1.dist-info"
     broken.mkdir()
@@ -420,6 +425,7 @@ def test_an_answer_is_what_its_schema_says(folder: Path) -> None:
     Draft202012Validator(rules).validate(json.loads(answer.read_bytes()))
 
 
+@pytest.mark.sweep
 def test_what_a_service_measured_and_what_is_measured_here_are_not_mixed(folder: Path) -> None:
     hosted = manifest({"language": {}}, sources={"text": ["One"]}, service={"api": "batch-v0", "endpoint": "emulator"})
     del hosted["execution"]
@@ -437,6 +443,7 @@ def test_what_a_service_measured_and_what_is_measured_here_are_not_mixed(folder:
             would(hosted)
 
 
+@pytest.mark.sweep
 def test_an_answer_that_is_lost_is_measured_again_for_nothing(folder: Path) -> None:
     one = manifest({"letters": {}}, sources={"text": ["One", "Two"]})
     hume_runner.run(one)
@@ -455,6 +462,7 @@ def test_an_answer_that_is_lost_is_measured_again_for_nothing(folder: Path) -> N
     assert len(list(Path("out/raw").iterdir())) == 1  # nothing is left of the one that was lost
 
 
+@pytest.mark.sweep
 def test_of_a_lost_answer_only_what_the_run_made_itself_is_cleared_away(folder: Path) -> None:
     one = manifest({"letters": {}}, sources={"text": ["One", "Two", "Three"]}, batching={"max_sources": 1})
     hume_runner.run(one)
@@ -471,6 +479,7 @@ def test_of_a_lost_answer_only_what_the_run_made_itself_is_cleared_away(folder: 
     assert len([path for path in Path("out/raw").iterdir() if (path / "request.json").exists()]) == 3
 
 
+@pytest.mark.sweep
 def test_a_plan_says_what_a_run_does_about_a_lost_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = manifest({"letters": {}}, sources={"text": ["One", "Two"]}, batching={"max_sources": 1})
     Path("m.yaml").write_text(json.dumps(one))
@@ -609,6 +618,7 @@ def test_a_file_that_changes_after_it_was_planned_is_not_measured_as_if_it_had_n
     assert error["reason"] == "source_changed"
 
 
+@pytest.mark.sweep
 def test_what_is_lost_here_asks_nobody_to_pay_and_for_no_backup(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -678,6 +688,7 @@ def test_a_run_that_is_broken_off_here_speaks_of_no_service(
         assert not re.search("service|submit|refused|in flight|to ask", said.replace("in_flight", "")), said
 
 
+@pytest.mark.sweep
 def test_whoever_watches_a_run_here_reads_of_no_service_that_is_asked(folder: Path) -> None:
     told: list[str] = []
     hume_runner.run(

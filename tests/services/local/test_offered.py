@@ -320,6 +320,7 @@ NONSENSE = [
 ]
 
 
+@pytest.mark.sweep
 @sampled(12)
 @pytest.mark.parametrize(("bad", "said"), NONSENSE)
 def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
@@ -340,6 +341,7 @@ def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
     assert main(["tables", "m.yaml", "--format", "jsonl"]) == 0
 
 
+@pytest.mark.sweep
 def test_a_measurer_of_others_that_ends_its_process_does_not_end_the_run(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -355,6 +357,7 @@ def test_a_measurer_of_others_that_ends_its_process_does_not_end_the_run(
     assert [row["text"] for row in table("xx")] == ["fine"]
 
 
+@pytest.mark.sweep
 def test_what_a_measurer_prints_is_no_line_of_the_result(offer: Callable[..., Path]) -> None:
     offer(
         first="print('as it is loaded')\nimport sys, os, time",
@@ -373,6 +376,7 @@ def test_what_a_measurer_prints_is_no_line_of_the_result(offer: Callable[..., Pa
     )
 
 
+@pytest.mark.sweep
 def test_the_table_of_a_model_that_a_manifest_names_no_more_goes_as_ours_do(offer: Callable[..., Path]) -> None:
     """Nothing of its package is loaded for that."""
     offer()

@@ -103,6 +103,7 @@ def test_a_pull_that_was_killed_is_gone_on_with(tmp_path: Path, mirror: Mirror, 
     assert list(root.rglob("*.part")) == []
 
 
+@pytest.mark.sweep
 def test_two_at_once_fetch_each_file_once(tmp_path: Path, mirror: Mirror, models: Path) -> None:
     variables = environ(tmp_path / "models", mirror, models)
     children = [

@@ -104,6 +104,7 @@ def test_an_answer_that_the_state_was_not_told_of_is_taken_in(recordings: Study,
     assert measured(emulator) == 4
 
 
+@pytest.mark.sweep
 def test_answers_that_were_here_before_the_state_went_there_are_kept_as_well(
     recordings: Study, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,6 +128,7 @@ def test_what_models_measured_here_is_not_measured_again(here: Study) -> None:
     assert not [event for event in told if isinstance(event, JobFinished)]
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("kind", ["recordings", "here"])
 def test_the_store_holds_the_same_rows(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:

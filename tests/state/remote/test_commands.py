@@ -104,6 +104,7 @@ def test_pull_and_push_are_for_stores(study: Study, tmp_path: Path) -> None:
         assert "state: s3://" in ran.err
 
 
+@pytest.mark.sweep
 def test_unlock_releases_what_stands_still(study: Study, s3: S3Server) -> None:
     manifest = written(study, "b")
     assert "nobody holds" in call("state", "unlock", manifest).err
@@ -158,6 +159,7 @@ def test_the_state_of_another_manifest_is_refused_and_not_brought_here(study: St
     assert call("run", written(study, "b")).code == 0
 
 
+@pytest.mark.sweep
 def test_the_copy_of_a_state_in_a_store_does_not_go_on_without_it(study: Study, emulator: Emulator) -> None:
     assert study.run("a").exit_code == 0
     manifest, copy = written(study, "a"), str(study.folder / "a" / "state.sqlite3")

@@ -55,6 +55,7 @@ def refused(study: Study, machine: str) -> StateError:
     return caught.value
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("machine", ["a", "b"])  # who has a copy, and who has none
 def test_a_head_that_is_gone_is_refused(study: Study, objects: Objects, emulator: Emulator, machine: str) -> None:
@@ -67,6 +68,7 @@ def test_a_head_that_is_gone_is_refused(study: Study, objects: Objects, emulator
     assert accepted(emulator) == 6
 
 
+@pytest.mark.sweep
 def test_a_reader_is_told_that_the_head_is_gone(study: Study, objects: Objects, tmp_path: Path) -> None:
     study.run("a")
     objects.remove(f"{objects.prefix}/head")
@@ -74,6 +76,7 @@ def test_a_reader_is_told_that_the_head_is_gone(study: Study, objects: Objects, 
         pulled(study.project("b"), tmp_path / "pulled.sqlite3")
 
 
+@pytest.mark.sweep
 def test_a_snapshot_that_is_gone_is_a_damaged_state_and_no_missing_source(study: Study, objects: Objects) -> None:
     study.run("a")
     (snapshot,) = objects.names("snapshots/")

@@ -133,6 +133,7 @@ def test_an_owner_that_sleeps_through_its_lease_sends_nothing_when_it_wakes(
         assert not [one for one in log if one.epoch == 1 and one.kind != "seal" and one.key not in landed]
 
 
+@pytest.mark.sweep
 def test_two_that_begin_together_have_one_owner(lab: Lab, s3: S3Server, emulator: Emulator, tmp_path: Path) -> None:
     lab.study.texts = 10
     log: list[Landed] = []

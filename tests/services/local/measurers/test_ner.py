@@ -109,6 +109,7 @@ def test_files_that_are_not_listed_are_not_needed(files: Mapping[str, Path], tmp
     assert len(entities(NER.open({}, moved), MERKEL)) == 6
 
 
+@pytest.mark.sweep
 def test_files_that_lie_apart_are_refused(files: Mapping[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError) as refused:
         NER.open({}, {**files, "en_core_web_sm/tokenizer": tmp_path / "tokenizer"})
