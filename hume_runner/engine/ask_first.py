@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import field, replace
 from pathlib import Path
 
 from hume_runner import events
 from hume_runner.engine.apart import measured_already
-from hume_runner.engine.download import REQUEST, remote_id_of
+from hume_runner.engine.download import REQUEST, remote_id_of, sources_asked
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.reconcile import adopt_command
 from hume_runner.engine.survey import Taken, adopt_what_is_there
@@ -23,9 +23,10 @@ from hume_runner.errors import (
     ServiceRefused,
     ServiceUnavailable,
 )
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.scan import key_of
-from hume_runner.services.base import ListingUnsupported
+from hume_runner.services.base import ListingUnsupported, Service
 from hume_runner.state.store import Store
 
 # A header tells whole seconds, and an answer takes its time.
@@ -36,24 +37,40 @@ _BEFORE_ANY = 1_577_836_800.0
 _LOOK_AGAIN_S, _LOOK_AGAIN_MOST_S = 0.5, 10.0
 
 
-def ask_first(
-    manifest: Manifest, outputs: Path, store: Store, env: Environment, *, pay_again: bool
-) -> HumeRunnerError | None:
+@frozen
+class Asked:
+    """`error`: why the run cannot go on; a decision that a person has to take holds back only what is planned.
+
+    `agreed`: what is sent all the same although this may be it, by remote id, each with the folder of its answer if one
+    lies here. See `record_agreed`.
+    """
+
+    error: HumeRunnerError | None = None
+    agreed: Mapping[str, Path | None] = field(default_factory=dict)
+
+
+def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment, *, pay_again: bool) -> Asked:
     """Before anything is submitted: is the key good, and is some of it at the service already, paid for?
 
-    Returns why the run cannot go on, if so; a decision that a person has to take holds back only what is planned.
     Raises: StateError.
     """
-    strays = {} if env.here else _stray_answers(outputs, store, env.service.endpoint)
+    strays = {} if env.here else _stray_answers(outputs, store, env.service)
     if strays:
         env.report(events.NoState(message=_knows_nothing(outputs, strays)))
     looks_back = manifest.execution.look_back_s > 0
     undecided: LostAnswerNeedsDecision | None = None
+    agreed: dict[str, Path | None] = {}
+    shown: set[Path] = set()
     try:
         if looks_back:
             taken = _survey(manifest, store, env, frozenset(strays.values()), pay_again=pay_again)
-            undecided = _looked_back(taken, store, env, pay_again=pay_again)
-            strays = {folder: one for folder, one in strays.items() if one not in taken.shown}
+            undecided = _looked_back(taken, store, env, agreed, pay_again=pay_again)
+            shown = {
+                folder
+                for folder, one in strays.items()
+                if one in taken.shown and env.service.keeper is None and _planned_source(outputs / folder, store, env)
+            }
+            strays = {folder: one for folder, one in strays.items() if one not in taken.shown or folder in shown}
         else:
             env.service.greet()
     except ListingUnsupported as none:
@@ -62,26 +79,41 @@ def ask_first(
         if undecided is None:
             env.report(events.NoList(message="the service lists no jobs: what an earlier state sent cannot be seen"))
     except (AuthError, Discontinued) as error:
-        return ServiceRefused(str(error), hint=error.hint)
+        return Asked(error=ServiceRefused(str(error), hint=error.hint))
     except ServiceRefused as error:
-        return error
+        return Asked(error=error)
     except HostUnknown as error:
-        return ServiceUnavailable(str(error), hint=f"{error.hint}; nothing was sent")
+        return Asked(error=ServiceUnavailable(str(error), hint=f"{error.hint}; nothing was sent"))
     except ApiError as error:
-        return ServiceUnavailable(
-            f"the service does not tell what it has already: {error}",
-            hint="nothing was sent; run the same command again later",
-        )
+        hint = "nothing was sent; run the same command again later"
+        why = f"the service does not tell what it has already: {error}"
+        return Asked(error=ServiceUnavailable(why, hint=hint))
     if undecided is None and strays and looks_back:
-        undecided = _what_lies_there(outputs, strays, store, env, pay_again=pay_again)
+        undecided = _what_lies_there(outputs, strays, store, env, agreed, shown=shown, pay_again=pay_again)
     if undecided is not None:
-        return undecided
+        return Asked(error=undecided)
     if env.service.simulated and store.any_measured():
-        return measured_already(store, "an emulator")
-    return None
+        return Asked(error=measured_already(store, "an emulator"))
+    return Asked(agreed=agreed)
 
 
-def _looked_back(taken: Taken, store: Store, env: Environment, *, pay_again: bool) -> LostAnswerNeedsDecision | None:
+def record_agreed(asked: Asked, store: Store, env: Environment, *, partial: bool) -> None:
+    """What was agreed to is done with as far as it was sent: an answer on disk for the jobs that carry its sources, and
+    all of it once nothing is left to send. Who agreed to a part is asked about the rest, and who agreed to a run that
+    sent nothing is asked again."""
+    now, endpoint = env.clock(), env.service.endpoint
+    whole = not partial and not store.any_planned()
+    for remote_id, folder in asked.agreed.items():
+        sent = {store.sent_for(item) for item in sources_asked(folder)} if folder is not None else set()
+        for number in sorted(one for one in sent if one is not None):
+            store.record_agreed(number, endpoint, (remote_id,), now)
+        if whole:
+            store.record_agreed(0, endpoint, (remote_id,), now)
+
+
+def _looked_back(
+    taken: Taken, store: Store, env: Environment, agreed: dict[str, Path | None], *, pay_again: bool
+) -> LostAnswerNeedsDecision | None:
     """What is there already was adopted; what cannot be told for sure is for a person to decide."""
     if taken.jobs:
         env.report(events.Adopted(jobs=taken.jobs, items=taken.items))
@@ -92,8 +124,7 @@ def _looked_back(taken: Taken, store: Store, env: Environment, *, pay_again: boo
     doubt = f"what this key has paid for already cannot be told for sure: {unsure}"
     if pay_again:
         env.report(events.Agreed(job="", message=f"{doubt}; all that is left is sent as agreed"))
-        missing = unsettled.missing if unsettled is not None else ()
-        store.record_agreed(0, env.service.endpoint, (*missing, *taken.doubted), env.clock())
+        agreed.update(dict.fromkeys((*(unsettled.missing if unsettled is not None else ()), *taken.doubted)))
         return None
     adopt = f"{adopt_command(taken.doubted)} brings a job here; " if env.service.keeper is not None else ""
     return LostAnswerNeedsDecision(
@@ -113,16 +144,27 @@ def _without_a_list(env: Environment, none: ListingUnsupported) -> LostAnswerNee
 
 
 def _what_lies_there(
-    outputs: Path, strays: Mapping[Path, str], store: Store, env: Environment, *, pay_again: bool
+    outputs: Path,
+    strays: Mapping[Path, str],
+    store: Store,
+    env: Environment,
+    agreed: dict[str, Path | None],
+    *,
+    shown: Collection[Path],
+    pay_again: bool,
 ) -> LostAnswerNeedsDecision | None:
-    """After the look: answers on disk of which neither the state nor the service tells prove that something was paid
-    for, and may be what is planned. It is too long ago, the list is short, or there is none."""
+    """After the look: answers on disk of which the state knows nothing prove that something was paid for, and may be
+    what is planned. Either the service does not tell of them, since it is too long ago or its list is short; or it
+    does (`shown`), and they are about a source that is planned, packed another way perhaps."""
     if not store.any_planned():
         return None
-    doubt = f"{_knows_nothing(outputs, strays)}, and that the service does not show"
+    about = next((one for folder in sorted(shown) if (one := _planned_source(outputs / folder, store, env))), "")
+    doubt = _knows_nothing(outputs, strays) + (
+        f", about '{about}'" if about else ", and that the service does not show"
+    )
     if pay_again:
         env.report(events.Agreed(job="", message=f"{doubt}; all that is planned is sent as agreed"))
-        store.record_agreed(0, env.service.endpoint, tuple(strays.values()), env.clock())
+        agreed.update({one: outputs / folder for folder, one in strays.items()})
         return None
     first = shlex.quote(next(iter(strays.values())))
     return LostAnswerNeedsDecision(
@@ -180,23 +222,41 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
 
 
-def _stray_answers(outputs: Path, store: Store, endpoint: str) -> Mapping[Path, str]:
+def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Path, str]:
     """Folder from the outputs on -> remote id, of the answers on disk that the state knows nothing of: it was lost, or
     put back as it was earlier. One that came from another endpoint, or from a file, is known; so is one that somebody
-    agreed to pay for again."""
-
-    def found() -> Iterator[tuple[Path, str]]:
-        for folder in (outputs / "raw").iterdir():
-            if store.holds_answer(folder.name) or not (folder / REQUEST).exists():
-                continue
-            remote_id = remote_id_of(folder)
-            if not store.holds_answer(remote_id) and not store.is_agreed(endpoint, remote_id):
-                yield Path("raw", folder.name), remote_id
-
+    agreed to pay for again. What cannot be looked into may be one."""
+    raw = Path("raw")
+    names = {REQUEST, *service.answer_names(artifacts=True)}
     try:
-        return dict(sorted(found()))
-    except OSError:
+        folders = sorted((outputs / raw).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError:
+        return {raw: str(raw)}
+    found = {}
+    for folder in folders:
+        if store.holds_answer(folder.name):
+            continue
+        try:
+            stray = any(one.name in names for one in folder.iterdir())
+        except NotADirectoryError:
+            continue
+        except OSError:
+            stray = True
+        if stray:
+            remote_id = remote_id_of(folder)
+            if not store.holds_answer(remote_id) and not store.is_agreed_for(service.endpoint, remote_id):
+                found[raw / folder.name] = remote_id
+    return found
+
+
+def _planned_source(folder: Path, store: Store, env: Environment) -> str:
+    """A source of this answer, as its request tells, that is planned to be sent and that nobody has agreed to pay again
+    for; "" if there is none, or no telling."""
+    remote_id, endpoint = remote_id_of(folder), env.service.endpoint
+    planned = (one for one in sources_asked(folder) if store.is_planned(one))
+    return next((one for one in planned if not store.is_agreed_for(endpoint, remote_id, one)), "")
 
 
 def _knows_nothing(outputs: Path, strays: Mapping[Path, str]) -> str:

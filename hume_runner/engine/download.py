@@ -43,11 +43,25 @@ def raw_directory(remote_id: str) -> str:
 
 def remote_id_of(folder: Path) -> str:
     """The remote id whose answers lie in this folder below `raw/`, as its description tells it; else its name."""
-    try:
-        told = small_json.read(folder / REQUEST, most_bytes=_MOST_DESCRIPTION_BYTES).get("remote_id")
-    except (OSError, ValueError, AttributeError):
-        told = None
+    told = _description(folder).get("remote_id")
     return told if isinstance(told, str) and raw_directory(told) == folder.name else folder.name
+
+
+def sources_asked(folder: Path) -> Iterator[str]:
+    """Ids of the sources that the answers in this folder are about, as its description tells them."""
+    sources = _description(folder).get("sources")
+    for source in sources if isinstance(sources, list) else ():
+        ids = source.get("ids") if isinstance(source, dict) else None
+        yield from (one for one in (ids if isinstance(ids, list) else ()) if isinstance(one, str))
+
+
+def _description(folder: Path) -> Mapping[str, Any]:
+    """`request.json`, or nothing where it cannot be had."""
+    try:
+        told = small_json.read(folder / REQUEST, most_bytes=_MOST_DESCRIPTION_BYTES)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 class Opens(Protocol):

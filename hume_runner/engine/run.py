@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hume_runner import aside, events
 from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
-from hume_runner.engine.ask_first import ask_first
+from hume_runner.engine.ask_first import Asked, ask_first, record_agreed
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost
@@ -365,14 +365,15 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
     if not store.work_left():
         return Ending()
     hold: LostAnswerNeedsDecision | None = None
+    asked = Asked()
     if store.any_planned():
         if not env.here:  # there is nobody to ask
             _phase("asking", env, opened.lock)
-        refused = ask_first(manifest, outputs, store, env, pay_again=options.pay_again)
-        if isinstance(refused, LostAnswerNeedsDecision):
-            hold = refused
-        elif refused is not None:
-            return Ending(error=refused)
+        asked = ask_first(manifest, outputs, store, env, pay_again=options.pay_again)
+        if isinstance(asked.error, LostAnswerNeedsDecision):
+            hold = asked.error
+        elif asked.error is not None:
+            return Ending(error=asked.error)
     execution, room = manifest.execution, env.room()
     if room is not None and env.here:  # what is sent is measured there
         execution = replace(
@@ -411,9 +412,11 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
     env.on_loop()
     _phase("working", env, opened.lock)
     try:
-        return loop.run()
+        ending = loop.run()
     except Abandoned as left:
         return Ending(exit_code=left.exit_code)
+    record_agreed(asked, store, env, partial=options.selection.partial)
+    return ending
 
 
 def _exit_code(ending: Ending, store: Store) -> int:

@@ -56,6 +56,24 @@ class Reading(StateFile):
         """Whether any job is still to be sent, now or after another."""
         return self._db.execute("SELECT 1 FROM jobs WHERE status = 'planned' LIMIT 1").fetchone() is not None
 
+    def is_planned(self, item: str) -> bool:
+        """Whether the source of this id is in a job that is still to be sent."""
+        row = self._db.execute(
+            "SELECT 1 FROM items i JOIN members b ON b.key = i.key JOIN jobs j ON j.job = b.job "
+            "WHERE i.id = ? AND j.status = 'planned' LIMIT 1",
+            (item,),
+        ).fetchone()
+        return row is not None
+
+    def sent_for(self, item: str) -> int | None:
+        """The newest job that was sent and carries the source of this id."""
+        sql = (
+            "SELECT max(b.job) FROM items i JOIN members b ON b.key = i.key JOIN jobs j ON j.job = b.job "
+            "WHERE i.id = ? AND j.submitting_at IS NOT NULL"
+        )
+        (number,) = self._db.execute(sql, (item,)).fetchone()
+        return None if number is None else int(number)
+
     def freed(self) -> list[int]:
         """Planned jobs of a chain whose turn has come."""
         return [row[0] for row in self._db.execute("SELECT job FROM freed ORDER BY job")]
@@ -722,6 +740,16 @@ class Reading(StateFile):
         """Whether somebody agreed to pay although this may have been it."""
         row = self._db.execute(
             "SELECT 1 FROM agreed WHERE endpoint = ? AND remote_id = ? LIMIT 1", (endpoint, remote_id)
+        ).fetchone()
+        return row is not None
+
+    def is_agreed_for(self, endpoint: str, remote_id: str, item: str | None = None) -> bool:
+        """Whether somebody agreed to pay although this may have been it: for all that there was to send, or for a job
+        that carries the source of this id."""
+        row = self._db.execute(
+            "SELECT 1 FROM agreed a LEFT JOIN members b ON b.job = a.job LEFT JOIN items i ON i.key = b.key "
+            "WHERE a.endpoint = ? AND a.remote_id = ? AND (a.job = 0 OR i.id = ?) LIMIT 1",
+            (endpoint, remote_id, item),
         ).fetchone()
         return row is not None
 

@@ -347,6 +347,17 @@ def test_answers_on_disk_of_which_nobody_tells_any_more_are_asked_about_before_t
     assert len(world.service.submitted) == 1
 
 
+def test_an_answer_on_disk_without_its_request_is_asked_about_as_well(world: World) -> None:
+    world.run()
+    without_state(world)
+    (world.state.parent / "raw" / "remote-1" / "request.json").unlink()
+    world.clock.sleep(10 * DAY_S)
+
+    assert world.run().exit_code == 9
+
+    assert len(world.service.submitted) == 1
+
+
 def test_who_agreed_to_pay_for_answers_on_disk_again_is_not_asked_about_them_any_more(world: World) -> None:
     world.run()
     without_state(world)

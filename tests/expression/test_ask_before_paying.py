@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hume_runner.emulator.server import Emulator
+from tests.cli.test_read_only import without_privilege
 from tests.durability.children import Nursery
 from tests.expression.runs import AUDIO, RUNS, Folder, from_service, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech, write_wav
@@ -41,7 +45,7 @@ def assert_asks_and_pays_once_more_only_if_told(folder: Folder, emulator: Emulat
     ran = folder.run()
     assert ran.code == 9, ran.err
     assert "--pay-again" in ran.err
-    assert "measured something of this size already" in ran.err
+    assert "measured something of this size already" in ran.err or "knows nothing of, about '" in ran.err
     assert len(measured_runs(emulator.url)) == paid
     assert folder.run("--pay-again").code == 0
     assert len(measured_runs(emulator.url)) == paid + twice
@@ -55,6 +59,77 @@ def test_a_deleted_state_asks(folder: Folder, emulator: Emulator) -> None:
     assert folder.run().code == 0
     delete_state(folder)
     assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=3)
+
+
+REPACKED: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
+    "one still more": lambda manifest: manifest["sources"]["files"].append("new.jpg") or (),
+    "fewer in an upload": lambda manifest: manifest.update(batching={"max_sources": 1}) or (),
+    "a part of them": lambda manifest: ("--select", "id == 'old.jpg'"),
+    "cut otherwise": lambda manifest: manifest.update(batching={"max_bytes": 60_000}) or (),
+}
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("how", REPACKED)
+def test_a_deleted_state_asks_although_uploads_are_packed_otherwise(
+    folder: Folder, emulator: Emulator, how: str
+) -> None:
+    """Another size than the service measured proves nothing: the answers lie here, and name their sources."""
+    manifest: dict[str, Any] = {"sources": {"files": [*write_media(folder), "old.jpg"]}, "batching": {}}
+    for number, name in enumerate(("new.jpg", "old.jpg")):
+        (folder.path / name).write_bytes(picture_bytes(picture(200, 200, seed=72 + number)))
+    folder.write(manifest["sources"], batching=manifest["batching"])
+    assert folder.run().code == 0
+    paid = len(measured_runs(emulator.url))
+    delete_state(folder)
+    flags = REPACKED[how](manifest)
+    folder.write(manifest["sources"], batching=manifest["batching"])
+    ran = folder.run(*flags)
+    assert ran.code == 9, ran.err
+    assert "knows nothing of, about '" in ran.err
+    assert len(measured_runs(emulator.url)) == paid
+
+
+@pytest.mark.parametrize("look_back", ["1s", "7d"])
+@pytest.mark.parametrize("part", [("--limit", "1"), ("--max-billable-seconds", "1")])
+def test_who_agrees_to_a_part_is_asked_about_the_rest(
+    folder: Folder, emulator: Emulator, part: tuple[str, ...], look_back: str
+) -> None:
+    folder.write({"files": write_media(folder)}, execution={"look_back": look_back})
+    assert folder.run().code == 0
+    delete_state(folder)
+    emulator.advance(5)
+    paid = len(measured_runs(emulator.url))
+    assert folder.run(*part, "--pay-again").code in (0, 8)
+    again = len(measured_runs(emulator.url)) - paid
+    assert again == part.count("--limit")
+    assert len(folder.summary()["perhaps_paid_twice"]) == again
+    assert folder.run().code == 9
+    assert folder.run("--pay-again").code == 0
+    assert folder.run().code == 0
+    assert len(measured_runs(emulator.url)) == 2 * paid
+
+
+@pytest.mark.sweep
+def test_a_folder_that_cannot_be_looked_into_hides_no_other(folder: Folder, emulator: Emulator) -> None:
+    folder.write({"files": write_media(folder)}, execution={"look_back": "1s"})
+    assert folder.run().code == 0
+    delete_state(folder)
+    emulator.advance(5)
+    paid = len(measured_runs(emulator.url))
+    (folder.outputs / "raw" / "a-file").write_text("")
+    (folder.outputs / "raw" / "empty").mkdir()
+    (folder.outputs / "raw" / "lost+found").mkdir(mode=0)
+    ran = subprocess.run(
+        [sys.executable, "-m", "hume_runner", "run", str(folder.manifest)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=without_privilege,
+    )
+    assert ran.returncode == 9, ran.stderr
+    assert len(measured_runs(emulator.url)) == paid
 
 
 def test_a_copied_folder_asks_for_what_its_original_measured(

@@ -37,12 +37,14 @@ from hume_runner.services.expression_v1.runs import (
     Shown,
     Size,
     What,
+    fits_as_counted,
     looseness,
     may_be,
     not_shown,
     one_clock,
     times,
     told_as,
+    uncounted,
     window_of,
 )
 
@@ -188,6 +190,7 @@ class Records:
         since = min([first, *(at for at in ours.values() if at > first - DAY_S)]) - _WIDE_S
         listed, awaited = self._listed_now(since)
         listed, lacks, left_out = self._compared(since, listed, lost)
+        listed = self._by_what_tells(listed, lost)
         runs = listed.runs
         users = {runs[run_id].user_id for run_id in ours if run_id in runs} - {""}
         agrees = one_clock(dict(self._account.told), runs)
@@ -226,6 +229,17 @@ class Records:
                 candidates=tuple(candidates), conclusive=not lacking_what, why=why, most=max(1, rivals)
             )
         return looks
+
+    def _by_what_tells(self, listed: Shown, lost: Sequence[LostJob]) -> Shown:
+        """The list without numbers of bytes where those of runs of ours are not those of what we sent: this host counts
+        in a way that nobody has foreseen, and then seconds tell more."""
+        controls = {remote_id: job for one in lost for remote_id, job in one.controls.items()}
+        if all(fits_as_counted(job, listed.runs.get(remote_id)) for remote_id, job in controls.items()):
+            return listed
+        return Shown(
+            {run_id: uncounted(run) for run_id, run in listed.runs.items()},
+            [uncounted(run) for run in listed.nameless],
+        )
 
     def _listed_now(self, since: float) -> tuple[Shown, dict[str, float]]:
         """(what the list shows since then, since when a run in it may be one that an upload under way is waiting for,

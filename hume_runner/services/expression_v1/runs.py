@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hume_runner.frozen import frozen
@@ -100,6 +100,18 @@ def looseness(job: Job, received: int | None) -> int | None:
     if around <= 100 * parts + _CONFIG_BYTES:
         return 1
     return 2 if "first_frame" in job.members[0].detail else None
+
+
+def fits_as_counted(job: Job, run: RunView | None) -> bool:
+    """Whether the bytes of a run are those of the upload that it surely was, as far as that is told. Pure."""
+    if run is None or run.status != ENDED or run.bytes_received is None:
+        return True
+    return looseness(job, run.bytes_received) is not None
+
+
+def uncounted(run: RunView) -> RunView:
+    """An ended run without the number of its bytes. (What it says of one that did not end is another matter.)"""
+    return replace(run, bytes_received=None) if run.status == ENDED else run
 
 
 def window_of(lost: LostJob, began: Mapping[str, float | None], *, dated: bool) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -329,3 +329,27 @@ def test_a_run_that_fits_one_lost_upload_to_the_byte_is_not_taken_for_another_th
     first, second = settled(tmp_path, Listing([CONTROL, runs[0]]), frames, stills, ours=ours)
     assert isinstance(first, NotThere)
     assert second.chosen.remote_id == "stills"
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        lambda size: size + 2000,  # with all headers
+        lambda size: size * 4 // 3,  # in an alphabet of 64
+        lambda size: size * 2,  # samples as floats
+        lambda size: size * 6 // 10,  # packed on its way
+        lambda size: size // 1024 * 1024,
+    ],
+)
+def test_a_host_that_counts_bytes_in_its_own_way_shows_it_by_runs_of_ours(
+    tmp_path: Path, counted: Callable[[int], int]
+) -> None:
+    """Then seconds tell; else what was measured and billed would be proven not to be there, and be paid for again."""
+    ours = lost(9, samples=16_000 * 30)
+    control = a_run("control", started_at=SENT_AT - 30, metered_seconds=30.0, bytes_received=counted(44 + 960_000))
+    mine = a_run("x", bytes_received=counted(44 + 2 * SAMPLES))
+    other = a_run("y", bytes_received=counted(44 + 2 * SAMPLES + 96_000), metered_seconds=15.0)
+    asked = replace(lost(), controls={"control": ours.job})
+    [what] = settled(tmp_path, Listing([control, mine, other]), asked, ours={"control": SENT_AT - 30})
+    assert type(what) is Gone
+    assert what.chosen.remote_id == "x"
