@@ -295,16 +295,19 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
 
 
 def migrate(db: sqlite3.Connection) -> int:
-    """Bring the file to the newest schema; return the version it had. The caller has checked that it is not newer."""
+    """Bring the file to the newest schema, all at once; return the version it had. The caller has checked that it is
+    not newer."""
     (had,) = db.execute("PRAGMA user_version").fetchone()
-    for number, step in enumerate(MIGRATIONS[had:], start=had + 1):
-        db.execute("BEGIN IMMEDIATE")
-        try:
+    if had == len(MIGRATIONS):
+        return int(had)
+    db.execute("BEGIN IMMEDIATE")  # one for all: each would wait for the disk
+    try:
+        for step in MIGRATIONS[had:]:
             step(db)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {number}")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
     return int(had)
