@@ -3,7 +3,7 @@
 `@sampled(6)` leaves six cells of what a test's `parametrize` makes to the first tier, so chosen that each value of each
 parameter is among them as long as there are places, and spread evenly. `@in_two_tiers` is for a test that goes through
 a table by itself: it is given a `Tier`, and asks it which cells. Nothing is drawn: the same cells on every machine.
-`examples` does the same for properties, whose examples are drawn. What takes seconds by itself is `make sweep`'s as a
+`examples` does the same for properties, whose examples are drawn. What takes a second by itself is `make sweep`'s as a
 whole, as long as something quicker shows the same in the first tier: a person waits for that one.
 """
 
@@ -51,7 +51,7 @@ in_two_tiers = pytest.mark.parametrize(
     [pytest.param(Tier(all=False), id="sample"), pytest.param(Tier(all=True), id="all", marks=pytest.mark.sweep)],
 )
 
-# The same, of a table whose sample takes seconds by itself.
+# The same, of a table whose sample takes a second by itself.
 only_swept = pytest.mark.parametrize("tier", [pytest.param(Tier(all=True), id="all", marks=pytest.mark.sweep)])
 
 
