@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import secrets
-import shutil
 import threading
 import time
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, Protocol
 
-from hume_runner import aside
 from hume_runner._version import __version__
 from hume_runner.computing.base import MOST_DEATHS, Needs, NoAnswer, Unseen
 from hume_runner.computing.checks import unfit, unseen_file
 from hume_runner.computing.perform import (
-    CALLS,
-    NONCE,
     Outcome,
     Run,
     outcome_of,
@@ -26,10 +21,10 @@ from hume_runner.computing.perform import (
     starts,
     versions,
 )
+from hume_runner.computing.shared_folder import SharedFolder
 from hume_runner.errors import HumeRunnerError
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 
-FOLDER = "cluster"  # below the output directory
 # A worker ends what takes too long by itself. So much later nobody does, and nothing will come.
 _GRACE_S = 15.0
 _LOOK_S = 5.0  # how often it is looked whether a call was begun
@@ -85,7 +80,7 @@ class RemotePool:
         self._needs = needs
         self._timeout_s = timeout_s
         self._run: Run | None = None
-        self._folder: Path | None = None
+        self._folder: SharedFolder | None = None
         self._refused: HumeRunnerError | None = None  # nobody is asked twice what is wrong
         self._opening = threading.Lock()
         self._stopped = False
@@ -117,17 +112,11 @@ class RemotePool:
             return self._run
 
     def _new_run(self) -> Run:
-        root = aside.refuse_links(self._outputs, FOLDER)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(root)  # of a run that was killed: the outputs are ours alone
-        nonce = secrets.token_hex(16)
-        self._folder = folder = root.absolute() / nonce[:8]
-        (folder / CALLS).mkdir(parents=True)
-        aside.write(folder / NONCE, nonce.encode())
+        self._folder = folder = SharedFolder(self._outputs)
         needs = pickle.dumps((self._needs.function, self._needs.arguments, {}))
         return {
-            "folder": str(folder),
-            "nonce": nonce,
+            "folder": str(folder.path),
+            "nonce": folder.nonce,
             "needs": needs,
             "told": list(self._needs.told),
             "python": python_version(),
@@ -237,7 +226,5 @@ class RemotePool:
         """See `Pool.close`. What is still worked on finds the folder gone, and ends."""
         self.stop()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                self._folder.parent.rmdir()
+            self._folder.close()
         self._place.close()
