@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from typing import Any
 
-from hume_runner.errors import HumeRunnerError, UsageError, in_a_line
+from hume_runner.errors import HumeRunnerError, UsageError, in_a_line, of_system
 from hume_runner.processes import of_a_signal
 
 _MOST_WIDTH = 100_000  # more is no number of workers, and what is counted with it has to stay a number for SQL
@@ -171,17 +171,21 @@ def _tidied(function: Callable[..., object], *args: Any) -> threading.Thread | N
     """What would be well to have done, and stays undone where this machine has no thread for it."""
     try:
         return aside(function, *args)
-    except RuntimeError:
+    except HumeRunnerError:
         return None
 
 
 def aside(function: Callable[..., object], *args: Any) -> threading.Thread:
-    """Run somebody else's code in a thread of its own, where what it raises is nobody's."""
+    """Run somebody else's code in a thread of its own, where what it raises is nobody's. Raises: ServiceUnavailable
+    where this machine has no thread for it."""
 
     def run() -> None:
         with contextlib.suppress(BaseException):
             function(*args)
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except (RuntimeError, MemoryError) as error:
+        raise of_system(error) or error from error
     return thread
