@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
 from hume_runner.errors import HumeRunnerError
 from hume_runner.frozen import frozen
@@ -27,14 +27,15 @@ class Unseen(Exception):
 class NoAnswer(Exception):
     """What came back of a call is no answer to it, or nothing came back at all. `why` says what, for people."""
 
-    def __init__(self, why: str, *, late: bool = False) -> None:
-        super().__init__(why, late)
+    def __init__(self, why: str, *, reason: Literal["no_answer", "timed_out", "not_taken"] = "no_answer") -> None:
+        super().__init__(why, reason)
         self.why = why
-        self.late = late
+        self.reason = reason
 
     @property
-    def reason(self) -> str:
-        return "timed_out" if self.late else "no_answer"
+    def divisible(self) -> bool:
+        """Whether a part of it may do: what is not taken may be too much at one time."""
+        return self.reason == "not_taken"
 
 
 class UnseenFile(HumeRunnerError):

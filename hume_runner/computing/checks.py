@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from hume_runner.computing.base import UnseenFile
 from hume_runner.computing.perform import Run
@@ -14,6 +14,24 @@ _SHARED = (
     "system); a worker on this machine sees it unless it runs in a container"
 )
 _CODES: Mapping[int, Callable[..., HumeRunnerError]] = {5: ServiceUnavailable, 64: UsageError, 66: UnseenFile}
+
+
+def is_told(told: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether this may be what a worker of ours tells of itself: what is handed back by somebody else may be
+    anything."""
+    if not isinstance(told, dict):
+        return False
+    words = [told.get("where"), *(told.get(name, "") for name in ("read", "wrote", "unseen"))]
+    # Of a worker that has another version, too.
+    words += [told[name] for name in ("python", "hume_runner", "distributed") if told.get(name) is not None]
+    listed, lacks = told.get("told", ()), told.get("lacks", ("", "", 0))
+    return (
+        all(isinstance(one, str) for one in words)
+        and isinstance(listed, list | tuple)
+        and all(isinstance(one, str) for one in listed)
+        and isinstance(lacks, list | tuple)
+        and [type(one) for one in lacks] == [str, str, int]
+    )
 
 
 def other_versions(who: str, told: Mapping[str, Any], ours: Mapping[str, Any]) -> UsageError | None:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hume_runner.computing.checks import cannot_import, other_versions, unfit
-from hume_runner.computing.perform import NONCE, Run, perform, starts, tell, versions
+from hume_runner.computing.checks import cannot_import, is_told, other_versions, unfit
+from hume_runner.computing.perform import Run, is_seen, perform, starts, tell, versions
 from hume_runner.errors import HumeRunnerError, MissingExtra, ServiceUnavailable, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.processes import Stopped, WorkerDied
@@ -54,6 +54,7 @@ class DaskCluster:
 
     def __init__(self, address: str, *, wait_s: float, warn: Callable[[str], None]) -> None:
         self._address = address
+        self.name = f"the Dask cluster at {address}"
         self._wait_s = wait_s
         self._warn = warn
         self._client: Any = None
@@ -221,10 +222,13 @@ class DaskCluster:
                 f"{who} cannot run a function of this package: {type(error).__name__}: {_first_line(error)}",
                 hint="it must be able to import hume_runner",
             )
+        elif not is_told(told := future.result()):
+            wrong = UsageError(
+                f"{who} gives back a {type(told).__name__} that no worker of ours returned",
+                hint=f"install hume_runner {self._run['hume_runner']} where it runs, then start it again",
+            )
         else:
-            told = future.result()
-            seen = Path(self._run["folder"], told.get("wrote", ""), NONCE).is_file()
-            wrong = unfit(who, told, self._run, self._ours(), seen)
+            wrong = unfit(who, told, self._run, self._ours(), is_seen(self._run, told))
         if wrong is None:
             self._workers.fit[address] = threads
             return
@@ -289,9 +293,9 @@ class DaskCluster:
 
     # -- working ----------------------------------------------------------------------------------------------------
 
-    def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, again: bool) -> Future[bytes]:
+    def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, alone: bool) -> Future[bytes]:
         """See `Place.submit`."""
-        del again  # Dask loses one worker at a time
+        del alone  # Dask loses one worker at a time
         with self._changed:
             self._changed.wait_for(lambda: self._error or self._stopped or self._executor is not None)
             if self._error is not None:
@@ -307,19 +311,26 @@ class DaskCluster:
         with self._changed:
             self._out.pop(future, None)
 
-    def failed(self, future: Future[bytes], error: BaseException, begun: int) -> None:
+    def probe(self, run: Run, call: str, work: bytes, timeout_s: float, *, beside: Future[bytes]) -> Future[bytes]:
+        """See `Place.probe`."""
+        del beside
+        return self.submit(run, call, work, timeout_s, alone=False)
+
+    def failed(self, future: Future[bytes], error: BaseException, *, began: bool) -> bool:
         """See `Place.failed`."""
         from distributed.scheduler import KilledWorker
 
         if isinstance(error, KilledWorker):
-            if begun:  # by the count of a scheduler that allows fewer deaths than we do
+            if began:  # by the count of a scheduler that allows fewer deaths than we do
                 raise WorkerDied("it was lost")
-            return
-        if self._client.status != "running" or isinstance(error, OSError | CancelledError):
-            return  # who was to work on it is lost, or somebody else came who may
+            return True
+        # Else who was to work on it is lost, or somebody else came who may.
+        return self._client.status == "running" and not isinstance(error, OSError | CancelledError)
+
+    def gave_nothing(self, future: Future[bytes], error: BaseException) -> None:
+        """See `Place.gave_nothing`."""
         raise UsageError(
-            f"the Dask cluster at {self._address} cannot run a function of this package: {type(error).__name__}: "
-            f"{_first_line(error)}",
+            f"{self.name} cannot run a function of this package: {type(error).__name__}: {_first_line(error)}",
             hint="look at the logs of its scheduler and workers",
         )
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from hume_runner.computing.checks import cannot_import, unfit
-from hume_runner.computing.perform import NONCE, Run, perform, tell, versions
-from hume_runner.errors import HumeRunnerError, ServiceUnavailable, UsageError, in_a_line
+from hume_runner.computing.checks import cannot_import, is_told, unfit
+from hume_runner.computing.handed import Handed, Made, Unusable
+from hume_runner.computing.perform import Run, is_seen, perform, tell, versions
+from hume_runner.errors import ServiceUnavailable, UsageError, in_a_line
 from hume_runner.processes import Stopped
 
-# An executor that breaks so often, without any call that it began, is of no use.
+# Executors that break one after another, without any call that they began or answered, are of no use.
 _MOST_BROKEN = 3
 _CLOSE_S = 5.0
 _LOOK_S = 1.0
@@ -60,206 +60,169 @@ class AnyExecutor:
     """An executor that `make` gives, and gives again where one is broken. `wait_s`: how long it may take to begin."""
 
     def __init__(self, name: str, make: Callable[[], Executor], *, wait_s: float) -> None:
-        self._name = name
+        self.name = name
         self._make = make
         self._wait_s = wait_s
-        self._executor: Executor | None = None
-        self._by: dict[Future[bytes], Executor] = {}
-        self._lone: dict[Future[bytes], Callable[[], None]] = {}  # what is worked on by itself, and how that ends
+        self._made: Made | None = None
+        self._out: set[Handed] = set()
         self._broken = 0
         self._stopped = False
         self._lock = threading.Lock()
-        self._alone = threading.Semaphore(1)
+        self._turn = threading.Semaphore(1)
 
     @property
     def width(self) -> int:
-        """See `Place.width`: what most executors call `_max_workers`; else as many as this machine would work on."""
+        """See `Place.width`: as the executor says, else as many as this machine would work on."""
         with self._lock:
-            number = getattr(self._executor, "_max_workers", None)
-        return number if isinstance(number, int) else os.cpu_count() or 1
+            width = None if self._made is None else self._made.width
+        return width or os.cpu_count() or 1
 
     def open(self, run: Run) -> None:
         """See `Place.open`. A worker that is started later is checked when it gets its first call."""
-        told = self._told(run)
-        if not isinstance(told, dict) or "where" not in told:
+        made = self._made = Made(self.name, self._make, here=True)
+        told = self._told(run, made)
+        if not is_told(told):
             raise UsageError(
-                f"{self._name} gives back {_kind(told)} that no worker of ours returned",
+                f"{self.name} gives back a {type(told).__name__} that no worker of ours returned",
                 hint="the future that its submit() gives must bring what the function returned",
             )
-        seen = Path(run["folder"], str(told.get("wrote", "")), NONCE).is_file()
-        wrong = unfit(f"the worker on {told['where']}", told, run, versions(), seen)
+        wrong = unfit(f"the worker on {told['where']}", told, run, versions(), is_seen(run, told))
         if wrong is not None:
             raise wrong
 
-    def _told(self, run: Run) -> object:
+    def _told(self, run: Run, made: Made) -> object:
         """What a worker tells of itself. Raises: HumeRunnerError."""
+        asked = self._handed(made, tell, run)
         try:
-            future: Future[Any] = self._future(self._current().submit(tell, run))
-            error = future.exception(self._wait_s)  # told and not raised: what ends a program there ends none here
+            error = asked.exception(self._wait_s)  # told and not raised: what ends a program there ends none here
         except TimeoutError:
             raise ServiceUnavailable(
-                f"{self._name}: nobody began to work within {self._wait_s:g} s",
+                f"{self.name}: nobody began to work within {self._wait_s:g} s",
                 hint="look whether its workers start; HUME_RUNNER_CLUSTER_WAIT sets how many seconds are waited",
             ) from None
-        except HumeRunnerError:
-            raise
-        except Exception as failed:
-            error = failed
+        except CancelledError:
+            raise Stopped from None
         if error is None:
-            return future.result()
+            return asked.result()
+        if isinstance(error, Unusable):
+            raise error.error
         if isinstance(error, ImportError):
-            raise cannot_import(f"a worker of {self._name}", run["hume_runner"], str(error)) from error
+            raise cannot_import(f"a worker of {self.name}", run["hume_runner"], str(error)) from error
         raise UsageError(
-            f"{self._name} cannot run a function of this package: {in_a_line(error)}",
+            f"{self.name} cannot run a function of this package: {in_a_line(error)}",
             hint="its workers must be able to import hume_runner",
         ) from error
 
-    def _future(self, given: object) -> Future[Any]:
-        """What `submit` gave, which has to be one. Raises: UsageError."""
-        if not isinstance(given, Future):
-            raise UsageError(
-                f"{self._name}: its submit() gives {_kind(given)}, which is no concurrent.futures.Future",
-                hint="let submit() give the future of the function's result, as concurrent.futures.Executor says",
-            )
-        return given
-
-    def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, again: bool) -> Future[bytes]:
+    def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, alone: bool) -> Future[bytes]:
         """See `Place.submit`. Where one death breaks all that an executor works on, nobody knows whose fault it was:
-        what was begun there is tried again by itself."""
-        if again:
-            return self._by_itself(run, call, work, timeout_s)
-        while True:
-            executor = self._current()
-            try:
-                given: object = executor.submit(perform, run, call, work, timeout_s)
-            except (Exception, SystemExit) as error:
-                self._drop(executor, error)
-                continue
-            future = self._future(given)
-            with self._lock:
-                self._by[future] = executor
-            future.add_done_callback(self._done)
-            return future
-
-    def _by_itself(self, run: Run, call: str, work: bytes, timeout_s: float) -> Future[bytes]:
-        while not self._alone.acquire(timeout=_LOOK_S):
+        what has to be alone has an executor of its own."""
+        if not alone:
+            return self._handed(self._current(), perform, run, call, work, timeout_s)
+        while not self._turn.acquire(timeout=_LOOK_S):
             if self._stopped:
                 raise Stopped
-        executor: Executor | None = None
-
-        def over() -> None:
-            self._alone.release()
-            # In a thread of its own: this one may be the executor's, which cannot end itself.
-            threading.Thread(target=_shut, args=(executor,), daemon=True).start()
-
         try:
-            executor = self._made()
-            future = self._future(executor.submit(perform, run, call, work, timeout_s))
-        except HumeRunnerError:
-            over()
+            future = self._of_its_own(run, call, work, timeout_s)
+        except BaseException:
+            self._turn.release()
             raise
-        except (Exception, SystemExit) as error:
-            over()
-            raise self._breaks(error) from error
-        with self._lock:
-            self._lone[future] = over
-        future.add_done_callback(self.forget)
+        future.add_done_callback(lambda _: self._turn.release())
         return future
+
+    def probe(self, run: Run, call: str, work: bytes, timeout_s: float, *, beside: Future[bytes]) -> Future[bytes]:
+        """See `Place.probe`. What was alone may have broken its executor for good, and the probe has another one."""
+        assert isinstance(beside, Handed)
+        if beside.by.lone:
+            return self._of_its_own(run, call, work, timeout_s)
+        return self._handed(beside.by, perform, run, call, work, timeout_s)
+
+    def _of_its_own(self, *work: Any) -> Handed:
+        made = Made(self.name, self._make, lone=True)
+        future = self._handed(made, perform, *work)
+        future.add_done_callback(lambda _: made.end(cancel=True))
+        return future
+
+    def _current(self) -> Made:
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            if self._made is None:
+                self._made = Made(self.name, self._make)
+            return self._made
+
+    def _handed(self, made: Made, *work: Any) -> Handed:
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            handed = made.hand(*work)
+            self._out.add(handed)
+        handed.add_done_callback(self._came)
+        return handed
+
+    def _came(self, future: Future[Any]) -> None:
+        assert isinstance(future, Handed)
+        with self._lock:
+            self._out.discard(future)
+            if not future.cancelled() and future.exception() is None:
+                self._broken = 0
+
+    def failed(self, future: Future[bytes], error: BaseException, *, began: bool) -> bool:
+        """See `Place.failed`."""
+        assert isinstance(future, Handed)
+        if isinstance(error, Unusable):
+            raise error.error
+        if began:  # an executor that begins calls works, whatever became of this one
+            with self._lock:
+                self._broken = 0
+            self._drop(future.by)
+            return False
+        if isinstance(error, BrokenExecutor):  # it says itself that it takes nothing any more
+            self._drop(future.by)
+        return True
+
+    def gave_nothing(self, future: Future[bytes], error: BaseException) -> None:
+        """See `Place.gave_nothing`."""
+        assert isinstance(future, Handed)
+        with self._lock:
+            if future.by.useless:
+                return  # by another call of which it was found
+            future.by.useless = True
+            self._broken += 1
+            broken = self._broken
+        self._drop(future.by)
+        if broken >= _MOST_BROKEN:
+            raise ServiceUnavailable(
+                f"{self.name} breaks again and again: {in_a_line(error)}",
+                hint="look at its workers, then run the same command again: it resumes",
+            ) from error
+
+    def _drop(self, made: Made) -> None:
+        """Have the next call go to another executor. What this one has it may work on."""
+        with self._lock:
+            if made is not self._made:
+                return
+            self._made = None
+        made.end(cancel=False)
 
     def forget(self, future: Future[bytes]) -> None:
         """See `Place.forget`."""
-        with self._lock:
-            self._by.pop(future, None)
-            over = self._lone.pop(future, None)
-        if over is not None:
-            over()
-        if not future.done():
-            threading.Thread(target=_cancel, args=(future,), daemon=True).start()
-
-    def _done(self, future: Future[bytes]) -> None:
-        if not future.cancelled() and future.exception() is None:
-            with self._lock:
-                self._by.pop(future, None)
-                self._broken = 0
-
-    def failed(self, future: Future[bytes], error: BaseException, begun: int) -> None:
-        """See `Place.failed`."""
-        with self._lock:
-            executor = self._by.pop(future, None)
-        if executor is not None:
-            self._drop(executor, error)
-
-    def _drop(self, executor: Executor, error: BaseException) -> None:
-        with self._lock:
-            if executor is not self._executor:
-                return  # somebody else did
-            self._executor = None
-            self._broken += 1
-            broken = self._broken
-        threading.Thread(target=_shut, args=(executor,), daemon=True).start()
-        if broken >= _MOST_BROKEN:
-            raise self._breaks(error)
-
-    def _breaks(self, error: BaseException) -> ServiceUnavailable:
-        return ServiceUnavailable(
-            f"{self._name} breaks again and again: {in_a_line(error)}",
-            hint="look at its workers, then run the same command again: it resumes",
-        )
-
-    def _current(self) -> Executor:
-        with self._lock:
-            if self._stopped:
-                raise Stopped
-            if self._executor is None:
-                self._executor = self._made()
-            return self._executor
-
-    def _made(self) -> Executor:
-        try:
-            made: object = self._make()
-        except HumeRunnerError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise UsageError(
-                f"{self._name} does not start: {in_a_line(error)}", hint="mend what makes the executor, then run again"
-            ) from error
-        if not isinstance(made, Executor):
-            raise UsageError(
-                f"{self._name} gives a {type(made).__name__}, which is no concurrent.futures.Executor",
-                hint="let it return one, as `return concurrent.futures.ProcessPoolExecutor(4)`",
-            )
-        return made
+        assert isinstance(future, Handed)
+        future.give_up()
 
     def stop(self) -> None:
         """See `Place.stop`."""
         with self._lock:
             self._stopped = True
-            waiting = [*self._by, *self._lone]
-        for future in waiting:
-            _cancel(future)
+            out = list(self._out)
+        for handed in out:
+            handed.give_up()
 
     def close(self) -> None:
         """See `Place.close`."""
         with self._lock:
-            executor, self._executor = self._executor, None
-        if executor is not None:
+            made, self._made = self._made, None
+        if made is not None:
             # What is worked on ends by itself, and nobody waits for it here.
-            ending = threading.Thread(target=_shut, args=(executor,), daemon=True)
-            ending.start()
-            ending.join(_CLOSE_S)
-
-
-def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"
-
-
-def _cancel(future: Future[Any]) -> None:
-    with contextlib.suppress(Exception):
-        future.cancel()
-
-
-def _shut(executor: Executor | None) -> None:
-    if executor is None:
-        return
-    with contextlib.suppress(Exception):
-        executor.shutdown(wait=True, cancel_futures=True)
+            ending = made.end(cancel=True)
+            if ending is not None and made.is_made:
+                ending.join(_CLOSE_S)

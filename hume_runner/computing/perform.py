@@ -12,6 +12,7 @@ import hashlib
 import os
 import pickle
 import platform
+import re
 import secrets
 import sys
 import threading
@@ -33,6 +34,7 @@ Told = dict[str, Any]
 
 NONCE = "nonce"
 CALLS = "calls"
+_SEEN = re.compile("seen-[0-9a-f]{16}")
 # What an answer begins with: whose it is, to what it is one, and what it has to hold.
 _SEAL = f"hume_runner {__version__} answers\n".encode()
 _DIGEST_BYTES = 32
@@ -74,7 +76,7 @@ def tell(run: Run) -> Told:
     try:
         told["read"] = (folder / NONCE).read_text()
         # A folder as the cache has them: whoever asked must be able to look into it.
-        seen = folder / f"seen-{secrets.token_hex(8)}"
+        seen = folder / f"seen-{secrets.token_hex(8)}"  # as in _SEEN
         seen.mkdir(0o700)
         (seen / NONCE).write_text(run["nonce"])
         told["wrote"] = seen.name
@@ -96,6 +98,12 @@ def tell(run: Run) -> Told:
     else:
         told["lacks"] = [f"{type(value).__name__}: {value}", "", 64]
     return told
+
+
+def is_seen(run: Run, told: Mapping[str, Any]) -> bool:
+    """Whether what a worker says that it wrote is found here."""
+    wrote = told.get("wrote", "")
+    return _SEEN.fullmatch(wrote) is not None and Path(run["folder"], wrote, NONCE).is_file()
 
 
 def _wrong(told: Told, run: Run) -> bool:

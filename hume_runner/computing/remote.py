@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import secrets
-import shutil
 import threading
 import time
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, Protocol
 
-from hume_runner import aside
 from hume_runner._version import __version__
 from hume_runner.computing.base import MOST_DEATHS, Needs, NoAnswer, Unseen
 from hume_runner.computing.checks import unfit, unseen_file
 from hume_runner.computing.perform import (
-    CALLS,
-    NONCE,
     Outcome,
     Run,
     outcome_of,
@@ -26,18 +21,23 @@ from hume_runner.computing.perform import (
     starts,
     versions,
 )
-from hume_runner.errors import HumeRunnerError
+from hume_runner.computing.shared_folder import SharedFolder
+from hume_runner.errors import HumeRunnerError, ServiceUnavailable, in_a_line
+from hume_runner.frozen import frozen
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 
-FOLDER = "cluster"  # below the output directory
 # A worker ends what takes too long by itself. So much later nobody does, and nothing will come.
 _GRACE_S = 15.0
 _LOOK_S = 5.0  # how often it is looked whether a call was begun
 _MOST_STRANGE = 2  # so many times a call is answered by what is no answer to it
+_MOST_REJECTED = 2  # so many times it comes back before anybody began with it, and it may be its own fault
+_MOST_ALONE = 3  # so many times more it is tried by itself
 
 
 class Place(Protocol):
     """An executor and whatever has to be known of it."""
+
+    name: str  # as people call it
 
     @property
     def width(self) -> int:
@@ -48,14 +48,23 @@ class Place(Protocol):
         """Connect, and check who works there. Raises: HumeRunnerError."""
         ...
 
-    def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, again: bool) -> Future[bytes]:
-        """`perform` there, as soon as somebody is fit for it. `again`: it was begun before, and who worked on it was
-        lost. Raises: HumeRunnerError."""
+    def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, alone: bool) -> Future[bytes]:
+        """`perform` there, as soon as somebody is fit for it. `alone`: where it can break nothing that others wait for,
+        and nobody else can break it. Raises: HumeRunnerError, Stopped."""
         ...
 
-    def failed(self, future: Future[bytes], error: BaseException, begun: int) -> None:
-        """A call came back with an error that is not its own, after so many tries that were begun. Returns for another
-        one. Raises: HumeRunnerError, WorkerDied."""
+    def probe(self, run: Run, call: str, work: bytes, timeout_s: float, *, beside: Future[bytes]) -> Future[bytes]:
+        """`perform` where that call failed, of something that anybody can work on. Raises: HumeRunnerError, Stopped."""
+        ...
+
+    def failed(self, future: Future[bytes], error: BaseException, *, began: bool) -> bool:
+        """A call came back with an error that is not its own. `began`: somebody had begun with it. Whether it may be
+        that it is not taken; else somebody was lost. Returns for another try. Raises: HumeRunnerError, WorkerDied."""
+        ...
+
+    def gave_nothing(self, future: Future[bytes], error: BaseException) -> None:
+        """Neither that call nor a probe was answered: it is the place's fault. Returns for another try. Raises:
+        HumeRunnerError."""
         ...
 
     def forget(self, future: Future[bytes]) -> None:
@@ -69,6 +78,19 @@ class Place(Protocol):
     def close(self) -> None:
         """Disconnect. Soon, whatever answers."""
         ...
+
+
+@frozen(kw_only=False)
+class _Lost:
+    """A try that came back without an outcome. `began`: after somebody had begun with it."""
+
+    future: Future[bytes]
+    error: BaseException
+    began: bool
+
+
+def _nothing() -> None:
+    """What anybody can work on."""
 
 
 class RemotePool:
@@ -85,7 +107,7 @@ class RemotePool:
         self._needs = needs
         self._timeout_s = timeout_s
         self._run: Run | None = None
-        self._folder: Path | None = None
+        self._folder: SharedFolder | None = None
         self._refused: HumeRunnerError | None = None  # nobody is asked twice what is wrong
         self._opening = threading.Lock()
         self._stopped = False
@@ -107,6 +129,8 @@ class RemotePool:
             if self._refused is not None:
                 raise self._refused
             if self._run is None:
+                if self._stopped:
+                    raise Stopped
                 run = self._new_run()
                 try:
                     self._place.open(run)
@@ -117,17 +141,11 @@ class RemotePool:
             return self._run
 
     def _new_run(self) -> Run:
-        root = aside.refuse_links(self._outputs, FOLDER)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(root)  # of a run that was killed: the outputs are ours alone
-        nonce = secrets.token_hex(16)
-        self._folder = folder = root.absolute() / nonce[:8]
-        (folder / CALLS).mkdir(parents=True)
-        aside.write(folder / NONCE, nonce.encode())
+        self._folder = folder = SharedFolder(self._outputs)
         needs = pickle.dumps((self._needs.function, self._needs.arguments, {}))
         return {
-            "folder": str(folder),
-            "nonce": nonce,
+            "folder": str(folder.path),
+            "nonce": folder.nonce,
             "needs": needs,
             "told": list(self._needs.told),
             "python": python_version(),
@@ -138,56 +156,98 @@ class RemotePool:
         """See `Pool.call`."""
         run = self._opened()
         call, work = secrets.token_hex(16), pickle.dumps((function, args, kwargs))
-        lost = False
-        strange = 0
+        folder = Path(run["folder"])
+        strange = rejected = deaths = 0
+        works = alone = False
         while True:
+            alone = alone or deaths > 0 or (rejected >= _MOST_REJECTED and not works)
             try:
-                outcome = self._tried(run, call, work, lost=lost)
+                came = self._tried(run, call, work, alone=alone)
             except NoAnswer as none:
                 strange += 1
-                if none.late or strange >= _MOST_STRANGE:
+                if none.reason != "no_answer" or strange >= _MOST_STRANGE:
                     raise
                 continue  # what was handed to somebody else, or damaged, is worked on again
-            if outcome is None:
-                lost = True
+            if isinstance(came, _Lost):
+                deaths += came.began
+                if deaths >= MOST_DEATHS:  # also where what was taken for lost came to its end, and left no mark
+                    raise WorkerDied("it was lost")
+                if self._place.failed(came.future, came.error, began=came.began):
+                    rejected += 1
+                    works = self._works(run, came, rejected, works=works)
                 continue
-            match outcome.kind:
+            match came.kind:
                 case "returned":
-                    return outcome.value
+                    return came.value
                 case "raised":
-                    raise self._ours(outcome)
+                    raise self._ours(came)
                 case "slow":
                     raise TookTooLong
                 case "deadly":
                     raise WorkerDied("it was lost")
                 case "died":
-                    if starts(Path(run["folder"]), call) >= MOST_DEATHS:
-                        raise WorkerDied(outcome.value)
-                case "unfit":
-                    error = unfit(f"the worker on {outcome.where}", outcome.value, run, versions(), seen=True)
-                    raise error or AssertionError(outcome.value)
-                case "gone":
-                    raise Stopped
+                    if starts(folder, call) >= MOST_DEATHS:
+                        raise WorkerDied(came.value)
+                case "unfit" if self._is_there():
+                    error = unfit(
+                        f"the worker on {came.where}", came.value, run, versions(), seen="wrote" in came.value
+                    )
+                    raise error or AssertionError(came.value)
+                case "unfit" | "gone":
+                    raise self._gone(came)
 
-    def _tried(self, run: Run, call: str, work: bytes, *, lost: bool) -> Outcome | None:
-        """One try; None where it was lost on the way. `lost`: an earlier one was. Raises: Stopped, NoAnswer,
-        HumeRunnerError."""
+    def _tried(self, run: Run, call: str, work: bytes, *, alone: bool) -> Outcome | _Lost:
+        """One try, and what came of it or that it was lost on the way. Raises: Stopped, NoAnswer, HumeRunnerError,
+        WorkerDied."""
         if self._stopped:
             raise Stopped
-        again = lost and starts(Path(run["folder"]), call) > 0
-        future = self._place.submit(run, call, work, self._timeout_s, again=again)
-        self._wait(future, Path(run["folder"]), call)
-        begun = starts(Path(run["folder"]), call)
-        if future.cancelled():  # not by us, who would not wait
-            self._place.failed(future, CancelledError("it cancels what it was given"), begun)
-            return None
-        error = future.exception()
+        folder = Path(run["folder"])
+        before = starts(folder, call)
+        future = self._place.submit(run, call, work, self._timeout_s, alone=alone)
+        error = self._ended(future, folder, call)
         if error is None:
             return outcome_of(future.result(), run, call, work)
+        begun = starts(folder, call)
         if begun >= MOST_DEATHS:
             raise WorkerDied("it was lost")
-        self._place.failed(future, error, begun)
-        return None
+        return _Lost(future, error, begun > before)
+
+    def _ended(self, future: Future[bytes], folder: Path, call: str) -> BaseException | None:
+        """With what it ended. Raises: Stopped, NoAnswer."""
+        self._wait(future, folder, call)
+        if future.cancelled():  # not by us, who would not wait
+            return CancelledError("it cancels what it was given")
+        return future.exception()
+
+    def _works(self, run: Run, lost: _Lost, rejected: int, *, works: bool) -> bool:
+        """Whether the place works where it did not take a call, so often. Returns for another try. Raises: NoAnswer
+        where it is the call's own fault; HumeRunnerError where nothing can be worked on.
+
+        `works`: it did the last time. What is not taken before and after something else is answered is at fault.
+        """
+        if rejected < _MOST_REJECTED:
+            return False  # it may have been meant for a worker that was lost
+        not_taken = NoAnswer(f"{self._place.name} does not take it: {in_a_line(lost.error)}", reason="not_taken")
+        if works:
+            raise not_taken
+        if self._answers(run, lost.future):
+            return True
+        self._place.gave_nothing(lost.future, lost.error)
+        if rejected >= _MOST_REJECTED + _MOST_ALONE:  # others came back meanwhile, or the place would have given up
+            raise not_taken
+        return False
+
+    def _answers(self, run: Run, beside: Future[bytes]) -> bool:
+        """Whether a call that anybody can work on is answered where that one was not. Raises: Stopped,
+        HumeRunnerError."""
+        call, work = secrets.token_hex(16), pickle.dumps((_nothing, (), {}))
+        future = self._place.probe(run, call, work, self._timeout_s, beside=beside)
+        try:
+            if self._ended(future, Path(run["folder"]), call) is not None:
+                return False
+            return outcome_of(future.result(), run, call, work).kind == "returned"
+        except NoAnswer:
+            return False
 
     def _wait(self, future: Future[bytes], folder: Path, call: str) -> None:
         """Until it is done, or cancelled, which `Future.result` may never learn of. Raises: Stopped; NoAnswer for one
@@ -215,8 +275,24 @@ class RemotePool:
             if time.monotonic() - since > self._timeout_s + _GRACE_S:
                 self._place.forget(future)
                 what = "it was begun, and its future did not end" if begun else "nobody began with it"
-                raise NoAnswer(f"{what} within execution.job_timeout, {self._timeout_s:g} s", late=True)
+                raise NoAnswer(f"{what} within execution.job_timeout, {self._timeout_s:g} s", reason="timed_out")
         self._heard = time.monotonic()
+
+    def _is_there(self) -> bool:
+        return self._folder is not None and self._folder.is_there()
+
+    def _gone(self, outcome: Outcome) -> BaseException:
+        """Why a worker does not find what all share."""
+        assert self._folder is not None
+        if self._stopped:
+            return Stopped()
+        if self._is_there():
+            return unseen_file(f"the worker on {outcome.where}", str(self._folder.path), "it is gone there")
+        return ServiceUnavailable(
+            f"{self._folder.path}, which the run shares with its workers, is gone: somebody removed it, or its file "
+            "system went away",
+            hint="leave it there while a run works; run the same command again: it resumes",
+        )
 
     def _ours(self, outcome: Outcome) -> BaseException:
         error = outcome.value
@@ -237,7 +313,5 @@ class RemotePool:
         """See `Pool.close`. What is still worked on finds the folder gone, and ends."""
         self.stop()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                self._folder.parent.rmdir()
+            self._folder.close()
         self._place.close()

@@ -3,12 +3,16 @@
 An entry is a folder named by its key. It is made aside and renamed when everything in it is synced, so an
 entry that exists is whole. One process keeps a cache at a time (the state's lock sees to that); its threads share it,
 and others may put entries into its folder for it (`write_entry`), even the same one twice.
+
+The folder need not be the cache's alone: below an output directory it may be that of another study. What is no entry,
+nor named as one that is being made or removed, stays.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 from collections import OrderedDict
@@ -23,6 +27,7 @@ from hume_runner.frozen import frozen
 
 PREPARATION_VERSION = 2  # raised whenever the same medium and options would give other bytes
 _FACTS = "entry.json"
+_KEY = re.compile(r"[0-9a-f]{64}(\.part|\.gone)?$")
 
 
 @frozen
@@ -150,16 +155,16 @@ class MediaCache:
     def _strangers(self) -> list[Path]:
         """What others put here that nobody asked for any more, or were still making."""
         with self._lock, suppress(OSError):
-            return [one for one in self._folder.iterdir() if one.name not in self._held and not one.is_symlink()]
+            return [one for one in self._folder.iterdir() if one.name not in self._held and _is_ours(one)]
         return []
 
     def _find_entries(self) -> None:
         found: list[tuple[float, str, int]] = []
         for folder in self._folder.iterdir():
             facts = folder / _FACTS
-            if folder.is_symlink():
-                folder.unlink()  # no entry of ours; what it leads to is not ours either
-            if not folder.is_dir():
+            if folder.is_symlink() and _KEY.match(folder.name):
+                folder.unlink()  # in the place of an entry; what it leads to is not ours
+            if not _is_ours(folder):
                 continue
             if aside.is_part(folder.name) or folder.suffix in (".part", ".gone") or not facts.is_file():
                 shutil.rmtree(folder)  # a run that died was making or removing it
@@ -238,6 +243,13 @@ class MediaCache:
         with suppress(FileNotFoundError):
             return [folder.replace(aside.part_path(folder))]
         return []
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it is a whole entry, or of the name of one: made halfway, or removed halfway."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    return _KEY.match(path.name) is not None or aside.is_part(path.name) or _facts_of(path) is not None
 
 
 def _delete(folders: list[Path]) -> None:

@@ -15,6 +15,7 @@ from hume_runner._version import __version__
 from hume_runner.aside import refuse_links
 from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey
 from hume_runner.manifest.model import Manifest
+from hume_runner.registry import registered
 from hume_runner.results import derived
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
@@ -320,7 +321,9 @@ class Finisher:
         """A few lines for a person. `took_s`: how long all of it took, which ends with what `run.json` cannot tell."""
         run = {**self._run, "duration_s": self._run["duration_s"] if took_s is None else took_s}
         run["counts"] = {**run["counts"], "jobs": told_jobs(run["counts"]["jobs"], self._media)}
-        return summary_text(run, self._failures, links=self._links, without_key=self._without_key)
+        found = registered(run["service"]["api"])
+        here = found is not None and found.here
+        return summary_text(run, self._failures, links=self._links, without_key=self._without_key, here=here)
 
 
 def _bill(store: Store) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _ENDINGS = {
 }
 
 
+# Where this machine measures, no service is asked, and none works on.
+_ENDINGS_HERE = {5: "stopped: nothing can be measured now"}
 _UNTOLD = "   measured or simulated: nobody said of the answers from files"
 _NOT_BEGUN = "not begun: there is no key for the service"
 _LEFT = "all submitted in {}, not measured yet"
@@ -33,17 +35,19 @@ def summary_text(
     *,
     links: Mapping[str, int] | None = None,
     without_key: bool = False,
+    here: bool = False,
 ) -> str:
     """Five to ten lines: how it ended, counts, top reasons, bill, where the outputs are. Commands name MANIFEST.
 
-    `without_key`: nothing was asked of the service, for want of one. `failures` are a few (id, error) pairs: the first
-    failed items, so that nobody has to search for the usual handful. `links`: how many of them are links, by reason.
+    `here`: this machine measures, or a cluster does for it. `without_key`: nothing was asked of the service, for want
+    of one. `failures` are a few (id, error) pairs: the first failed items, so that nobody has to search for the usual
+    handful. `links`: how many of them are links, by reason.
     """
     items, jobs = run["counts"]["items"], run["counts"]["jobs"]
     told = {True: "   SIMULATED SCORES: the emulator measured nothing", None: _UNTOLD}
     simulated = told.get(run["simulated"], "")
     lines = [
-        f"{run['name']}: {_NOT_BEGUN if without_key else _ending(run)}{simulated}",
+        f"{run['name']}: {_NOT_BEGUN if without_key else _ending(run, here=here)}{simulated}",
         f"  items    {items['done']:,} of {items['total']:,} measured"
         + _others(items, ("failed", "in_flight", "ambiguous", "pending")),
         *_selected(run),
@@ -59,7 +63,11 @@ def summary_text(
         for helps in advices(run["failures"], links or {}):
             lines.append(f"           {rest}next: {helps}")
             rest = ""
-    if jobs.get("submitted"):
+    if jobs.get("submitted") and here:
+        lines.append(
+            f"  waiting  {counted(jobs['submitted'], 'job')} measured; `hume-runner run MANIFEST` takes the answers in"
+        )
+    elif jobs.get("submitted"):
         lines.append(
             f"  waiting  {counted(jobs['submitted'], 'job')} at the service, which works on; "
             "`hume-runner run MANIFEST` fetches the answers"
@@ -105,11 +113,12 @@ def _selected(run: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _ending(run: Mapping[str, Any]) -> str:
+def _ending(run: Mapping[str, Any], *, here: bool) -> str:
     """How it ended, and when. Without an error and with answers to come it was told to leave once all is sent."""
     jobs, took = run["counts"]["jobs"], _duration(run["duration_s"])
     left = run["exit_code"] == 0 and (jobs.get("submitted") or jobs.get("submitting") or jobs.get("ambiguous"))
-    words = _LEFT if left else _ENDINGS.get(run["exit_code"], "stopped")
+    endings = _ENDINGS | _ENDINGS_HERE if here else _ENDINGS
+    words = _LEFT if left else endings.get(run["exit_code"], "stopped")
     return words.format(took) if "{}" in words else f"{words} in {took}"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+
 import pytest
 
 from tests.computing.case import Case
@@ -87,6 +90,37 @@ class SubmitExits(Threads):
     def later(self, function, *args):
         raise SystemExit(0)
 
+class Poisoned(Threads):
+    '''One piece is more than it takes.'''
+    def later(self, function, run, call, work, timeout_s):
+        if b"POISON" in work:
+            return raising(ValueError("message of 5 bytes is larger than 4")).later(self, function)
+        return self._pool.submit(function, run, call, work, timeout_s)
+
+made = []
+class LosesThenTakesNothing(Executor):
+    '''The first one loses a worker that had begun; none that is made later gets a node.'''
+    def __init__(self):
+        made.append(self)
+        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    def shutdown(self, *args, **kwargs):
+        self._pool.shutdown(wait=False)
+    def submit(self, function, *args):
+        if self is made[0]:
+            return self._pool.submit(function, *args)
+        return raising(OSError("no node is free")).later(self, function)
+
+class Blocks(Threads):
+    def later(self, function, *args):
+        threading.Event().wait()
+
+class Wipes(Threads):
+    '''What the run shares with its workers is gone before they begin.'''
+    def later(self, function, run, *args):
+        import shutil
+        shutil.rmtree(run["folder"], ignore_errors=True)
+        return self._pool.submit(function, run, *args)
+
 pieces = []
 def of_another_version(function, *args):
     '''A worker that is updated after its first piece, from when on it is not asked any more what it is.'''
@@ -114,6 +148,8 @@ class GivesNothing:
     def __call__(self):
         return None
 no_executor = GivesNothing()
+def is_interrupted():
+    raise KeyboardInterrupt
 first_is_no_future = type("First", (Threads,), {"submit": lambda self, function, *args: None})
 first_exits = type("FirstExits", (Threads,), {"submit": lambda self, *args: raising(SystemExit(0)).later(self, *args)})
 """
@@ -222,6 +258,7 @@ def test_a_future_that_never_ends_is_ended_by_job_timeout(strange: Case, kind: s
         ("NoFuture", 64, "its submit() gives a int, which is no concurrent.futures.Future"),
         ("first_is_no_future", 64, "its submit() gives a NoneType, which is no concurrent.futures.Future"),
         ("first_exits", 64, "cannot run a function of this package: SystemExit: 0"),
+        ("is_interrupted", 64, "does not start: KeyboardInterrupt"),
         ("no_executor", 64, "gives a NoneType, which is no concurrent.futures.Executor"),
     ],
 )
@@ -231,3 +268,72 @@ def test_what_is_no_executor_ends_the_run_and_is_told(strange: Case, kind: str, 
     assert said in ran.err
     assert strange.run().code == 0
     _is_right(strange, 0)
+
+
+@pytest.mark.sweep
+def test_a_piece_that_the_executor_does_not_take_fails_alone_and_says_why(strange: Case) -> None:
+    strange.write([*TEXTS[:3], "POISON", *TEXTS[4:]])
+    for again in ((), ("--retry-failed",)):
+        ran = strange.run("--cluster", "strange:Poisoned", *again)
+        assert ran.code == 3, ran.err
+        [error] = strange.table("errors")
+        assert error["reason"] == "not_taken"
+        assert error["source"].startswith("sources.text[3]")
+        assert (
+            "--cluster strange:Poisoned does not take it: ValueError: message of 5 bytes is larger than 4"
+            in (error["message"])
+        )
+        assert len(strange.table("letters")) == len(TEXTS) - 1
+    assert strange.run("--retry-failed").code == 0
+
+
+@pytest.mark.sweep
+def test_what_is_too_much_at_one_time_is_measured_in_parts(strange: Case) -> None:
+    strange.write([*TEXTS[:3], "POISON", *TEXTS[4:]], batching={"max_sources": 6})
+    ran = strange.run("--cluster", "strange:Poisoned")
+    assert ran.code == 3, ran.err
+    [error] = strange.table("errors")
+    assert error["source"].startswith("sources.text[3]")
+    assert len(strange.table("letters")) == len(TEXTS) - 1
+
+
+@pytest.mark.sweep
+def test_after_a_lost_worker_an_executor_that_takes_nothing_any_more_ends_the_run(strange: Case) -> None:
+    strange.write(["kill", "One", "Two"])
+    ran = strange.run("--cluster", "strange:LosesThenTakesNothing")
+    assert ran.code == 5, ran.err
+    assert "LosesThenTakesNothing breaks again and again: OSError: no node is free" in ran.err
+    assert "at the service" not in ran.out
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_one_signal_ends_a_run_whose_executor_blocks(strange: Case, number: int, code: int) -> None:
+    process = strange.start("--cluster", "strange:Blocks")
+    while not list(strange.folder.glob("out/cluster/run-*/seen-*")):
+        time.sleep(0.05)
+    time.sleep(0.5)  # until its pieces wait in submit()
+    process.send_signal(number)
+    assert strange.ended(process).code == code
+    assert not (strange.folder / "out/cluster").exists()
+    assert strange.run().code == 0
+
+
+@pytest.mark.sweep  # some seconds longer than a piece may take
+def test_waiting_in_submit_counts_to_job_timeout(strange: Case) -> None:
+    strange.write(TEXTS[:2], execution={"job_timeout": "1s"})
+    ran = strange.run("--cluster", "strange:Blocks")
+    assert ran.code == 3, ran.err
+    errors = strange.table("errors")
+    assert {error["reason"] for error in errors} == {"timed_out"}
+    assert "nobody began with it within execution.job_timeout, 1 s" in errors[0]["message"]
+
+
+@pytest.mark.sweep
+def test_the_folder_that_all_share_is_told_when_it_vanishes(strange: Case) -> None:
+    ran = strange.run("--cluster", "strange:Wipes")
+    assert ran.code == 5, ran.err
+    assert "which the run shares with its workers, is gone" in ran.err
+    assert "interrupted" not in ran.err + ran.out
+    assert "service" not in ran.err + ran.out
+    assert strange.run().code == 0

@@ -78,13 +78,29 @@ def test_what_a_failed_making_wrote_is_gone(tmp_path: Path) -> None:
 
 
 def test_what_a_dead_run_left_unfinished_is_not_taken_for_an_entry(tmp_path: Path) -> None:
-    for name in ("a.part", "b.gone", "c"):
+    a, b, c = (cache_key(name, {}) for name in "abc")
+    for name in (f"{a}.part", f"{b}.gone", c):
         (tmp_path / name).mkdir()
         (tmp_path / name / "data").write_bytes(b"x")
     cache = MediaCache(tmp_path, max_bytes=1000)
     assert names(tmp_path) == set()
-    with cache.lease("c", making(10)) as entry:
+    with cache.lease(c, making(10)) as entry:
         assert entry.facts == {"size": 10}
+
+
+def test_what_somebody_else_has_in_the_folder_stays(tmp_path: Path) -> None:
+    """The output directory of another study, say."""
+    others = {"state.sqlite3", "raw/0123456789/response.json", "tables/letters.csv", "ab.part/x", "c.gone/x"}
+    for name in others:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("theirs")
+    (tmp_path / "link").symlink_to("raw")
+    cache = MediaCache(tmp_path, max_bytes=1000)
+    with cache.lease(cache_key("a", {}), making(10)):
+        pass
+    cache.clear()
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == others
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_an_entry_that_somebody_deleted_is_made_again(tmp_path: Path) -> None:

@@ -77,3 +77,10 @@ def test_media_are_no_jobs_before_they_are_prepared_and_none_where_nothing_can_b
 
     assert told == {"planned": 2, "done": 2, "failed": 1, "media to prepare": 5}
     assert "  jobs     2 done, 1 failed, 2 planned, 5 media to prepare" in summary_text(run(jobs=told))
+
+
+def test_where_this_machine_measures_no_service_is_spoken_of() -> None:
+    text = summary_text(run(exit_code=5, items={"done": 9, "in_flight": 1}, jobs={"submitted": 1}), here=True)
+    assert "service" not in text
+    assert "stopped: nothing can be measured now" in text
+    assert "waiting  1 job measured; `hume-runner run MANIFEST` takes the answers in" in text

@@ -93,7 +93,7 @@ class Measuring:
             return Refused(reason="worker_died", message=message, temporary=False, divisible=True)
         except NoAnswer as none:
             message = f"the cluster gave no answer to this piece: {none.why}"
-            return Refused(reason=none.reason, message=message, temporary=False)
+            return Refused(reason=none.reason, message=message, temporary=False, divisible=none.divisible)
         except HumeRunnerError as error:  # no piece can be measured
             return Refused(reason="no_workers", message=str(error), temporary=False, stops_run=True, error=error)
         told = answered_by(body)
