@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,12 @@ def _forget() -> None:
     registry._changed()
 
 
-def write(*texts: str, models: dict[str, Any] | None = None) -> None:
+def write(*texts: str, models: dict[str, Any] | None = None, sources: dict[str, Any] | None = None) -> None:
     document = {
         "version": 1,
         "name": "here",
         "service": {"api": "local"},
-        "sources": {"text": list(texts) or ["fine"]},
+        "sources": sources or {"text": list(texts) or ["fine"]},
         "models": models or {"xx": {}},
         "execution": {"workers": 1},
         "outputs": {"directory": "out", "tables": ["csv"]},
@@ -311,6 +312,7 @@ NONSENSE = [
     ("yield number + 999, good('t')", "a row of a passage that there is not"),
     ("yield -1, good('t')", "a row of a passage that there is not"),
     ("yield '0', good('t')", "a row of a passage that there is not"),
+    ("yield number, good('t', end_s=1e308)", "which is no time"),
     ("sys.exit(0)", "SystemExit: 0"),
     ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("raise OSError('boo')", "OSError: boo"),
@@ -339,6 +341,70 @@ def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
     assert said in error["message"]
     assert "Traceback" not in err
     assert main(["tables", "m.yaml", "--format", "jsonl"]) == 0
+
+
+@pytest.mark.parametrize(
+    "lack",
+    [
+        "MemoryError('Unable to allocate 1 TiB for an array')",
+        "OSError(28, 'No space left on device')",
+        "OSError(24, '')",
+    ],
+)
+def test_what_a_measurer_lacks_over_one_source_fails_that_source_and_measures_the_others(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], lack: str
+) -> None:
+    """That source may be larger than anything that the machine will ever have: the run would never end."""
+    offer(bad=f"fail({lack})")
+    write("fine", "bad", "as fine")
+    assert main(["run", "m.yaml"]) == 3
+    assert sorted(row["text"] for row in table("xx")) == ["as fine", "fine"]
+    [error] = table("errors")
+    assert (error["reason"], lack.partition("(")[0] in error["message"]) == ("measurer_failed", True)
+    assert "asking the service" not in capsys.readouterr().err
+    assert main(["run", "m.yaml"]) == 3
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_where_a_measurer_cannot_be_loaded_for_want_of_memory_the_run_ends_and_the_next_one_goes_on(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = offer(open="Session() if os.path.exists('room') else fail(MemoryError('no room for weights'))")
+    write("fine")
+    assert main(["run", "m.yaml"]) == 5
+    said = capsys.readouterr().err
+    assert "xx: this machine has no more memory" in said
+    assert "the answer was lost" not in said
+    (work / "room").touch()
+    assert main(["run", "m.yaml"]) == 0
+    assert [row["text"] for row in table("xx")] == ["fine"]
+
+
+def test_a_measurer_that_failed_leaves_no_rows_beside_those_of_another(offer: Callable[..., Path]) -> None:
+    """A time that is no time is told as nonsense, and the row before it goes with it."""
+    times = (
+        "columns=(Column(name='begin_s', type='number', meaning='s'), Column(name='end_s', type='number', meaning='s'))"
+    )
+    work = offer(
+        reads="'sound'",
+        layout=f"Layout(name='xx', row='one', {times})",
+        open="Heard()",
+        first="""
+class Heard:
+    def measure(self, sound):
+        for end_s in (1.0, 1e308):
+            yield Row(layout='xx', values={'begin_s': 0.0, 'end_s': end_s})
+""",
+    )
+    with wave.open(str(work / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\0\1" * 16_000)
+    write(models={"xx": {}, "acoustics": {"window": 1.0}}, sources={"files": ["a.wav"]})
+    assert main(["run", "m.yaml"]) == 0
+    assert table("xx") == []
+    assert len(table("acoustics")) == 1
+    [error] = table("errors")
+    assert "end_s of the table xx 1e+308, which is no time" in error["message"]
 
 
 @pytest.mark.sweep
