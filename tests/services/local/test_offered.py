@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -114,15 +115,16 @@ def _forget() -> None:
     registry._changed()
 
 
-def write(*texts: str, models: dict[str, Any] | None = None, sources: dict[str, Any] | None = None) -> None:
+def write(*texts: str, models: dict[str, Any] | None = None, **more: Any) -> None:
     document = {
         "version": 1,
         "name": "here",
         "service": {"api": "local"},
-        "sources": sources or {"text": list(texts) or ["fine"]},
+        "sources": {"text": list(texts) or ["fine"]},
         "models": models or {"xx": {}},
         "execution": {"workers": 1},
         "outputs": {"directory": "out", "tables": ["csv"]},
+        **more,
     }
     Path("m.yaml").write_text(json.dumps(document))
 
@@ -405,6 +407,40 @@ class Heard:
     assert len(table("acoustics")) == 1
     [error] = table("errors")
     assert "end_s of the table xx 1e+308, which is no time" in error["message"]
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("largest", ["1.7e308", "1e306", "1e61"])
+def test_scores_of_which_no_mean_can_be_made_are_told_and_spoil_no_output(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], largest: str
+) -> None:
+    layout = MEASURER["layout"].replace("bounds=(0.0, 1.0)", "bounds=None")
+    signals = "signals=Signals(title='xx', place=0, curves=(Curve(column='v', name='v', unit=''),))"
+    rows = f"dict(fam={{'a': {largest}, 'b': -{largest}}}, open={{'w': {largest}}}, v={largest})"
+    offer(
+        first="from hume_runner.services.signals import Curve, Signals",
+        layout=f"{layout[:-1]}, text='text', {signals})",
+        bad=f"yield number, good('one', **{rows}); yield number, good('two', **{rows})",
+    )
+    write("bad", "fine", outputs={"directory": "out", "tables": ["csv", "jsonl", "parquet", "xlsx"], "report": True})
+    assert main(["run", "m.yaml"]) == 0, capsys.readouterr().err
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    for path in Path("out", "tables").glob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            json.loads(line, parse_constant=refuse)
+    bad, fine = (json.loads(line) for line in Path("out", "tables", "sources.jsonl").read_text().splitlines())
+    assert (bad["strongest_mean"], bad["mean"]["fam_a"], bad["mean"]["o_w"]) == (None, None, None)
+    assert bad["highest"]["fam_a"] == float(largest)
+    assert fine["mean"]["fam_a"] == 0.5
+    assert [row["fam_a"] for row in table("xx")] == [largest.replace("e", "e+")] * 2 + ["0.5"]
+    for path in Path("out", "tables").glob("*.csv"):
+        assert not re.search(r"\binf|Infinity|\bnan\b", path.read_text(), re.IGNORECASE), path
+    assert "1 source has numbers beyond ±1e+60 in xx" in Path("out", "report.html").read_text()
+    assert main(["report", "m.yaml", "--figures", "pictures"]) == 0
+    assert main(["compare", "out", "out", "--out", "side.html"]) == 0
 
 
 @pytest.mark.sweep
