@@ -201,11 +201,37 @@ WRONG = [
     ("schema", "{'type': 'object', 'properties': {'x': {'$ref': '#/$defs/y'}}}", "refers to another"),
     ("card", "fail(RuntimeError('no card today'))", "it says no card: RuntimeError: no card today"),
     ("card", "fail(SystemExit(0))", "it says no card: SystemExit"),
+    ("card", "os._exit(0)", "it ends the process that asks it, with exit code 0"),
+    ("first", "import os; os._exit(0)", "it ends the process that asks it, with exit code 0"),
     ("card", "{}", "its card is a dict"),
     ("card", MEASURER["card"].replace("'1'", "str(time.perf_counter_ns())"), "it says another one each time"),
     ("card", MEASURER["card"].replace("name='xx'", "name='x@1#y'"), "the name on its card"),
     ("card", MEASURER["card"].replace("'none'", "None"), "the limits on its card is no text"),
     ("card", MEASURER["card"].replace("limits=", "files=('x',), limits="), "the files on its card are none"),
+    *(
+        (
+            "card",
+            MEASURER["card"].replace("limits=", f"files=(WeightFile(name={name!r}, sha256='0' * 64),), limits="),
+            said,
+        )
+        for name in ("../../evil.bin", "/etc/passwd", "a\0/b", "", "a/\ud800")
+        for said in ("a file on its card is none: no name of a model's file",)
+    ),
+    *(
+        (
+            "card",
+            MEASURER["card"].replace(
+                "limits=", f"files=(WeightFile(name='x/y', sha256='0' * 64, lies=Path({lies!r})),), limits="
+            ),
+            said,
+        )
+        for lies, said in (
+            ("pipe", "where x/y lies is a pipe, not a file"),
+            ("/dev/zero", "where x/y lies is a device, not a file"),
+            ("/", "where x/y lies is a folder: /"),
+            ("a\0b", "where x/y lies is no path: embedded null byte"),
+        )
+    ),
     ("fault", "fail(RuntimeError('f'))", "its fault cannot be asked: RuntimeError: f"),
     ("fault", "'yes'", "is no Fault"),
 ]
@@ -216,6 +242,7 @@ def test_what_is_wrong_with_a_measurer_is_refused_before_anything_is_measured(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], line: str, instead: str, said: str
 ) -> None:
     offer(**{line: instead})
+    os.mkfifo("pipe")
     write()
     told = refused(capsys)
     assert "the measurer 'xx' of the package strange cannot be used" in told
@@ -460,22 +487,50 @@ def test_a_measurer_of_others_that_ends_its_process_does_not_end_the_run(
 
 
 @pytest.mark.sweep
-def test_what_a_measurer_prints_is_no_line_of_the_result(offer: Callable[..., Path]) -> None:
+def test_what_a_measurer_writes_is_no_line_of_the_result(offer: Callable[..., Path]) -> None:
+    """Nor what a library of it, a program that it starts or a thread that it left writes to descriptor 1."""
     offer(
-        first="print('as it is loaded')\nimport sys, os, time",
-        card=f"print('as it says its card') or {MEASURER['card']}",
+        first="""
+print('as it is loaded')
+import sys, os, time, threading
+os.write(1, b'from native code\\n')
+threading.Thread(target=lambda: [os.write(1, b'from a thread\\n') and time.sleep(0.01) for _ in range(99)]).start()
+""",
+        card=f"print('as it says its card') or os.system('echo from a program') or {MEASURER['card']}",
         schema=f"print('as it says its schema') or {MEASURER['schema']}",
         bad="print('as it measures'); yield number, good('t')",
     )
     write("bad")
-    words = [sys.executable, "-m", "hume_runner", "run", "m.yaml", "--json"]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    ended = command("run", "m.yaml", "--json")
     assert ended.returncode == 0, ended.stderr
     events = [json.loads(line)["event"] for line in ended.stdout.splitlines()]
     assert (events[0], events[-1]) == ("launch", "done")
-    assert {f"as it {what}" for what in ("is loaded", "says its card", "says its schema", "measures")} <= set(
-        ended.stderr.splitlines()
-    )
+    said = {f"as it {what}" for what in ("is loaded", "says its card", "says its schema", "measures")}
+    for words in (*said, "from native code", "from a thread", "from a program"):  # which may stand between each other
+        assert words in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "threading.Thread(target=time.sleep, args=(60,)).start()",
+        "atexit.register(time.sleep, 60)",
+        "atexit.register(os._exit, 7)",
+        "atexit.register(print, 'bye')",
+    ],
+)
+def test_a_command_ends_as_it_would_whatever_a_measurer_left_running(offer: Callable[..., Path], left: str) -> None:
+    """It is asked for its card alone, and the command has a process of its own, as people start it."""
+    offer(first=f"import sys, os, time, atexit, threading; {left}")
+    write()
+    ended = command("validate", "m.yaml")
+    assert (ended.returncode, ended.stdout) == (0, "m.yaml: ok, 1 item (1 text)\n"), ended.stderr
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    """`hume-runner` in a process of its own, which is to end soon."""
+    argv = [sys.executable, "-m", "hume_runner", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
 
 
 @pytest.mark.sweep
