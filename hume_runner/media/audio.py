@@ -132,8 +132,8 @@ def prepare_audio(
     """Write a sound track as `out_dir/name`, or pass a file that already conforms as it is.
 
     `track` counts from 1; without it, it is the one that players choose. `channel`, from 1, is taken alone; without it
-    all are mixed, unless the mix is silent and they are not. `chosen_by`: the member of a manifest that chooses a track,
-    where there is one.
+    all are mixed, unless the mix is silent and they are not. `chosen_by`: which member of a manifest chooses a track,
+    where one does.
     Streams; deterministic: the same file gives the same bytes. A file that appears under `name` is complete.
     Raises: MediaProblem "no_audio", "empty", "truncated", "corrupt", "undecodable", "unsupported", "not_media", …
     """
