@@ -196,6 +196,25 @@ class _Lacking(BaseException):
         self.error = error
 
 
+class _Unread(BaseException):
+    """What we read for a measurer cannot be read: `problem` says what of it. A measurer that raises a MediaProblem
+    itself has failed, whatever it wrote into it."""
+
+    def __init__(self, problem: MediaProblem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+@contextmanager
+def _read_by_us(name: str) -> Iterator[None]:
+    """Raises: _Lacking, _Unread."""
+    try:
+        with _no_source_s_fault(), surprises_are_problems(name):
+            yield
+    except MediaProblem as problem:
+        raise _Unread(problem) from problem
+
+
 @contextmanager
 def _no_source_s_fault(what: str = "") -> Iterator[None]:
     """What this machine lacks meanwhile ends the run, which goes on once it is there: we read for a measurer, or it
@@ -227,8 +246,8 @@ class _Attempt:
         if error is None:
             self._source.measured += 1
             return False
-        if isinstance(error, MediaProblem):
-            self._source.lacks(self._one.model, error.reason, error.message)
+        if isinstance(error, _Unread):
+            self._source.lacks(self._one.model, error.problem.reason, error.problem.message)
             return True
         if isinstance(error, _Lacking):
             return False
@@ -385,7 +404,7 @@ def _pictures(wanted: Sequence[Wanted], material: Pictures) -> _Source:
     for one in wanted:
 
         def shown(fps: float) -> Iterator[Picture]:
-            with _no_source_s_fault(), surprises_are_problems(material.name):
+            with _read_by_us(material.name):
                 pixels = iter_pixels(Path(material.path), fps=fps, begin_s=material.begin_s, end_s=material.end_s)
                 for at_s, frame in pixels:
                     yield Picture(time_s=float(at_s), rgb=_rgb(frame))
@@ -403,7 +422,7 @@ def _still(wanted: Sequence[Wanted], path: Path, name: str) -> _Source:
     source = _Source()
     for one in wanted:
         with _Attempt(source, one, name):
-            with _no_source_s_fault(), surprises_are_problems(name):
+            with _read_by_us(name):
                 rgb = _rgb(still_pixels(path))
             session: PictureSession = _session(one)
             _fill(source, one, _checked(one, session.measure([Picture(time_s=None, rgb=rgb)])))

@@ -345,6 +345,7 @@ NONSENSE = [
     ("sys.exit(0)", "SystemExit: 0"),
     ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("raise OSError('boo')", "OSError: boo"),
+    ("from hume_runner.media import problems; raise problems.MediaProblem('../x', 'half \\ud800')", "half \\ud800"),
     ("raise type('Mute', (Exception,), {'__str__': lambda self: 7})()", "Mute: it cannot say what"),
     ("raise ValueError('half \\ud800')", "half \\ud800"),
     ("(lambda f: f(f))(lambda f: f(f))", "RecursionError"),
