@@ -16,7 +16,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import IO, Any, ParamSpec, TypeVar
@@ -45,18 +45,6 @@ class TookTooLong(Exception):
 
 class Stopped(Exception):
     """The executor was stopped while a call waited or was worked on."""
-
-
-# Where words go is one place for all threads.
-_ASKING = threading.RLock()
-
-
-@contextlib.contextmanager
-def others_code() -> Iterator[None]:
-    """Others' code is asked something in this process meanwhile: what it prints goes where words for people go, since
-    standard output carries the result alone. Whoever writes that has its stream already."""
-    with _ASKING, contextlib.redirect_stdout(sys.stderr):
-        yield
 
 
 def of_a_signal(error: BaseException) -> bool:

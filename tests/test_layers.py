@@ -75,7 +75,7 @@ def uses(what: str) -> set[str]:
         ("sys.stdout", ("cli/",)),
         # The last resort for a remote id that can be written nowhere else.
         # And what others' code prints in our process has to go somewhere.
-        ("sys.stderr", ("cli/", "engine/rescue.py", "processes.py")),
+        ("sys.stderr", ("cli/", "engine/rescue.py", "guests.py")),
         ("sys.exit", ("cli/entry.py",)),
         ("signal", ("cli/", "processes.py")),
         ("_signal", ("cli/entry.py",)),

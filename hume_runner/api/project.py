@@ -25,6 +25,7 @@ from hume_runner.errors import (
     UsageError,
 )
 from hume_runner.frozen import frozen
+from hume_runner.manifest.load import check_told
 from hume_runner.manifest.published import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
@@ -76,9 +77,12 @@ class Project:
         examined = examine(manifest, output_dir=output_dir, endpoint=endpoint)
         if examined.manifest is None:
             raise ManifestError(examined.problems)
+        paths = wiring.Paths.of(examined.manifest, state, selection.shard)
+        check_told("the output directory", paths.outputs)  # where links lead
+        check_told("the state", paths.state)
         return cls(
             manifest=examined.manifest,
-            paths=wiring.Paths.of(examined.manifest, state, selection.shard),
+            paths=paths,
             machine=machine or wiring.Machine.this(),
             shown=str(manifest) if isinstance(manifest, str | PathLike) else "MANIFEST",
             selection=selection,

@@ -49,13 +49,19 @@ def entry_point() -> None:
     ends.listen()
     import gc
 
+    from hume_runner.cli.console import Console
     from hume_runner.cli.main import main
-    from hume_runner.cli.streams import fill_closed_descriptors
+    from hume_runner.cli.streams import fill_closed_descriptors, result_stream
+    from hume_runner.guests import GUESTS
 
     fill_closed_descriptors()
     # What is imported stays to the end: to go through it on the way costs a twentieth of the start, and a tenth of a
     # second at the end.
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    ends.code = main(sys.argv[1:])
+    ends.code = main(sys.argv[1:], Console(out=result_stream(), err=sys.stderr, answers=sys.stdin))
     gc.freeze()
+    if GUESTS.came:
+        # All is said and written. What a package left running, or registered for the end, must neither hold the command
+        # nor add to what it said.
+        os._exit(ends.code)
     sys.exit(ends.code)

@@ -13,9 +13,12 @@ import io
 import os
 import re
 import select
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Protocol, TextIO
+
+from hume_runner.guests import GUESTS
 
 # A pipe that is ready takes so many bytes at once, so that no write blocks where a signal could not end it.
 _AT_ONCE = getattr(select, "PIPE_BUF", 512)
@@ -184,6 +187,15 @@ def _handle_of(stream: TextIO | None) -> int | None:
         return stream.fileno()
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def result_stream() -> TextIO | None:
+    """Standard output for the result alone: a copy, where code of others that comes into this process may write to the
+    descriptor itself."""
+    out = sys.stdout
+    if _handle_of(out) != 1:
+        return out
+    return os.fdopen(GUESTS.copied_output(), "w", encoding=out.encoding)
 
 
 def fill_closed_descriptors() -> None:

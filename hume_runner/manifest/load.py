@@ -26,6 +26,8 @@ from hume_runner.registry import registered
 from hume_runner.regular_files import NotRegular, open_regular
 from hume_runner.settings import masked_url
 
+_NO_TEXT = "its path is no text in UTF-8, and has to be told in outputs and commands"
+
 
 @frozen
 class Examined:
@@ -67,7 +69,10 @@ def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None 
     Raises: UsageError for an endpoint on the command line that cannot be.
     """
     _check_endpoint(endpoint)
+    check_told("--output-dir", output_dir)
     absolute = path.absolute()
+    if not _can_be_told(absolute):
+        return Examined(path=absolute, problems=(_untold(path),), manifest=None, entries=())
     try:
         data = _read(path)
     except OSError as error:
@@ -84,6 +89,8 @@ def examine_mapping(
     Relative paths are relative to `folder`. Raises: UsageError for what no YAML file could hold, or such an endpoint.
     """
     _check_endpoint(endpoint)
+    check_told("the current folder", folder.absolute())
+    check_told("--output-dir", output_dir)
     try:
         text = yaml.safe_dump(_plain(members), allow_unicode=True, sort_keys=False, width=2**20)
     except (yaml.YAMLError, RecursionError) as error:
@@ -105,6 +112,31 @@ def _plain(value: Any) -> Any:
             return str(value)  # and not a class of its own, such as an enumeration's
         case _:
             return value
+
+
+def _can_be_told(path: PurePath) -> bool:
+    """Whether a path is text. A system takes any bytes for a name; the state, the outputs and every command that a
+    message names tell paths, and nothing else that reads them takes what is no text."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_told(what: str, path: Path | None) -> None:
+    """Raises: UsageError for a path that is no text."""
+    if path is not None and not _can_be_told(path):
+        raise UsageError(f"{what} {_shown(path)}: {_NO_TEXT}", hint="take another folder, or rename it")
+
+
+def _untold(path: Path) -> Problem:
+    hint = "rename it" if _can_be_told(path.absolute().parent) else "rename the folder that it is in"
+    return Problem(file=_shown(path), line=None, column=None, path="", message=_NO_TEXT, hint=hint)
+
+
+def _shown(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _check_endpoint(endpoint: str | None) -> None:

@@ -121,12 +121,19 @@ def probe_audio(path: Path) -> AudioFacts:
 
 
 def prepare_audio(
-    path: Path, out_dir: Path, *, name: str = "audio.wav", track: int | None = None, channel: int | None = None
+    path: Path,
+    out_dir: Path,
+    *,
+    name: str = "audio.wav",
+    track: int | None = None,
+    channel: int | None = None,
+    chosen_by: str | None = None,
 ) -> PreparedAudio:
     """Write a sound track as `out_dir/name`, or pass a file that already conforms as it is.
 
     `track` counts from 1; without it, it is the one that players choose. `channel`, from 1, is taken alone; without it
-    all are mixed, unless the mix is silent and they are not.
+    all are mixed, unless the mix is silent and they are not. `chosen_by`: which member of a manifest chooses a track,
+    where one does.
     Streams; deterministic: the same file gives the same bytes. A file that appears under `name` is complete.
     Raises: MediaProblem "no_audio", "empty", "truncated", "corrupt", "undecodable", "unsupported", "not_media", …
     """
@@ -151,7 +158,7 @@ def prepare_audio(
         except MediaProblem:
             (out_dir / name).unlink()
             raise
-        told = _told_track(container, sound) if track is None else ()
+        told = _told_track(container, sound, chosen_by) if track is None else ()
         loudest = decoded.comparison.cancelled
     if loudest is None:
         return PreparedAudio(path=out_dir / name, samples=samples, unchanged=False, clock=clock, notes=told)
@@ -160,12 +167,13 @@ def prepare_audio(
     return replace(alone, notes=(*told, cancelled))
 
 
-def _told_track(container: InputContainer, sound: AudioStream) -> tuple[str, ...]:
+def _told_track(container: InputContainer, sound: AudioStream, chosen_by: str | None) -> tuple[str, ...]:
     tracks = container.streams.audio
     if len(tracks) < 2:
         return ()
     number = 1 + [one.index for one in tracks].index(sound.index)
-    return (f"sound track {number} of {len(tracks)} is measured; `models.audio.track` chooses another",)
+    another = f"; `{chosen_by}` chooses another" if chosen_by else ""
+    return (f"sound track {number} of {len(tracks)} is measured{another}",)
 
 
 def _no_sound(container: InputContainer, kind: Kind, name: str, track: int | None) -> MediaProblem:

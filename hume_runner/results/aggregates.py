@@ -2,6 +2,9 @@
 
 A score that a row does not have counts nowhere: not in the mean, not in the share. Where a service leaves out what is
 below its cutoff, the mean is over the rows above it, and `n` beside it says over how many.
+
+A number may be as large as the format holds, and then no sum of squares is one any more. What lies beyond
+`LARGEST_SUMMED` stands in its row, and of its score nothing is made that sums: no mean, no spread, no picture.
 """
 
 from __future__ import annotations
@@ -23,6 +26,12 @@ _MANY_ROWS = 1_000
 _MANY_SCORES = 256
 # The family of what is measured and is no score: loudness, pitch, speech rate.
 VALUE = "value"
+# A product of the squares of two such numbers, over all rows that there could be, is still one.
+LARGEST_SUMMED = 1e60
+
+
+def can_be_summed(number: float) -> bool:
+    return -LARGEST_SUMMED <= number <= LARGEST_SUMMED
 
 
 @dataclass(slots=True)
@@ -80,6 +89,8 @@ class SourceSums:
     window_s: float = 0.0  # the longest row, where rows are windows
     measured_by: set[str] = field(default_factory=set)
     scores: dict[Score, Moments] = field(default_factory=dict)
+    # Scores that have a number that cannot be summed: of their moments `n`, `highest` and `above` hold, and no mean.
+    beyond: dict[Score, Moments] = field(default_factory=dict)
 
     def add(self, block: Block) -> None:
         """The rows of one more block."""
@@ -132,7 +143,7 @@ class SourceSums:
             self._numbers((family.prefix, name), numbers)
 
     def _ragged(self, prefix: str, ragged: Ragged) -> None:
-        if len(ragged.names) < _MANY_SCORES:
+        if len(ragged.names) < _MANY_SCORES or not all(map(can_be_summed, (min(ragged.values), max(ragged.values)))):
             grouped: dict[str, list[float]] = {}
             for name, value in zip(ragged.names, ragged.values, strict=True):
                 grouped.setdefault(name, []).append(value)
@@ -150,7 +161,7 @@ class SourceSums:
         for name, n, mean, variance, highest, above in zip(
             *(found[column].to_pylist() for column in columns), strict=True
         ):
-            self._of((prefix, name)).add(n, mean, variance * n, highest, above)
+            self._joined((prefix, name), n, mean, variance * n, highest, above)
 
     def _numbers(self, score: Score, numbers: Sequence[float]) -> None:
         if not numbers:
@@ -158,18 +169,39 @@ class SourceSums:
         n = len(numbers)
         if n == 1:
             (number,) = numbers
-            self._of(score).add(1, number, 0.0, number, int(number >= self.above))
+            if can_be_summed(number):
+                self._joined(score, n, number, 0.0, number, int(number >= self.above))
+            else:
+                self._not_summed(score, n, number, int(number >= self.above))
         elif n < _MANY_ROWS:
-            mean = sum(numbers) / n
-            spread = sum((number - mean) ** 2 for number in numbers) if self.spread else 0.0
             highest = max(numbers)
             above = sum(map(self.above.__le__, numbers)) if highest >= self.above else 0
-            self._of(score).add(n, mean, spread, highest, above)
+            if not (can_be_summed(highest) and can_be_summed(min(numbers))):
+                self._not_summed(score, n, highest, above)
+                return
+            mean = sum(numbers) / n
+            spread = sum((number - mean) ** 2 for number in numbers) if self.spread else 0.0
+            self._joined(score, n, mean, spread, highest, above)
         else:
             values = pa.array(numbers, pa.float64()) if not isinstance(numbers, array) else _borrowed(numbers)
-            mean, spread = pc.mean(values).as_py(), pc.variance(values).as_py() * n if self.spread else 0.0
+            lowest, highest = pc.min_max(values).as_py().values()
             above = pc.sum(pc.greater_equal(values, self.above)).as_py()
-            self._of(score).add(n, mean, spread, pc.max(values).as_py(), above)
+            if not (can_be_summed(lowest) and can_be_summed(highest)):
+                self._not_summed(score, n, highest, above)
+                return
+            mean, spread = pc.mean(values).as_py(), pc.variance(values).as_py() * n if self.spread else 0.0
+            self._joined(score, n, mean, spread, highest, above)
+
+    def _joined(self, score: Score, n: int, mean: float, spread: float, highest: float, above: int) -> None:
+        if score in self.beyond:
+            self._not_summed(score, n, highest, above)
+        else:
+            self._of(score).add(n, mean, spread, highest, above)
+
+    def _not_summed(self, score: Score, n: int, highest: float, above: int) -> None:
+        """Count numbers of which some cannot be summed: from then on their score has no mean in this source."""
+        before = self.scores.pop(score, None) or self.beyond.get(score) or Moments()
+        self.beyond[score] = Moments(n=before.n + n, highest=max(before.highest, highest), above=before.above + above)
 
     def _of(self, score: Score) -> Moments:
         found = self.scores.get(score)
@@ -191,9 +223,10 @@ class SourceSums:
         return score, self.scores[score]
 
     def named(self) -> Iterator[tuple[str, Score, Moments]]:
-        """(name as a column has it, score, numbers), in the order of the table's families."""
+        """(name as a column has it, score, numbers), in the order of the table's families; those that have no mean come
+        last."""
         taken: set[str] = set()
-        for score, moments in self.scores.items():
+        for score, moments in (*self.scores.items(), *self.beyond.items()):
             prefix, name = score
             plain = column = name if prefix == VALUE else f"{prefix}_{column_name(name)}"
             number = 1

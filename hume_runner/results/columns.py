@@ -131,7 +131,7 @@ def field_of(column: Column) -> pa.Field:
 
 
 def labels_json(item: ItemRecord) -> str | None:
-    return json.dumps(dict(item.labels), ensure_ascii=False, sort_keys=True) if item.labels else None
+    return json.dumps(dict(item.labels), ensure_ascii=False, allow_nan=False, sort_keys=True) if item.labels else None
 
 
 def item_record(item: ItemRecord, *, simulated: bool | None) -> dict[str, Any]:

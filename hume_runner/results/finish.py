@@ -150,7 +150,7 @@ class Finisher:
             store.remember(untold=store.serial)  # not `told`: the address may change to one that is
         if said is not None or self._tell is None:
             return
-        body = json.dumps({"schema": 1, "event": "finished", **self._run}, ensure_ascii=False).encode()
+        body = json.dumps({"schema": 1, "event": "finished", **self._run}, ensure_ascii=False, allow_nan=False).encode()
         try:
             self._tell(body)
         except HumeRunnerError as error:

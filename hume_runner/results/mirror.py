@@ -89,7 +89,9 @@ class Mirror:
     def _claim(self, lineage: str) -> None:
         record = {"schema": 1, "manifest": self._manifest, "lineage": lineage}
         try:
-            self._store.create(self._key(OWNER), json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            self._store.create(
+                self._key(OWNER), json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+            )
         except AlreadyExists:
             self.check(lineage)
 

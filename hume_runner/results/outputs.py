@@ -45,7 +45,7 @@ def _lines(store: Store) -> Iterator[bytes]:
             "raw": record.raw,
             "simulated": record.simulated,
         }
-        yield json.dumps(line, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        yield json.dumps(line, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def _write_lines(target: Path, lines: Iterator[bytes], disk: Disk) -> None:
@@ -63,7 +63,7 @@ def write_run(outputs: Path, disk: Disk, run: Mapping[str, Any]) -> StoredAnswer
 
 
 def _run_text(run: Mapping[str, Any]) -> str:
-    return json.dumps({"schema": 1, **run}, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps({"schema": 1, **run}, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
 def _stored_run(content: bytes) -> StoredAnswer:
@@ -77,7 +77,7 @@ def work_ended(run: Mapping[str, Any]) -> str | None:
 
 def keep_run(store: Store, run: Mapping[str, Any]) -> None:
     """Remember what `run.json` says: nothing else tells of a run once it is over."""
-    store.remember(run=json.dumps({"schema": 1, **run}, indent=2))
+    store.remember(run=json.dumps({"schema": 1, **run}, allow_nan=False, indent=2))
 
 
 def write_run_again(store: Store, outputs: Path, disk: Disk, *, now: float) -> None:

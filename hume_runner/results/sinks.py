@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hume_runner.aside import Part
@@ -27,6 +30,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 # What a sheet and a cell hold: https://support.microsoft.com/office "Excel specifications and limits".
 _SHEET_ROWS = 1_048_576
 _CELL_LETTERS = 32_767
+# Beyond these a spreadsheet counts whole numbers in steps, takes a number for none, or for 0.
+_LARGEST_WHOLE = 2**53
+_LARGEST_NUMBER = 9.99999999999999e307
 _CUT = " [cut: a cell holds no more]"
 # Columns that hold JSON, as text where a format has no nested values.
 _JSON_COLUMNS = frozenset({"labels", "extra"})
@@ -40,8 +46,12 @@ class Sink(ABC):
         self.part = Part(path)
         self.schema = schema
 
+    def write(self, table: pa.Table) -> None:
+        """One piece more."""
+        self._take(_finite(table))
+
     @abstractmethod
-    def write(self, table: pa.Table) -> None: ...
+    def _take(self, table: pa.Table) -> None: ...
 
     @abstractmethod
     def _finish(self) -> None: ...
@@ -79,7 +89,7 @@ class ParquetSink(Sink):
             column_encoding=dict.fromkeys(numbers, "BYTE_STREAM_SPLIT"),
         )
 
-    def write(self, table: pa.Table) -> None:
+    def _take(self, table: pa.Table) -> None:
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def _finish(self) -> None:
@@ -97,7 +107,7 @@ class CsvSink(Sink):
         self._csv = csv.writer(self._stream, lineterminator="\r\n")
         self._csv.writerow([safe_cell(name) for name in schema.names])
 
-    def write(self, table: pa.Table) -> None:
+    def _take(self, table: pa.Table) -> None:
         self._csv.writerows(zip(*(_csv_cells(column) for column in table.columns), strict=True))
 
     def _finish(self) -> None:
@@ -118,25 +128,33 @@ class JsonlSink(Sink):
         self._maps = [field.name for field in schema if pa.types.is_map(field.type)]
         self._stream = TextIOWrapper(self.part.file, encoding="utf-8", newline="\n")
 
-    def write(self, table: pa.Table) -> None:
+    def _take(self, table: pa.Table) -> None:
         for record in table.to_pylist():
             for name in _JSON_COLUMNS & record.keys():
                 record[name] = json.loads(record[name]) if record[name] is not None else None
             for name in self._maps:
                 record[name] = dict(record[name]) if record[name] is not None else None
-            self._stream.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._stream.write(_json(record, separators=(",", ":")) + "\n")
 
     def _finish(self) -> None:
         self._stream.flush()
 
 
 class XlsxSink(Sink):
-    """A workbook with one sheet. Text is text, never a formula; lists and maps are JSON; numbers keep 15 digits, as
-    Excel does. Raises: ResultsError where the rows do not fit on a sheet."""
+    """A workbook with one sheet. Text is text, never a formula; lists and maps are JSON; a number that a cell would
+    change is text. Raises: ResultsError where the rows do not fit on a sheet."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         super().__init__(path, schema)
         import xlsxwriter
+        from xlsxwriter.worksheet import Worksheet
+
+        class Sheet(Worksheet):  # type: ignore[misc]  # here: the library is imported where a workbook is wanted
+            """Writes as many digits of a number as tell it from all others; the library stops at 16."""
+
+            def _xml_number_element(self, number: float, attributes: Sequence[tuple[str, str]] = ()) -> None:
+                told = "".join(f' {name}="{value}"' for name, value in attributes)
+                self.fh.write(f"<c{told}><v>{number!r}</v></c>")
 
         # Row by row through a file of its own, never the sheet in memory; without the time of writing, so that the
         # same tables are the same bytes.
@@ -150,12 +168,12 @@ class XlsxSink(Sink):
             },
         )
         self._book.set_properties({"created": datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)})
-        self._sheet = self._book.add_worksheet(path.stem[:31])
+        self._sheet = self._book.add_worksheet(path.stem[:31], worksheet_class=Sheet)
         self._sheet.freeze_panes(1, 1)
         self._rows = 0
         self._write_row(schema.names)
 
-    def write(self, table: pa.Table) -> None:
+    def _take(self, table: pa.Table) -> None:
         for row in zip(*(_cells(column) for column in table.columns), strict=True):
             self._write_row(row)
 
@@ -170,8 +188,10 @@ class XlsxSink(Sink):
                 self._sheet.write_string(self._rows, column, _fitting(cell))
             elif isinstance(cell, bool):
                 self._sheet.write_boolean(self._rows, column, cell)
-            elif cell is not None:
+            elif cell is not None and _held(cell):
                 self._sheet.write_number(self._rows, column, cell)
+            elif cell is not None:
+                self._sheet.write_string(self._rows, column, repr(cell))
         self._rows += 1
 
     def _finish(self) -> None:
@@ -185,6 +205,39 @@ class XlsxSink(Sink):
             rows.close()
         if name:
             Path(name).unlink(missing_ok=True)
+
+
+def _held(number: float) -> bool:
+    """Whether a spreadsheet holds this number, and not another one in its place."""
+    if isinstance(number, int):
+        return -_LARGEST_WHOLE <= number <= _LARGEST_WHOLE
+    return number == 0 or sys.float_info.min <= abs(number) <= _LARGEST_NUMBER
+
+
+def _finite(table: pa.Table) -> pa.Table:
+    """The same with null for what is no number: that has no form which all formats and their readers share."""
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        if pa.types.is_float64(field.type) and not pc.all(pc.is_finite(column), min_count=0).as_py():
+            there = pc.if_else(pc.is_finite(column), column, pa.scalar(None, pa.float64()))
+            table = table.set_column(place, field, there)
+    return table
+
+
+def _json(value: Any, separators: tuple[str, str] = (", ", ": ")) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=separators)
+    except ValueError:  # an answer may say 1e999 where no column is
+        return json.dumps(_spoken(value), ensure_ascii=False, allow_nan=False, separators=separators)
+
+
+def _spoken(value: Any) -> Any:
+    """The same with null for what is no number."""
+    if isinstance(value, dict):
+        return {name: _spoken(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_spoken(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _fitting(text: str) -> str:
@@ -220,7 +273,7 @@ def _cells(column: pa.ChunkedArray) -> Sequence[Any]:
     """Values as they are; lists and maps as JSON."""
     cells: list[Any] = column.to_pylist()
     if pa.types.is_map(column.type):
-        return [cell if cell is None else json.dumps(dict(cell), ensure_ascii=False) for cell in cells]
+        return [cell if cell is None else _json(dict(cell)) for cell in cells]
     if pa.types.is_list(column.type):
-        return [cell if cell is None else json.dumps(cell, ensure_ascii=False) for cell in cells]
+        return [cell if cell is None else _json(cell) for cell in cells]
     return cells

@@ -140,7 +140,7 @@ class SourceTable:
         if one.event is not None:
             event = one.event
             about |= {"event": event.name, "event_begin_s": event.begin_s, "event_end_s": event.end_s}
-        named = list(sums.named())
+        named = [(name, score, moments, score not in sums.beyond) for name, score, moments in sums.named()]
         strongest = sums.strongest
         self._rows.append(
             {
@@ -152,9 +152,9 @@ class SourceTable:
                 "end_s": sums.end_s,
                 "strongest": strongest[0][1] if strongest else None,
                 "strongest_mean": strongest[1].mean if strongest else None,
-                "mean": [(name, moments.mean) for name, _, moments in named],
-                "highest": [(name, moments.highest) for name, _, moments in named],
-                "share_above": [(name, moments.above / moments.n) for name, _, moments in named],
+                "mean": [(name, moments.mean if summed else None) for name, _, moments, summed in named],
+                "highest": [(name, moments.highest) for name, _, moments, _ in named],
+                "share_above": [(name, moments.above / moments.n) for name, _, moments, _ in named],
             }
         )
         if self._long:
@@ -172,14 +172,14 @@ class SourceTable:
 
 
 def _score_rows(about: dict[str, Any], named: list[Any]) -> Iterator[dict[str, Any]]:
-    for _, (family, name), moments in named:
+    for _, (family, name), moments, summed in named:
         yield {
             **about,
             "family": family,
             "name": name,
             "n": moments.n,
-            "mean": moments.mean,
-            "sd": moments.sd,
+            "mean": moments.mean if summed else None,
+            "sd": moments.sd if summed else None,
             "highest": moments.highest,
             "share_above": moments.above / moments.n,
         }

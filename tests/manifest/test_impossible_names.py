@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,43 @@ def test_a_list_says_so_with_its_line(tmp_path: Path) -> None:
     assert main(["plan", str(path)], Console(out=io.StringIO(), err=err)) == 65
     assert "l.jsonl:2:" in err.getvalue()
     assert "l.jsonl:3:" in err.getvalue()
+
+
+COMMANDS = ["validate", "plan", "run", "status", "verify", "tables", "report"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("where", ["name", "folder"])
+def test_a_manifest_whose_path_is_no_text_is_refused_by_every_command(
+    tmp_path: Path, where: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system takes any bytes for a name; nobody could type what a message advises, and no table could hold it."""
+    odd = os.fsdecode(b"m\xff")
+    path = tmp_path / f"{odd}.yaml" if where == "name" else tmp_path / odd / "m.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(HEAD + "service: {api: local}\n" + TEXT + MODELS)
+    monkeypatch.chdir(path.parent)
+    said = io.StringIO()
+    assert main([command, path.name], Console(out=said, err=said)) == 65, said.getvalue()
+    assert "no text in UTF-8" in said.getvalue()
+    assert f"next: rename {'it' if where == 'name' else 'the folder'}" in said.getvalue()
+    assert "hume-runner" not in said.getvalue()
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+@pytest.mark.parametrize("flag", ["--output-dir", "--state", "link"])
+def test_a_place_whose_path_is_no_text_is_refused_by_every_command(
+    tmp_path: Path, flag: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsdecode(b"o\xff")
+    Path("m.yaml").write_text(HEAD + "service: {api: local}\n" + TEXT + MODELS)
+    words = [command, "m.yaml", *((flag, odd) if flag != "link" else ("--output-dir", "out"))]
+    if flag == "link":
+        Path(odd).mkdir()
+        Path("out").symlink_to(odd)
+    err = io.StringIO()
+    assert main(words, Console(out=io.StringIO(), err=err)) == 64, err.getvalue()
+    assert "no text in UTF-8" in err.getvalue()
+    assert "Traceback" not in err.getvalue()

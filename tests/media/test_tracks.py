@@ -13,6 +13,7 @@ import pytest
 
 from hume_runner.media.audio import PreparedAudio, prepare_audio
 from hume_runner.media.problems import MediaProblem
+from hume_runner.services.local import media as here
 from tests.media.ffmpeg_files import ffmpeg, ramp, strength
 from tests.media_files import read_wav
 from tests.tiers import sampled
@@ -174,7 +175,15 @@ def test_the_default_track_is_measured_and_another_said(
     found = in_it(prepared)
     assert found.index(max(found)) == chosen - 1
     [note] = prepared.notes
-    assert f"sound track {chosen} of {len(marks)}" in note
+    assert note == f"sound track {chosen} of {len(marks)} is measured"
+
+
+def test_a_member_that_chooses_another_track_is_named_where_there_is_one(tmp_path: Path) -> None:
+    path = tracks(tmp_path / "a.mkv", "default", "0")
+    [plain] = here.sound_of(path, tmp_path)["notes"]
+    assert "models.audio" not in plain
+    said = prepare_audio(path, tmp_path, chosen_by="models.audio.track").notes
+    assert said == (f"{plain}; `models.audio.track` chooses another",)
 
 
 @sampled(2)

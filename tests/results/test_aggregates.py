@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -93,3 +94,19 @@ def test_names_that_would_be_one_column_are_kept_apart() -> None:
     sums = opened([[{"Joy!": 0.2, "joy": 0.4}]])
 
     assert [name for name, _, _ in sums.named()] == ["expression_joy", "expression_joy_2"]
+
+
+@pytest.mark.parametrize(("make", "prefix"), [(fixed, "emotion"), (opened, "expression")])
+@pytest.mark.parametrize("rows", [1, 2, 1_500])
+def test_a_number_that_cannot_be_summed_takes_the_mean_of_its_score_alone(make: Any, prefix: str, rows: int) -> None:
+    """However many rows there are, and whichever block has it: two of 1.7e308 have no sum."""
+    plain, large = [{"joy": 0.5, "fear": 0.25}], [{"joy": 1.7e308, "fear": 0.25}] * rows
+    for blocks in ([plain, large], [large, plain], [large, large], [plain, large, plain]):
+        sums = make(blocks)
+        n = sum(map(len, blocks))
+        assert (prefix, "joy") not in sums.scores
+        joy = sums.beyond[prefix, "joy"]
+        assert (joy.n, joy.highest, joy.above) == (n, 1.7e308, n)
+        assert sums.scores[prefix, "fear"].mean == pytest.approx(0.25)
+        assert sums.strongest == ((prefix, "fear"), sums.scores[prefix, "fear"])
+        assert [score for _, score, _ in sums.named()] == [(prefix, "fear"), (prefix, "joy")]

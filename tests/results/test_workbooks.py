@@ -54,6 +54,21 @@ def test_text_stays_text_and_numbers_stay_numbers(tmp_path: Path) -> None:
     assert cell.data_type == "s"
 
 
+def test_a_number_is_read_back_from_a_cell_as_it_was(tmp_path: Path) -> None:
+    """With 17 digits where 16 tell another one, and as text where a spreadsheet has none that is the same."""
+    held = [0.1 + 0.2, 1 / 3, 9.99999999999999e307, 2.2250738585072014e-308, -123456789.12345679, 0.0]
+    not_held = [1.7976931348623157e308, -1.7e308, 5e-324]
+    found = written(tmp_path / "t.xlsx", [{"number": number} for number in (*held, *not_held)])
+
+    assert [row[1] for row in found[1:]] == [*held, *map(repr, not_held)]
+
+    whole = [2**53, -(2**53), 2**53 + 1, -(2**63), 2**60 + 1]
+    sink = XlsxSink(tmp_path / "w.xlsx", pa.schema({"n": pa.int64()}))
+    sink.write(pa.table({"n": pa.array(whole, pa.int64())}))
+    sink.close()
+    assert [row[0] for row in sheet(tmp_path / "w.xlsx")[1:]] == [*whole[:2], *map(str, whole[2:])]
+
+
 def test_what_no_cell_holds_is_cut_and_says_so(tmp_path: Path) -> None:
     found = written(tmp_path / "t.xlsx", [{"text": "x" * 40_000, "number": 1.0, "flag": None, "many": None}])
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from hume_runner.frozen import frozen
+from hume_runner.results.aggregates import can_be_summed
 from hume_runner.results.agreement import Values
 from hume_runner.results.alignment import Rows
 from hume_runner.results.compare.columns import Wanted
@@ -47,7 +48,7 @@ def packed(block: Block, wanted: Wanted) -> bytes:
         "file": _strings(files) if files is not None else None,
         "text": _strings(texts) if texts is not None else None,
     }
-    told = json.dumps(head).encode()
+    told = json.dumps(head, allow_nan=False).encode()
     return b"".join((len(told).to_bytes(4, "big"), told, *(column.tobytes() for column in columns.values())))
 
 
@@ -136,7 +137,12 @@ def _places(block: Block) -> dict[str, array[float]]:
 
 
 def _numbers(cells: Iterable[object], blank: float = _BLANK) -> array[float]:
-    return array("d", [float(cell) if type(cell) in (int, float) else blank for cell in cells])  # type: ignore[arg-type]
+    return array("d", [_number(cell) if type(cell) in (int, float) else blank for cell in cells])  # type: ignore[arg-type]
+
+
+def _number(cell: float) -> float:
+    """A number that something can be made of: others lie beside nothing."""
+    return float(cell) if can_be_summed(cell) else _BLANK
 
 
 def _closed(block: Block, names: set[str]) -> dict[str, array[float]]:
@@ -153,6 +159,10 @@ def _closed(block: Block, names: set[str]) -> dict[str, array[float]]:
         for row, missing in grid.absent.items():
             for position in missing:
                 scores[position][row] = _BLANK
+        for column in scores:
+            # Of what is not there its place is blank, which is neither small nor large.
+            if column and not (can_be_summed(max(column)) and can_be_summed(min(column))):
+                column[:] = array("d", map(_number, column))
         found |= {name: column for name, column in zip(family.columns, scores, strict=True) if name in names}
     return found
 
@@ -168,7 +178,7 @@ def _open(block: Block, wanted: Wanted) -> dict[str, array[float]]:
                     if name not in found:
                         found[name] = array("d", [_BLANK]) * block.rows
                     if math.isnan(found[name][row]):  # of labels that differ in signs alone the first counts
-                        found[name][row] = score
+                        found[name][row] = _number(score)
     return found
 
 

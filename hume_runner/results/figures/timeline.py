@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.results.aggregates import VALUE, Score, measured_columns
+from hume_runner.results.aggregates import LARGEST_SUMMED, VALUE, Score, can_be_summed, measured_columns
 from hume_runner.results.figures.style import COLOURS, DASHES, WIDTH_MM, figure_of, mark_simulated, selection, titled
 from hume_runner.results.measures import measure
 from hume_runner.services.table_shapes import Block, Family, Layout, OpenFamily
@@ -44,15 +44,15 @@ class SourceRows:
         begin, end = self.layout.time
         for row in range(block.rows):
             at, until = block.columns[begin][row], block.columns[end][row]
-            if not isinstance(at, int | float):
+            if not isinstance(at, int | float) or not can_be_summed(at):
                 continue
-            scores = self._scores(block, row)
+            scores = {name: score for name, score in self._scores(block, row).items() if can_be_summed(score)}
             for name, score in scores.items():
                 n, total = self.totals.get(name, (0, 0.0))
                 self.totals[name] = (n + 1, total + score)
             if self.rows % self.stride == 0:
                 group = block.columns.get("group_id")
-                ended = float(until) if isinstance(until, int | float) and until > at else None
+                ended = float(until) if isinstance(until, int | float) and at < until < LARGEST_SUMMED else None
                 self.kept.append((float(at), ended, str(group[row]) if group else "", scores))
             self.rows += 1
         while len(self.kept) > _MOST_ROWS:

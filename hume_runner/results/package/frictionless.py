@@ -102,4 +102,4 @@ def _type(field: pa.Field, form: str) -> str:
 
 
 def as_text(document: dict[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"

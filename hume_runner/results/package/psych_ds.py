@@ -50,7 +50,9 @@ def write_psych_ds(
     description = out_dir / DESCRIPTION
     with written(description) as file:
         file.write(
-            json.dumps(_document(results, described, stems, options, intervals), ensure_ascii=False, indent=2).encode()
+            json.dumps(
+                _document(results, described, stems, options, intervals), ensure_ascii=False, allow_nan=False, indent=2
+            ).encode()
         )
     return (description, *paths)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hume_runner.results.aggregates import SourceSums
+from hume_runner.results.aggregates import LARGEST_SUMMED, SourceSums
 from hume_runner.results.base import ItemRecord
 from hume_runner.results.rows import ItemRows
 
@@ -52,6 +52,7 @@ class Doubts:
         self.unsure: dict[str, Tally] = {}
         self.cut: dict[str, Tally] = {}
         self.unscored: dict[str, Tally] = {}
+        self.beyond: dict[str, Tally] = {}
         self._why: dict[str, str] = {}
         self._means: dict[str, str] = {}
         self._open: dict[tuple[str, str], _Open] = {}
@@ -81,6 +82,8 @@ class Doubts:
         if sums.rows and not sums.scored and sums.layout.unscored:
             self.unscored.setdefault(table, Tally()).take(item, sums.rows)
             self._why[table] = sums.layout.unscored
+        if sums.beyond:
+            self.beyond.setdefault(table, Tally()).take(item)
         one = self._open.pop((item.id, table), None)
         if one is not None and one.cut:
             self.cut.setdefault(table, Tally()).take(item, one.cut)
@@ -94,6 +97,11 @@ class Doubts:
             yield f"{_sources(tally)} fewer than {FEWEST_ROWS} rows in {table}, no steady mean: {tally.named()}."
         for table, tally in _by_size(self.unscored):
             yield f"{_sources(tally)} no score in {table}, since {self._why[table]}: {tally.named()}."
+        for table, tally in _by_size(self.beyond):
+            yield (
+                f"{_sources(tally)} numbers beyond ±{LARGEST_SUMMED:g} in {table}, of which nothing is drawn "
+                f"and no mean made: {tally.named()}."
+            )
         for table, tally in _by_size(self.unsure):
             means = f", {self._means[table]}" if self._means.get(table) else ""
             yield f"{_sources(tally)} a mean confidence below {LEAST_SURE} in {table}{means}: {tally.named()}."

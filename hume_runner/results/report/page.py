@@ -163,7 +163,7 @@ def _described(run: Mapping[str, Any]) -> str:
 
 
 def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, sort_keys=True, default=str)
 
 
 def _is_here(api: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hume_runner.frozen import frozen
-from hume_runner.results.aggregates import Moments, SourceSums
+from hume_runner.results.aggregates import Moments, SourceSums, can_be_summed
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout
 
 LONGEST_TEXT = 240
@@ -212,18 +212,19 @@ def _group(block: Block, row: int) -> str:
 
 
 def _thousandths(score: float | None) -> int | None:
-    return None if score is None else round(score * 1000)
+    """None also for what nothing is made of: it would be no number any more, and no picture has room for it."""
+    return None if score is None or not can_be_summed(score) else round(score * 1000)
 
 
 def _seconds(moment: Any) -> float | None:
-    return round(moment, 2) if isinstance(moment, (int, float)) else None
+    return round(moment, 2) if isinstance(moment, (int, float)) and can_be_summed(moment) else None
 
 
 def _sentiment(grid: Grid | None, row: int) -> int | None:
     """The weighted mean level, from 1 (most negative) to 9, in thousandths; None where it was not asked for."""
     if grid is None or grid.is_blank:
         return None
-    weights = [score or 0.0 for score in grid.row(row)]
+    weights = [score if score is not None and can_be_summed(score) else 0.0 for score in grid.row(row)]
     total = sum(weights)
     return round(sum(level * weight for level, weight in enumerate(weights, start=1)) / total * 1000) if total else None
 
@@ -232,7 +233,8 @@ def _worst(grid: Grid | None, row: int) -> list[int] | None:
     """[category, score in thousandths] of the strongest kind of toxicity."""
     if grid is None or grid.is_blank:
         return None
-    found = [(score, -position) for position, score in enumerate(grid.row(row)) if score is not None]
+    scores = enumerate(grid.row(row))
+    found = [(score, -position) for position, score in scores if score is not None and can_be_summed(score)]
     if not found:
         return None
     score, position = max(found)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hume_runner.results.aggregates import Moments, Score
+from hume_runner.results.aggregates import Moments, Score, can_be_summed
 from hume_runner.results.base import ResultSet
 from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.credits import MEASURED_BY
@@ -16,7 +17,7 @@ from hume_runner.results.report.doubts import Doubts
 from hume_runner.results.report.parts import LONGEST_TEXT, Detail, OpenPart, Part
 from hume_runner.results.report.signals import SignalPart
 from hume_runner.results.rows import ItemError, ItemRows, all_rows
-from hume_runner.services.table_shapes import Block
+from hume_runner.services.table_shapes import Block, Ragged
 
 LONGEST_START = 90
 _MOST_LABELS = 6
@@ -86,8 +87,7 @@ class Pass:
         layout = block.layout
         for said in set(block.columns.get(MEASURED_BY, ())):
             self.by.setdefault(str(said), set()).add(layout.name)
-        if layout.open_families and block.ragged[layout.open_families[0].name].values:
-            low = round(min(block.ragged[layout.open_families[0].name].values) * 1000)
+        if layout.open_families and (low := _lowest(block.ragged[layout.open_families[0].name])) is not None:
             self.lowest[layout.name] = min(low, self.lowest.get(layout.name, low))
         if name not in self.records:
             return
@@ -147,3 +147,13 @@ class Pass:
             part = self.parts.get(one.item.id, {}).get(one.table)
             if part is not None:
                 part.sum_up(one.sums)
+
+
+def _lowest(ragged: Ragged) -> int | None:
+    """In thousandths; None where there is no score that can be drawn."""
+    if not ragged.values:
+        return None
+    low = min(ragged.values)
+    if not can_be_summed(low):
+        low = min(filter(can_be_summed, ragged.values), default=math.nan)
+    return None if math.isnan(low) else round(low * 1000)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hume_runner.results.aggregates import can_be_summed
 from hume_runner.results.report.parts import LONGEST_TEXT
 from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Block, Layout
@@ -132,10 +133,12 @@ def described(layout: Layout) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    return round(value, 2) if isinstance(value, (int, float)) else None
+    return round(value, 2) if isinstance(value, (int, float)) and can_be_summed(value) else None
 
 
 def _value(value: Any) -> Any:
+    if isinstance(value, int | float) and not can_be_summed(value):
+        return None
     if isinstance(value, float):
         return round(value, 2 if abs(value) >= 10 else 3)
     return value[:40] if isinstance(value, str) else value

@@ -67,7 +67,7 @@ def sound_of(
     path: Path, folder: Path, /, *, track: int | None, channel: int | None, max_body_bytes: int
 ) -> Mapping[str, Any]:
     """The `Maker` of a recording's sound: what the cache tells of it."""
-    wav = prepare_audio(path, folder, name="sound.wav", track=track, channel=channel)
+    wav = prepare_audio(path, folder, name="sound.wav", track=track, channel=channel, chosen_by="models.audio.track")
     parts = split(wav_levels(wav.path), wav.samples, max_body_bytes=max_body_bytes)
     own = wav.path.parent == folder
     return {

@@ -12,7 +12,7 @@ from typing import Any
 
 from hume_runner.computing.base import MOST_DEATHS, NoAnswer, Pool, Unseen
 from hume_runner.computing.here import OwnProcesses
-from hume_runner.errors import HumeRunnerError, StoreError
+from hume_runner.errors import HumeRunnerError, StoreError, of_system
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.cannot_prepare import CannotPrepare
@@ -95,7 +95,12 @@ class Measuring:
             message = f"the cluster gave no answer to this piece: {none.why}"
             return Refused(reason=none.reason, message=message, temporary=False, divisible=none.divisible)
         except HumeRunnerError as error:  # no piece can be measured
-            return Refused(reason="no_workers", message=str(error), temporary=False, stops_run=True, error=error)
+            return _stopping("no_workers", error)
+        except (OSError, MemoryError) as error:
+            # What this machine lacks. Nobody else has the piece, so that nobody is to be asked for it.
+            if (known := of_system(error)) is None:
+                raise
+            return _stopping("no_room", known)
         told = answered_by(body)
         if told != asked:
             message = f"{_words(told)} measured it, and {_words(asked)} was asked to"
@@ -139,6 +144,10 @@ class Measuring:
             material = Stills(files=tuple((str(path.absolute()), Path(item.value).name) for path, item in files))
         wanted = tuple(_wanted(one, elsewhere=self.pool.elsewhere) for one in self._asked(job))
         return Task(wanted=wanted, material=material)
+
+
+def _stopping(reason: str, error: HumeRunnerError) -> Refused:
+    return Refused(reason=reason, message=str(error), temporary=False, stops_run=True, error=error)
 
 
 def taken_over(job: Job, body: bytes) -> Answered | None:

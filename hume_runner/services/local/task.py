@@ -7,12 +7,13 @@ import errno
 import json
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hume_runner.errors import UsageError, in_a_line, is_scarce
+from hume_runner.errors import UsageError, in_a_line, is_scarce, of_system
 from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.services.local.measurers.base import Card, Measurer, Passage, Picture, PictureSession, Row, Sound
@@ -88,17 +89,13 @@ class Task:
 def measure(task: Task) -> bytes:
     """The answer: JSON as `schemas/local-answer-v1.schema.json` describes it, the same bytes every time.
 
-    What is wrong with one source is in the answer. Raises: OSError, MemoryError, ValueError for what is wrong here.
+    What is wrong with one source is in the answer. Raises: HumeRunnerError, OSError, MemoryError, ValueError for what
+    is wrong here.
     """
-    match task.material:
-        case Texts() as texts:
-            sources = _texts(task.wanted, texts)
-        case SoundPart() as part:
-            sources = [_sound(task.wanted, part)]
-        case Pictures() as pictures:
-            sources = [_pictures(task.wanted, pictures)]
-        case Stills() as stills:
-            sources = [_still(task.wanted, Path(path), name) for path, name in stills.files]
+    try:
+        sources = _sources(task)
+    except _Lacking as lacking:
+        raise lacking.error from lacking.error.__cause__
     cards = {one.model: _card(one) for one in task.wanted}
     measurers = {
         model: {
@@ -112,6 +109,18 @@ def measure(task: Task) -> bytes:
     }
     answer = {"format": FORMAT, "measurers": measurers, "sources": [source.told() for source in sources]}
     return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _sources(task: Task) -> list[_Source]:
+    match task.material:
+        case Texts() as texts:
+            return _texts(task.wanted, texts)
+        case SoundPart() as part:
+            return [_sound(task.wanted, part)]
+        case Pictures() as pictures:
+            return [_pictures(task.wanted, pictures)]
+        case Stills() as stills:
+            return [_still(task.wanted, Path(path), name) for path, name in stills.files]
 
 
 def answered_by(answer: bytes) -> Mapping[str, str]:
@@ -154,10 +163,8 @@ class _Source:
         self.errors: list[dict[str, str]] = []
         self.measured = 0
 
-    def add(self, measured_by: str, told: Told, placed: Placed | None = None) -> None:
+    def add(self, measured_by: str, told: Told) -> None:
         table, values = told
-        if placed is not None:
-            _place(values, placed)
         self.tables.setdefault(table, []).append({"measured_by": measured_by, **values})
 
     def lacks(self, model: str, reason: str, message: str) -> None:
@@ -167,14 +174,63 @@ class _Source:
         return {"measured": self.measured > 0 or not self.errors, "tables": self.tables, "errors": self.errors}
 
 
-def _place(values: dict[str, object], placed: Placed) -> None:
-    """Times of the material as times of the source."""
+def _in_the_source(told: Told, placed: Placed) -> Told:
+    """A row with times of the source for those of the material."""
+    table, values = told
     begin, end, moment = (values.get(name) for name in ("begin_s", "end_s", "time_s"))
+    times: dict[str, object] = {}
     if isinstance(begin, int | float) and isinstance(end, int | float):
         begin_ms, end_ms = placed(round(begin * 1000), round(end * 1000))
-        values["begin_s"], values["end_s"] = begin_ms / 1000, end_ms / 1000
+        times = {"begin_s": begin_ms / 1000, "end_s": end_ms / 1000}
     if isinstance(moment, int | float):
-        values["time_s"] = placed(round(moment * 1000), round(moment * 1000))[0] / 1000
+        times["time_s"] = placed(round(moment * 1000), round(moment * 1000))[0] / 1000
+    return table, {**values, **times}
+
+
+class _Lacking(BaseException):
+    """This machine has no more of something, and no source is at fault: `error` says of what. No Exception, since it
+    passes through measurers, which may catch those."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class _Unread(BaseException):
+    """What we read for a measurer cannot be read: `problem` says what of it. A measurer that raises a MediaProblem
+    itself has failed, whatever it wrote into it."""
+
+    def __init__(self, problem: MediaProblem) -> None:
+        super().__init__(problem)
+        self.problem = problem
+
+
+@contextmanager
+def _read_by_us(name: str) -> Iterator[None]:
+    """Raises: _Lacking, _Unread."""
+    try:
+        with _no_source_s_fault(), surprises_are_problems(name):
+            yield
+    except MediaProblem as problem:
+        raise _Unread(problem) from problem
+
+
+@contextmanager
+def _no_source_s_fault(what: str = "") -> Iterator[None]:
+    """What this machine lacks meanwhile ends the run, which goes on once it is there: we read for a measurer, or it
+    loads its weights, and another source would meet the same. What a measurer lacks over one source is told of that
+    source instead: it may be larger than anything that this machine will ever have. Raises: _Lacking."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        scarce = is_scarce(error) or error.errno == errno.EIO if isinstance(error, OSError) else True
+        if not scarce:
+            raise
+        known = of_system(error)
+        if what and known is not None:
+            known = type(known)(f"{what}: {known}", hint=known.hint)
+            known.__cause__ = error
+        raise _Lacking(known or error) from error
 
 
 class _Attempt:
@@ -190,11 +246,13 @@ class _Attempt:
         if error is None:
             self._source.measured += 1
             return False
-        if isinstance(error, MediaProblem):
-            self._source.lacks(self._one.model, error.reason, error.message)
+        if isinstance(error, _Unread):
+            self._source.lacks(self._one.model, error.problem.reason, error.problem.message)
             return True
-        if _is_of_the_machine(error):
+        if isinstance(error, _Lacking):
             return False
+        # Whatever else it raises is its own; nothing that ends a program is meant for us, since Ctrl-C is for the
+        # parent.
         if isinstance(error, Nonsense):  # where we found it says nothing
             what = str(error)
         else:
@@ -204,19 +262,12 @@ class _Attempt:
         return True
 
 
-def _is_of_the_machine(error: BaseException) -> bool:
-    """Whether this machine has no more of something: no fault of what is measured, nor of who measures. Whatever else
-    a measurer raises is its own; nothing that ends a program is meant for us, since Ctrl-C is for the parent."""
-    if isinstance(error, OSError):
-        return is_scarce(error) or error.errno == errno.EIO
-    return isinstance(error, MemoryError)
-
-
 @lru_cache(maxsize=16)
 def _session(one: Wanted) -> Any:
     """A measurer with its weights loaded, once in a process."""
     files = dict(one.files) if one.files is not None else require(_card(one).files)
-    return _measurer(one.model).open(json.loads(one.options), {name: Path(path) for name, path in files.items()})
+    with _no_source_s_fault(one.model):
+        return _measurer(one.model).open(json.loads(one.options), {name: Path(path) for name, path in files.items()})
 
 
 def _measurer(model: str) -> Measurer:
@@ -256,9 +307,9 @@ def _texts(wanted: Sequence[Wanted], material: Texts) -> list[_Source]:
     for one in wanted:
         try:
             told = _read(one, passages)
-        except BaseException as error:
-            if _is_of_the_machine(error):
-                raise
+        except _Lacking:
+            raise
+        except BaseException:
             # One of them is at fault: each alone tells which.
             for source, passage in zip(sources, passages, strict=True):
                 with _Attempt(source, one, "the text"):
@@ -294,9 +345,10 @@ def _read(one: Wanted, passages: Sequence[Passage]) -> list[tuple[int, Told]]:
 
 
 def _fill(source: _Source, one: Wanted, rows: Sequence[Told], placed: Placed | None = None) -> None:
+    """All of them or none: a source of which a measurer failed has no rows of it."""
     by = _card(one).measured_by
-    for row in rows:
-        source.add(by, row, placed)
+    for row in rows if placed is None else [_in_the_source(row, placed) for row in rows]:
+        source.add(by, row)
 
 
 # -- sound -------------------------------------------------------------------------------------------------------------
@@ -323,9 +375,9 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> _Source:
             else:
                 session: SoundSession = _session(one)
                 rows = _checked(one, session.measure(sound))
-                if one.model == TRANSCRIBES:
-                    heard = [(table, dict(values)) for table, values in rows]  # before they are placed
             _fill(source, one, rows, where)
+            if one.model == TRANSCRIBES:
+                heard = rows
     return source
 
 
@@ -352,7 +404,7 @@ def _pictures(wanted: Sequence[Wanted], material: Pictures) -> _Source:
     for one in wanted:
 
         def shown(fps: float) -> Iterator[Picture]:
-            with surprises_are_problems(material.name):
+            with _read_by_us(material.name):
                 pixels = iter_pixels(Path(material.path), fps=fps, begin_s=material.begin_s, end_s=material.end_s)
                 for at_s, frame in pixels:
                     yield Picture(time_s=float(at_s), rgb=_rgb(frame))
@@ -370,7 +422,7 @@ def _still(wanted: Sequence[Wanted], path: Path, name: str) -> _Source:
     source = _Source()
     for one in wanted:
         with _Attempt(source, one, name):
-            with surprises_are_problems(name):
+            with _read_by_us(name):
                 rgb = _rgb(still_pixels(path))
             session: PictureSession = _session(one)
             _fill(source, one, _checked(one, session.measure([Picture(time_s=None, rgb=rgb)])))

@@ -183,7 +183,11 @@ class Weights:
 def _packaged(path: Path, digest: str) -> Path:
     """A file that came with a package, hashed once in a process. Raises: MissingWeights."""
     try:
-        same = sha256(path.read_bytes()).hexdigest() == digest
+        seen = sha256()
+        with open_regular(path) as file:
+            while chunk := file.read(_CHUNK):
+                seen.update(chunk)
+        same = seen.hexdigest() == digest
     except OSError:
         same = False
     if not same:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
+import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +115,7 @@ def _forget() -> None:
     registry._changed()
 
 
-def write(*texts: str, models: dict[str, Any] | None = None) -> None:
+def write(*texts: str, models: dict[str, Any] | None = None, **more: Any) -> None:
     document = {
         "version": 1,
         "name": "here",
@@ -122,6 +124,7 @@ def write(*texts: str, models: dict[str, Any] | None = None) -> None:
         "models": models or {"xx": {}},
         "execution": {"workers": 1},
         "outputs": {"directory": "out", "tables": ["csv"]},
+        **more,
     }
     Path("m.yaml").write_text(json.dumps(document))
 
@@ -198,11 +201,37 @@ WRONG = [
     ("schema", "{'type': 'object', 'properties': {'x': {'$ref': '#/$defs/y'}}}", "refers to another"),
     ("card", "fail(RuntimeError('no card today'))", "it says no card: RuntimeError: no card today"),
     ("card", "fail(SystemExit(0))", "it says no card: SystemExit"),
+    ("card", "os._exit(0)", "it ends the process that asks it, with exit code 0"),
+    ("first", "import os; os._exit(0)", "it ends the process that asks it, with exit code 0"),
     ("card", "{}", "its card is a dict"),
     ("card", MEASURER["card"].replace("'1'", "str(time.perf_counter_ns())"), "it says another one each time"),
     ("card", MEASURER["card"].replace("name='xx'", "name='x@1#y'"), "the name on its card"),
     ("card", MEASURER["card"].replace("'none'", "None"), "the limits on its card is no text"),
     ("card", MEASURER["card"].replace("limits=", "files=('x',), limits="), "the files on its card are none"),
+    *(
+        (
+            "card",
+            MEASURER["card"].replace("limits=", f"files=(WeightFile(name={name!r}, sha256='0' * 64),), limits="),
+            said,
+        )
+        for name in ("../../evil.bin", "/etc/passwd", "a\0/b", "", "a/\ud800")
+        for said in ("a file on its card is none: no name of a model's file",)
+    ),
+    *(
+        (
+            "card",
+            MEASURER["card"].replace(
+                "limits=", f"files=(WeightFile(name='x/y', sha256='0' * 64, lies=Path({lies!r})),), limits="
+            ),
+            said,
+        )
+        for lies, said in (
+            ("pipe", "where x/y lies is a pipe, not a file"),
+            ("/dev/zero", "where x/y lies is a device, not a file"),
+            ("/", "where x/y lies is a folder: /"),
+            ("a\0b", "where x/y lies is no path: embedded null byte"),
+        )
+    ),
     ("fault", "fail(RuntimeError('f'))", "its fault cannot be asked: RuntimeError: f"),
     ("fault", "'yes'", "is no Fault"),
 ]
@@ -213,6 +242,7 @@ def test_what_is_wrong_with_a_measurer_is_refused_before_anything_is_measured(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], line: str, instead: str, said: str
 ) -> None:
     offer(**{line: instead})
+    os.mkfifo("pipe")
     write()
     told = refused(capsys)
     assert "the measurer 'xx' of the package strange cannot be used" in told
@@ -311,9 +341,11 @@ NONSENSE = [
     ("yield number + 999, good('t')", "a row of a passage that there is not"),
     ("yield -1, good('t')", "a row of a passage that there is not"),
     ("yield '0', good('t')", "a row of a passage that there is not"),
+    ("yield number, good('t', end_s=1e308)", "which is no time"),
     ("sys.exit(0)", "SystemExit: 0"),
     ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     ("raise OSError('boo')", "OSError: boo"),
+    ("from hume_runner.media import problems; raise problems.MediaProblem('../x', 'half \\ud800')", "half \\ud800"),
     ("raise type('Mute', (Exception,), {'__str__': lambda self: 7})()", "Mute: it cannot say what"),
     ("raise ValueError('half \\ud800')", "half \\ud800"),
     ("(lambda f: f(f))(lambda f: f(f))", "RecursionError"),
@@ -341,6 +373,104 @@ def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
     assert main(["tables", "m.yaml", "--format", "jsonl"]) == 0
 
 
+@pytest.mark.parametrize(
+    "lack",
+    [
+        "MemoryError('Unable to allocate 1 TiB for an array')",
+        "OSError(28, 'No space left on device')",
+        "OSError(24, '')",
+    ],
+)
+def test_what_a_measurer_lacks_over_one_source_fails_that_source_and_measures_the_others(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], lack: str
+) -> None:
+    """That source may be larger than anything that the machine will ever have: the run would never end."""
+    offer(bad=f"fail({lack})")
+    write("fine", "bad", "as fine")
+    assert main(["run", "m.yaml"]) == 3
+    assert sorted(row["text"] for row in table("xx")) == ["as fine", "fine"]
+    [error] = table("errors")
+    assert (error["reason"], lack.partition("(")[0] in error["message"]) == ("measurer_failed", True)
+    assert "asking the service" not in capsys.readouterr().err
+    assert main(["run", "m.yaml"]) == 3
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_where_a_measurer_cannot_be_loaded_for_want_of_memory_the_run_ends_and_the_next_one_goes_on(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = offer(open="Session() if os.path.exists('room') else fail(MemoryError('no room for weights'))")
+    write("fine")
+    assert main(["run", "m.yaml"]) == 5
+    said = capsys.readouterr().err
+    assert "xx: this machine has no more memory" in said
+    assert "the answer was lost" not in said
+    (work / "room").touch()
+    assert main(["run", "m.yaml"]) == 0
+    assert [row["text"] for row in table("xx")] == ["fine"]
+
+
+def test_a_measurer_that_failed_leaves_no_rows_beside_those_of_another(offer: Callable[..., Path]) -> None:
+    """A time that is no time is told as nonsense, and the row before it goes with it."""
+    times = (
+        "columns=(Column(name='begin_s', type='number', meaning='s'), Column(name='end_s', type='number', meaning='s'))"
+    )
+    work = offer(
+        reads="'sound'",
+        layout=f"Layout(name='xx', row='one', {times})",
+        open="Heard()",
+        first="""
+class Heard:
+    def measure(self, sound):
+        for end_s in (1.0, 1e308):
+            yield Row(layout='xx', values={'begin_s': 0.0, 'end_s': end_s})
+""",
+    )
+    with wave.open(str(work / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\0\1" * 16_000)
+    write(models={"xx": {}, "acoustics": {"window": 1.0}}, sources={"files": ["a.wav"]})
+    assert main(["run", "m.yaml"]) == 0
+    assert table("xx") == []
+    assert len(table("acoustics")) == 1
+    [error] = table("errors")
+    assert "end_s of the table xx 1e+308, which is no time" in error["message"]
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("largest", ["1.7e308", "1e306", "1e61"])
+def test_scores_of_which_no_mean_can_be_made_are_told_and_spoil_no_output(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], largest: str
+) -> None:
+    layout = MEASURER["layout"].replace("bounds=(0.0, 1.0)", "bounds=None")
+    signals = "signals=Signals(title='xx', place=0, curves=(Curve(column='v', name='v', unit=''),))"
+    rows = f"dict(fam={{'a': {largest}, 'b': -{largest}}}, open={{'w': {largest}}}, v={largest})"
+    offer(
+        first="from hume_runner.services.signals import Curve, Signals",
+        layout=f"{layout[:-1]}, text='text', {signals})",
+        bad=f"yield number, good('one', **{rows}); yield number, good('two', **{rows})",
+    )
+    write("bad", "fine", outputs={"directory": "out", "tables": ["csv", "jsonl", "parquet", "xlsx"], "report": True})
+    assert main(["run", "m.yaml"]) == 0, capsys.readouterr().err
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    for path in Path("out", "tables").glob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            json.loads(line, parse_constant=refuse)
+    bad, fine = (json.loads(line) for line in Path("out", "tables", "sources.jsonl").read_text().splitlines())
+    assert (bad["strongest_mean"], bad["mean"]["fam_a"], bad["mean"]["o_w"]) == (None, None, None)
+    assert bad["highest"]["fam_a"] == float(largest)
+    assert fine["mean"]["fam_a"] == 0.5
+    assert [row["fam_a"] for row in table("xx")] == [largest.replace("e", "e+")] * 2 + ["0.5"]
+    for path in Path("out", "tables").glob("*.csv"):
+        assert not re.search(r"\binf|Infinity|\bnan\b", path.read_text(), re.IGNORECASE), path
+    assert "1 source has numbers beyond ±1e+60 in xx" in Path("out", "report.html").read_text()
+    assert main(["report", "m.yaml", "--figures", "pictures"]) == 0
+    assert main(["compare", "out", "out", "--out", "side.html"]) == 0
+
+
 @pytest.mark.sweep
 def test_a_measurer_of_others_that_ends_its_process_does_not_end_the_run(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
@@ -358,22 +488,50 @@ def test_a_measurer_of_others_that_ends_its_process_does_not_end_the_run(
 
 
 @pytest.mark.sweep
-def test_what_a_measurer_prints_is_no_line_of_the_result(offer: Callable[..., Path]) -> None:
+def test_what_a_measurer_writes_is_no_line_of_the_result(offer: Callable[..., Path]) -> None:
+    """Nor what a library of it, a program that it starts or a thread that it left writes to descriptor 1."""
     offer(
-        first="print('as it is loaded')\nimport sys, os, time",
-        card=f"print('as it says its card') or {MEASURER['card']}",
+        first="""
+print('as it is loaded')
+import sys, os, time, threading
+os.write(1, b'from native code\\n')
+threading.Thread(target=lambda: [os.write(1, b'from a thread\\n') and time.sleep(0.01) for _ in range(99)]).start()
+""",
+        card=f"print('as it says its card') or os.system('echo from a program') or {MEASURER['card']}",
         schema=f"print('as it says its schema') or {MEASURER['schema']}",
         bad="print('as it measures'); yield number, good('t')",
     )
     write("bad")
-    words = [sys.executable, "-m", "hume_runner", "run", "m.yaml", "--json"]
-    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    ended = command("run", "m.yaml", "--json")
     assert ended.returncode == 0, ended.stderr
     events = [json.loads(line)["event"] for line in ended.stdout.splitlines()]
     assert (events[0], events[-1]) == ("launch", "done")
-    assert {f"as it {what}" for what in ("is loaded", "says its card", "says its schema", "measures")} <= set(
-        ended.stderr.splitlines()
-    )
+    said = {f"as it {what}" for what in ("is loaded", "says its card", "says its schema", "measures")}
+    for words in (*said, "from native code", "from a thread", "from a program"):  # which may stand between each other
+        assert words in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "threading.Thread(target=time.sleep, args=(60,)).start()",
+        "atexit.register(time.sleep, 60)",
+        "atexit.register(os._exit, 7)",
+        "atexit.register(print, 'bye')",
+    ],
+)
+def test_a_command_ends_as_it_would_whatever_a_measurer_left_running(offer: Callable[..., Path], left: str) -> None:
+    """It is asked for its card alone, and the command has a process of its own, as people start it."""
+    offer(first=f"import sys, os, time, atexit, threading; {left}")
+    write()
+    ended = command("validate", "m.yaml")
+    assert (ended.returncode, ended.stdout) == (0, "m.yaml: ok, 1 item (1 text)\n"), ended.stderr
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    """`hume-runner` in a process of its own, which is to end soon."""
+    argv = [sys.executable, "-m", "hume_runner", *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
 
 
 @pytest.mark.sweep

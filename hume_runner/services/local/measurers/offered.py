@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from hume_runner.errors import HumeRunnerError, UsageError, in_a_line
-from hume_runner.processes import of_a_signal, others_code
+from hume_runner.guests import others_code
+from hume_runner.processes import of_a_signal
+from hume_runner.regular_files import NotRegular, open_regular
 from hume_runner.services.local.measurers.base import Card, Fault, Measurer, Reads, Session, WeightFile
 from hume_runner.services.local.measurers.table_check import OWN_TABLES, layout_fault, stems
+from hume_runner.services.local.model_files import File
 from hume_runner.services.table_shapes import Layout, is_word
 
 _LONGEST_NAME = 100
@@ -180,7 +183,28 @@ def _file_fault(file: object) -> str | None:
     name, sha256, lies = cast("tuple[Any, Any, Any]", (file.name, file.sha256, file.lies))
     if not isinstance(name, str) or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         return "a file on its card has no name, or no SHA-256"
-    return None if lies is None or isinstance(lies, Path) else f"where {name} lies is no path"
+    if lies is not None:
+        return _place_fault(name, lies)
+    try:
+        File(name=name, size_bytes=None, sha256=sha256)
+    except ValueError as error:
+        return f"a file on its card is none: {error}"
+    return None
+
+
+def _place_fault(name: str, lies: object) -> str | None:
+    """One that is not there is told where it is looked for, as any other that is missing."""
+    if not isinstance(lies, Path):
+        return f"where {name} lies is no path"
+    try:
+        open_regular(lies).close()
+    except (NotRegular, IsADirectoryError) as error:
+        return f"where {name} lies is {error.strerror if isinstance(error, NotRegular) else 'a folder'}: {lies}"
+    except ValueError as error:  # of a name that no file can have
+        return f"where {name} lies is no path: {error}"
+    except OSError:
+        pass
+    return None
 
 
 def _listed(told: Any) -> tuple[object, ...]:

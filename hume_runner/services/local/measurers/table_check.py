@@ -25,6 +25,8 @@ OF_SCORES: Final = frozenset({"family", "name", "score"})
 _LARGEST: Final = 1.7976931348623157e308
 _WHOLE: Final = 2**63  # what a column of whole numbers holds
 _COUNTED: Final = 2**31  # of what goes on from piece to piece
+# Seconds of a time: it is kept in ms, which are counted one by one up to here.
+_LATEST_S: Final = 2**53 / 1000
 _SHOWN: Final = 40
 
 
@@ -164,6 +166,8 @@ class _Table:
                 fault = _FAULTS[kind](value)
                 if fault is None and name in NUMBERED and not 0 <= value < _COUNTED:
                     fault = f"{_shown(value)}, which counts nothing"
+                elif fault is None and name in TIMES and not -_LATEST_S <= value <= _LATEST_S:
+                    fault = f"{_shown(value)}, which is no time of a recording"
             elif not _is_text(name) or name == MEASURED_BY:
                 raise Nonsense(f"gave a value under {_shown(name)}, which is no column for it to fill")
             else:
