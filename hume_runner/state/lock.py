@@ -19,7 +19,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeGuard
 
 from hume_runner import aside, small_json
 from hume_runner.errors import StateError, StateLocked, is_scarce, of_disk
@@ -38,8 +38,36 @@ class Holder:
     command: str
     phase: str = ""
 
+    @classmethod
+    def told(cls, found: Any) -> Holder:
+        """What a note says, if a runner can have written it: whoever may write beside the lock may have, and what it
+        says stands in messages. Raises: ValueError."""
+        if not isinstance(found, dict) or not found.keys() <= cls.__dataclass_fields__.keys():
+            raise ValueError("no note of a holder")
+        pid, since = found.get("pid"), found.get("since")
+        words = [found.get("host"), found.get("command"), found.get("phase", "")]
+        if not (
+            is_whole(pid)
+            and 0 <= pid <= _LAST_PID
+            and (is_whole(since) or isinstance(since, float))
+            and 0 <= since < _LAST_TIME
+            and all(isinstance(one, str) and len(one) <= _MOST_CHARACTERS and one.isprintable() for one in words)
+        ):
+            raise ValueError("no note of a holder")
+        return cls(**found)
+
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host} since {when(self.since)}"
+        return f"process {self.pid} on {self.host} since {when(self.since)}" if self.pid else "another process"
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_LAST_PID = 2**32 - 1
+_LAST_TIME = 253_402_300_800.0  # the year 10000
+_MOST_CHARACTERS = 255  # of a host's name, and of a program's
+_MOST_NOTE_BYTES = 4096
 
 
 def when(since: float) -> str:
@@ -167,12 +195,9 @@ class _Guard:
     def holder(self) -> Holder | None:
         """Who says to hold it, from the note beside it; None without a readable note."""
         try:
-            told = Holder(**small_json.read(self._note))
-        except (OSError, ValueError, TypeError):
+            return Holder.told(small_json.read(self._note, most_bytes=_MOST_NOTE_BYTES))
+        except (OSError, ValueError):
             return None
-        # Whoever may write in the folder may have.
-        numbers = all(isinstance(one, int | float) for one in (told.pid, told.since))
-        return told if numbers and isinstance(told.host, str) and isinstance(told.command, str) else None
 
     def held(self, *, patience_s: float = 0.0) -> Holder | None:
         """The holder if some process holds it now, else None. Takes and leaves the lock to find out; `patience_s`:

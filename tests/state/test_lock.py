@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from hume_runner.errors import StateError, StateLocked
 from hume_runner.state.disk import Disk
-from hume_runner.state.lock import ManifestLock, OutputsLock, StateLock
+from hume_runner.state.lock import Holder, ManifestLock, OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
 from hume_runner.state.store import Store
 from tests.tiers import sampled
@@ -385,3 +386,37 @@ def test_where_no_lock_of_a_manifest_can_be_made_a_run_goes_on_and_leaves_alone_
         assert lock.path.is_dir()
     finally:
         lock.path.rmdir()
+
+
+# -- what is said of the holder ---------------------------------------------------------------------------------------
+
+GOOD = {"pid": 12, "host": "laptop", "since": 1.8e9, "command": "hume-runner"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"pid": -5},
+        {"pid": True},
+        {"pid": 10**30},
+        {"pid": 1.5},
+        {"pid": "12"},
+        {"host": "h" * 5000},
+        {"host": "two\nlines"},
+        {"host": "\x1b[31mred"},
+        {"host": None},
+        {"since": 1e300},
+        {"since": -1.0},
+        {"since": "now"},
+        {"command": "\u202egnp.exe"},
+        {"phase": ["planning"]},
+        {"more": 1},
+    ],
+)
+def test_a_note_says_nothing_that_no_run_writes(state: Path, said: dict[str, object]) -> None:
+    assert Holder.told(GOOD).pid == 12
+    with another_process_holds(state):
+        state.with_name(f"{state.name}.owner.json").write_text(json.dumps({**GOOD, **said}))
+        with pytest.raises(StateLocked, match=r"another run holds the state: another process$"), StateLock(state):
+            pass
+        assert str(StateLock(state).held()) == "another process"
