@@ -9,12 +9,10 @@ writing (`pinned`), an output directory here.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import socket
 import sys
-import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -87,7 +85,7 @@ _POLL_S = 0.02
 if sys.platform == "win32":
     from filelock import FileLock, Timeout
 
-    class _Lock:
+    class OsLock:
         """The OS lock on the file at `path`. A file that is open cannot be removed here."""
 
         def __init__(self, path: Path) -> None:
@@ -105,7 +103,7 @@ if sys.platform == "win32":
             self._lock.release()
 else:
 
-    class _Lock:
+    class OsLock:
         """The OS lock on the file at `path`.
 
         Not `filelock`'s, which does not show what it has locked: only who has the descriptor can compare.
@@ -153,7 +151,7 @@ class _Guard:
         self._guarded = guarded
         self.path = lock
         self._note = note
-        self._lock = _Lock(lock)
+        self._lock = OsLock(lock)
 
     def __enter__(self) -> Self:
         try:
@@ -290,46 +288,6 @@ class OutputsLock(_Guard):
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
-
-
-class ManifestLock(_Guard):
-    """The lock of one manifest at one service (or of a `part` of it), into whatever directory: of two runs in the same
-    moment neither sees yet what the other sends, and both would pay for it.
-
-    It lies in the folder for temporary files: it is for runs of one user on one machine, and where no file can be made
-    there, nothing is locked. Raises: StateLocked when another process holds it.
-    """
-
-    _what = "this manifest at the same service"
-    _hint = (
-        "wait for it: what it paid for is paid for, whatever directory the next run writes to; parts that may run "
-        "together are `--shard I/N`"
-    )
-
-    def __init__(self, manifest: Path, endpoint: str, part: str) -> None:
-        manifest = resolved(manifest)
-        what = "\0".join((os.fspath(manifest), endpoint, part))
-        name = f"hume-runner-{hashlib.sha256(os.fsencode(what)).hexdigest()[:16]}"
-        place = Path(tempfile.gettempdir())
-        super().__init__(manifest, place / f"{name}.lock", place / f"{name}.owner.json")
-        self._holds = False
-
-    def __enter__(self) -> Self:
-        try:
-            super().__enter__()
-        except StateLocked:
-            raise
-        except StateError:
-            return self
-        self._holds = True
-        return self
-
-    def _let_go(self) -> None:
-        if not self._holds:
-            return
-        # Whoever waits at the file that is removed sees that it is not the one at its path any more.
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
 
 
 def hostname() -> str:

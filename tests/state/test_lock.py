@@ -14,7 +14,7 @@ import pytest
 
 from hume_runner.errors import StateError, StateLocked
 from hume_runner.state.disk import Disk
-from hume_runner.state.lock import Holder, ManifestLock, OutputsLock, StateLock
+from hume_runner.state.lock import Holder, OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
 from hume_runner.state.store import Store
 from tests.tiers import sampled
@@ -354,38 +354,6 @@ def posix_locks() -> set[str]:
 def test_inodes_are_locked_where_that_is_of_use(tmp_path: Path) -> None:
     assert locks_inodes(tmp_path) is (sys.platform == "linux")
     assert not locks_inodes(tmp_path / "missing" / "file") or sys.platform == "linux"
-
-
-# -- a manifest at a service -------------------------------------------------------------------------------------
-
-
-def test_a_manifest_is_locked_by_one_service_and_one_part_at_a_time(tmp_path: Path) -> None:
-    manifest = tmp_path / "study.yaml"
-    manifest.touch()
-    (tmp_path / "linked.yaml").symlink_to(manifest)
-    with ManifestLock(manifest, "https://a.example", "") as lock:
-        with pytest.raises(StateLocked, match="another run holds this manifest at the same service: process"):
-            ManifestLock(tmp_path / "linked.yaml", "https://a.example", "").__enter__()
-        for others in (("https://b.example", ""), ("https://a.example", "1/2")):
-            with ManifestLock(manifest, *others):
-                pass
-    assert not lock.path.exists()  # nobody tidies up the folder of temporary files for us
-    with ManifestLock(manifest, "https://a.example", ""):
-        pass
-
-
-def test_where_no_lock_of_a_manifest_can_be_made_a_run_goes_on_and_leaves_alone_what_lies_there(
-    tmp_path: Path,
-) -> None:
-    with ManifestLock(tmp_path / "study.yaml", "https://a.example", "") as lock:
-        pass
-    lock.path.mkdir()
-    try:
-        with ManifestLock(tmp_path / "study.yaml", "https://a.example", ""):
-            pass
-        assert lock.path.is_dir()
-    finally:
-        lock.path.rmdir()
 
 
 # -- what is said of the holder ---------------------------------------------------------------------------------------
