@@ -417,7 +417,7 @@ def environment(
         room=endpoint.room,
         machines=machines(),
         account=endpoint.account,
-        meetings=() if endpoint.here else meetings(settings.runs),
+        meetings=() if endpoint.here or endpoint.name == EMULATOR else meetings(settings.runs),
         patience=Patience(settle_s=settings.settle_s, settle_slow_s=settings.slow_s, late_s=settings.late_s),
         report=report,
         mask=mask,

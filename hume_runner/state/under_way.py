@@ -157,6 +157,7 @@ class UnderWay:
         with contextlib.suppress(OSError):
             if door.acquire(_DOOR_S):
                 doors.callback(door.release)
+        aside.remove_leftovers(place.folder)  # of who was killed while it wrote
         before = f"{place.machine}-{self._service}-"
         own = _Note.at(place.folder / f"{before}{secrets.token_hex(8)}.lock")
         with contextlib.suppress(OSError):
@@ -198,9 +199,9 @@ class UnderWay:
         except ValueError:
             who = "another process"
         own = sum(1 for _ in self._keys())
-        number = f"{shared:,} of the {own:,} items" if own > 1 else "the item"
+        number = f"{shared:,} of this one's {own:,} unfinished items" if own > 1 else "this one's item"
         return StateLocked(
-            f"{self._what}: another run has {number} that this one would send under way at the same service: {who}",
+            f"{self._what}: another run has {number} under way at the same service: {who}",
             hint="wait for it, whatever directory either writes to: both would pay. What has nothing in common may run "
             "together, as the parts of one split do (`--shard I/N`)",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -986,3 +987,21 @@ def test_while_a_submission_is_on_its_way_nobody_else_pays_for_the_same(project:
     assert all(one.startswith("6 ") for one in said[2:]), said
     said.append(first.communicate(timeout=60)[0])
     assert (first.returncode, project.emulator.requests()["jobs_accepted"]) == (0, 1), said
+
+
+@pytest.mark.sweep
+def test_what_waits_for_its_answers_is_under_way(tmp_path: Path) -> None:
+    with Emulator(processing_time_s=60) as emulator:
+        project = Project(tmp_path / "project", emulator)
+        assert project.run("--detach").code == 0
+        waiting = project.start("run", "manifest.yaml", "--no-progress")  # with nothing to send
+        try:
+            until = time.monotonic() + 30
+            while (ran := project.run("--output-dir", str(project.folder / "another"), "--detach")).code == 0:
+                assert time.monotonic() < until
+                shutil.rmtree(project.folder / "another")
+            assert (ran.code, "under way at the same service" in ran.err) == (6, True), ran.err
+        finally:
+            waiting.kill()
+            waiting.communicate()
+        assert emulator.requests()["jobs_accepted"] == 1

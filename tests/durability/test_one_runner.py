@@ -122,7 +122,9 @@ def test_of_runners_into_directories_of_their_own_one_works_and_the_next_pays_fo
     assert len(accepted_by_key(service)[case.owner]) == 3
     loser = codes.index(LOCKED)
     said = case.said(f"runner-{loser}")
-    assert re.search(r"another run has 6 of the 6 items .* under way at the same service: process \d+", said), said
+    assert re.search(
+        r"another run has 6 of this one's 6 unfinished items under way at the same service: process \d+", said
+    ), said
     assert nursery.run([case.child(name="next", flags=apart[loser])]) == [0]
     assert len(accepted_by_key(service)[case.owner]) == 3
 

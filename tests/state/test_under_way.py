@@ -61,7 +61,7 @@ def test_a_run_that_has_something_in_common_is_refused_with_how_much_and_by_whom
         with pytest.raises(StateLocked) as refused, a_run(["b", "c", "d"], [place]):
             pass
         said = str(refused.value)
-        assert said.startswith("study.yaml: another run has 2 of the 3 items that this one would send under way ")
+        assert said.startswith("study.yaml: another run has 2 of this one's 3 unfinished items under way ")
         assert f": process {other.pid} on " in said
         assert refused.value.exit_code == 6
         assert "wait for it" in refused.value.hint
