@@ -45,6 +45,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hume_runner import installing
@@ -369,6 +370,14 @@ def next_step(error: OSError) -> str:
     )
 
 
+def _has_current_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def of_system(error: BaseException) -> HumeRunnerError | None:
     """What the machine itself refuses, in our words; None for anything else, which is a bug.
 
@@ -382,7 +391,7 @@ def of_system(error: BaseException) -> HumeRunnerError | None:
         return ServiceUnavailable("this machine has no more memory", hint=_MEMORY)
     if not isinstance(error, OSError) or isinstance(error, ConnectionError):
         return None
-    if isinstance(error, FileNotFoundError) and error.filename is None:  # what asking for it gives
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _has_current_folder():
         return UsageError("the current folder does not exist any more", hint="change to one that does")
     place = f"{error.filename}: " if error.filename else ""
     said = f"{place}{error.strerror or error}"

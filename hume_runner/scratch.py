@@ -18,21 +18,23 @@ from pathlib import Path
 from types import TracebackType
 
 from hume_runner.aside import lock_now
+from hume_runner.errors import NoRoom, UsageError, is_scarce, next_step
 
 RUNNER, EMULATOR = "hume-runner-", "hume-emulator-"
 _NAME = re.compile(f"(?:{RUNNER}|{EMULATOR})[0-9a-f]{{16}}")
 _TRIES = 20
+_PLACES = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where the system looks when nothing else is named
 _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Scratch:
     """A folder for one use, for `with`; `close` removes it. What killed processes left is removed before it is made.
 
-    Raises: OSError.
+    Raises: OSError, and what `temporary_folder` raises.
     """
 
     def __init__(self, kind: str = RUNNER) -> None:
-        base = Path(tempfile.gettempdir())
+        base = temporary_folder()
         remove_abandoned(base)
         self.path, handle = _make(base, kind)
         # Also when somebody forgets to close it, as the interpreter ends.
@@ -48,6 +50,32 @@ class Scratch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def temporary_folder() -> Path:
+    """The folder for temporary files. Raises: UsageError where there is none that can be written, NoRoom where those
+    that there are take nothing more."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        lack = next(filter(None, map(_lack, _PLACES)), None)
+        if lack is not None:
+            said = f"no folder for temporary files takes a file: {lack.strerror}"
+            raise NoRoom(said, hint=next_step(lack)) from error
+        raise UsageError(
+            "no folder for temporary files can be written: neither TMPDIR, /tmp nor /var/tmp",
+            hint="let TMPDIR name one that can and has room, as in `TMPDIR=/path/to/folder hume-runner …`",
+        ) from error
+
+
+def _lack(folder: str) -> OSError | None:
+    """What this machine lacks for a file there, if that is why there is none."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            file.write(b"x")
+    except OSError as error:
+        return error if is_scarce(error) else None
+    return None
 
 
 def remove_abandoned(base: Path) -> None:

@@ -39,7 +39,8 @@ class Settings:
     a half times `settle_s` unless it is set. `late_s` (HUME_RUNNER_LATE): seconds that an answer may lag behind its
     job's end. `cluster_wait_s` (HUME_RUNNER_CLUSTER_WAIT): seconds that a run waits for a cluster that has no
     worker, or whose scheduler went away. `max_answer_bytes` (HUME_RUNNER_MAX_ANSWER): what one answer of a service may
-    have, unpacked.
+    have, unpacked. `runs` (HUME_RUNNER_RUNS): the folder where runs see what others have under way, in place of the
+    usual ones.
 
     Of a remote state: `lease_s` (HUME_RUNNER_LEASE): for so long a lock that does not move is its owner's;
     `heartbeat_s` (HUME_RUNNER_HEARTBEAT; a quarter of the lease): so often its owner moves it; `half_open_s`
@@ -52,6 +53,7 @@ class Settings:
     late_s: float = 60.0
     cluster_wait_s: float = 60.0
     max_answer_bytes: int = 20_000_000_000
+    runs: Path | None = None
     lease_s: float = 60.0
     heartbeat_s: float | None = None
     half_open_s: float = 75.0
@@ -67,6 +69,7 @@ class Settings:
             late_s=_seconds(environ, "HUME_RUNNER_LATE", usual.late_s),
             cluster_wait_s=_seconds(environ, "HUME_RUNNER_CLUSTER_WAIT", usual.cluster_wait_s),
             max_answer_bytes=_bytes(environ, "HUME_RUNNER_MAX_ANSWER", usual.max_answer_bytes),
+            runs=Path(environ["HUME_RUNNER_RUNS"]).absolute() if environ.get("HUME_RUNNER_RUNS") else None,
             lease_s=_seconds(environ, "HUME_RUNNER_LEASE", usual.lease_s),
             heartbeat_s=_seconds(environ, heartbeat, 0.0) or None if environ.get(heartbeat) else None,
             half_open_s=_seconds(environ, "HUME_RUNNER_HALF_OPEN", usual.half_open_s),

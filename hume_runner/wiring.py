@@ -5,6 +5,7 @@ What only a run needs is imported where it is picked: `validate` need not wait f
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import threading
@@ -230,6 +231,12 @@ class Endpoint:
         emulator = self._start_emulator()
         return emulator.url, emulator.api_key
 
+    def account(self) -> str:
+        """Who pays, as a digest; empty where no key can be read."""
+        with suppress(HumeRunnerError):
+            return hashlib.sha256(self._key().value.encode()).hexdigest() if self._needs_key else ""
+        return ""
+
     def _key(self) -> Secret:
         where = self._manifest.service.api_key
         return read_key(env=where.env, file=where.file, environ=self._machine.environ)
@@ -389,6 +396,7 @@ def environment(
     with, `on_plan` before the plan of a whole manifest is kept, `on_loop` once the planning is over."""
     from hume_runner.engine.environment import Environment
     from hume_runner.engine.reactions.base import Patience
+    from hume_runner.state.under_way import meetings
 
     settings = machine.settings
     return Environment(
@@ -408,6 +416,8 @@ def environment(
         here=endpoint.here,
         room=endpoint.room,
         machines=machines(),
+        account=endpoint.account,
+        meetings=() if endpoint.here or endpoint.name == EMULATOR else meetings(settings.runs),
         patience=Patience(settle_s=settings.settle_s, settle_slow_s=settings.slow_s, late_s=settings.late_s),
         report=report,
         mask=mask,

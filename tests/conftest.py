@@ -118,6 +118,8 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
         patch.delenv("HUME_API_KEY", raising=False)
         patch.setenv("HUME_RUNNER_SETTLE", "0.3")
         patch.setenv("HUME_RUNNER_LATE", "0.3")
+        # Of tests that go on at once none sees what another's run has under way.
+        patch.setenv("HUME_RUNNER_RUNS", str(tmp_path_factory.mktemp("runs")))
         yield
     warm.close()
 

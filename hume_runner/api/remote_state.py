@@ -83,13 +83,11 @@ def state_of_the_whole(project: Project, *, to_run: bool) -> Iterator[Path | Non
 
 
 def _holder(lock: Lock | None) -> Holder | None:
-    from hume_runner.state.lock import Holder
     from hume_runner.state.remote.objects import Note
 
     if lock is None or lock.released:
         return None
-    note = Note.read(lock.note)
-    return Holder(pid=note.pid, host=note.host, since=note.since, command=note.command)
+    return Note.read(lock.note).holder
 
 
 def _place(project: Project, what: str) -> str:

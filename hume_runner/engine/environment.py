@@ -17,6 +17,7 @@ from hume_runner.sources.blocks import Block
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Keeper, OnThisDisk
 from hume_runner.state.store import Store
+from hume_runner.state.under_way import Meeting
 
 
 @frozen
@@ -47,6 +48,8 @@ class Environment:
     keeper: Keeper = field(default_factory=OnThisDisk)
     here: bool = False
     room: Callable[[], int | None] = lambda: None
+    account: Callable[[], str] = lambda: ""  # who pays at the endpoint; a digest, or empty where nobody can be told
+    meetings: tuple[Meeting, ...] = ()  # where runs of one user see what others of theirs have under way
     traffic: Callable[[], tuple[int, int]] = lambda: (0, 0)  # bytes (sent, received) so far
     machines: frozenset[str] = frozenset()
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere

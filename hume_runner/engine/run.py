@@ -42,12 +42,13 @@ from hume_runner.sources.blocks import Block
 from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.lock import ManifestLock, OutputsLock, StateLock
+from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
 from hume_runner.state.shards import Kin, check_alone, check_shard, held_by, note_shard
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Counts, Store
+from hume_runner.state.under_way import KEY_BYTES, UnderWay, one_service
 
 
 @frozen
@@ -122,6 +123,8 @@ def run(
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
             plan.decide()
+            if not env.here and not env.embedded:  # something may be paid for
+                stack.enter_context(_tell_others(plan, manifest, env))
             if not options.selection.flags:
                 env.on_plan(plan)
             plan.apply()
@@ -157,6 +160,16 @@ def run(
         return result
 
 
+def _tell_others(plan: Plan, manifest: Manifest, env: Environment) -> UnderWay:
+    """What other runs of this user may see of this one until it ends; they pay for none of it meanwhile."""
+
+    def keys() -> Iterator[bytes]:
+        return plan.under_way(KEY_BYTES)
+
+    service = one_service(env.service.endpoint, env.account())
+    return UnderWay(env.meetings, service, keys, what=manifest.path)
+
+
 @frozen
 class _Opened:
     """What a run holds: its state and its lock, the scan of its sources, the mark on its outputs. `begun` takes back a
@@ -182,10 +195,6 @@ def _open(
             env.disk.make_directory(folder)
     lock = stack.enter_context(StateLock(state))
     stack.enter_context(OutputsLock(outputs))
-    if not env.here and not env.embedded:  # something may be paid for
-        # One that came as a mapping has no file, and is known by what it says.
-        known = manifest.path if manifest.path.exists() else manifest.path / manifest.sha256
-        stack.enter_context(ManifestLock(known, env.service.endpoint, str(options.selection.shard or "")))
     with guarded(outputs):
         _check_folders(state, outputs)
     kept = stack.enter_context(env.keeper.own(state))

@@ -10,6 +10,7 @@ from typing import IO, Any, Final
 
 from hume_runner.errors import UnexpectedResponse
 from hume_runner.http.json_stream import TOO_LARGE, JsonReader, Shape, project
+from hume_runner.scratch import temporary_folder
 
 CHUNK_BYTES: Final = 256 * 1024
 # An entry that is larger is read without the sources that it carries; its details tell them.
@@ -34,7 +35,7 @@ class LongList:
         self.holds_others = False
         self._where = where
         self._thin = thin
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the list; nobody else can open it
+        file = tempfile.TemporaryFile(dir=temporary_folder())  # noqa: SIM115 - it lives as long as the list; nobody else can open it
         self._file: IO[bytes] = file
         self._close = weakref.finalize(self, file.close)
         size = 0

@@ -163,6 +163,11 @@ class Plan:
         """The id of every item that is planned, streamed; once it is decided."""
         return self._store.ids(staged=not self._nothing)
 
+    def under_way(self, size: int) -> Iterator[bytes]:
+        """So many bytes of the key of every item that a run would send or may have at the service, streamed; once it is
+        decided."""
+        return self._store.under_way(staged=not self._nothing, size=size)
+
     def will_fail(self) -> Counter[str]:
         """Why items that are sent will surely fail, of the first ten thousand; once the jobs are packed."""
         return Counter(self._hopeless.values())

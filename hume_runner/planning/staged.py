@@ -189,6 +189,11 @@ class PlanStore(Protocol):
         """The staged items that have to be submitted, in manifest order."""
         ...
 
+    def under_way(self, *, staged: bool, size: int) -> Iterator[bytes]:
+        """The first bytes of the keys of what has to be submitted (if anything is `staged`), or may be at the
+        service."""
+        ...
+
     def wants_plain_ones_only(self) -> bool:
         """Whether all that has to be submitted are texts, and links without a query, none of them in part."""
         ...

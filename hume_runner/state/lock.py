@@ -9,17 +9,15 @@ writing (`pinned`), an output directory here.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import socket
 import sys
-import tempfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeGuard
 
 from hume_runner import aside, small_json
 from hume_runner.errors import StateError, StateLocked, is_scarce, of_disk
@@ -38,8 +36,36 @@ class Holder:
     command: str
     phase: str = ""
 
+    @classmethod
+    def told(cls, found: Any) -> Holder:
+        """What a note says, if a runner can have written it: whoever may write beside the lock may have, and what it
+        says stands in messages. Raises: ValueError."""
+        if not isinstance(found, dict) or not found.keys() <= cls.__dataclass_fields__.keys():
+            raise ValueError("no note of a holder")
+        pid, since = found.get("pid"), found.get("since")
+        words = [found.get("host"), found.get("command"), found.get("phase", "")]
+        if not (
+            is_whole(pid)
+            and 0 <= pid <= _LAST_PID
+            and (is_whole(since) or isinstance(since, float))
+            and 0 <= since < _LAST_TIME
+            and all(isinstance(one, str) and len(one) <= _MOST_CHARACTERS and one.isprintable() for one in words)
+        ):
+            raise ValueError("no note of a holder")
+        return cls(**found)
+
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host} since {when(self.since)}"
+        return f"process {self.pid} on {self.host} since {when(self.since)}" if self.pid else "another process"
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_LAST_PID = 2**32 - 1
+_LAST_TIME = 253_402_300_800.0  # the year 10000
+_MOST_CHARACTERS = 255  # of a host's name, and of a program's
+_MOST_NOTE_BYTES = 4096
 
 
 def when(since: float) -> str:
@@ -59,7 +85,7 @@ _POLL_S = 0.02
 if sys.platform == "win32":
     from filelock import FileLock, Timeout
 
-    class _Lock:
+    class OsLock:
         """The OS lock on the file at `path`. A file that is open cannot be removed here."""
 
         def __init__(self, path: Path) -> None:
@@ -77,7 +103,7 @@ if sys.platform == "win32":
             self._lock.release()
 else:
 
-    class _Lock:
+    class OsLock:
         """The OS lock on the file at `path`.
 
         Not `filelock`'s, which does not show what it has locked: only who has the descriptor can compare.
@@ -125,7 +151,7 @@ class _Guard:
         self._guarded = guarded
         self.path = lock
         self._note = note
-        self._lock = _Lock(lock)
+        self._lock = OsLock(lock)
 
     def __enter__(self) -> Self:
         try:
@@ -167,12 +193,9 @@ class _Guard:
     def holder(self) -> Holder | None:
         """Who says to hold it, from the note beside it; None without a readable note."""
         try:
-            told = Holder(**small_json.read(self._note))
-        except (OSError, ValueError, TypeError):
+            return Holder.told(small_json.read(self._note, most_bytes=_MOST_NOTE_BYTES))
+        except (OSError, ValueError):
             return None
-        # Whoever may write in the folder may have.
-        numbers = all(isinstance(one, int | float) for one in (told.pid, told.since))
-        return told if numbers and isinstance(told.host, str) and isinstance(told.command, str) else None
 
     def held(self, *, patience_s: float = 0.0) -> Holder | None:
         """The holder if some process holds it now, else None. Takes and leaves the lock to find out; `patience_s`:
@@ -265,46 +288,6 @@ class OutputsLock(_Guard):
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
-
-
-class ManifestLock(_Guard):
-    """The lock of one manifest at one service (or of a `part` of it), into whatever directory: of two runs in the same
-    moment neither sees yet what the other sends, and both would pay for it.
-
-    It lies in the folder for temporary files: it is for runs of one user on one machine, and where no file can be made
-    there, nothing is locked. Raises: StateLocked when another process holds it.
-    """
-
-    _what = "this manifest at the same service"
-    _hint = (
-        "wait for it: what it paid for is paid for, whatever directory the next run writes to; parts that may run "
-        "together are `--shard I/N`"
-    )
-
-    def __init__(self, manifest: Path, endpoint: str, part: str) -> None:
-        manifest = resolved(manifest)
-        what = "\0".join((os.fspath(manifest), endpoint, part))
-        name = f"hume-runner-{hashlib.sha256(os.fsencode(what)).hexdigest()[:16]}"
-        place = Path(tempfile.gettempdir())
-        super().__init__(manifest, place / f"{name}.lock", place / f"{name}.owner.json")
-        self._holds = False
-
-    def __enter__(self) -> Self:
-        try:
-            super().__enter__()
-        except StateLocked:
-            raise
-        except StateError:
-            return self
-        self._holds = True
-        return self
-
-    def _let_go(self) -> None:
-        if not self._holds:
-            return
-        # Whoever waits at the file that is removed sees that it is not the one at its path any more.
-        with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
 
 
 def hostname() -> str:

@@ -247,6 +247,19 @@ class Planning(Reading):
             item = plan_item(*row)
             yield replace(item, carried=self._details(item.key)) if carried else item
 
+    def under_way(self, *, staged: bool, size: int) -> Iterator[bytes]:
+        """So many bytes of the keys of what is to be submitted (if anything is `staged`), or may be at the service; one
+        may come twice."""
+        rows = "SELECT m.key FROM main.members m JOIN main.jobs j ON j.job = m.job WHERE j.status IN (?, ?, ?)"
+        if staged:
+            rows += " UNION ALL SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord"
+        open_ones = (JobStatus.SUBMITTING, JobStatus.SUBMITTED, JobStatus.AMBIGUOUS)
+        for (key,) in self._db.execute(
+            f"SELECT substr(key, 1, ?) FROM ({rows})",  # noqa: S608
+            (size, *open_ones),
+        ):
+            yield key
+
     def wants_plain_ones_only(self) -> bool:
         """Whether all that has to be submitted are texts, and links without a query, none of them in part."""
         if self._db.execute("SELECT plain FROM scan.shape").fetchone()[0]:

@@ -97,7 +97,9 @@ class Project:
     def plain_call(self, *words: str) -> Ran:
         out, err = io.StringIO(), io.StringIO()
         machine = Machine(
-            disk=Disk(), environ=self.environ, settings=Settings(settle_s=self.settle_s, late_s=self.settle_s)
+            disk=Disk(),
+            environ=self.environ,
+            settings=Settings(settle_s=self.settle_s, late_s=self.settle_s, runs=Path(os.environ["HUME_RUNNER_RUNS"])),
         )
         with_machine = {"machine": machine} if words[0] == "run" else {}
         code = main([*words], Console(out=out, err=err), **with_machine)

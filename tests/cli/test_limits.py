@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,48 @@ def test_a_full_temporary_folder_is_told(project: Project, command: str) -> None
     ran = limited(project, command, "manifest.yaml", before=small_folder(folder), environ={"TMPDIR": str(folder)})
     assert_clear(ran, 5, "full", "free some space")
     assert project.requests() == {}
+
+
+READ_ONLY = """
+for place in /tmp /var/tmp /usr/tmp; do
+  [ ! -d "$place" ] || { mount --bind "$place" "$place" && mount -o remount,ro,bind "$place"; } || exit 99
+done
+cd "$0" && exec "$@"
+"""
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("api", ["batch-v0", "local"])
+def test_without_a_folder_for_temporary_files_a_run_says_so_and_goes_on_in_one_that_is_named(
+    project: Project, tmp_path: Path, api: str
+) -> None:
+    """As in a container whose file system is read-only but for the outputs."""
+    memory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    try:
+        project = Project(memory / "project", project.emulator)
+        if api == "local":
+            project.manifest |= {
+                "service": {"api": "local"},
+                "models": {"language": {}},
+                "sources": {"text": ["Hello."]},
+            }
+            del project.manifest["execution"]
+        path = str(project.write())
+        without = {"TMPDIR": None, "TMP": None, "TEMP": None, "HUME_RUNNER_RUNS": None}
+        before = ("unshare", "-m", "sh", "-c", READ_ONLY, "/proc")
+        try:
+            ran = limited(project, "run", path, before=before, environ=without)
+        except FileNotFoundError:
+            pytest.skip("no unshare")
+        if (ran.code in (1, 99) and "mount" in ran.err) or "unshare" in ran.err:
+            pytest.skip("nothing may be mounted here")
+        assert_clear(ran, 64, "no folder for temporary files can be written", "TMPDIR")
+        assert "current folder" not in ran.err
+        ran = limited(project, "run", path, before=before, environ={**without, "TMPDIR": str(memory)})
+        assert "no folder" not in ran.err
+        assert ran.code == (0 if api == "batch-v0" else ran.code), ran.err
+    finally:
+        shutil.rmtree(memory)
 
 
 @pytest.mark.sweep

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -924,3 +927,81 @@ def test_a_job_that_was_taken_although_it_was_refused_for_now_is_told_as_paid_tw
     assert project.emulator.requests()["jobs_accepted"] == 2
     (told,) = [event for event in ran.lines if event["event"] == "paid_twice"]
     assert told["remote_id"] not in {line["remote_id"] for line in project.results()}
+
+
+@pytest.mark.parametrize("how", ["LOCK_EX", "LOCK_SH"])
+def test_a_manifest_that_somebody_has_locked_is_run_all_the_same(project: Project, how: str) -> None:
+    """As `flock -n manifest.yaml hume-runner manifest.yaml` does, so that a timer starts none twice."""
+    with project.write().open() as file:
+        fcntl.flock(file, getattr(fcntl, how))
+        ran = project.run()
+    assert ran.code == 0, ran.err
+
+
+MAPPING = """
+import sys, yaml, hume_runner
+manifest = yaml.safe_load(open(sys.argv[1], encoding="utf-8"))
+manifest["outputs"] = {"directory": sys.argv[2]}
+try:
+    print(hume_runner.run(manifest).exit_code)
+except hume_runner.HumeRunnerError as error:
+    print(error.exit_code, error)
+"""
+
+
+@pytest.mark.sweep
+def test_while_a_submission_is_on_its_way_nobody_else_pays_for_the_same(project: Project, tmp_path: Path) -> None:
+    project.manifest["sources"] = {"text": ["Hello."]}
+    project.emulator.inject([{"route": JOBS, "action": {"delay": "8s"}}])
+    # Folders of its own, as the programs that are started here have them.
+    environ = {name: value for name, value in os.environ.items() if name != "HUME_RUNNER_RUNS"}
+    environ |= {**project.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def start(*words: str, cwd: Path = project.folder, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, *words], cwd=cwd, env={**environ, **more}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    project.write()
+    first = start("-m", "hume_runner", "run", "manifest.yaml", "--no-progress")
+    until = time.monotonic() + 30
+    while not (project.out / "state.sqlite3").exists() or JOBS not in project.requests():
+        assert first.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    project.path.rename(project.folder / "renamed.yaml")
+    renamed = str(project.folder / "renamed.yaml")
+    run = ("-m", "hume_runner", "run", renamed, "--no-progress", "--output-dir")
+    others = [
+        start(*run, "renamed"),
+        start(*run, "a-job", TMPDIR=str(elsewhere), HOME=str(elsewhere), XDG_RUNTIME_DIR=str(elsewhere)),
+        start("-c", MAPPING, renamed, "mapping"),
+        start("-c", MAPPING, renamed, "mapping", cwd=elsewhere),
+    ]
+    said = [other.communicate(timeout=60)[0] for other in others]
+    assert [other.returncode for other in others] == [6, 6, 0, 0], said
+    assert all("under way at the same service: process" in one for one in said), said
+    assert all(one.startswith("6 ") for one in said[2:]), said
+    said.append(first.communicate(timeout=60)[0])
+    assert (first.returncode, project.emulator.requests()["jobs_accepted"]) == (0, 1), said
+
+
+@pytest.mark.sweep
+def test_what_waits_for_its_answers_is_under_way(tmp_path: Path) -> None:
+    with Emulator(processing_time_s=60) as emulator:
+        project = Project(tmp_path / "project", emulator)
+        assert project.run("--detach").code == 0
+        waiting = project.start("run", "manifest.yaml", "--no-progress")  # with nothing to send
+        try:
+            until = time.monotonic() + 30
+            while (ran := project.run("--output-dir", str(project.folder / "another"), "--detach")).code == 0:
+                assert time.monotonic() < until
+                shutil.rmtree(project.folder / "another")
+            assert (ran.code, "under way at the same service" in ran.err) == (6, True), ran.err
+        finally:
+            waiting.kill()
+            waiting.communicate()
+        assert emulator.requests()["jobs_accepted"] == 1

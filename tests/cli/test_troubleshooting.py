@@ -6,6 +6,7 @@ import re
 import shutil
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,6 +69,21 @@ def _held(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     project.out.mkdir()
     with StateLock(project.out / "state.sqlite3"):
         return project.run()
+
+
+@situation("Another run has the same items under way")
+def _under_way(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    project.emulator.inject([{"route": JOBS, "action": {"delay": "30s"}}])
+    other = project.start("run", "manifest.yaml", "--no-progress", "--output-dir", "another")
+    try:
+        while JOBS not in project.requests():
+            assert other.poll() is None
+            time.sleep(0.02)
+        return project.run()
+    finally:
+        other.kill()
+        other.communicate()
+        project.emulator.inject([])
 
 
 @situation("An extra is missing")

@@ -85,7 +85,10 @@ def live(child: Mapping[str, Any], gates: Sequence[Callable[[], None]] = ()) -> 
         disk=disk,
         environ={"HUME_API_KEY": child["key"], **child.get("environ", {})},
         settings=Settings(
-            settle_s=child.get("settle_s", 0.2), settle_slow_s=child.get("slow_s"), late_s=child.get("late_s", 0.5)
+            settle_s=child.get("settle_s", 0.2),
+            settle_slow_s=child.get("slow_s"),
+            late_s=child.get("late_s", 0.5),
+            runs=Path(os.environ["HUME_RUNNER_RUNS"]),
         ),
         steps=tuple((when, by_s) for when, by_s in child.get("clock", ())),
         gates=list(gates),

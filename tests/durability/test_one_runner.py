@@ -6,16 +6,20 @@ meet it, however slow the machine is.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from hume_runner.planning.fingerprint import text_content
+from hume_runner.planning.selection import Shard
 from tests.durability.case import Case, Reference, accepted_by_key, broken_promises
 from tests.durability.children import Nursery
 from tests.durability.conftest import MakeCase
 from tests.durability.service import ServiceProcess
+from tests.tiers import sampled
 
 RUNNERS = 8
 ROUNDS = 5
@@ -117,9 +121,84 @@ def test_of_runners_into_directories_of_their_own_one_works_and_the_next_pays_fo
     assert sorted(codes) == [0, LOCKED, LOCKED]
     assert len(accepted_by_key(service)[case.owner]) == 3
     loser = codes.index(LOCKED)
-    assert re.search(r"another run holds this manifest at the same service: process \d+", case.said(f"runner-{loser}"))
+    said = case.said(f"runner-{loser}")
+    assert re.search(
+        r"another run has 6 of this one's 6 unfinished items under way at the same service: process \d+", said
+    ), said
     assert nursery.run([case.child(name="next", flags=apart[loser])]) == [0]
     assert len(accepted_by_key(service)[case.owner]) == 3
+
+
+Words = Callable[[Case], Sequence[str]]  # which manifest, and the flags
+
+
+def hard_link(case: Case) -> Sequence[str]:
+    os.link(case.manifest, case.folder / "linked.yaml")
+    return ["linked.yaml"]
+
+
+def copy_of_another_name(case: Case) -> Sequence[str]:
+    (case.folder / "copy.yaml").write_text(case.manifest.read_text().replace("name: sweep", "name: another"))
+    return ["copy.yaml"]
+
+
+def with_one_item_more(case: Case) -> Sequence[str]:
+    text = case.manifest.read_text().replace("  text:", "  text:\n    - And one more.")
+    (case.folder / "edited.yaml").write_text(text)
+    return ["edited.yaml"]
+
+
+def endpoint(change: Callable[[str], str]) -> Words:
+    def flags(case: Case) -> Sequence[str]:
+        url = re.search(r'endpoint: "([^"]*)"', case.manifest.read_text())
+        assert url is not None
+        return ["manifest.yaml", "--endpoint", change(url[1])]
+
+    return flags
+
+
+def flags(*words: str) -> Words:
+    return lambda case: ["manifest.yaml", *words]
+
+
+def part_of(count: int) -> Words:
+    """The one that has a certain item."""
+    content = text_content("Nothing is lost.")
+    return flags("--shard", next(f"{n}/{count}" for n in range(1, count + 1) if Shard(n, count).takes("text", content)))
+
+
+@sampled(3)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(flags(), flags("--shard", "1/1"), id="everything, and the one part of one"),
+        pytest.param(flags(), flags("--shard", "1/2"), id="everything, and a part"),
+        pytest.param(part_of(2), part_of(3), id="parts of two splits"),
+        pytest.param(flags(), endpoint(lambda url: url.replace("http", "HTTP")), id="an address in capitals"),
+        pytest.param(flags(), endpoint(lambda url: url.replace("127.0.0.1", "localhost")), id="another name of a host"),
+        pytest.param(flags(), hard_link, id="a hard link"),
+        pytest.param(flags(), copy_of_another_name, id="a copy with another name"),
+        pytest.param(flags(), with_one_item_more, id="the manifest with an item more"),
+    ],
+)
+def test_of_two_that_would_pay_for_the_same_one_works_whatever_tells_them_apart(
+    new_case: MakeCase, service: ServiceProcess, nursery: Nursery, first: Words, second: Words
+) -> None:
+    case = new_case("case")
+    hold = case.folder / "go-on"
+    held = {"kind": "hold", "at": {"name": "commit plan"}, "until": str(hold)}
+    children = []
+    for number, words in enumerate((first(case), second(case))):
+        manifest, *more = words
+        argv = ["run", str(case.folder / manifest), "--no-progress", "--output-dir", str(case.folder / f"out-{number}")]
+        children.append(case.child(name=f"runner-{number}", disk=held, argv=[*argv, *more]))
+
+    codes = nursery.together(children, hold=hold)
+
+    assert sorted(codes) == [0, LOCKED], [case.said(f"runner-{number}") for number in range(2)]
+    sent = [job["content_sha256"] for job in accepted_by_key(service)[case.owner]]
+    assert len(sent) == len(set(sent))
+    assert "under way at the same service" in case.said(f"runner-{codes.index(LOCKED)}")
 
 
 @pytest.mark.sweep

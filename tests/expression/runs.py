@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -78,7 +79,7 @@ class Folder:
 
     def run(self, *flags: str, disk: Disk | None = None) -> Ran:
         """`hume-runner run` in this process, on a disk that may fail."""
-        settings = Settings(settle_s=self.settle_s, late_s=0.5)
+        settings = Settings(settle_s=self.settle_s, late_s=0.5, runs=Path(os.environ["HUME_RUNNER_RUNS"]))
         machine = Machine(disk=disk or Disk(), environ=self.environ, settings=settings)
         return self._command(["run", str(self.manifest), "--no-progress", *flags], machine)
 

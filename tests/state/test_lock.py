@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from hume_runner.errors import StateError, StateLocked
 from hume_runner.state.disk import Disk
-from hume_runner.state.lock import ManifestLock, OutputsLock, StateLock
+from hume_runner.state.lock import Holder, OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
 from hume_runner.state.store import Store
 from tests.tiers import sampled
@@ -355,33 +356,35 @@ def test_inodes_are_locked_where_that_is_of_use(tmp_path: Path) -> None:
     assert not locks_inodes(tmp_path / "missing" / "file") or sys.platform == "linux"
 
 
-# -- a manifest at a service -------------------------------------------------------------------------------------
+# -- what is said of the holder ---------------------------------------------------------------------------------------
+
+GOOD = {"pid": 12, "host": "laptop", "since": 1.8e9, "command": "hume-runner"}
 
 
-def test_a_manifest_is_locked_by_one_service_and_one_part_at_a_time(tmp_path: Path) -> None:
-    manifest = tmp_path / "study.yaml"
-    manifest.touch()
-    (tmp_path / "linked.yaml").symlink_to(manifest)
-    with ManifestLock(manifest, "https://a.example", "") as lock:
-        with pytest.raises(StateLocked, match="another run holds this manifest at the same service: process"):
-            ManifestLock(tmp_path / "linked.yaml", "https://a.example", "").__enter__()
-        for others in (("https://b.example", ""), ("https://a.example", "1/2")):
-            with ManifestLock(manifest, *others):
-                pass
-    assert not lock.path.exists()  # nobody tidies up the folder of temporary files for us
-    with ManifestLock(manifest, "https://a.example", ""):
-        pass
-
-
-def test_where_no_lock_of_a_manifest_can_be_made_a_run_goes_on_and_leaves_alone_what_lies_there(
-    tmp_path: Path,
-) -> None:
-    with ManifestLock(tmp_path / "study.yaml", "https://a.example", "") as lock:
-        pass
-    lock.path.mkdir()
-    try:
-        with ManifestLock(tmp_path / "study.yaml", "https://a.example", ""):
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"pid": -5},
+        {"pid": True},
+        {"pid": 10**30},
+        {"pid": 1.5},
+        {"pid": "12"},
+        {"host": "h" * 5000},
+        {"host": "two\nlines"},
+        {"host": "\x1b[31mred"},
+        {"host": None},
+        {"since": 1e300},
+        {"since": -1.0},
+        {"since": "now"},
+        {"command": "\u202egnp.exe"},
+        {"phase": ["planning"]},
+        {"more": 1},
+    ],
+)
+def test_a_note_says_nothing_that_no_run_writes(state: Path, said: dict[str, object]) -> None:
+    assert Holder.told(GOOD).pid == 12
+    with another_process_holds(state):
+        state.with_name(f"{state.name}.owner.json").write_text(json.dumps({**GOOD, **said}))
+        with pytest.raises(StateLocked, match=r"another run holds the state: another process$"), StateLock(state):
             pass
-        assert lock.path.is_dir()
-    finally:
-        lock.path.rmdir()
+        assert str(StateLock(state).held()) == "another process"

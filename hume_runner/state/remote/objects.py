@@ -13,7 +13,7 @@ from typing import Any
 from hume_runner import installing, small_json
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
-from hume_runner.state.lock import when
+from hume_runner.state.lock import Holder
 from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
 
 FORMAT = 1
@@ -54,14 +54,24 @@ class Note:
             told = cls(**{name: found[name] for name in cls.__dataclass_fields__ if name in found})
         except (ValueError, TypeError):
             return cls()
-        numbers = all(isinstance(one, int | float) for one in (told.pid, told.since, told.lease_s))
-        return told if numbers and isinstance(told.host, str) and isinstance(told.command, str) else cls()
+        if not all(isinstance(one, int | float) for one in (told.pid, told.since, told.lease_s)):
+            return cls()
+        try:
+            _ = told.holder
+        except ValueError:  # for how long it is to be waited for holds, whoever says so
+            return cls(lease_s=told.lease_s)
+        return told
+
+    @property
+    def holder(self) -> Holder:
+        """Raises: ValueError for what no owner says of itself."""
+        return Holder.told({"pid": self.pid, "host": self.host, "since": self.since, "command": self.command})
 
     def text(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host} since {when(self.since)}"
+        return str(self.holder)
 
 
 def name_of(key: Key) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hume_runner.frozen import frozen
+from hume_runner.scratch import temporary_folder
 from hume_runner.services.local.measurers.base import WeightFile
 from hume_runner.services.local.measurers.catalogued import catalogued
 from hume_runner.services.local.measurers.own_weights import own_schema, own_weight
@@ -65,7 +66,7 @@ class Whisper:
                     raise ValueError(f"{path}: the files of {self.name} do not lie in one folder")
             yield folder
             return
-        with tempfile.TemporaryDirectory(prefix="hume-runner-") as made:
+        with tempfile.TemporaryDirectory(prefix="hume-runner-", dir=temporary_folder()) as made:
             for called, path in paths.items():
                 Path(made, called).symlink_to(path.absolute())
             yield Path(made)
