@@ -195,7 +195,7 @@ def result_stream() -> TextIO | None:
     out = sys.stdout
     if _handle_of(out) != 1:
         return out
-    return os.fdopen(GUESTS.copied_output(), "w", encoding=out.encoding)
+    return os.fdopen(GUESTS.copied_output(), "w", encoding=out.encoding, errors=out.errors)
 
 
 def fill_closed_descriptors() -> None:

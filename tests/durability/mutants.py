@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 from hume_runner.services.base import Candidate, Foreign, Job, Look, LostJob, Submission
@@ -26,6 +27,12 @@ from hume_runner.state.pinned import Pinned
 from hume_runner.state.reading import Reading
 from hume_runner.wiring import Machine
 from tests.durability.disks import KillingDisk, PowerCutDisk
+
+
+def _instead(module: ModuleType, **names: Any) -> None:
+    """Other things by these names in a module. One that it does not have any more would take nothing away."""
+    assert names.keys() <= vars(module).keys(), names.keys() - vars(module).keys()
+    vars(module).update(names)
 
 
 def without_file_sync(disk: Disk) -> Disk:
@@ -96,9 +103,9 @@ def without_lock(disk: Disk) -> Disk:
         def __exit__(self, *_: object) -> None:
             pass
 
-    vars(hume_runner.engine.run)["StateLock"] = NoLock
-    vars(hume_runner.engine.run)["OutputsLock"] = NoLock
-    vars(hume_runner.state.pinned)["locks_inodes"] = lambda path: False
+    _instead(hume_runner.engine.run, StateLock=NoLock)
+    _instead(hume_runner.engine.run, OutputsLock=NoLock)
+    _instead(hume_runner.state.pinned, locks_inodes=lambda path: False)
     return disk
 
 
@@ -136,7 +143,7 @@ def without_inodes(disk: Disk) -> Disk:
     import hume_runner.state.pinned
 
     for module in (hume_runner.state.lock, hume_runner.state.pinned):
-        vars(module)["locks_inodes"] = lambda path: False
+        _instead(module, locks_inodes=lambda path: False)
     return disk
 
 
@@ -155,7 +162,7 @@ def without_reading_what_was_rescued(disk: Disk) -> Disk:
     """What the state could not take lies beside it for good."""
     import hume_runner.engine.run
 
-    vars(hume_runner.engine.run)["take_in"] = lambda *_: 0
+    _instead(hume_runner.engine.run, take_in=lambda *_: 0)
     return disk
 
 
@@ -163,7 +170,7 @@ def without_controls(disk: Disk) -> Disk:
     """What a list does not show is taken for not being there."""
     import hume_runner.services.batch_v0.lost
 
-    vars(hume_runner.services.batch_v0.lost).update(lacking=lambda *_: "", uncontrolled=lambda *_: "")
+    _instead(hume_runner.services.batch_v0.lost, lacking=lambda *_: "", uncontrolled=lambda *_: "")
     return disk
 
 
@@ -183,15 +190,18 @@ def without_waiting_from_the_end(disk: Disk) -> Disk:
         one = replace(view.lost[job], since=began.get(job, view.lost[job].since))
         return replace(view, lost={**view.lost, job: one})
 
-    vars(sending).update(sent=noted, lost=early)
+    _instead(sending, sent=noted, lost=early)
     return disk
 
 
 def without_own_endpoint(disk: Disk) -> Disk:
     """What was sent to one host is asked about at whichever the manifest names now."""
-    import hume_runner.engine.run
 
-    vars(hume_runner.engine.run)["_stay_with_the_endpoint"] = lambda *_: None
+    class Anywhere(Reading):
+        def foreign_endpoints(self, endpoint: str) -> list[tuple[str, int]]:
+            return []
+
+    Reading.foreign_endpoints = Anywhere.foreign_endpoints  # type: ignore[method-assign]
     return disk
 
 
@@ -200,7 +210,7 @@ def without_asking_first(disk: Disk) -> Disk:
     import hume_runner.engine.ask_first
     from hume_runner.engine.survey import Taken
 
-    vars(hume_runner.engine.ask_first)["adopt_what_is_there"] = lambda *_, **__: Taken(jobs=0, items=0)
+    _instead(hume_runner.engine.ask_first, adopt_what_is_there=lambda *_, **__: Taken(jobs=0, items=0))
     return disk
 
 
@@ -208,7 +218,7 @@ def without_comparing_loosely(disk: Disk) -> Disk:
     """What a service tells in other words than were sent is another's."""
     import hume_runner.engine.survey
 
-    vars(hume_runner.engine.survey)["find"] = lambda *_: iter(())
+    _instead(hume_runner.engine.survey, find=lambda *_: iter(()))
     return disk
 
 
