@@ -175,7 +175,8 @@ def test_what_a_worker_says_that_it_wrote_is_found_or_not(pool: Pool, wrote: str
 
 
 @pytest.mark.parametrize(
-    ("number", "width"), [(7, 7), (0, None), (-3, None), (True, None), ("4", None), (10**400, 100_000)]
+    ("number", "width"),
+    [(7, 7), (0, None), (-3, None), (True, None), ("4", None), pytest.param(10**400, 100_000, id="huge")],
 )
 def test_a_width_is_a_number_of_workers(one: ThreadPoolExecutor, number: object, width: int | None) -> None:
     kind = type("Wide", (OneThread,), {"_max_workers": number})
