@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.psych_ds:
         written = _psych_ds(args, found, results, options, says, unread.append)
     else:
-        written = _tables(args, found, results, options, says, unread.append)
+        written = _tables(args, found, results, options, says, unread.append, console.warning)
     if isinstance(results, LooseResults):
         unread += results.unread
     if console.json:
@@ -86,6 +86,7 @@ def _tables(
     options: TableOptions,
     says: ManifestSays,
     unread: Callable[[str], None],
+    warn: Callable[[str], None],
 ) -> tuple[Path, ...]:
     from hume_runner.results.derived import tables_group
     from hume_runner.results.tables import write_tables
@@ -93,10 +94,18 @@ def _tables(
     out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = getattr(results, "serial", None)
+    own = serial is not None and out_dir.resolve() == (results.directory / "tables").resolve()
+
+    def leave(path: Path) -> None:
+        if own:
+            path.unlink()
+        else:
+            warn(f"{path}: none of these tables, left as it is")
+
     written = write_tables(
-        results, out_dir, format=args.format, options=options, intervals=says.intervals, unread=unread
+        results, out_dir, format=args.format, options=options, intervals=says.intervals, unread=unread, left=leave
     )
-    if found is not None and serial is not None and out_dir.resolve() == (results.directory / "tables").resolve():
+    if found is not None and serial is not None and own:
         ours = [results.directory / "tables" / path.name for path in written]
         found.mark_derived(tables_group(args.format), ours, serial=serial, options=options)
     return written

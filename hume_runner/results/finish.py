@@ -252,7 +252,13 @@ class Finisher:
         form = next(form for form in FORMATS if derived.tables_group(form) == group)
         out_dir = refuse_links(self._outputs, derived.TABLES)
         return write_tables(
-            results, out_dir, format=form, options=options, intervals=self._says.intervals, unread=self._unread
+            results,
+            out_dir,
+            format=form,
+            options=options,
+            intervals=self._says.intervals,
+            unread=self._unread,
+            left=Path.unlink,
         )
 
     def _unread(self, told: str) -> None:

@@ -39,14 +39,16 @@ def write_tables(
     options: TableOptions = PLAIN,
     intervals: Intervals = NONE,
     unread: Callable[[str], None] = lambda told: None,
+    left: Callable[[Path], None] = lambda path: None,
 ) -> tuple[Path, ...]:
     """Write `items`, `errors`, `sources` and a table for each model into `out_dir`; with
     `intervals` also `events`; `options.long` adds `MODEL_long`
     and `sources_long`, a row a score.
 
     A model whose scores have open names has `MODEL_scores` as well, a row a score.
-    A model has a table if the settings ask for it or an answer has rows of it. Tables of the same format that an
-    earlier call left there and that are not among them are removed. Every file appears whole or not at all.
+    A model has a table if the settings ask for it or an answer has rows of it. Every file appears whole or not at all.
+    `left` is told each file there with the name of a table of the same format that is not among them: an earlier
+    call's, in a folder that is the study's alone, or else anybody's.
     An answer that cannot be read costs its own items their rows: `errors` says so, and `unread` is told once for each.
     Returns the paths, in a fixed order. Raises: MissingExtra; ResultsError naming a raw answer that is unreadable and
     that no item is known to stand for.
@@ -75,12 +77,12 @@ def write_tables(
         ]
         _write_answers(results, files, tables, sums, everywhere, unread)
         tables.finish(set(_models_asked_for(results.settings)))
-        for one in sums:
-            one.finish()
+        for sources in sums:
+            sources.finish()
         _write_items(results, files, labels)
         written = files.close()
-    for stale in _stale(out_dir, format, layouts, written):
-        stale.unlink()
+    for one in _others(out_dir, format, layouts, written):
+        left(one)
     return written
 
 
@@ -98,7 +100,7 @@ def _models_asked_for(settings: Mapping[str, Any]) -> Iterator[str]:
         yield from (name for name, value in models.items() if value is not None)
 
 
-def _stale(out_dir: Path, format: str, layouts: Iterable[Layout], written: tuple[Path, ...]) -> Iterator[Path]:
+def _others(out_dir: Path, format: str, layouts: Iterable[Layout], written: tuple[Path, ...]) -> Iterator[Path]:
     for name in (*(layout.name for layout in layouts), "sources", "events"):
         for stem in (name, f"{name}_scores", f"{name}_long"):
             path = out_dir / f"{stem}.{format}"

@@ -35,6 +35,21 @@ def test_tables_from_a_downloaded_answer_need_no_manifest(answer: Path, tmp_path
     assert len((out / "face.csv").read_text().splitlines()) == 3
 
 
+def test_what_lies_where_tables_are_written_is_left_there_and_told(answer: Path, tmp_path: Path) -> None:
+    """A folder that a person names may hold what is called like a table, and is somebody's own."""
+    out = tmp_path / "mine"
+    out.mkdir()
+    for name in ("events.csv", "prosody.csv", "letters.csv"):
+        (out / name).write_text("my own\n")
+
+    code, _, said = run("tables", "--from", str(answer), "--out", str(out), "--format", "csv")
+
+    assert code == 0
+    assert all((out / name).read_text() == "my own\n" for name in ("events.csv", "prosody.csv", "letters.csv"))
+    assert f"{out / 'events.csv'}: none of these tables, left as it is" in said
+    assert "letters" not in said
+
+
 def test_tables_tell_their_files_as_json(answer: Path, tmp_path: Path) -> None:
     code, printed, _ = run("tables", "--from", str(answer), "--out", str(tmp_path / "t"), "--json")
 

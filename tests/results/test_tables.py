@@ -321,16 +321,18 @@ def test_negative_numbers_stay_numbers_in_csv(tmp_path: Path) -> None:
         assert next(csv.DictReader(stream))["emotion_joy"] == "-0.125"
 
 
-def test_a_table_of_a_model_that_is_gone_is_removed_and_what_is_not_ours_stays(tmp_path: Path) -> None:
+def test_a_table_of_a_model_that_is_gone_is_told_and_is_for_the_caller_to_remove(tmp_path: Path) -> None:
     face = [file_element("a.jpg", {"face": model({"unknown": face_rows(1)})})]
     speech = [file_element("a.wav", {"prosody": model({"unknown": prosody_rows(WORDS)})})]
     write_tables(loose(tmp_path / "one.json", face), tmp_path / "tables")
     (tmp_path / "tables" / "mine.parquet").write_bytes(b"x")
 
-    write_tables(loose(tmp_path / "two.json", speech), tmp_path / "tables")
+    left: list[Path] = []
+    write_tables(loose(tmp_path / "two.json", speech), tmp_path / "tables", left=left.append)
 
+    assert [path.name for path in left] == ["face.parquet"]
     assert {path.name for path in (tmp_path / "tables").iterdir()} == {
-        "items.parquet", "errors.parquet", "sources.parquet", "prosody.parquet", "mine.parquet"
+        "items.parquet", "errors.parquet", "sources.parquet", "prosody.parquet", "face.parquet", "mine.parquet"
     }  # fmt: skip
 
 

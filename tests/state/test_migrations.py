@@ -54,9 +54,7 @@ def test_a_state_of_any_earlier_version_is_brought_up_to_date(
     db.close()
 
 
-def test_a_step_that_fails_leaves_the_file_as_it_was(
-    db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_that_fails_leaves_the_file_as_it_was(db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     def adds(db: sqlite3.Connection) -> None:
         db.execute("ALTER TABLE items ADD COLUMN colour TEXT")
 
