@@ -61,7 +61,7 @@ def entry_point() -> None:
     ends.code = main(sys.argv[1:], Console(out=result_stream(), err=sys.stderr, answers=sys.stdin))
     gc.freeze()
     if GUESTS.came:
-        # All is said and written. What a package left running, or registered for the end, must neither hold the command
-        # nor add to what it said.
-        os._exit(ends.code)
+        # All is said and written. What a package left running, or registered for the end, may tidy up after itself
+        # (the workers of an executor end by that), and neither holds the command for long nor changes its code.
+        GUESTS.leave_soon(ends.code)
     sys.exit(ends.code)
