@@ -4,7 +4,7 @@ A score that a row does not have counts nowhere: not in the mean, not in the sha
 below its cutoff, the mean is over the rows above it, and `n` beside it says over how many.
 
 A number may be as large as the format holds, and then no sum of squares is one any more. What lies beyond
-`LARGEST_SUMMED` stands in its row, and of its score nothing is made that sums: no mean, no spread, no picture.
+`summable.LARGEST_SUMMED` stands in its row, and of its score nothing is made that sums: no mean, no spread, no picture.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TypeGuard, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hume_runner.results.summable import can_be_summed
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout, Ragged, column_name
 
 # From here on a call into Arrow costs less than a loop of our own.
@@ -26,12 +27,6 @@ _MANY_ROWS = 1_000
 _MANY_SCORES = 256
 # The family of what is measured and is no score: loudness, pitch, speech rate.
 VALUE = "value"
-# A product of the squares of two such numbers, over all rows that there could be, is still one.
-LARGEST_SUMMED = 1e60
-
-
-def can_be_summed(number: float) -> bool:
-    return -LARGEST_SUMMED <= number <= LARGEST_SUMMED
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ A CHILD of either API is `{"argv", "key", "out"}` and, as wanted:
 `signals`: `[[seconds, number], ...]` that it gets after so many seconds; `closed`: `{"stdout": 100}`, a pipe whose
 reader leaves after so many bytes; `clock`: `[[when, by_s], ...]`, steps of its wall clock after so many seconds or
 with a durable operation, which its monotonic one does not follow;
-`settle_s`, `slow_s`, `late_s`: patience; `environ`.
+`settle_s`, `slow_s`, `late_s`: patience; `environ`; `runs`, for a machine of its own.
 What it says goes to the files OUT.stdout and OUT.stderr, the names of its durable operations to OUT.trace.
 """
 
@@ -88,7 +88,7 @@ def live(child: Mapping[str, Any], gates: Sequence[Callable[[], None]] = ()) -> 
             settle_s=child.get("settle_s", 0.2),
             settle_slow_s=child.get("slow_s"),
             late_s=child.get("late_s", 0.5),
-            runs=Path(os.environ["HUME_RUNNER_RUNS"]),
+            runs=Path(child.get("runs") or os.environ["HUME_RUNNER_RUNS"]),
         ),
         steps=tuple((when, by_s) for when, by_s in child.get("clock", ())),
         gates=list(gates),

@@ -449,10 +449,11 @@ def test_killed_at_any_durable_operation_the_rest_of_an_adopted_job_is_had_for_n
     places = tier.first_of_each(operations)
     cases = [copy(f"{at:02d}") for at in places]
     kills = [
-        case.child(disk={"kind": "kill", "at": at, "moment": moment}) for at, case in zip(places, cases, strict=True)
+        case.child(disk={"kind": "kill", "at": at, "moment": moment}, runs=str(case.folder / "runs"))
+        for at, case in zip(places, cases, strict=True)
     ]
     assert set(nursery.run(kills)) == {-9}
-    assert set(nursery.run([case.child() for case in cases])) == {0}
+    assert set(nursery.run([case.child(runs=str(case.folder / "runs")) for case in cases])) == {0}
     assert [results_of(case) == reference for case in cases] == [True] * len(places)
     assert len(accepted_by_key(service)[whole.owner]) == 1
 

@@ -46,6 +46,7 @@ class Folder:
     key: str
     settle_s: float = 0.3
     environ: dict[str, str] = field(default_factory=dict)
+    runs: Path | None = None  # of a machine of its own
 
     @property
     def manifest(self) -> Path:
@@ -79,7 +80,8 @@ class Folder:
 
     def run(self, *flags: str, disk: Disk | None = None) -> Ran:
         """`hume-runner run` in this process, on a disk that may fail."""
-        settings = Settings(settle_s=self.settle_s, late_s=0.5, runs=Path(os.environ["HUME_RUNNER_RUNS"]))
+        runs = self.runs or Path(os.environ["HUME_RUNNER_RUNS"])
+        settings = Settings(settle_s=self.settle_s, late_s=0.5, runs=runs)
         machine = Machine(disk=disk or Disk(), environ=self.environ, settings=settings)
         return self._command(["run", str(self.manifest), "--no-progress", *flags], machine)
 

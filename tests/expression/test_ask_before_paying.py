@@ -302,6 +302,7 @@ def test_what_is_under_way_elsewhere_is_waited_for_and_asked_about(tmp_path: Pat
         for folder in (one, other):
             write_wav(_made(folder) / "a.wav", speech([("speech", 1.5), ("pause", 1)], seed=1))
             folder.write({"files": ["a.wav"]})
+        other.runs = tmp_path / "elsewhere"
         first = threading.Thread(target=one.run, daemon=True)
         first.start()
         while not only_a_live_run(emulator):

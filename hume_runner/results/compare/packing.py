@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from hume_runner.frozen import frozen
-from hume_runner.results.aggregates import can_be_summed
 from hume_runner.results.agreement import Values
 from hume_runner.results.alignment import Rows
 from hume_runner.results.compare.columns import Wanted
+from hume_runner.results.summable import can_be_summed
 from hume_runner.services.table_shapes import Block, column_name
 
 _BLANK = math.nan

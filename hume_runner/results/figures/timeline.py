@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.results.aggregates import LARGEST_SUMMED, VALUE, Score, can_be_summed, measured_columns
+from hume_runner.results.aggregates import VALUE, Score, measured_columns
 from hume_runner.results.figures.style import COLOURS, DASHES, WIDTH_MM, figure_of, mark_simulated, selection, titled
 from hume_runner.results.measures import measure
+from hume_runner.results.summable import LARGEST_SUMMED, can_be_summed
 from hume_runner.services.table_shapes import Block, Family, Layout, OpenFamily
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hume_runner.results.aggregates import LARGEST_SUMMED, SourceSums
+from hume_runner.results.aggregates import SourceSums
 from hume_runner.results.base import ItemRecord
 from hume_runner.results.rows import ItemRows
+from hume_runner.results.summable import LARGEST_SUMMED
 
 FEWEST_ROWS = 3
 LEAST_SURE = 0.5

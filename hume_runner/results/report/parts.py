@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hume_runner.frozen import frozen
-from hume_runner.results.aggregates import Moments, SourceSums, can_be_summed
+from hume_runner.results.aggregates import Moments, SourceSums
+from hume_runner.results.summable import can_be_summed
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout
 
 LONGEST_TEXT = 240

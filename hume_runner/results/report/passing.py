@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from hume_runner.results.aggregates import Moments, Score, can_be_summed
+from hume_runner.results.aggregates import Moments, Score
 from hume_runner.results.base import ResultSet
 from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.credits import MEASURED_BY
@@ -17,6 +17,7 @@ from hume_runner.results.report.doubts import Doubts
 from hume_runner.results.report.parts import LONGEST_TEXT, Detail, OpenPart, Part
 from hume_runner.results.report.signals import SignalPart
 from hume_runner.results.rows import ItemError, ItemRows, all_rows
+from hume_runner.results.summable import can_be_summed
 from hume_runner.services.table_shapes import Block, Ragged
 
 LONGEST_START = 90

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hume_runner.results.aggregates import can_be_summed
 from hume_runner.results.report.parts import LONGEST_TEXT
+from hume_runner.results.summable import can_be_summed
 from hume_runner.services.signals import Signals
 from hume_runner.services.table_shapes import Block, Layout
 

@@ -45,7 +45,8 @@ class Lab:
     def start(self, machine: str, proxy: StoreProxy, *words: str) -> Child:
         path = self.study.folder / f"{machine}.yaml"
         path.write_text(yaml.safe_dump(self.study.manifest(machine)), encoding="utf-8")
-        environ = {**ENVIRON, **self._s3.environ, "AWS_ENDPOINT_URL": proxy.url}
+        runs = str(self.study.folder / f"runs-{machine}")  # which nobody on another machine sees
+        environ = {**ENVIRON, **self._s3.environ, "AWS_ENDPOINT_URL": proxy.url, "HUME_RUNNER_RUNS": runs}
         out = self.study.folder / f"run-{machine}"
         out.with_suffix(".code").unlink(missing_ok=True)
         return self._zygote.start(["run", str(path), *words], environ=environ, out=out)
