@@ -1,0 +1,10 @@
+"""Which numbers something can be made of; nothing that has to be installed is needed to tell."""
+
+from __future__ import annotations
+
+# A product of the squares of two such numbers, over all rows that there could be, is still a number.
+LARGEST_SUMMED = 1e60
+
+
+def can_be_summed(number: float) -> bool:
+    return -LARGEST_SUMMED <= number <= LARGEST_SUMMED
