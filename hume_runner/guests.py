@@ -8,7 +8,6 @@ import contextlib
 import os
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -47,7 +46,7 @@ class _Guests:
         leave = os._exit
 
         def wait() -> None:
-            time.sleep(_LEAVE_S)
+            threading.Event().wait(_LEAVE_S)
             leave(code)
 
         with contextlib.suppress(RuntimeError, MemoryError):  # a machine without a thread for it waits
