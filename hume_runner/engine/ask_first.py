@@ -68,7 +68,9 @@ def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment,
             shown = {
                 folder
                 for folder, one in strays.items()
-                if one in taken.shown and env.service.keeper is None and _planned_source(outputs / folder, store, env)
+                if one in taken.shown
+                and env.service.keeper is None
+                and _planned_source(outputs / folder, store, env.service)
             }
             strays = {folder: one for folder, one in strays.items() if one not in taken.shown or folder in shown}
         else:
@@ -158,7 +160,9 @@ def _what_lies_there(
     does (`shown`), and they are about a source that is planned, packed another way perhaps."""
     if not store.any_planned():
         return None
-    about = next((one for folder in sorted(shown) if (one := _planned_source(outputs / folder, store, env))), "")
+    about = next(
+        (one for folder in sorted(shown) if (one := _planned_source(outputs / folder, store, env.service))), ""
+    )
     doubt = _knows_nothing(outputs, strays) + (
         f", about '{about}'" if about else ", and that the service does not show"
     )
@@ -225,7 +229,7 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
 def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Path, str]:
     """Folder from the outputs on -> remote id, of the answers on disk that the state knows nothing of: it was lost, or
     put back as it was earlier. One that came from another endpoint, or from a file, is known; so is one that somebody
-    agreed to pay for again. What cannot be looked into may be one."""
+    agreed to pay for again, unless it is about something else that is planned. What cannot be looked at may be one."""
     raw = Path("raw")
     names = {REQUEST, *service.answer_names(artifacts=True)}
     try:
@@ -246,15 +250,16 @@ def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Pat
             stray = True
         if stray:
             remote_id = remote_id_of(folder)
-            if not store.holds_answer(remote_id) and not store.is_agreed_for(service.endpoint, remote_id):
+            agreed = store.is_agreed(service.endpoint, remote_id)
+            if not store.holds_answer(remote_id) and not (agreed and not _planned_source(folder, store, service)):
                 found[raw / folder.name] = remote_id
     return found
 
 
-def _planned_source(folder: Path, store: Store, env: Environment) -> str:
+def _planned_source(folder: Path, store: Store, service: Service) -> str:
     """A source of this answer, as its request tells, that is planned to be sent and that nobody has agreed to pay again
     for; "" if there is none, or no telling."""
-    remote_id, endpoint = remote_id_of(folder), env.service.endpoint
+    remote_id, endpoint = remote_id_of(folder), service.endpoint
     planned = (one for one in sources_asked(folder) if store.is_planned(one))
     return next((one for one in planned if not store.is_agreed_for(endpoint, remote_id, one)), "")
 

@@ -743,7 +743,7 @@ class Reading(StateFile):
         ).fetchone()
         return row is not None
 
-    def is_agreed_for(self, endpoint: str, remote_id: str, item: str | None = None) -> bool:
+    def is_agreed_for(self, endpoint: str, remote_id: str, item: str) -> bool:
         """Whether somebody agreed to pay although this may have been it: for all that there was to send, or for a job
         that carries the source of this id."""
         row = self._db.execute(
