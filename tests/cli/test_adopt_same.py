@@ -48,7 +48,7 @@ def elsewhere(project: Project, request: pytest.FixtureRequest, monkeypatch: pyt
     return Elsewhere(project, request.param)
 
 
-@sampled(5)
+@sampled(3)
 @pytest.mark.parametrize(
     ("carried", "listed"),
     [

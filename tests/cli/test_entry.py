@@ -75,6 +75,7 @@ def folder(tmp_path: Path) -> Path:
 CODES = {2: 130, 15: 143, 1: 143}
 
 
+@pytest.mark.sweep
 @in_two_tiers
 def test_a_signal_at_any_import_is_told_by_the_exit_code_alone(folder: Path, tier: Tier) -> None:
     code, said = ended(folder, "validate", "m.yaml")

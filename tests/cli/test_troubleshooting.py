@@ -14,6 +14,7 @@ import pytest
 
 from hume_runner.state.lock import StateLock
 from tests.cli.project import JOBS, Project, Ran
+from tests.tiers import sampled
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 Situation = Callable[[Project, pytest.MonkeyPatch], Ran]
@@ -249,6 +250,7 @@ def test_every_symptom_is_brought_about_and_every_situation_is_told() -> None:
     assert list(symptoms()) == list(SITUATIONS)
 
 
+@sampled(14)
 @pytest.mark.parametrize("title", SITUATIONS)
 def test_a_symptom_is_printed_as_the_page_shows_it(
     title: str, project: Project, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ from hume_runner.engine.reactions.base import Moment
 from hume_runner.engine.view import Action, Fetch, Poll, Sent, Submit, View, begun, ended, next_actions
 from hume_runner.services.base import Accepted, Ended, Pending, Progress
 from tests.engine.reactions.cases import rules
+from tests.tiers import sampled
 
 SERVER = 1_700_000_000.0  # what the service's clock says when ours says 0
 
@@ -101,6 +102,7 @@ def test_two_hundred_jobs_on_fifty_slots_take_little_longer_than_they_must_and_f
     assert service.polls / service.jobs <= 0.18
 
 
+@sampled(4)
 @pytest.mark.parametrize("longer_s", [0.0, 0.4, 2.0])
 @pytest.mark.parametrize(("jobs", "slots", "job_s"), [(1, 1, 3.0), (20, 20, 3.0), (60, 7, 30.0), (300, 300, 600.0)])
 def test_other_shapes_are_neither_held_up_nor_asked_about_for_each_job(

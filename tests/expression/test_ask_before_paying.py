@@ -90,6 +90,7 @@ def test_a_deleted_state_asks_although_uploads_are_packed_otherwise(
     assert len(measured_runs(emulator.url)) == paid
 
 
+@sampled(2)
 @pytest.mark.parametrize("look_back", ["1s", "7d"])
 @pytest.mark.parametrize("part", [("--limit", "1"), ("--max-billable-seconds", "1")])
 def test_who_agrees_to_a_part_is_asked_about_the_rest(

@@ -11,12 +11,14 @@ import pytest
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, Folder, from_service, measured_runs, metered, times_measured
 from tests.expression.test_bill import write_recordings
+from tests.tiers import sampled
 
 
 def told(folder: Folder) -> dict[str, Any]:
     return json.loads(folder.command("plan", "--format", "json").out)["summary"]  # type: ignore[no-any-return]
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     ("before", "after"),
     [

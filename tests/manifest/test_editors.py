@@ -78,15 +78,18 @@ def test_no_member_is_offered_that_the_api_does_not_have(editor: Editor, api: st
     assert labels(offered) & members == members - foreign - {"api"}
 
 
+@pytest.mark.sweep
 def test_before_there_is_an_api_every_model_is_offered(editor: Editor) -> None:
     assert labels(editor.completions(f"{HEAD}models:\n  |\n")) == set().union(*MODELS.values())
 
 
+@pytest.mark.sweep
 def test_a_failure_budget_is_not_nought(editor: Editor) -> None:
     assert "0" not in inserted(editor.completions(f"{HEAD}execution:\n  |\n"), "max_failures")
     assert labels(editor.completions(f"{HEAD}execution:\n  max_failures: |\n")) == {"5%", "20"}
 
 
+@pytest.mark.sweep
 def test_an_empty_file_is_offered_manifests_that_are_valid(editor: Editor, tmp_path: Path) -> None:
     offered = [one for one in editor.completions(f"{HEAD}|") if one["label"].startswith(("texts", "recordings"))]
     assert len(offered) == 4
@@ -99,6 +102,7 @@ def test_an_empty_file_is_offered_manifests_that_are_valid(editor: Editor, tmp_p
         assert main(["validate", str(path)]) == 0, text
 
 
+@pytest.mark.sweep
 def test_what_is_offered_at_the_root_can_stand_there(editor: Editor) -> None:
     start = "version: 1\nname: x\nservice: {api: batch-v0}\n"
     offered = editor.completions(f"{HEAD}{start}|\n")
@@ -112,6 +116,7 @@ def test_what_is_offered_at_the_root_can_stand_there(editor: Editor) -> None:
             assert list(Draft202012Validator(schema()).iter_errors(rest | yaml.safe_load(text))) == [], text
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("text", "title", "words"),
     [
@@ -127,6 +132,7 @@ def test_hovering_shows_title_and_description(editor: Editor, text: str, title: 
     assert words in shown
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -145,6 +151,7 @@ def test_what_the_runner_refuses_is_underlined(editor: Editor, change: tuple[str
     assert said in "\n".join(editor.problems(good.replace(*change)))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("manifest", sorted(path.name for path in (PROJECT / "manifests").glob("*.yaml")))
 def test_the_examples_have_nothing_underlined(editor: Editor, manifest: str) -> None:
     text = (PROJECT / "manifests" / manifest).read_text(encoding="utf-8")

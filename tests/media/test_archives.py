@@ -338,6 +338,7 @@ def bytes_read() -> int:
 counted = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's account of reading")
 
 
+@sampled(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_members_are_read_by_name_in_any_order(form: str, tmp_path: Path) -> None:
     members = noise(30, 300)

@@ -39,6 +39,7 @@ from tests.media_files import (
     write_video,
     write_wav,
 )
+from tests.tiers import sampled
 
 TALK = speech([("pause", 0.3), ("speech", 0.6), ("pause", 0.4), ("speech", 0.5), ("pause", 0.2)])
 DRAWING = picture(320, 240)
@@ -145,6 +146,7 @@ SOUND: dict[str, Build] = {
 }
 
 
+@sampled(16)
 @pytest.mark.parametrize("name", SOUND)
 def test_odd_sound_is_prepared_and_is_the_same_sound(name: str, tmp_path: Path) -> None:
     SOUND[name](tmp_path / name)
@@ -277,6 +279,7 @@ STILLS: dict[str, Still] = {
 }
 
 
+@sampled(12)
 @pytest.mark.parametrize("name", STILLS)
 def test_odd_pictures_are_prepared_and_are_the_same_picture(name: str, tmp_path: Path) -> None:
     case = STILLS[name]

@@ -107,6 +107,7 @@ def exif(orientation: int, kind: int, form: str, *, order: str = "<") -> bytes:
     return mark + struct.pack(f"{order}IHHHI", 8, 1, 0x0112, kind, 1) + value + bytes(4)
 
 
+@sampled(24)
 @pytest.mark.parametrize("orientation", SHOWN)
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize(("kind", "form"), [(1, "B"), (3, "H"), (4, "I"), (6, "b"), (8, "h"), (9, "i")])
@@ -140,6 +141,7 @@ def combing(pixels: NDArray[np.uint8]) -> float:
     return float(near - field)
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     ("name", "options"),
     [

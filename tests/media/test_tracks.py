@@ -55,6 +55,7 @@ def test_channels_without_places_all_count_alike(channels: int, codec: str, tmp_
     assert found[:channels] == pytest.approx([1 / channels] * channels, abs=0.02)
 
 
+@sampled(2)
 @pytest.mark.parametrize("name", ["a.aiff", "a.au", "a.caf", "a.mov", "a.mka"])
 def test_channels_without_places_count_alike_in_other_formats(name: str, tmp_path: Path) -> None:
     codec = "pcm_s16le" if name in ("a.caf", "a.mov", "a.mka") else "pcm_s16be"
@@ -125,6 +126,7 @@ def test_a_mix_that_would_be_silent_is_taken_from_one_channel_and_said(
     assert "cancel each other" in note
 
 
+@sampled(2)
 @pytest.mark.parametrize(
     "channels",
     [

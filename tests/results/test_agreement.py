@@ -70,6 +70,7 @@ def test_means_and_correlations_are_those_of_scipy(stats: Any, pairs: list[tuple
         assert found.pearson.value == pytest.approx(stats.pearsonr(a, b).statistic, abs=1e-6)
 
 
+@pytest.mark.sweep
 @given(st.lists(numbers, min_size=1, max_size=60))
 def test_ranks_are_those_of_scipy(stats: Any, values: list[float]) -> None:
     assert list(ranks(values)) == stats.rankdata(values).tolist()

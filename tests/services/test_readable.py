@@ -144,7 +144,7 @@ def _rows(path: Path) -> dict[tuple[str, str], list[Any]]:
     return found
 
 
-@sampled(6)
+@sampled(3)
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
 def test_what_no_reader_takes_fails_alone_at_fetching_and_its_neighbours_have_their_rows(

@@ -26,6 +26,7 @@ from hume_runner.http.retry import NO_RETRY, RetryPolicy, submission_outcome
 from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Upload
 from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api, read_job, read_source_result
+from tests.tiers import sampled
 
 BODY = {"text": ["All is well."], "models": {"language": {}}}
 SUBMIT = "POST /v0/batch/jobs"
@@ -176,6 +177,7 @@ READS = [
 ]
 
 
+@sampled(6)
 @pytest.mark.parametrize(("route", "read"), READS, ids=[route for route, _ in READS])
 @pytest.mark.parametrize(
     "action",

@@ -237,6 +237,7 @@ WRONG = [
 ]
 
 
+@sampled(12)
 @pytest.mark.parametrize(("line", "instead", "said"), WRONG)
 def test_what_is_wrong_with_a_measurer_is_refused_before_anything_is_measured(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str], line: str, instead: str, said: str
@@ -373,6 +374,7 @@ def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
     assert main(["tables", "m.yaml", "--format", "jsonl"]) == 0
 
 
+@sampled(1)
 @pytest.mark.parametrize(
     "lack",
     [
@@ -511,6 +513,7 @@ threading.Thread(target=lambda: [os.write(1, b'from a thread\\n') and time.sleep
         assert words in ended.stderr
 
 
+@sampled(1)
 @pytest.mark.parametrize(
     "left",
     [

@@ -43,6 +43,7 @@ def done(ran: Ran) -> int:
     return counted
 
 
+@pytest.mark.sweep
 def test_parts_are_merged_into_the_store_and_any_machine_goes_on(study: Study, emulator: Emulator) -> None:
     manifest = run_parts(study, "a")
     assert call("run", manifest).code == 64  # the parts are not merged yet

@@ -28,6 +28,7 @@ from hume_runner.state.remote.protocol import (
     write,
 )
 from tests.state.remote.model import Rules, Search, Violation, protocol_with
+from tests.tiers import sampled
 
 # Each is searched whole. The large ones take minutes.
 QUICK = [
@@ -50,6 +51,7 @@ def _told(rules: Rules) -> str:
     )
 
 
+@sampled(1)
 @pytest.mark.parametrize("rules", QUICK, ids=_told)
 def test_no_order_of_events_loses_or_repeats_anything(rules: Rules) -> None:
     search = Search(rules).run()
@@ -172,6 +174,7 @@ NAIVE = {
 }
 
 
+@sampled(4)
 @pytest.mark.parametrize("name", NAIVE)
 def test_without_it_something_is_lost_or_paid_twice(name: str) -> None:
     rules, invariant = NAIVE[name]

@@ -82,6 +82,7 @@ def vanish_with_its_disk(lab: Lab, s3: S3Server, emulator: Emulator, texts: int,
     assert accepted(emulator) == texts  # it paid for the rest alone
 
 
+@pytest.mark.sweep
 def test_a_runner_that_vanishes_with_its_disk_is_gone_on_from(lab: Lab, s3: S3Server, emulator: Emulator) -> None:
     vanish_with_its_disk(lab, s3, emulator, texts=60, after=18)
 

@@ -74,6 +74,7 @@ def _heard() -> list[Samples]:
     return [recording("two_cities.wav"), synthetic("The weather was beautiful on Sunday."), quiet_and_loud]
 
 
+@pytest.mark.sweep
 def test_integrated_loudness_is_that_of_pyloudnorm() -> None:
     need_module("pyloudnorm")
     import pyloudnorm
