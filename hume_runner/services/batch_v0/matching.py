@@ -171,6 +171,11 @@ def contradicts(sent: Sent, view: JobView) -> bool:
     return (bool(told) and all(told)) or _other_kinds(sent, view) or _other_models(sent.settings, view)
 
 
+def echo_mark(view: JobView) -> int:
+    """Alike for two echoes of one job, within one process, of which `contradicts` says the same: polls repeat them."""
+    return hash((view.job_id, view.urls, view.text, view.files, view.says, repr(view.models)))
+
+
 def _other_kinds(sent: Sent, view: JobView) -> bool:
     """Whether a job carries sources, says that it has none of the kinds that were sent, and has others."""
     ours = {"urls": bool(sent.urls), "text": bool(sent.texts), "files": bool(sent.files)}

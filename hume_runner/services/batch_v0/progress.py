@@ -21,7 +21,7 @@ from hume_runner.services.base import (
 from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.host import MISSES, Host
 from hume_runner.services.batch_v0.listing import CLOCKS_APART_S, jobs_since
-from hume_runner.services.batch_v0.matching import contradicts, sent_by
+from hume_runner.services.batch_v0.matching import contradicts, echo_mark, sent_by
 from hume_runner.services.batch_v0.sender import matches_of
 from hume_runner.services.batch_v0.times import seconds
 
@@ -31,6 +31,7 @@ class Polls:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._agreed: dict[int, int] = {}  # of a job, the mark of an echo that speaks of it, or says nothing
 
     def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
         """See `Records.check`: one list for all jobs, and the details of single ones only where a list cannot help."""
@@ -92,17 +93,21 @@ class Polls:
         """How far a job is. Where its echo surely speaks of another one, the id that came with the answer to the
         submission was not its own."""
         sent = self._host.sent.get(number)
-        if sent is not None and contradicts(sent, view) and contradicts(sent, self._host.detailed(view)):
-            return Mistaken(message=f"what the service has as {view.job_id} is another job")
+        if sent is not None and self._agreed.get(number) != (mark := echo_mark(view)):
+            if contradicts(sent, view) and contradicts(sent, self._host.detailed(view)):
+                return Mistaken(message=f"what the service has as {view.job_id} is another job")
+            self._agreed[number] = mark
         progress = progress_of(view)
         if not isinstance(progress, Pending):
             self._host.sent.pop(number, None)
+            self._agreed.pop(number, None)
         return progress
 
     def remind(self, job: Job) -> None:
         """See `Keeper.remind`."""
         names = {position: job.matches.get(position) or name for position, name in matches_of(job).items()}
         self._host.sent[job.number] = sent_by(job, names, job.request)
+        self._agreed.pop(job.number, None)
 
 
 def progress_of(view: JobView) -> Progress:

@@ -13,6 +13,7 @@ from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.matching import (
     Verdict,
     contradicts,
+    echo_mark,
     familiar,
     in_doubt,
     judge,
@@ -193,6 +194,25 @@ def test_one_form_is_the_same_however_often_it_is_taken() -> None:
 def test_only_what_surely_speaks_of_something_else_contradicts(sent: Any, seen: Any, surely: bool) -> None:
     lost, names = sent
     assert contradicts(sent_by(lost, names, SETTINGS), seen) is surely
+
+
+def test_an_echo_that_tells_anything_else_is_looked_at_again() -> None:
+    echoes = [
+        view(),
+        view(urls=(URL,)),
+        view(text=(URL,)),
+        view(text=("one",)),
+        view(text=("one", "two")),
+        view(files=[("a.wav", A)]),
+        view(files=[("a.wav", B)]),
+        view(files=[("b.wav", A)]),
+        view(models={"language": {}}),
+        view(models={"language": None}),
+        replace(view(), says=frozenset()),
+        replace(view(), job_id="another"),
+    ]
+    assert len({echo_mark(one) for one in echoes}) == len(echoes)
+    assert echo_mark(view(files=[("a.wav", A)])) == echo_mark(replace(view(files=[("a.wav", A)]), status="COMPLETED"))
 
 
 @pytest.mark.parametrize(
