@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
+from hume_runner.amounts import counted
 from hume_runner.api.opening import told_closed
 from hume_runner.api.remote_state import opened_state, state_of_the_whole
 from hume_runner.api.values import JobStatus, Reason, Status
@@ -66,6 +67,11 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             intervals = project.says().intervals
             told += check_sources(intervals, plan.absent(intervals.by_item), plan.ids)
         plan.count()
+        if doubtful := store.doubtful():
+            told.append(
+                f"{counted(doubtful, 'item')} may have been paid for already, and what was agreed to was not sent: "
+                "a run asks (exit 9), `--pay-again` sends"
+            )
         lost = 0 if endpoint.here else len(found.lost)
         plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)
         yield OpenPlan(
@@ -134,7 +140,7 @@ def _taken_stock(
     if not (endpoint.here and found.lost):
         return store, found
     copy = stack.enter_context(store.apart())
-    give_up_lost(copy, Mended(lost=found.lost), now)
+    give_up_lost(copy, Mended(lost=found.lost), now, pays=False)
     return copy, found
 
 

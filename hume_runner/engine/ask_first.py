@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 
 from hume_runner import events
 from hume_runner.engine.apart import measured_already
-from hume_runner.engine.download import REQUEST, remote_id_of, sources_asked
+from hume_runner.engine.download import REQUEST, AskedSource, remote_id_of, remote_id_told, sources_asked
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.reconcile import adopt_command
 from hume_runner.engine.survey import Taken, adopt_what_is_there
@@ -106,7 +106,8 @@ def record_agreed(asked: Asked, store: Store, env: Environment, *, partial: bool
     now, endpoint = env.clock(), env.service.endpoint
     whole = not partial and not store.any_planned()
     for remote_id, folder in asked.agreed.items():
-        sent = {store.sent_for(item) for item in sources_asked(folder)} if folder is not None else set()
+        about = set() if folder is None else {item for one in sources_asked(folder) for item in _listed_as(one, store)}
+        sent = {store.sent_for(item) for item in about}
         for number in sorted(one for one in sent if one is not None):
             store.record_agreed(number, endpoint, (remote_id,), now)
         if whole:
@@ -249,9 +250,11 @@ def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Pat
         except OSError:
             stray = True
         if stray:
-            remote_id = remote_id_of(folder)
+            remote_id, told = remote_id_of(folder), remote_id_told(folder)
+            if store.holds_answer(remote_id) or (told is not None and store.holds_answer(told)):
+                continue  # a copy that somebody made of one is no other
             agreed = store.is_agreed(service.endpoint, remote_id)
-            if not store.holds_answer(remote_id) and not (agreed and not _planned_source(folder, store, service)):
+            if not (agreed and not _planned_source(folder, store, service)):
                 found[raw / folder.name] = remote_id
     return found
 
@@ -260,8 +263,16 @@ def _planned_source(folder: Path, store: Store, service: Service) -> str:
     """A source of this answer, as its request tells, that is planned to be sent and that nobody has agreed to pay again
     for; "" if there is none, or no telling."""
     remote_id, endpoint = remote_id_of(folder), service.endpoint
-    planned = (one for one in sources_asked(folder) if store.is_planned(one))
-    return next((one for one in planned if not store.is_agreed_for(endpoint, remote_id, one)), "")
+    about = (item for one in sources_asked(folder) for item in _listed_as(one, store))
+    planned = (one for one in about if store.is_planned(one))
+    return next((one for one in planned if not store.is_agreed_for_source(endpoint, remote_id, one)), "")
+
+
+def _listed_as(source: AskedSource, store: Store) -> Iterator[str]:
+    """The ids by which the manifest may list a source now: it may have been renamed since."""
+    yield from source.ids
+    if source.content is not None and (now := store.planned_as(source.content)) is not None:
+        yield now
 
 
 def _knows_nothing(outputs: Path, strays: Mapping[Path, str]) -> str:

@@ -22,6 +22,7 @@ from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.store import MemberRow, StoredAnswer
 
 REQUEST = "request.json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 18
 _MOST_DESCRIPTION_BYTES = 64 * 1024 * 1024
 
@@ -47,12 +48,30 @@ def remote_id_of(folder: Path) -> str:
     return told if isinstance(told, str) and raw_directory(told) == folder.name else folder.name
 
 
-def sources_asked(folder: Path) -> Iterator[str]:
-    """Ids of the sources that the answers in this folder are about, as its description tells them."""
+def remote_id_told(folder: Path) -> str | None:
+    """The remote id that its description tells, whatever the folder is called: somebody may have made a copy."""
+    told = _description(folder).get("remote_id")
+    return told if isinstance(told, str) else None
+
+
+@frozen
+class AskedSource:
+    """A source that an answer is about: its ids when it was asked for, and the SHA-256 of its content, None where an
+    earlier version did not tell it."""
+
+    ids: tuple[str, ...]
+    content: bytes | None
+
+
+def sources_asked(folder: Path) -> Iterator[AskedSource]:
+    """The sources that the answers in this folder are about, as its description tells them."""
     sources = _description(folder).get("sources")
     for source in sources if isinstance(sources, list) else ():
-        ids = source.get("ids") if isinstance(source, dict) else None
-        yield from (one for one in (ids if isinstance(ids, list) else ()) if isinstance(one, str))
+        if isinstance(source, dict):
+            ids, told = source.get("ids"), source.get("content_sha256")
+            content = bytes.fromhex(told) if isinstance(told, str) and _SHA256.fullmatch(told) else None
+            names = tuple(one for one in (ids if isinstance(ids, list) else ()) if isinstance(one, str))
+            yield AskedSource(ids=names, content=content)
 
 
 def _description(folder: Path) -> Mapping[str, Any]:
@@ -295,4 +314,5 @@ def _source(member: MemberRow) -> dict[str, Any]:
         else {"match": match}
     )
     detail = {"detail": member.detail} if member.detail else {}
-    return {"position": member.position, "kind": member.kind, **named, "ids": list(member.ids), **detail}
+    content = {"content_sha256": member.content.hex()} if member.content else {}
+    return {"position": member.position, "kind": member.kind, **named, "ids": list(member.ids), **content, **detail}

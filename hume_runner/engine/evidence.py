@@ -76,9 +76,13 @@ class Evidence:
         return any(self.knows(one) for one in {remote_id, remote_id.lower(), remote_id.upper()})
 
     def suspects(self, job: Job) -> list[Candidate]:
-        """What was measured before and may be this job, unknown here, with an answer that cannot be had again."""
-        witness = self._service.witness
-        return [one for one in witness.suspects(job) if not self.knows(one.remote_id)] if witness else []
+        """What was measured before and may be this job, unknown here, with an answer that cannot be had again; but for
+        what somebody agreed to pay for all the same, in this job."""
+        witness, endpoint, number = self._service.witness, self._service.endpoint, job.number
+        if witness is None:
+            return []
+        unknown = [one for one in witness.suspects(job) if not self.knows(one.remote_id)]
+        return [one for one in unknown if not self._store.is_agreed_for_job(endpoint, one.remote_id, number)]
 
     def undecided(self) -> set[int]:
         """The jobs of which nobody knows by now whether the service took them."""

@@ -100,10 +100,12 @@ class Renamed:
 
 @frozen
 class Gone:
-    """A lost submission that was measured and billed, and whose answer cannot be had."""
+    """A lost submission that was measured and billed, and whose answer cannot be had. `agreed`: a person wants it sent
+    again, whatever the manifest says."""
 
     job: int
     chosen: Candidate
+    agreed: bool = False
 
 
 @frozen
@@ -116,9 +118,11 @@ class Billed:
 
 @frozen
 class Missed:
-    """A lost submission that the service does not show, or that a person wants sent again."""
+    """A lost submission that the service does not show; or that a person wants sent again, although (`doubt`) nothing
+    proves that it was not taken."""
 
     job: int
+    doubt: str | None = None
 
 
 @frozen
@@ -221,12 +225,12 @@ def record(store: Store, service: Service, fact: Fact, now: float) -> None:
             )
         case Renamed(job=job, chosen=chosen):
             store.record_renamed(job, chosen.remote_id, matches=chosen.matches, created_at=chosen.created_at, now=now)
-        case Gone(job=job, chosen=chosen):
-            store.record_gone(job, chosen.remote_id, chosen.billed_seconds, now)
+        case Gone(job=job, chosen=chosen, agreed=agreed):
+            store.record_gone(job, chosen.remote_id, chosen.billed_seconds, now, agreed=agreed)
         case Billed(job=job, chosen=chosen):
             store.record_billed(job, chosen.remote_id, chosen.billed_seconds, now)
-        case Missed(job=job):
-            store.record_missed(job, now)
+        case Missed(job=job, doubt=doubt):
+            store.record_missed(job, now, doubt=doubt)
         case Waited(job=job, seconds=seconds):
             store.record_waited(job, seconds)
         case Agreed(job=job, remote_ids=remote_ids):

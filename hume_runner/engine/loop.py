@@ -148,7 +148,7 @@ class Loop:
             actions, wake_at = next_actions(self._view, now)
             for action in actions:
                 self._guard(self._start, action, now)
-            if self._view.finished or (self._detach and self._view.all_sent and not self._store.any_planned()):
+            if self._view.finished or (self._detach and self._view.all_sent and not self._left()):
                 break
             timeout = self._telling.wait_s(self._view)
             if wake_at is not None:
@@ -165,6 +165,10 @@ class Loop:
         for reaction in self._last_look.look(self._view):
             self._do(reaction)
         return self._view.ending
+
+    def _left(self) -> bool:
+        """Whether anything is still to be sent that nobody has to be asked about."""
+        return not self._view.passed_over and self._store.any_planned()
 
     def _guard(self, act: Callable[P, None], *what: P.args, **named: P.kwargs) -> None:
         """Do one step. What breaks the run ends it only when nothing is on its way any more; the first reason stays."""
@@ -227,6 +231,9 @@ class Loop:
             self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), wall)
             self._refill()
             return
+        if not self._rules.pay_again and (doubts := self._store.doubts(number)):
+            self._ask_about(job, doubts, wall)
+            return
         self._do(sending.may_send(self._view, self._rules, job, self._evidence.suspects(job), self._moment()))
         if self._view.no_more or number in self._view.held_back:
             return
@@ -247,6 +254,17 @@ class Loop:
         self._tools.workers.start(
             action, self._tools.kept.around(meant, sender(self._store, self._outputs, job, submission))
         )
+
+    def _ask_about(self, job: Job, doubts: Mapping[bytes, str], wall: float) -> None:
+        """Some of a job may have been paid for: what is beyond doubt goes by itself."""
+        clear = [member for member in job.members if member.item.key not in doubts]
+        if not clear:
+            self._do(sending.asked_about(self._view, job, next(iter(doubts.values()))))
+            return
+        doubtful = [member for member in job.members if member.item.key in doubts]
+        drafts = (*self._service.recompile(clear), *self._service.recompile(doubtful))
+        self._store.record_prepared(job.number, drafts, (), wall)
+        self._refill()
 
     def _not_readable(self, job: Job, error: OSError, wall: float) -> None:
         """A file of the job vanished since it was planned: halves find it, and all else is sent."""

@@ -230,9 +230,18 @@ def _is_somebodys(outputs: Path, answer: StoredAnswer) -> bool:
     return True
 
 
-def give_up_lost(store: Store, mended: Mended, now: float) -> Mended:
-    """With consent: what is lost is measured again. What is left is what else went wrong."""
+def take_back(store: Store, outputs: Path, report: events.Report, now: float) -> None:
+    """Answers that were given up, that are on disk again as they were, and that nobody has paid for anew meanwhile."""
+    for number, answers in store.answers_given_up().items():
+        if all(look_at(outputs, one, thorough=True).harm is None for one in answers):
+            store.record_answer_back(number, now)
+            path = next((one.path for one in answers if one.name != REQUEST), answers[0].path)
+            report(events.Mended(job=job_name(number), path=path, harm="was gone"))
+
+
+def give_up_lost(store: Store, mended: Mended, now: float, *, pays: bool) -> Mended:
+    """With consent, or where it costs nothing: what is lost is measured again. What is left is what else went wrong."""
     for number in mended.lost:
-        store.record_answer_lost(number, now)
+        store.record_answer_lost(number, now, pays=pays)
     error = None if isinstance(mended.error, LostAnswerNeedsDecision) else mended.error
     return replace(mended, lost=(), error=error)

@@ -72,7 +72,7 @@ def refilled(view: View, store: Store) -> View:
     if view.no_more:
         return view
     # What waited for another in a chain goes first: its medium is prepared and half measured.
-    at_hand = {*view.queue, *view.held_back, *view.submitting}
+    at_hand = {*view.queue, *view.held_back, *view.submitting, *view.passed_over}
     freed = [number for number in store.freed() if number not in at_hand]
     queue, unprepared, taken_up = [*reversed(freed), *view.queue], list(view.unprepared), view.taken_up
     if len(queue) + len(unprepared) <= 2 * view.most_transfers:

@@ -14,7 +14,7 @@ from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
 from hume_runner.engine.ask_first import Asked, ask_first, record_agreed
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.loop import Abandoned, Loop, Tools
-from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost
+from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.rescue import take_in
 from hume_runner.engine.telling import told
@@ -242,12 +242,13 @@ def _take_stock(store: Store, kept: Kept, env: Environment, outputs: Path, optio
     with guarded(outputs):
         if env.service.keeper is None:
             kept.restore(store, outputs)
+        take_back(store, outputs, env.report, env.clock())
         mended = mend(store, env, outputs)
     if env.here:
         with guarded(outputs):
             clear_away(store, mended.lost, outputs)
     if options.pay_again or env.here:
-        mended = give_up_lost(store, mended, env.clock())
+        mended = give_up_lost(store, mended, env.clock(), pays=not env.here)
     if options.retry_failed:
         for number in (*store.timed_out(), *_ended_after_all(store, env.service)):
             store.record_revived(number, env.clock())

@@ -118,7 +118,8 @@ class _Survey:
             self._shown.add(remote_id)
         if self._store.is_agreed(self._endpoint, remote_id):
             # What it surely carries is not paid for again all the same, where it can be had.
-            return self._service.keeper is None or self._store.knows_remote(self._endpoint, remote_id)
+            known = self._service.keeper is None and self._store.is_agreed_to_all(self._endpoint, remote_id)
+            return known or self._store.knows_remote(self._endpoint, remote_id)
         # What was taken for some of its sources may carry more, and that was paid for as well.
         known = self._store.knows_remote(self._endpoint, remote_id)
         return known and self._store.adopted_in_part(self._endpoint, remote_id) is None

@@ -142,6 +142,7 @@ class View:
     taken_up: int = 0  # the last planned job that was taken from the state
     queue: Sequence[int] = ()  # planned jobs that may go out, in order
     held_back: Mapping[int, float] = field(default_factory=dict)  # refused for now: when they may go out again
+    passed_over: Set[int] = frozenset()  # planned jobs that somebody has to be asked about
     unprepared: Sequence[int] = ()  # planned jobs whose media have to be prepared first
     preparing: Set[int] = frozenset()
     submitting: Mapping[int, Sent] = field(default_factory=dict)

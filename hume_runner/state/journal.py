@@ -70,6 +70,8 @@ class Journal(Planning):
                 waited_s=None,
             )
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE job = ?", (number,))
+            # Whoever sends it has agreed to it, and to no more than it carries.
+            db.execute("DELETE FROM doubts WHERE key IN (SELECT key FROM members WHERE job = ?)", (number,))
             self._name_members(number, matches)
 
     def _name_members(self, number: int, matches: Mapping[int, str]) -> None:
@@ -314,8 +316,11 @@ class Journal(Planning):
                 db.execute("INSERT OR REPLACE INTO received VALUES (?, ?)", (number, answer))
         return True
 
-    def record_gone(self, number: int, remote_id: str, billed_seconds: float | None, now: float) -> None:
-        """A lost submission that was measured and billed, and whose answer cannot be had: it may be sent again."""
+    def record_gone(
+        self, number: int, remote_id: str, billed_seconds: float | None, now: float, *, agreed: bool = False
+    ) -> None:
+        """A lost submission that was measured and billed, and whose answer cannot be had: it may be sent again.
+        `agreed`: by somebody who was asked, and not by the manifest."""
         with self._transaction("gone") as db:
             (endpoint,) = db.execute("SELECT endpoint FROM jobs WHERE job = ?", (number,)).fetchone()
             message = f"measured as {remote_id}, and the answer is lost"
@@ -324,6 +329,8 @@ class Journal(Planning):
                 "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
                 (endpoint, remote_id, number, now, billed_seconds),
             )
+            if agreed:
+                self._doubt(number, message, now)
 
     def record_billed(self, number: int, remote_id: str, billed_seconds: float | None, now: float) -> None:
         """A lost submission that was measured and billed, and that stays lost until somebody decides: it is in the
@@ -353,8 +360,9 @@ class Journal(Planning):
             "DELETE FROM unproven WHERE rowid = (SELECT max(rowid) FROM unproven WHERE job = ?)", (number,)
         )
 
-    def record_missed(self, number: int, now: float) -> None:
-        """A lost submission that the service does not show, or that somebody wants sent again: it may be.
+    def record_missed(self, number: int, now: float, *, doubt: str | None = None) -> None:
+        """A lost submission that the service does not show, or that somebody wants sent again: it may be. `doubt`: why
+        it may have been taken all the same; until it is sent, whoever has not agreed is asked.
 
         Neither proves that it was not billed, so that what it may have cost stays in what is committed.
         """
@@ -365,6 +373,15 @@ class Journal(Planning):
                 (now, number),
             )
             self._move(number, Event.MISS, now, billed_seconds=None)
+            if doubt is not None:
+                self._doubt(number, doubt, now)
+
+    def _doubt(self, number: int, why: str, now: float) -> None:
+        """Somebody agreed to pay for what a job carries once more; until it is sent, that covers this run alone."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO doubts (key, at, why) SELECT DISTINCT key, ?, ? FROM members WHERE job = ?",
+            (now, self.mask(why), number),
+        )
 
     def record_agreed(self, number: int, endpoint: str, remote_ids: Sequence[str], now: float) -> None:
         """Somebody agreed to pay for a job (0: for whatever is planned) although these may be it."""
@@ -431,10 +448,22 @@ class Journal(Planning):
             self._record_answers(number, answers, now)
             self._name_members(number, {one.position: one.match for one in outcomes if one.match is not None})
 
-    def record_answer_lost(self, number: int, now: float) -> None:
-        """The answer of a finished job cannot be had any more, and somebody agreed to pay again: what it was for is
-        pending, but for the parts of an item that other jobs measured."""
+    def record_answer_lost(self, number: int, now: float, *, pays: bool) -> None:
+        """The answer of a finished job cannot be had any more: what it was for is pending, but for the parts of an item
+        that other jobs measured. `pays`: somebody agreed to pay again, see `_doubt`."""
         with self._transaction("answer lost") as db:
+            if pays:
+                db.execute(
+                    "INSERT OR IGNORE INTO doubts (key, at, why, job, parts) "
+                    "SELECT m.key, ?, ?, m.job, m.parts FROM measurements m WHERE m.outcome = 'done' "
+                    "AND m.key IN (SELECT key FROM members WHERE job = ? AND outcome = 'done') "
+                    "AND (m.job = ? OR m.parts IS NOT NULL)",
+                    (now, "it was measured, and its answer was lost on disk", number, number),
+                )
+                db.execute(
+                    "INSERT OR REPLACE INTO given_up SELECT job, name, path, size, sha256 FROM answers WHERE job = ?",
+                    (number,),
+                )
             db.execute(
                 "INSERT INTO attempts (job, at, event, message) VALUES (?, ?, 'lost on disk', NULL)", (number, now)
             )
@@ -452,6 +481,34 @@ class Journal(Planning):
                 (number,),
             )
             db.execute("DELETE FROM answers WHERE job = ?", (number,))
+
+    def record_answer_back(self, number: int, now: float) -> None:
+        """The answer of a job that was given up is on disk again, before anything of it was sent: all is as it was."""
+        with self._transaction("answer back") as db:
+            db.execute("INSERT INTO attempts (job, at, event, message) VALUES (?, ?, 'back', NULL)", (number, now))
+            db.execute(
+                "INSERT OR REPLACE INTO answers (job, name, path, size, sha256, at) "
+                "SELECT job, name, path, size, sha256, ? FROM given_up WHERE job = ?",
+                (now, number),
+            )
+            db.execute("DELETE FROM given_up WHERE job = ?", (number,))
+            db.execute(
+                "UPDATE members SET outcome = 'done', reason = NULL, error = NULL "
+                "WHERE job = ? AND outcome = 'failed' AND reason = 'answer_lost'",
+                (number,),
+            )
+            # Of what several jobs measured in parts, once the last of them is back.
+            whole = (
+                "SELECT d.key FROM doubts d JOIN members b ON b.key = d.key WHERE b.job = ? AND d.job IS NOT NULL "
+                "AND NOT EXISTS (SELECT 1 FROM members o WHERE o.key = d.key AND o.reason = 'answer_lost')"
+            )
+            db.execute(
+                "UPDATE measurements SET outcome = 'done', job = d.job, parts = d.parts FROM doubts d "  # noqa: S608
+                f"WHERE d.key = measurements.key AND measurements.outcome = 'pending' AND d.key IN ({whole})",
+                (number,),
+            )
+            db.execute(f"DELETE FROM doubts WHERE key IN ({whole})", (number,))  # noqa: S608
+            db.execute("DELETE FROM meta WHERE name = 'scan'")  # what was planned of it is planned anew
 
     def record_broken(
         self, number: int, reason: str, message: str, now: float, times: Mapping[str, float | None] | None = None

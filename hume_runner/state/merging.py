@@ -339,6 +339,10 @@ class Merger:
         db.execute(
             "INSERT OR IGNORE INTO main.agreed SELECT endpoint, remote_id, 0, at FROM theirs.agreed WHERE job = 0"
         )
+        db.execute(
+            "INSERT OR IGNORE INTO main.doubts (key, at, why) SELECT x.key, x.at, x.why FROM theirs.doubts x "
+            "JOIN temp.chosen c ON c.key = x.key"
+        )
         db.executemany(
             "INSERT OR IGNORE INTO main.answers (job, name, path, size, sha256, at, stamp) "
             "SELECT job, ?, ?, ?, ?, ?, ? FROM temp.numbering WHERE lineage = ? AND theirs = ?",

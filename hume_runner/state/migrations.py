@@ -278,6 +278,20 @@ def m012_answers_by_name(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX duplicates_named ON duplicates (remote_id)")
 
 
+def m013_doubts(db: sqlite3.Connection) -> None:
+    """What somebody agreed to pay for once more and that was not sent since: the next run asks again. `job` and
+    `parts`: as the measurement had them whose answer was lost on disk. The files of such jobs as they were recorded
+    stand in `given_up`, should they come back."""
+    db.execute(
+        "CREATE TABLE doubts (key BLOB PRIMARY KEY, at REAL NOT NULL, why TEXT NOT NULL, job INTEGER, parts INTEGER) "
+        "WITHOUT ROWID"
+    )
+    db.execute(
+        "CREATE TABLE given_up (job INTEGER NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, "
+        "sha256 TEXT NOT NULL, PRIMARY KEY (job, name)) WITHOUT ROWID"
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -291,6 +305,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m010_uploads,
     m011_waited,
     m012_answers_by_name,
+    m013_doubts,
 )
 
 

@@ -29,9 +29,15 @@ from hume_runner.state.rows import (
 _EXPORTED = (
     *("meta", "settings", "items", "measurements", "jobs", "members"),
     *("attempts", "answers", "outputs", "duplicates", "requests", "retried", "unproven", "agreed"),
+    *("doubts", "given_up"),
     *("merged", "merged_jobs"),
 )
 
+
+_AGREED_CONTENTS = (
+    "SELECT n.content FROM agreed a JOIN members c ON c.job = a.job JOIN measurements n ON n.key = c.key "
+    "WHERE a.endpoint = ? AND a.remote_id = ?"
+)
 
 # Two headers in whole seconds, each as old as its answer took.
 _DATES_S = 3.0
@@ -64,6 +70,20 @@ class Reading(StateFile):
             (item,),
         ).fetchone()
         return row is not None
+
+    def planned_as(self, content: bytes) -> str | None:
+        """The id of a source with this content that was planned when this was first asked."""
+        db = self._db
+        if not db.execute("SELECT 1 FROM temp.sqlite_master WHERE name = 'planned_content'").fetchone():
+            # Only who finds answers that the state does not know asks, and then for each of them.
+            db.execute("CREATE TEMP TABLE planned_content (content BLOB PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID")
+            db.execute(
+                "INSERT OR IGNORE INTO temp.planned_content SELECT m.content, i.id FROM main.jobs j "
+                "JOIN main.members b ON b.job = j.job JOIN main.measurements m ON m.key = b.key "
+                "JOIN main.items i ON i.key = b.key WHERE j.status = 'planned'"
+            )
+        row = db.execute("SELECT id FROM temp.planned_content WHERE content = ?", (content,)).fetchone()
+        return None if row is None else str(row[0])
 
     def sent_for(self, item: str) -> int | None:
         """The newest job that was sent and carries the source of this id."""
@@ -320,6 +340,34 @@ class Reading(StateFile):
         )
         return frozenset(key for (key,) in rows)
 
+    def doubts(self, number: int) -> Mapping[bytes, str]:
+        """Why what a job carries may have been paid for, of what somebody agreed to and that was not sent since."""
+        return dict(
+            self._db.execute(
+                "SELECT b.key, d.why FROM members b JOIN doubts d ON d.key = b.key WHERE b.job = ?", (number,)
+            )
+        )
+
+    def doubtful(self) -> int:
+        """How many listed items that are still to be sent there is such a doubt about."""
+        (number,) = self._db.execute(
+            "SELECT count(*) FROM doubts d JOIN measurements m ON m.key = d.key JOIN items i ON i.key = d.key "
+            "WHERE m.outcome = 'pending' AND NOT i.outside"
+        ).fetchone()
+        return int(number)
+
+    def answers_given_up(self) -> Mapping[int, Sequence[StoredAnswer]]:
+        """Job -> its answers as they were recorded, where they were given up and nothing of it was sent since."""
+        found: dict[int, list[StoredAnswer]] = {}
+        rows = self._db.execute(
+            "SELECT g.job, g.name, g.path, g.size, g.sha256 FROM given_up g WHERE NOT EXISTS (SELECT 1 FROM members b "
+            "WHERE b.job = g.job AND b.reason = 'answer_lost' AND b.key NOT IN (SELECT key FROM doubts)) "
+            "ORDER BY g.job, g.name"
+        )
+        for job, name, path, size, sha256 in rows:
+            found.setdefault(job, []).append(StoredAnswer(name=name, path=path, size=size, sha256=sha256))
+        return found
+
     def sent(self) -> frozenset[int]:
         """Jobs that were sent, or may have been."""
         rows = self._db.execute(
@@ -564,7 +612,7 @@ class Reading(StateFile):
     def members(self, number: int) -> list[MemberRow]:
         """A job's members with the ids that the manifest gives them."""
         rows = self._db.execute(
-            "SELECT b.position, m.kind, b.match, b.detail, b.outcome, b.error, b.key FROM members b "
+            "SELECT b.position, m.kind, b.match, b.detail, b.outcome, b.error, b.key, m.content FROM members b "
             "JOIN measurements m ON m.key = b.key WHERE b.job = ? ORDER BY b.position",
             (number,),
         ).fetchall()
@@ -577,6 +625,7 @@ class Reading(StateFile):
                 ids=tuple(x[0] for x in self._db.execute("SELECT id FROM items WHERE key = ? ORDER BY ord", (r[6],))),
                 outcome=r[4],
                 error=r[5],
+                content=r[7],
             )
             for r in rows
         ]
@@ -743,15 +792,31 @@ class Reading(StateFile):
         ).fetchone()
         return row is not None
 
-    def is_agreed_for(self, endpoint: str, remote_id: str, item: str) -> bool:
-        """Whether somebody agreed to pay although this may have been it: for all that there was to send, or for a job
-        that carries the source of this id."""
+    def is_agreed_to_all(self, endpoint: str, remote_id: str) -> bool:
+        """Whether somebody agreed to pay for all that there was to send although this may have been some of it."""
         row = self._db.execute(
-            "SELECT 1 FROM agreed a LEFT JOIN members b ON b.job = a.job LEFT JOIN items i ON i.key = b.key "
-            "WHERE a.endpoint = ? AND a.remote_id = ? AND (a.job = 0 OR i.id = ?) LIMIT 1",
-            (endpoint, remote_id, item),
+            "SELECT 1 FROM agreed WHERE endpoint = ? AND remote_id = ? AND job = 0", (endpoint, remote_id)
         ).fetchone()
         return row is not None
+
+    def is_agreed_for_source(self, endpoint: str, remote_id: str, item: str) -> bool:
+        """Whether somebody agreed to pay although this may have been it, for a job with the content of the source of
+        this id: whatever was sent in the same run, and whatever settings there are since."""
+        row = self._db.execute(
+            f"SELECT 1 WHERE (SELECT m.content FROM items i JOIN measurements m ON m.key = i.key WHERE i.id = ?) "  # noqa: S608
+            f"IN ({_AGREED_CONTENTS})",
+            (item, endpoint, remote_id),
+        ).fetchone()
+        return row is not None
+
+    def is_agreed_for_job(self, endpoint: str, remote_id: str, number: int) -> bool:
+        """The same for all that a job carries."""
+        row = self._db.execute(
+            "SELECT 1 FROM members b JOIN measurements m ON m.key = b.key WHERE b.job = ? "  # noqa: S608
+            f"AND m.content NOT IN ({_AGREED_CONTENTS}) LIMIT 1",
+            (number, endpoint, remote_id),
+        ).fetchone()
+        return row is None
 
     def perhaps_paid_twice(self) -> list[tuple[str, int]]:
         """(remote id, our job) of what may have been paid for twice, as somebody agreed."""

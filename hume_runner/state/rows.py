@@ -89,7 +89,7 @@ class ItemRow:
 
 @frozen
 class MemberRow:
-    """A job's member with every id under which the manifest lists its content."""
+    """A job's member with every id under which the manifest lists its content; `content`: that content's SHA-256."""
 
     position: int
     kind: str
@@ -98,6 +98,7 @@ class MemberRow:
     ids: tuple[str, ...]
     outcome: str | None
     error: str | None
+    content: bytes = b""
 
 
 @frozen

@@ -11,7 +11,7 @@ from hume_runner.amounts import seconds_text
 from hume_runner.engine import facts
 from hume_runner.engine.pacing import limit_after_complaint, limit_after_success
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules, without
-from hume_runner.engine.reactions.stopping import stop
+from hume_runner.engine.reactions.stopping import end_with, stop
 from hume_runner.engine.view import AtService, Lost, Sent, ToFetch, View
 from hume_runner.errors import (
     CostCapReached,
@@ -98,6 +98,17 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
         )
         return stop(view, error, leave=False)
     return Reaction(view=view)
+
+
+def asked_about(view: View, job: Job, why: str) -> Reaction:
+    """Somebody agreed to pay for a job once more, and then it was not sent: who has not agreed is asked again. All else
+    goes on."""
+    error = LostAnswerNeedsDecision(
+        f"{job.name}: {why}; that it is paid for once more was agreed to for an earlier run, which did not send it",
+        hint="`--pay-again` sends it now",
+    )
+    view = end_with(replace(view, passed_over=view.passed_over | {job.number}), error)
+    return Reaction(view=view, events=(events.Undecided(job=job.name, message=str(error)),))
 
 
 def _perhaps(view: View) -> str:

@@ -186,7 +186,9 @@ def nothing_proves(
         told = events.Agreed(
             job=job_name(job), message=f"{lost_and}; sent again as agreed, and paid twice if the service took it"
         )
-        known: tuple[facts.Fact, ...] = (facts.Missed(job=job),)
+        known: tuple[facts.Fact, ...] = (
+            facts.Missed(job=job, doubt=f"the answer to its submission was lost, and {ask.why}"),
+        )
         if ask.may_be and not rules.keeps_answers:
             known = (*known, facts.Agreed(job=job, remote_ids=ask.may_be))
         return _once_more(view, rules, job, tries, message, known, told, at)
@@ -207,13 +209,14 @@ def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at:
     bill = f", {seconds_text(chosen.billed_seconds)} s billed" if chosen.billed_seconds is not None else ""
     was = view.lost[job]
     view = replace(view, lost=without(view.lost, job))
-    if rules.execution.on_lost_answer == "stop" and not _agreed(rules, was):
+    stops, agreed = rules.execution.on_lost_answer == "stop", _agreed(rules, was)
+    if stops and not agreed:
         error = LostAnswerNeedsDecision(
             f"{job_name(job)}: measured as {chosen.remote_id}{bill}, and its answer is lost",
             hint="`--pay-again` pays for it again, or set execution.on_lost_answer: resubmit",
         )
-        known = Reaction(view=view, facts=(facts.Billed(job=job, chosen=chosen),))
-        return known.then(stop(view, error, leave=False))
+        billed = Reaction(view=view, facts=(facts.Billed(job=job, chosen=chosen),))
+        return billed.then(stop(view, error, leave=False))
     # Each try is paid for: no more of them than other failures get, and not at once.
     wait = backoff(tries, most=rules.execution.retry.max_wait_s, asked=None, random=lambda: at.chance)
     view = replace(
@@ -222,7 +225,8 @@ def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at:
         committed_s=view.committed_s - was.billable_seconds + (chosen.billed_seconds or 0.0),
     )
     told = events.Gone(job=job_name(job), remote_id=chosen.remote_id, message=bill.lstrip(", "))
-    reaction = Reaction(view=view, facts=(facts.Gone(job=job, chosen=chosen),), events=(told,))
+    known = (facts.Gone(job=job, chosen=chosen, agreed=stops),)
+    reaction = Reaction(view=view, facts=known, events=(told,))
     return reaction.then(_one_more_lost(view, rules, was, tries, "its answers are lost, and every try is billed"))
 
 
