@@ -21,6 +21,7 @@ LOST: dict[str, tuple[dict[str, Any], tuple[float, float, float]]] = {
     "a small one after others": ({}, (0.5, 30.0, 1.0)),
     "one of which less is counted": ({"uncounted_bytes": 1000}, (0.5, 1.0, 1.5)),
     "a large one of which less is counted": ({"uncounted_bytes": 100_000}, (0.5, 1.0, 30.0)),
+    "one of several of one length, of which less is counted": ({"uncounted_bytes": 1000}, (1.0, 1.0, 1.0)),
 }
 
 

@@ -200,10 +200,11 @@ class Records:
         if not agrees:  # then it cannot be told which run another upload of ours is waiting for
             awaited = {endpoint: -math.inf if at < math.inf else at for endpoint, at in awaited.items()}
         # What others who share the account measured cannot be ours, once one of our own told who we are.
+        explained = {*ours, *self._account.told, *(run_id for one in lost for run_id in (*one.before, *one.after))}
         free = [
             run
             for run in (*runs.values(), *listed.nameless)
-            if run.run_id not in ours and not (users and run.user_id not in users)
+            if run.run_id not in explained and not (users and run.user_id not in users)
         ]
         near: dict[int, list[RunView]] = {}
         dated = {one.job.number: agrees and self._account.lost_here.get(one.job.nonce, False) for one in lost}
@@ -214,14 +215,19 @@ class Records:
                 run for run in free if run.run_id not in earlier and may_be(one, run, window, counting)
             ]
         near = _dealt(lost, near, counting)
+        doubted = {
+            one.job.number: [_doubt(one, run, counting, dated=dated[one.job.number]) for run in near[one.job.number]]
+            for one in lost
+        }
+        fit = {
+            number: {run.run_id for run, doubt in zip(near[number], doubts, strict=True) if not doubt}
+            for number, doubts in doubted.items()
+        }
         looks: dict[int, Look] = {}
         for one in lost:
             number = one.job.number
-            fitting = near[number]
-            rivals = sum(
-                1 for other in lost if {r.run_id for r in near[other.job.number]} & {r.run_id for r in fitting}
-            )
-            doubts = [_doubt(one, run, counting, dated=dated[number]) for run in fitting]
+            fitting, doubts = near[number], doubted[number]
+            rivals = sum(1 for other in lost if fit[other.job.number] & fit[number])
             candidates = [
                 self._candidate(run, awaited[endpoint_of(one.job)], doubted=bool(doubt))
                 for run, doubt in zip(fitting, doubts, strict=True)
@@ -234,7 +240,8 @@ class Records:
                 if missing
                 else left_out or lacks[number]
             )
-            why = _what_is_open(fitting, candidates, doubts) or lacking_what
+            doubt = next((why for why, run in zip(doubts, candidates, strict=True) if why and run.maybe), "")
+            why = _what_is_open(fitting, candidates) or lacking_what or (doubt and f"{doubt}: it may be this one")
             looks[number] = Look(
                 candidates=tuple(candidates), conclusive=not lacking_what, why=why, most=max(1, rivals)
             )
@@ -357,15 +364,12 @@ def _doubt(lost: LostJob, run: RunView, counting: Counting, *, dated: bool) -> s
     return ""
 
 
-def _what_is_open(fitting: Sequence[RunView], candidates: Sequence[Candidate], doubts: Sequence[str]) -> str:
+def _what_is_open(fitting: Sequence[RunView], candidates: Sequence[Candidate]) -> str:
     """What keeps the runs that may be a lost upload from telling whether they are, in words; "" if nothing does."""
     if any(run.status == ERRORED for run in fitting):
         return "a run that began about then has gone silent, and nobody knows whether it was billed"
     if any(not run.run_id for run in fitting):
         return "the list gives a run that may be it no id"
-    doubted = next((why for why, one in zip(doubts, candidates, strict=True) if why and one.maybe), "")
-    if doubted:
-        return f"{doubted}: it may be this one"
-    if any(candidate.maybe for candidate in candidates):
+    if any(candidate.maybe and candidate.billed_seconds is None for candidate in candidates):
         return "the list does not say whether a run that began about then was billed"
     return ""

@@ -12,6 +12,7 @@ from hume_runner.services.base import Job, LostJob
 from hume_runner.services.evidence import earliest, uncontrolled
 from hume_runner.services.expression_v1.cost import MINIMUM_S
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES
+from hume_runner.services.expression_v1.matching import DOUBTFUL
 from hume_runner.services.expression_v1.parts import endpoint_of, images_in
 from hume_runner.services.expression_v1.reading import RunView
 
@@ -42,7 +43,7 @@ _BLOCKS = (512, 1024)
 EXACT, FORM, STATE, UNCOUNTED = range(4)
 # It was billed as much, and tells bytes that are not those of the upload: hosts count in their own ways, so that it
 # can neither be taken for it nor be excluded.
-ALIKE = 4
+ALIKE = DOUBTFUL
 
 
 def told_as(run: RunView) -> What:

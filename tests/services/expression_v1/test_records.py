@@ -393,3 +393,18 @@ def test_a_run_that_is_counted_otherwise_than_ours_are_may_be_it_and_is_not_take
     assert isinstance(what, Ask)
     assert what.named == ("x",)
     assert "tells other bytes than were sent" in what.why
+
+
+def test_a_run_of_ours_of_its_size_does_not_stand_for_a_lost_upload_of_which_less_is_counted(tmp_path: Path) -> None:
+    """Recordings are often of one length. What is told of the lost one fits it worse than that of another before it,
+    whether the look knows that one as ours or not."""
+    less = a_run("x", bytes_received=44 + 2 * SAMPLES - 1000)
+    alike = a_run("alike", started_at=SENT_AT - 20)
+    for before in (("control",), ("alike", "control")):
+        asked = service(tmp_path)
+        asked._account._connect = lambda: Listing([CONTROL, alike, less])  # type: ignore[assignment, return-value]
+        look = asked.look_for([lost(before=before)], {"control": SENT_AT - 30})[1]
+        what = settle(look, {"alike"}.__contains__, waited_s=1000, wait_s=20)
+        assert isinstance(what, Ask)
+        assert what.named == ("x",)
+        assert what.may_be == ("x",)
