@@ -50,6 +50,25 @@ _SPELLINGS: dict[str, Callable[[str], str]] = {
     "html": html.escape,
     "base64_of_hex": lambda text: base64.b64encode(bytes.fromhex(text)).decode(),
 }
+
+
+def _form(media: int, parts: int) -> int:
+    return media + 180 + 150 * parts
+
+
+# What a host tells of an upload that carries so many bytes of media in so many parts.
+_COUNTS: dict[str, Callable[[int, int], int]] = {
+    "media": lambda media, parts: media,
+    "form": _form,
+    "headers": lambda media, parts: _form(media, parts) + 700,
+    "tls": lambda media, parts: _form(media, parts) + 31 * -(-_form(media, parts) // 16_384),
+    "http2": lambda media, parts: _form(media, parts) + 9 * -(-_form(media, parts) // 16_384),
+    "packets": lambda media, parts: _form(media, parts) + 52 * -(-_form(media, parts) // 1_448),
+    "kib": lambda media, parts: -(-media // 1024) * 1024,
+    "blocks": lambda media, parts: -(-media // 512) * 512,
+    "base64": lambda media, parts: -(-media // 3) * 4,
+    "packed": lambda media, parts: media * 6 // 10,
+}
 _WAYS_OF_QUOTING = ("plain", "url", "base64", "escapes", "split", "entities")
 _PLACES_OF_QUOTING = ("message", "error", "title", "name", "refusal")
 _ANSWERS = ("whole", "cut", "hang", "truncated")
@@ -76,7 +95,8 @@ class Lost:
     """What becomes of a submission or upload, and of its answer. Counts what it was asked for.
 
     `accepted_after_s`: 0 at once, None never; counted from when the client is gone or answered. `silent_s`,
-    `live_s`: an expression run reads `errored` without bytes for so long, then `live` for so long.
+    `live_s`: an expression run reads `errored` without bytes for so long, then `live` for so long. `uncounted_bytes`:
+    its `bytes_received` leaves so many out.
     """
 
     holding: str | None = None
@@ -86,6 +106,7 @@ class Lost:
     answer: str | int = "whole"
     billed: bool = True
     says_bytes: bool = True
+    uncounted_bytes: int = 0
     silent_s: float = 0.0
     live_s: float = 0.0
     seen: int = 0
@@ -127,6 +148,7 @@ class Listing:
     details_status: int | None = None
     extra: tuple[Any, ...] = ()
     off_s: float = 0.0
+    counts: Callable[[int, int], int] = _COUNTS["media"]
 
     def cut(self, shown: Sequence[T], newest_first: Sequence[T]) -> list[T]:
         """What of `shown` is left when only so many may be; `newest_first` is all that could be shown."""
@@ -412,6 +434,7 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "details_status": _status,
     "extra": _anything,
     "off_s": _signed,
+    "counts": lambda value, path: _COUNTS[_one_of(*_COUNTS)(value, path)],
     "holding": _text,
     "skip": lambda value, path: _whole(value, path) or 0,
     "times": _whole,
@@ -419,6 +442,7 @@ _READ: dict[str, Callable[[Any, str], Any]] = {
     "answer": _answer,
     "billed": _flag,
     "says_bytes": _flag,
+    "uncounted_bytes": lambda value, path: _whole(value, path) or 0,
     "silent_s": _duration,
     "live_s": _duration,
     "missing": _flag,

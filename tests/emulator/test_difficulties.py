@@ -262,6 +262,40 @@ def test_the_list_of_runs_is_late_capped_and_leaves_members_out(own_api: Api) ->
     assert own_api.call("GET", RUNS).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ("media", 16_000),
+        ("form", 16_330),
+        ("headers", 17_030),
+        ("tls", 16_361),
+        ("http2", 16_339),
+        ("packets", 16_954),
+        ("kib", 16_384),
+        ("blocks", 16_384),
+        ("base64", 21_336),
+        ("packed", 9_600),
+    ],
+)
+def test_a_host_counts_bytes_in_its_own_way(own_api: Api, counts: str, told: int) -> None:
+    assert send(own_api, AUDIO, [speech(500)]).status_code == 200
+    make(own_api, runs={"counts": counts})
+    (run,) = own_api.call("GET", RUNS).json()["runs"]
+    assert run["bytes_received"] == told
+    assert own_api.call("GET", f"{RUNS}/{run['run_id']}").json()["bytes_received"] == told
+    (truth,) = own_api.call("GET", "/_emulator/runs").json()
+    assert truth["bytes_received"] == 16_000
+
+
+def test_a_host_may_count_less_of_an_upload_whose_answer_is_lost(own_api: Api) -> None:
+    make(own_api, uploads={"answer": "cut", "uncounted_bytes": 1000})
+    with pytest.raises(requests.ConnectionError):
+        send(own_api, AUDIO, [speech(500)])
+    eventually(lambda: [run["status"] for run in own_api.call("GET", RUNS).json()["runs"]] == ["ended"])
+    (run,) = own_api.call("GET", RUNS).json()["runs"]
+    assert (run["bytes_received"], run["metered_seconds"]) == (15_000, 10)
+
+
 @pytest.mark.sweep
 def test_answers_may_be_gzip_and_some_of_them_bombs(own_api: Api, emulator: Emulator) -> None:
     job = own_api.submit(TEXTS)
@@ -305,6 +339,8 @@ def test_the_key_is_quoted_in_every_spelling(own_api: Api, emulator: Emulator, w
         {"jobs": {"filenames": "backwards"}},
         {"jobs": {"filenames": {"without": "("}}},
         {"jobs": {"status": 200}},
+        {"runs": {"counts": "sheep"}},
+        {"uploads": {"uncounted_bytes": -1}},
         {"submissions": {"answer": "perhaps"}},
         {"submissions": {"seen": 3}},
         {"quote_key": {"in": ["everywhere"]}},

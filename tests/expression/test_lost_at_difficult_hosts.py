@@ -172,6 +172,17 @@ DIFFICULT: dict[str, Host] = {
     ),
     "no seconds": Host({"runs": {"leaves_out": "metered_seconds"}}, ASKED_MEASURED, but=LONELY),
     "no bytes": Host({"runs": {"leaves_out": "bytes_received"}}, refused=ASKED, but=LONELY),
+    "bytes with the form, in records of TLS": Host({"runs": {"counts": "tls"}}, but=LONELY),
+    # Runs of ours show that bytes tell nothing there; a lonely one is billed as much, and has other bytes.
+    "bytes of packets": Host(
+        {"runs": {"counts": "packets"}},
+        but=LONELY
+        | {
+            (FIRST, "measured"): PAID_OR_ASKED,
+            (ALONE, "measured"): ASKED_MEASURED,
+            (AMONG, "measured"): ASKED_MEASURED,
+        },
+    ),
     # What came before the first one is told by its time, or by the run that saw it before.
     "no times": Host(
         {"runs": {"leaves_out": ["started_at", "ended_at"]}},

@@ -206,10 +206,11 @@ class ExpressionV1:
             received = None if silent else submission.size_bytes
             self._runs.record_errored(run_id, ended_ms=ended_ms, bytes_received=received, error="client_left")
         else:
+            uncounted = 0 if lost is None else min(lost.uncounted_bytes, submission.size_bytes)
             self._runs.record_measured(
                 run_id,
                 ended_ms=ended_ms,
-                bytes_received=submission.size_bytes,
+                bytes_received=submission.size_bytes - uncounted,
                 metered_ms=max(_LEAST_METERED_MS, media_ms),
             )
             self._context.log.uploads_measured += 1
@@ -340,9 +341,13 @@ class ExpressionV1:
         return run
 
     def _shown(self, run: RunRow) -> dict[str, Any]:
-        off_ms = round(self._context.difficulties.runs.off_s * 1000)
+        listing = self._context.difficulties.runs
+        off_ms = round(listing.off_s * 1000)
         ended_ms = None if run.ended_ms is None else run.ended_ms + off_ms
-        return _summary(replace(run, started_ms=run.started_ms + off_ms, ended_ms=ended_ms))
+        received = run.bytes_received
+        if received is not None:
+            received = listing.counts(received, len(json.loads(run.media)))
+        return _summary(replace(run, started_ms=run.started_ms + off_ms, ended_ms=ended_ms, bytes_received=received))
 
     async def get_run(self, request: Request) -> Response:
         listing = self._context.difficulties.runs

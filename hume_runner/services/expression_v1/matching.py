@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import Final
+
+# What fits so loosely says nothing against another that fits better, and nothing for itself.
+DOUBTFUL: Final = 4
 
 Fits = Mapping[int, Mapping[int, int]]
 """Job -> run (any number that stands for it) -> how loosely it fits, 0 to the byte."""
@@ -17,7 +21,7 @@ def told_apart(fits: Fits) -> dict[int, Set[int]]:
     """Job -> the runs that may be it, once each run is given to the job that it fits best and no job has two.
 
     Runs that jobs may have in exchange stay with both, for nothing tells them apart, and so does what is left over and
-    fits as well: whoever asks sees that there is more than can be explained.
+    fits as well: whoever asks sees that there is more than can be explained. So does what is doubtful and nobody's.
     """
     dealt = _Dealt(fits)
     for looseness in sorted({one for runs in fits.values() for one in runs.values()}):
@@ -61,7 +65,8 @@ class _Dealt:
             return True
         how = self.fits[job][run]
         if own is not None and how != self.fits[job][own]:
-            return False  # it has one that fits it better
+            # It has one that fits it better; which may turn out to be known, and another's.
+            return how >= DOUBTFUL and owner is None
         if owner is None:
             return True
         if self.fits[owner][run] != how:

@@ -28,17 +28,19 @@ from hume_runner.services.expression_v1.matching import told_apart
 from hume_runner.services.expression_v1.parts import endpoint_of
 from hume_runner.services.expression_v1.reading import RunView
 from hume_runner.services.expression_v1.runs import (
+    ALIKE,
     DAY_S,
     ENDED,
     ERRORED,
     FILE,
     LATE_S,
     LIVE,
+    Counting,
     Shown,
     Size,
     What,
     fits_as_counted,
-    looseness,
+    in_time,
     may_be,
     not_shown,
     one_clock,
@@ -172,7 +174,7 @@ class Records:
                 billed_seconds=size.metered_s,
             )
             for size, alike in self._measured_before.items()
-            if size.fits(job)
+            if size.likeness(job, Counting(), near=False) is not None
             for before in alike
             if before.run_id not in self._account.explained
         )
@@ -190,32 +192,46 @@ class Records:
         since = min([first, *(at for at in ours.values() if at > first - DAY_S)]) - _WIDE_S
         listed, awaited = self._listed_now(since)
         listed, lacks, left_out = self._compared(since, listed, lost)
-        listed = self._by_what_tells(listed, lost)
-        runs = listed.runs
+        controls = {remote_id: job for one in lost for remote_id, job in one.controls.items()}
+        listed = _by_what_tells(listed, controls)
+        runs, counting = listed.runs, Counting.shown_by(controls, listed.runs)
         users = {runs[run_id].user_id for run_id in ours if run_id in runs} - {""}
         agrees = one_clock(dict(self._account.told), runs)
         if not agrees:  # then it cannot be told which run another upload of ours is waiting for
             awaited = {endpoint: -math.inf if at < math.inf else at for endpoint, at in awaited.items()}
         # What others who share the account measured cannot be ours, once one of our own told who we are.
+        explained = {*ours, *self._account.told, *(run_id for one in lost for run_id in (*one.before, *one.after))}
         free = [
             run
             for run in (*runs.values(), *listed.nameless)
-            if run.run_id not in ours and not (users and run.user_id not in users)
+            if run.run_id not in explained and not (users and run.user_id not in users)
         ]
         near: dict[int, list[RunView]] = {}
+        dated = {one.job.number: agrees and self._account.lost_here.get(one.job.nonce, False) for one in lost}
         for one in lost:
-            dated = agrees and self._account.lost_here.get(one.job.nonce, False)
-            window, earlier = window_of(one, times(runs), dated=dated), self._account.listed_before(one)
-            near[one.job.number] = [run for run in free if run.run_id not in earlier and may_be(one, run, window)]
-        near = _dealt(lost, near)
+            window = window_of(one, times(runs), dated=dated[one.job.number])
+            earlier = self._account.listed_before(one)
+            near[one.job.number] = [
+                run for run in free if run.run_id not in earlier and may_be(one, run, window, counting)
+            ]
+        near = _dealt(lost, near, counting)
+        doubted = {
+            one.job.number: [_doubt(one, run, counting, dated=dated[one.job.number]) for run in near[one.job.number]]
+            for one in lost
+        }
+        fit = {
+            number: {run.run_id for run, doubt in zip(near[number], doubts, strict=True) if not doubt}
+            for number, doubts in doubted.items()
+        }
         looks: dict[int, Look] = {}
         for one in lost:
             number = one.job.number
-            fitting = near[number]
-            rivals = sum(
-                1 for other in lost if {r.run_id for r in near[other.job.number]} & {r.run_id for r in fitting}
-            )
-            candidates = [self._candidate(run, awaited[endpoint_of(one.job)]) for run in fitting]
+            fitting, doubts = near[number], doubted[number]
+            rivals = sum(1 for other in lost if fit[other.job.number] & fit[number])
+            candidates = [
+                self._candidate(run, awaited[endpoint_of(one.job)], doubted=bool(doubt))
+                for run, doubt in zip(fitting, doubts, strict=True)
+            ]
             if len(fitting) <= max(1, rivals):
                 self._account.explained |= {run.run_id for run in fitting if told_as(run) == "silent"}
             missing = not_shown({run_id: at for run_id, at in ours.items() if at > since}, runs, one.later)
@@ -224,22 +240,12 @@ class Records:
                 if missing
                 else left_out or lacks[number]
             )
-            why = _what_is_open(fitting, candidates) or lacking_what
+            doubt = next((why for why, run in zip(doubts, candidates, strict=True) if why and run.maybe), "")
+            why = _what_is_open(fitting, candidates) or lacking_what or (doubt and f"{doubt}: it may be this one")
             looks[number] = Look(
                 candidates=tuple(candidates), conclusive=not lacking_what, why=why, most=max(1, rivals)
             )
         return looks
-
-    def _by_what_tells(self, listed: Shown, lost: Sequence[LostJob]) -> Shown:
-        """The list without numbers of bytes where those of runs of ours are not those of what we sent: this host counts
-        in a way that nobody has foreseen, and then seconds tell more."""
-        controls = {remote_id: job for one in lost for remote_id, job in one.controls.items()}
-        if all(fits_as_counted(job, listed.runs.get(remote_id)) for remote_id, job in controls.items()):
-            return listed
-        return Shown(
-            {run_id: uncounted(run) for run_id, run in listed.runs.items()},
-            [uncounted(run) for run in listed.nameless],
-        )
 
     def _listed_now(self, since: float) -> tuple[Shown, dict[str, float]]:
         """(what the list shows since then, since when a run in it may be one that an upload under way is waiting for,
@@ -266,11 +272,11 @@ class Records:
         left_out = self._left_out(since, listed, every)
         return Shown({**every.runs, **listed.runs}, listed.nameless + every.nameless), lacks, left_out
 
-    def _candidate(self, run: RunView, awaited_since: float) -> Candidate:
+    def _candidate(self, run: RunView, awaited_since: float, *, doubted: bool) -> Candidate:
         # A run that another upload of ours may be waiting for: whose it is shows once that one has its answer.
         awaited = awaited_since < math.inf and (run.started_at or math.inf) >= awaited_since
         running = run.status == LIVE or (run.status == ENDED and awaited)
-        gone = run.status == ENDED and not running and run.metered_seconds is not None
+        gone = run.status == ENDED and not running and run.metered_seconds is not None and not doubted
         if not run.run_id:
             running = gone = False
         return Candidate(
@@ -317,13 +323,26 @@ class Records:
         return f"the list of runs leaves out {left_out[0]} when it is asked for that time" if left_out else ""
 
 
-def _dealt(lost: Sequence[LostJob], near: Mapping[int, Sequence[RunView]]) -> dict[int, list[RunView]]:
+def _by_what_tells(listed: Shown, controls: Mapping[str, Job]) -> Shown:
+    """The list without numbers of bytes where those of runs of ours are not those of what we sent: this host counts
+    in a way that nobody has foreseen, and then seconds tell more."""
+    if all(fits_as_counted(job, listed.runs.get(remote_id)) for remote_id, job in controls.items()):
+        return listed
+    return Shown(
+        {run_id: uncounted(run) for run_id, run in listed.runs.items()},
+        [uncounted(run) for run in listed.nameless],
+    )
+
+
+def _dealt(
+    lost: Sequence[LostJob], near: Mapping[int, Sequence[RunView]], counting: Counting
+) -> dict[int, list[RunView]]:
     """Of the runs near each lost job those that are not another's. What has not ended may be anybody's still."""
     fits = {
         one.job.number: {
             id(run): loose
             for run in near[one.job.number]
-            if run.status == ENDED and (loose := looseness(one.job, run.bytes_received)) is not None
+            if run.status == ENDED and (loose := Size.of(run).likeness(one.job, counting, near=True)) is not None
         }
         for one in lost
     }
@@ -334,12 +353,23 @@ def _dealt(lost: Sequence[LostJob], near: Mapping[int, Sequence[RunView]]) -> di
     }
 
 
+def _doubt(lost: LostJob, run: RunView, counting: Counting, *, dated: bool) -> str:
+    """Why an ended run that fits a lost upload may as well be somebody else's, in words; "" if nothing says so."""
+    if run.status != ENDED:
+        return ""
+    if Size.of(run).likeness(lost.job, counting, near=True) == ALIKE:
+        return f"{run.run_id} was billed about as much as it costs, and tells other bytes than were sent"
+    if not in_time(lost, run, dated=dated):
+        return f"{run.run_id} fits it, and began long after it was sent"
+    return ""
+
+
 def _what_is_open(fitting: Sequence[RunView], candidates: Sequence[Candidate]) -> str:
     """What keeps the runs that may be a lost upload from telling whether they are, in words; "" if nothing does."""
     if any(run.status == ERRORED for run in fitting):
         return "a run that began about then has gone silent, and nobody knows whether it was billed"
     if any(not run.run_id for run in fitting):
         return "the list gives a run that may be it no id"
-    if any(candidate.maybe for candidate in candidates):
+    if any(candidate.maybe and candidate.billed_seconds is None for candidate in candidates):
         return "the list does not say whether a run that began about then was billed"
     return ""

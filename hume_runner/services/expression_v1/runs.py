@@ -10,7 +10,9 @@ from typing import Literal
 from hume_runner.frozen import frozen
 from hume_runner.services.base import Job, LostJob
 from hume_runner.services.evidence import earliest, uncontrolled
+from hume_runner.services.expression_v1.cost import MINIMUM_S
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES
+from hume_runner.services.expression_v1.matching import DOUBTFUL
 from hume_runner.services.expression_v1.parts import endpoint_of, images_in
 from hume_runner.services.expression_v1.reading import RunView
 
@@ -25,12 +27,23 @@ CLOCK_MARGIN_S = 5.0
 _NEAR_S = 60.0
 LATE_S = 960.0
 DAY_S = 86_400.0
-# UNVERIFIED: how `metered_seconds` is rounded.
-_METERED_MARGIN_S = 0.5
+# UNVERIFIED: how `metered_seconds` is rounded: by so much to the nearest second, and by so much up or down.
+_METERED_MARGIN_S, _METERED_APART_S = 0.5, 1.0
 # UNVERIFIED: whether `bytes_received` counts a WAV's header, and the form around the media: what a configuration takes
 # there at the most, and one with a state of the faces before.
 _CONFIG_BYTES = 600
 _STATE_BYTES = 65_536
+# What a host adds that counts on the wire, where records, frames and packets have heads: one byte in so many at the
+# most. And the blocks in which one may count.
+_WIRE_SHARE = 16
+_BLOCKS = (512, 1024)
+
+# How well a run fits an upload, the best first: to the byte; with the form; with a state of the faces before, of which
+# nobody knows the size; no bytes are told, and the seconds fit. So far it is that upload, as far as anything tells.
+EXACT, FORM, STATE, UNCOUNTED = range(4)
+# It was billed as much, and tells bytes that are not those of the upload: hosts count in their own ways, so that it
+# can neither be taken for it nor be excluded.
+ALIKE = DOUBTFUL
 
 
 def told_as(run: RunView) -> What:
@@ -61,14 +74,32 @@ class Size:
         metered_s = run.metered_seconds if settled else None
         return cls(endpoint=run.endpoint, received=run.bytes_received, metered_s=metered_s)
 
-    def fits(self, job: Job) -> bool:
-        """Whether the upload of a prepared job has this size. Bytes tell more than seconds, of which nobody knows how a
-        service rounds them and what it bills at least."""
+    def likeness(self, job: Job, counting: Counting, *, near: bool) -> int | None:
+        """How well it fits the upload of a prepared job; None: it surely is another.
+
+        Bytes that fit tell more than seconds, of which nobody knows how a service rounds them and what it bills at
+        least. Bytes that do not fit prove nothing, where the seconds do: only seconds that differ. `near`: it began
+        about when the upload was sent. Of what was measured in days, the least that is billed and the number of
+        pictures fit very much: there the bytes have to be about the same too.
+        """
         if job.prepare or elsewhere(self.endpoint, job):
-            return False
-        if self.received is not None:
-            return looseness(job, self.received) is not None
-        return self.metered_s is None or abs(self.metered_s - (job.billable_seconds or 0.0)) <= _METERED_MARGIN_S
+            return None
+        how = counting.looseness(job, self.received)
+        apart_s = 0.0 if self.metered_s is None else abs(self.metered_s - (job.billable_seconds or 0.0))
+        if how is not None and how != UNCOUNTED:
+            return how
+        if apart_s > _METERED_APART_S:
+            return None
+        if self.received is None:
+            return UNCOUNTED if apart_s <= _METERED_MARGIN_S else ALIKE
+        if self.metered_s is not None and (near or self._tells_length(job)):
+            return ALIKE
+        return ALIKE if about(job, self.received) else None
+
+    def _tells_length(self, job: Job) -> bool:
+        """Whether the seconds are those of a recording, and not the least that is billed."""
+        least = min(self.metered_s or 0.0, job.billable_seconds or 0.0)
+        return endpoint_of(job) == "audio" and least > float(MINIMUM_S)
 
 
 def elsewhere(endpoint: str, job: Job) -> bool:
@@ -80,26 +111,77 @@ def elsewhere(endpoint: str, job: Job) -> bool:
     return bool(spoken_of) and endpoint_of(job) not in spoken_of
 
 
+def carried(job: Job) -> tuple[int, int]:
+    """(bytes of the media that an upload carries, in how many parts)."""
+    if endpoint_of(job) == "audio":
+        return job.size_bytes, 1
+    parts = images_in(job)
+    return job.size_bytes - parts * PART_OVERHEAD_BYTES, parts
+
+
 def looseness(job: Job, received: int | None) -> int | None:
-    """How far so many bytes leave open whether the service took in this job's upload: 0 are the media with or without a
-    WAV's header, 1 may be the whole form, 2 one with a state of the faces before, of which nobody knows the size; 3 is
-    no number at all. None: it did not take in this upload."""
+    """How far so many bytes leave open whether the service took in this job's upload, where nothing shows how it
+    counts: `EXACT` are the media with or without a WAV's header. None: these are not its bytes."""
     if received is None:
-        return 3
-    media, parts = job.size_bytes, 1
-    if endpoint_of(job) == "video":
-        parts = images_in(job)
-        media -= parts * PART_OVERHEAD_BYTES
-    elif received == media - 44:
-        return 0
-    if received == media:
-        return 0
+        return UNCOUNTED
+    media, parts = carried(job)
+    if received == media or (endpoint_of(job) == "audio" and received == media - 44):
+        return EXACT
     around = received - media - 100 * parts
     if not 0 <= around <= 100 * parts + _STATE_BYTES:
         return None
     if around <= 100 * parts + _CONFIG_BYTES:
-        return 1
-    return 2 if "first_frame" in job.members[0].detail else None
+        return FORM
+    return STATE if "first_frame" in job.members[0].detail else None
+
+
+def about(job: Job, received: int) -> bool:
+    """Whether so many bytes may be those of the upload as counted on the wire, or in blocks."""
+    media, parts = carried(job)
+    beyond = received - media - 100 * parts
+    if 0 <= beyond <= media // _WIRE_SHARE + 100 * parts + _CONFIG_BYTES:
+        return True
+    return any(received % block == 0 and abs(received - media) < block for block in _BLOCKS)
+
+
+@frozen
+class Counting:
+    """How a host counts bytes, as runs of ours show it.
+
+    `beyond`: (endpoint, parts) -> what it told beyond the media; `forms`: endpoint -> whether the form was counted.
+    """
+
+    beyond: Mapping[tuple[str, int], Set[int]] = field(default_factory=dict)
+    forms: Mapping[str, Set[bool]] = field(default_factory=dict)
+
+    @classmethod
+    def shown_by(cls, controls: Mapping[str, Job], runs: Mapping[str, RunView]) -> Counting:
+        """`controls`: run id -> the job that it surely is."""
+        beyond: dict[tuple[str, int], set[int]] = {}
+        forms: dict[str, set[bool]] = {}
+        for run_id, job in controls.items():
+            received = runs[run_id].bytes_received if run_id in runs and runs[run_id].status == ENDED else None
+            how = looseness(job, received)
+            if received is None or how is None:
+                continue
+            (media, parts), endpoint = carried(job), endpoint_of(job)
+            beyond.setdefault((endpoint, parts), set()).add(received - media)
+            forms.setdefault(endpoint, set()).add(how != EXACT)
+        return cls(beyond=beyond, forms=forms)
+
+    def looseness(self, job: Job, received: int | None) -> int | None:
+        """The same as `looseness`, by how the host counts, if that is known: `EXACT` is what is counted as runs of
+        ours are, and with the form and without it are two ways."""
+        how, endpoint = looseness(job, received), endpoint_of(job)
+        if received is None or how is None or endpoint not in self.forms:
+            return how
+        if (how != EXACT) not in self.forms[endpoint]:
+            return None
+        media, parts = carried(job)
+        known = self.beyond.get((endpoint, parts))
+        if known is None:
+            return how
+        return EXACT if received - media in known else max(how, FORM)
 
 
 def fits_as_counted(job: Job, run: RunView | None) -> bool:
@@ -132,7 +214,7 @@ def window_of(lost: LostJob, began: Mapping[str, float | None], *, dated: bool) 
     return lost.sent_at - DAY_S, lost.ended_at + DAY_S
 
 
-def may_be(lost: LostJob, run: RunView, window: tuple[float, float]) -> bool:
+def may_be(lost: LostJob, run: RunView, window: tuple[float, float], counting: Counting) -> bool:
     """Whether a run may be what a lost submission became: all that is known of it fits. Pure."""
     if elsewhere(run.endpoint, lost.job):
         return False
@@ -140,12 +222,20 @@ def may_be(lost: LostJob, run: RunView, window: tuple[float, float]) -> bool:
         return False
     match run.status:
         case "ended":
-            return run.metered_seconds != 0 and Size.of(run).fits(lost.job)
+            return run.metered_seconds != 0 and Size.of(run).likeness(lost.job, counting, near=True) is not None
         case "errored":
             # With a number it was refused, and not billed. Without, its end was never recorded: it proves nothing.
             return run.bytes_received is None
         case _:
             return True
+
+
+def in_time(lost: LostJob, run: RunView, *, dated: bool) -> bool:
+    """Whether a run began about when a lost upload was on its way, as far as that can be told. Pure.
+
+    A host may take its time; but what began long after is as well somebody else's. `dated`: see `window_of`.
+    """
+    return not dated or run.started_at is None or run.started_at <= lost.ended_at + _NEAR_S
 
 
 def one_clock(told: Mapping[str, float], runs: Mapping[str, RunView]) -> bool:

@@ -22,6 +22,8 @@ CASES = {
     "two alike and one run": ({1: {X: 0}, 2: {X: 0}}, {1: {X}, 2: {X}}),
     "more than can be explained": ({1: {X: 0, Y: 0}}, {1: {X, Y}}),
     "who has a choice leaves another his": ({1: {X: 0, Y: 0}, 2: {X: 1}}, {1: {Y}, 2: {X}}),
+    "what is doubtful is left beside what fits better": ({1: {X: 0, Y: 4}}, {1: {X, Y}}),
+    "and is no other's": ({1: {X: 0, Y: 4}, 2: {Y: 1}}, {1: {X}, 2: {Y}}),
     "nothing": ({1: {}, 2: {}}, {1: set(), 2: set()}),
 }
 
@@ -34,7 +36,7 @@ def test_each_run_is_left_to_those_that_it_may_be(name: str) -> None:
 
 @given(
     st.dictionaries(
-        st.integers(0, 4), st.dictionaries(st.integers(100, 104), st.integers(0, 2), max_size=5), max_size=5
+        st.integers(0, 4), st.dictionaries(st.integers(100, 104), st.integers(0, 4), max_size=5), max_size=5
     )
 )
 def test_nobody_is_left_without_but_for_those_that_fit_better(fits: Mapping[int, Mapping[int, int]]) -> None:

@@ -101,7 +101,13 @@ SINGLE = [
     ((a_run("x", bytes_received=2 * SAMPLES),), Gone),  # whether a header counts is not known
     ((a_run("x", bytes_received=44 + 2 * SAMPLES + 700),), Gone),  # nor whether the form does
     ((a_run("x", bytes_received=None),), Gone),  # the seconds alone
-    ((a_run("x", bytes_received=2 * SAMPLES + 32_000),), NotThere),  # another recording that is billed alike
+    ((a_run("x", bytes_received=2 * SAMPLES + 32_000),), Ask),  # billed alike: who knows how bytes are counted
+    ((a_run("x", bytes_received=9),), Ask),
+    ((a_run("x", bytes_received=9, metered_seconds=11.0),), Ask),  # seconds that are cut off
+    ((a_run("x", bytes_received=2 * SAMPLES + 32_000, metered_seconds=13.1),), NotThere),  # another recording
+    ((a_run("x", bytes_received=2 * SAMPLES + 32_000, metered_seconds=None),), NotThere),
+    ((a_run("x", bytes_received=2 * SAMPLES + 4000, metered_seconds=None),), Ask),  # as counted on the wire
+    ((a_run("x"), a_run("y", bytes_received=9)), Gone),  # of two that are billed alike it is the one of its size
     ((a_run("x", metered_seconds=14.0),), Gone),  # how seconds are rounded, and the least that is billed, is not known
     ((a_run("x", metered_seconds=60.0),), Gone),
     ((a_run("x", metered_seconds=14.0, bytes_received=None),), NotThere),
@@ -155,7 +161,7 @@ def test_a_run_that_begins_between_two_lists_was_not_left_out(tmp_path: Path) ->
 
         def list_runs(self, *, mode: str | None = None, **asked: Any) -> Iterator[RunView]:
             self.asked += 1
-            begun = [a_run("x", started_at=SENT_AT + 60, bytes_received=9)] * (self.asked > 1)
+            begun = [a_run("x", started_at=SENT_AT + 60, metered_seconds=30.0, bytes_received=9)] * (self.asked > 1)
             return iter([*begun, *([] if mode else [replace(CONTROL, started_at=SENT_AT - 30_000)])])
 
     [what] = settled(tmp_path, Growing(), lost())  # type: ignore[arg-type]
@@ -216,7 +222,8 @@ def test_as_many_runs_as_lost_uploads_of_a_size_are_theirs(tmp_path: Path) -> No
 
 def test_unknown_runs_of_a_size_are_suspects_and_known_ones_are_not(tmp_path: Path) -> None:
     asked = service(tmp_path)
-    asked._account._connect = lambda: Listing([a_run("x"), a_run("ours"), a_run("y", bytes_received=9)])  # type: ignore[assignment, return-value]
+    other = a_run("y", bytes_received=9, metered_seconds=20.0)
+    asked._account._connect = lambda: Listing([a_run("x"), a_run("ours"), other])  # type: ignore[assignment, return-value]
     assert list(asked.survey(SENT_AT - 100, {"ours"}.__contains__, {})) == []
     assert [one.remote_id for one in asked.witness.suspects(lost().job)] == ["x"]
     assert asked.witness.suspects(lost(samples=SAMPLES + 32_000).job) == ()
@@ -277,13 +284,15 @@ def test_a_host_that_takes_its_time_is_not_paid_twice_within_the_wait(tmp_path: 
     asked._account.told["control"] = SENT_AT - 20
     asked._account._connect = lambda: Listing([control, a_run("x", started_at=SENT_AT + 600)])  # type: ignore[assignment, return-value]
     look = asked.look_for([lost()], {"control": SENT_AT - 30})[1]
-    assert [c.remote_id for c in look.candidates] == ["x"]
+    assert [(c.remote_id, c.maybe) for c in look.candidates] == [("x", True)]
+    assert "began long after it was sent" in look.why
 
 
 NAMELESS = [
     # an entry without an id: one that may be it, another recording, another endpoint, one that still runs
     (a_run(""), Ask),
-    (a_run("", bytes_received=2 * SAMPLES + 32_000), NotThere),
+    (a_run("", bytes_received=2 * SAMPLES + 32_000, metered_seconds=13.1), NotThere),
+    (a_run("", bytes_received=2 * SAMPLES + 32_000), Ask),
     (a_run("", endpoint="video"), NotThere),
     (a_run("", status="live", metered_seconds=None, bytes_received=None), Ask),
     (a_run("", status="errored", metered_seconds=0.0, bytes_received=None), Ask),
@@ -299,7 +308,7 @@ def test_an_entry_without_an_id_is_neither_ours_nor_excluded(tmp_path: Path, ent
     unsettled = entry.status == "live" or (entry.status == "errored" and entry.bytes_received is None)
     with pytest.raises(NotSettled) if unsettled else nullcontext():
         assert list(asked.survey(SENT_AT - 100, set[str]().__contains__, {})) == []
-    may_be_paid = entry == a_run("") or unsettled
+    may_be_paid = meaning is Ask or unsettled
     assert [bool(one.remote_id) for one in asked.witness.suspects(lost().job)] == [True] * may_be_paid
 
 
@@ -353,3 +362,49 @@ def test_a_host_that_counts_bytes_in_its_own_way_shows_it_by_runs_of_ours(
     [what] = settled(tmp_path, Listing([control, mine, other]), asked, ours={"control": SENT_AT - 30})
     assert type(what) is Gone
     assert what.chosen.remote_id == "x"
+
+
+def test_what_two_lost_uploads_fit_is_the_one_s_that_it_fits_as_runs_of_ours_are_counted(tmp_path: Path) -> None:
+    """With the form, the smaller one has as many bytes as the larger one by itself. Where nothing shows whether the
+    form counts, what fits to the byte comes first."""
+    form = 500
+    larger, smaller = lost(1, samples=SAMPLES + form // 2), lost(2)
+    with_form = a_run("x", bytes_received=44 + 2 * SAMPLES + form)
+    ours = {"control": SENT_AT - 30}
+    first, second = settled(tmp_path, Listing([CONTROL, with_form]), larger, smaller, ours=ours)
+    assert (type(first), type(second)) == (Gone, NotThere)
+    known = lost(9, samples=16_000 * 30)
+    control = a_run("control", started_at=SENT_AT - 30, metered_seconds=30.0, bytes_received=44 + 960_000 + form)
+    told = [replace(one, controls={"control": known.job}) for one in (larger, smaller)]
+    first, second = settled(tmp_path, Listing([control, with_form]), *told, ours=ours)
+    assert (type(first), type(second)) == (NotThere, Gone)
+    # The larger one was measured as well: each has its own.
+    both = [control, with_form, a_run("y", bytes_received=44 + 2 * SAMPLES + 2 * form)]
+    first, second = settled(tmp_path, Listing(both), *told, ours=ours)
+    assert (first.chosen.remote_id, second.chosen.remote_id) == ("y", "x")
+
+
+def test_a_run_that_is_counted_otherwise_than_ours_are_may_be_it_and_is_not_taken_for_it(tmp_path: Path) -> None:
+    """Somebody's, a little longer, has as many bytes as ours would with the form; and a host has one way to count."""
+    control = a_run("control", started_at=SENT_AT - 30, metered_seconds=30.0, bytes_received=44 + 960_000)
+    told = replace(lost(), controls={"control": lost(9, samples=16_000 * 30).job})
+    theirs = a_run("x", bytes_received=44 + 2 * SAMPLES + 480)
+    [what] = settled(tmp_path, Listing([control, theirs]), told, ours={"control": SENT_AT - 30})
+    assert isinstance(what, Ask)
+    assert what.named == ("x",)
+    assert "tells other bytes than were sent" in what.why
+
+
+def test_a_run_of_ours_of_its_size_does_not_stand_for_a_lost_upload_of_which_less_is_counted(tmp_path: Path) -> None:
+    """Recordings are often of one length. What is told of the lost one fits it worse than that of another before it,
+    whether the look knows that one as ours or not."""
+    less = a_run("x", bytes_received=44 + 2 * SAMPLES - 1000)
+    alike = a_run("alike", started_at=SENT_AT - 20)
+    for before in (("control",), ("alike", "control")):
+        asked = service(tmp_path)
+        asked._account._connect = lambda: Listing([CONTROL, alike, less])  # type: ignore[assignment, return-value]
+        look = asked.look_for([lost(before=before)], {"control": SENT_AT - 30})[1]
+        what = settle(look, {"alike"}.__contains__, waited_s=1000, wait_s=20)
+        assert isinstance(what, Ask)
+        assert what.named == ("x",)
+        assert what.may_be == ("x",)
