@@ -6,9 +6,10 @@ import argparse
 import contextlib
 import importlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hume_runner._version import __version__
 
@@ -55,6 +56,13 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
+_UNREAD = re.compile(r"\binvalid (\w+) value: ")
+
+
+class _Shown(SystemExit):
+    """argparse's way to end after --help and --version. Any other SystemExit is somebody else's."""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse exits with 2 on bad usage, and prints by itself; 2 means something else here, and streams may fail."""
 
@@ -67,7 +75,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         from hume_runner.errors import UsageError
 
+        # argparse names the function that reads a value. What ours cannot read and do not say why is no number.
+        message = _UNREAD.sub(lambda found: "no whole number: " if found[1] == "int" else "no number: ", message)
         raise UsageError(f"{self.prog}: {message}", hint=self._meant(message) or f"{self.prog} --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message:
+            self._print_message(message)
+        raise _Shown(status)
 
     def _meant(self, message: str) -> str:
         """The flag or the word that somebody meant, where one is like it."""
@@ -144,7 +159,7 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
         with delivered_to(console.mailbox):
             try:
                 code = _command(argv, console, machine)
-            except SystemExit:  # argparse's way to end after --help and --version
+            except _Shown:
                 console.close()
                 raise
             except (Interrupted, KeyboardInterrupt) as left:
@@ -176,6 +191,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         return 0
     from hume_runner.cli.signals import interrupted_before
     from hume_runner.errors import HumeRunnerError, of_system
+    from hume_runner.guests import of_guest
 
     command = "run"
     try:
@@ -212,12 +228,12 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
             console.begin(command, manifests=[])
         print_error(error, console)
         return error.exit_code
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (KeyboardInterrupt, _Shown):
         raise
     except BaseException as error:  # also what breaks off inside a library, and is no Exception
         if (left := interrupted_before(error)) is not None:
             raise left from None
-        known = of_system(error)
+        known = of_system(error) or of_guest(error)
         if known is None:
             return _report_bug(error, console)
         print_error(known, console)
