@@ -17,9 +17,8 @@ from hume_runner.errors import HumeRunnerError, UsageError, in_a_line
 
 # So long a process waits for what others' code left in it to tidy up.
 _LEAVE_S = 2.0
-# A pool starts a process anew where one was ended: so often they are ended all the same.
-_ROUNDS = 20
-_ROUND_S = 0.01
+# For so long no other thread has its turn, which is until the process is gone.
+_WITHOUT_TURNS_S = 60.0
 # Where words go is one place for all threads.
 _ASKING = threading.RLock()
 # Before anybody could put another in its place.
@@ -82,8 +81,8 @@ class _Guests:
             threading.Thread(target=wait, daemon=True).start()
 
     def leave(self, code: int) -> NoReturn:
-        """At once, and with the processes that others' code has by `multiprocessing`, as all pools do: they would wait
-        for work for ever."""
+        """At once, and with the processes that others' code has by `multiprocessing`, as pools do: they would wait for
+        work for ever."""
         if self.came:
             with contextlib.suppress(BaseException):
                 _end_children()
@@ -95,13 +94,11 @@ GUESTS = _Guests()
 
 def _end_children() -> None:
     processes = sys.modules.get("multiprocessing.process")
-    for _ in range(_ROUNDS if processes is not None else 0):
-        living = processes.active_children()  # type: ignore[union-attr]
-        if not living:
-            return
-        for one in living:
-            one.kill()
-        threading.Event().wait(_ROUND_S)
+    if processes is None:
+        return
+    sys.setswitchinterval(_WITHOUT_TURNS_S)  # a pool's thread would start a process anew for each that ends
+    for one in processes.active_children():
+        one.kill()
 
 
 def _say_unheard(error: BaseException | None) -> None:
