@@ -330,8 +330,7 @@ _LONGEST_KIND = 80
 
 def kind_of(value: object) -> str:
     """The name of the class of a value of somebody else's, on a line that can be kept and printed whatever it holds."""
-    line = " ".join(str(_NAME.__get__(type(value))).split())
-    return line[:_LONGEST_KIND].encode("utf-8", "backslashreplace").decode()
+    return " ".join(str(_NAME.__get__(type(value))).split())[:_LONGEST_KIND]
 
 
 def in_a_line(error: BaseException) -> str:

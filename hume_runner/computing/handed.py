@@ -13,7 +13,7 @@ from concurrent.futures import CancelledError, Executor, Future, InvalidStateErr
 from typing import Any
 
 from hume_runner.errors import HumeRunnerError, UsageError, in_a_line, kind_of, of_system
-from hume_runner.guests import GUESTS, of_a_signal, signals_kept
+from hume_runner.guests import GUESTS, no_child_of_theirs, of_a_signal, signals_kept
 
 _MOST_WIDTH = 100_000  # more is no number of workers, and what is counted with it has to stay a number for SQL
 
@@ -90,7 +90,7 @@ class Made:
     def _begin(self, make: Callable[[], Executor]) -> None:
         try:
             GUESTS.let_in()
-            with signals_kept():
+            with signals_kept(), no_child_of_theirs():
                 made: object = make()
             if not isinstance(made, Executor):
                 raise Unusable(
@@ -189,7 +189,7 @@ def aside(function: Callable[..., object], *args: Any) -> threading.Thread:
     where this machine has no thread for it."""
 
     def run() -> None:
-        with contextlib.suppress(BaseException):
+        with contextlib.suppress(BaseException), no_child_of_theirs():
             function(*args)
 
     thread = threading.Thread(target=run, daemon=True)

@@ -96,6 +96,15 @@ class Hangs(Spawned):
         Hangs.asked += 1
         return self.pool.submit(function, *args) if Hangs.asked == 1 else self.pool.submit(hang)
 
+class Forks(Threads):
+    '''A child of it goes on in our code, and would be a second run.'''
+    asked = 0
+    def later(self, function, *args):
+        Forks.asked += 1
+        if Forks.asked == 2:
+            os.fork()
+        return self.pool.submit(function, *args)
+
 class Prints(Threads):
     def later(self, function, *args):
         print("from submit")
@@ -321,6 +330,15 @@ def test_what_would_end_the_run_is_an_error_with_its_code(guests: Case, kind: st
     assert json.loads(ran[1].splitlines()[-1])["exit_code"] == code
     assert are_gone(guests)
     assert guests.run().code == 0
+
+
+@pytest.mark.sweep
+def test_a_child_that_an_executor_forks_is_no_second_run(guests: Case) -> None:
+    code, out, err = ended(start(guests, "Forks", "--json"))
+    assert code == 0, err
+    assert [json.loads(line)["event"] for line in out.splitlines()].count("done") == 1
+    assert guests.run().code == 0  # nobody holds the state
+    assert are_gone(guests)
 
 
 @pytest.mark.sweep
