@@ -66,6 +66,16 @@ class _Guests:
             self.leave(self._code)
         raise WantedToLeave(f"it ends the process that asks it, with exit code {status}")
 
+    def unset_handlers(self) -> None:
+        """No signal is theirs any more: what a handler of theirs raises while the last words are said would be taken
+        for what the command itself ends with. For the main thread."""
+        if not (self.came and self.stays):
+            return
+        for number in signal.valid_signals():
+            handler = signal.getsignal(number)
+            if callable(handler) and handler is not signal.default_int_handler and not _is_ours(handler):
+                signal.signal(number, signal.SIG_IGN)
+
     def leave_soon(self, code: int) -> None:
         """All is said. The process ends within seconds, and with this code, whatever others' threads, pools and last
         words do; what they raise is no traceback of the command's."""
@@ -152,13 +162,17 @@ def signals_kept() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+def _is_ours(what: object) -> bool:
+    """Whether it stands in this package."""
+    return str(getattr(what, "__module__", "")).partition(".")[0] == __name__.partition(".")[0]
+
+
 def of_a_signal(error: BaseException) -> bool:
     """Whether an exception came from outside, and not from the code that was under way: what our own handlers raise,
     or Python's where nobody else handles Ctrl-C."""
     if isinstance(error, KeyboardInterrupt):
         return signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ours = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
-    return ours and not isinstance(error, Exception)
+    return _is_ours(type(error)) and not isinstance(error, Exception)
 
 
 def of_guest(error: BaseException) -> HumeRunnerError | None:

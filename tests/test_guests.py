@@ -90,6 +90,20 @@ def test_without_others_code_it_is_a_bug_and_no_success() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_no_handler_of_others_is_left_for_the_last_words() -> None:
+    """Asked of an interpreter that is the command's own."""
+    code = (
+        "import signal, sys\nfrom hume_runner.cli.signals import Mailbox\nfrom hume_runner.guests import GUESTS\n"
+        "GUESTS.copied_output(); GUESTS.let_in(); ours = Mailbox().deliver\n"
+        "signal.signal(signal.SIGALRM, lambda *_: sys.exit(0)); signal.signal(signal.SIGTERM, ours)\n"
+        "GUESTS.unset_handlers(); signal.raise_signal(signal.SIGALRM)\n"
+        "assert signal.getsignal(signal.SIGTERM) is ours\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler; print('here', file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "here\n")
+
+
 def test_a_thread_that_asks_leaves_signals_alone() -> None:
     failed: list[BaseException] = []
 

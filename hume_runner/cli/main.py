@@ -152,6 +152,7 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
     """
     from hume_runner.cli.console import Console
     from hume_runner.cli.signals import Interrupted, delivered_to
+    from hume_runner.guests import GUESTS, of_guest
 
     console = console or Console.standard()
     console.environ = _environ(machine)
@@ -166,12 +167,17 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
                 console.mailbox.over = True
                 code = getattr(left, "exit_code", 130)
                 console.error("interrupted; nothing is lost, run the same command again")
+            GUESTS.unset_handlers()
             console.mailbox.over = True
             code = console.mailbox.signalled or code
             console.end(code)
             return _closed(console, code)
     except Interrupted as left:  # before there was anything to interrupt
         return left.exit_code
+    except (SystemExit, GeneratorExit) as error:
+        if isinstance(error, _Shown) or (known := of_guest(error)) is None:
+            raise
+        return known.exit_code  # it came between the last line of the work and the first of the last words
 
 
 def _closed(console: Console, code: int) -> int:
