@@ -11,9 +11,10 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from hume_runner.errors import HumeRunnerError, UsageError, in_a_line
+if TYPE_CHECKING:
+    from hume_runner.errors import HumeRunnerError
 
 # So long a process waits for what others' code left in it to tidy up.
 _LEAVE_S = 2.0
@@ -115,6 +116,8 @@ def _say_unheard(error: BaseException | None) -> None:
     # SystemExit and this one are an end that was asked for, and it comes.
     if error is not None and not isinstance(error, WantedToLeave | SystemExit):
         with contextlib.suppress(Exception):
+            from hume_runner.errors import in_a_line
+
             print(f"what others' code left for the end failed: {in_a_line(error)}", file=sys.stderr, flush=True)
 
 
@@ -180,6 +183,8 @@ def of_guest(error: BaseException) -> HumeRunnerError | None:
     signal that it set, a finalizer, or what a library of it calls. None where it is no such thing, or nobody came."""
     if not GUESTS.came or isinstance(error, Exception) or of_a_signal(error):
         return None
+    from hume_runner.errors import UsageError, in_a_line
+
     return UsageError(
         f"code of another package ended the command: {in_a_line(error)}",
         hint="what was measured is safe, and the same command goes on; a package that offers a measurer, or the module "
