@@ -319,17 +319,35 @@ _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}) | 
 
 
 _LONGEST_SAID = 500
+# The loader's words where memory, or a limit of it, does not do for a library.
+_UNMAPPED = "failed to map segment"
+
+
+# Of a class itself: one of somebody else's may say a name of its own, or fail to.
+_NAME = type.__dict__["__name__"]
+_LONGEST_KIND = 80
+
+
+def kind_of(value: object) -> str:
+    """The name of the class of a value of somebody else's, on a line that can be kept and printed whatever it holds."""
+    return " ".join(str(_NAME.__get__(type(value))).split())[:_LONGEST_KIND]
 
 
 def in_a_line(error: BaseException) -> str:
     """What an exception of somebody else's code says, on a line that can be kept and printed whatever it holds."""
     try:
         words = str(error)
-    except Exception:  # of a class whose own words fail
+    except BaseException as failed:  # of a class whose own words fail
+        if not isinstance(failed, Exception) and _is_ours(failed):  # a signal
+            raise
         words = "it cannot say what"
-    kind = type(error).__name__
+    kind = kind_of(error)
     line = " ".join((f"{kind}: {words}" if words.strip() else kind).split())
     return line[:_LONGEST_SAID].encode("utf-8", "backslashreplace").decode()
+
+
+def _is_ours(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def is_scarce(error: OSError) -> bool:
@@ -387,7 +405,7 @@ def of_system(error: BaseException) -> HumeRunnerError | None:
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
         hint = "end other programs or raise the limit of processes (`ulimit -u`), then run again: it resumes"
         return ServiceUnavailable("this machine starts no more threads", hint=hint)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, ImportError) and _UNMAPPED in str(error)):
         return ServiceUnavailable("this machine has no more memory", hint=_MEMORY)
     if not isinstance(error, OSError) or isinstance(error, ConnectionError):
         return None

@@ -47,15 +47,6 @@ class Stopped(Exception):
     """The executor was stopped while a call waited or was worked on."""
 
 
-def of_a_signal(error: BaseException) -> bool:
-    """Whether an exception came from outside, and not from the code that was under way: what our own handlers raise,
-    or Python's where nobody else handles Ctrl-C."""
-    if isinstance(error, KeyboardInterrupt):
-        return signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ours = type(error).__module__.partition(".")[0] == __name__.partition(".")[0]
-    return ours and not isinstance(error, Exception)
-
-
 @dataclass(slots=True)
 class _Call:
     future: Future[Any]

@@ -18,25 +18,29 @@ from pathlib import Path
 from types import TracebackType
 
 from hume_runner.aside import lock_now
-from hume_runner.errors import NoRoom, UsageError, is_scarce, next_step
+from hume_runner.errors import HumeRunnerError, NoRoom, UsageError, is_scarce, next_step
 
 RUNNER, EMULATOR = "hume-runner-", "hume-emulator-"
 _NAME = re.compile(f"(?:{RUNNER}|{EMULATOR})[0-9a-f]{{16}}")
 _TRIES = 20
 _PLACES = ("/tmp", "/var/tmp", "/usr/tmp")  # noqa: S108 - where the system looks when nothing else is named
+_TMPDIR = "let TMPDIR name one that can be written and has room, as in `TMPDIR=/path/to/folder hume-runner …`"
 _FLAGS = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class Scratch:
     """A folder for one use, for `with`; `close` removes it. What killed processes left is removed before it is made.
 
-    Raises: OSError, and what `temporary_folder` raises.
+    Raises: what `temporary_folder` raises.
     """
 
     def __init__(self, kind: str = RUNNER) -> None:
         base = temporary_folder()
         remove_abandoned(base)
-        self.path, handle = _make(base, kind)
+        try:
+            self.path, handle = _make(base, kind)
+        except OSError as error:
+            raise refused(base, error) from error
         # Also when somebody forgets to close it, as the interpreter ends.
         self._end = weakref.finalize(self, _remove, self.path, handle)
 
@@ -64,8 +68,17 @@ def temporary_folder() -> Path:
             raise NoRoom(said, hint=next_step(lack)) from error
         raise UsageError(
             "no folder for temporary files can be written: neither TMPDIR, /tmp nor /var/tmp",
-            hint="let TMPDIR name one that can and has room, as in `TMPDIR=/path/to/folder hume-runner …`",
+            hint=_TMPDIR,
         ) from error
+
+
+def refused(base: Path, error: OSError) -> HumeRunnerError:
+    """Why the folder for temporary files takes none, though it was found before: it went away, or others' code in this
+    process named another one."""
+    said = f"{base}, which is the folder for temporary files, takes none: {error.strerror or error}"
+    if is_scarce(error):
+        return NoRoom(said, hint=next_step(error))
+    return UsageError(said, hint=_TMPDIR + ", and let no package set another one (`tempfile.tempdir`)")
 
 
 def _lack(folder: str) -> OSError | None:

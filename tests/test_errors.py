@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from hume_runner import errors
-from hume_runner.errors import HumeRunnerError
+from hume_runner.errors import HumeRunnerError, ServiceUnavailable, in_a_line, kind_of, of_system
 from hume_runner.hume import exceptions
 
 PROBLEM = errors.Problem(file="a.yaml", line=1, column=2, path="models", message="no")
@@ -35,3 +35,37 @@ def test_every_error_comes_back_from_another_process_as_it_was(kind: type[HumeRu
     error = made(kind)
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
+
+
+def nothing_to_say(raised: BaseException) -> type[Exception]:
+    def say(self: Exception) -> str:
+        raise raised
+
+    return type("Mute\n" * 50, (Exception,), {"__str__": say})
+
+
+@pytest.mark.parametrize(
+    "raised", [ValueError("v"), SystemExit(0), GeneratorExit()], ids=lambda one: type(one).__name__
+)
+def test_what_an_exception_of_others_says_is_a_line_whatever_it_does(raised: BaseException) -> None:
+    said = in_a_line(nothing_to_say(raised)())
+    assert said.startswith("Mute Mute ")
+    assert said.endswith(": it cannot say what")
+    assert len(said) < 120
+
+
+def test_the_name_of_a_class_of_others_is_a_line_whatever_it_says_of_itself() -> None:
+    class Liar(type):
+        @property
+        def __name__(cls) -> str:  # type: ignore[override]
+            raise SystemExit(0)
+
+    assert kind_of(Liar("True", (), {})()) == "True"
+    assert kind_of(type("a\nb" * 1000, (), {})()) == ("a b" * 1000)[:80]
+
+
+def test_a_library_that_memory_does_not_do_for_is_no_bug() -> None:
+    known = of_system(ImportError("libarrow.so.2100: failed to map segment from shared object"))
+    assert isinstance(known, ServiceUnavailable)
+    assert str(known) == "this machine has no more memory"
+    assert of_system(ImportError("No module named 'x'")) is None

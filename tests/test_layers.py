@@ -84,7 +84,8 @@ def uses(what: str) -> set[str]:
         # And what others' code prints in our process has to go somewhere.
         ("sys.stderr", ("cli/", "engine/rescue.py", "guests.py")),
         ("sys.exit", ("cli/entry.py",)),
-        ("signal", ("cli/", "processes.py")),
+        # Others' code may set handlers of its own, and those that were there are put back.
+        ("signal", ("cli/", "processes.py", "guests.py")),
         ("_signal", ("cli/entry.py",)),
         ("argparse", ("cli/",)),
         # Who reads JSON that others may have written asks `small_json`, which takes no end of nesting. Others read what

@@ -11,6 +11,10 @@ import atexit
 import os
 import sys
 
+TYPE_CHECKING = False  # `typing` would be imported before somebody listens
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 # 128 + the signal's number, as shells report it; a hang-up is an orderly end like SIGTERM's.
 EXIT_CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
 # Of the garbage collector; the interpreter's own, 700, is for programs that import less.
@@ -22,6 +26,7 @@ class _Ends:
 
     def __init__(self) -> None:
         self.code: int | None = None
+        self.leave: Callable[[int], object] = os._exit
         self._codes = {int(getattr(signal, name)): code for name, code in EXIT_CODES.items() if hasattr(signal, name)}
 
     def listen(self) -> None:
@@ -35,7 +40,7 @@ class _Ends:
 
     def _leave(self, number: int, frame: object) -> None:
         del frame
-        os._exit(self._codes[number] if self.code is None else self.code)
+        self.leave(self._codes[number] if self.code is None else self.code)
 
     @staticmethod
     def _ignore(numbers: list[int]) -> None:
@@ -54,6 +59,7 @@ def entry_point() -> None:
     from hume_runner.cli.streams import fill_closed_descriptors, result_stream
     from hume_runner.guests import GUESTS
 
+    ends.leave = GUESTS.leave
     fill_closed_descriptors()
     # What is imported stays to the end: to go through it on the way costs a twentieth of the start, and a tenth of a
     # second at the end.
@@ -61,7 +67,7 @@ def entry_point() -> None:
     ends.code = main(sys.argv[1:], Console(out=result_stream(), err=sys.stderr, answers=sys.stdin))
     gc.freeze()
     if GUESTS.came:
-        # All is said and written. What a package left running, or registered for the end, may tidy up after itself
-        # (the workers of an executor end by that), and neither holds the command for long nor changes its code.
+        # All is said and written. What a package or an executor left running, or registered for the end, may tidy up
+        # after itself (the workers of a pool end by that), and neither holds the command for long nor changes its code.
         GUESTS.leave_soon(ends.code)
     sys.exit(ends.code)

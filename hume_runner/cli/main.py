@@ -6,9 +6,10 @@ import argparse
 import contextlib
 import importlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from hume_runner._version import __version__
 
@@ -55,6 +56,13 @@ def _overview() -> str:
     return "\n".join(lines)
 
 
+_UNREAD = re.compile(r"\binvalid (\w+) value: ")
+
+
+class _Shown(SystemExit):
+    """argparse's way to end after --help and --version. Any other SystemExit is somebody else's."""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse exits with 2 on bad usage, and prints by itself; 2 means something else here, and streams may fail."""
 
@@ -67,7 +75,14 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         from hume_runner.errors import UsageError
 
+        # argparse names the function that reads a value. What ours cannot read and do not say why is no number.
+        message = _UNREAD.sub(lambda found: "no whole number: " if found[1] == "int" else "no number: ", message)
         raise UsageError(f"{self.prog}: {message}", hint=self._meant(message) or f"{self.prog} --help")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        if message:
+            self._print_message(message)
+        raise _Shown(status)
 
     def _meant(self, message: str) -> str:
         """The flag or the word that somebody meant, where one is like it."""
@@ -137,6 +152,7 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
     """
     from hume_runner.cli.console import Console
     from hume_runner.cli.signals import Interrupted, delivered_to
+    from hume_runner.guests import GUESTS, of_guest
 
     console = console or Console.standard()
     console.environ = _environ(machine)
@@ -144,19 +160,24 @@ def main(argv: Sequence[str], console: Console | None = None, machine: Machine |
         with delivered_to(console.mailbox):
             try:
                 code = _command(argv, console, machine)
-            except SystemExit:  # argparse's way to end after --help and --version
+            except _Shown:
                 console.close()
                 raise
             except (Interrupted, KeyboardInterrupt) as left:
                 console.mailbox.over = True
                 code = getattr(left, "exit_code", 130)
                 console.error("interrupted; nothing is lost, run the same command again")
+            GUESTS.unset_handlers()
             console.mailbox.over = True
             code = console.mailbox.signalled or code
             console.end(code)
             return _closed(console, code)
     except Interrupted as left:  # before there was anything to interrupt
         return left.exit_code
+    except (SystemExit, GeneratorExit) as error:
+        if isinstance(error, _Shown) or (known := of_guest(error)) is None:
+            raise
+        return known.exit_code  # it came between the last line of the work and the first of the last words
 
 
 def _closed(console: Console, code: int) -> int:
@@ -176,6 +197,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         return 0
     from hume_runner.cli.signals import interrupted_before
     from hume_runner.errors import HumeRunnerError, of_system
+    from hume_runner.guests import of_guest
 
     command = "run"
     try:
@@ -212,12 +234,12 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
             console.begin(command, manifests=[])
         print_error(error, console)
         return error.exit_code
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (KeyboardInterrupt, _Shown):
         raise
     except BaseException as error:  # also what breaks off inside a library, and is no Exception
         if (left := interrupted_before(error)) is not None:
             raise left from None
-        known = of_system(error)
+        known = of_system(error) or of_guest(error)
         if known is None:
             return _report_bug(error, console)
         print_error(known, console)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from concurrent.futures import Executor
 from importlib.util import find_spec
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from hume_runner.errors import MissingExtra, UsageError
@@ -29,12 +31,30 @@ def place_of(cluster: Cluster, *, wait_s: float, warn: Callable[[str], None]) ->
         from hume_runner.computing.dask import DaskCluster
 
         return DaskCluster(cluster, wait_s=wait_s, warn=warn)
-    module, colon, member = cluster.partition(":")
-    if not (colon and module and member):
-        raise UsageError(
-            f"--cluster {cluster}: neither the address of a Dask scheduler nor module:factory",
-            hint="as --cluster tcp://host:8786, or --cluster mycluster:make",
-        )
+    if (meant := misnamed(cluster)) is not None:
+        raise UsageError(f"--cluster {cluster}: neither the address of a Dask scheduler nor module:factory", hint=meant)
     from hume_runner.computing.executor import AnyExecutor, named_factory
 
     return AnyExecutor(f"--cluster {cluster}", named_factory(cluster), wait_s=wait_s)
+
+
+def misnamed(cluster: str) -> str | None:
+    """What is no `module:factory` is told what would be, by what was probably meant; None for one that is."""
+    module, _, member = cluster.partition(":")
+    if _dotted(module) and _dotted(member):
+        return None
+    host, _, port = cluster.rpartition(":")
+    if host and port.isascii() and port.isdecimal():
+        return f"a Dask scheduler is named with its protocol: --cluster tcp://{cluster}"
+    path, maker = PurePath(module), member.removesuffix("()")
+    if maker != member and _dotted(module) and _dotted(maker):
+        return f"the function is named, and called by the run: --cluster {module}:{maker}"
+    if _dotted(path.name.removesuffix(".py")) and (len(path.parts) > 1 or path.suffix == ".py"):
+        there = "" if len(path.parts) == 1 else f", with PYTHONPATH={shlex.quote(str(path.parent))}"
+        named = f"{path.name.removesuffix('.py')}:{maker or 'make'}"
+        return f"a module is named as Python imports it, and not by its file: --cluster {named}{there}"
+    return "as --cluster tcp://host:8786, or --cluster mycluster:make"
+
+
+def _dotted(words: str) -> bool:
+    return all(word.isidentifier() for word in words.split("."))

@@ -14,7 +14,8 @@ from typing import Any
 from hume_runner.computing.checks import cannot_import, is_told, unfit
 from hume_runner.computing.handed import Handed, Made, Unusable
 from hume_runner.computing.perform import Run, is_seen, perform, tell, versions
-from hume_runner.errors import ServiceUnavailable, UsageError, in_a_line
+from hume_runner.errors import ServiceUnavailable, UsageError, in_a_line, kind_of
+from hume_runner.guests import of_a_signal, others_code
 from hume_runner.processes import Stopped
 
 # Executors that break one after another, without any call that they began or answered, are of no use.
@@ -27,17 +28,23 @@ def named_factory(name: str) -> Callable[[], Executor]:
     """What `module:factory` stands for. Raises: UsageError."""
     module, _, member = name.partition(":")
     hint = "name it as in --cluster mycluster:make, where mycluster.py is here or installed"
+    found: Any = None
     try:
-        found: Any = _imported(module)
+        with others_code():
+            found = _imported(module)
+            for part in member.split("."):
+                found = getattr(found, part, None)
     except ImportError as error:
-        raise UsageError(f"--cluster {name}: cannot import {module}: {error}", hint=hint) from error
-    except (Exception, SystemExit) as error:  # a script that ends itself would end the run, and well
+        if module.endswith(".py"):
+            hint = f"a module is named as Python imports it: --cluster {module.removesuffix('.py')}:{member}"
+        raise UsageError(f"--cluster {name}: cannot import {module}: {in_a_line(error)}", hint=hint) from error
+    except BaseException as error:  # a script that ends itself would end the run, and well
+        if of_a_signal(error):
+            raise
         raise UsageError(
             f"--cluster {name}: {module} does not load: {in_a_line(error)}",
             hint=f"mend it until `python -c 'import {module}'` says nothing and ends well",
         ) from error
-    for part in member.split("."):
-        found = getattr(found, part, None)
     if not callable(found):
         raise UsageError(f"--cluster {name}: {module} has nothing to call of the name {member}", hint=hint)
     factory: Callable[[], Executor] = found
@@ -83,7 +90,7 @@ class AnyExecutor:
         told = self._told(run, made)
         if not is_told(told):
             raise UsageError(
-                f"{self.name} gives back a {type(told).__name__} that no worker of ours returned",
+                f"{self.name} gives back a {kind_of(told)} that no worker of ours returned",
                 hint="the future that its submit() gives must bring what the function returned",
             )
         wrong = unfit(f"the worker on {told['where']}", told, run, versions(), is_seen(run, told))

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Executor, Future, InvalidStateError
 from typing import Any
 
-from hume_runner.errors import HumeRunnerError, UsageError, in_a_line, of_system
-from hume_runner.processes import of_a_signal
+from hume_runner.errors import HumeRunnerError, UsageError, in_a_line, kind_of, of_system
+from hume_runner.guests import GUESTS, no_child_of_theirs, of_a_signal, signals_kept
 
 _MOST_WIDTH = 100_000  # more is no number of workers, and what is counted with it has to stay a number for SQL
 
@@ -54,7 +54,7 @@ class Handed(Future[Any]):
         except BaseException as raised:
             error = raised
         if error is not None and not isinstance(error, BaseException):
-            error = TypeError(f"its future fails with a {type(error).__name__}")
+            error = TypeError(f"its future fails with a {kind_of(error)}")
         self.settle(result, error)
 
     def settle(self, result: object, error: BaseException | None) -> None:
@@ -89,12 +89,22 @@ class Made:
 
     def _begin(self, make: Callable[[], Executor]) -> None:
         try:
-            made: object = make()
+            GUESTS.let_in()
+            with signals_kept(), no_child_of_theirs():
+                made: object = make()
             if not isinstance(made, Executor):
                 raise Unusable(
                     UsageError(
-                        f"{self.name} gives a {type(made).__name__}, which is no concurrent.futures.Executor",
+                        f"{self.name} gives a {kind_of(made)}, which is no concurrent.futures.Executor",
                         hint="let it return one, as `return concurrent.futures.ProcessPoolExecutor(4)`",
+                    )
+                )
+            if type(made).submit is Executor.submit:
+                raise Unusable(
+                    UsageError(
+                        f"{self.name} gives a {kind_of(made)}, which has no submit() of its own",
+                        hint="let its class say how a function is handed over: "
+                        "`def submit(self, function, /, *args, **kwargs)`, which gives a concurrent.futures.Future",
                     )
                 )
             self.width = _width(made)
@@ -133,8 +143,7 @@ class Made:
             if not isinstance(theirs, Future):
                 raise Unusable(
                     UsageError(
-                        f"{self.name}: its submit() gives a {type(theirs).__name__}, "
-                        "which is no concurrent.futures.Future",
+                        f"{self.name}: its submit() gives a {kind_of(theirs)}, which is no concurrent.futures.Future",
                         hint="let submit() give the future of the function's result, as concurrent.futures.Executor "
                         "says",
                     )
@@ -158,7 +167,7 @@ def _width(executor: Executor) -> int | None:
         if _in_main_thread() and of_a_signal(error):
             raise
         return None
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+    if type(number) is not int or number < 1:
         return None
     return min(number, _MOST_WIDTH)
 
@@ -180,7 +189,7 @@ def aside(function: Callable[..., object], *args: Any) -> threading.Thread:
     where this machine has no thread for it."""
 
     def run() -> None:
-        with contextlib.suppress(BaseException):
+        with contextlib.suppress(BaseException), no_child_of_theirs():
             function(*args)
 
     thread = threading.Thread(target=run, daemon=True)

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from hume_runner._version import __version__
 from hume_runner.computing.base import MOST_DEATHS, NoAnswer
-from hume_runner.errors import HumeRunnerError, in_a_line
+from hume_runner.errors import HumeRunnerError, in_a_line, kind_of
 from hume_runner.frozen import frozen
 from hume_runner.processes import ProcessExecutor, Stopped, WorkerDied, answer_to
 
@@ -71,6 +71,7 @@ def python_version() -> str:
 
 def tell(run: Run) -> Told:
     """What this worker is and has. Never raises; what is wrong is told."""
+    _end_with_parent()
     told = {"where": _where(), **versions()}
     folder = Path(run["folder"])
     try:
@@ -114,9 +115,34 @@ def _wrong(told: Told, run: Run) -> bool:
 _fit: set[str] = set()  # nonces of runs that this process was found fit for
 
 
+_watched: set[int] = set()  # this process, once it is watched that its parent lives; a child that it forks has the set
+
+
+def _end_with_parent() -> None:
+    """A worker of a pool waits for work for ever where its parent was killed, and is to end then. Who else started this
+    process looks after it by means of its own."""
+    processes = sys.modules.get("multiprocessing.process")
+    parent = None if processes is None else processes.parent_process()
+    if parent is None or os.getpid() in _watched:
+        return
+    _watched.add(os.getpid())
+    began_under = os.getppid()
+
+    def watch() -> None:
+        # One of them alone does not do: what tells of the parent's end is inherited by a forked child as well, and
+        # whose children a server forks have that for their parent.
+        while os.getppid() == began_under and parent.is_alive():
+            threading.Event().wait(_LOOK_S)
+        os._exit(1)
+
+    with contextlib.suppress(RuntimeError, MemoryError):  # it is well to have
+        threading.Thread(target=watch, name="hume-runner-parent", daemon=True).start()
+
+
 def perform(run: Run, call: str, work: bytes, timeout_s: float) -> bytes:
     """One try of a call, packed; `work` is a packed (function, args, kwargs). May be run again, and at the same time
     elsewhere. Gives (kind, value, where), see `Outcome`, sealed for who asked: it says to what it is the answer."""
+    _end_with_parent()
     return _sealed(pickle.dumps((*_tried(run, call, work, timeout_s), _where())), run, call, work)
 
 
@@ -154,8 +180,8 @@ def _digest(body: bytes, run: Run, call: str, work: bytes) -> bytes:
 
 def outcome_of(packed: object, run: Run, call: str, work: bytes) -> Outcome:
     """What came of that call, and of no other. Raises: NoAnswer."""
-    if not isinstance(packed, bytes):
-        raise NoAnswer(f"a {type(packed).__name__}, which no worker of ours returned")
+    if type(packed) is not bytes:  # a class of somebody else's may do anything when it is looked at
+        raise NoAnswer(f"a {kind_of(packed)}, which no worker of ours returned")
     if not packed.startswith(_SEAL) or len(packed) < _SEALED_BYTES:
         raise NoAnswer(f"{len(packed)} bytes that no worker of hume_runner {__version__} returned")
     head, body = packed[len(_SEAL) : _SEALED_BYTES], packed[_SEALED_BYTES:]

@@ -274,7 +274,8 @@ class RemotePool:
                 since = max(since, self._heard)  # others have their turn: it waits for its own
             if time.monotonic() - since > self._timeout_s + _GRACE_S:
                 self._place.forget(future)
-                what = "it was begun, and its future did not end" if begun else "nobody began with it"
+                # A future that does not tell may be of work that was done, between two looks.
+                what = "it was begun, and its future did not end" if begun else "nothing came back of it"
                 raise NoAnswer(f"{what} within execution.job_timeout, {self._timeout_s:g} s", reason="timed_out")
         self._heard = time.monotonic()
 
@@ -289,8 +290,8 @@ class RemotePool:
         if self._is_there():
             return unseen_file(f"the worker on {outcome.where}", str(self._folder.path), "it is gone there")
         return ServiceUnavailable(
-            f"{self._folder.path}, which the run shares with its workers, is gone: somebody removed it, or its file "
-            "system went away",
+            f"{self._folder.path}, which the run shares with its workers, is gone or not whole: somebody removed it or "
+            "what is in it, or its file system went away",
             hint="leave it there while a run works; run the same command again: it resumes",
         )
 

@@ -47,7 +47,7 @@ class SharedFolder:
     def is_there(self) -> bool:
         """Whether it is what it was: somebody may have removed it, or its file system went away."""
         try:
-            return (self.path / NONCE).read_text() == self.nonce
+            return (self.path / NONCE).read_text() == self.nonce and (self.path / CALLS).is_dir()
         except OSError:
             return False
 

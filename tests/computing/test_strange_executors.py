@@ -236,7 +236,7 @@ def test_who_measured_is_who_was_asked_to(strange: Case) -> None:
 
 
 @pytest.mark.sweep  # some seconds longer than a piece may take
-@pytest.mark.parametrize(("kind", "said"), [("Never", "nobody began with it within "), ("Hangs", " within ")])
+@pytest.mark.parametrize(("kind", "said"), [("Never", "nothing came back of it within "), ("Hangs", " within ")])
 def test_a_future_that_never_ends_is_ended_by_job_timeout(strange: Case, kind: str, said: str) -> None:
     strange.write(TEXTS, execution={"job_timeout": "1s"})
     ran = strange.run("--cluster", f"strange:{kind}")
@@ -325,7 +325,7 @@ def test_waiting_in_submit_counts_to_job_timeout(strange: Case) -> None:
     assert ran.code == 3, ran.err
     errors = strange.table("errors")
     assert {error["reason"] for error in errors} == {"timed_out"}
-    assert "nobody began with it within execution.job_timeout, 1 s" in errors[0]["message"]
+    assert "nothing came back of it within execution.job_timeout, 1 s" in errors[0]["message"]
 
 
 @pytest.mark.sweep

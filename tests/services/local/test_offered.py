@@ -513,6 +513,29 @@ threading.Thread(target=lambda: [os.write(1, b'from a thread\\n') and time.sleep
         assert words in ended.stderr
 
 
+@pytest.mark.sweep
+@sampled(1)
+@pytest.mark.parametrize("end", ["sys.exit(0)", "raise_(GeneratorExit)", "raise_(asyncio.CancelledError)"])
+def test_a_timer_that_ends_the_program_is_the_packages_fault_and_no_success(
+    offer: Callable[..., Path], end: str
+) -> None:
+    offer(
+        first=f"""
+import asyncio, signal, sys
+def raise_(kind): raise kind
+signal.signal(signal.SIGALRM, lambda *_: {end})
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+""",
+        bad="import time; time.sleep(2); yield number, good('t')",
+    )
+    write("bad")
+    ended = command("run", "m.yaml", "--json")
+    assert ended.returncode == 64, ended.stderr
+    assert json.loads(ended.stdout.splitlines()[-1])["event"] == "done"
+    assert "code of another package ended the command: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @sampled(1)
 @pytest.mark.parametrize(
     "left",
@@ -520,6 +543,7 @@ threading.Thread(target=lambda: [os.write(1, b'from a thread\\n') and time.sleep
         "threading.Thread(target=time.sleep, args=(60,)).start()",
         "atexit.register(time.sleep, 60)",
         "atexit.register(os._exit, 7)",
+        "atexit.register(lambda: 1 / 0)",
         "atexit.register(print, 'bye')",
     ],
 )
@@ -529,6 +553,7 @@ def test_a_command_ends_as_it_would_whatever_a_measurer_left_running(offer: Call
     write()
     ended = command("validate", "m.yaml")
     assert (ended.returncode, ended.stdout) == (0, "m.yaml: ok, 1 item (1 text)\n"), ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
