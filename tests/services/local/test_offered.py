@@ -58,6 +58,13 @@ def good(text, **more):
 def fail(error):
     raise error
 
+class Lying(float):
+    __le__ = __ge__ = lambda self, other: True
+
+class Equal(str):
+    __eq__ = lambda self, other: True
+    __hash__ = lambda self: hash('a')
+
 class Session:
     def measure(self, passages):
         for number, p in enumerate(passages):
@@ -335,6 +342,8 @@ NONSENSE = [
     ("yield number, good('t', fam={'a': 1.01})", "which is not between 0 and 1"),
     ("yield number, good('t', fam={'a': 10**400})", "as 'a'"),
     ("yield number, good('t', open={7: 1.0})", "a score 7"),
+    ("yield number, good('t', fam={'a': Lying('nan')})", "as 'a' nan"),
+    ("yield number, good('t', fam={Equal('nonsense'): 0.9})", "a score 'nonsense'"),
     ("yield number, Row(layout='other', values={})", "a row of the table 'other', and declares xx"),
     ("yield number, Row(layout='xx', values=[1])", "for the values of a row"),
     ("yield number, 'no row'", "for a Row"),
@@ -372,6 +381,47 @@ def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
     assert said in error["message"]
     assert "Traceback" not in err
     assert main(["tables", "m.yaml", "--format", "jsonl"]) == 0
+
+
+REUSES = """
+class Again:
+    def measure(self, passages):
+        scores, more = {}, {}
+        for number, p in enumerate(passages):
+            scores['a'] = number / 10
+            more['x'] = scores
+            yield number, good(p.text, v=number / 10, fam=scores, open=scores, more=more)
+        REST
+"""
+
+
+@sampled(2)
+@pytest.mark.parametrize(
+    "rest",
+    ["pass", "scores['a'] = float('nan')", "scores['a'] = '0.9'; scores['zzz'] = True", "more['x'] = more"],
+)
+def test_a_measurer_that_fills_one_mapping_again_gives_each_row_its_own_scores(
+    offer: Callable[..., Path], rest: str
+) -> None:
+    offer(first=f"import sys, os, time, types\n{REUSES.replace('REST', rest)}", open="Again()")
+    write(*(f"text {number}" for number in range(6)))
+    assert main(["run", "m.yaml"]) == 0
+    for number, row in enumerate(table("xx")):
+        assert (float(row["v"]), float(row["fam_a"])) == (number / 10, number / 10)
+        assert json.loads(row["open"]) == {"a": number / 10}
+        assert json.loads(row["more"]) == {"x": {"a": number / 10}}
+
+
+def test_scores_may_be_any_mapping(offer: Callable[..., Path]) -> None:
+    offer(
+        first="import sys, os, time, types, collections",
+        bad="yield number, good(p.text, fam=types.MappingProxyType({'a': 0.25}), "
+        "open=collections.ChainMap({'w': 0.5}), more=collections.UserDict(x=[1]))",
+    )
+    write("fine", "bad")
+    assert main(["run", "m.yaml"]) == 0
+    _, row = table("xx")
+    assert [json.loads(row[name]) for name in ("fam_a", "open", "more")] == [0.25, {"w": 0.5}, {"x": [1]}]
 
 
 @sampled(1)
