@@ -489,6 +489,59 @@ class Heard:
     assert "end_s of the table xx 1e+308, which is no time" in error["message"]
 
 
+HEARD = """
+class Heard:
+    def measure(self, sound):
+        for begin_s, end_s in ROWS:
+            yield Row(layout='xx', values={'begin_s': begin_s, 'end_s': end_s})
+"""
+
+
+@sampled(2)
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([(-5.0, -1.0)], "begin_s of the table xx -5, which is before the beginning"),
+        ([(1.5, 0.2)], "ends at 0.2 s, before it begins at 1.5 s"),
+        ([(100.0, 200.0)], "begin_s of the table xx 100, which is after the end of what it measured, 2 s"),
+        ([(1.0, 1.5), (0.0, 0.5)], "at 0 s after one at 1 s"),
+        ([(0, 1), (0, 1), (1, 2.01)], None),
+        ([(0.5, None), (None, 2.0)], None),
+    ],
+)
+def test_a_time_that_cannot_be_fails_its_recording_and_none_is_moved(
+    offer: Callable[..., Path], rows: Any, said: str | None
+) -> None:
+    times = "Column(name='begin_s', type='number', meaning='s'), Column(name='end_s', type='number', meaning='s')"
+    work = offer(
+        reads="'sound'",
+        layout=f"Layout(name='xx', row='one', columns=({times}))",
+        open="Heard()",
+        first=HEARD.replace("ROWS", repr(rows)),
+    )
+    with wave.open(str(work / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\0\1" * 32_000)
+    write(sources={"files": ["a.wav"]})
+    assert main(["run", "m.yaml"]) == (0 if said is None else 3)
+    told = [tuple(float(row[name]) if row[name] else None for name in ("begin_s", "end_s")) for row in table("xx")]
+    assert told == (rows if said is None else [])
+    assert [error["reason"] for error in table("errors")] == ["measurer_failed"] * (said is not None)
+    assert all(said is not None and said in error["message"] for error in table("errors"))
+
+
+def test_a_row_of_an_earlier_passage_has_each_text_measured_by_itself(offer: Callable[..., Path]) -> None:
+    """Rows come in the order of the passages: where they do not, nobody knows of which text one is."""
+    offer(bad="yield 0, good('astray', v=99.0)")
+    write("fine", "as fine", "bad")
+    assert main(["run", "m.yaml"]) == 0
+    assert [(row["source"][: len("sources.text[0]")], row["v"]) for row in table("xx")] == [
+        ("sources.text[0]", "1.0"),
+        ("sources.text[1]", "1.0"),
+        ("sources.text[2]", "99.0"),
+    ]
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("largest", ["1.7e308", "1e306", "1e61"])
 def test_scores_of_which_no_mean_can_be_made_are_told_and_spoil_no_output(
