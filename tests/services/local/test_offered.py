@@ -576,6 +576,46 @@ def test_scores_of_which_no_mean_can_be_made_are_told_and_spoil_no_output(
     assert main(["compare", "out", "out", "--out", "side.html"]) == 0
 
 
+def test_a_number_beyond_what_can_be_summed_is_told_where_results_are_compared(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no number that was not measured, nor one that both agree on."""
+    layout = MEASURER["layout"].replace("bounds=(0.0, 1.0)", "bounds=None")
+    texts = [f"text {number}" for number in range(6)]
+    for side, value in (("a", "1e61"), ("b", "0.4")):
+        x = f"({value} if number == 3 else number / 10)"
+        offer(
+            first="import sys, os, time, math",
+            layout=layout,
+            bad=f"yield number, good(p.text, v={x}, fam={{'a': {x}}})",
+        )
+        write(*(f"bad {text}" for text in texts), outputs={"directory": side, "tables": ["csv"], "report": False})
+        assert main(["run", "m.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "a", "b"]) == 0
+    told = "pairs left out of the numbers, since a value is beyond ±1e+60: 1 of v, 1 of fam_a"
+    assert told in capsys.readouterr().out
+    assert main(["compare", "a", "b", "--json"]) == 0
+    document = next(one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one["event"] == "compare")
+    columns = {one["column_a"]: one for one in document["columns"]}
+    for name in ("v", "fam_a"):
+        assert {what: columns[name][what] for what in ("n", "only_a", "only_b", "beyond")} == {
+            "n": 5,
+            "only_a": 0,
+            "only_b": 0,
+            "beyond": 1,
+        }
+    assert columns["o_anything"]["beyond"] == 0
+    for form in ("md", "csv", "html", "json"):
+        assert main(["compare", "a", "b", "--out", f"c.{form}"]) == 0
+    for form in ("md", "html"):
+        assert told in Path(f"c.{form}").read_text().replace("\\", "")
+    with Path("c.csv").open(newline="") as file:
+        assert [row["beyond"] for row in csv.DictReader(file)][:2] == ["1", "1"]
+    assert main(["report", "m.yaml", "--compare", "a"]) == 0
+    assert told in Path("b", "report-compared.html").read_text()
+
+
 @pytest.mark.sweep
 def test_a_measurer_of_others_that_ends_its_process_does_not_end_the_run(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
