@@ -95,8 +95,10 @@ def _lines(found: Comparison, *, everything: bool) -> Iterator[str]:
     for table in found.tables:
         yield ""
         yield f"{records.table_title(table)}: {records.table_words(table)}"
-        columns = [one for one in found.columns if (one.table_a, one.table_b) == (table.a, table.b)]
+        columns = found.columns_of(table)
         yield from _table(columns, everything=everything)
+        if (beyond := records.beyond_words(columns)) is not None:
+            yield f"  {beyond}"
     if found.columns:
         yield ""
         yield from records.basis_words(found)

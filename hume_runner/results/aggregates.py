@@ -13,7 +13,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import chain, compress, pairwise
 from typing import TypeGuard, cast
 
 import pyarrow as pa
@@ -31,38 +31,60 @@ VALUE = "value"
 
 @dataclass(slots=True)
 class Moments:
-    """Numbers as they come, without keeping them. `spread` is the sum of squared distances from the mean."""
+    """Numbers as they come, without keeping them. `spread` is the sum of squared distances from the mean.
+
+    `total` and `rest` are their sum, `rest` what rounding has taken from `total`: the sum of each block is right to its
+    last digit, nothing is lost as blocks are joined, and the mean lies among the numbers.
+    """
 
     n: int = 0
-    mean: float = 0.0
+    total: float = 0.0
+    rest: float = 0.0
     spread: float = 0.0
+    lowest: float = math.inf
     highest: float = -math.inf
     above: int = 0
 
-    def add(self, n: int, mean: float, spread: float, highest: float, above: int) -> None:
-        """Join in those of another set of numbers (Chan, Golub and LeVeque 1979, updating formulae)."""
+    @property
+    def mean(self) -> float:
+        """The mean; 0 of no numbers."""
         if not self.n:
-            self.n, self.mean, self.spread, self.highest, self.above = n, mean, spread, highest, above
-        elif n:
-            total, apart = self.n + n, mean - self.mean
-            self.spread += spread + apart * apart * self.n * n / total
-            self.mean += apart * n / total
-            self.n = total
-            self.highest = max(self.highest, highest)
-            self.above += above
+            return 0.0
+        # A sum that is right to its last digit, divided: that may still lie a digit beyond all of them.
+        return min(max((self.total + self.rest) / self.n, self.lowest), self.highest)
+
+    def add(self, other: Moments) -> None:
+        """Join in those of another set of numbers (Chan, Golub and LeVeque 1979, updating formulae)."""
+        if self.n and other.n:
+            apart = other.mean - self.mean
+            self.spread += apart * apart * self.n * other.n / (self.n + other.n)
+        self.n += other.n
+        self.spread += other.spread
+        self._sum(other.total, other.rest)
+        self.lowest = min(self.lowest, other.lowest)
+        self.highest = max(self.highest, other.highest)
+        self.above += other.above
 
     def take(self, number: float) -> None:
         """Join in a single number (Welford 1962), where how many are above a cutoff is not asked."""
-        self.n += 1
         apart = number - self.mean
-        self.mean += apart / self.n
-        self.spread += apart * (number - self.mean)
+        self.n += 1
+        self._sum(number, 0.0)
+        self.lowest = min(self.lowest, number)
         self.highest = max(self.highest, number)
+        self.spread += apart * (number - self.mean)
+
+    def _sum(self, total: float, rest: float) -> None:
+        """Add to the sum, and to `rest` what the addition loses, exactly (Knuth, TAOCP 2, 4.2.2, theorem B)."""
+        found = self.total + total
+        theirs = found - self.total
+        self.rest += rest + ((self.total - (found - theirs)) + (total - theirs))
+        self.total = found
 
     @property
     def sd(self) -> float | None:
         """The standard deviation of a sample (divided by n - 1); None of a single number."""
-        return math.sqrt(self.spread / (self.n - 1)) if self.n > 1 else None
+        return math.sqrt(max(0.0, self.spread) / (self.n - 1)) if self.n > 1 else None
 
 
 # A family's prefix, and the score's name as the service spells it.
@@ -150,13 +172,15 @@ class SourceSums:
             {"name": pa.array(ragged.names), "value": values, "above": pc.greater_equal(values, self.above)}
         )
         found = table.group_by("name", use_threads=False).aggregate(
-            [("value", "count"), ("value", "mean"), ("value", "variance"), ("value", "max"), ("above", "sum")]
+            [("value", how) for how in ("list", "variance", "min", "max")] + [("above", "sum")]
         )
-        columns = ("name", "value_count", "value_mean", "value_variance", "value_max", "above_sum")
-        for name, n, mean, variance, highest, above in zip(
-            *(found[column].to_pylist() for column in columns), strict=True
-        ):
-            self._joined((prefix, name), n, mean, variance * n, highest, above)
+        lists = found["value_list"].combine_chunks()
+        edges, grouped_values = lists.offsets.to_pylist(), memoryview(lists.values.buffers()[1]).cast("d")
+        columns = ("name", "value_variance", "value_min", "value_max", "above_sum")
+        told = zip(*(found[column].to_pylist() for column in columns), strict=True)
+        for (begin, end), (name, variance, lowest, highest, above) in zip(pairwise(edges), told, strict=True):
+            some = _summed(grouped_values[begin:end], variance * (end - begin), lowest, highest, above)
+            self._joined((prefix, name), some)
 
     def _numbers(self, score: Score, numbers: Sequence[float]) -> None:
         if not numbers:
@@ -165,18 +189,20 @@ class SourceSums:
         if n == 1:
             (number,) = numbers
             if can_be_summed(number):
-                self._joined(score, n, number, 0.0, number, int(number >= self.above))
+                self._joined(score, Moments(1, number, 0.0, 0.0, number, number, int(number >= self.above)))
             else:
                 self._not_summed(score, n, number, int(number >= self.above))
         elif n < _MANY_ROWS:
-            highest = max(numbers)
+            lowest, highest = min(numbers), max(numbers)
             above = sum(map(self.above.__le__, numbers)) if highest >= self.above else 0
-            if not (can_be_summed(highest) and can_be_summed(min(numbers))):
+            if not (can_be_summed(highest) and can_be_summed(lowest)):
                 self._not_summed(score, n, highest, above)
                 return
-            mean = sum(numbers) / n
-            spread = sum((number - mean) ** 2 for number in numbers) if self.spread else 0.0
-            self._joined(score, n, mean, spread, highest, above)
+            some = _summed(numbers, 0.0, lowest, highest, above)
+            if self.spread:
+                mean = some.mean
+                some.spread = math.fsum((number - mean) ** 2 for number in numbers)
+            self._joined(score, some)
         else:
             values = pa.array(numbers, pa.float64()) if not isinstance(numbers, array) else _borrowed(numbers)
             lowest, highest = pc.min_max(values).as_py().values()
@@ -184,25 +210,22 @@ class SourceSums:
             if not (can_be_summed(lowest) and can_be_summed(highest)):
                 self._not_summed(score, n, highest, above)
                 return
-            mean, spread = pc.mean(values).as_py(), pc.variance(values).as_py() * n if self.spread else 0.0
-            self._joined(score, n, mean, spread, highest, above)
+            spread = pc.variance(values).as_py() * n if self.spread else 0.0
+            self._joined(score, _summed(numbers, spread, lowest, highest, above))
 
-    def _joined(self, score: Score, n: int, mean: float, spread: float, highest: float, above: int) -> None:
+    def _joined(self, score: Score, some: Moments) -> None:
+        """Take in some numbers, which become ours if they are the first."""
         if score in self.beyond:
-            self._not_summed(score, n, highest, above)
+            self._not_summed(score, some.n, some.highest, some.above)
+        elif (sofar := self.scores.get(score)) is not None:
+            sofar.add(some)
         else:
-            self._of(score).add(n, mean, spread, highest, above)
+            self.scores[score] = some
 
     def _not_summed(self, score: Score, n: int, highest: float, above: int) -> None:
         """Count numbers of which some cannot be summed: from then on their score has no mean in this source."""
         before = self.scores.pop(score, None) or self.beyond.get(score) or Moments()
         self.beyond[score] = Moments(n=before.n + n, highest=max(before.highest, highest), above=before.above + above)
-
-    def _of(self, score: Score) -> Moments:
-        found = self.scores.get(score)
-        if found is None:
-            found = self.scores[score] = Moments()
-        return found
 
     @property
     def strongest(self) -> tuple[Score, Moments] | None:
@@ -230,6 +253,17 @@ class SourceSums:
                 column = f"{plain}_{number}"
             taken.add(column)
             yield column, score, moments
+
+
+def _summed(numbers: Sequence[float], spread: float, lowest: float, highest: float, above: int) -> Moments:
+    """Numbers, of which all but the sum is known."""
+    if isinstance(numbers, array):
+        numbers = memoryview(numbers)  # which is gone through in less time
+    total = math.fsum(numbers)
+    # What that lacks is seen where a later block takes most of it away again, and of scores up to 1 not even there; to
+    # ask costs as much as the sum.
+    rest = 0.0 if lowest >= -1.0 and highest <= 1.0 else math.fsum(chain((-total,), numbers))
+    return Moments(len(numbers), total, rest, spread, lowest, highest, above)
 
 
 def _scored(block: Block) -> int:

@@ -95,7 +95,10 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
             high[side] = max(high[side], max(values, default=-math.inf))
     if n == 0:
         return _without(n, items, None, None)
-    mean_a, mean_b = math.fsum(sums_a) / n, math.fsum(sums_b) / n
+    # Rounding may take a mean out of what it is the mean of.
+    mean_a, mean_b = (
+        min(max(math.fsum(sums) / n, low[side]), high[side]) for side, sums in enumerate((sums_a, sums_b))
+    )
     if n < FEWEST_PAIRS or low[0] == high[0] or low[1] == high[1]:
         return _without(n, items, mean_a, mean_b)
     pearson = _pearson(_sums(chunks(), mean_a, mean_b))

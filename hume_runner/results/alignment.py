@@ -85,12 +85,18 @@ def aligned(a: Rows, b: Rows) -> tuple[By, list[Pair]]:
 
 def value(rows: Weighted, column: array[float], joined: Joined = "mean") -> float:
     """What stands for these rows: their mean by weight, of those that have a value, unless `joined` says otherwise; NaN
-    where there is none."""
+    where there is none. What is made of an infinite number, which stands for one that is too large, is infinite."""
     if joined != "mean":
         return _joined([column[row] for row, _ in rows], joined)
     known = [(column[row], weight) for row, weight in rows if not math.isnan(column[row])]
     total = math.fsum(weight for _, weight in known)
-    return math.fsum(number * weight for number, weight in known) / total if total > 0 else _BLANK
+    if not total > 0:
+        return _BLANK
+    numbers = [number for number, _ in known]
+    if not all(map(math.isfinite, numbers)):
+        return math.inf
+    mean = math.fsum(number * weight for number, weight in known) / total
+    return min(max(mean, min(numbers)), max(numbers))  # rounding takes it out of them
 
 
 def _joined(numbers: Sequence[float], joined: Joined) -> float:
@@ -98,6 +104,8 @@ def _joined(numbers: Sequence[float], joined: Joined) -> float:
     if joined in ("first", "last"):
         return numbers[0 if joined == "first" else -1]
     if joined == "sum":
+        if any(map(math.isinf, numbers)):
+            return _BLANK if any(map(math.isnan, numbers)) else math.inf
         return math.fsum(numbers)
     known = [number for number in numbers if not math.isnan(number)]
     return (max if joined == "highest" else min)(known, default=_BLANK)

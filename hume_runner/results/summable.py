@@ -4,6 +4,8 @@ from __future__ import annotations
 
 # A product of the squares of two such numbers, over all rows that there could be, is still a number.
 LARGEST_SUMMED = 1e60
+# How it is told where nothing is made of a number.
+BEYOND = f"beyond ±{LARGEST_SUMMED:g}"
 
 
 def can_be_summed(number: float) -> bool:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.results.aggregates import SourceSums
+from hume_runner.results.aggregates import Moments, SourceSums
 from hume_runner.services.table_shapes import BlockBuilder, Column, Family, Layout, OpenFamily
 
 NAMES = ("joy", "fear")
@@ -75,6 +78,79 @@ def test_sums_are_those_of_all_numbers_at_once(make: object, prefix: str, blocks
             assert found.sd == pytest.approx(statistics.stdev(numbers), abs=1e-7)
         else:
             assert found.sd is None
+
+
+def both(blocks: Sequence[Sequence[float]]) -> list[Moments]:
+    """The numbers as scores that each row has, and as some of many."""
+    rows = [[{"joy": number} for number in block] for block in blocks]
+    return [fixed(rows).scores["emotion", "joy"], opened(rows).scores["expression", "joy"]]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "mean"),
+    [
+        ([0.1] * 10, 0.1),
+        ([0.2] * 3, 0.2),
+        ([0.7] * 1_500, 0.7),
+        ([0.1] * 300, 0.1),
+        ([1e16, 1.0, -1e16], 1 / 3),
+        ([1e60, 1e60, -1e60, -1e60, 0.5], 0.1),
+        ([5e-324] * 3, 5e-324),
+        ([-0.1] * 7, -0.1),
+    ],
+)
+@pytest.mark.parametrize("blocks", [1, 2, 3])
+def test_a_mean_is_right_to_its_last_digit_and_lies_among_the_numbers(
+    numbers: list[float], mean: float, blocks: int
+) -> None:
+    """Also where one number after the other, each in a block of its own, gives the largest first."""
+    step = -(-len(numbers) // blocks)
+    for found in both([numbers[at : at + step] for at in range(0, len(numbers), step)]):
+        assert found.mean == mean == float(sum(map(Fraction, numbers)) / len(numbers))
+        assert min(numbers) <= found.mean <= max(numbers) == found.highest
+
+
+NUMBERS = st.lists(
+    st.lists(st.floats(-1e60, 1e60) | st.sampled_from([0.1, 0.2, 1e16, -1e16]), min_size=1, max_size=300),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(NUMBERS, st.sampled_from([1, 10]))
+def test_means_and_spreads_are_those_of_statistics_numpy_and_pandas(blocks: list[list[float]], times: int) -> None:
+    """Each with what rounding allows it: numpy's and pandas' sums are none that are right to the last digit."""
+    blocks = [block * times for block in blocks]
+    every = [number for block in blocks for number in block]
+    largest = max(map(abs, every))
+    for found in both(blocks):
+        assert min(every) <= found.mean <= max(every)
+        assert found.mean == pytest.approx(statistics.fmean(every), rel=1e-15, abs=1e-15 * largest)
+        assert found.mean == pytest.approx(float(np.mean(every)), rel=1e-12, abs=1e-12 * largest)
+        assert found.mean == pytest.approx(float(pd.Series(every).mean()), rel=1e-12, abs=1e-12 * largest)
+        if len(every) > 1:
+            assert found.sd == pytest.approx(float(np.std(every, ddof=1)), rel=1e-7, abs=1e-7 * largest)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=300), st.sampled_from([1, 10]))
+def test_a_mean_of_scores_is_that_of_statistics_to_the_last_digit_where_that_lies_among_them(
+    scores: list[float], times: int
+) -> None:
+    scores = scores * times
+    for found in both([scores]):
+        assert found.mean == min(max(statistics.fmean(scores), min(scores)), max(scores))
+
+
+@given(st.lists(st.floats(-1e60, 1e60), min_size=1, max_size=60))
+def test_numbers_taken_one_by_one_have_the_mean_of_all_at_once(numbers: list[float]) -> None:
+    found = Moments()
+    for number in numbers:
+        found.take(number)
+
+    assert min(numbers) <= found.mean <= max(numbers)
+    assert found.mean == pytest.approx(statistics.fmean(numbers), rel=1e-15, abs=1e-28 * max(map(abs, numbers)))
+    if len(numbers) > 1:
+        assert found.sd == pytest.approx(float(np.std(numbers, ddof=1)), rel=1e-7, abs=1e-7 * max(map(abs, numbers)))
 
 
 def test_numbers_that_are_all_the_same_have_no_spread() -> None:

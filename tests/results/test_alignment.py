@@ -12,6 +12,7 @@ from hume_runner.results.alignment import Pair, Rows, aligned, value
 from hume_runner.services.table_shapes import Joined
 
 BLANK = math.nan
+INF = math.inf
 Place = tuple[float, float]
 
 
@@ -54,6 +55,14 @@ def test_rows_of_the_same_times_go_together() -> None:
         ("highest", (0.6, 1.8, BLANK), 1.8),
         ("lowest", (0.6, 1.8, BLANK), 0.6),
         ("highest", (BLANK, BLANK, BLANK), BLANK),
+        # What is infinite is there, and too large: so is what is made of it.
+        ("mean", (INF, 0.6, BLANK), INF),
+        ("mean", (INF, 0.6, -INF), INF),
+        ("sum", (INF, 0.6, -INF), INF),
+        ("sum", (INF, 0.6, BLANK), BLANK),
+        ("highest", (-INF, 0.6, BLANK), 0.6),
+        ("lowest", (INF, 0.6, BLANK), 0.6),
+        ("first", (INF, 0.6, 0.3), INF),
     ],
 )
 def test_what_adds_up_is_added_up_and_an_extreme_stays_one(
@@ -61,6 +70,12 @@ def test_what_adds_up_is_added_up_and_an_extreme_stays_one(
 ) -> None:
     rows = tuple((row, 1.0) for row in range(3))
     assert value(rows, array("d", numbers), joined) == pytest.approx(stands, nan_ok=True)
+
+
+def test_a_mean_lies_among_what_it_is_the_mean_of() -> None:
+    for number in (0.1, 0.2, 0.3, 1 / 3):
+        for weights in ((0.1, 0.2, 0.3), (0.7,) * 10, (1 / 3, 1e-9)):
+            assert value(tuple(enumerate(weights)), array("d", [number] * len(weights))) == number
 
 
 def test_windows_that_overlap_each_other_find_their_own() -> None:

@@ -66,8 +66,9 @@ class TablesTogether:
 
 @frozen
 class ColumnsTogether:
-    """A column of A beside one of B. `only_a` and `only_b`: pairs of rows of which one alone has a value. `points` are
-    some of the pairs, to draw."""
+    """A column of A beside one of B. `only_a` and `only_b`: pairs of rows of which one alone has a value. `beyond`:
+    pairs of which both have one, and one is too large for anything to be made of it. `points` are some of the pairs, to
+    draw."""
 
     table_a: str
     column_a: str
@@ -76,6 +77,7 @@ class ColumnsTogether:
     agreement: Agreement
     only_a: int
     only_b: int
+    beyond: int = 0
     points: tuple[tuple[float, float], ...] = ()
 
     @property
@@ -110,6 +112,10 @@ class Comparison:
     tables_a: tuple[str, ...]
     tables_b: tuple[str, ...]
     unread: tuple[str, ...] = ()
+
+    def columns_of(self, table: TablesTogether) -> tuple[ColumnsTogether, ...]:
+        """The columns of a pair of tables, in their order."""
+        return tuple(one for one in self.columns if (one.table_a, one.table_b) == (table.a, table.b))
 
     @property
     def exit_code(self) -> int:

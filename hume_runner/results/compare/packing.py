@@ -1,7 +1,8 @@
 """What of an answer's rows is compared, as bytes that wait for their partners, and back.
 
 Shape: 4 bytes length, then a JSON object {"table", "rows", "columns": [name, …], "file", "text"}, then for each column
-its numbers as doubles of this machine; NaN where there is none. Read by the process that wrote it, and by no other.
+its numbers as doubles of this machine; NaN where there is none, an infinite one of its sign where it is too large to be
+summed. Read by the process that wrote it, and by no other.
 """
 
 from __future__ import annotations
@@ -127,13 +128,17 @@ def _places(block: Block) -> dict[str, array[float]]:
         begin, end = layout.time
         # A still picture lies at no moment, or at the first: both are the same.
         blank = 0.0 if begin == end else _BLANK
-        found |= {
-            place: _numbers(block.columns[name], blank) for place, name in zip(_SECONDS, (begin, end), strict=True)
-        }
+        found |= {place: _where(block.columns[name], blank) for place, name in zip(_SECONDS, (begin, end), strict=True)}
     for places, names in ((_CHARACTERS, _POSITIONS), (_BOX, _EDGES)):
         if all(name in block.columns for name in names):
-            found |= {place: _numbers(block.columns[name]) for place, name in zip(places, names, strict=True)}
+            found |= {place: _where(block.columns[name]) for place, name in zip(places, names, strict=True)}
     return found
+
+
+def _where(cells: Iterable[object], blank: float = _BLANK) -> array[float]:
+    """Places, in which a row lies nowhere that is too far away."""
+    numbers = _numbers(cells, blank)
+    return array("d", [blank if math.isinf(number) else number for number in numbers])
 
 
 def _numbers(cells: Iterable[object], blank: float = _BLANK) -> array[float]:
@@ -141,8 +146,10 @@ def _numbers(cells: Iterable[object], blank: float = _BLANK) -> array[float]:
 
 
 def _number(cell: float) -> float:
-    """A number that something can be made of: others lie beside nothing."""
-    return float(cell) if can_be_summed(cell) else _BLANK
+    """A number that something can be made of; what is larger is there, and no more than that."""
+    if can_be_summed(cell):
+        return float(cell)
+    return math.inf if cell > 0 else -math.inf if cell < 0 else _BLANK
 
 
 def _closed(block: Block, names: set[str]) -> dict[str, array[float]]:

@@ -90,7 +90,7 @@ def _tables(comparison: Comparison) -> list[dict[str, Any]]:
     found = []
     room = MOST_PLOTS
     for table in comparison.tables:
-        columns = [one for one in comparison.columns if (one.table_a, one.table_b) == (table.a, table.b)]
+        columns = comparison.columns_of(table)
         drawn = [one for one in columns if len(one.points) > 1][:room]
         room -= len(drawn)
         found.append(
@@ -98,6 +98,7 @@ def _tables(comparison: Comparison) -> list[dict[str, Any]]:
                 "title": records.table_title(table),
                 "words": records.table_words(table),
                 "columns": columns,
+                "beyond": records.beyond_words(columns),
                 "plots": [_plot(one) for one in drawn],
                 "left": sum(len(one.points) > 1 for one in columns) - len(drawn),
             }

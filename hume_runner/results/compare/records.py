@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from hume_runner.results.agreement import Coefficient
 from hume_runner.results.compare.base import REASONS, ColumnsTogether, Comparison, Side, TablesTogether
+from hume_runner.results.summable import BEYOND
 
 # Name -> (Arrow's word for its type, meaning), in order: the columns of the table that csv and parquet hold.
 FIELDS: Mapping[str, tuple[str, str]] = {
@@ -19,6 +20,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "items": ("int64", "items that these pairs come from"),
     "only_a": ("int64", "pairs of rows of which A alone has a value"),
     "only_b": ("int64", "pairs of rows of which B alone has a value"),
+    "beyond": ("int64", f"pairs of rows that both have a value, of which one is {BEYOND}; not among the n"),
     "mean_a": ("double", "mean of A over the n pairs"),
     "mean_b": ("double", "mean of B over the n pairs"),
     "mean_difference": ("double", "mean of B less mean of A"),
@@ -32,6 +34,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
     "ranked": ("int64", "pairs that Spearman and the intervals are made from"),
     "simulated": ("bool", "true if any of the numbers were made up by the emulator"),
 }
+_MOST_BEYOND = 10
 SIMULATED = "SIMULATED SCORES: some of the numbers were made up by the emulator; this tells nothing of a measurement"
 OTHER_SCALE = (
     "The two sides come from different services: the same word is not the same scale, so a difference of means tells "
@@ -51,6 +54,7 @@ def record(one: ColumnsTogether, *, simulated: bool) -> dict[str, Any]:
         "items": found.items,
         "only_a": one.only_a,
         "only_b": one.only_b,
+        "beyond": one.beyond,
         "mean_a": found.mean_a,
         "mean_b": found.mean_b,
         "mean_difference": found.mean_difference,
@@ -116,6 +120,16 @@ def table_words(table: TablesTogether) -> str:
         f"{plural(table.pairs, 'pair')} of rows by {by} in {plural(table.items, 'item')}" if by else "no pair of rows"
     )
     return f"{table.rows_a:,} rows of A, {table.rows_b:,} of B: {found}{alone if table.pairs else ''}"
+
+
+def beyond_words(columns: Sequence[ColumnsTogether]) -> str | None:
+    """Of which columns of a table pairs are left out, since a number is too large; None of none."""
+    some = [one for one in columns if one.beyond]
+    if not some:
+        return None
+    told = ", ".join(f"{one.beyond:,} of {one.name}" for one in some[:_MOST_BEYOND])
+    more = f", and some of {plural(len(some) - _MOST_BEYOND, 'more column')}" if len(some) > _MOST_BEYOND else ""
+    return f"pairs left out of the numbers, since a value is {BEYOND}: {told}{more}"
 
 
 def basis_words(comparison: Comparison) -> Iterator[str]:

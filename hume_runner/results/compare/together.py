@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import isnan, nan
+from math import isfinite, isnan, nan
 
 from hume_runner.results.agreement import Values, agreement
 from hume_runner.results.alignment import Weighted, aligned, value
@@ -30,6 +30,7 @@ class _Column:
     n: int = 0
     only_a: int = 0
     only_b: int = 0
+    beyond: int = 0
     waiting: Values = field(default_factory=lambda: Values(a=array("d"), b=array("d"), item=array("q")))
 
 
@@ -95,10 +96,13 @@ class Together:
             column = self._columns[key] = _Column(number=len(self._columns))
         waiting = column.waiting
         for x, y in zip(a, b, strict=True):
-            there_a, there_b = not isnan(x), not isnan(y)
-            if there_a and there_b:
+            if isfinite(x) and isfinite(y):
                 waiting.a.append(x)
                 waiting.b.append(y)
+                continue
+            there_a, there_b = not isnan(x), not isnan(y)
+            if there_a and there_b:
+                column.beyond += 1
             else:
                 column.only_a += there_a
                 column.only_b += there_b
@@ -143,7 +147,7 @@ class Together:
         for key in keys:
             column = self._columns[key]
             self._put_aside(column)
-            if not (column.n or column.only_a or column.only_b or key in asked):
+            if not (column.n or column.only_a or column.only_b or column.beyond or key in asked):
                 continue
             yield base.ColumnsTogether(
                 table_a=key[0],
@@ -153,6 +157,7 @@ class Together:
                 agreement=agreement(lambda number=column.number: self._values(number)),  # type: ignore[misc]
                 only_a=column.only_a,
                 only_b=column.only_b,
+                beyond=column.beyond,
                 points=self._points(column),
             )
 

@@ -116,13 +116,14 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         yield from ("", f"## {records.table_title(table)}", "", f"{records.table_words(table)}.", "")
         yield "| column | n | mean A | mean B | B − A | Pearson [95 %] | Spearman [95 %] |"
         yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-        for one in comparison.columns:
-            if (one.table_a, one.table_b) == (table.a, table.b):
-                found = one.agreement
-                numbers = (found.mean_a, found.mean_b, found.mean_difference)
-                cells = [_cell(one.name), f"{found.n:,}", *map(records.shown, numbers)]
-                cells += [records.correlation(found.pearson), records.correlation(found.spearman)]
-                yield f"| {' | '.join(cells)} |"
+        for one in comparison.columns_of(table):
+            found = one.agreement
+            numbers = (found.mean_a, found.mean_b, found.mean_difference)
+            cells = [_cell(one.name), f"{found.n:,}", *map(records.shown, numbers)]
+            cells += [records.correlation(found.pearson), records.correlation(found.spearman)]
+            yield f"| {' | '.join(cells)} |"
+        if (told := records.beyond_words(comparison.columns_of(table))) is not None:
+            yield from ("", f"{_cell(told)}.")
     if comparison.unmatched:
         yield from ("", "## Not compared", "", "| in | item | source | why |", "| --- | --- | --- | --- |")
         for item in comparison.unmatched:

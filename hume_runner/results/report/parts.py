@@ -168,7 +168,7 @@ class OpenPart:
         for (prefix, name), moments in sums.scores.items():
             names = self.names.setdefault(prefix, {})
             mine = self.scores.setdefault(prefix, {}).setdefault(names.setdefault(name, len(names)), Moments())
-            mine.add(moments.n, moments.mean, moments.spread, moments.highest, moments.above)
+            mine.add(moments)
 
     def document(self) -> dict[str, Any]:
         """This part for the page; `open` has [name, mean, highest, rows that have it] of the strongest."""

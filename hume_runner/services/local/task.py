@@ -10,14 +10,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hume_runner.errors import UsageError, in_a_line, is_scarce, of_system
 from hume_runner.frozen import frozen
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
-from hume_runner.services.local.measurers.base import Card, Measurer, Passage, Picture, PictureSession, Row, Sound
+from hume_runner.services.local.measurers.base import (
+    SOUND_RATE_HZ,
+    Card,
+    Measurer,
+    Passage,
+    Picture,
+    PictureSession,
+    Row,
+    Sound,
+)
 from hume_runner.services.local.measurers.found import find
+from hume_runner.services.local.measurers.row_times import Extent, time_fault
 from hume_runner.services.local.measurers.table_check import Nonsense, Rows
 from hume_runner.services.local.ready import require_ready
 from hume_runner.services.local.settings import TRANSCRIBES, chosen, picture_rate
@@ -179,12 +191,20 @@ def _in_the_source(told: Told, placed: Placed) -> Told:
     table, values = told
     begin, end, moment = (values.get(name) for name in ("begin_s", "end_s", "time_s"))
     times: dict[str, object] = {}
-    if isinstance(begin, int | float) and isinstance(end, int | float):
+    if begin is not None and end is not None:
         begin_ms, end_ms = placed(round(begin * 1000), round(end * 1000))
         times = {"begin_s": begin_ms / 1000, "end_s": end_ms / 1000}
-    if isinstance(moment, int | float):
-        times["time_s"] = placed(round(moment * 1000), round(moment * 1000))[0] / 1000
+    elif begin is not None:
+        times = {"begin_s": _moment(begin, placed)}
+    elif end is not None:
+        times = {"end_s": placed(0, round(end * 1000))[1] / 1000}
+    if moment is not None:
+        times["time_s"] = _moment(moment, placed)
     return table, {**values, **times}
+
+
+def _moment(at_s: float, placed: Placed) -> float:
+    return placed(round(at_s * 1000), round(at_s * 1000))[0] / 1000
 
 
 class _Lacking(BaseException):
@@ -293,9 +313,16 @@ def _rows(model: str) -> Rows:
 def _checked(one: Wanted, rows: Iterable[Row]) -> list[Told]:
     """What one measurer gave, all of which is kept for good. Raises: Nonsense, naming what cannot be; what it raises.
 
-    The only way for rows into an answer."""
+    The only way for rows into an answer, with `_timely`."""
     judge = _rows(one.model)
     return [judge.checked(row) for row in rows]
+
+
+def _timely(rows: list[Told], extent: Extent) -> list[Told]:
+    """These rows. Raises: Nonsense where one's times cannot be."""
+    if (fault := time_fault(rows, extent)) is not None:
+        raise Nonsense(fault)
+    return rows
 
 
 # -- text --------------------------------------------------------------------------------------------------------------
@@ -306,14 +333,14 @@ def _texts(wanted: Sequence[Wanted], material: Texts) -> list[_Source]:
     passages = [Passage(text=text) for text in material.texts]
     for one in wanted:
         try:
-            told = _read(one, passages)
+            told = _of_texts(one, passages)
         except _Lacking:
             raise
         except BaseException:
             # One of them is at fault: each alone tells which.
             for source, passage in zip(sources, passages, strict=True):
                 with _Attempt(source, one, "the text"):
-                    _fill(source, one, [row for _, row in _read(one, [passage])])
+                    _fill(source, one, [row for _, row in _of_texts(one, [passage])])
             continue
         by = _card(one).measured_by
         for number, row in told:
@@ -323,9 +350,17 @@ def _texts(wanted: Sequence[Wanted], material: Texts) -> list[_Source]:
     return sources
 
 
+def _of_texts(one: Wanted, passages: Sequence[Passage]) -> list[tuple[int, Told]]:
+    """What a measurer reads in written texts, each of which has times of its own, if any. Raises: as `_read`."""
+    told = _read(one, passages)
+    for _, rows in groupby(told, key=itemgetter(0)):
+        _timely([row for _, row in rows], Extent())
+    return told
+
+
 def _read(one: Wanted, passages: Sequence[Passage]) -> list[tuple[int, Told]]:
-    """(number of the passage, row). Raises: Nonsense, also for a number that none of them has; what the measurer
-    raises."""
+    """(number of the passage, row), in order. Raises: Nonsense, also for a number that none of them has or that is
+    lower than the one before; what the measurer raises."""
     session: TextSession = _session(one)
     numbers: list[int] = []
 
@@ -337,6 +372,8 @@ def _read(one: Wanted, passages: Sequence[Passage]) -> list[tuple[int, Told]]:
             number, row = given
             if type(number) is not int or not 0 <= number < len(passages):
                 raise Nonsense(f"gave a row of a passage that there is not, of {len(passages)} from 0")
+            if numbers and number < numbers[-1]:
+                raise Nonsense(f"gave a row of passage {number} after one of passage {numbers[-1]}")
             numbers.append(number)
             yield row
 
@@ -361,6 +398,7 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> _Source:
     first, samples = int(part.detail["first"]), int(part.detail["samples"])
     sound = Sound(samples=_samples(Path(part.path), first, samples))
     where = placed(part.detail, first)
+    extent = Extent(last_ms=-(-samples * 1000 // SOUND_RATE_HZ))
     heard: list[Told] | None = None
     for one in wanted:
         reads_transcript = _measurer(one.model).reads == "text"
@@ -375,7 +413,7 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> _Source:
             else:
                 session: SoundSession = _session(one)
                 rows = _checked(one, session.measure(sound))
-            _fill(source, one, rows, where)
+            _fill(source, one, _timely(rows, extent), where)
             if one.model == TRANSCRIBES:
                 heard = rows
     return source
@@ -402,18 +440,29 @@ def _pictures(wanted: Sequence[Wanted], material: Pictures) -> _Source:
     for message in material.detail.get("errors", ()):
         source.lacks("", "partly_measured", message)
     for one in wanted:
+        latest_s = float(material.begin_s)
 
         def shown(fps: float) -> Iterator[Picture]:
+            nonlocal latest_s
             with _read_by_us(material.name):
                 pixels = iter_pixels(Path(material.path), fps=fps, begin_s=material.begin_s, end_s=material.end_s)
                 for at_s, frame in pixels:
+                    latest_s = float(at_s)
                     yield Picture(time_s=float(at_s), rgb=_rgb(frame))
 
         with _Attempt(source, one, material.name):
             session: PictureSession = _session(one)
             rate = picture_rate(json.loads(one.options))
-            _fill(source, one, _checked(one, session.measure(shown(rate))))
+            rows = _checked(one, session.measure(shown(rate)))
+            _fill(source, one, _timely(rows, _extent(material, latest_s, rate)))
     return source
+
+
+def _extent(material: Pictures, latest_s: float, fps: float) -> Extent:
+    """What a measurer may speak of that was shown pictures up to `latest_s`: each of them stands until the next, which
+    the first of a passage does from before it on."""
+    first_ms, last_ms = (round(at_s * 1000) for at_s in (material.begin_s - 1 / fps, latest_s + 1 / fps))
+    return Extent(first_ms=max(0, first_ms), last_ms=max(last_ms, (material.end_s or 0) * 1000))
 
 
 def _still(wanted: Sequence[Wanted], path: Path, name: str) -> _Source:
@@ -425,7 +474,8 @@ def _still(wanted: Sequence[Wanted], path: Path, name: str) -> _Source:
             with _read_by_us(name):
                 rgb = _rgb(still_pixels(path))
             session: PictureSession = _session(one)
-            _fill(source, one, _checked(one, session.measure([Picture(time_s=None, rgb=rgb)])))
+            rows = _checked(one, session.measure([Picture(time_s=None, rgb=rgb)]))
+            _fill(source, one, _timely(rows, Extent(last_ms=0)))
     return source
 
 

@@ -80,6 +80,23 @@ def test_blocks_come_back_as_one_table_with_blanks_where_nothing_was() -> None:
     }
 
 
+def test_a_number_too_large_to_be_summed_is_there_and_a_place_so_far_away_is_none() -> None:
+    wanted = Wanted(names={"emotion_joy", "emotion_surprise_negative"}, prefixes={"description"})
+    block = faces(
+        (0.0, "a", {1: -1.1e60}, {"Smile": 1e61}),
+        (1e61, "b", {0: 1.7e308, 1: 0.5}, {"Smile": 1e60}),
+        (2.0, "c", {0: 1e60}, {}),
+    )
+
+    found = unpacked([packed(block, wanted)])["face"]
+
+    assert found.rows.seconds is not None
+    assert shown(found.rows.seconds[0]) == [0.0, 0.0, 2.0]  # a still's place
+    assert shown(found.columns["emotion_joy"]) == [None, math.inf, 1e60]
+    assert shown(found.columns["emotion_surprise_negative"]) == [-math.inf, 0.5, None]
+    assert shown(found.columns["description_smile"]) == [math.inf, 1e60, None]
+
+
 def test_only_what_is_wanted_is_kept() -> None:
     block = faces((0.0, "a", {0: 0.1}, {"Smile": 0.7, "Frown": 0.1}))
 

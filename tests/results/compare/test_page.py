@@ -47,6 +47,7 @@ def comparison(
                 agreement=agreement(lambda: [values]),
                 only_a=1,
                 only_b=0,
+                beyond=2,
                 points=points,
             ),
         ),
@@ -64,6 +65,7 @@ def test_hostile_names_stay_words(tmp_path: Path) -> None:
     assert "<img" not in text
     assert "<script" not in text
     assert "{{7*7}}" in text
+    assert "pairs left out of the numbers, since a value is beyond ±1e+60: 2 of " in text
     assert "imulated" not in text.replace("simulated-print", "").replace(".simulated", "")
     with chromium() as browser, opened(browser, path) as seen:
         assert (seen.console, seen.requests) == ([], [path.as_uri()])

@@ -58,6 +58,13 @@ def good(text, **more):
 def fail(error):
     raise error
 
+class Lying(float):
+    __le__ = __ge__ = lambda self, other: True
+
+class Equal(str):
+    __eq__ = lambda self, other: True
+    __hash__ = lambda self: hash('a')
+
 class Session:
     def measure(self, passages):
         for number, p in enumerate(passages):
@@ -335,6 +342,8 @@ NONSENSE = [
     ("yield number, good('t', fam={'a': 1.01})", "which is not between 0 and 1"),
     ("yield number, good('t', fam={'a': 10**400})", "as 'a'"),
     ("yield number, good('t', open={7: 1.0})", "a score 7"),
+    ("yield number, good('t', fam={'a': Lying('nan')})", "as 'a' nan"),
+    ("yield number, good('t', fam={Equal('nonsense'): 0.9})", "a score 'nonsense'"),
     ("yield number, Row(layout='other', values={})", "a row of the table 'other', and declares xx"),
     ("yield number, Row(layout='xx', values=[1])", "for the values of a row"),
     ("yield number, 'no row'", "for a Row"),
@@ -372,6 +381,47 @@ def test_nonsense_fails_its_item_alone_and_says_whose_it_is(
     assert said in error["message"]
     assert "Traceback" not in err
     assert main(["tables", "m.yaml", "--format", "jsonl"]) == 0
+
+
+REUSES = """
+class Again:
+    def measure(self, passages):
+        scores, more = {}, {}
+        for number, p in enumerate(passages):
+            scores['a'] = number / 10
+            more['x'] = scores
+            yield number, good(p.text, v=number / 10, fam=scores, open=scores, more=more)
+        REST
+"""
+
+
+@sampled(2)
+@pytest.mark.parametrize(
+    "rest",
+    ["pass", "scores['a'] = float('nan')", "scores['a'] = '0.9'; scores['zzz'] = True", "more['x'] = more"],
+)
+def test_a_measurer_that_fills_one_mapping_again_gives_each_row_its_own_scores(
+    offer: Callable[..., Path], rest: str
+) -> None:
+    offer(first=f"import sys, os, time, types\n{REUSES.replace('REST', rest)}", open="Again()")
+    write(*(f"text {number}" for number in range(6)))
+    assert main(["run", "m.yaml"]) == 0
+    for number, row in enumerate(table("xx")):
+        assert (float(row["v"]), float(row["fam_a"])) == (number / 10, number / 10)
+        assert json.loads(row["open"]) == {"a": number / 10}
+        assert json.loads(row["more"]) == {"x": {"a": number / 10}}
+
+
+def test_scores_may_be_any_mapping(offer: Callable[..., Path]) -> None:
+    offer(
+        first="import sys, os, time, types, collections",
+        bad="yield number, good(p.text, fam=types.MappingProxyType({'a': 0.25}), "
+        "open=collections.ChainMap({'w': 0.5}), more=collections.UserDict(x=[1]))",
+    )
+    write("fine", "bad")
+    assert main(["run", "m.yaml"]) == 0
+    _, row = table("xx")
+    assert [json.loads(row[name]) for name in ("fam_a", "open", "more")] == [0.25, {"w": 0.5}, {"x": [1]}]
 
 
 @sampled(1)
@@ -439,6 +489,59 @@ class Heard:
     assert "end_s of the table xx 1e+308, which is no time" in error["message"]
 
 
+HEARD = """
+class Heard:
+    def measure(self, sound):
+        for begin_s, end_s in ROWS:
+            yield Row(layout='xx', values={'begin_s': begin_s, 'end_s': end_s})
+"""
+
+
+@sampled(2)
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([(-5.0, -1.0)], "begin_s of the table xx -5, which is before the beginning"),
+        ([(1.5, 0.2)], "ends at 0.2 s, before it begins at 1.5 s"),
+        ([(100.0, 200.0)], "begin_s of the table xx 100, which is after the end of what it measured, 2 s"),
+        ([(1.0, 1.5), (0.0, 0.5)], "at 0 s after one at 1 s"),
+        ([(0, 1), (0, 1), (1, 2.01)], None),
+        ([(0.5, None), (None, 2.0)], None),
+    ],
+)
+def test_a_time_that_cannot_be_fails_its_recording_and_none_is_moved(
+    offer: Callable[..., Path], rows: Any, said: str | None
+) -> None:
+    times = "Column(name='begin_s', type='number', meaning='s'), Column(name='end_s', type='number', meaning='s')"
+    work = offer(
+        reads="'sound'",
+        layout=f"Layout(name='xx', row='one', columns=({times}))",
+        open="Heard()",
+        first=HEARD.replace("ROWS", repr(rows)),
+    )
+    with wave.open(str(work / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(b"\0\1" * 32_000)
+    write(sources={"files": ["a.wav"]})
+    assert main(["run", "m.yaml"]) == (0 if said is None else 3)
+    told = [tuple(float(row[name]) if row[name] else None for name in ("begin_s", "end_s")) for row in table("xx")]
+    assert told == (rows if said is None else [])
+    assert [error["reason"] for error in table("errors")] == ["measurer_failed"] * (said is not None)
+    assert all(said is not None and said in error["message"] for error in table("errors"))
+
+
+def test_a_row_of_an_earlier_passage_has_each_text_measured_by_itself(offer: Callable[..., Path]) -> None:
+    """Rows come in the order of the passages: where they do not, nobody knows of which text one is."""
+    offer(bad="yield 0, good('astray', v=99.0)")
+    write("fine", "as fine", "bad")
+    assert main(["run", "m.yaml"]) == 0
+    assert [(row["source"][: len("sources.text[0]")], row["v"]) for row in table("xx")] == [
+        ("sources.text[0]", "1.0"),
+        ("sources.text[1]", "1.0"),
+        ("sources.text[2]", "99.0"),
+    ]
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("largest", ["1.7e308", "1e306", "1e61"])
 def test_scores_of_which_no_mean_can_be_made_are_told_and_spoil_no_output(
@@ -471,6 +574,46 @@ def test_scores_of_which_no_mean_can_be_made_are_told_and_spoil_no_output(
     assert "1 source has numbers beyond ±1e+60 in xx" in Path("out", "report.html").read_text()
     assert main(["report", "m.yaml", "--figures", "pictures"]) == 0
     assert main(["compare", "out", "out", "--out", "side.html"]) == 0
+
+
+def test_a_number_beyond_what_can_be_summed_is_told_where_results_are_compared(
+    offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no number that was not measured, nor one that both agree on."""
+    layout = MEASURER["layout"].replace("bounds=(0.0, 1.0)", "bounds=None")
+    texts = [f"text {number}" for number in range(6)]
+    for side, value in (("a", "1e61"), ("b", "0.4")):
+        x = f"({value} if number == 3 else number / 10)"
+        offer(
+            first="import sys, os, time, math",
+            layout=layout,
+            bad=f"yield number, good(p.text, v={x}, fam={{'a': {x}}})",
+        )
+        write(*(f"bad {text}" for text in texts), outputs={"directory": side, "tables": ["csv"], "report": False})
+        assert main(["run", "m.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["compare", "a", "b"]) == 0
+    told = "pairs left out of the numbers, since a value is beyond ±1e+60: 1 of v, 1 of fam_a"
+    assert told in capsys.readouterr().out
+    assert main(["compare", "a", "b", "--json"]) == 0
+    document = next(one for one in map(json.loads, capsys.readouterr().out.splitlines()) if one["event"] == "compare")
+    columns = {one["column_a"]: one for one in document["columns"]}
+    for name in ("v", "fam_a"):
+        assert {what: columns[name][what] for what in ("n", "only_a", "only_b", "beyond")} == {
+            "n": 5,
+            "only_a": 0,
+            "only_b": 0,
+            "beyond": 1,
+        }
+    assert columns["o_anything"]["beyond"] == 0
+    for form in ("md", "csv", "html", "json"):
+        assert main(["compare", "a", "b", "--out", f"c.{form}"]) == 0
+    for form in ("md", "html"):
+        assert told in Path(f"c.{form}").read_text().replace("\\", "")
+    with Path("c.csv").open(newline="") as file:
+        assert [row["beyond"] for row in csv.DictReader(file)][:2] == ["1", "1"]
+    assert main(["report", "m.yaml", "--compare", "a"]) == 0
+    assert told in Path("b", "report-compared.html").read_text()
 
 
 @pytest.mark.sweep

@@ -104,8 +104,8 @@ class Sound:
 
 @frozen
 class Picture:
-    """One picture, upright, RGB, shape (height, width, 3), uint8. `time_s` counts from the start of the material; None
-    for a still."""
+    """One picture, upright, RGB, shape (height, width, 3), uint8. `time_s` counts from the start of the video; None for
+    a still."""
 
     time_s: float | None
     rgb: NDArray[np.uint8]
@@ -117,7 +117,8 @@ class Row:
 
     The scores of a family stand under its prefix as a mapping from the model's own label to the score (None: nothing
     was measured); those of an open family under its name. Times (`begin_s`, `end_s`, `time_s`) are seconds from the
-    start of the material: where that lies in the source is added afterwards, and so is `measured_by`.
+    start of the material: where that lies in the source is added afterwards, and so is `measured_by`. Rows of a table
+    come in the order of their times, none of which lies outside the material (`row_times`).
     """
 
     layout: str
