@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import secrets
@@ -26,7 +27,7 @@ from hume_runner.regular_files import NotRegular
 if sys.platform != "win32":
     import fcntl
 
-_PART = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.part", re.DOTALL)
+_PART = re.compile(r"\.(?P<name>.+)\.(?P<random>[0-9a-f]{10})(?P<check>[0-9a-f]{6})\.part", re.DOTALL)
 _NAME_BYTES = 200  # of the final name; most file systems take 255 in all
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -118,14 +119,18 @@ def write(target: Path, content: bytes, *, private: bool = False, durable: bool 
 
 
 def part_path(target: Path) -> Path:
-    """A name beside `target` that nobody can guess and that `remove_leftovers` knows again."""
-    return target.with_name(f".{_stem(target.name)}.{secrets.token_hex(8)}.part")
+    """A name beside `target` that nobody can guess and that `remove_leftovers` knows again, by digits that follow from
+    the others: what a person calls much the same is not taken for a leftover."""
+    stem, random = _stem(target.name), secrets.token_hex(5)
+    return target.with_name(f".{stem}.{random}{_check(stem, random)}.part")
 
 
 def is_part(name: str, of: str | None = None) -> bool:
     """Whether a file of this name is one written aside (of the final name `of`)."""
     match = _PART.fullmatch(name)
-    return match is not None and (of is None or match["name"] == _stem(of))
+    if match is None or (of is not None and match["name"] != _stem(of)):
+        return False
+    return match["check"] == _check(match["name"], match["random"])
 
 
 def open_new(path: Path, *, private: bool = False) -> BinaryIO:
@@ -202,6 +207,10 @@ def _lock(handle: int) -> None:
 
 def _is_ours(seen: os.stat_result) -> bool:
     return not hasattr(os, "geteuid") or seen.st_uid == os.geteuid()
+
+
+def _check(stem: str, random: str) -> str:
+    return hashlib.sha256(os.fsencode(f"hume_runner {random} {stem}")).hexdigest()[:6]
 
 
 def _stem(name: str) -> str:

@@ -67,8 +67,9 @@ def test_cleaning_up_follows_no_link_and_touches_no_other_name(tmp_path: Path) -
     precious.write_text("mine")
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / f".a.{'0' * 16}.part").symlink_to(precious)
-    others = [".a.part", "a.part", f".a.{'0' * 15}.part", f".b.{'0' * 16}.part"]
+    aside.part_path(folder / "a").symlink_to(precious)
+    other = aside.part_path(folder / "b").name
+    others = [".a.part", "a.part", f".a.{'0' * 15}.part", f".a.{'0' * 16}.part", other, other.replace("b", "a", 1)]
     for name in others:
         (folder / name).write_text("kept")
     aside.remove_leftovers(folder, "a")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import events
 from hume_runner.api.control import Cancel
+from hume_runner.api.inputs import in_the_way
 from hume_runner.api.opening import examine, read_plan, told_closed
 from hume_runner.api.project import Project
 from hume_runner.api.unready import unready
@@ -157,6 +158,7 @@ def validate(
         problems += error.problems
     if examined.manifest is not None and not no_files and not problems:
         warnings += unready(examined.manifest)
+        warnings += filter(None, [in_the_way(examined.manifest)])
     exit_code = 65 if wrong else 66 if problems else 0
     if examined.problems:
         problems = ordered(problems)

@@ -83,7 +83,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             serial,
             warnings=told,
             renewed=tuple(plan.renewed()),
-            refusal=_refusal(project, plan.summary),
+            refusal=_refusal(project, store, plan.summary),
             cautions=tuple(_cautions(manifest, plan)),
         )
 
@@ -101,9 +101,10 @@ def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> Non
     check_shard(store, shard)
 
 
-def _refusal(project: Project, summary: Summary) -> HumeRunnerError | None:
+def _refusal(project: Project, store: Store, summary: Summary) -> HumeRunnerError | None:
     """What a run of this plan would be refused for, before it measures anything, and what is no fault of the plan."""
     from hume_runner.engine.run import refuse_links
+    from hume_runner.results.due import refuse_others_due
     from hume_runner.state.connection import guarded
 
     paths = project.paths
@@ -112,6 +113,7 @@ def _refusal(project: Project, summary: Summary) -> HumeRunnerError | None:
             refuse_in_the_way(folder)
         with guarded(paths.outputs):
             refuse_links(paths.outputs)
+            refuse_others_due(store, paths.outputs, project.manifest)
         found = registered(project.manifest.service.api)
         if found is not None and found.requires is not None and summary.jobs:
             load(found.requires)(project.manifest.settings["models"])

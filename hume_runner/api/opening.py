@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import small_json
+from hume_runner.api.inputs import spared
 from hume_runner.api.values import ManifestLike
 from hume_runner.errors import UsageError, refuse_scarce
 from hume_runner.manifest.load import Examined, examine_mapping
@@ -33,8 +34,8 @@ def examine(
         )
     directory = Path(output_dir).absolute() if output_dir else None
     if isinstance(manifest, Mapping):
-        return examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint)
-    return examine_file(Path(manifest), output_dir=directory, endpoint=endpoint)
+        return spared(examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint))
+    return spared(examine_file(Path(manifest), output_dir=directory, endpoint=endpoint))
 
 
 def told_closed(manifest: Manifest) -> str | None:

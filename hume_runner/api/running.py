@@ -16,6 +16,7 @@ from hume_runner.engine.run import RunEnded, RunOptions, SavedPlan, run
 from hume_runner.engine.workers import Interrupt, ThreadWorkers
 from hume_runner.errors import HumeRunnerError, StoreError, UsageError
 from hume_runner.planning.selection import Selection
+from hume_runner.results.due import refuse_others_due
 from hume_runner.results.finish import Finisher
 from hume_runner.results.telling import Telling
 from hume_runner.settings import traceparent
@@ -126,6 +127,7 @@ class _Around:
 
     def opened(self, store: Store) -> None:
         """The state is open, and nothing is decided yet."""
+        refuse_others_due(store, self.project.paths.outputs, self.finisher.manifest)
         if self.mirror is not None:
             self.mirror.check(store.lineage)
             self.mirror.restore(store, self.project.machine.disk)

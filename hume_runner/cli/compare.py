@@ -49,9 +49,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if value:
             raise UsageError(f"compare takes no {flag}", hint="name the output directories themselves as A and B")
     if args.out:
+        from hume_runner.results.authorship import refuse_others
         from hume_runner.results.compare import form_of
 
         form_of(Path(args.out))
+        refuse_others([Path(args.out)], hint="choose another --out")
     found = compare(args.a, args.b, pairs=args.pairs, even_simulated=args.even_simulated)
     written = _write(found, args.out) if args.out else None
     if console.json:

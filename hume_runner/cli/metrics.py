@@ -17,6 +17,7 @@ from hume_runner import aside, events
 from hume_runner._version import __version__
 from hume_runner.api import RunResult
 from hume_runner.errors import UsageError, refuse_scarce
+from hume_runner.results.authorship import refuse_others
 
 _EVERY_S = 5.0
 _LAST_SUCCESS = "hume_runner_last_success_timestamp_seconds"
@@ -71,8 +72,9 @@ class Metrics(logging.Handler):
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises: UsageError where nothing can be written there."""
+        """Raises: UsageError where nothing can be written there, or something is that is no such file."""
         super().__init__(logging.DEBUG)
+        refuse_others([path], hint="choose another --metrics-file")
         self._path = path
         self._warn = warn
         self._clock = clock

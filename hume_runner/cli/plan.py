@@ -16,6 +16,7 @@ from hume_runner.cli.manifests import projects, selection_flags
 from hume_runner.cli.plan_shown import ShownPlan, Totals, refusal
 from hume_runner.cli.streams import Writer
 from hume_runner.errors import HumeRunnerError, UsageError, refuse_scarce
+from hume_runner.results.authorship import refuse_others
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -122,6 +123,7 @@ def _plan(
 @contextmanager
 def _written(path: Path) -> Iterator[Writer]:
 
+    refuse_others([path], hint="choose another file")
     try:
         with aside.written(path, private=True) as file:
             text = TextIOWrapper(file, encoding="utf-8")

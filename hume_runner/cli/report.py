@@ -136,6 +136,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         mine = (found.shown, results)
         comparison = beside(mine, args.compare, pairs=args.pairs, even_simulated=args.even_simulated)
         unread += comparison.unread
+    _refuse_others(results, out, own)
     written = write_report(results, out, unread=unread.append, beside=comparison)
     if found is not None and serial is not None and out.resolve() == (results.directory / "report.html").resolve():
         from hume_runner.results.derived import REPORT
@@ -151,6 +152,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.open and not opened(written, console.environ):
         console.note(f"no browser here: open {written.resolve()} in one, on this machine or on another")
     return ended(args, console, unread)
+
+
+def _refuse_others(results: ResultSet, out: Path, own: Path) -> None:
+    """Raises: UsageError, where a file is in the way that is nobody's report."""
+    from hume_runner.results.authorship import refuse_others
+    from hume_runner.results.due import refuse_others_here
+    from hume_runner.results.from_state import StateResults
+
+    if isinstance(results, StateResults) and out.resolve() == own.resolve():
+        refuse_others_here(results.knows, results.directory, [own.name])
+    else:
+        refuse_others([out], hint="choose another --out")
 
 
 def _figures(args: argparse.Namespace, console: Console, results: ResultSet) -> int:

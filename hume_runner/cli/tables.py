@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,7 +88,10 @@ def _tables(
     unread: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> tuple[Path, ...]:
+    from hume_runner.results.authorship import refuse_others
     from hume_runner.results.derived import tables_group
+    from hume_runner.results.due import PACKAGE_FILES, refuse_others_here
+    from hume_runner.results.from_state import StateResults
     from hume_runner.results.tables import write_tables
 
     out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
@@ -96,14 +99,27 @@ def _tables(
     serial = getattr(results, "serial", None)
     own = serial is not None and out_dir.resolve() == (results.directory / "tables").resolve()
 
-    def leave(path: Path) -> None:
-        if own:
-            path.unlink()
+    def check(paths: Sequence[Path]) -> None:
+        if own and isinstance(results, StateResults):
+            here = results.directory
+            refuse_others_here(results.knows, here, [*(f"tables/{path.name}" for path in paths), *PACKAGE_FILES])
         else:
+            refuse_others(paths, hint="choose another --out")
+
+    def leave(path: Path) -> None:
+        # What an earlier call wrote goes when these are recorded, if it is still what was written.
+        if not (own and isinstance(results, StateResults) and results.knows(f"tables/{path.name}")):
             warn(f"{path}: none of these tables, left as it is")
 
     written = write_tables(
-        results, out_dir, format=args.format, options=options, intervals=says.intervals, unread=unread, left=leave
+        results,
+        out_dir,
+        format=args.format,
+        options=options,
+        intervals=says.intervals,
+        unread=unread,
+        check=check,
+        left=leave,
     )
     if found is not None and serial is not None and own:
         ours = [results.directory / "tables" / path.name for path in written]

@@ -1,18 +1,19 @@
 """Prepared media on disk, found again by content: bounded, complete or absent, removed when done.
 
 An entry is a folder named by its key. It is made aside and renamed when everything in it is synced, so an
-entry that exists is whole. One process keeps a cache at a time (the state's lock sees to that); its threads share it,
+entry that exists is whole. What it is it says itself, from the first moment on, in `entry.json`: of which key, and once
+it is whole of which files. One process keeps a cache at a time (the state's lock sees to that); its threads share it,
 and others may put entries into its folder for it (`write_entry`), even the same one twice.
 
-The folder need not be the cache's alone: below an output directory it may be that of another study. What is no entry,
-nor named as one that is being made or removed, stays.
+The folder need not be the cache's alone: below an output directory it may be that of another study, or a person keeps
+something there. What does not say that it is an entry stays, whatever it is called; so does one that somebody put files
+into, and links are neither followed nor removed.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import threading
 from collections import OrderedDict
@@ -27,7 +28,7 @@ from hume_runner.frozen import frozen
 
 PREPARATION_VERSION = 2  # raised whenever the same medium and options would give other bytes
 _FACTS = "entry.json"
-_KEY = re.compile(r"[0-9a-f]{64}(\.part|\.gone)?$")
+_SCHEMA = "hume_runner.entry.1"
 
 
 @frozen
@@ -41,7 +42,7 @@ class CachedMedia:
 
 def cache_key(content_sha256: str, options: Mapping[str, Any]) -> str:
     """The name of what this content gives with these options (JSON values), by this version of the preparation."""
-    facts = [content_sha256, PREPARATION_VERSION, options]
+    facts = [content_sha256, PREPARATION_VERSION, options, _SCHEMA]
     return sha256(json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()).hexdigest()
 
 
@@ -61,8 +62,9 @@ def write_entry(
     part = aside.part_path(entry)
     part.mkdir(0o700)
     try:
+        _say(part, key, None, {})
         facts = dict(make(part))
-        aside.write(part / _FACTS, json.dumps(facts).encode())
+        _say(part, key, sorted(file.name for file in part.iterdir() if file.name != _FACTS), facts)
         for file in part.iterdir() if durable else ():
             _sync(file)
         try:
@@ -77,14 +79,53 @@ def write_entry(
     return facts
 
 
-def _facts_of(entry: Path) -> Mapping[str, Any] | None:
-    if entry.is_symlink():
-        return None  # no entry of ours
+def _say(folder: Path, key: str, files: list[str] | None, facts: Mapping[str, Any]) -> None:
+    """Write what a folder is. `files`: None while it is made."""
+    told = {"schema": _SCHEMA, "key": key, "files": files, "facts": facts}
+    aside.write(folder / _FACTS, json.dumps(told).encode(), durable=False)
+
+
+@frozen
+class _Said:
+    """What a folder of the cache says that it is. `files`: None for one that is not whole."""
+
+    key: str
+    files: frozenset[str] | None
+    facts: Mapping[str, Any]
+
+
+def _said(folder: Path) -> _Said | None:
+    """None for what is no entry of ours, nor one that is being made or removed."""
+    if folder.is_symlink():
+        return None
     try:
-        facts = small_json.read(entry / _FACTS)
+        told = small_json.read(folder / _FACTS)
     except (OSError, ValueError):
         return None
-    return facts if isinstance(facts, dict) else None
+    if not isinstance(told, dict) or told.get("schema") != _SCHEMA:
+        return None
+    key, files, facts = told.get("key"), told.get("files"), told.get("facts")
+    if not isinstance(key, str) or not isinstance(facts, dict) or not isinstance(files, list | None):
+        return None
+    if folder.name != key and not aside.is_part(folder.name, key):
+        return None
+    return _Said(key=key, files=None if files is None else frozenset(map(str, files)), facts=facts)
+
+
+def _facts_of(entry: Path) -> Mapping[str, Any] | None:
+    said = _said(entry)
+    return None if said is None or said.files is None or entry.name != said.key else said.facts
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether it says that it is an entry, whole, half made or half removed, and holds nothing else."""
+    said = _said(folder)
+    if said is None:
+        return False
+    try:
+        return said.files is None or {one.name for one in folder.iterdir()} <= {*said.files, _FACTS}
+    except OSError:
+        return False
 
 
 class MediaCache:
@@ -160,16 +201,15 @@ class MediaCache:
 
     def _find_entries(self) -> None:
         found: list[tuple[float, str, int]] = []
+        gone: list[Path] = []
         for folder in self._folder.iterdir():
-            facts = folder / _FACTS
-            if folder.is_symlink() and _KEY.match(folder.name):
-                folder.unlink()  # in the place of an entry; what it leads to is not ours
             if not _is_ours(folder):
                 continue
-            if aside.is_part(folder.name) or folder.suffix in (".part", ".gone") or not facts.is_file():
-                shutil.rmtree(folder)  # a run that died was making or removing it
+            if _facts_of(folder) is None:
+                gone.append(folder)  # a run that died was making or removing it
             else:
-                found.append((facts.stat().st_mtime, folder.name, _tree_bytes(folder)))
+                found.append(((folder / _FACTS).stat().st_mtime, folder.name, _tree_bytes(folder)))
+        _delete(gone)
         for _, name, size in sorted(found):
             self._sizes[name] = size
             self._idle[name] = None
@@ -245,15 +285,13 @@ class MediaCache:
         return []
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether it is a whole entry, or of the name of one: made halfway, or removed halfway."""
-    if path.is_symlink() or not path.is_dir():
-        return False
-    return _KEY.match(path.name) is not None or aside.is_part(path.name) or _facts_of(path) is not None
-
-
 def _delete(folders: list[Path]) -> None:
+    """Remove them, last what says that they are ours: whoever is killed meanwhile leaves what the next run knows."""
     for folder in folders:
+        with suppress(OSError):
+            for one in folder.iterdir():
+                if one.name != _FACTS:
+                    one.unlink() if one.is_symlink() or not one.is_dir() else shutil.rmtree(one, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -101,7 +101,9 @@ def record(
     gone = {name: seen for name, seen in known.files.items() if name not in files} if known else {}
     for name, seen in gone.items():
         below = PurePosixPath(name)
-        if str(below.parent) == TABLES and is_word(below.stem) and _same(outputs / below, *seen):
+        is_table = str(below.parent) == TABLES and is_word(below.stem)
+        # A link is not what was written, whatever it leads to.
+        if is_table and not (outputs / below).is_symlink() and _same(outputs / below, *seen):
             (outputs / below).unlink()
     store.record_derived(group, mark, stored, sorted(gone), now)
     return stored

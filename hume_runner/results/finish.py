@@ -19,6 +19,7 @@ from hume_runner.registry import registered
 from hume_runner.results import derived
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
+from hume_runner.results.due import refuse_others_due, refuse_others_here
 from hume_runner.results.event_sources import Listed, check_sources
 from hume_runner.results.from_state import StateResults
 from hume_runner.results.intervals import ManifestSays
@@ -101,6 +102,11 @@ class Finisher:
         self._media = (0, 0)
         self._links: dict[str, int] = {}
 
+    @property
+    def manifest(self) -> Manifest:
+        """What it writes outputs of."""
+        return self._manifest
+
     def check(self, planned: Listed) -> None:
         """Tell of events whose sources are not there. Raises: ManifestError, as `check_sources`."""
         intervals = self._says.intervals
@@ -112,6 +118,8 @@ class Finisher:
         """Write results, tables and report where they are due, and `run.json` last."""
         self._now, self._harmed = ended.ended_at, ended.harmed
         self._without_key = isinstance(ended.error, NoKey)
+        # Somebody may have put it there while it was measured: all that was is in the state.
+        refuse_others_due(store, self._outputs, self._manifest)
         # The report and the package tell of this run, so `run.json` is there before them: without an end, which whoever
         # is killed meanwhile has not had. It is written again with what came of them.
         self._telling.begin(RESULTS)
@@ -133,6 +141,7 @@ class Finisher:
     def rebuild(self, store: Store, harmed: tuple[str, ...], now: float) -> None:
         """Make again what is not current of what is derived, without a run to tell of: `run.json` as it was."""
         self._now, self._harmed = now, harmed
+        refuse_others_due(store, self._outputs, self._manifest)
         write_run_again(store, self._outputs, self._disk, now=now)
         self._telling.begin(RESULTS)
         write_results(store, self._outputs, self._disk, now=now)
@@ -234,7 +243,7 @@ class Finisher:
         told = REPORT if group == REPORT else f"{derived.TABLES} ({form})"
         self._telling.begin(told, store.counts().jobs["done"])
         try:
-            paths = self._write(self._results(store), group, options)
+            paths = self._write(store, group, options)
         except MissingExtra as missing:
             if asked:
                 raise
@@ -242,10 +251,12 @@ class Finisher:
             return
         derived.record(store, self._outputs, group, paths, serial=serial, by=by, now=self._now, options=options)
 
-    def _write(self, results: StateResults, group: str, options: TableOptions) -> tuple[Path, ...]:
+    def _write(self, store: Store, group: str, options: TableOptions) -> tuple[Path, ...]:
+        results = self._results(store)
         if group == REPORT:
             from hume_runner.results.report import write_report
 
+            refuse_others_here(store.is_recorded, self._outputs, [REPORT])
             return (write_report(results, self._outputs / REPORT, unread=self._unread),)
         from hume_runner.results.tables import write_tables
 
@@ -258,7 +269,7 @@ class Finisher:
             options=options,
             intervals=self._says.intervals,
             unread=self._unread,
-            left=Path.unlink,
+            check=lambda paths: refuse_others_here(store.is_recorded, self._outputs, paths),
         )
 
     def _unread(self, told: str) -> None:

@@ -135,6 +135,10 @@ class StateResults:
         """The serial of the state that these results are read from."""
         return self._store.serial
 
+    def knows(self, path: str) -> bool:
+        """Whether the state has recorded a file at this path below the directory."""
+        return self._store.is_recorded(path)
+
     @cached_property
     def simulated(self) -> bool | None:
         """Whether any score here comes from the emulator; None where nobody can know."""

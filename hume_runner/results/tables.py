@@ -39,6 +39,7 @@ def write_tables(
     options: TableOptions = PLAIN,
     intervals: Intervals = NONE,
     unread: Callable[[str], None] = lambda told: None,
+    check: Callable[[Sequence[Path]], None] = lambda paths: None,
     left: Callable[[Path], None] = lambda path: None,
 ) -> tuple[Path, ...]:
     """Write `items`, `errors`, `sources` and a table for each model into `out_dir`; with
@@ -47,8 +48,9 @@ def write_tables(
 
     A model whose scores have open names has `MODEL_scores` as well, a row a score.
     A model has a table if the settings ask for it or an answer has rows of it. Every file appears whole or not at all.
-    `left` is told each file there with the name of a table of the same format that is not among them: an earlier
-    call's, in a folder that is the study's alone, or else anybody's.
+    `check` is asked with all paths before any of them is written over; what it raises is raised here, and nothing
+    changed. `left` is told each file there with the name of a table of the same format that is not among them: an
+    earlier call's, or anybody's.
     An answer that cannot be read costs its own items their rows: `errors` says so, and `unread` is told once for each.
     Returns the paths, in a fixed order. Raises: MissingExtra; ResultsError naming a raw answer that is unreadable and
     that no item is known to stand for.
@@ -80,6 +82,7 @@ def write_tables(
         for sources in sums:
             sources.finish()
         _write_items(results, files, labels)
+        check(files.paths)
         written = files.close()
     for one in _others(out_dir, format, layouts, written):
         left(one)
@@ -134,9 +137,14 @@ class _AllOrNone:
             self._open[stem] = self._sink(self._out_dir / f"{stem}.{self._format}", schema)
         return self._open[stem]
 
-    def close(self) -> tuple[Path, ...]:
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """What `close` writes, in that order."""
         stems = sorted(self._open, key=lambda stem: (stem not in ("items", "errors", "sources", "events"), stem))
-        written = tuple(self._open[stem].close() for stem in stems)
+        return tuple(self._open[stem].path for stem in stems)
+
+    def close(self) -> tuple[Path, ...]:
+        written = tuple(self._open[path.stem].close() for path in self.paths)
         self._open.clear()
         return written
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hume_runner import aside
 from tests.cli.project import JOBS, Project
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-it-works.md").read_text(encoding="utf-8")
@@ -32,7 +33,7 @@ def test_what_may_go_is_missed_by_nobody(project: Project) -> None:
     assert project.run().code == 0
     sent = project.requests()[JOBS]
     # What killed runs leave.
-    (project.out / ".results.jsonl.0123456789abcdef.part").write_text("half")
+    aside.part_path(project.out / "results.jsonl").write_text("half")
     (project.out / "state.sqlite3.parted-abc123").write_text("old")
     (project.out / "prepared").mkdir(exist_ok=True)
     gone = []

@@ -118,10 +118,31 @@ def test_links_at_every_name_that_a_run_wrote_lead_nowhere(
     for name in (".seal.part", ".seal", ".owner.json", ".owner.json.part"):
         elsewhere.link_at(twin.out / f"state.sqlite3{name}")
     assert planted > 10
+    links = [path for path in twin.out.rglob("*") if path.is_symlink() and "sqlite" not in path.name]
+    sent = twin.requests()
     ran = twin.run()
+    assert ran.code == 64, ran.err
+    assert "hume_runner did not write them" in ran.err
+    assert elsewhere.untouched()
+    assert all(path.is_symlink() for path in links)
+    assert twin.requests() == sent
+
+
+@pytest.mark.sweep
+def test_links_in_the_place_of_what_a_run_wrote_are_replaced_and_lead_nowhere(
+    project: Project, elsewhere: Elsewhere
+) -> None:
+    """As those that keep outputs by their content make of them, in git-annex or DVC."""
+    written = names(watched(full(project), "run", "manifest.yaml"), project)
+    for name in written:
+        original = project.folder / name
+        if not original.is_dir() and not name.name.startswith("state.sqlite3") and "raw" not in name.parts:
+            elsewhere.link_at(original)
+    project.manifest["sources"]["text"].append("One more.")
+    ran = project.run()
     assert ran.code == 0, ran.err
     assert elsewhere.untouched()
-    assert not [path for path in twin.out.rglob("*") if path.is_symlink() and not path.name.endswith(".part")]
+    assert not [path for path in project.out.rglob("*") if path.is_symlink()]
 
 
 @pytest.mark.sweep
@@ -205,19 +226,22 @@ def test_tables_made_by_hand_do_not_go_through_a_link(project: Project, elsewher
     ("command", "out"),
     [("plan", "plan.json"), ("report", "page.html"), ("tables", "t/items.csv"), ("init", "new.yaml")],
 )
-def test_a_link_where_a_command_writes_its_file_is_not_followed(
+def test_a_link_where_a_command_writes_its_file_is_kept_and_not_followed(
     project: Project, elsewhere: Elsewhere, command: str, out: str, ending: str
 ) -> None:
     assert project.run().code == 0
     target = project.folder / out
-    elsewhere.link_at(target.with_name(f"{target.name}{ending}"))
+    link = target.with_name(f"{target.name}{ending}")
+    elsewhere.link_at(link)
     match command:
         case "init":
-            project.plain_call("init", str(project.folder / "media"), "--out", str(target))
+            ran = project.plain_call("init", str(project.folder / "media"), "--out", str(target))
         case "tables":
-            assert project.call("tables", "--format", "csv", "--out", str(target.parent)).code == 0
+            ran = project.call("tables", "--format", "csv", "--out", str(target.parent))
         case _:
-            assert project.call(command, "--out", str(target)).code == 0
+            ran = project.call(command, "--out", str(target))
+    assert ran.code == (0 if ending else 64), ran.err
+    assert link.is_symlink()
     assert elsewhere.untouched()
 
 

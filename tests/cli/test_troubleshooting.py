@@ -189,6 +189,14 @@ def _foreign_outputs(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     return project.run("--state", str(project.folder / "other.sqlite3"))
 
 
+@situation("A file of somebody's own is where a run writes")
+def _in_the_way(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    project.manifest["outputs"]["report"] = True
+    project.out.mkdir()
+    (project.out / "report.html").write_text("mine")
+    return project.run()
+
+
 @situation("A rehearsal would go beside measurements")
 def _rehearsal(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     assert project.run().code == 0

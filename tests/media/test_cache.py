@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import statistics
 import threading
 import time
@@ -13,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hume_runner import aside
 from hume_runner.media.cache import MediaCache, cache_key
 
 Make = Callable[[Path], Mapping[str, Any]]
@@ -77,30 +80,77 @@ def test_what_a_failed_making_wrote_is_gone(tmp_path: Path) -> None:
         assert entry.facts == {"size": 10}
 
 
-def test_what_a_dead_run_left_unfinished_is_not_taken_for_an_entry(tmp_path: Path) -> None:
-    a, b, c = (cache_key(name, {}) for name in "abc")
-    for name in (f"{a}.part", f"{b}.gone", c):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "data").write_bytes(b"x")
-    cache = MediaCache(tmp_path, max_bytes=1000)
-    assert names(tmp_path) == set()
-    with cache.lease(c, making(10)) as entry:
+class Killed(BaseException):
+    """What ends a process in the middle of something."""
+
+
+@pytest.mark.parametrize("moment", ["while it is made", "while it is removed"])
+def test_what_a_dead_run_left_is_no_entry_and_goes(tmp_path: Path, moment: str) -> None:
+    key, left = cache_key("a", {}), tmp_path / "left"
+    folder = tmp_path / "c"
+    if moment == "while it is made":
+
+        def killed(part: Path) -> Mapping[str, Any]:
+            (part / "data").write_bytes(b"x")
+            shutil.copytree(part, left / part.name)  # as it lies there at this moment
+            raise Killed
+
+        with pytest.raises(Killed), MediaCache(folder, max_bytes=1000).lease(key, killed):
+            pass
+    else:
+        with MediaCache(folder, max_bytes=1000).lease(key, making(10)) as entry:
+            shutil.copytree(entry.folder, left / aside.part_path(entry.folder).name)
+        (next(left.iterdir()) / "data").unlink()
+    shutil.rmtree(folder)
+    left.rename(folder)
+    assert names(folder) != set()
+    cache = MediaCache(folder, max_bytes=1000)
+    assert names(folder) == set()
+    with cache.lease(key, making(10)) as entry:
         assert entry.facts == {"size": 10}
 
 
-def test_what_somebody_else_has_in_the_folder_stays(tmp_path: Path) -> None:
-    """The output directory of another study, say."""
-    others = {"state.sqlite3", "raw/0123456789/response.json", "tables/letters.csv", "ab.part/x", "c.gone/x"}
+KEY = "a" * 64
+OTHERS = {
+    "the output directory of another study": ("state.sqlite3", "raw/0123456789/response.json", "tables/letters.csv"),
+    "endings": ("ab.part/x", "c.gone/x", f"{KEY}.part/x", f"{KEY}.gone/x"),
+    "the name of an entry": (f"{KEY}/photo.jpg",),
+    "the name of one that is made": (".holiday.0123456789abcdef.part/x", f".{KEY}.0123456789abcdef.part/x"),
+    "an object of the same name": (f"{KEY}/photo.jpg", f"{KEY}/entry.json", "holiday/entry.json", "holiday/photo.jpg"),
+}
+
+
+@pytest.mark.parametrize("others", OTHERS.values(), ids=list(OTHERS))
+def test_what_does_not_say_that_it_is_an_entry_stays_whatever_it_is_called(
+    tmp_path: Path, others: tuple[str, ...]
+) -> None:
     for name in others:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("theirs")
-    (tmp_path / "link").symlink_to("raw")
+        (tmp_path / name).write_text('{"title": "theirs"}')
+    for name in ("link", "b" * 64):
+        (tmp_path / name).symlink_to("raw")
     cache = MediaCache(tmp_path, max_bytes=1000)
     with cache.lease(cache_key("a", {}), making(10)):
         pass
     cache.clear()
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == others
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(others)
     assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / ("b" * 64)).is_symlink()
+
+
+def test_an_entry_that_somebody_put_a_file_into_stays(tmp_path: Path) -> None:
+    with MediaCache(tmp_path, max_bytes=1000).lease("a", making(10)) as entry:
+        pass
+    (entry.folder / "photo.jpg").write_bytes(b"theirs")
+    MediaCache(tmp_path, max_bytes=1).clear()
+    assert (tmp_path / "a" / "photo.jpg").read_bytes() == b"theirs"
+
+
+def test_an_entry_under_another_name_stays(tmp_path: Path) -> None:
+    with MediaCache(tmp_path / "c", max_bytes=1000).lease("a", making(10)) as entry:
+        entry.folder.rename(tmp_path / "c" / "kept")
+    MediaCache(tmp_path / "c", max_bytes=1).clear()
+    assert names(tmp_path / "c" / "kept") == {"data", "entry.json"}
 
 
 def test_an_entry_that_somebody_deleted_is_made_again(tmp_path: Path) -> None:
@@ -181,7 +231,8 @@ def test_letting_an_entry_go_costs_the_same_with_many_others(tmp_path: Path) -> 
         folder = tmp_path / str(entries)
         for number in range(entries):
             (folder / f"{number:05}").mkdir(parents=True)
-            (folder / f"{number:05}" / "entry.json").write_text("{}")
+            told = {"schema": "hume_runner.entry.1", "key": f"{number:05}", "files": [], "facts": {}}
+            (folder / f"{number:05}" / "entry.json").write_text(json.dumps(told))
         cache = MediaCache(folder, max_bytes=10**9)
         seconds = []
         for number in range(200):

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from hume_runner.results.aggregates import Moments, Score
+from hume_runner.results.authorship import refuse_others
 from hume_runner.results.figures.style import file_name
 from hume_runner.results.groups import GroupMean, GroupSums, mean_of
 from hume_runner.results.measures import measure
@@ -84,7 +85,9 @@ def _numbers(mean: GroupMean) -> dict[str, Any]:
 def _written(folder: Path, stem: str, schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> Iterable[Path]:
     if not rows:
         return
-    sink = sink_of("csv", bom=False)(folder / f"{stem}.csv", schema)
+    path = folder / f"{stem}.csv"
+    refuse_others([path], hint="choose another folder for the figures")
+    sink = sink_of("csv", bom=False)(path, schema)
     try:
         sink.write(pa.Table.from_pylist([dict(row) for row in rows], schema=schema))
     except BaseException:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from hume_runner.aside import written
 from hume_runner.errors import MissingExtra
+from hume_runner.results.authorship import refuse_others
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,6 +100,7 @@ def save(figure: Figure, path: Path, form: PictureFormat) -> Path:
     """Write a figure under its final name, whole or not at all; nothing in it tells when it was made."""
     from matplotlib import rc_context
 
+    refuse_others([path], hint="choose another folder for the figures")
     dates: Mapping[str, Mapping[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     path.parent.mkdir(parents=True, exist_ok=True)
     with rc_context(_STYLE), written(path) as file:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.aside import written
+from hume_runner.results.authorship import refuse_others
 from hume_runner.results.base import ResultSet
 from hume_runner.results.intervals import NONE, Intervals
 from hume_runner.results.labels import LabelColumns
@@ -40,14 +41,18 @@ def write_psych_ds(
     paths = []
     with Scratch() as folder:
         tables = write_tables(results, folder, format="csv", options=options, intervals=intervals, unread=unread)
+        description = out_dir / DESCRIPTION
+        refuse_others(
+            [description, *(data / _file_name(results.name, table.stem) for table in tables)],
+            hint="choose another --out",
+        )
         for table in tables:
-            target = data / f"study-{_value(results.name)}_table-{_value(table.stem)}_data.csv"
+            target = data / _file_name(results.name, table.stem)
             with table.open("rb") as source, written(target) as file:
                 while chunk := source.read(1 << 20):
                     file.write(chunk)
             paths.append(target)
         stems = [table.stem for table in tables]
-    description = out_dir / DESCRIPTION
     with written(description) as file:
         file.write(
             json.dumps(
@@ -55,6 +60,10 @@ def write_psych_ds(
             ).encode()
         )
     return (description, *paths)
+
+
+def _file_name(study: str, stem: str) -> str:
+    return f"study-{_value(study)}_table-{_value(stem)}_data.csv"
 
 
 def _value(text: str) -> str:

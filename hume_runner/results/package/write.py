@@ -10,6 +10,7 @@ from hume_runner.results import derived
 from hume_runner.results.base import ResultSet
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import Mark
+from hume_runner.results.due import PACKAGE_FILES, refuse_others_here
 from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.labels import LabelColumns
 from hume_runner.results.package.base import Described, Span, TableFile
@@ -23,8 +24,7 @@ from hume_runner.results.tables import metadata
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 
-PACKAGE, CODEBOOK, CRATE = "datapackage.json", "codebook.md", "ro-crate-metadata.json"
-NAMES = (PACKAGE, CODEBOOK, CRATE)
+PACKAGE, CODEBOOK, CRATE = NAMES = PACKAGE_FILES
 
 
 def renew(
@@ -46,6 +46,7 @@ def renew(
     serial, by = store.serial, derived.maker(results.settings, (says.description or "", *says.makers, *harmed, *hashes))
     if derived.is_current(known.get(PACKAGE), directory, serial=serial, by=by):
         return
+    refuse_others_here(store.is_recorded, directory, NAMES)
     paths = write_package(results, directory, disk, tables, says)
     derived.record(store, directory, PACKAGE, paths, serial=serial, by=by, now=now)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -17,11 +18,15 @@ import zlib
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
+from hume_runner import aside
 from hume_runner.services.local.model_files import Member
 from hume_runner.settings import DEFAULT_KEY_VARIABLE, mask_secrets
 
+_NAME: Final = re.compile(r"\.wheels-[0-9a-f]{16}")
+_NONCE: Final = "nonce"
+_NONCE_BYTES: Final = 16
 _CHUNK: Final = 1 << 20
 _DEADLINE_S: Final = 6 * 3600.0
 _MOST_WORDS: Final = 300
@@ -38,18 +43,40 @@ class NotDownloaded(Exception):
 
 
 class Packages:
-    """The wheels of one pull, each downloaded once, into a folder of its own below `folder` that goes with them."""
+    """The wheels of one pull, each downloaded once, into a folder of its own in `root` that goes with them.
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
-        self._folder = folder / secrets.token_hex(8)  # another pull may begin before this one has tidied up
+    The name says what it is, and a nonce in it whose it is: a pull that was killed leaves one, which the next removes
+    since nobody has the nonce locked any more. What only has such a name stays.
+    """
+
+    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        self._root = root
+        self._folder: Path | None = None
+        self._mark: BinaryIO | None = None
         self._environ = environ
         self._wheels: dict[str, Path] = {}
         self._failed: dict[str, str] = {}
 
     def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self._folder.parent.rmdir()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._mark is not None:
+            self._mark.close()
+        self._folder = self._mark = None
+
+    def _own(self) -> Path:
+        """The folder, made when it is first needed. Raises: OSError."""
+        if self._folder is None:
+            nonce = secrets.token_hex(_NONCE_BYTES)
+            folder = self._root / _name_of(nonce)
+            folder.mkdir(0o700, parents=True)
+            self._folder = folder
+            # Locked before it says whose the folder is: one without a nonce is taken for abandoned by nobody.
+            self._mark = aside.open_new(folder / _NONCE)
+            aside.lock_now(self._mark.fileno())
+            self._mark.write(nonce.encode())
+            self._mark.flush()
+        return self._folder
 
     @contextlib.contextmanager
     def opened(self, member: Member, size_bytes: int | None) -> Iterator[Iterator[bytes]]:
@@ -83,7 +110,7 @@ class Packages:
 
     def _download(self, requirement: str) -> Path:
         # A requirement may hold a URL, and is no name for a folder.
-        folder = self._folder / sha256(requirement.encode()).hexdigest()[:16]
+        folder = self._own() / sha256(requirement.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
         # pip's own temporary files lie on the disk that has to have room anyway; our key is none of its business.
         environ = {name: value for name, value in self._environ.items() if name != DEFAULT_KEY_VARIABLE}
@@ -111,6 +138,29 @@ class Packages:
         if len(wheels) != 1:
             raise NotDownloaded("pip downloaded no wheel")
         return wheels[0]
+
+
+def remove_abandoned(root: Path) -> None:
+    """Remove the folders that killed pulls left. Links are neither followed nor removed."""
+    with contextlib.suppress(OSError), os.scandir(root) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                with contextlib.suppress(OSError, ValueError):
+                    _remove_if_abandoned(Path(entry.path))
+
+
+def _name_of(nonce: str) -> str:
+    return f".wheels-{nonce[:16]}"
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    handle = os.open(folder / _NONCE, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        nonce = os.read(handle, 4 * _NONCE_BYTES).decode("ascii")
+        if len(nonce) == 2 * _NONCE_BYTES and _name_of(nonce) == folder.name and aside.lock_now(handle):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(handle)
 
 
 def _why(said: str, folder: Path) -> str:

@@ -54,8 +54,8 @@ class Place(Protocol):
 
 
 class Places:
-    """All places of one pull; close it. `folder` stands before that of the settings, `wheels` is a folder for what pip
-    downloads, `allow_hosts` are hosts of own models that may have private addresses."""
+    """All places of one pull; close it. `folder` stands before that of the settings; in `wheels` a folder is made for
+    what pip downloads; `allow_hosts` are hosts of own models that may have private addresses."""
 
     def __init__(
         self,

@@ -18,11 +18,11 @@ from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.services.local import catalogue
 from hume_runner.services.local.model_files import OWN, File
+from hume_runner.services.local.packages import remove_abandoned
 from hume_runner.services.local.places import PlaceFailed, Places
 from hume_runner.services.local.weights import Verdict, Weights, stamp_of
 from hume_runner.settings import ModelSettings
 
-WHEELS: Final = ".wheels"
 _LOCK: Final = ".lock"
 _LICENCES: Final = ".licences.json"
 _POLL_S: Final = 0.1
@@ -82,7 +82,7 @@ def pull(files: Sequence[File], *, weights: Weights, places: Places, tell: OnSte
     with _told(weights.root):
         weights.root.mkdir(parents=True, exist_ok=True)
         with _alone(weights.root, tell):
-            shutil.rmtree(aside.refuse_links(weights.root, WHEELS), ignore_errors=True)  # of a pull that was killed
+            remove_abandoned(weights.root)
             # Meanwhile another pull may have brought them.
             lacking = missing(lacking, weights, tell)
             _need_room(lacking, weights)
@@ -208,9 +208,7 @@ def pull_agreed(
             f"nothing was downloaded: nobody agreed to the licences of {told}",
             hint="read them, then add --yes to the same command",
         )
-    with Places(
-        settings, environ=environ, wheels=settings.root / WHEELS, folder=folder, allow_hosts=allow_hosts
-    ) as places:
+    with Places(settings, environ=environ, wheels=settings.root, folder=folder, allow_hosts=allow_hosts) as places:
         remember_agreed(due, weights)
         pull(lacking, weights=weights, places=places, tell=tell)
 

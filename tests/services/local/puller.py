@@ -10,7 +10,7 @@ from hume_runner.http.download import DownloadLimits
 from hume_runner.http.retry import RetryPolicy
 from hume_runner.services.local.model_files import File
 from hume_runner.services.local.places import Places
-from hume_runner.services.local.pull import WHEELS, Step, pull
+from hume_runner.services.local.pull import Step, pull
 from hume_runner.services.local.weights import Weights
 from hume_runner.settings import ModelSettings
 
@@ -39,7 +39,7 @@ class Puller:
         with Places(
             settings,
             environ=self.environ,
-            wheels=self.root / WHEELS,
+            wheels=self.root,
             folder=self.folder,
             allow_hosts=self.allow_hosts,
             retry=QUICK,

@@ -72,6 +72,23 @@ def test_a_program_called_pip_in_the_current_folder_is_not_run(
     assert puller.there() == WHOLE
 
 
+def test_a_pull_removes_what_a_killed_one_left_and_nothing_that_is_only_called_so(
+    puller: Puller, tmp_path: Path
+) -> None:
+    mine = {".wheels/mine.whl", ".wheels-0123456789abcdef/mine.whl", ".wheels-aaaaaaaaaaaaaaaa/nonce"}
+    nonce = "b" * 32
+    left = {f".wheels-{nonce[:16]}/nonce": nonce, f".wheels-{nonce[:16]}/0/half.whl": "half"}
+    for name, text in {**dict.fromkeys(mine, "mine"), **left}.items():
+        (puller.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (puller.root / name).write_text(text)
+    (puller.root / ".wheels-cccccccccccccccc").symlink_to(tmp_path)
+
+    puller(tiny())
+
+    assert puller.there() == {*WHOLE, *mine}
+    assert (puller.root / ".wheels-cccccccccccccccc").is_symlink()
+
+
 # -- the real ones ---------------------------------------------------------------------------------------------------
 
 

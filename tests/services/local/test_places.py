@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hume_runner import aside
 from hume_runner.errors import ServiceUnavailable, UsageError
 from hume_runner.services.local.model_files import Member, own_file
 from hume_runner.services.local.needs import own_files
@@ -98,7 +99,7 @@ def test_what_was_left_and_is_wrong_is_fetched_anew(puller: Puller, mirror: Mirr
 @pytest.mark.parametrize("extra", [b"", b"too much"])
 def test_what_was_left_as_a_whole_needs_little(puller: Puller, mirror: Mirror, extra: bytes) -> None:
     (puller.root / "tiny").mkdir(parents=True)
-    (puller.root / "tiny/.model.bin.0123456789abcdef.part").write_bytes(WEIGHTS + extra)
+    aside.part_path(puller.root / "tiny/model.bin").write_bytes(WEIGHTS + extra)
     puller(tiny())
     assert len(mirror.requests) == (2 if extra else 0)
     assert puller.there() == WHOLE
