@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from hume_runner import aside, events
 from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
 from hume_runner.engine.ask_first import Asked, ask_first, record_agreed
 from hume_runner.engine.environment import Environment
+from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost
 from hume_runner.engine.reactions.base import Rules
@@ -174,15 +176,20 @@ def _tell_others(
     def planned() -> Iterator[bytes]:
         return store.planned_keys(KEY_BYTES)
 
+    def shown(key: bytes) -> bool:
+        # What has no answer to be had again is adopted by nobody: a person decides, as soon as there is some of it.
+        return any(evidence.suspects(store.load_job(number)) for number in store.planned_as(key))
+
     def unseen() -> Iterator[bytes]:
         return store.unseen_keys(env.clock() - env.patience.settle_s, KEY_BYTES)
 
+    evidence = Evidence(store, env.service, math.inf)
     service = one_service(env.service.endpoint, env.account())
     after = Afterwards(state=one_state(home, store.lineage), settle_s=env.patience.settle_s, unseen=unseen)
     with UnderWay(env.meetings, service, keys, what=manifest.path, after=after) as under_way:
         if not under_way.told:
             env.report(events.NotTold(message=_UNTOLD))
-        yield replace(env, awaited_s=lambda: under_way.awaited_s(planned))
+        yield replace(env, awaited_s=lambda: under_way.awaited_s(planned, shown))
 
 
 _UNTOLD = (

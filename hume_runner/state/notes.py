@@ -18,6 +18,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -42,18 +43,23 @@ def blocks(keys: Iterable[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def shared(mine: Iterator[bytes], theirs: Iterator[bytes]) -> Iterator[int]:
-    """How many keys two have in common, in parts that add up. Both come in blocks, as they stand in notes."""
+def shared(mine: Iterator[bytes], theirs: Iterator[bytes]) -> Iterator[AbstractSet[int]]:
+    """The keys that two have in common, as numbers, a part of them at a time (see `key_of`). Both come in blocks, as
+    they stand in notes."""
     ours, others = next(mine, b""), next(theirs, b"")
     seen: frozenset[int] | None = None
     while ours and others:
         if ours[:KEY_BYTES] <= others[-KEY_BYTES:] and others[:KEY_BYTES] <= ours[-KEY_BYTES:]:
             seen = frozenset(_numbers(ours)) if seen is None else seen
-            yield len(seen.intersection(_numbers(others)))
+            yield seen.intersection(_numbers(others))
         if ours[-KEY_BYTES:] <= others[-KEY_BYTES:]:
             ours, seen = next(mine, b""), None
         else:
             others = next(theirs, b"")
+
+
+def key_of(number: int) -> bytes:
+    return number.to_bytes(KEY_BYTES, "big")
 
 
 def _numbers(block: bytes) -> array[int]:
@@ -102,7 +108,7 @@ def opened(path: Path) -> Told:
         number, rest = divmod(end - begin, KEY_BYTES)
         file.seek(max(begin, end))
         # Whatever cut it took this with it.
-        if rest or number < 1 or file.read() != _count(number):
+        if rest or number < 1 or file.read() != key_of(number):
             raise ValueError("cut short")
         return Told(who=who, state=state, number=number, begin=begin, file=file)
     except BaseException:
@@ -124,12 +130,8 @@ def write(path: Path, state: str, keys: Iterable[bytes]) -> int:
         for block in blocks(itertools.chain([first], keys)):
             number += len(block) // KEY_BYTES
             file.write(block)
-        file.write(_count(number))
+        file.write(key_of(number))
     return number
-
-
-def _count(number: int) -> bytes:
-    return number.to_bytes(KEY_BYTES, "big")
 
 
 @frozen

@@ -496,6 +496,15 @@ class Planning(Reading):
         rows = "SELECT m.key FROM main.members m JOIN main.jobs j ON j.job = m.job WHERE j.status = ?"
         return self._beginnings(rows, (JobStatus.PLANNED,), size)
 
+    def planned_as(self, beginning: bytes) -> list[int]:
+        """The jobs that are planned and not sent, of items whose keys begin so."""
+        rows = self._db.execute(
+            "SELECT j.job FROM main.members m JOIN main.jobs j ON j.job = m.job WHERE m.key >= ? AND m.key < ? "
+            "AND j.status = ? ORDER BY j.job",
+            (beginning, beginning + b"\xff" * 32, JobStatus.PLANNED),
+        )
+        return [number for (number,) in rows]
+
     def unseen_keys(self, since: float, size: int) -> Iterator[bytes]:
         """The same of what the service has, or may have, and may not show yet: what is open, or was sent since then
         (Unix seconds). What failed there was shown by it, and is not paid for, unless it was given up for its time."""

@@ -34,7 +34,7 @@ from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.scratch import temporary_folder
 from hume_runner.state.lock import OsLock, hostname
-from hume_runner.state.notes import KEY_BYTES, Note, Told, blocks, opened, shared, write
+from hume_runner.state.notes import KEY_BYTES, Note, Told, blocks, key_of, opened, shared, write
 
 if sys.platform != "win32":
     import pwd
@@ -125,11 +125,13 @@ class _Gone:
     until: float
     told: Told | None
 
-    def has_one_of(self, keys: Iterator[bytes]) -> bool:
+    def has_one_of(self, keys: Iterator[bytes], *, but: Callable[[bytes], bool] = lambda key: False) -> bool:
+        """Whether one of these is among them, apart from those that `but` is true of."""
         if self.told is not None:
             with contextlib.suppress(OSError, ValueError):
-                return any(shared(blocks(keys), self.told.blocks()))
-        return next(keys, None) is not None
+                parts = shared(blocks(keys), self.told.blocks())
+                return any(not but(key_of(number)) for part in parts for number in part)
+        return any(not but(key) for key in keys)
 
 
 class UnderWay:
@@ -187,12 +189,16 @@ class UnderWay:
         while self._left:
             self._let_go(self._left.pop())
 
-    def awaited_s(self, planned: Callable[[], Iterator[bytes]]) -> float:
+    def awaited_s(
+        self, planned: Callable[[], Iterator[bytes]], shown: Callable[[bytes], bool] = lambda key: False
+    ) -> float:
         """How many seconds more the service may take to show what runs that are gone sent of what is still planned; 0
-        if there is nothing of it. `planned` gives keys as `keys` does."""
+        if there is nothing of it. `planned` gives keys as `keys` does; `shown`: whether that of this key is shown by
+        now as well as it can be."""
         now = time.monotonic()
         return max(
-            (one.until - now for one in self._gone if one.until > now and one.has_one_of(planned())), default=0.0
+            (one.until - now for one in self._gone if one.until > now and one.has_one_of(planned(), but=shown)),
+            default=0.0,
         )
 
     def _let_go(self, note: Note) -> None:
@@ -260,7 +266,7 @@ class UnderWay:
             with contextlib.suppress(OSError, ValueError):
                 told = opened(other.keys)
                 with told.file:
-                    number = sum(shared(self._mine(), told.blocks()))
+                    number = sum(map(len, shared(self._mine(), told.blocks())))
                 if number:
                     raise self._refusal(told.who, number)
                 return

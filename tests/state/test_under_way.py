@@ -166,6 +166,15 @@ def test_a_clock_that_is_set_back_has_nobody_wait_longer(place: Path) -> None:
     assert left.stat().st_mtime <= time.time()
 
 
+def test_what_the_service_shows_by_now_and_nobody_can_adopt_is_awaited_no_longer(place: Path) -> None:
+    with a_run(["a", "b"], [place], unseen=["a", "b"]):
+        pass
+    with a_run(["a", "b"], [place]) as run:
+        for shown, awaited in ((["a"], True), (["a", "b"], False)):
+            seen = {key(item) for item in shown}
+            assert (run.awaited_s(lambda: keys_of("ab"), seen.__contains__) > 0) is awaited
+
+
 def test_a_run_that_ends_leaves_what_the_service_may_not_show_yet(place: Path) -> None:
     with a_run(["a", "b", "c"], [place], unseen=["b"]):
         pass
@@ -353,7 +362,7 @@ def test_keys_that_are_in_no_order_are_none_of_ours(place: Path) -> None:
 
 
 @given(mine=st.sets(st.integers(0, 60)), theirs=st.sets(st.integers(0, 60)), size=st.integers(1, 7))
-def test_what_two_notes_have_in_common_is_counted_once_however_they_are_cut(
+def test_what_two_notes_have_in_common_is_found_once_however_they_are_cut(
     mine: set[int], theirs: set[int], size: int
 ) -> None:
     def in_blocks(numbers: set[int]) -> Iterator[bytes]:
@@ -361,7 +370,8 @@ def test_what_two_notes_have_in_common_is_counted_once_however_they_are_cut(
         for at in range(0, len(every), size):
             yield b"".join(one.to_bytes(KEY_BYTES, "big") for one in every[at : at + size])
 
-    assert sum(shared(in_blocks(mine), in_blocks(theirs))) == len(mine & theirs)
+    parts = [*shared(in_blocks(mine), in_blocks(theirs))]
+    assert sorted(number for part in parts for number in part) == sorted(mine & theirs)
 
 
 def test_the_folders_are_the_same_whatever_the_environment_says(
