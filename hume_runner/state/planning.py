@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -515,8 +516,11 @@ class Planning(Reading):
         return self._beginnings(rows, (*_OPEN, since, JobStatus.DONE, JobStatus.FAILED), size)
 
     def _beginnings(self, keys: str, values: Sequence[object], size: int) -> Iterator[bytes]:
-        rows = self._db.execute(
-            f"SELECT DISTINCT substr(key, 1, ?) AS beginning FROM ({keys}) ORDER BY beginning",  # noqa: S608
-            (size, *values),
-        )
-        return (beginning for (beginning,) in rows)
+        # Twice as quick as to have SQLite leave out what comes twice.
+        with guarded(self.path):
+            rows = self._db.execute(
+                f"SELECT substr(key, 1, ?) AS beginning FROM ({keys}) ORDER BY beginning",  # noqa: S608
+                (size, *values),
+            )
+            for (beginning,), _ in itertools.groupby(rows):
+                yield beginning

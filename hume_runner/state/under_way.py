@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -157,13 +158,17 @@ class UnderWay:
         self._what = what
         self._after = after or Afterwards()
         self._left: list[Note] = []
+        self._begun: Iterator[bytes] | None = None  # `keys` as it was asked first: a million take time to be in order
         self._gone: list[_Gone] = []
         self._earlier: list[Path] = []  # notes of the same state, whose runs have ended
         self.told = True  # whether others can see it, if there is something to see
 
     def __enter__(self) -> Self:
-        if next(self._keys(), None) is None:  # nothing that could be paid for
+        keys = self._keys()
+        first = next(keys, None)
+        if first is None:  # nothing that could be paid for
             return self
+        self._begun = itertools.chain([first], keys)
         try:
             with contextlib.ExitStack() as doors:
                 for place in self._places:
@@ -173,6 +178,8 @@ class UnderWay:
                 self._left.pop().remove()
             self.__exit__()
             raise
+        finally:
+            self._begun = None  # a query that is half read keeps its database attached
         # Not before this one's own note says the same and more.
         if self._left:
             for path in self._earlier:
@@ -214,7 +221,8 @@ class UnderWay:
         with contextlib.suppress(OSError):
             if door.acquire(_DOOR_S):
                 doors.callback(door.release)
-        aside.remove_leftovers(place.folder)  # of who was killed while it wrote
+                # Of who was killed while it wrote; outside, one that is just begun might be taken for such.
+                aside.remove_leftovers(place.folder)
         before = f"{place.machine}-{self._service}-"
         try:
             self._left.append(Note.leave(lambda: place.folder / f"{before}{secrets.token_hex(8)}.lock", self._write))
@@ -235,7 +243,8 @@ class UnderWay:
 
     def _write(self, path: Path) -> None:
         if not self._left:
-            write(path, self._after.state, self._keys())
+            begun, self._begun = self._begun, None
+            write(path, self._after.state, self._keys() if begun is None else begun)
             return
         # Quicker than to ask for a million again.
         with aside.written(path, private=True, durable=False) as file, open_regular(self._left[0].keys) as first:
