@@ -222,8 +222,9 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         if (unsettled is None and not awaited_s) or left <= 0:
             return replace(taken, jobs=jobs, items=items)
         if not told:
-            what = "a run that is gone may have sent some of it" if unsettled is None else f"{unsettled}"
-            env.report(events.NotSettled(message=f"{what}: waiting until the service shows it, or would have"))
+            by_others = "a run that is gone may have sent some of it: waiting until the service shows it, or would have"
+            what = by_others if unsettled is None else f"{unsettled}: waiting until it shows what it is"
+            env.report(events.NotSettled(message=what))
             told = True
         env.sleep(min(wait_s, left))
         wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
