@@ -30,7 +30,7 @@ from typing import Self
 
 from hume_runner import aside
 from hume_runner.addresses import one_address
-from hume_runner.errors import HumeRunnerError, StateLocked, UsageError
+from hume_runner.errors import HumeRunnerError, StateLocked, UsageError, is_scarce, lacks_room, of_place
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.scratch import temporary_folder
@@ -227,6 +227,8 @@ class UnderWay:
         try:
             self._left.append(Note.leave(lambda: place.folder / f"{before}{secrets.token_hex(8)}.lock", self._write))
         except OSError as error:
+            if is_scarce(error) and not lacks_room(error):  # open files, memory: no fault of the folder
+                raise of_place(place.folder, error) from error
             if place.named:
                 raise _no_use(place.folder, error) from error
         own = {note.lock.path for note in self._left}
