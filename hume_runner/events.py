@@ -176,6 +176,14 @@ class NoState(Event):
 
 
 @frozen
+class NotTold(Event):
+    """Other runs cannot see what this one has under way, nor it what they have."""
+
+    name: ClassVar[str] = "not_told"
+    message: str
+
+
+@frozen
 class Submitted(Event):
     """The service took a job."""
 

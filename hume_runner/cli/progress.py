@@ -31,6 +31,7 @@ _LINES = {
     "ordered": "{message}",
     "no_state": "{message}",
     "not_settled": "{message}",
+    "not_told": "{message}",
     "mended": "{job}: {path} {harm}; it is there again, and cost nothing",
     "answer_lost": "{message}",
     "rescued": "{job}: what an earlier run put into {path} is in the state now",

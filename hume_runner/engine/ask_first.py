@@ -217,11 +217,15 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         unsettled = taken.unsettled
         patience = env.patience
         most = 0.0 if unsettled is None else patience.settle_slow_s if unsettled.slow else patience.settle_s
-        left = most - (env.monotonic() - began)
-        if unsettled is None or left <= 0:
+        # Of what a run that is gone sent, too. What a person has to decide about is found out already.
+        awaited_s = 0.0 if taken.unsure else env.awaited_s()
+        left = max(most - (env.monotonic() - began), awaited_s)
+        if (unsettled is None and not awaited_s) or left <= 0:
             return replace(taken, jobs=jobs, items=items)
         if not told:
-            env.report(events.NotSettled(message=f"{unsettled}: waiting until it shows what it is"))
+            by_others = "a run that is gone may have sent some of it: waiting until the service shows it, or would have"
+            what = by_others if unsettled is None else f"{unsettled}: waiting until it shows what it is"
+            env.report(events.NotSettled(message=what))
             told = True
         env.sleep(min(wait_s, left))
         wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)

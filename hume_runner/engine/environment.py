@@ -50,6 +50,7 @@ class Environment:
     room: Callable[[], int | None] = lambda: None
     account: Callable[[], str] = lambda: ""  # who pays at the endpoint; a digest, or empty where nobody can be told
     meetings: tuple[Meeting, ...] = ()  # where runs of one user see what others of theirs have under way
+    awaited_s: Callable[[], float] = lambda: 0.0  # until it shows what runs that are gone sent of what is planned here
     traffic: Callable[[], tuple[int, int]] = lambda: (0, 0)  # bytes (sent, received) so far
     machines: frozenset[str] = frozenset()
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere

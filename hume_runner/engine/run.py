@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from hume_runner import aside, events
 from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
 from hume_runner.engine.ask_first import Asked, ask_first, record_agreed
 from hume_runner.engine.environment import Environment
+from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
 from hume_runner.engine.reactions.base import Rules
@@ -43,12 +45,13 @@ from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.notes import KEY_BYTES
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
 from hume_runner.state.shards import Kin, check_alone, check_shard, held_by, note_shard
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Counts, Store
-from hume_runner.state.under_way import KEY_BYTES, UnderWay, one_service
+from hume_runner.state.under_way import Afterwards, UnderWay, one_service, one_state
 
 
 @frozen
@@ -124,7 +127,7 @@ def run(
         with Plan(manifest, scan, store, env.service, planning) as plan:
             plan.decide()
             if not env.here and not env.embedded:  # something may be paid for
-                stack.enter_context(_tell_others(plan, manifest, env))
+                env = stack.enter_context(_tell_others(plan, store, manifest, env, options.home or state))
             if not options.selection.flags:
                 env.on_plan(plan)
             plan.apply()
@@ -160,14 +163,39 @@ def run(
         return result
 
 
-def _tell_others(plan: Plan, manifest: Manifest, env: Environment) -> UnderWay:
-    """What other runs of this user may see of this one until it ends; they pay for none of it meanwhile."""
+@contextlib.contextmanager
+def _tell_others(
+    plan: Plan, store: Store, manifest: Manifest, env: Environment, home: Path | str
+) -> Iterator[Environment]:
+    """What other runs of this user may see of this one until it ends; they pay for none of it meanwhile, nor for what
+    the service has from it and may not show yet. The environment knows what such runs left for this one."""
 
     def keys() -> Iterator[bytes]:
         return plan.under_way(KEY_BYTES)
 
+    def planned() -> Iterator[bytes]:
+        return store.planned_keys(KEY_BYTES)
+
+    def shown(key: bytes) -> bool:
+        # What has no answer to be had again is adopted by nobody: a person decides, as soon as there is some of it.
+        return any(evidence.suspects(store.load_job(number)) for number in store.planned_as(key))
+
+    def unseen() -> Iterator[bytes]:
+        return store.unseen_keys(env.clock() - env.patience.settle_s, KEY_BYTES)
+
+    evidence = Evidence(store, env.service, math.inf)
     service = one_service(env.service.endpoint, env.account())
-    return UnderWay(env.meetings, service, keys, what=manifest.path)
+    after = Afterwards(state=one_state(home, store.lineage), settle_s=env.patience.settle_s, unseen=unseen)
+    with UnderWay(env.meetings, service, keys, what=manifest.path, after=after) as under_way:
+        if not under_way.told:
+            env.report(events.NotTold(message=_UNTOLD))
+        yield replace(env, awaited_s=lambda: under_way.awaited_s(planned, shown))
+
+
+_UNTOLD = (
+    "no note can be left for other runs of this user on this machine: one that has some of the same items under way at "
+    "the same time pays for them as well (HUME_RUNNER_RUNS names a folder for such notes)"
+)
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ from hume_runner.state.connection import guarded
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.reading import Reading
 from hume_runner.state.rows import from_json, plan_item, to_json
+
+_OPEN = (JobStatus.SUBMITTING, JobStatus.SUBMITTED, JobStatus.AMBIGUOUS)
 
 
 class Planning(Reading):
@@ -248,17 +251,12 @@ class Planning(Reading):
             yield replace(item, carried=self._details(item.key)) if carried else item
 
     def under_way(self, *, staged: bool, size: int) -> Iterator[bytes]:
-        """So many bytes of the keys of what is to be submitted (if anything is `staged`), or may be at the service; one
-        may come twice."""
+        """So many bytes of the keys of what is to be submitted (if anything is `staged`), or may be at the service: in
+        ascending order, each once."""
         rows = "SELECT m.key FROM main.members m JOIN main.jobs j ON j.job = m.job WHERE j.status IN (?, ?, ?)"
         if staged:
             rows += " UNION ALL SELECT s.key FROM scan.todo t JOIN scan.staged s ON s.ord = t.ord"
-        open_ones = (JobStatus.SUBMITTING, JobStatus.SUBMITTED, JobStatus.AMBIGUOUS)
-        for (key,) in self._db.execute(
-            f"SELECT substr(key, 1, ?) FROM ({rows})",  # noqa: S608
-            (size, *open_ones),
-        ):
-            yield key
+        return self._beginnings(rows, _OPEN, size)
 
     def wants_plain_ones_only(self) -> bool:
         """Whether all that has to be submitted are texts, and links without a query, none of them in part."""
@@ -493,3 +491,36 @@ class Planning(Reading):
             numbers.append(number)
             if len(numbers) > 10_000:
                 del numbers[:5_000]
+
+    def planned_keys(self, size: int) -> Iterator[bytes]:
+        """So many bytes of the keys of what is planned and not sent: in ascending order, each once."""
+        rows = "SELECT m.key FROM main.members m JOIN main.jobs j ON j.job = m.job WHERE j.status = ?"
+        return self._beginnings(rows, (JobStatus.PLANNED,), size)
+
+    def planned_as(self, beginning: bytes) -> list[int]:
+        """The jobs that are planned and not sent, of items whose keys begin so."""
+        rows = self._db.execute(
+            "SELECT j.job FROM main.members m JOIN main.jobs j ON j.job = m.job WHERE m.key >= ? AND m.key < ? "
+            "AND j.status = ? ORDER BY j.job",
+            (beginning, beginning + b"\xff" * 32, JobStatus.PLANNED),
+        )
+        return [number for (number,) in rows]
+
+    def unseen_keys(self, since: float, size: int) -> Iterator[bytes]:
+        """The same of what the service has, or may have, and may not show yet: what is open, or was sent since then
+        (Unix seconds). What failed there was shown by it, and is not paid for, unless it was given up for its time."""
+        rows = (
+            "SELECT m.key FROM main.members m JOIN main.jobs j ON j.job = m.job WHERE j.status IN (?, ?, ?) "
+            "OR j.submitted_at >= ? AND (j.status = ? OR j.status = ? AND j.reason = 'job_timeout')"
+        )
+        return self._beginnings(rows, (*_OPEN, since, JobStatus.DONE, JobStatus.FAILED), size)
+
+    def _beginnings(self, keys: str, values: Sequence[object], size: int) -> Iterator[bytes]:
+        # Twice as quick as to have SQLite leave out what comes twice.
+        with guarded(self.path):
+            rows = self._db.execute(
+                f"SELECT substr(key, 1, ?) AS beginning FROM ({keys}) ORDER BY beginning",  # noqa: S608
+                (size, *values),
+            )
+            for (beginning,), _ in itertools.groupby(rows):
+                yield beginning

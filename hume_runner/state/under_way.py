@@ -4,16 +4,19 @@ way, neither sees at the service yet what the other sends, and both would pay.
 What counts is what is measured, and where it is paid for: the items' keys, the service and its key. Not the manifest,
 its name or its text, nor directories: two manifests may list the same, and two parts of one nothing in common.
 
-A run leaves a note in each folder where such runs meet: a lock, which ends with its process, and beside it the keys. It
-looks at those of others after it has left its own, and one at a time is in at the door, so that of two
-that come at once one goes on. Where no note can be left, nothing is refused.
+A run leaves a note (`notes`) in each folder where such runs meet. It looks at those of others after it has left its
+own, and one at a time is in at the door, so that of two that come at once one goes on. Where no note can be left,
+nothing is refused, and that is told. A note of a run that goes on and cannot be read may say anything: it refuses.
+
+What a run that is gone sent may be at the service and not be shown there yet. So its note stays for as long as that
+takes, and who has something in common with it looks again until the service shows it, or would have.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
+import itertools
 import os
 import re
 import secrets
@@ -22,50 +25,50 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
-from hume_runner import aside, small_json
+from hume_runner import aside
 from hume_runner.addresses import one_address
-from hume_runner.errors import HumeRunnerError, StateLocked, UsageError
+from hume_runner.errors import HumeRunnerError, StateLocked, UsageError, is_scarce, lacks_room, of_place
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.scratch import temporary_folder
-from hume_runner.state.lock import Holder, OsLock, command, hostname
+from hume_runner.state.lock import OsLock, hostname
+from hume_runner.state.notes import KEY_BYTES, Note, Told, blocks, key_of, opened, shared, write
 
 if sys.platform != "win32":
     import pwd
 
-# Of a key, which is a digest: of ten million beside ten million, one in 200,000 pairs of runs has two alike by chance.
-KEY_BYTES = 8
-_MOST_HEAD_BYTES = 4096
-_CHUNK_BYTES = KEY_BYTES * 500_000
 # Who is in at the door writes and reads a few bytes an item. One that stopped there keeps nobody out for good.
 _DOOR_S = 10.0
+_A_MOMENT_S = 2.0
+# Of another service nobody here knows how long it takes to show what it has.
+_FORGOTTEN_S = 86_400.0
 _LOOPBACK = re.compile(r"(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
 
 @frozen
 class Meeting:
     """A folder where runs leave their notes, private to its user. `machine` begins the names of those who meet there: a
-    home may be one folder of many machines, between which no lock is sure to end with its process."""
+    home may be one folder of many machines, between which no lock is sure to end with its process. `named`: somebody
+    chose it, and means it to be used."""
 
     folder: Path
     machine: str
+    named: bool = False
 
 
 def meetings(named: Path | None) -> tuple[Meeting, ...]:
     """Where runs of this user meet: in the folder that is `named`, else in two at least one of which every process of
-    theirs is likely to see, whatever its environment says. Raises: UsageError for one that is named and no use."""
+    theirs is likely to see, whatever its environment says. Raises: UsageError for one that is named and cannot be
+    there; whether it takes a note shows when one is left."""
     if named is not None:
         try:
             named.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(
-                f"HUME_RUNNER_RUNS: {named}: {error.strerror or error}", hint="name a folder that can be written"
-            ) from error
-        return (Meeting(folder=named, machine="any"),)
+            raise _no_use(named, error) from error
+        return (Meeting(folder=named, machine="any", named=True),)
     machine = hashlib.sha256(hostname().encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return tuple(Meeting(folder=one, machine=machine) for one in _usual() if is_private(one))
 
@@ -100,105 +103,216 @@ def one_service(endpoint: str, account: str) -> str:
     return hashlib.sha256(f"{plain}\0{account}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def one_state(state: Path | str, lineage: str) -> str:
+    """Which state it is: another at the same place, and a copy elsewhere, remember something else."""
+    return hashlib.sha256(f"{state}\0{lineage}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 @frozen
-class _Note:
-    lock: OsLock
-    keys: Path
+class Afterwards:
+    """What a run leaves behind. `state`: which state remembers what it sent (see `one_state`). `unseen` gives the keys
+    of what it may have at the service and the service may not show yet, which takes `settle_s` at most."""
 
-    @classmethod
-    def at(cls, lock: Path) -> _Note:
-        return cls(lock=OsLock(lock), keys=lock.with_suffix(".keys"))
+    state: str = ""
+    settle_s: float = 0.0
+    unseen: Callable[[], Iterator[bytes]] = lambda: iter(())
 
-    def remove(self) -> None:
-        """Take it away; the lock is ours."""
-        with contextlib.suppress(OSError):
-            self.keys.unlink(missing_ok=True)
-        self.lock.release()
-        # Whoever waits at the file that is removed sees that it is not the one at its path any more.
-        with contextlib.suppress(OSError):
-            self.lock.path.unlink(missing_ok=True)
+
+@frozen
+class _Gone:
+    """What a run that is gone may have sent: until when (monotonic seconds) the service may not show it, and its keys;
+    None where its note cannot be read."""
+
+    until: float
+    told: Told | None
+
+    def has_one_of(self, keys: Iterator[bytes], *, but: Callable[[bytes], bool] = lambda key: False) -> bool:
+        """Whether one of these is among them, apart from those that `but` is true of."""
+        if self.told is not None:
+            with contextlib.suppress(OSError, ValueError):
+                parts = shared(blocks(keys), self.told.blocks())
+                return any(not but(key_of(number)) for part in parts for number in part)
+        return any(not but(key) for key in keys)
 
 
 class UnderWay:
     """What a run has under way, for others to see for as long as the block lasts.
 
-    `keys` gives the first `KEY_BYTES` of each item's key, and is asked more than once.
-    `what`: whose run it is, for the message. Raises: StateLocked where another run has one of them under way.
+    `keys` gives the first `KEY_BYTES` of each item's key in ascending order, each once, and is asked more than once.
+    `what`: whose run it is, for the message. Raises: StateLocked where another run has one of them under way, or may
+    have; UsageError where the folder that is named for it takes no note.
     """
 
     def __init__(
-        self, places: Sequence[Meeting], service: str, keys: Callable[[], Iterator[bytes]], *, what: object
+        self,
+        places: Sequence[Meeting],
+        service: str,
+        keys: Callable[[], Iterator[bytes]],
+        *,
+        what: object,
+        after: Afterwards | None = None,
     ) -> None:
         self._places = places
         self._service = service
         self._keys = keys
         self._what = what
-        self._left: list[_Note] = []
-        self._written: Path | None = None
+        self._after = after or Afterwards()
+        self._left: list[Note] = []
+        self._begun: Iterator[bytes] | None = None  # `keys` as it was asked first: a million take time to be in order
+        self._gone: list[_Gone] = []
+        self._earlier: list[Path] = []  # notes of the same state, whose runs have ended
+        self.told = True  # whether others can see it, if there is something to see
 
     def __enter__(self) -> Self:
-        if not self._places or next(self._keys(), None) is None:  # nothing that could be paid for
+        keys = self._keys()
+        first = next(keys, None)
+        if first is None:  # nothing that could be paid for
             return self
+        self._begun = itertools.chain([first], keys)
         try:
             with contextlib.ExitStack() as doors:
                 for place in self._places:
                     self._meet(place, doors)
         except BaseException:
+            while self._left:
+                self._left.pop().remove()
             self.__exit__()
             raise
+        finally:
+            self._begun = None  # a query that is half read keeps its database attached
+        # Not before this one's own note says the same and more.
+        if self._left:
+            for path in self._earlier:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+        self.told = bool(self._left)
         return self
 
     def __exit__(self, *_: object) -> None:
+        for one in self._gone:
+            if one.told is not None:
+                one.told.file.close()
+        self._gone.clear()
         while self._left:
-            self._left.pop().remove()
+            self._let_go(self._left.pop())
+
+    def awaited_s(
+        self, planned: Callable[[], Iterator[bytes]], shown: Callable[[bytes], bool] = lambda key: False
+    ) -> float:
+        """How many seconds more the service may take to show what runs that are gone sent of what is still planned; 0
+        if there is nothing of it. `planned` gives keys as `keys` does; `shown`: whether that of this key is shown by
+        now as well as it can be."""
+        now = time.monotonic()
+        return max(
+            (one.until - now for one in self._gone if one.until > now and one.has_one_of(planned(), but=shown)),
+            default=0.0,
+        )
+
+    def _let_go(self, note: Note) -> None:
+        try:
+            write(note.left, self._after.state, self._after.unseen())
+        except (OSError, HumeRunnerError):
+            note.put_down()  # then it may be any of it
+        else:
+            note.remove()
 
     def _meet(self, place: Meeting, doors: contextlib.ExitStack) -> None:
         door = OsLock(place.folder / f"{place.machine}.door")
         with contextlib.suppress(OSError):
             if door.acquire(_DOOR_S):
                 doors.callback(door.release)
-        aside.remove_leftovers(place.folder)  # of who was killed while it wrote
+                # Of who was killed while it wrote; outside, one that is just begun might be taken for such.
+                aside.remove_leftovers(place.folder)
         before = f"{place.machine}-{self._service}-"
-        own = _Note.at(place.folder / f"{before}{secrets.token_hex(8)}.lock")
-        with contextlib.suppress(OSError):
-            if own.lock.acquire(0.0):
-                self._left.append(own)
-                self._write(own.keys)
+        try:
+            self._left.append(Note.leave(lambda: place.folder / f"{before}{secrets.token_hex(8)}.lock", self._write))
+        except OSError as error:
+            if is_scarce(error) and not lacks_room(error):  # open files, memory: no fault of the folder
+                raise of_place(place.folder, error) from error
+            if place.named:
+                raise _no_use(place.folder, error) from error
+        own = {note.lock.path for note in self._left}
         for lock in place.folder.glob(f"{place.machine}-*.lock"):
-            if lock != own.lock.path:
-                with contextlib.suppress(OSError):
-                    self._look_at(_Note.at(lock), same_service=lock.name.startswith(before))
+            if lock not in own:
+                self._look_at(Note.at(lock), same_service=lock.name.startswith(before))
+        for left in place.folder.glob(f"{place.machine}-*.left"):
+            with contextlib.suppress(OSError):
+                self._look_back_at(left, same_service=left.name.startswith(before))
+        for keys in place.folder.glob(f"{place.machine}-*.keys"):  # of who was killed before it had the lock
+            with contextlib.suppress(OSError):
+                if not keys.with_suffix(".lock").exists() and _age_s(keys) >= _FORGOTTEN_S:
+                    keys.unlink()
 
     def _write(self, path: Path) -> None:
-        holder = Holder(pid=os.getpid(), host=hostname(), since=time.time(), command=command())
-        # Nobody needs it after a crash.
-        with aside.written(path, private=True, durable=False) as file:
-            if self._written is not None:  # quicker than to ask for a million again
-                with open_regular(self._written) as first:
-                    shutil.copyfileobj(first, file)
-            else:
-                file.write(json.dumps(asdict(holder)).encode() + b"\n")
-                file.writelines(self._keys())
-        self._written = path
+        if not self._left:
+            begun, self._begun = self._begun, None
+            write(path, self._after.state, self._keys() if begun is None else begun)
+            return
+        # Quicker than to ask for a million again.
+        with aside.written(path, private=True, durable=False) as file, open_regular(self._left[0].keys) as first:
+            shutil.copyfileobj(first, file)
 
-    def _look_at(self, other: _Note, *, same_service: bool) -> None:
-        if other.lock.acquire(0.0):  # its process is gone
-            other.remove()
+    def _mine(self) -> Iterator[bytes]:
+        """All keys of this run, in blocks."""
+        for note in self._left:
+            with contextlib.suppress(OSError, ValueError):
+                told = opened(note.keys)
+                with told.file:
+                    yield from told.blocks()
+                return
+        yield from blocks(self._keys())
+
+    def _look_at(self, other: Note, *, same_service: bool) -> None:
+        # A second time where it says nothing: a run that ends puts its note down first, and then its lock.
+        for patience_s in (0.0, _A_MOMENT_S):
+            try:
+                gone = other.lock.acquire(patience_s)
+            except OSError:
+                return  # nobody holds what cannot be locked
+            if gone:
+                other.put_down()
+                return
+            if not same_service:
+                return
+            with contextlib.suppress(OSError, ValueError):
+                told = opened(other.keys)
+                with told.file:
+                    number = sum(map(len, shared(self._mine(), told.blocks())))
+                if number:
+                    raise self._refusal(told.who, number)
+                return
+        raise StateLocked(
+            f"{self._what}: another run is under way at the same service, and what it has cannot be told: "
+            f"{other.keys} is not as a run writes it",
+            hint="wait for it: both might pay for the same",
+        )
+
+    def _look_back_at(self, left: Path, *, same_service: bool) -> None:
+        """At what a run that is gone may have sent. Raises: OSError where the note is gone as well."""
+        age_s = _age_s(left)
+        if age_s < 0:  # the clock was set back
+            os.utime(left, follow_symlinks=False)
+            age_s = 0.0
+        if age_s >= (self._after.settle_s if same_service else _FORGOTTEN_S):
+            left.unlink()
             return
         if not same_service:
             return
-        with open_regular(other.keys) as file:
-            head = file.readline(_MOST_HEAD_BYTES)
-            shared = sum(_shared(self._keys(), some) for some in _keys_in(file))
-        if shared:
-            raise self._refusal(head, shared)
+        told: Told | None = None
+        with contextlib.suppress(OSError, ValueError):
+            told = opened(left)
+        if told is not None and told.state == self._after.state != "":
+            told.file.close()
+            self._earlier.append(left)
+            return
+        found = _Gone(until=time.monotonic() + self._after.settle_s - age_s, told=told)
+        if found.has_one_of(self._keys()):
+            self._gone.append(found)
+        elif told is not None:
+            told.file.close()
 
-    def _refusal(self, head: bytes, shared: int) -> StateLocked:
-        try:
-            who = str(Holder.told(small_json.parsed(head)))
-        except ValueError:
-            who = "another process"
-        own = sum(1 for _ in self._keys())
+    def _refusal(self, who: str, shared: int) -> StateLocked:
+        own = sum(len(block) for block in self._mine()) // KEY_BYTES
         number = f"{shared:,} of this one's {own:,} unfinished items" if own > 1 else "this one's item"
         return StateLocked(
             f"{self._what}: another run has {number} under way at the same service: {who}",
@@ -207,11 +321,12 @@ class UnderWay:
         )
 
 
-def _keys_in(file: BinaryIO) -> Iterator[frozenset[bytes]]:
-    """All of them, so many at a time as there is memory for."""
-    while chunk := file.read(_CHUNK_BYTES):
-        yield frozenset(chunk[at : at + KEY_BYTES] for at in range(0, len(chunk), KEY_BYTES))
+def _age_s(path: Path) -> float:
+    return time.time() - path.lstat().st_mtime
 
 
-def _shared(mine: Iterator[bytes], theirs: frozenset[bytes]) -> int:
-    return sum(key in theirs for key in mine)
+def _no_use(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"HUME_RUNNER_RUNS: {folder}: no note can be left there for other runs: {error.strerror or error}",
+        hint="name a folder that can be written, on a file system that locks files",
+    )

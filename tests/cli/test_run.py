@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from jsonschema import Draft202012Validator
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project, Ran, tone
 from tests.cli.quoting import quoting
+from tests.small_disk import mounted
 from tests.tiers import sampled
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -1009,3 +1011,48 @@ def test_what_waits_for_its_answers_is_under_way(tmp_path: Path, monkeypatch: py
             waiting.kill()
             waiting.communicate()
         assert emulator.requests()["jobs_accepted"] == 1
+
+
+def detaches(project: Project) -> None:
+    assert project.run("--detach").code == 0
+
+
+def is_killed(project: Project) -> None:
+    process = project.start("run", "manifest.yaml", "--no-progress")
+    until = time.monotonic() + 60
+    while not project.emulator.requests()["jobs_accepted"]:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("goes", [detaches, is_killed])
+def test_what_a_run_that_is_gone_sent_is_not_paid_for_from_another_directory(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes: Callable[[Project], None]
+) -> None:
+    """The service shows it some time after it took it."""
+    monkeypatch.setenv("HUME_RUNNER_RUNS", str(tmp_path / "runs"))
+    project.settle_s = 30
+    project.emulator.make_difficult({"jobs": {"late": "4s"}})
+    goes(project)
+    ran = project.run("--output-dir", str(project.folder / "another"))
+    assert ran.code == 0, ran.err
+    assert "a run that is gone may have sent some of it" in ran.err
+    assert "already at the service and paid for" in ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 1
+
+
+def test_a_folder_for_notes_that_takes_none_is_refused_before_anything_is_sent(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mounted(tmp_path / "runs", megabytes=1) as full:
+        monkeypatch.setenv("HUME_RUNNER_RUNS", str(full))
+        with suppress(OSError):
+            (full / "all of it").write_bytes(bytes(2_000_000))
+        ran = project.run()
+        assert (ran.code, "HUME_RUNNER_RUNS" in ran.err, "No space left" in ran.err) == (64, True, True), ran.err
+    assert JOBS not in project.requests()
+    assert not (project.out / "state.sqlite3").exists()

@@ -384,6 +384,11 @@ def test_a_first_run_at_a_host_without_a_list_says_so_and_goes_on(world: World) 
     assert world.said("no_list")
 
 
+def test_a_run_of_which_no_other_can_know_says_so_and_goes_on(world: World) -> None:
+    assert world.run().exit_code == 0
+    assert world.said("not_told")
+
+
 # -- one owner of an output directory ---------------------------------------------------------------------------------
 
 

@@ -413,7 +413,7 @@ def test_what_went_silent_long_ago_is_asked_about_at_once(folder: Folder, emulat
     shutil.rmtree(folder.outputs)
     ran = folder.run()
     assert ran.code == 9
-    assert "waiting until" not in ran.err
+    assert "waiting until it shows what it is" not in ran.err
     assert len(from_service(emulator.url, "/_emulator/runs")) == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,31 @@ def test_what_a_run_left_is_counted(store: Store) -> None:
     assert [number for number, _ in store.planned(10)] == [2, 3]
     assert [number for number, _ in store.planned(10, beyond=2)] == [3]
     assert [number for number, _ in store.planned(1)] == [2]
+
+
+def beginnings(store: Store, *numbers: int) -> list[bytes]:
+    return sorted(member.item.key[:8] for number in numbers for member in store.load_job(number).members)
+
+
+def test_what_is_planned_and_what_others_may_not_see_yet_are_told_by_the_beginnings_of_keys_in_order(
+    store: Store,
+) -> None:
+    assert [*store.planned_keys(8)] == beginnings(store, 2, 3)
+    assert [*store.unseen_keys(math.inf, 8)] == beginnings(store, 1)
+    (planned,), (sent,) = beginnings(store, 2), beginnings(store, 1)
+    assert (store.planned_as(planned), store.planned_as(sent)) == ([2], [])
+    submitting(store, 2)
+    assert [*store.unseen_keys(math.inf, 8)] == beginnings(store, 1, 2)
+
+
+def test_what_was_measured_may_be_unseen_for_a_while_after_it_was_sent(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert world.run().exit_code == 0
+    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
+        every = beginnings(store, *(row.number for row in store.jobs(JobStatus.DONE)))
+        assert every
+        assert [*store.unseen_keys(0.0, 8)] == every
+        assert [*store.unseen_keys(math.inf, 8)] == []
 
 
 def test_a_move_that_the_table_does_not_have_changes_nothing(store: Store) -> None:

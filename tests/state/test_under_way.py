@@ -6,15 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from hume_runner.errors import StateLocked, UsageError
-from hume_runner.state.under_way import KEY_BYTES, Meeting, UnderWay, is_private, meetings, one_service
+from hume_runner.errors import StateError, StateLocked, UsageError
+from hume_runner.state.lock import OsLock
+from hume_runner.state.notes import KEY_BYTES, Note, opened, shared, write
+from hume_runner.state.under_way import Afterwards, Meeting, UnderWay, is_private, meetings, one_service, one_state
+from tests.small_disk import mounted
+from tests.tiers import sampled
 from tests.warm import WarmPopen
 
 HOLD = """
@@ -31,9 +38,29 @@ def key(item: str) -> bytes:
     return sha256(item.encode()).digest()[:KEY_BYTES]
 
 
-def a_run(items: Sequence[str], folders: Sequence[Path], service: str = "service") -> UnderWay:
-    places = [Meeting(folder=folder, machine="here") for folder in folders]
-    return UnderWay(places, service, lambda: map(key, items), what="study.yaml")
+def keys_of(items: Iterable[str]) -> Iterator[bytes]:
+    return iter(sorted({*map(key, items)}))
+
+
+def a_run(
+    items: Sequence[str],
+    folders: Sequence[Path],
+    service: str = "service",
+    *,
+    state: str = "",
+    unseen: Sequence[str] = (),
+    settle_s: float = 60.0,
+    named: bool = False,
+) -> UnderWay:
+    """A run that has these items under way; `unseen` of them may be at the service when it ends."""
+    places = [Meeting(folder=folder, machine="here", named=named) for folder in folders]
+    after = Afterwards(state=state, settle_s=settle_s, unseen=lambda: keys_of(unseen))
+    return UnderWay(places, service, lambda: keys_of(items), what="study.yaml", after=after)
+
+
+def awaits(run: UnderWay, planned: Sequence[str]) -> bool:
+    """Whether what runs that are gone left may be some of what is planned."""
+    return run.awaited_s(lambda: keys_of(planned)) > 0
 
 
 @contextmanager
@@ -90,14 +117,112 @@ def test_who_was_refused_keeps_nobody_out(place: Path) -> None:
             pass
 
 
-def test_notes_go_with_their_run_and_those_of_a_killed_one_with_the_next(place: Path) -> None:
-    with another_process_has(["a"], place) as other:
+def test_notes_go_with_their_run(place: Path) -> None:
+    with a_run(["a"], [place]), a_run(["b"], [place]):
+        assert len([*place.glob("*.keys")]) == 2
+    assert [path.name for path in place.iterdir()] == ["here.door"]
+
+
+@contextmanager
+def a_killed_run(items: Sequence[str], folder: Path) -> Iterator[None]:
+    with another_process_has(items, folder) as other:
         other.send_signal(signal.SIGKILL)
         other.wait()
-        assert [*place.glob("*.keys")]
-        with a_run(["a"], [place]):
-            assert len([*place.glob("*.keys")]) == 1
+        yield
+
+
+def test_what_a_killed_run_may_have_sent_is_awaited_as_long_as_it_is_planned(place: Path) -> None:
+    with a_killed_run(["a", "b"], place):
+        for _ in range(2):  # who comes after the one that found it gone waits as well
+            with a_run(["b", "c"], [place]) as run:
+                assert awaits(run, ["b", "c"])
+                assert not awaits(run, ["c"])
+        with a_run(["c"], [place]) as run:
+            assert not awaits(run, ["c"])
+        with a_run(["a"], [place], "another") as run:
+            assert not awaits(run, ["a"])
+
+
+def test_the_time_of_a_killed_run_begins_when_it_is_found(place: Path) -> None:
+    with a_killed_run(["a"], place):
+        (keys,) = place.glob("*.keys")
+        os.utime(keys, (time.time() - 3600,) * 2)
+        with a_run(["a"], [place], settle_s=30) as run:
+            assert 25 < run.awaited_s(lambda: keys_of(["a"])) <= 30
+        (left,) = place.glob("*.left")
+        os.utime(left, (time.time() - 31,) * 2)
+        with a_run(["a"], [place], settle_s=30) as run:
+            assert not awaits(run, ["a"])
     assert [path.name for path in place.iterdir()] == ["here.door"]
+
+
+def test_a_clock_that_is_set_back_has_nobody_wait_longer(place: Path) -> None:
+    with a_run(["a"], [place], unseen=["a"]):
+        pass
+    (left,) = place.glob("*.left")
+    os.utime(left, (time.time() + 3600,) * 2)
+    with a_run(["a"], [place], settle_s=30) as run:
+        assert 0 < run.awaited_s(lambda: keys_of(["a"])) <= 30
+    assert left.stat().st_mtime <= time.time()
+
+
+def test_what_the_service_shows_by_now_and_nobody_can_adopt_is_awaited_no_longer(place: Path) -> None:
+    with a_run(["a", "b"], [place], unseen=["a", "b"]):
+        pass
+    with a_run(["a", "b"], [place]) as run:
+        for shown, awaited in ((["a"], True), (["a", "b"], False)):
+            seen = {key(item) for item in shown}
+            assert (run.awaited_s(lambda: keys_of("ab"), seen.__contains__) > 0) is awaited
+
+
+def test_a_run_that_ends_leaves_what_the_service_may_not_show_yet(place: Path) -> None:
+    with a_run(["a", "b", "c"], [place], unseen=["b"]):
+        pass
+    with a_run(["a", "b"], [place]) as run:
+        assert awaits(run, ["b"])
+        assert not awaits(run, ["a"])
+
+
+def test_what_the_same_state_left_is_nothing_to_wait_for(place: Path) -> None:
+    """It knows what it sent."""
+    with a_run(["a"], [place], state="one", unseen=["a"]):
+        pass
+    with a_run(["a"], [place], state="two") as run:
+        assert awaits(run, ["a"])
+    with a_run(["a"], [place], state="one") as run:
+        assert not awaits(run, ["a"])
+    assert [path.name for path in place.iterdir()] == ["here.door"]
+
+
+def test_who_is_refused_leaves_what_its_state_left_before(place: Path) -> None:
+    with a_run(["a"], [place], state="one", unseen=["a"]):
+        pass
+    with another_process_has(["b"], place), pytest.raises(StateLocked), a_run(["a", "b"], [place], state="one"):
+        pass
+    with a_run(["a"], [place], state="two") as run:
+        assert awaits(run, ["a"])
+
+
+def test_a_run_whose_state_tells_nothing_at_its_end_leaves_all_it_had(place: Path) -> None:
+    def fails() -> Iterator[bytes]:
+        raise StateError("the state is gone")
+
+    places = [Meeting(folder=place, machine="here")]
+    with UnderWay(places, "service", lambda: keys_of("ab"), what="x", after=Afterwards(settle_s=60, unseen=fails)):
+        pass
+    with a_run(["b"], [place]) as run:
+        assert awaits(run, ["b"])
+
+
+@pytest.mark.parametrize("harm", [b"", b"{}", b"x" * 5000])
+def test_what_is_left_and_cannot_be_read_may_be_anything(place: Path, harm: bytes) -> None:
+    with a_run(["a"], [place], unseen=["a"]):
+        pass
+    (left,) = place.glob("*.left")
+    left.write_bytes(harm)
+    with a_run(["b"], [place]) as run:
+        assert awaits(run, ["b"])
+        assert not awaits(run, [])
 
 
 def remove_all(folder: Path) -> None:
@@ -123,13 +248,58 @@ def test_one_folder_that_both_see_is_enough(
             pass
 
 
-def test_where_no_note_can_be_left_a_run_goes_on(tmp_path: Path) -> None:
+def test_where_no_note_can_be_left_a_run_goes_on_and_is_told_so(place: Path, tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
-    for folder in (tmp_path / "a file", tmp_path / "missing"):
-        with a_run(["a"], [folder]):
+    for folders in ([tmp_path / "a file"], [tmp_path / "missing"], []):
+        with a_run(["a"], folders) as run:
+            assert not run.told
+        with a_run([], folders) as run:  # there is nothing to tell
+            assert run.told
+    with a_run(["a"], [tmp_path / "missing", place]) as run:
+        assert run.told
+
+
+def test_a_folder_that_is_named_and_takes_no_note_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    places = [tmp_path / "a file", tmp_path / "missing", *[path for path in [Path("/sys/kernel")] if path.is_dir()]]
+    for folder in places:
+        with pytest.raises(UsageError, match="HUME_RUNNER_RUNS") as refused, a_run(["a"], [folder], named=True):
             pass
-    with a_run(["a"], []):
-        pass
+        assert refused.value.exit_code == 64
+        with a_run([], [folder], named=True):  # there is nothing to tell
+            pass
+
+
+def test_a_full_folder_that_is_named_is_a_usage_error_and_what_was_begun_in_it_is_removed(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", megabytes=1) as disk:
+        items = [f"item {number}" for number in range(200_000)]
+        with pytest.raises(UsageError, match="No space left"), a_run(items, [disk], named=True):
+            pass
+        assert [path.name for path in disk.iterdir()] == ["here.door"]
+
+
+def test_a_note_that_another_locks_while_it_is_made_has_another_name(place: Path) -> None:
+    """Who looks for processes that are gone tries every lock."""
+    taken: list[OsLock] = []
+    names = iter(["first", "second", "third"])
+
+    def next_lock() -> Path:
+        path = place / f"{next(names)}.lock"
+        if len(taken) < 2:
+            taken.append(OsLock(path))
+            assert taken[-1].acquire(0.0)
+        return path
+
+    def fill(path: Path) -> None:
+        write(path, "", keys_of(["a"]))
+
+    note = Note.leave(next_lock, fill)
+    for lock in taken:
+        lock.release()
+    assert note.keys.exists()
+    assert not OsLock(note.lock.path).acquire(0.0)
+    note.remove()
+    assert not [*place.glob("*.keys")]
 
 
 def test_many_come_at_once_and_one_goes_on(place: Path) -> None:
@@ -148,14 +318,60 @@ def test_many_come_at_once_and_one_goes_on(place: Path) -> None:
     assert sorted(said) == ["", "", "", "held\n"]
 
 
+def emptied(note: bytes) -> bytes:
+    return b""
+
+
+def cut(note: bytes) -> bytes:
+    return note[:-KEY_BYTES]
+
+
+def with_a_long_head(note: bytes) -> bytes:
+    return b"x" * 5000 + note
+
+
+def with_another_head(note: bytes) -> bytes:
+    return b'{"pid": -5}\n' + note.split(b"\n", 1)[1]
+
+
 # What may stand in a note: whoever can write there may have put it there.
-@pytest.mark.parametrize("head", [b"", b"{", b"[]", b'{"pid": -5}', b"\xff" * 100_000])
-def test_a_note_that_no_run_wrote_refuses_without_telling_what_it_says(place: Path, head: bytes) -> None:
-    with another_process_has(["a"], place):
+@pytest.mark.parametrize("harm", [emptied, cut, with_a_long_head, with_another_head, None])
+@sampled(2)
+def test_a_run_that_goes_on_and_whose_note_cannot_be_read_may_have_the_same(
+    place: Path, harm: Callable[[bytes], bytes] | None
+) -> None:
+    with another_process_has(["a", "c"], place):
         (keys,) = place.glob("*.keys")
-        keys.write_bytes(head[:4095].ljust(4095) + b"\n" + key("a"))
-        with pytest.raises(StateLocked, match=r"at the same service: another process$"), a_run(["a"], [place]):
+        if harm is None:
+            keys.unlink()
+        else:
+            keys.write_bytes(harm(keys.read_bytes()))
+        with pytest.raises(StateLocked, match="cannot be told") as refused, a_run(["b"], [place]):
             pass
+        assert refused.value.exit_code == 6
+        with a_run(["b"], [place], "another service"):
+            pass
+
+
+def test_keys_that_are_in_no_order_are_none_of_ours(place: Path) -> None:
+    note = place / "here.keys"
+    write(note, "", (number.to_bytes(KEY_BYTES, "big") for number in reversed(range(100_000))))
+    told = opened(note)
+    with told.file, pytest.raises(ValueError, match="no run wrote"):
+        list(told.blocks())
+
+
+@given(mine=st.sets(st.integers(0, 60)), theirs=st.sets(st.integers(0, 60)), size=st.integers(1, 7))
+def test_what_two_notes_have_in_common_is_found_once_however_they_are_cut(
+    mine: set[int], theirs: set[int], size: int
+) -> None:
+    def in_blocks(numbers: set[int]) -> Iterator[bytes]:
+        every = sorted(numbers)
+        for at in range(0, len(every), size):
+            yield b"".join(one.to_bytes(KEY_BYTES, "big") for one in every[at : at + size])
+
+    parts = [*shared(in_blocks(mine), in_blocks(theirs))]
+    assert sorted(number for part in parts for number in part) == sorted(mine & theirs)
 
 
 def test_the_folders_are_the_same_whatever_the_environment_says(
@@ -183,7 +399,9 @@ def test_a_folder_that_others_can_write_in_or_a_link_is_not_used(tmp_path: Path)
 
 
 def test_a_folder_that_is_named_is_the_one_whatever_the_machine_is_called(tmp_path: Path) -> None:
-    assert meetings(tmp_path / "new" / "runs") == (Meeting(folder=tmp_path / "new" / "runs", machine="any"),)
+    assert meetings(tmp_path / "new" / "runs") == (
+        Meeting(folder=tmp_path / "new" / "runs", machine="any", named=True),
+    )
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="HUME_RUNNER_RUNS"):
         meetings(tmp_path / "file")
@@ -207,3 +425,9 @@ def test_a_service_is_one_however_its_address_is_written(other: str) -> None:
 )  # fmt: skip
 def test_another_service_or_another_key_is_another(other: str, account: str) -> None:
     assert one_service(other, account) != one_service(ONE, "key")
+
+
+def test_a_state_that_was_made_anew_and_a_copy_elsewhere_remember_something_else() -> None:
+    one = one_state(Path("/out/state.sqlite3"), "lineage")
+    assert one == one_state("/out/state.sqlite3", "lineage")
+    assert len({one, one_state("/out/state.sqlite3", "another"), one_state("/copy/state.sqlite3", "lineage")}) == 3
