@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 # So long a process waits for what others' code left in it to tidy up.
 _LEAVE_S = 2.0
-# For so long no other thread has its turn, which is until the process is gone.
-_WITHOUT_TURNS_S = 60.0
+# So long a thread goes on that others wait for: more than it takes to end some processes, and no time to wait for where
+# a thread of theirs computes for ever.
+_TURN_S = 0.2
 # Where words go is one place for all threads.
 _ASKING = threading.RLock()
 # Before anybody could put another in its place.
@@ -107,8 +108,9 @@ def _end_children() -> None:
     processes = sys.modules.get("multiprocessing.process")
     if processes is None:
         return
-    sys.setswitchinterval(_WITHOUT_TURNS_S)  # a pool's thread would start a process anew for each that ends
-    for one in processes.active_children():
+    living = processes.active_children()
+    sys.setswitchinterval(_TURN_S)  # a pool's thread would start a process anew for each that ends
+    for one in living:
         one.kill()
 
 

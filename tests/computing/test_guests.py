@@ -42,6 +42,17 @@ class ThreadStays(Threads):
         super().__init__()
         threading.Thread(target=threading.Event().wait).start()
 
+class ThreadComputes(Threads):
+    '''For ever, beside a process that is to be ended; from when all is measured, since it takes a core.'''
+    def __init__(self):
+        super().__init__()
+        multiprocessing.get_context("spawn").Process(target=hang).start()
+    def shutdown(self, *args, **kwargs):
+        def compute():
+            while True:
+                pass
+        threading.Thread(target=compute).start()
+
 class HandlerStays(Threads):
     def __init__(self):
         super().__init__()
@@ -233,6 +244,7 @@ def are_gone(case: Case, within_s: float = 10) -> bool:
     "kind",
     [
         "ThreadStays",
+        "ThreadComputes",
         "ProcessStays",
         "RestartsProcesses",
         "PoolStays",
