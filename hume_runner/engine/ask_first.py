@@ -275,7 +275,7 @@ def _planned_source(folder: Path, store: Store, service: Service) -> str:
 def _listed_as(source: AskedSource, store: Store) -> Iterator[str]:
     """The ids by which the manifest may list a source now: it may have been renamed since."""
     yield from source.ids
-    if source.content is not None and (now := store.planned_as(source.content)) is not None:
+    if source.content is not None and (now := store.planned_with_content(source.content)) is not None:
         yield now
 
 

@@ -71,7 +71,7 @@ class Reading(StateFile):
         ).fetchone()
         return row is not None
 
-    def planned_as(self, content: bytes) -> str | None:
+    def planned_with_content(self, content: bytes) -> str | None:
         """The id of a source with this content that was planned when this was first asked."""
         db = self._db
         if not db.execute("SELECT 1 FROM temp.sqlite_master WHERE name = 'planned_content'").fetchone():
