@@ -17,6 +17,7 @@ from hume_runner.state.disk import Disk
 from tests.cli.project import Project
 from tests.cli.test_adopt import scores_of
 from tests.emulator.api import Api
+from tests.tiers import sampled
 
 MODELS: dict[str, Any] = {"language": {"granularity": "sentence"}, "prosody": {}}
 TEXTS = ("Goodbye.", "Hello.")
@@ -150,6 +151,7 @@ def test_texts_without_their_words_are_left_to_be_measured(offline: Project) -> 
     assert "the words that `language` measured" in ran.err
 
 
+@sampled(4)
 @pytest.mark.parametrize(
     ("content", "said"),
     [

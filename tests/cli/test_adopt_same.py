@@ -125,7 +125,7 @@ def test_what_differs_is_shown_without_what_a_query_hides(project: Project, monk
 TEXT = "I could not be happier. This is the best day of all."
 
 
-@sampled(6)
+@sampled(4)
 @pytest.mark.parametrize(
     ("measured", "asked", "told"),
     [

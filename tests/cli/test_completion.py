@@ -56,7 +56,7 @@ def bash(folder: Path, *words: str) -> list[str]:
     return sorted(ran.stdout.split("\n")[:-1]) if ran.stdout.strip() else []
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize(
     ("words", "offered"),
     [

@@ -108,7 +108,7 @@ def _edit(path: Path) -> None:
     os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # as an editor that keeps the date
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize("name", ["results.jsonl", "tables/language.csv", "tables/errors.csv", "report.html"])
 @pytest.mark.parametrize("harm", [_delete, _cut, _edit])
 def test_a_file_that_was_harmed_is_made_again(study: Project, name: str, harm: Callable[[Path], None]) -> None:

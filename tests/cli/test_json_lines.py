@@ -19,6 +19,7 @@ from hume_runner.cli.main import COMMANDS, main
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import Project, Ran
 from tests.published import check
+from tests.tiers import sampled
 
 ENVELOPE = ["schema", "event", "at", "manifest"]
 # What each command is called with, what it ends with, and the events between launch and done. {m}: a manifest that
@@ -146,6 +147,7 @@ def checked(ran: Ran, code: int) -> list[str]:
     return [line["event"] for line in lines[1:-1]]
 
 
+@sampled(27)
 @pytest.mark.parametrize("case", CASES)
 def test_a_command_tells_launch_events_and_done(case: str, studies: dict[str, Any], tmp_path: Path) -> None:
     line, code, events = CASES[case]

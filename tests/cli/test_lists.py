@@ -25,7 +25,7 @@ def put(project: Project, content: str, encoding: str = "utf-8") -> None:
     (project.folder / "l.csv").write_bytes(content.encode(encoding))
 
 
-@sampled(6)
+@sampled(4)
 @pytest.mark.parametrize(
     "content",
     [

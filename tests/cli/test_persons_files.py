@@ -101,7 +101,7 @@ def test_the_names_of_this_table_are_those_that_a_run_writes(study: Project) -> 
     assert written == set(DUE)
 
 
-@sampled(6)
+@sampled(2)
 @pytest.mark.parametrize("theirs", THEIRS.values(), ids=list(THEIRS))
 @pytest.mark.parametrize("name", DUE)
 def test_a_file_where_a_run_would_write_is_refused_before_anything_is_sent(
@@ -124,7 +124,7 @@ def test_a_file_where_a_run_would_write_is_refused_before_anything_is_sent(
     assert study.run().code == 0
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_no_command_has_to_write_stays_through_all_of_them(study: Project, name: str) -> None:
     path = put(study, name)
@@ -136,7 +136,7 @@ def test_what_no_command_has_to_write_stays_through_all_of_them(study: Project, 
         assert path.read_text() == "mine", command
 
 
-@sampled(6)
+@sampled(2)
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=list(COMMANDS))
 @pytest.mark.parametrize("name", [name for name in OTHERS if name.startswith("tables/")])
 def test_what_is_put_beside_outputs_between_runs_stays(study: Project, name: str, words: tuple[str, ...]) -> None:
@@ -176,7 +176,7 @@ def test_a_file_that_came_while_it_was_measured_stays_and_nothing_is_sent_again(
     assert study.requests()["POST /v0/batch/jobs"] == 1
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("lost", ["the state", "the state, tables as parquet", "its marks alone"])
 def test_outputs_of_an_earlier_life_of_the_study_are_its_own(study: Project, lost: str) -> None:
     if "parquet" in lost:
@@ -246,6 +246,7 @@ READ: dict[str, tuple[Callable[[Project], None], str]] = {
 }
 
 
+@sampled(9)
 @pytest.mark.parametrize(("place", "member"), READ.values(), ids=list(READ))
 @pytest.mark.parametrize("command", ["validate", "plan", "run"])
 def test_outputs_over_what_the_manifest_reads_are_a_fault_of_the_manifest(
@@ -290,6 +291,7 @@ def named(study: Project, words: tuple[str, ...]) -> tuple[Path, list[str]]:
     return folder / name, [word.format(folder=folder, file=folder / name) for word in words]
 
 
+@sampled(2)
 @pytest.mark.parametrize("words", FLAGS.values(), ids=list(FLAGS))
 def test_a_flag_that_names_a_persons_file_is_refused(study: Project, words: tuple[str, ...]) -> None:
     assert study.run().code == 0
@@ -302,6 +304,7 @@ def test_a_flag_that_names_a_persons_file_is_refused(study: Project, words: tupl
         assert path.read_text(encoding="utf-8") == theirs
 
 
+@sampled(2)
 @pytest.mark.parametrize("words", FLAGS.values(), ids=list(FLAGS))
 def test_what_the_same_command_wrote_before_it_writes_over_and_what_is_empty_as_well(
     study: Project, words: tuple[str, ...]
@@ -315,6 +318,7 @@ def test_what_the_same_command_wrote_before_it_writes_over_and_what_is_empty_as_
         assert path.stat().st_size > 0
 
 
+@sampled(1)
 @pytest.mark.parametrize("form", ["csv", "json", "md", "html", "parquet"])
 def test_a_comparison_is_written_over_and_nothing_else_is(study: Project, form: str) -> None:
     assert study.run().code == 0
@@ -327,6 +331,7 @@ def test_a_comparison_is_written_over_and_nothing_else_is(study: Project, form: 
     assert path.read_text() == "mine"
 
 
+@sampled(2)
 @pytest.mark.parametrize("what", ["manifest", "list", "medium", "state"])
 @pytest.mark.parametrize("flag", ["--log-file", "--metrics-file"])
 def test_no_log_and_no_numbers_go_into_what_a_run_reads(study: Project, what: str, flag: str) -> None:

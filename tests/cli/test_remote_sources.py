@@ -348,6 +348,7 @@ def test_init_proposes_what_lies_in_a_store(project: Project, bucket: str, s3: S
     assert f'- "s3://{bucket}/**/*.wav"' in whole.out
 
 
+@sampled(3)
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [

@@ -9,6 +9,7 @@ import pytest
 
 from hume_runner.cli.main import main
 from tests.results.browser import chromium, opened
+from tests.tiers import sampled
 
 TEXTS = ["I love this. Thank you!", "How dare you?", "What a surprise.", "<b>The bus</b> leaves at nine. & so on"]
 
@@ -54,6 +55,7 @@ def test_a_report_carries_a_comparison(studies: Path, capsys: pytest.CaptureFixt
     assert b'id="compared"' not in Path("fine/report.html").read_bytes()
 
 
+@sampled(3)
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -258,7 +258,7 @@ def test_every_symptom_is_brought_about_and_every_situation_is_told() -> None:
     assert list(symptoms()) == list(SITUATIONS)
 
 
-@sampled(14)
+@sampled(8)
 @pytest.mark.parametrize("title", SITUATIONS)
 def test_a_symptom_is_printed_as_the_page_shows_it(
     title: str, project: Project, monkeypatch: pytest.MonkeyPatch

@@ -116,7 +116,7 @@ def rows_of(project: Project) -> dict[str, list[str]]:
     return found
 
 
-@sampled(5)
+@sampled(3)
 @pytest.mark.parametrize(("paid", "how"), CELLS, indirect=["paid"])
 def test_what_is_told_otherwise_is_adopted_or_asked_about_and_never_paid_twice(paid: Paid, how: str) -> None:
     project = paid.project

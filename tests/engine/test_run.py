@@ -18,6 +18,7 @@ from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Store
 from tests.fakes import World, make_manifest, source_item
+from tests.tiers import sampled
 
 FACE = {"models": {"face": {"fps_pred": 3}}}
 FASTER = {"models": {"face": {"fps_pred": 5}}}
@@ -276,6 +277,7 @@ def test_a_saved_plan_runs_while_all_of_it_holds(world: World) -> None:
     assert len(world.service.submitted) == 2
 
 
+@sampled(4)
 @pytest.mark.parametrize(
     ("change", "why"),
     [

@@ -32,7 +32,7 @@ def write_recordings(folder: Folder, *seconds: float) -> list[str]:
     return [f"{number}.wav" for number in range(len(seconds))]
 
 
-@sampled(6)
+@sampled(2)
 @pytest.mark.parametrize("which", LOST)
 @pytest.mark.parametrize("counts", COUNTS)
 def test_a_lost_upload_is_never_proven_not_to_be_there_by_bytes(
@@ -56,7 +56,7 @@ def test_a_lost_upload_is_never_proven_not_to_be_there_by_bytes(
     assert len(folder.summary()["paid_twice"]) + len(folder.summary()["perhaps_paid_twice"]) == 1
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("counts", [one for one in COUNTS if one not in ("base64", "packed")])
 def test_without_a_state_it_is_asked_about_however_the_host_counts(
     folder: Folder, emulator: Emulator, counts: str

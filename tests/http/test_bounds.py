@@ -25,6 +25,7 @@ from hume_runner.services.batch_v0.reading import read_job
 from hume_runner.services.expression_v1.client import ExpressionV1Api
 from hume_runner.settings import Settings
 from tests.http.test_large_answers import linux_only
+from tests.tiers import sampled
 
 MIB = 1 << 20
 
@@ -121,6 +122,7 @@ def test_a_long_list_is_read_entry_by_entry_as_often_as_it_is_asked_for(serve, c
         assert [*found[:7], *found[8:]] == [*wanted[:7], *wanted[8:]]
 
 
+@sampled(3)
 @pytest.mark.parametrize("end", ["", "]]", "] x", ",]", "}"])
 def test_a_long_list_that_is_not_whole_is_none(serve, connect, end: str) -> None:
     body = json.dumps([*jobs(60, "x" * 40_000)])[:-1].encode() + end.encode()

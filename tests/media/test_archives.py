@@ -214,6 +214,7 @@ def test_a_tar_header_cannot_make_the_reader_take_it_all_into_memory(tmp_path: P
     assert caught.value.reason == "archive_unreadable"
 
 
+@sampled(3)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_damaged_archive_is_a_problem_and_not_a_crash(form: str, tmp_path: Path) -> None:
     noise = random.Random(7).randbytes(200_000)

@@ -146,7 +146,7 @@ SOUND: dict[str, Build] = {
 }
 
 
-@sampled(16)
+@sampled(9)
 @pytest.mark.parametrize("name", SOUND)
 def test_odd_sound_is_prepared_and_is_the_same_sound(name: str, tmp_path: Path) -> None:
     SOUND[name](tmp_path / name)
@@ -279,7 +279,7 @@ STILLS: dict[str, Still] = {
 }
 
 
-@sampled(12)
+@sampled(7)
 @pytest.mark.parametrize("name", STILLS)
 def test_odd_pictures_are_prepared_and_are_the_same_picture(name: str, tmp_path: Path) -> None:
     case = STILLS[name]

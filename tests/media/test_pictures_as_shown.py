@@ -169,7 +169,7 @@ def test_interlaced_pictures_do_not_comb(name: str, options: tuple[str, ...], tm
 # -- colours ----------------------------------------------------------------------------------------------------------
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize("matrix_number", [0, 3, 8, 10, 11, 12, 13, 14, 15, 200])
 @pytest.mark.parametrize("others", [2, 3, 12, 99])
 def test_an_odd_colour_tag_costs_no_picture(matrix_number: int, others: int, video: bytes, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_what_another_program_or_a_person_wrote_is_not_ours(tmp_path: Path, cont
     assert path.read_bytes() == content
 
 
+@sampled(1)
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_table_says_that_it_is_ours_whatever_its_options(tmp_path: Path, form: Format) -> None:
     results = interviews(tmp_path / "out", 3)

@@ -122,6 +122,7 @@ def one_of_each() -> list[Any]:
     return [url_element("https://example.org/a.mp4", films), file_element("b.wav", {}), text_element(texts)]
 
 
+@sampled(4)
 @pytest.mark.parametrize("table", ["face", "prosody", "burst", "language", "ner", "facemesh"])
 def test_every_number_of_the_answer_is_in_the_table_and_nothing_else(
     table: str, one_of_each: list[Any], tmp_path: Path

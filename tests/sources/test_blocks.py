@@ -159,7 +159,7 @@ ODD: dict[str, bytes] = {
 }
 
 
-@sampled(6)
+@sampled(4)
 @pytest.mark.parametrize("content", ODD.values(), ids=ODD.keys())
 def test_an_odd_list_is_the_same_in_blocks_and_row_by_row(tmp_path: Path, content: bytes) -> None:
     both(tmp_path, content)
@@ -182,7 +182,7 @@ ODD_LINES: dict[str, bytes] = {
 }
 
 
-@sampled(5)
+@sampled(3)
 @pytest.mark.parametrize("content", ODD_LINES.values(), ids=ODD_LINES.keys())
 def test_an_odd_list_of_lines_is_the_same_in_blocks_and_line_by_line(tmp_path: Path, content: bytes) -> None:
     both(tmp_path, content, name="l.txt")

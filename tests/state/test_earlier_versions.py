@@ -167,7 +167,7 @@ EXPRESSION: Mapping[str, tuple[Edit, set[str]]] = {
 }
 
 
-@sampled(9)
+@sampled(5)
 @batch
 @pytest.mark.parametrize("case", BATCH)
 @pytest.mark.parametrize("upgraded", [True, False], ids=["after a run", "at once"])
@@ -179,7 +179,7 @@ def test_batch_v0_sends_again_exactly_what_a_setting_touches(study: Study, case:
     assert set(study.would_send()) == touched
 
 
-@sampled(6)
+@sampled(4)
 @expression
 @pytest.mark.parametrize("case", EXPRESSION)
 @pytest.mark.parametrize("upgraded", [True, False], ids=["after a run", "at once"])

@@ -13,6 +13,7 @@ from hume_runner.state import migrations
 from hume_runner.state.disk import Disk
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from hume_runner.state.store import Store
+from tests.tiers import sampled
 
 
 def schema_of(db: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -39,6 +40,7 @@ def test_a_state_that_is_up_to_date_stays_as_it_is(db: sqlite3.Connection) -> No
     db.close()
 
 
+@sampled(8)
 @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
 def test_a_state_of_any_earlier_version_is_brought_up_to_date(
     db: sqlite3.Connection, version: int, tmp_path: Path

@@ -14,7 +14,7 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.migrations import MIGRATIONS, migrate
 from hume_runner.state.store import Store
-from tests.tiers import examples
+from tests.tiers import examples, sampled
 
 BY_LOOKING = (
     "SELECT p.job FROM jobs p JOIN jobs q ON q.job = p.after "
@@ -55,6 +55,7 @@ def store(path: Path) -> Iterator[Store]:
         yield store
 
 
+@sampled(5)
 @pytest.mark.parametrize("name", PER_TURN)
 def test_no_turn_looks_at_every_job_or_item(store: Store, name: str) -> None:
     asked: list[str] = []

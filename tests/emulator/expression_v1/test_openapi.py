@@ -13,7 +13,7 @@ from hume_runner.emulator.server import Emulator
 from tests.emulator.api import Api
 from tests.emulator.definitions import check_generated, loaded, operations
 from tests.emulator.expression_api import AUDIO, RUNS, VIDEO, jpeg, send, speech, wav
-from tests.tiers import examples
+from tests.tiers import examples, sampled
 
 DEFINITION = Path(__file__).parent / "openapi.yaml"
 
@@ -51,6 +51,7 @@ def conforms(path: str, method: str, answer: requests.Response) -> Any:
     return answer.json()
 
 
+@sampled(3)
 @pytest.mark.parametrize("config", [None, {}, {"measurement_timer_ms": 3000}, {"measurement_timer_ms": 2}, {"x": 1}])
 def test_every_answer_to_a_recording_conforms(api: Api, config: Any) -> None:
     for medium in (wav(speech(4500, 400, 900)), bytes(640), b"fLaC", b""):

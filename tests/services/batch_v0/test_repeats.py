@@ -17,6 +17,7 @@ from hume_runner.services.batch_v0.repeats import CONFLICT
 from hume_runner.services.batch_v0.rows import SMALL_BYTES, read_entries
 from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import Project
+from tests.tiers import sampled
 
 Answer = list[dict[str, Any]]
 
@@ -93,6 +94,7 @@ REPEATED: dict[str, Callable[[], tuple[str, Answer, list[float]]]] = {
 }  # fmt: skip
 
 
+@sampled(4)
 @pytest.mark.parametrize("case", REPEATED.values(), ids=REPEATED)
 def test_what_is_said_again_counts_once(case: Callable[[], tuple[str, Answer, list[float]]], tmp_path: Path) -> None:
     name, answer, scores = case()
@@ -113,6 +115,7 @@ CONTRADICTING: dict[str, Callable[[], tuple[str, Answer]]] = {
 }  # fmt: skip
 
 
+@sampled(4)
 @pytest.mark.parametrize("case", CONTRADICTING.values(), ids=CONTRADICTING)
 def test_a_source_of_which_different_things_are_said_fails_alone_and_has_no_rows(
     case: Callable[[], tuple[str, Answer]], tmp_path: Path

@@ -16,6 +16,7 @@ from hume_runner.services.batch_v0.rows import SMALL_BYTES, BatchEntry, read_ent
 from hume_runner.services.table_shapes import Block
 from hume_runner.services.unreadable import UNREADABLE
 from tests.http.test_large_answers import linux_only, source
+from tests.tiers import sampled
 
 PADDING = "x" * (SMALL_BYTES + 1)
 
@@ -97,6 +98,7 @@ def test_a_large_source_of_no_known_shape_fails_alone_as_a_small_one_does(wrong:
         assert len(second[3][0][1]["frame"]) == 2
 
 
+@sampled(6)
 @pytest.mark.parametrize("padding", ["", PADDING], ids=["small", "large"])
 @pytest.mark.parametrize("number", ["1e999", "-1e400", "NaN", "Infinity", "9" * 5000], ids=lambda n: n[:9])
 def test_a_number_that_is_none_fails_its_source_alone_whatever_its_size(

@@ -174,7 +174,7 @@ NAIVE = {
 }
 
 
-@sampled(4)
+@sampled(3)
 @pytest.mark.parametrize("name", NAIVE)
 def test_without_it_something_is_lost_or_paid_twice(name: str) -> None:
     rules, invariant = NAIVE[name]
