@@ -211,7 +211,8 @@ class SourceSums:
                 self._not_summed(score, n, highest, above)
                 return
             spread = pc.variance(values).as_py() * n if self.spread else 0.0
-            self._joined(score, _summed(numbers, spread, lowest, highest, above))
+            # Arrow's sum is made in pairs, which is right but for the last digits, and takes a tenth of the time.
+            self._joined(score, Moments(n, pc.sum(values).as_py(), 0.0, spread, lowest, highest, above))
 
     def _joined(self, score: Score, some: Moments) -> None:
         """Take in some numbers, which become ours if they are the first."""

@@ -66,6 +66,7 @@ def tables(project: Project, start: str) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.sweep
 def test_what_is_measured_from_a_store_is_what_is_measured_from_a_disk(
     tmp_path: Path, emulator: Emulator, bucket: str
 ) -> None:

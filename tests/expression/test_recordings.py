@@ -61,6 +61,7 @@ def cut_and_uncut(folder: Folder, samples: NDArray[np.int16]) -> tuple[Stitched,
     return stitched(folder), answer
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_stitched_answer_is_that_of_the_uncut_recording(folder: Folder, seed: int) -> None:

@@ -33,6 +33,7 @@ def study(folder: Path, scores: dict[str, list[float]], labels: dict[str, dict[s
     return DirectoryResults(folder)
 
 
+@pytest.mark.sweep
 def test_means_and_intervals_are_those_of_scipy_over_sources_not_rows(tmp_path: Path) -> None:
     from scipy import stats
 

@@ -64,6 +64,7 @@ def test_all_of_it_is_reached_by_keyboard(browser: Any, tmp_path: Path) -> None:
         assert page.evaluate("document.activeElement.id") == "detail"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("count", [10, *(pytest.param(many, marks=pytest.mark.sweep) for many in (1_000, 10_000))])
 def test_many_sources_open_within_two_seconds_and_15_megabytes(browser: Any, tmp_path: Path, count: int) -> None:
     report = write_report(many(tmp_path / "out", count), tmp_path / "report.html")

@@ -48,6 +48,7 @@ def test_an_object_is_a_file_with_its_name_and_hashes(s3: S3Server, files: Remot
     files.close()
 
 
+@pytest.mark.sweep
 def test_nothing_stays_when_it_is_closed(s3: S3Server, files: RemoteFiles, tmp_path: Path) -> None:
     bucket = s3.bucket()
     s3.put(bucket, "a.wav", b"sound")

@@ -270,6 +270,7 @@ def test_a_folder_that_is_named_and_takes_no_note_is_a_usage_error(tmp_path: Pat
         pass
 
 
+@pytest.mark.sweep
 def test_a_full_folder_that_is_named_is_a_usage_error_and_what_was_begun_in_it_is_removed(tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", megabytes=1) as disk:
         items = [f"item {number}" for number in range(200_000)]

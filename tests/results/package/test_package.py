@@ -70,6 +70,7 @@ def test_the_package_is_valid_whatever_the_format_and_a_changed_byte_is_seen(tmp
             path.write_bytes(kept)
 
 
+@pytest.mark.sweep
 def test_a_changed_cell_does_not_pass(described: Path) -> None:
     from frictionless import Package, system
 

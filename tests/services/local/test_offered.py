@@ -577,6 +577,7 @@ def test_scores_of_which_no_mean_can_be_made_are_told_and_spoil_no_output(
     assert main(["compare", "out", "out", "--out", "side.html"]) == 0
 
 
+@pytest.mark.sweep
 def test_a_number_beyond_what_can_be_summed_is_told_where_results_are_compared(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,6 +85,7 @@ def test_pull_brings_the_whole_state_here(study: Study, tmp_path: Path) -> None:
     assert call("state", "pull", "--json", manifest).json["action"] == "pull"
 
 
+@pytest.mark.sweep
 def test_push_puts_a_state_there_that_was_here(study: Study) -> None:
     study.run("a")
     elsewhere, study.place = study.place, f"{study.place}-2"
