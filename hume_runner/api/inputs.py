@@ -55,13 +55,9 @@ def overwritten(manifest: Manifest) -> Iterator[Problem]:
         if os.path.realpath(one.path) in written:
             place = one.place or Place(file=str(manifest.path), line=1, column=1, path="")
             name = os.path.relpath(one.path, manifest.path.parent)
-            yield Problem(
-                file=place.file,
-                line=place.line,
-                column=place.column,
-                path=place.path,
-                message=f"{name!r} is what a run writes its own outputs over ({told})",
-                hint="give outputs.directory a folder of its own, or move the file out of it",
+            yield place.problem(
+                f"{name!r} is what a run writes its own outputs over ({told})",
+                "give outputs.directory a folder of its own, or move the file out of it",
             )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hume_runner import events
 from hume_runner.engine.apart import measured_already
-from hume_runner.engine.download import REQUEST, AskedSource, remote_id_of, remote_id_told, sources_asked
+from hume_runner.engine.download import REQUEST, AskedSource, Described, described
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.reconcile import adopt_command
 from hume_runner.engine.survey import Taken, adopt_what_is_there
@@ -60,18 +60,15 @@ def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment,
     looks_back = manifest.execution.look_back_s > 0
     undecided: LostAnswerNeedsDecision | None = None
     agreed: dict[str, Path | None] = {}
-    shown: set[Path] = set()
+    shown: dict[Path, str] = {}
     try:
         if looks_back:
             taken = _survey(manifest, store, env, frozenset(strays.values()), pay_again=pay_again)
             undecided = _looked_back(taken, store, env, agreed, pay_again=pay_again)
-            shown = {
-                folder
-                for folder, one in strays.items()
-                if one in taken.shown
-                and env.service.keeper is None
-                and _planned_source(outputs / folder, store, env.service)
-            }
+            if env.service.keeper is None:
+                visible = (folder for folder, one in strays.items() if one in taken.shown)
+                abouts = ((one, _planned_source(described(outputs / one), store, env.service)) for one in visible)
+                shown = {folder: about for folder, about in abouts if about}
             strays = {folder: one for folder, one in strays.items() if one not in taken.shown or folder in shown}
         else:
             env.service.greet()
@@ -106,7 +103,8 @@ def record_agreed(asked: Asked, store: Store, env: Environment, *, partial: bool
     now, endpoint = env.clock(), env.service.endpoint
     whole = not partial and not store.any_planned()
     for remote_id, folder in asked.agreed.items():
-        about = set() if folder is None else {item for one in sources_asked(folder) for item in _listed_as(one, store)}
+        sources = () if folder is None else described(folder).sources
+        about = {item for one in sources for item in _listed_as(one, store)}
         sent = {store.sent_for(item) for item in about}
         for number in sorted(one for one in sent if one is not None):
             store.record_agreed(number, endpoint, (remote_id,), now)
@@ -153,17 +151,15 @@ def _what_lies_there(
     env: Environment,
     agreed: dict[str, Path | None],
     *,
-    shown: Collection[Path],
+    shown: Mapping[Path, str],
     pay_again: bool,
 ) -> LostAnswerNeedsDecision | None:
     """After the look: answers on disk of which the state knows nothing prove that something was paid for, and may be
     what is planned. Either the service does not tell of them, since it is too long ago or its list is short; or it
-    does (`shown`), and they are about a source that is planned, packed another way perhaps."""
+    does (`shown`: of which of them), and they are about a source that is planned, packed another way perhaps."""
     if not store.any_planned():
         return None
-    about = next(
-        (one for folder in sorted(shown) if (one := _planned_source(outputs / folder, store, env.service))), ""
-    )
+    about = next(iter(shown.values()), "")
     doubt = _knows_nothing(outputs, strays) + (
         f", about '{about}'" if about else ", and that the service does not show"
     )
@@ -254,21 +250,21 @@ def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Pat
         except OSError:
             stray = True
         if stray:
-            remote_id, told = remote_id_of(folder), remote_id_told(folder)
-            if store.holds_answer(remote_id) or (told is not None and store.holds_answer(told)):
+            answer = described(folder)
+            if store.holds_answer(answer.remote_id) or (answer.told is not None and store.holds_answer(answer.told)):
                 continue  # a copy that somebody made of one is no other
-            agreed = store.is_agreed(service.endpoint, remote_id)
-            if not (agreed and not _planned_source(folder, store, service)):
-                found[raw / folder.name] = remote_id
+            agreed = store.is_agreed(service.endpoint, answer.remote_id)
+            if not (agreed and not _planned_source(answer, store, service)):
+                found[raw / folder.name] = answer.remote_id
     return found
 
 
-def _planned_source(folder: Path, store: Store, service: Service) -> str:
+def _planned_source(answer: Described, store: Store, service: Service) -> str:
     """A source of this answer, as its request tells, that is planned to be sent and that nobody has agreed to pay again
     for; "" if there is none, or no telling."""
-    remote_id, endpoint = remote_id_of(folder), service.endpoint
-    about = (item for one in sources_asked(folder) for item in _listed_as(one, store))
+    about = (item for one in answer.sources for item in _listed_as(one, store))
     planned = (one for one in about if store.is_planned(one))
+    endpoint, remote_id = service.endpoint, answer.remote_id
     return next((one for one in planned if not store.is_agreed_for_source(endpoint, remote_id, one)), "")
 
 

@@ -42,18 +42,6 @@ def raw_directory(remote_id: str) -> str:
     return remote_id if remote_id == remote_id.lower() else f"{remote_id.lower()}~{digest[:16]}"
 
 
-def remote_id_of(folder: Path) -> str:
-    """The remote id whose answers lie in this folder below `raw/`, as its description tells it; else its name."""
-    told = _description(folder).get("remote_id")
-    return told if isinstance(told, str) and raw_directory(told) == folder.name else folder.name
-
-
-def remote_id_told(folder: Path) -> str | None:
-    """The remote id that its description tells, whatever the folder is called: somebody may have made a copy."""
-    told = _description(folder).get("remote_id")
-    return told if isinstance(told, str) else None
-
-
 @frozen
 class AskedSource:
     """A source that an answer is about: its ids when it was asked for, and the SHA-256 of its content, None where an
@@ -63,9 +51,32 @@ class AskedSource:
     content: bytes | None
 
 
-def sources_asked(folder: Path) -> Iterator[AskedSource]:
-    """The sources that the answers in this folder are about, as its description tells them."""
-    sources = _description(folder).get("sources")
+@frozen
+class Described:
+    """What a folder below `raw/` tells of its answers in `request.json`, nothing where that cannot be had. `told`: the
+    remote id, whatever the folder is called, since somebody may have made a copy."""
+
+    folder: str
+    told: str | None
+    sources: tuple[AskedSource, ...]
+
+    @property
+    def remote_id(self) -> str:
+        """Whose answers lie there: as it is told if the folder is called so, else the folder's name."""
+        return self.told if self.told is not None and raw_directory(self.told) == self.folder else self.folder
+
+
+def described(folder: Path) -> Described:
+    document = _description(folder)
+    told = document.get("remote_id")
+    return Described(
+        folder=folder.name,
+        told=told if isinstance(told, str) else None,
+        sources=tuple(_sources_asked(document.get("sources"))),
+    )
+
+
+def _sources_asked(sources: object) -> Iterator[AskedSource]:
     for source in sources if isinstance(sources, list) else ():
         if isinstance(source, dict):
             ids, told = source.get("ids"), source.get("content_sha256")

@@ -11,6 +11,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from hume_runner.errors import Problem
 from hume_runner.frozen import frozen
 
 Api = str  # one that the registry has
@@ -26,6 +27,10 @@ class Place(NamedTuple):
     line: int
     column: int
     path: str
+
+    def problem(self, message: str, hint: str = "") -> Problem:
+        """What is wrong there."""
+        return Problem(file=self.file, line=self.line, column=self.column, path=self.path, message=message, hint=hint)
 
 
 @frozen

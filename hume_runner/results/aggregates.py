@@ -33,8 +33,8 @@ VALUE = "value"
 class Moments:
     """Numbers as they come, without keeping them. `spread` is the sum of squared distances from the mean.
 
-    `total` and `rest` are their sum, `rest` what rounding has taken from `total`: the sum of each block is right to its
-    last digit, nothing is lost as blocks are joined, and the mean lies among the numbers.
+    `total` and `rest` are their sum, `rest` what rounding has taken from `total`: nothing is lost as blocks are joined,
+    the sum of a block of fewer than a thousand numbers is right to its last digit, and the mean lies among them all.
     """
 
     n: int = 0

@@ -50,15 +50,7 @@ def check_sources(intervals: Intervals, absent: Iterable[str], ids: Callable[[],
 def _problem(
     intervals: Intervals, name: str, ids: Callable[[], Iterable[str]], what: str = "no source has the id"
 ) -> Problem:
-    place = intervals.mentions[name].place
-    return Problem(
-        file=place.file,
-        line=place.line,
-        column=place.column,
-        path=place.path,
-        message=f"{what} {quoted(name)}",
-        hint=did_you_mean(name, ids()) or _HOW,
-    )
+    return intervals.mentions[name].place.problem(f"{what} {quoted(name)}", did_you_mean(name, ids()) or _HOW)
 
 
 def _told(

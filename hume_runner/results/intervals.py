@@ -133,15 +133,10 @@ def read_intervals(entries: Iterable[EventEntry]) -> Intervals:
         except (OSError, UnicodeDecodeError) as error:
             refuse_scarce(error)
             why = error.strerror or str(error) if isinstance(error, OSError) else "it is not UTF-8"
-            place = entry.place
             missing.append(
-                Problem(
-                    file=place.file,
-                    line=place.line,
-                    column=place.column,
-                    path=place.path,
-                    message=f"the list {str(entry.listing)!r} cannot be read: {why}",
-                    hint="paths are relative to the manifest's folder; save lists as UTF-8",
+                entry.place.problem(
+                    f"the list {str(entry.listing)!r} cannot be read: {why}",
+                    "paths are relative to the manifest's folder; save lists as UTF-8",
                 )
             )
     if wrong:

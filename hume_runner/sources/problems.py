@@ -35,9 +35,7 @@ class ProblemLog:
             self.unlisted += 1
             return
         hint = hint if isinstance(hint, str) else hint()
-        self.problems.append(
-            Problem(file=place.file, line=place.line, column=place.column, path=place.path, message=message, hint=hint)
-        )
+        self.problems.append(place.problem(message, hint))
 
     def raise_if_any(self) -> None:
         """Raises: ManifestError if any problem is one of the manifest, else SourceError; nothing without problems."""

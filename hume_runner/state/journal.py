@@ -71,7 +71,11 @@ class Journal(Planning):
             )
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE job = ?", (number,))
             # Whoever sends it has agreed to it, and to no more than it carries.
-            db.execute("DELETE FROM doubts WHERE key IN (SELECT key FROM members WHERE job = ?)", (number,))
+            ours = "IN (SELECT key FROM members WHERE job = ?)"
+            db.execute(f"DELETE FROM doubts WHERE key {ours}", (number,))  # noqa: S608
+            # An answer that comes back from now on would be a second one.
+            lost = f"SELECT job FROM members WHERE key {ours} AND reason = 'answer_lost'"  # noqa: S608
+            db.execute(f"DELETE FROM given_up WHERE job IN ({lost})", (number,))  # noqa: S608
             self._name_members(number, matches)
 
     def _name_members(self, number: int, matches: Mapping[int, str]) -> None:
