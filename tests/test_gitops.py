@@ -422,6 +422,7 @@ def test_failed_items_fail_the_action_unless_they_are_allowed(runner: Runner) ->
     assert runner.command("run", allow_failed_items="true")[0] == 0
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     ("command", "inputs", "reason"),

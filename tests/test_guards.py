@@ -75,6 +75,7 @@ def problems_of(text: str) -> list[str]:
     ]
 
 
+@pytest.mark.sweep
 def test_no_test_looks_away() -> None:
     assert len(FILES) > 300
     found = {path.relative_to(TESTS).as_posix(): problems_of(path.read_text(encoding="utf-8")) for path in FILES}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiers import Tier, choose, spread
+from tests.tiers import Tier, choose, sampled, spread
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[1]
@@ -48,6 +48,9 @@ from tests.tiers import in_two_tiers, mark_the_rest, sampled
 @pytest.mark.parametrize("two", range(3))
 def test_table(one, two): pass
 
+@pytest.mark.parametrize("one", range(20))
+def test_long_table_without_a_mark(one): pass
+
 @in_two_tiers
 def test_inside(tier): assert len(tier.of(range(9), 3)) == (9 if tier.all else 3)
 
@@ -66,9 +69,10 @@ def pytest_collection_modifyitems(items):
 INI = "[pytest]\nmarkers = sweep\n  sampled\n"
 
 
-@pytest.mark.parametrize(("tier", "ran"), [("not sweep", 3 + 1 + 1), ("sweep", 6 + 1), ("", 9 + 2 + 1)])
+@sampled(1)
+@pytest.mark.parametrize(("tier", "ran"), [("not sweep", 3 + 8 + 1 + 1), ("sweep", 6 + 12 + 1), ("", 9 + 20 + 2 + 1)])
 def test_both_tiers_together_run_each_cell_once(pytester: pytest.Pytester, tier: str, ran: int) -> None:
     pytester.makeini(INI)
     pytester.makeconftest(CONFTEST.format(root=str(ROOT)))
     pytester.makepyfile(TABLES.format(root=str(ROOT)))
-    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-m", tier).assert_outcomes(passed=ran, deselected=12 - ran)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "-m", tier).assert_outcomes(passed=ran, deselected=32 - ran)

@@ -1,10 +1,11 @@
 """Two tiers of the same tests: `make test` runs a sample of each long table, `make sweep` the rest of it.
 
 `@sampled(6)` leaves six cells of what a test's `parametrize` makes to the first tier, so chosen that each value of each
-parameter is among them as long as there are places, and spread evenly. `@in_two_tiers` is for a test that goes through
-a table by itself: it is given a `Tier`, and asks it which cells. Nothing is drawn: the same cells on every machine.
-`examples` does the same for properties, whose examples are drawn. What takes a second by itself is `make sweep`'s as a
-whole, as long as something quicker shows the same in the first tier: a person waits for that one.
+parameter is among them as long as there are places, and spread evenly; without a mark it is eight. `@in_two_tiers` is
+for a test that goes through a table by itself: it is given a `Tier`, and asks it which cells. Nothing is drawn: the
+same cells on every machine.
+`examples` does the same for properties, whose examples are drawn. What takes a third of a second of processor time by
+itself is `make sweep`'s as a whole, unless it alone shows its promise: a person waits for the first tier.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from hypothesis import settings
 
 T = TypeVar("T")
 QUICK_EXAMPLES = 15
+# Each cell costs ten milliseconds of collecting and reporting, whatever it does.
+_UNMARKED_MOST = 8
 
 
 def sampled(most: int) -> pytest.MarkDecorator:
@@ -84,22 +87,22 @@ def choose(cells: Sequence[Iterable[Hashable]], most: int) -> list[int]:
     return sorted(chosen)
 
 
-def _is_sampled(item: pytest.Function) -> bool:
-    return (
-        hasattr(item, "callspec") and bool(item.get_closest_marker("sampled")) and not item.get_closest_marker("sweep")
-    )
+def _is_cell(item: pytest.Function) -> bool:
+    return hasattr(item, "callspec") and not item.get_closest_marker("sweep")
 
 
 def mark_the_rest(items: Iterable[pytest.Item]) -> None:
     """What of the collected tests is not in the first tier gets the mark `sweep`."""
     tables: dict[tuple[pytest.Item | pytest.Collector | None, str], list[pytest.Function]] = {}
     for item in items:
-        if isinstance(item, pytest.Function) and _is_sampled(item):
+        if isinstance(item, pytest.Function) and _is_cell(item):
             tables.setdefault((item.parent, item.originalname), []).append(item)
     for cells in tables.values():
         mark = cells[0].get_closest_marker("sampled")
-        assert mark is not None
-        chosen = choose([cell.callspec.indices.items() for cell in cells], *mark.args)
+        most = mark.args[0] if mark else _UNMARKED_MOST
+        if len(cells) <= most:
+            continue
+        chosen = set(choose([cell.callspec.indices.items() for cell in cells], most))
         for at, cell in enumerate(cells):
             if at not in chosen:
                 cell.add_marker(pytest.mark.sweep)

@@ -265,7 +265,7 @@ class RequestsTransport:
         self._watchdog = Watchdog()
         self._connections = connections
         self._max_body_bytes = max_body_bytes
-        self._kept = self._adapter()
+        self._kept = self._adapter(connections)
         self._traffic = traffic or Traffic()
         self._met = False  # whether the host ever answered
         self._lock = threading.Lock()
@@ -304,7 +304,7 @@ class RequestsTransport:
         read_timeout_s = min(request.read_timeout_s or self._timeout_s, request.deadline_s)
         exchange = Exchange(deadline_s=request.deadline_s, read_timeout_s=read_timeout_s)
         exchange.sent = self._blind
-        adapter = self._adapter() if request.fresh_connection else self._kept
+        adapter = self._adapter(1) if request.fresh_connection else self._kept
         try:
             self._watchdog.watch(exchange)
         except RuntimeError as error:
@@ -368,8 +368,8 @@ class RequestsTransport:
         elif response.status < 400:
             self._pacer.speed_up()
 
-    def _adapter(self) -> ReportingAdapter:
-        return ReportingAdapter(pool_connections=4, pool_maxsize=self._connections)
+    def _adapter(self, connections: int) -> ReportingAdapter:
+        return ReportingAdapter(pool_connections=4, pool_maxsize=connections)
 
 
 def _no_thread(where: str) -> TransportError:

@@ -126,6 +126,7 @@ def test_a_job_of_which_nothing_is_listed_is_told_and_is_no_success(keyed: Proje
     assert f"{job_id}: this job carries nothing that the manifest lists" in ran.err
 
 
+@pytest.mark.sweep
 def test_a_job_that_the_service_gave_up_is_not_adopted_and_its_sources_are_sent(keyed: Project) -> None:
     job_id = start_elsewhere(keyed)
 

@@ -61,6 +61,7 @@ def test_a_kept_answer_becomes_results_and_nobody_is_asked(offline: Project) -> 
     assert offline.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_every_item_has_its_own_scores(project: Project) -> None:
     path = downloaded(project, "predictions.json")
     project.manifest["outputs"]["tables"] = ["csv"]

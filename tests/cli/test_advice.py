@@ -75,6 +75,7 @@ def named_in_code() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.sweep
 def test_every_command_that_a_message_names_can_be_typed_once_the_manifest_is_in_it() -> None:
     """`status --watch` was advised without a manifest, and refused."""
     wrong = []
@@ -198,6 +199,7 @@ def test_tables_of_a_format_that_is_not_asked_for_any_more_stay_current(project:
     assert "made before" not in project.call("verify").err
 
 
+@pytest.mark.sweep
 def test_a_run_names_the_commands_that_show_what_it_measured_where_it_lies(project: Project) -> None:
     small(project)
     place = str(project.folder / "an other place")

@@ -126,6 +126,7 @@ def test_numbers_are_those_of_scipy_over_the_tables(two: Two) -> None:
         assert found["pearson_low"] < found["pearson"] < found["pearson_high"]
 
 
+@pytest.mark.sweep
 def test_what_is_printed_says_it_all_and_that_it_is_simulated(two: Two) -> None:
     ran = two.compare()
 
@@ -139,6 +140,7 @@ def test_what_is_printed_says_it_all_and_that_it_is_simulated(two: Two) -> None:
     assert "that agree least" not in two.compare("-v").out
 
 
+@pytest.mark.sweep
 def test_manifests_do_as_well_as_directories(two: Two) -> None:
     by_manifest = two.a.plain_call("compare", str(two.a.path), str(two.b.path)).out.splitlines()
 
@@ -333,6 +335,7 @@ def test_places_without_results_are_told(two: Two, tmp_path: Path) -> None:
         assert (ran.code, said in ran.err) == (64, True)
 
 
+@pytest.mark.sweep
 def test_a_directory_is_read_without_its_run_json(two: Two, tmp_path: Path) -> None:
     import shutil
 

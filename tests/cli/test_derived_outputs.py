@@ -108,6 +108,7 @@ def _edit(path: Path) -> None:
     os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # as an editor that keeps the date
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("name", ["results.jsonl", "tables/language.csv", "tables/errors.csv", "report.html"])
 @pytest.mark.parametrize("harm", [_delete, _cut, _edit])

@@ -188,6 +188,7 @@ def test_a_bug_ends_with_done_and_1(studies: dict[str, Any], monkeypatch: pytest
     assert lines[-1]["errors"][0]["reason"] == "bug"
 
 
+@pytest.mark.sweep
 def test_the_stand_in_tells_where_it_listens_and_that_it_ended(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "hume_runner", "emulate", "--json"],

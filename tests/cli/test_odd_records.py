@@ -65,6 +65,7 @@ def with_odd(project: Project, file: str, content: bytes) -> None:
     (project.out / file.format(job=job)).write_bytes(content)
 
 
+@pytest.mark.sweep
 @in_two_tiers
 def test_a_command_that_meets_an_odd_record_says_what_it_says_of_a_damaged_one(measured: Project, tier: Tier) -> None:
     cells = [(file, name, words) for file in FILES for name in CONTENTS for words in COMMANDS]
@@ -76,6 +77,7 @@ def test_a_command_that_meets_an_odd_record_says_what_it_says_of_a_damaged_one(m
         assert "Traceback" not in ran.err
 
 
+@pytest.mark.sweep
 @in_two_tiers
 def test_tables_from_files_alone_do_so_as_well(measured: Project, tier: Tier) -> None:
     """Where there is no state, `run.json`, `results.jsonl` and `request.json` are all that tells."""
@@ -116,6 +118,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return changed
 
 
+@pytest.mark.sweep
 @in_two_tiers
 def test_a_saved_plan_with_one_odd_member_is_refused_or_as_good(measured: Project, tier: Tier) -> None:
     path = measured.folder / "plan.json"

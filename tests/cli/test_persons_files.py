@@ -124,6 +124,7 @@ def test_a_file_where_a_run_would_write_is_refused_before_anything_is_sent(
     assert study.run().code == 0
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("name", OTHERS)
 def test_what_no_command_has_to_write_stays_through_all_of_them(study: Project, name: str) -> None:
@@ -195,6 +196,7 @@ def test_outputs_of_an_earlier_life_of_the_study_are_its_own(study: Project, los
     assert study.requests()["POST /v0/batch/jobs"] == 2  # only for what is new
 
 
+@pytest.mark.sweep
 def test_a_table_that_nobody_asks_for_any_more_goes_if_it_is_as_it_was_written(study: Project) -> None:
     assert study.call("run").code == 0
     for edited in (False, True):
@@ -291,6 +293,7 @@ def named(study: Project, words: tuple[str, ...]) -> tuple[Path, list[str]]:
     return folder / name, [word.format(folder=folder, file=folder / name) for word in words]
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("words", FLAGS.values(), ids=list(FLAGS))
 def test_a_flag_that_names_a_persons_file_is_refused(study: Project, words: tuple[str, ...]) -> None:

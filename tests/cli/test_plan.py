@@ -334,6 +334,7 @@ def test_why_a_job_was_not_taken_is_the_reason_to_try_it_again(project: Project)
     assert "503" in reason["reason"]
 
 
+@pytest.mark.sweep
 def test_error_texts_with_links_are_masked(project: Project) -> None:
     project.manifest["sources"] = {"urls": [{"url": "https://example.org/a.mp4?sig=canary&se=2099-01-01", "id": "a"}]}
     fault = {"status": 400, "body": {"message": "cannot fetch https://example.org/a.mp4?sig=canary&se=2099-01-01"}}

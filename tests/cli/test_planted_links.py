@@ -205,6 +205,7 @@ def test_a_link_at_a_jobs_folder_is_refused_and_the_job_is_fetched_once_it_is_go
     assert len(slow.job_requests()) == 1
 
 
+@pytest.mark.sweep
 def test_an_output_directory_that_is_a_link_itself_is_a_persons_choice(project: Project, tmp_path: Path) -> None:
     (tmp_path / "big disk").mkdir()
     project.out.symlink_to(tmp_path / "big disk")

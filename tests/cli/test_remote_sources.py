@@ -206,6 +206,7 @@ def test_a_read_that_is_cut_is_tried_again(remote: Project, s3: S3Server, monkey
     assert len(failed) == 3
 
 
+@pytest.mark.sweep
 def test_credentials_are_in_no_output_state_or_message(remote: Project, s3: S3Server) -> None:
     ran = remote.run("--json")
     assert ran.code == 0

@@ -78,6 +78,7 @@ def test_what_other_shards_have_is_not_called_left_out(waves: Project) -> None:
     assert "left_out" not in json.loads((waves.out / "shards" / "1-of-2" / "run.json").read_text())["selection"]
 
 
+@pytest.mark.sweep
 def test_what_is_not_selected_stays_as_it_is_and_is_not_removed(waves: Project) -> None:
     waves.run()
     before = waves.requests()[JOBS]
@@ -115,6 +116,7 @@ def test_an_expression_selects_by_labels_kind_and_id(waves: Project) -> None:
     assert waves.requests()[JOBS] == 10
 
 
+@pytest.mark.sweep
 def test_a_selection_may_follow_a_manifest_that_changed(waves: Project) -> None:
     waves.run("--limit", "4")
     texts = waves.manifest["sources"]["text"]
@@ -130,6 +132,7 @@ def test_a_selection_may_follow_a_manifest_that_changed(waves: Project) -> None:
     assert waves.requests()[JOBS] == 12
 
 
+@pytest.mark.sweep
 def test_exit_code_and_budget_count_what_is_selected(waves: Project) -> None:
     waves.manifest["sources"]["files"] = [{"path": "media/broken.wav", "id": "broken", "labels": {"wave": 1}}]
     waves.add_file("broken.wav", b"")
@@ -140,6 +143,7 @@ def test_exit_code_and_budget_count_what_is_selected(waves: Project) -> None:
     assert waves.run().code == 3
 
 
+@pytest.mark.sweep
 def test_run_json_says_the_selection_and_fits_its_schema(waves: Project) -> None:
     waves.run()
     assert "selection" not in waves.run_json()
@@ -180,6 +184,7 @@ def test_wrong_expressions_are_told_before_anything_is_made(waves: Project) -> N
     assert not (waves.out / "state.sqlite3").exists()
 
 
+@pytest.mark.sweep
 def test_files_that_are_not_selected_are_not_read(waves: Project) -> None:
     locked = waves.add_file("locked.wav", b"x")
     waves.manifest["sources"]["files"] = [{"path": "media/locked.wav", "labels": {"wave": 7}}]

@@ -86,6 +86,7 @@ def test_an_item_stays_in_its_shard_when_a_setting_changes(texts: Project) -> No
     assert (summary["new"], summary["removed"], summary["done"]) == (0, 0, 0)
 
 
+@pytest.mark.sweep
 def test_an_item_that_belongs_to_another_shard_now_is_not_removed(texts: Project) -> None:
     texts.run("--shard", "1/3")
     place = next(n for n, text in enumerate(TEXTS) if owner(text, 3) == 1)
@@ -96,6 +97,7 @@ def test_an_item_that_belongs_to_another_shard_now_is_not_removed(texts: Project
     assert texts.plan("--shard", "1/3")["summary"]["removed"] == 1
 
 
+@pytest.mark.sweep
 def test_commands_look_at_a_shard(texts: Project) -> None:
     texts.manifest["outputs"]["tables"] = ["jsonl"]
     texts.run("--shard", "1/3")
@@ -109,6 +111,7 @@ def test_commands_look_at_a_shard(texts: Project) -> None:
     assert texts.call("status", "--json").json["items"]["total"] == 0
 
 
+@pytest.mark.sweep
 def test_a_state_is_of_one_shard_alone(texts: Project) -> None:
     texts.run("--shard", "1/3")
     state = str(folder(texts, "1/3") / "state.sqlite3")

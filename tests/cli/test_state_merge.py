@@ -82,6 +82,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 # -- the usual course ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_a_merged_state_has_nothing_left_to_do_and_the_tables_of_one_run(texts: Project) -> None:
     states = run_all(texts)
     ran = merge(texts, *states)

@@ -84,6 +84,7 @@ def test_a_lost_answer_is_told_with_what_comes_next(project: Project) -> None:
         assert "; this run asks the service" in project.call("status").out
 
 
+@pytest.mark.sweep
 def test_watching_goes_on_while_the_run_does_and_ends_with_it(tmp_path: Path) -> None:
     with Emulator(processing_time_s=3600) as emulator:  # done when its clock says so, and not before both watch
         project = Project(tmp_path / "project", emulator)

@@ -63,6 +63,7 @@ def assert_resumes(project: Project) -> None:
     assert {line["status"] for line in project.results()} == {"done"}
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     "line",
@@ -342,6 +343,7 @@ def drawn(text: str) -> str:
     return place.getvalue()
 
 
+@pytest.mark.sweep
 def test_a_name_with_control_characters_is_shown_by_every_command(project: Project) -> None:
     project.add_file("a\x1f\x1b[31m\x9b\u202e.wav", b"no sound at all")
     project.manifest["sources"] = {"files": ["media/*"]}

@@ -180,6 +180,7 @@ def test_a_run_that_is_over_in_a_moment_draws_no_bar(project: Project) -> None:
     assert terminal.screen.lines[0] == "trial: nothing to do, 1 item is measured"
 
 
+@pytest.mark.sweep
 def test_words_are_carried_over_whole(slow: Project) -> None:
     slow.manifest["models"] = {"langauge": {"granularity": "sentence"}}
     terminal = Terminal(slow, "validate", "manifest.yaml", columns=60)

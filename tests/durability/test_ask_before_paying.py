@@ -74,6 +74,7 @@ def forget(project: Project, *, all_of_it: bool = True) -> None:
         path.unlink()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("items", [ITEMS, pytest.param(MANY, marks=pytest.mark.sweep)])
 def test_a_finished_study_whose_state_is_gone_is_had_again_for_nothing(project: Project, items: int) -> None:
     of_many_kinds(project, items)

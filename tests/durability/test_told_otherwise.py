@@ -187,6 +187,7 @@ def test_five_hundred_jobs_of_others_that_look_alike_are_no_reason_to_ask(projec
     assert project.emulator.requests()["jobs_accepted"] == 501
 
 
+@pytest.mark.sweep
 def test_what_was_agreed_to_is_not_asked_about_again_and_what_is_the_same_is_still_had(project: Project) -> None:
     theirs = colleague(project, text=["HELLO THERE.", "AND THIS AS WELL."])
     project.manifest["sources"] = {"text": [{"text": "Hello there.", "id": "hello"}]}

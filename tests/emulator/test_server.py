@@ -133,6 +133,7 @@ class TestProcess:
             out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, "", "")
 
+    @pytest.mark.sweep
     @sampled(1)
     @pytest.mark.parametrize("stopped_by", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_it_cleanly(self, stopped_by: signal.Signals) -> None:
@@ -155,6 +156,7 @@ class TestProcess:
         with Emulator(data=tmp_path, processing_time_s=0) as emulator, Api(emulator.url, where["api_key"]) as api:
             assert api.ended(job_id)["state"]["status"] == "COMPLETED"
 
+    @pytest.mark.sweep
     @sampled(1)
     @pytest.mark.parametrize(
         ("flags", "words"),

@@ -263,6 +263,7 @@ def folder(tmp_path: Path, project: Project) -> Folder:
     return Folder(path=tmp_path / "case", url=project.emulator.url, key=project.emulator.api_key)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("harm", HARMS)
 def test_where_an_answer_comes_once_its_loss_is_told_and_paid_for_with_consent_only(

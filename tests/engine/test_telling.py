@@ -31,6 +31,7 @@ class Asked(FakeClock):
         return self.now
 
 
+@pytest.mark.sweep
 def test_a_million_sources_ask_the_clock_a_few_hundred_times() -> None:
     clock, said = Asked(0.01), list[events.Event]()
     one = source_item("a")

@@ -133,6 +133,7 @@ def test_a_folder_that_cannot_be_looked_into_hides_no_other(folder: Folder, emul
     assert len(measured_runs(emulator.url)) == paid
 
 
+@pytest.mark.sweep
 def test_a_copied_folder_asks_for_what_its_original_measured(
     folder: Folder, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_restored_backup_asks_for_what_was_measured_since(folder: Folder, emul
     assert_asks_and_pays_once_more_only_if_told(folder, emulator, twice=2)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("flags", [(), ("--pay-again",)])
 def test_runs_of_other_sizes_are_nobodys_business(
     folder: Folder, emulator: Emulator, tmp_path: Path, flags: tuple[str, ...]
@@ -436,6 +438,7 @@ def test_a_list_that_ends_before_our_oldest_run_is_no_proof(folder: Folder, emul
     assert len(measured_runs(emulator.url)) == 3
 
 
+@pytest.mark.sweep
 def test_a_list_that_is_cut_short_is_asked_for_the_rest(folder: Folder, emulator: Emulator) -> None:
     names = write_media(folder, recordings=3)
     # A list of one run tells two apart by when they began.

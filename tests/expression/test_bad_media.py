@@ -100,6 +100,7 @@ def test_failures_beyond_the_budget_stop_the_run(folder: Folder, good: dict[str,
     assert folder.run().code == 4
 
 
+@pytest.mark.sweep
 def test_a_mended_file_is_measured_by_the_next_run_and_nothing_else_is(
     folder: Folder, emulator: Emulator, good: dict[str, bytes]
 ) -> None:

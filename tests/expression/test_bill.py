@@ -93,6 +93,7 @@ def test_refused_uploads_are_free_and_give_their_room_back(folder: Folder, emula
     assert metered(measured_runs(emulator.url)) == 60
 
 
+@pytest.mark.sweep
 def test_answers_lost_on_the_way_count_against_the_cap(folder: Folder, emulator: Emulator) -> None:
     lost = {"route": "POST /v1/expression/audio/file", "nth": [1, 3], "action": {"drop": "after"}}
     emulator.inject([lost])

@@ -73,6 +73,7 @@ def test_broken_sound_leaves_the_faces_and_the_neighbours(
     assert "note: broken.mkv: its sound is not measured" in ran.err
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("broken", SOUNDS)
 def test_broken_sound_alone_fails_its_own_item(broken: str, film: Path, folder: Folder) -> None:

@@ -32,6 +32,7 @@ def write_recordings(folder: Folder, *seconds: float) -> list[str]:
     return [f"{number}.wav" for number in range(len(seconds))]
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("which", LOST)
 @pytest.mark.parametrize("counts", COUNTS)

@@ -157,6 +157,7 @@ def test_what_is_sent_of_a_channel_is_that_channel(folder: Folder, emulator: Emu
     assert times_measured(measured_runs(emulator.url)) == once + once
 
 
+@pytest.mark.sweep
 def test_a_member_of_an_archive_is_as_many_items_as_it_has_channels(folder: Folder, emulator: Emulator) -> None:
     import zipfile
 

@@ -76,6 +76,7 @@ def test_lost_answers_that_a_run_with_consent_did_not_pay_for_are_asked_about_ag
     assert paid(emulator) == (3 + sent if back else 6)
 
 
+@pytest.mark.sweep
 def test_what_is_beyond_doubt_goes_although_it_is_packed_with_what_is_not(folder: Folder, emulator: Emulator) -> None:
     packed = {"pack_short_audio": True}
     write_clips(folder, 2, batching=packed)
@@ -109,6 +110,7 @@ def test_lost_uploads_that_a_run_with_consent_did_not_send_are_asked_about_again
     assert (ran.code, paid(emulator)) == (9, before + 1), ran.err
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("flags", [("--limit", "1"), ()], ids=["of a part", "of a manifest that was trimmed"])
 def test_consent_for_one_of_many_clips_of_one_length_is_for_that_one(
     folder: Folder, emulator: Emulator, flags: tuple[str, ...]

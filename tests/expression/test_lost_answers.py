@@ -68,6 +68,7 @@ def test_a_lost_answer_is_found_in_the_list_counted_and_asked_for_again(
     assert f"paid twice: {twice}" in said
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("route", [AUDIO, VIDEO])
 def test_the_manifest_may_ask_to_stop_at_a_lost_answer(folder: Folder, emulator: Emulator, route: str) -> None:
     emulator.inject([{"route": route, "nth": [1], "action": LOST}])

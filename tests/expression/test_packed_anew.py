@@ -18,6 +18,7 @@ def told(folder: Folder) -> dict[str, Any]:
     return json.loads(folder.command("plan", "--format", "json").out)["summary"]  # type: ignore[no-any-return]
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(
     ("before", "after"),
@@ -84,6 +85,7 @@ def test_a_lost_answer_is_asked_about_as_it_was_sent_when_the_packing_changes(
     assert folder.ask(asked) == before
 
 
+@pytest.mark.sweep
 def test_a_plan_tells_the_jobs_that_a_broken_off_run_goes_on_with(folder: Folder, emulator: Emulator) -> None:
     """Packed anew, the halves of refused jobs would be fewer and cheaper jobs than those that go out."""
     sources = write_recordings(folder, 8)

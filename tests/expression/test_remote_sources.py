@@ -75,6 +75,7 @@ def test_a_second_plan_and_run_read_no_recording_again(
     assert set(times_measured(measured_runs(folder.url)).values()) == {1}
 
 
+@pytest.mark.sweep
 def test_a_recording_that_was_deleted_since_the_plan_fails_alone(
     tmp_path: Path, folder: Folder, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

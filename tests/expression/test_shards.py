@@ -61,6 +61,7 @@ def test_shards_at_the_same_time_pay_for_each_recording_once(recordings: Project
     assert recordings.requests()[UPLOADS] == 8
 
 
+@pytest.mark.sweep
 def test_what_is_a_strangers_is_asked_about_all_the_same(recordings: Project) -> None:
     recordings.manifest["outputs"]["directory"] = "elsewhere"
     assert recordings.run("--shard", "1/3").code == 0

@@ -46,6 +46,7 @@ def write_stills(folder: Folder, most: int = STILLS) -> list[Path]:
     return paths
 
 
+@pytest.mark.sweep
 def test_the_stills_are_what_the_figures_speak_of() -> None:
     sizes = [len(still) for still in stills()]
     assert len({sha256(still).digest() for still in stills()}) == STILLS
@@ -121,6 +122,7 @@ def test_three_undecodable_stills_fail_alone(folder: Folder, emulator: Emulator)
     assert folder.summary()["bill"]["billable_seconds"] == 99
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("stills_in_all", "where"), [pytest.param(STILLS, (17, 150, 299), marks=pytest.mark.sweep), (40, (0, 1, 2))]
 )

@@ -89,6 +89,7 @@ def test_faces_keep_their_numbers_as_if_all_frames_had_gone_at_once(folder: Fold
     assert len({number for frame in face_ids(folder) for number in frame}) > 2
 
 
+@pytest.mark.sweep
 def test_without_tracking_every_request_counts_anew_and_none_waits(folder: Folder, silent_films: list[Path]) -> None:
     video = {"video": {"track_faces": False}}
     folder.write({"files": [str(silent_films[0])]}, batching={"max_sources": 2}, models=video)
@@ -154,6 +155,7 @@ def test_a_face_state_of_yesterday_is_not_sent(folder: Folder, silent_films: lis
     assert later != expected[4:]
 
 
+@pytest.mark.sweep
 def test_the_face_state_is_in_no_file_that_people_read(folder: Folder, silent_films: list[Path]) -> None:
     folder.write({"files": [str(silent_films[0])]}, batching={"max_sources": 4})
     assert folder.run().code == 0

@@ -53,6 +53,7 @@ def talk(draw: st.DrawFn) -> list[int]:
     return frames
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(80), deadline=None)
 @given(talk(), st.integers(2, 6))
 def test_no_cut_falls_in_speech_while_a_pause_is_near(frames: list[int], parts: int) -> None:

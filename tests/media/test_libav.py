@@ -32,6 +32,7 @@ except MissingExtra as error:
 """
 
 
+@pytest.mark.sweep
 def test_without_the_extra_plain_recordings_pass_and_others_name_the_command(tmp_path: Path) -> None:
     samples = speech([("speech", 0.2)])
     plain = write_wav(tmp_path / "plain.wav", samples)

@@ -103,6 +103,7 @@ TRANSPORT: dict[str, Callable[[Path], Path]] = {
 }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("name", TRANSPORT)
 def test_transport_streams_of_any_packet_size_give_sound_and_pictures(name: str, tmp_path: Path) -> None:
@@ -115,6 +116,7 @@ def test_transport_streams_of_any_packet_size_give_sound_and_pictures(name: str,
 # ------------------------------------------------------------------------------------------- bare MPEG sound
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("zeros", [1, 500, 4_096, 5_000, 100_000, 1_500_000])
 def test_zeros_before_an_mp3_are_passed_over(zeros: int, tmp_path: Path) -> None:
@@ -124,6 +126,7 @@ def test_zeros_before_an_mp3_are_passed_over(zeros: int, tmp_path: Path) -> None
     same_sound(path, tmp_path)
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(("rate", "bits"), [(44_100, "32k"), (44_100, "128k"), (48_000, "320k"), (22_050, "64k")])
 @pytest.mark.parametrize("cut", [100, 333, 1_100])
@@ -135,6 +138,7 @@ def test_an_mp3_that_begins_within_a_frame_is_one(rate: int, bits: str, cut: int
     same_sound(path, tmp_path)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("cut", [50, 137])
 def test_an_aac_stream_that_begins_within_a_frame_is_one(cut: int, tmp_path: Path) -> None:
     path = beeps(tmp_path / "a.aac")
@@ -215,6 +219,7 @@ def test_an_archive_of_media_is_still_one(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------- holes
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("seconds", [6, 40])
 @pytest.mark.parametrize(

@@ -276,6 +276,7 @@ def test_a_file_that_breaks_off_within_its_last_box_is_told(
         assert caught.value.reason == "truncated"
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("form", ["mkv", "webm", "mp4", "mov", "ts"])
 def test_a_microphone_that_joins_late_and_leaves_early(form: str, sources: Sources, tmp_path: Path) -> None:

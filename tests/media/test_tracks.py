@@ -92,6 +92,7 @@ def test_one_channel_alone(channel: int, rate: int, tmp_path: Path) -> None:
     assert found[:3] == pytest.approx([1.0 if n == channel - 1 else 0.0 for n in range(3)], abs=0.02)
 
 
+@pytest.mark.sweep
 def test_a_channel_or_a_track_that_is_not_there_is_said(tmp_path: Path) -> None:
     for channels in (1, 2):
         ffmpeg(*humming(TONES[:channels]), "-c:a", "pcm_s16le", "-bitexact", tmp_path / "a.wav")
@@ -157,6 +158,7 @@ def tracks(path: Path, *dispositions: str, picture: bool = True) -> Path:
     return path
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov", "a.mka"])
 @pytest.mark.parametrize(
@@ -188,6 +190,7 @@ def test_a_member_that_chooses_another_track_is_named_where_there_is_one(tmp_pat
     assert said == (f"{plain}; `models.audio.track` chooses another",)
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.ts"])
 @pytest.mark.parametrize("track", [1, 2, 3])

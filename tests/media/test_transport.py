@@ -31,6 +31,7 @@ def test_a_file_of_one_part_is_read_as_it_is(parts: list[bytes], tmp_path: Path)
         assert one_program(tmp_path / f"{number}.ts") is None
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("seed", range(5))
 def test_any_way_of_reading_gives_the_same_bytes(seed: int, parts: list[bytes], tmp_path: Path) -> None:

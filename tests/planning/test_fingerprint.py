@@ -103,6 +103,7 @@ def test_a_job_is_its_members_in_order(one: list[bytes], other: list[bytes]) -> 
     assert (job_key(one) == job_key(other)) == (one == other)
 
 
+@pytest.mark.sweep
 @given(SETTINGS, st.randoms(use_true_random=False))
 def test_the_same_settings_in_any_order_are_the_same_text(settings: dict[str, Any], chance: Any) -> None:
     shuffled = list(settings.items())
@@ -201,6 +202,7 @@ def edited(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     return one, other
 
 
+@pytest.mark.sweep
 @given(edited())
 def test_something_is_named_exactly_when_something_changed(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     one, other = pair

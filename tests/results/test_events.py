@@ -133,6 +133,7 @@ def test_a_list_that_is_not_there_is_told_at_the_manifests_line(tmp_path: Path) 
         listed(tmp_path / "gone.csv")
 
 
+@pytest.mark.sweep
 def test_a_manifest_lists_events_and_a_changed_list_makes_the_tables_again_and_nothing_else(project: Project) -> None:
     project.manifest["events"] = [
         {"name": "start", "start": 0, "end": "500ms"},

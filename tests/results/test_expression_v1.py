@@ -170,6 +170,7 @@ def test_the_schema_of_run_json_lists_every_member_that_a_run_writes(folder: Fol
     assert summary["outputs"].keys() <= schema["properties"]["outputs"]["properties"].keys()
 
 
+@pytest.mark.sweep
 def test_results_are_read_as_arrow(folder: Folder) -> None:
     assert write(folder, outputs={}).run().code == 0
     assert not (folder.outputs / "tables").exists()

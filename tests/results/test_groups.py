@@ -51,6 +51,7 @@ def test_means_and_intervals_are_those_of_scipy_over_sources_not_rows(tmp_path: 
     assert found["Fear"].groups["north"].mean == pytest.approx(found["Joy"].groups["north"].mean / 2)
 
 
+@pytest.mark.sweep
 def test_pairs_are_those_whose_ids_say_so(tmp_path: Path) -> None:
     from scipy import stats
 

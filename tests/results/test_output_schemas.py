@@ -52,6 +52,7 @@ def test_every_member_says_what_it_means_and_unknown_ones_are_allowed(name: str)
     assert schema["additionalProperties"] is True
 
 
+@pytest.mark.sweep
 def test_lines_fit(tmp_path: Path) -> None:
     interviews(tmp_path, 7)
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]

@@ -71,6 +71,7 @@ def test_a_loose_source_that_failed_is_a_failed_item(tmp_path: Path) -> None:
     assert (item.status, item.error) == ("failed", "could not fetch")
 
 
+@pytest.mark.sweep
 def test_answers_come_in_the_order_of_the_jobs_with_their_items(tmp_path: Path) -> None:
     answers = list(interviews(tmp_path, 17).answers())
 

@@ -214,6 +214,7 @@ def test_ten_thousand_sources_fit_and_more_are_sampled_and_told(browser: Any, tm
         assert seen.page.locator("#list li").count() == 1
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("parts", [1, 30, 1_000, 20_000, 60_000])
 def test_less_of_each_source_is_drawn_the_more_there_are(parts: int) -> None:

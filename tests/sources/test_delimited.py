@@ -192,6 +192,7 @@ def test_utf_16_without_a_mark_is_refused_with_its_name_and_then_read(codec: str
     assert listed(tmp_path, "l.csv", content, encoding="utf-16")[0].value == UMLAUTS[1][0]
 
 
+@pytest.mark.sweep
 def test_bytes_of_windows_deep_in_a_list_are_found_and_read_with_their_encoding(tmp_path: Path) -> None:
     rows = [("text", "n"), *((f"Zeile {number}", str(number)) for number in range(20_000)), ("Grüße – bis bald", "7")]
     content = table(",", *rows, ("Ende", "8")).encode("cp1252")

@@ -124,6 +124,7 @@ def test_a_state_that_was_cut_anywhere_is_refused(
         refused(path, opener)
 
 
+@pytest.mark.sweep
 def test_no_flipped_byte_of_the_header_is_overwritten(tmp_path: Path, original: bytes) -> None:
     """Some bytes of the header mean nothing; every other flip is refused, and none loses an item."""
     refusals = 0

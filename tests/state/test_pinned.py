@@ -135,6 +135,7 @@ def test_a_replacement_between_the_check_and_the_commit_is_noticed_before_anythi
     store.close()
 
 
+@pytest.mark.sweep
 def test_our_own_checkpoints_and_other_readers_are_no_replacement(state: Path) -> None:
     with open_for_writing(state) as store:
         for number in range(40):  # beyond the thousand pages at which SQLite writes its log into the file

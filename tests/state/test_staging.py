@@ -49,6 +49,7 @@ def test_a_derived_id_that_is_taken_gets_a_number_and_a_given_one_stays(claims: 
     assert ids_of(claims) == ids
 
 
+@pytest.mark.sweep
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "a~2", "a~3", "b~2"]), st.just(False)), max_size=12))
 def test_derived_ids_always_end_up_different_and_the_first_keeps_its_name(claims: list[Claim]) -> None:

@@ -238,6 +238,7 @@ def test_simulated_is_what_is_listed_and_not_what_once_was(world: World, store: 
         assert not reader.any_simulated()
 
 
+@pytest.mark.sweep
 def test_a_chain_of_thousands_fails_as_a_whole(store: Store) -> None:
     member = Member(item=store.load_job(2).members[0].item)
     links = [Draft(members=(member,), size_bytes=1, after=1 if n else None) for n in range(3_000)]

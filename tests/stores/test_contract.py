@@ -86,6 +86,7 @@ def test_what_is_deleted_is_gone_and_may_be_deleted_again(bucket: Bucket) -> Non
         bucket.store.read("a")
 
 
+@pytest.mark.sweep
 def test_a_large_object_comes_in_order_and_whole(bucket: Bucket) -> None:
     data = b"".join(sha256(str(number).encode()).digest() for number in range(10_001))
     bucket.store.upload("big", iter([data[:100_000], data[100_000:]]))

@@ -41,6 +41,7 @@ def test_a_version_is_read_after_it_was_written_over(s3: S3Server) -> None:
     assert store.read("a", which=Version(etag=None, version=old.version)).data == b"old"
 
 
+@pytest.mark.sweep
 def test_an_upload_that_the_store_does_not_know_any_more_may_be_tried_again(
     s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

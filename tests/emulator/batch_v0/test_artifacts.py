@@ -50,6 +50,7 @@ def test_one_folder_a_source_and_one_csv_a_model(api: Api) -> None:
     assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
 
 
+@pytest.mark.sweep
 def test_columns_stand_in_the_documented_order(api: Api) -> None:
     body = {"models": {"face": {}, "prosody": {}, "language": {}, "burst": {}}}
     archive = archive_of(api, api.submit(body, [("file", ("v.mp4", video(4)))]))

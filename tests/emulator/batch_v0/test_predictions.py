@@ -48,6 +48,7 @@ def all_scores(value: Any) -> Iterator[float]:
                 yield from all_scores(inner)
 
 
+@pytest.mark.sweep
 def test_every_model_carries_its_full_name_lists_in_order(api: Api) -> None:
     body = {
         "models": {

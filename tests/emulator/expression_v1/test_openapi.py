@@ -51,6 +51,7 @@ def conforms(path: str, method: str, answer: requests.Response) -> Any:
     return answer.json()
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("config", [None, {}, {"measurement_timer_ms": 3000}, {"measurement_timer_ms": 2}, {"x": 1}])
 def test_every_answer_to_a_recording_conforms(api: Api, config: Any) -> None:

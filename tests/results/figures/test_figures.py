@@ -90,6 +90,7 @@ def test_moments_with_nothing_measured_between_are_not_joined() -> None:
     assert [xs for xs, _ in _runs(rows, "Joy", _step(rows))] == [[0, 1, 2], [9, 10], [0, 1]]
 
 
+@pytest.mark.sweep
 def test_what_is_not_there_is_told_with_the_nearest_name(results: DirectoryResults, tmp_path: Path) -> None:
     for asked in ({"sources": ["p001"]}, {"labels": ["wavee"]}):
         with pytest.raises(UsageError) as caught:
@@ -105,6 +106,7 @@ def test_what_is_not_there_is_told_with_the_nearest_name(results: DirectoryResul
         assert caught.value.hint == told
 
 
+@pytest.mark.sweep
 def test_figures_of_a_run_from_the_command_and_from_python(project: Project, tmp_path: Path) -> None:
     project.manifest["sources"] = {
         "text": [{"text": f"Text {n}.", "id": f"t{n}", "labels": {"wave": n % 2}} for n in range(4)]
@@ -168,6 +170,7 @@ def test_a_timeline_says_which_of_how_many_scores_it_has(tmp_path: Path) -> None
     assert "1 of 28 scores, chosen by name" in named.get_xlabel()
 
 
+@pytest.mark.sweep
 def test_scores_go_by_every_spelling_that_tables_and_pictures_have(results: DirectoryResults, tmp_path: Path) -> None:
     drawn = look_through(results, items=(), groups=())
     for spelt in ("joy", "Joy", "emotion_joy"):

@@ -117,6 +117,7 @@ def test_a_number_that_is_none_fails_its_source_alone_whatever_its_size(
     assert sum(block.rows for block in second.blocks()) == 2
 
 
+@pytest.mark.sweep
 def test_an_answer_wrapped_in_an_object_is_not_held(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     wrapped = {"job_id": "j", "predictions": [source("a.mp4", 5), {**odd_source(), "padding": PADDING}], "status": "x"}

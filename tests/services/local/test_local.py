@@ -186,6 +186,7 @@ def tone_file(path: Path, seconds: float, loud: float = 0.5) -> None:
         file.writeframes(samples.tobytes())
 
 
+@pytest.mark.sweep
 def test_texts_are_measured_by_whom_the_row_says(folder: Path) -> None:
     texts = ["One", "Three", "One", "Ö"]
     result = hume_runner.run(manifest({"letters": {}}, sources={"text": texts}))
@@ -287,6 +288,7 @@ def test_how_many_pieces_there_are_is_known_from_the_beginning(
     assert "here: 1 item to measure in 1 job" in capsys.readouterr().err
 
 
+@pytest.mark.sweep
 def test_where_a_header_told_another_length_the_number_of_pieces_is_put_right(folder: Path) -> None:
     tone_file(folder / "long.wav", 310)
     with (folder / "long.wav").open("r+b") as file:  # as a recorder that was switched off leaves it
@@ -314,6 +316,7 @@ def test_an_item_in_parts_names_its_first_whichever_was_done_last(folder: Path) 
             assert (item.job, item.remote_id) == (first["job"], first["remote_id"])
 
 
+@pytest.mark.sweep
 def test_what_breaks_a_measurer_fails_one_source_and_names_the_measurer(folder: Path) -> None:
     one = manifest({"letters": {}}, sources={"text": ["fine", "please break", "fine too"]})
     result = hume_runner.run(one)
@@ -506,6 +509,7 @@ def test_a_plan_says_what_a_run_does_about_a_lost_answer(folder: Path, capsys: p
     assert hume_runner.plan(one).summary.unfinished == 0
 
 
+@pytest.mark.sweep
 def test_who_has_no_weights_is_cited_without_the_hash_of_nothing(folder: Path) -> None:
     assert hume_runner.run(manifest({"letters": {}}, sources={"text": ["One"]})).exit_code == 0
     codebook = Path("out/codebook.md").read_text(encoding="utf-8")
@@ -698,6 +702,7 @@ def test_whoever_watches_a_run_here_reads_of_no_service_that_is_asked(folder: Pa
     assert told == ["reading", "planning", "working", "writing"]
 
 
+@pytest.mark.sweep
 def test_the_summary_counts_what_people_count_and_all_of_the_time(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

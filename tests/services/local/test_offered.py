@@ -396,6 +396,7 @@ class Again:
 """
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(
     "rest",
@@ -413,6 +414,7 @@ def test_a_measurer_that_fills_one_mapping_again_gives_each_row_its_own_scores(
         assert json.loads(row["more"]) == {"x": {"a": number / 10}}
 
 
+@pytest.mark.sweep
 def test_scores_may_be_any_mapping(offer: Callable[..., Path]) -> None:
     offer(
         first="import sys, os, time, types, collections",
@@ -425,6 +427,7 @@ def test_scores_may_be_any_mapping(offer: Callable[..., Path]) -> None:
     assert [json.loads(row[name]) for name in ("fam_a", "open", "more")] == [0.25, {"w": 0.5}, {"x": [1]}]
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     "lack",
@@ -449,6 +452,7 @@ def test_what_a_measurer_lacks_over_one_source_fails_that_source_and_measures_th
     assert "nothing to do" in capsys.readouterr().err
 
 
+@pytest.mark.sweep
 def test_where_a_measurer_cannot_be_loaded_for_want_of_memory_the_run_ends_and_the_next_one_goes_on(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -463,6 +467,7 @@ def test_where_a_measurer_cannot_be_loaded_for_want_of_memory_the_run_ends_and_t
     assert [row["text"] for row in table("xx")] == ["fine"]
 
 
+@pytest.mark.sweep
 def test_a_measurer_that_failed_leaves_no_rows_beside_those_of_another(offer: Callable[..., Path]) -> None:
     """A time that is no time is told as nonsense, and the row before it goes with it."""
     times = (
@@ -498,6 +503,7 @@ class Heard:
 """
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(
     ("rows", "said"),
@@ -531,6 +537,7 @@ def test_a_time_that_cannot_be_fails_its_recording_and_none_is_moved(
     assert all(said is not None and said in error["message"] for error in table("errors"))
 
 
+@pytest.mark.sweep
 def test_a_row_of_an_earlier_passage_has_each_text_measured_by_itself(offer: Callable[..., Path]) -> None:
     """Rows come in the order of the passages: where they do not, nobody knows of which text one is."""
     offer(bad="yield 0, good('astray', v=99.0)")
@@ -681,6 +688,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.3)
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
     "left",
@@ -721,6 +729,7 @@ def test_the_table_of_a_model_that_a_manifest_names_no_more_goes_as_ours_do(offe
     assert sorted(path.stem for path in tables.iterdir()) == ["errors", "items", "language", "mine", "sources"]
 
 
+@pytest.mark.sweep
 def test_an_answer_from_before_rows_were_looked_at_costs_its_own_item_its_rows(
     offer: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

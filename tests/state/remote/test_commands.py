@@ -122,6 +122,7 @@ def test_unlock_releases_what_stands_still(study: Study, s3: S3Server) -> None:
     assert json.loads(s3.body(bucket, "study/lock"))["released"]
 
 
+@pytest.mark.sweep
 def test_a_flag_names_the_place_as_well(study: Study, emulator: Emulator) -> None:
     place = study.place
     study.sections = {"outputs": {"directory": str(study.folder / "b")}}

@@ -213,6 +213,7 @@ def test_a_state_of_another_history_that_sent_nothing_is_put_aside(study: Study,
     assert accepted(emulator) == 6
 
 
+@pytest.mark.sweep
 def test_a_state_that_was_here_before_goes_into_an_empty_store(study: Study, emulator: Emulator) -> None:
     place, study.sections = study.place, {"state": None}
     del study.sections["state"]

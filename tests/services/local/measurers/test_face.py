@@ -228,6 +228,7 @@ def test_small_faces_are_found_where_they_are_looked_for(
     assert middle(face) == pytest.approx((700 + 225 * 0.35, 400 + 127 * 0.35), abs=9)
 
 
+@pytest.mark.sweep
 def test_looking_for_small_faces_counts_a_large_one_once(
     files: Mapping[str, Path], astronaut: NDArray[np.uint8]
 ) -> None:
@@ -298,6 +299,7 @@ print(row.values["box_x"], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss -
 # -- pictures one after the other -------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_a_pan_over_two_faces_has_two_tracks(session: PictureSession, astronaut: NDArray[np.uint8]) -> None:
     two = np.concatenate([astronaut[:300], astronaut[:300, ::-1]], axis=1)
     found = faces(session, *(two[:, x : x + 900] for x in range(0, 120, 12)), moving=True)

@@ -176,6 +176,7 @@ def test_nothing_heavy_is_imported_before_something_is_opened() -> None:
     assert told.stdout.strip() == "False"
 
 
+@pytest.mark.sweep
 def test_two_processes_without_and_with_numpy_tell_the_same_bytes(tmp_path: Path) -> None:
     pytest.importorskip("numpy")
     script = tmp_path / "measure.py"
@@ -279,6 +280,7 @@ def test_a_long_text_is_the_mean_of_its_sentences_and_not_louder_for_being_long(
     assert all(0 <= one <= 1 for one in unbroken.values())
 
 
+@pytest.mark.sweep
 def test_many_passages_come_back_in_order() -> None:
     texts = [f"Number {number} is fine. Really." for number in range(1500)]
     found = rows(session(), *(Passage(text=text) for text in texts))

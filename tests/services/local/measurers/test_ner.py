@@ -157,6 +157,7 @@ def test_texts_in_another_language_are_not_read(session: TextSession) -> None:
     assert "English" in NER.layouts[0].row
 
 
+@pytest.mark.sweep
 def test_only_the_labels_asked_for_are_rows(files: Mapping[str, Path]) -> None:
     found = entities(NER.open({"labels": ["GPE"]}, files), MERKEL)
     assert [values["text"] for _, values in found] == ["Berlin", "Paris"]

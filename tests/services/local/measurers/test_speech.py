@@ -267,6 +267,7 @@ def _weights(name: str) -> Path:
     return Path(os.environ.get("HUME_RUNNER_MODELS", "")) / name
 
 
+@pytest.mark.sweep
 def test_a_language_that_the_model_does_not_know_is_refused() -> None:
     with pytest.raises(ValueError, match=r"whisper-tiny\.en does not know the language 'de'"):
         SPEECH.open({"language": "de"}, _files())
