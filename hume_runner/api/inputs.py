@@ -12,9 +12,17 @@ from hume_runner.errors import Problem, StateError, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.manifest.load import Examined
 from hume_runner.manifest.model import Manifest, Place
+from hume_runner.sources.globbing import begin, is_glob, parts_match
 from hume_runner.stores import is_remote
 
 _STATE = "state.sqlite3"
+# What lies beside the state, and what is in the folders that a run makes, by examples.
+_BESIDE = ("", "-wal", "-shm", ".lock", ".seal", ".outputs.lock")
+_MADE = (
+    *(f"raw/0/{name}" for name in ("request.json", "predictions.json", "response.json", "artifacts.zip")),
+    *(f"prepared/0/{name}" for name in ("sound.wav", "still.jpg", "000000.jpg")),
+    "emulator/emulator.sqlite3",
+)
 _GLOB = frozenset("*?[")
 
 
@@ -49,8 +57,7 @@ def overwritten(manifest: Manifest) -> Iterator[Problem]:
 
     directory = manifest.outputs.directory
     written = {os.path.realpath(directory / name) for name in (_STATE, *due(manifest))}
-    at = manifest.source_of.get("outputs.directory")
-    told = f"outputs.directory, {at.file}:{at.line}:{at.column}" if at is not None else f"outputs.directory {directory}"
+    told = _told(manifest)
     for one in inputs(manifest):
         if os.path.realpath(one.path) in written:
             place = one.place or Place(file=str(manifest.path), line=1, column=1, path="")
@@ -59,6 +66,42 @@ def overwritten(manifest: Manifest) -> Iterator[Problem]:
                 f"{name!r} is what a run writes its own outputs over ({told})",
                 "give outputs.directory a folder of its own, or move the file out of it",
             )
+
+
+def found_again(manifest: Manifest) -> Iterator[Problem]:
+    """Patterns that a run's own outputs fit, in the folder that they look through: the next run would measure them.
+
+    Where the output directory lies below that folder, it is not entered.
+    """
+    from hume_runner.results.due import due
+
+    outputs = os.path.realpath(manifest.outputs.directory)
+    names = [name.split("/") for name in (*_MADE, *(f"{_STATE}{end}" for end in _BESIDE), *due(manifest))]
+    for entry in manifest.sources:
+        if entry.kind != "file" or not entry.value or is_remote(entry.value) or not is_glob(entry.value):
+            continue
+        start, parts = begin(entry.value, str(manifest.path.parent))
+        below = os.path.relpath(os.path.realpath(start), outputs).split(os.sep)
+        if below[0] == os.pardir:
+            continue  # the walk begins outside
+        below = [] if below == [os.curdir] else below
+        inside = [name for name in names if name[: len(below)] == below and len(name) > len(below)]
+        fitting = (name for name in inside if parts_match(name[len(below) :], parts))
+        name = next(fitting, None)
+        if name is not None:
+            yield entry.place.problem(
+                f"{entry.value!r} finds what a run writes, such as {'/'.join(name)} ({_told(manifest)}), and the next "
+                "run would measure it",
+                "give outputs.directory a folder of its own, such as results; a pattern does not look into it",
+            )
+
+
+def _told(manifest: Manifest) -> str:
+    """Where the output directory is named."""
+    at = manifest.source_of.get("outputs.directory")
+    if at is not None:
+        return f"outputs.directory, {at.file}:{at.line}:{at.column}"
+    return f"outputs.directory {manifest.outputs.directory}"
 
 
 def in_the_way(manifest: Manifest) -> str | None:
@@ -86,5 +129,6 @@ def in_the_way(manifest: Manifest) -> str | None:
 
 def spared(examined: Examined) -> Examined:
     """The same, and no manifest where a run of it would write over what it reads."""
-    problems = () if examined.manifest is None else tuple(overwritten(examined.manifest))
+    manifest = examined.manifest
+    problems = () if manifest is None else (*overwritten(manifest), *found_again(manifest))
     return replace(examined, problems=problems, manifest=None) if problems else examined

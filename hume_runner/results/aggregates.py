@@ -19,7 +19,7 @@ from typing import TypeGuard, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hume_runner.results.summable import can_be_summed
+from hume_runner.results.summable import SMALLEST_SQUARES, can_be_summed
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout, Ragged, column_name
 
 # From here on a call into Arrow costs less than a loop of our own.
@@ -83,8 +83,11 @@ class Moments:
 
     @property
     def sd(self) -> float | None:
-        """The standard deviation of a sample (divided by n - 1); None of a single number."""
-        return math.sqrt(max(0.0, self.spread) / (self.n - 1)) if self.n > 1 else None
+        """The standard deviation of a sample (divided by n - 1); None of a single number, and of numbers that differ by
+        so little that their squares are none."""
+        if self.n < 2 or (self.spread < SMALLEST_SQUARES and self.lowest < self.highest):
+            return None
+        return math.sqrt(max(0.0, self.spread) / (self.n - 1))
 
 
 # A family's prefix, and the score's name as the service spells it.

@@ -22,6 +22,7 @@ from operator import mul
 from typing import Literal
 
 from hume_runner.frozen import frozen
+from hume_runner.results.summable import SMALLEST_SQUARES
 
 # Ranks and intervals are made from so many pairs at most, evenly spread; means and Pearson always from all.
 MOST_RANKED = 200_000
@@ -166,7 +167,7 @@ def _sums(chunks: Iterable[Values], mean_a: float, mean_b: float) -> tuple[float
 
 def _pearson(sums: tuple[float, float, float]) -> float | None:
     square_a, square_b, product = sums
-    if not (0.0 < square_a < math.inf and 0.0 < square_b < math.inf):
+    if not (SMALLEST_SQUARES <= square_a < math.inf and SMALLEST_SQUARES <= square_b < math.inf):
         return None  # numbers so small or so large that their squares are none
     found = product / square_a * math.sqrt(square_a / square_b)  # in this order, what is equal gives exactly 1
     return min(1.0, max(-1.0, found)) if math.isfinite(found) else None

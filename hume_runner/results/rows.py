@@ -112,12 +112,16 @@ def _why(error: Exception, path: Path) -> str:
 
 def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:
     members = _Members(answer)
+    told_by = f"{answer.path.name} of {answer.remote_id or answer.path.parent.name}"
     # Of a file that belongs to no job nobody knows what was sent: its members are what it says itself.
-    for entry in read(answer.path, answer.members if answer.job or answer.remote_id else ()):
+    loose = not (answer.job or answer.remote_id)
+    for entry in read(answer.path, () if loose else answer.members):
         items = members.take(entry.kind, entry.match)
         for error in entry.errors:
+            # Of a job, whoever fetched it was told.
+            why = f"{told_by}: {error.message}" if loose and error.message.startswith(UNREADABLE) else None
             for item in items:
-                yield ItemError(item=item, answer=answer, error=error)
+                yield ItemError(item=item, answer=answer, error=error, unread=why)
         # What failed at fetching as a whole has no rows, not even those before the place that cannot be read.
         items = [item for item in items if not (item.error or "").startswith(UNREADABLE)]
         try:
@@ -126,7 +130,7 @@ def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:
             from hume_runner.services.table_shapes import EntryError
 
             # An answer that an earlier version took: its source alone ends here, the others have their rows.
-            why = f"{answer.path.name} of {answer.remote_id or answer.path.parent.name}: {problem}"
+            why = f"{told_by}: {problem}"
             for item in items:
                 if item.status != "failed":
                     yield ItemError(

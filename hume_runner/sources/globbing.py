@@ -36,8 +36,15 @@ def matching_files(
 
     Folders are walked with a stack, names compared part by part, so neither depth nor number is held in memory beyond
     the folders on the way down. Links to folders are followed, save to one that the walk is already in. `on_error` is
-    told of folders that cannot be read. The folder `skip` (absolute) is not entered, unless the pattern names it.
+    told of folders that cannot be read. The folder `skip` (absolute) is not entered, by whatever name or link, unless
+    the pattern names it.
     """
+    start, parts = begin(pattern, folder)
+    yield from _walk(start, parts, on_error, None if skip is None else _identity(skip))
+
+
+def begin(pattern: str, folder: str) -> tuple[str, list[Part]]:
+    """(the folder that a walk begins in, what stands after it in the pattern)."""
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
     start = "/" if pattern.startswith("/") else folder
     literal = 0
@@ -47,7 +54,7 @@ def matching_files(
             break  # perhaps it is spelt otherwise: it is compared like a pattern
         start = there
         literal += 1
-    yield from _walk(start, [Part(part) for part in parts[literal:]], on_error, skip)
+    return start, [Part(part) for part in parts[literal:]]
 
 
 class Part:
@@ -71,11 +78,21 @@ def _hidden(name: str) -> bool:
     return name[:1] == "." or name == "__MACOSX"
 
 
-def _walk(start: str, parts: list[Part], on_error: Callable[[OSError], None], skip: str | None) -> Iterator[str]:
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(folder)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _walk(
+    start: str, parts: list[Part], on_error: Callable[[OSError], None], skip: tuple[int, int] | None
+) -> Iterator[str]:
     # A state is the number of parts matched so far. A folder carries a set of them, as `**` may stand for any number
     # of folders: one pass finds each file once, however many `**` there are.
     last = len(parts) - 1
-    stack = [_listing(start, _closure({0}, parts), frozenset(), on_error)]
+    stack = [_listing(start, _closure({0}, parts), frozenset(), on_error, None)]
     while stack:
         step = next(stack[-1], None)
         if step is None:
@@ -85,8 +102,8 @@ def _walk(start: str, parts: list[Part], on_error: Callable[[OSError], None], sk
         if _is_folder(entry):
             deeper = {state for state in states if parts[state].anywhere and not _hidden(entry.name)}
             deeper |= {state + 1 for state in states if state < last and parts[state].matches(entry.name)}
-            if deeper and entry.path != skip:
-                stack.append(_listing(entry.path, _closure(deeper, parts), above, on_error))
+            if deeper:
+                stack.append(_listing(entry.path, _closure(deeper, parts), above, on_error, skip))
         elif last in states and parts[last].matches(entry.name):
             yield entry.path
 
@@ -108,13 +125,17 @@ _Step = tuple["os.DirEntry[str]", frozenset[int], frozenset[tuple[int, int]]]
 
 
 def _listing(
-    folder: str, states: frozenset[int], above: frozenset[tuple[int, int]], on_error: Callable[[OSError], None]
+    folder: str,
+    states: frozenset[int],
+    above: frozenset[tuple[int, int]],
+    on_error: Callable[[OSError], None],
+    skip: tuple[int, int] | None,
 ) -> Iterator[_Step]:
     """The entries of `folder` by name, each with the states and the folders that lead to it."""
     try:
         identity = os.stat(folder)
         here = (identity.st_dev, identity.st_ino)
-        if here in above:
+        if here in above or here == skip:
             return
         with os.scandir(folder) as entries:
             sorted_entries = sorted(entries, key=lambda entry: natural(entry.name))

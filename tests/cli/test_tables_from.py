@@ -55,6 +55,21 @@ def test_a_source_that_failed_has_the_reason_that_a_run_would_have_recorded(
     assert [row["reason"] for row in rows(project, "items")] == [reason, ""]
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_source_of_which_something_is_no_number_is_told(project: Project, number: str) -> None:
+    """Whichever reading finds it: the one for names or the one for rows."""
+    folder = project.folder / "downloads"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps([file_element("a.jpg", FACE)]))
+    damaged = json.dumps([file_element("b.jpg", {"face": model({"unknown": [{**face_rows(1)[0], "prob": "HERE"}]})})])
+    (folder / "b.json").write_text(damaged.replace('"HERE"', number))
+    ran = tables(project, folder)
+    assert ran.code == 3, ran.err
+    assert "b.json of downloads: the answer about this source cannot be read: " in ran.err
+    assert [row["item_id"] for row in rows(project, "face")] == ["a.jpg"]
+    assert [row["item_id"] for row in rows(project, "errors")] == ["b.jpg"]
+
+
 def test_artifacts_are_no_predictions_and_that_is_the_hint(project: Project) -> None:
     path = project.folder / "artifacts.zip"
     with zipfile.ZipFile(path, "w") as archive:

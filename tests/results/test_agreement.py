@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -182,6 +183,19 @@ def test_there_is_no_correlation_of_too_few_or_constant_values(a: list[float], b
     assert found.pearson == NONE
     if len({*a}) < 4:
         assert found.spearman == NONE
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-161, 1e-158, 1e-140, 1e-130, 1e-60, 1e59])
+def test_a_correlation_of_very_small_numbers_is_right_or_there_is_none(stats: Any, scale: float) -> None:
+    draw = random.Random(8)
+    a = [draw.random() for _ in range(6)]
+    b = [draw.random() for _ in range(6)]
+    found = agreement(chunks([value * scale for value in a], b))
+    if scale < 1e-139:
+        assert found.pearson == NONE
+    else:
+        assert found.pearson.value == pytest.approx(stats.pearsonr(a, b).statistic, rel=1e-12)
+    assert found.spearman.value == pytest.approx(stats.spearmanr(a, b).statistic, rel=1e-12)
 
 
 def test_fewer_than_four_items_give_a_correlation_without_an_interval() -> None:
