@@ -81,10 +81,9 @@ def found_again(manifest: Manifest) -> Iterator[Problem]:
         if entry.kind != "file" or not entry.value or is_remote(entry.value) or not is_glob(entry.value):
             continue
         start, parts = begin(entry.value, str(manifest.path.parent))
-        below = os.path.relpath(os.path.realpath(start), outputs).split(os.sep)
-        if below[0] == os.pardir:
+        below = list(Path(os.path.relpath(os.path.realpath(start), outputs)).parts)
+        if below[:1] == [os.pardir]:
             continue  # the walk begins outside
-        below = [] if below == [os.curdir] else below
         inside = [name for name in names if name[: len(below)] == below and len(name) > len(below)]
         fitting = (name for name in inside if parts_match(name[len(below) :], parts))
         name = next(fitting, None)
