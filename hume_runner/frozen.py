@@ -47,11 +47,31 @@ def _frozen(cls: type[T], kw_only: bool) -> type[T]:
     def hashed(self: Any) -> int:
         return hash(compared(self))
 
-    own = {"__init__": _init(made, members), "__eq__": equal, "__hash__": hashed, **_SHARED}
+    def first(self: Any, /, *given: Any, **named: Any) -> None:
+        # Two threads may both come here, and make the same.
+        init = _init(made, members)
+        made.__init__ = init  # type: ignore[method-assign]
+        init(self, *given, **named)
+
+    first.__qualname__ = f"{made.__qualname__}.__init__"
+    own = {"__init__": first, "__eq__": equal, "__hash__": hashed, "__signature__": _Signature(members), **_SHARED}
     for name, method in own.items():
         if cls.__dict__.get(name) is None:  # what a class writes itself stays
             setattr(made, name, method)
     return made
+
+
+class _Signature:
+    """What `inspect.signature` tells of a class whose `__init__` may not be compiled yet."""
+
+    def __init__(self, members: tuple[Field[Any], ...]) -> None:
+        self._members = members
+
+    def __get__(self, instance: object, made: type) -> Any:
+        import inspect
+
+        _, *parameters = inspect.signature(_init(made, self._members)).parameters.values()
+        return inspect.Signature(parameters)
 
 
 def _compared(names: list[str]) -> Callable[[Any], Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
@@ -173,3 +176,30 @@ def test_a_default_is_made_for_each() -> None:
     named = OURS["Named"]
 
     assert named(number=1).found is not named(number=1).found
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_its_signature_is_that_of_a_dataclass_before_and_after_the_first_instance(name: str) -> None:
+    ours = _declared(frozen, frozen(kw_only=False))[name]
+
+    def told(made: Any) -> list[tuple[str, Any, Any]]:
+        return [(one.name, one.kind, one.annotation) for one in inspect.signature(made).parameters.values()]
+
+    assert told(ours) == told(THEIRS[name])
+    needs = {"number": 0, "first": 0, "name": "a"}
+    ours(**{one.name: needs[one.name] for one in fields(ours) if one.name in needs})
+    assert told(ours) == told(THEIRS[name])
+
+
+def test_many_threads_make_the_first_instance_together() -> None:
+    for _ in range(20):
+        made = _declared(frozen, frozen(kw_only=False))["Derived"]
+        together = threading.Barrier(8)
+
+        def make(number: int, made: Any = made, together: threading.Barrier = together) -> Any:
+            together.wait()
+            return made(number=number, more="x")
+
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(make, range(8)))
+        assert [(one.number, one.more) for one in found] == [(number, "x") for number in range(8)]
