@@ -31,6 +31,7 @@ from hume_runner.processes import Stopped, WorkerDied
 _WATCH_S = 0.5
 _CONNECT_S = 10.0
 _AGAIN_S = 1.0  # the same, for a scheduler that may have come back
+_LATER_S = 2.0  # so much later we give up what Dask gives up by itself, and says why
 _CLOSE_S = 3.0
 # A scheduler that has not said within so many seconds who is there is silent.
 _LEAST_ANSWER_S, _MOST_ANSWER_S = 1.0, 5.0
@@ -113,7 +114,7 @@ class DaskCluster:
         self._run = run
         self._quiet.begin()
         patience_s = max(_CONNECT_S, self._wait_s)  # with one that takes the connection and is silent then
-        self._client = self._connected(_CONNECT_S, within_s=patience_s)
+        self._client = self._connected(_CONNECT_S, within_s=patience_s + _LATER_S)
         self._check_scheduler(within_s=patience_s)
         self._answering = Answering(time.monotonic, most_s=_WATCH_S + self._answer_s)
         self._watching = threading.Thread(target=self._watch, name="hume-runner-cluster", daemon=True)
@@ -235,7 +236,7 @@ class DaskCluster:
         self._judge_all(scheduler)
         if self._client.status == "closed":
             with contextlib.suppress(ServiceUnavailable):
-                self._client = self._connected(_AGAIN_S, within_s=2 * _AGAIN_S)
+                self._client = self._connected(_AGAIN_S, within_s=_AGAIN_S + _LATER_S)
 
     def _who_is_there(self) -> Mapping[str, Any] | None:
         """What the scheduler tells; None where it does not answer. Dask's own `scheduler_info` waits for ever, and
