@@ -12,6 +12,7 @@ from hume_runner.api.control import Control
 from hume_runner.api.opening import told_closed
 from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.api.values import RunResult
+from hume_runner.computing.base import FOLDER
 from hume_runner.engine.run import RunEnded, RunOptions, SavedPlan, run
 from hume_runner.engine.workers import Interrupt, ThreadWorkers
 from hume_runner.errors import HumeRunnerError, StoreError, UsageError
@@ -127,7 +128,12 @@ class _Around:
 
     def opened(self, store: Store) -> None:
         """The state is open, and nothing is decided yet."""
-        refuse_others_due(store, self.project.paths.outputs, self.finisher.manifest)
+        outputs = self.project.paths.outputs
+        refuse_others_due(store, outputs, self.finisher.manifest)
+        if (outputs / FOLDER).is_dir():
+            from hume_runner.computing.shared_folder import remove_abandoned
+
+            remove_abandoned(outputs)  # of a run that was killed while it had a cluster: this one may have none
         if self.mirror is not None:
             self.mirror.check(store.lineage)
             self.mirror.restore(store, self.project.machine.disk)

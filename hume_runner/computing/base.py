@@ -13,6 +13,7 @@ T = TypeVar("T")
 
 # What a call may cost: so many processes die of it, and then it is its own fault.
 MOST_DEATHS = 2
+FOLDER = "cluster"  # below the output directory: what a run shares with workers elsewhere
 
 
 class Unseen(Exception):
@@ -36,6 +37,11 @@ class NoAnswer(Exception):
     def divisible(self) -> bool:
         """Whether a part of it may do: what is not taken may be too much at one time."""
         return self.reason == "not_taken"
+
+
+class Away(Exception):
+    """Whoever had a call handed to them went away, and nobody can tell what became of it: that is no fault of its
+    own."""
 
 
 class UnseenFile(HumeRunnerError):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pickle
 import secrets
 import threading
-import time
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, Protocol
 
 from hume_runner._version import __version__
-from hume_runner.computing.base import MOST_DEATHS, Needs, NoAnswer, Unseen
+from hume_runner.computing.base import MOST_DEATHS, Away, Needs, NoAnswer, Unseen
 from hume_runner.computing.checks import unfit, unseen_file
 from hume_runner.computing.perform import (
     Outcome,
@@ -44,13 +43,19 @@ class Place(Protocol):
         """How many calls it works on at one time."""
         ...
 
+    def clock(self) -> float:
+        """Seconds for which it has answered, from whatever moment: a call's time does not go on while nobody could
+        bring its answer."""
+        ...
+
     def open(self, run: Run) -> None:
-        """Connect, and check who works there. Raises: HumeRunnerError."""
+        """Connect, and check who works there. Raises: HumeRunnerError, Stopped."""
         ...
 
     def submit(self, run: Run, call: str, work: bytes, timeout_s: float, *, alone: bool) -> Future[bytes]:
-        """`perform` there, as soon as somebody is fit for it. `alone`: where it can break nothing that others wait for,
-        and nobody else can break it. Raises: HumeRunnerError, Stopped."""
+        """`perform` there, as soon as somebody is fit for it; it ends with Away where the place went away with it.
+        `alone`: where it can break nothing that others wait for, and nobody else can break it. Raises: HumeRunnerError,
+        Stopped."""
         ...
 
     def probe(self, run: Run, call: str, work: bytes, timeout_s: float, *, beside: Future[bytes]) -> Future[bytes]:
@@ -112,7 +117,7 @@ class RemotePool:
         self._opening = threading.Lock()
         self._stopped = False
         self._waiting: set[threading.Event] = set()
-        self._heard = 0.0  # when the last call came back, by the monotonic clock
+        self._heard = 0.0  # when the last call came back, by the place's clock
         self._lock = threading.Lock()
 
     @property
@@ -169,6 +174,9 @@ class RemotePool:
                     raise
                 continue  # what was handed to somebody else, or damaged, is worked on again
             if isinstance(came, _Lost):
+                if isinstance(came.error, Away):  # whoever had begun with it may still work, and did not die of it
+                    call = secrets.token_hex(16)
+                    continue
                 deaths += came.began
                 if deaths >= MOST_DEATHS:  # also where what was taken for lost came to its end, and left no mark
                     raise WorkerDied("it was lost")
@@ -208,7 +216,7 @@ class RemotePool:
         if error is None:
             return outcome_of(future.result(), run, call, work)
         begun = starts(folder, call)
-        if begun >= MOST_DEATHS:
+        if begun >= MOST_DEATHS and not isinstance(error, Away):
             raise WorkerDied("it was lost")
         return _Lost(future, error, begun > before)
 
@@ -266,18 +274,18 @@ class RemotePool:
             raise Stopped
 
     def _wait_for(self, done: threading.Event, future: Future[bytes], folder: Path, call: str) -> None:
-        since, begun = time.monotonic(), 0
+        since, begun = self._place.clock(), 0
         while not done.wait(min(_LOOK_S, self._timeout_s / 4)):
             if (now_begun := starts(folder, call)) > begun:
-                since, begun = time.monotonic(), now_begun
+                since, begun = self._place.clock(), now_begun
             elif not begun:
                 since = max(since, self._heard)  # others have their turn: it waits for its own
-            if time.monotonic() - since > self._timeout_s + _GRACE_S:
+            if self._place.clock() - since > self._timeout_s + _GRACE_S:
                 self._place.forget(future)
                 # A future that does not tell may be of work that was done, between two looks.
                 what = "it was begun, and its future did not end" if begun else "nothing came back of it"
                 raise NoAnswer(f"{what} within execution.job_timeout, {self._timeout_s:g} s", reason="timed_out")
-        self._heard = time.monotonic()
+        self._heard = self._place.clock()
 
     def _is_there(self) -> bool:
         return self._folder is not None and self._folder.is_there()

@@ -15,9 +15,9 @@ import shutil
 from pathlib import Path
 
 from hume_runner import aside
+from hume_runner.computing.base import FOLDER
 from hume_runner.computing.perform import CALLS, NONCE
 
-FOLDER = "cluster"  # below the output directory
 _NAME = re.compile("run-[0-9a-f]{16}")
 _NONCE_BYTES = 16
 
@@ -58,6 +58,14 @@ class SharedFolder:
         if self._root_is_ours:
             with contextlib.suppress(OSError):  # others have something there
                 self.path.parent.rmdir()
+
+
+def remove_abandoned(outputs: Path) -> None:
+    """Remove what killed runs left below an output directory."""
+    root = outputs / FOLDER
+    if not root.is_symlink() and _remove_abandoned(root):
+        with contextlib.suppress(OSError):  # others have something there
+            root.rmdir()
 
 
 def _name_of(nonce: str) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Callable
 
 import pytest
 
 from tests.computing.case import Case
 from tests.computing.dask_processes import Dask, until
 from tests.media.ffmpeg_files import ffmpeg, tone
+
+Begun = Callable[[Case, Dask], subprocess.Popen[str]]
 
 
 def noted(case: Case) -> int:
@@ -183,6 +187,90 @@ def test_an_interruption_ends_soon_and_leaves_nothing_behind(case: Case, dask: D
     [(child, _, _)] = case.notes()
     until(lambda: not alive(child))  # nobody waits for it
     assert not (case.folder / "out" / "cluster").exists()
+
+
+def working(case: Case, dask: Dask) -> subprocess.Popen[str]:
+    """A run that is in the middle of its work."""
+    dask.worker("a")
+    case.write([f"note {number} sleep 0.2 at {case.folder / 'notes'}" for number in range(20)])
+    run = case.start("--cluster", dask.address)
+    until(lambda: noted(case) >= 3)
+    return run
+
+
+def waiting_for_workers(case: Case, dask: Dask) -> subprocess.Popen[str]:
+    """A run that is connected, and waits for somebody whom it could check."""
+    case.write([f"note {number} sleep 0.2 at {case.folder / 'notes'}" for number in range(20)])
+    run = case.start("--cluster", dask.address)
+    until(lambda: "Receive client connection" in dask.log("scheduler"))
+    time.sleep(1)  # the scheduler itself was asked
+    return run
+
+
+def connecting(case: Case, dask: Dask) -> subprocess.Popen[str]:
+    """A run whose scheduler takes its connection and is silent."""
+    dask.worker("a")
+    dask.expect(1)
+    os.kill(dask.scheduler.pid, signal.SIGSTOP)
+    case.write([f"note {number} sleep 0.2 at {case.folder / 'notes'}" for number in range(20)])
+    run = case.start("--cluster", dask.address)
+    until((case.folder / "out" / "cluster").exists)
+    return run
+
+
+_SILENT = "has not answered for 2 s, and its connection stands"
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    ("begun", "said"),
+    [(working, _SILENT), (waiting_for_workers, _SILENT), (connecting, "no Dask scheduler answers at ")],
+)
+def test_a_scheduler_that_is_silent_ends_the_run_and_fails_nothing(
+    case: Case, dask: Dask, begun: Begun, said: str
+) -> None:
+    case.environ["HUME_RUNNER_CLUSTER_WAIT"] = "2"
+    run = begun(case, dask)
+    os.kill(dask.scheduler.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    ran = case.ended(run)
+    assert ran.code == 5, ran.err
+    assert said in ran.err
+    assert "resumes" in ran.err or begun is connecting
+    assert time.monotonic() - began < 30
+    assert not (case.folder / "out" / "cluster").exists()
+    again = case.run()  # here
+    assert again.code == 0, again.err
+    assert len(case.table("letters")) == 20
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("begun", [working, waiting_for_workers, connecting])
+def test_a_scheduler_that_was_silent_is_gone_on_with(case: Case, dask: Dask, begun: Begun) -> None:
+    run = begun(case, dask)
+    os.kill(dask.scheduler.pid, signal.SIGSTOP)
+    time.sleep(8)  # more than one question that nobody answers
+    os.kill(dask.scheduler.pid, signal.SIGCONT)
+    dask.worker("late")
+    ran = case.ended(run)
+    assert ran.code == 0, ran.err
+    assert len(case.table("letters")) == 20
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("begun", [working, waiting_for_workers, connecting])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_whose_scheduler_is_silent(
+    case: Case, dask: Dask, begun: Begun, number: int, code: int
+) -> None:
+    run = begun(case, dask)
+    os.kill(dask.scheduler.pid, signal.SIGSTOP)
+    time.sleep(1)
+    began = time.monotonic()
+    os.kill(run.pid, number)
+    ran = case.ended(run)
+    assert ran.code == code, ran.err
+    assert time.monotonic() - began < 10
 
 
 def alive(process: int) -> bool:

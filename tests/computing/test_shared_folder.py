@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.computing.shared_folder import FOLDER, SharedFolder
+from hume_runner.computing.shared_folder import FOLDER, SharedFolder, remove_abandoned
 from tests.computing.case import Case
 
 
@@ -49,17 +49,55 @@ def test_two_runs_at_one_place_leave_each_other_alone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+def left_behind(outputs: Path) -> Path:
+    """What a run that was killed left there."""
     left = "import os, pathlib\nfrom hume_runner.computing.shared_folder import SharedFolder\n"
     left += "print(SharedFolder(pathlib.Path.cwd()).path)\n"
     # An interpreter of its own: its lock has to end with it.
     command = [sys.executable, "-c", f"{left}import sys; sys.stdout.flush(); os._exit(9)"]
-    path = Path(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout.strip())
+    path = Path(subprocess.run(command, cwd=outputs, capture_output=True, text=True, check=False).stdout.strip())
     assert path.is_dir()
+    return path
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = left_behind(tmp_path)
     folder = SharedFolder(tmp_path)
     assert not path.exists()
     folder.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_a_cluster_removes_what_a_killed_one_left_and_no_more(case: Case) -> None:
+    case.write(["One"])
+    out = case.folder / "out"
+    out.mkdir()
+    path = left_behind(out)
+    used = SharedFolder(out)
+    (out / "cluster/notes.txt").write_text("mine")
+    ran = case.run()
+    assert ran.code == 0, ran.err
+    assert not path.exists()
+    assert used.is_there()
+    used.close()
+    assert [one.name for one in (out / "cluster").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_held_nothing_else_goes_with_what_a_killed_run_left(tmp_path: Path) -> None:
+    remove_abandoned(tmp_path)
+    left_behind(tmp_path)
+    remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_of_that_name_is_nobody_of_ours(tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    path = left_behind(there)
+    (here / FOLDER).symlink_to(there / FOLDER)
+    remove_abandoned(here)
+    assert path.is_dir()
 
 
 @pytest.mark.sweep  # two whole runs
