@@ -830,7 +830,8 @@ class Reading(StateFile):
             db.execute(
                 "INSERT INTO temp.taken_content SELECT n.content, max(t.attempt) FROM ("
                 "SELECT job, max(attempt) AS attempt FROM main.attempts WHERE event IN ('accept', 'find') "
-                "GROUP BY job) t JOIN (SELECT job, key FROM main.members UNION ALL SELECT job, key FROM main.retried) c "
+                "GROUP BY job) t "
+                "JOIN (SELECT job, key FROM main.members UNION ALL SELECT job, key FROM main.retried) c "
                 "ON c.job = t.job JOIN main.measurements n ON n.key = c.key GROUP BY n.content"
             )
 
