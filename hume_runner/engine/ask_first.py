@@ -41,12 +41,12 @@ _LOOK_AGAIN_S, _LOOK_AGAIN_MOST_S = 0.5, 10.0
 class Asked:
     """`error`: why the run cannot go on; a decision that a person has to take holds back only what is planned.
 
-    `agreed`: what is sent all the same although this may be it, by remote id, each with the folder of its answer if one
-    lies here. See `record_agreed`.
+    `agreed`: why all that is planned may be paid for already, with the remote ids that this is about, where somebody
+    agreed to that. See `record_agreed`.
     """
 
     error: HumeRunnerError | None = None
-    agreed: Mapping[str, Path | None] = field(default_factory=dict)
+    agreed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment, *, pay_again: bool) -> Asked:
@@ -59,7 +59,7 @@ def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment,
         env.report(events.NoState(message=_knows_nothing(outputs, strays)))
     looks_back = manifest.execution.look_back_s > 0
     undecided: LostAnswerNeedsDecision | None = None
-    agreed: dict[str, Path | None] = {}
+    agreed: dict[str, tuple[str, ...]] = {}
     shown: dict[Path, str] = {}
     try:
         if looks_back:
@@ -97,23 +97,15 @@ def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment,
 
 
 def record_agreed(asked: Asked, store: Store, env: Environment, *, partial: bool) -> None:
-    """What was agreed to is done with as far as it was sent: an answer on disk for the jobs that carry its sources, and
-    all of it once nothing is left to send. Who agreed to a part is asked about the rest, and who agreed to a run that
-    sent nothing is asked again."""
-    now, endpoint = env.clock(), env.service.endpoint
-    whole = not partial and not store.any_planned()
-    for remote_id, folder in asked.agreed.items():
-        sources = () if folder is None else described(folder).sources
-        about = {item for one in sources for item in _listed_as(one, store)}
-        sent = {store.sent_for(item) for item in about}
-        for number in sorted(one for one in sent if one is not None):
-            store.record_agreed(number, endpoint, (remote_id,), now)
-        if whole:
-            store.record_agreed(0, endpoint, (remote_id,), now)
+    """Before anything is sent: what is to be sent is in doubt from here on until the service has it, and who does not
+    agree once more is asked about what is left. `partial`: who agreed to a part is asked about the rest as well, which
+    is not planned now."""
+    for doubt, remote_ids in asked.agreed.items():
+        store.record_agreed_to_all(env.service.endpoint, remote_ids, env.clock(), doubt=doubt, whole=not partial)
 
 
 def _looked_back(
-    taken: Taken, store: Store, env: Environment, agreed: dict[str, Path | None], *, pay_again: bool
+    taken: Taken, store: Store, env: Environment, agreed: dict[str, tuple[str, ...]], *, pay_again: bool
 ) -> LostAnswerNeedsDecision | None:
     """What is there already was adopted; what cannot be told for sure is for a person to decide."""
     if taken.jobs:
@@ -125,7 +117,7 @@ def _looked_back(
     doubt = f"what this key has paid for already cannot be told for sure: {unsure}"
     if pay_again:
         env.report(events.Agreed(job="", message=f"{doubt}; all that is left is sent as agreed"))
-        agreed.update(dict.fromkeys((*(unsettled.missing if unsettled is not None else ()), *taken.doubted)))
+        agreed[doubt] = (*(unsettled.missing if unsettled is not None else ()), *taken.doubted)
         return None
     adopt = f"{adopt_command(taken.doubted)} brings a job here; " if env.service.keeper is not None else ""
     return LostAnswerNeedsDecision(
@@ -149,7 +141,7 @@ def _what_lies_there(
     strays: Mapping[Path, str],
     store: Store,
     env: Environment,
-    agreed: dict[str, Path | None],
+    agreed: dict[str, tuple[str, ...]],
     *,
     shown: Mapping[Path, str],
     pay_again: bool,
@@ -165,7 +157,7 @@ def _what_lies_there(
     )
     if pay_again:
         env.report(events.Agreed(job="", message=f"{doubt}; all that is planned is sent as agreed"))
-        agreed.update({one: outputs / folder for folder, one in strays.items()})
+        agreed[doubt] = tuple(strays.values())
         return None
     first = shlex.quote(next(iter(strays.values())))
     return LostAnswerNeedsDecision(
@@ -253,10 +245,19 @@ def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Pat
             answer = described(folder)
             if store.holds_answer(answer.remote_id) or (answer.told is not None and store.holds_answer(answer.told)):
                 continue  # a copy that somebody made of one is no other
-            agreed = store.is_agreed(service.endpoint, answer.remote_id)
-            if not (agreed and not _planned_source(answer, store, service)):
+            if not _is_agreed(answer, store, service):
                 found[raw / folder.name] = answer.remote_id
     return found
+
+
+def _is_agreed(answer: Described, store: Store, service: Service) -> bool:
+    """Whether somebody agreed to pay although this may be what is planned. One that does not tell all that it is about
+    may be whatever was not listed when they did."""
+    if not store.is_agreed_to_all(service.endpoint, answer.remote_id):
+        return False
+    if answer.sources and all(one.content is not None for one in answer.sources):
+        return not _planned_source(answer, store, service)
+    return store.is_agreed_for_planned(service.endpoint, answer.remote_id)
 
 
 def _planned_source(answer: Described, store: Store, service: Service) -> str:

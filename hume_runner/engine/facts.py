@@ -134,11 +134,20 @@ class Waited:
 
 
 @frozen
+class Unlisted:
+    """A lost submission of which nobody can tell what became of it, and that nothing that is listed waits for."""
+
+    job: int
+
+
+@frozen
 class Agreed:
-    """A person wants a job paid for although one of these at the service may be it."""
+    """A person wants a job paid for although one of these at the service may be it. `doubt`: why, where that is not
+    recorded already."""
 
     job: int
     remote_ids: tuple[str, ...]
+    doubt: str | None = None
 
 
 @frozen
@@ -184,6 +193,7 @@ Fact = (
     | Billed
     | Missed
     | Waited
+    | Unlisted
     | Agreed
     | Duplicate
     | Broken
@@ -233,8 +243,10 @@ def record(store: Store, service: Service, fact: Fact, now: float) -> None:
             store.record_missed(job, now, doubt=doubt)
         case Waited(job=job, seconds=seconds):
             store.record_waited(job, seconds)
-        case Agreed(job=job, remote_ids=remote_ids):
-            store.record_agreed(job, endpoint, remote_ids, now)
+        case Unlisted(job=job):
+            store.record_unlisted(job)
+        case Agreed(job=job, remote_ids=remote_ids, doubt=doubt):
+            store.record_agreed(job, endpoint, remote_ids, now, doubt=doubt)
         case Duplicate(job=job, found=found):
             store.record_duplicate(job, endpoint, found, now)
         case Broken(job=job, reason=reason, message=message, times=times):

@@ -11,6 +11,7 @@ from hume_runner.engine.reactions.base import Moment, Rules
 from hume_runner.engine.view import AtService, ToFetch, View
 from hume_runner.services.base import Ended, Service
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.rows import UNLISTED
 from hume_runner.state.store import Store
 
 # Of so many jobs that an earlier run sent it is checked that the service shows what was sent.
@@ -53,7 +54,12 @@ def resumed(view: View, rules: Rules, store: Store, service: Service, evidence: 
         # How long ago it was lost is anybody's guess by now: the machine's time may have been set. So the wait begins
         # anew; what a run waited to the end by its own clock only has a person asked sooner.
         slow, cost, waited_s = row.lost_how == "slow", row.billable_seconds or 0.0, row.waited_s or 0.0
-        view = sending.lost(view, rules, row.number, slow=slow, cost=cost, here=False, at=at, waited_s=waited_s)
+        unlisted = not store.awaited(row.number)
+        if unlisted and row.reason == UNLISTED:
+            continue  # that was told
+        view = sending.lost(
+            view, rules, row.number, slow=slow, cost=cost, here=False, at=at, waited_s=waited_s, unlisted=unlisted
+        )
     return view
 
 

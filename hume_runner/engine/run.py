@@ -412,6 +412,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             hold = asked.error
         elif asked.error is not None:
             return Ending(error=asked.error)
+        record_agreed(asked, store, env, partial=options.selection.partial)
     execution, room = manifest.execution, env.room()
     if room is not None and env.here:  # what is sent is measured there
         execution = replace(
@@ -453,7 +454,6 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
         ending = loop.run()
     except Abandoned as left:
         return Ending(exit_code=left.exit_code)
-    record_agreed(asked, store, env, partial=options.selection.partial)
     return ending
 
 

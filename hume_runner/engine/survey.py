@@ -117,9 +117,9 @@ class _Survey:
         if remote_id in self._watched:
             self._shown.add(remote_id)
         if self._store.is_agreed(self._endpoint, remote_id):
-            # What it surely carries is not paid for again all the same, where it can be had.
-            known = self._service.keeper is None and self._store.is_agreed_to_all(self._endpoint, remote_id)
-            return known or self._store.knows_remote(self._endpoint, remote_id)
+            # What it surely carries is not paid for again all the same, where it can be had. Where it cannot, it may be
+            # another item than it was agreed to for.
+            return self._store.knows_remote(self._endpoint, remote_id)
         # What was taken for some of its sources may carry more, and that was paid for as well.
         known = self._store.knows_remote(self._endpoint, remote_id)
         return known and self._store.adopted_in_part(self._endpoint, remote_id) is None

@@ -78,7 +78,7 @@ class AtService:
 class Lost:
     """A submission without an answer. Its request ended at `since`; `wait_s` after that, the service had the time to
     take it. Asked about next at `next_at`, after `looks` looks so far. `here`: this run lost it. `waited_before_s`: so
-    long an earlier run waited in vain, and asked."""
+    long an earlier run waited in vain, and asked. `unlisted`: nothing that is listed waits for it."""
 
     since: float
     wait_s: float
@@ -87,6 +87,7 @@ class Lost:
     billable_seconds: float = 0.0
     here: bool = False
     waited_before_s: float = 0.0
+    unlisted: bool = False
 
 
 @frozen

@@ -38,6 +38,7 @@ class StateFile:
         self._pinned = opened.pinned
         self._closed = False
         self._request_counts: dict[str, int] = {}
+        self._agreed_planned: dict[int, bool] = {}
         self._counted: tuple[tuple[int, int], Counts] | None = None
 
     def close(self) -> None:

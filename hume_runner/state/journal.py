@@ -9,7 +9,7 @@ from hume_runner.planning.fingerprint import job_key
 from hume_runner.services.base import Candidate, Draft, Outcome
 from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
-from hume_runner.state.rows import REMOVED, StoredAnswer, from_json, to_json
+from hume_runner.state.rows import REMOVED, UNLISTED, StoredAnswer, from_json, to_json
 from hume_runner.state.said import Said
 
 # All parts of a measurement are there: none is open, and there are as many as its preparation told (0: it did not).
@@ -70,12 +70,6 @@ class Journal(Planning):
                 waited_s=None,
             )
             db.execute("UPDATE jobs SET tries = tries + 1 WHERE job = ?", (number,))
-            # Whoever sends it has agreed to it, and to no more than it carries.
-            ours = "IN (SELECT key FROM members WHERE job = ?)"
-            db.execute(f"DELETE FROM doubts WHERE key {ours}", (number,))  # noqa: S608
-            # An answer that comes back from now on would be a second one.
-            lost = f"SELECT job FROM members WHERE key {ours} AND reason = 'answer_lost'"  # noqa: S608
-            db.execute(f"DELETE FROM given_up WHERE job IN ({lost})", (number,))  # noqa: S608
             self._name_members(number, matches)
 
     def _name_members(self, number: int, matches: Mapping[int, str]) -> None:
@@ -111,8 +105,40 @@ class Journal(Planning):
                 carry=carry,
                 billed_seconds=billed_seconds,
             )
+            self._taken(number)
             if answer is not None:
                 db.execute("INSERT OR REPLACE INTO received VALUES (?, ?)", (number, answer))
+
+    def _taken(self, number: int) -> None:
+        """The service has this job, however that is known: here alone ends what is in doubt about what it carries.
+
+        Nothing before does: neither that it was about to be sent, nor that it was refused, nor what became of the jobs
+        that carried it. Of an item in parts, which all bear one key, nothing is settled while one is still to be taken.
+        """
+        db = self._db
+        carried = "SELECT b.key FROM members b WHERE b.job = ? AND b.outcome IS NULL"
+        db.execute(
+            f"DELETE FROM doubts WHERE key IN ({carried} AND NOT EXISTS ("  # noqa: S608
+            "SELECT 1 FROM members o JOIN jobs j ON j.job = o.job WHERE o.key = b.key AND o.job != b.job "
+            "AND j.status IN ('planned', 'submitting', 'ambiguous')))",
+            (number,),
+        )
+        # An answer that comes back from now on would be a second one, but to what else it is about.
+        db.execute(
+            "DELETE FROM given_up WHERE job IN (SELECT l.job FROM members l "  # noqa: S608
+            f"WHERE l.reason = 'answer_lost' AND l.key IN ({carried}) AND (NOT EXISTS ("
+            "SELECT 1 FROM members o JOIN doubts d ON d.key = o.key AND d.answer = o.job WHERE o.job = l.job) "
+            "OR l.detail IS NOT NULL AND NOT EXISTS (SELECT 1 FROM members o WHERE o.job = l.job AND o.key != l.key)))",
+            (number,),
+        )
+
+    def _measured(self, keys: str, *values: object) -> None:
+        """Of these, nothing is in doubt that is measured."""
+        self._db.execute(
+            "DELETE FROM doubts WHERE key IN (SELECT m.key FROM measurements m "  # noqa: S608
+            f"WHERE m.key IN ({keys}) AND m.outcome = 'done')",
+            values,
+        )
 
     def record_prepared(
         self,
@@ -176,6 +202,8 @@ class Journal(Planning):
             "AND " + _WHOLE,
             [(key,) for key in keys],
         )
+        for key in keys:
+            self._measured("?", key)
 
     def record_refused(self, number: int, message: str, now: float) -> None:
         """Surely not accepted: it may be sent again."""
@@ -225,6 +253,12 @@ class Journal(Planning):
                 (waited_s, number),
             )
 
+    def record_unlisted(self, number: int) -> None:
+        """Nobody can tell what became of a lost submission, and nothing that is listed waits for it: it stays as it is,
+        and in the bill, and nobody is asked about it unless something waits for it again."""
+        with self._transaction("unlisted") as db:
+            db.execute("UPDATE jobs SET reason = ? WHERE job = ? AND status = 'ambiguous'", (UNLISTED, number))
+
     def recover(self, now: float) -> list[int]:
         """After a crash: what was being submitted has no answer, and nobody knows when it ended. Returns the jobs
         concerned."""
@@ -259,9 +293,11 @@ class Journal(Planning):
                 submitted_at=now,
                 created_at=created_at,
                 simulated=int(simulated),
+                reason=None,
                 error=None,
             )
             self._name_members(number, matches)
+            self._taken(number)
             db.executemany(
                 "INSERT OR IGNORE INTO duplicates (endpoint, remote_id, job, at) VALUES (?, ?, ?, ?)",
                 [(endpoint, other, number, now) for other in others],
@@ -304,6 +340,7 @@ class Journal(Planning):
             "simulated": int(said.simulated),
             "carry": said.carry,
             "billed_seconds": said.billed_seconds,
+            "reason": None,
             "error": None,
         }
         with self._transaction("rescued"):
@@ -312,6 +349,7 @@ class Journal(Planning):
                 self._move(number, Event.ACCEPT, now, **columns)
             else:
                 self._move(number, Event.FIND, now, **columns)
+            self._taken(number)
             # It may have been counted as paid for in vain.
             db.execute("DELETE FROM duplicates WHERE endpoint = ? AND remote_id = ?", named)
             if row[0] == JobStatus.PLANNED:
@@ -329,6 +367,7 @@ class Journal(Planning):
             (endpoint,) = db.execute("SELECT endpoint FROM jobs WHERE job = ?", (number,)).fetchone()
             message = f"measured as {remote_id}, and the answer is lost"
             self._move(number, Event.MISS, now, message, billed_seconds=None)
+            self._taken(number)  # and what becomes of it now is another question
             db.execute(
                 "INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?, ?, ?)",
                 (endpoint, remote_id, number, now, billed_seconds),
@@ -366,7 +405,7 @@ class Journal(Planning):
 
     def record_missed(self, number: int, now: float, *, doubt: str | None = None) -> None:
         """A lost submission that the service does not show, or that somebody wants sent again: it may be. `doubt`: why
-        it may have been taken all the same; until it is sent, whoever has not agreed is asked.
+        it may have been taken all the same; until the service has it, whoever has not agreed is asked.
 
         Neither proves that it was not billed, so that what it may have cost stays in what is committed.
         """
@@ -381,18 +420,43 @@ class Journal(Planning):
                 self._doubt(number, doubt, now)
 
     def _doubt(self, number: int, why: str, now: float) -> None:
-        """Somebody agreed to pay for what a job carries once more; until it is sent, that covers this run alone."""
+        """Somebody agreed to pay for what a job carries once more; until the service has it, that covers one run."""
         self._db.execute(
-            "INSERT OR IGNORE INTO doubts (key, at, why) SELECT DISTINCT key, ?, ? FROM members WHERE job = ?",
+            "INSERT INTO doubts (key, answer, at, why) SELECT DISTINCT key, 0, ?, ? FROM members WHERE job = ? "
+            "ON CONFLICT (key, answer) DO UPDATE SET at = excluded.at, why = excluded.why",
             (now, self.mask(why), number),
         )
 
-    def record_agreed(self, number: int, endpoint: str, remote_ids: Sequence[str], now: float) -> None:
-        """Somebody agreed to pay for a job (0: for whatever is planned) although these may be it."""
+    def record_agreed(
+        self, number: int, endpoint: str, remote_ids: Sequence[str], now: float, *, doubt: str | None = None
+    ) -> None:
+        """Somebody agreed to pay for a job although these may be it: that counts once the service has it. `doubt`: why,
+        where nothing else tells that it is in doubt until then."""
         with self._transaction("agreed") as db:
             db.executemany(
                 "INSERT OR IGNORE INTO agreed (endpoint, remote_id, job, at) VALUES (?, ?, ?, ?)",
                 [(endpoint, remote_id, number, now) for remote_id in remote_ids],
+            )
+            if doubt is not None:
+                self._doubt(number, doubt, now)
+
+    def record_agreed_to_all(
+        self, endpoint: str, remote_ids: Sequence[str], now: float, *, doubt: str, whole: bool
+    ) -> None:
+        """Somebody agreed to pay for whatever is to be sent although these may be it: each item of that is in doubt
+        until the service has it. `whole`: nothing that is listed was left out of what is to be sent."""
+        with self._transaction("agreed") as db:
+            db.execute(
+                "INSERT INTO doubts (key, answer, at, why) SELECT DISTINCT b.key, 0, ?, ? FROM jobs j "
+                "CROSS JOIN members b ON b.job = j.job WHERE j.status IN ('planned', 'submitting', 'ambiguous') "
+                "ORDER BY b.key ON CONFLICT (key, answer) DO NOTHING",
+                (now, self.mask(doubt)),
+            )
+            db.executemany(
+                "INSERT INTO agreed (endpoint, remote_id, job, at, whole, attempt) "
+                "VALUES (?, ?, 0, ?, ?, (SELECT coalesce(max(attempt), 0) FROM attempts)) "
+                "ON CONFLICT (endpoint, remote_id, job) DO UPDATE SET whole = max(whole, excluded.whole)",
+                [(endpoint, remote_id, now, int(whole)) for remote_id in remote_ids],
             )
 
     def record_finished(
@@ -427,6 +491,7 @@ class Journal(Planning):
                 "AND (b.outcome = 'failed' OR " + _WHOLE + ")",
                 (number, int(simulated), number, number),
             )
+            self._measured("SELECT key FROM members WHERE job = ?", number)
 
     def _words(self, outcome: Outcome) -> tuple[str | None, str | None]:
         reason, message = (word and self.mask(word) for word in (outcome.reason, outcome.message))
@@ -458,11 +523,12 @@ class Journal(Planning):
         with self._transaction("answer lost") as db:
             if pays:
                 db.execute(
-                    "INSERT OR IGNORE INTO doubts (key, at, why, job, parts) "
-                    "SELECT m.key, ?, ?, m.job, m.parts FROM measurements m WHERE m.outcome = 'done' "
-                    "AND m.key IN (SELECT key FROM members WHERE job = ? AND outcome = 'done') "
-                    "AND (m.job = ? OR m.parts IS NOT NULL)",
-                    (now, "it was measured, and its answer was lost on disk", number, number),
+                    "INSERT INTO doubts (key, answer, at, why, job, parts) SELECT m.key, ?, ?, ?, "
+                    "CASE m.outcome WHEN 'done' THEN m.job END, CASE m.outcome WHEN 'done' THEN m.parts END "
+                    "FROM measurements m WHERE m.key IN (SELECT key FROM members WHERE job = ? AND outcome = 'done') "
+                    "AND (m.job = ? OR m.parts IS NOT NULL) ON CONFLICT (key, answer) DO UPDATE SET "
+                    "at = excluded.at, why = excluded.why, job = excluded.job, parts = excluded.parts",
+                    (number, now, "it was measured, and its answer was lost on disk", number, number),
                 )
                 db.execute(
                     "INSERT OR REPLACE INTO given_up SELECT job, name, path, size, sha256 FROM answers WHERE job = ?",
@@ -487,7 +553,8 @@ class Journal(Planning):
             db.execute("DELETE FROM answers WHERE job = ?", (number,))
 
     def record_answer_back(self, number: int, now: float) -> None:
-        """The answer of a job that was given up is on disk again, before anything of it was sent: all is as it was."""
+        """The answer of a job that was given up is on disk again: what of it is in doubt, since the service has not
+        taken it anew, is as it was."""
         with self._transaction("answer back") as db:
             db.execute("INSERT INTO attempts (job, at, event, message) VALUES (?, ?, 'back', NULL)", (number, now))
             db.execute(
@@ -498,20 +565,23 @@ class Journal(Planning):
             db.execute("DELETE FROM given_up WHERE job = ?", (number,))
             db.execute(
                 "UPDATE members SET outcome = 'done', reason = NULL, error = NULL "
-                "WHERE job = ? AND outcome = 'failed' AND reason = 'answer_lost'",
+                "WHERE job = ? AND outcome = 'failed' AND reason = 'answer_lost' "
+                "AND EXISTS (SELECT 1 FROM doubts d WHERE d.key = members.key AND d.answer = members.job)",
                 (number,),
             )
             # Of what several jobs measured in parts, once the last of them is back.
             whole = (
-                "SELECT d.key FROM doubts d JOIN members b ON b.key = d.key WHERE b.job = ? AND d.job IS NOT NULL "
-                "AND NOT EXISTS (SELECT 1 FROM members o WHERE o.key = d.key AND o.reason = 'answer_lost')"
+                "SELECT b.key FROM members b WHERE b.job = ? AND NOT EXISTS (SELECT 1 FROM members o "
+                "JOIN doubts d ON d.key = o.key AND d.answer = o.job WHERE o.key = b.key AND o.reason = 'answer_lost')"
             )
             db.execute(
-                "UPDATE measurements SET outcome = 'done', job = d.job, parts = d.parts FROM doubts d "  # noqa: S608
-                f"WHERE d.key = measurements.key AND measurements.outcome = 'pending' AND d.key IN ({whole})",
+                "UPDATE measurements SET outcome = 'done', reason = NULL, error = NULL, job = d.job, parts = d.parts "  # noqa: S608
+                "FROM doubts d WHERE d.key = measurements.key AND d.job IS NOT NULL "
+                f"AND measurements.outcome != 'done' AND d.key IN ({whole})",
                 (number,),
             )
-            db.execute(f"DELETE FROM doubts WHERE key IN ({whole})", (number,))  # noqa: S608
+            db.execute(f"DELETE FROM doubts WHERE answer != 0 AND key IN ({whole})", (number,))  # noqa: S608
+            self._measured("SELECT key FROM members WHERE job = ?", number)
             db.execute("DELETE FROM meta WHERE name = 'scan'")  # what was planned of it is planned anew
 
     def record_broken(
@@ -596,6 +666,7 @@ class Journal(Planning):
                 created_at=created_at,
                 simulated=int(simulated),
             )
+            self._taken(number)
             self._name_members(number, matches)
 
     def adopt(
@@ -637,6 +708,7 @@ class Journal(Planning):
                 created_at=created_at,
                 simulated=int(simulated),
             )
+            self._taken(number)
             db.executemany(
                 "UPDATE members SET match = ? WHERE job = ? AND key = ?",
                 [(match, number, key) for match, key in zip(matches, keys, strict=True)],
@@ -678,6 +750,7 @@ class Journal(Planning):
                 [(number, first + n, key, match) for n, (key, match) in enumerate(zip(keys, matches, strict=True))],
             )
             db.executemany("UPDATE measurements SET job = ? WHERE key = ?", [(number, key) for key in keys])
+            self._taken(number)
             self._describe(number)
 
     def _describe(self, number: int) -> bool:

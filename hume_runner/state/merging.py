@@ -25,11 +25,19 @@ from hume_runner.state.store import Store
 # across states.
 _MERGED = "merged:"
 _CLOSED = ("done", "failed")
-# How telling a measurement is: what is measured before what may be at the service, then failed, then never sent.
+# How telling a measurement is: what is measured before what may be at the service, then failed, then what may have been
+# paid for and is to be sent again, then never sent.
 _RANK = (
-    "CASE WHEN m.outcome = 'done' THEN 3 WHEN m.outcome = 'failed' THEN 1 WHEN EXISTS (SELECT 1 FROM {0}.members b "
+    "CASE WHEN m.outcome = 'done' THEN 4 WHEN m.outcome = 'failed' THEN 2 WHEN EXISTS (SELECT 1 FROM {0}.members b "
     "JOIN {0}.jobs j ON j.job = b.job WHERE b.key = m.key AND b.outcome IS NOT 'failed' "
-    "AND j.status NOT IN ('planned', 'failed')) THEN 2 ELSE 0 END"
+    "AND j.status NOT IN ('planned', 'failed')) THEN 3 "
+    "WHEN EXISTS (SELECT 1 FROM {0}.doubts d WHERE d.key = m.key) THEN 1 ELSE 0 END"
+)
+# What the whole has, or the service has for it. Of an item in parts the service may have others than those in doubt.
+_TAKEN = (
+    "(EXISTS (SELECT 1 FROM main.measurements m WHERE m.key = {0}.key AND m.outcome = 'done') OR EXISTS ("
+    "SELECT 1 FROM main.members b JOIN main.jobs j ON j.job = b.job JOIN main.measurements m ON m.key = b.key "
+    "WHERE b.key = {0}.key AND j.status = 'submitted' AND b.outcome IS NULL AND coalesce(m.parts, 1) = 1))"
 )
 
 
@@ -254,7 +262,7 @@ class Merger:
         db.execute("CREATE UNIQUE INDEX temp.chosen_key ON chosen (key)")
         # What is taken once more from a shard that was merged before is no second measurement.
         twice = (
-            "FROM temp.chosen c WHERE c.rank > 0 AND c.ours > 0 AND EXISTS (SELECT 1 FROM theirs.members b "
+            "FROM temp.chosen c WHERE c.rank > 1 AND c.ours > 1 AND EXISTS (SELECT 1 FROM theirs.members b "
             "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = b.job WHERE b.key = c.key AND NOT n.joined) "
             "AND EXISTS (SELECT 1 FROM main.members b LEFT JOIN main.merged_jobs d ON d.job = b.job "
             "WHERE b.key = c.key AND d.lineage IS NOT ?)"
@@ -313,7 +321,7 @@ class Merger:
         joined = db.execute("SELECT job FROM temp.numbering WHERE lineage = ? AND joined", (lineage,)).fetchall()
         for (number,) in joined:
             self._store._describe(number)
-        (items,) = db.execute("SELECT count(*) FROM temp.chosen WHERE rank = 3").fetchone()
+        (items,) = db.execute("SELECT count(*) FROM temp.chosen WHERE rank = 4").fetchone()
         return int(items)
 
     def _beside(self, lineage: str, answers: Sequence[tuple[int, StoredAnswer]], now: float, *, first: bool) -> None:
@@ -333,16 +341,15 @@ class Merger:
             ("duplicates", "x.endpoint, x.remote_id, n.job, x.at, x.billed_seconds"),
             ("retried", "n.job, x.key"),
             ("unproven", "n.job, x.at, x.billable_seconds"),
-            ("agreed", "x.endpoint, x.remote_id, n.job, x.at"),
+            ("agreed", "x.endpoint, x.remote_id, n.job, x.at, x.whole, x.attempt"),
         ):
             db.execute(f"INSERT OR IGNORE INTO main.{table} SELECT {columns} FROM theirs.{table} x {ours}", (lineage,))  # noqa: S608
         db.execute(
-            "INSERT OR IGNORE INTO main.agreed SELECT endpoint, remote_id, 0, at FROM theirs.agreed WHERE job = 0"
+            "INSERT OR IGNORE INTO main.agreed (endpoint, remote_id, job, at, whole, attempt) "
+            "SELECT endpoint, remote_id, 0, at, whole, (SELECT coalesce(max(attempt), 0) FROM main.attempts) "
+            "FROM theirs.agreed WHERE job = 0"
         )
-        db.execute(
-            "INSERT OR IGNORE INTO main.doubts (key, at, why) SELECT x.key, x.at, x.why FROM theirs.doubts x "
-            "JOIN temp.chosen c ON c.key = x.key"
-        )
+        self._doubts(lineage)
         db.executemany(
             "INSERT OR IGNORE INTO main.answers (job, name, path, size, sha256, at, stamp) "
             "SELECT job, ?, ?, ?, ?, ?, ? FROM temp.numbering WHERE lineage = ? AND theirs = ?",
@@ -357,6 +364,26 @@ class Merger:
                 "INSERT INTO main.requests SELECT kind, count FROM theirs.requests WHERE true "
                 "ON CONFLICT (kind) DO UPDATE SET count = count + excluded.count"
             )
+
+    def _doubts(self, lineage: str) -> None:
+        """What is in doubt in a shard is so in the whole, whatever is planned there, unless the whole has it by now.
+        What it has, from this shard as well, is in doubt no more."""
+        db = self._db
+        merged = "(SELECT d.job FROM main.merged_jobs d WHERE d.lineage = ? AND d.theirs = x.{0})"
+        db.execute(
+            "INSERT OR IGNORE INTO main.doubts (key, answer, at, why, job, parts) "  # noqa: S608
+            f"SELECT x.key, coalesce({merged.format('answer')}, 0), x.at, x.why, {merged.format('job')}, x.parts "
+            f"FROM theirs.doubts x WHERE NOT {_TAKEN.format('x')}",
+            (lineage, lineage),
+        )
+        db.execute(f"DELETE FROM main.doubts WHERE {_TAKEN.format('doubts')}")  # noqa: S608
+        db.execute(
+            "INSERT OR IGNORE INTO main.given_up (job, name, path, size, sha256) "
+            "SELECT d.job, x.name, x.path, x.size, x.sha256 FROM theirs.given_up x "
+            "JOIN main.merged_jobs d ON d.lineage = ? AND d.theirs = x.job WHERE EXISTS (SELECT 1 FROM main.doubts o "
+            "JOIN main.members b ON b.key = o.key AND b.job = d.job WHERE o.answer = d.job)",
+            (lineage,),
+        )
 
 
 def merged_shards(store: Store) -> frozenset[str]:

@@ -292,6 +292,35 @@ def m013_doubts(db: sqlite3.Connection) -> None:
     )
 
 
+def m014_doubts_until_taken(db: sqlite3.Connection) -> None:
+    """A doubt stands until the service has what it is about. `answer`: the job whose answer was lost on disk, 0 where a
+    submission was or something else may be it, so that one doubt hides no other.
+
+    In `agreed`, job 0 stands for all that was to be sent then, which is in doubt by itself until it is taken: `whole`,
+    or a part of what was listed. `attempt`: the last thing that was recorded before. An earlier version wrote it once
+    everything was sent.
+    """
+    db.execute("ALTER TABLE doubts RENAME TO doubts_until_sent")
+    db.execute(
+        "CREATE TABLE doubts (key BLOB NOT NULL, answer INTEGER NOT NULL, at REAL NOT NULL, why TEXT NOT NULL, "
+        "job INTEGER, parts INTEGER, PRIMARY KEY (key, answer)) WITHOUT ROWID"
+    )
+    # What was measured or taken by the service since, by a way that did not settle it, is in doubt no more.
+    db.execute(
+        "DELETE FROM doubts_until_sent WHERE key IN (SELECT key FROM measurements WHERE outcome = 'done') OR EXISTS ("
+        "SELECT 1 FROM members b JOIN jobs j ON j.job = b.job "
+        "WHERE b.key = doubts_until_sent.key AND j.status = 'submitted')"
+    )
+    db.execute(
+        "INSERT INTO doubts SELECT DISTINCT d.key, coalesce(g.job, 0), d.at, d.why, d.job, d.parts "
+        "FROM doubts_until_sent d LEFT JOIN members b ON b.key = d.key AND b.reason = 'answer_lost' "
+        "AND EXISTS (SELECT 1 FROM given_up WHERE job = b.job) LEFT JOIN given_up g ON g.job = b.job"
+    )
+    db.execute("DROP TABLE doubts_until_sent")
+    db.execute("ALTER TABLE agreed ADD COLUMN whole INTEGER NOT NULL DEFAULT 1")
+    db.execute("ALTER TABLE agreed ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_initial,
     m002_md5_and_lost_answers,
@@ -306,6 +335,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m011_waited,
     m012_answers_by_name,
     m013_doubts,
+    m014_doubts_until_taken,
 )
 
 

@@ -22,6 +22,8 @@ from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.reading import Reading
 from hume_runner.state.rows import from_json, plan_item, to_json
 
+# What the state keeps by an item's key besides its measurement, and beyond one plan: a new key goes to all of it.
+KEPT_BY_KEY = ("members", "retried", "doubts")
 _OPEN = (JobStatus.SUBMITTING, JobStatus.SUBMITTED, JobStatus.AMBIGUOUS)
 
 
@@ -448,10 +450,11 @@ class Planning(Reading):
 
     def _rekey(self, db: sqlite3.Connection) -> None:
         """What an earlier version measured gets the keys of today, together with the plan that found it."""
-        db.execute(
-            "UPDATE main.members SET key = (SELECT f.key FROM scan.former f WHERE f.old = members.key) "
-            "WHERE key IN (SELECT old FROM scan.former)"
-        )
+        for table in KEPT_BY_KEY:
+            db.execute(
+                f"UPDATE OR REPLACE main.{table} SET key = (SELECT f.key FROM scan.former f WHERE f.old = {table}.key) "  # noqa: S608
+                "WHERE key IN (SELECT old FROM scan.former)"
+            )
         db.execute(
             "UPDATE main.measurements SET key = f.key, settings = s.settings "
             "FROM scan.former f JOIN scan.staged s ON s.key = f.key WHERE measurements.key = f.old"

@@ -17,6 +17,8 @@ from hume_runner.stores import is_remote
 
 # Why a job ended that was never sent, as nothing of it is listed any more.
 REMOVED = "removed"
+# Why nobody is asked any more about a lost one: nothing that is listed waits for it.
+UNLISTED = "unlisted"
 
 
 @frozen

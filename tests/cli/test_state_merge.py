@@ -589,3 +589,32 @@ def test_a_merge_tells_how_far_it_is(texts: Project) -> None:
         "datapackage.json",
     ]
     assert all(event.total for event in begun[:2])
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("planned", [False, True], ids=["a whole of nothing", "a whole that has planned it"])
+def test_what_is_in_doubt_in_a_shard_is_so_in_the_whole(project: Project, planned: bool) -> None:
+    project.manifest["models"] = {"language": {}}
+    project.manifest["sources"] = {"text": [{"text": text, "id": text} for text in TEXTS[:4]]}
+    project.manifest["batching"] = {"max_sources": 1}
+    busy = [{"route": JOBS, "action": {"status": 503}}]
+    if planned:
+        project.emulator.inject(busy)
+        assert project.run().code == 5
+    project.emulator.make_difficult({"jobs": {"empty": True}})
+    project.emulator.inject([{"route": JOBS, "action": {"drop": "after"}}])
+    for index in (1, 2):
+        assert project.run("--shard", f"{index}/2").code == 9
+    project.emulator.inject(busy)
+    for index in (1, 2):
+        assert project.run("--shard", f"{index}/2", "--pay-again").code == 5
+    project.emulator.inject([])
+    states = [str(shard(project, index, 2)) for index in (1, 2)]
+    for _ in range(2):  # a merge may be repeated
+        assert merge(project, *states).code == 3
+        ran = project.run()
+        assert (ran.code, project.emulator.requests()["jobs_accepted"]) == (9, 4), ran.err
+    assert project.run("--pay-again").code == 0
+    assert project.emulator.requests()["jobs_accepted"] == 8
+    assert merge(project, *states).code == 0
+    assert (project.run().code, project.emulator.requests()["jobs_accepted"]) == (0, 8)

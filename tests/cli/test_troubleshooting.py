@@ -166,6 +166,15 @@ def _lost(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     return project.run()
 
 
+@situation("It was agreed to for an earlier run")
+def _agreed_before(project: Project, patch: pytest.MonkeyPatch) -> Ran:
+    assert _lost(project, patch).code == 9
+    project.emulator.inject([{"route": JOBS, "action": {"status": 503}}])
+    assert project.run("--pay-again").code == 5
+    project.emulator.inject([])
+    return project.run()
+
+
 @situation("Nobody can tell what is paid for already")
 def _unsure(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     assert project.run().code == 0

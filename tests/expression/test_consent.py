@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hume_runner.emulator.server import Emulator
-from tests.expression.runs import Folder, measured_runs
+from tests.expression.runs import AUDIO, Folder, measured_runs
 from tests.media_files import speech, write_wav
 from tests.tiers import sampled
 
@@ -74,6 +74,39 @@ def test_lost_answers_that_a_run_with_consent_did_not_pay_for_are_asked_about_ag
         assert paid(emulator) == 6
     assert folder.run().code == 0
     assert paid(emulator) == (3 + sent if back else 6)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("doubt", ["a lost upload", "a lost answer", "a lost state", "a lost folder"])
+def test_consent_is_not_used_up_by_an_upload_that_was_refused(
+    folder: Folder, emulator: Emulator, doubt: str, status: int
+) -> None:
+    write_clips(folder, 1, execution={"on_lost_answer": "stop"})
+    if doubt == "a lost upload":
+        emulator.make_difficult({"uploads": {"times": 1, "answer": "cut"}})
+    assert folder.run().code == (9 if doubt == "a lost upload" else 0)
+    away = folder.path / "away"
+    if doubt == "a lost answer":
+        away = put_away(folder.outputs / "raw")
+    elif doubt == "a lost state":
+        for state in folder.outputs.glob("state.sqlite3*"):
+            state.unlink()
+    elif doubt == "a lost folder":
+        shutil.rmtree(folder.outputs)
+    assert folder.run().code == 9
+    emulator.inject([{"route": AUDIO, "action": {"status": status}}])
+    assert folder.run("--pay-again").code == 5
+    emulator.inject([])
+    for _ in range(2):
+        ran = folder.run()
+        assert (ran.code, paid(emulator)) == (9, 1), ran.err
+    if doubt == "a lost answer":
+        shutil.copytree(away, folder.outputs / "raw", dirs_exist_ok=True)
+        assert (folder.run().code, paid(emulator)) == (0, 1)
+        return
+    assert (folder.run("--pay-again").code, paid(emulator)) == (0, 2)
+    assert (folder.run().code, paid(emulator)) == (0, 2)
 
 
 @pytest.mark.sweep

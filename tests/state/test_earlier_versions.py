@@ -320,5 +320,25 @@ def test_what_the_service_holds_under_an_old_key_is_waited_for(study: Study) -> 
     assert study.would_send() == {}
 
 
+@expression
+@pytest.mark.sweep
+def test_what_is_in_doubt_before_it_gets_its_new_key_is_so_under_that(study: Study) -> None:
+    """The first run of this version is one with consent, which leaves the most of it over."""
+    for answer in (study.state.parent / "raw").glob("*/response.json"):
+        answer.unlink()
+    study.call("run", study.manifest.name, "--json", "--pay-again", "--limit", "1")
+    sent = study.sent()
+    doubts = "SELECT count(*), count(DISTINCT key) FROM doubts"
+    assert study.rows(doubts) == study.rows(f"{doubts} WHERE key IN (SELECT key FROM measurements)")
+    assert study.rows(doubts)[0][0] > 1
+    said = study.call("run", study.manifest.name, "--json")
+    assert said[-1]["exit_code"] == 9
+    uploads = "POST /v1"
+    assert {kind: n for kind, n in study.sent().items() if kind.startswith(uploads)} == {
+        kind: n for kind, n in sent.items() if kind.startswith(uploads)
+    }
+    assert study.rows("SELECT count(*) FROM jobs WHERE status = 'submitting'") == [(0,)]
+
+
 def test_the_two_versions_of_keys_cannot_be_taken_for_each_other() -> None:
     assert VERSION != FORMER_VERSION

@@ -86,7 +86,8 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
         )
         if rules.pay_again:
             message = f"{job.name}: {told}; sent as agreed, and paid twice if that was this"
-            agreed = facts.Agreed(job=job.number, remote_ids=tuple(one.remote_id for one in suspects if one.named))
+            named = tuple(one.remote_id for one in suspects if one.named)
+            agreed = facts.Agreed(job=job.number, remote_ids=named, doubt=told)
             return Reaction(
                 view=replace(view, agreed=view.agreed | {job.number}),
                 facts=(agreed,),
@@ -101,10 +102,11 @@ def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], 
 
 
 def asked_about(view: View, job: Job, why: str) -> Reaction:
-    """Somebody agreed to pay for a job once more, and then it was not sent: who has not agreed is asked again. All else
-    goes on."""
+    """Somebody agreed to pay for a job once more, and then it was not sent, or not taken: who has not agreed is asked
+    again. All else goes on."""
     error = LostAnswerNeedsDecision(
-        f"{job.name}: {why}; that it is paid for once more was agreed to for an earlier run, which did not send it",
+        f"{job.name}: {why}; that it is paid for once more was agreed to for an earlier run, from which the service "
+        "did not take it",
         hint="`--pay-again` sends it now",
     )
     view = end_with(replace(view, passed_over=view.passed_over | {job.number}), error)
@@ -261,12 +263,29 @@ def unknown(view: View, rules: Rules, job: int, came: Unknown, at: Moment) -> Re
 
 
 def lost(
-    view: View, rules: Rules, job: int, *, slow: bool, cost: float, here: bool, at: Moment, waited_s: float = 0.0
+    view: View,
+    rules: Rules,
+    job: int,
+    *,
+    slow: bool,
+    cost: float,
+    here: bool,
+    at: Moment,
+    waited_s: float = 0.0,
+    unlisted: bool = False,
 ) -> View:
     """A lost submission, by this run (`here`) or an earlier one, gets its whole wait from now on. What an earlier run
     waited to the end (`waited_s`) only says how soon a person is asked."""
     wait_s = rules.patience.settle_slow_s if slow else rules.patience.settle_s
-    one = Lost(since=at.now, wait_s=wait_s, next_at=at.now, billable_seconds=cost, here=here, waited_before_s=waited_s)
+    one = Lost(
+        since=at.now,
+        wait_s=wait_s,
+        next_at=at.now,
+        billable_seconds=cost,
+        here=here,
+        waited_before_s=waited_s,
+        unlisted=unlisted,
+    )
     return replace(view, lost={**view.lost, job: one})
 
 

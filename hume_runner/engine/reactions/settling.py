@@ -192,6 +192,8 @@ def nothing_proves(
         if ask.may_be and not rules.keeps_answers:
             known = (*known, facts.Agreed(job=job, remote_ids=ask.may_be))
         return _once_more(view, rules, job, tries, message, known, told, at)
+    if view.lost[job].unlisted:
+        return _told_once(view, job, lost_and)
     error = LostAnswerNeedsDecision(
         lost_and,
         hint=f"look for the job at the service, then {reconcile.adopt_command(ask.named)}; if it is not there, "
@@ -204,12 +206,25 @@ def nothing_proves(
     return Reaction(view=view, events=(events.Undecided(job=job_name(job), message=str(error)),))
 
 
+def _told_once(view: View, job: int, what: str) -> Reaction:
+    """Nobody has to decide about what nothing waits for: it is told, and stays in the bill."""
+    message = f"{what}; the manifest lists nothing that waits for it, so it stays as it is, and in the bill"
+    return Reaction(
+        view=replace(view, lost=without(view.lost, job)),
+        facts=(facts.Unlisted(job=job),),
+        events=(events.Undecided(job=job_name(job), message=message),),
+    )
+
+
 def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at: Moment) -> Reaction:
     """Measured and billed, and the answer is lost for good: the manifest says what to do about it."""
     bill = f", {seconds_text(chosen.billed_seconds)} s billed" if chosen.billed_seconds is not None else ""
     was = view.lost[job]
     view = replace(view, lost=without(view.lost, job))
     stops, agreed = rules.execution.on_lost_answer == "stop", _agreed(rules, was)
+    if stops and not agreed and was.unlisted:
+        billed = Reaction(view=view, facts=(facts.Billed(job=job, chosen=chosen),))
+        return billed.then(_told_once(view, job, f"{job_name(job)}: measured as {chosen.remote_id}{bill}, answer lost"))
     if stops and not agreed:
         error = LostAnswerNeedsDecision(
             f"{job_name(job)}: measured as {chosen.remote_id}{bill}, and its answer is lost",
