@@ -75,7 +75,7 @@ class Abandoned(BaseException):
 class Tools:
     """What a loop acts with. `clock` is monotonic, for all waiting; `wall` tells Unix seconds, for people and records;
     `server_time` the service's, None before its first answer. `end_soon` turns away what waits for its turn to be
-    sent."""
+    sent; `on_intent` is called when an intent is recorded, before anything leaves."""
 
     store: Store
     service: Service
@@ -90,6 +90,7 @@ class Tools:
     here: bool = False
     kept: Kept = field(default_factory=Alone)
     end_soon: Callable[[], None] = lambda: None
+    on_intent: Callable[[], None] = lambda: None
 
 
 class Loop:
@@ -247,6 +248,7 @@ class Loop:
             return
         server_time = self._tools.server_time()
         intent.record(self._store, self._service, job, submission, server_time=server_time, wall=wall)
+        self._tools.on_intent()
         self._view = sending.sent(self._view, job, self._moment())
         meant = Intent(
             number=number, nonce=job.nonce, sha256=submission.sha256, endpoint=self._service.endpoint, wall=wall

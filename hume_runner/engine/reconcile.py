@@ -5,6 +5,7 @@ What one look proves is the service's to say (`services.base.Look`); what follow
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -55,26 +56,39 @@ Settled = Found | Gone | Wait | NotThere | Ask
 
 
 def settle(
-    look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float, put_off_s: float = 0.0
+    look: Look,
+    known: Callable[[str], bool],
+    *,
+    waited_s: float,
+    wait_s: float,
+    running_s: float = math.inf,
+    put_off_s: float = 0.0,
 ) -> Settled:
     """What a look means, `waited_s` after the end of the request. `known`: jobs that another one of ours holds.
 
-    Not there counts only after `wait_s`, and only if the look could have shown it. `put_off_s`: so much longer nobody
-    is asked, because others that are about to be sent will tell whether the list shows what it must.
+    Not there counts only after `wait_s`, and only if the look could have shown it. What is measured at the moment is
+    waited for until `running_s`. `put_off_s`: so much longer nobody is asked, because others that are about to be sent
+    will tell whether the list shows what it must.
     """
-    settled = _settle(look, known, waited_s=waited_s, wait_s=0.0 if look.final else wait_s)
+    settled = _settle(look, known, waited_s=waited_s, wait_s=0.0 if look.final else wait_s, running_s=running_s)
     return Wait() if isinstance(settled, Ask) and waited_s < wait_s + put_off_s else settled
 
 
-def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float) -> Settled:
+def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float, running_s: float) -> Settled:
     free = [one for one in look.candidates if not known(one.remote_id)]
     sure = [one for one in free if not one.maybe]
-    if any(one.running for one in sure):
-        return Wait()
+    if running := [one.remote_id for one in sure if one.running]:
+        if waited_s < max(wait_s, running_s):
+            return Wait()
+        return Ask(
+            why=f"what fits it is being measured, as {_some(running)}, and comes to no end",
+            may_be=tuple(running) if look.most is not None and len(free) <= look.most else (),
+            named=tuple(running),
+        )
     if look.most is not None and len(sure) > look.most:
         if waited_s < wait_s:
             return Wait()  # one of them may be another that is about to be known as lost
-        names = ", ".join(sorted(one.remote_id for one in sure)[:3]) + (", …" if len(sure) > 3 else "")
+        names = _some([one.remote_id for one in sure])
         return Ask(
             why=f"{len(sure)} that the service measured about then fit ({names}), and nothing tells which was this one"
         )
@@ -95,13 +109,17 @@ def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s
     return NotThere()
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
+
+
 def adopt_command(remote_ids: Sequence[str]) -> str:
     """What brings these jobs here, to be typed; with a word in their place where nobody knows which."""
     ids = [shlex.quote(one) for one in remote_ids[:_MOST_TYPED]] or ["REMOTE_ID"]
     return f"`hume-runner adopt MANIFEST {' '.join(ids)}`" + (" …" if len(remote_ids) > _MOST_TYPED else "")
 
 
-def next_look_s(looks: int, *, waited_s: float, wait_s: float) -> float:
-    """Seconds until the next look: often at first, when a late job would show, and once right after the wait."""
-    usual = min(0.25 * 2.0**looks, 10.0)
-    return min(usual, max(0.05, wait_s - waited_s)) if waited_s < wait_s else usual
+def next_look_s(looks: int, *, waited_s: float, wait_s: float, running_s: float = 0.0) -> float:
+    """Seconds until the next look: often at first, when a late job would show, and once right after each wait."""
+    ahead = [max(0.05, end - waited_s) for end in (wait_s, running_s) if end > waited_s]
+    return min([0.25 * 2.0 ** min(looks, 10), 10.0, *ahead])

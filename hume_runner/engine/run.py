@@ -19,6 +19,7 @@ from hume_runner.engine.loop import Abandoned, Loop, Tools
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.rescue import take_in
+from hume_runner.engine.stamps import Stamps
 from hume_runner.engine.telling import told
 from hume_runner.engine.view import PREPARING, Ending
 from hume_runner.errors import (
@@ -180,16 +181,31 @@ def _tell_others(
         # What has no answer to be had again is adopted by nobody: a person decides, as soon as there is some of it.
         return any(evidence.suspects(store.load_job(number)) for number in store.planned_as(key))
 
+    stamps = Stamps(env.clock, env.monotonic)
+
     def unseen() -> Iterator[bytes]:
-        return store.unseen_keys(env.clock() - env.patience.settle_s, KEY_BYTES)
+        store.check_place()  # what was put in its place knows less
+        return store.unseen_keys(stamps.since(env.patience.settle_s), KEY_BYTES)
 
     evidence = Evidence(store, env.service, math.inf)
     service = one_service(env.service.endpoint, env.account())
-    after = Afterwards(state=one_state(home, store.lineage), settle_s=env.patience.settle_s, unseen=unseen)
+    after = Afterwards(
+        state=one_state(home, store.lineage),
+        settle_s=env.patience.settle_s,
+        unseen=unseen,
+        last_sent=store.last_sent,
+        has_sent=store.has_sent,
+    )
     with UnderWay(env.meetings, service, keys, what=manifest.path, after=after) as under_way:
         if not under_way.told:
             env.report(events.NotTold(message=_UNTOLD))
-        yield replace(env, awaited_s=lambda: under_way.awaited_s(planned, shown))
+        store.count_sent()
+        yield replace(
+            env,
+            clock=stamps.now,
+            on_intent=under_way.sends,
+            awaited_s=lambda: under_way.awaited_s(planned, shown),
+        )
 
 
 _UNTOLD = (
@@ -435,6 +451,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             here=env.here,
             kept=opened.kept,
             end_soon=env.end_soon,
+            on_intent=env.on_intent,
         ),
         Rules(
             execution=execution,

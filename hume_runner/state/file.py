@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
+from hume_runner.state import sent
 from hume_runner.state.connection import Opened, guarded, take_back
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Shipper
@@ -15,6 +17,8 @@ from hume_runner.state.rows import Counts
 from hume_runner.state.seal import write_seal
 
 T = TypeVar("T")
+
+_SENT = "sent"
 
 
 class StateFile:
@@ -40,6 +44,7 @@ class StateFile:
         self._request_counts: dict[str, int] = {}
         self._agreed_planned: dict[int, bool] = {}
         self._counted: tuple[tuple[int, int], Counts] | None = None
+        self._sender = ""  # by what name its submissions are counted; empty where nobody has to know
 
     def close(self) -> None:
         """Close the file; one that was open for writing is sealed, if nothing of it is in the log any more."""
@@ -108,6 +113,22 @@ class StateFile:
     def _set(self, facts: Mapping[str, Any]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
 
+    def count_sent(self) -> None:
+        """From now on each submission is counted with its intent, as of one run more: see `sent`."""
+        self._sender = secrets.token_hex(8)
+
+    def last_sent(self) -> str:
+        """How far this state knows what was sent."""
+        return sent.last(self.meta(_SENT))
+
+    def has_sent(self, told: str) -> bool:
+        """Whether it knows as much as another told with its `last_sent`."""
+        return sent.has(self.meta(_SENT), told)
+
+    def _note_sent(self) -> None:
+        if self._sender:
+            self._set({_SENT: sent.counted(self.meta(_SENT), self._sender)})
+
     @contextlib.contextmanager
     def _transaction(self, what: str, *, bump: bool = True) -> Iterator[sqlite3.Connection]:
         with guarded(self.path):
@@ -151,6 +172,11 @@ class StateFile:
         """What `copy` makes of the open file, between two transactions."""
         with guarded(self.path):
             return copy(self._db)
+
+    def check_place(self) -> None:
+        """Raises: StateError where another state was put in the place of this one, which may be read in its stead."""
+        with guarded(self.path):
+            self._check()
 
     def _check(self) -> None:
         if self._pinned is not None:

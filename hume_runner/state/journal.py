@@ -55,6 +55,7 @@ class Journal(Planning):
     ) -> None:
         """The intent: durable before the first byte of the POST leaves."""
         with self._transaction("submitting") as db:
+            self._note_sent()
             self._move(
                 number,
                 Event.INTEND,

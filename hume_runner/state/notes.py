@@ -2,7 +2,7 @@
 
 A note of a run that goes on is `NAME.lock` and `NAME.keys`; the lock appears locked, and when the keys are whole, so
 that nobody takes one that is just made for one of a process that is gone. What such a process may have sent, or a run
-that ended, is `NAME.left`, which was last touched when that was found out.
+that ended, is `NAME.left`, whose age counts from when that was found out (`sightings`).
 
 Keys stand in ascending order, each once, so that two notes are compared in one go through both, with a few blocks of
 them in memory at a time.
@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import sys
 import time
 from array import array
@@ -26,7 +27,9 @@ from typing import BinaryIO, Self
 from hume_runner import aside, small_json
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
+from hume_runner.state import sightings
 from hume_runner.state.lock import Holder, OsLock, command, hostname
+from hume_runner.state.sent import NOTHING
 
 # Of a key, which is a digest: of ten million beside ten million, one in 200,000 pairs of runs has two alike by chance.
 KEY_BYTES = 8
@@ -34,6 +37,9 @@ _BLOCK_KEYS = 64_000
 _MOST_HEAD_BYTES = 4096
 _MOST_STATE = 64
 _TRIES = 20
+_BEGINNING = b'{"state": "'  # of a note: what changes while its run goes on stands at one place
+_MARK = re.compile(r"(?P<sent>[0-9a-f]{32})(?P<settle>[0-9a-f]{12})(?P<state>.*)", re.ASCII | re.DOTALL)
+_MOST_SETTLE_S = 86_400.0
 
 
 def blocks(keys: Iterable[bytes]) -> Iterator[bytes]:
@@ -71,12 +77,33 @@ def _numbers(block: bytes) -> array[int]:
 
 
 @frozen
+class Mark:
+    """Of which state a note is, and how far that has to know what was sent to know all that the note's run sent
+    (`sent`). `settle_s`: so long after its end its run wants it to be seen."""
+
+    state: str = ""
+    sent: str = NOTHING
+    settle_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.sent}{int(self.settle_s * 1000):012x}{self.state}"
+
+    @classmethod
+    def told(cls, text: str) -> Self | None:
+        """None for one of an earlier version, which told a state alone."""
+        if (found := _MARK.fullmatch(text)) is None:
+            return None
+        settle_s = min(int(found["settle"], 16) / 1000, _MOST_SETTLE_S)
+        return cls(state=found["state"], sent=found["sent"], settle_s=settle_s)
+
+
+@frozen
 class Told:
-    """What a note says: whose it is in words, and the digest of its state. `number` keys stand in `file` from `begin`
-    on. Some of it may be as a stranger wrote it."""
+    """What a note says: whose it is in words, and its mark. `number` keys stand in `file` from `begin` on. Some of it
+    may be as a stranger wrote it."""
 
     who: str
-    state: str
+    mark: Mark | None
     number: int
     begin: int
     file: BinaryIO
@@ -110,13 +137,13 @@ def opened(path: Path) -> Told:
         # Whatever cut it took this with it.
         if rest or number < 1 or file.read() != key_of(number):
             raise ValueError("cut short")
-        return Told(who=who, state=state, number=number, begin=begin, file=file)
+        return Told(who=who, mark=Mark.told(state), number=number, begin=begin, file=file)
     except BaseException:
         file.close()
         raise
 
 
-def write(path: Path, state: str, keys: Iterable[bytes]) -> int:
+def write(path: Path, mark: Mark, keys: Iterable[bytes]) -> int:
     """Leave these keys there, if there are any: how many. Raises: OSError."""
     keys = iter(keys)
     first = next(keys, None)
@@ -126,12 +153,16 @@ def write(path: Path, state: str, keys: Iterable[bytes]) -> int:
     number = 0
     # Nobody needs it after a power cut.
     with aside.written(path, private=True, durable=False) as file:
-        file.write(json.dumps({**asdict(holder), "state": state}).encode() + b"\n")
+        file.write(json.dumps({"state": str(mark), **asdict(holder)}).encode() + b"\n")
         for block in blocks(itertools.chain([first], keys)):
             number += len(block) // KEY_BYTES
             file.write(block)
         file.write(key_of(number))
     return number
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
 
 
 @frozen
@@ -186,12 +217,28 @@ class Note:
             return False
         return True
 
+    def tell(self, told: str) -> None:
+        """Its run is about to send what a state that knows so far knows of. The lock is ours. Where that cannot be
+        written, nobody shall believe what stands there."""
+        try:
+            with open(self.keys, "r+b", buffering=0, opener=_no_link) as file:
+                file.seek(len(_BEGINNING))
+                if file.write(told.encode()) == len(told):
+                    return
+        except FileNotFoundError:
+            return  # notes that are removed as a whole are not missed
+        except OSError:
+            pass
+        with contextlib.suppress(OSError):
+            open(self.keys, "wb", opener=_no_link).close()
+
     def put_down(self) -> None:
         """Its process is gone, or goes: from now on it says what that may have sent. The lock is ours."""
         with contextlib.suppress(OSError):
-            os.utime(self.keys, follow_symlinks=False)
+            os.utime(self.keys, follow_symlinks=False)  # what earlier versions go by
         with contextlib.suppress(OSError):
             self.keys.replace(self.left)
+            sightings.note_seen(self.left)
         self.unlock()
 
     def remove(self) -> None:

@@ -9,7 +9,9 @@ own, and one at a time is in at the door, so that of two that come at once one g
 nothing is refused, and that is told. A note of a run that goes on and cannot be read may say anything: it refuses.
 
 What a run that is gone sent may be at the service and not be shown there yet. So its note stays for as long as that
-takes, and who has something in common with it looks again until the service shows it, or would have.
+takes, whoever reads it meanwhile, and who has something in common with it looks again until the service shows it, or
+would have. Only a state that has seen all that the run sent tells its own run as much: one state at one place that has
+counted the submissions that the note tells of (`sent`).
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.scratch import temporary_folder
 from hume_runner.state.lock import OsLock, hostname
-from hume_runner.state.notes import KEY_BYTES, Note, Told, blocks, key_of, opened, shared, write
+from hume_runner.state.notes import KEY_BYTES, Mark, Note, Told, blocks, key_of, opened, shared, write
+from hume_runner.state.sent import NOTHING
+from hume_runner.state.sightings import Sightings, note_seen
 
 if sys.platform != "win32":
     import pwd
@@ -45,6 +49,8 @@ _DOOR_S = 10.0
 _A_MOMENT_S = 2.0
 # Of another service nobody here knows how long it takes to show what it has.
 _FORGOTTEN_S = 86_400.0
+# A note of an earlier version does not tell how long it is wanted.
+_USUAL_S = 120.0
 _LOOPBACK = re.compile(r"(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
 
@@ -110,12 +116,23 @@ def one_state(state: Path | str, lineage: str) -> str:
 
 @frozen
 class Afterwards:
-    """What a run leaves behind. `state`: which state remembers what it sent (see `one_state`). `unseen` gives the keys
-    of what it may have at the service and the service may not show yet, which takes `settle_s` at most."""
+    """What a run leaves behind. `state`: which state remembers what it sent (see `one_state`), as far as `last_sent`
+    tells now; `has_sent` tells whether it knows as much as another told so. `unseen` gives the keys of what it may have
+    at the service and the service may not show yet, which takes `settle_s` at most."""
 
     state: str = ""
     settle_s: float = 0.0
     unseen: Callable[[], Iterator[bytes]] = lambda: iter(())
+    last_sent: Callable[[], str] = lambda: NOTHING
+    has_sent: Callable[[str], bool] = lambda told: told == NOTHING
+
+    @property
+    def mark(self) -> Mark:
+        return Mark(state=self.state, sent=self.last_sent(), settle_s=self.settle_s)
+
+    def knows(self, mark: Mark | None) -> bool:
+        """Whether the state has seen all that the run sent whose note says this."""
+        return mark is not None and mark.state == self.state != "" and self.has_sent(mark.sent)
 
 
 @frozen
@@ -160,7 +177,6 @@ class UnderWay:
         self._left: list[Note] = []
         self._begun: Iterator[bytes] | None = None  # `keys` as it was asked first: a million take time to be in order
         self._gone: list[_Gone] = []
-        self._earlier: list[Path] = []  # notes of the same state, whose runs have ended
         self.told = True  # whether others can see it, if there is something to see
 
     def __enter__(self) -> Self:
@@ -180,11 +196,6 @@ class UnderWay:
             raise
         finally:
             self._begun = None  # a query that is half read keeps its database attached
-        # Not before this one's own note says the same and more.
-        if self._left:
-            for path in self._earlier:
-                with contextlib.suppress(OSError):
-                    path.unlink(missing_ok=True)
         self.told = bool(self._left)
         return self
 
@@ -195,6 +206,13 @@ class UnderWay:
         self._gone.clear()
         while self._left:
             self._let_go(self._left.pop())
+
+    def sends(self) -> None:
+        """The state has the intent of a submission that is about to leave: who has not seen it does not know all."""
+        if self._left:
+            told = self._after.last_sent()
+            for note in self._left:
+                note.tell(told)
 
     def awaited_s(
         self, planned: Callable[[], Iterator[bytes]], shown: Callable[[bytes], bool] = lambda key: False
@@ -210,7 +228,9 @@ class UnderWay:
 
     def _let_go(self, note: Note) -> None:
         try:
-            write(note.left, self._after.state, self._after.unseen())
+            unseen = self._after.unseen()
+            if write(note.left, self._after.mark, unseen):
+                note_seen(note.left)
         except (OSError, HumeRunnerError):
             note.put_down()  # then it may be any of it
         else:
@@ -235,18 +255,20 @@ class UnderWay:
         for lock in place.folder.glob(f"{place.machine}-*.lock"):
             if lock not in own:
                 self._look_at(Note.at(lock), same_service=lock.name.startswith(before))
+        seen = Sightings(place.folder, f"{place.machine}-")
         for left in place.folder.glob(f"{place.machine}-*.left"):
             with contextlib.suppress(OSError):
-                self._look_back_at(left, same_service=left.name.startswith(before))
+                self._look_back_at(left, seen, same_service=left.name.startswith(before))
         for keys in place.folder.glob(f"{place.machine}-*.keys"):  # of who was killed before it had the lock
             with contextlib.suppress(OSError):
-                if not keys.with_suffix(".lock").exists() and _age_s(keys) >= _FORGOTTEN_S:
-                    keys.unlink()
+                if not keys.with_suffix(".lock").exists() and seen.age_s(keys) >= _FORGOTTEN_S:
+                    seen.remove(keys)
+        seen.sweep()
 
     def _write(self, path: Path) -> None:
         if not self._left:
             begun, self._begun = self._begun, None
-            write(path, self._after.state, self._keys() if begun is None else begun)
+            write(path, self._after.mark, self._keys() if begun is None else begun)
             return
         # Quicker than to ask for a million again.
         with aside.written(path, private=True, durable=False) as file, open_regular(self._left[0].keys) as first:
@@ -287,29 +309,26 @@ class UnderWay:
             hint="wait for it: both might pay for the same",
         )
 
-    def _look_back_at(self, left: Path, *, same_service: bool) -> None:
+    def _look_back_at(self, left: Path, seen: Sightings, *, same_service: bool) -> None:
         """At what a run that is gone may have sent. Raises: OSError where the note is gone as well."""
-        age_s = _age_s(left)
-        if age_s < 0:  # the clock was set back
-            os.utime(left, follow_symlinks=False)
-            age_s = 0.0
-        if age_s >= (self._after.settle_s if same_service else _FORGOTTEN_S):
-            left.unlink()
-            return
+        age_s = seen.age_s(left)
         if not same_service:
+            if age_s >= _FORGOTTEN_S:
+                seen.remove(left)
             return
         told: Told | None = None
         with contextlib.suppress(OSError, ValueError):
             told = opened(left)
-        if told is not None and told.state == self._after.state != "":
-            told.file.close()
-            self._earlier.append(left)
-            return
-        found = _Gone(until=time.monotonic() + self._after.settle_s - age_s, told=told)
-        if found.has_one_of(self._keys()):
+        mark, own_s = told.mark if told is not None else None, self._after.settle_s
+        found = _Gone(until=time.monotonic() + own_s - age_s, told=told)
+        if age_s < own_s and not self._after.knows(mark) and found.has_one_of(self._keys()):
             self._gone.append(found)
-        elif told is not None:
+            return
+        if told is not None:
             told.file.close()
+        # Others may have to wait for it, whatever this one knows.
+        if age_s >= max(own_s, _USUAL_S if mark is None else mark.settle_s):
+            seen.remove(left)
 
     def _refusal(self, who: str, shared: int) -> StateLocked:
         own = sum(len(block) for block in self._mine()) // KEY_BYTES
@@ -319,10 +338,6 @@ class UnderWay:
             hint="wait for it, whatever directory either writes to: both would pay. What has nothing in common may run "
             "together, as the parts of one split do (`--shard I/N`)",
         )
-
-
-def _age_s(path: Path) -> float:
-    return time.time() - path.lstat().st_mtime
 
 
 def _no_use(folder: Path, error: OSError) -> UsageError:

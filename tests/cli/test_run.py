@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -1018,9 +1019,10 @@ def detaches(project: Project) -> None:
 
 
 def is_killed(project: Project) -> None:
+    before = project.emulator.requests()["jobs_accepted"]
     process = project.start("run", "manifest.yaml", "--no-progress")
     until = time.monotonic() + 60
-    while not project.emulator.requests()["jobs_accepted"]:
+    while project.emulator.requests()["jobs_accepted"] == before:
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -1043,6 +1045,58 @@ def test_what_a_run_that_is_gone_sent_is_not_paid_for_from_another_directory(
     assert "a run that is gone may have sent some of it" in ran.err
     assert "already at the service and paid for" in ran.err
     assert project.emulator.requests()["jobs_accepted"] == 1
+
+
+@pytest.mark.sweep
+def test_what_an_ended_run_sent_is_awaited_though_a_later_one_of_its_state_is_gone(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process is killed, and the service shows what it took some time later."""
+    monkeypatch.setenv("HUME_RUNNER_RUNS", str(tmp_path / "runs"))
+    project.settle_s = 30
+    project.manifest["models"] = {"language": {}}
+    project.manifest["sources"] = {"text": ["Hello."]}
+    project.emulator.make_difficult({"jobs": {"late": "6s"}})
+    assert project.run().code == 0
+    project.manifest["sources"]["text"].append("Something more.")
+    project.write()
+    is_killed(project)
+    project.manifest["sources"]["text"] = ["Hello."]
+    ran = project.run("--output-dir", str(project.folder / "another"))
+    assert ran.code == 0, ran.err
+    assert "a run that is gone may have sent some of it" in ran.err
+    assert project.emulator.requests()["jobs_accepted"] == 2
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("goes", [detaches, is_killed])
+def test_a_state_that_was_put_back_waits_for_what_its_own_run_sent(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes: Callable[[Project], None]
+) -> None:
+    """Where it lies tells nothing. One that was not put back waits for nothing: it knows."""
+    monkeypatch.setenv("HUME_RUNNER_RUNS", str(tmp_path / "runs"))
+    project.settle_s = 30
+    project.manifest["models"] = {"language": {}}
+    project.manifest["sources"] = {"text": ["An older text."]}
+    assert project.run().code == 0
+    backup = tmp_path / "backup"
+    shutil.copytree(project.out, backup, ignore=shutil.ignore_patterns("*.ctl"))
+    accepted = project.emulator.requests()["jobs_accepted"]
+    project.manifest["sources"]["text"].append("Hello.")
+    project.emulator.make_difficult({"jobs": {"late": "5s"}})
+    project.write()
+    goes(project)
+    project.out.rename(tmp_path / "gone")
+    shutil.copytree(backup, project.out)
+    ran = project.run()
+    assert ran.code == 0, ran.err
+    assert "a run that is gone may have sent some of it" in ran.err
+    assert project.emulator.requests()["jobs_accepted"] == accepted + 1
+    shutil.rmtree(project.out)
+    (tmp_path / "gone").rename(project.out)
+    ran = project.run()
+    assert (ran.code, "a run that is gone" in ran.err) == (0, False), ran.err
+    assert project.emulator.requests()["jobs_accepted"] == accepted + 1
 
 
 def test_a_folder_for_notes_that_takes_none_is_refused_before_anything_is_sent(

@@ -41,6 +41,24 @@ def test_a_look_is_evidence_only_as_far_as_it_goes(look: Look, waited_s: float, 
     assert settle(look, lambda remote: remote == "known", waited_s=waited_s, wait_s=120.0) == expected
 
 
+@pytest.mark.parametrize(
+    ("look", "may_be"),
+    [(Look(candidates=(RUNNING,), most=1), ("r",)), (Look(candidates=(RUNNING, MAYBE, GONE), most=1), ())],
+    ids=["alone", "among others"],
+)
+def test_what_is_measured_without_an_end_is_waited_for_so_long_and_then_asked_about(
+    look: Look, may_be: tuple[str, ...]
+) -> None:
+    for waited_s, wait_s in ((899.9, 120.0), (899.9, 0.0), (999.9, 1000.0)):
+        assert settle(look, lambda _: False, waited_s=waited_s, wait_s=wait_s, running_s=900.0) == Wait()
+    asked = settle(look, lambda _: False, waited_s=900.0, wait_s=120.0, running_s=900.0)
+    assert isinstance(asked, Ask)
+    assert "as r, and comes to no end" in asked.why
+    assert (asked.may_be, asked.named) == (may_be, ("r",))
+    put_off = settle(look, lambda _: False, waited_s=900.0, wait_s=120.0, running_s=900.0, put_off_s=1e9)
+    assert put_off == Wait()
+
+
 def test_of_what_is_there_something_that_may_be_ours_is_never_proof_that_ours_is_not() -> None:
     settled = settle(Look(candidates=(MAYBE,), conclusive=True), lambda _: False, waited_s=1e9, wait_s=1.0)
     assert isinstance(settled, Ask)
@@ -55,6 +73,8 @@ def test_looks_come_often_at_first_and_once_right_after_the_wait() -> None:
     assert waits[-1] == 10.0
     assert next_look_s(7, waited_s=115.0, wait_s=120.0) == 5.0
     assert next_look_s(7, waited_s=119.999, wait_s=120.0) == 0.05
+    assert next_look_s(7, waited_s=898.0, wait_s=120.0, running_s=900.0) == 2.0
+    assert next_look_s(7, waited_s=900.0, wait_s=120.0, running_s=900.0) == 10.0
 
 
 def test_the_command_that_takes_a_job_names_it_and_is_safe_to_type() -> None:

@@ -260,3 +260,33 @@ def test_a_harmed_answer_that_is_given_once_is_not_said_to_be_fetched_again(fold
     assert "fetches again" not in told
     assert f"run {folder.manifest} --pay-again" in told
     assert told.count("cannot be had again") == 1
+
+
+@pytest.mark.sweep
+@sampled(1)
+@pytest.mark.parametrize("on_lost_answer", ["resubmit", "stop"])
+def test_an_upload_that_is_measured_without_an_end_is_asked_about_and_paid_for_again_only_if_somebody_agrees(
+    folder: Folder, emulator: Emulator, on_lost_answer: str
+) -> None:
+    """It waits for as long as a measurement takes, and encodes media."""
+    names = write_media(folder, recordings=2, stills=0)
+    folder.write({"files": names}, execution={"on_lost_answer": on_lost_answer})
+    emulator.make_difficult({"uploads": [{"times": 1, "answer": "cut", "live": "100h"}]})
+    began = time.monotonic()
+    first = folder.run()
+    assert first.code == 9, first.err
+    assert "is being measured, as " in first.err
+    assert "`--pay-again` sends it again" in first.err
+    assert folder.jobs() == {"ambiguous": 1, "done": 1}
+    waited_s = time.monotonic() - began
+    assert waited_s >= 7.5 * folder.settle_s
+    began = time.monotonic()
+    again = folder.run()
+    assert (again.code, "is being measured, as " in again.err) == (9, True), again.err
+    assert time.monotonic() - began < waited_s
+    assert len(from_service(emulator.url, "/_emulator/runs")) == 2
+    agreed = folder.run("--pay-again")
+    assert agreed.code == 0, agreed.err
+    assert "sent again as agreed" in agreed.err
+    assert len(from_service(emulator.url, "/_emulator/runs")) == 3
+    assert folder.jobs() == {"done": 2}

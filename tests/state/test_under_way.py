@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 
 from hume_runner.errors import StateError, StateLocked, UsageError
 from hume_runner.state.lock import OsLock
-from hume_runner.state.notes import KEY_BYTES, Note, opened, shared, write
+from hume_runner.state.notes import KEY_BYTES, Mark, Note, opened, shared, write
+from hume_runner.state.sent import NOTHING
 from hume_runner.state.under_way import Afterwards, Meeting, UnderWay, is_private, meetings, one_service, one_state
 from tests.small_disk import mounted
 from tests.tiers import sampled
@@ -49,12 +51,20 @@ def a_run(
     *,
     state: str = "",
     unseen: Sequence[str] = (),
+    sent: Sequence[str] = (NOTHING,),
     settle_s: float = 60.0,
     named: bool = False,
 ) -> UnderWay:
-    """A run that has these items under way; `unseen` of them may be at the service when it ends."""
+    """A run that has these items under way; `unseen` of them may be at the service when it ends. `sent`: how far its
+    state knows what was sent, the last of them in the end."""
     places = [Meeting(folder=folder, machine="here", named=named) for folder in folders]
-    after = Afterwards(state=state, settle_s=settle_s, unseen=lambda: keys_of(unseen))
+    after = Afterwards(
+        state=state,
+        settle_s=settle_s,
+        unseen=lambda: keys_of(unseen),
+        last_sent=lambda: sent[-1],
+        has_sent=lambda told: told in sent,
+    )
     return UnderWay(places, service, lambda: keys_of(items), what="study.yaml", after=after)
 
 
@@ -143,27 +153,73 @@ def test_what_a_killed_run_may_have_sent_is_awaited_as_long_as_it_is_planned(pla
             assert not awaits(run, ["a"])
 
 
+def pass_by(place: Path, seconds: float, clock: Callable[[str], str] = str) -> None:
+    """So many seconds go by for what was seen there; by `clock`, as its marks name it."""
+    for mark in place.glob("*.seen"):
+        name, _, told = mark.name.removesuffix(".seen").rpartition(".")
+        named, *times = told.split("-")
+        earlier = "-".join(str(int(at) - int(seconds * 1000)) for at in times)
+        mark.rename(place / f"{name}.{clock(named)}-{earlier}.seen")
+
+
 def test_the_time_of_a_killed_run_begins_when_it_is_found(place: Path) -> None:
     with a_killed_run(["a"], place):
         (keys,) = place.glob("*.keys")
         os.utime(keys, (time.time() - 3600,) * 2)
         with a_run(["a"], [place], settle_s=30) as run:
             assert 25 < run.awaited_s(lambda: keys_of(["a"])) <= 30
-        (left,) = place.glob("*.left")
-        os.utime(left, (time.time() - 31,) * 2)
+        pass_by(place, 61)
         with a_run(["a"], [place], settle_s=30) as run:
             assert not awaits(run, ["a"])
     assert [path.name for path in place.iterdir()] == ["here.door"]
 
 
-def test_a_clock_that_is_set_back_has_nobody_wait_longer(place: Path) -> None:
+@pytest.mark.parametrize("by_s", [-90_000, -3600, 3600, 90_000], ids="{:+}".format)
+def test_the_time_is_not_the_wall_clock_s_which_somebody_may_set(place: Path, by_s: int) -> None:
     with a_run(["a"], [place], unseen=["a"]):
         pass
     (left,) = place.glob("*.left")
-    os.utime(left, (time.time() + 3600,) * 2)
+    os.utime(left, (time.time() - by_s,) * 2)
+    for service in ("another", "service"):
+        with a_run(["a"], [place], service, settle_s=30):
+            pass
+    pass_by(place, 20)
     with a_run(["a"], [place], settle_s=30) as run:
-        assert 0 < run.awaited_s(lambda: keys_of(["a"])) <= 30
-    assert left.stat().st_mtime <= time.time()
+        assert 5 < run.awaited_s(lambda: keys_of(["a"])) <= 10
+    pass_by(place, 41)
+    with a_run(["a"], [place], settle_s=30) as run:
+        assert not awaits(run, ["a"])
+    assert not left.exists()
+
+
+def test_what_another_clock_told_counts_from_when_it_is_seen_here_and_for_each_clock_once(place: Path) -> None:
+    """After another start of the machine, or on another one that meets in the same folder."""
+    with a_run(["a"], [place], unseen=["a"]):
+        pass
+    for start in ("00000001", "00000002"):
+        pass_by(place, 0, lambda _, now=start: now)  # type: ignore[misc]
+        with a_run(["a"], [place], settle_s=30) as run:
+            assert 25 < run.awaited_s(lambda: keys_of(["a"])) <= 30
+    seen = {mark.name for mark in place.glob("*.seen")}
+    assert sum(".00000002-" not in name for name in seen) == 1
+    for _ in range(2):
+        with a_run(["a"], [place], settle_s=30):
+            assert {mark.name for mark in place.glob("*.seen")} == seen
+    for mark in place.glob("*.left"):
+        mark.unlink()  # as an earlier version does
+    with a_run(["a"], [place]):
+        pass
+    assert [path.name for path in place.iterdir()] == ["here.door"]
+
+
+def test_a_note_stays_for_those_who_want_it_longer(place: Path) -> None:
+    with a_run(["a"], [place], unseen=["a"], settle_s=60):
+        pass
+    pass_by(place, 10)
+    with a_run(["a"], [place], settle_s=5) as hasty:
+        assert not awaits(hasty, ["a"])
+    with a_run(["a"], [place], settle_s=60) as run:
+        assert awaits(run, ["a"])
 
 
 def test_what_the_service_shows_by_now_and_nobody_can_adopt_is_awaited_no_longer(place: Path) -> None:
@@ -184,14 +240,92 @@ def test_a_run_that_ends_leaves_what_the_service_may_not_show_yet(place: Path) -
 
 
 def test_what_the_same_state_left_is_nothing_to_wait_for(place: Path) -> None:
-    """It knows what it sent."""
+    """It knows what it sent; others may have to wait for it still."""
     with a_run(["a"], [place], state="one", unseen=["a"]):
         pass
-    with a_run(["a"], [place], state="two") as run:
+    for state, awaited in (("two", True), ("one", False), ("two", True)):
+        with a_run(["a"], [place], state=state) as run:
+            assert awaits(run, ["a"]) is awaited
+
+
+def test_what_an_earlier_run_of_a_state_sent_is_awaited_whatever_a_later_one_has_under_way(place: Path) -> None:
+    with a_run(["a"], [place], state="one", unseen=["a"]):
+        pass
+    with another_process_has(["b"], place) as later:  # of a state that has "a" done
+        with a_run(["a"], [place], state="two") as run:
+            assert awaits(run, ["a"])
+        later.kill()
+        later.wait()
+        with a_run(["a"], [place], state="two") as run:
+            assert awaits(run, ["a"])
+
+
+FIRST, SECOND, OTHER = f"{1:032x}", f"{2:032x}", f"{3 << 64:032x}"
+ENDS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], bool]] = {
+    # What its state knew of when a run began, what it sent; what the state of the next run knows of; whether that has
+    # to wait for what the first one sent.
+    "the state goes on": ((FIRST,), (SECOND,), (FIRST, SECOND), False),
+    "it went on since": ((FIRST,), (SECOND,), (FIRST, SECOND, OTHER), False),
+    "it was put back as before the run": ((FIRST,), (SECOND,), (FIRST,), True),
+    "it was put back as in the middle of the run": ((), (FIRST, SECOND), (FIRST,), True),
+    "it was put back, and went on elsewhere since": ((FIRST,), (SECOND,), (FIRST, OTHER), True),
+    "it was put back as it was when nothing was sent": ((), (FIRST,), (), True),
+    "the run sent nothing": ((FIRST,), (), (FIRST,), False),
+    "the run sent nothing, and the state was put back as before the one before": ((FIRST,), (), (), True),
+    "nothing was ever sent": ((), (), (), False),
+}
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["ended", "killed"])
+@pytest.mark.parametrize("case", ENDS)
+def test_a_state_knows_what_a_run_of_it_sent_if_it_has_seen_it(place: Path, case: str, killed: bool) -> None:
+    knew, sends, knows, awaited = ENDS[case]
+    sent = [NOTHING, *knew]
+    with a_run(["a"], [place], state="one", unseen=["a"], sent=sent) as run:
+        for one in sends:
+            sent.append(one)
+            run.sends()
+        (keys,) = place.glob("*.keys")
+        written = keys.read_bytes()
+    (left,) = place.glob("*.left")
+    if killed:
+        left.write_bytes(written)
+    told = opened(left)
+    told.file.close()
+    assert told.mark == Mark(state="one", sent=sent[-1], settle_s=60.0)
+    with a_run(["a"], [place], state="one", sent=[NOTHING, *knows]) as run:
+        assert awaits(run, ["a"]) is awaited
+    for other in ("two", ""):
+        with a_run(["a"], [place], state=other, sent=[NOTHING, *knew, *sends]) as run:
+            assert awaits(run, ["a"])
+
+
+def test_a_note_of_an_earlier_version_does_not_tell_what_a_state_has_seen(place: Path) -> None:
+    with a_run(["a"], [place], state="0123456789abcdef", unseen=["a"]):
+        pass
+    (left,) = place.glob("*.left")
+    head, rest = left.read_bytes().split(b"\n", 1)
+    earlier = json.loads(head) | {"state": "0123456789abcdef"}
+    left.write_bytes(json.dumps(earlier).encode() + b"\n" + rest)
+    with a_run(["a", "b"], [place], state="0123456789abcdef") as run:
         assert awaits(run, ["a"])
-    with a_run(["a"], [place], state="one") as run:
-        assert not awaits(run, ["a"])
-    assert [path.name for path in place.iterdir()] == ["here.door"]
+        assert not awaits(run, ["b"])
+
+
+def test_a_note_that_cannot_tell_what_is_sent_may_be_anything_and_is_no_way_to_another_file(
+    place: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"somebody's own")
+    with a_run(["a"], [place]) as run:
+        (keys,) = place.glob("*.keys")
+        keys.unlink()
+        run.sends()  # notes that are removed are not missed
+        keys.symlink_to(elsewhere)
+        run.sends()
+        with pytest.raises(StateLocked, match="cannot be told"), a_run(["b"], [place]):
+            pass
+    assert elsewhere.read_bytes() == b"somebody's own"
 
 
 def test_who_is_refused_leaves_what_its_state_left_before(place: Path) -> None:
@@ -292,7 +426,7 @@ def test_a_note_that_another_locks_while_it_is_made_has_another_name(place: Path
         return path
 
     def fill(path: Path) -> None:
-        write(path, "", keys_of(["a"]))
+        write(path, Mark(), keys_of(["a"]))
 
     note = Note.leave(next_lock, fill)
     for lock in taken:
@@ -356,7 +490,7 @@ def test_a_run_that_goes_on_and_whose_note_cannot_be_read_may_have_the_same(
 
 def test_keys_that_are_in_no_order_are_none_of_ours(place: Path) -> None:
     note = place / "here.keys"
-    write(note, "", (number.to_bytes(KEY_BYTES, "big") for number in reversed(range(100_000))))
+    write(note, Mark(), (number.to_bytes(KEY_BYTES, "big") for number in reversed(range(100_000))))
     told = opened(note)
     with told.file, pytest.raises(ValueError, match="no run wrote"):
         list(told.blocks())

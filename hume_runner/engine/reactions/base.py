@@ -25,9 +25,9 @@ class Patience:
     """How long the loop waits for things that settle by themselves, in seconds.
 
     `settle_s`: how long the service has, from the end of a request that was cut off, to show what it took of it;
-    `settle_slow_s`: the same after a time-out, where it may have everything and be slow. `late_s`: an answer that does
-    not speak of every source is asked for again this long. `unseen`: how many polls in a row may not know one of our
-    jobs before the run stops.
+    `settle_slow_s`: the same after a time-out, where it may have everything and be slow, and how long one that it is
+    measuring is waited for. `late_s`: an answer that does not speak of every source is asked for again this long.
+    `unseen`: how many polls in a row may not know one of our jobs before the run stops.
     """
 
     settle_s: float = 120.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from hume_runner import events
@@ -44,12 +45,15 @@ def judge(
     wait_s = 0.0 if agreed else lost.wait_s
     # What is about to be sent shows whether the list shows what it must.
     put_off_s = 0.0 if agreed else _put_off_s(view, rules, lost)
+    # While this run sends others, one of them may be what is measured.
+    running_s = 0.0 if agreed and not view.submitting else rules.patience.settle_slow_s
     waited_s = _waited_s(view, lost)
-    settled = reconcile.settle(look, known, waited_s=waited_s, wait_s=wait_s, put_off_s=put_off_s)
-    if isinstance(settled, reconcile.Wait) and lost.waited_before_s >= lost.wait_s:
+    settle = partial(reconcile.settle, look, known, wait_s=wait_s, running_s=running_s, put_off_s=put_off_s)
+    settled = settle(waited_s=waited_s)
+    if isinstance(settled, reconcile.Wait) and not agreed and lost.waited_before_s >= lost.wait_s:
         # An earlier run waited in vain and asked: a person need not wait as long once more to be asked. What is proven
         # not to be there is proven by this run's wait alone: the state may have been put back since.
-        early = reconcile.settle(look, known, waited_s=waited_s + wait_s, wait_s=wait_s, put_off_s=put_off_s)
+        early = settle(waited_s=waited_s + lost.waited_before_s)
         settled = early if isinstance(early, reconcile.Ask) else settled
     if isinstance(settled, reconcile.NotThere) and misled and not agreed:
         # It answered, so it took it: that nothing is known again proves that it is told another way.
@@ -97,7 +101,8 @@ def looked(
         view = replace(view, agreed=view.agreed | {job})
     match settled:
         case reconcile.Wait():
-            wait = reconcile.next_look_s(one.looks, waited_s=_waited_s(view, one), wait_s=one.wait_s)
+            slow_s = rules.patience.settle_slow_s
+            wait = reconcile.next_look_s(one.looks, waited_s=_waited_s(view, one), wait_s=one.wait_s, running_s=slow_s)
             again = replace(one, next_at=at.now + wait, looks=one.looks + 1)
             return Reaction(view=replace(view, lost={**view.lost, job: again}))
         case reconcile.Found():

@@ -11,7 +11,7 @@ import pytest
 from hume_runner import events
 from hume_runner.engine import facts, reconcile
 from hume_runner.engine.reactions import settling
-from hume_runner.engine.view import View
+from hume_runner.engine.view import Lost, View
 from hume_runner.errors import (
     LostAnswerNeedsDecision,
     ServiceUnavailable,
@@ -156,6 +156,31 @@ def test_an_earlier_wait_hastens_the_question_and_proves_nothing() -> None:
     assert judged(again, Look(conclusive=False, why="it hides ours")) == reconcile.Ask(why="it hides ours")
     assert judged(again, Look(conclusive=True)) == reconcile.Wait()
     assert judged(again, Look(candidates=(replace(CANDIDATE, running=True),))) == reconcile.Wait()
+
+
+RUNNING = Look(candidates=(replace(CANDIDATE, running=True),))
+
+
+@pytest.mark.parametrize(
+    ("lost", "looked_at", "parts", "rule", "asks"),
+    [
+        (LOST, 949.9, {}, {}, False),
+        (LOST, 950.0, {}, {}, True),
+        (LOST, 950.0, {"submitting": SENT}, {}, False),  # which shows more
+        (replace(LOST, waited_before_s=900.0), 50.5, {}, {}, True),
+        (replace(LOST, waited_before_s=400.0), 50.5, {}, {}, False),
+        (replace(LOST, waited_before_s=400.0), 550.0, {}, {}, True),
+        (BEFORE, 50.5, {}, {"pay_again": True}, True),
+        (BEFORE, 50.5, {"submitting": SENT}, {"pay_again": True}, False),  # which may be what is measured
+        (replace(LOST, here=True), 949.9, {}, {"pay_again": True}, False),  # nobody agreed to that
+        (replace(LOST, here=True), 950.0, {}, {"pay_again": True}, True),
+    ],
+)
+def test_what_is_measured_at_the_moment_is_waited_for_as_long_as_a_slow_one_and_then_asked_about(
+    lost: Lost, looked_at: float, parts: Mapping[str, Any], rule: Mapping[str, Any], asks: bool
+) -> None:
+    busy = view(**{**QUIET, "lost": {1: lost}, "looked_at": looked_at, **parts})
+    assert isinstance(judged(busy, RUNNING, **rule), reconcile.Ask if asks else reconcile.Wait)
 
 
 def test_who_pays_again_waits_for_no_proof_of_what_was_lost_by_then() -> None:
