@@ -379,6 +379,7 @@ def edited(content: bytes) -> bytes:
     return content[:middle] + b"mine" + content[middle:]
 
 
+@pytest.mark.sweep
 def test_without_a_state_what_a_run_wrote_is_known_whatever_git_did_and_not_when_it_was_edited(study: Project) -> None:
     study.manifest["outputs"]["tables"] = ["csv", "jsonl"]
     study.manifest["sources"] = {"text": [{"text": "first\nsecond", "id": "a", "labels": {"wave": "pre"}}]}
@@ -406,7 +407,7 @@ def test_without_a_state_what_a_run_wrote_is_known_whatever_git_did_and_not_when
     assert study.run().code == 0
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize(
     "name", ["report.html", "codebook.md", "tables/items.csv", "datapackage.json", "results.jsonl"]
 )
@@ -460,7 +461,7 @@ def test_what_nobody_asks_for_any_more_stays_as_it_is_once_somebody_went_on_with
 # -- each kind in its own place --------------------------------------------------------------------------------------
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("name", DUE)
 @pytest.mark.parametrize("words", [("plan", "--out"), ("plan", "--markdown"), ("run", "--metrics-file")])
 def test_no_flag_puts_something_else_where_a_study_has_its_outputs(
@@ -493,7 +494,7 @@ def test_tables_and_reports_of_one_study_go_over_nothing_of_another(study: Proje
     assert seen(other) == before
 
 
-@sampled(2)
+@sampled(1)
 @pytest.mark.parametrize("theirs", ['{"schema": 1, "manifest": {"name": "t"}, "jobs": []}', '{"manifest": "t"}', "[1]"])
 def test_a_record_of_the_owner_that_tells_nothing_is_told_as_such(study: Project, theirs: str) -> None:
     assert study.run().code == 0
@@ -512,7 +513,7 @@ def test_a_record_of_the_owner_that_tells_nothing_is_told_as_such(study: Project
 # -- what is no file -------------------------------------------------------------------------------------------------
 
 
-@sampled(3)
+@sampled(1)
 @pytest.mark.parametrize("what", ["a pipe", "a loop", "below a loop"])
 @pytest.mark.parametrize(
     "words",
