@@ -7,6 +7,8 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
+from hume_runner.state.pinned import resolved
+
 
 def can_open(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
     """Whether a browser can be expected: a screen, or one that `BROWSER` names.
@@ -23,6 +25,6 @@ def opened(page: Path, environ: Mapping[str, str]) -> bool:
     if not can_open(environ):
         return False
     try:
-        return webbrowser.open(page.resolve().as_uri())
+        return webbrowser.open(resolved(page).as_uri())
     except (webbrowser.Error, OSError):
         return False

@@ -51,9 +51,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.out:
         from hume_runner.results.authorship import refuse_others
         from hume_runner.results.compare import form_of
+        from hume_runner.results.marks import Kind
 
         form_of(Path(args.out))
-        refuse_others([Path(args.out)], hint="choose another --out")
+        refuse_others([Path(args.out)], Kind.COMPARISON, hint="choose another --out")
     found = compare(args.a, args.b, pairs=args.pairs, even_simulated=args.even_simulated)
     written = _write(found, args.out) if args.out else None
     if console.json:

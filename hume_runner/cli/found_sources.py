@@ -18,6 +18,7 @@ from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
 from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.separators import NAMES as SEPARATORS
 from hume_runner.sources.separators import clean, declared, written
+from hume_runner.state.pinned import resolved
 from hume_runner.stores import is_remote, open_store
 
 AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
@@ -186,9 +187,9 @@ def _medium(suffix: str) -> str:
 
 def _from_here(path: Path, folder: Path) -> str:
     """Relative to the manifest's folder; absolute where that would need a `..`."""
-    absolute = path.resolve() if ".." in path.parts else path.absolute()
+    absolute = resolved(path) if ".." in path.parts else path.absolute()
     try:
-        name = absolute.relative_to(folder.resolve() if ".." in folder.parts else folder).as_posix()
+        name = absolute.relative_to(resolved(folder) if ".." in folder.parts else folder).as_posix()
     except ValueError:
         name = absolute.as_posix()
     try:

@@ -17,9 +17,12 @@ from hume_runner import aside, events
 from hume_runner._version import __version__
 from hume_runner.api import RunResult
 from hume_runner.errors import UsageError, refuse_scarce
+from hume_runner.regular_files import open_regular
 from hume_runner.results.authorship import refuse_others
+from hume_runner.results.marks import Kind
 
 _EVERY_S = 5.0
+_MOST_BYTES = 1 << 24  # of an earlier file
 _LAST_SUCCESS = "hume_runner_last_success_timestamp_seconds"
 # name, type, help
 _FAMILIES = (
@@ -74,7 +77,7 @@ class Metrics(logging.Handler):
     ) -> None:
         """Raises: UsageError where nothing can be written there, or something is that is no such file."""
         super().__init__(logging.DEBUG)
-        refuse_others([path], hint="choose another --metrics-file")
+        refuse_others([path], Kind.METRICS, hint="choose another --metrics-file")
         self._path = path
         self._warn = warn
         self._clock = clock
@@ -203,7 +206,8 @@ def text(samples: Iterable[Sample]) -> str:
 def _successes(path: Path) -> Iterator[tuple[str, float]]:
     """When runs last ended well, as the file of an earlier run tells: a failure does not make that forgotten."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with open_regular(path) as file:
+            lines = file.read(_MOST_BYTES).decode("utf-8", "replace").splitlines()
     except OSError:
         return
     for line in lines:

@@ -6,7 +6,6 @@ import argparse
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from hume_runner.cli.plan_shown import ShownPlan, Totals, refusal
 from hume_runner.cli.streams import Writer
 from hume_runner.errors import HumeRunnerError, UsageError, refuse_scarce
 from hume_runner.results.authorship import refuse_others
+from hume_runner.results.marks import Kind, MarkedText
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     with ExitStack() as stack:
         pages: list[Writer] = [console.out] if args.format == "markdown" else []
         if args.markdown:
-            pages.append(stack.enter_context(_written(Path(args.markdown))))
+            pages.append(stack.enter_context(_written(Path(args.markdown), Kind.PLAN_PAGE)))
         return _plans(args, console, pages)
 
 
@@ -98,7 +98,7 @@ def _plan(
         shown = ShownPlan(plan, items=args.items)
         totals.add(plan)
         if args.out:
-            with _written(Path(args.out)) as file:
+            with _written(Path(args.out), Kind.PLAN) as file:
                 shown.as_json(file)
             shard = f" --shard {args.shard}" if args.shard else ""
             console.note(
@@ -121,15 +121,14 @@ def _plan(
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[Writer]:
-
-    refuse_others([path], hint="choose another file")
+def _written(path: Path, kind: Kind) -> Iterator[MarkedText]:
+    """The file of a plan or of its page, which ends with its mark."""
+    refuse_others([path], kind, hint="choose another file")
     try:
         with aside.written(path, private=True) as file:
-            text = TextIOWrapper(file, encoding="utf-8")
+            text = MarkedText(file, kind)
             yield text
-            text.flush()
-            text.detach()
+            text.end()
     except OSError as error:
         refuse_scarce(error)
         raise UsageError(f"{path}: cannot write the plan: {error.strerror}", hint="choose another file") from error

@@ -11,6 +11,7 @@ from hume_runner.cli.manifests import shard_flag
 from hume_runner.cli.rebuilding import ended, results_of
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
+from hume_runner.state.pinned import resolved
 
 _COMPARED = "report-compared.html"
 
@@ -120,7 +121,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
     own = results.directory / "report.html"
     out = Path(args.out) if args.out else results.directory / _COMPARED if args.compare else own
-    if args.compare and out.resolve() == own.resolve():
+    if args.compare and resolved(out) == resolved(own):
         raise UsageError(
             f"{out}: the next run would write it anew, without the comparison", hint="let --out name another file"
         )
@@ -138,7 +139,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         unread += comparison.unread
     _refuse_others(results, out, own)
     written = write_report(results, out, unread=unread.append, beside=comparison)
-    if found is not None and serial is not None and out.resolve() == (results.directory / "report.html").resolve():
+    if found is not None and serial is not None and resolved(out) == resolved(results.directory / "report.html"):
         from hume_runner.results.derived import REPORT
 
         found.mark_derived(REPORT, [results.directory / REPORT], serial=serial)
@@ -150,7 +151,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for told in unread:
         console.error(told)
     if args.open and not opened(written, console.environ):
-        console.note(f"no browser here: open {written.resolve()} in one, on this machine or on another")
+        console.note(f"no browser here: open {resolved(written)} in one, on this machine or on another")
     return ended(args, console, unread)
 
 
@@ -159,11 +160,12 @@ def _refuse_others(results: ResultSet, out: Path, own: Path) -> None:
     from hume_runner.results.authorship import refuse_others
     from hume_runner.results.due import refuse_others_here
     from hume_runner.results.from_state import StateResults
+    from hume_runner.results.marks import Kind
 
-    if isinstance(results, StateResults) and out.resolve() == own.resolve():
+    if isinstance(results, StateResults) and resolved(out) == resolved(own):
         refuse_others_here(results.knows, results.directory, [own.name])
     else:
-        refuse_others([out], hint="choose another --out")
+        refuse_others([out], Kind.REPORT, hint="choose another --out")
 
 
 def _figures(args: argparse.Namespace, console: Console, results: ResultSet) -> int:

@@ -15,6 +15,7 @@ from hume_runner.cli.rebuilding import ended, results_of
 from hume_runner.errors import UsageError
 from hume_runner.results.base import ResultSet
 from hume_runner.results.options import ABOVE, TableOptions
+from hume_runner.state.pinned import resolved
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -88,23 +89,24 @@ def _tables(
     unread: Callable[[str], None],
     warn: Callable[[str], None],
 ) -> tuple[Path, ...]:
-    from hume_runner.results.authorship import refuse_others
+    from hume_runner.results.authorship import PACKAGE_FILES, refuse_others
     from hume_runner.results.derived import tables_group
-    from hume_runner.results.due import PACKAGE_FILES, refuse_others_here
+    from hume_runner.results.due import refuse_others_here
     from hume_runner.results.from_state import StateResults
+    from hume_runner.results.marks import Kind
     from hume_runner.results.tables import write_tables
 
     out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = getattr(results, "serial", None)
-    own = serial is not None and out_dir.resolve() == (results.directory / "tables").resolve()
+    own = serial is not None and resolved(out_dir) == resolved(results.directory / "tables")
 
     def check(paths: Sequence[Path]) -> None:
         if own and isinstance(results, StateResults):
             here = results.directory
             refuse_others_here(results.knows, here, [*(f"tables/{path.name}" for path in paths), *PACKAGE_FILES])
         else:
-            refuse_others(paths, hint="choose another --out")
+            refuse_others(paths, Kind.TABLE, hint="choose another --out")
 
     def leave(path: Path) -> None:
         # What an earlier call wrote goes when these are recorded, if it is still what was written.

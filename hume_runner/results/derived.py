@@ -25,7 +25,7 @@ REPORT = "report.html"
 TABLES = "tables"
 
 # Raised when the same answers give other bytes than before.
-_REVISION = 5
+_REVISION = 6
 
 
 @frozen
@@ -67,6 +67,11 @@ def is_current(mark: Mark | None, outputs: Path, *, serial: int, by: str, option
     if mark is None or (mark.serial, mark.maker, mark.options) != (serial, by, options) or not mark.files:
         return False
     return all(_same(outputs / path, *seen) for path, seen in mark.files.items())
+
+
+def is_as_marked(mark: Mark, outputs: Path, path: str) -> bool:
+    """Whether the file of a group is still what was written."""
+    return _same(outputs / path, *mark.files[path])
 
 
 def record(

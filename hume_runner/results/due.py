@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hume_runner.manifest.model import Manifest
-from hume_runner.results.authorship import refuse_others
+from hume_runner.results.authorship import PACKAGE_FILES, kind_at, refuse_others
 from hume_runner.results.derived import REPORT, TABLES
 from hume_runner.results.outputs import RESULTS, RUN
 from hume_runner.state.outputs_owner import RECORD
 from hume_runner.state.store import Store
 
-# By `package.write`, which needs an extra to be imported.
-PACKAGE_FILES = ("datapackage.json", "codebook.md", "ro-crate-metadata.json")
 _OF_ALL = ("items", "errors", "sources")
 _ANOTHER = "give the study another outputs.directory (or --output-dir)"
 
@@ -32,11 +30,14 @@ def due(manifest: Manifest) -> Iterator[str]:
 
 
 def refuse_others_here(known: Callable[[str], bool], outputs: Path, names: Iterable[str | Path]) -> None:
-    """What stands at these paths below `outputs` is ours, as the state says (`known`) or the file itself. Raises:
-    UsageError."""
-    paths = [outputs / name for name in names]
+    """What stands at these paths below `outputs` is ours: as it was written, or, where the state knows the path
+    (`known`), still to be told for that kind. Raises: UsageError."""
     refuse_others(
-        paths, hint=_ANOTHER, known=lambda path: known(path.relative_to(outputs).as_posix()), only_files=False
+        [outputs / name for name in names],
+        lambda path: kind_at(path.relative_to(outputs).as_posix()),
+        hint=_ANOTHER,
+        known=lambda path: known(path.relative_to(outputs).as_posix()),
+        only_files=False,
     )
 
 

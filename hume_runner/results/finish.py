@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,10 +14,11 @@ from typing import Any, Literal, Protocol
 from hume_runner import events, installing
 from hume_runner._version import __version__
 from hume_runner.aside import refuse_links
-from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey
+from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey, refuse_scarce
 from hume_runner.manifest.model import Manifest
 from hume_runner.registry import registered
 from hume_runner.results import derived
+from hume_runner.results.authorship import kind_at, made_by_us
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
 from hume_runner.results.due import refuse_others_due, refuse_others_here
@@ -177,12 +179,12 @@ class Finisher:
         known = derived.marks(store)
         for form in FORMATS:
             group = derived.tables_group(form)
-            by_hand = group in known and self._still_there(store, group, known[group], form in outputs.tables)
+            by_hand = group in known and self._kept_up(store, group, known[group], form in outputs.tables)
             if form in outputs.tables or by_hand:
                 options = known[group].options if group in known else PLAIN
                 self._make(store, group, known.get(group), asked=form in outputs.tables, options=options)
         self._package(store)
-        by_hand = REPORT in known and self._still_there(store, REPORT, known[REPORT], outputs.report)
+        by_hand = REPORT in known and self._kept_up(store, REPORT, known[REPORT], outputs.report)
         if outputs.report or by_hand:
             self._make(store, REPORT, known.get(REPORT), asked=outputs.report)
         return {
@@ -220,12 +222,28 @@ class Finisher:
             on_answer=self._telling.step,
         )
 
-    def _still_there(self, store: Store, group: str, mark: derived.Mark, asked: bool) -> bool:
-        """Whether files of a group are there; a group that nobody asks for and that was removed is forgotten."""
-        there = any((self._outputs / path).exists() for path in mark.files)
-        if not there and not asked:
+    def _kept_up(self, store: Store, group: str, mark: derived.Mark, asked: bool) -> bool:
+        """Whether files of a group are there; one that nobody asks for is forgotten when it was removed, and when it is
+        no longer what was written: somebody goes on with it, or put something else there."""
+        there = [path for path in mark.files if os.path.lexists(self._outputs / path)]
+        if asked:
+            return bool(there)
+        others = [path for path in there if not self._is_as_written(path, mark)]
+        if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            self._warn(f"{self._outputs / others[0]}{more}: not as it was written, and not asked for: left as it is")
+        if others or not there:
             store.forget_derived(group, sorted(mark.files))
-        return there
+        return bool(there) and not others
+
+    def _is_as_written(self, path: str, mark: derived.Mark) -> bool:
+        if derived.is_as_marked(mark, self._outputs, path):
+            return True
+        try:
+            return made_by_us(self._outputs / path, kind_at(path))
+        except OSError as error:
+            refuse_scarce(error)
+            return False
 
     def _make(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 from hume_runner import small_json
 from hume_runner.results import derived
 from hume_runner.results.from_state import item_records
+from hume_runner.results.marks import Kind, in_json
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store, StoredAnswer
 
@@ -63,7 +64,8 @@ def write_run(outputs: Path, disk: Disk, run: Mapping[str, Any]) -> StoredAnswer
 
 
 def _run_text(run: Mapping[str, Any]) -> str:
-    return json.dumps({"schema": 1, **run}, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    marked = in_json(Kind.RUN, {"schema": 1, **run})
+    return json.dumps(marked, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
 def _stored_run(content: bytes) -> StoredAnswer:
@@ -85,7 +87,7 @@ def write_run_again(store: Store, outputs: Path, disk: Disk, *, now: float) -> N
     kept = store.meta("run")
     if kept is None:
         return
-    run = {name: value for name, value in small_json.kept(kept).items() if name != "schema"}
+    run = {name: value for name, value in small_json.kept(kept).items() if name not in ("schema", "mark")}
     stored = _stored_run(_run_text(run).encode("utf-8", "surrogatepass"))
     try:
         there = (outputs / RUN).read_bytes()

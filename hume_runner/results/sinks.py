@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from hume_runner.aside import Part
 from hume_runner.errors import MissingExtra, ResultsError
+from hume_runner.results import marks
 
 Format = Literal["parquet", "csv", "jsonl", "xlsx"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl", "xlsx")
@@ -80,9 +81,11 @@ class ParquetSink(Sink):
         numbers = [field.name for field in schema if pa.types.is_float64(field.type)]
         words = [field.name for field in schema if pa.types.is_string(field.type)]
         words += [f"{field.name}.key_value.key" for field in schema if pa.types.is_map(field.type)]
+        about = schema.metadata or {}
+        self._file = marks.Summing(self.part.file, marks.Kind.of_table(about.get(b"table", b"").decode()))
         self._writer = pq.ParquetWriter(
-            self.part.file,
-            schema,
+            self._file,
+            schema.with_metadata({**about, marks.PARQUET_HAS_MARK: "1"}),
             compression="zstd",
             compression_level=1,
             use_dictionary=words,
@@ -93,6 +96,7 @@ class ParquetSink(Sink):
         self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def _finish(self) -> None:
+        self._writer.add_key_value_metadata({marks.PARQUET_KEY: self._file.digest.mark})
         self._writer.close()
 
 
@@ -196,6 +200,7 @@ class XlsxSink(Sink):
 
     def _finish(self) -> None:
         self._book.close()
+        marks.end_zip(self.part.file, marks.Kind.TABLE)
 
     def discard(self) -> None:
         super().discard()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from hume_runner import small_json
 from hume_runner.errors import UsageError, refuse_scarce
@@ -31,6 +32,12 @@ class OutputsOwner:
         manifest's, or another state's that is still there; or if the state is the working copy of one in a store, which
         would go on without it."""
         record = _read(self.path)
+        if record and not is_record(record):
+            raise UsageError(
+                f"{self.path}: hume_runner did not write it, and writes nothing over it: it does not tell whose "
+                "this output directory is",
+                hint="move it away, or give the study another outputs.directory (or --output-dir); nothing is lost",
+            )
         owner, place, known = (str(record.get(name, "")) for name in ("manifest", "state", "lineage"))
         at_home = str(record.get("home") or "")
         if at_home and home is None and owner == manifest and lineage in (known, ""):
@@ -42,7 +49,8 @@ class OutputsOwner:
             )
         if not record:
             # A version without this record wrote there. Where that one's state is, it does not say.
-            owner = str(_read(self._outputs / "run.json").get("name", manifest))
+            name = _read(self._outputs / "run.json").get("name")
+            owner = name if isinstance(name, str) else manifest
             theirs = self._outputs / "state.sqlite3"
             if owner == manifest:
                 return
@@ -69,6 +77,16 @@ class OutputsOwner:
         wanted = {"schema": 1, "manifest": manifest, "state": place, "lineage": lineage, **at_home}
         if _read(self.path) != wanted:
             disk.write_new(self.path, json.dumps(wanted, ensure_ascii=False).encode() + b"\n")
+
+
+def is_record(value: Any) -> bool:
+    """Whether this is what a version of ours writes there."""
+    if not isinstance(value, dict) or value.get("schema") != 1:
+        return False
+    members = ("manifest", "state", "lineage")
+    return {*members} <= value.keys() <= {"schema", *members, "home"} and all(
+        isinstance(one, str) for name, one in value.items() if name != "schema"
+    )
 
 
 def _state_of(outputs: Path, place: str) -> Path | None:

@@ -13,6 +13,7 @@ import pytest
 import hume_runner
 from hume_runner import events
 from hume_runner.errors import UsageError
+from hume_runner.results.authorship import kind_at, made_by_us
 from hume_runner.results.due import due
 from tests.cli.project import Project
 from tests.tiers import sampled
@@ -367,3 +368,180 @@ def test_a_log_goes_behind_what_others_wrote(study: Project) -> None:
         assert study.run("--log-file", str(log)).code == 0
     assert log.read_text().startswith("the night's jobs\n20")
     assert json.loads((study.out / "run.json").read_text())["exit_code"] == 0
+
+
+# -- what a run wrote, and somebody went on with ---------------------------------------------------------------------
+
+
+def edited(content: bytes) -> bytes:
+    """With a word of somebody's own in the middle of it."""
+    middle = content.index(b"first") if b"first" in content else len(content) // 2
+    return content[:middle] + b"mine" + content[middle:]
+
+
+@pytest.mark.sweep
+def test_without_a_state_what_a_run_wrote_is_known_whatever_git_did_and_not_when_it_was_edited(study: Project) -> None:
+    study.manifest["outputs"]["tables"] = ["csv", "jsonl"]
+    study.manifest["sources"] = {"text": [{"text": "first\nsecond", "id": "a", "labels": {"wave": "pre"}}]}
+    assert study.run().code == 0
+    for path in study.out.glob("state.sqlite3*"):
+        path.unlink()
+    written = {name: (study.out / name).read_bytes() for name in seen(study.out) if not name.startswith("raw/")}
+    assert len(written) > 10
+    for name, content in written.items():
+        path = study.out / name
+        for ends in (b"\n", b"\r\n"):
+            path.write_bytes(content.replace(b"\r\n", b"\n").replace(b"\n", ends))
+            assert made_by_us(path, kind_at(name)), name
+        if content and name != "results.jsonl":
+            path.write_bytes(edited(content))
+            assert not made_by_us(path, kind_at(name)), name
+        path.write_bytes(content)
+    path = study.out / "codebook.md"
+    path.write_bytes(edited(written["codebook.md"]))
+    ran = study.run()
+    assert ran.code == 64
+    assert f"{path}: is not as hume_runner writes it: edited since, or from an earlier version" in ran.err
+    assert "next: move it away, remove it if nobody needs it, or give the study another" in ran.err
+    path.unlink()
+    assert study.run().code == 0
+
+
+@sampled(1)
+@pytest.mark.parametrize(
+    "name", ["report.html", "codebook.md", "tables/items.csv", "datapackage.json", "results.jsonl"]
+)
+def test_what_the_state_knows_is_made_again_if_it_was_edited_and_kept_if_it_is_another_file(
+    study: Project, name: str
+) -> None:
+    assert study.run().code == 0
+    path = study.out / name
+    theirs = edited(path.read_bytes())
+    path.write_bytes(theirs)
+    assert study.run().code == 0
+    assert made_by_us(path, kind_at(name))
+    assert path.read_bytes() != theirs
+    for theirs in ("my own\n", "my,own,list\n1,2,3\n", "<h1>My chapter</h1>\n", '{"my": "own"}\n'):
+        path.write_text(theirs)
+        ran = study.run()
+        assert ran.code == 64, ran.err
+        assert f"{path}: hume_runner did not write it" in ran.err
+        assert path.read_text() == theirs
+
+
+@sampled(1)
+@pytest.mark.parametrize("theirs", ["<h1>My chapter</h1>\n", "an edited one"])
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("report.html", {"report": True}, {"report": False}),
+        ("tables/items.csv", {"tables": ["csv"]}, {"tables": ["jsonl"]}),
+    ],
+)
+def test_what_nobody_asks_for_any_more_stays_as_it_is_once_somebody_went_on_with_it(
+    study: Project, name: str, before: dict[str, object], after: dict[str, object], theirs: str
+) -> None:
+    study.manifest["outputs"] = {"directory": "out", **before}
+    assert study.run().code == 0
+    path = study.out / name
+    path.write_text(path.read_text() + "mine\n" if "edited" in theirs else theirs)
+    content = path.read_bytes()
+    study.manifest["outputs"] = {"directory": "out", **after}
+    study.manifest["sources"]["text"].append("second")
+    ran = study.run()
+    assert ran.code == 0, ran.err
+    assert f"{path}: not as it was written, and not asked for: left as it is" in ran.err
+    assert path.read_bytes() == content
+    ran = study.run()
+    assert ran.code == 0, ran.err
+    assert "left as it is" not in ran.err
+    assert path.read_bytes() == content
+
+
+# -- each kind in its own place --------------------------------------------------------------------------------------
+
+
+@sampled(1)
+@pytest.mark.parametrize("name", DUE)
+@pytest.mark.parametrize("words", [("plan", "--out"), ("plan", "--markdown"), ("run", "--metrics-file")])
+def test_no_flag_puts_something_else_where_a_study_has_its_outputs(
+    study: Project, name: str, words: tuple[str, str]
+) -> None:
+    assert study.run().code == 0
+    path = study.out / name
+    before = path.read_bytes()
+    ran = study.call(*words, str(path))
+    assert ran.code == 64, ran.err
+    assert f"{path}: this is an output of the study in {study.out}" in ran.err
+    assert path.read_bytes() == before
+
+
+@pytest.mark.sweep
+def test_tables_and_reports_of_one_study_go_over_nothing_of_another(study: Project) -> None:
+    assert study.run().code == 0
+    study.manifest["outputs"]["directory"] = "other"
+    assert study.run().code == 0
+    other = study.folder / "other"
+    study.manifest["outputs"]["directory"] = "out"
+    before = seen(other)
+    for words in (
+        ("tables", "--format", "csv", "--out", str(other / "tables")),
+        ("report", "--out", f"{other}/report.html"),
+    ):
+        ran = study.call(*words)
+        assert ran.code == 64, ran.err
+        assert f"this is an output of the study in {other}" in ran.err
+    assert seen(other) == before
+
+
+@sampled(1)
+@pytest.mark.parametrize("theirs", ['{"schema": 1, "manifest": {"name": "t"}, "jobs": []}', '{"manifest": "t"}', "[1]"])
+def test_a_record_of_the_owner_that_tells_nothing_is_told_as_such(study: Project, theirs: str) -> None:
+    assert study.run().code == 0
+    path = study.out / "state.sqlite3.outputs.json"
+    path.write_text(theirs)
+    ran = study.run()
+    assert ran.code == 64, ran.err
+    assert f"{path}: hume_runner did not write it, and writes nothing over it" in ran.err
+    assert "next: move it away, or give the study another" in ran.err
+    assert "{'" not in ran.err
+    assert path.read_text() == theirs
+    path.unlink()
+    assert study.run().code == 0
+
+
+# -- what is no file -------------------------------------------------------------------------------------------------
+
+
+@sampled(1)
+@pytest.mark.parametrize("what", ["a pipe", "a loop", "below a loop"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "--metrics-file"),
+        ("plan", "--out"),
+        ("plan", "--markdown"),
+        ("report", "--out"),
+        ("tables", "--out"),
+        ("report", "--figure-format", "csv", "--figures"),
+    ],
+)
+def test_what_is_no_file_and_no_folder_is_told_and_ends_at_once(
+    study: Project, words: tuple[str, ...], what: str
+) -> None:
+    assert study.run().code == 0
+    path = study.folder / "there"
+    if what == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("there")
+    ran = study.call(*words, str(path if what != "below a loop" else path / "x"))
+    assert ran.code in (10, 64), ran.err
+    assert "Traceback" not in ran.err
+    assert "next: " in ran.err
+
+
+def test_numbers_are_not_read_from_a_device(study: Project) -> None:
+    ran = study.run("--metrics-file", "/dev/zero")
+    assert ran.code == 64
+    assert "/dev/zero: cannot write the metrics: not a file" in ran.err

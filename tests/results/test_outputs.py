@@ -99,7 +99,9 @@ def test_an_answer_that_no_listed_item_needs_is_left_out(world: World, store: St
 
 def test_run_json_is_whole_or_not_there(tmp_path: Path) -> None:
     stored = write_run(tmp_path, Disk(), {"name": "trial"})
-    assert json.loads((tmp_path / "run.json").read_bytes()) == {"schema": 1, "name": "trial"}
+    written = json.loads((tmp_path / "run.json").read_bytes())
+    assert written.pop("mark").startswith("hume_runner run ")
+    assert written == {"schema": 1, "name": "trial"}
     assert stored.size == (tmp_path / "run.json").stat().st_size
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 

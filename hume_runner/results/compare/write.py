@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from hume_runner import aside
 from hume_runner.errors import MissingExtra, UsageError
+from hume_runner.results import marks
 from hume_runner.results.compare import records
 from hume_runner.results.compare.base import Comparison
+from hume_runner.results.marks import Kind, marked_json
 
 FORMS = ("csv", "json", "parquet", "md", "html")
 
@@ -41,10 +42,13 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     if form == "html":
         from hume_runner.results.compare.page import page
 
-        content = page(comparison)
+        content = marks.behind(Kind.COMPARISON, page(comparison))
+    elif form == "json":
+        content = marked_json(Kind.COMPARISON, {"schema": 1, **records.document(comparison)})
+    elif form == "md":
+        content = marks.behind(Kind.COMPARISON, _markdown(comparison).encode("utf-8", "replace"))
     else:
-        make = {"csv": _csv, "json": _json, "md": _markdown}[form]
-        content = make(comparison).encode("utf-8", "replace")
+        content = _csv(comparison).encode("utf-8", "replace")
     aside.write(out, content)
     return out
 
@@ -58,12 +62,6 @@ def _csv(comparison: Comparison) -> str:
         row = records.record(one, simulated=comparison.simulated)
         writer.writerow(row | {"simulated": str(row["simulated"]).lower()})
     return text.getvalue()
-
-
-def _json(comparison: Comparison) -> str:
-    return (
-        json.dumps({"schema": 1, **records.document(comparison)}, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-    )
 
 
 def _write_parquet(comparison: Comparison, out: Path) -> Path:

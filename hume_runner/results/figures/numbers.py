@@ -12,6 +12,7 @@ from hume_runner.results.aggregates import Moments, Score
 from hume_runner.results.authorship import refuse_others
 from hume_runner.results.figures.style import file_name
 from hume_runner.results.groups import GroupMean, GroupSums, mean_of
+from hume_runner.results.marks import Kind
 from hume_runner.results.measures import measure
 from hume_runner.results.sinks import sink_of
 from hume_runner.services.table_shapes import Layout
@@ -86,7 +87,7 @@ def _written(folder: Path, stem: str, schema: pa.Schema, rows: Sequence[Mapping[
     if not rows:
         return
     path = folder / f"{stem}.csv"
-    refuse_others([path], hint="choose another folder for the figures")
+    refuse_others([path], Kind.FIGURE, hint="choose another folder for the figures")
     sink = sink_of("csv", bom=False)(path, schema)
     try:
         sink.write(pa.Table.from_pylist([dict(row) for row in rows], schema=schema))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from hume_runner.aside import written
+from hume_runner import aside
 from hume_runner.errors import MissingExtra
+from hume_runner.results import marks
 from hume_runner.results.authorship import refuse_others
+from hume_runner.results.marks import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +27,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 # Lines differ in more than colour, for those who print in grey.
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1.5)), (0, (9, 3)), "-", "--")
 _MM = 25.4
+_CREATOR = "hume_runner"
 _STYLE: Any = {
     "svg.hashsalt": "hume_runner",
     "svg.fonttype": "none",
@@ -100,11 +104,25 @@ def save(figure: Figure, path: Path, form: PictureFormat) -> Path:
     """Write a figure under its final name, whole or not at all; nothing in it tells when it was made."""
     from matplotlib import rc_context
 
-    refuse_others([path], hint="choose another folder for the figures")
-    dates: Mapping[str, Mapping[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    refuse_others([path], Kind.FIGURE, hint="choose another folder for the figures")
+    about: Mapping[str, Mapping[str, Any]] = {
+        "svg": {"Creator": _CREATOR, "Date": None},
+        "pdf": {"Creator": _CREATOR, "CreationDate": None},
+        "png": {"Software": _CREATOR},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context(_STYLE), written(path) as file:
-        figure.savefig(file, format=form, dpi=300, metadata=dict(dates[form]))
+    drawn = io.BytesIO()
+    with rc_context(_STYLE):
+        figure.savefig(drawn, format=form, dpi=300, metadata=dict(about[form]))
+    content = drawn.getvalue()
+    match form:
+        case "png":
+            content = marks.in_png(Kind.FIGURE, content)
+        case "pdf":
+            content = marks.behind(Kind.FIGURE, content, form="pdf")
+        case "svg":
+            content = marks.behind(Kind.FIGURE, content)
+    aside.write(path, content)
     return path
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @frozen
 class TableFile:
-    """One table on disk. `path` is relative to the output directory; `row`: what a row is."""
+    """One table on disk. `path` is relative to the output directory; `row`: what a row is; `mark`: of what has no
+    place for its own."""
 
     stem: str
     format: str
@@ -28,6 +29,7 @@ class TableFile:
     schema: pa.Schema
     row: str
     bom: bool = False
+    mark: str | None = None
 
 
 @frozen

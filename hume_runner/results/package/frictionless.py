@@ -5,7 +5,6 @@ https://specs.frictionlessdata.io/data-package/, https://specs.frictionlessdata.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pyarrow as pa
@@ -60,6 +59,7 @@ def _resource(table: TableFile, described: Described) -> dict[str, Any]:
         "encoding": "utf-8-sig" if table.bom else "utf-8",
         "bytes": table.size_bytes,
         "hash": f"sha256:{table.sha256}",
+        **({"mark": table.mark} if table.mark is not None else {}),
         **({"dialect": {"delimiter": ",", "lineTerminator": "\r\n", "header": True}} if table.format == "csv" else {}),
         "schema": _schema(table, described),
     }
@@ -99,7 +99,3 @@ def _type(field: pa.Field, form: str) -> str:
     if pa.types.is_integer(field.type):
         return "integer"
     return "number" if pa.types.is_floating(field.type) else "string"
-
-
-def as_text(document: dict[str, Any]) -> str:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"

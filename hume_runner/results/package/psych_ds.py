@@ -6,7 +6,6 @@ named under `variableMeasured`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from hume_runner.results.authorship import refuse_others
 from hume_runner.results.base import ResultSet
 from hume_runner.results.intervals import NONE, Intervals
 from hume_runner.results.labels import LabelColumns
+from hume_runner.results.marks import Kind, marked_json
 from hume_runner.results.options import TableOptions
 from hume_runner.results.package.base import Described
 from hume_runner.results.rows import layouts_of
@@ -42,10 +42,9 @@ def write_psych_ds(
     with Scratch() as folder:
         tables = write_tables(results, folder, format="csv", options=options, intervals=intervals, unread=unread)
         description = out_dir / DESCRIPTION
-        refuse_others(
-            [description, *(data / _file_name(results.name, table.stem) for table in tables)],
-            hint="choose another --out",
-        )
+        refuse_others([description], Kind.DATASET, hint="choose another --out")
+        names = [data / _file_name(results.name, table.stem) for table in tables]
+        refuse_others(names, Kind.TABLE, hint="choose another --out")
         for table in tables:
             target = data / _file_name(results.name, table.stem)
             with table.open("rb") as source, written(target) as file:
@@ -54,11 +53,7 @@ def write_psych_ds(
             paths.append(target)
         stems = [table.stem for table in tables]
     with written(description) as file:
-        file.write(
-            json.dumps(
-                _document(results, described, stems, options, intervals), ensure_ascii=False, allow_nan=False, indent=2
-            ).encode()
-        )
+        file.write(marked_json(Kind.DATASET, _document(results, described, stems, options, intervals), "identifier"))
     return (description, *paths)
 
 

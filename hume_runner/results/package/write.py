@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from hume_runner._version import __version__
+from hume_runner.regular_files import open_regular
 from hume_runner.results import derived
+from hume_runner.results.authorship import PACKAGE_FILES
 from hume_runner.results.base import ResultSet
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import Mark
-from hume_runner.results.due import PACKAGE_FILES, refuse_others_here
+from hume_runner.results.due import refuse_others_here
 from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.labels import LabelColumns
+from hume_runner.results.marks import Kind, behind, mark_of_file, marked_json
 from hume_runner.results.package.base import Described, Span, TableFile
 from hume_runner.results.package.codebook import codebook
 from hume_runner.results.package.crate import ro_crate
-from hume_runner.results.package.frictionless import as_text, data_package
+from hume_runner.results.package.frictionless import data_package
 from hume_runner.results.rows import layouts_of
 from hume_runner.results.sinks import FORMATS
 from hume_runner.results.table_schemas import ROWS, schema_of
@@ -55,19 +58,19 @@ def write_package(
     results: ResultSet, directory: Path, disk: Disk, marks: Iterable[Mark], says: ManifestSays
 ) -> tuple[Path, ...]:
     """Write data package, codebook and crate of the tables that these marks tell of. Returns the paths."""
-    described = describe(results, marks, says)
-    texts: Mapping[str, str] = {
-        PACKAGE: as_text(data_package(described)),
-        CODEBOOK: codebook(described),
-        CRATE: as_text(ro_crate(described)),
+    described = describe(results, marks, says, directory)
+    written: Mapping[str, bytes] = {
+        PACKAGE: marked_json(Kind.PACKAGE, data_package(described)),
+        CODEBOOK: behind(Kind.CODEBOOK, codebook(described).encode("utf-8", "replace")),
+        CRATE: marked_json(Kind.CRATE, ro_crate(described), "@graph", 0, "identifier"),
     }
-    for name, text in texts.items():
-        disk.write_new(directory / name, text.encode("utf-8", "replace"))
-    return tuple(directory / name for name in texts)
+    for name, content in written.items():
+        disk.write_new(directory / name, content)
+    return tuple(directory / name for name in written)
 
 
-def describe(results: ResultSet, marks: Iterable[Mark], says: ManifestSays) -> Described:
-    """What is there, and who measured it."""
+def describe(results: ResultSet, marks: Iterable[Mark], says: ManifestSays, directory: Path | None = None) -> Described:
+    """What is there, and who measured it. `directory`: where the paths of the marks begin."""
     told = credits_of(results.api, results.settings)
     layouts = layouts_of(results)
     labels = LabelColumns.of(results.items())
@@ -88,6 +91,7 @@ def describe(results: ResultSet, marks: Iterable[Mark], says: ManifestSays) -> D
                         schema=schema,
                         row=row,
                         bom=mark.options.bom,
+                        mark=None if directory is None else _mark_beside(directory / path),
                     )
                 )
     return Described(
@@ -102,3 +106,14 @@ def describe(results: ResultSet, marks: Iterable[Mark], says: ManifestSays) -> D
         run=results.run,
         measured=Span.of(results.jobs()),
     )
+
+
+def _mark_beside(path: Path) -> str | None:
+    """The mark of a table whose format has no place for it."""
+    if path.suffix not in (".csv", ".jsonl"):
+        return None
+    try:
+        with open_regular(path) as file:
+            return mark_of_file(file, Kind.TABLE)
+    except OSError:  # removed meanwhile
+        return None

@@ -15,6 +15,7 @@ from hume_runner import aside
 from hume_runner._version import __version__
 from hume_runner.errors import MissingExtra
 from hume_runner.registry import registered
+from hume_runner.results import marks
 from hume_runner.results.base import ResultSet
 from hume_runner.results.compare.base import Comparison
 
@@ -57,7 +58,7 @@ def write_report(
         most_sources = int(most_sources * min(0.7, 0.9 * LARGEST_BYTES / len(content)))
         content = _page(results, gather(results, most_sources=most_sources), beside)
     out.parent.mkdir(parents=True, exist_ok=True)
-    aside.write(out, content)
+    aside.write(out, marks.behind(marks.Kind.REPORT, content))
     return out
 
 
