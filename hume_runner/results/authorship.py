@@ -4,7 +4,8 @@ What a person has under a name that we would give is kept, and so is what we wro
 question is never whether a file speaks of us. A file is ours if the whole of it is as a version of ours writes the
 kind that belongs there: by its mark, which fits nothing else (`marks.py`), or by its shape, where no mark can stand or
 an earlier version wrote none (`shapes.py`). A file that the state knows is ours while it can still be told for that
-kind, as what was edited there is made again. What is empty is anybody's, since nothing in it can be lost.
+kind, as what was edited there is made again, and where it is a wreck that is nobody's work. What is empty is anybody's,
+since nothing in it can be lost.
 
 A link is judged by what it leads to, and is never followed to write.
 """
@@ -16,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from hume_runner import small_json
 from hume_runner.errors import UsageError, refuse_scarce
@@ -30,6 +31,8 @@ from hume_runner.state.outputs_owner import RECORD, is_record
 _HEAD_BYTES: Final = 1 << 18
 _SHEET_BYTES: Final = 1 << 12
 _TOLD: Final = 3  # files
+_NEVER_OTHERS: Final = frozenset({Kind.RUN, Kind.RESULTS})
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 PACKAGE, CODEBOOK, CRATE = PACKAGE_FILES = ("datapackage.json", "codebook.md", "ro-crate-metadata.json")
@@ -64,6 +67,22 @@ def told_for(path: Path, kind: Kind) -> bool:
     with open_regular(path) as file:
         head = file.read(_HEAD_BYTES)
         return not head or _LIKE[kind](head.removeprefix(b"\xef\xbb\xbf").replace(b"\r", b""), file)
+
+
+def is_wreck(path: Path, kind: Kind) -> bool:
+    """Whether what stands at a path that the state knows is nobody's work any more: a disk left it, a copy that broke
+    off, or a program that writes no such file. What a run always writes under a name that nothing else has is that
+    run's, whatever became of it. Raises: OSError."""
+    if kind in _NEVER_OTHERS:
+        return True
+    with open_regular(path) as file:
+        head = file.read(_HEAD_BYTES)
+        match path.suffix:
+            case ".parquet":
+                return not marks.parquet_footer(file)[0]
+            case ".xlsx":
+                return not is_zipfile(file)
+    return b"\0" in head and not head.startswith(_UTF_16)
 
 
 def refuse_others(
@@ -112,7 +131,7 @@ def _whose(path: Path, kind: Kind, *, known: bool, only_files: bool) -> bool | N
     """None where it is ours to write over; else whether it looks as if it had been."""
     try:
         like = told_for(path, kind)
-        return None if (known and like) or made_by_us(path, kind) else like
+        return None if (known and (like or is_wreck(path, kind))) or made_by_us(path, kind) else like
     except (NotRegular, IsADirectoryError):
         return None if only_files else False
     except OSError as error:  # a link that leads nowhere, or what nobody may read

@@ -408,9 +408,7 @@ def test_without_a_state_what_a_run_wrote_is_known_whatever_git_did_and_not_when
 
 
 @sampled(1)
-@pytest.mark.parametrize(
-    "name", ["report.html", "codebook.md", "tables/items.csv", "datapackage.json", "results.jsonl"]
-)
+@pytest.mark.parametrize("name", ["report.html", "codebook.md", "tables/items.csv", "datapackage.json"])
 def test_what_the_state_knows_is_made_again_if_it_was_edited_and_kept_if_it_is_another_file(
     study: Project, name: str
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from hume_runner.errors import UsageError
 from hume_runner.results import shapes
-from hume_runner.results.authorship import Kind, made_by_us, refuse_others, told_for
+from hume_runner.results.authorship import Kind, is_wreck, made_by_us, refuse_others, told_for
 from hume_runner.results.columns import ERRORS, ITEMS, LONG_SCORES, OPEN_SCORES, own_columns
 from hume_runner.results.figures.style import figure_of, save
 from hume_runner.results.marks import MarkedText, marked_json
@@ -352,3 +352,35 @@ def test_of_many_files_the_first_are_named_and_the_others_counted(tmp_path: Path
         refuse_others(sorted(tmp_path.iterdir()), Kind.TABLE, hint="choose another")
     assert str(caught.value).startswith(f"{tmp_path / '0'}, {tmp_path / '1'}, {tmp_path / '2'} and 2 more: ")
     assert caught.value.hint == "move them away, or choose another; nothing is lost"
+
+
+WRECKS: dict[str, tuple[Kind, bytes, bool]] = {
+    "items.csv": (Kind.TABLE, bytes(400), True),
+    "faces.jsonl": (Kind.TABLE, b'{"item_id": "a"' + bytes(400), True),
+    "items.parquet": (Kind.TABLE, b"PAR1" + bytes(400), True),
+    "tables.xlsx": (Kind.TABLE, b"PK\x03\x04" + bytes(400), True),
+    "report.html": (Kind.REPORT, bytes(400), True),
+    "results.jsonl": (Kind.RESULTS, b"{}\n", True),
+    "run.json": (Kind.RUN, b"broken", True),
+    "other.csv": (Kind.TABLE, b"person,score\nx,1\n", False),
+    "unicode.csv": (Kind.TABLE, "person,score\nx,1\n".encode("utf-16"), False),
+    "other.html": (Kind.REPORT, b"<html>mine</html>", False),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "content", "is_nobodys"), [(n, *one) for n, one in WRECKS.items()], ids=[*WRECKS]
+)
+def test_a_wreck_where_the_state_knows_a_file_is_made_again(
+    tmp_path: Path, name: str, kind: Kind, content: bytes, is_nobodys: bool
+) -> None:
+    """What a disk or a broken copy left is nobody's; another file is somebody's, whatever lay there before."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert is_wreck(path, kind) is is_nobodys
+    if is_nobodys:
+        refuse_others([path], kind, hint="name another place", known=lambda path: True)
+    for state_knows in (False, True)[: 1 + (not is_nobodys)]:
+        with pytest.raises(UsageError, match=name):
+            refuse_others([path], kind, hint="name another place", known=lambda path, told=state_knows: told)
+    assert path.read_bytes() == content
