@@ -272,9 +272,13 @@ def test_what_was_sent_again_unproven_stays_committed_until_it_is_known(store: S
         assert (store.committed_seconds(), store.possible_seconds(), store.billed_seconds()) == (14.0, 7.0, 7.0)
 
 
-def test_what_was_agreed_to_is_known_by_host_and_told_until_it_is_sure(store: Store) -> None:
+def test_what_was_agreed_to_is_known_by_host_once_it_is_taken_and_told_until_it_is_sure(store: Store) -> None:
     store.record_agreed(2, "e", ["x", "y"], START)
     store.record_agreed(0, "e", ["ours"], START)
+    assert [store.is_agreed("e", one) for one in ("x", "y", "ours", "z")] == [False, False, True, False]
+    assert store.perhaps_paid_twice() == []
+    submitting(store, 2)
+    store.record_accepted(2, "r", created_at=None, simulated=False, now=START)
     assert [store.is_agreed("e", one) for one in ("x", "y", "ours", "z")] == [True, True, True, False]
     assert not store.is_agreed("elsewhere", "x")
     assert store.perhaps_paid_twice() == [("x", 2), ("y", 2)]
