@@ -7,7 +7,7 @@ an earlier version wrote none (`shapes.py`). A file that the state knows is ours
 kind, as what was edited there is made again, and where it is a wreck that is nobody's work. What is empty is anybody's,
 since nothing in it can be lost.
 
-A link is judged by what it leads to, and is never followed to write.
+A link is judged by what it leads to, unless the state knows its place, and is never followed to write.
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ def refuse_others(
 
 def _whose(path: Path, kind: Kind, *, known: bool, only_files: bool) -> bool | None:
     """None where it is ours to write over; else whether it looks as if it had been."""
+    if known and path.is_symlink():
+        return None  # programs that keep files by their content leave links: a new file takes the link's place alone
     try:
         like = told_for(path, kind)
         return None if (known and (like or is_wreck(path, kind))) or made_by_us(path, kind) else like
