@@ -74,10 +74,7 @@ def test_sums_are_those_of_all_numbers_at_once(make: object, prefix: str, blocks
         assert (found.n, found.highest) == (len(numbers), max(numbers))
         assert found.above == sum(number >= 0.5 for number in numbers)
         assert found.mean == pytest.approx(statistics.fmean(numbers), abs=1e-12)
-        if len(numbers) > 1:
-            assert found.sd == pytest.approx(statistics.stdev(numbers), abs=1e-7)
-        else:
-            assert found.sd is None
+        assert_spread(found, numbers)
 
 
 def both(blocks: Sequence[Sequence[float]]) -> list[Moments]:
