@@ -163,7 +163,8 @@ def in_json(kind: Kind, document: dict[str, Any], *path: str | int) -> dict[str,
 def marked_json(kind: Kind, document: dict[str, Any], *mark: str | int) -> bytes:
     """The document with its mark, as bytes. `mark`: where that stands."""
     # A lone half of a character pair, as a file name may hold, is no UTF-8.
-    storable = json.loads(json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace"))
+    written = json.dumps(document, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    storable = small_json.parsed(written, most_bytes=len(written))
     text = json.dumps(in_json(kind, storable, *mark), ensure_ascii=False, allow_nan=False, indent=2)
     return f"{text}\n".encode()
 

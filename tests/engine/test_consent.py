@@ -147,6 +147,7 @@ def test_who_agreed_and_was_killed_is_asked_again_unless_the_service_has_it(
 ) -> None:
     """At every moment: the plain run that follows sends nothing of it."""
     unbroken = run_killed(tmp_path / "whole", doubt, answer, nth=10_000)[1]
+    assert unbroken.counted > 3
     for nth in tier.of(range(1, min(unbroken.counted, 24) + 1), 3):
         world, _ = run_killed(tmp_path / str(nth), doubt, answer, nth=nth)
         had, tries = paid(world), sent(world)
