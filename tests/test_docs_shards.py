@@ -86,6 +86,7 @@ def test_the_merge_and_what_looks_at_a_part_run_as_they_are_written(study: Path)
     assert shell(status, study).returncode == 0
 
 
+@pytest.mark.sweep
 def test_every_command_that_is_named_exists() -> None:
     named = set(re.findall(r"hume-runner (\w+)", PAGE))
     assert named <= set(COMMANDS), named - set(COMMANDS)

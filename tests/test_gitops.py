@@ -215,6 +215,7 @@ def zizmor() -> str:
     return found
 
 
+@pytest.mark.sweep
 def test_the_workflows_and_the_action_have_no_weakness_that_is_known(zizmor: str, tmp_path: Path) -> None:
     workflows = [name for name in RECIPES if name.startswith(".github/workflows/")]
     for name in workflows:

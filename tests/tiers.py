@@ -4,7 +4,7 @@
 parameter is among them as long as there are places, and spread evenly; without a mark it is eight. `@in_two_tiers` is
 for a test that goes through a table by itself: it is given a `Tier`, and asks it which cells. Nothing is drawn: the
 same cells on every machine.
-`examples` does the same for properties, whose examples are drawn. What takes a third of a second of processor time by
+`examples` does the same for properties, whose examples are drawn. What takes a fifth of a second of processor time by
 itself is `make sweep`'s as a whole, unless it alone shows its promise: a person waits for the first tier.
 """
 

@@ -55,6 +55,7 @@ def test_each_result_belongs_to_its_own_text_whatever_the_order_was(keyed: Proje
     assert positions["hello"] == "2"
 
 
+@pytest.mark.sweep
 def test_only_what_the_job_does_not_carry_is_submitted(keyed: Project) -> None:
     job_id = start_elsewhere(keyed, file=False)
     keyed.call("adopt", job_id)
@@ -88,6 +89,7 @@ def test_an_unknown_job_is_told_with_the_next_step_and_without_a_traceback(keyed
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.sweep
 def test_one_unknown_job_keeps_no_other_away(keyed: Project) -> None:
     job_id = start_elsewhere(keyed)
     ran = keyed.call("adopt", "not-an-id", job_id)

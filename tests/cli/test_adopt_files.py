@@ -44,6 +44,7 @@ def downloaded(project: Project, name: str, *, models: object = None, texts: Seq
     return path
 
 
+@pytest.mark.sweep
 def test_a_kept_answer_becomes_results_and_nobody_is_asked(offline: Project) -> None:
     path = downloaded(offline, "predictions.json")
     ran = offline.call("adopt", str(path))
@@ -92,6 +93,7 @@ def test_what_a_later_sdk_saved_with_its_own_names_is_adopted_whole(offline: Pro
     assert {line["status"] for line in offline.results()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_adopting_twice_changes_nothing_even_from_another_place(offline: Project) -> None:
     path = downloaded(offline, "predictions.json")
     offline.call("adopt", str(path))
@@ -105,6 +107,7 @@ def test_adopting_twice_changes_nothing_even_from_another_place(offline: Project
     assert len(list((offline.out / "raw").iterdir())) == 1
 
 
+@pytest.mark.sweep
 def test_what_the_manifest_lists_later_comes_from_the_same_file(offline: Project) -> None:
     path = downloaded(offline, "predictions.json")
     texts = offline.manifest["sources"].pop("text")
@@ -203,6 +206,7 @@ def test_an_answer_that_was_harmed_here_comes_back_from_its_file(offline: Projec
     assert f"{path}, from which it was adopted" in ran.err
 
 
+@pytest.mark.sweep
 def test_a_crash_between_is_told_and_the_same_command_takes_the_rest(
     offline: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

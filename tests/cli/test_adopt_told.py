@@ -58,6 +58,7 @@ def everywhere(value: bool | None, cell: str) -> dict[str, Any]:
     return {**alone, "results": {value}, "tables": {cell}}
 
 
+@pytest.mark.sweep
 def test_nothing_says_of_an_answer_from_a_file_that_it_was_measured(trial: Project) -> None:
     trial.manifest["outputs"]["report"] = True
     ran = trial.call("adopt", str(kept(trial, "Hello.", "Goodbye.")))
@@ -153,6 +154,7 @@ def test_what_an_earlier_version_took_for_measured_nobody_knows(trial: Project) 
 # -- when -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_the_day_of_an_answer_from_a_file_is_not_known_and_not_today(trial: Project) -> None:
     trial.manifest["outputs"]["report"] = True
     trial.manifest["service"]["endpoint"] = "https://measure.invalid"
@@ -174,6 +176,7 @@ def test_the_day_of_an_answer_from_a_file_is_not_known_and_not_today(trial: Proj
 # -- no false alarm ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_an_adopted_file_is_no_answer_that_the_state_knows_nothing_of(trial: Project) -> None:
     path = kept(trial, "Hello.")
     assert trial.call("adopt", "--simulated", str(path)).code == 0

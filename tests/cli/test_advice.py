@@ -40,6 +40,7 @@ def small(project: Project) -> None:
     project.manifest["models"] = {"language": {}}
 
 
+@pytest.mark.sweep
 def test_an_advised_command_repeats_the_place_that_was_named(project: Project) -> None:
     small(project)
     place = str(project.folder / "an other place")
@@ -172,6 +173,7 @@ def test_what_was_said_of_each_lost_answer_is_not_said_again_as_their_sum(projec
 # -- what verify finds -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("harm", ["missing", "changed"])
 def test_repair_puts_back_what_the_last_run_told_of_itself(project: Project, harm: str) -> None:
     small(project)

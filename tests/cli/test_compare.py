@@ -147,6 +147,7 @@ def test_manifests_do_as_well_as_directories(two: Two) -> None:
     assert by_manifest[2:] == two.compare().out.splitlines()[2:]
 
 
+@pytest.mark.sweep
 def test_a_result_beside_itself_agrees(two: Two) -> None:
     ran = two.a.plain_call("compare", str(two.a.out), str(two.a.path), "--json")
 
@@ -363,6 +364,7 @@ def test_an_answer_that_is_gone_is_told_and_ends_with_3(two: Two, tmp_path: Path
     assert "0 compared" in ran.out
 
 
+@pytest.mark.sweep
 def test_from_python_it_gives_the_same(two: Two) -> None:
     found = hume_runner.compare(two.a.out, two.b.path, pairs=["face.frame=face.frame"])
 

@@ -87,6 +87,7 @@ def test_bash_offers_every_command_at_the_beginning(folder: Path) -> None:
     assert set(bash(folder, "")) == {*COMMANDS, "media", "study.yaml", "other study.yml"}
 
 
+@pytest.mark.sweep
 def test_a_tab_in_a_real_bash_completes(folder: Path) -> None:
     path = script("bash", folder)
     pid, terminal = pty.fork()

@@ -123,6 +123,7 @@ def test_a_file_that_was_harmed_is_made_again(study: Project, name: str, harm: C
     assert study.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_current_outputs_are_left_alone(study: Project) -> None:
     paths = [study.out / name for name in ("results.jsonl", "tables/items.csv", "report.html")]
     before = [path.stat().st_mtime_ns for path in paths]
@@ -130,6 +131,7 @@ def test_current_outputs_are_left_alone(study: Project) -> None:
     assert [path.stat().st_mtime_ns for path in paths] == before
 
 
+@pytest.mark.sweep
 def test_other_code_writes_its_outputs_anew(study: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     path = study.out / "tables" / "items.csv"
     before = path.stat().st_ino, path.stat().st_mtime_ns

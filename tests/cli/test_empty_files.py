@@ -69,6 +69,7 @@ def test_the_errors_table_forgets_what_was_measured_after_it_had_failed(project:
     assert {one["status"] for one in items} == {"done"}
 
 
+@pytest.mark.sweep
 def test_a_medium_that_could_not_be_read_is_looked_at_again_when_it_can(project: Project) -> None:
     folder = Folder(path=project.folder, url=project.emulator.url, key=project.emulator.api_key)
     write_wav(folder.path / "good.wav", speech([("speech", 1.2)], seed=1))
@@ -84,6 +85,7 @@ def test_a_medium_that_could_not_be_read_is_looked_at_again_when_it_can(project:
     assert folder.results()["bad.wav"]["status"] == "done"
 
 
+@pytest.mark.sweep
 def test_a_medium_that_could_not_be_read_then_is_looked_at_anew_with_the_same_bytes(project: Project) -> None:
     """As when an extra or a newer library is there now: what the state remembers of it is a look that failed."""
     folder = Folder(path=project.folder, url=project.emulator.url, key=project.emulator.api_key)

@@ -98,6 +98,7 @@ def test_a_signal_while_python_tidies_up_changes_nothing_that_was_told(folder: P
     assert ended(folder, "nonsense", number=number, early=True, late=True)[0] == ended(folder, "nonsense")[0]
 
 
+@pytest.mark.sweep
 def test_a_second_one_at_the_end_leaves_the_code_of_the_first(folder: Path) -> None:
     for early, late in ((True, False), (False, True)):
         code, said = ended(folder, "validate", "m.yaml", at_import=40, early=early, late=late)

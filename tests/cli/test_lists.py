@@ -51,6 +51,7 @@ def test_a_list_that_may_be_read_wrongly_sends_nothing(content: str, project: Pr
     assert project.requests().get(JOBS, 0) == 0
 
 
+@pytest.mark.sweep
 def test_label_columns_that_would_have_one_name_are_three_in_every_table(project: Project) -> None:
     put(project, "text,Wave,wave,Wave 2,WAVE-2\nI am happy,a,1,0.5,007\nLeave me,b,2,3,7\n")
     assert project.run().code == 0
@@ -80,6 +81,7 @@ def test_label_columns_that_would_have_one_name_are_three_in_every_table(project
     assert all(json.dumps(name) in page for name in typed)
 
 
+@pytest.mark.sweep
 def test_a_spreadsheets_export_runs_once_and_keeps_ids_and_types(project: Project) -> None:
     put(project, "sep=;\r\nCode;text;wave;age;note\r\n007;Schöne Grüße;1;;x\r\n;;;;\r\nP2;Bye;2;31,5;\r\n", "utf-16")
     project.manifest["sources"]["text"][0] |= {"id_column": "Code", "blank": "skip", "labels": ["wave", "age"]}
@@ -94,6 +96,7 @@ def test_a_spreadsheets_export_runs_once_and_keeps_ids_and_types(project: Projec
     assert project.requests()[JOBS] == sent
 
 
+@pytest.mark.sweep
 def test_numbers_that_no_one_column_holds_become_text(project: Project) -> None:
     records = [{"text": "A b.", "n": 2**60 + 1}, {"text": "C d.", "n": 0.5}, {"text": "E f.", "n": 10**30}]
     (project.folder / "l.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))

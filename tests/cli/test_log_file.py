@@ -16,6 +16,7 @@ LINE = re.compile(rf"{AT} (begin|note|detail|event|request|error|result|end) +\S
 REQUEST = re.compile(r"(GET|POST) (/v0/batch/jobs[^ ?]*) at 127\.0\.0\.1:\d+: (\d{3}), \d+ ms")
 
 
+@pytest.mark.sweep
 def test_lines_have_times_only_where_more_is_said(project: Project) -> None:
     said = project.run("-v", "--no-progress").err.splitlines()
     assert said

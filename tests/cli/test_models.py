@@ -271,6 +271,7 @@ def test_the_list_as_json_names_each_file_with_its_hash(here: Here) -> None:
     }
 
 
+@pytest.mark.sweep
 def test_verify_reads_every_file(here: Here) -> None:
     here.call("pull", "tiny", "--yes")
     assert here.call("verify").out == "2 same, 0 missing, 0 changed, 0 unreadable\n"

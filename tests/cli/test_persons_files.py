@@ -93,6 +93,7 @@ def seen(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.sweep
 def test_the_names_of_this_table_are_those_that_a_run_writes(study: Project) -> None:
     from hume_runner.manifest.load import load_manifest
 
@@ -102,6 +103,7 @@ def test_the_names_of_this_table_are_those_that_a_run_writes(study: Project) -> 
     assert written == set(DUE)
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("theirs", THEIRS.values(), ids=list(THEIRS))
 @pytest.mark.parametrize("name", DUE)
@@ -138,6 +140,7 @@ def test_what_no_command_has_to_write_stays_through_all_of_them(study: Project, 
         assert path.read_text() == "mine", command
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("words", COMMANDS.values(), ids=list(COMMANDS))
 @pytest.mark.parametrize("name", [name for name in OTHERS if name.startswith("tables/")])
@@ -159,6 +162,7 @@ def test_a_folder_where_a_run_would_write_is_refused_before_anything_is_sent(stu
     assert study.requests() == {}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["report.html", "tables/items.csv", "results.jsonl"])
 def test_a_file_that_came_while_it_was_measured_stays_and_nothing_is_sent_again(
     study: Project, name: str, monkeypatch: pytest.MonkeyPatch
@@ -266,6 +270,7 @@ def test_outputs_over_what_the_manifest_reads_are_a_fault_of_the_manifest(
     assert seen(study.out) == before
 
 
+@pytest.mark.sweep
 def test_a_list_in_the_output_directory_under_a_name_of_its_own_is_read(study: Project) -> None:
     study.manifest["sources"] = {"text": [{"from": "out/tables/people.csv", "column": "text"}]}
     path = put(study, "tables/people.csv", "text\nfirst\n")
@@ -308,6 +313,7 @@ def test_a_flag_that_names_a_persons_file_is_refused(study: Project, words: tupl
         assert path.read_text(encoding="utf-8") == theirs
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("words", FLAGS.values(), ids=list(FLAGS))
 def test_what_the_same_command_wrote_before_it_writes_over_and_what_is_empty_as_well(
@@ -322,6 +328,7 @@ def test_what_the_same_command_wrote_before_it_writes_over_and_what_is_empty_as_
         assert path.stat().st_size > 0
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("form", ["csv", "json", "md", "html", "parquet"])
 def test_a_comparison_is_written_over_and_nothing_else_is(study: Project, form: str) -> None:
@@ -335,6 +342,7 @@ def test_a_comparison_is_written_over_and_nothing_else_is(study: Project, form: 
     assert path.read_text() == "mine"
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("what", ["manifest", "list", "medium", "state"])
 @pytest.mark.parametrize("flag", ["--log-file", "--metrics-file"])
@@ -361,6 +369,7 @@ def test_no_log_and_no_numbers_go_into_what_a_run_reads(study: Project, what: st
     assert path.read_bytes() == before
 
 
+@pytest.mark.sweep
 def test_a_log_goes_behind_what_others_wrote(study: Project) -> None:
     log = study.folder / "all.log"
     log.write_text("the night's jobs\n")

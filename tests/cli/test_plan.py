@@ -167,6 +167,7 @@ def test_a_plan_ends_as_the_run_would_that_has_no_room_for_its_outputs(project: 
         assert (refused in planned.err, refused in ran.err) == (True, True)
 
 
+@pytest.mark.sweep
 def test_a_plan_ends_as_the_run_would_that_would_measure_beside_a_shard(project: Project) -> None:
     project.manifest["sources"] = {"text": [f"Number {n}." for n in range(4)]}
     project.manifest["models"] = {"language": {}}
@@ -200,6 +201,7 @@ def several(project: Project) -> list[str]:
     return paths
 
 
+@pytest.mark.sweep
 def test_several_manifests_are_planned_one_after_another_with_a_total(project: Project) -> None:
     one, two, missing = several(project)
     ran = project.plain_call("plan", one, two)
@@ -224,6 +226,7 @@ def test_several_manifests_are_planned_one_after_another_with_a_total(project: P
     assert shown.endswith("**Total of 2 of 3 manifests (1 refused): 5 items to do in 2 jobs, 8 B of media.**\n")
 
 
+@pytest.mark.sweep
 def test_the_exit_code_of_several_tells_whether_any_has_something_to_do(project: Project) -> None:
     one, two, _ = several(project)
     assert project.plain_call("run", one).code == 0
@@ -272,6 +275,7 @@ def test_the_exit_code_tells_whether_there_is_something_to_do(project: Project) 
     assert project.call("plan").code == 0
 
 
+@pytest.mark.sweep
 def test_what_only_renames_or_relabels_says_that_the_outputs_are_written_anew(project: Project) -> None:
     project.manifest["sources"] = {"files": ["media/*"], "text": [{"text": "Hello.", "id": "hello"}, "Goodbye."]}
     assert project.run().code == 0

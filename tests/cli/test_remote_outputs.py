@@ -282,6 +282,7 @@ def test_a_store_is_no_output_directory_of_the_command_line(mirrored: Project, b
     assert not (mirrored.folder / "s3:").exists()
 
 
+@pytest.mark.sweep
 def test_another_output_directory_is_not_copied(mirrored: Project, s3: S3Server, bucket: str) -> None:
     assert mirrored.run("--output-dir", str(mirrored.folder / "rehearsal")).code == 0
     assert s3.keys(bucket) == []

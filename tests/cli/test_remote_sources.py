@@ -279,6 +279,7 @@ def test_an_empty_object_fails_by_itself(remote: Project, s3: S3Server, bucket: 
     assert [one["id"] for one in failed] == [f"s3://{bucket}/media/empty.wav"]
 
 
+@pytest.mark.sweep
 def test_an_etag_is_no_hash(remote: Project, bucket: str) -> None:
     assert remote.run().code == 0
     with closing(sqlite3.connect(remote.out / "state.sqlite3")) as db:
@@ -319,6 +320,7 @@ def test_an_address_that_is_none_is_one_line_and_a_done(
     assert (done["event"], done["exit_code"], len(done["errors"])) == ("done", 64, 1)
 
 
+@pytest.mark.sweep
 def test_doctor_looks_at_a_state_in_a_store_and_names_the_variable_that_keeps_it_away(
     project: Project, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,6 +336,7 @@ def test_doctor_looks_at_a_state_in_a_store_and_names_the_variable_that_keeps_it
     assert told()["state"].startswith("problem the environment variable AWS_ENDPOINT_URL is no URL")
 
 
+@pytest.mark.sweep
 def test_init_proposes_what_lies_in_a_store(project: Project, bucket: str, s3: S3Server, tmp_path: Path) -> None:
     s3.put(bucket, "media/faces/one.png", b"a picture")
     s3.put(bucket, "media/notes.docx", b"something else")

@@ -55,6 +55,7 @@ def test_a_report_carries_a_comparison(studies: Path, capsys: pytest.CaptureFixt
     assert b'id="compared"' not in Path("fine/report.html").read_bytes()
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize(
     ("flags", "said"),

@@ -141,6 +141,7 @@ def test_the_state_is_for_its_owner_alone(project: Project) -> None:
     assert (project.out / "state.sqlite3").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.sweep
 def test_artifacts_are_fetched_when_asked_for(project: Project) -> None:
     project.manifest["outputs"]["artifacts"] = True
     project.run()
@@ -222,6 +223,7 @@ def test_the_command_line_may_choose_emulator_state_and_outputs(project: Project
 # -- an edited manifest ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_one_more_source_is_one_job_with_one_source(project: Project) -> None:
     project.run()
     project.manifest["sources"]["text"].append("One more.")
@@ -301,6 +303,7 @@ def test_what_is_taken_out_is_told_and_its_answers_stay(project: Project) -> Non
     assert list((project.out / "raw").glob("*/predictions.json"))
 
 
+@pytest.mark.sweep
 def test_a_link_signed_anew_is_the_same_item(project: Project) -> None:
     link = "https://example.org/a.mp4?X-Amz-Date=20990101T000000Z&X-Amz-Expires=900&X-Amz-Signature={}"
     project.manifest["sources"] = {"urls": [link.format("aaa")]}
@@ -332,6 +335,7 @@ def test_a_medium_that_is_no_medium_fails_alone_with_its_reason(with_a_bad_file:
     assert ids_and_statuses(project) == {**ids_and_statuses(project), "hello": "done"}
 
 
+@pytest.mark.sweep
 def test_failures_are_tried_again_only_when_asked(with_a_bad_file: Project) -> None:
     project = with_a_bad_file
     project.run()
@@ -376,6 +380,7 @@ def test_without_a_key_nothing_is_asked_and_nothing_is_counted(
     assert project.run_json()["counts"]["requests"] == {}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("query", "mode"), [("", 0o644), ("?X-Amz-Signature=5ecret", 0o600)])
 def test_answers_that_quote_a_link_which_grants_access_are_their_owners_alone(
     project: Project, query: str, mode: int
@@ -396,6 +401,7 @@ def test_answers_that_quote_a_link_which_grants_access_are_their_owners_alone(
                 and path.stat().st_mode & 0o077]  # fmt: skip
 
 
+@pytest.mark.sweep
 def test_a_wrong_key_is_found_out_before_anything_is_uploaded(project: Project) -> None:
     project.environ["HUME_API_KEY"] = "wrong"
     ran = project.run()
@@ -453,6 +459,7 @@ def test_an_expired_link_is_refused_before_anything_is_sent(project: Project) ->
     assert project.requests() == {}
 
 
+@pytest.mark.sweep
 def test_an_expired_link_that_is_measured_already_does_not_matter(project: Project) -> None:
     link = "https://example.org/a.mp4?Expires={}&Signature=x"
     project.manifest["sources"]["urls"] = [link.format(9_000_000_000)]
@@ -595,6 +602,7 @@ def killed_after_a_lost_answer(project: Project) -> None:
     project.emulator.inject([])
 
 
+@pytest.mark.sweep
 def test_a_lost_job_is_found_although_its_links_are_signed_anew(project: Project) -> None:
     link = "https://example.org/a.mp4?X-Amz-Date=20990101T000000Z&X-Amz-Expires=900&X-Amz-Signature={}"
     project.manifest["sources"] = {"urls": [link.format("aaa")], "text": ["Hello."]}
@@ -606,6 +614,7 @@ def test_a_lost_job_is_found_although_its_links_are_signed_anew(project: Project
     assert set(ids_and_statuses(project).values()) == {"done"}
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("kind", ["urls", "files", "text"])
 def test_a_lost_job_is_found_although_an_item_was_taken_out(project: Project, kind: str) -> None:
@@ -617,6 +626,7 @@ def test_a_lost_job_is_found_although_an_item_was_taken_out(project: Project, ki
     assert set(ids_and_statuses(project).values()) == {"done"}
 
 
+@pytest.mark.sweep
 def test_a_lost_job_is_found_although_a_setting_was_changed(project: Project) -> None:
     killed_after_a_lost_answer(project)
     project.manifest["models"]["language"]["granularity"] = "word"
@@ -695,6 +705,7 @@ def test_several_manifests_run_one_after_another(project: Project) -> None:
     assert len(project.job_requests()) == 2
 
 
+@pytest.mark.sweep
 def test_what_another_manifest_paid_for_is_not_paid_again(project: Project) -> None:
     ran = project.run(second(project, sources=project.manifest["sources"]))
     assert ran.code == 0, ran.err

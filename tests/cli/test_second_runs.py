@@ -130,6 +130,7 @@ def test_a_signal_while_a_first_run_plans_leaves_no_state(
 # -- one output directory -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 def test_a_second_manifest_with_a_state_of_its_own_cannot_write_into_the_same_outputs(project: Project) -> None:
     assert project.run().code == 0
     results = (project.out / "results.jsonl").read_bytes()

@@ -110,6 +110,7 @@ def test_a_key_in_what_went_wrong_reaches_nothing(guarded_project: Project, spel
     assert_secret(project, ran, *said)
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_a_key_on_a_web_page_reaches_nothing(guarded_project: Project, spelling: str) -> None:

@@ -156,6 +156,7 @@ def test_run_json_says_the_selection_and_fits_its_schema(waves: Project) -> None
     Draft202012Validator(json.loads((SCHEMAS / "run-v1.schema.json").read_text(encoding="utf-8"))).validate(told)
 
 
+@pytest.mark.sweep
 def test_a_saved_plan_keeps_its_selection_and_refuses_another(waves: Project) -> None:
     plan = str(waves.folder / "plan.json")
     assert waves.plan("--limit", "2", "--out", plan)["selection"] == {"limit": 2}
@@ -195,6 +196,7 @@ def test_files_that_are_not_selected_are_not_read(waves: Project) -> None:
     assert ran.code == 0, ran.err
 
 
+@pytest.mark.sweep
 def test_a_job_that_waits_for_its_answer_is_fetched_although_it_is_left_out(waves: Project) -> None:
     waves.run("--detach")
     ran = waves.run("--limit", "1")

@@ -62,6 +62,7 @@ def test_each_shard_measures_its_own_part_and_together_they_measure_all_once(tex
     assert sorted(path.name for path in (folder(texts, "1/3") / "raw").iterdir())
 
 
+@pytest.mark.sweep
 def test_a_finished_shard_sends_nothing(texts: Project) -> None:
     texts.run("--shard", "1/3")
     before = texts.requests()
@@ -69,6 +70,7 @@ def test_a_finished_shard_sends_nothing(texts: Project) -> None:
     assert (ran.code, texts.requests()) == (0, before), ran.err
 
 
+@pytest.mark.sweep
 def test_the_same_content_twice_is_in_one_shard(texts: Project) -> None:
     home = owner(TEXTS[3], 3)
     texts.run("--shard", f"{home}/3")
@@ -78,6 +80,7 @@ def test_the_same_content_twice_is_in_one_shard(texts: Project) -> None:
     assert sent(texts).count(TEXTS[3]) == 1
 
 
+@pytest.mark.sweep
 def test_an_item_stays_in_its_shard_when_a_setting_changes(texts: Project) -> None:
     texts.run("--shard", "1/3")
     texts.manifest["models"] = {"language": {"granularity": "sentence"}}

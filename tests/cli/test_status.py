@@ -133,6 +133,7 @@ def test_another_manifest_s_state_is_10(project: Project) -> None:
         assert project.call(command).code == 10
 
 
+@pytest.mark.sweep
 def test_a_run_that_has_not_planned_yet_is_said_to_plan_and_one_that_writes_to_write(project: Project) -> None:
     state = project.out / "state.sqlite3"
     project.out.mkdir()

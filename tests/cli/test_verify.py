@@ -44,6 +44,7 @@ def test_a_changed_byte_of_the_same_length_is_found(finished: Project) -> None:
     assert f"* {path.relative_to(finished.out).as_posix()}  (same size, other content)" in ran.out
 
 
+@pytest.mark.sweep
 def test_missing_unreadable_and_foreign_files_have_signs_of_their_own(finished: Project) -> None:
     path = predictions(finished)
     path.unlink()
@@ -66,6 +67,7 @@ def test_the_state_and_its_companions_are_not_called_foreign(finished: Project) 
     assert not [path for path, verdict in verdicts(finished).items() if verdict == "+"]
 
 
+@pytest.mark.sweep
 def test_with_remote_the_service_confirms_every_job(finished: Project) -> None:
     ran = finished.call("verify", "--remote", "-v")
     assert ran.code == 0
@@ -73,6 +75,7 @@ def test_with_remote_the_service_confirms_every_job(finished: Project) -> None:
     assert "finished" in ran.out
 
 
+@pytest.mark.sweep
 def test_with_remote_a_job_that_the_service_does_not_know_is_a_failure(
     finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

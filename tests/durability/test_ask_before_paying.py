@@ -285,6 +285,7 @@ def foreign_job(project: Project, uploads: list[tuple[str, bytes]]) -> str:
         return str(answer.json()["job_id"])
 
 
+@pytest.mark.sweep
 def test_two_files_of_one_name_are_never_mixed_up(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
     of_many_kinds(project, 3)

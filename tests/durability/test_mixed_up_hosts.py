@@ -180,6 +180,7 @@ def test_an_id_that_another_job_of_ours_has_is_not_believed(mixed: Mixed, spelt:
     assert mixed.accepted() == 2
 
 
+@pytest.mark.sweep
 def test_an_ordinary_run_costs_no_request_more_for_it(mixed: Mixed) -> None:
     mixed.texts(4)
     assert mixed.run().code == 0

@@ -82,6 +82,7 @@ def test_a_capped_list_keeps_the_newest_or_the_oldest_and_does_not_page(own_api:
     assert [entry["job_id"] for entry in oldest_first] == jobs[:2]  # "asked" does page
 
 
+@pytest.mark.sweep
 def test_order_and_filters_are_ignored(own_api: Api) -> None:
     jobs = []
     for _ in range(3):

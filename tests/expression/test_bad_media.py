@@ -84,6 +84,7 @@ def test_a_medium_without_a_model_for_it_fails_with_that_reason(
     assert len(measured_runs(emulator.url)) == 1
 
 
+@pytest.mark.sweep
 def test_a_file_is_what_its_bytes_are_and_not_what_its_name_says(
     folder: Folder, emulator: Emulator, good: dict[str, bytes]
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_mended_file_is_measured_by_the_next_run_and_nothing_else_is(
     assert folder.results()["bad.wav"]["status"] == "done"
 
 
+@pytest.mark.sweep
 def test_nothing_prepared_stays_on_the_disk(folder: Folder, good: dict[str, bytes]) -> None:
     write_all(folder, {**good, **bad_media(good)})
     folder.write({"files": sorted({**good, **bad_media(good)})})

@@ -83,6 +83,7 @@ def test_media_are_sent_as_they_are_prepared_and_not_when_all_are(folder: Folder
     assert unprepared >= 30
 
 
+@pytest.mark.sweep
 def test_refused_uploads_are_free_and_give_their_room_back(folder: Folder, emulator: Emulator) -> None:
     busy = {"type": "error", "code": "server_busy", "message": "later", "request_id": "0" * 32}
     action = {"status": 503, "body": busy, "headers": {"Retry-After": "0.01"}}
@@ -173,6 +174,7 @@ def test_verify_remote_finds_what_the_service_metered(folder: Folder) -> None:
     assert verified.out.count("12.5 s metered") == 2
 
 
+@pytest.mark.sweep
 def test_verify_remote_names_every_difference_from_the_bill(folder: Folder) -> None:
     sources = write_recordings(folder, 2, seconds=12.5)
     folder.write(sources)

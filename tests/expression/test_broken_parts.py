@@ -86,6 +86,7 @@ def test_broken_sound_alone_fails_its_own_item(broken: str, film: Path, folder: 
     assert "broken.mkv" in folder.results()["broken.mkv"]["error"]
 
 
+@pytest.mark.sweep
 def test_broken_pictures_leave_the_sound(film: Path, folder: Folder, emulator: Emulator) -> None:
     folder.path.mkdir(parents=True)
     (folder.path / "broken.mkv").write_bytes(film.read_bytes().replace(b"V_MPEG4/ISO/ASP", b"V_MPEZ4/ISO/ASP"))

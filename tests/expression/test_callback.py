@@ -67,6 +67,7 @@ def test_a_receiver_that_never_listens_spoils_nothing_and_the_next_run_tries_aga
     assert len(receiver.told) == 4
 
 
+@pytest.mark.sweep
 def test_an_unfinished_manifest_is_not_told(folder: Folder) -> None:
     with Receiver() as receiver:
         write(folder, receiver, recordings=2, execution={"max_billable_seconds": 10})

@@ -127,6 +127,7 @@ def test_what_is_beyond_doubt_goes_although_it_is_packed_with_what_is_not(folder
     }
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("taken", ["now", "never"])
 @pytest.mark.parametrize("flags", [("--limit", "1"), ("--select", 'id == "0.wav"')], ids=["limit", "select"])
@@ -178,6 +179,7 @@ def test_consent_covers_no_source_that_was_not_listed_then(folder: Folder, emula
     assert (ran.code, paid(emulator)) == (9, 3), ran.err
 
 
+@pytest.mark.sweep
 def test_an_answer_of_a_lost_state_is_known_by_its_content_whatever_its_source_is_called_and_packed_with(
     folder: Folder, emulator: Emulator
 ) -> None:

@@ -89,6 +89,7 @@ def test_the_manifest_may_ask_to_stop_at_a_lost_answer(folder: Folder, emulator:
     assert {line["status"] for line in folder.results().values()} == {"done"}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("route", [AUDIO, VIDEO])
 def test_what_never_arrived_is_sent_again_once_that_is_sure(folder: Folder, emulator: Emulator, route: str) -> None:
     media = write_media(folder, recordings=2)
@@ -102,6 +103,7 @@ def test_what_never_arrived_is_sent_again_once_that_is_sure(folder: Folder, emul
     assert emulator.requests()["by_route"][route] == (3 if route == AUDIO else 2)
 
 
+@pytest.mark.sweep
 def test_what_never_arrived_alone_is_asked_about(folder: Folder, emulator: Emulator) -> None:
     """Strangers' runs do not show that the list would show ours: it may be their oldest or newest."""
     upload_still(folder.url, folder.key, picture_bytes(picture(200, 200, seed=7)))
@@ -167,6 +169,7 @@ def test_requests_under_way_are_not_taken_for_the_lost_one(folder: Folder, emula
     assert len(folder.summary()["paid_twice"]) == 1
 
 
+@pytest.mark.sweep
 def test_a_list_that_cannot_be_had_leaves_the_question_open(folder: Folder, emulator: Emulator) -> None:
     emulator.inject(
         [{"route": AUDIO, "nth": [1], "action": LOST}, {"route": RUNS, "nth": [3, 4, 5], "action": {"status": 503}}]
@@ -180,6 +183,7 @@ def test_a_list_that_cannot_be_had_leaves_the_question_open(folder: Folder, emul
     assert len(assert_all_is_counted(folder, emulator)) == 2
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("cap", [30, 1000])
 def test_everything_lost_ends_the_run_with_every_payment_counted(folder: Folder, emulator: Emulator, cap: int) -> None:
     emulator.inject([{"route": AUDIO, "action": LOST}])
@@ -231,6 +235,7 @@ def test_the_first_upload_is_found_out_although_the_machine_s_time_was_set_befor
     assert len(from_service(emulator.url, "/_emulator/runs")) <= 3
 
 
+@pytest.mark.sweep
 def test_what_a_lost_upload_asks_is_said_once_and_offers_what_helps_here(folder: Folder, emulator: Emulator) -> None:
     emulator.make_difficult({"runs": {"empty": True}})
     emulator.inject([{"route": VIDEO, "action": LOST}])

@@ -61,6 +61,7 @@ def test_what_is_measured_before_the_packing_changes_is_not_paid_again(folder: F
     assert {line["status"] for line in folder.results().values()} == {"done"}
 
 
+@pytest.mark.sweep
 def test_a_lost_answer_is_asked_about_as_it_was_sent_when_the_packing_changes(
     folder: Folder, emulator: Emulator
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_plan_tells_the_jobs_that_a_broken_off_run_goes_on_with(folder: Folder
     assert metered(measured_runs(emulator.url)) == pytest.approx(40)
 
 
+@pytest.mark.sweep
 def test_a_state_of_a_version_that_did_not_note_the_packing_is_packed_anew_once(
     folder: Folder, emulator: Emulator
 ) -> None:

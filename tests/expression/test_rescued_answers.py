@@ -103,6 +103,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+@pytest.mark.sweep
 def test_a_disk_that_is_really_full_loses_no_answer(emulator: Emulator, temporary: Path, small_disk: Path) -> None:
     folder = Folder(path=small_disk / "case", url=emulator.url, key=emulator.api_key)
     folder.write(write_recordings(folder))

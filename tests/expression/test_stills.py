@@ -144,6 +144,7 @@ def test_three_stills_that_the_service_refuses_are_found_and_fail_alone(
     assert folder.summary()["bill"]["billable_seconds"] == pytest.approx(metered(measured_runs(emulator.url)), abs=0.1)
 
 
+@pytest.mark.sweep
 def test_a_refusal_of_the_settings_is_not_searched_for_in_the_pictures(folder: Folder, emulator: Emulator) -> None:
     write_stills(folder, 20)
     error = {"type": "error", "code": "config_invalid", "message": "no such thing", "request_id": "0" * 32}
@@ -154,6 +155,7 @@ def test_a_refusal_of_the_settings_is_not_searched_for_in_the_pictures(folder: F
     assert {line["status"] for line in folder.results().values()} == {"failed"}
 
 
+@pytest.mark.sweep
 def test_a_pack_whose_refusal_is_about_nothing_in_it_is_taken_apart_only_so_far(
     folder: Folder, emulator: Emulator
 ) -> None:

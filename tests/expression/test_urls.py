@@ -70,6 +70,7 @@ def host(folder: Folder) -> Iterator[Host]:
 ALLOWED = {"allow_hosts": ["127.0.0.1"]}
 
 
+@pytest.mark.sweep
 def test_media_are_downloaded_once_and_measured(folder: Folder, emulator: Emulator, host: Host) -> None:
     names = ["talk.wav", "face.jpg", "face.png"]
     folder.write({"urls": [f"{host.url}/{name}?signature=s3cret" for name in names]}, service=ALLOWED)
@@ -112,6 +113,7 @@ def test_what_is_no_medium_fails_alone_with_the_reason(folder: Folder, emulator:
     assert len(measured_runs(emulator.url)) == 1
 
 
+@pytest.mark.sweep
 def test_a_url_that_failed_is_fetched_again_on_request_only(folder: Folder, emulator: Emulator, host: Host) -> None:
     folder.write({"urls": [f"{host.url}/later.jpg"]}, service=ALLOWED)
     assert folder.run().code == 3

@@ -50,6 +50,7 @@ def test_no_bad_manifest_leaks_a_secret() -> None:
     assert "canary" not in texts
 
 
+@pytest.mark.sweep
 def test_nothing_is_written_beside_a_bad_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER)
     before = sorted(FOLDER.rglob("*"))

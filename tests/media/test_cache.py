@@ -244,6 +244,7 @@ def test_letting_an_entry_go_costs_the_same_with_many_others(tmp_path: Path) -> 
     assert cost(8000) < 5 * cost(20)
 
 
+@pytest.mark.sweep
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 600)), max_size=20), st.integers(100, 2000))
 def test_the_bound_holds_whatever_is_asked_for(

@@ -476,6 +476,7 @@ def test_pictures_without_sound_that_were_cut_off_are_told(form: str, sources: S
     assert caught.value.reason == "truncated"
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(
     ("form", "coder"),
@@ -511,6 +512,7 @@ def test_an_avi_has_every_picture_at_its_time(between: int, sources: Sources, tm
     near([frame.source_ms / 1000 for frame in frames], shown, WITHIN_S)
 
 
+@pytest.mark.sweep
 def test_a_damaged_passage_of_a_flac_moves_nothing(sources: Sources, tmp_path: Path) -> None:
     path = tmp_path / "damaged.flac"
     ffmpeg(*tone(), "-c:a", "flac", path)

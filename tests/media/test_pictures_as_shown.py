@@ -141,6 +141,7 @@ def combing(pixels: NDArray[np.uint8]) -> float:
     return float(near - field)
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(
     ("name", "options"),

@@ -102,6 +102,7 @@ def test_pictures_tell_their_size(tmp_path: Path, form: str, kind: Kind, options
     assert facts.duration_s is None
 
 
+@pytest.mark.sweep
 def test_a_video_tells_frames_rate_size_and_sound(tmp_path: Path) -> None:
     facts = probe(encoded(tmp_path, "v.mp4", seconds=2, picture=True))
     assert (facts.medium, facts.frames, facts.fps, facts.width, facts.height) == ("video", 20, 10.0, 64, 48)
@@ -110,6 +111,7 @@ def test_a_video_tells_frames_rate_size_and_sound(tmp_path: Path) -> None:
     assert not probe(encoded(tmp_path, "mute.mp4", picture=True, sound=None)).has_audio
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "a.mp4"])
 def test_compressed_sound_tells_its_length(tmp_path: Path, name: str) -> None:
     facts = probe(encoded(tmp_path, name, seconds=3))

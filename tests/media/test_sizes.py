@@ -168,6 +168,7 @@ CODECS = {
 }  # fmt: skip
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_wav_of_any_codec_lasts_as_long_as_it_decodes(codec: str, tmp_path: Path) -> None:

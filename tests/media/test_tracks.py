@@ -46,6 +46,7 @@ def without_places(path: Path) -> Path:
 # -- channels ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "pcm_f32le"])
 @pytest.mark.parametrize("channels", [2, 3, 4, 5, 6, 7, 8, 10, 12, 16])
@@ -83,6 +84,7 @@ def test_channels_with_places_are_mixed_as_ffmpeg_mixes_them(layout: str, channe
     assert in_it(prepare_audio(path, tmp_path)) == pytest.approx(its, abs=0.02)
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 @pytest.mark.parametrize("channel", [1, 2, 3])
@@ -127,6 +129,7 @@ def test_a_mix_that_would_be_silent_is_taken_from_one_channel_and_said(
     assert "cancel each other" in note
 
 
+@pytest.mark.sweep
 @sampled(2)
 @pytest.mark.parametrize(
     "channels",
@@ -182,6 +185,7 @@ def test_the_default_track_is_measured_and_another_said(
     assert note == f"sound track {chosen} of {len(marks)} is measured"
 
 
+@pytest.mark.sweep
 def test_a_member_that_chooses_another_track_is_named_where_there_is_one(tmp_path: Path) -> None:
     path = tracks(tmp_path / "a.mkv", "default", "0")
     [plain] = here.sound_of(path, tmp_path)["notes"]
@@ -201,6 +205,7 @@ def test_a_hint_chooses_the_track(name: str, track: int, tmp_path: Path) -> None
     assert prepared.notes == ()
 
 
+@pytest.mark.sweep
 def test_a_track_without_a_decoder_is_passed_over_for_one_that_has_one(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     both = [*humming([TONES[0]], rate=48_000), *humming([TONES[1]], rate=48_000)]
@@ -210,6 +215,7 @@ def test_a_track_without_a_decoder_is_passed_over_for_one_that_has_one(tmp_path:
     assert found.index(max(found)) == 1
 
 
+@pytest.mark.sweep
 def test_a_wav_header_by_hand_with_a_mask_of_three_places_hears_all_three(tmp_path: Path) -> None:
     """Left, right and centre, as a mask says them: the centre is no channel to leave out."""
     path = tmp_path / "a.wav"

@@ -124,6 +124,7 @@ def test_the_interval_over_items_is_that_of_leaving_each_item_out(stats: Any, wh
     assert mine == pytest.approx(error, rel=0.25)
 
 
+@pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize("items", [4, 8, 20])
 def test_intervals_over_items_hold_the_truth_nineteen_times_in_twenty(items: int) -> None:

@@ -80,6 +80,7 @@ def test_every_row_names_its_event_and_each_event_is_summed_up(tmp_path: Path) -
     assert {row["event"] for row in rows(tmp_path / "t" / "events_long.parquet")} >= {"film", "scene", "later"}
 
 
+@pytest.mark.sweep
 def test_without_events_there_is_neither_column_nor_table(tmp_path: Path) -> None:
     write_tables(interviews(tmp_path / "out", 3), tmp_path / "t")
 
@@ -191,6 +192,7 @@ def test_an_event_of_a_source_that_is_not_there_is_refused_with_the_nearest_id(c
     assert project.call(command).code == 0
 
 
+@pytest.mark.sweep
 def test_an_event_that_is_misspelt_later_is_refused_too_although_nothing_is_left_to_measure(project: Project) -> None:
     project.manifest["sources"] = {"text": [{"text": "Hello.", "id": "hello"}]}
     assert project.run().code == 0
@@ -219,6 +221,7 @@ def test_a_list_of_events_may_be_about_more_sources_and_tells_which(command: str
     assert (ran.code, told in ran.err) == (0, True), ran.err
 
 
+@pytest.mark.sweep
 def test_who_looks_at_a_part_misses_no_source(project: Project) -> None:
     project.manifest["events"] = [{"name": "film", "start": 0, "end": 1, "source": "hello"}]
     project.manifest["outputs"] = {"directory": "out", "tables": ["csv"]}

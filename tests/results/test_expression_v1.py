@@ -248,6 +248,7 @@ def test_an_answer_of_an_unknown_shape_is_a_failure_and_no_table_stops_for_it(
         assert pq.read_table(path).num_rows == len(table(folder, path.stem)), path.name
 
 
+@pytest.mark.sweep
 def test_short_recordings_that_were_joined_are_items_of_their_own(folder: Folder) -> None:
     for number in range(3):
         sound = speech([("pause", 0.3), ("speech", 1 + number / 2), ("pause", 0.4)], seed=20 + number)

@@ -39,6 +39,7 @@ def moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+@pytest.mark.sweep
 def test_run_json_tells_no_end_before_the_outputs_are_there(tmp_path: Path) -> None:
     seen: list[dict[str, Any]] = []
 
@@ -57,6 +58,7 @@ def test_run_json_tells_no_end_before_the_outputs_are_there(tmp_path: Path) -> N
     assert moment(after["ended_at"]) == pytest.approx(result.ended_at, abs=0.001)
 
 
+@pytest.mark.sweep
 def test_a_run_ends_when_its_outputs_are_written(tmp_path: Path) -> None:
     hume_runner.run(manifest(tmp_path))
     run = told(tmp_path)
@@ -66,6 +68,7 @@ def test_a_run_ends_when_its_outputs_are_written(tmp_path: Path) -> None:
     assert run["duration_s"] == pytest.approx(moment(run["ended_at"]) - moment(run["started_at"]), abs=0.002)
 
 
+@pytest.mark.sweep
 def test_a_report_says_the_same_during_the_run_and_after_it(tmp_path: Path) -> None:
     path = manifest(tmp_path)
     hume_runner.run(path)

@@ -103,6 +103,7 @@ def test_groups_stand_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     assert list(compare_groups(study(tmp_path, scores, labels), "dose")[0].groups) == ["2", "9", "10"]
 
 
+@pytest.mark.sweep
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=12))
 def test_intervals_are_students_whatever_the_numbers(numbers: list[float]) -> None:
     from scipy import stats

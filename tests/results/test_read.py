@@ -33,6 +33,7 @@ def test_results_are_arrow_tables_from_what_the_run_wrote(tmp_path: Path) -> Non
     assert results.tables["items"] is results.items
 
 
+@pytest.mark.sweep
 def test_results_without_tables_are_read_from_the_raw_answers(tmp_path: Path) -> None:
     interviews(tmp_path, 3)
 

@@ -186,6 +186,7 @@ def test_names_and_members_that_nobody_knows_yet_are_kept_in_extra(tmp_path: Pat
     assert extra["frame"] == 2**70
 
 
+@pytest.mark.sweep
 def test_rows_carry_the_items_that_a_manifest_named(tmp_path: Path) -> None:
     results = interviews(tmp_path / "out", 9)
     write_tables(results, tmp_path / "out" / "tables")

@@ -34,6 +34,7 @@ def written(path: Path, rows: list[dict[str, object]]) -> list[tuple[object, ...
     return sheet(path)
 
 
+@pytest.mark.sweep
 def test_text_stays_text_and_numbers_stay_numbers(tmp_path: Path) -> None:
     found = written(
         tmp_path / "t.xlsx",
@@ -101,6 +102,7 @@ def test_workbooks_are_the_same_bytes_every_time_and_hold_what_csv_holds(tmp_pat
     assert len(rows) == len((tmp_path / "c" / "face.csv").read_text(encoding="utf-8").splitlines())
 
 
+@pytest.mark.sweep
 def test_csv_for_excel_begins_with_the_mark_and_is_else_the_same(tmp_path: Path) -> None:
     results = interviews(tmp_path / "out", 3)
     write_tables(results, tmp_path / "a", format="csv")

@@ -61,6 +61,7 @@ def test_an_element_that_is_nobodys_takes_nothing_from_the_others(nobody: str, t
     assert len((tmp_path / "t" / "face.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.sweep
 def test_an_item_with_an_unreadable_answer_fails_alone_in_a_run(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_mutated_answer_costs_its_own_source_at_most(
             assert outcome.reason
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_an_answer_with_damaged_bytes_is_read_or_refused_and_never_breaks_the_reader(

@@ -175,6 +175,7 @@ def manifest(**more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.sweep
 def test_an_api_from_outside_is_planned_run_and_shown(third: Path) -> None:
     planned = hume_runner.plan(manifest())
     assert (planned.endpoint, planned.summary.new, planned.summary.jobs) == ("this machine", 4, 2)

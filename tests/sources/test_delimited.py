@@ -392,6 +392,7 @@ _CELLS = st.text(
 )
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(_CELLS.filter(str.strip), _CELLS), min_size=1, max_size=5),

@@ -103,6 +103,7 @@ def test_expansion_is_lazy(tmp_path: Path) -> None:
 _CELLS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1, max_size=20).filter(str.strip)
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(_CELLS, _CELLS), min_size=1, max_size=6))
 def test_what_is_written_as_csv_and_jsonl_comes_back(tmp_path: Path, rows: list[tuple[str, str]]) -> None:

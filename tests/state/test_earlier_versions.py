@@ -211,6 +211,7 @@ def test_a_reason_names_only_what_touches_the_item(study: Study) -> None:
     assert sent["media/talk.mp4"].count("->") == 3
 
 
+@pytest.mark.sweep
 @batch
 def test_a_run_sends_what_was_touched_and_with_the_manifest_s_whole_settings(study: Study) -> None:
     study.edit(option("models.face.prob_threshold", 0.5))
@@ -274,6 +275,7 @@ def test_a_plan_that_cannot_be_written_leaves_every_old_key(study: Study) -> Non
     assert study.sent() == {}
 
 
+@pytest.mark.sweep
 @batch
 def test_of_two_old_measurements_of_the_same_the_one_that_was_measured_counts(study: Study) -> None:
     """Under another transcription a picture was another item once, and failed."""

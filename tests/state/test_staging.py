@@ -110,6 +110,7 @@ def test_more_items_than_are_held_at_once_are_all_there(tmp_path: Path) -> None:
     assert ids_of(claims) == [name for name, _ in claims]
 
 
+@pytest.mark.sweep
 def test_a_machine_without_a_thread_to_spare_stages_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_thread(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")

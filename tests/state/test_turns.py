@@ -96,6 +96,7 @@ def test_a_turn_costs_the_same_with_ten_times_the_jobs(path: Path, name: str) ->
     assert steps() <= 2 * few + 50
 
 
+@pytest.mark.sweep
 @settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(

@@ -162,6 +162,7 @@ ODD = [
 ]
 
 
+@pytest.mark.sweep
 def test_odd_names_are_listed_and_read(bucket: Bucket) -> None:
     for key in ODD:
         bucket.store.create(f"odd/{key}", key.encode())

@@ -69,6 +69,7 @@ def test_a_bad_image_fails_the_whole_request(api: Api, image: bytes, expected: t
     assert "image 1" in answer.json()["message"]
 
 
+@pytest.mark.sweep
 def test_the_limits_themselves_are_allowed(api: Api) -> None:
     largest = jpeg(0, 3840, 2160)
     measured(api, VIDEO, [largest, jpeg() + bytes(2_000_000 - len(jpeg()))])
@@ -109,6 +110,7 @@ def test_faces_lie_in_the_picture_and_keep_the_documented_order(api: Api) -> Non
     assert max(counts) <= 32
 
 
+@pytest.mark.sweep
 def test_threshold_and_size_leave_faces_out(api: Api) -> None:
     images = [jpeg(seed) for seed in range(60)]
     everything = _boxes(measured(api, VIDEO, images, {"face": EVERYTHING}))

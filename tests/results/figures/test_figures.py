@@ -160,6 +160,7 @@ def test_a_picture_of_chosen_scores_says_which_of_how_many_they_are(tmp_path: Pa
     assert "all 28 scores" in words(tmp_path / "every" / "groups-language-wave.svg")
 
 
+@pytest.mark.sweep
 def test_a_timeline_says_which_of_how_many_scores_it_has(tmp_path: Path) -> None:
     found = local_answers.results(tmp_path, {"a.wav": local_answers.spoken(12)})
 

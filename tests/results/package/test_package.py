@@ -111,6 +111,7 @@ def test_the_crate_can_be_read_and_leads_to_the_files(described: Path) -> None:
     assert action["startTime"] <= action["endTime"]
 
 
+@pytest.mark.sweep
 def test_the_codebook_has_a_line_for_each_column(described: Path) -> None:
     text = (described / "codebook.md").read_text(encoding="utf-8")
 

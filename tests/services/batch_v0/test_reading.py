@@ -107,6 +107,7 @@ def test_a_source_of_an_unknown_kind_is_kept_as_unknown() -> None:
     assert read_source_result({"source": {"type": "registry_file"}}).kind == "unknown"
 
 
+@pytest.mark.sweep
 @given(_objects(RESULT_MEMBERS))
 def test_no_shape_of_a_result_breaks_the_reader(value: Any) -> None:
     if isinstance(value, dict):

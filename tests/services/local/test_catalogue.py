@@ -104,6 +104,7 @@ def test_a_model_is_of_its_own_files() -> None:
         Model(name="tiny", about="", licence="MIT", licence_url="", files=(file,))
 
 
+@pytest.mark.sweep
 def test_a_hash_stands_once_in_the_package() -> None:
     package = Path(hume_runner.__file__).parent
     found = [one for path in package.rglob("*.py") for one in re.findall(r"\b[0-9a-f]{64}\b", path.read_text("utf-8"))]

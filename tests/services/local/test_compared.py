@@ -64,6 +64,7 @@ def test_what_is_measured_here_is_not_compared_with_a_rehearsal_unless_told(fold
     assert [(one.name, one.agreement.n) for one in found.columns] == [("length / emotion_joy", 6)]
 
 
+@pytest.mark.sweep
 def test_what_is_measured_here_is_compared_with_the_bare_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     members = test_local.manifest({"letters": {}}, sources={"text": TEXTS}, outputs={"directory": "bare"})
     assert hume_runner.run(members).exit_code == 0

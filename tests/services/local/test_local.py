@@ -198,6 +198,7 @@ def test_texts_are_measured_by_whom_the_row_says(folder: Path) -> None:
     assert hume_runner.run(manifest({"letters": {}}, sources={"text": texts})).requests == {"measured": 0}
 
 
+@pytest.mark.sweep
 def test_scores_that_nobody_could_measure_are_null_in_every_table(folder: Path) -> None:
     # Half of the rows have no score at all: in the tables, the report and the comparison they are null, never 0.
     texts = [{"text": "I am so happy today.", "id": "known"}, {"text": "Днес съм много щастлив.", "id": "other"}]

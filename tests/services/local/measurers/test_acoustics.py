@@ -149,6 +149,7 @@ def test_windows_may_overlap_and_each_tells_of_its_own() -> None:
     assert rows[2]["pitch_median_hz"] == pytest.approx(300, abs=1)
 
 
+@pytest.mark.sweep
 def test_the_same_sound_has_the_same_rows() -> None:
     assert _rows(recording("beckett.wav")) == _rows(recording("beckett.wav"))
 
@@ -188,6 +189,7 @@ def test_its_options_are_told_and_nothing_else_is_taken() -> None:
     assert all(member["description"] for member in ACOUSTICS.schema["properties"].values())
 
 
+@pytest.mark.sweep
 def test_asking_who_measures_imports_nothing_heavy() -> None:
     asked = (
         "import sys\n"

@@ -219,6 +219,7 @@ def test_two_faces_are_two_rows_from_left_to_right(session: PictureSession, astr
     assert [middle(face)[0] for face in found] == pytest.approx([225, 1024 - 225], abs=12)
 
 
+@pytest.mark.sweep
 def test_small_faces_are_found_where_they_are_looked_for(
     session: PictureSession, files: Mapping[str, Path], astronaut: NDArray[np.uint8]
 ) -> None:

@@ -190,6 +190,7 @@ def test_words_that_were_met_once_are_forgotten(files: Mapping[str, Path]) -> No
     assert len(session._nlp.vocab.strings) == known
 
 
+@pytest.mark.sweep
 def test_a_text_alone_is_read_as_among_others(session: TextSession) -> None:
     texts = [MERKEL, "I met Bob in Rome.", "No one.", f"{MERKEL} " * 30, "It cost 20 dollars in May."]
     together = entities(session, *texts)

@@ -107,6 +107,7 @@ def _speech(name: str) -> Samples:
             return recording(f"{name}.wav")
 
 
+@pytest.mark.sweep
 def test_a_range_of_pitch_is_kept_to() -> None:
     _, found = Tracker(200, 400).track(recording("two_cities.wav"))
 

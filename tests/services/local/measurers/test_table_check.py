@@ -220,6 +220,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.sweep
 @given(JSON)
 def test_json_is_kept_as_a_writer_and_a_reader_of_json_have_it(value: Any) -> None:
     try:
