@@ -1,8 +1,10 @@
 # Needs Python 3.11 or later and make; everything else comes from the package index into $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
-# Twice as many as cores on a small machine: half of the time a test waits for a process or for the service.
-JOBS ?= 4
+# One more than cores on a small machine: now and then a test waits for a process or for the service. Each of them collects
+# all tests, which takes as long as hundreds of them. The sweep waits for the disk, too.
+JOBS ?= 3
+SWEEP_JOBS ?= 4
 # A rehearsal, and a measurement on this machine; what the two need beside the core.
 DEMO_EXTRAS = emulator tables report
 DEMO_MANIFESTS = manifests/quickstart.yaml manifests/local-survey.yaml
@@ -67,7 +69,7 @@ test: $(VENV)/.dev
 
 # Properties once more, with more examples than the suite draws.
 sweep: $(VENV)/.dev
-	$(PYTEST) -n $(JOBS) --timeout 600 -m "(sweep or hypothesis) and not soak and not mutant" --hypothesis-profile sweep $(ARGS)
+	$(PYTEST) -n $(SWEEP_JOBS) --timeout 600 -m "(sweep or hypothesis) and not soak and not mutant" --hypothesis-profile sweep $(ARGS)
 
 # Each in an environment of its own, made anew: what is installed already would hide what the ranges give.
 test-lowest:
