@@ -17,15 +17,13 @@ from pathlib import Path
 from figures import Figure, report
 
 from hume_runner.media.archives import MemberReader, iter_members
-from hume_runner.media.cache import MediaCache
+from hume_runner.media.cache import MediaCache, write_entry
 
 
 def release_ms(folder: Path, entries: int) -> float:
     """Letting one of so many entries go: the slowest of a hundred medians."""
     for number in range(entries):
-        entry = folder / f"{number:06}"
-        entry.mkdir()
-        (entry / "entry.json").write_text("{}")
+        write_entry(folder, f"{number:06}", lambda _: {}, durable=False)
     cache = MediaCache(folder, max_bytes=10**12)
     medians = []
     for _ in range(100):
