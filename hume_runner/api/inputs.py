@@ -23,7 +23,6 @@ _MADE = (
     *(f"prepared/0/{name}" for name in ("sound.wav", "still.jpg", "000000.jpg")),
     "emulator/emulator.sqlite3",
 )
-_GLOB = frozenset("*?[")
 
 
 @frozen
@@ -41,7 +40,7 @@ def inputs(manifest: Manifest) -> Iterator[Input]:
     for entry in manifest.sources:
         if entry.listing is not None:
             yield Input(path=entry.listing, place=entry.place)
-        elif entry.kind == "file" and entry.value and not is_remote(entry.value) and not _GLOB & set(entry.value):
+        elif entry.kind == "file" and entry.value and not is_remote(entry.value) and not is_glob(entry.value):
             yield Input(path=folder / entry.value, place=entry.place)
     for event in manifest.events:
         if event.listing is not None:
@@ -127,7 +126,7 @@ def in_the_way(manifest: Manifest) -> str | None:
 
 
 def spared(examined: Examined) -> Examined:
-    """The same, and no manifest where a run of it would write over what it reads."""
+    """The same, and no manifest where a run of it would write over what it reads, or measure what a run wrote."""
     manifest = examined.manifest
     problems = () if manifest is None else (*overwritten(manifest), *found_again(manifest))
     return replace(examined, problems=problems, manifest=None) if problems else examined

@@ -20,6 +20,7 @@ from hume_runner.regular_files import is_zip, open_regular
 from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, Member, Service
 from hume_runner.services.unreadable import ARTIFACTS_ARE_NOT_READ
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.pinned import resolved
 from hume_runner.state.rows import KEPT
 from hume_runner.state.store import Store
 
@@ -110,7 +111,7 @@ class FileAdopter:
         The plan of the manifest must have been applied to the state. Raises: UsageError for a file that is not there,
         is no answer of this API, measured with other models, or carries nothing that the manifest lists.
         """
-        place = Path(named).resolve()
+        place = resolved(Path(named))
         foreign = self._read(named, place)
         ours = self.store.kept_answer(foreign.remote_id)
         if ours is not None and self.store.job(ours).status is JobStatus.SUBMITTED:

@@ -263,7 +263,6 @@ class RequestsTransport:
         self._connect_timeout_s = connect_timeout_s
         self._pacer = pacer
         self._watchdog = Watchdog()
-        self._connections = connections
         self._max_body_bytes = max_body_bytes
         self._kept = self._adapter(connections)
         self._traffic = traffic or Traffic()

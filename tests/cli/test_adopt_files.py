@@ -232,3 +232,12 @@ def test_a_rehearsal_takes_it_as_made_up(offline: Project) -> None:
     assert offline.call("adopt", str(path)).code == 0
     assert offline.run().code == 0
     assert {line["simulated"] for line in offline.results()} == {True}
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/predictions.json"])
+def test_a_link_that_leads_to_itself_is_told(offline: Project, name: str) -> None:
+    (offline.folder / "loop").symlink_to("loop")
+    ran = offline.call("adopt", str(offline.folder / name))
+    assert ran.code == 64
+    assert "cannot be read: Too many levels of symbolic links" in ran.err
+    assert "next: name predictions.json files" in ran.err
