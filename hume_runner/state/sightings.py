@@ -45,58 +45,71 @@ def clock_name() -> str:
 
 
 class Sightings:
-    """Of the files in a folder whose names begin so, all of one listing; not of what others write down meanwhile."""
+    """Of the files in a folder whose names begin so, all of one listing; not of what others write down meanwhile.
+
+    There may be hundreds, of services that nobody asks any more: each costs a look at its name, and the clocks are read
+    once, so that an age is that at the time of the listing."""
 
     def __init__(self, folder: Path, beginning: str) -> None:
         self._folder = folder
         self._clock = clock_name()
-        self._marks: dict[str, list[Path]] = {}
-        for mark in folder.glob(f"{beginning}*{_SEEN}"):
-            self._marks.setdefault(_seen_of(mark), []).append(mark)
+        self._names: list[str] = []
+        with contextlib.suppress(OSError), os.scandir(folder) as listed:
+            self._names += [one.name for one in listed if one.name.startswith(beginning)]
+        self._now = now_ms()
+        self._marks: dict[str, list[str]] = {}
+        for name in self._names:
+            if name.endswith(_SEEN):
+                self._marks.setdefault(_seen_of(name), []).append(name)
+
+    def files(self, suffix: str) -> list[Path]:
+        """Those of the listing whose names end so."""
+        return [self._folder / name for name in self._names if name.endswith(suffix)]
 
     def age_s(self, path: Path) -> float:
         """How long ago this file was first seen, at least. Raises: OSError if it is not there."""
         path.lstat()
-        now = now_ms()
-        seen = [self._since(mark, now) for mark in self._marks.get(path.name, ())]
+        seen = [self._since(mark) for mark in self._marks.get(path.name, ())]
         if ages := [age for age in seen if age is not None]:
             return max(ages) / 1000
-        self._marks.setdefault(path.name, []).append(note_seen(path, now))
+        self._marks.setdefault(path.name, []).append(note_seen(path).name)
         return 0.0
 
     def remove(self, path: Path) -> None:
         """The file, and what was written down of it."""
         path.unlink(missing_ok=True)
-        _remove(self._marks.pop(path.name, ()))
+        self._remove(self._marks.pop(path.name, ()))
 
     def sweep(self) -> None:
         """Remove what was written down of files that are gone."""
-        for name in [name for name in self._marks if not os.path.lexists(self._folder / name)]:
-            _remove(self._marks.pop(name))
+        listed = set(self._names)
+        gone = [name for name in self._marks if name not in listed and not os.path.lexists(self._folder / name)]
+        for name in gone:
+            self._remove(self._marks.pop(name))
 
-    def _since(self, mark: Path, now: tuple[int, ...]) -> int | None:
+    def _since(self, mark: str) -> int | None:
         """Milliseconds since it was written down, by the clock that tells least; None if it was by others."""
-        clock, *told = mark.name.removesuffix(_SEEN).rpartition(".")[2].split("-")
+        now = self._now
+        clock, *told = mark.removesuffix(_SEEN).rpartition(".")[2].split("-")
         if clock != self._clock or len(told) != len(now) or not all(map(str.isdecimal, told)):
             return None
         age = min(at - int(then) for at, then in zip(now, told, strict=True))
         return age if age >= 0 else None
 
+    def _remove(self, marks: Iterable[str]) -> None:
+        for mark in marks:
+            with contextlib.suppress(OSError):
+                (self._folder / mark).unlink(missing_ok=True)
 
-def note_seen(path: Path, now: tuple[int, ...] | None = None) -> Path:
+
+def note_seen(path: Path) -> Path:
     """Write down that a file is there from now on. Where that cannot be, whoever looks next sees it first."""
-    times = "-".join(map(str, now_ms() if now is None else now))
+    times = "-".join(map(str, now_ms()))
     mark = path.with_name(f"{path.name}.{clock_name()}-{times}{_SEEN}")
     with contextlib.suppress(OSError):
         aside.open_new(mark, private=True).close()
     return mark
 
 
-def _seen_of(mark: Path) -> str:
-    return mark.name.removesuffix(_SEEN).rpartition(".")[0]
-
-
-def _remove(marks: Iterable[Path]) -> None:
-    for mark in marks:
-        with contextlib.suppress(OSError):
-            mark.unlink(missing_ok=True)
+def _seen_of(mark: str) -> str:
+    return mark.removesuffix(_SEEN).rpartition(".")[0]

@@ -256,10 +256,10 @@ class UnderWay:
             if lock not in own:
                 self._look_at(Note.at(lock), same_service=lock.name.startswith(before))
         seen = Sightings(place.folder, f"{place.machine}-")
-        for left in place.folder.glob(f"{place.machine}-*.left"):
+        for left in seen.files(".left"):
             with contextlib.suppress(OSError):
                 self._look_back_at(left, seen, same_service=left.name.startswith(before))
-        for keys in place.folder.glob(f"{place.machine}-*.keys"):  # of who was killed before it had the lock
+        for keys in seen.files(".keys"):  # of who was killed before it had the lock
             with contextlib.suppress(OSError):
                 if not keys.with_suffix(".lock").exists() and seen.age_s(keys) >= _FORGOTTEN_S:
                     seen.remove(keys)
