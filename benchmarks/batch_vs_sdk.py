@@ -2,22 +2,20 @@
 
     python benchmarks/batch_vs_sdk.py
 
-Installs the SDK's two last generations into environments of their own below the cache directory, once. Everything talks
-to `hume-runner emulate` in a process of its own, over loopback. Takes about three minutes.
+Installs the SDK's two last generations and the runner, as a user would, into environments of their own below the cache
+directory. Everything talks to `hume-runner emulate` in a process of its own, over loopback. Takes about three minutes.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import struct
-import subprocess
 import sys
 import tempfile
-import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from environments import python_of_a_user, python_with
 from figures import Figure, report
 from processes import KEY, Ended, emulator, runner, timed
 
@@ -63,7 +61,7 @@ class Measured:
                 execution=execution,
                 batching="{max_sources: 1}",
             )
-            ended: Ended = runner(path, "--no-progress", limit_s=180)
+            ended: Ended = runner(path, "--no-progress", limit_s=180, python=python_of_a_user())
             self.seconds = ended.seconds
             self.status_per_job = served.status_requests() / jobs
             done = json.loads((folder / f"results-{name}" / "run.json").read_text())["counts"]["jobs"]["done"]
@@ -75,7 +73,7 @@ class MeasuredSdk:
     """The SDK's loop against an emulator of its own: seconds in all, and status requests per job."""
 
     def __init__(self, folder: Path, version: str, jobs: int) -> None:
-        python = sdk_python(version)
+        python = python_with(f"hume=={version}")
         answers = folder / f"sdk-{version}"
         answers.mkdir()
         with emulator(folder / f"sdk-{version}-data", "--processing-time", f"{JOB_S}s") as served:
@@ -85,20 +83,6 @@ class MeasuredSdk:
             self.status_per_job = served.status_requests() / jobs
         if len(list(answers.iterdir())) != jobs:
             raise RuntimeError(f"hume {version}: not every job was downloaded")
-
-
-def sdk_python(version: str) -> str:
-    """The interpreter of an environment with that SDK."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hume-runner-benchmarks"
-    folder = cache / f"hume-{version}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        print(f"installing hume {version} into {folder} …", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"hume=={version}"], check=True)
-        (folder / "complete").touch()
-    return str(python)
 
 
 def large_upload(folder: Path) -> Ended:
@@ -120,12 +104,13 @@ def large_upload(folder: Path) -> Ended:
             service=", limits: {upload_bytes: 3GB}",
             batching="{max_bytes: 3GB}",
         )
-        return runner(path, "--no-progress", limit_s=180)
+        return runner(path, "--no-progress", limit_s=180, python=python_of_a_user())
 
 
 def main() -> int:
     for version in ("0.3.7", "0.13.13"):
-        sdk_python(version)
+        python_with(f"hume=={version}")
+    python_of_a_user()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         quick = "{requests_per_second: 500, max_jobs_in_flight: 100}"

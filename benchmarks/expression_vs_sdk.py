@@ -2,47 +2,32 @@
 
     python benchmarks/expression_vs_sdk.py
 
-Installs the SDK into an environment of its own below the cache directory, once. Both send the same recordings with the
-same concurrency to an emulator in a process of its own that takes 200 ms for each, and save every answer. Both times
-are those of whole processes, from command to end; the runner also looks at every file and keeps a durable state. The
-time of the SDK's requests alone is shown as well. Takes about two and a half minutes.
+Installs the SDK and the runner, as a user would, into environments of their own below the cache directory. Both send
+the same recordings with the same concurrency to an emulator in a process of its own that takes 200 ms for each, and
+save every answer. Both times are those of whole processes, from command to end; the runner also looks at every file and
+keeps a durable state. The time of the SDK's requests alone is shown as well. Takes about three minutes.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import venv
 import wave
 from pathlib import Path
 from random import Random
 from statistics import median
 
+from environments import python_of_a_user, python_with
 from figures import Figure, report
 from processes import KEY, Ended, emulator, runner, timed
 
 VERSION = "0.1.0"
+SDK = f"hume-expression-measurement=={VERSION}"
 RECORDINGS, SECONDS = 600, 4
 WORKERS = 8
 ROUNDS = 3
 LONG_MINUTES = 60
-
-
-def sdk_python() -> str:
-    """The interpreter of an environment with the SDK."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hume-runner-benchmarks"
-    folder = cache / f"hume-expression-measurement-{VERSION}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        print(f"installing hume-expression-measurement {VERSION} into {folder} …", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"hume-expression-measurement=={VERSION}"], check=True)
-        (folder / "complete").touch()
-    return str(python)
 
 
 def write_recording(path: Path, seconds: float, seed: int) -> None:
@@ -69,11 +54,19 @@ def manifest(folder: Path, name: str, url: str, files: str, execution: str) -> P
     return path
 
 
+def measured(path: Path) -> Ended:
+    return runner(path, "--no-progress", python=python_of_a_user("media"))
+
+
 def with_runner(folder: Path, number: int) -> Ended:
     name = f"runner-{number}"
     with emulator(folder / f"{name}-data", "--processing-time", "200ms") as served:
         execution = f"{{transfer_workers: {WORKERS}, requests_per_second: 1000}}"
-        ended = runner(manifest(folder, name, served.url, "media/*.wav", execution), "--no-progress")
+        ended = runner(
+            manifest(folder, name, served.url, "media/*.wav", execution),
+            "--no-progress",
+            python=python_of_a_user("media"),
+        )
     done = json.loads((folder / f"results-{name}" / "run.json").read_text())["counts"]["items"]["done"]
     if done != RECORDINGS:
         raise RuntimeError(f"{done} of {RECORDINGS} recordings are measured")
@@ -87,7 +80,7 @@ def with_sdk(folder: Path, number: int) -> tuple[float, float]:
     answers.mkdir()
     script = str(Path(__file__).with_name("expression_sdk_loop.py"))
     with emulator(folder / f"{name}-data", "--processing-time", "200ms") as served:
-        command = [sdk_python(), script, served.url, KEY, str(folder / "media"), str(answers), str(WORKERS)]
+        command = [python_with(SDK), script, served.url, KEY, str(folder / "media"), str(answers), str(WORKERS)]
         ended = timed(command, limit_s=300)
     if len(list(answers.iterdir())) != RECORDINGS:
         raise RuntimeError("the SDK did not measure every recording")
@@ -98,11 +91,14 @@ def long_recording(folder: Path) -> Ended:
     """The peak memory of a recording that is cut into parts."""
     write_recording(folder / "long.wav", LONG_MINUTES * 60, 1)
     with emulator(folder / "long-data", "--processing-time", "200ms") as served:
-        return runner(manifest(folder, "long", served.url, "long.wav", "{}"), "--no-progress")
+        return runner(
+            manifest(folder, "long", served.url, "long.wav", "{}"), "--no-progress", python=python_of_a_user("media")
+        )
 
 
 def main() -> int:
-    sdk_python()
+    python_with(SDK)
+    python_of_a_user("media")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "media").mkdir()

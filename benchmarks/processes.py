@@ -57,9 +57,9 @@ def timed(command: list[str], *, limit_s: float, environ: Mapping[str, str] | No
     return Ended(seconds=seconds, cpu_s=cpu_s, peak_mb=usage.ru_maxrss * kilobyte / 1e6, out=out)
 
 
-def runner(*arguments: object, limit_s: float = 600.0) -> Ended:
-    """hume-runner in a process of its own."""
-    command = [sys.executable, "-m", "hume_runner", *map(str, arguments)]
+def runner(*arguments: object, limit_s: float = 600.0, python: str = sys.executable) -> Ended:
+    """hume-runner in a process of its own, by this interpreter."""
+    command = [python, "-m", "hume_runner", *map(str, arguments)]
     return timed(command, limit_s=limit_s, environ={"HUME_API_KEY": KEY})
 
 
