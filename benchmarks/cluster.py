@@ -2,14 +2,16 @@
 
 Real workers over loopback get what a run gives them, by the way that a run gives it; what a run does besides (planning,
 state, uploads) is not in the figures. One recording stands for all: what is made of it is made anew each time. The two
-clusters take turns. Where others use the processor, two workers cannot have twice as much of it: how much they had of
-it, in cores, stands beside each figure; below 0.9 for one and 1.8 for two the ratio says nothing about the software.
+clusters take turns, and only one is there at a time: a scheduler that waits takes a thirtieth of a core. Where others
+use the processor, two workers cannot have twice as much of it: how much they had of it, in cores, stands beside each
+figure; below 0.9 for one and 1.8 for two the ratio says nothing about the software.
 
     python benchmarks/cluster.py [RECORDINGS] [SECONDS] [ROUNDS]
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -140,18 +142,16 @@ def main() -> int:
         command = ["ffmpeg", "-v", "error", "-nostdin", "-f", "lavfi", "-i", noise, "-c:a", "aac", str(source)]
         subprocess.run(command, check=True)
         wav = prepare_audio(source, folder, name="a.wav")
-        with cluster(folder / "one", 1) as one, cluster(folder / "two", 2) as two:
-            for turn in range(rounds + 1):
-                for workers, there in ((1, one), (2, two)):
-                    many = number if turn else 2 * workers  # the first turn loads what has to be loaded
+        for turn, workers in itertools.product(range(rounds), (1, 2)):
+            with cluster(folder / f"{workers}-{turn}", workers) as there:
+                for many in (2 * workers, number):  # the first few load what has to be loaded
                     work = {
-                        "preparation": preparing(there, source, folder / f"cache-{workers}", many),
+                        "preparation": preparing(there, source, folder / "cache", many),
                         "measurement": measuring(there, wav.path, wav.samples, many),
                     }
-                    for what, calls in work.items():
-                        took = timed(there, calls)
-                        if turn:
-                            best[what, workers] = min(took, best.get((what, workers), took))
+                    took = {what: timed(there, calls) for what, calls in work.items()}
+                for what, one in took.items():
+                    best[what, workers] = min(one, best.get((what, workers), one))
     figures = []
     for what in ("preparation", "measurement"):
         (one_s, one_cpu), (two_s, two_cpu) = best[what, 1], best[what, 2]
