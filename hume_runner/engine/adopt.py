@@ -68,6 +68,9 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
     alike = _alike(store, foreign)
     told = service.keeper.carried(remote_id, store.texts()) if alike else None
     members, matches, unmatched = matched(store, foreign, ours, _confirmed(store, alike, told or ()))
+    if not foreign.same_settings:
+        members, matches = _touched_alike(foreign, members, matches)
+        unmatched = len(foreign.sources) - len(members)
     if any(member.item.kind in foreign.unordered for member in members):
         raise _whose(remote_id)
     if not members and ours is not None:
@@ -100,8 +103,7 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
 
 
 def _recognised(keeper: Keeper, remote_id: str) -> Foreign:
-    """What the service tells of a job that can be adopted. Raises: ApiError; UsageError if there is none, or none that
-    measures as the manifest does."""
+    """What the service tells of a job that can be adopted. Raises: ApiError; UsageError if there is none."""
     try:
         foreign = keeper.recognise(remote_id)
     except (NotFound, RequestRejected) as error:
@@ -121,13 +123,25 @@ def _recognised(keeper: Keeper, remote_id: str) -> Foreign:
             f"{remote_id}: this job failed at the service ({foreign.given_up}), so there is nothing to fetch",
             hint="leave the job out: a run sends its sources",
         )
-    if not foreign.same_settings:
-        raise UsageError(
-            f"{remote_id}: this job was started with other models or settings than the manifest's{named(foreign)}",
-            hint="give the manifest the job's settings, or leave the job out",
-        )
     refuse_one_name(foreign)
     return foreign
+
+
+def _touched_alike(foreign: Foreign, members: list[Member], matches: list[str]) -> tuple[list[Member], list[str]]:
+    """Of what a job with other settings carries, the items that those do not touch: a text has no face. Raises:
+    UsageError if there are none."""
+    kept = [
+        (member, match)
+        for member, match in zip(members, matches, strict=True)
+        if foreign.alike(member.item.kind, member.item.facts)
+    ]
+    if not kept:
+        raise UsageError(
+            f"{foreign.remote_id}: this job was started with other models or settings than the manifest's"
+            f"{named(foreign)}",
+            hint="give the manifest the job's settings, or leave the job out",
+        )
+    return [member for member, _ in kept], [match for _, match in kept]
 
 
 def named(foreign: Foreign) -> str:

@@ -348,7 +348,7 @@ def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str
             planned,
             remote_id=foreign.remote_id,
             endpoint=service.endpoint,
-            request=_request(service, job),
+            request=_request(service, job) if foreign.same_settings else {"adopted": True},
             matches={member.position: keys[member.item.key] for member in job.members},
             created_at=foreign.created_at,
             simulated=bool(foreign.simulated),
@@ -370,7 +370,8 @@ def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str
 
 
 def _request(service: Service, job: Job) -> Mapping[str, Any]:
-    """What a job that carries just these asked for: the settings were found to be the same."""
+    """What a job that carries just these asked for, if all of its settings are the same: others that touch none of its
+    items are not what it was sent with."""
     try:
         return service.prepare(job).request
     except OSError:  # a file that is not there any more; the service has what it was

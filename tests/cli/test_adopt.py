@@ -197,3 +197,25 @@ def scores_of(out: Path) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
                 cells = tuple(value for name, value in row.items() if name not in ("job", "remote_id", "file"))
                 found.setdefault(row["item_id"], []).append((path.stem, cells))
     return found
+
+
+@sampled(2)
+@pytest.mark.parametrize("theirs", [{"language": {}}, {"language": {}, "face": {}}, {"language": {}, "prosody": {}}])
+@pytest.mark.parametrize("ours", [{"language": {}}, {"language": {}, "face": {}}, {"language": {}, "prosody": {}}])
+@pytest.mark.parametrize("named", [True, False], ids=["named", "found"])
+def test_a_text_is_adopted_whatever_the_settings_are_that_do_not_touch_it(
+    keyed: Project, named: bool, ours: dict[str, object], theirs: dict[str, object]
+) -> None:
+    keyed.manifest["sources"] = {"text": [{"text": "Hello."}]}
+    keyed.manifest["models"] = ours
+    with RequestsTransport(keyed.emulator.url, keyed.emulator.api_key, AUTH_HEADER) as transport:
+        api = BatchV0Api(transport, NO_RETRY)
+        job_id = api.start_job({"models": theirs, "text": ["Hello."]}, [], deadline_s=30).job_id
+    if named:
+        ran = keyed.call("adopt", job_id)
+        assert ran.code == 0, ran.err
+    ran = keyed.run()
+    assert ran.code == 0, ran.err
+    assert keyed.requests()[JOBS] == 1
+    assert [(line["status"], line["remote_id"]) for line in keyed.results()] == [("done", job_id)]
+    assert keyed.call("verify").code == 0
