@@ -51,7 +51,7 @@ class Environment:
     account: Callable[[], str] = lambda: ""  # who pays at the endpoint; a digest, or empty where nobody can be told
     meetings: tuple[Meeting, ...] = ()  # where runs of one user see what others of theirs have under way
     awaited_s: Callable[[], float] = lambda: 0.0  # until it shows what runs that are gone sent of what is planned here
-    on_intent: Callable[[], None] = lambda: None  # called with what is about to be sent recorded, before it leaves
+    tell_others: Callable[[bool], None] = lambda slow: None  # see `Tools`
     traffic: Callable[[], tuple[int, int]] = lambda: (0, 0)  # bytes (sent, received) so far
     machines: frozenset[str] = frozenset()
     mask: Callable[[str], str] = lambda text: text  # what a service said, before it is written anywhere

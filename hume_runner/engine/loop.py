@@ -52,6 +52,7 @@ from hume_runner.services.base import (
     Progress,
     Refused,
     Service,
+    Submission,
     SubmitResult,
     Unknown,
 )
@@ -75,7 +76,8 @@ class Abandoned(BaseException):
 class Tools:
     """What a loop acts with. `clock` is monotonic, for all waiting; `wall` tells Unix seconds, for people and records;
     `server_time` the service's, None before its first answer. `end_soon` turns away what waits for its turn to be
-    sent; `on_intent` is called when an intent is recorded, before anything leaves."""
+    sent; `tell_others` is called when intents are recorded, before anything leaves, and with True where one is about to
+    be recorded as lost by a time-out."""
 
     store: Store
     service: Service
@@ -90,7 +92,7 @@ class Tools:
     here: bool = False
     kept: Kept = field(default_factory=Alone)
     end_soon: Callable[[], None] = lambda: None
-    on_intent: Callable[[], None] = lambda: None
+    tell_others: Callable[[bool], None] = lambda slow: None
 
 
 class Loop:
@@ -128,6 +130,8 @@ class Loop:
         )
         self._last_look = LastLook(self._evidence, refused_too=tools.service.keeper is not None)
         self._telling = Telling(tools.store, tools.report, tools.clock, tools.traffic, here=tools.here)
+        self._untold: list[Reaction] | None = None  # what is told once it is recorded together
+        self._meant: list[tuple[Submit, Job, Submission]] = []  # what goes out once its intents are recorded
         self._broken: Exception | None = None  # what ends the run once everything on its way is recorded
 
     # -- driving ----------------------------------------------------------------------------------------------------
@@ -149,6 +153,7 @@ class Loop:
             actions, wake_at = next_actions(self._view, now)
             for action in actions:
                 self._guard(self._start, action, now)
+            self._guard(self._send)
             if self._view.finished or (self._detach and self._view.all_sent and not self._left()):
                 break
             timeout = self._telling.wait_s(self._view)
@@ -156,10 +161,7 @@ class Loop:
                 timeout = min(timeout, max(0.0, wake_at - self._tools.clock()))
             if actions and not self._view.active:
                 timeout = 0.0  # all that was to be done was dropped: nobody will call
-            message = self._tools.workers.take(timeout)
-            while message is not None:
-                self._guard(self._absorb, message)
-                message = self._tools.workers.take(0.0)
+            self._absorb_all(self._tools.workers.take(timeout))
             self._guard(self._telling.look, self._view)
         if self._broken is not None:
             raise self._broken
@@ -176,19 +178,35 @@ class Loop:
         try:
             act(*what, **named)
         except Exception as error:
-            self._broken = self._broken or error
-            self._view = replace(self._view, no_more=True, leaving=True)
+            self._stop_for(error)
+
+    def _stop_for(self, error: Exception) -> None:
+        self._broken = self._broken or error
+        self._view = replace(self._view, no_more=True, leaving=True)
 
     def _do(self, reaction: Reaction) -> None:
         """Record what a reaction says, then tell it. The view holds even where the state cannot be written: what was on
         its way is not any more."""
         self._view = reaction.view
-        for fact in reaction.facts:
-            facts.record(self._store, self._service, fact, self._tools.wall())
-        for event in reaction.events:
-            self._tools.report(event)
+        if self._untold is None:
+            self._record_and_tell(reaction)
+        else:
+            self._untold.append(reaction)
+            self._record(reaction)
         if reaction.failures:
             self._do(stopping.over_budget(self._view, self._rules, *self._store.failed_items()))
+
+    def _record(self, reaction: Reaction) -> None:
+        for fact in reaction.facts:
+            facts.record(self._store, self._service, fact, self._tools.wall())
+
+    def _record_and_tell(self, reaction: Reaction) -> None:
+        self._record(reaction)
+        self._tell(reaction)
+
+    def _tell(self, reaction: Reaction) -> None:
+        for event in reaction.events:
+            self._tools.report(event)
 
     def _moment(self) -> Moment:
         tools = self._tools
@@ -246,16 +264,30 @@ class Loop:
                 raise
             self._not_readable(job, error, wall)
             return
-        server_time = self._tools.server_time()
-        intent.record(self._store, self._service, job, submission, server_time=server_time, wall=wall)
-        self._tools.on_intent()
         self._view = sending.sent(self._view, job, self._moment())
-        meant = Intent(
-            number=number, nonce=job.nonce, sha256=submission.sha256, endpoint=self._service.endpoint, wall=wall
-        )
-        self._tools.workers.start(
-            action, self._tools.kept.around(meant, sender(self._store, self._outputs, job, submission))
-        )
+        self._meant.append((action, job, submission))
+
+    def _send(self) -> None:
+        """What was meant goes out, once all of it is recorded: one durable write for many costs as much as one."""
+        if not self._meant:
+            return
+        meant, self._meant = self._meant, []
+        server_time, wall = self._tools.server_time(), self._tools.wall()
+        try:
+            with self._store.together("submitting"):
+                for _, job, submission in meant:
+                    intent.record(self._store, self._service, job, submission, server_time=server_time, wall=wall)
+        except BaseException:
+            self._view = sending.not_sent(self._view, [job.number for _, job, _ in meant])
+            raise
+        self._tools.tell_others(False)
+        for action, job, submission in meant:
+            one = Intent(
+                number=job.number, nonce=job.nonce, sha256=submission.sha256, endpoint=self._service.endpoint, wall=wall
+            )
+            self._tools.workers.start(
+                action, self._tools.kept.around(one, sender(self._store, self._outputs, job, submission))
+            )
 
     def _ask_about(self, job: Job, doubts: Mapping[bytes, str], wall: float) -> None:
         """Some of a job may have been paid for: what is beyond doubt goes by itself."""
@@ -277,6 +309,39 @@ class Loop:
             self._do(sending.cannot_be_read(self._view, job, str(error)))
 
     # -- absorbing results ------------------------------------------------------------------------------------------
+
+    def _absorb_all(self, message: Message | None) -> None:
+        """This one and what else came meanwhile, in order; acceptances that came one after another together."""
+        accepted: list[Message] = []
+        while message is not None:
+            if isinstance(message, Done) and isinstance(message.came, Accepted):
+                accepted.append(message)
+            else:
+                self._absorb_together(accepted)
+                self._guard(self._absorb, message)
+            message = self._tools.workers.take(0.0)
+        self._absorb_together(accepted)
+
+    def _absorb_together(self, messages: list[Message]) -> None:
+        """All of these at the cost of one durable write. Where that fails, each is recorded by itself, or kept beside
+        the state: it was paid for."""
+        if len(messages) > 1:
+            untold: list[Reaction] = []
+            self._untold = untold
+            failed: Exception | None = None
+            try:
+                with self._store.together("accepted"):
+                    while messages:
+                        self._absorb(messages.pop(0))
+            except Exception as error:
+                failed = error
+            self._untold = None
+            for reaction in untold:
+                self._guard(self._tell if failed is None else self._record_and_tell, reaction)
+            if failed is not None:  # what is said of one of them says more
+                self._stop_for(failed)
+        while messages:
+            self._guard(self._absorb, messages.pop(0))
 
     def _absorb(self, message: Message) -> None:
         if isinstance(message, Interrupt):
@@ -338,6 +403,8 @@ class Loop:
         order.answer(ordering.described(self._view))
 
     def _submitted(self, number: int, result: SubmitResult) -> None:
+        if isinstance(result, Unknown) and result.slow:
+            self._tools.tell_others(True)
         at, row = self._moment(), self._store.job(number)
         told_before = isinstance(result, Accepted) and self._evidence.told_before(result.remote_id)
         self._do(sending.came(self._view, self._rules, number, result, row, told_before=told_before, at=at))

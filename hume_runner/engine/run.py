@@ -192,7 +192,9 @@ def _tell_others(
     after = Afterwards(
         state=one_state(home, store.lineage),
         settle_s=env.patience.settle_s,
+        settle_slow_s=env.patience.settle_slow_s,
         unseen=unseen,
+        lost_slowly=store.lost_slowly,
         last_sent=store.last_sent,
         has_sent=store.has_sent,
     )
@@ -203,7 +205,7 @@ def _tell_others(
         yield replace(
             env,
             clock=stamps.now,
-            on_intent=under_way.sends,
+            tell_others=under_way.tell,
             awaited_s=lambda: under_way.awaited_s(planned, shown),
         )
 
@@ -451,7 +453,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             here=env.here,
             kept=opened.kept,
             end_soon=env.end_soon,
-            on_intent=env.on_intent,
+            tell_others=env.tell_others,
         ),
         Rules(
             execution=execution,

@@ -4,8 +4,8 @@ What a person has under a name that we would give is kept, and so is what we wro
 question is never whether a file speaks of us. A file is ours if the whole of it is as a version of ours writes the
 kind that belongs there: by its mark, which fits nothing else (`marks.py`), or by its shape, where no mark can stand or
 an earlier version wrote none (`shapes.py`). A file that the state knows is ours while it can still be told for that
-kind, as what was edited there is made again, and where it is a wreck that is nobody's work. What is empty is anybody's,
-since nothing in it can be lost.
+kind, as what was edited there is made again, and where it is the wreck of one. What is empty is anybody's, since
+nothing in it can be lost.
 
 A link is judged by what it leads to, unless the state knows its place, and is never followed to write.
 """
@@ -31,8 +31,7 @@ from hume_runner.state.outputs_owner import RECORD, is_record
 _HEAD_BYTES: Final = 1 << 18
 _SHEET_BYTES: Final = 1 << 12
 _TOLD: Final = 3  # files
-_NEVER_OTHERS: Final = frozenset({Kind.RUN, Kind.RESULTS})
-_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
+_BLOCK_BYTES: Final = 1 << 12  # of a disk: it fails, or is never written, as a whole
 
 
 PACKAGE, CODEBOOK, CRATE = PACKAGE_FILES = ("datapackage.json", "codebook.md", "ro-crate-metadata.json")
@@ -70,19 +69,18 @@ def told_for(path: Path, kind: Kind) -> bool:
 
 
 def is_wreck(path: Path, kind: Kind) -> bool:
-    """Whether what stands at a path that the state knows is nobody's work any more: a disk left it, a copy that broke
-    off, or a program that writes no such file. What a run always writes under a name that nothing else has is that
-    run's, whatever became of it. Raises: OSError."""
-    if kind in _NEVER_OTHERS:
-        return True
+    """Whether what stands at a path that the state knows is what a disk, or a copy that broke off, left of a file of
+    ours: zeros, or the beginning of a table without the end that says what is in it. What is merely no file of this
+    kind may be anybody's, such as a workbook with a password, or a text in another encoding. Raises: OSError."""
     with open_regular(path) as file:
-        head = file.read(_HEAD_BYTES)
-        match path.suffix:
-            case ".parquet":
-                return not marks.parquet_footer(file)[0]
-            case ".xlsx":
-                return not is_zipfile(file)
-    return b"\0" in head and not head.startswith(_UTF_16)
+        head = file.read(_BLOCK_BYTES)
+        if not head.strip(b"\0"):
+            return True
+        if kind is not Kind.TABLE:
+            return False
+        if head.startswith(b"PAR1"):
+            return not marks.parquet_footer(file)[0]
+        return head.startswith(b"PK\x03\x04") and not is_zipfile(file)
 
 
 def refuse_others(

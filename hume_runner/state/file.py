@@ -44,6 +44,7 @@ class StateFile:
         self._request_counts: dict[str, int] = {}
         self._agreed_planned: dict[int, bool] = {}
         self._counted: tuple[tuple[int, int], Counts] | None = None
+        self._together = False  # what is recorded now ends in one transaction with what comes next
         self._sender = ""  # by what name its submissions are counted; empty where nobody has to know
 
     def close(self) -> None:
@@ -130,7 +131,25 @@ class StateFile:
             self._set({_SENT: sent.counted(self.meta(_SENT), self._sender)})
 
     @contextlib.contextmanager
+    def together(self, what: str) -> Iterator[None]:
+        """All that is recorded in the block is durable when it ends, at the cost of one transaction; nothing of it is
+        recorded if it raises. Another machine is told of each transaction by itself."""
+        if self._shipper is not None:
+            yield
+            return
+        with self._transaction(what):
+            self._together = True
+            try:
+                yield
+            finally:
+                self._together = False
+
+    @contextlib.contextmanager
     def _transaction(self, what: str, *, bump: bool = True) -> Iterator[sqlite3.Connection]:
+        if self._together:
+            with guarded(self.path):
+                yield self._db
+            return
         with guarded(self.path):
             self._check()
             self._db.execute("BEGIN IMMEDIATE")

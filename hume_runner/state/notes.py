@@ -38,7 +38,8 @@ _MOST_HEAD_BYTES = 4096
 _MOST_STATE = 64
 _TRIES = 20
 _BEGINNING = b'{"state": "'  # of a note: what changes while its run goes on stands at one place
-_MARK = re.compile(r"(?P<sent>[0-9a-f]{32})(?P<settle>[0-9a-f]{12})(?P<state>.*)", re.ASCII | re.DOTALL)
+_MARK = re.compile(r"(?P<sent>[0-9a-f]{32})(?P<slow>[s-])(?P<settle>[0-9a-f]{12})(?P<state>.*)", re.ASCII | re.DOTALL)
+_SLOW = {True: "s", False: "-"}
 _MOST_SETTLE_S = 86_400.0
 
 
@@ -79,14 +80,21 @@ def _numbers(block: bytes) -> array[int]:
 @frozen
 class Mark:
     """Of which state a note is, and how far that has to know what was sent to know all that the note's run sent
-    (`sent`). `settle_s`: so long after its end its run wants it to be seen."""
+    (`sent`). `slow`: some of that ended by a time-out, after which the service may take it much later. `settle_s`: so
+    long after its end its run wants it to be seen."""
 
     state: str = ""
     sent: str = NOTHING
+    slow: bool = False
     settle_s: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.sent}{int(self.settle_s * 1000):012x}{self.state}"
+        return f"{self.changing}{int(self.settle_s * 1000):012x}{self.state}"
+
+    @property
+    def changing(self) -> str:
+        """What may be another while the run goes on, as a text of one length."""
+        return f"{self.sent}{_SLOW[self.slow]}"
 
     @classmethod
     def told(cls, text: str) -> Self | None:
@@ -94,7 +102,7 @@ class Mark:
         if (found := _MARK.fullmatch(text)) is None:
             return None
         settle_s = min(int(found["settle"], 16) / 1000, _MOST_SETTLE_S)
-        return cls(state=found["state"], sent=found["sent"], settle_s=settle_s)
+        return cls(state=found["state"], sent=found["sent"], slow=found["slow"] == _SLOW[True], settle_s=settle_s)
 
 
 @frozen
@@ -217,13 +225,14 @@ class Note:
             return False
         return True
 
-    def tell(self, told: str) -> None:
-        """Its run is about to send what a state that knows so far knows of. The lock is ours. Where that cannot be
-        written, nobody shall believe what stands there."""
+    def tell(self, mark: Mark) -> None:
+        """Its run has come so far, or is about to. The lock is ours. Where that cannot be written, nobody shall believe
+        what stands there."""
+        told = mark.changing.encode()
         try:
             with open(self.keys, "r+b", buffering=0, opener=_no_link) as file:
                 file.seek(len(_BEGINNING))
-                if file.write(told.encode()) == len(told):
+                if file.write(told) == len(told):
                     return
         except FileNotFoundError:
             return  # notes that are removed as a whole are not missed

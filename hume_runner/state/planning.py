@@ -518,6 +518,14 @@ class Planning(Reading):
         )
         return self._beginnings(rows, (*_OPEN, since, JobStatus.DONE, JobStatus.FAILED), size)
 
+    def lost_slowly(self) -> bool:
+        """Whether anything is open that was lost by a time-out."""
+        with guarded(self.path):
+            row = self._db.execute(
+                "SELECT 1 FROM main.jobs WHERE status = ? AND lost_how = 'slow' LIMIT 1", (JobStatus.AMBIGUOUS,)
+            ).fetchone()
+        return row is not None
+
     def _beginnings(self, keys: str, values: Sequence[object], size: int) -> Iterator[bytes]:
         # Twice as quick as to have SQLite leave out what comes twice.
         with guarded(self.path):

@@ -118,17 +118,24 @@ def one_state(state: Path | str, lineage: str) -> str:
 class Afterwards:
     """What a run leaves behind. `state`: which state remembers what it sent (see `one_state`), as far as `last_sent`
     tells now; `has_sent` tells whether it knows as much as another told so. `unseen` gives the keys of what it may have
-    at the service and the service may not show yet, which takes `settle_s` at most."""
+    at the service and the service may not show yet, which takes `settle_s` at most, or `settle_slow_s` where something
+    was lost by a time-out (`lost_slowly`)."""
 
     state: str = ""
     settle_s: float = 0.0
+    settle_slow_s: float = 0.0
     unseen: Callable[[], Iterator[bytes]] = lambda: iter(())
+    lost_slowly: Callable[[], bool] = lambda: False
     last_sent: Callable[[], str] = lambda: NOTHING
     has_sent: Callable[[str], bool] = lambda told: told == NOTHING
 
-    @property
-    def mark(self) -> Mark:
-        return Mark(state=self.state, sent=self.last_sent(), settle_s=self.settle_s)
+    def mark(self, *, slow: bool = False) -> Mark:
+        """What its note says of it now. `slow`: something is about to be recorded as lost by a time-out."""
+        slow = slow or self.lost_slowly()
+        return Mark(state=self.state, sent=self.last_sent(), slow=slow, settle_s=self.patience_s(slow=slow))
+
+    def patience_s(self, *, slow: bool) -> float:
+        return max(self.settle_s, self.settle_slow_s) if slow else self.settle_s
 
     def knows(self, mark: Mark | None) -> bool:
         """Whether the state has seen all that the run sent whose note says this."""
@@ -207,12 +214,13 @@ class UnderWay:
         while self._left:
             self._let_go(self._left.pop())
 
-    def sends(self) -> None:
-        """The state has the intent of a submission that is about to leave: who has not seen it does not know all."""
+    def tell(self, slow: bool) -> None:
+        """The state has the intent of submissions that are about to leave: who has not seen it does not know all.
+        `slow`: or one was lost by a time-out: whoever comes next waits for it as long as this run would have."""
         if self._left:
-            told = self._after.last_sent()
+            mark = self._after.mark(slow=slow)
             for note in self._left:
-                note.tell(told)
+                note.tell(mark)
 
     def awaited_s(
         self, planned: Callable[[], Iterator[bytes]], shown: Callable[[bytes], bool] = lambda key: False
@@ -229,7 +237,7 @@ class UnderWay:
     def _let_go(self, note: Note) -> None:
         try:
             unseen = self._after.unseen()
-            if write(note.left, self._after.mark, unseen):
+            if write(note.left, self._after.mark(), unseen):
                 note_seen(note.left)
         except (OSError, HumeRunnerError):
             note.put_down()  # then it may be any of it
@@ -268,7 +276,7 @@ class UnderWay:
     def _write(self, path: Path) -> None:
         if not self._left:
             begun, self._begun = self._begun, None
-            write(path, self._after.mark, self._keys() if begun is None else begun)
+            write(path, self._after.mark(), self._keys() if begun is None else begun)
             return
         # Quicker than to ask for a million again.
         with aside.written(path, private=True, durable=False) as file, open_regular(self._left[0].keys) as first:
@@ -319,7 +327,8 @@ class UnderWay:
         told: Told | None = None
         with contextlib.suppress(OSError, ValueError):
             told = opened(left)
-        mark, own_s = told.mark if told is not None else None, self._after.settle_s
+        mark = told.mark if told is not None else None
+        own_s = self._after.patience_s(slow=mark is not None and mark.slow)
         found = _Gone(until=time.monotonic() + own_s - age_s, told=told)
         if age_s < own_s and not self._after.knows(mark) and found.has_one_of(self._keys()):
             self._gone.append(found)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -664,6 +666,88 @@ class FullFrom(Disk):
         if self.left <= 0 and what == self.what:
             raise OSError(28, "No space left on device")
         super().commit(db, what)
+
+
+class Counted(Disk):
+    """How often which transaction was made durable."""
+
+    def __init__(self) -> None:
+        self.commits: Counter[str] = Counter()
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        self.commits[what] += 1
+        super().commit(db, what)
+
+
+def test_what_goes_out_together_and_comes_back_together_is_recorded_in_one_write_each(world: World) -> None:
+    world.sources = list("abcdef")
+    world.service.most = 1
+    world.disk = disk = Counted()
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == 6
+    assert (disk.commits["submitting"], disk.commits["accepted"]) == (1, 1)
+    assert [job.tries for job in world.jobs()] == [1] * 6
+    assert [event["remote_id"] for event in world.said("submitted")] == [f"remote-{n}" for n in range(1, 7)]
+
+
+def test_where_intents_cannot_be_recorded_nothing_of_them_leaves(world: World) -> None:
+    world.sources = list("abcdef")
+    world.service.most = 1
+    world.disk = FullFrom("submitting", 1)
+    with pytest.raises(StateError, match="No space left"):
+        world.run()
+    assert world.service.submitted == []
+    assert set(statuses(world)) == {JobStatus.PLANNED}
+    world.disk = Disk()
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == 6
+
+
+class FullOnce(Disk):
+    """A disk that is full for one commit of this name."""
+
+    def __init__(self, what: str) -> None:
+        self.what: str | None = what
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        if what == self.what:
+            self.what = None
+            raise OSError(28, "No space left on device")
+        super().commit(db, what)
+
+
+def test_acceptances_that_cannot_be_recorded_together_are_recorded_one_by_one(world: World) -> None:
+    world.sources = list("abcdef")
+    world.service.most = 1
+    world.disk = FullOnce("accepted")
+    with pytest.raises(StateError, match="No space left"):
+        world.run()
+    assert [job.remote_id for job in world.jobs()] == [f"remote-{n}" for n in range(1, 7)]
+    assert len(world.said("submitted")) == 6
+    assert not (world.state.parent / "state.sqlite3.rescued").exists()
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == 6
+
+
+def test_one_acceptance_that_cannot_be_recorded_takes_no_other_with_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.sources = list("abcdef")
+    world.service.most = 1
+    record_accepted = Store.record_accepted
+
+    def third_fails(self: Store, number: int, remote_id: str, **facts: Any) -> None:
+        record_accepted(self, number, remote_id, **facts)
+        if remote_id == "remote-3":
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Store, "record_accepted", third_fails)
+    with pytest.raises((StateError, sqlite3.Error), match="disk I/O error"):
+        world.run()
+    monkeypatch.undo()
+    assert [job.remote_id for job in world.jobs()] == [f"remote-{n}" for n in range(1, 7)]
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == 6
 
 
 def test_a_full_disk_keeps_the_ids_of_all_that_was_on_its_way(world: World) -> None:

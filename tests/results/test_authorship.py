@@ -356,15 +356,21 @@ def test_of_many_files_the_first_are_named_and_the_others_counted(tmp_path: Path
 
 WRECKS: dict[str, tuple[Kind, bytes, bool]] = {
     "items.csv": (Kind.TABLE, bytes(400), True),
-    "faces.jsonl": (Kind.TABLE, b'{"item_id": "a"' + bytes(400), True),
     "items.parquet": (Kind.TABLE, b"PAR1" + bytes(400), True),
     "tables.xlsx": (Kind.TABLE, b"PK\x03\x04" + bytes(400), True),
-    "report.html": (Kind.REPORT, bytes(400), True),
-    "results.jsonl": (Kind.RESULTS, b"{}\n", True),
-    "run.json": (Kind.RUN, b"broken", True),
+    "report.html": (Kind.REPORT, bytes(5000), True),
+    "results.jsonl": (Kind.RESULTS, bytes(400), True),
+    "run.json": (Kind.RUN, bytes(400), True),
     "other.csv": (Kind.TABLE, b"person,score\nx,1\n", False),
     "unicode.csv": (Kind.TABLE, "person,score\nx,1\n".encode("utf-16"), False),
+    "unmarked.csv": (Kind.TABLE, "person,score\nx,1\n".encode("utf-16-le"), False),
+    "password.xlsx": (Kind.TABLE, bytes.fromhex("d0cf11e0a1b11ae1") + bytes(400), False),
+    "encrypted.parquet": (Kind.TABLE, b"PARE" + bytes(400) + b"PARE", False),
+    "notes.parquet": (Kind.TABLE, b"my notes\n", False),
+    "notes.jsonl": (Kind.RESULTS, b'{"id": "a", "my": "rating"}\n', False),
+    "notes.json": (Kind.RUN, b"my notes\n", False),
     "other.html": (Kind.REPORT, b"<html>mine</html>", False),
+    "zero.html": (Kind.REPORT, b"<html>mine \0 </html>", False),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sqlite3
@@ -284,3 +285,15 @@ def test_what_was_agreed_to_is_known_by_host_once_it_is_taken_and_told_until_it_
     assert store.perhaps_paid_twice() == [("x", 2), ("y", 2)]
     store.record_duplicate(2, "e", Candidate(remote_id="x", matches={}, created_at=START, billed_seconds=1.0), START)
     assert store.perhaps_paid_twice() == [("y", 2)]
+
+
+def test_what_is_recorded_together_is_recorded_whole_or_not_at_all(store: Store) -> None:
+    for fails in (True, False):
+        with contextlib.suppress(KeyError), store.together("facts"):
+            store.remember(one="1")
+            store.remember(two="2")
+            if fails:
+                raise KeyError
+        assert (store.meta("one"), store.meta("two")) == ((None, None) if fails else ("1", "2"))
+    store.remember(three="3")
+    assert store.meta("three") == "3"

@@ -53,6 +53,7 @@ def a_run(
     unseen: Sequence[str] = (),
     sent: Sequence[str] = (NOTHING,),
     settle_s: float = 60.0,
+    lost_slowly: bool = False,
     named: bool = False,
 ) -> UnderWay:
     """A run that has these items under way; `unseen` of them may be at the service when it ends. `sent`: how far its
@@ -61,6 +62,8 @@ def a_run(
     after = Afterwards(
         state=state,
         settle_s=settle_s,
+        settle_slow_s=10 * settle_s,
+        lost_slowly=lambda: lost_slowly,
         unseen=lambda: keys_of(unseen),
         last_sent=lambda: sent[-1],
         has_sent=lambda told: told in sent,
@@ -222,6 +225,29 @@ def test_a_note_stays_for_those_who_want_it_longer(place: Path) -> None:
         assert awaits(run, ["a"])
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("killed", [True, False])
+def test_what_was_lost_by_a_time_out_is_awaited_as_long_as_its_own_run_would(
+    place: Path, recorded: bool, killed: bool
+) -> None:
+    with a_run(["a"], [place], unseen=["a"], settle_s=30, lost_slowly=recorded) as run:
+        run.tell(not recorded)
+        (keys,) = place.glob("*.keys")
+        written = keys.read_bytes()
+    (left,) = place.glob("*.left")
+    if killed or not recorded:
+        left.write_bytes(written)
+    pass_by(place, 200)
+    with a_run(["b"], [place], settle_s=30):
+        pass
+    with a_run(["a"], [place], settle_s=30) as run:
+        assert 90 < run.awaited_s(lambda: keys_of(["a"])) <= 100
+    pass_by(place, 101)
+    with a_run(["a"], [place], settle_s=30) as run:
+        assert not awaits(run, ["a"])
+    assert not list(place.glob("*.left"))
+
+
 def test_what_the_service_shows_by_now_and_nobody_can_adopt_is_awaited_no_longer(place: Path) -> None:
     with a_run(["a", "b"], [place], unseen=["a", "b"]):
         pass
@@ -284,7 +310,7 @@ def test_a_state_knows_what_a_run_of_it_sent_if_it_has_seen_it(place: Path, case
     with a_run(["a"], [place], state="one", unseen=["a"], sent=sent) as run:
         for one in sends:
             sent.append(one)
-            run.sends()
+            run.tell(False)
         (keys,) = place.glob("*.keys")
         written = keys.read_bytes()
     (left,) = place.glob("*.left")
@@ -320,9 +346,9 @@ def test_a_note_that_cannot_tell_what_is_sent_may_be_anything_and_is_no_way_to_a
     with a_run(["a"], [place]) as run:
         (keys,) = place.glob("*.keys")
         keys.unlink()
-        run.sends()  # notes that are removed are not missed
+        run.tell(False)  # notes that are removed are not missed
         keys.symlink_to(elsewhere)
-        run.sends()
+        run.tell(False)
         with pytest.raises(StateLocked, match="cannot be told"), a_run(["b"], [place]):
             pass
     assert elsewhere.read_bytes() == b"somebody's own"

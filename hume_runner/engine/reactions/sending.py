@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
@@ -128,10 +128,17 @@ def cannot_be_read(view: View, job: Job, message: str) -> Reaction:
 
 
 def sent(view: View, job: Job, at: Moment) -> View:
-    """The intent is recorded, and the request leaves."""
+    """The request leaves, as soon as its intent is recorded."""
     cost = job.billable_seconds or 0.0
     on_the_way = Sent(at=at.now, billable_seconds=cost, members=len(job.members))
     return replace(view, submitting={**view.submitting, job.number: on_the_way}, committed_s=view.committed_s + cost)
+
+
+def not_sent(view: View, jobs: Collection[int]) -> View:
+    """Their intents could not be recorded, and nothing of them left."""
+    given_back = sum(view.submitting[job].billable_seconds for job in jobs)
+    submitting = {job: sent for job, sent in view.submitting.items() if job not in jobs}
+    return replace(view, submitting=submitting, committed_s=view.committed_s - given_back)
 
 
 def came(
