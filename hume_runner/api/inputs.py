@@ -94,6 +94,28 @@ def found_again(manifest: Manifest) -> Iterator[Problem]:
             )
 
 
+def refuse_found(manifest: Manifest, path: Path, *, hint: str) -> None:
+    """Nothing is written where a pattern of the manifest finds it: the next run would measure it, or send it. `hint`:
+    where else to write. Raises: UsageError."""
+    place = os.path.realpath(path)
+    for entry in manifest.sources:
+        if entry.kind != "file" or not entry.value or is_remote(entry.value) or not is_glob(entry.value):
+            continue
+        start, parts = begin(entry.value, str(manifest.path.parent))
+        below = Path(os.path.relpath(place, os.path.realpath(start))).parts
+        if below[0] != os.pardir and parts_match(below, parts) and not _is_in(place, manifest.outputs.directory):
+            at = entry.place
+            raise UsageError(
+                f"{path}: {entry.value!r} ({at.file}:{at.line}:{at.column}) finds it, and a run would measure it",
+                hint=hint,
+            )
+
+
+def _is_in(place: str, folder: Path) -> bool:
+    """Whether it lies in the output directory, which patterns do not look into, or which `found_again` judges."""
+    return Path(place).is_relative_to(os.path.realpath(folder))
+
+
 def _told(manifest: Manifest) -> str:
     """Where the output directory is named."""
     at = manifest.source_of.get("outputs.directory")

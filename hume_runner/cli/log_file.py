@@ -59,20 +59,24 @@ class LogFile:
             self._file.close()
 
 
-def refuse_inputs(path: str, manifests: Sequence[str]) -> None:
-    """A log may go behind what others wrote, but not into what a run reads, or its state. Raises: UsageError."""
-    try:
-        with open_regular(Path(path)) as file:
-            begun = file.read(_LINE_BYTES)
-    except OSError:
-        return  # nothing is there, or who opens it tells
-    if not begun or _LINE.match(begun):
-        return
-    from hume_runner.api.inputs import inputs
+def refuse_inputs(path: str, manifests: Sequence[str], *, output_dir: str | None) -> None:
+    """A log may go behind what others wrote, but not into what a run reads, nor where it would, nor into its state.
+    Raises: UsageError."""
+    from hume_runner.api.inputs import inputs, refuse_found
     from hume_runner.api.opening import examine
 
+    begun = b""
+    with contextlib.suppress(OSError), open_regular(Path(path)) as file:  # else nothing is there, or who opens it tells
+        begun = file.read(_LINE_BYTES)
     for name in manifests:
-        found = examine(name).manifest
+        try:
+            found = examine(name, output_dir=output_dir).manifest
+        except HumeRunnerError:
+            continue  # which the command tells, in this log as well
+        if found is not None:
+            refuse_found(found, Path(path), hint=_ANOTHER)
+        if not begun or _LINE.match(begun):
+            continue
         read = [] if found is None else [one.path for one in inputs(found)]
         if found is not None:
             read += [found.outputs.directory / "state.sqlite3", *_matching(found)]

@@ -219,7 +219,7 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         _advise(args, manifests, console)
         console.manifest = manifests[0] if len(manifests) == 1 else None
         if args.log_file:
-            _open_log(args.log_file, manifests, console)
+            _open_log(args, manifests, console)
         console.traceparent = _trace(machine)
         given: dict[str, object] = module.given(args) if hasattr(module, "given") else {}
         console.begin(_named(command, args), manifests=manifests, **given)
@@ -256,12 +256,12 @@ def _trace(machine: Machine | None) -> str | None:
     return traceparent(_environ(machine))
 
 
-def _open_log(path: str, manifests: Sequence[str], console: Console) -> None:
+def _open_log(args: argparse.Namespace, manifests: Sequence[str], console: Console) -> None:
     """Raises: UsageError."""
     from hume_runner.cli.log_file import LogFile, refuse_inputs
 
-    refuse_inputs(path, manifests)
-    console.log = LogFile(path, console.masked)
+    refuse_inputs(args.log_file, manifests, output_dir=getattr(args, "output_dir", None))
+    console.log = LogFile(args.log_file, console.masked)
 
 
 @contextlib.contextmanager

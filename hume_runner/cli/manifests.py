@@ -65,6 +65,7 @@ def projects(args: argparse.Namespace, machine: Machine | None = None) -> list[P
     Raises: ManifestError; UsageError, also where two of them would write to one place.
     """
     from hume_runner.api import Project
+    from hume_runner.api.inputs import refuse_found
 
     found: list[Project] = []
     problems: list[Problem] = []
@@ -86,6 +87,8 @@ def projects(args: argparse.Namespace, machine: Machine | None = None) -> list[P
             problems += error.problems
     if problems:
         raise ManifestError(problems)
+    for project in found:
+        refuse_found(project.manifest, project.paths.state, hint="name another --state")
     _keep_apart(found)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -54,9 +55,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _plans(args: argparse.Namespace, console: Console, pages: Sequence[Writer]) -> int:
     """`pages` get the Markdown form."""
+    from hume_runner.api.inputs import refuse_found
     from hume_runner.cli.main import print_error
 
     found = projects(args)
+    for project, path in itertools.product(found, filter(None, (args.out, args.markdown))):
+        refuse_found(project.manifest, Path(path), hint="choose another file")
     totals = Totals()
     console.counts = totals.counts
     wrong = 0

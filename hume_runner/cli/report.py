@@ -99,6 +99,7 @@ def _width(text: str) -> float:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner.api.inputs import refuse_found
     from hume_runner.results.report import write_report
 
     if (args.pairs or args.even_simulated) and not args.compare:
@@ -108,6 +109,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     target = args.out or args.figures
     place = Path(target).parent if target else None
     found, results = results_of(args, console, "report", place=place, needs="FILE", example="report.html")
+    if found is not None and target:
+        path = Path(target) if args.out else Path(target, f"figure.{args.figure_format}")
+        refuse_found(found.manifest, path, hint="choose another --out or --figures")
     if args.figures and args.compare:
         raise UsageError("--figures draws no comparison", hint="leave --compare or --figures out")
     if args.figures and args.open:

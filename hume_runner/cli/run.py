@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,10 +52,11 @@ def run(args: argparse.Namespace, console: Console, machine: Machine | None = No
     code = 0
     totals: dict[str, int] = {}
     console.counts = totals
-    metrics = _metrics(args, console)
     try:
+        projects = _open_all(args, machine)
+        metrics = _metrics(args, console)
         with heard_by(metrics) if metrics is not None else contextlib.nullcontext():
-            for number in _codes(args, console, machine, totals, metrics):
+            for number in _codes(args, console, projects, totals, metrics):
                 code = code or number
     except Interrupted as left:
         code = left.exit_code
@@ -86,12 +87,12 @@ def _metrics(args: argparse.Namespace, console: Console) -> Metrics | None:
 def _codes(
     args: argparse.Namespace,
     console: Console,
-    machine: Machine | None,
+    projects: Sequence[Project],
     totals: dict[str, int],
     metrics: Metrics | None,
 ) -> Iterator[int]:
     """Run one manifest after another; yield each one's exit code. Raises: Interrupted before anything was sent."""
-    for project in _open_all(args, machine):
+    for project in projects:
         console.mailbox.idle()
         console.manifest = project.shown
         if len(args.manifests) > 1:
@@ -108,9 +109,12 @@ def _codes(
 
 def _open_all(args: argparse.Namespace, machine: Machine | None) -> list[Project]:
     """Every manifest, ready to run."""
+    from hume_runner.api.inputs import refuse_found
     from hume_runner.cli.manifests import projects
 
     found = projects(args, machine)
+    for project in found if args.metrics_file else ():
+        refuse_found(project.manifest, Path(args.metrics_file), hint="choose another --metrics-file")
     if args.max_billable_seconds is not None:
         found = [project.with_bill(args.max_billable_seconds) for project in found]
     for project in found:

@@ -52,12 +52,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner.api.inputs import refuse_found
     from hume_runner.results.event_sources import without_rows
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.read import LooseResults
 
     place = Path(args.out) if args.out else None
     found, results = results_of(args, console, "tables", place=place, needs="DIR", example="tables")
+    if found is not None and place is not None:
+        refuse_found(found.manifest, place / f"items.{args.format}", hint="choose another --out")
     unread: list[str] = []
     says = found.says() if found is not None else ManifestSays()
     for told in without_rows(says.intervals, (item.id for item in results.items())):

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from hume_runner import aside, small_json
 from hume_runner.errors import StateError, UsageError
 from hume_runner.planning.selection import Shard
+from hume_runner.sources.outputs import RECORD
 from hume_runner.state.connection import guarded
 from hume_runner.state.disk import Disk, stamp_of
 from hume_runner.state.merging import ShardFacts
-from hume_runner.state.outputs_owner import RECORD
 from hume_runner.state.rows import StoredAnswer
 
 _CHUNK = 1 << 20

@@ -26,7 +26,8 @@ from hume_runner.results import marks, shapes
 from hume_runner.results.derived import REPORT, TABLES
 from hume_runner.results.marks import Kind
 from hume_runner.results.outputs import RESULTS, RUN
-from hume_runner.state.outputs_owner import RECORD, is_record
+from hume_runner.sources.outputs import RECORD
+from hume_runner.state.outputs_owner import is_record
 
 _HEAD_BYTES: Final = 1 << 18
 _SHEET_BYTES: Final = 1 << 12

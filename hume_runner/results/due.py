@@ -11,7 +11,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.results.authorship import PACKAGE_FILES, kind_at, refuse_others
 from hume_runner.results.derived import REPORT, TABLES
 from hume_runner.results.outputs import RESULTS, RUN
-from hume_runner.state.outputs_owner import RECORD
+from hume_runner.sources.outputs import RECORD
 from hume_runner.state.store import Store
 
 _OF_ALL = ("items", "errors", "sources")

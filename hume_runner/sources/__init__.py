@@ -36,6 +36,7 @@ def expand_in_blocks(manifest: Manifest) -> Iterator[SourceItem | Block]:
         api=manifest.service.api,
         limits=manifest.service.limits,
         outputs=manifest.outputs.directory,
+        kept=tuple(place for place in (manifest.outputs.remote, manifest.state) if place is not None),
     )
 
 
@@ -46,13 +47,15 @@ def expand_entries(
     api: Api | None = None,
     limits: Limits | None = None,
     outputs: Path | None = None,
+    kept: tuple[str, ...] = (),
     look: bool = True,
 ) -> Iterator[SourceItem | Block]:
-    """As `expand_in_blocks`, for the entries of a manifest that may be wrong elsewhere. Without `look` no medium is
-    looked at, and a list that is not there is passed over."""
+    """As `expand_in_blocks`, for the entries of a manifest that may be wrong elsewhere. What is below `outputs`, or
+    below the URIs `kept` in object stores, is found by no pattern that does not name that folder. Without `look` no
+    medium is looked at, and a list that is not there is passed over."""
     log = ProblemLog()
     most_bytes = largest_upload(api, limits or Limits()) if api is not None else None
-    shelf = FileShelf(folder, outputs=outputs, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
+    shelf = FileShelf(folder, outputs=outputs, kept=kept, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
     sources: list[Source] = []
     for entry in entries:
         if not look and (entry.kind == "file" or is_unseen(entry)):

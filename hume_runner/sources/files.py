@@ -38,11 +38,19 @@ class FileShelf:
     """
 
     def __init__(
-        self, folder: Path, *, outputs: Path | None, most_bytes: int | None, limit_hint: str, log: ProblemLog
+        self,
+        folder: Path,
+        *,
+        outputs: Path | None,
+        kept: tuple[str, ...],
+        most_bytes: int | None,
+        limit_hint: str,
+        log: ProblemLog,
     ) -> None:
         self.folder = os.path.normpath(folder)
         # What a run writes is no source of the next run, even where a glob such as **/*.wav spans it.
         self.outputs = None if outputs is None else os.path.normpath(outputs)
+        self._kept = tuple(f"{place.rstrip('/')}/" for place in kept)
         self.most_bytes = most_bytes
         self.limit_hint = limit_hint
         self.log = log
@@ -68,6 +76,10 @@ class FileShelf:
     def reserve(self, name: str) -> None:
         """An entry names this file exactly."""
         self._exact.add(hash(name if is_remote(name) else self.located(name)))
+
+    def is_ours(self, uri: str) -> bool:
+        """Whether an object lies where runs keep their outputs or their state."""
+        return uri.startswith(self._kept)
 
     def take(self, path: str, *, exact: bool, named: bool) -> bool:
         """Whether `path` is to be yielded; `named`: under an id of its own, which may well be a second one."""
@@ -298,6 +310,8 @@ class FileSource:
         try:
             for info in matching_objects(store, keys):
                 uri = f"{store.root}/{info.key}"
+                if self._shelf.is_ours(uri):
+                    continue
                 # What some programs make for a folder is listed like an empty object, and is none.
                 if not info.size_bytes and self._asked(uri) is None:
                     continue

@@ -14,6 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from hume_runner.sources.outputs import RECORD, is_of_runs
 from hume_runner.sources.spelling import composed
 
 _MAGIC = re.compile(r"[*?[]")
@@ -37,7 +38,7 @@ def matching_files(
     Folders are walked with a stack, names compared part by part, so neither depth nor number is held in memory beyond
     the folders on the way down. Links to folders are followed, save to one that the walk is already in. `on_error` is
     told of folders that cannot be read. The folder `skip` (absolute) is not entered, by whatever name or link, unless
-    the pattern names it.
+    the pattern names it; and what runs wrote is found in no output directory.
     """
     start, parts = begin(pattern, folder)
     yield from _walk(start, parts, on_error, None if skip is None else _identity(skip))
@@ -139,6 +140,8 @@ def _listing(
             return
         with os.scandir(folder) as entries:
             sorted_entries = sorted(entries, key=lambda entry: natural(entry.name))
+        if any(entry.name == RECORD for entry in sorted_entries):
+            sorted_entries = [entry for entry in sorted_entries if not is_of_runs(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:

@@ -13,11 +13,9 @@ from typing import Any
 
 from hume_runner import small_json
 from hume_runner.errors import UsageError, refuse_scarce
+from hume_runner.sources.outputs import RECORD
 from hume_runner.state.disk import Disk
 from hume_runner.state.pinned import resolved
-
-# Told by its name from what a run is for, as all that the runner keeps for itself.
-RECORD = "state.sqlite3.outputs.json"
 
 
 class OutputsOwner:

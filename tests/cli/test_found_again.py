@@ -71,3 +71,53 @@ def test_a_second_run_finds_what_the_first_found(study: Project, pattern: str, d
     assert planned.code == 0
     assert "items  2 done\n" in planned.out
     assert "a run would do nothing" in planned.out
+
+
+def test_what_another_run_wrote_is_no_source_either(study: Project) -> None:
+    """A rehearsal with a directory of its own, and a second manifest whose pattern spans the first one's outputs."""
+    listed(study, "study/**/*", "results", tables=["csv"], report=True)
+    for name in ("study/rehearsal", "study/deep/below/rehearsal"):
+        assert study.run("--output-dir", str(study.folder / name)).code == 0
+    written = {path.name for path in (study.folder / "study" / "rehearsal").iterdir()}
+    assert {"state.sqlite3", "raw", "tables", "report.html", "run.json", "results.jsonl"} <= written
+    planned = study.call("plan")
+    assert planned.code == 0
+    assert "items  2 new\n" in planned.out
+    # What a person lays beside it is theirs.
+    (study.folder / "study" / "rehearsal" / "mine.txt").write_text("Mine.", encoding="utf-8")
+    assert "items  3 new\n" in study.call("plan").out
+    # Nor does a pattern that begins there find it.
+    listed(study, "study/rehearsal/*", "results")
+    assert "items  1 new\n" in study.call("plan").out
+
+
+WRITES: dict[str, tuple[str, ...]] = {
+    "a state": ("run", "--state", "study/st.sqlite3"),
+    "a state that is planned with": ("plan", "--state", "study/st.sqlite3"),
+    "metrics": ("run", "--metrics-file", "study/x.prom"),
+    "a log": ("run", "--log-file", "study/run.log"),
+    "a log by a link": ("run", "--log-file", "link/run.log"),
+    "a plan": ("plan", "--out", "study/plan.json"),
+    "a plan's page": ("plan", "--markdown", "study/plan.md"),
+    "tables": ("tables", "--out", "study/", "--format", "csv"),
+    "a report": ("report", "--out", "study/r.html"),
+    "figures": ("report", "--figures", "study/"),
+}
+
+
+@pytest.mark.parametrize("words", WRITES.values(), ids=list(WRITES))
+def test_nothing_is_written_where_a_pattern_would_find_it(study: Project, words: tuple[str, ...]) -> None:
+    (study.folder / "link").symlink_to("study")
+    command, *flags = (word if "/" not in word else str(study.folder / word) for word in words)
+    listed(study, "study/*.txt", "results")
+    if command in ("tables", "report"):
+        assert study.run().code == 0
+    listed(study, "study/*", "results")
+    ran = study.call(command, *flags)
+    assert ran.code == 64, ran.err
+    assert "'study/*' (" in ran.err
+    assert "finds it, and a run would measure it" in ran.err
+    assert sorted(path.name for path in (study.folder / "study").iterdir()) == ["a.txt", "b.txt"]
+    assert study.job_requests() == [] or command in ("tables", "report")
+    listed(study, "study/*.txt", "results")
+    assert study.call(command, *flags).code == 0

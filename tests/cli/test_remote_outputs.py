@@ -360,3 +360,17 @@ def test_another_machine_that_knows_of_no_copy_takes_those_of_its_own_history_fo
     ran = mirrored.run()
     assert ran.code == 0, ran.err
     assert there(s3, bucket) == here(mirrored)
+
+
+@pytest.mark.sweep
+def test_what_a_run_keeps_in_a_bucket_is_no_source_of_the_next(mirrored: Project, s3: S3Server, bucket: str) -> None:
+    for name in ("a", "b"):
+        s3.put(bucket, f"study/{name}.txt", f"I am {name}.".encode())
+    mirrored.manifest["sources"] = {"files": [f"s3://{bucket}/**"]}
+    mirrored.manifest["models"] = {"language": {}}
+    mirrored.manifest["state"] = f"s3://{bucket}/memory"
+    assert mirrored.run().code == 0
+    assert len(s3.keys(bucket)) > 10
+    planned = mirrored.call("plan")
+    assert planned.code == 0, planned.err
+    assert "items  2 done\n" in planned.out
