@@ -31,10 +31,17 @@ from tests.durability.service import ServiceProcess
 from tests.tiers import Tier, in_two_tiers, only_swept
 
 KILLED = -9
+MOST_TOGETHER = 2  # transfers of a case at one time
 
 
 def kill(at: int, moment: str) -> dict[str, Any]:
     return {"kind": "kill", "at": at, "moment": moment}
+
+
+def all_but_late_ones_killed(codes: Sequence[int]) -> bool:
+    """What comes back together is recorded in one write, so that a run may have fewer of them than another: a kill at
+    one of the last comes too late, and what the run left must be whole all the same."""
+    return set(codes) <= {KILLED, 0} and codes.count(0) <= MOST_TOGETHER
 
 
 def check(
@@ -71,7 +78,7 @@ def test_a_run_killed_at_any_durable_operation_finishes_with_the_same_command(
     places = tier.first_of_each(reference.operations)
     cases = [new_case(f"{at:02d}") for at in places]
     kills = [case.child(disk=kill(at, moment)) for at, case in zip(places, cases, strict=True)]
-    assert set(nursery.run(kills)) == {KILLED}
+    assert all_but_late_ones_killed(nursery.run(kills))
     assert check_crashed(cases, service, reference) == {}
     codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
@@ -97,8 +104,8 @@ def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
             for at, case in first.items()
         ]
         codes = nursery.run(kills)
-        assert codes.count(KILLED) >= len(cases) * (0.6 if late else 1.0)
         assert set(codes) <= {KILLED, 0}
+        assert codes.count(KILLED) >= len(cases) * 0.6 if late else all_but_late_ones_killed(codes)
         assert check_crashed(cases, service, reference) == {}
     codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
@@ -120,7 +127,7 @@ def test_a_run_killed_while_every_answer_is_lost_pays_once(
         measured_earlier(forgetful.url, case.key)
     forgetful.advance(10)  # and that is surely from before, however busy the machine
     kills = [case.child(disk=kill(at, "after")) for at, case in zip(places, cases, strict=True)]
-    assert set(nursery.run(kills)) == {KILLED}
+    assert all_but_late_ones_killed(nursery.run(kills))
     assert check_crashed(cases, forgetful, reference) == {}
     # Long enough that the list shows another job of the state by then, however busy the machine.
     codes = nursery.run([case.child(settle_s=2.0) for case in cases], at_once=12)  # they wait more than they work
@@ -144,15 +151,14 @@ def test_one_job_on_an_account_that_lists_nothing_at_all_is_asked_about_before_i
 @pytest.mark.sweep
 @pytest.mark.parametrize("edit", ["fewer sources", "other settings"])
 def test_a_lost_job_is_found_although_the_manifest_was_edited_meanwhile(
-    edit: str, new_case: MakeCase, service: ServiceProcess, nursery: Nursery, reference: Reference
+    edit: str, tmp_path: Path, service: ServiceProcess, nursery: Nursery
 ) -> None:
-    cases = [
-        new_case(f"{at:02d}")
-        for at, operation in enumerate(reference.operations, start=1)
-        if operation == "commit accepted"
+    # One transfer at a time, so that each acceptance is recorded by itself.
+    cases = [make_case(tmp_path / str(nth), service.url, service.new_key(), transfers=1) for nth in (1, 2, 3)]
+    kills = [
+        case.child(disk={"kind": "kill", "at": {"name": "commit accepted", "nth": nth}, "moment": "before"})
+        for nth, case in enumerate(cases, start=1)
     ]
-    places = [at for at, operation in enumerate(reference.operations, start=1) if operation == "commit accepted"]
-    kills = [case.child(disk=kill(at, "before")) for at, case in zip(places, cases, strict=True)]
     assert set(nursery.run(kills)) == {KILLED}
     log = accepted_by_key(service)
     lost = {job["job_id"] for case in cases for job in log[case.owner]}
@@ -200,7 +206,7 @@ def test_a_power_cut_takes_nothing_that_was_recorded(
     cuts = [
         case.child(disk={"kind": "power", "at": at, "moment": "after"}) for at, case in zip(places, cases, strict=True)
     ]
-    assert set(nursery.run(cuts)) == {KILLED}
+    assert all_but_late_ones_killed(nursery.run(cuts))
     assert check_crashed(cases, service, reference) == {}
     codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
