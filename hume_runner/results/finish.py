@@ -18,7 +18,7 @@ from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey, refuse_scar
 from hume_runner.manifest.model import Manifest
 from hume_runner.registry import registered
 from hume_runner.results import derived
-from hume_runner.results.authorship import kind_at, made_by_us
+from hume_runner.results.authorship import PACKAGE_FILES, kind_at, made_by_us
 from hume_runner.results.credits import credits_of
 from hume_runner.results.derived import REPORT
 from hume_runner.results.due import refuse_others_due, refuse_others_here
@@ -195,6 +195,11 @@ class Finisher:
     def _package(self, store: Store) -> None:
         """Say what the columns of the tables mean, wherever there are tables."""
         if any(group.startswith(derived.TABLES) for group in derived.marks(store)):
+            there = [name for name in PACKAGE_FILES if os.path.lexists(self._outputs / name)]
+            others = [name for name in there if not self._is_made_by_us(name)]
+            if others and not self._manifest.outputs.tables:
+                self._warn(f"{self._outputs / others[0]}: not as it was written, and not asked for: left as it is")
+                return
             if find_spec("pyarrow") is None:  # tables that were made elsewhere, or before it was uninstalled
                 self._warn(f"datapackage.json stays as it is: {installing.extras('tables')} brings what renews it")
                 return
@@ -237,8 +242,9 @@ class Finisher:
         return bool(there) and not others
 
     def _is_as_written(self, path: str, mark: derived.Mark) -> bool:
-        if derived.is_as_marked(mark, self._outputs, path):
-            return True
+        return derived.is_as_marked(mark, self._outputs, path) or self._is_made_by_us(path)
+
+    def _is_made_by_us(self, path: str) -> bool:
         try:
             return made_by_us(self._outputs / path, kind_at(path))
         except OSError as error:

@@ -76,12 +76,11 @@ def open_state(
     try:
         db = _connect(path, writes=create, kind=kind)
         try:
-            begun = _begin(db, path, pinned, name=name or "", lineage=lineage)
+            begun = _begin(db, path, pinned, name=name, lineage=lineage)
             if not (begun or create):
                 raise FileNotFoundError(path)
             if not create:
                 db = _in_newest_schema(db, path)
-            _refuse_other_manifest(db, path, name)
         except BaseException:
             db.close()
             raise
@@ -110,17 +109,20 @@ def _connect(path: Path, *, writes: bool, kind: type[sqlite3.Connection]) -> sql
     return db
 
 
-def _begin(db: sqlite3.Connection, path: Path, pinned: Pinned | None, *, name: str, lineage: str) -> bool:
-    """Whether anything was recorded before; what is to be written has all that a state has, afterwards."""
+def _begin(db: sqlite3.Connection, path: Path, pinned: Pinned | None, *, name: str | None, lineage: str) -> bool:
+    """Whether anything was recorded before; what is to be written has all that a state has, afterwards. What is refused
+    keeps its seal."""
     with guarded(path):
         begun = _refuse_unreadable(db, path)
+        if begun:
+            _refuse_other_manifest(db, path, name)
         if pinned is not None:
             pinned.check()  # SQLite opened it by name
             break_seal(path)
             _configure(db)
             migrate(db)
             # Also where a crash came between the schema and these: without its lineage a state names no try.
-            _initialise(db, name, lineage, path)
+            _initialise(db, name or "", lineage, path)
             pinned.settle()
     return begun
 

@@ -465,6 +465,22 @@ def test_what_nobody_asks_for_any_more_stays_as_it_is_once_somebody_went_on_with
     assert path.read_bytes() == content
 
 
+@sampled(2)
+@pytest.mark.parametrize("name", ["codebook.md", "datapackage.json", "ro-crate-metadata.json"])
+def test_what_describes_tables_that_nobody_asks_for_any_more_stays_as_it_was_edited(study: Project, name: str) -> None:
+    study.manifest["outputs"] = {"directory": "out", "tables": ["csv"]}
+    assert study.run().code == 0
+    path = study.out / name
+    path.write_text(path.read_text().replace("hume_runner", "my own words", 1) + "\n")
+    content = path.read_bytes()
+    study.manifest["outputs"] = {"directory": "out"}
+    study.manifest["sources"]["text"].append("second")
+    ran = study.run()
+    assert ran.code == 0, ran.err
+    assert f"{path}: not as it was written, and not asked for: left as it is" in ran.err
+    assert path.read_bytes() == content
+
+
 # -- each kind in its own place --------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,13 @@ def test_closing_a_state_seals_it_and_opening_it_again_is_no_trouble(state: Path
         assert store.lineage == "abc"
 
 
+def test_a_state_that_is_refused_as_another_manifests_keeps_its_seal(state: Path) -> None:
+    good, seal = state.read_bytes(), seal_path(state).read_bytes()
+    with pytest.raises(StateError, match="belongs to the manifest 'trial'"):
+        Store.create_or_open(state, disk=Disk(), name="another", lineage="other")
+    assert (state.read_bytes(), seal_path(state).read_bytes()) == (good, seal)
+
+
 def test_a_flipped_bit_anywhere_is_found_and_the_file_is_left_as_it_is(state: Path) -> None:
     good, seal = state.read_bytes(), seal_path(state).read_bytes()
     assert len(good) > 4096
