@@ -471,7 +471,8 @@ def test_what_describes_tables_that_nobody_asks_for_any_more_stays_as_it_was_edi
     study.manifest["outputs"] = {"directory": "out", "tables": ["csv"]}
     assert study.run().code == 0
     path = study.out / name
-    path.write_text(path.read_text().replace("hume_runner", "my own words", 1) + "\n")
+    written = path.read_text()
+    path.write_text(written + "Mine.\n" if name.endswith(".md") else json.dumps(json.loads(written) | {"mine": True}))
     content = path.read_bytes()
     study.manifest["outputs"] = {"directory": "out"}
     study.manifest["sources"]["text"].append("second")
