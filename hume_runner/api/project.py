@@ -241,7 +241,7 @@ class Project:
         from hume_runner.state.store import Store
 
         with Store.peek(self.paths.state, name=self.manifest.name) as store:
-            yield from verify_files(store, self.paths.outputs, self.paths.state)
+            yield from verify_files(store, self.paths.outputs, self.paths.state, name=self.manifest.name)
             mirror = self.mirror()
             if mirror is not None:
                 yield from mirror.verify(store)
@@ -308,9 +308,18 @@ class Project:
         from hume_runner.engine.mend import Mender
         from hume_runner.results.finish import Finisher
         from hume_runner.state.connection import guarded
+        from hume_runner.state.lock import OutputsLock
+        from hume_runner.state.outputs_owner import OutputsOwner
 
-        outputs, machine = self.paths.outputs, self.machine
+        outputs, machine, name = self.paths.outputs, self.machine, self.manifest.name
+        owner = OutputsOwner(outputs)
         with self._writing() as store, self.endpoint() as endpoint, guarded(outputs):
+            machine.disk.make_directory(outputs)
+            with OutputsLock(outputs):
+                owner.check(manifest=name, state=self.paths.state, lineage=store.lineage, home=self.paths.remote)
+                owner.record(
+                    machine.disk, manifest=name, state=self.paths.state, lineage=store.lineage, home=self.paths.remote
+                )
             mender = Mender(
                 store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now, here=self.here
             )
