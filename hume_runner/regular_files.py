@@ -51,7 +51,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 def refuse_no_file(path: Path, *, links: bool = True) -> None:
     """A file that is renamed to `path` takes the place of nothing but a file, or (`links`) of a link, unless that leads
-    to a device, a pipe or itself: nobody means to replace those. Raises: NotRegular; OSError for what is out of sight."""
+    to a device, a pipe or itself: nobody means to replace those. Raises: NotRegular; OSError where nobody may look."""
     found = _stands(path)
     if found in (None, "a file"):
         return

@@ -114,7 +114,8 @@ def refuse_in_the_way(manifest: Manifest, paths: Paths) -> None:
 
     tables = (TABLES,) if manifest.outputs.tables else ()
     emulator = (EMULATOR,) if manifest.service.endpoint == EMULATOR else ()
-    refuse_in_the_way(paths.state, paths.outputs, needed=("raw", *tables, *emulator))
+    named = manifest.outputs.directory
+    refuse_in_the_way(paths.state, paths.outputs, named=named, needed=("raw", *tables, *emulator))
 
 
 def in_the_way(manifest: Manifest) -> str | None:

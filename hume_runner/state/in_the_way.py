@@ -17,11 +17,11 @@ from hume_runner.state.seal import seal_path
 _FOLDERS = ("raw", "tables", "prepared", "cluster", "emulator")
 
 
-def refuse_in_the_way(state: Path, outputs: Path, *, needed: Iterable[str]) -> None:
-    """Nothing is in the way of the folders, the locks and the seal of a run. `needed`: folders below `outputs` that it
-    makes. Raises: UsageError, StateError."""
+def refuse_in_the_way(state: Path, outputs: Path, *, named: Path, needed: Iterable[str]) -> None:
+    """Nothing is in the way of the folders, the locks and the seal of a run. `named`: the output directory as a person
+    calls it, which may be a link; `needed`: folders below it that the run makes. Raises: UsageError, StateError."""
     try:
-        for folder in (state.parent, outputs):
+        for folder in (named, state.parent, outputs):
             _refuse_no_folder(folder)
         for guard in (StateLock(state), OutputsLock(outputs)):
             refuse_no_file(guard.path, links=False)

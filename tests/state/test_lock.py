@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.errors import StateLocked, UsageError
+from hume_runner.errors import StateError, StateLocked, UsageError
 from hume_runner.state.disk import Disk
 from hume_runner.state.lock import Holder, OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
