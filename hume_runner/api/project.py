@@ -311,15 +311,13 @@ class Project:
         from hume_runner.state.lock import OutputsLock
         from hume_runner.state.outputs_owner import OutputsOwner
 
-        outputs, machine, name = self.paths.outputs, self.machine, self.manifest.name
+        outputs, machine = self.paths.outputs, self.machine
         owner = OutputsOwner(outputs)
-        with self._writing() as store, self.endpoint() as endpoint, guarded(outputs):
+        with guarded(outputs):
             machine.disk.make_directory(outputs)
-            with OutputsLock(outputs):
-                owner.check(manifest=name, state=self.paths.state, lineage=store.lineage, home=self.paths.remote)
-                owner.record(
-                    machine.disk, manifest=name, state=self.paths.state, lineage=store.lineage, home=self.paths.remote
-                )
+        with self._writing() as store, OutputsLock(outputs), self.endpoint() as endpoint, guarded(outputs):
+            name, state, home = self.manifest.name, self.paths.state, self.paths.remote
+            owner.check(manifest=name, state=state, lineage=store.lineage, home=home)
             mender = Mender(
                 store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now, here=self.here
             )
@@ -330,6 +328,8 @@ class Project:
             mended = mender.mend(thorough=True)
             finisher = Finisher(self.manifest, outputs, machine.disk, warn=warn)
             finisher.rebuild(store, mended.harmed, machine.now())
+            # Only now is it known that no file of a person's is there.
+            owner.record(machine.disk, manifest=name, state=state, lineage=store.lineage, home=home)
             if mirror is not None:
                 mirror.repair(store)
             return mended.error
