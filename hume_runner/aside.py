@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from hume_runner.regular_files import NotRegular
+from hume_runner.errors import NotRegular
+from hume_runner.regular_files import refuse_no_file, refuse_no_folder
 
 if sys.platform != "win32":
     import fcntl
@@ -45,12 +46,11 @@ class Part:
     """A file being written aside of `target`: `commit` gives it its name, `discard` removes it. `file` is for bytes.
 
     `private`: nobody else may read it. What earlier writers of `target` left is removed, unless `fresh`: the folder is
-    new, and may hold thousands of files. Raises: NotRegular where a device, a pipe or a folder has the final name;
-    OSError.
+    new, and may hold thousands of files. Raises: as `refuse_no_file` of the final name; OSError.
     """
 
     def __init__(self, target: Path, *, private: bool = False, fresh: bool = False) -> None:
-        _refuse_irregular(target)
+        refuse_no_file(target)
         if not fresh:
             remove_leftovers(target.parent, target.name)
         self.target = target
@@ -178,6 +178,17 @@ def refuse_links(root: Path, *below: str) -> Path:
     return path
 
 
+def folder_below(root: Path, *below: str) -> Path:
+    """The same, and each of them is a folder or can be made one. Raises: LinkInTheWay; NotRegular for what is no folder
+    and leads to none."""
+    path = root
+    for one in Path(*below).parts:
+        path = path / one
+        refuse_no_folder(path)
+        refuse_links(path.parent, one)
+    return path
+
+
 def lock_now(handle: int) -> bool:
     """Lock an open file or folder for as long as its descriptor lives; False if another has it, or nothing can tell."""
     if sys.platform == "win32":
@@ -215,16 +226,6 @@ def _check(stem: str, random: str) -> str:
 
 def _stem(name: str) -> str:
     return os.fsdecode(os.fsencode(name)[:_NAME_BYTES]) if len(os.fsencode(name)) > _NAME_BYTES else name
-
-
-def _refuse_irregular(target: Path) -> None:
-    """Nobody means to rename a file over /dev/null, or over what a link leads to such a place."""
-    with contextlib.suppress(FileNotFoundError):
-        mode = target.stat().st_mode
-        if stat.S_ISDIR(mode) and not target.is_symlink():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise NotRegular(errno.EINVAL, "not a file", str(target))
 
 
 def _rename(source: Path, target: Path) -> None:

@@ -292,10 +292,15 @@ class ResultsError(HumeRunnerError):
     exit_code = 66
 
 
+class NotRegular(OSError):
+    """Something of that name is there, and it is not a file; or it is neither that nor the folder that should be."""
+
+
 _FULL = "free some space, then run the same command again: it resumes"
 _REPAIR = "free some space or repair the disk, then run the same command again: it resumes"
 _PLACE = "the place must be writable; --output-dir or --state chooses another"
 _NO_FOLDER = "move the file away; or --output-dir (--state for the state) names another folder"
+_AWAY = "move it away, or name another place; nothing is lost"
 _FILES = "raise the limit of open files (`ulimit -n`) or lower execution.transfer_workers, then run again: it resumes"
 _MEMORY = "end other programs or raise the limit, then run the same command again: it resumes"
 # What the system refuses -> the next step. Its own words for the refusal are good enough as they are.
@@ -311,7 +316,8 @@ _NEXT_STEPS = {
     errno.EPERM: _PLACE,
     errno.EROFS: _PLACE,
     errno.EEXIST: _NO_FOLDER,
-    errno.ELOOP: "put the folder itself in its place, or let the output directory as a whole be the link",
+    errno.ELOOP: "move it away, or put the folder itself in its place; the output directory as a whole may be a link",
+    errno.EISDIR: _AWAY,
     errno.ENOTDIR: _NO_FOLDER,
 }
 _ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -373,9 +379,13 @@ def of_disk(said: str, error: OSError) -> StateError:
 
 
 def of_place(path: object, error: OSError) -> HumeRunnerError:
-    """What the system says of a place where something is to be written: a file in the way of a folder is bad usage,
-    anything else as `of_disk`. With the next step."""
+    """What the system says of a place where something is to be written: what is in the way of a file or a folder there
+    is bad usage, anything else as `of_disk`. With the next step."""
     place = error.filename or path
+    if isinstance(error, NotRegular):
+        return UsageError(f"{place}: {error.strerror}", hint=_AWAY)
+    if error.errno == errno.EISDIR:
+        return UsageError(f"{place}: a folder is where a file should be", hint=_AWAY)
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return UsageError(f"{place}: a file is where a folder should be", hint=next_step(error))
     return of_disk(f"{place}: {error.strerror or error}", error)
@@ -415,6 +425,6 @@ def of_system(error: BaseException) -> HumeRunnerError | None:
     said = f"{place}{error.strerror or error}"
     if is_scarce(error) and not lacks_room(error):
         return ServiceUnavailable(said, hint=next_step(error))
-    if error.errno in _NEXT_STEPS or error.errno == errno.EIO:
+    if error.errno in _NEXT_STEPS or error.errno == errno.EIO or isinstance(error, NotRegular):
         return of_place(error.filename, error) if error.filename else of_disk(said, error)
     return UsageError(said, hint="check the path")

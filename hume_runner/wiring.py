@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from hume_runner.aside import refuse_links
+from hume_runner.aside import folder_below
 from hume_runner.errors import HumeRunnerError, MissingExtra, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.hosts import is_loopback
@@ -247,7 +247,7 @@ class Endpoint:
                 from hume_runner.emulator.server import Emulator
             except ImportError:
                 raise MissingExtra("emulator", "service.endpoint: emulator") from None
-            data = refuse_links(self._paths.outputs, "emulator")
+            data = folder_below(self._paths.outputs, "emulator")
             data.mkdir(parents=True, exist_ok=True)
             self._emulator = Emulator(data=data, api_keys=["rehearsal"])
             self._emulator.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner import aside
-from hume_runner.regular_files import NotRegular
+from hume_runner.errors import NotRegular
 from tests.writers import killed_writer
 
 

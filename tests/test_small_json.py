@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from hume_runner import small_json
-from hume_runner.errors import StateError
-from hume_runner.regular_files import NotRegular
+from hume_runner.errors import NotRegular, StateError
 
 DEPTH = small_json.MOST_DEPTH
 ODD = {

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hume_runner.errors import Problem, StateError, UsageError
 from hume_runner.frozen import frozen
@@ -14,6 +15,9 @@ from hume_runner.manifest.load import Examined
 from hume_runner.manifest.model import Manifest, Place
 from hume_runner.sources.globbing import begin, is_glob, parts_match
 from hume_runner.stores import is_remote
+
+if TYPE_CHECKING:
+    from hume_runner.wiring import Paths
 
 _STATE = "state.sqlite3"
 # What lies beside the state, and what is in the folders that a run makes, by examples.
@@ -124,26 +128,44 @@ def _told(manifest: Manifest) -> str:
     return f"outputs.directory {manifest.outputs.directory}"
 
 
+def refuse_in_the_way(manifest: Manifest, paths: Paths) -> None:
+    """What stands where a run makes its folders and its locks, and is no such thing. Raises: UsageError, StateError."""
+    from hume_runner.results.derived import TABLES
+    from hume_runner.state.in_the_way import refuse_in_the_way
+    from hume_runner.wiring import EMULATOR
+
+    tables = (TABLES,) if manifest.outputs.tables else ()
+    emulator = (EMULATOR,) if manifest.service.endpoint == EMULATOR else ()
+    named = manifest.outputs.directory
+    refuse_in_the_way(paths.state, paths.outputs, named=named, needed=("raw", *tables, *emulator))
+
+
 def in_the_way(manifest: Manifest) -> str | None:
     """What stands where a run would write its outputs, and is not ours: a run here would be refused for it. None also
     where the state is elsewhere or cannot be read, which a run tells."""
     from hume_runner.results.due import refuse_others_due
+    from hume_runner.state.connection import guarded
+    from hume_runner.state.in_the_way import refuse_for_answers, refuse_links
     from hume_runner.state.store import Store
     from hume_runner.wiring import Paths
 
     paths = Paths.of(manifest, None)
-    if paths.remote is not None:
-        return None
-    with contextlib.suppress(StateError, OSError):
-        try:
-            store = Store.peek(paths.state, name=manifest.name)
-        except FileNotFoundError:
-            store = Store.empty(manifest.name)
-        with store:
+    try:
+        refuse_in_the_way(manifest, paths)
+        with guarded(paths.outputs):
+            refuse_links(paths.outputs)
+        if paths.remote is not None:
+            return None
+        with contextlib.suppress(StateError, OSError):
             try:
+                store = Store.peek(paths.state, name=manifest.name)
+            except FileNotFoundError:
+                store = Store.empty(manifest.name)
+            with store:
+                refuse_for_answers(paths.outputs, store.is_recorded)
                 refuse_others_due(store, paths.outputs, manifest)
-            except UsageError as error:
-                return f"{error}: a run here would be refused"
+    except (UsageError, StateError) as error:
+        return f"{error}: a run here would be refused"
     return None
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
 from hume_runner.amounts import counted
+from hume_runner.api.inputs import refuse_in_the_way
 from hume_runner.api.opening import told_closed
 from hume_runner.api.remote_state import opened_state, state_of_the_whole
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
 from hume_runner.registry import load, registered
 from hume_runner.settings import mask_secrets
-from hume_runner.state.disk import refuse_in_the_way
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -103,17 +103,17 @@ def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> Non
 
 def _refusal(project: Project, store: Store, summary: Summary) -> HumeRunnerError | None:
     """What a run of this plan would be refused for, before it measures anything, and what is no fault of the plan."""
-    from hume_runner.engine.run import refuse_links
     from hume_runner.results.due import refuse_others_due
     from hume_runner.state.connection import guarded
+    from hume_runner.state.in_the_way import refuse_for_answers, refuse_links
 
     paths = project.paths
     try:
-        for folder in (paths.state.parent, paths.outputs):
-            refuse_in_the_way(folder)
+        refuse_in_the_way(project.manifest, paths)
         with guarded(paths.outputs):
             refuse_links(paths.outputs)
-            refuse_others_due(store, paths.outputs, project.manifest)
+        refuse_for_answers(paths.outputs, store.is_recorded)
+        refuse_others_due(store, paths.outputs, project.manifest)
         found = registered(project.manifest.service.api)
         if found is not None and found.requires is not None and summary.jobs:
             load(found.requires)(project.manifest.settings["models"])

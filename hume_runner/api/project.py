@@ -241,7 +241,7 @@ class Project:
         from hume_runner.state.store import Store
 
         with Store.peek(self.paths.state, name=self.manifest.name) as store:
-            yield from verify_files(store, self.paths.outputs, self.paths.state)
+            yield from verify_files(store, self.paths.outputs, self.paths.state, name=self.manifest.name)
             mirror = self.mirror()
             if mirror is not None:
                 yield from mirror.verify(store)
@@ -308,9 +308,16 @@ class Project:
         from hume_runner.engine.mend import Mender
         from hume_runner.results.finish import Finisher
         from hume_runner.state.connection import guarded
+        from hume_runner.state.lock import OutputsLock
+        from hume_runner.state.outputs_owner import OutputsOwner
 
         outputs, machine = self.paths.outputs, self.machine
-        with self._writing() as store, self.endpoint() as endpoint, guarded(outputs):
+        owner = OutputsOwner(outputs)
+        with guarded(outputs):
+            machine.disk.make_directory(outputs)
+        with self._writing() as store, OutputsLock(outputs), self.endpoint() as endpoint, guarded(outputs):
+            name, state, home = self.manifest.name, self.paths.state, self.paths.remote
+            owner.check(manifest=name, state=state, lineage=store.lineage, home=home)
             mender = Mender(
                 store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now, here=self.here
             )
@@ -321,6 +328,8 @@ class Project:
             mended = mender.mend(thorough=True)
             finisher = Finisher(self.manifest, outputs, machine.disk, warn=warn)
             finisher.rebuild(store, mended.harmed, machine.now())
+            # Only now is it known that no file of a person's is there.
+            owner.record(machine.disk, manifest=name, state=state, lineage=store.lineage, home=home)
             if mirror is not None:
                 mirror.repair(store)
             return mended.error

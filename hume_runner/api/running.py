@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events, installing, wiring
 from hume_runner.api.commanding import Commands, listening
 from hume_runner.api.control import Control
+from hume_runner.api.inputs import refuse_in_the_way
 from hume_runner.api.opening import told_closed
 from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.api.values import RunResult
@@ -21,6 +22,7 @@ from hume_runner.results.due import refuse_others_due
 from hume_runner.results.finish import Finisher
 from hume_runner.results.telling import Telling
 from hume_runner.settings import traceparent
+from hume_runner.state.in_the_way import refuse_for_answers
 from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def run_project(
     began = machine.monotonic()
     if (closed := told_closed(manifest)) is not None:
         warn(closed)
+    refuse_in_the_way(manifest, paths)
     selection = _selection(project, saved_plan)
     lacking = project.lacking_extras()
     finisher = Finisher(
@@ -129,6 +132,7 @@ class _Around:
     def opened(self, store: Store) -> None:
         """The state is open, and nothing is decided yet."""
         outputs = self.project.paths.outputs
+        refuse_for_answers(outputs, store.is_recorded)
         refuse_others_due(store, outputs, self.finisher.manifest)
         if (outputs / FOLDER).is_dir():
             from hume_runner.computing.shared_folder import remove_abandoned

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner.aside import refuse_links
+from hume_runner.aside import folder_below
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
 from hume_runner.cli.rebuilding import ended, results_of
@@ -99,7 +99,7 @@ def _tables(
     from hume_runner.results.marks import Kind
     from hume_runner.results.tables import write_tables
 
-    out_dir = Path(args.out) if args.out else refuse_links(results.directory, "tables")
+    out_dir = Path(args.out) if args.out else folder_below(results.directory, "tables")
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = getattr(results, "serial", None)
     own = serial is not None and resolved(out_dir) == resolved(results.directory / "tables")

@@ -26,7 +26,7 @@ class SharedFolder:
     """A folder for one run, with its nonce and a place for marks; `close` removes it. Raises: OSError."""
 
     def __init__(self, outputs: Path) -> None:
-        root = aside.refuse_links(outputs, FOLDER).absolute()
+        root = aside.folder_below(outputs, FOLDER).absolute()
         root.parent.mkdir(parents=True, exist_ok=True)
         try:
             root.mkdir()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import count, groupby, islice
 from pathlib import Path
 
 from hume_runner import events
@@ -37,6 +38,7 @@ from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store, StoredAnswer
 
 _AT_ONCE = 8
+_BLOCK_BYTES = 1 << 20
 _PAYS = "`hume-runner run MANIFEST --pay-again` measures what is lost once more, and pays for it"
 _AGAIN = "measures it again, for nothing"
 
@@ -203,20 +205,45 @@ def _which(number: int, harmed: Sequence[Harmed]) -> str:
     return f"{job_name(number)}: {harmed[0].answer.path} {harmed[0].harm}"
 
 
-def clear_away(store: Store, lost: Sequence[int], outputs: Path) -> None:
+def clear_away(store: Store, lost: Sequence[int], outputs: Path, report: events.Report) -> None:
     """Remove what is left on disk of jobs that are measured again: the files that the state knows of, as they were
-    recorded, or no whole answer any more. What somebody changed or added stays. Raises: OSError; StateError.
+    recorded, or without any content. What somebody changed or added stays, and what is no whole answer any more gets a
+    name that nothing reads. Raises: OSError; StateError.
 
     Before the state forgets them, so that a run that dies here does it again.
     """
     for number in lost:
         for _, answer in list(store.answers(number)):
             path = outputs / answer.path
-            if path.is_file() and not path.is_symlink() and not _is_somebodys(outputs, answer):
+            if not path.is_file() or path.is_symlink() or _is_somebodys(outputs, answer):
+                continue
+            if _is_ours(outputs, answer):
                 path.unlink()
+                continue
+            aside = _put_aside(path)
+            message = f"{job_name(number)}: what was in {answer.path} is kept as {aside.relative_to(outputs)}"
+            report(events.AnswerLost(job=job_name(number), message=message))
         for folder in {(outputs / answer.path).parent for _, answer in store.answers(number)}:
             with contextlib.suppress(OSError):  # not there, or not empty
                 folder.rmdir()
+
+
+def _is_ours(outputs: Path, answer: StoredAnswer) -> bool:
+    """Whether nothing is in a file but what was recorded, or what a disk leaves."""
+    if look_at(outputs, answer, thorough=True).harm is None:
+        return True
+    with (outputs / answer.path).open("rb") as file:
+        return not any(block.strip(b"\0") for block in iter(partial(file.read, _BLOCK_BYTES), b""))
+
+
+def _put_aside(path: Path) -> Path:
+    """Give a file another name beside it, which was not taken."""
+    for ending in count(1):
+        aside = path.with_name(f"{path.name}.bak" if ending == 1 else f"{path.name}.{ending}.bak")
+        if not os.path.lexists(aside):
+            break
+    path.rename(aside)
+    return aside
 
 
 def _is_somebodys(outputs: Path, answer: StoredAnswer) -> bool:

@@ -110,7 +110,7 @@ def merged(
         stack.enter_context(StateLock(state))
         stack.enter_context(OutputsLock(outputs))
         with guarded(outputs):
-            aside.refuse_links(outputs, "raw")
+            aside.folder_below(outputs, "raw")
         for one in states:
             _renew(one, manifest, desk)
         kept = stack.enter_context(desk.homes.keeper(None).own(state))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -43,6 +42,7 @@ from hume_runner.services.base import Ended, Pending, Service
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
 from hume_runner.state.connection import guarded
+from hume_runner.state.in_the_way import refuse_links
 from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
@@ -292,7 +292,7 @@ def _take_stock(store: Store, kept: Kept, env: Environment, outputs: Path, optio
         mended = mend(store, env, outputs)
     if env.here:
         with guarded(outputs):
-            clear_away(store, mended.lost, outputs)
+            clear_away(store, mended.lost, outputs, env.report)
     if options.pay_again or env.here:
         mended = give_up_lost(store, mended, env.clock(), pays=not env.here)
     if options.retry_failed:
@@ -328,23 +328,9 @@ def mend(store: Store, env: Environment, outputs: Path) -> Mended:
     return Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock, here=env.here).mend()
 
 
-# What a run makes below the output directory.
-_OWN_FOLDERS = ("raw", "tables", "prepared", "cluster", "emulator")
-
-
-def refuse_links(outputs: Path) -> None:
-    """Nothing that a run writes below the output directory goes elsewhere by a link. Raises: LinkInTheWay."""
-    for name in _OWN_FOLDERS:
-        aside.refuse_links(outputs, name)
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(outputs / "raw") as answers:
-        for entry in answers:
-            if entry.is_symlink():
-                raise aside.LinkInTheWay(Path(entry.path))
-
-
 def _check_folders(state: Path, outputs: Path) -> None:
     """Before anything is sent: nothing that will be written goes elsewhere by a link; and what a killed run left half
-    written is removed. Raises: LinkInTheWay."""
+    written is removed. Raises: LinkInTheWay, NotRegular."""
     refuse_links(outputs)
     for written in ("results.jsonl", "run.json", "report.html"):
         aside.remove_leftovers(outputs, written)

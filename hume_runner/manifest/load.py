@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from hume_runner.errors import ManifestError, Problem, UsageError, refuse_scarce
+from hume_runner.errors import ManifestError, NotRegular, Problem, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.manifest.addresses import endpoint_fault
 from hume_runner.manifest.build import build, source_entries
@@ -23,7 +23,7 @@ from hume_runner.manifest.model import Manifest, SourceEntry
 from hume_runner.manifest.schema import IS_MISSING, schema_problems
 from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
 from hume_runner.registry import registered
-from hume_runner.regular_files import NotRegular, open_regular
+from hume_runner.regular_files import open_regular
 from hume_runner.settings import masked_url
 
 _NO_TEXT = "its path is no text in UTF-8, and has to be told in outputs and commands"

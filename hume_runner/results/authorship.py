@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, Final
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from hume_runner import small_json
-from hume_runner.errors import UsageError, refuse_scarce
-from hume_runner.regular_files import NotRegular, open_regular
+from hume_runner.errors import NotRegular, UsageError, of_place, refuse_scarce
+from hume_runner.regular_files import open_regular, refuse_no_file
 from hume_runner.results import marks, shapes
 from hume_runner.results.derived import REPORT, TABLES
 from hume_runner.results.marks import Kind
@@ -100,13 +100,15 @@ def refuse_others(
     for path in paths:
         if not os.path.lexists(path):
             continue
+        if not only_files:
+            _refuse_no_file(path)
         of = kind if isinstance(kind, Kind) else kind(path)
         if known is None and (study := _study_of(path)) is not None:
             raise UsageError(
                 f"{path}: this is an output of the study in {study}, and nothing else is written over it",
                 hint=f"{hint}; nothing is lost",
             )
-        whose = _whose(path, of, known=known is not None and known(path), only_files=only_files)
+        whose = _whose(path, of, known=known is not None and known(path))
         if whose is not None:
             (edited if whose else others).append(path)
     if not others and not edited:
@@ -126,7 +128,16 @@ def refuse_others(
     )
 
 
-def _whose(path: Path, kind: Kind, *, known: bool, only_files: bool) -> bool | None:
+def _refuse_no_file(path: Path) -> None:
+    try:
+        refuse_no_file(path)
+    except NotRegular as error:
+        raise of_place(path, error) from error
+    except OSError as error:  # what nobody may see is told as what is not ours
+        refuse_scarce(error)
+
+
+def _whose(path: Path, kind: Kind, *, known: bool) -> bool | None:
     """None where it is ours to write over; else whether it looks as if it had been."""
     if known and path.is_symlink():
         return None  # programs that keep files by their content leave links: a new file takes the link's place alone
@@ -134,7 +145,7 @@ def _whose(path: Path, kind: Kind, *, known: bool, only_files: bool) -> bool | N
         like = told_for(path, kind)
         return None if (known and (like or is_wreck(path, kind))) or made_by_us(path, kind) else like
     except (NotRegular, IsADirectoryError):
-        return None if only_files else False
+        return False if path.is_symlink() and path.is_dir() else None
     except OSError as error:  # a link that leads nowhere, or what nobody may read
         refuse_scarce(error)
         return False

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from hume_runner import events, installing
 from hume_runner._version import __version__
-from hume_runner.aside import refuse_links
+from hume_runner.aside import folder_below
 from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey, refuse_scarce
 from hume_runner.manifest.model import Manifest
 from hume_runner.registry import registered
@@ -285,7 +285,7 @@ class Finisher:
         from hume_runner.results.tables import write_tables
 
         form = next(form for form in FORMATS if derived.tables_group(form) == group)
-        out_dir = refuse_links(self._outputs, derived.TABLES)
+        out_dir = folder_below(self._outputs, derived.TABLES)
         return write_tables(
             results,
             out_dir,

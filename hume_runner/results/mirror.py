@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from hume_runner import small_json
-from hume_runner.aside import refuse_links
+from hume_runner.aside import folder_below
 from hume_runner.errors import (
     AlreadyExists,
     ObjectMissing,
@@ -275,7 +275,7 @@ class Mirror:
             if there is None or there.size_bytes != harmed.answer.size:
                 continue
             target = self._outputs / harmed.answer.path
-            refuse_links(self._outputs, "raw")
+            folder_below(self._outputs, "raw")
             disk.make_below(self._outputs, Path(harmed.answer.path).parent)
             try:
                 with disk.written(target) as file:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
+from hume_runner.results.outputs import RUN
+from hume_runner.state.outputs_owner import RECORD, record_at
 from hume_runner.state.store import Store, StoredAnswer
 
 
@@ -32,6 +34,7 @@ class Checked:
     why: str = ""
 
 
+_NO_OWNER = "it does not tell whose the directory is; move it away, and it is written again"
 # What the runner keeps for itself beside its outputs.
 _OWN_PREFIXES = ("state.sqlite3", "emulator/", "shards/")
 
@@ -43,10 +46,13 @@ def exit_code_of(counts: Mapping[str, int]) -> int:
     )
 
 
-def verify(store: Store, directory: Path, state: Path) -> Iterator[Checked]:
-    """Every recorded file in order of its path, then every file that nobody recorded."""
+def verify(store: Store, directory: Path, state: Path, *, name: str) -> Iterator[Checked]:
+    """Every recorded file in order of its path, the record of whose the directory is, then every file that nobody
+    recorded. `name`: of the manifest."""
     for recorded in store.recorded_files():
         yield _check(directory, recorded)
+    if store.is_recorded(RUN):  # written before anything else is; a run that was killed may have written neither
+        yield _check_owner(directory, name, store.lineage)
     for path in _files(directory):
         own = path.startswith(_OWN_PREFIXES) or (directory / path).name.startswith(state.name)
         if not own and not store.is_recorded(path):
@@ -74,6 +80,18 @@ def _check(directory: Path, recorded: StoredAnswer) -> Checked:
     if digest != recorded.sha256:
         return Checked(path=recorded.path, verdict=Verdict.CHANGED, why="same size, other content")
     return Checked(path=recorded.path, verdict=Verdict.SAME)
+
+
+def _check_owner(directory: Path, name: str, lineage: str) -> Checked:
+    path = directory / RECORD
+    found = record_at(path)
+    if (found.get("manifest"), found.get("lineage")) == (name, lineage):
+        return Checked(path=RECORD, verdict=Verdict.SAME)
+    if not os.path.lexists(path):
+        return Checked(path=RECORD, verdict=Verdict.MISSING)
+    if found:
+        return Checked(path=RECORD, verdict=Verdict.CHANGED, why="it names another study as the owner")
+    return Checked(path=RECORD, verdict=Verdict.CHANGED, why=_NO_OWNER)
 
 
 def _files(directory: Path) -> Iterator[str]:

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
-from hume_runner.errors import refuse_scarce
+from hume_runner.errors import NotRegular, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Place, Scalar, SourceEntry
 from hume_runner.manifest.shown import in_quotes, quoted
-from hume_runner.regular_files import NotRegular, open_regular
+from hume_runner.regular_files import open_regular
 from hume_runner.sources.encodings import (
     HEAD_BYTES,
     Encoding,

@@ -7,7 +7,6 @@ disk does, and so visit every moment at which a crash could lose something.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,19 +14,11 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from hume_runner import aside
-from hume_runner.errors import of_place
 
 
 def stamp_of(seen: os.stat_result) -> str:
     """What changes with every write to a file, and is cheaper to look at than its content."""
     return f"{seen.st_size}-{seen.st_mtime_ns}-{seen.st_ctime_ns}-{seen.st_ino}"
-
-
-def refuse_in_the_way(folder: Path) -> None:
-    """Raises: UsageError where a file is in the way of a folder that is to be made, as making it would."""
-    there = next((one for one in (folder, *folder.parents) if one.exists()), None)
-    if there is not None and not there.is_dir():
-        raise of_place(folder, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)))
 
 
 class Disk:
@@ -58,9 +49,9 @@ class Disk:
     def make_below(self, root: Path, relative: Path) -> Path:
         """A directory of our own below `root`, which a person may have made a link; nothing below it may be one.
 
-        Raises: LinkInTheWay.
+        Raises: LinkInTheWay, NotRegular.
         """
-        path = aside.refuse_links(root, str(relative))
+        path = aside.folder_below(root, str(relative))
         self.make_directory(path)
         return path
 

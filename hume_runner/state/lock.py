@@ -20,8 +20,9 @@ from types import TracebackType
 from typing import Any, Self, TypeGuard
 
 from hume_runner import aside, small_json
-from hume_runner.errors import StateError, StateLocked, is_scarce, of_disk
+from hume_runner.errors import NotRegular, StateError, StateLocked, is_scarce, of_disk, of_place
 from hume_runner.frozen import frozen
+from hume_runner.regular_files import refuse_no_file
 from hume_runner.state.pinned import Identity, held_elsewhere, lock_now, locks_inodes, resolved
 
 
@@ -155,7 +156,10 @@ class _Guard:
 
     def __enter__(self) -> Self:
         try:
+            refuse_no_file(self.path, links=False)
             got = self._lock.acquire(_PATIENCE_S)
+        except NotRegular as error:
+            raise of_place(self.path, error) from error
         except OSError as error:
             said = f"{self.path}: cannot lock {self._what}: {error.strerror or error}"
             if is_scarce(error):

@@ -77,6 +77,12 @@ class OutputsOwner:
             disk.write_new(self.path, json.dumps(wanted, ensure_ascii=False).encode() + b"\n")
 
 
+def record_at(path: Path) -> dict[str, object]:
+    """What a record says; nothing where none of ours is there that can be read."""
+    found = _read(path)
+    return found if is_record(found) else {}
+
+
 def is_record(value: Any) -> bool:
     """Whether this is what a version of ours writes there."""
     if not isinstance(value, dict) or value.get("schema") != 1:

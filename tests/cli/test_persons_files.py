@@ -568,4 +568,4 @@ def test_what_is_no_file_and_no_folder_is_told_and_ends_at_once(
 def test_numbers_are_not_read_from_a_device(study: Project) -> None:
     ran = study.run("--metrics-file", "/dev/zero")
     assert ran.code == 64
-    assert "/dev/zero: cannot write the metrics: not a file" in ran.err
+    assert "/dev/zero: cannot write the metrics: a device is where a file should be" in ran.err

@@ -163,7 +163,7 @@ def test_a_plan_ends_as_the_run_would_that_has_no_room_for_its_outputs(project: 
         planned, ran = (project.call(command, "--output-dir", str(place)) for command in ("plan", "run"))
         assert (planned.code, ran.code) == (64, 64)
         assert "items  4 new" in planned.out
-        refused = f"{place}: a file is where a folder should be"
+        refused = f"{project.folder / 'taken'}: a file is where a folder should be"
         assert (refused in planned.err, refused in ran.err) == (True, True)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import Project
+from tests.tiers import sampled
 
 
 @pytest.fixture
@@ -107,3 +108,46 @@ def test_with_remote_each_job_that_the_list_leaves_out_is_asked_for_once(finishe
     assert jobs == 13
     assert detailed == jobs
     assert listed <= 2
+
+
+# -- whose the directory is
+
+RECORD = "state.sqlite3.outputs.json"
+HARMS: dict[str, bytes | None] = {
+    "gone": None,
+    "empty": b"",
+    "half": b'{"schema": 1, "manifest": "tri',
+    "zeros": bytes(120),
+    "no record": b'{"schema": 1, "name": "mine"}\n',
+    "a list": b"[]\n",
+    "words": b"my notes\n",
+    "another's": b'{"schema": 1, "manifest": "other", "state": "state.sqlite3", "lineage": "0"}\n',
+}
+
+
+@sampled(1)
+@pytest.mark.parametrize("harm", HARMS.values(), ids=list(HARMS))
+def test_a_record_that_does_not_tell_whose_the_directory_is_is_no_output_that_is_the_same(
+    finished: Project, harm: bytes | None
+) -> None:
+    record = finished.out / RECORD
+    as_written = record.read_bytes()
+    assert verdicts(finished)[RECORD] == "="
+    record.unlink()
+    if harm is not None:
+        record.write_bytes(harm)
+    ran = finished.call("verify")
+    sign = "-" if harm is None else "*"
+    assert ran.code == 3, ran.out
+    assert f"{sign} {RECORD}" in ran.out
+    assert verdicts(finished)[RECORD] == sign
+    ours = harm in (None, b"") or harm == HARMS["another's"]
+    for ran in (finished.call("verify", "--repair"), finished.run()):
+        assert ran.code == (0 if ours else 64), ran.err
+    if harm is not None and not ours:  # nothing is written over what a person may have put there
+        assert record.read_bytes() == harm
+        assert "next: move it away" in ran.err
+        record.rename(finished.folder / "moved away")
+        assert finished.run().code == 0
+    assert finished.call("verify").code == 0
+    assert record.read_bytes() == as_written

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.errors import StateError, StateLocked
+from hume_runner.errors import StateError, StateLocked, UsageError
 from hume_runner.state.disk import Disk
 from hume_runner.state.lock import Holder, OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
@@ -306,7 +306,7 @@ def test_without_its_lock_s_file_an_output_directory_still_has_one_owner(
 
 def test_a_link_in_the_place_of_the_lock_is_not_followed(state: Path, tmp_path: Path) -> None:
     StateLock(state).path.symlink_to(tmp_path / "victim")
-    with pytest.raises(StateError, match="cannot lock the state"), StateLock(state):
+    with pytest.raises(UsageError, match=r"\.lock: a link is where a file should be"), StateLock(state):
         pass
     assert not (tmp_path / "victim").exists()
 

@@ -113,7 +113,7 @@ class Uploads:
             run_id = None
         if isinstance(run_id, str) and run_id:
             return Answered(remote_id=run_id, body=error.answer, server_time_s=None, simulated=self._account.simulated)
-        folder = aside.refuse_links(self._outputs, "raw")
+        folder = aside.folder_below(self._outputs, "raw")
         folder.mkdir(parents=True, exist_ok=True)
         aside.write(folder / f"not-understood-{job.nonce}.bin", error.answer)
         return None

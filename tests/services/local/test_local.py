@@ -13,7 +13,7 @@ import sys
 import time
 import wave
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -642,6 +642,40 @@ def test_what_is_lost_here_asks_nobody_to_pay_and_for_no_backup(
     said = "".join(capsys.readouterr())
     assert "response.json is missing: a run measures it again, for nothing" in said
     assert "cannot be had" not in said
+    assert main(["verify", "m.yaml"]) == 0
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    ("edit", "kept"),
+    [
+        (lambda whole: whole + b"my notes of a long evening\n", "response.json.2.bak"),
+        (lambda whole: whole[: len(whole) // 2], "response.json.2.bak"),
+        (lambda whole: b"my notes\n", "response.json.2.bak"),
+        (lambda whole: b'{"mine": 1}', "response.json"),
+        (lambda whole: bytes(len(whole)), None),
+        (lambda whole: b"", None),
+    ],
+    ids=["notes behind it", "half", "notes", "another answer", "zeros", "nothing"],
+)
+def test_what_a_person_may_have_written_in_an_answer_is_kept_where_it_is_measured_again(
+    folder: Path, capsys: pytest.CaptureFixture[str], edit: Callable[[bytes], bytes], kept: str | None
+) -> None:
+    Path("m.yaml").write_text(json.dumps(manifest({"letters": {}}, sources={"text": ["One"]})))
+    assert main(["m.yaml"]) == 0
+    [answer] = Path("out/raw").glob("*/response.json")
+    edited = edit(answer.read_bytes())
+    answer.write_bytes(edited)
+    (taken := answer.with_name("response.json.bak")).write_text("an earlier one")
+    capsys.readouterr()
+    assert main(["m.yaml"]) == 0
+    said = "".join(capsys.readouterr())
+    there = [path for path in Path("out/raw").rglob("*") if path.is_file() and path.read_bytes() == edited]
+    assert there == ([] if kept is None else [answer.with_name(kept)])
+    assert taken.read_text() == "an earlier one"
+    path = answer.relative_to("out")
+    told = f"what was in {path} is kept as {path.with_name('response.json.2.bak')}"
+    assert (told in said) == (kept == "response.json.2.bak"), said
     assert main(["verify", "m.yaml"]) == 0
 
 

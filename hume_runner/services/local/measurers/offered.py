@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from hume_runner.errors import HumeRunnerError, UsageError, in_a_line
+from hume_runner.errors import HumeRunnerError, NotRegular, UsageError, in_a_line
 from hume_runner.guests import of_a_signal, others_code
-from hume_runner.regular_files import NotRegular, open_regular
+from hume_runner.regular_files import open_regular
 from hume_runner.services.local.measurers.base import Card, Fault, Measurer, Reads, Session, WeightFile
 from hume_runner.services.local.measurers.table_check import OWN_TABLES, layout_fault, stems
 from hume_runner.services.local.model_files import File
