@@ -81,7 +81,7 @@ def test_a_changed_output_is_found_and_made_again(folder: Path) -> None:
     hume_runner.run(members())
     results = folder / "out" / "results.jsonl"
     before = results.read_bytes()
-    results.write_bytes(b"{}\n")
+    results.write_bytes(before[: len(before) // 2])
     found = hume_runner.verify(members())
     assert (found.exit_code, [one.path for one in found.wrong]) == (3, ["results.jsonl"])
     assert hume_runner.verify(members(), repair=True).exit_code == 0

@@ -338,6 +338,8 @@ def _like_page(head: bytes, file: BinaryIO) -> bool:
 
 def _like_results(head: bytes, file: BinaryIO) -> bool:
     line = _first_line(file)
+    if _RESULT(head, file):  # the line may be cut
+        return True
     return {"schema", "id", "kind", "status", "remote_id", "simulated"} <= line.keys()
 
 
@@ -375,6 +377,7 @@ def _first_line(file: BinaryIO) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+_RESULT: Final = _begins(rb'\{"schema": \d+, "id": "')
 _COMPARED: Final = _begins(
     rb'# [^\n]* beside [^\n]*\n\n(?:\*\*SIMULATED|- A: `)|\{\s*"schema": 1,\s*"a": \{'
     rb"|table_a,column_a,table_b,column_b,n,"

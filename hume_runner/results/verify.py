@@ -11,7 +11,8 @@ from pathlib import Path
 from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.results.outputs import RUN
-from hume_runner.state.outputs_owner import RECORD, record_at
+from hume_runner.sources.outputs import RECORD
+from hume_runner.state.outputs_owner import record_at
 from hume_runner.state.store import Store, StoredAnswer
 
 
