@@ -46,6 +46,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         refuse_other_kinds(store, host, here=endpoint.here, machines=machines, outputs=paths.outputs)
         serial = store.serial
         seen = (store.path if paths.remote is not None else None) or paths.state
+        blocked = _blocked(store, paths)  # asked before answers are given up, as a run asks
         store, found = _taken_stock(store, endpoint, paths, stack, now)
         whole = stack.enter_context(state_of_the_whole(project, to_run=False))
         _refuse_beside_shards(project, store, knows=whole or seen)
@@ -83,7 +84,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             serial,
             warnings=told,
             renewed=tuple(plan.renewed()),
-            refusal=_refusal(project, store, plan.summary),
+            refusal=_refusal(project, store, plan.summary) or blocked,
             cautions=tuple(_cautions(manifest, plan)),
         )
 
@@ -101,18 +102,28 @@ def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> Non
     check_shard(store, shard)
 
 
+def _blocked(store: Store, paths: wiring.Paths) -> HumeRunnerError | None:
+    """What stands in the place of an answer's folder."""
+    from hume_runner.state.in_the_way import refuse_for_answers
+
+    try:
+        refuse_for_answers(paths.outputs, store.is_recorded)
+    except HumeRunnerError as error:
+        return error
+    return None
+
+
 def _refusal(project: Project, store: Store, summary: Summary) -> HumeRunnerError | None:
     """What a run of this plan would be refused for, before it measures anything, and what is no fault of the plan."""
     from hume_runner.results.due import refuse_others_due
     from hume_runner.state.connection import guarded
-    from hume_runner.state.in_the_way import refuse_for_answers, refuse_links
+    from hume_runner.state.in_the_way import refuse_links
 
     paths = project.paths
     try:
         refuse_in_the_way(project.manifest, paths)
         with guarded(paths.outputs):
             refuse_links(paths.outputs)
-        refuse_for_answers(paths.outputs, store.is_recorded)
         refuse_others_due(store, paths.outputs, project.manifest)
         found = registered(project.manifest.service.api)
         if found is not None and found.requires is not None and summary.jobs:
