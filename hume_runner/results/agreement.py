@@ -22,6 +22,7 @@ from operator import mul
 from typing import Literal
 
 from hume_runner.frozen import frozen
+from hume_runner.results.quantiles import NORMAL, student
 from hume_runner.results.summable import SMALLEST_SQUARES
 
 # Ranks and intervals are made from so many pairs at most, evenly spread; means and Pearson always from all.
@@ -29,7 +30,6 @@ MOST_RANKED = 200_000
 FEWEST_PAIRS = 4
 # With fewer items nothing tells how much they differ from each other.
 FEWEST_ITEMS = 4
-_NORMAL = 1.959963984540054
 
 Basis = Literal["pairs", "items"]
 
@@ -121,7 +121,7 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
                     (effective[1], _rank_influence(ranks_a, ranks_b)),
                 )
             ]
-        quantile = _NORMAL if basis == "pairs" else student(items - 1)
+        quantile = NORMAL if basis == "pairs" else student(items - 1)
         ends = [
             _interval(pearson, effective[0], 1.0, quantile),
             _interval(spearman, effective[1], 1.0 + (spearman or 0.0) ** 2 / 2, quantile),
@@ -256,21 +256,6 @@ def design_effect(influence: Sequence[float], groups: Sequence[tuple[int, int]])
         return 1.0
     together = math.fsum(math.fsum(influence[begin:end]) ** 2 for begin, end in groups)
     return max(1.0, together / alone * len(groups) / (len(groups) - 1))
-
-
-def student(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t, within 0.004 from 3 degrees of freedom on.
-
-    Source: Abramowitz and Stegun (1964), Handbook of Mathematical Functions, 26.7.5.
-    """
-    z, v = _NORMAL, degrees
-    return (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * v**4)
-    )
 
 
 def _interval(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.results.agreement import Agreement, Coefficient, Values, agreement, design_effect, ranks, student
+from hume_runner.results.agreement import Agreement, Coefficient, Values, agreement, design_effect, ranks
 from tests.results.reference import scipy_stats
 from tests.tiers import sampled
 
@@ -96,11 +96,6 @@ def test_the_interval_of_spearman_over_independent_pairs_is_that_of_bonett_and_w
     half = stats.norm.ppf(0.975) * math.sqrt((1 + rho**2 / 2) / (40 - 3))
     ends = (math.tanh(math.atanh(rho) - half), math.tanh(math.atanh(rho) + half))
     assert (found.low, found.high) == pytest.approx(ends, abs=1e-9)
-
-
-@pytest.mark.parametrize("degrees", [3, 4, 5, 8, 15, 40, 1000])
-def test_students_quantile_is_that_of_scipy(stats: Any, degrees: int) -> None:
-    assert student(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), abs=0.004)
 
 
 @pytest.mark.parametrize("which", ["pearson", "spearman"])
