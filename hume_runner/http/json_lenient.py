@@ -158,9 +158,12 @@ class LenientReader(JsonReader):
 
 
 def kept_of(document: bytes, shape: Shape) -> Any:
-    """What `shape` keeps of a small document that cannot be relied on; None if not even its frame can be told."""
+    """What `shape` keeps of a small document that cannot be relied on; None if not even its frame can be told, or if
+    something follows it."""
+    reader = LenientReader(BytesIO(document))
     try:
-        return project(LenientReader(BytesIO(document)), shape)
+        kept = project(reader, shape)
+        return None if reader.peek() else kept
     except (UnexpectedResponse, RecursionError, ValueError):
         return None
 

@@ -19,6 +19,7 @@ from typing import TypeGuard, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hume_runner.results.spreads import corrected, distances, lost, products
 from hume_runner.results.summable import SMALLEST_SQUARES, can_be_summed
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout, Ragged, column_name
 
@@ -35,11 +36,13 @@ class Moments:
 
     `total` and `rest` are their sum, `rest` what rounding has taken from `total`: nothing is lost as blocks are joined,
     the sum of a block of fewer than a thousand numbers is right to its last digit, and the mean lies among them all.
+    `off` is what the two lack still; it counts where spreads are joined, and is known where they are asked for.
     """
 
     n: int = 0
     total: float = 0.0
     rest: float = 0.0
+    off: float = field(default=0.0, kw_only=True)
     spread: float = 0.0
     lowest: float = math.inf
     highest: float = -math.inf
@@ -56,23 +59,36 @@ class Moments:
     def add(self, other: Moments) -> None:
         """Join in those of another set of numbers (Chan, Golub and LeVeque 1979, updating formulae)."""
         if self.n and other.n:
-            apart = other.mean - self.mean
+            # As exactly as the means are known: what they are rounded by may be more than they differ by.
+            apart = (other.mean - self.mean) + (other._lost - self._lost)
             self.spread += apart * apart * self.n * other.n / (self.n + other.n)
         self.n += other.n
         self.spread += other.spread
+        self.off += other.off
         self._sum(other.total, other.rest)
         self.lowest = min(self.lowest, other.lowest)
         self.highest = max(self.highest, other.highest)
         self.above += other.above
 
     def take(self, number: float) -> None:
-        """Join in a single number (Welford 1962), where how many are above a cutoff is not asked."""
-        apart = number - self.mean
+        """Join in a single number, where how many are above a cutoff is not asked."""
+        if self.n:
+            apart = (number - self.mean) - self._lost
+            self.spread += apart * apart * self.n / (self.n + 1)
         self.n += 1
         self._sum(number, 0.0)
         self.lowest = min(self.lowest, number)
         self.highest = max(self.highest, number)
-        self.spread += apart * (number - self.mean)
+
+    def spread_by(self, squares: float, off: float) -> None:
+        """Their distances from `mean`, summed up: as `squares`, and as they are."""
+        self.spread = corrected(squares, off, off, self.n)
+        self.off = (off / self.n - lost(self.mean, self.n, self.total, self.rest)) * self.n
+
+    @property
+    def _lost(self) -> float:
+        """What rounding has taken from `mean`."""
+        return lost(self.mean, self.n, self.total, self.rest, self.off)
 
     def _sum(self, total: float, rest: float) -> None:
         """Add to the sum, and to `rest` what the addition loses, exactly (Knuth, TAOCP 2, 4.2.2, theorem B)."""
@@ -87,7 +103,7 @@ class Moments:
         so little that their squares are none."""
         if self.n < 2 or (self.spread < SMALLEST_SQUARES and self.lowest < self.highest):
             return None
-        return math.sqrt(max(0.0, self.spread) / (self.n - 1))
+        return math.sqrt(self.spread / (self.n - 1)) if self.lowest < self.highest else 0.0
 
 
 # A family's prefix, and the score's name as the service spells it.
@@ -175,15 +191,14 @@ class SourceSums:
             {"name": pa.array(ragged.names), "value": values, "above": pc.greater_equal(values, self.above)}
         )
         found = table.group_by("name", use_threads=False).aggregate(
-            [("value", how) for how in ("list", "variance", "min", "max")] + [("above", "sum")]
+            [("value", how) for how in ("list", "min", "max")] + [("above", "sum")]
         )
         lists = found["value_list"].combine_chunks()
         edges, grouped_values = lists.offsets.to_pylist(), memoryview(lists.values.buffers()[1]).cast("d")
-        columns = ("name", "value_variance", "value_min", "value_max", "above_sum")
+        columns = ("name", "value_min", "value_max", "above_sum")
         told = zip(*(found[column].to_pylist() for column in columns), strict=True)
-        for (begin, end), (name, variance, lowest, highest, above) in zip(pairwise(edges), told, strict=True):
-            some = _summed(grouped_values[begin:end], variance * (end - begin), lowest, highest, above)
-            self._joined((prefix, name), some)
+        for (begin, end), (name, lowest, highest, above) in zip(pairwise(edges), told, strict=True):
+            self._joined((prefix, name), self._some(grouped_values[begin:end], lowest, highest, above))
 
     def _numbers(self, score: Score, numbers: Sequence[float]) -> None:
         if not numbers:
@@ -201,11 +216,7 @@ class SourceSums:
             if not (can_be_summed(highest) and can_be_summed(lowest)):
                 self._not_summed(score, n, highest, above)
                 return
-            some = _summed(numbers, 0.0, lowest, highest, above)
-            if self.spread:
-                mean = some.mean
-                some.spread = math.fsum((number - mean) ** 2 for number in numbers)
-            self._joined(score, some)
+            self._joined(score, self._some(numbers, lowest, highest, above))
         else:
             values = pa.array(numbers, pa.float64()) if not isinstance(numbers, array) else _borrowed(numbers)
             lowest, highest = pc.min_max(values).as_py().values()
@@ -213,9 +224,20 @@ class SourceSums:
             if not (can_be_summed(lowest) and can_be_summed(highest)):
                 self._not_summed(score, n, highest, above)
                 return
-            spread = pc.variance(values).as_py() * n if self.spread else 0.0
             # Arrow's sum is made in pairs, which is right but for the last digits, and takes a tenth of the time.
-            self._joined(score, Moments(n, pc.sum(values).as_py(), 0.0, spread, lowest, highest, above))
+            some = Moments(n, pc.sum(values).as_py(), 0.0, 0.0, lowest, highest, above)
+            if self.spread:
+                away = pc.subtract(values, some.mean)
+                some.spread_by(pc.sum(pc.multiply(away, away)).as_py(), pc.sum(away).as_py())
+            self._joined(score, some)
+
+    def _some(self, numbers: Sequence[float], lowest: float, highest: float, above: int) -> Moments:
+        """Some numbers summed up, with their spread where it will be asked for."""
+        some = _summed(numbers, lowest, highest, above)
+        if self.spread:
+            away = distances(numbers, some.mean)
+            some.spread_by(products(away, away), math.fsum(away))
+        return some
 
     def _joined(self, score: Score, some: Moments) -> None:
         """Take in some numbers, which become ours if they are the first."""
@@ -259,15 +281,15 @@ class SourceSums:
             yield column, score, moments
 
 
-def _summed(numbers: Sequence[float], spread: float, lowest: float, highest: float, above: int) -> Moments:
-    """Numbers, of which all but the sum is known."""
+def _summed(numbers: Sequence[float], lowest: float, highest: float, above: int) -> Moments:
+    """Numbers, of which all but sum and spread is known."""
     if isinstance(numbers, array):
         numbers = memoryview(numbers)  # which is gone through in less time
     total = math.fsum(numbers)
     # What that lacks is seen where a later block takes most of it away again, and of scores up to 1 not even there; to
     # ask costs as much as the sum.
     rest = 0.0 if lowest >= -1.0 and highest <= 1.0 else math.fsum(chain((-total,), numbers))
-    return Moments(len(numbers), total, rest, spread, lowest, highest, above)
+    return Moments(len(numbers), total, rest, 0.0, lowest, highest, above)
 
 
 def _scored(block: Block) -> int:

@@ -18,10 +18,11 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice, pairwise
-from operator import mul
 from typing import Literal
 
 from hume_runner.frozen import frozen
+from hume_runner.results.quantiles import NORMAL, student
+from hume_runner.results.spreads import centred, corrected, distances, products
 from hume_runner.results.summable import SMALLEST_SQUARES
 
 # Ranks and intervals are made from so many pairs at most, evenly spread; means and Pearson always from all.
@@ -29,7 +30,6 @@ MOST_RANKED = 200_000
 FEWEST_PAIRS = 4
 # With fewer items nothing tells how much they differ from each other.
 FEWEST_ITEMS = 4
-_NORMAL = 1.959963984540054
 
 Basis = Literal["pairs", "items"]
 
@@ -121,7 +121,7 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
                     (effective[1], _rank_influence(ranks_a, ranks_b)),
                 )
             ]
-        quantile = _NORMAL if basis == "pairs" else student(items - 1)
+        quantile = NORMAL if basis == "pairs" else student(items - 1)
         ends = [
             _interval(pearson, effective[0], 1.0, quantile),
             _interval(spearman, effective[1], 1.0 + (spearman or 0.0) ** 2 / 2, quantile),
@@ -156,13 +156,20 @@ def _without(n: int, items: int, mean_a: float | None, mean_b: float | None) -> 
 
 def _sums(chunks: Iterable[Values], mean_a: float, mean_b: float) -> tuple[float, float, float]:
     """Sums of squares of A and of B, and of products, about the means."""
-    totals: tuple[list[float], list[float], list[float]] = ([], [], [])
+    n = 0
+    sums: tuple[list[float], ...] = ([], [], [], [], [])
     for chunk in chunks:
-        from_a = [value - mean_a for value in chunk.a]
-        from_b = [value - mean_b for value in chunk.b]
-        for total, left, right in zip(totals, (from_a, from_b, from_a), (from_a, from_b, from_b), strict=True):
-            total.append(math.fsum(map(mul, left, right)))
-    return math.fsum(totals[0]), math.fsum(totals[1]), math.fsum(totals[2])
+        n += len(chunk.a)
+        from_a, from_b = distances(chunk.a, mean_a), distances(chunk.b, mean_b)
+        found = products(from_a, from_a), products(from_b, from_b), products(from_a, from_b)
+        for sofar, more in zip(sums, (*found, math.fsum(from_a), math.fsum(from_b)), strict=True):
+            sofar.append(more)
+    square_a, square_b, product, off_a, off_b = map(math.fsum, sums)
+    return (
+        corrected(square_a, off_a, off_a, n),
+        corrected(square_b, off_b, off_b, n),
+        corrected(product, off_a, off_b, n),
+    )
 
 
 def _pearson(sums: tuple[float, float, float]) -> float | None:
@@ -202,14 +209,13 @@ def ranks(values: Sequence[float]) -> array[float]:
 def _influence(a: Sequence[float], b: Sequence[float]) -> list[float]:
     """What each pair adds to Pearson's coefficient: zx zy - r (zx^2 + zy^2) / 2."""
     za, zb = _standard(a), _standard(b)
-    r = math.fsum(map(mul, za, zb)) / len(za)
+    r = products(za, zb) / len(za)
     return [x * y - r * (x * x + y * y) / 2 for x, y in zip(za, zb, strict=True)]
 
 
 def _standard(values: Sequence[float]) -> list[float]:
-    mean = math.fsum(values) / len(values)
-    away = [value - mean for value in values]
-    spread = math.sqrt(math.fsum(map(mul, away, away)) / len(away)) or 1.0
+    away = centred(values)
+    spread = math.sqrt(products(away, away) / len(away)) or 1.0
     return [value / spread for value in away]
 
 
@@ -219,9 +225,7 @@ def _rank_influence(ranks_a: Sequence[float], ranks_b: Sequence[float]) -> list[
     n = len(ranks_a)
     u, v = ([(rank - 0.5) / n - 0.5 for rank in ranks] for ranks in (ranks_a, ranks_b))
     moved_a, moved_b = _above(ranks_a, v), _above(ranks_b, u)
-    values = [x * y + p + q for x, y, p, q in zip(u, v, moved_a, moved_b, strict=True)]
-    mean = math.fsum(values) / n
-    return [value - mean for value in values]
+    return centred([x * y + p + q for x, y, p, q in zip(u, v, moved_a, moved_b, strict=True)])
 
 
 def _above(ranks: Sequence[float], weights: Sequence[float]) -> list[float]:
@@ -251,26 +255,11 @@ def _spans(items: Sequence[int]) -> list[tuple[int, int]]:
 
 def design_effect(influence: Sequence[float], groups: Sequence[tuple[int, int]]) -> float:
     """How many times as much a coefficient varies as if all pairs were independent, at least 1."""
-    alone = math.fsum(map(mul, influence, influence))
+    alone = products(influence, influence)
     if alone <= 0.0:
         return 1.0
     together = math.fsum(math.fsum(influence[begin:end]) ** 2 for begin, end in groups)
     return max(1.0, together / alone * len(groups) / (len(groups) - 1))
-
-
-def student(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t, within 0.004 from 3 degrees of freedom on.
-
-    Source: Abramowitz and Stegun (1964), Handbook of Mathematical Functions, 26.7.5.
-    """
-    z, v = _NORMAL, degrees
-    return (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-        + (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / (92160 * v**4)
-    )
 
 
 def _interval(

@@ -25,7 +25,7 @@ REPORT = "report.html"
 TABLES = "tables"
 
 # Raised when the same answers give other bytes than before.
-_REVISION = 6
+_REVISION = 7
 
 
 @frozen

@@ -17,15 +17,13 @@ from dataclasses import dataclass, field
 
 from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import Moments, Score, SourceSums
-from hume_runner.results.agreement import student
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.by_source import Summed, SumsBySource
 from hume_runner.results.label_groups import MOST_GROUPS, natural, said
+from hume_runner.results.quantiles import student
 from hume_runner.results.rows import ItemRows, all_rows
 
 MOST_PAIRED = 20_000
-# Student's 97.5 % quantile where the series of `student` is not near enough.
-_FEW = {1: 12.706204736, 2: 4.302652730}
 _NOTHING = Moments()
 _TOKENS = re.compile(r"[^\W_]+", re.UNICODE)
 
@@ -76,8 +74,7 @@ def interval(moments: Moments) -> tuple[float | None, float | None]:
     """The 95 % interval of the mean."""
     if moments.sd is None:
         return None, None
-    degrees = moments.n - 1
-    half = (_FEW.get(degrees) or student(degrees)) * moments.sd / math.sqrt(moments.n)
+    half = student(moments.n - 1) * moments.sd / math.sqrt(moments.n)
     return moments.mean - half, moments.mean + half
 
 

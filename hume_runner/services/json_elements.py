@@ -123,6 +123,7 @@ def elements(path: Path, member: str | None = None) -> Iterator[ElementReader]:
         if first == b"{":
             start = reader.position
             found = project(reader, {member: rows} if member else {}).get(member)
+            _end(reader, "object")
             inside = isinstance(found, Rows)
             reader = ElementReader(stream, path, start=found.start if isinstance(found, Rows) else start)
             if not inside:
@@ -134,6 +135,14 @@ def elements(path: Path, member: str | None = None) -> Iterator[ElementReader]:
             raise ResultsError(f"{path}: not a JSON array of answers", hint="check the file, or fetch it again")
         for _ in reader.array():
             yield reader
+        if first == b"[":
+            _end(reader, "list")
+
+
+def _end(reader: ElementReader, what: str) -> None:
+    """Two answers in one file, a line each or one behind the other, would be read as if the first were all."""
+    if reader.peek():
+        reader.fail(f"something follows the {what}")
 
 
 def iter_elements(path: Path, member: str | None = None) -> Iterator[bytes]:

@@ -92,3 +92,49 @@ def test_where_a_file_was_cut_is_where_it_ends(project: Project, at: int) -> Non
     assert f"it is cut off (byte {at:,})" in ran.err
     ran = project.call("adopt", str(path))
     assert f"it is cut off (byte {at:,})" in ran.err
+
+
+A, B = (json.dumps([file_element(name, FACE)]) for name in ("a.jpg", "b.jpg"))
+NOT_ALONE = {
+    "two arrays": (A + B, len(A)),
+    "two arrays on two lines": (f"{A}\n{B}\n", len(A) + 1),
+    "an array a line": (f"{A}\n{A}\n{B}", len(A) + 1),
+    "an element a line": (f"{A[1:-1]}\n{B[1:-1]}\n", len(A) - 1),
+    "half of another": (A + B[:100], len(A)),
+    "notes": (f"{A} seen on Monday", len(A) + 1),
+    "two callbacks": (f'{{"predictions": {A}}}\n{{"predictions": {B}}}', len(A) + 18),
+}
+
+
+@pytest.mark.parametrize(("content", "at"), NOT_ALONE.values(), ids=NOT_ALONE)
+def test_a_file_that_goes_on_behind_its_answer_is_told_and_not_read_in_part(
+    project: Project, content: str, at: int
+) -> None:
+    path = project.folder / "both.json"
+    path.write_text(content)
+    ran = tables(project, path)
+    assert ran.code == 66, ran.err  # as of any file that is alone and cannot be read
+    assert f"{path}: not a complete answer: something follows the " in ran.err
+    assert f"(byte {at:,})" in ran.err
+    assert not (project.folder / "tables" / "face.csv").exists()
+
+
+def test_a_file_that_goes_on_takes_the_rows_of_no_other(project: Project) -> None:
+    folder = project.folder / "downloads"
+    folder.mkdir()
+    (folder / "a.json").write_text(f"{A}\n \n")
+    (folder / "both.json").write_text(B + A)
+    ran = tables(project, folder)
+    assert ran.code == 3, ran.err
+    assert f"both.json: not a complete answer: something follows the list (byte {len(B):,})" in ran.err
+    assert [row["item_id"] for row in rows(project, "face")] == ["a.jpg"]
+    assert [row["item_id"] for row in rows(project, "errors")] == ["both.json"]
+
+
+def test_a_report_is_not_made_from_a_part_of_a_file(project: Project) -> None:
+    path = project.folder / "both.json"
+    path.write_text(A + B)
+    project.environ.clear()
+    ran = project.plain_call("report", "--out", str(project.folder / "report.html"), "--from", str(path))
+    assert ran.code == 66, ran.err
+    assert f"something follows the list (byte {len(A):,})" in ran.err

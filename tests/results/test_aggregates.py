@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from fractions import Fraction
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner.results.aggregates import Moments, SourceSums
+from hume_runner.results.summable import SMALLEST_SQUARES
 from hume_runner.services.table_shapes import BlockBuilder, Column, Family, Layout, OpenFamily
 
 NAMES = ("joy", "fear")
@@ -33,8 +35,8 @@ rows = st.lists(
 )
 
 
-def fixed(blocks: Sequence[Sequence[Row]]) -> SourceSums:
-    sums = SourceSums(layout=FIXED, above=0.5)
+def fixed(blocks: Sequence[Sequence[Row]], *, spread: bool = True) -> SourceSums:
+    sums = SourceSums(layout=FIXED, above=0.5, spread=spread)
     for block in blocks:
         builder = BlockBuilder(layout=FIXED)
         for number, row in enumerate(block):
@@ -158,6 +160,83 @@ def test_numbers_taken_one_by_one_have_the_mean_of_all_at_once(numbers: list[flo
     assert_spread(found, numbers)
 
 
+def exact_sd(numbers: Sequence[float]) -> float | None:
+    """None where the squares may have lost digits."""
+    whole = list(map(Fraction, numbers))
+    mean = sum(whole) / len(whole)
+    squares = sum(((number - mean) ** 2 for number in whole), Fraction(0))
+    if len(numbers) < 2 or 0 < squares < SMALLEST_SQUARES:
+        return None
+    return math.sqrt(squares / (len(numbers) - 1))
+
+
+def taken(blocks: Sequence[Sequence[float]]) -> Moments:
+    """One number after the other."""
+    found = Moments()
+    for block in blocks:
+        for number in block:
+            found.take(number)
+    return found
+
+
+def among_many(blocks: Sequence[Sequence[float]]) -> Moments:
+    """As one of so many scores that they are not gone through one by one."""
+    others = {f"other {number}": 0.5 for number in range(300)}
+    return opened([[{"joy": number} | others for number in block] for block in blocks]).scores["expression", "joy"]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 300, pytest.param(2_500, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize(
+    ("size", "step"), [(0.5, 1.2e-16), (0.25, 6e-17), (1e15, 0.125), (1e8, 1.5e-8), (-1.0, 3e-16), (1e-120, 2e-136)]
+)
+def test_a_spread_in_the_last_digits_is_that_spread(n: int, size: float, step: float) -> None:
+    """A rounded mean is as far from the true one as such numbers from each other."""
+    numbers = [size + place % 5 % 3 * step for place in range(n)]
+    third = -(-n // 3)
+    apart = [numbers[at : at + third] for at in range(0, n, third)]
+    parted = [sorted(numbers)[: n // 2], sorted(numbers)[n // 2 :]]
+    for blocks in ([numbers], apart, parted):
+        for found in (*both(blocks), taken(blocks)):
+            assert found.sd == pytest.approx(exact_sd(numbers), rel=1e-11)
+
+
+BASES = (0.0, 0.1, 0.5, -1.0, 1e8, 1e15, 1e59, 1e-125, 1e-139, 1e-170)
+NEAR = st.sampled_from(BASES).flatmap(
+    lambda size: st.lists(
+        st.lists(
+            st.integers(0, 4).map(lambda step: size + step * math.ulp(size)) | st.just(size), min_size=1, max_size=12
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+
+
+@pytest.mark.sweep
+@given(NEAR | NUMBERS, st.sampled_from([1, 90]))
+def test_spreads_are_those_of_fractions(blocks: list[list[float]], times: int) -> None:
+    """Also of constants, of one and two numbers, of those whose squares vanish, and of blocks that Arrow sums."""
+    if sum(map(len, blocks)) < 60:
+        blocks = [block * times for block in blocks]
+    numbers = [number for block in blocks for number in block]
+    exact = exact_sd(numbers)
+    for found in (*both(blocks), taken(blocks), *([among_many(blocks)] if len(numbers) < 20 else [])):
+        if exact is None or found.sd is None:
+            assert found.sd == exact or 0.99 < found.spread / SMALLEST_SQUARES < 1.01
+        else:
+            assert found.sd == pytest.approx(exact, rel=1e-11)
+            assert (found.sd == 0) == (min(numbers) == max(numbers))
+
+
+@pytest.mark.sweep
+@given(NEAR)
+def test_a_mean_does_not_depend_on_whether_a_spread_is_asked_for(blocks: list[list[float]]) -> None:
+    for times in (1, 500):
+        rows = [[{"joy": number} for number in block] * times for block in blocks]
+        asked, not_asked = fixed(rows), fixed(rows, spread=False)
+        assert asked.scores["emotion", "joy"].mean == not_asked.scores["emotion", "joy"].mean
+
+
 @pytest.mark.parametrize("scale", [1e-170, 1e-161, 1e-158, 1e-150, 1e-130, 1e-60, 1.0, 1e59])
 @pytest.mark.parametrize("rows", [1, 300])
 def test_a_spread_is_right_or_there_is_none(scale: float, rows: int) -> None:
@@ -174,7 +253,7 @@ def test_numbers_that_are_all_the_same_have_no_spread() -> None:
     found = fixed([[{"joy": 0.1}] * 1_500, [{"joy": 0.1}] * 5]).scores["emotion", "joy"]
 
     assert found.mean == pytest.approx(0.1, abs=1e-15)
-    assert found.sd == pytest.approx(0, abs=1e-12)
+    assert found.sd == 0
 
 
 def test_what_no_row_tells_of_stays_unknown() -> None:

@@ -120,4 +120,4 @@ def test_intervals_are_students_whatever_the_numbers(numbers: list[float]) -> No
     assert low is not None
     assert high is not None
     half = stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers)
-    assert (high - low) / 2 == pytest.approx(half, rel=3e-3, abs=1e-6)
+    assert (high - low) / 2 == pytest.approx(half, rel=1e-6, abs=1e-15)

@@ -73,3 +73,38 @@ def test_an_object_gives_its_member_or_itself(tmp_path: Path) -> None:
 
     path.write_text('{"source": 1}')
     assert list(iter_elements(path, "predictions")) == [b'{"source": 1}']
+
+
+@pytest.mark.parametrize("first", ['[{"a": 1}]', "[]", '{"source": 1}', '{"predictions": [{"a": 1}]}', "{}"])
+@pytest.mark.parametrize("rest", ["[]", '{"a": 2}', "my notes", ",", "]", "}", "1", "\0", '"', "\ufeff"])
+@pytest.mark.parametrize("between", ["", "\n", " \r\n\t"])
+def test_what_follows_the_document_is_an_error_that_says_where_it_begins(
+    first: str, rest: str, between: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "predictions.json"
+    path.write_text(first + between + rest, encoding="utf-8", newline="")
+
+    with pytest.raises(
+        ResultsError, match=rf"predictions\.json: .*something follows the .* \(byte {len(first + between)}\)"
+    ):
+        list(iter_elements(path, "predictions"))
+
+
+@pytest.mark.parametrize("short", range(3))
+def test_what_follows_is_seen_where_the_document_ends_with_a_chunk(short: int, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.json"
+    for begin, end in (('["', '"]'), ('{"predictions": ["', '"]}')):
+        document = begin + "x" * (json_elements._CHUNK_BYTES - short - len(begin + end)) + end
+        path.write_text(document + " [2]")
+
+        with pytest.raises(ResultsError, match=rf"follows the .* \(byte {len(document) + 1:,}\)"):
+            list(iter_elements(path, "predictions"))
+
+
+@pytest.mark.parametrize("document", ['[{"a": 1}]', '{"predictions": [{"a": 1}]}'])
+@pytest.mark.parametrize("blanks", ["\n", "\r\n", " \t\n\n", " " * 3_000_000])
+def test_blanks_may_follow_the_document(document: str, blanks: str, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.json"
+    path.write_text(document + blanks, encoding="utf-8", newline="")
+
+    assert list(iter_elements(path, "predictions")) == [b'{"a": 1}']

@@ -307,3 +307,12 @@ def test_an_answer_that_cannot_be_read_is_named(answer: Any, detail: dict[str, A
 
     with pytest.raises(ResultsError, match=r"odd\.json: not an answer that can be read"):
         rows(path, [Carried(detail=detail)])
+
+
+@pytest.mark.parametrize("rest", ["{}", "\n[]", " notes"])
+def test_an_answer_that_goes_on_is_not_read_in_part(tmp_path: Path, rest: str) -> None:
+    path = tmp_path / "response.json"
+    path.write_text(json.dumps(spoken([(0, 1000)])) + rest)
+
+    with pytest.raises(ResultsError, match=r"response\.json: not an answer that can be read: .*trailing"):
+        rows(path, [Carried()])
