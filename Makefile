@@ -48,7 +48,7 @@ help:
 	@echo "              most of it with the lowest and the newest versions that pyproject.toml allows"
 	@echo "make lint     style, types and the import contract"
 	@echo "make lock     renew $(LOCK)"
-	@echo "make bench    the figures that the README quotes; takes about half an hour"
+	@echo "make bench    the figures that the README quotes; takes half an hour to an hour"
 	@echo "make soak     long randomised durability runs"
 	@echo "make mutants  null controls: each removes a safeguard and expects a promise to break"
 	@echo "make docs     rewrite what is generated: docs/commands.md, the tables of docs/manifest.md, what editors offer"
