@@ -62,11 +62,7 @@ def with_runner(folder: Path, number: int) -> Ended:
     name = f"runner-{number}"
     with emulator(folder / f"{name}-data", "--processing-time", "200ms") as served:
         execution = f"{{transfer_workers: {WORKERS}, requests_per_second: 1000}}"
-        ended = runner(
-            manifest(folder, name, served.url, "media/*.wav", execution),
-            "--no-progress",
-            python=python_of_a_user("media"),
-        )
+        ended = measured(manifest(folder, name, served.url, "media/*.wav", execution))
     done = json.loads((folder / f"results-{name}" / "run.json").read_text())["counts"]["items"]["done"]
     if done != RECORDINGS:
         raise RuntimeError(f"{done} of {RECORDINGS} recordings are measured")
@@ -91,9 +87,7 @@ def long_recording(folder: Path) -> Ended:
     """The peak memory of a recording that is cut into parts."""
     write_recording(folder / "long.wav", LONG_MINUTES * 60, 1)
     with emulator(folder / "long-data", "--processing-time", "200ms") as served:
-        return runner(
-            manifest(folder, "long", served.url, "long.wav", "{}"), "--no-progress", python=python_of_a_user("media")
-        )
+        return measured(manifest(folder, "long", served.url, "long.wav", "{}"))
 
 
 def main() -> int:

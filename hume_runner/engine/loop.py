@@ -273,21 +273,22 @@ class Loop:
             return
         meant, self._meant = self._meant, []
         server_time, wall = self._tools.server_time(), self._tools.wall()
+        unsent = [job.number for _, job, _ in meant]
         try:
             with self._store.together("submitting"):
                 for _, job, submission in meant:
                     intent.record(self._store, self._service, job, submission, server_time=server_time, wall=wall)
+            self._tools.tell_others(False)
+            endpoint = self._service.endpoint
+            for action, job, submission in meant:
+                one = Intent(number=job.number, nonce=job.nonce, sha256=submission.sha256, endpoint=endpoint, wall=wall)
+                self._tools.workers.start(
+                    action, self._tools.kept.around(one, sender(self._store, self._outputs, job, submission))
+                )
+                unsent.remove(job.number)
         except BaseException:
-            self._view = sending.not_sent(self._view, [job.number for _, job, _ in meant])
+            self._view = sending.not_sent(self._view, unsent)  # else they would be waited for without end
             raise
-        self._tools.tell_others(False)
-        for action, job, submission in meant:
-            one = Intent(
-                number=job.number, nonce=job.nonce, sha256=submission.sha256, endpoint=self._service.endpoint, wall=wall
-            )
-            self._tools.workers.start(
-                action, self._tools.kept.around(one, sender(self._store, self._outputs, job, submission))
-            )
 
     def _ask_about(self, job: Job, doubts: Mapping[bytes, str], wall: float) -> None:
         """Some of a job may have been paid for: what is beyond doubt goes by itself."""
@@ -404,7 +405,7 @@ class Loop:
 
     def _submitted(self, number: int, result: SubmitResult) -> None:
         if isinstance(result, Unknown) and result.slow:
-            self._tools.tell_others(True)
+            self._guard(self._tools.tell_others, True)  # it is recorded all the same
         at, row = self._moment(), self._store.job(number)
         told_before = isinstance(result, Accepted) and self._evidence.told_before(result.remote_id)
         self._do(sending.came(self._view, self._rules, number, result, row, told_before=told_before, at=at))

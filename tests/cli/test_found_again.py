@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hume_runner.sources.outputs import is_of_runs
 from tests.cli.project import Project
 
 
@@ -89,6 +90,14 @@ def test_what_another_run_wrote_is_no_source_either(study: Project) -> None:
     # Nor does a pattern that begins there find it.
     listed(study, "study/rehearsal/*", "results")
     assert "items  1 new\n" in study.call("plan").out
+
+
+def test_all_that_a_run_writes_is_known_by_its_name(study: Project) -> None:
+    listed(study, "study/*", "results", tables=["csv", "jsonl", "parquet"], report=True)
+    assert study.run().code == 0
+    written = [path.name for path in (study.folder / "results").iterdir()]
+    assert len(written) > 10
+    assert [name for name in written if not is_of_runs(name)] == []
 
 
 WRITES: dict[str, tuple[str, ...]] = {

@@ -27,6 +27,7 @@ from hume_runner.services.base import Accepted, Broken, Candidate, Pending, Refu
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store
+from hume_runner.state.under_way import UnderWay
 from tests.fakes import START, RemoteJob, World, unavailable
 
 BUSY = Refused(reason="busy", message="too many jobs", temporary=True)
@@ -701,6 +702,28 @@ def test_where_intents_cannot_be_recorded_nothing_of_them_leaves(world: World) -
     world.disk = Disk()
     assert world.run().exit_code == 0
     assert len(world.service.submitted) == 6
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_run_that_cannot_tell_others_how_far_it_is_ends_and_the_next_one_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    world.sources = list("abc")
+    world.service.most = 1
+    world.service.script = [Unknown(message="timed out", slow=True)] if lost else []
+
+    def fails(self: UnderWay, slow: bool) -> None:
+        if slow is lost:
+            raise StateError("the state cannot be read", hint="")
+
+    monkeypatch.setattr(UnderWay, "tell", fails)
+    with pytest.raises(StateError, match="cannot be read"):
+        world.run()
+    assert len(world.service.submitted) == (3 if lost else 0)
+    assert (JobStatus.AMBIGUOUS in statuses(world)) is lost
+    monkeypatch.undo()
+    assert world.run().exit_code == 0
+    assert set(world.items().values()) == {"done"}
 
 
 class FullOnce(Disk):

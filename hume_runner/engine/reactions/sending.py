@@ -135,7 +135,7 @@ def sent(view: View, job: Job, at: Moment) -> View:
 
 
 def not_sent(view: View, jobs: Collection[int]) -> View:
-    """Their intents could not be recorded, and nothing of them left."""
+    """Nothing of them left: their intents could not be recorded, or what came next failed."""
     given_back = sum(view.submitting[job].billable_seconds for job in jobs)
     submitting = {job: sent for job, sent in view.submitting.items() if job not in jobs}
     return replace(view, submitting=submitting, committed_s=view.committed_s - given_back)
