@@ -13,7 +13,7 @@ from typing import Final, Literal
 from filelock import FileLock, Timeout
 
 from hume_runner import aside
-from hume_runner.errors import NoRoom, ServiceUnavailable, UsageError, lacks_room
+from hume_runner.errors import NoRoom, NotRegular, ServiceUnavailable, UsageError, lacks_room
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import open_regular
 from hume_runner.services.local import catalogue
@@ -153,10 +153,10 @@ def _told(root: Path) -> Iterator[None]:
             raise NoRoom(
                 f"{root}: {error.strerror}", hint="free some space, then run the same command again: it resumes"
             ) from error
-        if isinstance(error, FileExistsError | NotADirectoryError | IsADirectoryError) or error.errno == errno.ELOOP:
-            what = "a folder" if isinstance(error, IsADirectoryError) else "a file, or a link,"
+        what = _in_the_way(error)
+        if what is not None:
             raise UsageError(
-                f"{error.filename or root}: {what} is in the way",
+                f"{error.filename or root}: {what}",
                 hint="move it away, or let HUME_RUNNER_MODELS name another folder",
             ) from error
         if error.errno in _NOT_OURS:
@@ -164,6 +164,17 @@ def _told(root: Path) -> Iterator[None]:
                 f"{root} cannot be written: {error.strerror}", hint="HUME_RUNNER_MODELS names another folder"
             ) from error
         raise
+
+
+def _in_the_way(error: OSError) -> str | None:
+    """What stands where a file or a folder of ours belongs; None if the refusal is about something else."""
+    if isinstance(error, NotRegular):
+        return error.strerror
+    if isinstance(error, IsADirectoryError):
+        return "a folder is in the way"
+    if isinstance(error, FileExistsError | NotADirectoryError) or error.errno == errno.ELOOP:
+        return "a file, or a link, is in the way"
+    return None
 
 
 @contextlib.contextmanager

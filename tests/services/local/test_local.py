@@ -448,12 +448,23 @@ def test_what_a_service_measured_and_what_is_measured_here_are_not_mixed(folder:
 
 
 @pytest.mark.sweep
-def test_an_answer_that_is_lost_is_measured_again_for_nothing(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("harm", "kept"),
+    [
+        (lambda whole: whole[:-9], ["response.json.bak"]),  # a disk may have cut it, a person may be halfway through it
+        (lambda whole: b"", []),
+        (lambda whole: bytes(len(whole)), []),
+    ],
+    ids=["cut", "emptied", "zeros"],
+)
+def test_an_answer_that_is_lost_is_measured_again_for_nothing(
+    folder: Path, harm: Callable[[bytes], bytes], kept: list[str]
+) -> None:
     one = manifest({"letters": {}}, sources={"text": ["One", "Two"]})
     hume_runner.run(one)
     before = Path("out/tables/letters.csv").read_text()
     [answer] = Path("out/raw").glob("*/response.json")
-    answer.write_bytes(answer.read_bytes()[:-9])
+    answer.write_bytes(harm(answer.read_bytes()))
     assert hume_runner.verify(one).exit_code != 0
     again = hume_runner.run(one)
     assert (again.exit_code, again.requests) == (0, {"measured": 1})
@@ -463,7 +474,8 @@ def test_an_answer_that_is_lost_is_measured_again_for_nothing(folder: Path) -> N
         {name: value for name, value in row.items() if name not in strip} for row in csv.DictReader(before.splitlines())
     ]
     assert hume_runner.verify(one).exit_code == 0
-    assert len(list(Path("out/raw").iterdir())) == 1  # nothing is left of the one that was lost
+    assert [path.name for path in answer.parent.glob("*")] == kept
+    assert len(list(Path("out/raw").iterdir())) == 1 + bool(kept)
 
 
 @pytest.mark.sweep
