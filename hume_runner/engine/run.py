@@ -14,12 +14,14 @@ from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
 from hume_runner.engine.ask_first import Asked, ask_first, record_agreed
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.evidence import Evidence
-from hume_runner.engine.loop import Abandoned, Loop, Tools
+from hume_runner.engine.incoming import Abandoned
+from hume_runner.engine.loop import Loop
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.rescue import take_in
 from hume_runner.engine.stamps import Stamps
 from hume_runner.engine.telling import told
+from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import PREPARING, Ending
 from hume_runner.errors import (
     ApiError,

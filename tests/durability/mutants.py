@@ -240,9 +240,9 @@ def without_parts(disk: Disk) -> Disk:
 
 def without_draining(disk: Disk) -> Disk:
     """What breaks the run ends it at once."""
-    from hume_runner.engine.loop import Loop
+    from hume_runner.engine.board import Board
 
-    Loop._guard = lambda self, act, *what: act(*what)  # type: ignore[method-assign]
+    Board.guard = lambda self, act, *what: act(*what)  # type: ignore[method-assign]
     return disk
 
 

@@ -1,0 +1,214 @@
+"""What comes back: a worker's message, a signal or a person's order becomes reactions, which are done one by one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hume_runner import events
+from hume_runner.engine import reconcile
+from hume_runner.engine.board import Board
+from hume_runner.engine.download import Fetched
+from hume_runner.engine.errands import Looked, Polled
+from hume_runner.engine.evidence import Evidence
+from hume_runner.engine.last_look import LastLook
+from hume_runner.engine.reactions import fetching, ordering, sending, settling, stopping, waiting
+from hume_runner.engine.reactions.base import Rules
+from hume_runner.engine.rescue import keep_beside
+from hume_runner.engine.tools import Tools
+from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Settle, Submit, ended
+from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Order
+from hume_runner.errors import ApiError, HumeRunnerError, StateError, of_disk
+from hume_runner.processes import Stopped
+from hume_runner.services.base import (
+    Accepted,
+    Answered,
+    AnswerIncomplete,
+    ListingUnsupported,
+    Look,
+    Prepared,
+    Progress,
+    Refused,
+    SubmitResult,
+    Unknown,
+)
+from hume_runner.state.journal import MISLED
+
+
+class Abandoned(BaseException):
+    """The second signal: leave now. The state is safe at every moment."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+class Incoming:
+    """Answers, failures and orders of one run, whose files are below `outputs`. `last_look` hears what became of each
+    submission."""
+
+    def __init__(
+        self, board: Board, tools: Tools, rules: Rules, evidence: Evidence, last_look: LastLook, outputs: Path
+    ) -> None:
+        self._board = board
+        self._tools = tools
+        self._store = tools.store
+        self._service = tools.service
+        self._rules = rules
+        self._evidence = evidence
+        self._last_look = last_look
+        self._outputs = outputs
+
+    def absorb(self, message: Message | None) -> None:
+        """This one and what else came meanwhile, in order; acceptances that came one after another together."""
+        accepted: deque[Message] = deque()
+        while message is not None:
+            if isinstance(message, Done) and isinstance(message.came, Accepted):
+                accepted.append(message)
+            else:
+                self._absorb_together(accepted)
+                self._board.guard(self._absorb_one, message)
+            message = self._tools.workers.take(0.0)
+        self._absorb_together(accepted)
+
+    def _absorb_together(self, messages: deque[Message]) -> None:
+        """All of these at the cost of one durable write. Where that fails, each is recorded by itself, or kept beside
+        the state: it was paid for."""
+
+        def absorb() -> None:
+            while messages:
+                self._absorb_one(messages.popleft())
+
+        if len(messages) > 1:
+            self._board.together("accepted", absorb)
+        while messages:  # those that the common write did not come to
+            self._board.guard(self._absorb_one, messages.popleft())
+
+    def _absorb_one(self, message: Message) -> None:
+        if isinstance(message, Interrupt):
+            self._interrupted(message)
+            return
+        if isinstance(message, Order):
+            self._ordered(message)
+            return
+        self._board.view = ended(self._board.view, message.action)
+        match message:
+            case Failed(action, error):
+                self._failed(action, error)
+            case Done(Submit(job), Accepted() | Answered() | Refused() | Unknown() as result):
+                self._submitted(job, result)
+            case Done(Poll(), Polled(progress)):
+                self._polled(progress)
+            case Done(Fetch(job), Fetched() as fetched):
+                names = {} if all(one.ok for one in fetched.outcomes) else self._names(job)
+                self._board.do(fetching.fetched(self._board.view, job, fetched, self._store.job(job), names))
+                if self._service.shelf is not None:
+                    self._service.shelf.release(fetched.job)
+            case Done(Settle(jobs), Looked(looks)):
+                self._looked(jobs, looks)
+            case Done(Prepare(job), Prepared() as came):
+                names = self._names(job) if came.failed or came.notes else {}
+                planned = self._store.record_prepared(
+                    job, came.drafts, came.failed, self._tools.wall(), given_up=came.given_up
+                )
+                self._board.do(sending.prepared(self._board.view, came, planned, names))
+            case _:
+                raise AssertionError(message)
+
+    def _names(self, number: int) -> dict[int, str]:
+        """The ids of a job's items by their positions."""
+        return {member.position: member.item.id for member in self._store.load_job(number).members}
+
+    def _interrupted(self, interrupt: Interrupt) -> None:
+        if self._board.view.interrupted:
+            requests, seconds = self._board.view.on_the_way
+            self._tools.report(events.Abandoned(signal=interrupt.name, requests=requests, billable_seconds=seconds))
+            raise Abandoned(interrupt.exit_code)
+        self._board.do(stopping.interrupted(self._board.view, interrupt.name, interrupt.exit_code))
+        if self._service.stopper is not None:
+            self._service.stopper.stop()
+
+    def _ordered(self, order: Order) -> None:
+        """Do what somebody asks, and say where the run stands then."""
+        match order.command:
+            case "pause":
+                self._board.do(ordering.paused(self._board.view))
+            case "resume":
+                self._board.do(ordering.resumed(self._board.view))
+            case "set":
+                had = self._board.view.most_transfers
+                self._tools.workers.resize(int(order.settings.get("transfer_workers", had)) - had)
+                self._board.do(ordering.paced(self._board.view, order.settings))
+            case "drain" if not self._board.view.interrupted:
+                self._interrupted(Interrupt(130, "drain"))
+        order.answer(ordering.described(self._board.view))
+
+    def _submitted(self, number: int, result: SubmitResult) -> None:
+        if isinstance(result, Unknown) and result.slow:
+            self._board.guard(self._tools.tell_others, True)  # it is recorded all the same
+        at, row = self._board.moment(), self._store.job(number)
+        told_before = isinstance(result, Accepted) and self._evidence.told_before(result.remote_id)
+        self._board.do(sending.came(self._board.view, self._rules, number, result, row, told_before=told_before, at=at))
+        self._last_look.note(number, result, told_before=told_before)
+        if not self._tools.kept.heard(self._store, number):
+            keep_beside(self._store, number, result)
+
+    def _polled(self, progress: Mapping[str, Progress]) -> None:
+        # Before a job is given up that the service does not know: it may have it under another name than it told.
+        nearly = waiting.nearly_given_up(self._board.view, self._rules, progress)
+        looks = self._evidence.ask([self._evidence.of(number) for number in nearly]) if nearly else {}
+        for number, look in looks.items():
+            settled = reconcile.settle(look, self._evidence.knows, waited_s=0.0, wait_s=0.0)
+            if isinstance(settled, reconcile.Found):
+                self._board.do(waiting.renamed(self._board.view, number, settled.chosen, self._board.moment()))
+        self._board.do(waiting.polled(self._board.view, self._rules, progress, self._board.moment()))
+
+    def _looked(self, numbers: Sequence[int], looks: Mapping[int, Look]) -> None:
+        at, knows = self._board.moment(), self._evidence.knows
+        for number in settling.in_order(numbers, looks):
+            row = self._store.job(number)
+            misled = row.lost_how == MISLED
+            settled = settling.judge(self._board.view, self._rules, number, looks[number], knows, misled=misled)
+            if isinstance(settled, (reconcile.NotThere, reconcile.Ask)):  # whatever is sent again is looked for again
+                self._last_look.lost(number)
+            self._board.do(settling.looked(self._board.view, self._rules, number, settled, row.tries, row.error, at))
+
+    def _failed(self, action: Action, error: BaseException) -> None:
+        at, view, rules = self._board.moment(), self._board.view, self._rules
+        match action, error:
+            case Submit(job), _:
+                # The service layer turns every expected failure into a value; anything else leaves the outcome open.
+                self._submitted(job, Unknown(message=f"{type(error).__name__}: {error}"))
+                raise error
+            case Poll(), ApiError():
+                self._board.do(waiting.poll_failed(view, rules, error, at))
+            case Fetch(job), AnswerIncomplete():
+                self._board.do(fetching.came_early(view, rules, job, str(error), at))
+            case Fetch(job), ApiError():
+                self._board.do(fetching.fetch_failed(view, rules, job, error, at))
+            case Fetch(job), _:
+                self._board.view = fetching.dropped(view, job)
+                if isinstance(error, OSError):
+                    raise _disk_trouble(f"{self._outputs}: cannot write an answer", error) from error
+                raise error
+            case Settle(jobs), ListingUnsupported():
+                for number in jobs:
+                    row = self._store.job(number)
+                    self._board.do(settling.not_listed(self._board.view, rules, number, row.tries, row.error, at))
+            case Settle(jobs), ApiError():
+                self._board.do(settling.look_failed(view, rules, jobs, error, at))
+            case Prepare(), Stopped():
+                pass  # by an interruption: it stays planned
+            case Prepare(), HumeRunnerError():
+                # Nothing can be prepared any more; what is sent already is finished.
+                self._board.do(stopping.stop(view, error, leave=False))
+            case Prepare(), OSError():
+                raise _disk_trouble(f"{self._outputs}: cannot prepare a medium", error) from error
+            case _:
+                raise error
+
+
+def _disk_trouble(what: str, error: OSError) -> StateError:
+    place = f"{error.filename}: " if error.filename else ""
+    return of_disk(f"{what}: {place}{error.strerror or error}", error)
