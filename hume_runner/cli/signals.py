@@ -11,7 +11,10 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +43,7 @@ class Mailbox:
         self._told = False
         self._latest: int = signal.SIGINT
         self._swallowed = False  # it wanted to leave from where nothing can be raised
+        self._came_early: deque[bool] = deque()
         self.begun = False  # whether this manifest's work began: something may have been sent
         # The last words are said: whatever comes is remembered and ends nothing. Not a method: one may be interrupted.
         self.over = False
@@ -81,34 +85,51 @@ class Mailbox:
 
     def deliver(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal. Raises: Interrupted when there is nothing to wait for."""
-        del frame
         name = signal.Signals(number).name
         self.signalled = EXIT_CODES[name]
         if self._swallowed:
-            self._swallowed = False
-            if not self.over:
+            early = _is_dropped_at(frame)
+            self._swallowed = early
+            self._came_early.append(early)
+            if not (early or self.over):
                 raise Interrupted(self.signalled)
             return
         self.signals += 1
         self._latest = number
         waits_for = {"idle": 0, "working": 2, "ending": 1}[self._phase]
         if self.signals > waits_for and not self.over:
+            if _is_dropped_at(frame):
+                self.swallowed()
+                return
             raise Interrupted(self.signalled)
         # A shell's Ctrl-C ends both sides of a pipe: the reader's end was no wish to leave at once.
         if self._post is not None and not (self._told and self.signals == 1):
             self._post(self.signalled, name)
 
+    def unraisable(self, before: Callable[[sys.UnraisableHookArgs], object], what: sys.UnraisableHookArgs) -> None:
+        """What Python calls with what it drops: in a finalizer, in a weak reference's callback."""
+        if isinstance(what.exc_value, Interrupted):
+            self.swallowed()
+        else:
+            before(what)
+
     def swallowed(self) -> None:
-        """An Interrupted was raised where Python drops what is raised (a finalizer, a weak reference's callback): have
-        it raised again in a moment."""
+        """An Interrupted was raised where Python drops what is raised, or would be: have it raised in a moment."""
         if self.over or self.signalled is None:
             return
         self._swallowed = True
+        came_early: deque[bool] = deque()
+        self._came_early = came_early
         main = threading.get_ident()  # Python handles signals nowhere else
 
         def again() -> None:
-            if self._swallowed:
+            while self._swallowed:
                 signal.pthread_kill(main, self._latest)  # ends a system call, too
+                while not came_early:
+                    time.sleep(_AGAIN_S)
+                if not came_early.popleft():
+                    return
+                time.sleep(_AGAIN_S)
 
         timer = threading.Timer(_AGAIN_S, again)
         timer.daemon = True
@@ -128,6 +149,15 @@ class Mailbox:
         if self._post is not None and not self.signals and not self._told:
             self._told = True
             self._post(exit_code, name)
+
+
+def _is_dropped_at(frame: FrameType | None) -> bool:
+    """Whether Python drops what is raised there, too: it is still handing over what it dropped before."""
+    while frame is not None:
+        if frame.f_code is Mailbox.unraisable.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Interrupted(BaseException):
@@ -154,15 +184,8 @@ def delivered_to(mailbox: Mailbox) -> Iterator[None]:
     """Deliver signals to `mailbox` for as long as the block lasts."""
     before = {}
     dropped = sys.unraisablehook
-
-    def unraisable(what: sys.UnraisableHookArgs) -> None:
-        if isinstance(what.exc_value, Interrupted):
-            mailbox.swallowed()
-        else:
-            dropped(what)
-
     try:
-        sys.unraisablehook = unraisable
+        sys.unraisablehook = partial(mailbox.unraisable, dropped)
         for name in EXIT_CODES:
             number = getattr(signal, name, None)
             # What was ignored on purpose stays so: `nohup`, or a job that a shell put into the background.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -60,6 +61,41 @@ def test_a_signal_that_comes_where_python_drops_what_is_raised_leaves_all_the_sa
     assert raised.value.exit_code == code
     assert mailbox.signals == 1
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("raised", [RuntimeError, Interrupted])
+def test_a_signal_that_comes_while_python_tells_what_it_dropped_leaves_once_that_is_over(
+    raised: type[BaseException],
+) -> None:
+    """Nothing that the teller raises gets out either; and a busy machine takes longer to tell than we wait."""
+    mailbox, told = Mailbox(), []
+
+    def tell(what: sys.UnraisableHookArgs) -> None:
+        told.append(type(what.exc_value))
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+
+    def last() -> None:
+        if raised is RuntimeError:
+            raise RuntimeError
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+
+    class Slow(threading.Timer):
+        def start(self) -> None:
+            super().start()
+            time.sleep(0.05)  # as if others had the processor: it has sent its signal when we go on
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", tell)
+        patch.setattr(threading, "Timer", Slow)
+        with delivered_to(mailbox), pytest.raises(Interrupted) as left:  # noqa: PT012 - it comes when it comes
+            in_a_finalizer(last)
+            time.sleep(30)
+    assert left.value.exit_code == 143
+    assert mailbox.signals == 1
+    assert told == ([RuntimeError] if raised is RuntimeError else [])
 
 
 def test_what_else_python_drops_is_told_as_before() -> None:
