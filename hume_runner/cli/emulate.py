@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import threading
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from hume_runner.cli.console import Console
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         faults=_read("--faults", args.faults, list, "a list of faults") or [],
         difficulties=_read("--difficulties", args.difficulties, dict, "an object of difficulties"),
     )
-    ended = threading.Event()
-    before = {one: signal.signal(one, lambda *_: ended.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+    ended: SimpleQueue[int] = SimpleQueue()
+    before = {one: signal.signal(one, lambda number, _: ended.put(number)) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
         with emulator:
             # This line is a contract of its own, so it carries no schema number.
@@ -55,12 +55,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 console.out.write(json.dumps({"url": emulator.url, "api_key": emulator.api_key}) + "\n")
                 console.out.flush()
             if console.out.broken is None or console.out.reader_is_gone:  # else nobody will ever know where it is
-                while not ended.wait(_LOOK_S):
-                    pass
+                _wait_for(ended)
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
     return 0
+
+
+def _wait_for(ended: SimpleQueue[int]) -> None:
+    # A queue that a handler may fill while its own thread looks into it: an event would be locked by the one who waits.
+    while True:
+        try:
+            ended.get(timeout=_LOOK_S)
+        except Empty:
+            continue
+        return
 
 
 def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
