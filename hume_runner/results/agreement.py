@@ -17,7 +17,8 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
+from operator import neg
 from typing import Literal
 
 from hume_runner.frozen import frozen
@@ -81,7 +82,7 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
     Correlations are None with fewer than four pairs, or where either side is constant.
     """
     n = items = 0
-    sums_a, sums_b = [], []
+    sums_a, sums_b, differences = [], [], []
     low, high = [math.inf, math.inf], [-math.inf, -math.inf]
     last = None
     for chunk in chunks():
@@ -91,17 +92,19 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
             last = number
         sums_a.append(math.fsum(chunk.a))
         sums_b.append(math.fsum(chunk.b))
+        differences.append(math.fsum(chain(chunk.b, map(neg, chunk.a))))  # of means that are rounded, it loses digits
         for side, values in enumerate((chunk.a, chunk.b)):
             low[side] = min(low[side], min(values, default=math.inf))
             high[side] = max(high[side], max(values, default=-math.inf))
     if n == 0:
-        return _without(n, items, None, None)
+        return _without(n, items, None, None, None)
     # Rounding may take a mean out of what it is the mean of.
     mean_a, mean_b = (
         min(max(math.fsum(sums) / n, low[side]), high[side]) for side, sums in enumerate((sums_a, sums_b))
     )
+    mean_difference = math.fsum(differences) / n
     if n < FEWEST_PAIRS or low[0] == high[0] or low[1] == high[1]:
-        return _without(n, items, mean_a, mean_b)
+        return _without(n, items, mean_a, mean_b, mean_difference)
     pearson = _pearson(_sums(chunks(), mean_a, mean_b))
     some = _thinned(chunks(), step=-(-n // most_ranked))
     ranks_a, ranks_b = ranks(some.a), ranks(some.b)
@@ -131,7 +134,7 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
         items=items,
         mean_a=mean_a,
         mean_b=mean_b,
-        mean_difference=mean_b - mean_a,
+        mean_difference=mean_difference,
         pearson=Coefficient(value=pearson, low=ends[0][0], high=ends[0][1]),
         spearman=Coefficient(value=spearman, low=ends[1][0], high=ends[1][1]),
         basis=basis if ends[0][0] is not None or ends[1][0] is not None else None,
@@ -139,14 +142,15 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
     )
 
 
-def _without(n: int, items: int, mean_a: float | None, mean_b: float | None) -> Agreement:
-    difference = None if mean_a is None or mean_b is None else mean_b - mean_a
+def _without(
+    n: int, items: int, mean_a: float | None, mean_b: float | None, mean_difference: float | None
+) -> Agreement:
     return Agreement(
         n=n,
         items=items,
         mean_a=mean_a,
         mean_b=mean_b,
-        mean_difference=difference,
+        mean_difference=mean_difference,
         pearson=Coefficient(),
         spearman=Coefficient(),
         basis=None,

@@ -100,6 +100,8 @@ def test_numbers_that_differ_in_their_last_digits_correlate_as_they_do(size: flo
 
     assert found.pearson.value == pytest.approx(exact_pearson(a, b), rel=1e-9)
     assert found.pearson.value == pytest.approx(found.spearman.value, rel=1e-9)
+    less = (sum(map(Fraction, b)) - sum(map(Fraction, a))) / len(a)
+    assert found.mean_difference == pytest.approx(float(less), rel=1e-12, abs=0.0), "no difference of rounded means"
 
 
 def test_an_interval_over_items_does_not_follow_how_a_mean_is_rounded() -> None:
