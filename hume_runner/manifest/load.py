@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ from hume_runner.registry import registered
 from hume_runner.regular_files import open_regular
 from hume_runner.settings import masked_url
 
+_ENDINGS = (".yaml", ".yml")
+_OF_A_RUN = "run.json"
 _NO_TEXT = "its path is no text in UTF-8, and has to be told in outputs and commands"
 
 
@@ -188,10 +191,18 @@ def _read(path: Path) -> bytes:
 def _near(path: Path) -> Path | None:
     """A manifest beside it that is called much the same."""
     with contextlib.suppress(OSError):
-        names = [one.name for one in path.parent.iterdir() if one.suffix in (".yaml", ".yml")]
+        names = [one.name for one in path.parent.iterdir() if one.suffix in _ENDINGS]
         same = [name for name in names if Path(name).stem == path.stem]
         for name in same or get_close_matches(path.name, names, n=1):
             return path.with_name(name)
+    return None
+
+
+def _made_by(outputs: Path) -> str | None:
+    """The manifest that a run's outputs say they were made from; None if they do not say it, or it is not there."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        told = Path(json.loads(_read(outputs / _OF_A_RUN))["manifest"]["path"])
+        return shlex.quote(str(told)) if told.is_file() else None
     return None
 
 
@@ -199,11 +210,16 @@ def _unreadable(path: Path, error: OSError) -> Problem:
     match error:
         case FileNotFoundError():
             message = "there is no such file"
-            init = f"`hume-runner init . --out {shlex.quote(str(path))}`"
             near = _near(path)
-            hint = (near and f"did you mean {near}?") or f"check the name; or let {init} write one of what lies here"
+            hint = f"did you mean {near}?" if near else "check the name; a manifest is a YAML file"
+            if near is None and path.suffix in _ENDINGS:
+                init = f"`hume-runner init . --out {shlex.quote(str(path))}`"
+                hint = f"check the name; or let {init} write one of what lies here"
         case IsADirectoryError():
             message, hint = "is a folder, not a manifest", f"hume-runner init {path} writes a manifest for it"
+            if (path / _OF_A_RUN).is_file():
+                message = "is a folder with a run's outputs, not a manifest"
+                hint = f"name the manifest that made them: {_made_by(path) or 'its name is in run.json'}"
         case NotRegular():
             message, hint = f"is {error.strerror}", "write the manifest to a file, and name that"
         case PermissionError():

@@ -163,6 +163,42 @@ def test_a_missing_manifest_a_folder_and_one_that_may_not_be_read_say_so(tmp_pat
         load_manifest(tmp_path / ("x" * 300))
 
 
+@pytest.mark.parametrize(
+    ("run", "hint"),
+    [
+        (None, "hume-runner init {} writes a manifest for it"),
+        ('{"manifest": {"path": "PATH"}}', "name the manifest that made them: PATH"),
+        ('{"manifest": {"path": "/nowhere/m.yaml"}}', "name the manifest that made them: its name is in run.json"),
+        ('{"manifest": {"path": 3}}', "name the manifest that made them: its name is in run.json"),
+        ("[" * 100_000, "name the manifest that made them: its name is in run.json"),
+    ],
+)
+def test_who_names_the_outputs_of_a_run_is_told_of_its_manifest(tmp_path: Path, run: str | None, hint: str) -> None:
+    """Not of `init`, which would have the answers measured."""
+    made_by = tmp_path / "m.yaml"
+    made_by.touch()
+    outputs = tmp_path / "results"
+    outputs.mkdir()
+    if run is not None:
+        (outputs / "run.json").write_text(run.replace("PATH", str(made_by)))
+    (problem,) = examine(outputs).problems
+    assert problem.hint == hint.replace("PATH", str(made_by)).format(outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("results/x", "check the name; a manifest is a YAML file"),
+        ("other.yml", "check the name; or let `hume-runner init . --out {}` write one of what lies here"),
+        ("maniest", "did you mean {}?"),
+    ],
+)
+def test_a_manifest_that_is_not_there_is_proposed_where_its_name_is_one(tmp_path: Path, name: str, hint: str) -> None:
+    (tmp_path / "manifest.yaml").touch()
+    (problem,) = examine(tmp_path / name).problems
+    assert problem.hint == hint.format(tmp_path / (name if "init" in hint else "manifest.yaml"))
+
+
 def test_an_endless_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="is a device, not a file"):
         load_manifest(Path(os.devnull).with_name("zero"))
