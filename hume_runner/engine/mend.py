@@ -7,9 +7,11 @@ told, and its items keep their status: nothing is paid for again unless somebody
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import json
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -101,6 +103,7 @@ class Mender:
         self._lost: dict[int, str] = {}  # job -> why
         self._lost_hint = ""
         self._left: list[str] = []
+        self._kept: dict[str, Path] = {}  # path of an answer -> under which name there is what somebody made of it
         self._error: HumeRunnerError | None = None
 
     def mend(self, *, thorough: bool = False) -> Mended:
@@ -144,6 +147,10 @@ class Mender:
             return None
         if not what:
             return None
+        for answer in what:
+            path = self._outputs / answer.path
+            if path.is_file() and not path.is_symlink() and _is_somebodys(self._outputs, answer):
+                self._kept[answer.path] = _keep_beside(path)
         job = replace(self._store.load_job(number), nonce=row.nonce or "")
         return partial(
             fetch_again,
@@ -162,13 +169,16 @@ class Mender:
         try:
             fetched = future.result()
         except (NotFound, AnswerDiffers) as error:
+            self._forget_kept(harmed)
             self._lose(number, harmed, str(error))
         except (AuthError, Discontinued) as error:
+            self._forget_kept(harmed)
             self._left += [one.answer.path for one in harmed]
             self._error = self._error or ServiceRefused(
                 f"{_which(number, harmed)}, and cannot be fetched again: {error}", hint=error.hint
             )
         except ApiError as error:
+            self._forget_kept(harmed)
             self._left += [one.answer.path for one in harmed]
             self._error = self._error or ServiceUnavailable(
                 f"{_which(number, harmed)}, and cannot be fetched again now: {error}",
@@ -178,7 +188,15 @@ class Mender:
             self._store.record_mended(number, fetched.answers, fetched.outcomes, self._clock())
             for one in harmed:
                 if any(answer.name == one.answer.name for answer in fetched.answers):
-                    self._report(events.Mended(job=job_name(number), path=one.answer.path, harm=one.harm))
+                    kept = self._kept.get(one.answer.path)
+                    harm = one.harm if kept is None else f"{one.harm}, which is kept as {kept.name}"
+                    self._report(events.Mended(job=job_name(number), path=one.answer.path, harm=harm))
+
+    def _forget_kept(self, harmed: Sequence[Harmed]) -> None:
+        """Nothing took the place of these files: they need no second name."""
+        for one in harmed:
+            if (kept := self._kept.pop(one.answer.path, None)) is not None:
+                kept.unlink(missing_ok=True)
 
     def _lose(self, number: int, harmed: Sequence[Harmed], why: str, *, hint: str = "") -> None:
         self._left += [one.answer.path for one in harmed]
@@ -238,12 +256,28 @@ def _is_ours(outputs: Path, answer: StoredAnswer) -> bool:
 
 def _put_aside(path: Path) -> Path:
     """Give a file another name beside it, which was not taken."""
-    for ending in count(1):
-        aside = path.with_name(f"{path.name}.bak" if ending == 1 else f"{path.name}.{ending}.bak")
-        if not os.path.lexists(aside):
-            break
+    aside = next(one for one in _names_beside(path) if not os.path.lexists(one))
     path.rename(aside)
     return aside
+
+
+def _keep_beside(path: Path) -> Path:
+    """Give a file another name beside it, too: what takes its own leaves it there. A run that died had given it one."""
+    for aside in _names_beside(path):
+        if not os.path.lexists(aside):
+            break
+        if aside.is_file() and filecmp.cmp(path, aside, shallow=False):
+            return aside
+    try:
+        aside.hardlink_to(path)
+    except OSError:  # a file system without such links
+        shutil.copy2(path, aside)
+    return aside
+
+
+def _names_beside(path: Path) -> Iterator[Path]:
+    for ending in count(1):
+        yield path.with_name(f"{path.name}.bak" if ending == 1 else f"{path.name}.{ending}.bak")
 
 
 def _is_somebodys(outputs: Path, answer: StoredAnswer) -> bool:

@@ -107,6 +107,28 @@ def test_verify_with_repair_does_the_same_and_makes_again_what_is_derived(
     assert study.call("verify").code == 0
 
 
+def test_what_a_person_made_of_an_answer_is_kept_beside_the_one_that_is_had_again(study: Project) -> None:
+    path = answer(study.out)
+    before, beside = path.read_bytes(), path.with_name("predictions.json.bak")
+    _edit(path)
+    edited = path.read_bytes()
+    study.emulator.inject([{"route": PREDICTIONS, "times": 1, "action": {"status": 401}}])
+    assert study.run().code != 0
+    assert path.read_bytes() == edited
+    assert not beside.exists(), "nothing took its place"
+    ran = study.run()
+    assert (ran.code, "which is kept as predictions.json.bak" in ran.err) == (0, True), ran.err
+    assert (path.read_bytes(), beside.read_bytes()) == (before, edited)
+    _edit(path)
+    path.write_bytes(path.read_bytes() + b"\n")
+    again = path.read_bytes()
+    assert study.run().code == 0
+    kept = path.with_name("predictions.json.2.bak")
+    assert (path.read_bytes(), beside.read_bytes(), kept.read_bytes()) == (before, edited, again)
+    assert study.call("verify").code == 0
+    assert study.requests()[JOBS] == 3
+
+
 @pytest.mark.sweep
 def test_repair_finds_a_change_that_leaves_no_trace_in_the_folder(study: Project) -> None:
     path = answer(study.out)
