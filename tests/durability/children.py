@@ -14,6 +14,7 @@ from typing import Any
 from tests.warm import WarmPopen
 
 ROOT = Path(__file__).resolve().parents[2]
+KILLED = -signal.SIGKILL
 
 
 class Nursery:
@@ -63,3 +64,18 @@ class Nursery:
         line = self._process.stdout.readline()
         assert line, "the nursery died"
         return json.loads(line)["codes"]  # type: ignore[no-any-return]
+
+
+def came_too_late(child: Mapping[str, Any]) -> bool:
+    """Whether a run that ended by itself had fewer durable operations than the one at which something was to happen:
+    what comes back together is recorded in one, and workers race."""
+    return len(Path(child["out"] + ".trace").read_text().splitlines()) < child["disk"]["at"]
+
+
+def not_killed(children: Sequence[Mapping[str, Any]], codes: Sequence[int]) -> dict[str, int]:
+    """How those ended that were to be killed and were not, although there was the moment for it."""
+    return {
+        child["out"]: code
+        for child, code in zip(children, codes, strict=True)
+        if code != KILLED and (code != 0 or not came_too_late(child))
+    }

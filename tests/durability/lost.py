@@ -21,7 +21,6 @@ from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
 
 KEY = "lost"
-KILLED = -9
 Waited = Literal["none", "short", "long"]
 # The nursery's `settle_s` and `slow_s` for a run that is expected to wait so long.
 PATIENCE: dict[Waited, tuple[float, float]] = {"none": (25.0, 30.0), "short": (0.8, 25.0), "long": (0.4, 1.6)}

@@ -24,24 +24,15 @@ from tests.durability.case import (
     measured_earlier,
     work_of,
 )
-from tests.durability.children import Nursery
+from tests.durability.children import KILLED, Nursery, not_killed
 from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
 from tests.durability.service import ServiceProcess
 from tests.tiers import Tier, in_two_tiers, only_swept
 
-KILLED = -9
-MOST_TOGETHER = 2  # transfers of a case at one time
-
 
 def kill(at: int, moment: str) -> dict[str, Any]:
     return {"kind": "kill", "at": at, "moment": moment}
-
-
-def all_but_late_ones_killed(codes: Sequence[int]) -> bool:
-    """What comes back together is recorded in one write, so that a run may have fewer of them than another: a kill at
-    one of the last comes too late, and what the run left must be whole all the same."""
-    return set(codes) <= {KILLED, 0} and codes.count(0) <= MOST_TOGETHER
 
 
 def check(
@@ -78,7 +69,7 @@ def test_a_run_killed_at_any_durable_operation_finishes_with_the_same_command(
     places = tier.first_of_each(reference.operations)
     cases = [new_case(f"{at:02d}") for at in places]
     kills = [case.child(disk=kill(at, moment)) for at, case in zip(places, cases, strict=True)]
-    assert all_but_late_ones_killed(nursery.run(kills))
+    assert not_killed(kills, nursery.run(kills)) == {}
     assert check_crashed(cases, service, reference) == {}
     codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
@@ -104,8 +95,8 @@ def test_a_recovery_that_is_killed_in_turn_is_recovered_from(
             for at, case in first.items()
         ]
         codes = nursery.run(kills)
-        assert set(codes) <= {KILLED, 0}
-        assert codes.count(KILLED) >= len(cases) * 0.6 if late else all_but_late_ones_killed(codes)
+        assert not_killed(kills, codes) == {}
+        assert not late or codes.count(KILLED) >= len(cases) * 0.6
         assert check_crashed(cases, service, reference) == {}
     codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
@@ -127,7 +118,7 @@ def test_a_run_killed_while_every_answer_is_lost_pays_once(
         measured_earlier(forgetful.url, case.key)
     forgetful.advance(10)  # and that is surely from before, however busy the machine
     kills = [case.child(disk=kill(at, "after")) for at, case in zip(places, cases, strict=True)]
-    assert all_but_late_ones_killed(nursery.run(kills))
+    assert not_killed(kills, nursery.run(kills)) == {}
     assert check_crashed(cases, forgetful, reference) == {}
     # Long enough that the list shows another job of the state by then, however busy the machine.
     codes = nursery.run([case.child(settle_s=2.0) for case in cases], at_once=12)  # they wait more than they work
@@ -206,7 +197,7 @@ def test_a_power_cut_takes_nothing_that_was_recorded(
     cuts = [
         case.child(disk={"kind": "power", "at": at, "moment": "after"}) for at, case in zip(places, cases, strict=True)
     ]
-    assert all_but_late_ones_killed(nursery.run(cuts))
+    assert not_killed(cuts, nursery.run(cuts)) == {}
     assert check_crashed(cases, service, reference) == {}
     codes = nursery.run([case.child() for case in cases])
     assert check(cases, codes, service, reference) == {}
