@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 import hume_runner
-from hume_runner import Cancel, HumeRunnerError, api, events
+from hume_runner import Cancel, Emulator, HumeRunnerError, api, events
 from hume_runner.errors import Cancelled, ManifestError, UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -111,6 +112,29 @@ def test_a_run_that_is_cancelled_from_an_event_finishes_what_is_on_its_way(folde
     assert 0 < result.counts.jobs["submitted"] + result.counts.jobs["done"] < 6
     resumed = hume_runner.run(many)
     assert (resumed.exit_code, resumed.counts.items["done"]) == (0, 6)
+
+
+@pytest.mark.sweep
+def test_whoever_cancels_does_not_wait_for_the_last_look_at_the_service(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list may take minutes, and all is done."""
+    cancel = Cancel()
+    soon = threading.Timer(1.5, cancel)  # it has begun to look by then, and waits for the list
+    with Emulator() as emulator:
+        monkeypatch.setenv("HUME_API_KEY", emulator.api_key)
+        emulator.inject([{"route": "POST /v0/batch/jobs", "nth": [1], "action": {"status": 503}}])
+        own = members(service={"api": "batch-v0", "endpoint": emulator.url})
+
+        def on_event(event: events.Event) -> None:
+            if isinstance(event, events.JobFinished):
+                emulator.inject([{"route": "GET /v0/batch/jobs", "action": {"delay": "60s"}}])
+                soon.start()
+
+        begun = time.monotonic()
+        result = hume_runner.run(own, on_event=on_event, cancel=cancel)
+        assert 1.5 < time.monotonic() - begun < 45
+    assert (result.exit_code, result.counts.items["done"]) == (130, 2)
 
 
 def test_a_run_works_in_any_thread(folder: Path) -> None:

@@ -74,10 +74,18 @@ def uses(what: str) -> set[str]:
         ("obstore", ("stores/remote.py", "stores/wording.py")),
         ("os.getenv", ()),
         # The client can be used without the runner, so it brings its own.
-        # And the lock waits the hundredths of a second for which another process looks at it.
+        # And the lock waits the hundredths of a second for which another process looks at it, as a dropped signal does.
         (
             "time.sleep",
-            ("wiring.py", "hume/job.py", "http/retry.py", "cli/status.py", "emulator/", "state/lock.py"),
+            (
+                "wiring.py",
+                "hume/job.py",
+                "http/retry.py",
+                "cli/signals.py",
+                "cli/status.py",
+                "emulator/",
+                "state/lock.py",
+            ),
         ),
         ("sys.stdout", ("cli/",)),
         # The last resort for a remote id that can be written nowhere else.

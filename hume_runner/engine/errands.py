@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import assert_never
 
 from hume_runner.engine import download
 from hume_runner.engine.download import Fetched
 from hume_runner.engine.evidence import Evidence
+from hume_runner.engine.reactions.base import Rules
+from hume_runner.engine.reactions.waiting import nearly_given_up
 from hume_runner.engine.view import Fetch, Poll, Prepare, Settle, View
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Look, Prepared, Progress, Service, SubmitResult, Waiting
+from hume_runner.services.base import Look, Prepared, Progress, Service, SubmitResult, Unseen, Waiting
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 
 
 @frozen(kw_only=False)
 class Polled:
-    """How far jobs are, by remote id."""
+    """How far jobs are, by remote id; and by job what a look shows of those that are given up if it shows nothing."""
 
     progress: Mapping[str, Progress]
+    looks: Mapping[int, Look] = field(default_factory=dict)
 
 
 @frozen(kw_only=False)
@@ -35,17 +39,17 @@ Errand = Callable[[], Came]
 
 
 class Errands:
-    """`artifacts`: whether they are fetched with the answers, below `outputs`."""
+    """`rules`: whether artifacts are fetched with the answers, below `outputs`, and how long a job may be unknown."""
 
     def __init__(
-        self, store: Store, service: Service, disk: Disk, evidence: Evidence, outputs: Path, *, artifacts: bool
+        self, store: Store, service: Service, disk: Disk, evidence: Evidence, outputs: Path, rules: Rules
     ) -> None:
         self._store = store
         self._service = service
         self._disk = disk
         self._evidence = evidence
         self._outputs = outputs
-        self._artifacts = artifacts
+        self._rules = rules
 
     def of(self, action: Poll | Fetch | Settle | Prepare, view: View) -> Errand:
         """All that the state has to say is read here, by the loop's own thread."""
@@ -72,7 +76,17 @@ class Errands:
             Waiting(number=number, remote_id=job.remote_id, created_at=job.created_at)
             for number, job in view.waiting.items()
         )
-        return lambda: Polled(self._service.check(waiting))
+        nearly = nearly_given_up(view, self._rules)
+        lost = {view.waiting[number].remote_id: self._evidence.of(number) for number in nearly}
+        look = self._evidence.question([*lost.values()])
+
+        def poll() -> Polled:
+            progress = self._service.check(waiting)
+            # Before a job is given up that the service does not know: it may have it under another name than it told.
+            unseen = [one for name, one in lost.items() if isinstance(progress.get(name), Unseen)]
+            return Polled(progress, look(unseen))
+
+        return poll
 
     def _settle(self, numbers: tuple[int, ...]) -> Errand:
         lost = [self._evidence.of(number) for number in numbers]
@@ -84,7 +98,7 @@ class Errands:
         job, row, members = store.load_job(number), store.job(number), store.members(number)
         kept = [answer for _, answer in store.answers(number)]
         received = store.received(number) if fetching.here else None
-        artifacts = self._artifacts and number not in view.without_artifacts
+        artifacts = self._rules.artifacts and number not in view.without_artifacts
         return lambda: download.fetch(
             self._service,
             self._disk,

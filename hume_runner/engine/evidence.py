@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from hume_runner.errors import ApiError
@@ -58,11 +58,17 @@ class Evidence:
             since = min(self._store.job(one.job.number).submitting_at or 0.0 for one in lost)
         return self._store.taken_since(self._service.endpoint, since)
 
-    def ask(self, lost: Sequence[LostJob]) -> Mapping[int, Look]:
-        """What the service shows of these right now; nothing where it cannot be asked."""
-        with contextlib.suppress(ApiError, ListingUnsupported):
-            return self._service.look_for(lost, self.ours(lost))
-        return {}
+    def question(self, lost: Sequence[LostJob]) -> Callable[[Sequence[LostJob]], Mapping[int, Look]]:
+        """What asks the service for some of these, in a worker: what it shows of them then, nothing where it cannot be
+        asked."""
+        ours = self.ours(lost) if lost else {}
+
+        def ask(some: Sequence[LostJob]) -> Mapping[int, Look]:
+            with contextlib.suppress(ApiError, ListingUnsupported):
+                return self._service.look_for(some, ours) if some else {}
+            return {}
+
+        return ask
 
     def knows(self, remote_id: str) -> bool:
         endpoint = self._service.endpoint

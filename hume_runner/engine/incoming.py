@@ -17,7 +17,7 @@ from hume_runner.engine.reactions import fetching, ordering, sending, settling, 
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.rescue import keep_beside
 from hume_runner.engine.tools import Tools
-from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Settle, Submit, ended
+from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Recheck, Settle, Submit, ended
 from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Order
 from hume_runner.errors import ApiError, HumeRunnerError, StateError, of_disk
 from hume_runner.processes import Stopped
@@ -28,7 +28,6 @@ from hume_runner.services.base import (
     ListingUnsupported,
     Look,
     Prepared,
-    Progress,
     Refused,
     SubmitResult,
     Unknown,
@@ -98,8 +97,8 @@ class Incoming:
                 self._failed(action, error)
             case Done(Submit(job), Accepted() | Answered() | Refused() | Unknown() as result):
                 self._submitted(job, result)
-            case Done(Poll(), Polled(progress)):
-                self._polled(progress)
+            case Done(Poll(), Polled() as polled):
+                self._polled(polled)
             case Done(Fetch(job), Fetched() as fetched):
                 names = {} if all(one.ok for one in fetched.outcomes) else self._names(job)
                 self._board.do(fetching.fetched(self._board.view, job, fetched, self._store.job(job), names))
@@ -107,6 +106,9 @@ class Incoming:
                     self._service.shelf.release(fetched.job)
             case Done(Settle(jobs), Looked(looks)):
                 self._looked(jobs, looks)
+            case Done(Recheck(), Looked(looks)):
+                for reaction in self._last_look.showed(self._board.view, looks):
+                    self._board.do(reaction)
             case Done(Prepare(job), Prepared() as came):
                 names = self._names(job) if came.failed or came.notes else {}
                 planned = self._store.record_prepared(
@@ -154,15 +156,12 @@ class Incoming:
         if not self._tools.kept.heard(self._store, number):
             keep_beside(self._store, number, result)
 
-    def _polled(self, progress: Mapping[str, Progress]) -> None:
-        # Before a job is given up that the service does not know: it may have it under another name than it told.
-        nearly = waiting.nearly_given_up(self._board.view, self._rules, progress)
-        looks = self._evidence.ask([self._evidence.of(number) for number in nearly]) if nearly else {}
-        for number, look in looks.items():
+    def _polled(self, polled: Polled) -> None:
+        for number, look in polled.looks.items():
             settled = reconcile.settle(look, self._evidence.knows, waited_s=0.0, wait_s=0.0)
             if isinstance(settled, reconcile.Found):
                 self._board.do(waiting.renamed(self._board.view, number, settled.chosen, self._board.moment()))
-        self._board.do(waiting.polled(self._board.view, self._rules, progress, self._board.moment()))
+        self._board.do(waiting.polled(self._board.view, self._rules, polled.progress, self._board.moment()))
 
     def _looked(self, numbers: Sequence[int], looks: Mapping[int, Look]) -> None:
         at, knows = self._board.moment(), self._evidence.knows

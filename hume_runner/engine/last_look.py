@@ -3,14 +3,15 @@ same was paid for, and is told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hume_runner import events
 from hume_runner.engine import facts
+from hume_runner.engine.errands import Errand, Looked
 from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.reactions.base import Reaction
 from hume_runner.engine.view import View
-from hume_runner.services.base import Accepted, Answered, LostJob, Refused, SubmitResult, Unknown, job_name
+from hume_runner.services.base import Accepted, Answered, Look, LostJob, Refused, SubmitResult, Unknown, job_name
 
 # So many submissions that were refused for now are looked for once more at the end of a run.
 _MOST_REFUSED = 100
@@ -44,13 +45,18 @@ class LastLook:
         if number not in self._lost:
             self._lost[number] = self._evidence.of(number)
 
-    def look(self, view: View) -> Iterator[Reaction]:
-        """What it shows, one by one: each has to be recorded before the next is asked for."""
+    def errand(self) -> Errand | None:
+        """What looks, in a worker; None where nothing is to be looked for."""
         undecided = self._evidence.undecided()
         sent_again = [lost for number, lost in self._lost.items() if number not in undecided]
-        if not sent_again or view.interrupted:
-            return
-        for number, look in self._evidence.ask(sent_again).items():
+        if not sent_again:
+            return None
+        look = self._evidence.question(sent_again)
+        return lambda: Looked(look(sent_again))
+
+    def showed(self, view: View, looks: Mapping[int, Look]) -> Iterator[Reaction]:
+        """What it showed, one by one: each has to be recorded before the next is asked for."""
+        for number, look in looks.items():
             found = [
                 one
                 for one in look.candidates

@@ -21,7 +21,7 @@ from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.resume import resumed
 from hume_runner.engine.telling import Telling
 from hume_runner.engine.tools import Tools
-from hume_runner.engine.view import Action, Ending, Submit, View, begun, next_actions
+from hume_runner.engine.view import Due, Ending, Recheck, Submit, View, begun, next_actions
 from hume_runner.errors import HumeRunnerError
 
 
@@ -52,7 +52,7 @@ class Loop:
         self._board = Board(tools, rules, view)
         store, service, server_time = tools.store, tools.service, tools.server_time()
         self._evidence = Evidence(store, service, math.inf if server_time is None else server_time)
-        self._errands = Errands(store, service, tools.disk, self._evidence, outputs, artifacts=rules.artifacts)
+        self._errands = Errands(store, service, tools.disk, self._evidence, outputs, rules)
         self._last_look = LastLook(self._evidence, refused_too=service.keeper is not None)
         self._telling = Telling(store, tools.report, tools.clock, tools.traffic, here=tools.here)
         self._outgoing = Outgoing(self._board, tools, rules, self._evidence, outputs)
@@ -86,11 +86,23 @@ class Loop:
                 timeout = 0.0  # all that was to be done was dropped: nobody will call
             self._incoming.absorb(tools.workers.take(timeout))
             board.guard(self._telling.look, board.view)
+        if board.broken is None:
+            board.guard(self._look_once_more)
         if board.broken is not None:
             raise board.broken
-        for reaction in self._last_look.look(board.view):
-            board.do(reaction)
         return board.view.ending
+
+    def _look_once_more(self) -> None:
+        """For what was lost and sent again. Whoever interrupts does not wait for it, nor do those who did."""
+        board, tools = self._board, self._tools
+        errand = None if board.view.interrupted else self._last_look.errand()
+        if errand is None:
+            return
+        board.view = begun(board.view, Recheck(), tools.clock())
+        tools.workers.start(Recheck(), errand)
+        while board.view.rechecking and not board.view.interrupted:
+            self._incoming.absorb(tools.workers.take(self._telling.wait_s(board.view)))
+            board.guard(self._telling.look, board.view)
 
     def _left(self) -> bool:
         """Whether anything is still to be sent that nobody has to be asked about."""
@@ -108,7 +120,7 @@ class Loop:
         if broken is not None:
             self._board.do(stopping.not_ours(self._board.view, broken))
 
-    def _start(self, action: Action, now: float) -> None:
+    def _start(self, action: Due, now: float) -> None:
         if isinstance(action, Submit):
             self._outgoing.mean(action, now)
             return

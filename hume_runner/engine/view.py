@@ -46,7 +46,13 @@ class Prepare:
     job: int
 
 
-Action = Submit | Poll | Fetch | Settle | Prepare
+@frozen(kw_only=False)
+class Recheck:
+    """Look once more for what was lost and sent again, when all else is done."""
+
+
+Due = Submit | Poll | Fetch | Settle | Prepare
+Action = Due | Recheck
 
 
 @frozen
@@ -157,6 +163,7 @@ class View:
     taken_at: float = -math.inf  # when it was last known that the service took one of ours
     agreed: Set[int] = frozenset()  # jobs of which it was said that they are sent as agreed
     polling: bool = False
+    rechecking: bool = False
     last_poll: float = 0.0
     poll_not_before: float = 0.0
     turnarounds: tuple[float, ...] = ()  # how long the service worked on recent jobs
@@ -214,14 +221,14 @@ class View:
         return not (more or self.waiting or self.to_fetch or self.lost)
 
 
-def next_actions(view: View, now: float) -> tuple[list[Action], float | None]:
+def next_actions(view: View, now: float) -> tuple[list[Due], float | None]:
     """What to start now, and when to look again if nothing happens before (None: only when something does).
 
     Submitting comes before fetching: the service's queue works meanwhile, an answer waits.
     """
     if view.leaving:
         return [], None
-    actions: list[Action] = []
+    actions: list[Due] = []
     wakes: list[float] = []
     room = view.most_transfers - view.transfers
     if not view.no_more and not view.paused:
@@ -294,6 +301,8 @@ def begun(view: View, action: Action, now: float) -> View:
         case Prepare(job):
             waiting = [one for one in view.unprepared if one != job]
             return replace(view, unprepared=waiting, preparing=view.preparing | {job})
+        case Recheck():
+            return replace(view, rechecking=True)
         case _:
             assert_never(action)
 
@@ -307,6 +316,8 @@ def ended(view: View, action: Action) -> View:
             return replace(view, settling=view.settling - set(jobs))
         case Prepare(job):
             return replace(view, preparing=view.preparing - {job})
+        case Recheck():
+            return replace(view, rechecking=False)
         case Submit() | Fetch():
             return view
         case _:

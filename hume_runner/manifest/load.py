@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from hume_runner import small_json
 from hume_runner.errors import ManifestError, NotRegular, Problem, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.manifest.addresses import endpoint_fault
@@ -200,8 +200,8 @@ def _near(path: Path) -> Path | None:
 
 def _made_by(outputs: Path) -> str | None:
     """The manifest that a run's outputs say they were made from; None if they do not say it, or it is not there."""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
-        told = Path(json.loads(_read(outputs / _OF_A_RUN))["manifest"]["path"])
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        told = Path(small_json.read(outputs / _OF_A_RUN)["manifest"]["path"])
         return shlex.quote(str(told)) if told.is_file() else None
     return None
 

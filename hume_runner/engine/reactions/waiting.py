@@ -128,14 +128,10 @@ def renamed(view: View, job: int, chosen: Candidate, at: Moment) -> Reaction:
     return Reaction(view=view, facts=(facts.Renamed(job=job, chosen=chosen),), events=(told,))
 
 
-def nearly_given_up(view: View, rules: Rules, progress: Mapping[str, Progress]) -> tuple[int, ...]:
-    """The jobs for whose sake the next reaction would stop the run, as the service does not know them."""
-    return tuple(
-        job
-        for job, there in view.waiting.items()
-        if isinstance(progress.get(there.remote_id), Unseen)
-        and view.trouble.unseen.get(there.remote_id, 0) + 1 >= rules.patience.unseen
-    )
+def nearly_given_up(view: View, rules: Rules) -> tuple[int, ...]:
+    """The jobs for whose sake the next poll would stop the run, if the service does not know them then either."""
+    unseen, most = view.trouble.unseen, rules.patience.unseen
+    return tuple(job for job, there in view.waiting.items() if unseen.get(there.remote_id, 0) + 1 >= most)
 
 
 def _unseen(view: View, rules: Rules, job: int, there: AtService) -> Reaction:
