@@ -50,7 +50,7 @@ class Board:
 
     def together(self, doing: str, act: Callable[[], None]) -> None:
         """All that `act` does is recorded by one durable write, and then told. Where that fails, the run ends, and each
-        reaction is recorded by itself. Never raises an Exception."""
+        reaction is recorded by itself. Not for a state that `tells_each`. Never raises an Exception."""
         untold: list[Reaction] = []
         self._untold = untold
         failed: Exception | None = None

@@ -270,13 +270,15 @@ def _record_accepted(store: Store, fact: Accepted, endpoint: str, now: float) ->
             billed_seconds=fact.billed_seconds,
         )
     except StateError as error:
-        # The state can still be read, whatever keeps it from being written.
-        row = store.job(fact.job)
+        try:
+            row, lineage, asked = store.job(fact.job), store.lineage, store.request_sha256(fact.job)
+        except StateError:  # it can still be read as a rule, whatever keeps it from being written
+            raise rescue_remote_id(error, store.path, fact.job, fact.remote_id) from error
         rescued = Rescued(
-            lineage=store.lineage,
+            lineage=lineage,
             number=fact.job,
             nonce=row.nonce or "",
-            asked=store.request_sha256(fact.job),
+            asked=asked,
             endpoint=endpoint,
             remote_id=fact.remote_id,
             created_at=fact.created_at,

@@ -15,7 +15,7 @@ from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.last_look import LastLook
 from hume_runner.engine.reactions import fetching, ordering, sending, settling, stopping, waiting
 from hume_runner.engine.reactions.base import Rules
-from hume_runner.engine.rescue import keep_beside
+from hume_runner.engine.rescue import keep_beside, rescue_remote_id
 from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Recheck, Settle, Submit, ended
 from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Order
@@ -62,14 +62,16 @@ class Incoming:
     def absorb(self, message: Message | None) -> None:
         """This one and what else came meanwhile, in order; acceptances that came one after another together."""
         accepted: deque[Message] = deque()
-        while message is not None:
-            if isinstance(message, Done) and isinstance(message.came, Accepted):
-                accepted.append(message)
-            else:
-                self._absorb_together(accepted)
-                self._board.guard(self._absorb_one, message)
-            message = self._tools.workers.take(0.0)
-        self._absorb_together(accepted)
+        try:
+            while message is not None:
+                if isinstance(message, Done) and isinstance(message.came, Accepted):
+                    accepted.append(message)
+                else:
+                    self._absorb_together(accepted)
+                    self._board.guard(self._absorb_one, message)
+                message = self._tools.workers.take(0.0)
+        finally:
+            self._absorb_together(accepted)
 
     def _absorb_together(self, messages: deque[Message]) -> None:
         """All of these at the cost of one durable write. Where that fails, each is recorded by itself, or kept beside
@@ -79,7 +81,7 @@ class Incoming:
             while messages:
                 self._absorb_one(messages.popleft())
 
-        if len(messages) > 1:
+        if len(messages) > 1 and not self._store.tells_each:
             self._board.together("accepted", absorb)
         while messages:  # those that the common write did not come to
             self._board.guard(self._absorb_one, messages.popleft())
@@ -96,7 +98,7 @@ class Incoming:
             case Failed(action, error):
                 self._failed(action, error)
             case Done(Submit(job), Accepted() | Answered() | Refused() | Unknown() as result):
-                self._submitted(job, result)
+                self._heard(job, result)
             case Done(Poll(), Polled() as polled):
                 self._polled(polled)
             case Done(Fetch(job), Fetched() as fetched):
@@ -146,6 +148,19 @@ class Incoming:
                 self._interrupted(Interrupt(130, "drain"))
         order.answer(ordering.described(self._board.view))
 
+    def _heard(self, number: int, result: SubmitResult) -> None:
+        """Where the state cannot be asked what an answer means, it is neither waited for without end nor forgotten."""
+        try:
+            self._submitted(number, result)
+        except Exception as error:
+            if number not in self._board.view.submitting:
+                raise
+            self._board.view = sending.not_judged(self._board.view, number)
+            if not isinstance(result, Accepted | Answered):
+                raise
+            told = error if isinstance(error, StateError) else StateError(str(error))
+            raise rescue_remote_id(told, self._store.path, number, result.remote_id) from error
+
     def _submitted(self, number: int, result: SubmitResult) -> None:
         if isinstance(result, Unknown) and result.slow:
             self._board.guard(self._tools.tell_others, True)  # it is recorded all the same
@@ -178,7 +193,7 @@ class Incoming:
         match action, error:
             case Submit(job), _:
                 # The service layer turns every expected failure into a value; anything else leaves the outcome open.
-                self._submitted(job, Unknown(message=f"{type(error).__name__}: {error}"))
+                self._heard(job, Unknown(message=f"{type(error).__name__}: {error}"))
                 raise error
             case Poll(), ApiError():
                 self._board.do(waiting.poll_failed(view, rules, error, at))

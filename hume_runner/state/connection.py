@@ -20,6 +20,8 @@ from hume_runner.state.pinned import Pinned, resolved, written_here
 from hume_runner.state.seal import break_seal, check_seal, seal_path
 from hume_runner.state.snapshot import copied, needs_copy
 
+# So long another program that writes the file is waited for.
+PATIENT_MS = 5_000
 _MAGIC = b"SQLite format 3\x00"
 # What a commit needs at least.
 _PROBE_BYTES = 64 * 1024
@@ -105,7 +107,7 @@ def _connect(path: Path, *, writes: bool, kind: type[sqlite3.Connection]) -> sql
             db = copied(path)
         else:
             db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None)
-        db.execute("PRAGMA busy_timeout = 5000")
+        db.execute(f"PRAGMA busy_timeout = {PATIENT_MS}")
     return db
 
 

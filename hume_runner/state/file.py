@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
 from hume_runner.state import sent
-from hume_runner.state.connection import Opened, guarded, take_back
+from hume_runner.state.connection import PATIENT_MS, Opened, guarded, take_back
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Shipper
 from hume_runner.state.pinned import PARTED
@@ -19,6 +19,8 @@ from hume_runner.state.seal import write_seal
 T = TypeVar("T")
 
 _SENT = "sent"
+# So long whoever writes the file is waited for once they were waited for in vain.
+_HURRIED_MS = 100
 
 
 class StateFile:
@@ -130,11 +132,16 @@ class StateFile:
         if self._sender:
             self._set({_SENT: sent.counted(self.meta(_SENT), self._sender)})
 
+    @property
+    def tells_each(self) -> bool:
+        """Whether another machine is told of each transaction by itself: nothing is recorded together then."""
+        return self._shipper is not None
+
     @contextlib.contextmanager
     def together(self, what: str) -> Iterator[None]:
         """All that is recorded in the block is durable when it ends, at the cost of one transaction; nothing of it is
-        recorded if it raises. Another machine is told of each transaction by itself."""
-        if self._shipper is not None:
+        recorded if it raises. With `tells_each` each is durable by itself, and what was recorded before stays."""
+        if self.tells_each:
             yield
             return
         with self._transaction(what):
@@ -152,7 +159,7 @@ class StateFile:
             return
         with guarded(self.path):
             self._check()
-            self._db.execute("BEGIN IMMEDIATE")
+            self._begin_alone()
             shipper = self._shipper
             try:
                 if shipper is not None:
@@ -180,6 +187,15 @@ class StateFile:
                 # What was written counts as recorded only if it is in the file that the next run will read.
                 self._pinned.check(bytes_too=False)
                 self._pinned.settle()
+
+    def _begin_alone(self) -> None:
+        """Whoever else writes is waited for, but not for as long again by each of many who have something to record."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            self._db.execute(f"PRAGMA busy_timeout = {_HURRIED_MS}")
+            raise
+        self._db.execute(f"PRAGMA busy_timeout = {PATIENT_MS}")
 
     def _changes(self) -> tuple[int, int]:
         """Stays the same as long as neither we nor others write to the file."""

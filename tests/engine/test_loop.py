@@ -773,6 +773,57 @@ def test_one_acceptance_that_cannot_be_recorded_takes_no_other_with_it(
     assert len(world.service.submitted) == 6
 
 
+@pytest.mark.parametrize("failing", [[2], [2, 3, 4], [1, 2, 3, 4, 5, 6]])
+def test_where_another_machine_is_told_of_each_acceptance_one_that_fails_is_told_as_what_it_is(
+    world: World, monkeypatch: pytest.MonkeyPatch, failing: list[int]
+) -> None:
+    """What was recorded before it is recorded, and not once more."""
+    world.sources = list("abcdef")
+    world.service.most = 1
+    monkeypatch.setattr(Store, "tells_each", True)
+    commits = iter(range(1, 100))
+
+    class Full(Disk):
+        def commit(self, db: sqlite3.Connection, what: str) -> None:
+            if what == "accepted" and next(commits) in failing:
+                raise OSError(28, "No space left on device")
+            super().commit(db, what)
+
+    world.disk = Full()
+    with pytest.raises(StateError, match="No space left"):
+        world.run()
+    assert [job.remote_id is None for job in world.jobs()] == [number in failing for number in range(1, 7)]
+    noted = (world.state.parent / "state.sqlite3.rescued").read_text().split()[1::2]
+    assert noted == [f"remote-{number}" for number in failing]
+    world.disk = Disk()
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == 6
+
+
+@pytest.mark.parametrize("error", [StateError("the state is damaged", hint=""), sqlite3.OperationalError("disk I/O")])
+@pytest.mark.parametrize("answer", ["accept", "lose answer"])
+def test_where_the_state_cannot_be_asked_about_an_answer_the_run_ends_and_keeps_it(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, answer: str
+) -> None:
+    world.service.script = [answer]
+    job = Store.job
+
+    def fails(self: Store, number: int) -> Any:
+        if world.service.submitted:
+            raise error
+        return job(self, number)
+
+    monkeypatch.setattr(Store, "job", fails)
+    with pytest.raises((StateError, sqlite3.Error), match=str(error)):
+        world.run()
+    monkeypatch.undo()
+    noted = world.state.parent / "state.sqlite3.rescued"
+    assert noted.exists() is (answer == "accept")
+    assert answer == "lose answer" or noted.read_text() == "job-000001 remote-1\n"
+    assert world.run().exit_code == 0
+    assert len(world.service.submitted) == 1
+
+
 def test_a_full_disk_keeps_the_ids_of_all_that_was_on_its_way(world: World) -> None:
     world.sources = list("abcdef")
     world.service.most = 1

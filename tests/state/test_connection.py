@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hume_runner.errors import StateError
-from hume_runner.state.connection import open_state
+from hume_runner.state.connection import PATIENT_MS, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS
 from hume_runner.state.seal import seal_path
@@ -233,6 +233,25 @@ class Watching(Disk):
         if self.reader is not None:
             self.seen.append(self.reader.meta("told"))
         super().commit(db, what)
+
+
+def test_who_holds_the_file_is_waited_for_once_and_not_by_each_record(path: Path) -> None:
+    """Fifty acceptances that cannot be recorded would take four minutes, and a second signal as long."""
+    with Store.create_or_open(path, disk=Disk(), name=NAME, lineage="new") as store:
+
+        def patience_ms() -> int:
+            return int(store.copied_by(lambda db: db.execute("PRAGMA busy_timeout").fetchone()[0]))
+
+        store.copied_by(lambda db: db.execute("PRAGMA busy_timeout = 50"))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateError, match="stayed locked"):
+            store.remember(one="1")
+        assert patience_ms() == 100
+        other.execute("ROLLBACK")
+        other.close()
+        store.remember(one="2")
+        assert (patience_ms(), store.meta("one")) == (PATIENT_MS, "2")
 
 
 def test_readers_are_never_blocked_and_see_the_last_commit(path: Path) -> None:

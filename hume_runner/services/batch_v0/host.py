@@ -27,7 +27,8 @@ class Host:
 
     `lists`: it has a list of jobs at all. `misses`: how many lists in a row left a job out that the host has all the
     same; `partial`: its list cannot be relied on for polling. `margin_s`: how much earlier than we think jobs may have
-    been created, by the times that its list gives.
+    been created, by the times that its list gives. `page_length`: of the
+    list's latest page, in entries; `longest_page`: of the longest so far.
     """
 
     def __init__(self, connect: Callable[[], BatchV0Api], saw_time: Callable[[float], None]) -> None:
@@ -39,6 +40,7 @@ class Host:
         self.misses: Counter[str] = Counter()
         self.doubted: Counter[str] = Counter()  # how often details did not tell whether a job failed
         self.margin_s = 5.0
+        self.page_length = self.longest_page = 0
         self.opened = False  # it has details of jobs
         self.nameless = 0  # entries of lists without an id, so far
         self.nameless_as = _NAMELESS  # the same in words
@@ -77,7 +79,10 @@ class Host:
         if listed.server_date_s is not None:
             self.saw_time(listed.server_date_s)
         sound = False
+        self.page_length = 0
         for raw in listed.jobs:
+            self.page_length += 1
+            self.longest_page = max(self.longest_page, self.page_length)
             try:
                 view = read_job(raw)
             except UnexpectedResponse as error:

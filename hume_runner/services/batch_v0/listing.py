@@ -92,8 +92,8 @@ def walked(host: Host, since_ms: int, walk: Walk) -> Iterator[JobView]:
             walk.news(view)
         yield view
     rising, oldest_first = None not in times and times == sorted(times, key=lambda at: at or 0), set(walk.seen)
-    # A page of one moment cannot be followed by another.
-    stuck = len(times) >= _ONE_MOMENT and len(set(times[-_ONE_MOMENT:])) == 1
+    # A page of one moment cannot be followed by another. One that is shorter than this host's pages may be needs none.
+    stuck = len(times) >= _ONE_MOMENT and len(set(times[-_ONE_MOMENT:])) == 1 and _may_be_cut(host, host.page_length)
     page = walk.newest = newest(host, when="created_after", timestamp_ms=since_ms)
     whole = not page and not times
     while page and not whole and in_order(page, newest_first=True):
@@ -113,6 +113,14 @@ def walked(host: Host, since_ms: int, walk: Walk) -> Iterator[JobView]:
     if host.nameless > nameless:
         walk.nameless = True
         walk.gap = host.nameless_as
+
+
+def _may_be_cut(host: Host, length: int) -> bool:
+    """Whether nothing shows that this host gives longer pages than one of this length."""
+    if length >= host.longest_page:
+        for _ in host.page(limit=PAGE, sort_by="created", direction="desc"):  # of whatever time
+            pass
+    return length >= host.longest_page
 
 
 def newest(host: Host, **since: Any) -> tuple[JobView, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from hume_runner.errors import ApiError, NotFound
+from hume_runner.errors import ApiError, NotFound, RequestRejected
 from hume_runner.http.retry import is_temporary
 from hume_runner.services.base import (
     Broken,
@@ -45,12 +45,20 @@ class Polls:
         # A list that leaves a job out may be slow to show it, or this key may not own it: the details tell. They are
         # asked for few jobs at a time, so that a strange host costs a request a poll and not one a job; unless its list
         # goes on leaving out what it has.
+        rejected: RequestRejected | None = None
         for job in missing if not host.lists or host.partial else missing[:2]:
-            progress = found[job.remote_id] = self._check_details(job)
+            try:
+                progress = self._check_details(job)
+            except RequestRejected as error:
+                rejected = error  # of this one nothing is known by now, and the others need not wait for it
+                continue
+            found[job.remote_id] = progress
             if not isinstance(progress, Unseen):
                 host.margin_s = CLOCKS_APART_S
                 host.misses[job.remote_id] += 1
                 host.partial = host.partial or host.misses[job.remote_id] >= MISSES
+        if rejected is not None and not found:
+            raise rejected
         return found
 
     def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:

@@ -18,6 +18,8 @@ from hume_runner.http.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Sh
 from hume_runner.settings import HIDDEN
 
 _LARGEST: Final = 2**53
+# Of a job's id, in characters: percent-encoded it still fits into what servers take for a path.
+_LONGEST_ID: Final = 512
 
 
 @frozen
@@ -109,6 +111,8 @@ def unusable_id(value: Any) -> str:
         return f"the service puts the API key into the job's id ({value[:80]}), and the key is never kept"
     if not value.strip(". "):
         return f"no request can name a job whose id is {value[:80]!r}"
+    if len(value) > _LONGEST_ID:
+        return f"no request can name a job whose id is {len(value):,} characters long ({value[:80]!a}…)"
     if _clean(value) != value:
         return f"the job's id {value[:80]!a} is not text, and no request can name it"
     return ""

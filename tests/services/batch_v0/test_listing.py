@@ -1,13 +1,15 @@
-"""What a list lacks to prove that a job is not there."""
+"""Whether a list was shown as a whole, and what it lacks to prove that a job is not there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import pytest
 
-from hume_runner.services.batch_v0.client import JobView
-from hume_runner.services.batch_v0.listing import Listing, lacking
+from hume_runner.services.batch_v0.client import BatchV0Api, JobView, ListedJobs
+from hume_runner.services.batch_v0.host import Host
+from hume_runner.services.batch_v0.listing import Listing, Walk, lacking, walked
 
 
 def at(name: str, second: float | None) -> JobView:
@@ -56,3 +58,58 @@ def test_what_a_list_lacks_to_prove_that_a_job_is_not_there(
 ) -> None:
     said = lacking(shown, ours, SENT_AT, LOST_AT)
     assert said == "" if not why else why in said
+
+
+class Shelf:
+    """Jobs by (id, creation in ms), listed as the API says it, but that a page has `cap` of them at most."""
+
+    def __init__(self, jobs: Sequence[tuple[str, int]], cap: int) -> None:
+        self._jobs = sorted(jobs, key=lambda one: one[1])
+        self._cap = cap
+
+    def list_jobs(
+        self, *, limit: int, sort_by: str, direction: str, when: str = "", timestamp_ms: int = 0
+    ) -> ListedJobs:
+        assert sort_by == "created"
+        kept = [
+            (name, at)
+            for name, at in self._jobs
+            if not when or (at >= timestamp_ms if when == "created_after" else at < timestamp_ms)
+        ]
+        kept = kept[::-1] if direction == "desc" else kept
+        entries = [{"job_id": name, "state": {"status": "COMPLETED", "created_timestamp_ms": at}} for name, at in kept]
+        return ListedJobs(jobs=iter(entries[: min(limit, self._cap)]), simulated=False, server_date_s=None)
+
+
+def many(*groups: tuple[int, int]) -> list[tuple[str, int]]:
+    """So many jobs at each moment, in ms."""
+    return [(f"{at}-{number}", at) for at, count in groups for number in range(count)]
+
+
+SINCE = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("jobs", "cap", "whole"),
+    [
+        (many((SINCE + 1, 1), (SINCE + 2, 30), (SINCE + 9, 5)), 500, True),  # a burst at the end
+        (many((SINCE + 1, 30), (SINCE + 2000, 31)), 500, True),  # a host that tells whole seconds
+        (many((10, 40), (SINCE + 1, 12)), 500, True),  # what is older shows how long its pages are
+        (many((SINCE + 1, 12)), 500, False),  # nothing shows it
+        (many((SINCE + 1, 30), (SINCE + 2, 40)), 20, False),  # a page is one moment, and there are more
+        (many((10, 40), (SINCE + 1, 25)), 20, False),
+        (many((SINCE + 1, 30), *((SINCE + 10 + number, 1) for number in range(30))), 50, True),
+        (many(*((SINCE + number, 3) for number in range(30))), 20, True),
+        (many((SINCE + 1, 4)), 500, True),
+        ([], 500, True),
+    ],
+)
+def test_a_list_is_whole_unless_a_page_of_one_moment_may_be_cut(
+    jobs: Sequence[tuple[str, int]], cap: int, whole: bool
+) -> None:
+    host = Host(lambda: cast("BatchV0Api", Shelf(jobs, cap)), lambda at: None)
+    walk = Walk()
+    shown = {view.job_id for view in walked(host, SINCE, walk)}
+    assert (walk.gap == "") == whole
+    if whole:
+        assert shown == {name for name, at in jobs if at >= SINCE}

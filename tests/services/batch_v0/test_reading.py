@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.services.batch_v0.reading import FileView, read_job, read_source_result
+from hume_runner.services.batch_v0.reading import FileView, read_job, read_source_result, unusable_id
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -115,3 +115,20 @@ def test_no_shape_of_a_result_breaks_the_reader(value: Any) -> None:
     else:
         with pytest.raises(UnexpectedResponse):
             read_source_result(value)
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ("x" * 512, ""),
+        ("x" * 513, "no request can name a job whose id is 513 characters long"),
+        ("x" * 10_000_000, "10,000,000 characters long"),  # told in a line, and kept nowhere
+        ("..", "no request can name a job whose id is '..'"),
+        ("", ""),
+        (7, ""),
+    ],
+)
+def test_an_id_that_no_request_can_name_is_told(told: Any, why: str) -> None:
+    said = unusable_id(told)
+    assert (why in said) if why else not said
+    assert len(said) < 300
