@@ -83,6 +83,8 @@ class Registered:
     # What tells, of a manifest's models, the options that fit the schema and can never measure: (member below `models`,
     # what is wrong, what to do).
     faults: str | None = None
+    # The same of options that fit no link; asked whether they fit the schema or not.
+    link_faults: str | None = None
     cautions: str | None = None  # what tells, of a manifest's models, what people have to know of their media before
     # What raises, of a manifest's models, for want of something that measures here.
     requires: str | None = None
@@ -138,6 +140,7 @@ _KNOWN: dict[str, Registered] = {
             kinds=frozenset({"url", "file"}),
             keeps_answers=False,
             computes=True,
+            link_faults="hume_runner.services.expression_v1.of_links:link_faults",
             bills=True,
             # A body of 25 MB, of which a little is left free for the parts' headers.
             sources_per_job=500,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +202,23 @@ def test_an_api_from_outside_is_planned_run_and_shown(third: Path) -> None:
 )
 def test_its_manifests_are_judged_as_strictly(third: Path, changed: dict[str, Any], path: str) -> None:
     assert path in {problem.path for problem in hume_runner.validate(manifest(**changed)).problems}
+
+
+def of_links(models: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    yield from (((name, "unit"), "needs a file", "leave it out") for name, one in models.items() if "unit" in one)
+
+
+def test_it_says_itself_which_options_fit_no_link(third: Path) -> None:
+    models = {"length": {"type": "object", "properties": {"unit": {"type": "string"}}}}
+    registry.register(
+        replace(THIRD, kinds=frozenset({"text", "url"}), models=models, link_faults=f"{__name__}:of_links")
+    )
+    asked = {"models": {"length": {"unit": "km"}}}
+    assert hume_runner.validate(manifest(**asked)).problems == ()
+    links = {"urls": ["https://example.org/a.mp4"]}
+    (problem,) = hume_runner.validate(manifest(**asked, sources=links)).problems
+    assert (problem.path, problem.message, problem.hint) == ("models.length.unit", "needs a file", "leave it out")
+    assert hume_runner.validate(manifest(sources=links)).problems == ()
 
 
 def test_an_api_that_went_away_is_refused_with_the_ones_that_are_there(third: Path) -> None:
