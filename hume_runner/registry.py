@@ -62,6 +62,9 @@ class Registered:
     needs_key: bool = True
     keeps_answers: bool = True  # so that what was measured can be fetched again
     bills: bool = False  # by the second, so that a cap makes sense
+    # What tells, of what was announced of a job that ended (`Ended.announced`), how many seconds were metered and
+    # how far from them is no difference, or None; without it, no bill is compared.
+    metered: str | None = None
     calls_back: bool = False  # posts to notify.callback_url itself
     hands_out_artifacts: bool = False
     sources_per_job: int
@@ -142,6 +145,7 @@ _KNOWN: dict[str, Registered] = {
             computes=True,
             link_faults="hume_runner.services.expression_v1.of_links:link_faults",
             bills=True,
+            metered="hume_runner.services.expression_v1.runs:metered",
             # A body of 25 MB, of which a little is left free for the parts' headers.
             sources_per_job=500,
             job_bytes=24_900_000,
