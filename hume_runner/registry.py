@@ -58,6 +58,9 @@ class Registered:
     answer: str  # the file among a job's answers that tables are made of
     order: str | None = None  # what tells where a part of an item belongs, by its detail; None where none has parts
     names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
+    # What tells, of the JSON of a file of any name, whether it is such an answer, by its beginning
+    # (`http.json_lenient.LenientReader`); without it, only what is called `answer` is found in a folder.
+    begins_answer: str | None = None
     kinds: frozenset[str]  # of sources that it measures
     needs_key: bool = True
     keeps_answers: bool = True  # so that what was measured can be fetched again
@@ -106,6 +109,7 @@ _KNOWN: dict[str, Registered] = {
             closed="14 June 2026",
             answer="predictions.json",
             names_sources=True,
+            begins_answer="hume_runner.services.batch_v0.downloads:begins_as_answer",
             kinds=frozenset({"url", "file", "text"}),
             calls_back=True,
             hands_out_artifacts=True,
