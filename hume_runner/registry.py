@@ -58,10 +58,16 @@ class Registered:
     answer: str  # the file among a job's answers that tables are made of
     order: str | None = None  # what tells where a part of an item belongs, by its detail; None where none has parts
     names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
+    # What tells, of the JSON of a file of any name, whether it is such an answer, by its beginning
+    # (`http.json_lenient.LenientReader`); without it, only what is called `answer` is found in a folder.
+    begins_answer: str | None = None
     kinds: frozenset[str]  # of sources that it measures
     needs_key: bool = True
     keeps_answers: bool = True  # so that what was measured can be fetched again
     bills: bool = False  # by the second, so that a cap makes sense
+    # What tells, of what was announced of a job that ended (`Ended.announced`), how many seconds were metered and
+    # how far from them is no difference, or None; without it, no bill is compared.
+    metered: str | None = None
     calls_back: bool = False  # posts to notify.callback_url itself
     hands_out_artifacts: bool = False
     sources_per_job: int
@@ -83,6 +89,8 @@ class Registered:
     # What tells, of a manifest's models, the options that fit the schema and can never measure: (member below `models`,
     # what is wrong, what to do).
     faults: str | None = None
+    # The same of options that fit no link; asked whether they fit the schema or not.
+    link_faults: str | None = None
     cautions: str | None = None  # what tells, of a manifest's models, what people have to know of their media before
     # What raises, of a manifest's models, for want of something that measures here.
     requires: str | None = None
@@ -101,6 +109,7 @@ _KNOWN: dict[str, Registered] = {
             closed="14 June 2026",
             answer="predictions.json",
             names_sources=True,
+            begins_answer="hume_runner.services.batch_v0.downloads:begins_as_answer",
             kinds=frozenset({"url", "file", "text"}),
             calls_back=True,
             hands_out_artifacts=True,
@@ -138,7 +147,9 @@ _KNOWN: dict[str, Registered] = {
             kinds=frozenset({"url", "file"}),
             keeps_answers=False,
             computes=True,
+            link_faults="hume_runner.services.expression_v1.of_links:link_faults",
             bills=True,
+            metered="hume_runner.services.expression_v1.runs:metered",
             # A body of 25 MB, of which a little is left free for the parts' headers.
             sources_per_job=500,
             job_bytes=24_900_000,

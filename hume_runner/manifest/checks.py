@@ -19,7 +19,7 @@ from hume_runner.manifest.published import schema
 from hume_runner.manifest.quantities import duration_s, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS
 from hume_runner.manifest.shown import quoted
-from hume_runner.registry import load, registered
+from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import masked_url
 from hume_runner.stores import ObjectUri, is_remote, is_unusable, uri_fault
 
@@ -76,7 +76,7 @@ def _all(document: Document) -> Iterator[Problem]:
     yield from _ranges(document)
     yield from _sources(document)
     yield from _batching(document)
-    yield from _channels(document)
+    yield from _of_links(document)
     yield from _events(document)
     yield from _state(document)
     yield from _names_of_the_system(document)
@@ -193,12 +193,20 @@ def _options(document: Document, reported: set[str]) -> Iterator[Problem]:
         yield document.problem(("models", *path), message, hint)
 
 
-def _channels(document: Document) -> Iterator[Problem]:
-    """How many items a link would be is not known before a run has fetched it."""
-    path: Path = ("models", "audio", "channels")
-    if document.get(*path) == "each" and document.get("sources", "urls"):
-        hint = "download the recordings and list them under sources.files, or write mix or a number"
-        yield document.problem(path, "each makes items of files, and this manifest lists links", hint)
+def _of_links(document: Document) -> Iterator[Problem]:
+    """Options that a link cannot be measured with.
+
+    Every API is asked, whichever the manifest names: what is said of a model of another is to name that other one
+    instead, and then this would come up next.
+    """
+    models = document.get("models")
+    if not isinstance(models, dict):
+        return
+    faults = [fault for one in all_registered() if one.link_faults for fault in load(one.link_faults)(models)]
+    # Asked last: of a manifest with very many links it takes a while.
+    if faults and document.get("sources", "urls"):
+        for path, message, hint in faults:
+            yield document.problem(("models", *path), message, hint)
 
 
 def _sources(document: Document) -> Iterator[Problem]:

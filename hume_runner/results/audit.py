@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from hume_runner.amounts import seconds_text
 from hume_runner.frozen import frozen
+from hume_runner.registry import load, registered
 from hume_runner.services.base import Broken, Ended, Pending, Service, Waiting
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import JobRow, Store
@@ -33,25 +34,31 @@ def compare_remote(store: Store, service: Service) -> Iterator[tuple[JobRow, Rem
         # What a list does not show is asked for job by job, once: asking for the list again would tell the same.
         found |= service.check_each([job for job in waiting if job.remote_id not in found])
         for row in rows:
-            yield row, _says(row, found.get(row.remote_id or ""))
+            yield row, _says(row, found.get(row.remote_id or ""), service.api)
 
 
-def _bill(row: JobRow, metered_s: float) -> RemoteSays:
-    """UNVERIFIED: how the service rounds; a tenth of a second is no difference."""
+def _metered(api: str, announced: Mapping[str, int]) -> tuple[float, float] | None:
+    """(seconds that the service metered, how far from them is no difference); None where it tells none."""
+    found = registered(api)
+    told: tuple[float, float] | None = load(found.metered)(announced) if found and found.metered else None
+    return told
+
+
+def _bill(row: JobRow, metered_s: float, apart_s: float) -> RemoteSays:
     expected_s = row.billed_seconds if row.billed_seconds is not None else row.billable_seconds or 0.0
     difference = metered_s - expected_s
     words = f"finished, {seconds_text(metered_s)} s metered"
-    if abs(difference) > 0.1:
+    if abs(difference) > apart_s:
         sign = "+" if difference > 0 else ""
         words += f", {sign}{seconds_text(difference)} s against the {seconds_text(expected_s)} s expected"
-    return RemoteSays(agrees=abs(difference) <= 0.1, words=words)
+    return RemoteSays(agrees=abs(difference) <= apart_s, words=words)
 
 
-def _says(row: JobRow, progress: object) -> RemoteSays:
+def _says(row: JobRow, progress: object, api: str) -> RemoteSays:
     match progress:
-        case Ended(announced={"metered_ms": metered_ms}):
-            return _bill(row, metered_ms / 1000)
-        case Ended():
+        case Ended(announced=announced):
+            if (metered := _metered(api, announced)) is not None:
+                return _bill(row, *metered)
             return RemoteSays(agrees=row.status is not JobStatus.FAILED, words="finished")
         case Broken(message=message):
             return RemoteSays(agrees=row.status is JobStatus.FAILED, words=f"given up: {message}")

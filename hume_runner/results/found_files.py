@@ -13,10 +13,9 @@ from hume_runner.amounts import counted
 from hume_runner.errors import ResultsError, UnexpectedResponse
 from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import LenientReader
+from hume_runner.registry import Registered, all_registered, load
 from hume_runner.regular_files import open_regular
 
-# Whatever this holds was meant to be an answer: one that cannot be read is told, and not passed over.
-_NAME = "predictions.json"
 _CHUNK = 1 << 18
 _MOST_NAMED = 3
 
@@ -30,14 +29,14 @@ class Found:
 
 
 def files_under(paths: Iterable[Path]) -> Found:
-    """The files among these, and below the folders among them every JSON file that holds predictions; in order, and the
+    """The files among these, and below the folders among them every JSON file that holds an answer; in order, and the
     same bytes once. Raises: ResultsError for what is not there, or holds none."""
     found: list[Path] = []
     notes: list[str] = []
     for path in paths:
         if path.is_dir():
-            below = sorted({*path.rglob("*.json"), *path.rglob(_NAME)})
-            taken = [one for one in below if one.is_file() and holds_predictions(one)]
+            below = sorted({*path.rglob("*.json"), *path.rglob(_api().answer)})
+            taken = [one for one in below if one.is_file() and holds_answer(one)]
             left = [one for one in below if one.is_file() and one not in set(taken)]
             if not taken:
                 raise ResultsError(
@@ -55,43 +54,32 @@ def files_under(paths: Iterable[Path]) -> Found:
     return Found(files=tuple(once), notes=(*notes, *copies))
 
 
-def holds_predictions(path: Path) -> bool:
+def holds_answer(path: Path) -> bool:
     """Whether a JSON file is an answer, or a callback that quotes one, as far as its beginning tells. What cannot be
     opened may be one."""
-    if path.name == _NAME:
+    api = _api()
+    # Whatever this holds was meant to be an answer: one that cannot be read is told, and not passed over.
+    if path.name == api.answer:
         return True
+    if api.begins_answer is None:
+        return False
     try:
         with open_regular(path) as file:
-            return _begins_as_answer(LenientReader(iter(lambda: file.read(_CHUNK), b"")))
+            return bool(load(api.begins_answer)(LenientReader(iter(lambda: file.read(_CHUNK), b""))))
     except OSError:
         return True
     except (UnexpectedResponse, RecursionError):
         return False
 
 
-def _begins_as_answer(reader: LenientReader) -> bool:
-    reader.skip_mark()
-    match reader.peek():
-        case b"[":
-            return next((reader.peek() == b"{" and _has(reader, "source") for _ in reader.array()), False)
-        case b"{":
-            return _has(reader, "predictions")
-        case _:
-            return False
-
-
-def _has(reader: LenientReader, member: str) -> bool:
-    """Whether the object here has this member; what stands before it is passed over, and nothing behind it is read."""
-    for name in reader.object():
-        if name == member:
-            return True
-        reader.skip()
-    return False
+def _api() -> Registered:
+    """Whose answers name their sources, so that they can be read without a manifest."""
+    return next(one for one in all_registered() if one.names_sources)
 
 
 def _told(folder: Path, taken: list[Path], left: list[Path]) -> list[str]:
     """Where all was taken, and under the one name, there is nothing to tell."""
-    if not left and all(path.name == _NAME for path in taken):
+    if not left and all(path.name == _api().answer for path in taken):
         return []
     if not left:
         return [f"{folder}: {counted(len(taken), 'file')} with predictions"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hume_runner import registry
 from hume_runner.errors import ResultsError
-from hume_runner.results.found_files import files_under, holds_predictions
+from hume_runner.http.json_lenient import LenientReader
+from hume_runner.results.found_files import files_under, holds_answer
 from tests.results.sample_answers import face_rows, file_element, model
 
 
@@ -75,12 +78,28 @@ def test_the_same_bytes_are_taken_once_and_that_is_told(tmp_path: Path) -> None:
 def test_an_answer_is_known_by_how_it_begins(tmp_path: Path, text: str, holds: bool) -> None:
     path = tmp_path / "x.json"
     path.write_text(text, encoding="utf-8")
-    assert holds_predictions(path) is holds
+    assert holds_answer(path) is holds
     path = path.rename(tmp_path / "predictions.json")
-    assert holds_predictions(path)  # it was meant to be one, and what is wrong with it is told
+    assert holds_answer(path)  # it was meant to be one, and what is wrong with it is told
 
 
 def test_a_folder_without_answers_says_what_is_there(tmp_path: Path) -> None:
     put(tmp_path / "request.json", {})
     with pytest.raises(ResultsError, match=r"no file with predictions .* 1 JSON file \(request\.json\)"):
         files_under([tmp_path])
+
+
+def begins_with_text(reader: LenientReader) -> bool:
+    return reader.peek() == b'"'
+
+
+@pytest.mark.parametrize(("tells", "found"), [(f"{__name__}:begins_with_text", ["b.json"]), (None, [])])
+def test_the_api_says_how_its_answers_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: str | None, found: list[str]
+) -> None:
+    usual = put(tmp_path / "predictions.json", 1)
+    put(tmp_path / "a.json", answer("a.jpg"))
+    put(tmp_path / "b.json", "an answer of another kind")
+    loose = next(one for one in registry.all_registered() if one.names_sources)
+    monkeypatch.setattr(registry, "_KNOWN", {loose.api: replace(loose, begins_answer=tells)})
+    assert [path.name for path in files_under([tmp_path]).files] == [*found, usual.name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 
 import hume_runner
 from hume_runner import registry
+from hume_runner.cli.main import main
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.registry import Registered
 from hume_runner.services.base import (
     Answered,
     Draft,
+    Ended,
     Foreign,
     Job,
     Look,
@@ -202,6 +204,57 @@ def test_an_api_from_outside_is_planned_run_and_shown(third: Path) -> None:
 )
 def test_its_manifests_are_judged_as_strictly(third: Path, changed: dict[str, Any], path: str) -> None:
     assert path in {problem.path for problem in hume_runner.validate(manifest(**changed)).problems}
+
+
+def of_links(models: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    yield from (((name, "unit"), "needs a file", "leave it out") for name, one in models.items() if "unit" in one)
+
+
+def test_it_says_itself_which_options_fit_no_link(third: Path) -> None:
+    models = {"length": {"type": "object", "properties": {"unit": {"type": "string"}}}}
+    registry.register(
+        replace(THIRD, kinds=frozenset({"text", "url"}), models=models, link_faults=f"{__name__}:of_links")
+    )
+    asked = {"models": {"length": {"unit": "km"}}}
+    assert hume_runner.validate(manifest(**asked)).problems == ()
+    links = {"urls": ["https://example.org/a.mp4"]}
+    (problem,) = hume_runner.validate(manifest(**asked, sources=links)).problems
+    assert (problem.path, problem.message, problem.hint) == ("models.length.unit", "needs a file", "leave it out")
+    assert hume_runner.validate(manifest(sources=links)).problems == ()
+
+
+class Metering(Lengths):
+    """Remembers every job, and what it took."""
+
+    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
+        return {job.remote_id: Ended(announced={"letters": 8}) for job in waiting}
+
+
+def build_metering(manifest: Manifest, endpoint: str, access: object, on_server_time: object) -> Service:
+    return Metering(manifest, endpoint)
+
+
+def metered(announced: Mapping[str, int]) -> tuple[float, float] | None:
+    return announced["letters"] / 2, 1.0
+
+
+@pytest.mark.parametrize(
+    ("tells", "code", "told"),
+    [
+        (None, 0, ": finished\n"),
+        (f"{__name__}:metered", 3, ": finished, 4 s metered, +4 s against the 0 s expected\n"),
+    ],
+)
+def test_a_bill_is_compared_where_it_says_how(
+    third: Path, tells: str | None, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = "https://lengths.example.org"
+    registry.register(replace(THIRD, here=False, host=host, build=f"{__name__}:build_metering", metered=tells))
+    (third / "m.yaml").write_text(json.dumps(manifest()), encoding="utf-8")
+    assert main(["run", "m.yaml"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "m.yaml", "--remote", "-v"]) == code
+    assert capsys.readouterr().out.count(told) == 2
 
 
 def test_an_api_that_went_away_is_refused_with_the_ones_that_are_there(third: Path) -> None:

@@ -6,7 +6,7 @@ import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import Moments, SourceSums
@@ -18,6 +18,19 @@ LONGEST_NAME = 160
 # Of names that are open, so many are told of each source, and so many drawn; fewer where sources are many.
 _OPEN_NAMES, _FEW_OPEN_NAMES = 60, 12
 _OPEN_DRAWN = 24
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A family of a layout whose scores in a row say one thing together, which is told beside the row's words.
+
+    "mean level": its names are levels of one scale, the lowest first; "strongest kind": they are kinds of one thing.
+    Which family is one of these its API's folder says, in the layout; most say nothing together. The page's script has
+    words for one of each so far, those of batch-v0.
+    """
+
+    @property
+    def tells(self) -> Literal["mean level", "strongest kind"]: ...
 
 
 @frozen
@@ -76,9 +89,10 @@ class Part:
     def add(self, block: Block) -> None:
         """Rows of one more block, to draw some of them."""
         grid = block.grids[self.layout.families[0].prefix]
+        levels, kinds = _telling(block, "mean level"), _telling(block, "strongest kind")
         # After a thinning only every `stride`-th row of the whole is kept, so that what is drawn is evenly spread.
         for row in range(-self.rows % self.stride, block.rows, self.stride):
-            self.kept.append(self._drawn(block, grid, row))
+            self.kept.append([*self._drawn(block, grid, row), _mean_level(levels, row), _strongest(kinds, row)])
         self.rows += block.rows
         while len(self.kept) > self.detail.rows:
             self.kept = self.kept[::2]
@@ -95,15 +109,13 @@ class Part:
                 self.means[prefix].add(index[prefix][name], moments)
 
     def _drawn(self, block: Block, grid: Grid, row: int) -> list[Any]:
-        """[begin, end, group, text, scores, sentiment, toxicity]: times in seconds, scores in thousandths."""
+        """[begin, end, group, text, scores]: times in seconds, scores in thousandths."""
         scores: list[float | None] = grid.row(row)
         words = block.columns[self.layout.text][row] if self.layout.text else None
         return [
             *_place(self.layout, block, row, self.groups),
             str(words)[:LONGEST_TEXT] if words is not None else None,
             [_thousandths(score) for score in scores],
-            _sentiment(block.grids.get("sentiment"), row),
-            _worst(block.grids.get("toxicity"), row),
         ]
 
     def document(self) -> dict[str, Any]:
@@ -221,8 +233,14 @@ def _seconds(moment: Any) -> float | None:
     return round(moment, 2) if isinstance(moment, (int, float)) and can_be_summed(moment) else None
 
 
-def _sentiment(grid: Grid | None, row: int) -> int | None:
-    """The weighted mean level, from 1 (most negative) to 9, in thousandths; None where it was not asked for."""
+def _telling(block: Block, tells: str) -> Grid | None:
+    """The scores of the first family that tells this; None where there is none."""
+    found = (one.prefix for one in block.layout.families if isinstance(one, Telling) and one.tells == tells)
+    return block.grids.get(next(found, ""))
+
+
+def _mean_level(grid: Grid | None, row: int) -> int | None:
+    """The weighted mean level, where the lowest is 1, in thousandths; None where it was not asked for."""
     if grid is None or grid.is_blank:
         return None
     weights = [score if score is not None and can_be_summed(score) else 0.0 for score in grid.row(row)]
@@ -230,8 +248,8 @@ def _sentiment(grid: Grid | None, row: int) -> int | None:
     return round(sum(level * weight for level, weight in enumerate(weights, start=1)) / total * 1000) if total else None
 
 
-def _worst(grid: Grid | None, row: int) -> list[int] | None:
-    """[category, score in thousandths] of the strongest kind of toxicity."""
+def _strongest(grid: Grid | None, row: int) -> list[int] | None:
+    """[number of the kind, score in thousandths] of the strongest kind."""
     if grid is None or grid.is_blank:
         return None
     scores = enumerate(grid.row(row))

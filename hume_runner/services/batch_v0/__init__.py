@@ -3,5 +3,5 @@
 client.py     one method an operation; reading.py: what jobs say, member by member
 service.py    what the API means to a run; matching.py: whether a job at the service is ours; settings.py: what changes
               whose result
-rows.py       answers as rows; layouts.py, names.py: the tables' columns
+rows.py       answers as rows; layouts.py, names.py: the tables' columns; downloads.py: which files hold answers
 """

@@ -39,6 +39,7 @@ from hume_runner.services.expression_v1.runs import (
     Shown,
     Size,
     What,
+    announced_of,
     fits_as_counted,
     in_time,
     may_be,
@@ -83,13 +84,12 @@ class Records:
             except NotFound:
                 found[job.remote_id] = Unseen()
                 continue
-            metered = run.metered_seconds or 0
             match run.status:
                 case "ended":
                     found[job.remote_id] = Ended(
                         created_at=run.started_at,
                         ended_at=run.ended_at,
-                        announced={"metered_ms": round(metered * 1000)},
+                        announced=announced_of(run),
                     )
                 case "errored":
                     found[job.remote_id] = Broken(message="the service's record says that it failed")

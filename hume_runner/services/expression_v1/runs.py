@@ -29,6 +29,8 @@ LATE_S = 960.0
 DAY_S = 86_400.0
 # UNVERIFIED: how `metered_seconds` is rounded: by so much to the nearest second, and by so much up or down.
 _METERED_MARGIN_S, _METERED_APART_S = 0.5, 1.0
+# UNVERIFIED as well: where a bill is compared with a plan, so much is no difference.
+_BILL_APART_S = 0.1
 # UNVERIFIED: whether `bytes_received` counts a WAV's header, and the form around the media: what a configuration takes
 # there at the most, and one with a state of the faces before.
 _CONFIG_BYTES = 600
@@ -58,6 +60,17 @@ def told_as(run: RunView) -> What:
             return "silent" if run.bytes_received is None else "unbilled"
         case _:
             return "running"
+
+
+def announced_of(run: RunView) -> dict[str, int]:
+    """What is known of a run that ended before anybody fetches it; `metered` reads it."""
+    return {"metered_ms": round((run.metered_seconds or 0) * 1000)}
+
+
+def metered(announced: Mapping[str, int]) -> tuple[float, float] | None:
+    """(seconds, how far from them is no difference), as `Registered.metered` says."""
+    told = announced.get("metered_ms")
+    return None if told is None else (told / 1000, _BILL_APART_S)
 
 
 @frozen
