@@ -77,6 +77,17 @@ def test_what_no_file_could_hold_is_refused(folder: Path, value: object) -> None
         hume_runner.run(members(description=value))
 
 
+@pytest.mark.parametrize("what", ["run", "plan", "validate", "status", "verify", "read_results"])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(3, "of the type int"), (None, "None"), ([1], "of the type list"), (b"a.yaml", "of the type bytes")],
+)
+def test_what_is_neither_a_path_nor_a_mapping_is_no_manifest(what: str, value: Any, told: str) -> None:
+    with pytest.raises(UsageError, match=f"path of a YAML file, or its members as a mapping, and not {told}") as caught:
+        getattr(hume_runner, what)(value)
+    assert "give the path as text or Path, or a dict" in caught.value.hint
+
+
 def test_a_changed_output_is_found_and_made_again(folder: Path) -> None:
     hume_runner.run(members())
     results = folder / "out" / "results.jsonl"

@@ -35,7 +35,16 @@ def examine(
     directory = Path(output_dir).absolute() if output_dir else None
     if isinstance(manifest, Mapping):
         return spared(examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint))
+    if not isinstance(manifest, str | PathLike):
+        raise UsageError(
+            f"a manifest is the path of a YAML file, or its members as a mapping, and not {_kind(manifest)}",
+            hint='give the path as text or Path, or a dict such as {"version": 1, "name": …}',
+        )
     return spared(examine_file(Path(manifest), output_dir=directory, endpoint=endpoint))
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of the type {type(value).__name__}"
 
 
 def told_closed(manifest: Manifest) -> str | None:

@@ -1,6 +1,6 @@
 """Files on this machine: paths, globs and lists of paths. Looks at names and sizes, reads no content."""
 # Plain strings and os.path here, as a Path for each of a million names costs more than all the rest.
-# ruff: noqa: PTH112, PTH113, PTH114, PTH116, PTH118
+# ruff: noqa: PTH112, PTH113, PTH114, PTH115, PTH116, PTH118
 
 from __future__ import annotations
 
@@ -141,6 +141,8 @@ class FileShelf:
     def _neighbour(self, path: str) -> str:
         """The nearest name in the same folder, as most missing files are misspelt."""
         folder, name = os.path.split(path)
+        if os.path.islink(path):  # its name is no mistake
+            return f"it leads to {quoted(readable(os.readlink(path)))}: put that back, or remove the link"
         try:
             with os.scandir(folder) as entries:
                 names = [entry.name for _, entry in zip(range(_MOST_NEIGHBOURS), entries, strict=False)]

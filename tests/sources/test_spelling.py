@@ -97,6 +97,17 @@ def test_validate_says_that_a_name_is_written_differently(written: str, stored: 
     assert validate(write(tmp_path, f'{{files: ["{form(stored)}"]}}')).warnings == ()
 
 
+def test_a_link_to_nothing_is_told_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "x.wav").symlink_to("../gone/y.wav")
+    for entry in ("clips/x.wav", "clips/*.wav"):
+        with pytest.raises(SourceError) as caught:
+            found(tmp_path, f'{{files: ["{entry}"]}}')
+        (problem,) = caught.value.problems
+        assert problem.message.endswith("is a link to nothing")
+        assert problem.hint == "it leads to '../gone/y.wav': put that back, or remove the link"
+
+
 def test_a_name_that_only_looks_the_same_is_shown_with_its_signs(tmp_path: Path) -> None:
     put(tmp_path, "a\u00a0b.wav")
     with pytest.raises(SourceError) as caught:
