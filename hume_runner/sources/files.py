@@ -23,7 +23,7 @@ from hume_runner.sources.listing import listed_as, rows
 from hume_runner.sources.name_pattern import name_pattern
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.remote import RemoteObject, matching_objects, object_fault
-from hume_runner.sources.spelling import Spellings, look_the_same
+from hume_runner.spelling import Spellings, look_the_same
 from hume_runner.stores import ObjectInfo, Stores, is_remote
 
 _MOST_NEIGHBOURS = 10_000
@@ -334,7 +334,7 @@ class FileSource:
                 break
             base.append(part)
         folder = "/".join(base)
-        if folder and not os.path.isdir(self._shelf.absolute(folder)):
+        if folder and not os.path.isdir(self._shelf.located(folder)):
             return f"there is no folder {quoted(folder)} in {readable(self._shelf.folder)}"
         return (
             f"paths are relative to the manifest's folder, {readable(self._shelf.folder)}; upper and lower case differ"
