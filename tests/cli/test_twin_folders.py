@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable
 
@@ -168,3 +169,39 @@ def test_a_manifest_a_key_and_the_events_are_found(
         assert "no such file" not in (ran.out + ran.err).lower()
         assert "cannot" not in ran.out + ran.err
         assert ran.code == 0 or command == "doctor", ran.out + ran.err
+
+
+@ways
+def test_files_that_commands_write_and_read_lie_where_their_folder_is(
+    written: str, stored: str, study: Callable[[str, str], Project]
+) -> None:
+    project = study(written, stored)
+    there, typed = project.folder / form(stored, "Läufe"), project.folder / form(written, "Läufe")
+    there.mkdir()
+    assert project.call("plan", "--out", str(typed / "p.json"), "--markdown", str(typed / "p.md")).code == 0
+    metrics = ("--metrics-file", str(typed / "m.prom"), "--log-file", str(typed / "l.log"))
+    ran = project.run("--plan", str(typed / "p.json"), *metrics)
+    assert ran.code == 0, ran.err
+    assert project.call("tables", "--format", "csv", "--out", str(typed / "tables")).code == 0
+    assert project.call("report", "--out", str(typed / "r.html")).code == 0
+    raw = project.folder / form(stored) / "results" / "raw"
+    (there / "raw").mkdir()
+    for path in raw.glob("*/predictions.json"):
+        (there / "raw" / f"{path.parent.name}.json").write_bytes(path.read_bytes())
+    ran = project.plain_call("tables", "--from", str(typed / "raw"), "--out", str(typed / "loose"), "--format", "csv")
+    assert ran.code == 0, ran.err
+    outputs = project.folder / form(written) / "results"
+    ran = project.plain_call("compare", str(outputs), str(outputs), "--even-simulated")
+    assert ran.code == 3, ran.err  # what is there of tones is nothing to compare
+    assert project.plain_call("init", str(typed.parent / form(written)), "--out", str(typed / "new.yaml")).code == 0
+    assert {one.name for one in there.iterdir()} >= {
+        "p.json",
+        "p.md",
+        "m.prom",
+        "l.log",
+        "tables",
+        "r.html",
+        "new.yaml",
+    }
+    assert not typed.exists()
+    assert json.loads((there / "p.json").read_text(encoding="utf-8"))["basis"]
