@@ -14,10 +14,12 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from hume_runner.errors import UsageError
 
 _MOST_FOLDERS = 64
+_T = TypeVar("_T")
 
 
 def composed(name: str) -> str:
@@ -90,6 +92,7 @@ class Spellings:
 
     def __init__(self) -> None:
         self._folders: OrderedDict[str, dict[str, list[str]]] = OrderedDict()
+        self._ways: OrderedDict[str, tuple[list[str], Sequence[str]]] = OrderedDict()
 
     def stored(self, path: str) -> tuple[str, ...]:
         """The absolute `path` as the disk spells it.
@@ -99,8 +102,10 @@ class Spellings:
         """
         if path.isascii() or os.path.lexists(path):
             return (path,)
-        _, there, rest = self.reached(*_split(path))
-        return (os.path.join(there[0], *rest),) if rest else tuple(there)
+        folder, name = os.path.split(path)
+        there, rest = self._way_to(folder)
+        further = () if rest else self._further(there, name)
+        return tuple(further) or (os.path.join(there[0], *rest, name),)
 
     def reached(self, start: str, parts: Sequence[str]) -> tuple[str, list[str], Sequence[str]]:
         """(how far `parts` lead from `start`, as it is asked for; what is there that reads so, what is spelt as asked
@@ -119,6 +124,15 @@ class Spellings:
                 return asked, there, parts[index:]
             asked, there = os.path.join(asked, part), further
         return asked, there, ()
+
+    def _way_to(self, folder: str) -> tuple[list[str], Sequence[str]]:
+        """What is there of a folder, and what is not; remembered, as a list names many files of few folders."""
+        known = self._ways.get(folder)
+        if known is None:
+            _, there, rest = self.reached(*_split(folder))
+            known = there, rest
+            _remember(self._ways, folder, known)
+        return known
 
     def _further(self, folders: Sequence[str], part: str) -> list[str]:
         """What is called `part` in any of these folders; what several names lead to once, by the first."""
@@ -143,10 +157,14 @@ class Spellings:
                         known.setdefault(composed(name), []).append(name)
             except OSError:
                 known = {}
-            self._folders[folder] = known
-            if len(self._folders) > _MOST_FOLDERS:
-                self._folders.popitem(last=False)
+            _remember(self._folders, folder, known)
         return known
+
+
+def _remember(folders: OrderedDict[str, _T], folder: str, known: _T) -> None:
+    folders[folder] = known
+    if len(folders) > _MOST_FOLDERS:
+        folders.popitem(last=False)
 
 
 def _same(one: str, other: str) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import threading
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,15 @@ def test_a_mapping_is_planned_run_looked_at_and_verified(folder: Path) -> None:
         assert hume_runner.read_results(place).items.num_rows == 2
     again = hume_runner.run(manifest)
     assert again.requests == {}
+
+
+def test_results_are_read_from_a_folder_that_the_disk_spells_otherwise(folder: Path) -> None:
+    there, typed = (folder / unicodedata.normalize(kind, "Größe") for kind in ("NFD", "NFC"))
+    there.mkdir()
+    result = hume_runner.run(members(outputs={"directory": typed}))
+    assert result.outputs == there
+    assert hume_runner.read_results(typed).items.num_rows == 2
+    assert hume_runner.compare(typed, there, even_simulated=True).matched == 2
 
 
 def test_what_is_wrong_in_a_mapping_is_told_with_the_member(folder: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_file_system_that_takes_both_spellings_for_one_has_no_twins(normalisin
             assert (placed_path(path), stored_path(path), twins(path)) == (path, path, [])
 
 
-@pytest.mark.parametrize("way", [placed_path, stored_path], ids=["written", "read"])
+@pytest.mark.parametrize("way", [lambda path: placed_path(path, "mark"), stored_path], ids=["written", "read"])
 def test_plain_names_cost_no_look_at_the_disk(
     way: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
