@@ -26,6 +26,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_key
 from hume_runner.sources import expand_in_blocks
+from hume_runner.spelling import placed_path
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Paths:
         remote = named if named is not None and is_remote(named) else None if named else manifest.state
         found = cls(
             outputs=outputs,
-            state=resolved(Path(named) if named and not remote else outputs / "state.sqlite3"),
+            state=resolved(placed_path(Path(named)) if named and not remote else outputs / "state.sqlite3"),
             whole=whole if shard is not None else None,
             remote=remote,
         )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import threading
 import time
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,15 @@ def test_a_mapping_is_planned_run_looked_at_and_verified(folder: Path) -> None:
     assert again.requests == {}
 
 
+def test_results_are_read_from_a_folder_that_the_disk_spells_otherwise(folder: Path) -> None:
+    there, typed = (folder / unicodedata.normalize(kind, "Größe") for kind in ("NFD", "NFC"))
+    there.mkdir()
+    result = hume_runner.run(members(outputs={"directory": typed}))
+    assert result.outputs == there
+    assert hume_runner.read_results(typed).items.num_rows == 2
+    assert hume_runner.compare(typed, there, even_simulated=True).matched == 2
+
+
 def test_what_is_wrong_in_a_mapping_is_told_with_the_member(folder: Path) -> None:
     wrong = members(models={"languages": {}})
     validated = hume_runner.validate(wrong)
@@ -76,6 +86,17 @@ def test_what_is_wrong_in_a_mapping_is_told_with_the_member(folder: Path) -> Non
 def test_what_no_file_could_hold_is_refused(folder: Path, value: object) -> None:
     with pytest.raises((UsageError, ManifestError)):
         hume_runner.run(members(description=value))
+
+
+@pytest.mark.parametrize("what", ["run", "plan", "validate", "status", "verify", "read_results"])
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(3, "of the type int"), (None, "None"), ([1], "of the type list"), (b"a.yaml", "of the type bytes")],
+)
+def test_what_is_neither_a_path_nor_a_mapping_is_no_manifest(what: str, value: Any, told: str) -> None:
+    with pytest.raises(UsageError, match=f"path of a YAML file, or its members as a mapping, and not {told}") as caught:
+        getattr(hume_runner, what)(value)
+    assert "give the path as text or Path, or a dict" in caught.value.hint
 
 
 def test_a_changed_output_is_found_and_made_again(folder: Path) -> None:

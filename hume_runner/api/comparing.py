@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from hume_runner.api.values import ManifestLike
 from hume_runner.errors import (
     UsageError,
 )
+from hume_runner.spelling import stored_path
 
 if TYPE_CHECKING:
     from hume_runner.results.compare.base import Comparison
@@ -61,13 +62,11 @@ def read_results(place: ManifestLike) -> Results:
     """
     from hume_runner.results.read import read_results as read
 
-    is_manifest = not isinstance(place, str | PathLike) or (
-        Path(place).suffix in (".yaml", ".yml") and not Path(place).is_dir()
-    )
-    if is_manifest:
-        return read(Project.open(place).paths.outputs)
-    assert not isinstance(place, Mapping)
-    return read(Path(place))
+    if isinstance(place, str | PathLike):
+        path = stored_path(Path(place))
+        if path.suffix not in (".yaml", ".yml") or path.is_dir():
+            return read(path)
+    return read(Project.open(place).paths.outputs)
 
 
 def results_at(place: ManifestLike) -> StateResults:
@@ -75,7 +74,7 @@ def results_at(place: ManifestLike) -> StateResults:
     from hume_runner.results.from_state import open_directory
 
     if isinstance(place, str | PathLike):
-        path = Path(place)
+        path = stored_path(Path(place))
         if path.is_dir():
             return open_directory(path)
         if not path.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections import Counter
 from os import PathLike
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events
 from hume_runner.api.control import Cancel
 from hume_runner.api.inputs import in_the_way
-from hume_runner.api.opening import examine, read_plan, told_closed
+from hume_runner.api.opening import examine, read_plan, told_closed, told_twin
 from hume_runner.api.project import Project
 from hume_runner.api.unready import unready
 from hume_runner.api.values import ManifestLike, Planned, RunResult, Status, Validated, Verified
@@ -22,12 +23,16 @@ from hume_runner.errors import (
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.load import Examined
 from hume_runner.sources import expand_entries, expand_in_blocks, one_by_one
+from hume_runner.sources.globbing import is_glob, twin_folders
 from hume_runner.sources.unseen import is_unseen
+from hume_runner.stores import is_remote
+from hume_runner.wiring import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
+    from hume_runner.manifest.model import Manifest
     from hume_runner.results.verify import Checked
 
 
@@ -158,7 +163,8 @@ def validate(
         problems += error.problems
     if examined.manifest is not None and not no_files and not problems:
         warnings += unready(examined.manifest)
-        warnings += filter(None, [in_the_way(examined.manifest)])
+        warnings += filter(None, [in_the_way(examined.manifest), told_twin(Paths.of(examined.manifest, None))])
+        warnings += _told_twin_folders(examined.manifest)
     exit_code = 65 if wrong else 66 if problems else 0
     if examined.problems:
         problems = ordered(problems)
@@ -205,8 +211,22 @@ def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look
         warnings += seen.check(intervals)
 
 
+def _told_twin_folders(manifest: Manifest) -> Iterator[str]:
+    """A pattern looks through all folders that read as it does, which nobody sees who reads it."""
+    for entry in manifest.sources:
+        if entry.kind != "file" or not entry.value or is_remote(entry.value) or not is_glob(entry.value):
+            continue
+        folders = twin_folders(entry.value, str(manifest.path.parent))
+        if folders:
+            shown = ", ".join(ascii(os.path.relpath(one, manifest.path.parent)) for one in folders)
+            yield (
+                f"{entry.place.file}:{entry.place.line}:{entry.place.column}: {entry.value!r} looks through "
+                f"{len(folders)} folders that read the same (composed and decomposed letters): {shown}"
+            )
+
+
 def _is_spelt_otherwise(name: str, path: str) -> bool:
-    from hume_runner.sources.spelling import composed
+    from hume_runner.spelling import composed
 
     return not path.endswith(name) and composed(path).endswith(composed(name))
 

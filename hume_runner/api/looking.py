@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hume_runner import wiring
 from hume_runner.amounts import counted
 from hume_runner.api.inputs import refuse_in_the_way
-from hume_runner.api.opening import told_closed
+from hume_runner.api.opening import told_closed, told_twin
 from hume_runner.api.remote_state import opened_state, state_of_the_whole
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
@@ -61,7 +61,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
                 whole=whole,
             )
         )
-        told = [closed] if (closed := told_closed(manifest)) is not None else []
+        told = list(filter(None, (told_closed(manifest), told_twin(project.paths))))
         if not project.selection.flags and manifest.events:
             from hume_runner.results.event_sources import check_sources
 

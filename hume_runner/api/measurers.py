@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hume_runner import wiring
 from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike
+from hume_runner.spelling import stored_path
 
 if TYPE_CHECKING:
     from hume_runner.services.local.pull import Licence, OnStep
@@ -68,7 +69,7 @@ def pull_models(
         here.models,
         agree=agree,
         environ=here.environ,
-        folder=Path(folder).absolute() if folder else None,
+        folder=stored_path(Path(folder).absolute()) if folder else None,
         allow_hosts=hosts,
         tell=on_step or (lambda step: None),
     )

@@ -16,11 +16,13 @@ from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
 from hume_runner.planning.selection import Selection
 from hume_runner.registry import all_registered, registered
+from hume_runner.spelling import stored_path, twins
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.engine.run import SavedPlan
     from hume_runner.manifest.model import Manifest
+    from hume_runner.wiring import Paths
 
 
 def examine(
@@ -35,7 +37,28 @@ def examine(
     directory = Path(output_dir).absolute() if output_dir else None
     if isinstance(manifest, Mapping):
         return spared(examine_mapping(manifest, folder=Path.cwd(), output_dir=directory, endpoint=endpoint))
+    if not isinstance(manifest, str | PathLike):
+        raise UsageError(
+            f"a manifest is the path of a YAML file, or its members as a mapping, and not {_kind(manifest)}",
+            hint='give the path as text or Path, or a dict such as {"version": 1, "name": …}',
+        )
     return spared(examine_file(Path(manifest), output_dir=directory, endpoint=endpoint))
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of the type {type(value).__name__}"
+
+
+def told_twin(paths: Paths) -> str | None:
+    """What people have to know whose study was begun twice, in states that read the same; None for any other."""
+    others = () if paths.remote is not None else twins(paths.state)
+    if not others:
+        return None
+    return (
+        f"{paths.state}: another state reads the same, and is written differently (composed and decomposed letters): "
+        f"{', '.join(ascii(str(one)) for one in others)} is not looked at, and what was measured there alone is not "
+        "known here"
+    )
 
 
 def told_closed(manifest: Manifest) -> str | None:
@@ -59,7 +82,7 @@ def read_plan(path: str | PathLike[str]) -> SavedPlan:
 
     hint = f"`hume-runner plan MANIFEST --out {shlex.quote(str(path))}` writes one"
     try:
-        saved = small_json.read(Path(path))
+        saved = small_json.read(stored_path(Path(path)))
         basis = saved["basis"]
         return SavedPlan(
             manifest_sha256=saved["manifest"]["sha256"],

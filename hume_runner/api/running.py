@@ -10,7 +10,7 @@ from hume_runner import events, installing, wiring
 from hume_runner.api.commanding import Commands, listening
 from hume_runner.api.control import Control
 from hume_runner.api.inputs import refuse_in_the_way
-from hume_runner.api.opening import told_closed
+from hume_runner.api.opening import told_closed, told_twin
 from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.api.values import RunResult
 from hume_runner.computing.base import FOLDER
@@ -52,6 +52,8 @@ def run_project(
     began = machine.monotonic()
     if (closed := told_closed(manifest)) is not None:
         warn(closed)
+    if (twin := told_twin(paths)) is not None:
+        warn(twin)
     refuse_in_the_way(manifest, paths)
     selection = _selection(project, saved_plan)
     lacking = project.lacking_extras()

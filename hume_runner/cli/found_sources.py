@@ -18,6 +18,7 @@ from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
 from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.separators import NAMES as SEPARATORS
 from hume_runner.sources.separators import clean, declared, written
+from hume_runner.spelling import stored_path
 from hume_runner.state.pinned import resolved
 from hume_runner.stores import is_remote, open_store
 
@@ -59,7 +60,7 @@ class Findings:
 
 def place(text: str) -> Path | str:
     """What `look` takes: the URI of a place in an object store as it is written, as a path has no two slashes."""
-    return text if is_remote(text) else Path(text)
+    return text if is_remote(text) else stored_path(Path(text))
 
 
 def look(path: Path | str, folder: Path, findings: Findings, *, labels: str | None = None) -> None:

@@ -215,6 +215,10 @@ def _command(argv: Sequence[str], console: Console, machine: Machine | None) -> 
         console.quiet = args.quiet
         console.verbose = args.verbose
         console.progress = not args.no_progress
+        if not all(map(str.isascii, rest)):
+            from hume_runner.cli.named_paths import spell
+
+            spell(args)
         manifests = _manifests(args)
         _advise(args, manifests, console)
         console.manifest = manifests[0] if len(manifests) == 1 else None

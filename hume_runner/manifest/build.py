@@ -25,9 +25,13 @@ from hume_runner.manifest.model import (
 )
 from hume_runner.manifest.quantities import duration_s, failure_budget, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS
+from hume_runner.spelling import placed_path, stored_path
 from hume_runner.stores import is_remote
 
 _OF_AN_ENTRY = ("from", "id", "column", "delimiter", "encoding", "id_column", "blank", "labels", "labels_from")
+# By these an output directory tells that runs worked in it: their state, their record where the state is elsewhere, and
+# the parts of a whole that has none yet.
+_OF_RUNS = ("state.sqlite3", "state.sqlite3.outputs.json", "shards")
 _KIND_OF: Mapping[str, SourceKind] = {"urls": "url", "files": "file", "text": "text"}
 
 
@@ -65,7 +69,7 @@ def _events(document: Document, folder: Path) -> Iterator[EventEntry]:
         value = entry.plain()
         place = Place(file=document.file, line=entry.line, column=entry.column, path=path_text(("events", index)))
         if "from" in value:
-            yield EventEntry(place=place, listing=folder / value["from"])
+            yield EventEntry(place=place, listing=stored_path(folder / value["from"]))
         else:
             yield EventEntry(
                 place=place,
@@ -150,7 +154,7 @@ def _secret(section: Mapping[str, Any] | None, folder: Path) -> ApiKey | None:
     if section is None:
         return None
     file = section.get("file")
-    return ApiKey(env=section.get("env"), file=None if file is None else folder / file)
+    return ApiKey(env=section.get("env"), file=None if file is None else stored_path(folder / file))
 
 
 def _notify(section: Mapping[str, Any], folder: Path) -> NotifySection:
@@ -196,7 +200,7 @@ def _outputs(section: Mapping[str, Any], name: str, folder: Path, output_dir: Pa
     remote = written.rstrip("/") if output_dir is None and is_remote(written) else None
     directory = output_dir or folder / (own if is_remote(written) else written)
     return OutputsSection(
-        directory=Path(normal(directory.absolute())),
+        directory=placed_path(Path(normal(directory.absolute())), *_OF_RUNS),
         remote=remote,
         artifacts=section.get("artifacts", False),
         tables=tuple(section.get("tables", ())),

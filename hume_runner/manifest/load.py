@@ -26,6 +26,7 @@ from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
 from hume_runner.registry import registered
 from hume_runner.regular_files import open_regular
 from hume_runner.settings import masked_url
+from hume_runner.spelling import stored_path
 
 _ENDINGS = (".yaml", ".yml")
 _OF_A_RUN = "run.json"
@@ -73,11 +74,12 @@ def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None 
     """
     _check_endpoint(endpoint)
     check_told("--output-dir", output_dir)
-    absolute = path.absolute()
+    there = stored_path(path)
+    absolute = there.absolute()
     if not _can_be_told(absolute):
         return Examined(path=absolute, problems=(_untold(path),), manifest=None, entries=())
     try:
-        data = _read(path)
+        data = _read(there)
     except OSError as error:
         refuse_scarce(error)
         return Examined(path=absolute, problems=(_unreadable(path, error),), manifest=None, entries=())

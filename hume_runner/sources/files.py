@@ -1,6 +1,6 @@
 """Files on this machine: paths, globs and lists of paths. Looks at names and sizes, reads no content."""
 # Plain strings and os.path here, as a Path for each of a million names costs more than all the rest.
-# ruff: noqa: PTH112, PTH113, PTH114, PTH116, PTH118
+# ruff: noqa: PTH112, PTH113, PTH114, PTH115, PTH116, PTH118
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hume_runner.sources.listing import listed_as, rows
 from hume_runner.sources.name_pattern import name_pattern
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.remote import RemoteObject, matching_objects, object_fault
-from hume_runner.sources.spelling import Spellings, look_the_same
+from hume_runner.spelling import Spellings, look_the_same
 from hume_runner.stores import ObjectInfo, Stores, is_remote
 
 _MOST_NEIGHBOURS = 10_000
@@ -141,6 +141,8 @@ class FileShelf:
     def _neighbour(self, path: str) -> str:
         """The nearest name in the same folder, as most missing files are misspelt."""
         folder, name = os.path.split(path)
+        if os.path.islink(path):  # its name is no mistake
+            return f"it leads to {quoted(readable(os.readlink(path)))}: put that back, or remove the link"
         try:
             with os.scandir(folder) as entries:
                 names = [entry.name for _, entry in zip(range(_MOST_NEIGHBOURS), entries, strict=False)]
@@ -332,7 +334,7 @@ class FileSource:
                 break
             base.append(part)
         folder = "/".join(base)
-        if folder and not os.path.isdir(self._shelf.absolute(folder)):
+        if folder and not os.path.isdir(self._shelf.located(folder)):
             return f"there is no folder {quoted(folder)} in {readable(self._shelf.folder)}"
         return (
             f"paths are relative to the manifest's folder, {readable(self._shelf.folder)}; upper and lower case differ"

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from hume_runner.sources.outputs import RECORD, is_of_runs
-from hume_runner.sources.spelling import composed
+from hume_runner.spelling import Spellings, composed
 
 _MAGIC = re.compile(r"[*?[]")
 _DIGITS = re.compile(r"[0-9]+")
@@ -40,22 +40,37 @@ def matching_files(
     told of folders that cannot be read. The folder `skip` (absolute) is not entered, by whatever name or link, unless
     the pattern names it; and what runs wrote is found in no output directory.
     """
-    start, parts = begin(pattern, folder)
-    yield from _walk(start, parts, on_error, None if skip is None else _identity(skip))
+    starts, parts = _beginnings(pattern, folder)
+    for start in sorted(starts, key=lambda start: [natural(name) for name in start.split("/")]):
+        yield from _walk(start, parts, on_error, None if skip is None else _identity(skip))
 
 
 def begin(pattern: str, folder: str) -> tuple[str, list[Part]]:
-    """(the folder that a walk begins in, what stands after it in the pattern)."""
+    """(the folder that a walk begins in, what stands after it in the pattern). Of several that read the same, the one
+    that is spelt as the pattern has it."""
+    starts, parts = _beginnings(pattern, folder)
+    return starts[0], parts
+
+
+def twin_folders(pattern: str, folder: str) -> list[str]:
+    """The folders that a pattern looks through, if they are several that read the same."""
+    starts, _ = _beginnings(pattern, folder)
+    return starts if len(starts) > 1 else []
+
+
+def _beginnings(pattern: str, folder: str) -> tuple[list[str], list[Part]]:
+    """(the folders that walks begin in, what stands after them in the pattern).
+
+    One that is spelt as the pattern has it is not enough: what is looked for may lie in its twin, and an output
+    directory alone in the other.
+    """
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
-    start = "/" if pattern.startswith("/") else folder
     literal = 0
     while literal < len(parts) - 1 and not is_glob(parts[literal]):
-        there = os.path.join(start, parts[literal])
-        if not (parts[literal].isascii() or os.path.lexists(there)):
-            break  # perhaps it is spelt otherwise: it is compared like a pattern
-        start = there
         literal += 1
-    return start, [Part(part) for part in parts[literal:]]
+    start = "/" if pattern.startswith("/") else folder
+    _, there, rest = Spellings().reached(start, parts[:literal])
+    return [os.path.join(one, *rest) for one in there], [Part(part) for part in parts[literal:]]
 
 
 class Part:

@@ -23,7 +23,7 @@ from hume_runner.sources.encodings import (
     is_utf8_beyond_ascii,
 )
 from hume_runner.sources.problems import Hint, ProblemLog
-from hume_runner.sources.spelling import Spellings
+from hume_runner.spelling import Spellings
 
 T = TypeVar("T")
 # (line, value, id or None, labels)

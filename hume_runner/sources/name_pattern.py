@@ -10,7 +10,7 @@ from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.patterns import LABEL
 from hume_runner.sources.cells import kind_of
-from hume_runner.sources.spelling import composed
+from hume_runner.spelling import composed
 
 
 @frozen(kw_only=False)

@@ -14,7 +14,7 @@ from hume_runner.sources.ids import id_fault, readable
 from hume_runner.sources.listing import listed_as, rows
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.remote import object_fault
-from hume_runner.sources.spelling import Spellings
+from hume_runner.spelling import Spellings
 from hume_runner.stores import is_remote
 
 

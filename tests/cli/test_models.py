@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,15 @@ def test_a_folder_is_looked_into_first(here: Here, tmp_path: Path) -> None:
         (tmp_path / Path(name).name).write_bytes(content)
     ran = here.call("pull", "tiny", "--yes", "--from", str(tmp_path))
     assert ran.code == 0
+    assert here.mirror.requests == []
+
+
+def test_a_folder_that_the_disk_spells_otherwise_is_looked_into(here: Here, tmp_path: Path) -> None:
+    there, typed = (tmp_path / unicodedata.normalize(kind, "Größe") for kind in ("NFD", "NFC"))
+    there.mkdir()
+    for name, content in CONTENT.items():
+        (there / Path(name).name).write_bytes(content)
+    assert here.call("pull", "tiny", "--yes", "--from", str(typed)).code == 0
     assert here.mirror.requests == []
 
 
