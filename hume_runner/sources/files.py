@@ -272,7 +272,7 @@ class FileSource:
 
         before = len(shelf.log.problems)
         found = 0
-        for path in matching_files(pattern, shelf.folder, unreadable, skip=shelf.outputs):
+        for path in matching_files(pattern, shelf.folder, unreadable, skip=shelf.outputs, left_out=shelf.left_out):
             if entry.id is not None and found:
                 found += not shelf.is_read(path)
                 continue
@@ -362,6 +362,9 @@ class FileSource:
             log.missing(entry.place, f"no object matches {quoted(pattern)}", "upper and lower case differ")
 
     def _glob_hint(self, pattern: str) -> str:
+        left_out = self._shelf.left_out.told()
+        if left_out is not None:
+            return f"{left_out}; name a file exactly to take it all the same"
         base: list[str] = []
         for part in pattern.split("/")[:-1]:
             if is_glob(part):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
+from hume_runner.manifest.load import load_manifest
+from hume_runner.sources import expand
+from hume_runner.sources.globbing import matching_files
 from tests.cli.project import Project
 
 
@@ -79,6 +83,7 @@ def test_a_pattern_that_finds_only_what_the_manifest_reads_finds_nothing(study: 
     ran = study.call("validate")
     assert ran.code == 66
     assert "no file matches '*.key'" in ran.out
+    assert "1 file that the manifest reads is no source" in ran.out
 
 
 def test_a_list_that_is_named_as_a_source_is_one(study: Project) -> None:
@@ -87,3 +92,122 @@ def test_a_list_that_is_named_as_a_source_is_one(study: Project) -> None:
     ran = study.call("validate")
     assert ran.code == 0, ran.out
     assert "ok, 2 items (1 file, 1 text)" in ran.out
+
+
+# -- what a person keeps where runs write, and what runs wrote there
+
+
+@pytest.fixture
+def recorded(project: Project) -> Project:
+    """An output directory with all that a run writes."""
+    project.manifest["models"] = {"language": {}}
+    project.manifest["sources"] = {"text": ["I am so glad."]}
+    project.manifest["outputs"] = {"directory": "study", "tables": ["csv", "parquet"], "report": True}
+    assert project.run().code == 0
+    project.manifest["outputs"] = {"directory": "results"}
+    project.manifest["sources"] = {"files": ["study/**/*"]}
+    return project
+
+
+PERSONS = (
+    "raw/1.wav", "raw/p07/2.wav", "tables/3.wav", "tables/mine.csv", "prepared/4.wav", "prepared/p07/5.wav",
+    "cluster/6.wav", "cluster/run-1/7.wav", "emulator/8.wav", "emulator/uploads/9.wav", "shards/10.wav",
+    "shards/1-of-2/11.wav", "state.sqlite3 of 12.wav", "state.sqlite3.wav", "state.sqlite3-old/13.wav",
+    "codebook.old.md", "14.json", "raw/p07/notes.json", "one.lock", "seal.seal",
+)  # fmt: skip
+
+
+def test_what_a_person_keeps_where_runs_write_is_a_source(recorded: Project) -> None:
+    for number, name in enumerate(PERSONS):
+        path = recorded.folder / "study" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"[{number}]", encoding="utf-8")
+    assert found(recorded) == sorted(f"study/{name}" for name in PERSONS)
+
+
+def found(project: Project) -> list[str]:
+    """Of the sources of the manifest as it is, the names."""
+    return sorted(item.value for item in expand(load_manifest(project.write())))
+
+
+def test_how_much_of_what_runs_wrote_is_passed_over_is_told_once(recorded: Project) -> None:
+    (recorded.folder / "study" / "mine.txt").write_text("Mine.", encoding="utf-8")
+    folder = recorded.folder / "study"
+    files = sum(1 for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] != "raw") - 1
+    line = f"{files} files and 1 folder that runs wrote are no sources: patterns pass over them\n"
+    for command in ("validate", "plan"):
+        ran = recorded.call(command)
+        assert ran.code == 0, ran.err
+        assert ran.err.count("that runs wrote") == 1
+        assert line in ran.err
+    # Where a pattern would not have found any of it, there is nothing to tell.
+    recorded.manifest["sources"] = {"files": ["study/**/*.txt"]}
+    assert "runs wrote" not in recorded.call("validate").err
+
+
+LEFT: dict[str, str] = {
+    "an answer": "raw/0a1b/request.json",
+    "beside an answer": "raw/0a1b/predictions.json",
+    "an answer that was edited": "raw/0a1b/predictions.json.bak",
+    "an answer whose run died": "raw/0c1d/predictions.json",
+    "an answer that nobody understood": "raw/not-understood-0a1b2c.bin",
+    "a recording that was prepared": "prepared/0a/sound.wav",
+    "what a cluster shares": "cluster/run-0123456789abcdef/calls/0.1",
+    "an upload to the emulator": "emulator/uploads/0a/0",
+    "the emulator's jobs": "emulator/emulator.sqlite3-wal",
+    "the lock of a shard": "shards/1-of-2/state.sqlite3.lock",
+    "the log of a state": "state.sqlite3-wal",
+    "what a full disk left": "state.sqlite3.job-000001-0a1b.rescued",
+    "a lock of the outputs": "state.sqlite3.outputs.lock",
+}
+
+
+@pytest.mark.parametrize("name", LEFT.values(), ids=list(LEFT))
+def test_what_a_run_leaves_when_it_dies_is_no_source(recorded: Project, name: str) -> None:
+    folder = recorded.folder / "study"
+    beside = ("raw/0a1b/request.json", "prepared/0a/entry.json", "cluster/run-0123456789abcdef/nonce")
+    for one in (*beside, "emulator/emulator.sqlite3", name):
+        path = folder / one
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}", encoding="utf-8")
+    (folder / "mine.txt").write_text("Mine.", encoding="utf-8")
+    assert found(recorded) == ["study/mine.txt"]
+    # Nor where a pattern begins further down, or comes by a link.
+    top, slash, _ = name.partition("/")
+    inside = f"study/{top}" if slash else "study"
+    (recorded.folder / "link").symlink_to(inside)
+    for pattern in (f"{inside}/**/*", "link/**/*"):
+        names = [Path(path).name for path in matching_files(pattern, str(recorded.folder), unexpected)]
+        assert names == ([] if slash else ["mine.txt"])
+
+
+def unexpected(error: OSError) -> None:
+    raise error
+
+
+# -- states and results of other studies, by whatever name
+
+
+def test_states_and_results_of_other_studies_are_sent_by_no_pattern(project: Project) -> None:
+    study = project.folder / "study"
+    project.manifest["models"] = {"language": {}}
+    project.manifest["sources"] = {"text": [{"text": "I am so glad.", "labels": {"wave": 1}}, "I am so sad."]}
+    (study / "mine").mkdir(parents=True)
+    assert project.run("--state", str(study / "one.sqlite3")).code == 0
+    assert project.run("--state", str(study / "plain"), "--output-dir", str(project.folder / "b")).code == 0
+    commands = (
+        "plan --out one.json", "plan --markdown one.md", "report --out one.html", "report --figures figs",
+        "report --figures figs --figure-format csv", "report --figures figs --figure-format pdf",
+        "tables --out tab --format csv --long", "tables --out tab --format parquet", "tables --out tab --format xlsx",
+        "tables --out tab --format jsonl --long", "tables --psych-ds --out psych", "run --metrics-file one.prom",
+    )  # fmt: skip
+    for words in commands:
+        places = ("tab", "figs", "psych")
+        told = [str(study / word) if "one." in word or word in places else word for word in words.split()]
+        ran = project.call(*told, "--state", str(study / "one.sqlite3"))
+        assert ran.code == 0, ran.err
+    assert sum(1 for path in study.rglob("*") if path.is_file()) > 20
+    (study / "tab" / "errors.jsonl").unlink()  # nothing is in it, so that nobody can tell whose it is
+    (study / "mine" / "a.txt").write_text("I am a.", encoding="utf-8")
+    project.manifest["sources"] = {"files": ["study/**/*"]}
+    assert found(project) == ["study/mine/a.txt"]
