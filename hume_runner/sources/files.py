@@ -270,7 +270,7 @@ class FileSource:
             folder = quoted(shelf.known_as(str(error.filename)))
             shelf.log.missing(entry.place, f"the folder {folder} cannot be read: {error.strerror}", "check permissions")
 
-        before = len(shelf.log.problems)
+        before, passed_over = len(shelf.log.problems), shelf.left_out.number
         found = 0
         for path in matching_files(pattern, shelf.folder, unreadable, skip=shelf.outputs, left_out=shelf.left_out):
             if entry.id is not None and found:
@@ -281,7 +281,10 @@ class FileSource:
             found += len(shelf.left_out.read) == before_it
         self._serves(found)
         if not found and len(shelf.log.problems) == before:
-            shelf.log.missing(entry.place, f"no file matches {quoted(pattern)}", lambda: self._glob_hint(pattern))
+            told = shelf.left_out.told() if shelf.left_out.number > passed_over else None
+            shelf.log.missing(
+                entry.place, f"no file matches {quoted(pattern)}", told or (lambda: self._glob_hint(pattern))
+            )
 
     def _serves(self, found: int) -> None:
         entry = self._entry
@@ -362,9 +365,6 @@ class FileSource:
             log.missing(entry.place, f"no object matches {quoted(pattern)}", "upper and lower case differ")
 
     def _glob_hint(self, pattern: str) -> str:
-        left_out = self._shelf.left_out.told()
-        if left_out is not None:
-            return f"{left_out}; name a file exactly to take it all the same"
         base: list[str] = []
         for part in pattern.split("/")[:-1]:
             if is_glob(part):

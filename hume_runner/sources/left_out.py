@@ -15,6 +15,10 @@ class LeftOut:
     folders: set[int] = field(default_factory=set)  # of runs as a whole, such as an answer's
     read: set[int] = field(default_factory=set)  # by the manifest: itself, its lists, its keys
 
+    @property
+    def number(self) -> int:
+        return len(self.files) + len(self.folders) + len(self.read)
+
     def told(self) -> str | None:
         """One line for all; None where nothing was left out."""
         written = [counted(len(some), word) for some, word in ((self.files, "file"), (self.folders, "folder")) if some]
@@ -23,6 +27,6 @@ class LeftOut:
             told.append(f"{counted(len(self.read), 'file')} that the manifest reads")
         if not told:
             return None
-        if len(self.files) + len(self.folders) + len(self.read) == 1:
+        if self.number == 1:
             return f"{told[0]} is no source: patterns pass over it"
         return f"{' and '.join(told)} are no sources: patterns pass over them"

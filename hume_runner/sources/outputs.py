@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from hume_runner.sources.traces import is_empty_table, is_state, says_ours, speaks_of_us
+from hume_runner.sources.traces import CALLED_DATABASE, LOOKED_INTO, is_empty_table, is_state, says_ours, speaks_of_us
 
 # In each output directory, by a run that wrote there: whose it is.
 RECORD = "state.sqlite3.outputs.json"
@@ -50,7 +50,8 @@ _BESIDE: Final = re.compile(
 _ENDS: Final = (
     "-wal", "-shm", "-journal", ".lock", ".owner.json", ".seal", ".ctl", ".pushed.json", ".part", ".rescued",
 )  # fmt: skip
-_PARTED: Final = ".parted-"
+_SUSPECT: Final = (*_ENDS, *LOOKED_INTO)
+_WORDS: Final = re.compile("|".join(map(re.escape, (".parted-", *CALLED_DATABASE))))
 # The output directory's own, which have this name wherever the state is.
 _OF_OUTPUTS: Final = frozenset({f"{_STATE}.outputs.lock", f"{_STATE}.outputs.owner.json"})
 _LOCK: Final = ".lock"
@@ -98,7 +99,11 @@ class Walked:
 
     def wrote_file(self, name: str) -> bool:
         """Whether a run wrote this file."""
-        if self._has_our_name(name) or self._is_state(name) or self._is_beside_a_state(name):
+        if self._place and self._has_our_name(name):
+            return True
+        if name not in self._locked and not _is_suspect(name):
+            return False
+        if self._is_state(name) or self._is_beside_a_state(name):
             return True
         path = os.path.join(self._path, name)
         if says_ours(path):
@@ -139,10 +144,14 @@ def _without(ending: str, names: Iterable[str]) -> frozenset[str]:
     return frozenset(name.removesuffix(ending) for name in names if name.endswith(ending))
 
 
+def _is_suspect(name: str) -> bool:
+    """Whether a file may be ours by its name, wherever it lies: media are judged by this alone."""
+    low = name.lower()
+    return low.endswith(_SUSPECT) or _WORDS.search(low) is not None
+
+
 def _bases(name: str) -> Iterator[str]:
     """The names of states beside which `name` would lie."""
-    if not name.endswith(_ENDS) and _PARTED not in name:
-        return
     for found in re.finditer(r"[.-]", name):
         if found.start() and _BESIDE.fullmatch(name, found.start()):
             yield name[: found.start()]

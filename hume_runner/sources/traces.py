@@ -19,7 +19,7 @@ MARK: Final = r"hume_runner ([a-z-]+) ([0-9a-f]{32})"
 _HEAD_BYTES: Final = 1 << 14
 _TAIL_BYTES: Final = 1 << 12
 _FOOTER_BYTES: Final = 1 << 16
-_LOOKED_INTO: Final = (
+LOOKED_INTO: Final = (
     ".html", ".csv", ".jsonl", ".json", ".parquet", ".xlsx", ".md", ".svg", ".pdf", ".prom",
 )  # fmt: skip
 _WORD: Final = MARK.encode()
@@ -44,13 +44,13 @@ _LINES: Final = re.compile(
 _SQLITE: Final = b"SQLite format 3\0"
 _APPLICATION: Final = b"HumR"  # as a state has it in its header
 _APPLICATION_AT: Final = 68
-_CALLED_DATABASE: Final = re.compile(r"\.(?:sqlite|db)", re.IGNORECASE)
+CALLED_DATABASE: Final = (".sqlite", ".db")  # in a name, of which a copy may go on otherwise
 
 
 def says_ours(path: str) -> bool:
     """Whether a file is one that we wrote and somebody may have kept anywhere: a report, a table, a plan, a figure."""
     ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path for each of a million
-    if ending not in _LOOKED_INTO:
+    if ending not in LOOKED_INTO:
         return False
     head, tail = _ends(path, _FOOTER_BYTES if ending == ".parquet" else _TAIL_BYTES)
     match ending:
@@ -83,7 +83,8 @@ def is_empty_table(path: str) -> bool:
 def is_state(path: str, *, suspected: bool = False) -> bool:
     """Whether a file is a state: a database with our number in it. Only what is called like one, or is `suspected`, is
     opened."""
-    if not suspected and _CALLED_DATABASE.search(os.path.basename(path)) is None:  # noqa: PTH119
+    name = os.path.basename(path).lower()  # noqa: PTH119
+    if not suspected and not any(word in name for word in CALLED_DATABASE):
         return False
     head, _ = _ends(path, 0, head_bytes=_APPLICATION_AT + len(_APPLICATION))
     return head.startswith(_SQLITE) and head.endswith(_APPLICATION)
