@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from hume_runner.manifest.defaults import largest_upload
@@ -12,6 +13,7 @@ from hume_runner.sources.blocks import Block, one_by_one
 from hume_runner.sources.files import FileShelf, FileSource
 from hume_runner.sources.inputs import Input, ReadFiles, inputs
 from hume_runner.sources.left_out import LeftOut
+from hume_runner.sources.neighbours import neighbours
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.texts import TextSource
 from hume_runner.sources.unseen import UnseenFiles, is_unseen
@@ -40,7 +42,7 @@ def expand_in_blocks(manifest: Manifest, *, left_out: LeftOut | None = None) -> 
         limits=manifest.service.limits,
         outputs=manifest.outputs.directory,
         kept=tuple(place for place in (manifest.outputs.remote, manifest.state) if place is not None),
-        read=inputs(manifest),
+        read=chain(inputs(manifest), neighbours(manifest.path)),
         left_out=left_out,
     )
 

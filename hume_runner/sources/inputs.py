@@ -7,7 +7,8 @@ that is named as a source refuses the manifest.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest, Place
 from hume_runner.sources.globbing import is_glob
 from hume_runner.stores import is_remote
+
+SECRETS = ("service.api_key", "notify.callback_secret")
 
 
 @frozen
@@ -40,25 +43,30 @@ def inputs(manifest: Manifest) -> Iterator[Input]:
     for event in manifest.events:
         if event.listing is not None:
             yield Input(path=event.listing, kind="list", place=event.place)
-    for name, key in (("service.api_key", manifest.service.api_key), ("notify.callback_secret", secret)):
+    for name, key in zip(SECRETS, (manifest.service.api_key, secret), strict=True):
         if key is not None and key.file is not None:
             yield Input(path=key.file, kind="secret", place=places.get(f"{name}.file"), name=f"{name}.file")
 
 
 class ReadFiles:
-    """Inputs that are no sources, known again by whatever name or link leads to them."""
+    """Inputs that are no sources, known again by whatever name or link leads to them. Looked for when first asked."""
 
     def __init__(self, found: Iterable[Input]) -> None:
-        self._known: dict[tuple[int, int], Input] = {}
-        for one in found:
-            status = None if one.kind == "source" else _status(one.path)
-            # A file that is a key and something else as well is a key.
-            if status is not None and (one.kind == "secret" or _identity(status) not in self._known):
-                self._known[_identity(status)] = one
+        self._found = found
 
     def one(self, status: os.stat_result) -> Input | None:
         """The input that a file with this status is."""
         return self._known.get(_identity(status))
+
+    @cached_property
+    def _known(self) -> Mapping[tuple[int, int], Input]:
+        known: dict[tuple[int, int], Input] = {}
+        for one in self._found:
+            status = None if one.kind == "source" else _status(one.path)
+            # A file that is a key and something else as well is a key.
+            if status is not None and (one.kind == "secret" or _identity(status) not in known):
+                known[_identity(status)] = one
+        return known
 
 
 def _status(path: Path) -> os.stat_result | None:

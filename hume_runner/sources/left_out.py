@@ -13,7 +13,7 @@ class LeftOut:
 
     files: set[int] = field(default_factory=set)
     folders: set[int] = field(default_factory=set)  # of runs as a whole, such as an answer's
-    read: set[int] = field(default_factory=set)  # by the manifest: itself, its lists, its keys
+    read: set[int] = field(default_factory=set)  # by manifests: they themselves, lists, keys
 
     @property
     def number(self) -> int:
@@ -24,7 +24,7 @@ class LeftOut:
         written = [counted(len(some), word) for some, word in ((self.files, "file"), (self.folders, "folder")) if some]
         told = [f"{' and '.join(written)} that runs wrote"] if written else []
         if self.read:
-            told.append(f"{counted(len(self.read), 'file')} that the manifest reads")
+            told.append(counted(len(self.read), "manifest, list or key", "manifests, lists and keys"))
         if not told:
             return None
         if self.number == 1:

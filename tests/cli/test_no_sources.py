@@ -36,10 +36,10 @@ def test_no_pattern_finds_what_the_manifest_reads(study: Project) -> None:
     ran = study.call("validate")
     assert ran.code == 0, ran.out + ran.err
     assert "ok, 2 items (1 file, 1 text)" in ran.out
-    assert "6 files that the manifest reads are no sources: patterns pass over them" in ran.err
+    assert "6 manifests, lists and keys are no sources: patterns pass over them" in ran.err
     planned = study.call("plan")
     assert planned.code == 0, planned.err
-    assert planned.err.count("6 files that the manifest reads are no sources: patterns pass over them") == 1
+    assert planned.err.count("6 manifests, lists and keys are no sources: patterns pass over them") == 1
     assert "items  2 new\n" in planned.out
 
 
@@ -59,7 +59,21 @@ def test_a_secret_for_callbacks_is_found_by_no_pattern_either(study: Project) ->
     ran = study.call("validate")
     assert ran.code == 0, ran.out
     assert "ok, 2 items (2 files)" in ran.out, "the text, and the key that is this manifest's no more"
-    assert "2 files that the manifest reads are no sources" in ran.err
+    assert "2 manifests, lists and keys are no sources" in ran.err
+
+
+def test_other_manifests_and_their_keys_are_no_sources(study: Project) -> None:
+    key = study.folder / "keys" / "two.key"
+    key.parent.mkdir()
+    key.write_text("k" * 40, encoding="utf-8")
+    other = "version: 1\nname: two\nservice:\n  api: batch-v0\n  api_key: {file: keys/two.key}\nsources: {text: [A.]}\n"
+    (study.folder / "two.yml").write_text(other, encoding="utf-8")
+    (study.folder / "mine.yaml").write_text("sources: none\nservice: bad\n", encoding="utf-8")
+    assert found(study) == ["a.txt", "mine.yaml"]
+    study.manifest["sources"] = {"files": ["keys/two.key"]}
+    ran = study.call("validate")
+    assert ran.code == 65
+    assert f"'keys/two.key' is a secret (service.api_key.file, {study.folder}/two.yml:5:19)" in ran.out
 
 
 @pytest.mark.parametrize("named", ["api.key", "link.key", "list"])
@@ -83,7 +97,7 @@ def test_a_pattern_that_finds_only_what_the_manifest_reads_finds_nothing(study: 
     ran = study.call("validate")
     assert ran.code == 66
     assert "no file matches '*.key'" in ran.out
-    assert "1 file that the manifest reads is no source" in ran.out
+    assert "1 manifest, list or key is no source" in ran.out
 
 
 def test_a_list_that_is_named_as_a_source_is_one(study: Project) -> None:
