@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_key
 from hume_runner.sources import expand_in_blocks
+from hume_runner.sources.left_out import LeftOut
 from hume_runner.spelling import placed_path
 from hume_runner.stores import is_remote
 
@@ -279,10 +281,11 @@ def planned(
     now: float,
     selection: Selection | None = None,
     whole: Path | None = None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[Plan]:
     """What a manifest means to an open state, decided and not packed yet, for as long as the block lasts.
 
-    `whole`: for a shard, the state of which it is a part.
+    `whole`: for a shard, the state of which it is a part. `left_out` is told what patterns meet that is no source.
     """
     from hume_runner.planning.prepare import Options, Plan
     from hume_runner.planning.recall import scan_or_recall
@@ -293,7 +296,8 @@ def planned(
     chosen = selection or EVERYTHING
     check_shard(store, chosen.shard)
     with held_by(whole, store) as held:
-        scan = scan_or_recall(manifest, expand_in_blocks, endpoint.service, store, Scan, selection=chosen, held=held)
+        expand = partial(expand_in_blocks, left_out=left_out)
+        scan = scan_or_recall(manifest, expand, endpoint.service, store, Scan, selection=chosen, held=held)
     options = Options(retry_failed=retry_failed, real_endpoint=not endpoint.simulated, now=now)
     with Plan(manifest, scan, store, endpoint.service, options) as plan:
         yield plan.decide()

@@ -24,6 +24,8 @@ from hume_runner.manifest.document import ordered
 from hume_runner.manifest.load import Examined
 from hume_runner.sources import expand_entries, expand_in_blocks, one_by_one
 from hume_runner.sources.globbing import is_glob, twin_folders
+from hume_runner.sources.inputs import Input
+from hume_runner.sources.left_out import LeftOut
 from hume_runner.sources.unseen import is_unseen
 from hume_runner.stores import is_remote
 from hume_runner.wiring import Paths
@@ -181,7 +183,7 @@ def validate(
 
 def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look: bool) -> None:
     manifest, folder = examined.manifest, examined.path.parent
-    seen = intervals = None
+    seen, intervals, left_out = None, None, LeftOut()
     if manifest is not None and manifest.events:
         from hume_runner.results.event_sources import SeenIds
         from hume_runner.results.intervals import read_intervals
@@ -189,9 +191,10 @@ def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look
         intervals = read_intervals(manifest.events)
         seen = SeenIds(intervals) if look and intervals.by_item else None
     if manifest and look:
-        pieces = expand_in_blocks(manifest)
+        pieces = expand_in_blocks(manifest, left_out=left_out)
     else:
-        pieces = expand_entries(examined.entries, folder=folder, look=look)
+        itself = Input(path=examined.path, kind="manifest")
+        pieces = expand_entries(examined.entries, folder=folder, read=[itself], left_out=left_out, look=look)
     for item in one_by_one(pieces):
         items[item.kind] += 1
         if seen is not None:
@@ -209,6 +212,7 @@ def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look
                 warnings.append(f"{place}: {item.value!r} is found, and written differently on disk ({differ})")
     if seen is not None and intervals is not None:
         warnings += seen.check(intervals)
+    warnings += filter(None, [left_out.told()])
 
 
 def _told_twin_folders(manifest: Manifest) -> Iterator[str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.errors import Problem, StateError, UsageError
-from hume_runner.frozen import frozen
 from hume_runner.manifest.load import Examined
 from hume_runner.manifest.model import Manifest, Place
 from hume_runner.sources.globbing import begin, is_glob, parts_match
+from hume_runner.sources.inputs import inputs
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
@@ -27,31 +27,6 @@ _MADE = (
     *(f"prepared/0/{name}" for name in ("sound.wav", "still.jpg", "000000.jpg")),
     "emulator/emulator.sqlite3",
 )
-
-
-@frozen
-class Input:
-    """A file that is read, and where the manifest names it; the manifest itself has no such place."""
-
-    path: Path
-    place: Place | None = None
-
-
-def inputs(manifest: Manifest) -> Iterator[Input]:
-    """The manifest, its lists, its keys, and its sources but for those that only a pattern finds."""
-    folder, places, secret = manifest.path.parent, manifest.source_of, manifest.notify.callback_secret
-    yield Input(path=manifest.path)
-    for entry in manifest.sources:
-        if entry.listing is not None:
-            yield Input(path=entry.listing, place=entry.place)
-        elif entry.kind == "file" and entry.value and not is_remote(entry.value) and not is_glob(entry.value):
-            yield Input(path=folder / entry.value, place=entry.place)
-    for event in manifest.events:
-        if event.listing is not None:
-            yield Input(path=event.listing, place=event.place)
-    for name, key in (("service.api_key", manifest.service.api_key), ("notify.callback_secret", secret)):
-        if key is not None and key.file is not None:
-            yield Input(path=key.file, place=places.get(f"{name}.file"))
 
 
 def overwritten(manifest: Manifest) -> Iterator[Problem]:

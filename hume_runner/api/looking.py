@@ -18,6 +18,7 @@ from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
 from hume_runner.registry import load, registered
 from hume_runner.settings import mask_secrets
+from hume_runner.sources.left_out import LeftOut
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -50,6 +51,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         store, found = _taken_stock(store, endpoint, paths, stack, now)
         whole = stack.enter_context(state_of_the_whole(project, to_run=False))
         _refuse_beside_shards(project, store, knows=whole or seen)
+        left_out = LeftOut()
         plan = stack.enter_context(
             wiring.planned(
                 manifest,
@@ -59,9 +61,10 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
                 now=now,
                 selection=project.selection,
                 whole=whole,
+                left_out=left_out,
             )
         )
-        told = list(filter(None, (told_closed(manifest), told_twin(project.paths))))
+        told = list(filter(None, (told_closed(manifest), told_twin(project.paths), left_out.told())))
         if not project.selection.flags and manifest.events:
             from hume_runner.results.event_sources import check_sources
 

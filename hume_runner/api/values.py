@@ -109,9 +109,9 @@ class Planned:
 class Validated:
     """What is wrong with one manifest; `items` counts what it lists by kind, as far as that is known.
 
-    `warnings` tell of items that will fail by themselves and of models that are not ready here; `unseen` counts entries
-    that were not looked at, each of which may be any number of items. `exit_code`: 65 for a wrong manifest, 66 for a
-    missing source.
+    `warnings` tell of items that will fail by themselves, of what patterns pass over, and of models that are not ready
+    here; `unseen` counts entries that were not looked at, each of which may be any number of items. `exit_code`: 65 for
+    a wrong manifest, 66 for a missing source.
     """
 
     path: str

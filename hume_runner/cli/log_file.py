@@ -62,8 +62,9 @@ class LogFile:
 def refuse_inputs(path: str, manifests: Sequence[str], *, output_dir: str | None) -> None:
     """A log may go behind what others wrote, but not into what a run reads, nor where it would, nor into its state.
     Raises: UsageError."""
-    from hume_runner.api.inputs import inputs, refuse_found
+    from hume_runner.api.inputs import refuse_found
     from hume_runner.api.opening import examine
+    from hume_runner.sources.inputs import inputs
 
     begun = b""
     with contextlib.suppress(OSError), open_regular(Path(path)) as file:  # else nothing is there, or who opens it tells

@@ -21,10 +21,11 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Final, Literal
 
 from hume_runner import small_json
+from hume_runner.sources.traces import MARK
 
 _CHUNK: Final = 1 << 20
 _DIGITS: Final = 32
-_WORD: Final = r"hume_runner ([a-z-]+) ([0-9a-f]{32})"
+_WORD: Final = MARK
 # Behind the last line, in the words of the format.
 _BEHIND: Final = re.compile(rb"(?:<!-- |% )" + _WORD.encode() + rb"(?: -->)?\s*\Z")
 _BEHIND_BYTES: Final = 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from hume_runner.manifest.defaults import largest_upload
@@ -10,6 +11,9 @@ from hume_runner.manifest.model import Api, Limits, Manifest, SourceEntry
 from hume_runner.sources.base import Source, SourceItem
 from hume_runner.sources.blocks import Block, one_by_one
 from hume_runner.sources.files import FileShelf, FileSource
+from hume_runner.sources.inputs import Input, ReadFiles, inputs
+from hume_runner.sources.left_out import LeftOut
+from hume_runner.sources.neighbours import neighbours
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.texts import TextSource
 from hume_runner.sources.unseen import UnseenFiles, is_unseen
@@ -28,8 +32,9 @@ def expand(manifest: Manifest) -> Iterator[SourceItem]:
     return one_by_one(expand_in_blocks(manifest))
 
 
-def expand_in_blocks(manifest: Manifest) -> Iterator[SourceItem | Block]:
-    """As `expand`, with the links of long lists in blocks where nothing is wrong with a whole block."""
+def expand_in_blocks(manifest: Manifest, *, left_out: LeftOut | None = None) -> Iterator[SourceItem | Block]:
+    """As `expand`, with the links of long lists in blocks where nothing is wrong with a whole block. `left_out` is
+    told what patterns meet that is no source."""
     return expand_entries(
         manifest.sources,
         folder=manifest.path.parent,
@@ -37,6 +42,8 @@ def expand_in_blocks(manifest: Manifest) -> Iterator[SourceItem | Block]:
         limits=manifest.service.limits,
         outputs=manifest.outputs.directory,
         kept=tuple(place for place in (manifest.outputs.remote, manifest.state) if place is not None),
+        read=chain(inputs(manifest), neighbours(manifest.path)),
+        left_out=left_out,
     )
 
 
@@ -48,14 +55,25 @@ def expand_entries(
     limits: Limits | None = None,
     outputs: Path | None = None,
     kept: tuple[str, ...] = (),
+    read: Iterable[Input] = (),
+    left_out: LeftOut | None = None,
     look: bool = True,
 ) -> Iterator[SourceItem | Block]:
     """As `expand_in_blocks`, for the entries of a manifest that may be wrong elsewhere. What is below `outputs`, or
-    below the URIs `kept` in object stores, is found by no pattern that does not name that folder. Without `look` no
-    medium is looked at, and a list that is not there is passed over."""
+    below the URIs `kept` in object stores, is found by no pattern that does not name that folder; what the manifest
+    reads (`read`) by none at all. Without `look` no medium is looked at, and a list that is not there passed over."""
     log = ProblemLog()
     most_bytes = largest_upload(api, limits or Limits()) if api is not None else None
-    shelf = FileShelf(folder, outputs=outputs, kept=kept, most_bytes=most_bytes, limit_hint=_LIMIT_HINT, log=log)
+    shelf = FileShelf(
+        folder,
+        outputs=outputs,
+        kept=kept,
+        most_bytes=most_bytes,
+        limit_hint=_LIMIT_HINT,
+        log=log,
+        read=ReadFiles(read),
+        left_out=left_out or LeftOut(),
+    )
     sources: list[Source] = []
     for entry in entries:
         if not look and (entry.kind == "file" or is_unseen(entry)):

@@ -19,6 +19,8 @@ from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.ids import id_fault, readable
+from hume_runner.sources.inputs import ReadFiles
+from hume_runner.sources.left_out import LeftOut
 from hume_runner.sources.listing import listed_as, rows
 from hume_runner.sources.name_pattern import name_pattern
 from hume_runner.sources.problems import ProblemLog
@@ -46,6 +48,8 @@ class FileShelf:
         most_bytes: int | None,
         limit_hint: str,
         log: ProblemLog,
+        read: ReadFiles,
+        left_out: LeftOut,
     ) -> None:
         self.folder = os.path.normpath(folder)
         # What a run writes is no source of the next run, even where a glob such as **/*.wav spans it.
@@ -54,6 +58,8 @@ class FileShelf:
         self.most_bytes = most_bytes
         self.limit_hint = limit_hint
         self.log = log
+        self.left_out = left_out
+        self._read = read
         self._exact: set[int] = set()
         self._yielded: set[int] = set()
         self.stores = Stores()
@@ -89,8 +95,16 @@ class FileShelf:
         self._yielded.add(key)
         return True
 
-    def check(self, path: str, place: Place) -> bool:
-        """Whether `path` is a readable file of an allowed size; says so in the log if not."""
+    def is_read(self, path: str) -> bool:
+        """Whether a file that a pattern finds is one that the manifest reads, and so no source."""
+        try:
+            return self._read.one(os.stat(path)) is not None
+        except (OSError, ValueError):
+            return False
+
+    def check(self, path: str, place: Place, *, exact: bool) -> bool:
+        """Whether `path` is a readable file of an allowed size, and no secret; says so in the log if not. What the
+        manifest reads is passed over where a pattern found it (not `exact`)."""
         shown = quoted(self.known_as(path))
         twins = self._spellings.stored(path)
         if len(twins) > 1:
@@ -105,6 +119,8 @@ class FileShelf:
             if not stat.S_ISREG(status.st_mode):
                 self.log.missing(place, f"{shown} is not a regular file", "copy its content to a file")
                 return False
+            if not self._may_be_sent(status, path, place, exact=exact):
+                return False
             # Opening is the only honest test of "may be read": modes do not tell on every file system.
             os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0)))
         except (FileNotFoundError, NotADirectoryError):
@@ -116,6 +132,23 @@ class FileShelf:
             self.log.missing(place, f"{shown} cannot be read: {why}", "check the file and its permissions")
             return False
         return self.fits(status.st_size, shown, place)
+
+    def _may_be_sent(self, status: os.stat_result, path: str, place: Place, *, exact: bool) -> bool:
+        read = self._read.one(status)
+        if read is None:
+            return True
+        if not exact:
+            self.left_out.read.add(hash(path))
+            return False
+        if read.kind != "secret":
+            return True  # a person may want their list measured as a text
+        named = "" if read.place is None else f", {read.place.file}:{read.place.line}:{read.place.column}"
+        self.log.malformed(
+            place,
+            f"{quoted(self.known_as(path))} is a secret ({read.name}{named}), and a run would send it",
+            "remove it from the sources; if it is a medium, keep the secret in a file of its own",
+        )
+        return False
 
     def fits(self, size_bytes: int, shown: str, place: Place) -> bool:
         """Whether a file is of an allowed size; says so in the log if not."""
@@ -215,7 +248,8 @@ class FileSource:
         self, path: str, place: Place, given: str | None, labels: Mapping[str, Scalar], *, called: str | None = None
     ) -> Iterator[SourceItem]:
         shelf = self._shelf
-        if not shelf.take(path, exact=called is not None, named=given is not None) or not shelf.check(path, place):
+        exact = called is not None
+        if not shelf.take(path, exact=exact, named=given is not None) or not shelf.check(path, place, exact=exact):
             return
         name = shelf.known_as(path) if called is None else called
         yield SourceItem(
@@ -238,16 +272,21 @@ class FileSource:
             folder = quoted(shelf.known_as(str(error.filename)))
             shelf.log.missing(entry.place, f"the folder {folder} cannot be read: {error.strerror}", "check permissions")
 
-        before = len(shelf.log.problems)
+        before, passed_over = len(shelf.log.problems), shelf.left_out.number
         found = 0
-        for path in matching_files(pattern, shelf.folder, unreadable, skip=shelf.outputs):
-            found += 1
-            if entry.id is not None and found > 1:
+        for path in matching_files(pattern, shelf.folder, unreadable, skip=shelf.outputs, left_out=shelf.left_out):
+            if entry.id is not None and found:
+                found += not shelf.is_read(path)
                 continue
+            before_it = len(shelf.left_out.read)
             yield from self._one(os.path.normpath(path), entry.place, entry.id, entry.labels)
+            found += len(shelf.left_out.read) == before_it
         self._serves(found)
         if not found and len(shelf.log.problems) == before:
-            shelf.log.missing(entry.place, f"no file matches {quoted(pattern)}", lambda: self._glob_hint(pattern))
+            told = shelf.left_out.told() if shelf.left_out.number > passed_over else None
+            shelf.log.missing(
+                entry.place, f"no file matches {quoted(pattern)}", told or (lambda: self._glob_hint(pattern))
+            )
 
     def _serves(self, found: int) -> None:
         entry = self._entry

@@ -14,7 +14,8 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from hume_runner.sources.outputs import RECORD, is_of_runs
+from hume_runner.sources.left_out import LeftOut
+from hume_runner.sources.outputs import Walked, place_of
 from hume_runner.spelling import Spellings, composed
 
 _MAGIC = re.compile(r"[*?[]")
@@ -31,18 +32,24 @@ def natural(name: str) -> tuple[str, str]:
 
 
 def matching_files(
-    pattern: str, folder: str, on_error: Callable[[OSError], None], *, skip: str | None = None
+    pattern: str,
+    folder: str,
+    on_error: Callable[[OSError], None],
+    *,
+    skip: str | None = None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[str]:
     """Absolute paths of the files that match, sorted by their parts (`p2` before `p10`); links to files count as files.
 
     Folders are walked with a stack, names compared part by part, so neither depth nor number is held in memory beyond
     the folders on the way down. Links to folders are followed, save to one that the walk is already in. `on_error` is
     told of folders that cannot be read. The folder `skip` (absolute) is not entered, by whatever name or link, unless
-    the pattern names it; and what runs wrote is found in no output directory.
+    the pattern names it; and what runs wrote is found nowhere: `left_out` is told of it.
     """
     starts, parts = _beginnings(pattern, folder)
+    skipped = None if skip is None else _identity(skip)
     for start in sorted(starts, key=lambda start: [natural(name) for name in start.split("/")]):
-        yield from _walk(start, parts, on_error, None if skip is None else _identity(skip))
+        yield from _walk(start, parts, on_error, skipped, left_out or LeftOut())
 
 
 def begin(pattern: str, folder: str) -> tuple[str, list[Part]]:
@@ -103,25 +110,40 @@ def _identity(folder: str) -> tuple[int, int] | None:
 
 
 def _walk(
-    start: str, parts: list[Part], on_error: Callable[[OSError], None], skip: tuple[int, int] | None
+    start: str,
+    parts: list[Part],
+    on_error: Callable[[OSError], None],
+    skip: tuple[int, int] | None,
+    left_out: LeftOut,
 ) -> Iterator[str]:
     # A state is the number of parts matched so far. A folder carries a set of them, as `**` may stand for any number
     # of folders: one pass finds each file once, however many `**` there are.
     last = len(parts) - 1
-    stack = [_listing(start, _closure({0}, parts), frozenset(), on_error, None)]
+    place = place_of(os.path.realpath(start))
+    stack = [_listing(start, _closure({0}, parts), frozenset(), on_error, None, place)]
     while stack:
         step = next(stack[-1], None)
         if step is None:
             stack.pop()
             continue
-        entry, states, above = step
+        entry, states, above, walked = step
         if _is_folder(entry):
             deeper = {state for state in states if parts[state].anywhere and not _hidden(entry.name)}
             deeper |= {state + 1 for state in states if state < last and parts[state].matches(entry.name)}
-            if deeper:
-                stack.append(_listing(entry.path, _closure(deeper, parts), above, on_error, skip))
+            if not deeper:
+                continue
+            within = _closure(deeper, parts)
+            if walked.made_folder(entry.name):
+                if last in within and any(parts[last].matches(name) for name in walked.held()):
+                    left_out.folders.add(hash(entry.path))
+                continue
+            below = walked.place_below(entry.name, is_link=entry.is_symlink())
+            stack.append(_listing(entry.path, within, above, on_error, skip, below))
         elif last in states and parts[last].matches(entry.name):
-            yield entry.path
+            if walked.wrote_file(entry.name):
+                left_out.files.add(hash(entry.path))
+            else:
+                yield entry.path
 
 
 def parts_match(names: Sequence[str], parts: Sequence[Part]) -> bool:
@@ -137,7 +159,7 @@ def parts_match(names: Sequence[str], parts: Sequence[Part]) -> bool:
     return last in states and parts[last].matches(names[-1])
 
 
-_Step = tuple["os.DirEntry[str]", frozenset[int], frozenset[tuple[int, int]]]
+_Step = tuple["os.DirEntry[str]", frozenset[int], frozenset[tuple[int, int]], Walked]
 
 
 def _listing(
@@ -146,8 +168,10 @@ def _listing(
     above: frozenset[tuple[int, int]],
     on_error: Callable[[OSError], None],
     skip: tuple[int, int] | None,
+    place: str,
 ) -> Iterator[_Step]:
-    """The entries of `folder` by name, each with the states and the folders that lead to it."""
+    """The entries of `folder` by name, each with the states and the folders that lead to it, and what tells those that
+    runs wrote. `place`: as `Walked` has it."""
     try:
         identity = os.stat(folder)
         here = (identity.st_dev, identity.st_ino)
@@ -155,15 +179,15 @@ def _listing(
             return
         with os.scandir(folder) as entries:
             sorted_entries = sorted(entries, key=lambda entry: natural(entry.name))
-        if any(entry.name == RECORD for entry in sorted_entries):
-            sorted_entries = [entry for entry in sorted_entries if not is_of_runs(entry.name)]
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         on_error(error)
         return
+    walked = Walked(folder, [entry.name for entry in sorted_entries], place)
+    leading = above | {here}
     for entry in sorted_entries:
-        yield entry, states, above | {here}
+        yield entry, states, leading, walked
 
 
 def _closure(states: set[int], parts: Sequence[Part]) -> frozenset[int]:

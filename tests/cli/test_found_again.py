@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.sources.outputs import is_of_runs
+from hume_runner.sources.globbing import matching_files
 from tests.cli.project import Project
 
 
@@ -92,12 +92,22 @@ def test_what_another_run_wrote_is_no_source_either(study: Project) -> None:
     assert "items  1 new\n" in study.call("plan").out
 
 
-def test_all_that_a_run_writes_is_known_by_its_name(study: Project) -> None:
-    listed(study, "study/*", "results", tables=["csv", "jsonl", "parquet"], report=True)
+FORMS = ["csv", "jsonl", "parquet", "xlsx"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_all_that_a_run_writes_is_known(study: Project, form: str) -> None:
+    listed(study, "study/*", "results", tables=[form], report=True)
+    study.manifest["sources"]["text"] = [{"text": "I am so glad.", "labels": {"wave": 1}}]
     assert study.run().code == 0
-    written = [path.name for path in (study.folder / "results").iterdir()]
+    written = [path for path in (study.folder / "results").rglob("*") if path.is_file()]
     assert len(written) > 10
-    assert [name for name in written if not is_of_runs(name)] == []
+    for pattern in ("results/**/*", "results/*", "results/tables/*", "results/raw/*/*"):
+        assert list(matching_files(pattern, str(study.folder), unexpected)) == []
+
+
+def unexpected(error: OSError) -> None:
+    raise error
 
 
 WRITES: dict[str, tuple[str, ...]] = {

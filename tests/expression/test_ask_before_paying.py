@@ -397,7 +397,8 @@ def test_what_a_dead_run_s_upload_becomes_is_waited_for_and_asked_about(
         return
     assert (ran.code, len(runs)) == (9, sent), ran.err
     assert told in ran.err
-    assert "waiting until it shows what it is" in ran.err
+    if not became.endswith("then ended"):  # which it may have by now, on a busy machine
+        assert "waiting until it shows what it is" in ran.err
 
 
 @pytest.mark.sweep
