@@ -25,9 +25,9 @@ from hume_runner.api.opening import examine as examine
 from hume_runner.api.opening import read_plan as read_plan
 from hume_runner.api.plotting import plot_groups, plot_timeline
 from hume_runner.api.project import Project as Project
+from hume_runner.api.values import JobSaid, Planned, Reason, RunResult, Status, Validated, Verified
 from hume_runner.api.values import JobStatus as JobStatus
 from hume_runner.api.values import ManifestLike as ManifestLike
-from hume_runner.api.values import Planned, Reason, RunResult, Status, Validated, Verified
 
 if TYPE_CHECKING:
     from hume_runner.planning.model import Summary
@@ -55,6 +55,7 @@ __all__ = [
     "FileStatus",
     "FileVerdict",
     "Holder",
+    "JobSaid",
     "Licence",
     "Model",
     "ModelFile",
@@ -97,6 +98,7 @@ PARTS = {
     "FileStatus": "services.local.weights:FileStatus",
     "FileVerdict": "services.local.weights:Verdict",
     "Holder": "state.lock:Holder",
+    "JobSaid": "api.values:JobSaid",
     "Licence": "services.local.pull:Licence",
     "Model": "services.local.model_files:Model",
     "ModelFile": "services.local.model_files:File",
