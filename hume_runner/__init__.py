@@ -6,6 +6,10 @@ functions    `run`, `plan`, `validate`, `status`, `verify`, `compare` (they give
              `Status`, `Verified`, `Comparison`), `read_results`, `load_manifest`; `plot_timeline` and
              `plot_groups` draw; `models`, `verify_models` (they give
              `ModelStatus`) and `pull_models`; `Cancel` ends a run early; `Emulator` is the stand-in server
+values       what these are made of, in `hume_runner.api`: of runs and plans `Counts`, `Summary`, `Reason`, `Holder`; of
+             outputs `Checked`, `Verdict`, `JobSaid`, `Results`; of comparisons `Side`, `TablesTogether`,
+             `ColumnsTogether`, `Agreement`, `Coefficient`, `Unmatched`; of models `Model`, `ModelFile`, `PackedFile`,
+             `FileStatus`, `FileVerdict`, `Licence`, `Step`; of a `Manifest` those of `hume_runner.manifest.model`
 events       the classes of `hume_runner.events`, as `on_event` gets them
 exceptions   every one in `hume_runner.errors`, below `HumeRunnerError` (`hint`, `exit_code`)
 old names    `HumeBatchClient` and what it takes and gives, as the old Python package had them

@@ -36,7 +36,11 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 ├── FailureBudgetExceeded        4
 ├── CostCapReached               8
 ├── LostAnswerNeedsDecision      9
+├── Cancelled                  130  the caller ended a run before it began anything
 └── ResultsError                66  an answer, or what was made of it, that cannot be read
+
+OSError
+└── NotRegular                      something of that name is there, and it is not a file
 
 A job or item that failed is data in the state file, not an exception; an exception means that the run cannot go on.
 """

@@ -80,8 +80,9 @@ class Registered:
     computes: bool = False  # has work for the processor, which a cluster can do (`services.base.Computes`)
     credits: str | None = None  # what tells, of a manifest's models, who measures (`services.credits.Credits`)
     readiness: str | None = None  # what tells, of a manifest's models, which can measure here (`readiness.Readiness`)
+    example: str = ""  # one of its models, with which hints show how a manifest names one
     # JSON Schema by model, for an API that the published schema does not name.
-    models: Mapping[str, Any] = field(default_factory=dict)
+    models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     # What tells, of names of models that a manifest has, JSON Schema by model beyond the published schema.
     more_models: str | None = None
     # What tells, of names of models, the tables (`Layout`) of those that are not among those of `rows`.
@@ -107,6 +108,7 @@ _KNOWN: dict[str, Registered] = {
             rows="hume_runner.services.batch_v0.rows",
             host="https://api.hume.ai",
             closed="14 June 2026",
+            example="face",
             answer="predictions.json",
             names_sources=True,
             begins_answer="hume_runner.services.batch_v0.downloads:begins_as_answer",
@@ -142,6 +144,7 @@ _KNOWN: dict[str, Registered] = {
             build="hume_runner.services.expression_v1.service:build",
             rows="hume_runner.services.expression_v1.rows",
             host="https://api.cloud.hume.ai",
+            example="audio",
             answer="response.json",
             order="hume_runner.services.expression_v1.parts:place_of",
             kinds=frozenset({"url", "file"}),
@@ -246,7 +249,8 @@ def on_change(clear: Callable[[], None]) -> None:
 
 @cache
 def load(name: str) -> Any:
-    """What a dotted name (`module:name`, or a module alone) stands for."""
+    """What a dotted name (`module:name`, or a module alone) stands for. Its type is the caller's to say: the protocols
+    of services lie above, and whoever registers one from outside is checked by what he registers, not here."""
     module, _, member = name.partition(":")
     found = import_module(module)
     return getattr(found, member) if member else found

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from hume_runner.aside import folder_below
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hume_runner.state.disk import Disk
     from hume_runner.state.keeping import Keeper
     from hume_runner.state.remote.drive import Driver
+    from hume_runner.state.remote.protocol import Lock
     from hume_runner.state.store import Store
 
 __all__ = ["EMULATOR", "Endpoint", "Machine", "Paths", "callback", "environment", "machines", "masker", "planned"]
@@ -129,7 +130,7 @@ class Paths:
         return self if self.remote is None else replace(self, remote=f"{self.remote.rstrip('/')}/{shard.folder}")
 
 
-def _unheard(lock: Any, seconds: float) -> None:
+def _unheard(lock: Lock, seconds: float) -> None:
     del lock, seconds
 
 
@@ -334,7 +335,7 @@ def callback(manifest: Manifest, machine: Machine, report: Report) -> Callable[[
     return tell
 
 
-def driver(paths: Paths, machine: Machine, on_watch: Callable[[Any, float], None] = _unheard) -> Driver:
+def driver(paths: Paths, machine: Machine, on_watch: Callable[[Lock, float], None] = _unheard) -> Driver:
     """The remote state's place. Raises: UsageError, MissingExtra, StoreError."""
     from hume_runner.state.remote.drive import Clock, Driver, Timing
     from hume_runner.stores import Patience, open_store
@@ -367,7 +368,7 @@ def keeper(
     from hume_runner.state.remote.keeper import RemoteKeeper
     from hume_runner.state.remote.objects import Note
 
-    def waiting(lock: Any, seconds: float) -> None:
+    def waiting(lock: Lock, seconds: float) -> None:
         report(events.StateAwaited(place=place.place, owner=str(Note.read(lock.note)), seconds=seconds))
 
     def put_aside(path: Path) -> None:

@@ -201,7 +201,7 @@ class FakeService:
     reminded: list[Job] = field(default_factory=list)
     packed: int = 0  # how often it was asked for the jobs of a plan
 
-    looker = archives = preparer = shelf = stopper = objects = None
+    looker = archives = preparer = shelf = stopper = objects = plain_jobs = None
 
     @property
     def keeper(self) -> Keeper | None:

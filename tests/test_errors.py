@@ -37,6 +37,19 @@ def test_every_error_comes_back_from_another_process_as_it_was(kind: type[HumeRu
     assert (type(again), str(again), vars(again)) == (kind, str(error), vars(error))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        one
+        for name, one in vars(errors).items()
+        if name[0] != "_" and isinstance(one, type) and issubclass(one, Exception)
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_every_error_stands_in_the_documented_tree(kind: type[Exception]) -> None:
+    assert kind.__name__ in (errors.__doc__ or "").split()
+
+
 def nothing_to_say(raised: BaseException) -> type[Exception]:
     def say(self: Exception) -> str:
         raise raised

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import ast
+import inspect
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 import hume_runner
+from hume_runner import api, errors, events
+from hume_runner.manifest import model
+
+PROMISED_MODULES = (errors, events, model)
 
 
 def test_all_names_are_listed_sorted_and_there() -> None:
@@ -39,3 +50,87 @@ def test_importing_the_package_imports_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", [hume_runner, api], ids=lambda package: package.__name__)
+def test_a_star_import_gives_every_promised_name(package: ModuleType) -> None:
+    found: dict[str, Any] = {}
+    exec(f"from {package.__name__} import *", found)
+    assert set(package.__all__) <= found.keys()
+
+
+def test_the_values_of_results_are_not_imported_before_they_are_asked_for() -> None:
+    late = {"hume_runner.results.compare.base", "hume_runner.results.read", "hume_runner.services.local.weights"}
+    code = f"import sys, hume_runner.api; print(sorted({late} & {{*sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_facade_knows_no_other_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Comparisons'"):
+        _ = api.Comparisons
+
+
+def promised() -> dict[str, Any]:
+    """Every promised class and function, by where it is promised."""
+    packages = (hume_runner, api)
+    found = {f"{one.__name__}.{name}": getattr(one, name) for one in packages for name in one.__all__}
+    for one in PROMISED_MODULES:
+        own = {f"{one.__name__}.{name}": value for name, value in vars(one).items() if not name.startswith("_")}
+        found |= {name: value for name, value in own.items() if getattr(value, "__module__", "") == one.__name__}
+    return {name: value for name, value in found.items() if inspect.isclass(value) or inspect.isfunction(value)}
+
+
+def names_in(module: ModuleType) -> dict[str, Any]:
+    """What its annotations may name, also what it imports for them alone."""
+    found = dict(vars(module))
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            home = import_module(node.module)
+            found |= {one.asname or one.name: getattr(home, one.name, None) for one in node.names}
+    return found
+
+
+def annotations_of(value: Any) -> Iterator[tuple[str, ModuleType]]:
+    """The annotations of a function, or of the public fields and methods of a class and those that it inherits from us,
+    each with the module that it stands in."""
+    owners = [value] if inspect.isfunction(value) else value.__mro__
+    for owner in owners:
+        if not owner.__module__.startswith("hume_runner"):
+            continue
+        home = sys.modules[owner.__module__]
+        said = list(inspect.get_annotations(owner).items())
+        for name, member in () if inspect.isfunction(value) else vars(owner).items():
+            function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+            # What the constructor of a dataclass takes are its fields.
+            if inspect.isfunction(function) and (not name.startswith("_") or name in ("__init__", "__call__")):
+                own = function.__module__ == owner.__module__ and function.__qualname__.startswith(owner.__qualname__)
+                said += [("", text) for text in function.__annotations__.values()] if own else []
+        yield from ((text, home) for name, text in said if not name.startswith("_"))
+
+
+def types_in(hint: Any) -> Iterator[type]:
+    if isinstance(hint, type) and not typing.get_args(hint):
+        yield hint
+    for one in typing.get_args(hint):
+        yield from types_in(one)
+    if isinstance(hint, list):
+        for one in hint:
+            yield from types_in(one)
+
+
+PROMISED = promised()
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED))
+def test_whoever_may_use_a_name_may_name_all_that_it_takes_and_gives(name: str) -> None:
+    known = list(PROMISED.values())
+    unknown = set()
+    for text, home in annotations_of(PROMISED[name]):
+        hint = eval(text, names_in(home)) if isinstance(text, str) else text
+        unknown |= {
+            f"{one.__module__}.{one.__qualname__}"
+            for one in types_in(hint)
+            if one.__module__.startswith("hume_runner") and not any(one is other for other in known)
+        }
+    assert unknown == set()

@@ -5,12 +5,13 @@ to the working directory. What the command line says with `--output-dir`, `--sta
 Expected errors are HumeRunnerErrors with a `hint` and the `exit_code` that the command would end with.
 
 What only some commands need is imported inside functions: `validate` stands on this package, and its start-up is
-measured.
+measured. For the same reason `PARTS`, the values of which results are made, are imported when they are first used.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hume_runner.api.comparing import compare, read_results
 from hume_runner.api.control import Cancel
@@ -24,24 +25,54 @@ from hume_runner.api.opening import examine as examine
 from hume_runner.api.opening import read_plan as read_plan
 from hume_runner.api.plotting import plot_groups, plot_timeline
 from hume_runner.api.project import Project as Project
-from hume_runner.api.values import JobStatus, Planned, RunResult, Status, Validated, Verified
+from hume_runner.api.values import JobSaid, Planned, Reason, RunResult, Status, Validated, Verified
+from hume_runner.api.values import JobStatus as JobStatus
 from hume_runner.api.values import ManifestLike as ManifestLike
 
 if TYPE_CHECKING:
-    from hume_runner.results.compare.base import Comparison
-    from hume_runner.services.local.pull import Licence as Licence
-    from hume_runner.services.local.pull import Step as Step
-    from hume_runner.services.local.weights import FileStatus as FileStatus
-    from hume_runner.services.local.weights import ModelStatus as ModelStatus
+    from hume_runner.planning.model import Summary
+    from hume_runner.results.agreement import Agreement, Coefficient
+    from hume_runner.results.compare.base import ColumnsTogether, Comparison, Side, TablesTogether, Unmatched
+    from hume_runner.results.read import Results
+    from hume_runner.results.verify import Checked, Verdict
+    from hume_runner.services.local.model_files import File as ModelFile
+    from hume_runner.services.local.model_files import Member as PackedFile
+    from hume_runner.services.local.model_files import Model
+    from hume_runner.services.local.pull import Licence, Step
+    from hume_runner.services.local.weights import FileStatus, ModelStatus
+    from hume_runner.services.local.weights import Verdict as FileVerdict
+    from hume_runner.state.lock import Holder
+    from hume_runner.state.rows import Counts
 
 __all__ = [
+    "Agreement",
     "Cancel",
+    "Checked",
+    "Coefficient",
+    "ColumnsTogether",
     "Comparison",
-    "JobStatus",
+    "Counts",
+    "FileStatus",
+    "FileVerdict",
+    "Holder",
+    "JobSaid",
+    "Licence",
+    "Model",
+    "ModelFile",
+    "ModelStatus",
+    "PackedFile",
     "Planned",
+    "Reason",
+    "Results",
     "RunResult",
+    "Side",
     "Status",
+    "Step",
+    "Summary",
+    "TablesTogether",
+    "Unmatched",
     "Validated",
+    "Verdict",
     "Verified",
     "compare",
     "models",
@@ -56,3 +87,42 @@ __all__ = [
     "verify",
     "verify_models",
 ]
+
+# The values of which results are made, and where each is written down.
+PARTS = {
+    "Agreement": "results.agreement:Agreement",
+    "Checked": "results.verify:Checked",
+    "Coefficient": "results.agreement:Coefficient",
+    "ColumnsTogether": "results.compare.base:ColumnsTogether",
+    "Counts": "state.rows:Counts",
+    "FileStatus": "services.local.weights:FileStatus",
+    "FileVerdict": "services.local.weights:Verdict",
+    "Holder": "state.lock:Holder",
+    "JobSaid": "api.values:JobSaid",
+    "Licence": "services.local.pull:Licence",
+    "Model": "services.local.model_files:Model",
+    "ModelFile": "services.local.model_files:File",
+    "PackedFile": "services.local.model_files:Member",
+    "Reason": "api.values:Reason",
+    "Results": "results.read:Results",
+    "Side": "results.compare.base:Side",
+    "Step": "services.local.pull:Step",
+    "Summary": "planning.model:Summary",
+    "TablesTogether": "results.compare.base:TablesTogether",
+    "Unmatched": "results.compare.base:Unmatched",
+    "Verdict": "results.verify:Verdict",
+}
+_LATE = PARTS | {
+    "Comparison": "results.compare.base:Comparison",
+    "ModelStatus": "services.local.weights:ModelStatus",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _LATE.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, member = home.partition(":")
+    value = getattr(import_module(f"hume_runner.{module}"), member)
+    globals()[name] = value  # the next use does not come here
+    return value

@@ -18,23 +18,24 @@ if TYPE_CHECKING:
     from hume_runner.wiring import Machine
 
 
-def models(*names: str, machine: Machine | None = None) -> tuple[ModelStatus, ...]:
+def models(*names: str) -> tuple[ModelStatus, ...]:
     """The models of these names, without any all, and what of them is on this machine; hashes nothing. Raises:
     UsageError."""
-    from hume_runner.services.local import catalogue
-    from hume_runner.services.local.weights import Weights
-
-    settings = (machine or wiring.Machine.this()).models
-    return Weights(settings.root).status(catalogue.named(names))
+    return models_on(None, *names)
 
 
-def verify_models(*names: str, machine: Machine | None = None) -> tuple[ModelStatus, ...]:
+def verify_models(*names: str) -> tuple[ModelStatus, ...]:
     """The same, with every file hashed. Raises: UsageError."""
+    return models_on(None, *names, read=True)
+
+
+def models_on(machine: Machine | None, *names: str, read: bool = False) -> tuple[ModelStatus, ...]:
+    """The same on a machine of the caller's; None for this one."""
     from hume_runner.services.local import catalogue
     from hume_runner.services.local.weights import Weights
 
     settings = (machine or wiring.Machine.this()).models
-    return Weights(settings.root).status(catalogue.named(names), read=True)
+    return Weights(settings.root).status(catalogue.named(names), read=read)
 
 
 def pull_models(
@@ -43,7 +44,6 @@ def pull_models(
     manifest: ManifestLike | None = None,
     folder: str | PathLike[str] | None = None,
     on_step: OnStep | None = None,
-    machine: Machine | None = None,
 ) -> None:
     """Get the models of these names and what a manifest needs; without either, those that measurers use if their
     options say nothing else. What is here and right stays.
@@ -52,6 +52,18 @@ def pull_models(
     looked into first.
     Raises: UsageError (also for a no), ManifestError, ServiceUnavailable for what no place has, NoRoom.
     """
+    pull_onto(None, *names, agree=agree, manifest=manifest, folder=folder, on_step=on_step)
+
+
+def pull_onto(
+    machine: Machine | None,
+    *names: str,
+    agree: bool | Callable[[Sequence[Licence]], bool],
+    manifest: ManifestLike | None = None,
+    folder: str | PathLike[str] | None = None,
+    on_step: OnStep | None = None,
+) -> None:
+    """The same on a machine of the caller's; None for this one."""
     from hume_runner.services.local import catalogue
     from hume_runner.services.local.needs import needed
     from hume_runner.services.local.pull import pull_agreed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,10 +149,25 @@ class JobStatus:
 
 
 @frozen
+class JobSaid:
+    """What the service says, in words, of a job that it took from us."""
+
+    number: int
+    remote_id: str
+    says: str
+
+
+@frozen
 class Verified:
-    """Outputs against the hashes in the state: files by verdict, and the first thousand that are not the same."""
+    """Outputs against the hashes in the state: files by verdict, and the first thousand that are not the same.
+
+    With `remote`, `jobs` counts those of which the service says the same as the state ("agree") and those of which it
+    does not ("disagree"); `disagree` are the first thousand of these. Without it, both are empty.
+    """
 
     counts: Mapping[str, int]
     wrong: tuple[Checked, ...]
     exit_code: int
     error: HumeRunnerError | None = None  # what could not be repaired
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    disagree: tuple[JobSaid, ...] = ()

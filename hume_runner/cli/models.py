@@ -44,9 +44,9 @@ def run(args: argparse.Namespace, console: Console, machine: Machine | None = No
 
 
 def _list(args: argparse.Namespace, console: Console, counts: Counter[str], machine: Machine | None) -> int:
-    from hume_runner.api import models
+    from hume_runner.api.measurers import models_on
 
-    found = models(*args.names, machine=machine)
+    found = models_on(machine, *args.names)
     width = max(len(one.model.name) for one in found)
     for one in found:
         state = _state(one)
@@ -79,16 +79,16 @@ def _file_facts(one: FileStatus) -> dict[str, Any]:
 
 
 def _verify(args: argparse.Namespace, console: Console, counts: Counter[str], machine: Machine | None) -> int:
-    from hume_runner.api import models, verify_models
+    from hume_runner.api.measurers import models_on
 
-    every = models(machine=machine)
+    every = models_on(machine)
     names = args.names or [one.model.name for one in every if not one.absent]
     empty = not names
     if empty:
         # Nothing that could be wrong is no good either: what a measurer would look for is missing.
         names = [one.model.name for one in every if one.model.usual]
     wrong: dict[str, None] = {}
-    for status in verify_models(*names, machine=machine):
+    for status in models_on(machine, *names, read=True):
         if status.absent and not console.json:
             many = len(status.files)
             console.result(f"- {status.model.name}: not here" + (f", none of its {many} files" if many > 1 else ""))
@@ -116,7 +116,7 @@ def _verify(args: argparse.Namespace, console: Console, counts: Counter[str], ma
 
 
 def _pull(args: argparse.Namespace, console: Console, counts: Counter[str], machine: Machine | None) -> int:
-    from hume_runner.api import pull_models
+    from hume_runner.api.measurers import pull_onto
 
     def agree(licences: Sequence[Licence]) -> bool:
         _show(licences, console, agreed=args.yes)
@@ -124,13 +124,13 @@ def _pull(args: argparse.Namespace, console: Console, counts: Counter[str], mach
         return args.yes or console.ask(f"Agree to these licences, and download {due}?") is True
 
     with _Told(console, counts) as told:
-        pull_models(
+        pull_onto(
+            machine,
             *args.names,
             agree=agree,
             manifest=Path(args.manifest) if args.manifest else None,
             folder=args.folder,
             on_step=told,
-            machine=machine,
         )
     if not console.json:
         console.result(f"{counts['pulled']} pulled, {counts['present']} here already")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import field
 
 from hume_runner.frozen import frozen
+from hume_runner.http.backoff import doubled
 from hume_runner.services.base import Candidate, Look
 
 _MOST_TYPED = 5  # jobs that a command names
@@ -122,4 +123,4 @@ def adopt_command(remote_ids: Sequence[str]) -> str:
 def next_look_s(looks: int, *, waited_s: float, wait_s: float, running_s: float = 0.0) -> float:
     """Seconds until the next look: often at first, when a late job would show, and once right after each wait."""
     ahead = [max(0.05, end - waited_s) for end in (wait_s, running_s) if end > waited_s]
-    return min([0.25 * 2.0 ** min(looks, 10), 10.0, *ahead])
+    return min([doubled(looks, first=0.25, most=10.0), *ahead])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from hume_runner.engine.errands import Came, Errand
 from hume_runner.engine.view import Action
@@ -43,7 +43,7 @@ class Order:
 
     command: str
     settings: Mapping[str, int | float]
-    answer: Callable[[Mapping[str, Any]], None]
+    answer: Callable[[Mapping[str, object]], None]
 
 
 Message = Done | Failed | Interrupt | Order

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.amounts import seconds_text
+from hume_runner.http.backoff import doubled
 from hume_runner.hume.configs import ModelConfig, ModelType, configs_of
 from hume_runner.hume.exceptions import (
     JobFailedException,
@@ -209,8 +211,7 @@ class BatchJob:
         if not limit >= 1:
             raise WrongValueException("timeout must be at least 1 second")
         ends_at = time.monotonic() + limit
-        wait = FIRST_POLL_S
-        while True:
+        for polls in itertools.count():
             details = self.get_details()
             if BatchJobStatus.is_terminal(details.state.status):
                 break
@@ -218,8 +219,7 @@ class BatchJob:
             if left <= 0:
                 told = self.TIMEOUT_MESSAGE.format(seconds_text(limit), self.id)
                 raise JobTimeoutException(f"{told} (it is {details.state.status.value})")
-            time.sleep(min(wait, left))
-            wait = min(2 * wait, LONGEST_POLL_S)
+            time.sleep(min(doubled(polls, first=FIRST_POLL_S, most=LONGEST_POLL_S), left))
         if raise_on_failed and details.state.status is BatchJobStatus.FAILED:
             raise JobFailedException(f"job {self.id} failed: {details.state.message or 'the service gives no reason'}")
         return details

@@ -19,8 +19,8 @@ from hume_runner.manifest.document import Document, Path
 from hume_runner.manifest.model import Scalar
 from hume_runner.manifest.published import schema
 from hume_runner.manifest.shown import in_quotes, quoted
-from hume_runner.manifest.wording import nearest, worded
-from hume_runner.registry import on_change, registered
+from hume_runner.manifest.wording import any_of, nearest, services, worded
+from hume_runner.registry import all_registered, on_change, registered
 
 IS_MISSING = "is missing"
 KINDS = {"urls": "url", "files": "path", "text": "text"}
@@ -202,8 +202,8 @@ def _missing(document: Document, path: Path, error: ValidationError, rule: Mappi
         hint = {
             "version": "add version: 1",
             "name": "add name: with a short name for the run",
-            "api": "add api: batch-v0, expression-v1 or local",
-            "service": "add service: {api: batch-v0}, {api: expression-v1} or {api: local}",
+            "api": f"add api: {any_of(one.api for one in all_registered())}",
+            "service": f"add service: {services()}",
             "sources": "add sources: with urls, files or text",
             "models": "add models: with at least one model, for example models: {prosody: {}}",
         }.get(name, f"add {name}:, or from: with a list file" if name in KINDS.values() else f"add {name}:")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 from hume_runner.manifest.cures import as_language, as_number, example_of, with_point
 from hume_runner.manifest.document import Path
 from hume_runner.manifest.shown import shown
+from hume_runner.registry import all_registered
 
 _Wording = Callable[[Path, ValidationError, Mapping[str, Any]], tuple[str, str]]
 _TYPES = {
@@ -50,7 +51,7 @@ def _type(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[
     allowed: list[str] = wanted if isinstance(wanted, list) else [wanted]
     value = error.instance
     hint = _cure(path, value, allowed, rule)
-    wanted_form = rule.get("x-says") or _or(_TYPES[name] for name in allowed)
+    wanted_form = rule.get("x-says") or any_of(_TYPES[name] for name in allowed)
     return f"must be {wanted_form}, {_is(path, value)}", hint
 
 
@@ -80,9 +81,10 @@ def _cure(path: Path, value: Any, allowed: list[str], rule: Mapping[str, Any]) -
 
 def _instead_of_null(path: Path, name: object, allowed: list[str], rule: Mapping[str, Any]) -> str:
     """The next step where nothing stands: what may be written, and whether the member may be left out. Empty where the
-    member says it itself (`_NEEDED`)."""
-    if path in _NEEDED or not path:
-        return _NEEDED.get(path, "")
+    member says it itself (`_needed`)."""
+    needed = _needed()
+    if path in needed or not path:
+        return needed.get(path, "")
     out = " or leave it out" if isinstance(path[-1], str) else " or remove it"
     if "object" not in allowed:
         return ""
@@ -91,12 +93,24 @@ def _instead_of_null(path: Path, name: object, allowed: list[str], rule: Mapping
     return f"write {name}: {{}} to take it as it is,{out}"
 
 
-# Members that no manifest goes without, empty or not.
-_NEEDED: Mapping[Path, str] = {
-    ("service",): "write which one: service: {api: batch-v0}, {api: expression-v1} or {api: local}",
-    ("sources",): "write what to measure below it: urls, files or text",
-    ("models",): "name at least one below it, for example face: {} (batch-v0) or audio: {} (expression-v1)",
-}
+def _needed() -> Mapping[Path, str]:
+    """What to write for members that no manifest goes without, empty or not."""
+    return {
+        ("service",): f"write which one: service: {services()}",
+        ("sources",): "write what to measure below it: urls, files or text",
+        ("models",): f"name at least one below it, for example {_models()}",
+    }
+
+
+def services() -> str:
+    """`{api: batch-v0} or {api: …}`: every API that a manifest may name, as it stands in one."""
+    return any_of(f"{{api: {one.api}}}" for one in all_registered())
+
+
+def _models() -> str:
+    return any_of(f"{one.example}: {{}} ({one.api})" for one in all_registered() if one.example)
+
+
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%")
 
 
@@ -114,7 +128,8 @@ def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdecimal()
 
 
-def _or(words: Iterator[str]) -> str:
+def any_of(words: Iterable[str]) -> str:
+    """`a, b or c`."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
 
@@ -157,7 +172,7 @@ def _fixed(message: str, hint: str) -> _Wording:
 
 def _min_properties(path: Path, error: ValidationError, rule: Mapping[str, Any]) -> tuple[str, str]:
     if path == ("models",):
-        return "names no model", "name at least one, for example face: {} (batch-v0) or audio: {} (expression-v1)"
+        return "names no model", f"name at least one, for example {_models()}"
     return "must not be empty", ""
 
 

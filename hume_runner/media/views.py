@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from abc import abstractmethod
 from pathlib import Path
 
 
@@ -17,9 +18,9 @@ class FileView(io.RawIOBase):
         self._size = os.fstat(self._file.fileno()).st_size if size is None else size
         self._position = 0
 
+    @abstractmethod  # the type checker refuses who does not write it; classes of `io` can be made all the same
     def bytes_at(self, position: int, most: int) -> bytes:
         """Of what lies there, so many bytes; fewer only at the end."""
-        raise NotImplementedError
 
     def readable(self) -> bool:
         return True

@@ -265,7 +265,7 @@ class Plan:
 
     def _counted_plain(self) -> Iterator[PlannedJob] | None:
         """The same where only the sizes of the items matter; None where there is more to consider."""
-        limits: PlainJobs | None = getattr(self._service, "plain_jobs", None)
+        limits = self._service.plain_jobs
         if limits is None or self._nothing or not self._store.wants_plain_ones_only():
             return None
         return self._packed_plain(limits)

@@ -2,7 +2,9 @@
 
 The engine plans, submits, waits and fetches through these names alone and never asks which API it is talking to. Each
 caller takes the part that it needs (`Planner`, `Sender`, `Records`, `Reader`, …); `Service` is all of them. An
-API that works in jobs answers a submission with `Accepted` and is polled; one that measures at once answers `Answered`.
+API that works in jobs answers a submission with `Accepted` and is polled; one that measures at once answers `Answered`,
+and where it is asked for nothing besides and bills nothing, `at_once.AtOnce` is all of it but planning, sending and
+reading.
 """
 
 from __future__ import annotations
@@ -411,7 +413,7 @@ class PlainJobs:
     """How `Planner.compile` packs texts and links without a query, none of which it refuses or bills: in order, with so
     many members and so many bytes of them at most.
 
-    A service that packs so may have this as `plain_jobs`; then a plan that only looks need not consider every item.
+    With this, a plan that only looks need not consider every item.
     """
 
     most: int
@@ -427,6 +429,11 @@ class Planner(Protocol):
     @property
     def matches_by_md5(self) -> bool:
         """Whether the service tells the MD5 of the files that it has, so that a plan has to know theirs."""
+        ...
+
+    @property
+    def plain_jobs(self) -> PlainJobs | None:
+        """How it packs what only its size matters of; None where it does not pack so."""
         ...
 
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """The elements of a large JSON array, one after another, without holding the array; large ones without holding them.
 
-`client.json_stream` reads them; here msgspec finds where a value ends by trying to decode it as the whole document: it
+`http.json_stream` reads them; here msgspec finds where a value ends by trying to decode it as the whole document: it
 reads over it at the speed of memory, then complains about what follows and says where. A release that words this
 differently is noticed, and the standard library's slower scanner takes over.
 """

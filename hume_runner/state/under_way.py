@@ -20,7 +20,6 @@ import contextlib
 import hashlib
 import itertools
 import os
-import re
 import secrets
 import shutil
 import stat
@@ -29,11 +28,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from hume_runner import aside
 from hume_runner.addresses import one_address
 from hume_runner.errors import HumeRunnerError, StateLocked, UsageError, is_scarce, lacks_room, of_place
 from hume_runner.frozen import frozen
+from hume_runner.hosts import is_loopback
 from hume_runner.regular_files import open_regular
 from hume_runner.scratch import temporary_folder
 from hume_runner.state.lock import OsLock, hostname
@@ -51,7 +52,6 @@ _A_MOMENT_S = 2.0
 _FORGOTTEN_S = 86_400.0
 # A note of an earlier version does not tell how long it is wanted.
 _USUAL_S = 120.0
-_LOOPBACK = re.compile(r"(https?://)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/])")
 
 
 @frozen
@@ -105,8 +105,21 @@ def is_private(folder: Path) -> bool:
 
 def one_service(endpoint: str, account: str) -> str:
     """What all ways of writing one service's address have in common, with who pays there: a name for files."""
-    plain = _LOOPBACK.sub(r"\1localhost", one_address(endpoint)).rstrip("/")
+    plain = _of_this_machine(one_address(endpoint)).rstrip("/")
     return hashlib.sha256(f"{plain}\0{account}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _of_this_machine(address: str) -> str:
+    """An address with one name for this machine, which has many; others stay as they are."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # brackets that hold no address: nobody is reached there
+        return address
+    if not is_loopback(parts.hostname or ""):
+        return address
+    user, at, place = parts.netloc.rpartition("@")
+    port = place[place.rindex(":") :] if ":" in place.rpartition("]")[2] else ""
+    return address.replace(parts.netloc, f"{user}{at}localhost{port}", 1)
 
 
 def one_state(state: Path | str, lineage: str) -> str:

@@ -16,35 +16,28 @@ from hume_runner import registry
 from hume_runner.cli.main import main
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.registry import Registered
+from hume_runner.services.at_once import AtOnce
 from hume_runner.services.base import (
     Answered,
     Draft,
     Ended,
-    Foreign,
     Job,
-    Look,
-    LostJob,
     Member,
     Outcome,
     PlanItem,
     Progress,
     Service,
     Submission,
-    Unseen,
     Waiting,
 )
 from hume_runner.services.packing import pack
 from hume_runner.services.table_shapes import Block, BlockBuilder, Column, EntryError, Layout, Share
 
 
-class Lengths:
+class Lengths(AtOnce):
     """Counts letters. What it is asked for it has measured when it answers, and it remembers nothing."""
 
     api = "lengths"
-    matches_by_md5 = False
-    objects = None
-    looker = archives = preparer = shelf = stopper = keeper = witness = None
-    simulated: bool | None = False
 
     def __init__(self, manifest: Manifest, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -61,17 +54,11 @@ class Lengths:
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
         return ("is too long to count", "shorten it") if len(item.value) > 1000 else None
 
-    def hopeless(self, item: PlanItem) -> tuple[str, str] | None:
-        return None
-
     def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
         return self.recompile([Member(item=item) for item in items])
 
     def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
         return pack(members, most=self._most, most_bytes=10_000)
-
-    def greet(self) -> None:
-        """It is here."""
 
     def prepare(self, job: Job) -> Submission:
         matches = {member.position: str(number) for number, member in enumerate(job.members)}
@@ -84,18 +71,6 @@ class Lengths:
             )
 
         return Submission(request={"texts": len(job.members)}, sha256=job.key, matches=matches, send=send)
-
-    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        return {job.remote_id: Unseen() for job in waiting}
-
-    def check_each(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        return self.check(waiting)
-
-    def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
-        return iter(())
-
-    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
-        return {one.job.number: Look(conclusive=True) for one in lost}
 
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
         return ("lengths.json",)
@@ -152,6 +127,7 @@ THIRD = Registered(
     sources_per_job=2,
     job_bytes=10_000,
     upload_bytes=None,
+    example="length",
     models={"length": {"type": "object", "additionalProperties": False, "properties": {}}},
 )
 TEXTS = ["One", "Three", "Seventeen", "One"]
@@ -261,3 +237,23 @@ def test_an_api_that_went_away_is_refused_with_the_ones_that_are_there(third: Pa
     registry.unregister("lengths")
     (problem,) = [one for one in hume_runner.validate(manifest()).problems if one.path == "service.api"]
     assert "batch-v0" in problem.hint + problem.message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"service": {}}, "add api: batch-v0, expression-v1, local or lengths"),
+        ({"service": None}, "service: {api: batch-v0}, {api: expression-v1}, {api: local} or {api: lengths}"),
+        ({"models": {}}, "for example face: {} (batch-v0), audio: {} (expression-v1) or length: {} (lengths)"),
+    ],
+)
+def test_hints_name_it_beside_the_others(third: Path, wrong: dict[str, Any], hint: str) -> None:
+    hints = [problem.hint for problem in hume_runner.validate(manifest(**wrong)).problems]
+    assert any(one.endswith(hint) for one in hints), hints
+
+
+def test_a_manifest_without_a_service_is_told_of_it(third: Path) -> None:
+    without = manifest()
+    del without["service"]
+    hints = [problem.hint for problem in hume_runner.validate(without).problems]
+    assert "add service: {api: batch-v0}, {api: expression-v1}, {api: local} or {api: lengths}" in hints

@@ -573,8 +573,9 @@ ONE = "http://127.0.0.1:8000"
 
 @pytest.mark.parametrize(
     "other",
-    ["HTTP://127.0.0.1:8000", "http://localhost:8000", "http://LOCALHOST:8000/", f"{ONE}/", "http://[::1]:8000"],
-)
+    ["HTTP://127.0.0.1:8000", "http://localhost:8000", "http://LOCALHOST:8000/", f"{ONE}/", "http://[::1]:8000",
+     "http://127.0.0.2:8000", "http://hume.localhost:8000"],
+)  # fmt: skip
 def test_a_service_is_one_however_its_address_is_written(other: str) -> None:
     assert one_service(other, "key") == one_service(ONE, "key")
 
@@ -582,7 +583,7 @@ def test_a_service_is_one_however_its_address_is_written(other: str) -> None:
 @pytest.mark.parametrize(
     ("other", "account"),
     [("https://127.0.0.1:8000", "key"), ("http://127.0.0.1:8001", "key"), (f"{ONE}/eu", "key"), (ONE, "another"),
-     ("http://localhost.example.org:8000", "key")],
+     ("http://localhost.example.org:8000", "key"), ("http://[::1", "key"), ("http://127.0.0.2", "key")],
 )  # fmt: skip
 def test_another_service_or_another_key_is_another(other: str, account: str) -> None:
     assert one_service(other, account) != one_service(ONE, "key")

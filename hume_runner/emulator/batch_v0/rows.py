@@ -6,6 +6,7 @@ Rows are light: scores are computed when a row is printed, from the content's ke
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -47,7 +48,7 @@ def _optional(wanted: bool, scores: tuple[float, ...], count: int) -> tuple[Cell
 
 
 @frozen
-class Row:
+class Row(ABC):
     """`key` stands for content and seed, `group` is the individual's label, `place` the row within its model."""
 
     model: ClassVar[str]
@@ -59,11 +60,13 @@ class Row:
     def _scores(self, what: str, count: int) -> tuple[float, ...]:
         return score_list(self.key, f"{self.model}/{what}/{self.group}", self.place, count)
 
+    @abstractmethod
     def json(self) -> str:
-        raise NotImplementedError
+        """As the JSON answer has it."""
 
+    @abstractmethod
     def cells(self) -> tuple[Cell, ...]:
-        raise NotImplementedError
+        """Its cells in the CSV file, as `columns` names them."""
 
 
 @frozen

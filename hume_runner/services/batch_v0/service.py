@@ -71,8 +71,6 @@ class BatchV0Service:
         self.recognise_file, self.carried = foreign.recognise_file, foreign.carried
         self.keeper = self
 
-    # -- planning (planner.py) --------------------------------------------------------------------------------------
-
     # -- sending (sender.py) ----------------------------------------------------------------------------------------
 
     @property
@@ -89,8 +87,6 @@ class BatchV0Service:
         """See `Sender.greet`: one short list tells whether the key is good and what time it is there."""
         with suppress(ListingUnsupported):
             self._host.listed(limit=1)
-
-    # -- what the service tells (progress.py, lost.py, foreign.py) --------------------------------------------------
 
     # -- answers (outcomes.py) --------------------------------------------------------------------------------------
 

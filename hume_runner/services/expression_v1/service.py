@@ -45,6 +45,7 @@ class ExpressionV1Service:
     api = API
     matches_by_md5 = False
     keeper = None  # the one answer comes with the upload
+    plain_jobs = None  # how long a recording is decides
     relevant = staticmethod(relevant)
 
     def __init__(

@@ -7,23 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.computing.base import Needs, Pool
 from hume_runner.manifest.model import Manifest
-from hume_runner.services.base import (
-    Foreign,
-    Inside,
-    Look,
-    LostJob,
-    PlanItem,
-    Progress,
-    Stopper,
-    Unseen,
-    Waiting,
-)
+from hume_runner.services.at_once import AtOnce
+from hume_runner.services.base import Inside, PlanItem
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.local.answers import Answers
 from hume_runner.services.local.look import look, recalled
@@ -43,13 +34,10 @@ if TYPE_CHECKING:
 API = "local"
 
 
-class LocalService:
+class LocalService(AtOnce):
     """Measures on this machine. What media are decoded to lies in `prepared/` in the output directory."""
 
     api = API
-    matches_by_md5 = False
-    keeper = witness = None
-    simulated: bool | None = False
     relevant = staticmethod(relevant)
 
     def __init__(self, manifest: Manifest, endpoint: str) -> None:
@@ -59,7 +47,7 @@ class LocalService:
         store = LocalMedia(manifest.outputs.directory / "prepared", models, hosts, retry)
         self._models = models
         self._store = store
-        drafts = Drafts(manifest)
+        self._drafts = drafts = Drafts(manifest)
         self._measuring = Measuring(
             store,
             models,
@@ -67,19 +55,15 @@ class LocalService:
             timeout_s=manifest.execution.job_timeout_s,
         )
         # What a part does by itself is handed on as it is; services/base.py says what each is for.
-        self.compile, self.recompile, self.hopeless = drafts.compile, drafts.recompile, drafts.hopeless
-        self.preparer = Pieces(drafts, store)
-        self.release = self.preparer.release
+        self.compile, self.recompile = drafts.compile, drafts.recompile
+        self.preparer = self._pieces = Pieces(drafts, store)
+        self.release = self._pieces.release
         self.prepare = self._measuring.prepare
-        self.check_each = self.check
         answers = Answers()
         self.answer_names, self.outcomes = answers.answer_names, answers.outcomes
         self.looker = self.archives = self.shelf = self
         self.objects = store.remote
-
-    @property
-    def stopper(self) -> Stopper:
-        return self._measuring.pool
+        self.stopper = self._measuring.pool
 
     @property
     def needs(self) -> Needs:
@@ -90,7 +74,7 @@ class LocalService:
 
     def compute_on(self, pool: Pool) -> None:
         """See `Computes.compute_on`."""
-        self._measuring.pool = self._store.pool = pool
+        self._measuring.pool = self._store.pool = self.stopper = pool
 
     # -- planning ---------------------------------------------------------------------------------------------------
 
@@ -115,6 +99,10 @@ class LocalService:
         """See `Planner.refuse`."""
         return refuse_expired(item.value, now) if item.kind == "url" else None
 
+    def hopeless(self, item: PlanItem) -> tuple[str, str] | None:
+        """See `Planner.hopeless`."""
+        return self._drafts.hopeless(item)
+
     # -- measuring --------------------------------------------------------------------------------------------------
 
     @property
@@ -132,24 +120,7 @@ class LocalService:
     def close(self) -> None:
         """See `Shelf.close`."""
         self._measuring.pool.close()
-        self.preparer.close()
-
-    # -- what was measured ------------------------------------------------------------------------------------------
-
-    def check(self, waiting: Sequence[Waiting]) -> Mapping[str, Progress]:
-        """See `Records.check`: nothing is remembered but the answers on disk."""
-        return {job.remote_id: Unseen() for job in waiting}
-
-    def survey(self, since: float, knows: Callable[[str], bool], ours: Mapping[str, float]) -> Iterator[Foreign]:
-        """See `Records.survey`: nobody else measures here, and what is measured again costs nothing."""
-        del since, knows, ours
-        self.greet()
-        return iter(())
-
-    def look_for(self, lost: Sequence[LostJob], ours: Mapping[str, float]) -> Mapping[int, Look]:
-        """See `Records.look_for`: a piece whose run died is not measured by anybody."""
-        del ours
-        return {one.job.number: Look(conclusive=True, final=True) for one in lost}
+        self._pieces.close()
 
 
 def build(

@@ -19,6 +19,7 @@ from hume_runner.errors import (
     StoreUnavailable,
 )
 from hume_runner.frozen import frozen
+from hume_runner.http.backoff import doubled
 from hume_runner.state.remote.objects import JOURNAL, SNAPSHOTS, Note, folder_of, from_bytes, name_of, to_bytes
 from hume_runner.state.remote.protocol import (
     HEAD,
@@ -245,15 +246,15 @@ class _Tries:
         self._clock = clock
         self._patience_s = patience_s
         self._until = clock.monotonic() + patience_s
-        self._pause_s = _FIRST_PAUSE_S
+        self._pauses = 0
         self._refusals = 0
 
     def pause(self, error: StoreError) -> None:
         """Raises: the error, once it is too late for another try."""
         if self._clock.monotonic() >= self._until:
             raise error
-        self._clock.wait(self._pause_s)
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._clock.wait(doubled(self._pauses, first=_FIRST_PAUSE_S, most=_LONGEST_PAUSE_S))
+        self._pauses += 1
 
     def refused(self, place: str) -> None:
         """A condition did not hold. Once or twice that is by an attempt of ours or by another's write. Raises:
@@ -271,4 +272,4 @@ class _Tries:
     def went_well(self) -> None:
         self._refusals = 0
         self._until = self._clock.monotonic() + self._patience_s
-        self._pause_s = _FIRST_PAUSE_S
+        self._pauses = 0
