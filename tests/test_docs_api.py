@@ -38,6 +38,7 @@ def launched(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.sweep
 def test_the_api_that_is_written_down_runs_by_its_launcher(folder: Path) -> None:
     ran = launched(folder, "study.yaml")
     assert ran.returncode == 0, ran.stderr

@@ -157,7 +157,7 @@ OF_THEIR_OWN = [
     ("cli/found_sources.py", "what people call the columns of their lists", "image"),
     ("manifest/", "settings, as the manifest spells them", "fps_pred transcription"),
     ("planning/fingerprint.py", "settings, as the manifest spells them", "fps_pred transcription"),
-    ("registry.py", "lines of manifests, as `init` proposes them", "fps_pred identify_faces measurement_timer_ms"),
+    ("registry.py", "lines of manifests, as `init` proposes them", "face fps_pred identify_faces measurement_timer_ms"),
     ("cli/plan_shown.py", "a setting as an example, in a comment", "fps_pred"),
     ("results/compare/base.py", "a setting as an example, in a comment", "fps_pred"),
     ("results/read.py", "what a page made of downloads is called, and what `_loose_item` asks of one", "predictions"),

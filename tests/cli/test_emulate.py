@@ -46,6 +46,7 @@ class Words(io.StringIO):
         return self._traced
 
 
+@pytest.mark.sweep
 def test_a_signal_ends_the_stand_in_wherever_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that takes a lock its own thread holds would wait for ever, once in thousands of times."""
     monkeypatch.setattr(emulate, "_LOOK_S", 0.001)

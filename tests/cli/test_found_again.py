@@ -8,6 +8,7 @@ import pytest
 
 from hume_runner.sources.globbing import matching_files
 from tests.cli.project import Project
+from tests.tiers import sampled
 
 
 @pytest.fixture
@@ -63,6 +64,7 @@ PASSES_BY: dict[str, tuple[str, str]] = {
 }
 
 
+@sampled(2)
 @pytest.mark.parametrize(("pattern", "directory"), PASSES_BY.values(), ids=list(PASSES_BY))
 def test_a_second_run_finds_what_the_first_found(study: Project, pattern: str, directory: str) -> None:
     (study.folder / "link").symlink_to("study")
@@ -95,6 +97,7 @@ def test_what_another_run_wrote_is_no_source_either(study: Project) -> None:
 FORMS = ["csv", "jsonl", "parquet", "xlsx"]
 
 
+@sampled(1)
 @pytest.mark.parametrize("form", FORMS)
 def test_all_that_a_run_writes_is_known(study: Project, form: str) -> None:
     listed(study, "study/*", "results", tables=[form], report=True)
@@ -124,6 +127,7 @@ WRITES: dict[str, tuple[str, ...]] = {
 }
 
 
+@sampled(2)
 @pytest.mark.parametrize("words", WRITES.values(), ids=list(WRITES))
 def test_nothing_is_written_where_a_pattern_would_find_it(study: Project, words: tuple[str, ...]) -> None:
     (study.folder / "link").symlink_to("study")

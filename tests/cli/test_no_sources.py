@@ -11,6 +11,7 @@ from hume_runner.manifest.load import load_manifest
 from hume_runner.sources import expand
 from hume_runner.sources.globbing import matching_files
 from tests.cli.project import Project
+from tests.tiers import sampled
 
 
 @pytest.fixture
@@ -176,6 +177,7 @@ LEFT: dict[str, str] = {
 }
 
 
+@sampled(1)
 @pytest.mark.parametrize("name", LEFT.values(), ids=list(LEFT))
 def test_what_a_run_leaves_when_it_dies_is_no_source(recorded: Project, name: str) -> None:
     folder = recorded.folder / "study"
@@ -202,6 +204,7 @@ def unexpected(error: OSError) -> None:
 # -- states and results of other studies, by whatever name
 
 
+@pytest.mark.sweep
 def test_states_and_results_of_other_studies_are_sent_by_no_pattern(project: Project) -> None:
     study = project.folder / "study"
     project.manifest["models"] = {"language": {}}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.cli.project import Project, tone
+from tests.tiers import sampled
 
 WAYS = [("NFC", "NFD"), ("NFD", "NFC")]
 ways = pytest.mark.parametrize(("written", "stored"), WAYS)
@@ -59,6 +60,7 @@ def folders(project: Project) -> list[str]:
     return sorted(one.name for one in project.folder.iterdir() if form("NFC", one.name) == form("NFC"))
 
 
+@sampled(1)
 @ways
 def test_outputs_go_into_the_folder_that_is_there_and_a_second_run_does_nothing(
     written: str, stored: str, study: Callable[[str, str], Project]
@@ -72,6 +74,7 @@ def test_outputs_go_into_the_folder_that_is_there_and_a_second_run_does_nothing(
     assert project.call("verify").code == 0
 
 
+@sampled(1)
 @ways
 @pytest.mark.parametrize("named", ["exactly", "in a list", "by a pattern from above"])
 def test_a_study_that_an_earlier_version_began_in_two_folders_goes_on(
@@ -97,6 +100,7 @@ def test_a_study_that_an_earlier_version_began_in_two_folders_goes_on(
     assert not (project.folder / form(stored) / "results").exists()
 
 
+@sampled(1)
 @ways
 def test_output_dir_and_state_of_the_command_line_are_found_too(
     written: str, stored: str, study: Callable[[str, str], Project]
@@ -114,6 +118,7 @@ def test_output_dir_and_state_of_the_command_line_are_found_too(
     does_nothing(project, *flags)
 
 
+@pytest.mark.sweep
 def test_of_two_output_directories_the_one_with_the_study_is_taken(study: Callable[[str, str], Project]) -> None:
     """The other one is spelt as asked for, and holds nothing of a run: to begin there would pay again."""
     project = study("NFC", "NFD")
@@ -123,6 +128,7 @@ def test_of_two_output_directories_the_one_with_the_study_is_taken(study: Callab
     assert list((project.folder / form("NFC") / "results").iterdir()) == []
 
 
+@pytest.mark.sweep
 def test_two_states_are_told_and_the_one_that_is_spelt_as_asked_goes_on(study: Callable[[str, str], Project]) -> None:
     project = study("NFC", "NFD")
     assert project.run().code == 0
@@ -153,6 +159,7 @@ def test_who_asks_for_neither_of_two_twins_is_told_both(study: Callable[[str, st
     assert project.job_requests() == []
 
 
+@sampled(1)
 @ways
 def test_a_manifest_a_key_and_the_events_are_found(
     written: str, stored: str, study: Callable[[str, str], Project]
@@ -171,6 +178,7 @@ def test_a_manifest_a_key_and_the_events_are_found(
         assert ran.code == 0 or command == "doctor", ran.out + ran.err
 
 
+@sampled(1)
 @ways
 def test_files_that_commands_write_and_read_lie_where_their_folder_is(
     written: str, stored: str, study: Callable[[str, str], Project]
