@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 DISTRIBUTION = "hume-runner"
 _EXTRA = re.compile(r""";.*\bextra == ['"]([a-z]+)['"]""")
@@ -69,7 +70,6 @@ def _place(url: str) -> Path | None:
     """The folder or file of a file: URL, if it is still there."""
     if not url.startswith("file:") or "#" in url:
         return None
-    from urllib.parse import urlsplit
     from urllib.request import url2pathname
 
     place = Path(url2pathname(urlsplit(url).path))

@@ -29,7 +29,7 @@ from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_k
 from hume_runner.sources import expand_in_blocks
 from hume_runner.sources.left_out import LeftOut
 from hume_runner.spelling import placed_path
-from hume_runner.stores import is_remote
+from hume_runner.stores import Patience, is_remote, open_store
 
 if TYPE_CHECKING:
     from hume_runner.computing.base import Pool
@@ -338,7 +338,6 @@ def callback(manifest: Manifest, machine: Machine, report: Report) -> Callable[[
 def driver(paths: Paths, machine: Machine, on_watch: Callable[[Lock, float], None] = _unheard) -> Driver:
     """The remote state's place. Raises: UsageError, MissingExtra, StoreError."""
     from hume_runner.state.remote.drive import Clock, Driver, Timing
-    from hume_runner.stores import Patience, open_store
 
     assert paths.remote is not None
     settings = machine.settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,6 @@ def setting(text: str) -> tuple[str, int | float]:
     """`requests_per_second=5`, as somebody types it. Raises: UsageError."""
     name, sign, value = text.partition("=")
     if not sign or name not in SETTINGS:
-        from difflib import get_close_matches
-
         close = get_close_matches(name, SETTINGS, n=1)
         raise UsageError(
             f"ctl set {text}: {'write KEY=VALUE' if not sign else f'{name!r} is not changed while a run goes on'}",

@@ -15,6 +15,7 @@ from hume_runner.manifest.model import Manifest, Place
 from hume_runner.sources.globbing import begin, is_glob, parts_match
 from hume_runner.sources.inputs import inputs
 from hume_runner.stores import is_remote
+from hume_runner.wiring import EMULATOR
 
 if TYPE_CHECKING:
     from hume_runner.wiring import Paths
@@ -107,7 +108,6 @@ def refuse_in_the_way(manifest: Manifest, paths: Paths) -> None:
     """What stands where a run makes its folders and its locks, and is no such thing. Raises: UsageError, StateError."""
     from hume_runner.results.derived import TABLES
     from hume_runner.state.in_the_way import refuse_in_the_way
-    from hume_runner.wiring import EMULATOR
 
     tables = (TABLES,) if manifest.outputs.tables else ()
     emulator = (EMULATOR,) if manifest.service.endpoint == EMULATOR else ()

@@ -29,6 +29,7 @@ from hume_runner.manifest.load import check_told
 from hume_runner.manifest.published import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
+from hume_runner.results import derived
 from hume_runner.results.options import PLAIN, TableOptions
 
 if TYPE_CHECKING:
@@ -427,7 +428,6 @@ class Project:
 
         Without a word where the state cannot be written now: the files are good, and nobody waits for a lock for them.
         """
-        from hume_runner.results import derived
         from hume_runner.state.answers import harmed_answers
         from hume_runner.state.lock import StateLock
         from hume_runner.state.store import Store

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hume_runner._version import __version__
 from hume_runner.cli.signals import Mailbox
 from hume_runner.cli.signs import fitted, in_ascii, moves_cursor, only_ascii
 from hume_runner.cli.streams import SafeStream, Writer
@@ -174,8 +175,6 @@ class Console:
 
     def begin(self, command: str, /, **given: Any) -> None:
         """A command begins, and was given this: the first line of `--json`."""
-        from hume_runner._version import __version__
-
         self.record("begin", f"hume-runner {__version__}: {command}")
         if self.json and self._begun is None:
             self._begun = {"manifest": self.manifest}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hume_runner.cli.console import Console
-from hume_runner.cli.manifests import shard_flag
+from hume_runner.cli.manifests import project, shard_flag
 from hume_runner.errors import UsageError
 
 _ACTIONS = ("status", "pause", "resume", "drain", "set")
@@ -47,7 +47,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner.cli.manifests import project
     from hume_runner.control.address import socket_of
     from hume_runner.control.asking import NoRun, ask
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hume_runner import installing
+from hume_runner._version import __version__
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
@@ -145,8 +146,6 @@ def _requirements() -> Iterator[Requirement]:
 
 
 def _versions(requirements: Iterable[Requirement]) -> Iterator[Finding]:
-    from hume_runner._version import __version__
-
     yield Finding(name="python", mark="ok", message=f"{platform.python_version()} ({sys.executable})")
     core = [one for one in requirements if not one.extra]
     if not core:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner import installing
 from hume_runner.cli.console import Console
-from hume_runner.cli.manifests import selection_flags, selection_words
+from hume_runner.cli.manifests import projects, selection_flags, selection_words
 from hume_runner.cli.requests_told import heard_by
 from hume_runner.cli.signals import OUTPUT_LOST, Interrupted
 from hume_runner.errors import HumeRunnerError, UsageError, of_system
@@ -110,7 +110,6 @@ def _codes(
 def _open_all(args: argparse.Namespace, machine: Machine | None) -> list[Project]:
     """Every manifest, ready to run."""
     from hume_runner.api.inputs import refuse_found
-    from hume_runner.cli.manifests import projects
 
     found = projects(args, machine)
     for project in found if args.metrics_file else ():

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
-from hume_runner.cli.manifests import shard_flag
+from hume_runner.cli.manifests import project, shard_flag
 from hume_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner.cli.manifests import project
-
     if args.action == "merge":
         if not args.states or args.shard:
             raise UsageError(
@@ -54,8 +52,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _parts(args: argparse.Namespace, console: Console) -> str:
     """The parts of the whole as a shell spells them."""
-    from hume_runner.cli.manifests import project
-
     args.shard = None
     return f"{shlex.quote(str(project(args, console).paths.outputs / 'shards'))}/*"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner.amounts import counted
 from hume_runner.cli.console import Console
-from hume_runner.cli.manifests import shard_flag
+from hume_runner.cli.manifests import project, shard_flag
 
 if TYPE_CHECKING:
     from hume_runner.api import JobStatus, Project, Seen, Status
@@ -27,8 +27,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner.cli.manifests import project
-
     found = project(args, console)
     if args.watch:
         _watch(found, console, jobs=args.jobs)

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
-from hume_runner.cli.manifests import shard_flag
+from hume_runner.cli.manifests import project, shard_flag
 from hume_runner.errors import HumeRunnerError
 from hume_runner.settings import mask_secrets
 
@@ -26,7 +26,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     from hume_runner.cli.main import print_error
-    from hume_runner.cli.manifests import project
     from hume_runner.results.verify import Verdict, is_answer
 
     found = project(args, console)

@@ -12,6 +12,7 @@ from hume_runner.frozen import frozen
 from hume_runner.registry import load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, ResultSet
 from hume_runner.results.names import derived_id, shown_source
+from hume_runner.services.table_shapes import EntryError
 from hume_runner.services.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
@@ -97,8 +98,6 @@ def all_rows(answers: Iterable[Answer]) -> Iterator[ItemRows | ItemError]:
 
 def _unread(answer: Answer, why: str) -> Iterator[ItemError]:
     """An answer that cannot be read, told under each item that it was for; not of those that failed for it already."""
-    from hume_runner.services.table_shapes import EntryError
-
     message = f"{why}; the tables have no rows of it"
     for member in answer.members:
         for item in member.items:
@@ -127,8 +126,6 @@ def _item_rows(answer: Answer, read: Reader) -> Iterator[ItemRows | ItemError]:
         try:
             yield from _entry_rows(answer, entry, items)
         except ResultsError as problem:
-            from hume_runner.services.table_shapes import EntryError
-
             # An answer that an earlier version took: its source alone ends here, the others have their rows.
             why = f"{told_by}: {problem}"
             for item in items:

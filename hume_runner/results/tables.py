@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.intervals import NONE, Intervals
-from hume_runner.results.labels import LabelColumns
+from hume_runner.results.labels import LabelColumns, storable
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.rows import ItemRows, all_rows, layouts_of
 from hume_runner.services.table_shapes import is_word
@@ -250,7 +250,6 @@ def _write_answers(
 ) -> None:
     """Fill the models' tables from the answers, and `errors` with all that failed, each failure once."""
     from hume_runner.results.columns import ERRORS, error_record, item_record
-    from hume_runner.results.labels import storable
 
     told: set[str] = set()
     last = ""
@@ -288,7 +287,6 @@ def _write_items(results: ResultSet, files: _AllOrNone, labels: LabelColumns) ->
 
 def _item_row(item: ItemRecord, labels: LabelColumns, *, simulated: bool | None) -> dict[str, Any]:
     from hume_runner.results.columns import item_record
-    from hume_runner.results.labels import storable
 
     outcome = {"status": item.status, "error": storable(item.error), "reason": item.reason}
     own = {"kind": item.kind, **outcome, "raw": [storable(path) for path in item.raw]}

@@ -17,6 +17,7 @@ from hume_runner.errors import MissingExtra
 from hume_runner.registry import registered
 from hume_runner.results import marks
 from hume_runner.results.base import ResultSet
+from hume_runner.results.compare import page as comparing
 from hume_runner.results.compare.base import Comparison
 
 if TYPE_CHECKING:
@@ -72,8 +73,6 @@ def _need_extra() -> None:
 
 def _page(results: ResultSet, gathered: Gathered, beside: Comparison | None) -> bytes:
     from jinja2 import Environment, StrictUndefined
-
-    from hume_runner.results.compare import page as comparing
 
     style = _asset("page.css") + (comparing.style() if beside is not None else "")
     script = '"use strict";\n(() => {\n' + "".join(map(_asset, [f"{name}.js" for name in _SCRIPTS])) + "})();\n"
