@@ -32,7 +32,7 @@ from hume_runner.services.base import (
     SubmitResult,
     Unknown,
 )
-from hume_runner.state.journal import MISLED
+from hume_runner.state.settled import MISLED
 
 
 class Abandoned(BaseException):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from hume_runner.frozen import frozen
+from hume_runner.state.adopting import Adopting
 from hume_runner.state.connection import guarded
-from hume_runner.state.journal import Journal
 from hume_runner.stores import Version
 
 
@@ -27,7 +27,7 @@ class Upload:
     intended: str | None
 
 
-class Uploads(Journal):
+class Uploads(Adopting):
     """Outputs that are elsewhere as well. `target` is the URI that they lie below."""
 
     def uploads_due(self, target: str) -> Iterator[Upload]:
