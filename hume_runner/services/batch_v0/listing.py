@@ -91,7 +91,9 @@ def walked(host: Host, since_ms: int, walk: Walk) -> Iterator[JobView]:
             times.append(view.created_ms)
             walk.news(view)
         yield view
-    rising, oldest_first = None not in times and times == sorted(times, key=lambda at: at or 0), set(walk.seen)
+    # Jobs of one moment stand in any order: a host that shows its newest first would show them so, too.
+    in_turn = None not in times and times == sorted(times, key=lambda at: at or 0)
+    rising, oldest_first = in_turn and (len(times) < 2 or len(set(times)) > 1), set(walk.seen)
     # A page of one moment cannot be followed by another. One that is shorter than this host's pages may be needs none.
     stuck = len(times) >= _ONE_MOMENT and len(set(times[-_ONE_MOMENT:])) == 1 and _may_be_cut(host, host.page_length)
     page = walk.newest = newest(host, when="created_after", timestamp_ms=since_ms)
@@ -104,7 +106,7 @@ def walked(host: Host, since_ms: int, walk: Walk) -> Iterator[JobView]:
         oldest = min(view.created_ms or 0 for view in page)
         whole = oldest < since_ms or (rising and any(view.job_id in oldest_first for view in page))
         if not whole:
-            page = newest(host, when="created_before", timestamp_ms=oldest + 1)
+            page = _page_before(host, oldest, page)
             if any((view.created_ms or 0) > oldest for view in page):
                 break  # it does not keep the filter
             whole = all(view.job_id in walk.seen for view in page)
@@ -113,6 +115,17 @@ def walked(host: Host, since_ms: int, walk: Walk) -> Iterator[JobView]:
     if host.nameless > nameless:
         walk.nameless = True
         walk.gap = host.nameless_as
+
+
+def _page_before(host: Host, oldest: int, page: Sequence[JobView]) -> tuple[JobView, ...]:
+    """The page of jobs from before, which overlaps this one. One of a single moment would be shown again for ever, so
+    it is left behind; whether a moment itself is before it is unknown."""
+    if len(page) < 2 or any(view.created_ms != oldest for view in page):
+        return newest(host, when="created_before", timestamp_ms=oldest + 1)
+    before = newest(host, when="created_before", timestamp_ms=oldest)
+    if before and all(view.created_ms == oldest for view in before):
+        return newest(host, when="created_before", timestamp_ms=oldest - 1)
+    return before
 
 
 def _may_be_cut(host: Host, length: int) -> bool:

@@ -18,8 +18,8 @@ from hume_runner.http.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Sh
 from hume_runner.settings import HIDDEN
 
 _LARGEST: Final = 2**53
-# Of a job's id, in characters: percent-encoded it still fits into what servers take for a path.
-_LONGEST_ID: Final = 512
+# Of a job's id, in characters: a longer one is more than servers take for a path, and no name to keep in a state.
+_LONGEST_ID: Final = 32_000
 
 
 @frozen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import le, lt
 from typing import cast
 
 import pytest
@@ -61,11 +62,16 @@ def test_what_a_list_lacks_to_prove_that_a_job_is_not_there(
 
 
 class Shelf:
-    """Jobs by (id, creation in ms), listed as the API says it, but that a page has `cap` of them at most."""
+    """Jobs by (id, creation in ms), listed as the API says it, but that a page has `cap` of them at most. `always`: the
+    order that it keeps whatever is asked for; `included`: whether a moment is before and after itself."""
 
-    def __init__(self, jobs: Sequence[tuple[str, int]], cap: int) -> None:
+    def __init__(
+        self, jobs: Sequence[tuple[str, int]], cap: int, *, always: str | None = None, included: bool = True
+    ) -> None:
         self._jobs = sorted(jobs, key=lambda one: one[1])
         self._cap = cap
+        self._always = always
+        self._before = le if included else lt
 
     def list_jobs(
         self, *, limit: int, sort_by: str, direction: str, when: str = "", timestamp_ms: int = 0
@@ -74,9 +80,10 @@ class Shelf:
         kept = [
             (name, at)
             for name, at in self._jobs
-            if not when or (at >= timestamp_ms if when == "created_after" else at < timestamp_ms)
+            if not when
+            or (self._before(timestamp_ms, at) if when == "created_after" else self._before(at, timestamp_ms))
         ]
-        kept = kept[::-1] if direction == "desc" else kept
+        kept = kept[::-1] if (self._always or direction) == "desc" else kept
         entries = [{"job_id": name, "state": {"status": "COMPLETED", "created_timestamp_ms": at}} for name, at in kept]
         return ListedJobs(jobs=iter(entries[: min(limit, self._cap)]), simulated=False, server_date_s=None)
 
@@ -112,4 +119,20 @@ def test_a_list_is_whole_unless_a_page_of_one_moment_may_be_cut(
     shown = {view.job_id for view in walked(host, SINCE, walk)}
     assert (walk.gap == "") == whole
     if whole:
-        assert shown == {name for name, at in jobs if at >= SINCE}
+        assert shown >= {name for name, at in jobs if at >= SINCE}
+
+
+@pytest.mark.parametrize("included", [True, False])
+@pytest.mark.parametrize("cap", [2, 3, 4])
+@pytest.mark.parametrize("always", [None, "desc"])
+@pytest.mark.parametrize("at", ["the newest", "the oldest", "in the middle"])
+def test_jobs_of_one_moment_hide_no_others(at: str, always: str | None, cap: int, included: bool) -> None:
+    """Two at a page, of one millisecond, looked like a list in order, met at once by the other order: four jobs were
+    paid for once more."""
+    others = [(f"other-{number}", SINCE + 100 + 10 * number) for number in range(5)]
+    moment = {"the newest": SINCE + 900, "the oldest": SINCE + 5, "in the middle": SINCE + 125}[at]
+    jobs = others + [(f"twin-{number}", moment) for number in range(cap)]
+    host = Host(lambda: cast("BatchV0Api", Shelf(jobs, cap, always=always, included=included)), lambda at: None)
+    walk = Walk()
+    shown = {view.job_id for view in walked(host, SINCE, walk)}
+    assert shown == {name for name, _ in jobs} or walk.gap
