@@ -64,6 +64,7 @@ def expand_entries(
     reads (`read`) by none at all. Without `look` no medium is looked at, and a list that is not there passed over."""
     log = ProblemLog()
     most_bytes = largest_upload(api, limits or Limits()) if api is not None else None
+    known = ReadFiles(read)
     shelf = FileShelf(
         folder,
         outputs=outputs,
@@ -71,11 +72,13 @@ def expand_entries(
         most_bytes=most_bytes,
         limit_hint=_LIMIT_HINT,
         log=log,
-        read=ReadFiles(read),
+        read=known,
         left_out=left_out or LeftOut(),
     )
     sources: list[Source] = []
     for entry in entries:
+        if entry.listing is not None and known.is_secret(entry.listing, entry.place, log):
+            continue
         if not look and (entry.kind == "file" or is_unseen(entry)):
             sources.append(UnseenFiles(entry, folder, log))
             continue

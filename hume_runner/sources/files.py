@@ -142,13 +142,7 @@ class FileShelf:
             return False
         if read.kind != "secret":
             return True  # a person may want their list measured as a text
-        named = "" if read.place is None else f", {read.place.file}:{read.place.line}:{read.place.column}"
-        self.log.malformed(
-            place,
-            f"{quoted(self.known_as(path))} is a secret ({read.name}{named}), and a run would send it",
-            "remove it from the sources; if it is a medium, keep the secret in a file of its own",
-        )
-        return False
+        return not self._read.is_secret(Path(path), place, self.log, called=self.known_as(path))
 
     def fits(self, size_bytes: int, shown: str, place: Place) -> bool:
         """Whether a file is of an allowed size; says so in the log if not."""

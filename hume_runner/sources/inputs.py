@@ -14,7 +14,9 @@ from typing import Literal
 
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest, Place
+from hume_runner.manifest.shown import quoted
 from hume_runner.sources.globbing import is_glob
+from hume_runner.sources.problems import ProblemLog
 from hume_runner.stores import is_remote
 
 SECRETS = ("service.api_key", "notify.callback_secret")
@@ -57,6 +59,21 @@ class ReadFiles:
     def one(self, status: os.stat_result) -> Input | None:
         """The input that a file with this status is."""
         return self._known.get(_identity(status))
+
+    def is_secret(self, path: Path, place: Place, log: ProblemLog, *, called: str | None = None) -> bool:
+        """Whether a file that is named as a source, or as a list of them, is a secret; says so in the log if it is, by
+        the name that it is `called`."""
+        status = _status(path)
+        read = None if status is None else self.one(status)
+        if read is None or read.kind != "secret":
+            return False
+        named = "" if read.place is None else f", {read.place.file}:{read.place.line}:{read.place.column}"
+        log.malformed(
+            place,
+            f"{quoted(called or str(path))} is a secret ({read.name}{named}), and a run would send it",
+            "remove it from the sources; if it is a medium, keep the secret in a file of its own",
+        )
+        return True
 
     @cached_property
     def _known(self) -> Mapping[tuple[int, int], Input]:

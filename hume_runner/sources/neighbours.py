@@ -5,17 +5,25 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from hume_runner.manifest.document import Document
-from hume_runner.manifest.strict_yaml import parse
+from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
 from hume_runner.regular_files import open_regular
 from hume_runner.sources.inputs import SECRETS, Input
+from hume_runner.spelling import stored_path
 
-_ENDINGS: Final = (".yaml", ".yml")
-_MOST_BYTES: Final = 1_000_000  # whatever is longer is no manifest that has its texts elsewhere
+_ENDINGS: Final = (".yaml", ".yml", ".json")
+# A manifest of any size begins with what it is; of a folder of JSON no more is read.
+_HEAD_BYTES: Final = 1 << 16
+# The same in one that is being written, and is not YAML for the moment.
+_MEMBER: Final = re.compile(r"^\s*[{,]?\s*[\"']?(service|sources)[\"']?\s*:", re.M)
+_SECRET: Final = re.compile(
+    r"(?:api_key|callback_secret)[\"']?\s*:\s*\{?\s*[\"']?file[\"']?\s*:\s*(\"[^\"\n]+\"|'[^'\n]+'|[^\"'{}\n#,]+)"
+)
 
 
 def neighbours(manifest: Path) -> Iterator[Input]:
@@ -28,24 +36,46 @@ def neighbours(manifest: Path) -> Iterator[Input]:
         return
     for name in names:
         path = Path(os.path.join(folder, name))
-        document = None if name == manifest.name else _manifest(path)
-        if document is not None:
-            yield Input(path=path, kind="manifest")
-            yield from _secrets(document, path.parent)
+        if name != manifest.name:
+            yield from _read_by(path)
 
 
-def _manifest(path: Path) -> Document | None:
-    """None for YAML of any other kind, which may be a person's source."""
-    try:
-        with open_regular(path) as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError:
-        return None
-    if len(data) > _MOST_BYTES or b"sources" not in data or b"service" not in data:
-        return None
+def _read_by(path: Path) -> Iterator[Input]:
+    """What another manifest is and names; nothing of a file of any other kind, which may be a person's source."""
+    data = _content(path)
+    if data is None:
+        return
     document = parse(data, str(path))
     members = None if document.root is None else document.root.value
-    return document if isinstance(members, dict) and {"version", "service", "sources"} <= members.keys() else None
+    if isinstance(members, dict):
+        if all(name in members and isinstance(members[name].value, dict) for name in ("service", "sources")):
+            yield Input(path=path, kind="manifest")
+            yield from _secrets(document, path.parent)
+        return
+    text = _text(data)
+    if {found[1] for found in _MEMBER.finditer(text)} == {"service", "sources"}:
+        yield Input(path=path, kind="manifest")
+        for found in _SECRET.finditer(text):
+            name = found[1].strip().strip("\"'")
+            yield Input(path=stored_path(path.parent / name), kind="secret", name=f"of {path.name}")
+
+
+def _content(path: Path) -> bytes | None:
+    """A file that may be a manifest, by how it begins."""
+    try:
+        with open_regular(path) as file:
+            head = file.read(_HEAD_BYTES)
+            text = _text(head)
+            if "service" not in text and "sources" not in text:
+                return None
+            return head + file.read(MOST_BYTES)
+    except OSError:
+        return None
+
+
+def _text(data: bytes) -> str:
+    wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+    return data.decode("utf-16" if wide else "utf-8-sig", "replace")
 
 
 def _secrets(document: Document, folder: Path) -> Iterator[Input]:
@@ -53,4 +83,4 @@ def _secrets(document: Document, folder: Path) -> Iterator[Input]:
         at = (*name.split("."), "file")
         file = document.get(*at)
         if isinstance(file, str):
-            yield Input(path=folder / file, kind="secret", place=document.place(at), name=".".join(at))
+            yield Input(path=stored_path(folder / file), kind="secret", place=document.place(at), name=".".join(at))

@@ -26,6 +26,7 @@ _WORD: Final = MARK.encode()
 _BEHIND: Final = re.compile(rb"(?:<!-- |% )" + _WORD + rb"(?: -->)?\s*\Z")
 _COMMENT: Final = re.compile(_WORD + rb"\Z")
 _MEMBER: Final = re.compile(rb'"' + _WORD + rb'"')
+_SCHEMA: Final = re.compile(rb'"\$id": "urn:hume-runner:')
 _NUMBERS: Final = rb"n,mean,sd,low_95,high_95"
 # What has no place for a mark, by its columns as they have always been.
 _COLUMNS: Final = re.compile(
@@ -59,7 +60,8 @@ def says_ours(path: str) -> bool:
         case ".xlsx":
             return _COMMENT.search(tail) is not None
         case ".json":
-            return head.startswith(b"{") and any(_MEMBER.search(part) for part in (head, tail))
+            marked = any(_MEMBER.search(part) for part in (head, tail)) or _SCHEMA.search(head) is not None
+            return head.startswith(b"{") and marked
         case ".jsonl":
             return _LINES.match(head) is not None
         case ".csv" | ".prom":

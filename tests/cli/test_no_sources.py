@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,60 @@ def test_other_manifests_and_their_keys_are_no_sources(study: Project) -> None:
     ran = study.call("validate")
     assert ran.code == 65
     assert f"'keys/two.key' is a secret (service.api_key.file, {study.folder}/two.yml:5:19)" in ran.out
+
+
+ROOT = Path(__file__).parents[2]
+_NEIGHBOUR = "name: two\nservice:\n  api: batch-v0\n  api_key: {file: keys/two.key}\nsources: {text: [A.]}\n"
+_LONG = "# a comment\n" * 100_000
+# A manifest that somebody works on, or that is written in another way, is one all the same.
+NEIGHBOURS = {
+    "without a version": ("two.yaml", _NEIGHBOUR.encode()),
+    "long": ("two.yaml", f"{_NEIGHBOUR}{_LONG}".encode()),
+    "long texts first": ("two.yaml", f"sources: {{text: ['{'A. ' * 500_000}']}}\n{_NEIGHBOUR[:-23]}".encode()),
+    "unclosed": ("two.yaml", (_NEIGHBOUR[:-2] + "\n").encode()),
+    "a tab": ("two.yaml", _NEIGHBOUR.replace("  api:", "\tapi:").encode()),
+    "UTF-16": ("two.yaml", _NEIGHBOUR.encode("utf-16")),
+    "JSON": (
+        "two.json",
+        json.dumps({"service": {"api_key": {"file": "keys/two.key"}}, "sources": {"text": ["A."]}}).encode(),
+    ),
+    "key in lines": ("two.YML", _NEIGHBOUR.replace("{file: keys/two.key}", "\n    file: keys/two.key").encode()),
+}
+
+
+@sampled(2)
+@pytest.mark.parametrize(("name", "content"), NEIGHBOURS.values(), ids=list(NEIGHBOURS))
+def test_whatever_state_another_manifest_is_in_it_and_its_key_are_no_sources(
+    study: Project, name: str, content: bytes
+) -> None:
+    (study.folder / "keys").mkdir()
+    (study.folder / "keys" / "two.key").write_text("k" * 40, encoding="utf-8")
+    (study.folder / name).write_bytes(content)
+    assert found(study) == ["a.txt"]
+
+
+def test_the_schema_that_init_writes_beside_a_manifest_is_no_source(study: Project) -> None:
+    shutil.copyfile(ROOT / "schemas" / "manifest-v1.schema.json", study.folder / "manifest-v1.schema.json")
+    assert found(study) == ["a.txt"]
+
+
+def test_a_key_of_another_manifest_is_known_however_its_name_is_spelt(study: Project) -> None:
+    stored, written = (unicodedata.normalize(form, "schlüssel.key") for form in ("NFD", "NFC"))
+    (study.folder / stored).write_text("k" * 40, encoding="utf-8")
+    (study.folder / "two.yaml").write_text(_NEIGHBOUR.replace("keys/two.key", written), encoding="utf-8")
+    assert found(study) == ["a.txt"]
+
+
+@pytest.mark.parametrize("kind", ["text", "urls", "files"])
+def test_a_key_that_is_named_as_a_list_refuses_the_manifest(study: Project, kind: str) -> None:
+    study.path.with_name("key.txt").write_bytes((study.folder / "api.key").read_bytes())
+    study.manifest["service"]["api_key"] = {"file": "key.txt"}
+    study.manifest["sources"] = {kind: [{"from": "key.txt"}]}
+    for command in ("validate", "plan", "run"):
+        ran = study.call(command)
+        assert ran.code == 65, ran.out + ran.err
+        assert "is a secret (service.api_key.file" in ran.out + ran.err
+    assert study.job_requests() == []
 
 
 @pytest.mark.parametrize("named", ["api.key", "link.key", "list"])
