@@ -106,8 +106,8 @@ def walked(host: Host, since_ms: int, walk: Walk) -> Iterator[JobView]:
         oldest = min(view.created_ms or 0 for view in page)
         whole = oldest < since_ms or (rising and any(view.job_id in oldest_first for view in page))
         if not whole:
-            page = _page_before(host, oldest, page)
-            if any((view.created_ms or 0) > oldest for view in page):
+            page, latest = _page_before(host, oldest, page)
+            if any((view.created_ms or 0) > latest for view in page):
                 break  # it does not keep the filter
             whole = all(view.job_id in walk.seen for view in page)
     if stuck or not whole:
@@ -117,15 +117,15 @@ def walked(host: Host, since_ms: int, walk: Walk) -> Iterator[JobView]:
         walk.gap = host.nameless_as
 
 
-def _page_before(host: Host, oldest: int, page: Sequence[JobView]) -> tuple[JobView, ...]:
-    """The page of jobs from before, which overlaps this one. One of a single moment would be shown again for ever, so
-    it is left behind; whether a moment itself is before it is unknown."""
+def _page_before(host: Host, oldest: int, page: Sequence[JobView]) -> tuple[tuple[JobView, ...], int]:
+    """The page of jobs from before, which overlaps this one, and the latest moment that it may have. One of a single
+    moment would be shown again for ever, so it is left behind; whether a moment itself is before it is unknown."""
     if len(page) < 2 or any(view.created_ms != oldest for view in page):
-        return newest(host, when="created_before", timestamp_ms=oldest + 1)
+        return newest(host, when="created_before", timestamp_ms=oldest + 1), oldest
     before = newest(host, when="created_before", timestamp_ms=oldest)
     if before and all(view.created_ms == oldest for view in before):
-        return newest(host, when="created_before", timestamp_ms=oldest - 1)
-    return before
+        return newest(host, when="created_before", timestamp_ms=oldest - 1), oldest - 1
+    return before, oldest
 
 
 def _may_be_cut(host: Host, length: int) -> bool:

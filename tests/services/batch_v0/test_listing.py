@@ -63,15 +63,23 @@ def test_what_a_list_lacks_to_prove_that_a_job_is_not_there(
 
 class Shelf:
     """Jobs by (id, creation in ms), listed as the API says it, but that a page has `cap` of them at most. `always`: the
-    order that it keeps whatever is asked for; `included`: whether a moment is before and after itself."""
+    order that it keeps whatever is asked for; `included`: whether a moment is before and after itself; `deaf`: moments
+    that are asked for change nothing."""
 
     def __init__(
-        self, jobs: Sequence[tuple[str, int]], cap: int, *, always: str | None = None, included: bool = True
+        self,
+        jobs: Sequence[tuple[str, int]],
+        cap: int,
+        *,
+        always: str | None = None,
+        included: bool = True,
+        deaf: bool = False,
     ) -> None:
         self._jobs = sorted(jobs, key=lambda one: one[1])
         self._cap = cap
         self._always = always
         self._before = le if included else lt
+        self._deaf = deaf
 
     def list_jobs(
         self, *, limit: int, sort_by: str, direction: str, when: str = "", timestamp_ms: int = 0
@@ -81,6 +89,7 @@ class Shelf:
             (name, at)
             for name, at in self._jobs
             if not when
+            or self._deaf
             or (self._before(timestamp_ms, at) if when == "created_after" else self._before(at, timestamp_ms))
         ]
         kept = kept[::-1] if (self._always or direction) == "desc" else kept
@@ -124,15 +133,16 @@ def test_a_list_is_whole_unless_a_page_of_one_moment_may_be_cut(
 
 @pytest.mark.parametrize("included", [True, False])
 @pytest.mark.parametrize("cap", [2, 3, 4])
-@pytest.mark.parametrize("always", [None, "desc"])
+@pytest.mark.parametrize(("always", "deaf"), [(None, False), ("desc", False), ("desc", True)])
 @pytest.mark.parametrize("at", ["the newest", "the oldest", "in the middle"])
-def test_jobs_of_one_moment_hide_no_others(at: str, always: str | None, cap: int, included: bool) -> None:
+def test_jobs_of_one_moment_hide_no_others(at: str, always: str | None, deaf: bool, cap: int, included: bool) -> None:
     """Two at a page, of one millisecond, looked like a list in order, met at once by the other order: four jobs were
     paid for once more."""
     others = [(f"other-{number}", SINCE + 100 + 10 * number) for number in range(5)]
     moment = {"the newest": SINCE + 900, "the oldest": SINCE + 5, "in the middle": SINCE + 125}[at]
     jobs = others + [(f"twin-{number}", moment) for number in range(cap)]
-    host = Host(lambda: cast("BatchV0Api", Shelf(jobs, cap, always=always, included=included)), lambda at: None)
+    shelf = Shelf(jobs, cap, always=always, included=included, deaf=deaf)
+    host = Host(lambda: cast("BatchV0Api", shelf), lambda at: None)
     walk = Walk()
     shown = {view.job_id for view in walked(host, SINCE, walk)}
     assert shown == {name for name, _ in jobs} or walk.gap

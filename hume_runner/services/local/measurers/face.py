@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hume_runner.frozen import frozen
-from hume_runner.services.local.measurers import face_networks
 from hume_runner.services.local.measurers.base import Card, Picture, PictureSession, Reads, Row, WeightFile
 from hume_runner.services.local.measurers.catalogued import catalogued
 from hume_runner.services.local.measurers.own_weights import LICENCE, TRAINED_ON, own_schema, own_weight
@@ -276,6 +275,8 @@ class FaceSession:
     """The measurer `face` with its three networks loaded."""
 
     def __init__(self, options: _Options, near: Path, far: Path, mesh: Path) -> None:
+        from hume_runner.services.local.measurers import face_networks
+
         self._options = options
         self._detect = face_networks.Detector(near, far, min_score=options.min_score, small_faces=options.small_faces)
         self._lay_mesh = face_networks.Mesher(mesh)
