@@ -63,6 +63,7 @@ def test_a_mapping_is_planned_run_looked_at_and_verified(folder: Path) -> None:
     assert again.requests == {}
 
 
+@pytest.mark.sweep
 def test_results_are_read_from_a_folder_that_the_disk_spells_otherwise(folder: Path) -> None:
     there, typed = (folder / unicodedata.normalize(kind, "Größe") for kind in ("NFD", "NFC"))
     there.mkdir()
@@ -110,6 +111,7 @@ def test_a_changed_output_is_found_and_made_again(folder: Path) -> None:
     assert results.read_bytes() == before
 
 
+@pytest.mark.sweep
 def test_the_service_is_asked_whether_it_has_the_jobs(folder: Path) -> None:
     hume_runner.run(members())
     assert hume_runner.verify(members()).jobs == {}  # nobody asked
@@ -117,6 +119,7 @@ def test_the_service_is_asked_whether_it_has_the_jobs(folder: Path) -> None:
     assert (told.exit_code, told.jobs, told.disagree) == (0, {"agree": 1, "disagree": 0}, ())
 
 
+@pytest.mark.sweep
 def test_a_job_that_the_service_does_not_know_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hume_runner.run(members())
     monkeypatch.setenv("HUME_API_KEY", "elsewhere")

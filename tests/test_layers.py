@@ -265,6 +265,7 @@ def test_a_member_is_found_however_code_says_it(text: str, said: set[str]) -> No
     assert members().intersection(said_in(text)) == said
 
 
+@pytest.mark.sweep
 def test_no_word_is_excused_without_need() -> None:
     documented = set().union(*map(told_by, DOCUMENTS))
     everyday = [word for words in EVERYDAY.values() for word in words.split()]

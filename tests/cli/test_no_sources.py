@@ -122,6 +122,7 @@ def test_a_key_of_another_manifest_is_known_however_its_name_is_spelt(study: Pro
     assert found(study) == ["a.txt"]
 
 
+@sampled(1)
 @pytest.mark.parametrize("kind", ["text", "urls", "files"])
 def test_a_key_that_is_named_as_a_list_refuses_the_manifest(study: Project, kind: str) -> None:
     study.path.with_name("key.txt").write_bytes((study.folder / "api.key").read_bytes())
@@ -134,6 +135,7 @@ def test_a_key_that_is_named_as_a_list_refuses_the_manifest(study: Project, kind
     assert study.job_requests() == []
 
 
+@sampled(1)
 @pytest.mark.parametrize("named", ["api.key", "link.key", "list"])
 def test_a_key_that_is_named_as_a_source_refuses_the_manifest(study: Project, named: str) -> None:
     (study.folder / "link.key").symlink_to("api.key")
@@ -202,6 +204,7 @@ def found(project: Project) -> list[str]:
     return sorted(item.value for item in expand(load_manifest(project.write())))
 
 
+@pytest.mark.sweep
 def test_how_much_of_what_runs_wrote_is_passed_over_is_told_once(recorded: Project) -> None:
     (recorded.folder / "study" / "mine.txt").write_text("Mine.", encoding="utf-8")
     folder = recorded.folder / "study"

@@ -107,6 +107,7 @@ def test_verify_with_repair_does_the_same_and_makes_again_what_is_derived(
     assert study.call("verify").code == 0
 
 
+@pytest.mark.sweep
 def test_what_a_person_made_of_an_answer_is_kept_beside_the_one_that_is_had_again(study: Project) -> None:
     path = answer(study.out)
     before, beside = path.read_bytes(), path.with_name("predictions.json.bak")

@@ -221,6 +221,7 @@ def metered(announced: Mapping[str, int]) -> tuple[float, float] | None:
         (f"{__name__}:metered", 3, ": finished, 4 s metered, +4 s against the 0 s expected\n"),
     ],
 )
+@pytest.mark.sweep
 def test_a_bill_is_compared_where_it_says_how(
     third: Path, tells: str | None, code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
