@@ -136,8 +136,8 @@ def test_a_list_is_whole_unless_a_page_of_one_moment_may_be_cut(
 @pytest.mark.parametrize(("always", "deaf"), [(None, False), ("desc", False), ("desc", True)])
 @pytest.mark.parametrize("at", ["the newest", "the oldest", "in the middle"])
 def test_jobs_of_one_moment_hide_no_others(at: str, always: str | None, deaf: bool, cap: int, included: bool) -> None:
-    """Two at a page, of one millisecond, looked like a list in order, met at once by the other order: four jobs were
-    paid for once more."""
+    """Two at a page, of one millisecond, looked like a list in order, met at once by the other order: what else there
+    was, was paid for once more."""
     others = [(f"other-{number}", SINCE + 100 + 10 * number) for number in range(5)]
     moment = {"the newest": SINCE + 900, "the oldest": SINCE + 5, "in the middle": SINCE + 125}[at]
     jobs = others + [(f"twin-{number}", moment) for number in range(cap)]
