@@ -112,7 +112,8 @@ class NotSettled(Event):
 
 @frozen
 class Mended(Event):
-    """An answer that was missing, cut or changed on disk is there again, fetched for nothing. `harm`: what it was."""
+    """An answer that was missing, cut or changed on disk is there again, fetched for nothing. `harm`: what it was, and
+    under which name that is kept where a person may have made it."""
 
     name: ClassVar[str] = "mended"
     job: str

@@ -195,8 +195,9 @@ class Mender:
     def _forget_kept(self, harmed: Sequence[Harmed]) -> None:
         """Nothing took the place of these files: they need no second name."""
         for one in harmed:
-            if (kept := self._kept.pop(one.answer.path, None)) is not None:
-                kept.unlink(missing_ok=True)
+            kept = self._kept.pop(one.answer.path, None)
+            if kept is not None and kept.samefile(self._outputs / one.answer.path):  # no copy that was there before
+                kept.unlink()
 
     def _lose(self, number: int, harmed: Sequence[Harmed], why: str, *, hint: str = "") -> None:
         self._left += [one.answer.path for one in harmed]

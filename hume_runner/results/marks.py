@@ -21,17 +21,15 @@ from enum import StrEnum
 from typing import Any, BinaryIO, Final, Literal
 
 from hume_runner import small_json
-from hume_runner.sources.traces import MARK
+from hume_runner.sources.traces import BEHIND, MARK
 
 _CHUNK: Final = 1 << 20
 _DIGITS: Final = 32
-_WORD: Final = MARK
-# Behind the last line, in the words of the format.
-_BEHIND: Final = re.compile(rb"(?:<!-- |% )" + _WORD.encode() + rb"(?: -->)?\s*\Z")
+# Of what stands behind the last line (`BEHIND`).
 _BEHIND_BYTES: Final = 256
 _PLAN_CLOSES: Final = len("}\n")
-_PLAN_END: Final = re.compile(rb', "mark": "' + _WORD.encode() + rb'"}\s*\Z')
-_MEMBER: Final = re.compile(_WORD)
+_PLAN_END: Final = re.compile(rb', "mark": "' + MARK.encode() + rb'"}\s*\Z')
+_MEMBER: Final = re.compile(MARK)
 _PNG_END: Final = b"\0\0\0\0IEND\xaeB\x60\x82"
 _PNG_KEY: Final = b"tEXtComment\0"
 _ZIP_END: Final = b"PK\x05\x06"
@@ -40,7 +38,7 @@ _ZIP_END_BYTES: Final = 22
 PARQUET_KEY: Final = "hume_runner.mark"
 # Of the columns, which other programs write again: that rows with this have a mark as well.
 PARQUET_HAS_MARK: Final = "hume_runner.marked"
-_PARQUET: Final = re.compile(re.escape(PARQUET_KEY.encode()) + rb"\x18(.)" + _WORD.encode(), re.DOTALL)
+_PARQUET: Final = re.compile(re.escape(PARQUET_KEY.encode()) + rb"\x18(.)" + MARK.encode(), re.DOTALL)
 
 
 class Kind(StrEnum):
@@ -142,7 +140,7 @@ def fits_behind(file: BinaryIO, kind: Kind) -> bool:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - _BEHIND_BYTES))
     tail = file.read()
-    found = _BEHIND.search(tail)
+    found = BEHIND.search(tail)
     return found is not None and _fits(file, kind, size - len(tail) + found.start(), found.group(1, 2))
 
 
@@ -285,7 +283,7 @@ def fits_zip(file: BinaryIO, kind: Kind) -> bool | None:
     comment = tail[start + _ZIP_END_BYTES :] if start >= 0 else b""
     if not comment:
         return None
-    found = re.fullmatch(_WORD.encode(), comment)
+    found = re.fullmatch(MARK.encode(), comment)
     return found is not None and _fits(file, kind, size - len(comment) - 2, found.group(1, 2))
 
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from hume_runner.registry import all_registered
 from hume_runner.sources.traces import CALLED_DATABASE, LOOKED_INTO, is_empty_table, is_state, says_ours, speaks_of_us
 
 # In each output directory, by a run that wrote there: whose it is.
@@ -26,15 +27,14 @@ _ALWAYS: Final = frozenset({RECORD, "run.json", "results.jsonl"})
 # These it writes if it is asked to, so that the name may be a person's.
 _DUE: Final = frozenset({"report.html", "datapackage.json", "codebook.md", "ro-crate-metadata.json"})
 
-_ANSWERS: Final = ("request.json", "predictions.json", "response.json", "artifacts.zip")
+_REQUEST: Final = "request.json"
 # What a folder of ours has in it, by examples; the first one tells it.
 _HELD: Final[Mapping[str, Sequence[str]]] = {
-    "raw": _ANSWERS,
     "prepared": ("entry.json", "sound.wav", "still.jpg", "000000.jpg"),
     "cluster": ("nonce",),
     "emulator": ("0",),
 }
-_ANSWER_FILE: Final = re.compile(rf"(?:{'|'.join(map(re.escape, _ANSWERS))})(?:(?:\.\d+)?\.bak)?")
+_KEPT: Final = re.compile(r"(?:\.\d+)?\.bak\Z")  # what a person made of an answer
 _NOT_UNDERSTOOD: Final = re.compile(r"not-understood-[0-9a-f-]+\.bin")
 _SHARD: Final = re.compile(r"[0-9]+-of-[0-9]+")
 _CLUSTER: Final = re.compile(r"run-[0-9a-f]{16}")
@@ -89,13 +89,15 @@ class Walked:
                 return _CLUSTER.fullmatch(name) is not None and self._is_there(name, "nonce")
             case "emulator":
                 return name in _EMULATOR_FOLDERS and self._is_there("emulator.sqlite3")
-            case "raw" | "prepared":
+            case "raw":
+                return self._is_there(name, _REQUEST)
+            case "prepared":
                 return self._is_there(name, _HELD[self._place][0])
         return False
 
     def held(self) -> Iterable[str]:
         """Names of files such as they are in the folders that runs make here."""
-        return _HELD.get(self._place, ())
+        return _answers() if self._place == "raw" else _HELD.get(self._place, ())
 
     def wrote_file(self, name: str) -> bool:
         """Whether a run wrote this file."""
@@ -122,7 +124,7 @@ class Walked:
             case "raw":
                 return _NOT_UNDERSTOOD.fullmatch(name) is not None
             case "answer":
-                return _ANSWER_FILE.fullmatch(name) is not None
+                return _KEPT.sub("", name) in _answers()
             case "emulator":
                 return _EMULATOR.fullmatch(name) is not None
         return False
@@ -138,6 +140,11 @@ class Walked:
 
     def _is_there(self, *below: str) -> bool:
         return os.path.lexists(os.path.join(self._path, *below))
+
+
+def _answers() -> Iterable[str]:
+    """What runs keep of one job, whichever API it was for."""
+    return (_REQUEST, *(one.answer for one in all_registered()), "artifacts.zip")
 
 
 def _without(ending: str, names: Iterable[str]) -> frozenset[str]:

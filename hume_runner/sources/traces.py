@@ -23,7 +23,8 @@ LOOKED_INTO: Final = (
     ".html", ".csv", ".jsonl", ".json", ".parquet", ".xlsx", ".md", ".svg", ".pdf", ".prom",
 )  # fmt: skip
 _WORD: Final = MARK.encode()
-_BEHIND: Final = re.compile(rb"(?:<!-- |% )" + _WORD + rb"(?: -->)?\s*\Z")
+# Behind the last line, in the words of the format.
+BEHIND: Final = re.compile(rb"(?:<!-- |% )" + _WORD + rb"(?: -->)?\s*\Z")
 _COMMENT: Final = re.compile(_WORD + rb"\Z")
 _MEMBER: Final = re.compile(rb'"' + _WORD + rb'"')
 _SCHEMA: Final = re.compile(rb'"\$id": "urn:hume-runner:')
@@ -66,7 +67,7 @@ def says_ours(path: str) -> bool:
             return _LINES.match(head) is not None
         case ".csv" | ".prom":
             return _COLUMNS.match(head.removeprefix(b"\xef\xbb\xbf").replace(b"\r", b"")) is not None
-    return _BEHIND.search(tail) is not None
+    return BEHIND.search(tail) is not None
 
 
 def speaks_of_us(path: str) -> bool:

@@ -46,6 +46,7 @@ class StateFile:
         self._request_counts: dict[str, int] = {}
         self._agreed_planned: dict[int, bool] = {}
         self._counted: tuple[tuple[int, int], Counts] | None = None
+        self._hurried = False  # somebody who holds the file was waited for in vain
         self._together = False  # what is recorded now ends in one transaction with what comes next
         self._sender = ""  # by what name its submissions are counted; empty where nobody has to know
 
@@ -194,8 +195,11 @@ class StateFile:
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
             self._db.execute(f"PRAGMA busy_timeout = {_HURRIED_MS}")
+            self._hurried = True
             raise
-        self._db.execute(f"PRAGMA busy_timeout = {PATIENT_MS}")
+        if self._hurried:
+            self._db.execute(f"PRAGMA busy_timeout = {PATIENT_MS}")
+            self._hurried = False
 
     def _changes(self) -> tuple[int, int]:
         """Stays the same as long as neither we nor others write to the file."""

@@ -27,8 +27,8 @@ class Host:
 
     `lists`: it has a list of jobs at all. `misses`: how many lists in a row left a job out that the host has all the
     same; `partial`: its list cannot be relied on for polling. `margin_s`: how much earlier than we think jobs may have
-    been created, by the times that its list gives. `page_length`: of the
-    list's latest page, in entries; `longest_page`: of the longest so far.
+    been created, by the times that its list gives. `page_length`: entries of the list's latest page; `longest_page`: of
+    the longest so far.
     """
 
     def __init__(self, connect: Callable[[], BatchV0Api], saw_time: Callable[[float], None]) -> None:
