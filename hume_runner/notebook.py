@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,6 @@ _STYLE = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.5"
 
 def shell() -> Any | None:
     """The notebook's shell; None in a terminal, a script and everywhere else. Imports nothing that is not there."""
-    import sys
-
     module = sys.modules.get("IPython")
     found = module.get_ipython() if module is not None else None
     return found if found is not None and hasattr(found, "kernel") else None

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from hume_runner.computing.dask import DaskCluster
+from hume_runner.computing.executor import AnyExecutor, named_factory
 from hume_runner.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -22,19 +24,13 @@ def place_of(cluster: Cluster, *, wait_s: float, warn: Callable[[str], None]) ->
 
     Nothing is connected yet. Raises: UsageError, MissingExtra."""
     if not isinstance(cluster, str):
-        from hume_runner.computing.executor import AnyExecutor
-
         return AnyExecutor(getattr(cluster, "__qualname__", repr(cluster)), cluster, wait_s=wait_s)
     if "://" in cluster:
         if find_spec("distributed") is None:
             raise MissingExtra("cluster", f"--cluster {cluster}")
-        from hume_runner.computing.dask import DaskCluster
-
         return DaskCluster(cluster, wait_s=wait_s, warn=warn)
     if (meant := misnamed(cluster)) is not None:
         raise UsageError(f"--cluster {cluster}: neither the address of a Dask scheduler nor module:factory", hint=meant)
-    from hume_runner.computing.executor import AnyExecutor, named_factory
-
     return AnyExecutor(f"--cluster {cluster}", named_factory(cluster), wait_s=wait_s)
 
 

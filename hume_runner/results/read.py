@@ -15,6 +15,7 @@ from hume_runner.results.as_written import request_of, run_of
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.results.names import UniqueIds, derived_id, shown_source
 from hume_runner.results.rows import row_mapping
+from hume_runner.results.tables import write_tables
 from hume_runner.scratch import Scratch
 from hume_runner.services.table_shapes import Piece, without_lists
 
@@ -286,8 +287,6 @@ def read_results(path: str | Path) -> Results:
     path = Path(path)
     if (path / "tables" / "items.parquet").is_file():
         return _results({file.stem: pq.read_table(file) for file in sorted((path / "tables").glob("*.parquet"))})
-    from hume_runner.results.tables import write_tables
-
     results = LooseResults([path], path.parent) if path.is_file() else DirectoryResults(path)
     with Scratch() as folder:
         written = write_tables(results, folder)

@@ -12,6 +12,7 @@ from hume_runner.errors import MissingExtra, UsageError
 from hume_runner.results import marks
 from hume_runner.results.compare import records
 from hume_runner.results.compare.base import Comparison
+from hume_runner.results.compare.page import page
 from hume_runner.results.marks import Kind, marked_json
 
 FORMS = ("csv", "json", "parquet", "md", "html")
@@ -40,8 +41,6 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     if form == "parquet":
         return _write_parquet(comparison, out)
     if form == "html":
-        from hume_runner.results.compare.page import page
-
         content = marks.behind(Kind.COMPARISON, page(comparison))
     elif form == "json":
         content = marked_json(Kind.COMPARISON, {"schema": 1, **records.document(comparison)})

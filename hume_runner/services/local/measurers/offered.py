@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+
 from hume_runner.errors import HumeRunnerError, NotRegular, UsageError, in_a_line
 from hume_runner.guests import of_a_signal, others_code
 from hume_runner.regular_files import open_regular
@@ -77,9 +80,6 @@ class Offered:
 
     def judged_schema(self) -> dict[str, Any]:
         """`schema`, which is a JSON Schema that stands by itself. Raises: Unfit."""
-        from jsonschema import Draft202012Validator
-        from jsonschema.exceptions import SchemaError
-
         told = dict(self.schema)
         try:
             Draft202012Validator.check_schema(told, format_checker=Draft202012Validator.FORMAT_CHECKER)

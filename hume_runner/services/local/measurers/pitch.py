@@ -9,6 +9,7 @@ all candidates and "no voice" of all frames is taken, where leaps in pitch and c
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from hume_runner.services.local.measurers.base import SOUND_RATE_HZ
@@ -176,6 +177,4 @@ def _cheapest(hz: NDArray[np.float32], strengths: NDArray[np.float32]) -> NDArra
 
 def semitones(hz: float, above_hz: float = 100.0) -> float:
     """A pitch in semitones above 100 Hz."""
-    import math
-
     return 12 * math.log2(hz / above_hz)
