@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
     from hume_runner.computing.remote import Place
     from hume_runner.engine.adopt import Adopted
-    from hume_runner.engine.run import SavedPlan
     from hume_runner.manifest.model import Manifest
+    from hume_runner.planning.saved import SavedPlan
     from hume_runner.results.audit import RemoteSays
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.intervals import ManifestSays
