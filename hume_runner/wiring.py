@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hume_runner.http.access import Access
     from hume_runner.planning.prepare import Plan
     from hume_runner.planning.selection import Selection, Shard
-    from hume_runner.services.base import Build, Computes, Service
+    from hume_runner.services.base import Computes, Service
     from hume_runner.state.disk import Disk
     from hume_runner.state.keeping import Keeper
     from hume_runner.state.remote.drive import Driver
@@ -181,8 +181,7 @@ class Endpoint:
             clock=time.monotonic,
             sleep=time.sleep,
         )
-        build: Build = load(found.build)
-        self.service: Service = build(manifest, self.name, self._access, self._saw_server_time)
+        self.service: Service = load(found.build)(manifest, self.name, self._access, self._saw_server_time)
         self._pool = None if place is None else self._pool_at(place)
 
     def _pool_at(self, place: Place) -> Pool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,14 @@ SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8"
 def test_data_flows_one_way(capsys: pytest.CaptureFixture[str]) -> None:
     status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
     assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_the_registry_imports_nothing_of_what_it_names() -> None:
+    """Anybody may ask it, `validate` as well: whatever lies above is imported for type checkers alone."""
+    shown = "import sys; import hume_runner.registry; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+    assert "hume_runner.registry" in loaded
+    assert [name for name in loaded if name.startswith(("hume_runner.services", "hume_runner.readiness"))] == []
 
 
 def modules_of(nodes: Iterable[ast.AST]) -> Iterator[str]:

@@ -45,8 +45,7 @@ def compare_remote(store: Store, service: Audited) -> Iterator[tuple[JobRow, Rem
 def _metered(api: str, announced: Mapping[str, int]) -> tuple[float, float] | None:
     """(seconds that the service metered, how far from them is no difference); None where it tells none."""
     found = registered(api)
-    told: tuple[float, float] | None = load(found.metered)(announced) if found and found.metered else None
-    return told
+    return load(found.metered)(announced) if found and found.metered else None
 
 
 def _bill(row: JobRow, metered_s: float, apart_s: float) -> RemoteSays:
