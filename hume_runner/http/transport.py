@@ -21,6 +21,7 @@ import requests
 
 from hume_runner._version import __version__
 from hume_runner.errors import TransportError, UnexpectedResponse, UsageError
+from hume_runner.frozen import frozen
 from hume_runner.hosts import is_loopback
 from hume_runner.http.connections import ReportingAdapter, set_current
 from hume_runner.http.deadline import Exchange, Watchdog
@@ -35,6 +36,19 @@ from hume_runner.settings import Masker
 
 CONNECT_TIMEOUT_S = 10.0
 _CONNECTIONS = 32  # that are kept open at most
+
+
+@frozen
+class TransportLimits:
+    """`timeout_s` is the longest silence in an exchange, `connect_timeout_s` that of a connection that opens;
+    `max_body_bytes`: no answer is longer."""
+
+    timeout_s: float = 60.0
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+_USUAL = TransportLimits()
 
 
 class Pacer(Protocol):
@@ -63,10 +77,8 @@ class RequestsTransport:
         api_key: str,
         auth_header: str,
         *,
-        timeout_s: float = 60.0,
-        connect_timeout_s: float = CONNECT_TIMEOUT_S,
+        limits: TransportLimits = _USUAL,
         pacer: Pacer | None = None,
-        max_body_bytes: int = MAX_BODY_BYTES,
         traffic: Traffic | None = None,
     ) -> None:
         self.base_url = _checked_origin(base_url)
@@ -79,11 +91,9 @@ class RequestsTransport:
             auth_header: _checked_key(api_key),
         }
         self._masker = Masker([api_key.strip()])
-        self._timeout_s = timeout_s
-        self._connect_timeout_s = connect_timeout_s
+        self._limits = limits
         self._pacer = pacer
         self._watchdog = Watchdog()
-        self._max_body_bytes = max_body_bytes
         self._kept = _adapter(_CONNECTIONS)
         self._traffic = traffic or Traffic()
         self._met = False  # whether the host ever answered
@@ -120,7 +130,7 @@ class RequestsTransport:
         return response
 
     def _exchange(self, request: ApiRequest, prepared: requests.PreparedRequest, where: str) -> ApiResponse:
-        read_timeout_s = min(request.read_timeout_s or self._timeout_s, request.deadline_s)
+        read_timeout_s = min(request.read_timeout_s or self._limits.timeout_s, request.deadline_s)
         exchange = Exchange(deadline_s=request.deadline_s, read_timeout_s=read_timeout_s)
         exchange.sent = self._blind
         adapter = _adapter(1) if request.fresh_connection else self._kept
@@ -135,7 +145,7 @@ class RequestsTransport:
             answer = adapter.send(
                 prepared,
                 stream=True,
-                timeout=(min(self._connect_timeout_s, request.deadline_s), read_timeout_s),
+                timeout=(min(self._limits.connect_timeout_s, request.deadline_s), read_timeout_s),
                 verify=self._verify,
                 proxies=self._proxies,
             )
@@ -156,7 +166,14 @@ class RequestsTransport:
             tell(request.method, url, status=status, began=began, sent=sent, received=received)
 
         return ApiResponse(
-            answer.raw, exchange, where, on_close, self._masker, self._max_body_bytes, over, self._traffic.received
+            answer.raw,
+            exchange,
+            where,
+            on_close,
+            self._masker,
+            self._limits.max_body_bytes,
+            over,
+            self._traffic.received,
         )
 
     def _prepared(self, request: ApiRequest) -> requests.PreparedRequest:
