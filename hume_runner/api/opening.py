@@ -22,7 +22,7 @@ from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest
-    from hume_runner.wiring import Paths
+    from hume_runner.state.paths import Paths
 
 
 def examine(
