@@ -28,6 +28,7 @@ from processes import Ended, emulator, runner, timed
 from hume_runner import wiring
 from hume_runner.manifest.load import load_manifest
 from hume_runner.services.base import Outcome
+from hume_runner.state.paths import Paths
 from hume_runner.state.store import Store
 
 PLANNED, RUN = 1_000_000, 100_000
@@ -114,7 +115,7 @@ def finish(path: Path) -> None:
     """Write the state that a run of the manifest would leave, had a service measured every item."""
     machine = wiring.Machine.this()
     manifest = load_manifest(path)
-    paths = wiring.Paths.of(manifest, None)
+    paths = Paths.of(manifest, None)
     paths.outputs.mkdir()
     now = machine.now()
     with (

@@ -26,6 +26,7 @@ from hume_runner.planning.prepare import Options, Plan
 from hume_runner.planning.scan import NothingCached, scan_sources
 from hume_runner.planning.staged import PlainBlock
 from hume_runner.sources import expand_in_blocks
+from hume_runner.state.paths import Paths
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Store
 
@@ -64,7 +65,7 @@ def take(steps: Steps, manifest: Manifest, listing: Path) -> None:
         with listing.open(newline="", encoding="utf-8") as file:
             deque(csv.reader(file), maxlen=0)
 
-    with wiring.Endpoint(manifest, wiring.Paths.of(manifest, None), wiring.Machine.this()) as endpoint:
+    with wiring.Endpoint(manifest, Paths.of(manifest, None), wiring.Machine.this()) as endpoint:
 
         def scan(into: Scan) -> None:
             scan_sources(manifest, expand_in_blocks(manifest), endpoint.service, NothingCached(), into)

@@ -5,13 +5,39 @@ Their code is named by dotted names (`module:name`) and imported when it is used
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from hume_runner.frozen import frozen
+
+if TYPE_CHECKING:
+    # What a name stands for has the type that its users say, and they lie above.
+    from hume_runner.readiness import Readiness
+    from hume_runner.services.base import Build
+    from hume_runner.services.credits import Credits
+    from hume_runner.services.table_shapes import Layout, RowMapping
+
+T_co = TypeVar("T_co", covariant=True)
+# The models of a manifest, with their options.
+Models = Mapping[str, Any]
+# (member below `models`, what is wrong, what to do)
+ModelFault = tuple[tuple[str, ...], str, str]
+
+
+class Dotted(str, Generic[T_co]):
+    """The name (`module:name`, or a module alone) of something of this type. Plain text does as well: whether what is
+    registered from outside fits shows when it is used."""
+
+    __slots__ = ()
+
+
+class Cautions(Protocol):
+    """What people have to know of their media; `changed`: whether settings of some models changed."""
+
+    def __call__(self, models: Models, *, changed: bool) -> Iterator[str]: ...
 
 
 @frozen
@@ -46,28 +72,28 @@ class Starter:
 class Registered:
     """One API. Sizes are bytes.
 
-    `build` names what makes the service of a manifest (a `services.base.Build`), `rows` the module that reads its
-    answers into tables.
+    `build` names what makes the service of a manifest, `rows` the module that reads its answers into tables.
     """
 
     api: str
-    build: str
-    rows: str
+    build: Dotted[Build]
+    rows: Dotted[RowMapping]
     host: str  # where it is, if the manifest does not say; a name for people where that is this machine
     closed: str = ""  # since when nobody answers there any more, for people; other hosts may speak it
     answer: str  # the file among a job's answers that tables are made of
-    order: str | None = None  # what tells where a part of an item belongs, by its detail; None where none has parts
+    # What tells where a part of an item belongs, by its detail; None where none has parts.
+    order: Dotted[Callable[[Mapping[str, Any]], tuple[int, ...]]] | None = None
     names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
-    # What tells, of the JSON of a file of any name, whether it is such an answer, by its beginning
-    # (`http.json_lenient.LenientReader`); without it, only what is called `answer` is found in a folder.
-    begins_answer: str | None = None
+    # What tells, of the bytes of a JSON file of any name, whether it is such an answer, by its beginning; without it,
+    # only what is called `answer` is found in a folder.
+    begins_answer: Dotted[Callable[[Iterator[bytes]], bool]] | None = None
     kinds: frozenset[str]  # of sources that it measures
     needs_key: bool = True
     keeps_answers: bool = True  # so that what was measured can be fetched again
     bills: bool = False  # by the second, so that a cap makes sense
     # What tells, of what was announced of a job that ended (`Ended.announced`), how many seconds were metered and
     # how far from them is no difference, or None; without it, no bill is compared.
-    metered: str | None = None
+    metered: Dotted[Callable[[Mapping[str, int]], tuple[float, float] | None]] | None = None
     calls_back: bool = False  # posts to notify.callback_url itself
     hands_out_artifacts: bool = False
     sources_per_job: int
@@ -78,23 +104,26 @@ class Registered:
     starter: Starter | None = None
     here: bool = False  # measures on this machine: there is no endpoint to name, and `execution.workers` measure
     computes: bool = False  # has work for the processor, which a cluster can do (`services.base.Computes`)
-    credits: str | None = None  # what tells, of a manifest's models, who measures (`services.credits.Credits`)
-    readiness: str | None = None  # what tells, of a manifest's models, which can measure here (`readiness.Readiness`)
+    # What tells, of a manifest's models, who measures.
+    credits: Dotted[Callable[[Models], Credits]] | None = None
+    # What tells, of a manifest's models, or of all there are, which can measure here.
+    readiness: Dotted[Callable[[Models | None], Iterator[Readiness]]] | None = None
     example: str = ""  # one of its models, with which hints show how a manifest names one
     # JSON Schema by model, for an API that the published schema does not name.
     models: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     # What tells, of names of models that a manifest has, JSON Schema by model beyond the published schema.
-    more_models: str | None = None
+    more_models: Dotted[Callable[[Collection[str]], dict[str, Any]]] | None = None
     # What tells, of names of models, the tables (`Layout`) of those that are not among those of `rows`.
-    more_layouts: str | None = None
+    more_layouts: Dotted[Callable[[Iterable[str]], tuple[Layout, ...]]] | None = None
     # What tells, of a manifest's models, the options that fit the schema and can never measure: (member below `models`,
     # what is wrong, what to do).
-    faults: str | None = None
+    faults: Dotted[Callable[[Models], Iterator[ModelFault]]] | None = None
     # The same of options that fit no link; asked whether they fit the schema or not.
-    link_faults: str | None = None
-    cautions: str | None = None  # what tells, of a manifest's models, what people have to know of their media before
+    link_faults: Dotted[Callable[[Models], Iterator[ModelFault]]] | None = None
+    # What tells, of a manifest's models, what people have to know of their media before.
+    cautions: Dotted[Cautions] | None = None
     # What raises, of a manifest's models, for want of something that measures here.
-    requires: str | None = None
+    requires: Dotted[Callable[[Models], None]] | None = None
 
 
 _AUDIO, _VIDEO, _PICTURES, _TEXT = (frozenset({kind}) for kind in ("audio", "video", "pictures", "text"))
@@ -104,14 +133,14 @@ _KNOWN: dict[str, Registered] = {
     for one in (
         Registered(
             api="batch-v0",
-            build="hume_runner.services.batch_v0.service:build",
-            rows="hume_runner.services.batch_v0.rows",
+            build=Dotted("hume_runner.services.batch_v0.service:build"),
+            rows=Dotted("hume_runner.services.batch_v0.rows"),
             host="https://api.hume.ai",
             closed="14 June 2026",
             example="face",
             answer="predictions.json",
             names_sources=True,
-            begins_answer="hume_runner.services.batch_v0.downloads:begins_as_answer",
+            begins_answer=Dotted("hume_runner.services.batch_v0.downloads:begins_as_answer"),
             kinds=frozenset({"url", "file", "text"}),
             calls_back=True,
             hands_out_artifacts=True,
@@ -141,18 +170,18 @@ _KNOWN: dict[str, Registered] = {
         ),
         Registered(
             api="expression-v1",
-            build="hume_runner.services.expression_v1.service:build",
-            rows="hume_runner.services.expression_v1.rows",
+            build=Dotted("hume_runner.services.expression_v1.service:build"),
+            rows=Dotted("hume_runner.services.expression_v1.rows"),
             host="https://api.cloud.hume.ai",
             example="audio",
             answer="response.json",
-            order="hume_runner.services.expression_v1.parts:place_of",
+            order=Dotted("hume_runner.services.expression_v1.parts:place_of"),
             kinds=frozenset({"url", "file"}),
             keeps_answers=False,
             computes=True,
-            link_faults="hume_runner.services.expression_v1.of_links:link_faults",
+            link_faults=Dotted("hume_runner.services.expression_v1.of_links:link_faults"),
             bills=True,
-            metered="hume_runner.services.expression_v1.runs:metered",
+            metered=Dotted("hume_runner.services.expression_v1.runs:metered"),
             # A body of 25 MB, of which a little is left free for the parts' headers.
             sources_per_job=500,
             job_bytes=24_900_000,
@@ -168,23 +197,23 @@ _KNOWN: dict[str, Registered] = {
         ),
         Registered(
             api="local",
-            build="hume_runner.services.local.service:build",
-            rows="hume_runner.services.local.rows",
+            build=Dotted("hume_runner.services.local.service:build"),
+            rows=Dotted("hume_runner.services.local.rows"),
             host="this machine",
             answer="response.json",
-            order="hume_runner.services.local.parts:place_of",
+            order=Dotted("hume_runner.services.local.parts:place_of"),
             kinds=frozenset({"url", "file", "text"}),
             needs_key=False,
             keeps_answers=False,
             here=True,
             computes=True,
-            more_models="hume_runner.services.local.measurers.found:schemas",
-            more_layouts="hume_runner.services.local.layouts:offered",
-            faults="hume_runner.services.local.settings:faults",
-            cautions="hume_runner.services.local.settings:cautions",
-            requires="hume_runner.services.local.ready:require_models",
-            readiness="hume_runner.services.local.ready:readiness",
-            credits="hume_runner.services.local.credits:credits_of",
+            more_models=Dotted("hume_runner.services.local.measurers.found:schemas"),
+            more_layouts=Dotted("hume_runner.services.local.layouts:offered"),
+            faults=Dotted("hume_runner.services.local.settings:faults"),
+            cautions=Dotted("hume_runner.services.local.settings:cautions"),
+            requires=Dotted("hume_runner.services.local.ready:require_models"),
+            readiness=Dotted("hume_runner.services.local.ready:readiness"),
+            credits=Dotted("hume_runner.services.local.credits:credits_of"),
             # Of texts: what is measured and kept in one go.
             sources_per_job=500,
             job_bytes=1_000_000,
@@ -247,10 +276,13 @@ def on_change(clear: Callable[[], None]) -> None:
     _listeners.append(clear)
 
 
+def load(name: Dotted[T_co]) -> T_co:
+    """What a dotted name stands for; imported now, where it was not yet."""
+    return cast("T_co", _loaded(name))
+
+
 @cache
-def load(name: str) -> Any:
-    """What a dotted name (`module:name`, or a module alone) stands for. Its type is the caller's to say: the protocols
-    of services lie above, and whoever registers one from outside is checked by what he registers, not here."""
+def _loaded(name: str) -> object:
     module, _, member = name.partition(":")
-    found = import_module(module)
+    found: object = import_module(module)
     return getattr(found, member) if member else found

@@ -28,8 +28,7 @@ from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_key
 from hume_runner.sources import expand_in_blocks
 from hume_runner.sources.left_out import LeftOut
-from hume_runner.spelling import placed_path
-from hume_runner.stores import Patience, is_remote, open_store
+from hume_runner.stores import Patience, open_store
 
 if TYPE_CHECKING:
     from hume_runner.computing.base import Pool
@@ -40,15 +39,16 @@ if TYPE_CHECKING:
     from hume_runner.events import Report
     from hume_runner.http.access import Access
     from hume_runner.planning.prepare import Plan
-    from hume_runner.planning.selection import Selection, Shard
-    from hume_runner.services.base import Build, Computes, Service
+    from hume_runner.planning.selection import Selection
+    from hume_runner.services.base import Computes, Service
     from hume_runner.state.disk import Disk
     from hume_runner.state.keeping import Keeper
+    from hume_runner.state.paths import Paths
     from hume_runner.state.remote.drive import Driver
     from hume_runner.state.remote.protocol import Lock
     from hume_runner.state.store import Store
 
-__all__ = ["EMULATOR", "Endpoint", "Machine", "Paths", "callback", "environment", "machines", "masker", "planned"]
+__all__ = ["EMULATOR", "Endpoint", "Machine", "callback", "environment", "machines", "masker", "planned"]
 
 EMULATOR = "emulator"
 # So many pieces of work are at a cluster at least, or twice as many as it works on: no worker waits for us, and those
@@ -89,45 +89,6 @@ class Machine:
 
     def random(self) -> float:
         return random.random()  # noqa: S311 - jitter, nothing secret
-
-
-@frozen
-class Paths:
-    """Where a manifest's files are. Absolute, links resolved: one place has one name. `whole`: for a shard, the output
-    directory of which it is a part. `remote`: where the state's home is, if that is an object store; `state` is then
-    the copy that a run works with."""
-
-    outputs: Path
-    state: Path
-    whole: Path | None = None
-    remote: str | None = None
-
-    @classmethod
-    def of(cls, manifest: Manifest, state: str | os.PathLike[str] | None, shard: Shard | None = None) -> Paths:
-        from hume_runner.state.pinned import resolved
-
-        outputs = whole = resolved(manifest.outputs.directory)
-        if shard is not None:
-            outputs = resolved(whole / shard.folder)
-        named = os.fspath(state) if state else None
-        remote = named if named is not None and is_remote(named) else None if named else manifest.state
-        found = cls(
-            outputs=outputs,
-            state=resolved(placed_path(Path(named)) if named and not remote else outputs / "state.sqlite3"),
-            whole=whole if shard is not None else None,
-            remote=remote,
-        )
-        return found if shard is None else found.with_remote_of(shard)
-
-    def of_the_whole(self, shard: Shard) -> Paths:
-        """Of a shard's paths those of the whole, as far as its state goes."""
-        assert self.whole is not None
-        remote = self.remote and self.remote.removesuffix(f"/{shard.folder}")
-        return replace(self, outputs=self.whole, state=self.whole / "state.sqlite3", whole=None, remote=remote)
-
-    def with_remote_of(self, shard: Shard) -> Paths:
-        """The home of a shard's state is below the one of the whole's."""
-        return self if self.remote is None else replace(self, remote=f"{self.remote.rstrip('/')}/{shard.folder}")
 
 
 def _unheard(lock: Lock, seconds: float) -> None:
@@ -181,8 +142,7 @@ class Endpoint:
             clock=time.monotonic,
             sleep=time.sleep,
         )
-        build: Build = load(found.build)
-        self.service: Service = build(manifest, self.name, self._access, self._saw_server_time)
+        self.service: Service = load(found.build)(manifest, self.name, self._access, self._saw_server_time)
         self._pool = None if place is None else self._pool_at(place)
 
     def _pool_at(self, place: Place) -> Pool:

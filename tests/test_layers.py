@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,14 @@ SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8"
 def test_data_flows_one_way(capsys: pytest.CaptureFixture[str]) -> None:
     status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
     assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_the_registry_imports_nothing_of_what_it_names() -> None:
+    """Anybody may ask it, `validate` as well: whatever lies above is imported for type checkers alone."""
+    shown = "import sys; import hume_runner.registry; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+    assert "hume_runner.registry" in loaded
+    assert [name for name in loaded if name.startswith(("hume_runner.services", "hume_runner.readiness"))] == []
 
 
 def modules_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
@@ -127,6 +137,48 @@ def uses(what: str) -> set[str]:
 def test_each_outside_thing_is_touched_in_its_place_alone(what: str, places: tuple[str, ...]) -> None:
     strangers = {name for name in uses(what) if not any(name.startswith(place) for place in places)}
     assert not strangers
+
+
+# Where a service is made and held. All others name the parts of one that they need.
+HOLDS_A_SERVICE = {"services/base.py", "wiring.py", "engine/environment.py"}
+# Still to be narrowed.
+TAKES_ALL_OF_A_SERVICE = {"engine/errands.py", "engine/evidence.py", "engine/tools.py"}
+
+
+def names_in(text: str) -> Iterator[str]:
+    """Names that code uses, also in annotations that are written as text; not the words of comments and docstrings."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) | ast.ClassDef(name=name):
+                yield name
+            case (
+                ast.arg(annotation=ast.Constant(value=str(said)))
+                | ast.AnnAssign(annotation=ast.Constant(value=str(said)))
+            ):
+                yield from re.findall(r"\w+", said)
+            case ast.FunctionDef(returns=ast.Constant(value=str(said))):
+                yield from re.findall(r"\w+", said)
+
+
+def test_only_who_holds_a_service_names_all_of_it() -> None:
+    naming = {path for path in SOURCES if "Service" in words_of(path) and "Service" in names_in(SOURCES[path])}
+    assert naming == HOLDS_A_SERVICE | TAKES_ALL_OF_A_SERVICE
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("from hume_runner.services.base import Service", True),
+        ("def adopt(service: base.Service) -> None: ...", True),
+        ("def adopt(service: 'Service | None') -> None: ...", True),
+        ("def held() -> 'Service': ...", True),
+        ("held: 'Service'", True),
+        ('"""A `Service` whose answers lie in a file."""', False),
+        ("def adopt(service: Host) -> None: ...  # no Service", False),
+    ],
+)
+def test_a_service_is_found_however_code_names_it(text: str, named: bool) -> None:
+    assert ("Service" in names_in(text)) is named
 
 
 @pytest.mark.parametrize("package", ["planning", "engine", "results", "sources", "manifest", "media"])

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hume_runner.emulator.server import Emulator
-from hume_runner.http.transport import RequestsTransport
+from hume_runner.http.transport import Pacer, RequestsTransport, TransportLimits
 
 KEY = "canary-key-5a1f"
 HANG_S = 20.0  # longer than any test waits; a handler that hangs is woken when its server stops
@@ -151,8 +152,8 @@ def connect() -> Iterator[Callable[..., RequestsTransport]]:
     """Make transports with the canary key; they close with the test."""
     transports: list[RequestsTransport] = []
 
-    def make(url: str, **options: object) -> RequestsTransport:
-        transports.append(RequestsTransport(url, KEY, "X-Hume-Api-Key", **options))  # type: ignore[arg-type]
+    def make(url: str, pacer: Pacer | None = None, **limits: Any) -> RequestsTransport:
+        transports.append(RequestsTransport(url, KEY, "X-Hume-Api-Key", limits=TransportLimits(**limits), pacer=pacer))
         return transports[-1]
 
     yield make

@@ -28,8 +28,8 @@ from hume_runner.sources.globbing import is_glob, twin_folders
 from hume_runner.sources.inputs import Input
 from hume_runner.sources.left_out import LeftOut
 from hume_runner.sources.unseen import is_unseen
+from hume_runner.state.paths import Paths
 from hume_runner.stores import is_remote
-from hume_runner.wiring import Paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ from hume_runner.stores import is_remote
 from hume_runner.wiring import EMULATOR
 
 if TYPE_CHECKING:
-    from hume_runner.wiring import Paths
+    from hume_runner.state.paths import Paths
 
 _STATE = "state.sqlite3"
 # What lies beside the state, and what is in the folders that a run makes, by examples.
@@ -121,8 +121,8 @@ def in_the_way(manifest: Manifest) -> str | None:
     from hume_runner.results.due import refuse_others_due
     from hume_runner.state.connection import guarded
     from hume_runner.state.in_the_way import refuse_for_answers, refuse_links
+    from hume_runner.state.paths import Paths
     from hume_runner.state.store import Store
-    from hume_runner.wiring import Paths
 
     paths = Paths.of(manifest, None)
     try:

@@ -19,6 +19,7 @@ from hume_runner.errors import HumeRunnerError
 from hume_runner.registry import load, registered
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.left_out import LeftOut
+from hume_runner.state.paths import Paths
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -105,7 +106,7 @@ def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> Non
     check_shard(store, shard)
 
 
-def _blocked(store: Store, paths: wiring.Paths) -> HumeRunnerError | None:
+def _blocked(store: Store, paths: Paths) -> HumeRunnerError | None:
     """What stands in the place of an answer's folder."""
     from hume_runner.state.in_the_way import refuse_for_answers
 
@@ -146,7 +147,7 @@ def _cautions(manifest: Manifest, plan: Plan) -> Iterator[str]:
 
 
 def _taken_stock(
-    store: Store, endpoint: wiring.Endpoint, paths: wiring.Paths, stack: ExitStack, now: float
+    store: Store, endpoint: wiring.Endpoint, paths: Paths, stack: ExitStack, now: float
 ) -> tuple[Store, Lacking]:
     """The state as a run would plan with it, and what of its answers is lacking: what is measured here is measured
     again where its answer is lost."""

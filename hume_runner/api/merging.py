@@ -11,6 +11,7 @@ from hume_runner import events, wiring
 from hume_runner.api.values import Merged
 from hume_runner.errors import StateLocked
 from hume_runner.frozen import frozen
+from hume_runner.state.paths import Paths
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -23,7 +24,7 @@ class _Homes:
     project: Project
     warn: Callable[[str], None]
 
-    def _paths(self, shard: Shard | None) -> wiring.Paths:
+    def _paths(self, shard: Shard | None) -> Paths:
         return self.project.paths if shard is None else self.project.paths.with_remote_of(shard)
 
     def keeper(self, shard: Shard | None) -> Keeper:

@@ -14,15 +14,15 @@ from hume_runner.api.values import ManifestLike
 from hume_runner.errors import UsageError, refuse_scarce
 from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
+from hume_runner.planning.saved import SavedPlan
 from hume_runner.planning.selection import Selection
 from hume_runner.registry import all_registered, registered
 from hume_runner.spelling import stored_path, twins
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
-    from hume_runner.engine.run import SavedPlan
     from hume_runner.manifest.model import Manifest
-    from hume_runner.wiring import Paths
+    from hume_runner.state.paths import Paths
 
 
 def examine(
@@ -78,8 +78,6 @@ def told_closed(manifest: Manifest) -> str | None:
 
 def read_plan(path: str | PathLike[str]) -> SavedPlan:
     """A plan that `hume-runner plan --out` saved. Raises: UsageError."""
-    from hume_runner.engine.run import SavedPlan
-
     hint = f"`hume-runner plan MANIFEST --out {shlex.quote(str(path))}` writes one"
     try:
         saved = small_json.read(stored_path(Path(path)))

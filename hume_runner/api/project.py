@@ -31,13 +31,14 @@ from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
 from hume_runner.results import derived
 from hume_runner.results.options import PLAIN, TableOptions
+from hume_runner.state.paths import Paths
 
 if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
     from hume_runner.computing.remote import Place
     from hume_runner.engine.adopt import Adopted
-    from hume_runner.engine.run import SavedPlan
     from hume_runner.manifest.model import Manifest
+    from hume_runner.planning.saved import SavedPlan
     from hume_runner.results.audit import RemoteSays
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.intervals import ManifestSays
@@ -54,7 +55,7 @@ class Project:
     """One manifest, where its files are, and the machine that it runs on."""
 
     manifest: Manifest
-    paths: wiring.Paths
+    paths: Paths
     machine: Machine = field(repr=False)
     shown: str  # the manifest as the caller named it
     selection: Selection = EVERYTHING
@@ -78,7 +79,7 @@ class Project:
         examined = examine(manifest, output_dir=output_dir, endpoint=endpoint)
         if examined.manifest is None:
             raise ManifestError(examined.problems)
-        paths = wiring.Paths.of(examined.manifest, state, selection.shard)
+        paths = Paths.of(examined.manifest, state, selection.shard)
         check_told("the output directory", paths.outputs)  # where links lead
         check_told("the state", paths.state)
         return cls(

@@ -14,9 +14,10 @@ from hume_runner.api.opening import told_closed, told_twin
 from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.api.values import RunResult
 from hume_runner.computing.base import FOLDER
-from hume_runner.engine.run import RunEnded, RunOptions, SavedPlan, run
+from hume_runner.engine.run import RunEnded, RunOptions, run
 from hume_runner.engine.workers import Interrupt, ThreadWorkers
 from hume_runner.errors import HumeRunnerError, StoreError, UsageError
+from hume_runner.planning.saved import SavedPlan
 from hume_runner.planning.selection import Selection
 from hume_runner.results.due import refuse_others_due
 from hume_runner.results.finish import Finisher

@@ -9,7 +9,6 @@ from hume_runner.registry import load, registered
 
 if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest
-    from hume_runner.readiness import Readiness
 
 
 def unready(manifest: Manifest) -> Iterator[str]:
@@ -19,7 +18,6 @@ def unready(manifest: Manifest) -> Iterator[str]:
     if found is None or found.readiness is None:
         return
     waiting: dict[tuple[str, ...], list[str]] = {}
-    one: Readiness
     for one in load(found.readiness)(manifest.settings["models"]):
         if one.error is not None:
             waiting.setdefault(one.steps, []).append(f"models.{one.model}")

@@ -28,7 +28,6 @@ from hume_runner.stores import is_remote
 if TYPE_CHECKING:
     from hume_runner.api import Project
     from hume_runner.manifest.model import Manifest
-    from hume_runner.readiness import Readiness
     from hume_runner.wiring import Machine
 
 EXTRAS = ("emulator", "media", "tables", "report", "figures", "local", "cluster", "remote")
@@ -206,8 +205,7 @@ def _models(manifest: Manifest | None) -> Iterator[Finding]:
         if one.readiness is None or (manifest is not None and manifest.service.api != one.api):
             continue
         models = None if manifest is None else manifest.settings["models"]
-        found: Iterator[Readiness] = load(one.readiness)(models)
-        for ready in found:
+        for ready in load(one.readiness)(models):
             name = f"{one.api}.{ready.model}"
             if ready.error is None:
                 yield Finding(name=name, mark="ok", message=ready.message)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,34 +11,23 @@ from hume_runner import aside, events
 from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
 from hume_runner.engine.ask_first import Asked, ask_first, record_agreed
 from hume_runner.engine.environment import Environment
-from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.incoming import Abandoned
 from hume_runner.engine.loop import Loop
-from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
+from hume_runner.engine.other_runs import seen_by_others
 from hume_runner.engine.reactions.base import Rules
-from hume_runner.engine.rescue import take_in
-from hume_runner.engine.stamps import Stamps
+from hume_runner.engine.take_stock import take_stock
 from hume_runner.engine.telling import told
 from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import PREPARING, Ending
-from hume_runner.errors import (
-    ApiError,
-    AuthError,
-    Discontinued,
-    HumeRunnerError,
-    LostAnswerNeedsDecision,
-    ServiceRefused,
-    ServiceUnavailable,
-    UsageError,
-)
+from hume_runner.errors import HumeRunnerError, LostAnswerNeedsDecision
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.model import Summary
 from hume_runner.planning.prepare import Options, Plan
 from hume_runner.planning.recall import scan_or_recall
+from hume_runner.planning.saved import SavedPlan, refuse_stale
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scanned
-from hume_runner.services.base import Ended, Pending, Service
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
 from hume_runner.state.connection import guarded
@@ -48,27 +35,11 @@ from hume_runner.state.in_the_way import refuse_links
 from hume_runner.state.keeping import Kept
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
-from hume_runner.state.notes import KEY_BYTES
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
 from hume_runner.state.shards import Kin, check_alone, check_shard, held_by, note_shard
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Counts, Store
-from hume_runner.state.under_way import Afterwards, UnderWay, one_service, one_state
-
-
-@frozen
-class SavedPlan:
-    """What a saved plan was made from: `run --plan` does nothing unless all of it still holds."""
-
-    endpoint: str
-    retry_failed: bool
-    manifest_sha256: str
-    lineage: str
-    serial: int
-    scan: str
-    selection: Selection = EVERYTHING
-    path: str = "FILE"
 
 
 @frozen
@@ -121,16 +92,19 @@ def run(
     with contextlib.ExitStack() as stack:
         opened = _open(stack, manifest, state, outputs, env, options)
         store, scan = opened.store, opened.scan
-        _check_saved_plan(options, manifest, scan, store, env.service.endpoint)
+        if options.saved_plan is not None:
+            refuse_stale(options.saved_plan, _basis(manifest, scan, store, env, options))
         refuse_other_kinds(store, env.service.endpoint, here=env.here, machines=env.machines, outputs=outputs)
         env.on_open(store)
         _phase("planning", env, opened.lock)
-        mended = _take_stock(store, opened.kept, env, outputs, options)
+        mended = take_stock(
+            store, opened.kept, env, outputs, pay_again=options.pay_again, retry_failed=options.retry_failed
+        )
         planning = Options(retry_failed=options.retry_failed, real_endpoint=not env.simulated, now=started_at)
         with Plan(manifest, scan, store, env.service, planning) as plan:
             plan.decide()
             if not env.here and not env.embedded:  # something may be paid for
-                env = stack.enter_context(_tell_others(plan, store, manifest, env, options.home or state))
+                env = stack.enter_context(seen_by_others(plan, store, manifest, env, options.home or state))
             if not options.selection.flags:
                 env.on_plan(plan)
             plan.apply()
@@ -164,58 +138,6 @@ def run(
             finish(store, result)
         opened.kept.settle(store)  # what was made of it; the next run makes it again where this does not get there
         return result
-
-
-@contextlib.contextmanager
-def _tell_others(
-    plan: Plan, store: Store, manifest: Manifest, env: Environment, home: Path | str
-) -> Iterator[Environment]:
-    """What other runs of this user may see of this one until it ends; they pay for none of it meanwhile, nor for what
-    the service has from it and may not show yet. The environment knows what such runs left for this one."""
-
-    def keys() -> Iterator[bytes]:
-        return plan.under_way(KEY_BYTES)
-
-    def planned() -> Iterator[bytes]:
-        return store.planned_keys(KEY_BYTES)
-
-    def shown(key: bytes) -> bool:
-        # What has no answer to be had again is adopted by nobody: a person decides, as soon as there is some of it.
-        return any(evidence.suspects(store.load_job(number)) for number in store.planned_as(key))
-
-    stamps = Stamps(env.clock, env.monotonic)
-
-    def unseen() -> Iterator[bytes]:
-        store.check_place()  # what was put in its place knows less
-        return store.unseen_keys(stamps.since(env.patience.settle_s), KEY_BYTES)
-
-    evidence = Evidence(store, env.service, math.inf)
-    service = one_service(env.service.endpoint, env.account())
-    after = Afterwards(
-        state=one_state(home, store.lineage),
-        settle_s=env.patience.settle_s,
-        settle_slow_s=env.patience.settle_slow_s,
-        unseen=unseen,
-        lost_slowly=store.lost_slowly,
-        last_sent=store.last_sent,
-        has_sent=store.has_sent,
-    )
-    with UnderWay(env.meetings, service, keys, what=manifest.path, after=after) as under_way:
-        if not under_way.told:
-            env.report(events.NotTold(message=_UNTOLD))
-        store.count_sent()
-        yield replace(
-            env,
-            clock=stamps.now,
-            tell_others=under_way.tell,
-            awaited_s=lambda: under_way.awaited_s(planned, shown),
-        )
-
-
-_UNTOLD = (
-    "no note can be left for other runs of this user on this machine: one that has some of the same items under way at "
-    "the same time pays for them as well (HUME_RUNNER_RUNS names a folder for such notes)"
-)
 
 
 @frozen
@@ -282,27 +204,6 @@ def _phase(phase: str, env: Environment, lock: StateLock) -> None:
     env.report(events.Phase(phase=phase))
 
 
-def _take_stock(store: Store, kept: Kept, env: Environment, outputs: Path, options: RunOptions) -> Mended:
-    """What earlier runs left is made whole before it is planned with."""
-    store.recover(env.clock())
-    kept.take_in(store, env.clock())
-    take_in(store, env.clock(), env.report)
-    with guarded(outputs):
-        if env.service.keeper is None:
-            kept.restore(store, outputs)
-        take_back(store, outputs, env.report, env.clock())
-        mended = mend(store, env, outputs)
-    if env.here:
-        with guarded(outputs):
-            clear_away(store, mended.lost, outputs, env.report)
-    if options.pay_again or env.here:
-        mended = give_up_lost(store, mended, env.clock(), pays=not env.here)
-    if options.retry_failed:
-        for number in (*store.timed_out(), *_ended_after_all(store, env.service)):
-            store.record_revived(number, env.clock())
-    return mended
-
-
 def _planned(summary: Summary, store: Store) -> events.Planned:
     # What earlier runs sent finishes in this one, too.
     jobs = store.counts().jobs if summary.unfinished else {}
@@ -325,11 +226,6 @@ def _planned(summary: Summary, store: Store) -> events.Planned:
 _OPEN = (JobStatus.SUBMITTING, JobStatus.SUBMITTED, JobStatus.AMBIGUOUS)
 
 
-def mend(store: Store, env: Environment, outputs: Path) -> Mended:
-    """Have again what is harmed of the answers on disk, and say what is not."""
-    return Mender(store, env.service, env.disk, outputs, report=env.report, clock=env.clock, here=env.here).mend()
-
-
 def _check_folders(state: Path, outputs: Path) -> None:
     """Before anything is sent: nothing that will be written goes elsewhere by a link; and what a killed run left half
     written is removed. Raises: LinkInTheWay, NotRegular."""
@@ -339,28 +235,6 @@ def _check_folders(state: Path, outputs: Path) -> None:
     for ending in (".seal", ".owner.json"):
         aside.remove_leftovers(state.parent, state.name + ending)
     aside.remove_leftovers(outputs / "tables")
-
-
-# Jobs that are asked about at a time.
-_ASKED_AT_ONCE = 50
-
-
-def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
-    """The jobs that the service gave up and by now tells otherwise of: what they measured is fetched, not paid for
-    again. Raises: ServiceRefused, ServiceUnavailable where it does not tell."""
-    given_up = store.given_up(service.endpoint) if service.keeper is not None else []
-    try:
-        for first in range(0, len(given_up), _ASKED_AT_ONCE):
-            some = given_up[first : first + _ASKED_AT_ONCE]
-            told = service.check_each(some)
-            yield from (job.number for job in some if isinstance(told.get(job.remote_id), Ended | Pending))
-    except (AuthError, Discontinued) as error:
-        raise ServiceRefused(str(error), hint=error.hint) from error
-    except ApiError as error:
-        raise ServiceUnavailable(
-            f"the service does not tell whether the jobs that it gave up have ended after all: {error}",
-            hint="nothing was sent; run the same command again later",
-        ) from error
 
 
 def _scan(manifest: Manifest, env: Environment, store: Store | None, options: RunOptions) -> Scanned:
@@ -373,35 +247,17 @@ def _scan(manifest: Manifest, env: Environment, store: Store | None, options: Ru
         return scan_or_recall(manifest, expand, env.service, store, Scan, selection=options.selection, held=held)
 
 
-def _check_saved_plan(options: RunOptions, manifest: Manifest, scan: Scanned, store: Store, endpoint: str) -> None:
-    saved = options.saved_plan
-    if saved is None:
-        return
-    if saved.selection != options.selection:
-        raise UsageError(
-            f"the saved plan is about another selection: {shlex.join(saved.selection.flags) or 'everything'}",
-            hint="run it without --limit, --select and with the same --shard, or make a new one",
-        )
-    stale = (
-        "the manifest changed"
-        if saved.manifest_sha256 != manifest.sha256
-        else "the state belongs to another history"
-        if saved.lineage and saved.lineage != store.lineage
-        else "another run happened since"
-        if saved.serial != store.serial
-        else "the sources changed"
-        if saved.scan != scan.digest
-        else f"it was made for {saved.endpoint}"
-        if saved.endpoint != endpoint
-        else f"it was made {'with' if saved.retry_failed else 'without'} --retry-failed"
-        if saved.retry_failed != options.retry_failed
-        else None
+def _basis(manifest: Manifest, scan: Scanned, store: Store, env: Environment, options: RunOptions) -> SavedPlan:
+    """What this run's plan is made from."""
+    return SavedPlan(
+        endpoint=env.service.endpoint,
+        retry_failed=options.retry_failed,
+        manifest_sha256=manifest.sha256,
+        lineage=store.lineage,
+        serial=store.serial,
+        scan=scan.digest,
+        selection=options.selection,
     )
-    if stale:
-        raise UsageError(
-            f"the saved plan is stale: {stale}",
-            hint=f"make a new one with `hume-runner plan MANIFEST --out {shlex.quote(saved.path)}`",
-        )
 
 
 def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, options: RunOptions) -> Ending:

@@ -6,26 +6,28 @@ copied folder finds what was paid for by its content.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hume_runner.engine.alike import Alike, find, note
+from hume_runner.engine.claims import Claim, KeyOf, WaitingFiles
 from hume_runner.errors import AuthError, NotFound, RequestRejected, UnexpectedResponse
 from hume_runner.frozen import frozen
-from hume_runner.manifest.model import SourceKind
-from hume_runner.planning.fingerprint import text_content, url_content
-from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, NotSettled, Service
-from hume_runner.state.lifecycle import ItemStatus
+from hume_runner.services.base import (
+    Draft,
+    Foreign,
+    Host,
+    Job,
+    Keeper,
+    ListingIncomplete,
+    Member,
+    NotSettled,
+    Records,
+    Sender,
+)
 from hume_runner.state.store import Store
 from hume_runner.state.told import Told
-
-# The key of an item of this kind and content (32 bytes) under the manifest's present settings.
-KeyOf = Callable[[SourceKind, bytes], bytes]
-
 
 _FORBIDDEN = 403
 
@@ -46,9 +48,13 @@ class Taken:
     shown: frozenset[str] = frozenset()
 
 
+class Surveyed(Host, Records, Sender, Protocol):
+    """What a survey needs of a service: to be shown jobs and their details, and how one of ours is asked for."""
+
+
 def adopt_what_is_there(
     store: Store,
-    service: Service,
+    service: Surveyed,
     *,
     since: float,
     key_of: KeyOf,
@@ -67,7 +73,7 @@ class _Survey:
     def __init__(
         self,
         store: Store,
-        service: Service,
+        service: Surveyed,
         key_of: KeyOf,
         clock: Callable[[], float],
         told: Told,
@@ -80,11 +86,11 @@ class _Survey:
         self._clock = clock
         self._watched = watched
         self._shown: set[str] = set()
-        self._files, self._kinds = _Files(store), store.planned_kinds()
+        self._files, self._kinds = WaitingFiles(store), store.planned_kinds()
         self._elsewhere = told  # what is told that is no item of ours as it stands
         self._doubts = _Doubts()
         # What the list shows and this key cannot open: another's job, a phantom; or a host that has no details at all.
-        self._shut: list[_Told] = []
+        self._shut: list[Claim] = []
         self._opens = False
         self._jobs = self._items = self._looked_at = 0
 
@@ -125,13 +131,13 @@ class _Survey:
         return known and self._store.adopted_in_part(self._endpoint, remote_id) is None
 
     def _meet(self, foreign: Foreign) -> None:
-        told = _Told(foreign, self._kinds)
+        told = Claim(foreign, self._kinds)
         carries = self._carries(told)
         if foreign.given_up and not carries:
             return  # it measured nothing
         if carries or told.silent or told.unsure:
             # A list's entry may leave things out or give them in another order: the details count.
-            details = _details(self._service, foreign)
+            details = _details(self._service.keeper, foreign)
             if details is None and (self._opens or len(self._shut) < _MOST_SHUT):
                 self._shut.append(told)
                 return
@@ -139,10 +145,10 @@ class _Survey:
             told = told.confirmed(details or foreign)
         self._take(told)
 
-    def _carries(self, told: _Told) -> bool:
+    def _carries(self, told: Claim) -> bool:
         return bool(told.matches(self._store, self._files, self._key_of))
 
-    def _take(self, told: _Told) -> None:
+    def _take(self, told: Claim) -> None:
         foreign = told.foreign
         if foreign.given_up:
             return  # it measured nothing
@@ -199,7 +205,7 @@ class _Survey:
             for remote_id in dict.fromkeys(one.remote_id for one in find(by_list, self._store)):
                 details = asked[remote_id] = self._recognised(remote_id)
                 if details is not None:
-                    self._take(_Told(details, self._kinds))
+                    self._take(Claim(details, self._kinds))
             for one in find(by_list, self._store):
                 if asked[one.remote_id] is None:
                     self._doubt(one)
@@ -261,12 +267,12 @@ _MOST_TOLD = 5
 _MOST_SHUT = 50
 
 
-def _details(service: Service, foreign: Foreign) -> Foreign | None:
+def _details(keeper: Keeper | None, foreign: Foreign) -> Foreign | None:
     """The same job as its details tell it; None where this key cannot open them. Raises: ApiError."""
-    if service.keeper is None:
+    if keeper is None:
         return foreign
     try:
-        return service.keeper.recognise(foreign.remote_id)
+        return keeper.recognise(foreign.remote_id)
     except NotFound:
         return None
     except AuthError as error:
@@ -275,60 +281,7 @@ def _details(service: Service, foreign: Foreign) -> Foreign | None:
         return None
 
 
-class _Told:
-    """What a job at the service is said to carry, and what of that cannot be told for sure."""
-
-    def __init__(self, foreign: Foreign, kinds: Collection[str], unsure: str = "") -> None:
-        self.foreign = foreign
-        self.unsure = unsure
-        self._kinds = kinds
-        self.silent = bool(foreign.silent & set(kinds))
-
-    def confirmed(self, details: Foreign) -> _Told:
-        """The same by its details. Two orders of its texts leave open which answer is whose."""
-        name = self.foreign.remote_id
-        texts, others = (
-            [source.value for source in one.sources if source.kind == "text"] for one in (self.foreign, details)
-        )
-        unsure = ""
-        if texts and others and texts != others and sorted(map(str, texts)) == sorted(map(str, others)):
-            unsure = f"{name} carries texts, and nothing tells in which order"
-            details = replace(details, sources=tuple(one for one in details.sources if one.kind != "text"))
-        told = _Told(details, self._kinds, unsure)
-        if told.silent and not unsure:
-            told.unsure = f"neither the list nor the details of {name} tell all that it carries"
-        return told
-
-    def known(self, store: Store, files: _Files, key_of: KeyOf) -> set[int]:
-        """The places of the sources that are items of ours as they stand, measured or not."""
-        keys = ((at, _key(source, files, key_of)) for at, source in enumerate(self.foreign.sources))
-        return {at for at, key in keys if key is not None and store.status_of(key) is not None}
-
-    def matches(self, store: Store, files: _Files, key_of: KeyOf) -> dict[bytes, str]:
-        """Key -> what the answer calls it, of our items that wait to be measured and are measured there alike."""
-        names = Counter(source.match for source in self.foreign.sources if source.kind == "file")
-        keys: dict[bytes, str] = {}
-        for source in self.foreign.sources:
-            key = _key(source, files, key_of)
-            if key is None or key in keys or store.status_of(key) is not ItemStatus.PENDING:
-                continue
-            if source.kind == "file" and names[source.match] > 1:
-                self.unsure = f"{self.foreign.remote_id} carries several files under one name, '{source.match}'"
-                continue
-            keys[key] = source.match
-        for item in store.load_items(list(keys)):
-            alike = self.foreign.alike(item.kind, item.facts)
-            if alike is None:
-                self.unsure = f"nothing tells with which settings {self.foreign.remote_id} measured"
-            if not alike:
-                del keys[item.key]
-            elif item.kind in self.foreign.unordered:
-                self.unsure = f"{self.foreign.remote_id} carries texts, and nothing tells in which order"
-                del keys[item.key]
-        return keys
-
-
-def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str], clock: Callable[[], float]) -> int:
+def _adopt(store: Store, service: Sender, told: Claim, keys: Mapping[bytes, str], clock: Callable[[], float]) -> int:
     """How many items of ours it carries that wait to be measured; it is ours from now on if there are any."""
     foreign = told.foreign
     ours = store.adopted_in_part(service.endpoint, foreign.remote_id)
@@ -369,49 +322,10 @@ def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str
     return len(items)
 
 
-def _request(service: Service, job: Job) -> Mapping[str, Any]:
+def _request(service: Sender, job: Job) -> Mapping[str, Any]:
     """What a job that carries just these asked for, if all of its settings are the same: others that touch none of its
     items are not what it was sent with."""
     try:
         return service.prepare(job).request
     except OSError:  # a file that is not there any more; the service has what it was
         return {"adopted": True}
-
-
-def _key(source: ForeignSource, files: _Files, key_of: KeyOf) -> bytes | None:
-    match source.kind:
-        case "url":
-            return key_of("url", url_content(source.value or ""))
-        case "text":
-            return key_of("text", text_content(source.value or ""))
-        case _:
-            return files.with_md5(source.md5.lower()) if source.md5 else None
-
-
-class _Files:
-    """The keys of waiting files by MD5. Those whose MD5 is not known are read once, when the first is asked for."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._read = False
-
-    def with_md5(self, md5: str) -> bytes | None:
-        try:
-            digest = bytes.fromhex(md5)
-        except ValueError:
-            return None
-        found = self._store.find_by_md5(digest)
-        if found is None and not self._read:
-            self._read = True
-            for key, path in self._store.waiting_without_md5():
-                try:
-                    self._store.remember_md5(key, _md5(path))
-                except OSError:
-                    continue  # it fails by itself when it is sent
-            found = self._store.find_by_md5(digest)
-        return found
-
-
-def _md5(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()

@@ -8,7 +8,7 @@ from dataclasses import field
 from hume_runner.frozen import frozen
 from hume_runner.http.retry import RetryPolicy
 from hume_runner.http.traffic import Traffic
-from hume_runner.http.transport import Pacer, RequestsTransport
+from hume_runner.http.transport import Pacer, RequestsTransport, TransportLimits
 
 
 @frozen
@@ -30,9 +30,8 @@ class Access:
             self.url,
             self.key,
             auth_header,
-            timeout_s=self.timeout_s,
+            limits=TransportLimits(timeout_s=self.timeout_s, max_body_bytes=self.max_answer_bytes),
             pacer=self.pacer,
-            max_body_bytes=self.max_answer_bytes,
             traffic=self.traffic,
         )
         self.stack.callback(transport.close)

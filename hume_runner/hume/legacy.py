@@ -15,8 +15,9 @@ from hume_runner import aside
 from hume_runner.errors import ApiError
 from hume_runner.http.answer import check_zip
 from hume_runner.http.json_stream import JsonReader
+from hume_runner.http.messages import ApiResponse
 from hume_runner.http.retry import NO_RETRY, RetryPolicy, submission_outcome
-from hume_runner.http.transport import CONNECT_TIMEOUT_S, ApiResponse, RequestsTransport
+from hume_runner.http.transport import CONNECT_TIMEOUT_S, RequestsTransport, TransportLimits
 from hume_runner.http.upload import Upload
 from hume_runner.hume.configs import ModelConfig, TranscriptionConfig, models_of
 from hume_runner.hume.exceptions import (
@@ -103,8 +104,7 @@ class HumeBatchClient:
                 opening.base_url,
                 opening.key.value,
                 AUTH_HEADER,
-                timeout_s=opening.silence_s,
-                connect_timeout_s=opening.connect_s,
+                limits=TransportLimits(timeout_s=opening.silence_s, connect_timeout_s=opening.connect_s),
             )
         self._api = BatchV0Api(self._transport, RETRY)
         self._once = BatchV0Api(self._transport, NO_RETRY)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -37,6 +37,7 @@ from hume_runner.planning.staged import (
     Staged,
     parse_place,
 )
+from hume_runner.planning.tally import Tally
 from hume_runner.services.base import Draft, PlainJobs, PlanItem, Planning
 from hume_runner.services.packing import pack_plain
 
@@ -44,38 +45,6 @@ _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
 _MOST_REASONS = 1_000
 _MOST_NAMED = 3
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What jobs come to, while they are counted."""
-
-    jobs: int = 0
-    requests: int = 0
-    bytes: int = 0
-    unmeasured: int = 0
-    billable: float = 0.0
-    unpacked: float = 0.0
-    priced: bool = False
-
-    def add(self, draft: Draft) -> None:
-        self.requests += draft.requests
-        self.bytes += draft.size_bytes
-        self.unmeasured += draft.unmeasured
-        self._bill(draft.billable_seconds, draft.unpacked_seconds)
-
-    def add_sent(self, job: PlannedJob) -> None:
-        """One that is sent as it is."""
-        self.jobs += 1
-        self.requests += 1
-        self.bytes += job.bytes
-        self._bill(job.billable_seconds, None)
-
-    def _bill(self, packed: float | None, unpacked: float | None) -> None:
-        if packed is not None:
-            self.priced = True
-            self.billable += packed
-            self.unpacked += unpacked or packed
 
 
 @frozen
@@ -205,7 +174,7 @@ class Plan:
                 pass
             if problems:
                 raise SourceError(problems)
-        tally = _Tally()
+        tally = Tally()
         for number, job, prepare in self._store.planned_jobs():
             # The bill of what is not prepared yet, or packed of several, is made of its media.
             if prepare or (job.billable_seconds is not None and job.sources > 1):
@@ -245,23 +214,16 @@ class Plan:
 
     def _counted(self) -> Iterator[Draft]:
         """The jobs, packed anew and streamed; with the last of them the summary is whole."""
-        tally = _Tally()
+        tally = Tally()
         for draft in self._drafts():
             tally.add(draft)
             tally.jobs += 1
             yield draft
         self._tell(tally)
 
-    def _tell(self, tally: _Tally) -> None:
+    def _tell(self, tally: Tally) -> None:
         self.upload_bytes = tally.bytes
-        self.summary = replace(
-            self.summary,
-            jobs=tally.jobs,
-            requests=tally.requests,
-            billable_seconds=round(tally.billable, 3) if tally.priced else None,
-            billable_seconds_unpacked=round(tally.unpacked, 3) if tally.priced else None,
-            unmeasured=tally.unmeasured,
-        )
+        self.summary = tally.told(self.summary)
 
     def _counted_plain(self) -> Iterator[PlannedJob] | None:
         """The same where only the sizes of the items matter; None where there is more to consider."""

@@ -23,8 +23,7 @@ def credits_of(api: str, settings: Mapping[str, Any]) -> Credits | None:
     models = settings.get("models")
     if known is None or known.credits is None or not isinstance(models, Mapping):
         return None
-    found: Credits = load(known.credits)(models)
-    return found
+    return load(known.credits)(models)
 
 
 def who_measured(told: Credits | None, rows: Mapping[str, Iterable[str]]) -> list[dict[str, str]]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from hume_runner.amounts import counted
 from hume_runner.errors import ResultsError, UnexpectedResponse
 from hume_runner.frozen import frozen
-from hume_runner.http.json_lenient import LenientReader
 from hume_runner.registry import Registered, all_registered, load
 from hume_runner.regular_files import open_regular
 
@@ -65,7 +64,7 @@ def holds_answer(path: Path) -> bool:
         return False
     try:
         with open_regular(path) as file:
-            return bool(load(api.begins_answer)(LenientReader(iter(lambda: file.read(_CHUNK), b""))))
+            return load(api.begins_answer)(iter(lambda: file.read(_CHUNK), b""))
     except OSError:
         return True
     except (UnexpectedResponse, RecursionError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.frozen import frozen
@@ -16,17 +16,7 @@ from hume_runner.services.table_shapes import EntryError
 from hume_runner.services.unreadable import UNREADABLE
 
 if TYPE_CHECKING:
-    from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader
-
-
-class RowMapping(Protocol):
-    """What an API's module of rows offers: its tables, but for those of other packages (`layouts_of`)."""
-
-    LAYOUTS: tuple[Layout, ...]
-
-    def reader(self) -> Reader:
-        """A reader for one pass over answers."""
-        ...
+    from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader, RowMapping
 
 
 @frozen
@@ -56,7 +46,7 @@ def row_mapping(api: str) -> RowMapping:
     if found is None:
         raise ResultsError(f"no tables are defined for answers of {api}", hint="the raw answers are in raw/")
     try:
-        return cast(RowMapping, load(found.rows))
+        return load(found.rows)
     except ModuleNotFoundError as error:
         if error.name != "msgspec":
             raise

@@ -278,6 +278,16 @@ class EntryError:
 Reader = Callable[[Path, Sequence[Share]], Iterator["Entry"]]
 
 
+class RowMapping(Protocol):
+    """What an API's module of rows offers: its tables, but for those of other packages."""
+
+    LAYOUTS: tuple[Layout, ...]
+
+    def reader(self) -> Reader:
+        """A reader for one pass over answers."""
+        ...
+
+
 class Entry(Protocol):
     """What an answer says about one thing that was submitted.
 

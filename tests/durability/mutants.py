@@ -160,9 +160,9 @@ def without_removing_only_its_own(disk: Disk) -> Disk:
 
 def without_reading_what_was_rescued(disk: Disk) -> Disk:
     """What the state could not take lies beside it for good."""
-    import hume_runner.engine.run
+    import hume_runner.engine.take_stock
 
-    _instead(hume_runner.engine.run, take_in=lambda *_: 0)
+    _instead(hume_runner.engine.take_stock, take_in=lambda *_: 0)
     return disk
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.engine.run import RunOptions, SavedPlan
+from hume_runner.engine.run import RunOptions
 from hume_runner.errors import ManifestError, SourceError, StateError, StateLocked, UsageError
 from hume_runner.planning.model import Action
 from hume_runner.planning.prepare import Options, Plan
+from hume_runner.planning.saved import SavedPlan
 from hume_runner.planning.scan import NothingCached, scan_sources
 from hume_runner.services.base import ListingUnsupported
 from hume_runner.sources.base import SourceItem
@@ -384,11 +385,6 @@ def test_a_first_run_at_a_host_without_a_list_says_so_and_goes_on(world: World) 
     world.service.greeting = ListingUnsupported()
     assert world.run().exit_code == 0
     assert world.said("no_list")
-
-
-def test_a_run_of_which_no_other_can_know_says_so_and_goes_on(world: World) -> None:
-    assert world.run().exit_code == 0
-    assert world.said("not_told")
 
 
 # -- one owner of an output directory ---------------------------------------------------------------------------------

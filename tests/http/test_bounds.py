@@ -18,7 +18,7 @@ from hume_runner.errors import ApiError, UnexpectedResponse, UsageError
 from hume_runner.http.answer import RATIO_FROM_BYTES, decoded
 from hume_runner.http.long_lists import ENTRY_BYTES
 from hume_runner.http.retry import NO_RETRY
-from hume_runner.http.transport import RequestsTransport
+from hume_runner.http.transport import RequestsTransport, TransportLimits
 from hume_runner.http.upload import Upload
 from hume_runner.services.batch_v0.client import BatchV0Api
 from hume_runner.services.batch_v0.reading import read_job
@@ -78,7 +78,9 @@ def test_the_size_of_an_answer_is_bounded_without_compression_and_the_message_na
         while True:
             talk.send(b"[0,1]" * 2000)
 
-    with RequestsTransport(serve(script).url, "key", "X-Key", max_body_bytes=500_000) as transport:
+    with RequestsTransport(
+        serve(script).url, "key", "X-Key", limits=TransportLimits(max_body_bytes=500_000)
+    ) as transport:
         answer = BatchV0Api(transport, NO_RETRY).open_predictions("a")
         with answer, pytest.raises(UnexpectedResponse, match="more than 500,000 bytes") as caught:
             for _ in answer.iter_bytes():

@@ -9,7 +9,7 @@ import pytest
 
 from hume_runner.errors import TransportError
 from hume_runner.http.exchanges import Exchanged
-from hume_runner.http.transport import ApiRequest
+from hume_runner.http.messages import ApiRequest
 
 PATH = "/things"
 

@@ -11,7 +11,8 @@ import pytest
 
 from hume_runner.errors import TransportError
 from hume_runner.http.last_byte import NotConfirmed, guarded_body, held_back
-from hume_runner.http.transport import ApiRequest, RequestsTransport
+from hume_runner.http.messages import ApiRequest
+from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Form, Upload
 
 

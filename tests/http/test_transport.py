@@ -13,7 +13,8 @@ import pytest
 
 from hume_runner.errors import TransportError, UnexpectedResponse, UsageError
 from hume_runner.hosts import is_loopback
-from hume_runner.http.transport import ApiRequest, RequestsTransport
+from hume_runner.http.messages import ApiRequest
+from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Form, SourceChanged, Upload
 from hume_runner.http.wire_errors import CertificateRefused
 

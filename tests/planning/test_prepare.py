@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 
 from hume_runner.manifest.model import Place
 from hume_runner.planning.fingerprint import url_identity
-from hume_runner.planning.scan import _labels
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.store import Store
 from tests.fakes import World
@@ -81,17 +78,6 @@ def test_a_digest_without_md5_stays_good_until_the_file_changes(world: World) ->
     assert world.run().exit_code == 0
     with Store.peek(world.state) as store:
         assert store.find_by_md5(hashlib.md5(b"sound, again").digest()) is not None
-
-
-@given(
-    st.dictionaries(
-        st.text(max_size=8),
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12),
-        max_size=5,
-    )
-)
-def test_labels_are_written_as_the_json_module_writes_them(labels: dict[str, Any]) -> None:
-    assert _labels(labels) == json.dumps(labels, ensure_ascii=False)
 
 
 @given(st.text(max_size=40))

@@ -18,6 +18,7 @@ from hume_runner.services.base import Outcome
 from hume_runner.sources import Block, expand, expand_in_blocks
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk
+from hume_runner.state.paths import Paths
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Store
 
@@ -51,7 +52,7 @@ class Planned:
         """Plan as a run does, and measure all that it plans; the counts of the plan that are not 0."""
         machine = wiring.Machine.this()
         manifest = load_manifest(self.folder / "m.yaml")
-        paths = wiring.Paths.of(manifest, None)
+        paths = Paths.of(manifest, None)
         paths.outputs.mkdir(exist_ok=True)
         with (
             wiring.Endpoint(manifest, paths, machine) as endpoint,
@@ -172,7 +173,7 @@ def test_a_plan_that_only_looks_packs_the_jobs_that_a_run_packs(tmp_path: Path, 
     with (tmp_path / "list.txt").open("a") as file:
         file.write(f"https://example.org/last.mp4{last}\n")
     manifest, machine = load_manifest(tmp_path / "m.yaml"), wiring.Machine.this()
-    paths = wiring.Paths.of(manifest, None)
+    paths = Paths.of(manifest, None)
     with wiring.Endpoint(manifest, paths, machine) as endpoint, Store.empty("m") as store:
         scan = scan_or_recall(manifest, expanded, endpoint.service, store, Scan)
         with Plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 
 from hume_runner import registry
 from hume_runner.errors import ResultsError
-from hume_runner.http.json_lenient import LenientReader
 from hume_runner.results.found_files import files_under, holds_answer
 from tests.results.sample_answers import face_rows, file_element, model
 
@@ -89,8 +89,8 @@ def test_a_folder_without_answers_says_what_is_there(tmp_path: Path) -> None:
         files_under([tmp_path])
 
 
-def begins_with_text(reader: LenientReader) -> bool:
-    return reader.peek() == b'"'
+def begins_with_text(chunks: Iterator[bytes]) -> bool:
+    return next(chunks).startswith(b'"')
 
 
 @pytest.mark.parametrize(("tells", "found"), [(f"{__name__}:begins_with_text", ["b.json"]), (None, [])])

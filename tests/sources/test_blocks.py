@@ -23,6 +23,7 @@ from hume_runner.sources import Block, expand_in_blocks, listing
 from hume_runner.sources.blocks import names_of, plain_ids, plain_urls
 from hume_runner.sources.ids import id_fault
 from hume_runner.sources.urls import url_id
+from hume_runner.state.paths import Paths
 from hume_runner.state.staging import Scan
 from tests.manifest.writing import write
 from tests.tiers import examples, sampled
@@ -53,7 +54,7 @@ def found(folder: Path, name: str, more: str = "", selection: Selection = EVERYT
     """(all that is staged, the digest, what is told as wrong)."""
     machine = wiring.Machine.this()
     manifest = load_manifest(write(folder, f"{{urls: [{{from: {name}{more}}}, 'https://example.org/one.mp4']}}"))
-    with wiring.Endpoint(manifest, wiring.Paths.of(manifest, None), machine) as endpoint:
+    with wiring.Endpoint(manifest, Paths.of(manifest, None), machine) as endpoint:
         scan = Scan()
         try:
             pieces = expand_in_blocks(manifest)
@@ -233,7 +234,7 @@ def test_a_long_list_beside_a_file_is_the_same_list(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_bytes(listed())
     (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
     manifest = load_manifest(write(tmp_path, "{urls: [{from: l.csv}], files: [a.wav]}"))
-    with wiring.Endpoint(manifest, wiring.Paths.of(manifest, None), wiring.Machine.this()) as endpoint, Scan() as scan:
+    with wiring.Endpoint(manifest, Paths.of(manifest, None), wiring.Machine.this()) as endpoint, Scan() as scan:
         scan_sources(manifest, expand_in_blocks(manifest), endpoint.service, NothingCached(), scan)
         assert scan.count == ROWS + 1
 

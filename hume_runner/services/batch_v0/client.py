@@ -27,8 +27,8 @@ from hume_runner.errors import (
 from hume_runner.frozen import frozen
 from hume_runner.http.answer import parse_json
 from hume_runner.http.long_lists import LongList, is_strange
+from hume_runner.http.messages import ApiRequest, ApiResponse, Transport
 from hume_runner.http.retry import RetryPolicy, wait_asked_for
-from hume_runner.http.transport import ApiRequest, ApiResponse, Transport
 from hume_runner.http.upload import Form, Upload
 from hume_runner.services.batch_v0.reading import (
     THIN_JOB,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hume_runner.http.json_lenient import LenientReader
 
 
-def begins_as_answer(reader: LenientReader) -> bool:
-    """Whether this is an answer, or a callback that quotes one; no more is read than tells. Raises: UnexpectedResponse
-    for what is no JSON as far as it is read; RecursionError."""
+def begins_as_answer(chunks: Iterator[bytes]) -> bool:
+    """Whether a file is an answer, or a callback that quotes one; no more is read than tells. Raises:
+    UnexpectedResponse for what is no JSON as far as it is read; RecursionError."""
+    reader = LenientReader(chunks)
     reader.skip_mark()
     match reader.peek():
         case b"[":

@@ -29,8 +29,8 @@ from hume_runner.errors import (
 from hume_runner.frozen import frozen
 from hume_runner.http.answer import parse_json, read_bounded
 from hume_runner.http.json_stream import JsonReader, project, whole
+from hume_runner.http.messages import ApiRequest, ApiResponse, Transport
 from hume_runner.http.retry import RetryPolicy, SubmissionOutcome, submission_outcome, wait_asked_for
-from hume_runner.http.transport import ApiRequest, ApiResponse, Transport
 from hume_runner.http.upload import Form, Part, Upload
 from hume_runner.services.expression_v1.reading import (
     AudioAnswer,

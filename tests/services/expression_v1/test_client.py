@@ -37,8 +37,9 @@ from hume_runner.errors import (
     TransportError,
     UnexpectedResponse,
 )
+from hume_runner.http.messages import ApiRequest
 from hume_runner.http.retry import NO_RETRY, RetryPolicy
-from hume_runner.http.transport import ApiRequest, RequestsTransport
+from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import SourceChanged, Upload
 from hume_runner.services.expression_v1.client import (
     AUDIO_PATH,
