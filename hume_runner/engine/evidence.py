@@ -77,6 +77,10 @@ class Evidence:
         # A job that can be asked for tells itself whose it is. Of others, nothing but their size tells.
         return self._service.keeper is None and self._store.kin_knows(endpoint, remote_id)
 
+    def known(self, look: Look) -> frozenset[str]:
+        """Those of a look's candidates that another job of ours holds by now."""
+        return frozenset(one.remote_id for one in look.candidates if self.knows(one.remote_id))
+
     def told_before(self, remote_id: str) -> bool:
         """Whether another job of ours is called so, in whatever capitals."""
         return any(self.knows(one) for one in {remote_id, remote_id.lower(), remote_id.upper()})

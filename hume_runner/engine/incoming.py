@@ -109,8 +109,7 @@ class Incoming:
             case Done(Settle(jobs), Looked(looks)):
                 self._looked(jobs, looks)
             case Done(Recheck(), Looked(looks)):
-                for reaction in self._last_look.showed(self._board.view, looks):
-                    self._board.do(reaction)
+                self._looked_once_more(looks)
             case Done(Prepare(job), Prepared() as came):
                 names = self._names(job) if came.failed or came.notes else {}
                 planned = self._store.record_prepared(
@@ -173,20 +172,25 @@ class Incoming:
 
     def _polled(self, polled: Polled) -> None:
         for number, look in polled.looks.items():
-            settled = reconcile.settle(look, self._evidence.knows, waited_s=0.0, wait_s=0.0)
-            if isinstance(settled, reconcile.Found):
-                self._board.do(waiting.renamed(self._board.view, number, settled.chosen, self._board.moment()))
+            self._board.do(waiting.looked(self._board.view, number, look, self._evidence.known(look)))
         self._board.do(waiting.polled(self._board.view, self._rules, polled.progress, self._board.moment()))
 
     def _looked(self, numbers: Sequence[int], looks: Mapping[int, Look]) -> None:
-        at, knows = self._board.moment(), self._evidence.knows
+        at = self._board.moment()
         for number in settling.in_order(numbers, looks):
             row = self._store.job(number)
-            misled = row.lost_how == MISLED
-            settled = settling.judge(self._board.view, self._rules, number, looks[number], knows, misled=misled)
+            look, misled = looks[number], row.lost_how == MISLED
+            known = self._evidence.known(look)  # by now: what was found for one job is no candidate for the next
+            settled = settling.judge(self._board.view, self._rules, number, look, known, misled=misled)
             if isinstance(settled, (reconcile.NotThere, reconcile.Ask)):  # whatever is sent again is looked for again
                 self._last_look.lost(number)
             self._board.do(settling.looked(self._board.view, self._rules, number, settled, row.tries, row.error, at))
+
+    def _looked_once_more(self, looks: Mapping[int, Look]) -> None:
+        for number, look in looks.items():
+            known = self._evidence.known(look)
+            for reaction in settling.looked_once_more(self._board.view, number, look, known):
+                self._board.do(reaction)
 
     def _failed(self, action: Action, error: BaseException) -> None:
         at, view, rules = self._board.moment(), self._board.view, self._rules
