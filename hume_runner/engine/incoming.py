@@ -112,10 +112,8 @@ class Incoming:
                 self._looked_once_more(looks)
             case Done(Prepare(job), Prepared() as came):
                 names = self._names(job) if came.failed or came.notes else {}
-                planned = self._store.record_prepared(
-                    job, came.drafts, came.failed, self._tools.wall(), given_up=came.given_up
-                )
-                self._board.do(sending.prepared(self._board.view, came, planned, names))
+                planned = self._board.do(sending.prepared(self._board.view, job, came))
+                self._board.do(sending.ready(self._board.view, came, planned, names))
             case _:
                 raise AssertionError(message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,10 @@ from hume_runner.services.base import (
     Accepted,
     Answered,
     Candidate,
+    Draft,
     Job,
+    Member,
+    PlanItem,
     Prepared,
     Refused,
     Unknown,
@@ -139,9 +143,59 @@ def test_a_source_that_vanished_fails_alone_and_unsent() -> None:
     assert reaction.failures
 
 
+def member(name: str) -> Member:
+    item = PlanItem(
+        key=name.lower().encode(), id=name, kind="text", value=name, path=None, size_bytes=1, content_sha256=name
+    )
+    return Member(item=item)
+
+
+A, B, C = member("a"), member("b"), member("c")
+GONE = replace(A, item=replace(A.item, id=""))  # the manifest does not list it any more
+
+
+@pytest.mark.parametrize(
+    ("members", "left_out", "doubts", "parts"),
+    [
+        ((A, B), (), (), [(A, B)]),
+        ((GONE, B, C), (), (), [(B, C)]),
+        ((A, B, C), {b"b"}, (), [(A, C)]),
+        ((A, B), {b"a", b"b"}, (), [()]),
+        ((A, B, C), {b"b"}, {b"c"}, [(A, C)]),  # which are asked about when their turn comes
+        ((A, B, C), (), {b"b"}, [(A, C), (B,)]),
+        ((A, B), (), {b"a", b"b"}, [(A, B)]),  # all of it is asked about
+    ],
+)
+def test_what_is_beyond_doubt_and_still_listed_waits_for_nothing_else(
+    members: tuple[Member, ...], left_out: Collection[bytes], doubts: Collection[bytes], parts: list[tuple[Member, ...]]
+) -> None:
+    job = Job(number=1, key="k", nonce="n", members=members, size_bytes=0)
+    told = sending.divided(job, left_out, doubts)
+    assert [tuple(part) for part in told] == parts
+    assert (told == (members,)) is (parts == [members])
+
+
+def test_what_takes_a_jobs_place_is_recorded_and_waits_for_its_turn() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(A, B), size_bytes=0)
+    drafts = [Draft(members=(A,), size_bytes=0), Draft(members=(B,), size_bytes=0)]
+    busy = view(queue=(2,))
+    assert sending.replaced(busy, job, drafts) == Reaction(
+        view=busy, facts=(facts.Replaced(job=1, drafts=tuple(drafts)),)
+    )
+
+
+def test_what_is_prepared_is_recorded_before_anything_else() -> None:
+    came = Prepared(
+        drafts=(Draft(members=(A,), size_bytes=0),), failed=((0, "broken", "no sound"),), given_up=(4,), notes=("loud",)
+    )
+    became = facts.Replaced(job=3, drafts=came.drafts, failed=came.failed, given_up=(4,))
+    busy = view(queue=(1, 2))
+    assert sending.prepared(busy, 3, came) == Reaction(view=busy, facts=(became,))
+
+
 def test_what_is_prepared_waits_behind_what_is_ready_already() -> None:
     came = Prepared(drafts=(), failed=((0, "broken", "no sound"),))
-    reaction = sending.prepared(view(queue=(1, 2)), came, [7, 8], {0: "a.wav"})
+    reaction = sending.ready(view(queue=(1, 2)), came, [7, 8], {0: "a.wav"})
     assert reaction.view.queue == [1, 2, 7, 8]
     assert reaction.events == (events.ItemFailed(item="a.wav", reason="broken", message="no sound"),)
     assert reaction.failures
