@@ -170,11 +170,6 @@ def not_sent(view: View, jobs: Collection[int]) -> View:
     return replace(view, submitting=submitting, committed_s=view.committed_s - given_back)
 
 
-def not_judged(view: View, job: int) -> View:
-    """An answer came that the state could not be asked about: nobody waits for it any more, and it may be paid for."""
-    return replace(view, submitting=without(view.submitting, job))
-
-
 def came(
     view: View, rules: Rules, job: int, result: SubmitResult, row: JobRow, *, told_before: bool, at: Moment
 ) -> Reaction:

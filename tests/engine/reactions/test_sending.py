@@ -14,6 +14,7 @@ from hume_runner.engine.reactions import sending
 from hume_runner.engine.reactions.base import Reaction
 from hume_runner.engine.view import Lost
 from hume_runner.errors import (
+    LostAnswerNeedsDecision,
     ServiceRefused,
     ServiceUnavailable,
 )
@@ -124,6 +125,16 @@ def test_what_was_agreed_to_for_a_job_is_not_asked_about_again() -> None:
     agreed = sending.may_send(view(), rules(pay_again=True), job, (CANDIDATE,), NOW).view
     assert sending.may_send(agreed, rules(), job, (CANDIDATE,), NOW) == Reaction(view=agreed)
     assert sending.may_send(agreed, rules(), replace(job, number=2), (CANDIDATE,), NOW).view.no_more
+
+
+def test_who_has_not_agreed_is_asked_about_one_job_and_all_else_goes_on() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0)
+    reaction = sending.asked_about(view(), job, "it may be what was lost")
+    assert error_of(reaction) is LostAnswerNeedsDecision
+    assert reaction.view.passed_over == {1}
+    assert not reaction.view.no_more
+    assert [event.name for event in reaction.events] == ["undecided"]
+    assert reaction.facts == ()
 
 
 def test_an_id_that_another_job_has_is_an_answer_that_is_lost() -> None:

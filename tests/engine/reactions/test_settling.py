@@ -13,6 +13,7 @@ from hume_runner.engine import facts, reconcile
 from hume_runner.engine.reactions import settling
 from hume_runner.engine.view import Lost, View
 from hume_runner.errors import (
+    ApiError,
     LostAnswerNeedsDecision,
     ServiceUnavailable,
 )
@@ -82,6 +83,14 @@ def test_nobody_lists_and_nobody_agreed_to_what_this_run_lost() -> None:
     [missed] = agreed.facts
     assert isinstance(missed, facts.Missed)
     assert missed.doubt
+
+
+def test_a_look_that_fails_is_a_poll_that_fails_and_is_repeated() -> None:
+    failed = settling.look_failed(view(lost={1: LOST, 2: BEFORE}), rules(), (1, 2), ApiError("busy", status=503), NOW)
+    assert {job: one.next_at for job, one in failed.view.lost.items()} == {1: 101.0, 2: 101.0}
+    assert failed.view.trouble.polls == 1
+    assert failed.events == (events.PollFailed(message="busy"),)
+    assert failed.facts == ()
 
 
 def test_what_was_not_waited_for_is_not_said_to_be_absent() -> None:
