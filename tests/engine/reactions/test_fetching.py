@@ -26,6 +26,11 @@ from tests.engine.reactions.cases import NOW, error_of, row, rules, view
 
 
 @pytest.mark.parametrize("place", ["fetching", "filing"])
+def test_what_breaks_the_run_is_left_for_another_to_fetch(place: str) -> None:
+    assert fetching.dropped(view(**{place: {1: ToFetch(ended=Ended())}}), 1) == view()
+
+
+@pytest.mark.parametrize("place", ["fetching", "filing"])
 def test_an_answer_on_disk_is_recorded_and_what_it_did_not_measure_is_told_by_name(place: str) -> None:
     ended = Ended(created_at=1.0, started_at=2.0, ended_at=3.0)
     outcomes = (

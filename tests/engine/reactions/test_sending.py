@@ -12,7 +12,7 @@ from hume_runner import events
 from hume_runner.engine import facts
 from hume_runner.engine.reactions import sending
 from hume_runner.engine.reactions.base import Reaction
-from hume_runner.engine.view import Lost
+from hume_runner.engine.view import Lost, Sent, View
 from hume_runner.errors import (
     LostAnswerNeedsDecision,
     ServiceRefused,
@@ -31,6 +31,17 @@ from hume_runner.services.base import (
     Unknown,
 )
 from tests.engine.reactions.cases import CANDIDATE, NOW, SENT, TAKEN, THERE, error_of, row, rules, view
+
+
+def member(name: str) -> Member:
+    item = PlanItem(
+        key=name.lower().encode(), id=name, kind="text", value=name, path=None, size_bytes=1, content_sha256=name
+    )
+    return Member(item=item)
+
+
+A, B, C = member("a"), member("b"), member("c")
+GONE = replace(A, item=replace(A.item, id=""))  # the manifest does not list it any more
 
 
 def test_what_is_accepted_is_recorded_waited_for_and_told() -> None:
@@ -137,6 +148,43 @@ def test_who_has_not_agreed_is_asked_about_one_job_and_all_else_goes_on() -> Non
     assert reaction.facts == ()
 
 
+def test_what_leaves_is_committed_and_given_back_where_its_intent_cannot_be_recorded() -> None:
+    job = Job(number=2, key="k", nonce="n", members=(A, B), size_bytes=0, billable_seconds=10.0)
+    left = sending.sent(view(submitting=SENT), job, NOW)
+    assert left.submitting == {**SENT, 2: Sent(at=100.0, billable_seconds=10.0, members=2)}
+    assert left.committed_s == 17.0
+    assert sending.not_sent(left, [2]) == view(submitting=SENT)
+
+
+@pytest.mark.parametrize("busy", [view(submitting=SENT), view(waiting={1: THERE})])
+def test_what_was_taken_under_another_jobs_id_is_looked_for_by_what_it_carries(busy: View) -> None:
+    reaction = sending.misled(busy, rules(), 1, "it shows another", NOW)
+    assert (reaction.view.submitting, reaction.view.waiting, set(reaction.view.lost)) == ({}, {}, {1})
+    assert reaction.facts == (facts.Misled(job=1, message="it shows another"),)
+    assert reaction.events == (events.Lost(job="job-000001", message="it shows another"),)
+
+
+def test_what_an_earlier_run_lost_has_its_whole_wait_again() -> None:
+    again = sending.lost(view(), rules(), 1, slow=True, cost=7.0, here=False, at=NOW, waited_s=5.0, unlisted=True)
+    assert again.lost[1] == Lost(
+        since=100.0,
+        wait_s=900.0,
+        next_at=100.0,
+        billable_seconds=7.0,
+        here=False,
+        waited_before_s=5.0,
+        unlisted=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tries", "failures", "ends"), [(2, 9, False), (3, 2, False), (3, 3, True), (4, 9, False), (6, 9, True)]
+)
+def test_failures_in_a_row_are_all_jobs_and_each_had_its_tries(tries: int, failures: int, ends: bool) -> None:
+    busy = view(trouble=replace(view().trouble, submissions=failures))
+    assert (error_of(sending.in_vain(busy, rules(), tries, "busy")) is ServiceUnavailable) is ends
+
+
 def test_an_id_that_another_job_has_is_an_answer_that_is_lost() -> None:
     came = Accepted(remote_id="r1", server_time_s=5.0, simulated=True)
     reaction = sending.came(view(submitting=SENT), rules(), 1, came, row(1), told_before=True, at=NOW)
@@ -152,17 +200,6 @@ def test_a_source_that_vanished_fails_alone_and_unsent() -> None:
     (fact,) = reaction.facts
     assert fact == facts.Unsent(job=1, reason="source_unreadable", message="cannot read a source: no such file")
     assert reaction.failures
-
-
-def member(name: str) -> Member:
-    item = PlanItem(
-        key=name.lower().encode(), id=name, kind="text", value=name, path=None, size_bytes=1, content_sha256=name
-    )
-    return Member(item=item)
-
-
-A, B, C = member("a"), member("b"), member("c")
-GONE = replace(A, item=replace(A.item, id=""))  # the manifest does not list it any more
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,13 @@ def test_the_first_reason_is_the_one_that_a_run_ends_with() -> None:
     assert [event.name for event in (*first.events, *second.events)] == ["stopping"]
 
 
+def test_an_error_that_holds_nothing_back_is_what_a_run_ends_with_where_nothing_came_before() -> None:
+    first, second = ServiceUnavailable("first"), ServiceRefused("second")
+    ends = stopping.end_with(view(), first)
+    assert ends == view(ending=Ending(error=first))
+    assert stopping.end_with(ends, second) == ends
+
+
 def test_a_signal_says_what_would_be_paid_again() -> None:
     reaction = stopping.interrupted(view(submitting={**SENT, 2: Sent(at=40.0, billable_seconds=3.0)}), "SIGINT", 130)
     assert reaction.events == (events.Interrupted(signal="SIGINT", requests=2, billable_seconds=10.0),)

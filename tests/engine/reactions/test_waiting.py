@@ -51,6 +51,12 @@ def test_a_job_that_is_not_known_for_long_stops_the_run_and_one_that_shows_again
     assert waiting.polled(known, rules(), {"r1": Pending()}, NOW).view.trouble.unseen == {}
 
 
+@pytest.mark.parametrize(("times", "jobs"), [({}, ()), ({"r1": 3}, ()), ({"r1": 4}, (1,)), ({"r1": 4, "r7": 4}, (1,))])
+def test_a_job_is_looked_for_before_the_poll_that_gives_it_up(times: Mapping[str, int], jobs: tuple[int, ...]) -> None:
+    known = view(waiting={1: THERE}, trouble=replace(view().trouble, unseen=times))
+    assert waiting.nearly_given_up(known, rules()) == jobs
+
+
 @pytest.mark.parametrize(
     ("look", "known", "named"),
     [
