@@ -129,6 +129,48 @@ def test_each_outside_thing_is_touched_in_its_place_alone(what: str, places: tup
     assert not strangers
 
 
+# Where a service is made and held. All others name the parts of one that they need.
+HOLDS_A_SERVICE = {"services/base.py", "wiring.py", "engine/environment.py"}
+# Still to be narrowed.
+TAKES_ALL_OF_A_SERVICE = {"engine/errands.py", "engine/evidence.py", "engine/tools.py"}
+
+
+def names_in(text: str) -> Iterator[str]:
+    """Names that code uses, also in annotations that are written as text; not the words of comments and docstrings."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) | ast.ClassDef(name=name):
+                yield name
+            case (
+                ast.arg(annotation=ast.Constant(value=str(said)))
+                | ast.AnnAssign(annotation=ast.Constant(value=str(said)))
+            ):
+                yield from re.findall(r"\w+", said)
+            case ast.FunctionDef(returns=ast.Constant(value=str(said))):
+                yield from re.findall(r"\w+", said)
+
+
+def test_only_who_holds_a_service_names_all_of_it() -> None:
+    naming = {path for path in SOURCES if "Service" in words_of(path) and "Service" in names_in(SOURCES[path])}
+    assert naming == HOLDS_A_SERVICE | TAKES_ALL_OF_A_SERVICE
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("from hume_runner.services.base import Service", True),
+        ("def adopt(service: base.Service) -> None: ...", True),
+        ("def adopt(service: 'Service | None') -> None: ...", True),
+        ("def held() -> 'Service': ...", True),
+        ("held: 'Service'", True),
+        ('"""A `Service` whose answers lie in a file."""', False),
+        ("def adopt(service: Host) -> None: ...  # no Service", False),
+    ],
+)
+def test_a_service_is_found_however_code_names_it(text: str, named: bool) -> None:
+    assert ("Service" in names_in(text)) is named
+
+
 @pytest.mark.parametrize("package", ["planning", "engine", "results", "sources", "manifest", "media"])
 def test_what_decides_gets_its_time_from_outside(package: str) -> None:
     for clock in ("time.time", "time.monotonic", "time.sleep", "datetime.now", "datetime.utcnow", "uuid.uuid4"):

@@ -13,7 +13,7 @@ from hume_runner.engine.alike import find, note
 from hume_runner.errors import Discontinued, NotFound, RequestRejected, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.planning.fingerprint import text_content, url_content
-from hume_runner.services.base import Draft, Foreign, ForeignSource, Keeper, Member, PlanItem, Service
+from hume_runner.services.base import Draft, Foreign, ForeignSource, Host, Keeper, Member, PlanItem
 from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
 from hume_runner.state.store import Store
@@ -38,7 +38,7 @@ class Adopted:
     lacking: tuple[str, ...] = ()
 
 
-def adopt_all(store: Store, service: Service, remote_ids: Sequence[str], now: Callable[[], float]) -> Iterator[Adopted]:
+def adopt_all(store: Store, service: Host, remote_ids: Sequence[str], now: Callable[[], float]) -> Iterator[Adopted]:
     """Adopt one after another: what is wrong with one is told, and does not keep the others away. Raises: ApiError."""
     for remote_id in remote_ids:
         try:
@@ -47,7 +47,7 @@ def adopt_all(store: Store, service: Service, remote_ids: Sequence[str], now: Ca
             yield Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why=str(error), error=error)
 
 
-def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], float]) -> Adopted:
+def adopt(store: Store, service: Host, remote_id: str, now: Callable[[], float]) -> Adopted:
     """Match a job's sources with the manifest's items by content, and record it as submitted.
 
     Items that are measured already, or that another job at the service carries, are left as they are. The plan of the
@@ -76,7 +76,7 @@ def adopt(store: Store, service: Service, remote_id: str, now: Callable[[], floa
     if not members and ours is not None:
         return Adopted(remote_id=remote_id, job=None, items=0, unmatched=0, why="this state has it already")
     if not members:
-        settled = _settle(store, service, foreign, now())
+        settled = _settle(store, service.endpoint, foreign, now())
         if settled is not None:
             return settled
         if not any(listed(store, foreign)):
@@ -198,7 +198,7 @@ def refuse_one_name(foreign: Foreign) -> None:
         )
 
 
-def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Adopted | None:
+def _settle(store: Store, endpoint: str, foreign: Foreign, now: float) -> Adopted | None:
     """A lost submission that a person found at the service: every item that it carried is in this job.
 
     Raises: UsageError where texts stand in another order than they were sent in, and no words in the answer tell.
@@ -222,7 +222,7 @@ def _settle(store: Store, service: Service, foreign: Foreign, now: float) -> Ado
             store.record_found(
                 row.number,
                 foreign.remote_id,
-                endpoint=service.endpoint,
+                endpoint=endpoint,
                 matches=matches,
                 created_at=foreign.created_at,
                 simulated=bool(foreign.simulated),

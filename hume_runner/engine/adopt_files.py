@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from hume_runner.engine.adopt import Adopted, listed, matched, refuse_one_name
 from hume_runner.engine.adopt import named as differences
-from hume_runner.engine.download import fetch
+from hume_runner.engine.download import Answering, fetch
 from hume_runner.errors import NotFound, UnexpectedResponse, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import is_zip, open_regular
-from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, Member, Service
+from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, HasApi, Host, Member, Reader
 from hume_runner.services.unreadable import ARTIFACTS_ARE_NOT_READ
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.pinned import resolved
@@ -37,10 +37,14 @@ def is_file(word: str) -> bool:
     return word.lower().endswith((".json", ".zip", ".gz", ".csv")) or "/" in word or "\\" in word
 
 
+class HasAnswers(Host, Reader, HasApi, Protocol):
+    """Gives answers again, and reads them."""
+
+
 class KeptAnswers:
     """A service whose answers are taken from `place`, a file that somebody kept, whatever job is asked for."""
 
-    def __init__(self, service: Service, place: Path) -> None:
+    def __init__(self, service: Answering, place: Path) -> None:
         self._service, self._place = service, place
         self.api = service.api
         self.outcomes = service.outcomes
@@ -91,7 +95,7 @@ class FileAdopter:
     them, as somebody says; None: nothing in a file tells."""
 
     store: Store
-    service: Service
+    service: HasAnswers
     disk: Disk
     outputs: Path
     simulated: bool | None

@@ -26,7 +26,7 @@ from hume_runner.errors import (
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.scan import key_of
-from hume_runner.services.base import ListingUnsupported, Service
+from hume_runner.services.base import ListingUnsupported
 from hume_runner.state.store import Store
 
 # A header tells whole seconds, and an answer takes its time.
@@ -54,7 +54,8 @@ def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment,
 
     Raises: StateError.
     """
-    strays = {} if env.here else _stray_answers(outputs, store, env.service)
+    endpoint = env.service.endpoint
+    strays = {} if env.here else _stray_answers(outputs, store, endpoint, env.service.answer_names(artifacts=True))
     if strays:
         env.report(events.NoState(message=_knows_nothing(outputs, strays)))
     looks_back = manifest.execution.look_back_s > 0
@@ -67,7 +68,7 @@ def ask_first(manifest: Manifest, outputs: Path, store: Store, env: Environment,
             undecided = _looked_back(taken, store, env, agreed, pay_again=pay_again)
             if env.service.keeper is None:
                 visible = (folder for folder, one in strays.items() if one in taken.shown)
-                abouts = ((one, _planned_source(described(outputs / one), store, env.service)) for one in visible)
+                abouts = ((one, _planned_source(described(outputs / one), store, endpoint)) for one in visible)
                 shown = {folder: about for folder, about in abouts if about}
             strays = {folder: one for folder, one in strays.items() if one not in taken.shown or folder in shown}
         else:
@@ -219,12 +220,12 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
 
 
-def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Path, str]:
+def _stray_answers(outputs: Path, store: Store, endpoint: str, answers: Collection[str]) -> Mapping[Path, str]:
     """Folder from the outputs on -> remote id, of the answers on disk that the state knows nothing of: it was lost, or
     put back as it was earlier. One that came from another endpoint, or from a file, is known; so is one that somebody
     agreed to pay for again, unless it is about something else that is planned. What cannot be looked at may be one."""
     raw = Path("raw")
-    names = {REQUEST, *service.answer_names(artifacts=True)}
+    names = {REQUEST, *answers}
     try:
         folders = sorted((outputs / raw).iterdir())
     except (FileNotFoundError, NotADirectoryError):
@@ -245,27 +246,27 @@ def _stray_answers(outputs: Path, store: Store, service: Service) -> Mapping[Pat
             answer = described(folder)
             if store.holds_answer(answer.remote_id) or (answer.told is not None and store.holds_answer(answer.told)):
                 continue  # a copy that somebody made of one is no other
-            if not _is_agreed(answer, store, service):
+            if not _is_agreed(answer, store, endpoint):
                 found[raw / folder.name] = answer.remote_id
     return found
 
 
-def _is_agreed(answer: Described, store: Store, service: Service) -> bool:
+def _is_agreed(answer: Described, store: Store, endpoint: str) -> bool:
     """Whether somebody agreed to pay although this may be what is planned. One that does not tell all that it is about
     may be whatever was not listed when they did."""
-    if not store.is_agreed_to_all(service.endpoint, answer.remote_id):
+    if not store.is_agreed_to_all(endpoint, answer.remote_id):
         return False
     if answer.sources and all(one.content is not None for one in answer.sources):
-        return not _planned_source(answer, store, service)
-    return store.is_agreed_for_planned(service.endpoint, answer.remote_id)
+        return not _planned_source(answer, store, endpoint)
+    return store.is_agreed_for_planned(endpoint, answer.remote_id)
 
 
-def _planned_source(answer: Described, store: Store, service: Service) -> str:
+def _planned_source(answer: Described, store: Store, endpoint: str) -> str:
     """A source of this answer, as its request tells, that is planned to be sent and that nobody has agreed to pay again
     for; "" if there is none, or no telling."""
     about = (item for one in answer.sources for item in _listed_as(one, store))
     planned = (one for one in about if store.is_planned(one))
-    endpoint, remote_id = service.endpoint, answer.remote_id
+    remote_id = answer.remote_id
     return next((one for one in planned if not store.is_agreed_for_source(endpoint, remote_id, one)), "")
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from hume_runner import small_json
 from hume_runner.errors import NotFound, UnexpectedResponse
 from hume_runner.frozen import frozen
-from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, Job, Outcome
+from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, HasApi, Job, Outcome, Reader
 from hume_runner.settings import masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of
@@ -100,18 +100,11 @@ class Opens(Protocol):
     def open_answer(self, remote_id: str, name: str) -> AbstractContextManager[ByteStream]: ...
 
 
-class Answering(Protocol):
+class Answering(HasApi, Reader, Protocol):
     """What fetching needs of a service."""
 
     @property
-    def api(self) -> str: ...
-
-    @property
     def keeper(self) -> Opens | None: ...
-
-    def answer_names(self, *, artifacts: bool) -> tuple[str, ...]: ...
-
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]: ...
 
 
 class AnswerDiffers(UnexpectedResponse):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from hume_runner.engine.intent import halves
 from hume_runner.engine.rescue import Rescued, rescue_answer, rescue_remote_id
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Candidate, Draft, Outcome, Service
+from hume_runner.services.base import Candidate, Draft, HasEndpoint, Outcome, Packer
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
@@ -214,7 +214,11 @@ Fact = (
 )
 
 
-def record(store: Store, service: Service, fact: Fact, now: float) -> Sequence[int]:
+class Recorded(HasEndpoint, Packer, Protocol):
+    """What recording needs of a service: where its jobs are, and the halves of one."""
+
+
+def record(store: Store, service: Recorded, fact: Fact, now: float) -> Sequence[int]:
     """Make a fact about a job at this service durable; the numbers of the jobs that can be sent in its place. `now` is
     Unix seconds.
 

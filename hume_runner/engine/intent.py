@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hume_runner.services.base import Draft, Job, Service, Submission
+from hume_runner.services.base import Draft, HasEndpoint, Job, Packer, Submission
 from hume_runner.state.store import Store, nonce_of
 
 
@@ -15,7 +15,7 @@ def for_this_try(store: Store, job: Job) -> Job:
 
 
 def record(
-    store: Store, service: Service, job: Job, submission: Submission, *, server_time: float | None, wall: float
+    store: Store, service: HasEndpoint, job: Job, submission: Submission, *, server_time: float | None, wall: float
 ) -> None:
     """This is about to leave. Times are Unix seconds, by the service's clock and by ours. Raises: StateError."""
     store.record_submitting(
@@ -30,7 +30,7 @@ def record(
     )
 
 
-def halves(store: Store, service: Service, number: int) -> list[Draft]:
+def halves(store: Store, service: Packer, number: int) -> list[Draft]:
     """What takes the place of a job of which one member is at fault."""
     members = store.load_job(number).members
     middle = len(members) // 2

@@ -19,7 +19,7 @@ from itertools import count, groupby, islice
 from pathlib import Path
 
 from hume_runner import events
-from hume_runner.engine.adopt_files import KeptAnswers, place_of
+from hume_runner.engine.adopt_files import HasAnswers, KeptAnswers, place_of
 from hume_runner.engine.download import REQUEST, AnswerDiffers, Fetched, fetch_again
 from hume_runner.errors import (
     ApiError,
@@ -32,7 +32,7 @@ from hume_runner.errors import (
     ServiceUnavailable,
 )
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Service, job_name
+from hume_runner.services.base import Host, job_name
 from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import Harmed, harmed_answers, look_at
 from hume_runner.state.disk import Disk
@@ -63,7 +63,7 @@ class Lacking:
     lost: tuple[int, ...] = ()
 
 
-def lacking(store: Store, service: Service, outputs: Path) -> Lacking:
+def lacking(store: Store, service: Host, outputs: Path) -> Lacking:
     """What of the answers on disk is harmed, without having any of it again, nor asking anybody. Raises: StateError."""
     again = 0
     lost: dict[int, None] = {}
@@ -85,7 +85,7 @@ class Mender:
     def __init__(
         self,
         store: Store,
-        service: Service,
+        service: HasAnswers,
         disk: Disk,
         outputs: Path,
         *,

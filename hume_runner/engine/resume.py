@@ -9,7 +9,7 @@ from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.reactions import sending
 from hume_runner.engine.reactions.base import Moment, Rules
 from hume_runner.engine.view import AtService, ToFetch, View
-from hume_runner.services.base import Ended, Service
+from hume_runner.services.base import Ended, Host, Keeper
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.rows import UNLISTED
 from hume_runner.state.store import Store
@@ -18,7 +18,7 @@ from hume_runner.state.store import Store
 _REMINDED = 1_000
 
 
-def resumed(view: View, rules: Rules, store: Store, service: Service, evidence: Evidence, at: Moment) -> View:
+def resumed(view: View, rules: Rules, store: Store, service: Host, evidence: Evidence, at: Moment) -> View:
     """With what an earlier run left: jobs that are waited for, whose answers are there, whose submission was lost."""
     store.recover(at.wall)
     waiting: dict[int, AtService] = {}
@@ -42,7 +42,7 @@ def resumed(view: View, rules: Rules, store: Store, service: Service, evidence: 
             created_at=row.created_at or (row.submitting_at or at.wall),
             simulated=row.simulated,
         )
-    _remind(service, waiting, evidence)
+    _remind(service.keeper, waiting, evidence)
     view = replace(
         view,
         waiting=waiting,
@@ -63,8 +63,7 @@ def resumed(view: View, rules: Rules, store: Store, service: Service, evidence: 
     return view
 
 
-def _remind(service: Service, waiting: dict[int, AtService], evidence: Evidence) -> None:
-    keeper = service.keeper
+def _remind(keeper: Keeper | None, waiting: dict[int, AtService], evidence: Evidence) -> None:
     if keeper is None:
         return
     for there in islice(waiting.values(), _REMINDED):

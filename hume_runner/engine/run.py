@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from hume_runner import aside, events
 from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
@@ -40,7 +41,7 @@ from hume_runner.planning.prepare import Options, Plan
 from hume_runner.planning.recall import scan_or_recall
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scanned
-from hume_runner.services.base import Ended, Pending, Service
+from hume_runner.services.base import Ended, Host, Pending, Records
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
 from hume_runner.state.connection import guarded
@@ -345,7 +346,11 @@ def _check_folders(state: Path, outputs: Path) -> None:
 _ASKED_AT_ONCE = 50
 
 
-def _ended_after_all(store: Store, service: Service) -> Iterator[int]:
+class _Asked(Host, Records, Protocol):
+    """Whether it keeps answers, and what it tells of its jobs."""
+
+
+def _ended_after_all(store: Store, service: _Asked) -> Iterator[int]:
     """The jobs that the service gave up and by now tells otherwise of: what they measured is fetched, not paid for
     again. Raises: ServiceRefused, ServiceUnavailable where it does not tell."""
     given_up = store.given_up(service.endpoint) if service.keeper is not None else []

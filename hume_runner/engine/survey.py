@@ -11,14 +11,26 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hume_runner.engine.alike import Alike, find, note
 from hume_runner.errors import AuthError, NotFound, RequestRejected, UnexpectedResponse
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import text_content, url_content
-from hume_runner.services.base import Draft, Foreign, ForeignSource, Job, ListingIncomplete, Member, NotSettled, Service
+from hume_runner.services.base import (
+    Draft,
+    Foreign,
+    ForeignSource,
+    Host,
+    Job,
+    Keeper,
+    ListingIncomplete,
+    Member,
+    NotSettled,
+    Records,
+    Sender,
+)
 from hume_runner.state.lifecycle import ItemStatus
 from hume_runner.state.store import Store
 from hume_runner.state.told import Told
@@ -46,9 +58,13 @@ class Taken:
     shown: frozenset[str] = frozenset()
 
 
+class Surveyed(Host, Records, Sender, Protocol):
+    """What a survey needs of a service: to be shown jobs and their details, and how one of ours is asked for."""
+
+
 def adopt_what_is_there(
     store: Store,
-    service: Service,
+    service: Surveyed,
     *,
     since: float,
     key_of: KeyOf,
@@ -67,7 +83,7 @@ class _Survey:
     def __init__(
         self,
         store: Store,
-        service: Service,
+        service: Surveyed,
         key_of: KeyOf,
         clock: Callable[[], float],
         told: Told,
@@ -131,7 +147,7 @@ class _Survey:
             return  # it measured nothing
         if carries or told.silent or told.unsure:
             # A list's entry may leave things out or give them in another order: the details count.
-            details = _details(self._service, foreign)
+            details = _details(self._service.keeper, foreign)
             if details is None and (self._opens or len(self._shut) < _MOST_SHUT):
                 self._shut.append(told)
                 return
@@ -261,12 +277,12 @@ _MOST_TOLD = 5
 _MOST_SHUT = 50
 
 
-def _details(service: Service, foreign: Foreign) -> Foreign | None:
+def _details(keeper: Keeper | None, foreign: Foreign) -> Foreign | None:
     """The same job as its details tell it; None where this key cannot open them. Raises: ApiError."""
-    if service.keeper is None:
+    if keeper is None:
         return foreign
     try:
-        return service.keeper.recognise(foreign.remote_id)
+        return keeper.recognise(foreign.remote_id)
     except NotFound:
         return None
     except AuthError as error:
@@ -328,7 +344,7 @@ class _Told:
         return keys
 
 
-def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str], clock: Callable[[], float]) -> int:
+def _adopt(store: Store, service: Sender, told: _Told, keys: Mapping[bytes, str], clock: Callable[[], float]) -> int:
     """How many items of ours it carries that wait to be measured; it is ours from now on if there are any."""
     foreign = told.foreign
     ours = store.adopted_in_part(service.endpoint, foreign.remote_id)
@@ -369,7 +385,7 @@ def _adopt(store: Store, service: Service, told: _Told, keys: Mapping[bytes, str
     return len(items)
 
 
-def _request(service: Service, job: Job) -> Mapping[str, Any]:
+def _request(service: Sender, job: Job) -> Mapping[str, Any]:
     """What a job that carries just these asked for, if all of its settings are the same: others that touch none of its
     items are not what it was sent with."""
     try:

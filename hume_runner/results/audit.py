@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import Protocol
 
 from hume_runner.amounts import seconds_text
 from hume_runner.frozen import frozen
 from hume_runner.registry import load, registered
-from hume_runner.services.base import Broken, Ended, Pending, Service, Waiting
+from hume_runner.services.base import Broken, Ended, HasApi, Pending, Records, Waiting
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import JobRow, Store
 
@@ -23,7 +24,11 @@ class RemoteSays:
     words: str
 
 
-def compare_remote(store: Store, service: Service) -> Iterator[tuple[JobRow, RemoteSays]]:
+class Audited(HasApi, Records, Protocol):
+    """What is asked, and by which API's words."""
+
+
+def compare_remote(store: Store, service: Audited) -> Iterator[tuple[JobRow, RemoteSays]]:
     """Every job with a remote id, beside the service's word on it."""
     held = (row for row in store.jobs(JobStatus.DONE, JobStatus.FAILED, JobStatus.SUBMITTED) if row.remote_id)
     while rows := list(islice(held, _AT_ONCE)):

@@ -1,7 +1,7 @@
 """One measurement API, as a run sees it: the protocol and the values that cross it.
 
 The engine plans, submits, waits and fetches through these names alone and never asks which API it is talking to. Each
-caller takes the part that it needs (`Planner`, `Sender`, `Records`, `Reader`, …); `Service` is all of them. An
+caller takes the parts that it needs (`Planner`, `Sender`, `Records`, `Reader`, …); `Service` is all of them. An
 API that works in jobs answers a submission with `Accepted` and is polled; one that measures at once answers `Answered`,
 and where it is asked for nothing besides and bills nothing, `at_once.AtOnce` is all of it but planning, sending and
 reading.
@@ -420,11 +420,34 @@ class PlainJobs:
     most_bytes: int
 
 
-class Planner(Protocol):
-    """Turns items into jobs. Pure: nothing here reads a file or talks to anybody."""
+class HasApi(Protocol):
+    """Speaks an API that a manifest may name."""
 
     @property
     def api(self) -> str: ...
+
+
+class HasEndpoint(Protocol):
+    """Talks to one endpoint: jobs are known by it and their remote id."""
+
+    @property
+    def endpoint(self) -> str: ...
+
+
+class Packer(Protocol):
+    """Packs items into jobs. Pure."""
+
+    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
+        """Jobs for these items, in order, packed to the limits. Pure: the same items give the same drafts."""
+        ...
+
+    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
+        """Jobs for the members of a job that was refused as a whole."""
+        ...
+
+
+class Planner(HasApi, Packer, Protocol):
+    """Turns items into jobs. Pure: nothing here reads a file or talks to anybody."""
 
     @property
     def matches_by_md5(self) -> bool:
@@ -451,14 +474,6 @@ class Planner(Protocol):
     def hopeless(self, item: PlanItem) -> tuple[str, str] | None:
         """(reason, message) if this item will fail by itself for what it holds. Pure; its facts tell where this does
         not."""
-        ...
-
-    def compile(self, items: Iterable[PlanItem]) -> Iterator[Draft]:
-        """Jobs for these items, in order, packed to the limits. Pure: the same items give the same drafts."""
-        ...
-
-    def recompile(self, members: Sequence[Member]) -> Iterator[Draft]:
-        """Jobs for the members of a job that was refused as a whole."""
         ...
 
 
@@ -516,11 +531,8 @@ class Stopper(Protocol):
         ...
 
 
-class Sender(Protocol):
+class Sender(HasEndpoint, Protocol):
     """Submits jobs."""
-
-    @property
-    def endpoint(self) -> str: ...
 
     @property
     def requests(self) -> Mapping[str, int]:
@@ -606,6 +618,15 @@ class Keeper(Protocol):
         ...
 
 
+class Host(HasEndpoint, Protocol):
+    """Where jobs were started, and what gives their answers again."""
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """None where an answer comes once, with the submission: what was measured before costs again."""
+        ...
+
+
 class Witness(Protocol):
     """Saw what was measured and cannot be had again."""
 
@@ -651,8 +672,12 @@ class Planning(Planner, Protocol):
         ...
 
 
-class Service(Planning, Sender, Records, Reader, Protocol):
-    """One API and endpoint: what every API does, and the parts that only some have."""
+class Service(Planning, Sender, Records, Reader, Host, Protocol):
+    """One API and endpoint: what every API does, and the parts that only some have.
+
+    Named only where one is made and held (`Build`, `wiring`, `engine.environment`): whoever is given one names the
+    parts that he needs.
+    """
 
     @property
     def preparer(self) -> Preparer | None:
@@ -667,11 +692,6 @@ class Service(Planning, Sender, Records, Reader, Protocol):
     @property
     def stopper(self) -> Stopper | None:
         """None where what is on its way is waited for, since it is paid."""
-        ...
-
-    @property
-    def keeper(self) -> Keeper | None:
-        """None where an answer comes once, with the submission: what was measured before costs again."""
         ...
 
     @property
