@@ -24,10 +24,11 @@ class Board:
     """The `view` that all parts of a loop see, in the loop's own thread; `broken` is what ends the run once everything
     on its way is recorded."""
 
-    def __init__(self, tools: Tools, rules: Rules, view: View) -> None:
+    def __init__(self, tools: Tools, service: facts.Recorded, rules: Rules, view: View) -> None:
         self.view = view
         self.broken: Exception | None = None
         self._tools = tools
+        self._service = service
         self._rules = rules
         self._untold: list[Reaction] | None = None  # what is told once it is recorded together
 
@@ -95,7 +96,7 @@ class Board:
     def _record(self, reaction: Reaction) -> Sequence[int]:
         planned: list[int] = []
         for fact in reaction.facts:
-            planned += facts.record(self._tools.store, self._tools.service, fact, self._tools.wall())
+            planned += facts.record(self._tools.store, self._service, fact, self._tools.wall())
         return planned
 
     def _tell(self, reaction: Reaction) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from hume_runner.engine import reconcile
 from hume_runner.engine.board import Board
@@ -25,6 +25,8 @@ from hume_runner.services.base import (
     Look,
     Prepared,
     Refused,
+    Shelf,
+    Stopper,
     SubmitResult,
     Unknown,
 )
@@ -39,17 +41,34 @@ class Abandoned(BaseException):
         self.exit_code = exit_code
 
 
+class LettingGo(Protocol):
+    """What answers and orders need of a service: to let go of what it holds for us."""
+
+    @property
+    def shelf(self) -> Shelf | None: ...
+
+    @property
+    def stopper(self) -> Stopper | None: ...
+
+
 class Incoming:
     """Answers, failures and orders of one run, whose files are below `outputs`. `last_look` hears what became of each
     submission."""
 
     def __init__(
-        self, board: Board, tools: Tools, rules: Rules, evidence: Evidence, last_look: LastLook, outputs: Path
+        self,
+        board: Board,
+        tools: Tools,
+        service: LettingGo,
+        rules: Rules,
+        evidence: Evidence,
+        last_look: LastLook,
+        outputs: Path,
     ) -> None:
         self._board = board
         self._tools = tools
         self._store = tools.store
-        self._service = tools.service
+        self._service = service
         self._rules = rules
         self._evidence = evidence
         self._last_look = last_look

@@ -1,10 +1,15 @@
-"""What goes out: a job is asked whether it may, its request is prepared and recorded as meant, and then it leaves."""
+"""What goes out: a job is asked whether it may, its request is prepared and recorded as meant, and then it leaves.
+
+That it is meant is no fact of a reaction: it is durable before there is anything to react to, and where it cannot be
+made so nothing leaves.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from hume_runner.engine import intent
 from hume_runner.engine.again import sender
@@ -15,18 +20,24 @@ from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import Submit, begun
 from hume_runner.errors import is_scarce
-from hume_runner.services.base import Draft, Job, Submission
+from hume_runner.services.base import Draft, Job, Packer, Sender, Submission
 from hume_runner.state.keeping import Intent
+
+
+class Sending(Sender, Packer, Protocol):
+    """What submitting needs of a service: to send a job, or what takes its place."""
 
 
 class Outgoing:
     """Submissions of one run. What an earlier run left below `outputs` may answer one of them."""
 
-    def __init__(self, board: Board, tools: Tools, rules: Rules, evidence: Evidence, outputs: Path) -> None:
+    def __init__(
+        self, board: Board, tools: Tools, service: Sending, rules: Rules, evidence: Evidence, outputs: Path
+    ) -> None:
         self._board = board
         self._tools = tools
         self._store = tools.store
-        self._service = tools.service
+        self._service = service
         self._rules = rules
         self._evidence = evidence
         self._outputs = outputs

@@ -434,7 +434,6 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
     loop = Loop(
         Tools(
             store=store,
-            service=env.service,
             disk=env.disk,
             workers=env.workers,
             clock=env.monotonic,
@@ -448,6 +447,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             end_soon=env.end_soon,
             tell_others=env.tell_others,
         ),
+        env.service,
         Rules(
             execution=execution,
             preparing=room or PREPARING,
