@@ -16,7 +16,7 @@ from hume_runner.engine.errands import Attending, Errands
 from hume_runner.engine.evidence import Evidence, Showing
 from hume_runner.engine.incoming import Incoming, LettingGo
 from hume_runner.engine.last_look import LastLook
-from hume_runner.engine.outgoing import Outgoing, Sending
+from hume_runner.engine.outgoing import Outgoing, Submitting
 from hume_runner.engine.reactions import stopping
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.resume import resumed
@@ -26,7 +26,7 @@ from hume_runner.engine.view import Due, Ending, Recheck, Submit, View, begun, n
 from hume_runner.errors import HumeRunnerError
 
 
-class Served(Showing, Attending, Sending, LettingGo, Protocol):
+class Served(Showing, Attending, Submitting, LettingGo, Protocol):
     """What a loop needs of a service: all that its parts do."""
 
 

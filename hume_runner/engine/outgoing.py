@@ -24,7 +24,7 @@ from hume_runner.services.base import Draft, Job, Packer, Sender, Submission
 from hume_runner.state.keeping import Intent
 
 
-class Sending(Sender, Packer, Protocol):
+class Submitting(Sender, Packer, Protocol):
     """What submitting needs of a service: to send a job, or what takes its place."""
 
 
@@ -32,7 +32,7 @@ class Outgoing:
     """Submissions of one run. What an earlier run left below `outputs` may answer one of them."""
 
     def __init__(
-        self, board: Board, tools: Tools, service: Sending, rules: Rules, evidence: Evidence, outputs: Path
+        self, board: Board, tools: Tools, service: Submitting, rules: Rules, evidence: Evidence, outputs: Path
     ) -> None:
         self._board = board
         self._tools = tools
