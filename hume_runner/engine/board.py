@@ -6,7 +6,7 @@ nothing is on its way any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ParamSpec
 
@@ -24,10 +24,11 @@ class Board:
     """The `view` that all parts of a loop see, in the loop's own thread; `broken` is what ends the run once everything
     on its way is recorded."""
 
-    def __init__(self, tools: Tools, rules: Rules, view: View) -> None:
+    def __init__(self, tools: Tools, service: facts.Recorded, rules: Rules, view: View) -> None:
         self.view = view
         self.broken: Exception | None = None
         self._tools = tools
+        self._service = service
         self._rules = rules
         self._untold: list[Reaction] | None = None  # what is told once it is recorded together
 
@@ -36,17 +37,20 @@ class Board:
         tools = self._tools
         return Moment(now=tools.clock(), wall=tools.wall(), server=tools.server_time(), chance=tools.random())
 
-    def do(self, reaction: Reaction) -> None:
+    def do(self, reaction: Reaction) -> Sequence[int]:
         """Record what a reaction says, then tell it. The view holds even where the state cannot be written: what was on
-        its way is not any more. Raises: StateError."""
+        its way is not any more. Gives the numbers of the jobs that are planned by it and can be sent now. Raises:
+        StateError."""
         self.view = reaction.view
         if self._untold is None:
-            self._record_and_tell(reaction)
+            planned = self._record(reaction)
+            self._tell(reaction)
         else:
             self._untold.append(reaction)
-            self._record(reaction)
+            planned = self._record(reaction)
         if reaction.failures:
             self.look_at_budget()
+        return planned
 
     def together(self, doing: str, act: Callable[[], None]) -> None:
         """All that `act` does is recorded by one durable write, and then told. Where that fails, the run ends, and each
@@ -89,9 +93,11 @@ class Board:
         self._record(reaction)
         self._tell(reaction)
 
-    def _record(self, reaction: Reaction) -> None:
+    def _record(self, reaction: Reaction) -> Sequence[int]:
+        planned: list[int] = []
         for fact in reaction.facts:
-            facts.record(self._tools.store, self._tools.service, fact, self._tools.wall())
+            planned += facts.record(self._tools.store, self._service, fact, self._tools.wall())
+        return planned
 
     def _tell(self, reaction: Reaction) -> None:
         for event in reaction.events:

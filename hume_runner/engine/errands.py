@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from hume_runner.engine import download
-from hume_runner.engine.download import Fetched
+from hume_runner.engine.download import Answering, Fetched
 from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.reactions.waiting import nearly_given_up
 from hume_runner.engine.view import Fetch, Poll, Prepare, Settle, View
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Look, Prepared, Progress, Service, SubmitResult, Unseen, Waiting
+from hume_runner.services.base import Look, Prepared, Preparer, Progress, Records, SubmitResult, Unseen, Waiting
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 
@@ -38,11 +38,18 @@ Came = Prepared | SubmitResult | Polled | Fetched | Looked
 Errand = Callable[[], Came]
 
 
+class Attending(Answering, Records, Protocol):
+    """What errands need of a service: how far its jobs are, their answers, and media that are made ready for it."""
+
+    @property
+    def preparer(self) -> Preparer | None: ...
+
+
 class Errands:
     """`rules`: whether artifacts are fetched with the answers, below `outputs`, and how long a job may be unknown."""
 
     def __init__(
-        self, store: Store, service: Service, disk: Disk, evidence: Evidence, outputs: Path, rules: Rules
+        self, store: Store, service: Attending, disk: Disk, evidence: Evidence, outputs: Path, rules: Rules
     ) -> None:
         self._store = store
         self._service = service

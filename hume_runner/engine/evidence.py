@@ -6,9 +6,10 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from hume_runner.errors import ApiError
-from hume_runner.services.base import Candidate, Job, ListingUnsupported, Look, LostJob, Service
+from hume_runner.services.base import Candidate, Host, Job, ListingUnsupported, Look, LostJob, Records, Witness
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store
 
@@ -16,10 +17,17 @@ from hume_runner.state.store import Store
 _CONTROLS = 3
 
 
+class Showing(Host, Records, Protocol):
+    """What evidence needs of a service: what it shows of what it took, and of what cannot be had again."""
+
+    @property
+    def witness(self) -> Witness | None: ...
+
+
 class Evidence:
     """`began`: when this run began, Unix seconds by the service's clock; inf where that is not known."""
 
-    def __init__(self, store: Store, service: Service, began: float) -> None:
+    def __init__(self, store: Store, service: Showing, began: float) -> None:
         self._store = store
         self._service = service
         self._began = began
@@ -76,6 +84,10 @@ class Evidence:
             return True
         # A job that can be asked for tells itself whose it is. Of others, nothing but their size tells.
         return self._service.keeper is None and self._store.kin_knows(endpoint, remote_id)
+
+    def known(self, look: Look) -> frozenset[str]:
+        """Those of a look's candidates that another job of ours holds by now."""
+        return frozenset(one.remote_id for one in look.candidates if self.knows(one.remote_id))
 
     def told_before(self, remote_id: str) -> bool:
         """Whether another job of ours is called so, in whatever capitals."""

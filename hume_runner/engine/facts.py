@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Protocol, assert_never
 
@@ -10,7 +10,7 @@ from hume_runner.engine.intent import halves
 from hume_runner.engine.rescue import Rescued, rescue_answer, rescue_remote_id
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Candidate, HasEndpoint, Outcome, Packer
+from hume_runner.services.base import Candidate, Draft, HasEndpoint, Outcome, Packer
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
@@ -52,6 +52,18 @@ class Unsent:
     job: int
     reason: str
     message: str
+
+
+@frozen
+class Replaced:
+    """What a job carries goes as these jobs: its media are prepared, or not all of it goes, or not together. `failed`:
+    (the member's position, reason, message) of what cannot be sent. `given_up`: jobs that carried a part of it, and
+    whose answers say nothing about it any more."""
+
+    job: int
+    drafts: tuple[Draft, ...]
+    failed: tuple[tuple[int, str, str], ...] = ()
+    given_up: tuple[int, ...] = ()
 
 
 @frozen
@@ -184,6 +196,7 @@ Fact = (
     | Refused
     | Rejected
     | Unsent
+    | Replaced
     | Halved
     | Lost
     | Misled
@@ -205,8 +218,9 @@ class Recorded(HasEndpoint, Packer, Protocol):
     """What recording needs of a service: where its jobs are, and the halves of one."""
 
 
-def record(store: Store, service: Recorded, fact: Fact, now: float) -> None:
-    """Make a fact about a job at this service durable. `now` is Unix seconds.
+def record(store: Store, service: Recorded, fact: Fact, now: float) -> Sequence[int]:
+    """Make a fact about a job at this service durable; the numbers of the jobs that can be sent in its place. `now` is
+    Unix seconds.
 
     Raises: StateError. A remote id or an answer that cannot be recorded is noted elsewhere first: it was paid for.
     """
@@ -220,6 +234,8 @@ def record(store: Store, service: Recorded, fact: Fact, now: float) -> None:
             store.record_rejected(job, reason, message, now)
         case Unsent(job=job, reason=reason, message=message):
             store.record_rejected_unsent(job, reason, message, now)
+        case Replaced(job=job, drafts=drafts, failed=failed, given_up=given_up):
+            return store.record_prepared(job, drafts, failed, now, given_up=given_up)
         case Halved(job=job, message=message):
             store.record_split(job, message, halves(store, service, job), now)
         case Lost(job=job, message=message, slow=slow, took_s=took_s):
@@ -259,6 +275,7 @@ def record(store: Store, service: Recorded, fact: Fact, now: float) -> None:
             store.record_finished(job, answers=answers, outcomes=outcomes, times=times, simulated=simulated, now=now)
         case _:
             assert_never(fact)
+    return ()
 
 
 def _record_accepted(store: Store, fact: Accepted, endpoint: str, now: float) -> None:

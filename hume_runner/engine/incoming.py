@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol, assert_never
 
-from hume_runner import events
 from hume_runner.engine import reconcile
 from hume_runner.engine.board import Board
 from hume_runner.engine.download import Fetched
 from hume_runner.engine.errands import Looked, Polled
 from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.last_look import LastLook
-from hume_runner.engine.reactions import fetching, ordering, sending, settling, stopping, waiting
-from hume_runner.engine.reactions.base import Rules
+from hume_runner.engine.reactions import failing, fetching, ordering, sending, settling, stopping, waiting
+from hume_runner.engine.reactions.base import Reaction, Rules
 from hume_runner.engine.rescue import keep_beside, rescue_remote_id
 from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Recheck, Settle, Submit, ended
 from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Order
-from hume_runner.errors import ApiError, HumeRunnerError, StateError, of_disk
-from hume_runner.processes import Stopped
 from hume_runner.services.base import (
     Accepted,
     Answered,
-    AnswerIncomplete,
-    ListingUnsupported,
     Look,
     Prepared,
     Refused,
+    Shelf,
+    Stopper,
     SubmitResult,
     Unknown,
 )
@@ -43,17 +41,34 @@ class Abandoned(BaseException):
         self.exit_code = exit_code
 
 
+class LettingGo(Protocol):
+    """What answers and orders need of a service: to let go of what it holds for us."""
+
+    @property
+    def shelf(self) -> Shelf | None: ...
+
+    @property
+    def stopper(self) -> Stopper | None: ...
+
+
 class Incoming:
     """Answers, failures and orders of one run, whose files are below `outputs`. `last_look` hears what became of each
     submission."""
 
     def __init__(
-        self, board: Board, tools: Tools, rules: Rules, evidence: Evidence, last_look: LastLook, outputs: Path
+        self,
+        board: Board,
+        tools: Tools,
+        service: LettingGo,
+        rules: Rules,
+        evidence: Evidence,
+        last_look: LastLook,
+        outputs: Path,
     ) -> None:
         self._board = board
         self._tools = tools
         self._store = tools.store
-        self._service = tools.service
+        self._service = service
         self._rules = rules
         self._evidence = evidence
         self._last_look = last_look
@@ -109,14 +124,11 @@ class Incoming:
             case Done(Settle(jobs), Looked(looks)):
                 self._looked(jobs, looks)
             case Done(Recheck(), Looked(looks)):
-                for reaction in self._last_look.showed(self._board.view, looks):
-                    self._board.do(reaction)
+                self._looked_once_more(looks)
             case Done(Prepare(job), Prepared() as came):
                 names = self._names(job) if came.failed or came.notes else {}
-                planned = self._store.record_prepared(
-                    job, came.drafts, came.failed, self._tools.wall(), given_up=came.given_up
-                )
-                self._board.do(sending.prepared(self._board.view, came, planned, names))
+                planned = self._board.do(sending.prepared(self._board.view, job, came))
+                self._board.do(sending.ready(self._board.view, came, planned, names))
             case _:
                 raise AssertionError(message)
 
@@ -126,26 +138,23 @@ class Incoming:
 
     def _interrupted(self, interrupt: Interrupt) -> None:
         if self._board.view.interrupted:
-            requests, seconds = self._board.view.on_the_way
-            self._tools.report(events.Abandoned(signal=interrupt.name, requests=requests, billable_seconds=seconds))
+            self._board.do(stopping.abandoned(self._board.view, interrupt.name))
             raise Abandoned(interrupt.exit_code)
         self._board.do(stopping.interrupted(self._board.view, interrupt.name, interrupt.exit_code))
+        self._stop()
+
+    def _stop(self) -> None:
         if self._service.stopper is not None:
             self._service.stopper.stop()
 
     def _ordered(self, order: Order) -> None:
         """Do what somebody asks, and say where the run stands then."""
-        match order.command:
-            case "pause":
-                self._board.do(ordering.paused(self._board.view))
-            case "resume":
-                self._board.do(ordering.resumed(self._board.view))
-            case "set":
-                had = self._board.view.most_transfers
-                self._tools.workers.resize(int(order.settings.get("transfer_workers", had)) - had)
-                self._board.do(ordering.paced(self._board.view, order.settings))
-            case "drain" if not self._board.view.interrupted:
-                self._interrupted(Interrupt(130, "drain"))
+        before = self._board.view
+        reaction = ordering.ordered(before, order.command, order.settings)
+        self._tools.workers.resize(reaction.view.most_transfers - before.most_transfers)
+        self._board.do(reaction)
+        if reaction.view.interrupted and not before.interrupted:
+            self._stop()
         order.answer(ordering.described(self._board.view))
 
     def _heard(self, number: int, result: SubmitResult) -> None:
@@ -153,13 +162,7 @@ class Incoming:
         try:
             self._submitted(number, result)
         except Exception as error:
-            if number not in self._board.view.submitting:
-                raise
-            self._board.view = sending.not_judged(self._board.view, number)
-            if not isinstance(result, Accepted | Answered):
-                raise
-            told = error if isinstance(error, StateError) else StateError(str(error))
-            raise rescue_remote_id(told, self._store.path, number, result.remote_id) from error
+            self._follow(failing.not_judged(self._board.view, number, result, error), error)
 
     def _submitted(self, number: int, result: SubmitResult) -> None:
         if isinstance(result, Unknown) and result.slow:
@@ -173,56 +176,44 @@ class Incoming:
 
     def _polled(self, polled: Polled) -> None:
         for number, look in polled.looks.items():
-            settled = reconcile.settle(look, self._evidence.knows, waited_s=0.0, wait_s=0.0)
-            if isinstance(settled, reconcile.Found):
-                self._board.do(waiting.renamed(self._board.view, number, settled.chosen, self._board.moment()))
+            self._board.do(waiting.looked(self._board.view, number, look, self._evidence.known(look)))
         self._board.do(waiting.polled(self._board.view, self._rules, polled.progress, self._board.moment()))
 
     def _looked(self, numbers: Sequence[int], looks: Mapping[int, Look]) -> None:
-        at, knows = self._board.moment(), self._evidence.knows
+        at = self._board.moment()
         for number in settling.in_order(numbers, looks):
             row = self._store.job(number)
-            misled = row.lost_how == MISLED
-            settled = settling.judge(self._board.view, self._rules, number, looks[number], knows, misled=misled)
+            look, misled = looks[number], row.lost_how == MISLED
+            known = self._evidence.known(look)  # by now: what was found for one job is no candidate for the next
+            settled = settling.judge(self._board.view, self._rules, number, look, known, misled=misled)
             if isinstance(settled, (reconcile.NotThere, reconcile.Ask)):  # whatever is sent again is looked for again
                 self._last_look.lost(number)
             self._board.do(settling.looked(self._board.view, self._rules, number, settled, row.tries, row.error, at))
 
+    def _looked_once_more(self, looks: Mapping[int, Look]) -> None:
+        for number, look in looks.items():
+            known = self._evidence.known(look)
+            for reaction in settling.looked_once_more(self._board.view, number, look, known):
+                self._board.do(reaction)
+
     def _failed(self, action: Action, error: BaseException) -> None:
-        at, view, rules = self._board.moment(), self._board.view, self._rules
-        match action, error:
-            case Submit(job), _:
-                # The service layer turns every expected failure into a value; anything else leaves the outcome open.
-                self._heard(job, Unknown(message=f"{type(error).__name__}: {error}"))
-                raise error
-            case Poll(), ApiError():
-                self._board.do(waiting.poll_failed(view, rules, error, at))
-            case Fetch(job), AnswerIncomplete():
-                self._board.do(fetching.came_early(view, rules, job, str(error), at))
-            case Fetch(job), ApiError():
-                self._board.do(fetching.fetch_failed(view, rules, job, error, at))
-            case Fetch(job), _:
-                self._board.view = fetching.dropped(view, job)
-                if isinstance(error, OSError):
-                    raise _disk_trouble(f"{self._outputs}: cannot write an answer", error) from error
-                raise error
-            case Settle(jobs), ListingUnsupported():
-                for number in jobs:
-                    row = self._store.job(number)
-                    self._board.do(settling.not_listed(self._board.view, rules, number, row.tries, row.error, at))
-            case Settle(jobs), ApiError():
-                self._board.do(settling.look_failed(view, rules, jobs, error, at))
-            case Prepare(), Stopped():
-                pass  # by an interruption: it stays planned
-            case Prepare(), HumeRunnerError():
-                # Nothing can be prepared any more; what is sent already is finished.
-                self._board.do(stopping.stop(view, error, leave=False))
-            case Prepare(), OSError():
-                raise _disk_trouble(f"{self._outputs}: cannot prepare a medium", error) from error
-            case _:
-                raise error
+        at = self._board.moment()
+        rows = {number: self._store.job(number) for number in action.jobs} if isinstance(action, Settle) else {}
+        self._follow(failing.failed(self._board.view, self._rules, action, error, rows, at, self._outputs), error)
 
-
-def _disk_trouble(what: str, error: OSError) -> StateError:
-    place = f"{error.filename}: " if error.filename else ""
-    return of_disk(f"{what}: {place}{error.strerror or error}", error)
+    def _follow(self, steps: Iterable[failing.Step], error: BaseException) -> None:
+        """Do what follows from an error."""
+        for step in steps:
+            match step:
+                case Reaction():
+                    self._board.do(step)
+                case failing.Heard(job=job, result=result):
+                    self._heard(job, result)
+                case failing.Rescue(job=job, remote_id=remote_id, error=told):
+                    raise rescue_remote_id(told, self._store.path, job, remote_id) from error
+                case failing.Breaks(error=told) if told is not error:
+                    raise told from error
+                case failing.Breaks():
+                    raise error
+                case _:
+                    assert_never(step)

@@ -1,17 +1,11 @@
 """Before a run ends it looks once more for what it lost, or was refused, and sent again: what the service took all the
-same was paid for, and is told."""
+same was paid for, and is told (`reactions/settling.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
-from hume_runner import events
-from hume_runner.engine import facts
 from hume_runner.engine.errands import Errand, Looked
 from hume_runner.engine.evidence import Evidence
-from hume_runner.engine.reactions.base import Reaction
-from hume_runner.engine.view import View
-from hume_runner.services.base import Accepted, Answered, Look, LostJob, Refused, SubmitResult, Unknown, job_name
+from hume_runner.services.base import Accepted, Answered, LostJob, Refused, SubmitResult, Unknown
 
 # So many submissions that were refused for now are looked for once more at the end of a run.
 _MOST_REFUSED = 100
@@ -53,18 +47,3 @@ class LastLook:
             return None
         look = self._evidence.question(sent_again)
         return lambda: Looked(look(sent_again))
-
-    def showed(self, view: View, looks: Mapping[int, Look]) -> Iterator[Reaction]:
-        """What it showed, one by one: each has to be recorded before the next is asked for."""
-        for number, look in looks.items():
-            found = [
-                one
-                for one in look.candidates
-                if not (one.maybe or one.shut) and not self._evidence.knows(one.remote_id)
-            ]
-            if look.most is not None and len(found) > look.most:
-                continue  # nothing tells which of them it was
-            for one in found:
-                if not self._evidence.knows(one.remote_id):
-                    told = events.PaidTwice(job=job_name(number), remote_id=one.remote_id)
-                    yield Reaction(view=view, facts=(facts.Duplicate(job=number, found=one),), events=(told,))

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Protocol
 
 from hume_runner.engine.board import Board
-from hume_runner.engine.errands import Errands
-from hume_runner.engine.evidence import Evidence
-from hume_runner.engine.incoming import Incoming
+from hume_runner.engine.errands import Attending, Errands
+from hume_runner.engine.evidence import Evidence, Showing
+from hume_runner.engine.incoming import Incoming, LettingGo
 from hume_runner.engine.last_look import LastLook
-from hume_runner.engine.outgoing import Outgoing
+from hume_runner.engine.outgoing import Outgoing, Submitting
 from hume_runner.engine.reactions import stopping
 from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.resume import resumed
@@ -25,6 +26,10 @@ from hume_runner.engine.view import Due, Ending, Recheck, Submit, View, begun, n
 from hume_runner.errors import HumeRunnerError
 
 
+class Served(Showing, Attending, Submitting, LettingGo, Protocol):
+    """What a loop needs of a service: all that its parts do."""
+
+
 class Loop:
     """One run from planned jobs to answers on disk, below `outputs`. With `detach` it leaves once all is sent; with
     `hold` nothing is sent, what was sent is settled and fetched, and that is what the run ends with."""
@@ -32,6 +37,7 @@ class Loop:
     def __init__(
         self,
         tools: Tools,
+        service: Served,
         rules: Rules,
         outputs: Path,
         *,
@@ -39,6 +45,7 @@ class Loop:
         hold: HumeRunnerError | None = None,
     ) -> None:
         self._tools = tools
+        self._service = service
         self._rules = rules
         self._detach = detach
         self._hold = hold
@@ -49,14 +56,14 @@ class Loop:
             most_transfers=rules.execution.transfer_workers,
             most_preparing=rules.preparing,
         )
-        self._board = Board(tools, rules, view)
-        store, service, server_time = tools.store, tools.service, tools.server_time()
+        self._board = Board(tools, service, rules, view)
+        store, server_time = tools.store, tools.server_time()
         self._evidence = Evidence(store, service, math.inf if server_time is None else server_time)
         self._errands = Errands(store, service, tools.disk, self._evidence, outputs, rules)
         self._last_look = LastLook(self._evidence, refused_too=service.keeper is not None)
         self._telling = Telling(store, tools.report, tools.clock, tools.traffic, here=tools.here)
-        self._outgoing = Outgoing(self._board, tools, rules, self._evidence, outputs)
-        self._incoming = Incoming(self._board, tools, rules, self._evidence, self._last_look, outputs)
+        self._outgoing = Outgoing(self._board, tools, service, rules, self._evidence, outputs)
+        self._incoming = Incoming(self._board, tools, service, rules, self._evidence, self._last_look, outputs)
 
     def run(self) -> Ending:
         """Work until nothing is left or nothing more can be done.
@@ -109,8 +116,8 @@ class Loop:
         return not self._board.view.passed_over and self._tools.store.any_planned()
 
     def _resume(self) -> None:
-        board, tools = self._board, self._tools
-        board.view = resumed(board.view, self._rules, tools.store, tools.service, self._evidence, board.moment())
+        board, store = self._board, self._tools.store
+        board.view = resumed(board.view, self._rules, store, self._service, self._evidence, board.moment())
         if self._hold is not None:
             board.do(stopping.stop(board.view, self._hold, leave=False))
         board.look_at_budget()

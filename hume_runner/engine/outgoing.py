@@ -1,10 +1,15 @@
-"""What goes out: a job is asked whether it may, its request is prepared and recorded as meant, and then it leaves."""
+"""What goes out: a job is asked whether it may, its request is prepared and recorded as meant, and then it leaves.
+
+That it is meant is no fact of a reaction: it is durable before there is anything to react to, and where it cannot be
+made so nothing leaves.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from hume_runner.engine import intent
 from hume_runner.engine.again import sender
@@ -15,18 +20,24 @@ from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import Submit, begun
 from hume_runner.errors import is_scarce
-from hume_runner.services.base import Job, Submission
+from hume_runner.services.base import Draft, Job, Packer, Sender, Submission
 from hume_runner.state.keeping import Intent
+
+
+class Submitting(Sender, Packer, Protocol):
+    """What submitting needs of a service: to send a job, or what takes its place."""
 
 
 class Outgoing:
     """Submissions of one run. What an earlier run left below `outputs` may answer one of them."""
 
-    def __init__(self, board: Board, tools: Tools, rules: Rules, evidence: Evidence, outputs: Path) -> None:
+    def __init__(
+        self, board: Board, tools: Tools, service: Submitting, rules: Rules, evidence: Evidence, outputs: Path
+    ) -> None:
         self._board = board
         self._tools = tools
         self._store = tools.store
-        self._service = tools.service
+        self._service = service
         self._rules = rules
         self._evidence = evidence
         self._outputs = outputs
@@ -39,18 +50,15 @@ class Outgoing:
         if board.view.no_more or board.view.paused:  # decided since this action was
             return
         board.view = begun(board.view, action, now)
-        number, wall = action.job, self._tools.wall()
-        job = self._store.load_job(number, now=wall)
-        left_out = self._store.left_out(number)
-        listed = [member for member in job.members if member.item.id and member.item.key not in left_out]
-        if len(listed) < len(job.members):
-            # A lost job that is not at the service, and the manifest or the selection has changed since: what it still
-            # lists goes.
-            self._store.record_prepared(number, tuple(self._service.recompile(listed)), (), wall)
-            board.refill()
+        number = action.job
+        job = self._store.load_job(number, now=self._tools.wall())
+        doubts = {} if self._rules.pay_again else self._store.doubts(number)
+        parts = sending.divided(job, self._store.left_out(number), doubts)
+        if parts != (job.members,):
+            self._replace(job, [draft for part in parts for draft in self._service.recompile(part)])
             return
-        if not self._rules.pay_again and (doubts := self._store.doubts(number)):
-            self._ask_about(job, doubts, wall)
+        if doubts:
+            board.do(sending.asked_about(board.view, job, next(iter(doubts.values()))))
             return
         board.do(sending.may_send(board.view, self._rules, job, self._evidence.suspects(job), board.moment()))
         if board.view.no_more or number in board.view.held_back:
@@ -61,7 +69,7 @@ class Outgoing:
         except OSError as error:
             if is_scarce(error):  # no fault of the source: the job stays planned
                 raise
-            self._not_readable(job, error, wall)
+            self._not_readable(job, error)
             return
         board.view = sending.sent(board.view, job, board.moment())
         self._meant.append((action, job, submission))
@@ -89,21 +97,13 @@ class Outgoing:
             self._board.view = sending.not_sent(self._board.view, unsent)  # else they would be waited for without end
             raise
 
-    def _ask_about(self, job: Job, doubts: Mapping[bytes, str], wall: float) -> None:
-        """Some of a job may have been paid for: what is beyond doubt goes by itself."""
-        clear = [member for member in job.members if member.item.key not in doubts]
-        if not clear:
-            self._board.do(sending.asked_about(self._board.view, job, next(iter(doubts.values()))))
-            return
-        doubtful = [member for member in job.members if member.item.key in doubts]
-        drafts = (*self._service.recompile(clear), *self._service.recompile(doubtful))
-        self._store.record_prepared(job.number, drafts, (), wall)
+    def _replace(self, job: Job, drafts: Sequence[Draft]) -> None:
+        self._board.do(sending.replaced(self._board.view, job, drafts))
         self._board.refill()
 
-    def _not_readable(self, job: Job, error: OSError, wall: float) -> None:
+    def _not_readable(self, job: Job, error: OSError) -> None:
         """A file of the job vanished since it was planned: halves find it, and all else is sent."""
         if len(job.members) > 1:
-            self._store.record_prepared(job.number, intent.halves(self._store, self._service, job.number), (), wall)
-            self._board.refill()
+            self._replace(job, intent.halves(self._store, self._service, job.number))
         else:
             self._board.do(sending.cannot_be_read(self._board.view, job, str(error)))

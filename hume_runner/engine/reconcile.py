@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import field
 
 from hume_runner.frozen import frozen
@@ -58,14 +58,15 @@ Settled = Found | Gone | Wait | NotThere | Ask
 
 def settle(
     look: Look,
-    known: Callable[[str], bool],
+    known: Collection[str],
     *,
     waited_s: float,
     wait_s: float,
     running_s: float = math.inf,
     put_off_s: float = 0.0,
 ) -> Settled:
-    """What a look means, `waited_s` after the end of the request. `known`: jobs that another one of ours holds.
+    """What a look means, `waited_s` after the end of the request. `known`: those of its candidates that another job of
+    ours holds.
 
     Not there counts only after `wait_s`, and only if the look could have shown it. What is measured at the moment is
     waited for until `running_s`. `put_off_s`: so much longer nobody is asked, because others that are about to be sent
@@ -75,8 +76,8 @@ def settle(
     return Wait() if isinstance(settled, Ask) and waited_s < wait_s + put_off_s else settled
 
 
-def _settle(look: Look, known: Callable[[str], bool], *, waited_s: float, wait_s: float, running_s: float) -> Settled:
-    free = [one for one in look.candidates if not known(one.remote_id)]
+def _settle(look: Look, known: Collection[str], *, waited_s: float, wait_s: float, running_s: float) -> Settled:
+    free = [one for one in look.candidates if one.remote_id not in known]
     sure = [one for one in free if not one.maybe]
     if running := [one.remote_id for one in sure if one.running]:
         if waited_s < max(wait_s, running_s):

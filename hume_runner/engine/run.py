@@ -285,7 +285,6 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
     loop = Loop(
         Tools(
             store=store,
-            service=env.service,
             disk=env.disk,
             workers=env.workers,
             clock=env.monotonic,
@@ -299,6 +298,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
             end_soon=env.end_soon,
             tell_others=env.tell_others,
         ),
+        env.service,
         Rules(
             execution=execution,
             preparing=room or PREPARING,

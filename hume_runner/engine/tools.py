@@ -1,4 +1,4 @@
-"""What a run's loop acts with: handed in whole, so that a test's clock and service are as good as the machine's."""
+"""What a run's loop acts with: handed in whole, so that a test's clock is as good as the machine's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import field
 from hume_runner import events
 from hume_runner.engine.workers import Workers
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Service
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Alone, Kept
 from hume_runner.state.store import Store
@@ -22,7 +21,6 @@ class Tools:
     be recorded as lost by a time-out."""
 
     store: Store
-    service: Service
     disk: Disk
     workers: Workers
     clock: Callable[[], float]

@@ -38,7 +38,7 @@ SHOWS_NOTHING = Look(why="the list is short")
     ],
 )
 def test_a_look_is_evidence_only_as_far_as_it_goes(look: Look, waited_s: float, expected: Settled) -> None:
-    assert settle(look, lambda remote: remote == "known", waited_s=waited_s, wait_s=120.0) == expected
+    assert settle(look, {"known"}, waited_s=waited_s, wait_s=120.0) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,17 +50,17 @@ def test_what_is_measured_without_an_end_is_waited_for_so_long_and_then_asked_ab
     look: Look, may_be: tuple[str, ...]
 ) -> None:
     for waited_s, wait_s in ((899.9, 120.0), (899.9, 0.0), (999.9, 1000.0)):
-        assert settle(look, lambda _: False, waited_s=waited_s, wait_s=wait_s, running_s=900.0) == Wait()
-    asked = settle(look, lambda _: False, waited_s=900.0, wait_s=120.0, running_s=900.0)
+        assert settle(look, (), waited_s=waited_s, wait_s=wait_s, running_s=900.0) == Wait()
+    asked = settle(look, (), waited_s=900.0, wait_s=120.0, running_s=900.0)
     assert isinstance(asked, Ask)
     assert "as r, and comes to no end" in asked.why
     assert (asked.may_be, asked.named) == (may_be, ("r",))
-    put_off = settle(look, lambda _: False, waited_s=900.0, wait_s=120.0, running_s=900.0, put_off_s=1e9)
+    put_off = settle(look, (), waited_s=900.0, wait_s=120.0, running_s=900.0, put_off_s=1e9)
     assert put_off == Wait()
 
 
 def test_of_what_is_there_something_that_may_be_ours_is_never_proof_that_ours_is_not() -> None:
-    settled = settle(Look(candidates=(MAYBE,), conclusive=True), lambda _: False, waited_s=1e9, wait_s=1.0)
+    settled = settle(Look(candidates=(MAYBE,), conclusive=True), (), waited_s=1e9, wait_s=1.0)
     assert isinstance(settled, Ask)
     assert "m" in settled.why
     assert settled.named == ("m",)

@@ -12,5 +12,6 @@ waiting.py     polled ──► ended ──► fetching.py
 fetching.py    fetched
                   │ came early, failed: again, or given up for this run
 
+What it means that an action failed stands in one table (`failing.py`), what somebody asks of a run in `ordering.py`.
 The first reason for which a run stops is the one that it ends with (`stopping.py`).
 """

@@ -8,7 +8,23 @@ from typing import Any
 
 from hume_runner import events
 from hume_runner.engine.reactions.base import Reaction
+from hume_runner.engine.reactions.stopping import interrupted
 from hume_runner.engine.view import View
+
+
+def ordered(view: View, command: str, settings: Mapping[str, int | float]) -> Reaction:
+    """What follows from an order."""
+    match command:
+        case "pause":
+            return paused(view)
+        case "resume":
+            return resumed(view)
+        case "set":
+            return paced(view, settings)
+        case "drain" if not view.interrupted:
+            return interrupted(view, "drain", 130)
+        case _:  # where the run stands is told whatever is asked
+            return Reaction(view=view)
 
 
 def paused(view: View) -> Reaction:

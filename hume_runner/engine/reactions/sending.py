@@ -25,8 +25,10 @@ from hume_runner.services.base import (
     Accepted,
     Answered,
     Candidate,
+    Draft,
     Ended,
     Job,
+    Member,
     Prepared,
     Refused,
     SubmitResult,
@@ -39,9 +41,15 @@ from hume_runner.state.rows import JobRow
 _UNTIL_SETTLED_S = 0.2
 
 
-def prepared(view: View, came: Prepared, planned: Sequence[int], names: Mapping[int, str]) -> Reaction:
-    """A medium is prepared, and became these jobs: they go before what is not prepared yet, since media wait on the
-    disk, and nothing is measured meanwhile. `names`: the items' ids by their positions."""
+def prepared(view: View, job: int, came: Prepared) -> Reaction:
+    """A medium is prepared, and becomes the jobs that are sent; what follows once they have numbers is `ready`."""
+    became = facts.Replaced(job=job, drafts=came.drafts, failed=came.failed, given_up=came.given_up)
+    return Reaction(view=view, facts=(became,))
+
+
+def ready(view: View, came: Prepared, planned: Sequence[int], names: Mapping[int, str]) -> Reaction:
+    """A prepared medium became these jobs: they go before what is not prepared yet, since media wait on the disk, and
+    nothing is measured meanwhile. `names`: the items' ids by their positions."""
     noted = next(iter(names.values())) if len(names) == 1 else ""
     told: tuple[events.Event, ...] = (
         *(
@@ -53,6 +61,27 @@ def prepared(view: View, came: Prepared, planned: Sequence[int], names: Mapping[
     if came.expected not in (None, len(came.drafts)):
         told += (events.MediaPrepared(jobs=len(came.drafts), expected=int(came.expected or 0)),)
     return Reaction(view=replace(view, queue=[*view.queue, *planned]), events=told, failures=bool(came.failed))
+
+
+def divided(job: Job, left_out: Collection[bytes], doubts: Collection[bytes]) -> tuple[Sequence[Member], ...]:
+    """What goes together of a planned job's members; all of them where nothing divides it.
+
+    `left_out`: the keys of those that are not to be sent now, `doubts`: of those that may have been paid for.
+    """
+    listed = [member for member in job.members if member.item.id and member.item.key not in left_out]
+    if len(listed) < len(job.members):
+        # A lost job that is not at the service, and the manifest or the selection has changed since: what it still
+        # lists goes.
+        return (listed,)
+    clear = [member for member in job.members if member.item.key not in doubts]
+    doubtful = [member for member in job.members if member.item.key in doubts]
+    # What is beyond doubt does not wait until somebody was asked about the rest.
+    return (clear, doubtful) if clear and doubtful else (job.members,)
+
+
+def replaced(view: View, job: Job, drafts: Sequence[Draft]) -> Reaction:
+    """Not all of a job goes, or not together: these jobs take its place, and their turn among all that are planned."""
+    return Reaction(view=view, facts=(facts.Replaced(job=job.number, drafts=tuple(drafts)),))
 
 
 def may_send(view: View, rules: Rules, job: Job, suspects: Sequence[Candidate], at: Moment) -> Reaction:
@@ -139,11 +168,6 @@ def not_sent(view: View, jobs: Collection[int]) -> View:
     given_back = sum(view.submitting[job].billable_seconds for job in jobs)
     submitting = {job: sent for job, sent in view.submitting.items() if job not in jobs}
     return replace(view, submitting=submitting, committed_s=view.committed_s - given_back)
-
-
-def not_judged(view: View, job: int) -> View:
-    """An answer came that the state could not be asked about: nobody waits for it any more, and it may be paid for."""
-    return replace(view, submitting=without(view.submitting, job))
 
 
 def came(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import assert_never
@@ -33,14 +33,11 @@ def in_order(jobs: Sequence[int], looks: Mapping[int, Look]) -> Sequence[int]:
     return sorted(jobs, key=lambda one: one in looks and not looks[one].candidates)
 
 
-def judge(
-    view: View, rules: Rules, job: int, look: Look, known: Callable[[str], bool], *, misled: bool
-) -> reconcile.Settled:
-    """What a look shows of a lost submission. `known`: jobs that another one of ours holds; `misled`: the service
-    answered it, with another job's id."""
+def judge(view: View, rules: Rules, job: int, look: Look, known: Collection[str], *, misled: bool) -> reconcile.Settled:
+    """What a look shows of a lost submission. `known`: those of its candidates that another job of ours holds;
+    `misled`: the service answered it, with another job's id."""
     lost = view.lost[job]
-    # Who pays again on purpose does not wait for proof, and takes what is there all the same. What was found for one
-    # job is known by now, and not offered to the next.
+    # Who pays again on purpose does not wait for proof, and takes what is there all the same.
     agreed = _agreed(rules, lost)
     wait_s = 0.0 if agreed else lost.wait_s
     # What is about to be sent shows whether the list shows what it must.
@@ -248,6 +245,25 @@ def _gone(view: View, rules: Rules, job: int, chosen: Candidate, tries: int, at:
     known = (facts.Gone(job=job, chosen=chosen, agreed=stops),)
     reaction = Reaction(view=view, facts=known, events=(told,))
     return reaction.then(_one_more_lost(view, rules, was, tries, "its answers are lost, and every try is billed"))
+
+
+def looked_once_more(view: View, job: int, look: Look, known: Collection[str]) -> tuple[Reaction, ...]:
+    """What a look shows of a submission that was sent again: what the service took all the same was paid for. `known`:
+    those of its candidates that a job of ours holds. One reaction for each that is new, to be done by itself."""
+    found = [one for one in look.candidates if not (one.maybe or one.shut or one.remote_id in known)]
+    if look.most is not None and len(found) > look.most:
+        return ()  # nothing tells which of them it was
+    each: dict[str, Candidate] = {}
+    for one in found:
+        each.setdefault(one.remote_id, one)
+    return tuple(
+        Reaction(
+            view=view,
+            facts=(facts.Duplicate(job=job, found=one),),
+            events=(events.PaidTwice(job=job_name(job), remote_id=remote_id),),
+        )
+        for remote_id, one in each.items()
+    )
 
 
 def look_failed(view: View, rules: Rules, jobs: Sequence[int], error: ApiError, at: Moment) -> Reaction:

@@ -43,6 +43,13 @@ def interrupted(view: View, signal: str, exit_code: int) -> Reaction:
     )
 
 
+def abandoned(view: View, signal: str) -> Reaction:
+    """The second signal: nothing is waited for."""
+    requests, seconds = view.on_the_way
+    told = events.Abandoned(signal=signal, requests=requests, billable_seconds=seconds)
+    return Reaction(view=view, events=(told,))
+
+
 def over_budget(view: View, rules: Rules, failed: int, total: int) -> Reaction:
     """So many of all items have failed by now."""
     if rules.execution.max_failures.allows(failed, total):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import assert_never
 
 from hume_runner import events
 from hume_runner.amounts import seconds_text
-from hume_runner.engine import facts
+from hume_runner.engine import facts, reconcile
 from hume_runner.engine.reactions.base import Moment, Reaction, Rules, refuses, without
 from hume_runner.engine.reactions.sending import misled
 from hume_runner.engine.reactions.stopping import stop
@@ -24,6 +24,7 @@ from hume_runner.services.base import (
     Broken,
     Candidate,
     Ended,
+    Look,
     Mistaken,
     Pending,
     Progress,
@@ -118,8 +119,15 @@ def _timed_out(view: View, rules: Rules, job: int) -> Reaction:
     return _broken(view, facts.Broken(job=job, reason="job_timeout", message=message))
 
 
-def renamed(view: View, job: int, chosen: Candidate, at: Moment) -> Reaction:
-    """What the service does not know under the name that it told, it has under another one."""
+def looked(view: View, job: int, look: Look, known: Collection[str]) -> Reaction:
+    """What a look shows of a job that the service does not know under the name that it told. `known`: those of its
+    candidates that another job of ours holds."""
+    settled = reconcile.settle(look, known, waited_s=0.0, wait_s=0.0)
+    return _renamed(view, job, settled.chosen) if isinstance(settled, reconcile.Found) else Reaction(view=view)
+
+
+def _renamed(view: View, job: int, chosen: Candidate) -> Reaction:
+    """It has it under another one."""
     there = replace(
         view.waiting[job], remote_id=chosen.remote_id, created_at=chosen.created_at or view.waiting[job].created_at
     )

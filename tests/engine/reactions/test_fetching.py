@@ -6,6 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from hume_runner import events
+from hume_runner.engine import facts
+from hume_runner.engine.download import Fetched
 from hume_runner.engine.reactions import fetching
 from hume_runner.engine.view import ToFetch
 from hume_runner.errors import (
@@ -16,8 +19,36 @@ from hume_runner.errors import (
 )
 from hume_runner.services.base import (
     Ended,
+    Job,
+    Outcome,
 )
-from tests.engine.reactions.cases import NOW, error_of, rules, view
+from tests.engine.reactions.cases import NOW, error_of, row, rules, view
+
+
+@pytest.mark.parametrize("place", ["fetching", "filing"])
+def test_what_breaks_the_run_is_left_for_another_to_fetch(place: str) -> None:
+    assert fetching.dropped(view(**{place: {1: ToFetch(ended=Ended())}}), 1) == view()
+
+
+@pytest.mark.parametrize("place", ["fetching", "filing"])
+def test_an_answer_on_disk_is_recorded_and_what_it_did_not_measure_is_told_by_name(place: str) -> None:
+    ended = Ended(created_at=1.0, started_at=2.0, ended_at=3.0)
+    outcomes = (
+        Outcome(position=0, ok=True, notes=("quiet",)),
+        Outcome(position=1, ok=False, reason="no_face", message="nobody is seen"),
+    )
+    came = Fetched(job=Job(number=1, key="k", nonce="n", members=(), size_bytes=0), answers=(), outcomes=outcomes)
+    busy = view(**{place: {1: ToFetch(ended=ended)}}, trouble=replace(view().trouble, fetches=2))
+    reaction = fetching.fetched(busy, 1, came, replace(row(1), sources=2), {0: "a.wav", 1: "b.wav"})
+    times = {"created_at": 1.0, "started_at": 2.0, "ended_at": 3.0}
+    assert reaction.facts == (facts.Finished(job=1, answers=(), outcomes=outcomes, times=times, simulated=False),)
+    assert reaction.events == (
+        events.NotMeasured(job="job-000001", item="b.wav", reason="no_face", message="nobody is seen"),
+        events.MediumNoted(item="a.wav", message="quiet"),
+        events.JobFinished(job="job-000001", sources=2, failed=1, items=1),
+    )
+    assert reaction.view == view()
+    assert reaction.failures
 
 
 def test_an_answer_that_is_early_is_waited_for_and_at_last_taken_as_it_is() -> None:

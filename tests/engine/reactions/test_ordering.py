@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
 from hume_runner.engine.reactions import ordering
-from hume_runner.engine.view import AtService, Prepare, Submit, View, next_actions
+from hume_runner.engine.reactions.base import Reaction
+from hume_runner.engine.view import AtService, Ending, Prepare, Submit, View, next_actions
 
 
 def view(**more: object) -> View:
@@ -36,6 +43,35 @@ def test_another_pace_holds_from_now_on_and_complaints_still_count() -> None:
     halved = View(most_in_flight=8, most_transfers=4, limit=2)
     assert ordering.paced(halved, {"max_jobs_in_flight": 10}).view.limit == 2
     assert ordering.paced(view(), {"max_jobs_in_flight": 1}).view.limit == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "told", "changed"),
+    [
+        ("status", {}, [], {}),
+        ("pause", {}, ["ordered"], {"paused": True}),
+        ("set", {"transfer_workers": 9}, ["ordered"], {"most_transfers": 9}),
+        (
+            "drain",
+            {},
+            ["interrupted"],
+            {"interrupted": True, "no_more": True, "leaving": True, "ending": Ending(exit_code=130)},
+        ),
+    ],
+)
+def test_each_order_has_its_reaction(
+    command: str, settings: Mapping[str, int | float], told: list[str], changed: Mapping[str, Any]
+) -> None:
+    reaction = ordering.ordered(view(), command, settings)
+    assert [event.name for event in reaction.events] == told
+    assert reaction.view == replace(view(), **changed)
+    assert reaction.facts == ()
+
+
+def test_going_on_is_an_order_and_draining_twice_is_none() -> None:
+    assert ordering.ordered(view(paused=True), "resume", {}).view == view()
+    drained = ordering.ordered(view(), "drain", {}).view
+    assert ordering.ordered(drained, "drain", {}) == Reaction(view=drained)
 
 
 def test_a_run_says_where_it_stands() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,9 @@ from hume_runner import events
 from hume_runner.engine import facts
 from hume_runner.engine.reactions import sending
 from hume_runner.engine.reactions.base import Reaction
-from hume_runner.engine.view import Lost
+from hume_runner.engine.view import Lost, Sent, View
 from hume_runner.errors import (
+    LostAnswerNeedsDecision,
     ServiceRefused,
     ServiceUnavailable,
 )
@@ -20,12 +22,26 @@ from hume_runner.services.base import (
     Accepted,
     Answered,
     Candidate,
+    Draft,
     Job,
+    Member,
+    PlanItem,
     Prepared,
     Refused,
     Unknown,
 )
 from tests.engine.reactions.cases import CANDIDATE, NOW, SENT, TAKEN, THERE, error_of, row, rules, view
+
+
+def member(name: str) -> Member:
+    item = PlanItem(
+        key=name.lower().encode(), id=name, kind="text", value=name, path=None, size_bytes=1, content_sha256=name
+    )
+    return Member(item=item)
+
+
+A, B, C = member("a"), member("b"), member("c")
+GONE = replace(A, item=replace(A.item, id=""))  # the manifest does not list it any more
 
 
 def test_what_is_accepted_is_recorded_waited_for_and_told() -> None:
@@ -122,6 +138,53 @@ def test_what_was_agreed_to_for_a_job_is_not_asked_about_again() -> None:
     assert sending.may_send(agreed, rules(), replace(job, number=2), (CANDIDATE,), NOW).view.no_more
 
 
+def test_who_has_not_agreed_is_asked_about_one_job_and_all_else_goes_on() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(), size_bytes=0)
+    reaction = sending.asked_about(view(), job, "it may be what was lost")
+    assert error_of(reaction) is LostAnswerNeedsDecision
+    assert reaction.view.passed_over == {1}
+    assert not reaction.view.no_more
+    assert [event.name for event in reaction.events] == ["undecided"]
+    assert reaction.facts == ()
+
+
+def test_what_leaves_is_committed_and_given_back_where_its_intent_cannot_be_recorded() -> None:
+    job = Job(number=2, key="k", nonce="n", members=(A, B), size_bytes=0, billable_seconds=10.0)
+    left = sending.sent(view(submitting=SENT), job, NOW)
+    assert left.submitting == {**SENT, 2: Sent(at=100.0, billable_seconds=10.0, members=2)}
+    assert left.committed_s == 17.0
+    assert sending.not_sent(left, [2]) == view(submitting=SENT)
+
+
+@pytest.mark.parametrize("busy", [view(submitting=SENT), view(waiting={1: THERE})])
+def test_what_was_taken_under_another_jobs_id_is_looked_for_by_what_it_carries(busy: View) -> None:
+    reaction = sending.misled(busy, rules(), 1, "it shows another", NOW)
+    assert (reaction.view.submitting, reaction.view.waiting, set(reaction.view.lost)) == ({}, {}, {1})
+    assert reaction.facts == (facts.Misled(job=1, message="it shows another"),)
+    assert reaction.events == (events.Lost(job="job-000001", message="it shows another"),)
+
+
+def test_what_an_earlier_run_lost_has_its_whole_wait_again() -> None:
+    again = sending.lost(view(), rules(), 1, slow=True, cost=7.0, here=False, at=NOW, waited_s=5.0, unlisted=True)
+    assert again.lost[1] == Lost(
+        since=100.0,
+        wait_s=900.0,
+        next_at=100.0,
+        billable_seconds=7.0,
+        here=False,
+        waited_before_s=5.0,
+        unlisted=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tries", "failures", "ends"), [(2, 9, False), (3, 2, False), (3, 3, True), (4, 9, False), (6, 9, True)]
+)
+def test_failures_in_a_row_are_all_jobs_and_each_had_its_tries(tries: int, failures: int, ends: bool) -> None:
+    busy = view(trouble=replace(view().trouble, submissions=failures))
+    assert (error_of(sending.in_vain(busy, rules(), tries, "busy")) is ServiceUnavailable) is ends
+
+
 def test_an_id_that_another_job_has_is_an_answer_that_is_lost() -> None:
     came = Accepted(remote_id="r1", server_time_s=5.0, simulated=True)
     reaction = sending.came(view(submitting=SENT), rules(), 1, came, row(1), told_before=True, at=NOW)
@@ -139,9 +202,48 @@ def test_a_source_that_vanished_fails_alone_and_unsent() -> None:
     assert reaction.failures
 
 
+@pytest.mark.parametrize(
+    ("members", "left_out", "doubts", "parts"),
+    [
+        ((A, B), (), (), [(A, B)]),
+        ((GONE, B, C), (), (), [(B, C)]),
+        ((A, B, C), {b"b"}, (), [(A, C)]),
+        ((A, B), {b"a", b"b"}, (), [()]),
+        ((A, B, C), {b"b"}, {b"c"}, [(A, C)]),  # which are asked about when their turn comes
+        ((A, B, C), (), {b"b"}, [(A, C), (B,)]),
+        ((A, B), (), {b"a", b"b"}, [(A, B)]),  # all of it is asked about
+    ],
+)
+def test_what_is_beyond_doubt_and_still_listed_waits_for_nothing_else(
+    members: tuple[Member, ...], left_out: Collection[bytes], doubts: Collection[bytes], parts: list[tuple[Member, ...]]
+) -> None:
+    job = Job(number=1, key="k", nonce="n", members=members, size_bytes=0)
+    told = sending.divided(job, left_out, doubts)
+    assert [tuple(part) for part in told] == parts
+    assert (told == (members,)) is (parts == [members])
+
+
+def test_what_takes_a_jobs_place_is_recorded_and_waits_for_its_turn() -> None:
+    job = Job(number=1, key="k", nonce="n", members=(A, B), size_bytes=0)
+    drafts = [Draft(members=(A,), size_bytes=0), Draft(members=(B,), size_bytes=0)]
+    busy = view(queue=(2,))
+    assert sending.replaced(busy, job, drafts) == Reaction(
+        view=busy, facts=(facts.Replaced(job=1, drafts=tuple(drafts)),)
+    )
+
+
+def test_what_is_prepared_is_recorded_before_anything_else() -> None:
+    came = Prepared(
+        drafts=(Draft(members=(A,), size_bytes=0),), failed=((0, "broken", "no sound"),), given_up=(4,), notes=("loud",)
+    )
+    became = facts.Replaced(job=3, drafts=came.drafts, failed=came.failed, given_up=(4,))
+    busy = view(queue=(1, 2))
+    assert sending.prepared(busy, 3, came) == Reaction(view=busy, facts=(became,))
+
+
 def test_what_is_prepared_waits_behind_what_is_ready_already() -> None:
     came = Prepared(drafts=(), failed=((0, "broken", "no sound"),))
-    reaction = sending.prepared(view(queue=(1, 2)), came, [7, 8], {0: "a.wav"})
+    reaction = sending.ready(view(queue=(1, 2)), came, [7, 8], {0: "a.wav"})
     assert reaction.view.queue == [1, 2, 7, 8]
     assert reaction.events == (events.ItemFailed(item="a.wav", reason="broken", message="no sound"),)
     assert reaction.failures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from hume_runner.engine import facts, reconcile
 from hume_runner.engine.reactions import settling
 from hume_runner.engine.view import Lost, View
 from hume_runner.errors import (
+    ApiError,
     LostAnswerNeedsDecision,
     ServiceUnavailable,
 )
@@ -84,6 +85,14 @@ def test_nobody_lists_and_nobody_agreed_to_what_this_run_lost() -> None:
     assert missed.doubt
 
 
+def test_a_look_that_fails_is_a_poll_that_fails_and_is_repeated() -> None:
+    failed = settling.look_failed(view(lost={1: LOST, 2: BEFORE}), rules(), (1, 2), ApiError("busy", status=503), NOW)
+    assert {job: one.next_at for job, one in failed.view.lost.items()} == {1: 101.0, 2: 101.0}
+    assert failed.view.trouble.polls == 1
+    assert failed.events == (events.PollFailed(message="busy"),)
+    assert failed.facts == ()
+
+
 def test_what_was_not_waited_for_is_not_said_to_be_absent() -> None:
     """Who pays again on purpose does not wait, so that a list without it proves nothing."""
     at_once = settling.looked(
@@ -113,9 +122,11 @@ def test_what_an_earlier_run_lost_is_no_trouble_of_this_one() -> None:
     assert error_of(settling.looked(mine, rules(), 1, reconcile.NotThere(), 3, None, NOW)) is ServiceUnavailable
 
 
-def judged(busy: View, look: Look, *, misled: bool = False, **rule: Any) -> reconcile.Settled:
+def judged(
+    busy: View, look: Look, known: Collection[str] = (), *, misled: bool = False, **rule: Any
+) -> reconcile.Settled:
     """`LOST` has had its whole wait at 170."""
-    return settling.judge(busy, rules(**rule), 1, look, lambda _: False, misled=misled)
+    return settling.judge(busy, rules(**rule), 1, look, known, misled=misled)
 
 
 QUIET = {"lost": {1: LOST}, "looked_at": 170.0, "taken_at": 0.0}
@@ -195,6 +206,39 @@ def test_what_was_answered_with_another_jobs_id_is_somewhere_even_where_no_list_
     assert isinstance(judged(view(**QUIET), Look(conclusive=True), misled=True), reconcile.Ask)
     before = view(**{**QUIET, "lost": {1: BEFORE}})
     assert judged(before, Look(conclusive=True), misled=True, pay_again=True) == reconcile.NotThere()
+
+
+def test_what_another_job_of_ours_holds_is_no_evidence_of_a_lost_one() -> None:
+    there = Look(candidates=(CANDIDATE,), conclusive=True)
+    assert judged(view(**QUIET), there) == reconcile.Found(chosen=CANDIDATE, others=())
+    assert judged(view(**QUIET), there, known={"r1"}) == reconcile.NotThere()
+
+
+TWICE = replace(CANDIDATE, remote_id="r2")
+
+
+@pytest.mark.parametrize(
+    ("look", "known", "paid_twice"),
+    [
+        (Look(), (), []),
+        (Look(candidates=(CANDIDATE,)), (), ["r1"]),
+        (Look(candidates=(CANDIDATE,)), {"r1"}, []),
+        (Look(candidates=(TWICE, CANDIDATE, TWICE)), (), ["r2", "r1"]),
+        (Look(candidates=(replace(CANDIDATE, maybe=True), replace(TWICE, shut=True))), (), []),
+        (Look(candidates=(CANDIDATE, TWICE), most=1), (), []),  # nothing tells which of them it was
+        (Look(candidates=(CANDIDATE, TWICE), most=1), {"r1"}, ["r2"]),
+    ],
+)
+def test_what_was_sent_again_and_taken_before_is_told_as_paid_twice_each_by_itself(
+    look: Look, known: Collection[str], paid_twice: list[str]
+) -> None:
+    reactions = settling.looked_once_more(view(), 1, look, known)
+    duplicates = {one.remote_id: facts.Duplicate(job=1, found=one) for one in look.candidates}
+    assert [one.facts for one in reactions] == [(duplicates[name],) for name in paid_twice]
+    assert [one.events for one in reactions] == [
+        (events.PaidTwice(job="job-000001", remote_id=name),) for name in paid_twice
+    ]
+    assert all(one.view == view() for one in reactions)
 
 
 def test_what_is_there_is_looked_at_first() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import pytest
@@ -18,10 +18,13 @@ from hume_runner.errors import (
 from hume_runner.services.base import (
     Broken,
     Ended,
+    Look,
     Pending,
     Unseen,
 )
-from tests.engine.reactions.cases import NOW, THERE, error_of, rules, view
+from tests.engine.reactions.cases import CANDIDATE, NOW, THERE, error_of, rules, view
+
+OTHER = replace(CANDIDATE, remote_id="r9")
 
 
 def test_one_poll_tells_of_every_job() -> None:
@@ -46,6 +49,30 @@ def test_a_job_that_is_not_known_for_long_stops_the_run_and_one_that_shows_again
     known = view(waiting={1: THERE}, trouble=replace(view().trouble, unseen={"r1": 4}))
     assert error_of(waiting.polled(known, rules(), {"r1": Unseen()}, NOW)) is ServiceRefused
     assert waiting.polled(known, rules(), {"r1": Pending()}, NOW).view.trouble.unseen == {}
+
+
+@pytest.mark.parametrize(("times", "jobs"), [({}, ()), ({"r1": 3}, ()), ({"r1": 4}, (1,)), ({"r1": 4, "r7": 4}, (1,))])
+def test_a_job_is_looked_for_before_the_poll_that_gives_it_up(times: Mapping[str, int], jobs: tuple[int, ...]) -> None:
+    known = view(waiting={1: THERE}, trouble=replace(view().trouble, unseen=times))
+    assert waiting.nearly_given_up(known, rules()) == jobs
+
+
+@pytest.mark.parametrize(
+    ("look", "known", "named"),
+    [
+        (Look(candidates=(OTHER,)), (), "r9"),
+        (Look(candidates=(OTHER,)), {"r9"}, "r1"),  # which is another job of ours
+        (Look(candidates=(replace(OTHER, maybe=True),)), (), "r1"),
+        (Look(conclusive=True), (), "r1"),
+    ],
+)
+def test_what_the_service_does_not_know_as_it_was_told_it_may_have_under_another_name(
+    look: Look, known: Collection[str], named: str
+) -> None:
+    reaction = waiting.looked(view(waiting={1: THERE}), 1, look, known)
+    assert reaction.view.waiting[1].remote_id == named
+    assert reaction.facts == ((facts.Renamed(job=1, chosen=OTHER),) if named == "r9" else ())
+    assert [event.name for event in reaction.events] == ["found"] * len(reaction.facts)
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def settled(
     taken: set[str] = set()
     found = []
     for one in jobs:
-        what = settle(looks[one.job.number], taken.__contains__, waited_s=waited_s, wait_s=20)
+        what = settle(looks[one.job.number], taken, waited_s=waited_s, wait_s=20)
         if isinstance(what, Gone):
             taken.add(what.chosen.remote_id)
         found.append(what)
@@ -404,7 +404,7 @@ def test_a_run_of_ours_of_its_size_does_not_stand_for_a_lost_upload_of_which_les
         asked = service(tmp_path)
         asked._account._connect = lambda: Listing([CONTROL, alike, less])  # type: ignore[assignment, return-value]
         look = asked.look_for([lost(before=before)], {"control": SENT_AT - 30})[1]
-        what = settle(look, {"alike"}.__contains__, waited_s=1000, wait_s=20)
+        what = settle(look, {"alike"}, waited_s=1000, wait_s=20)
         assert isinstance(what, Ask)
         assert what.named == ("x",)
         assert what.may_be == ("x",)
