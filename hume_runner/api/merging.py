@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,11 +57,11 @@ class _Homes:
 
 def merge_shards(
     project: Project,
-    places: Sequence[Path],
+    states: Sequence[str | PathLike[str]],
     *,
     take_over: bool,
     warn: Callable[[str], None],
-    on_event: events.Report,
+    on_event: events.Report = lambda event: None,
 ) -> Merged:
     """Bring shards into the one state and output directory of the whole, and make what is derived. Sends nothing.
 
@@ -84,6 +85,7 @@ def merge_shards(
         step=telling.step,
     )
     on_event(events.Phase(phase="merging"))
+    places = [Path(state) for state in states]
     with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards, kept):
         on_event(events.Phase(phase="planning"))
         with (

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 from hume_runner._version import __version__
 
 if TYPE_CHECKING:
+    from hume_runner.api import Machine
     from hume_runner.cli.console import Console
-    from hume_runner.wiring import Machine
 
 # Name as typed -> one line for the overview. Each command is the module of that name in this package, imported only
 # when it is asked for, with configure(parser) and run(args, console) -> exit code.

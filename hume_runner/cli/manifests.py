@@ -10,8 +10,7 @@ from hume_runner.cli.console import Console
 from hume_runner.errors import ManifestError, Problem, UsageError
 
 if TYPE_CHECKING:
-    from hume_runner.api import Project
-    from hume_runner.wiring import Machine
+    from hume_runner.api import Machine, Project
 
 
 def shard_flag(parser: argparse.ArgumentParser) -> None:
