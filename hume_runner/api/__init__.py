@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from hume_runner.api.looking import Seen as Seen
     from hume_runner.api.measurers import models, pull_models, verify_models
     from hume_runner.api.opening import examine as examine
-    from hume_runner.api.opening import read_plan as read_plan
     from hume_runner.api.plotting import plot_groups, plot_timeline
     from hume_runner.api.project import Project as Project
+    from hume_runner.api.saved_plans import read_plan as read_plan
     from hume_runner.api.values import JobSaid, Planned, Reason, RunResult, Status, Validated, Verified
     from hume_runner.api.values import JobStatus as JobStatus
     from hume_runner.api.values import ManifestLike as ManifestLike
     from hume_runner.api.verifying import verify
+    from hume_runner.manifest.published import schema_text as schema_text
+    from hume_runner.migration.manifest import Migrated as Migrated
     from hume_runner.planning.model import Summary
     from hume_runner.results.agreement import Agreement, Coefficient
     from hume_runner.results.compare.base import ColumnsTogether, Comparison, Side, TablesTogether, Unmatched
@@ -121,6 +123,7 @@ _HOMES = PARTS | {
     "JobStatus": "api.values:JobStatus",
     "Machine": "wiring:Machine",
     "ManifestLike": "api.values:ManifestLike",
+    "Migrated": "migration.manifest:Migrated",
     "ModelStatus": "services.local.weights:ModelStatus",
     "OpenPlan": "api.looking:OpenPlan",
     "Planned": "api.values:Planned",
@@ -139,9 +142,10 @@ _HOMES = PARTS | {
     "plot_groups": "api.plotting:plot_groups",
     "plot_timeline": "api.plotting:plot_timeline",
     "pull_models": "api.measurers:pull_models",
-    "read_plan": "api.opening:read_plan",
+    "read_plan": "api.saved_plans:read_plan",
     "read_results": "api.comparing:read_results",
     "run": "api.functions:run",
+    "schema_text": "manifest.published:schema_text",
     "status": "api.functions:status",
     "validate": "api.functions:validate",
     "verify": "api.verifying:verify",

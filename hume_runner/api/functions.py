@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events
 from hume_runner.api.control import Cancel
 from hume_runner.api.inputs import in_the_way
-from hume_runner.api.opening import examine, read_plan, told_closed, told_twin
+from hume_runner.api.opening import examine, told_closed, told_twin
 from hume_runner.api.project import Project
 from hume_runner.api.unready import unready
 from hume_runner.api.values import ManifestLike, Planned, RunResult, Status, Validated
@@ -66,6 +66,7 @@ def run(
     Raises: ManifestError, SourceError, UsageError, StateError, Cancelled; then nothing was sent.
     """
     from hume_runner.api.running import run_project
+    from hume_runner.api.saved_plans import read_plan
 
     project = Project.open(
         manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard, limit=limit, select=select

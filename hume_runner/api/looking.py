@@ -196,6 +196,12 @@ class OpenPlan:
         return self._plan.summary
 
     @property
+    def here(self) -> bool:
+        """Whether this machine measures."""
+        found = registered(self.manifest.service.api)
+        return found is not None and found.here
+
+    @property
     def writes_anew(self) -> bool:
         """Whether a run would write outputs anew, with ids and labels as the manifest has them now."""
         return bool(self._renewed)
@@ -269,9 +275,12 @@ class Seen:
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every job, streamed."""
+        from hume_runner.services.base import job_name
+
         for row in self._store.jobs():
             yield JobStatus(
                 number=row.number,
+                name=job_name(row.number),
                 key=row.key,
                 remote_id=row.remote_id,
                 status=str(row.status),

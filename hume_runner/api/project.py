@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
 from importlib.util import find_spec
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import wiring
+from hume_runner.api.inputs import refuse_found
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
 from hume_runner.api.opening import examine
 from hume_runner.api.remote_state import opened_state
 from hume_runner.api.values import ManifestLike
-from hume_runner.errors import ManifestError, MissingExtra, UsageError
+from hume_runner.errors import ManifestError, MissingExtra, Problem, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.manifest.load import check_told
 from hume_runner.manifest.published import foreign_to
@@ -191,3 +193,56 @@ class Project:
         from hume_runner.results.intervals import ManifestSays
 
         return ManifestSays.of(self.manifest)
+
+
+def open_all(
+    manifests: Sequence[ManifestLike],
+    *,
+    output_dir: str | PathLike[str] | None = None,
+    state: str | PathLike[str] | None = None,
+    endpoint: str | None = None,
+    machine: Machine | None = None,
+    shard: str | None = None,
+    limit: int | None = None,
+    select: str | None = None,
+) -> list[Project]:
+    """Every manifest, or all problems of all of them: nothing is begun before the last one is known to be good.
+
+    Raises: ManifestError; UsageError, also where two of them would write to one place.
+    """
+    found: list[Project] = []
+    problems: list[Problem] = []
+    for one in manifests:
+        try:
+            found.append(
+                Project.open(
+                    one,
+                    output_dir=output_dir,
+                    state=state,
+                    endpoint=endpoint,
+                    machine=machine,
+                    shard=shard,
+                    limit=limit,
+                    select=select,
+                )
+            )
+        except ManifestError as error:
+            problems += error.problems
+    if problems:
+        raise ManifestError(problems)
+    for project in found:
+        refuse_found(project.manifest, project.paths.state, hint="name another --state")
+    _keep_apart(found)
+    return found
+
+
+def _keep_apart(found: Sequence[Project]) -> None:
+    directories: dict[Path, str] = {}
+    for project in found:
+        path = project.manifest.path
+        other = directories.setdefault(project.paths.outputs, str(path))
+        if other != str(path):
+            raise UsageError(
+                f"{path} and {other} share the output directory {project.manifest.outputs.directory}",
+                hint="give each manifest an outputs.directory of its own",
+            )
