@@ -98,9 +98,7 @@ def merge_shards(
                     kept.restore(store, paths.outputs)  # no other machine could have these answers again
         on_event(events.Phase(phase="writing"))
         with guarded(paths.outputs):
-            finisher = Finisher(
-                manifest, paths.outputs, machine.disk, warn=warn, report=on_event, monotonic=machine.monotonic
-            )
+            finisher = Finisher(manifest, paths.outputs, machine.disk, warn=warn, telling=telling)
             finisher.rebuild(store, (), machine.now())
         unsettled = kept.settle(store)
         told = Merged(
