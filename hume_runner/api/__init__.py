@@ -4,8 +4,9 @@ A manifest is a path, or a mapping with the members that the file would have; re
 to the working directory. What the command line says with `--output-dir`, `--state` and `--endpoint` are keywords here.
 Expected errors are HumeRunnerErrors with a `hint` and the `exit_code` that the command would end with.
 
-Names below are imported when they are first used, each from the module that it is written in: a command, or a script,
-loads what it needs of the package and no more.
+What is promised is in `__all__`; the other names, and the modules beside this one, are the command line's, and may
+change with it. All names are imported when they are first used, each from the module that it is written in: a command,
+or a script, loads what it needs of the package and no more.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def make_tables(
     from hume_runner.results.marks import Kind
     from hume_runner.results.tables import write_tables
 
-    says = _said(answers, out, format, warn)
+    says = _said(answers, None if out is None else out / f"items.{format}", warn)
     here, known = answers.directory, answers.of_state
     folder = out if out is not None else folder_below(here, "tables")
     own = known if known is not None and resolved(folder) == resolved(here / "tables") else None
@@ -82,13 +82,13 @@ def make_tables(
 
 
 def make_psych_ds(
-    answers: Answers, *, out: Path | None, format: Format, options: TableOptions = PLAIN, warn: Callable[[str], None]
+    answers: Answers, *, out: Path | None, options: TableOptions = PLAIN, warn: Callable[[str], None]
 ) -> MadeTables:
     """Write a Psych-DS dataset, CSV and its description, into `out`: a folder of its own, which has to be named. Raises
     as `make_tables`."""
     from hume_runner.results.tables import need_pyarrow
 
-    says = _said(answers, out, format, warn)
+    says = _said(answers, None if out is None else out / "dataset_description.json", warn)
     need_pyarrow("tables", "writing tables")
     from hume_runner.results.package.psych_ds import write_psych_ds
     from hume_runner.results.package.write import describe
@@ -101,12 +101,13 @@ def make_psych_ds(
     return MadeTables(paths=written, unread=(*unread, *answers.unread))
 
 
-def _said(answers: Answers, out: Path | None, format: str, warn: Callable[[str], None]) -> ManifestSays:
-    """What the manifest says for tables. Raises: UsageError where it would find them and a run measure them."""
+def _said(answers: Answers, written: Path | None, warn: Callable[[str], None]) -> ManifestSays:
+    """What the manifest says for tables. Raises: UsageError where it would find what is `written`, and a run would
+    measure that."""
     from hume_runner.results.event_sources import without_rows
 
-    if out is not None:
-        answers.refuse_found(out / f"items.{format}", hint="choose another --out")
+    if written is not None:
+        answers.refuse_found(written, hint="choose another --out")
     says = answers.says()
     for told in without_rows(says.intervals, (item.id for item in answers.results.items())):
         warn(told)

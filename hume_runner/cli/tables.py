@@ -47,8 +47,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     out = Path(args.out) if args.out else None
     answers = answers_of(args, console, "tables", place=out, needs="DIR", example="tables")
     options = TableOptions(long=args.long, labels=args.labels, bom=args.bom, above=args.above)
-    make = make_psych_ds if args.psych_ds else make_tables
-    made = make(answers, out=out, format=args.format, options=options, warn=console.warning)
+    if args.psych_ds:
+        made = make_psych_ds(answers, out=out, options=options, warn=console.warning)
+    else:
+        made = make_tables(answers, out=out, format=args.format, options=options, warn=console.warning)
     if console.json:
         console.event("tables", files=[str(path) for path in made.paths], unread=list(made.unread))
     else:
