@@ -4,8 +4,9 @@ A manifest is a path, or a mapping with the members that the file would have; re
 to the working directory. What the command line says with `--output-dir`, `--state` and `--endpoint` are keywords here.
 Expected errors are HumeRunnerErrors with a `hint` and the `exit_code` that the command would end with.
 
-What only some commands need is imported inside functions: `validate` stands on this package, and its start-up is
-measured. For the same reason `PARTS`, the values of which results are made, are imported when they are first used.
+What is promised is in `__all__`; the other names, and the modules beside this one, are the command line's, and may
+change with it. All names are imported when they are first used, each from the module that it is written in: a command,
+or a script, loads what it needs of the package and no more.
 """
 
 from __future__ import annotations
@@ -13,26 +14,29 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hume_runner.api.comparing import compare, read_results
-from hume_runner.api.control import Cancel
-from hume_runner.api.control import Control as Control
-from hume_runner.api.control import Post as Post
-from hume_runner.api.functions import plan, run, status, validate, verify
-from hume_runner.api.looking import OpenPlan as OpenPlan
-from hume_runner.api.looking import Seen as Seen
-from hume_runner.api.measurers import models, pull_models, verify_models
-from hume_runner.api.opening import examine as examine
-from hume_runner.api.opening import read_plan as read_plan
-from hume_runner.api.plotting import plot_groups, plot_timeline
-from hume_runner.api.project import Project as Project
-from hume_runner.api.values import JobSaid, Planned, Reason, RunResult, Status, Validated, Verified
-from hume_runner.api.values import JobStatus as JobStatus
-from hume_runner.api.values import ManifestLike as ManifestLike
-
 if TYPE_CHECKING:
+    from hume_runner.api.comparing import compare, read_results
+    from hume_runner.api.control import Cancel
+    from hume_runner.api.control import Control as Control
+    from hume_runner.api.control import Post as Post
+    from hume_runner.api.functions import plan, run, status, validate
+    from hume_runner.api.looking import OpenPlan as OpenPlan
+    from hume_runner.api.looking import Seen as Seen
+    from hume_runner.api.measurers import models, pull_models, verify_models
+    from hume_runner.api.opening import examine as examine
+    from hume_runner.api.plotting import plot_groups, plot_timeline
+    from hume_runner.api.project import Project as Project
+    from hume_runner.api.saved_plans import read_plan as read_plan
+    from hume_runner.api.values import JobSaid, Planned, Reason, RunResult, Status, Validated, Verified
+    from hume_runner.api.values import JobStatus as JobStatus
+    from hume_runner.api.values import ManifestLike as ManifestLike
+    from hume_runner.api.verifying import verify
+    from hume_runner.manifest.published import schema_text as schema_text
+    from hume_runner.migration.manifest import Migrated as Migrated
     from hume_runner.planning.model import Summary
     from hume_runner.results.agreement import Agreement, Coefficient
     from hume_runner.results.compare.base import ColumnsTogether, Comparison, Side, TablesTogether, Unmatched
+    from hume_runner.results.options import TableOptions as TableOptions
     from hume_runner.results.read import Results
     from hume_runner.results.verify import Checked, Verdict
     from hume_runner.services.local.model_files import File as ModelFile
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from hume_runner.services.local.weights import Verdict as FileVerdict
     from hume_runner.state.lock import Holder
     from hume_runner.state.rows import Counts
+    from hume_runner.wiring import Machine as Machine
 
 __all__ = [
     "Agreement",
@@ -112,14 +117,45 @@ PARTS = {
     "Unmatched": "results.compare.base:Unmatched",
     "Verdict": "results.verify:Verdict",
 }
-_LATE = PARTS | {
+_HOMES = PARTS | {
+    "Cancel": "api.control:Cancel",
     "Comparison": "results.compare.base:Comparison",
+    "Control": "api.control:Control",
+    "JobStatus": "api.values:JobStatus",
+    "Machine": "wiring:Machine",
+    "ManifestLike": "api.values:ManifestLike",
+    "Migrated": "migration.manifest:Migrated",
     "ModelStatus": "services.local.weights:ModelStatus",
+    "OpenPlan": "api.looking:OpenPlan",
+    "Planned": "api.values:Planned",
+    "Post": "api.control:Post",
+    "Project": "api.project:Project",
+    "RunResult": "api.values:RunResult",
+    "Seen": "api.looking:Seen",
+    "Status": "api.values:Status",
+    "TableOptions": "results.options:TableOptions",
+    "Validated": "api.values:Validated",
+    "Verified": "api.values:Verified",
+    "compare": "api.comparing:compare",
+    "examine": "api.opening:examine",
+    "models": "api.measurers:models",
+    "plan": "api.functions:plan",
+    "plot_groups": "api.plotting:plot_groups",
+    "plot_timeline": "api.plotting:plot_timeline",
+    "pull_models": "api.measurers:pull_models",
+    "read_plan": "api.saved_plans:read_plan",
+    "read_results": "api.comparing:read_results",
+    "run": "api.functions:run",
+    "schema_text": "manifest.published:schema_text",
+    "status": "api.functions:status",
+    "validate": "api.functions:validate",
+    "verify": "api.verifying:verify",
+    "verify_models": "api.measurers:verify_models",
 }
 
 
 def __getattr__(name: str) -> Any:
-    home = _LATE.get(name)
+    home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module, _, member = home.partition(":")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike
-from hume_runner.errors import (
-    UsageError,
-)
+from hume_runner.errors import UsageError
 from hume_runner.spelling import stored_path
 
 if TYPE_CHECKING:
@@ -38,10 +36,10 @@ def compare(
         results = results_at(a)
         stack.callback(results.close)
         shown = str(a) if isinstance(a, str | PathLike) else results.name
-        return beside((shown, results), b, pairs=pairs, even_simulated=even_simulated)
+        return compare_opened((shown, results), b, pairs=pairs, even_simulated=even_simulated)
 
 
-def beside(
+def compare_opened(
     a: tuple[str, StateResults], b: ManifestLike, *, pairs: Iterable[str] = (), even_simulated: bool = False
 ) -> Comparison:
     """The same of results that are open already: (how they were named, results)."""
@@ -52,6 +50,37 @@ def beside(
         stack.callback(results.close)
         shown = str(b) if isinstance(b, str | PathLike) else results.name
         return compare_results(a, (shown, results), pairs=pairs, even_simulated=even_simulated)
+
+
+def refuse_file(out: Path) -> None:
+    """Before anything is computed: whether a comparison can be written there. Raises: UsageError, MissingExtra."""
+    from hume_runner.results.authorship import refuse_others
+    from hume_runner.results.compare import form_of
+    from hume_runner.results.marks import Kind
+
+    form_of(out)
+    refuse_others([out], Kind.COMPARISON, hint="choose another --out")
+
+
+def write_file(found: Comparison, out: Path) -> Path:
+    """Write it as what the name ends in: .csv, .json, .parquet, .md or .html. Ask `refuse_file` first."""
+    from hume_runner.results.compare import write_comparison
+
+    return write_comparison(found, out)
+
+
+def document(found: Comparison) -> dict[str, Any]:
+    """It as JSON values, but for the points."""
+    from hume_runner.results.compare import records
+
+    return records.document(found)
+
+
+def lines(found: Comparison, *, everything: bool) -> Iterator[str]:
+    """It as people read it on a terminal; unless `everything`, of very many columns and items only the first."""
+    from hume_runner.results.compare.lines import lines as told
+
+    return told(found, everything=everything)
 
 
 def read_results(place: ManifestLike) -> Results:

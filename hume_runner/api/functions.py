@@ -1,4 +1,4 @@
-"""`run`, `plan`, `validate`, `status`, `verify`."""
+"""`run`, `plan`, `validate`, `status`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING
 from hume_runner import events
 from hume_runner.api.control import Cancel
 from hume_runner.api.inputs import in_the_way
-from hume_runner.api.opening import examine, read_plan, told_closed, told_twin
+from hume_runner.api.opening import examine, told_closed, told_twin
 from hume_runner.api.project import Project
 from hume_runner.api.unready import unready
-from hume_runner.api.values import JobSaid, ManifestLike, Planned, RunResult, Status, Validated, Verified
-from hume_runner.errors import (
-    ManifestError,
-    SourceError,
-)
+from hume_runner.api.values import ManifestLike, Planned, RunResult, Status, Validated
+from hume_runner.errors import ManifestError, SourceError
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.load import Examined
-from hume_runner.settings import mask_secrets
 from hume_runner.sources import expand_entries, expand_in_blocks, one_by_one
 from hume_runner.sources.globbing import is_glob, twin_folders
 from hume_runner.sources.inputs import Input
@@ -32,15 +28,12 @@ from hume_runner.state.paths import Paths
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
     from hume_runner.manifest.model import Manifest
-    from hume_runner.results.verify import Checked
-
 
 _MOST_WARNINGS = 100
-_MOST_FILES = 1_000
 
 
 def run(
@@ -72,6 +65,9 @@ def run(
     function that gives an Executor.
     Raises: ManifestError, SourceError, UsageError, StateError, Cancelled; then nothing was sent.
     """
+    from hume_runner.api.running import run_project
+    from hume_runner.api.saved_plans import read_plan
+
     project = Project.open(
         manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard, limit=limit, select=select
     )
@@ -79,7 +75,8 @@ def run(
         project = project.with_bill(max_billable_seconds)
     project.need_extras(to_run=True)
     with _shown(project.manifest.name, on_event) as report:
-        return project.run(
+        return run_project(
+            project,
             on_event=report,
             control=cancel or Cancel(),
             warn=logging.getLogger("hume_runner").warning,
@@ -247,51 +244,3 @@ def status(
     StateError."""
     with Project.open(manifest, output_dir=output_dir, state=state, shard=shard).look() as seen:
         return seen.status
-
-
-def verify(
-    manifest: ManifestLike,
-    *,
-    on_event: events.Report | None = None,
-    output_dir: str | PathLike[str] | None = None,
-    state: str | PathLike[str] | None = None,
-    endpoint: str | None = None,
-    repair: bool = False,
-    remote: bool = False,
-    shard: str | None = None,
-) -> Verified:
-    """Compare outputs with the hashes in the state; with `repair`, fetch again first what costs nothing to have, and
-    make again what is derived. With `remote`, ask the service about every job that it took as well, but for one that
-    measures on this machine; `exit_code` is 3 as well where it says something else than the state.
-    Raises: ManifestError, UsageError if nothing ever ran, StateError; with `remote` what keeps the service from being
-    asked: ApiError, ServiceRefused, MissingExtra."""
-    from hume_runner.results.verify import Verdict, exit_code_of
-
-    project = Project.open(manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard)
-    project.need_state("there is nothing to verify yet")
-    failed = None
-    if repair:
-        warn = logging.getLogger("hume_runner").warning
-        failed = project.repair(on_event=on_event or (lambda event: None), warn=warn)
-    counts: Counter[str] = Counter()
-    wrong: list[Checked] = []
-    for checked in project.check_files():
-        counts[checked.verdict.name.lower()] += 1
-        if checked.verdict is not Verdict.SAME and len(wrong) < _MOST_FILES:
-            wrong.append(checked)
-    jobs, disagree = _asked(project) if remote else ({}, ())
-    code = failed.exit_code if failed else exit_code_of(counts) or (3 if disagree else 0)
-    return Verified(
-        counts=dict(counts), wrong=tuple(wrong), exit_code=code, error=failed, jobs=jobs, disagree=tuple(disagree)
-    )
-
-
-def _asked(project: Project) -> tuple[Mapping[str, int], Sequence[JobSaid]]:
-    """Of how many jobs the service says what the state says, and of which not."""
-    jobs = {"agree": 0, "disagree": 0}
-    disagree: list[JobSaid] = []
-    for job, says in project.check_remote():
-        jobs["agree" if says.agrees else "disagree"] += 1
-        if not says.agrees and len(disagree) < _MOST_FILES:
-            disagree.append(JobSaid(number=job.number, remote_id=job.remote_id or "", says=mask_secrets(says.words)))
-    return jobs, disagree

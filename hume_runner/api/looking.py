@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from hume_runner.api.opening import told_closed, told_twin
 from hume_runner.api.remote_state import opened_state, state_of_the_whole
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
+from hume_runner.frozen import frozen
 from hume_runner.registry import load, registered
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.left_out import LeftOut
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest
     from hume_runner.planning.model import Decision, PlannedJob, Summary
     from hume_runner.planning.prepare import Plan
-    from hume_runner.planning.selection import Selection
     from hume_runner.state.lock import Holder
     from hume_runner.state.store import Store
 
@@ -79,18 +79,13 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
             )
         lost = 0 if endpoint.here else len(found.lost)
         plan.summary = replace(plan.summary, answers_again=found.again, answers_lost=lost)
-        yield OpenPlan(
-            manifest,
-            endpoint.name,
-            plan,
-            store,
-            project.selection,
-            serial,
-            warnings=told,
+        besides = _Besides(
+            warnings=tuple(told),
+            cautions=tuple(_cautions(manifest, plan)),
             renewed=tuple(plan.renewed()),
             refusal=_refusal(project, store, plan.summary) or blocked,
-            cautions=tuple(_cautions(manifest, plan)),
         )
+        yield OpenPlan(project, endpoint.name, plan, store, serial=serial, besides=besides)
 
 
 def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> None:
@@ -161,40 +156,45 @@ def _taken_stock(
     return copy, found
 
 
+@frozen
+class _Besides:
+    """What is to be known besides the plan itself. `cautions`: what people have to know of their media before it;
+    `renewed`: why, and for how many items, outputs are written anew although nothing is measured for them; `refusal`:
+    of the run, which would measure nothing."""
+
+    warnings: tuple[str, ...]
+    cautions: tuple[str, ...]
+    renewed: tuple[tuple[Decision, int], ...]
+    refusal: HumeRunnerError | None
+
+
 class OpenPlan:
     """A plan while it is open: `summary`, and jobs and items as streams."""
 
     def __init__(
-        self,
-        manifest: Manifest,
-        endpoint: str,
-        plan: Plan,
-        store: Store,
-        selection: Selection,
-        serial: int,
-        *,
-        warnings: Sequence[str] = (),
-        renewed: Sequence[tuple[Decision, int]] = (),
-        refusal: HumeRunnerError | None = None,
-        cautions: Sequence[str] = (),
+        self, project: Project, endpoint: str, plan: Plan, store: Store, *, serial: int, besides: _Besides
     ) -> None:
-        """`store` is what was planned with, which may be a copy; `serial` that of the state itself. `renewed`: why, and
-        for how many items, outputs are written anew although nothing is measured for them; `refusal`: of the run, which
-        would measure nothing; `cautions`: what people have to know of their media before it."""
-        self.refusal = refusal
-        self.cautions = cautions
-        self._renewed = renewed
-        self._serial = serial
-        self.warnings = tuple(warnings)
-        self.manifest = manifest
-        self.selection = selection
+        """`store` is what was planned with, which may be a copy; `serial` that of the state itself."""
+        self.manifest = project.manifest
+        self.selection = project.selection
         self.endpoint = endpoint
+        self.warnings = besides.warnings
+        self.cautions = besides.cautions
+        self.refusal = besides.refusal
+        self._renewed = besides.renewed
+        self._serial = serial
         self._plan = plan
         self._store = store
 
     @property
     def summary(self) -> Summary:
         return self._plan.summary
+
+    @property
+    def here(self) -> bool:
+        """Whether this machine measures."""
+        found = registered(self.manifest.service.api)
+        return found is not None and found.here
 
     @property
     def writes_anew(self) -> bool:
@@ -270,9 +270,12 @@ class Seen:
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every job, streamed."""
+        from hume_runner.services.base import job_name
+
         for row in self._store.jobs():
             yield JobStatus(
                 number=row.number,
+                name=job_name(row.number),
                 key=row.key,
                 remote_id=row.remote_id,
                 status=str(row.status),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +58,11 @@ class _Homes:
 
 def merge_shards(
     project: Project,
-    places: Sequence[Path],
+    states: Sequence[str | PathLike[str]],
     *,
     take_over: bool,
     warn: Callable[[str], None],
-    on_event: events.Report,
+    on_event: events.Report = lambda event: None,
 ) -> Merged:
     """Bring shards into the one state and output directory of the whole, and make what is derived. Sends nothing.
 
@@ -85,6 +86,7 @@ def merge_shards(
         step=telling.step,
     )
     on_event(events.Phase(phase="merging"))
+    places = [Path(state) for state in states]
     with merged(manifest, paths.state, paths.outputs, places, desk=desk, take_over=take_over) as (store, shards, kept):
         on_event(events.Phase(phase="planning"))
         with (
@@ -97,9 +99,7 @@ def merge_shards(
                     kept.restore(store, paths.outputs)  # no other machine could have these answers again
         on_event(events.Phase(phase="writing"))
         with guarded(paths.outputs):
-            finisher = Finisher(
-                manifest, paths.outputs, machine.disk, warn=warn, report=on_event, monotonic=machine.monotonic
-            )
+            finisher = Finisher(manifest, paths.outputs, machine.disk, warn=warn, telling=telling)
             finisher.rebuild(store, (), machine.now())
         unsettled = kept.settle(store)
         told = Merged(

@@ -1,23 +1,19 @@
-"""A manifest as somebody names it, and a plan that somebody saved, read as values."""
+"""A manifest as somebody names it, read as values, and what people have to know of it first."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import small_json
 from hume_runner.api.inputs import spared
 from hume_runner.api.values import ManifestLike
-from hume_runner.errors import UsageError, refuse_scarce
+from hume_runner.errors import UsageError
 from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
-from hume_runner.planning.saved import SavedPlan
-from hume_runner.planning.selection import Selection
 from hume_runner.registry import all_registered, registered
-from hume_runner.spelling import stored_path, twins
+from hume_runner.spelling import twins
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
@@ -29,7 +25,6 @@ def examine(
     manifest: ManifestLike, *, output_dir: str | PathLike[str] | None = None, endpoint: str | None = None
 ) -> Examined:
     """A manifest as far as it can be understood. Raises: UsageError."""
-
     if output_dir and is_remote(str(output_dir)):
         raise UsageError(
             "--output-dir is a folder on this machine", hint="write the URI as outputs.directory in the manifest"
@@ -74,26 +69,3 @@ def told_closed(manifest: Manifest) -> str | None:
         f"{endpoint}: this host of {found.api} closed on {found.closed}, and no key helps: name one that speaks it as "
         f"service.endpoint (emulator rehearses), or use service.api {others} (`hume-runner migrate MANIFEST`)"
     )
-
-
-def read_plan(path: str | PathLike[str]) -> SavedPlan:
-    """A plan that `hume-runner plan --out` saved. Raises: UsageError."""
-    hint = f"`hume-runner plan MANIFEST --out {shlex.quote(str(path))}` writes one"
-    try:
-        saved = small_json.read(stored_path(Path(path)))
-        basis = saved["basis"]
-        return SavedPlan(
-            manifest_sha256=saved["manifest"]["sha256"],
-            lineage=basis["lineage"],
-            serial=int(basis["serial"]),
-            scan=basis["scan"],
-            endpoint=saved["service"]["endpoint"],
-            retry_failed=basis["retry_failed"],
-            selection=Selection.from_document(basis.get("selection") or {}),
-            path=str(path),
-        )
-    except OSError as error:
-        refuse_scarce(error)
-        raise UsageError(f"{path}: {error.strerror}", hint=hint) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UsageError(f"{path}: this is not a saved plan", hint=hint) from None

@@ -148,7 +148,16 @@ def push(project: Project) -> Pushed:
     return Pushed(place=place, state=state, pushed=more, aside=tuple(aside))
 
 
-def release(project: Project) -> Holder | None:
+def unlock(project: Project) -> Holder | None:
+    """Release a lock whose owner is dead, wherever the state is at home; who that was, None if nobody holds it. Raises:
+    StateLocked."""
+    from hume_runner.state.lock import StateLock
+
+    here = StateLock(project.paths.state).clear() if project.paths.state.parent.exists() else None
+    return here if project.paths.remote is None else _release(project)
+
+
+def _release(project: Project) -> Holder | None:
     """Give back a lock whose owner is dead; who that was. Raises: StateLocked if it moves while it is watched."""
     from hume_runner.state.remote import protocol
     from hume_runner.state.remote.keeper import held

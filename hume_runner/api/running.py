@@ -20,7 +20,7 @@ from hume_runner.errors import HumeRunnerError, StoreError, UsageError
 from hume_runner.planning.saved import SavedPlan
 from hume_runner.planning.selection import Selection
 from hume_runner.results.due import refuse_others_due
-from hume_runner.results.finish import Finisher
+from hume_runner.results.finish import Finisher, OfRun
 from hume_runner.results.telling import Telling
 from hume_runner.settings import traceparent
 from hume_runner.state.in_the_way import refuse_for_answers
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hume_runner.api.project import Project
     from hume_runner.computing.choose import Cluster
     from hume_runner.control.listener import Listener
+    from hume_runner.engine.environment import Environment
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.mirror import Mirror
 
@@ -51,28 +52,15 @@ def run_project(
     """Run to the end; see `hume_runner.run`."""
     manifest, paths, machine = project.manifest, project.paths, project.machine
     began = machine.monotonic()
-    if (closed := told_closed(manifest)) is not None:
-        warn(closed)
-    if (twin := told_twin(paths)) is not None:
-        warn(twin)
+    for told in filter(None, (told_closed(manifest), told_twin(paths))):
+        warn(told)
     refuse_in_the_way(manifest, paths)
     selection = _selection(project, saved_plan)
     lacking = project.lacking_extras()
-    finisher = Finisher(
-        _writable(manifest, lacking),
-        paths.outputs,
-        machine.disk,
-        warn=warn,
-        tell=wiring.callback(manifest, machine, on_event),
-        selection=selection.document(),
-        traceparent=traceparent(machine.environ),
-        clock=machine.now,
-        report=on_event,
-        monotonic=machine.monotonic,
-    )
-    copies = Telling(on_event, machine.monotonic)
+    telling = Telling(on_event, machine.monotonic)
+    finisher = _finisher(project, selection, lacking, on_event=on_event, telling=telling, warn=warn)
     around = _Around(
-        project=project, control=control, warn=warn, finisher=finisher, mirror=project.mirror(), copies=copies
+        project=project, control=control, warn=warn, finisher=finisher, mirror=project.mirror(), copies=telling
     )
     place = None if cluster is None else project.place(cluster, warn=warn)
     # Polls, searches and what is done on this machine must not wait behind transfers. One waits for each piece of work
@@ -80,22 +68,11 @@ def run_project(
     workers = ThreadWorkers(manifest.execution.transfer_workers + 6 + (_MOST_AT_CLUSTER if place else 0))
     try:
         with project.endpoint(place) as endpoint, state_of_the_whole(project, to_run=True) as whole:
-            commands = Commands(manifest.service.api, workers, endpoint.pacer)
             ended = run(
                 manifest,
                 paths.state,
                 paths.outputs,
-                environment=wiring.environment(
-                    endpoint,
-                    machine,
-                    workers=workers,
-                    report=on_event,
-                    mask=project.masker.keys,
-                    on_open=around.opened,
-                    on_plan=finisher.check,
-                    on_loop=lambda: around.working(workers, commands),
-                    keeper=wiring.keeper(paths, project.manifest.name, machine, on_event),
-                ),
+                environment=_environment(around, endpoint, workers, on_event),
                 options=RunOptions(
                     detach=detach,
                     retry_failed=retry_failed,
@@ -117,6 +94,47 @@ def run_project(
         warn(_not_written(lacking))
     took_s = machine.monotonic() - began
     return _result(project, ended, control.signalled or ended.exit_code, finisher, took_s)
+
+
+def _finisher(
+    project: Project,
+    selection: Selection,
+    lacking: Sequence[str],
+    *,
+    on_event: events.Report,
+    telling: Telling,
+    warn: Callable[[str], None],
+) -> Finisher:
+    """Who writes the outputs, but for those that need what is `lacking`."""
+    manifest, machine = project.manifest, project.machine
+    of_run = OfRun(
+        tell=wiring.callback(manifest, machine, on_event),
+        selection=selection.document(),
+        traceparent=traceparent(machine.environ),
+        clock=machine.now,
+    )
+    return Finisher(
+        _writable(manifest, lacking), project.paths.outputs, machine.disk, warn=warn, telling=telling, of_run=of_run
+    )
+
+
+def _environment(
+    around: _Around, endpoint: wiring.Endpoint, workers: ThreadWorkers, on_event: events.Report
+) -> Environment:
+    """What the work is done with, and who is called in the course of it."""
+    project = around.project
+    commands = Commands(project.manifest.service.api, workers, endpoint.pacer)
+    return wiring.environment(
+        endpoint,
+        project.machine,
+        workers=workers,
+        report=on_event,
+        mask=project.masker.keys,
+        on_open=around.opened,
+        on_plan=around.finisher.check,
+        on_loop=lambda: around.working(workers, commands),
+        keeper=wiring.keeper(project.paths, project.manifest.name, project.machine, on_event),
+    )
 
 
 @dataclass(slots=True, kw_only=True)

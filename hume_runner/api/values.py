@@ -141,6 +141,7 @@ class JobStatus:
     """One job: its name as people see it, the service's name for it, how far it is, how many sources it carries."""
 
     number: int
+    name: str
     key: str
     remote_id: str | None
     status: str

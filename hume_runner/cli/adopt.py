@@ -36,12 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner.api.adopting import adopt
     from hume_runner.cli.main import print_error
 
     code, took = 0, False
     counts = dict.fromkeys(("adopted", "skipped", "items"), 0)
     console.counts = counts
-    for one in project(args, console).adopt(args.names, simulated=args.simulated):
+    for one in adopt(project(args, console), args.names, simulated=args.simulated):
         took = took or one.job is not None
         counts["skipped" if one.job is None else "adopted"] += 1
         counts["items"] += one.items

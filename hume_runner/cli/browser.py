@@ -7,8 +7,6 @@ import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
-from hume_runner.state.pinned import resolved
-
 
 def can_open(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
     """Whether a browser can be expected: a screen, or one that `BROWSER` names.
@@ -21,10 +19,10 @@ def can_open(environ: Mapping[str, str], platform: str = sys.platform) -> bool:
 
 
 def opened(page: Path, environ: Mapping[str, str]) -> bool:
-    """Open a page of this machine; whether some browser took it."""
+    """Open a page of this machine, which has no links on its way; whether some browser took it."""
     if not can_open(environ):
         return False
     try:
-        return webbrowser.open(resolved(page).as_uri())
+        return webbrowser.open(page.as_uri())
     except (webbrowser.Error, OSError):
         return False

@@ -20,14 +20,6 @@ MEANT = {
     **dict.fromkeys(("hold", "wait", "suspend", "halt"), "pause"),
     **dict.fromkeys(("info", "show", "state", "ping"), "status"),
 }
-# What every answer of a run has; somebody else's socket may say anything.
-_SAID: dict[str, type | tuple[type, ...]] = {
-    "pid": int,
-    "phase": str,
-    "requests_per_second": (int, float),
-    "max_jobs_in_flight": int,
-    "transfer_workers": int,
-}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,25 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner.control.address import socket_of
-    from hume_runner.control.asking import NoRun, ask
+    from hume_runner.api.asking import ask_run
 
     if bool(args.settings) != (args.action == "set"):
         raise UsageError("ctl: KEY=VALUE goes with set, and set with KEY=VALUE", hint="hume-runner ctl --help")
-    found = project(args, console)
-    request: dict[str, Any] = {"command": args.action}
-    if args.settings:
-        from hume_runner.api.commanding import setting
-
-        request["settings"] = dict(setting(text) for text in args.settings)
-    told = ask(found.paths.state, request)
-    if not told.get("ok"):
-        hint = told.get("hint")
-        raise UsageError(f"{found.paths.state}: {told['error']}", hint=str(hint or "hume-runner ctl --help"))
-    if not all(isinstance(told.get(name), kind) for name, kind in _SAID.items()):
-        raise NoRun(socket_of(found.paths.state))
+    told = ask_run(project(args, console), args.action, args.settings)
     if console.json:
-        console.event("ctl", action=args.action, run={name: value for name, value in told.items() if name != "ok"})
+        console.event("ctl", action=args.action, run=told)
     else:
         console.result(_words(told))
     return 0

@@ -7,10 +7,8 @@ import json
 import signal
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import UsageError, refuse_scarce
 
 # A signal that the system hands to another thread wakes nobody who waits for good.
 _LOOK_S = 1.0
@@ -30,19 +28,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Serve until SIGTERM or SIGINT; the one line on stdout says where."""
-    from hume_runner.emulator.faults import parse_duration_s
-    from hume_runner.emulator.server import Emulator
+    from hume_runner.api.emulating import stand_in
 
-    emulator = Emulator(
+    emulator = stand_in(
         host=args.host,
         port=args.port,
         data=Path(args.data) if args.data else None,
         api_keys=args.api_key,
-        processing_time_s=parse_duration_s(args.processing_time),
+        processing_time=args.processing_time,
         max_concurrent_jobs=args.max_concurrent_jobs,
         seed=args.seed,
-        faults=_read("--faults", args.faults, list, "a list of faults") or [],
-        difficulties=_read("--difficulties", args.difficulties, dict, "an object of difficulties"),
+        faults=args.faults,
+        difficulties=args.difficulties,
     )
     ended: SimpleQueue[int] = SimpleQueue()
     before = {one: signal.signal(one, lambda number, _: ended.put(number)) for one in (signal.SIGTERM, signal.SIGINT)}
@@ -70,22 +67,3 @@ def _wait_for(ended: SimpleQueue[int]) -> None:
         except Empty:
             continue
         return
-
-
-def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
-    """The content of the file that the flag names. None without one."""
-    if name is None:
-        return None
-    import yaml
-
-    from hume_runner.regular_files import open_regular
-
-    try:
-        with open_regular(Path(name)) as file:
-            value = yaml.safe_load(file.read().decode("utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date may be none, and nesting endless
-        refuse_scarce(error)
-        raise UsageError(f"{flag} {name}: {error}") from error
-    if not isinstance(value, kind):
-        raise UsageError(f"{flag} {name}: must hold {wanted}")
-    return value

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 from hume_runner._version import __version__
 
 if TYPE_CHECKING:
+    from hume_runner.api import Machine
     from hume_runner.cli.console import Console
-    from hume_runner.wiring import Machine
 
 # Name as typed -> one line for the overview. Each command is the module of that name in this package, imported only
 # when it is asked for, with configure(parser) and run(args, console) -> exit code.
@@ -262,9 +262,10 @@ def _trace(machine: Machine | None) -> str | None:
 
 def _open_log(args: argparse.Namespace, manifests: Sequence[str], console: Console) -> None:
     """Raises: UsageError."""
-    from hume_runner.cli.log_file import LogFile, refuse_inputs
+    from hume_runner.api.kept_files import refuse_log
+    from hume_runner.cli.log_file import LogFile
 
-    refuse_inputs(args.log_file, manifests, output_dir=getattr(args, "output_dir", None))
+    refuse_log(args.log_file, manifests, output_dir=getattr(args, "output_dir", None))
     console.log = LogFile(args.log_file, console.masked)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
-from hume_runner.errors import ManifestError, Problem, UsageError
 
 if TYPE_CHECKING:
-    from hume_runner.api import Project
-    from hume_runner.wiring import Machine
+    from hume_runner.api import Machine, Project
 
 
 def shard_flag(parser: argparse.ArgumentParser) -> None:
@@ -64,42 +61,15 @@ def projects(args: argparse.Namespace, machine: Machine | None = None) -> list[P
 
     Raises: ManifestError; UsageError, also where two of them would write to one place.
     """
-    from hume_runner.api import Project
-    from hume_runner.api.inputs import refuse_found
+    from hume_runner.api.project import open_all
 
-    found: list[Project] = []
-    problems: list[Problem] = []
-    for path in args.manifests:
-        try:
-            found.append(
-                Project.open(
-                    path,
-                    output_dir=args.output_dir,
-                    state=args.state,
-                    endpoint=args.endpoint,
-                    machine=machine,
-                    shard=args.shard,
-                    limit=args.limit,
-                    select=args.select,
-                )
-            )
-        except ManifestError as error:
-            problems += error.problems
-    if problems:
-        raise ManifestError(problems)
-    for project in found:
-        refuse_found(project.manifest, project.paths.state, hint="name another --state")
-    _keep_apart(found)
-    return found
-
-
-def _keep_apart(found: list[Project]) -> None:
-    directories: dict[Path, str] = {}
-    for project in found:
-        path = project.manifest.path
-        other = directories.setdefault(project.paths.outputs, str(path))
-        if other != str(path):
-            raise UsageError(
-                f"{path} and {other} share the output directory {project.manifest.outputs.directory}",
-                hint="give each manifest an outputs.directory of its own",
-            )
+    return open_all(
+        args.manifests,
+        output_dir=args.output_dir,
+        state=args.state,
+        endpoint=args.endpoint,
+        machine=machine,
+        shard=args.shard,
+        limit=args.limit,
+        select=args.select,
+    )

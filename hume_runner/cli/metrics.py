@@ -16,10 +16,9 @@ from pathlib import Path
 from hume_runner import aside, events
 from hume_runner._version import __version__
 from hume_runner.api import RunResult
+from hume_runner.api.kept_files import refuse_metrics
 from hume_runner.errors import UsageError, refuse_scarce
 from hume_runner.regular_files import open_regular
-from hume_runner.results.authorship import refuse_others
-from hume_runner.results.marks import Kind
 
 _EVERY_S = 5.0
 _MOST_BYTES = 1 << 24  # of an earlier file
@@ -77,7 +76,7 @@ class Metrics(logging.Handler):
     ) -> None:
         """Raises: UsageError where nothing can be written there, or something is that is no such file."""
         super().__init__(logging.DEBUG)
-        refuse_others([path], Kind.METRICS, hint="choose another --metrics-file")
+        refuse_metrics(path)
         self._path = path
         self._warn = warn
         self._clock = clock

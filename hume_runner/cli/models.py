@@ -16,8 +16,7 @@ from hume_runner.settings import masked_url
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from hume_runner.api import FileStatus, Licence, ModelStatus, Step
-    from hume_runner.wiring import Machine
+    from hume_runner.api import FileStatus, Licence, Machine, ModelStatus, Step
 
 _EVERY_S = 5.0
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import itertools
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import aside
+from hume_runner.api.saved_plans import head, plan_page, save_plan, write_document, write_lists
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import projects, selection_flags
 from hume_runner.cli.plan_shown import ShownPlan, Totals, refusal
 from hume_runner.cli.streams import Writer
-from hume_runner.errors import HumeRunnerError, UsageError, refuse_scarce
-from hume_runner.results.authorship import refuse_others
-from hume_runner.results.marks import Kind, MarkedText
+from hume_runner.errors import HumeRunnerError, UsageError
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
@@ -49,7 +47,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     with ExitStack() as stack:
         pages: list[Writer] = [console.out] if args.format == "markdown" else []
         if args.markdown:
-            pages.append(stack.enter_context(_written(Path(args.markdown), Kind.PLAN_PAGE)))
+            pages.append(stack.enter_context(plan_page(Path(args.markdown))))
         return _plans(args, console, pages)
 
 
@@ -102,8 +100,7 @@ def _plan(
         shown = ShownPlan(plan, items=args.items)
         totals.add(plan)
         if args.out:
-            with _written(Path(args.out), Kind.PLAN) as file:
-                shown.as_json(file)
+            save_plan(plan, Path(args.out), items=args.items)
             shard = f" --shard {args.shard}" if args.shard else ""
             console.note(
                 f"saved; `hume-runner run {args.manifests[0]}{shard} --plan {shlex.quote(args.out)}` runs exactly this"
@@ -111,28 +108,13 @@ def _plan(
         for page in pages:
             shown.as_markdown(page)
         if console.json:
-            head = shown.head()
-            about = head.pop("manifest")
-            members = {"name": about["name"], "path": about["path"], "sha256": about["sha256"], **head}
-            with console.streamed_event("plan", **members) as out:
-                shown.lists(out)
+            members = head(plan)
+            about = members.pop("manifest")
+            with console.streamed_event("plan", **about, **members) as out:
+                write_lists(plan, out.write, items=args.items)
         elif args.format == "json":
-            shown.as_json(console.out)
+            write_document(plan, console.out.write, items=args.items)
         elif args.format != "markdown" and not console.quiet:
             shown.as_text(console)
         if plan.refusal is not None:
             raise plan.refusal
-
-
-@contextmanager
-def _written(path: Path, kind: Kind) -> Iterator[MarkedText]:
-    """The file of a plan or of its page, which ends with its mark."""
-    refuse_others([path], kind, hint="choose another file")
-    try:
-        with aside.written(path, private=True) as file:
-            text = MarkedText(file, kind)
-            yield text
-            text.end()
-    except OSError as error:
-        refuse_scarce(error)
-        raise UsageError(f"{path}: cannot write the plan: {error.strerror}", hint="choose another file") from error

@@ -1,19 +1,15 @@
-"""A plan in its three forms, each streamed, and the sum of several."""
+"""A plan as people read it, as text and as Markdown, each streamed, and the sum of several."""
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hume_runner.amounts import counted, seconds_text, size_text
-from hume_runner.cli.console import SCHEMA
 from hume_runner.cli.streams import Writer
 from hume_runner.errors import HumeRunnerError
-from hume_runner.registry import registered
 from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
@@ -44,47 +40,6 @@ class ShownPlan:
         self._endpoint = plan.endpoint
         self._plan = plan
         self._items = items
-
-    # -- for programs
-
-    def as_json(self, out: Writer) -> None:
-        """One object on one line; jobs and items are written as they come."""
-        out.write(json.dumps({"schema": SCHEMA, **self.head()}, ensure_ascii=False)[:-1])
-        self.lists(out)
-        out.write("}\n")
-
-    def head(self) -> dict[str, Any]:
-        """All members but the lists."""
-        manifest, summary = self._manifest, self._plan.summary
-        return {
-            "manifest": {"name": manifest.name, "path": str(manifest.path), "sha256": manifest.sha256},
-            "service": {"api": manifest.service.api, "endpoint": self._endpoint},
-            "summary": {**asdict(summary), "upload_bytes": self._plan.upload_bytes},
-            "reasons": [asdict(reason) for reason in self._plan.reasons()],
-            **({"notes": list(self._plan.cautions)} if self._plan.cautions else {}),
-            **({"selection": self._plan.selection.document()} if self._plan.selection.flags else {}),
-            "basis": self._plan.basis,
-        }
-
-    def lists(self, out: Writer) -> None:
-        jobs = (
-            {
-                "key": job.key,
-                "sources": job.sources,
-                "bytes": job.bytes,
-                "billable_seconds": job.billable_seconds,
-            }
-            for job in self._plan.jobs()
-        )
-        _array(out, "jobs", jobs)
-        if self._items:
-            items = (
-                {"id": name, "kind": kind, "action": str(decision.action), "reason": mask_secrets(decision.reason)}
-                for name, kind, decision in self._plan.items()
-            )
-            _array(out, "items", items)
-
-    # -- for people
 
     def as_text(self, out: Writer) -> None:
         manifest, summary = self._manifest, self._plan.summary
@@ -164,8 +119,7 @@ class ShownPlan:
 
     @property
     def _here(self) -> bool:
-        found = registered(self._manifest.service.api)
-        return found is not None and found.here
+        return self._plan.here
 
     def _words(self, name: str) -> str:
         return "begun and not finished" if self._here and name in _BEGUN else _words(name)
@@ -258,10 +212,3 @@ def _cell(text: str) -> str:
     """Text that comes from anywhere, in a table that a forge may show: no markup, no link, and nobody is called."""
     plain = _MARKUP.sub(r"\\\1", text).replace("<", "&lt;").replace("@", "&#64;")
     return " ".join(plain.splitlines())
-
-
-def _array(out: Writer, name: str, values: Iterator[dict[str, Any]]) -> None:
-    out.write(f', "{name}": [')
-    for number, value in enumerate(values):
-        out.write((", " if number else "") + json.dumps(value, ensure_ascii=False))
-    out.write("]")

@@ -11,34 +11,28 @@ from hume_runner.cli.console import Console
 from hume_runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from hume_runner.api import Project
-    from hume_runner.results.base import ResultSet
+    from hume_runner.api.rebuilding import Answers
 
 
-def results_of(
+def answers_of(
     args: argparse.Namespace, console: Console, command: str, *, place: Path | None, needs: str, example: str
-) -> tuple[Project | None, ResultSet]:
-    """The manifest's results, or those of the files behind `--from`, which know no place of their own: `place` is their
+) -> Answers:
+    """The manifest's answers, or those of the files behind `--from`, which know no place of their own: `place` is their
     folder, and where nobody named one, what `--out` `needs` is said, with an `example`.
 
     Raises: UsageError; what opening a project raises.
     """
     if bool(args.manifest) == bool(args.files):
         raise UsageError(f"{command} takes a manifest, or --from with files", hint=f"hume-runner {command} --help")
-    if args.files:
-        from hume_runner.results.found_files import files_under
-        from hume_runner.results.read import LooseResults
+    from hume_runner.api.rebuilding import Answers
 
+    if args.files:
         if place is None:
             raise UsageError(f"--from needs --out {needs}: there is no output directory", hint=f"add --out {example}")
-        there = files_under(map(Path, args.files))
-        for told in there.notes:
-            console.note(told)
-        return None, LooseResults(there.files, place)
+        return Answers.in_files(map(Path, args.files), place, note=console.note)
     from hume_runner.cli.manifests import project
 
-    found = project(args, console)
-    return found, found.results()
+    return Answers.of(project(args, console))
 
 
 def ended(args: argparse.Namespace, console: Console, unread: Sequence[str]) -> int:

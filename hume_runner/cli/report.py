@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hume_runner.cli.browser import opened
 from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import shard_flag
-from hume_runner.cli.rebuilding import ended, results_of
+from hume_runner.cli.rebuilding import answers_of, ended
 from hume_runner.errors import UsageError
-from hume_runner.results.base import ResultSet
-from hume_runner.state.pinned import resolved
 
-_COMPARED = "report-compared.html"
+if TYPE_CHECKING:
+    from hume_runner.api.rebuilding import Answers
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +48,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--open", action="store_true", help="show it in the browser (of BROWSER, if that is set) once it is written"
     )
+    _figure_flags(parser)
+
+
+def _figure_flags(parser: argparse.ArgumentParser) -> None:
     figures = parser.add_argument_group("pictures for a paper, instead of the page")
     figures.add_argument("--figures", metavar="DIR", help="draw means, groups and timelines into this folder")
     figures.add_argument(
@@ -99,8 +103,7 @@ def _width(text: str) -> float:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from hume_runner.api.inputs import refuse_found
-    from hume_runner.results.report import write_report
+    from hume_runner.api.reports import Beside, make_page
 
     if (args.pairs or args.even_simulated) and not args.compare:
         raise UsageError("--pair and --even-simulated say how to compare", hint="add --compare OTHER")
@@ -108,87 +111,48 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise UsageError("--compare needs the results of a manifest", hint="name the manifest instead of --from")
     target = args.out or args.figures
     place = Path(target).parent if target else None
-    found, results = results_of(args, console, "report", place=place, needs="FILE", example="report.html")
-    if found is not None and target:
+    answers = answers_of(args, console, "report", place=place, needs="FILE", example="report.html")
+    if target:
         path = Path(target) if args.out else Path(target, f"figure.{args.figure_format}")
-        refuse_found(found.manifest, path, hint="choose another --out or --figures")
-    if args.figures and args.compare:
-        raise UsageError("--figures draws no comparison", hint="leave --compare or --figures out")
-    if args.figures and args.open:
-        raise UsageError("--figures writes no page that --open could show", hint="leave --open or --figures out")
+        answers.refuse_found(path, hint="choose another --out or --figures")
     if args.figures:
-        return _figures(args, console, results)
+        return _figures(args, console, answers)
     if args.source or args.label or args.table or args.score or args.all_scores:
         raise UsageError(
             "--source, --label, --table, --score and --all-scores say what is drawn by --figures",
             hint="add --figures DIR",
         )
-    own = results.directory / "report.html"
-    out = Path(args.out) if args.out else results.directory / _COMPARED if args.compare else own
-    if args.compare and resolved(out) == resolved(own):
-        raise UsageError(
-            f"{out}: the next run would write it anew, without the comparison", hint="let --out name another file"
-        )
-    unread: list[str] = []
-    # Asked before: what is recorded meanwhile makes this page stale, not current.
-    serial = getattr(results, "serial", None)
-    comparison = None
-    if args.compare and found is not None:
-        from hume_runner.api.comparing import beside
-        from hume_runner.results.from_state import StateResults
-
-        assert isinstance(results, StateResults)
-        mine = (found.shown, results)
-        comparison = beside(mine, args.compare, pairs=args.pairs, even_simulated=args.even_simulated)
-        unread += comparison.unread
-    _refuse_others(results, out, own)
-    written = write_report(results, out, unread=unread.append, beside=comparison)
-    if found is not None and serial is not None and resolved(out) == resolved(results.directory / "report.html"):
-        from hume_runner.results.derived import REPORT
-
-        found.mark_derived(REPORT, [results.directory / REPORT], serial=serial)
+    beside = Beside(other=args.compare, pairs=args.pairs, even_simulated=args.even_simulated) if args.compare else None
+    made = make_page(answers, out=Path(args.out) if args.out else None, beside=beside)
     if console.json:
-        console.event("report", file=str(written), unread=unread)
+        console.event("report", file=str(made.path), unread=list(made.unread))
     else:
-        console.result(str(written))
-    console.counts = {"files": 1, "unread": len(unread)}
-    for told in unread:
+        console.result(str(made.path))
+    console.counts = {"files": 1, "unread": len(made.unread)}
+    for told in made.unread:
         console.error(told)
-    if args.open and not opened(written, console.environ):
-        console.note(f"no browser here: open {resolved(written)} in one, on this machine or on another")
-    return ended(args, console, unread)
+    if args.open and not opened(made.resolved, console.environ):
+        console.note(f"no browser here: open {made.resolved} in one, on this machine or on another")
+    return ended(args, console, made.unread)
 
 
-def _refuse_others(results: ResultSet, out: Path, own: Path) -> None:
-    """Raises: UsageError, where a file is in the way that is nobody's report."""
-    from hume_runner.results.authorship import refuse_others
-    from hume_runner.results.due import refuse_others_here
-    from hume_runner.results.from_state import StateResults
-    from hume_runner.results.marks import Kind
+def _figures(args: argparse.Namespace, console: Console, answers: Answers) -> int:
+    if args.compare:
+        raise UsageError("--figures draws no comparison", hint="leave --compare or --figures out")
+    if args.open:
+        raise UsageError("--figures writes no page that --open could show", hint="leave --open or --figures out")
+    from hume_runner.api.reports import draw_figures
 
-    if isinstance(results, StateResults) and resolved(out) == resolved(own):
-        refuse_others_here(results.knows, results.directory, [own.name])
-    else:
-        refuse_others([out], Kind.REPORT, hint="choose another --out")
-
-
-def _figures(args: argparse.Namespace, console: Console, results: ResultSet) -> int:
-    from hume_runner.results.tables import need_pyarrow
-
-    need_pyarrow("figures", "drawing figures")
-    from hume_runner.results.figures.choosing import Wanted
-    from hume_runner.results.figures.write import write_figures
-
-    if args.score and args.all_scores:
-        raise UsageError("--score names scores, --all-scores takes all", hint="leave one of them out")
-    paths = write_figures(
-        results,
+    paths = draw_figures(
+        answers,
         Path(args.figures),
         form=args.figure_format,
         width_mm=args.width,
-        wanted=Wanted(
-            sources=args.source, labels=args.label, tables=args.table, scores=args.score, every=args.all_scores
-        ),
+        sources=args.source,
+        labels=args.label,
+        tables=args.table,
+        scores=args.score,
+        all_scores=args.all_scores,
         told=console.error,
     )
     if console.json:

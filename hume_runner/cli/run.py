@@ -18,9 +18,8 @@ from hume_runner.cli.signals import OUTPUT_LOST, Interrupted
 from hume_runner.errors import HumeRunnerError, UsageError, of_system
 
 if TYPE_CHECKING:
-    from hume_runner.api import Project, RunResult
+    from hume_runner.api import Machine, Project, RunResult
     from hume_runner.cli.metrics import Metrics
-    from hume_runner.wiring import Machine
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -152,6 +151,7 @@ def _run_one(
     project: Project, args: argparse.Namespace, console: Console, metrics: Metrics | None
 ) -> tuple[int, dict[str, int]]:
     from hume_runner.api import read_plan
+    from hume_runner.api.running import run_project
     from hume_runner.cli.main import print_error
     from hume_runner.cli.progress import RunProgress
 
@@ -161,7 +161,8 @@ def _run_one(
         metrics.begin(project.manifest.name)
     with RunProgress(console, project.manifest.name, here=project.here, metrics=metrics) as progress:
         try:
-            result = project.run(
+            result = run_project(
+                project,
                 on_event=progress,
                 control=console.mailbox,
                 warn=console.warning,

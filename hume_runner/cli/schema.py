@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from hume_runner.api import schema_text
 from hume_runner.cli.console import Console
-from hume_runner.manifest.published import schema_text
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

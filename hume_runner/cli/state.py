@@ -58,10 +58,11 @@ def _parts(args: argparse.Namespace, console: Console) -> str:
 
 def _merge(args: argparse.Namespace, found: Project, console: Console) -> int:
     found.need_extras()
+    from hume_runner.api.merging import merge_shards
     from hume_runner.cli.progress import RunProgress
 
     with RunProgress(console, found.manifest.name, here=found.here) as progress:
-        merged = found.merge(args.states, take_over=args.take_over, warn=console.error, on_event=progress)
+        merged = merge_shards(found, args.states, take_over=args.take_over, warn=console.error, on_event=progress)
     if console.json:
         console.counts = merged.items
         console.event(
@@ -152,8 +153,10 @@ def _tell_aside(paths: tuple[Path, ...], console: Console) -> None:
 
 
 def _unlock(project: Project, console: Console) -> int:
+    from hume_runner.api.remote_state import unlock
+
     state = project.paths.remote or project.paths.state
-    holder = project.unlock()
+    holder = unlock(project)
     if console.json:
         released = asdict(holder) if holder else None
         console.event("state", action="unlock", state=str(state), released=released)

@@ -13,8 +13,7 @@ from hume_runner.cli.console import Console
 from hume_runner.cli.manifests import project, shard_flag
 
 if TYPE_CHECKING:
-    from hume_runner.api import JobStatus, Project, Seen, Status
-    from hume_runner.state.lock import Holder
+    from hume_runner.api import Holder, JobStatus, Project, Seen, Status
 
 _WATCH_EVERY_S = 2.0
 
@@ -93,8 +92,6 @@ def _job(job: JobStatus) -> dict[str, Any]:
 
 def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
     """What a person reads; jobs are streamed."""
-    from hume_runner.services.base import job_name
-
     items = status.items
     if not items["total"] and (isinstance(status.state, str) or not status.state.exists()):
         yield f"{status.name}: nothing ran yet, there is no state at {status.state}"
@@ -136,7 +133,7 @@ def _lines(status: Status, seen: Seen, *, jobs: bool) -> Iterator[str]:
         for job in seen.jobs():
             error = f"  {job.error}" if job.error else ""
             remote = job.remote_id or "-"
-            yield f"  {job_name(job.number)} {job.status:<10} {remote:<36} {counted(job.sources, 'source'):>12}{error}"
+            yield f"  {job.name} {job.status:<10} {remote:<36} {counted(job.sources, 'source'):>12}{error}"
 
 
 def _phase(holder: Holder) -> str:

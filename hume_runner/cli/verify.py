@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from hume_runner.cli.console import Console
@@ -13,6 +12,7 @@ from hume_runner.settings import mask_secrets
 
 if TYPE_CHECKING:
     from hume_runner.api import Project
+    from hume_runner.api.verifying import Tally
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,28 +25,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    from hume_runner.api import Verdict
+    from hume_runner.api.verifying import Tally, checked_files, stale
     from hume_runner.cli.main import print_error
-    from hume_runner.results.verify import Verdict, is_answer
 
     found = project(args, console)
     found.need_state("there is nothing to verify yet")
-    counts: Counter[str] = Counter()
-    answers = 0  # that are not what they were
+    tally = Tally()
     failed, told = _repair(found, console) if args.repair else (None, False)
-    for checked in found.check_files():
-        counts[checked.verdict] += 1
-        answers += checked.verdict not in (Verdict.SAME, Verdict.UNKNOWN) and is_answer(checked.path)
+    for checked in checked_files(found):
+        tally.add(checked)
         if console.json:
             console.event("file", path=checked.path, verdict=str(checked.verdict), why=checked.why)
         elif checked.verdict is not Verdict.SAME or console.verbose:
             console.result(f"{checked.verdict} {checked.path}{f'  ({checked.why})' if checked.why else ''}")
-    strange = _remote(found, console) if args.remote else 0
-    bad = counts[Verdict.MISSING] + counts[Verdict.CHANGED] + counts[Verdict.UNREADABLE]
-    code = failed.exit_code if failed else 3 if bad or strange else 0
+    if args.remote:
+        _remote(found, console, tally)
+    code, counts = tally.exit_code(failed), tally.files
     console.counts = {str(k): v for k, v in counts.items()}
     if console.json:
         named = {verdict.name.lower(): counts[verdict] for verdict in Verdict}
-        console.event("verify", ok=code == 0, **named, disagree=strange, stale=found.stale())
+        console.event("verify", ok=code == 0, **named, disagree=tally.strange, stale=stale(found))
         if failed:
             print_error(failed, console, told=told)
     else:
@@ -56,11 +55,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
         if failed:
             print_error(failed, console, told=told)
-        elif bad:
-            _next_step(args, found, console, answers, bad - answers)
-        if stale := found.stale():
+        elif tally.harmed:
+            _next_step(args, found, console, tally.answers, tally.harmed - tally.answers)
+        if groups := stale(found):
             console.note(
-                f"{', '.join(stale)}: made before the last job was recorded; "
+                f"{', '.join(groups)}: made before the last job was recorded; "
                 f"`hume-runner verify {args.manifest} --repair` makes them again, for nothing"
             )
     return code
@@ -93,18 +92,20 @@ def _next_step(args: argparse.Namespace, project: Project, console: Console, ans
 
 def _repair(project: Project, console: Console) -> tuple[HumeRunnerError | None, bool]:
     """What could not be repaired, and whether that was said already."""
+    from hume_runner.api.mending import repair
     from hume_runner.cli.progress import RunProgress
 
     with RunProgress(console, project.manifest.name) as progress:
-        failed = project.repair(on_event=progress, warn=console.error)
+        failed = repair(project, on_event=progress, warn=console.error)
         return failed, failed is not None and progress.has_said(str(failed))
 
 
-def _remote(project: Project, console: Console) -> int:
-    """Tell what the service says of our jobs; return how many do not agree with the state."""
-    strange = 0
-    for job, says in project.check_remote():
-        strange += not says.agrees
+def _remote(project: Project, console: Console, tally: Tally) -> None:
+    """Tell what the service says of our jobs."""
+    from hume_runner.api.verifying import checked_jobs
+
+    for job, says in checked_jobs(project):
+        tally.add_job(says)
         if console.json:
             console.event(
                 "job", job=job.number, remote_id=job.remote_id, agrees=says.agrees, says=mask_secrets(says.words)
@@ -112,4 +113,3 @@ def _remote(project: Project, console: Console) -> int:
         elif not says.agrees or console.verbose:
             sign = "=" if says.agrees else "*"
             console.result(f"{sign} job-{job.number:06d} {job.remote_id}: {says.words}")
-    return strange

@@ -6,15 +6,17 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping
+from dataclasses import field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from hume_runner import events, installing
+from hume_runner import installing
 from hume_runner._version import __version__
 from hume_runner.aside import folder_below
 from hume_runner.errors import HumeRunnerError, MissingExtra, NoKey, refuse_scarce
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.registry import registered
 from hume_runner.results import derived
@@ -62,6 +64,17 @@ class Ended(Protocol):
     def harmed(self) -> tuple[str, ...]: ...
 
 
+@frozen
+class OfRun:
+    """What only a run has to say of itself. `tell`: who is told of its end; `selection`: which items it is about;
+    `clock` (Unix seconds) tells when the outputs are written: without it, they are when the work is over."""
+
+    tell: Tell | None = None
+    selection: Mapping[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
+    clock: Callable[[], float] | None = None
+
+
 class Finisher:
     """Writes the outputs while the state is still locked. Call it once, then ask for the summary.
 
@@ -75,26 +88,18 @@ class Finisher:
         disk: Disk,
         *,
         warn: Callable[[str], None],
-        tell: Tell | None = None,
-        selection: Mapping[str, Any] | None = None,
-        traceparent: str | None = None,
-        clock: Callable[[], float] | None = None,
-        report: events.Report = lambda event: None,
-        monotonic: Callable[[], float] = lambda: 0.0,
+        telling: Telling | None = None,
+        of_run: OfRun | None = None,
     ) -> None:
-        """`clock` (Unix seconds) tells when the outputs are written; without it, they are when the work is over.
-        `report` hears what is being written, by `monotonic` not too often."""
+        """`telling` hears what is being written."""
         self._manifest = manifest
         self._says = ManifestSays.of(manifest)
         self._outputs = outputs
         self._disk = disk
         self._warn = warn
-        self._tell = tell
-        self._selection = selection or {}
-        self._traceparent = traceparent
+        self._telling = telling or Telling(lambda event: None, lambda: 0.0)
+        self._of_run = of_run or OfRun()
         self._run: Mapping[str, Any] = {}
-        self._clock = clock
-        self._telling = Telling(report, monotonic)
         self._now = 0.0
         self.ended_at = 0.0
         self._without_key = False
@@ -130,7 +135,7 @@ class Finisher:
             none_yet = {"tables": None, "report": None}
             write_run(self._outputs, self._disk, self._describe(store, ended, none_yet, ended_at=None))
         written = self._derived(store)
-        self.ended_at = max(ended.ended_at, ended.ended_at if self._clock is None else self._clock())
+        self.ended_at = max(ended.ended_at, ended.ended_at if self._of_run.clock is None else self._of_run.clock())
         self._run = self._describe(store, ended, written, ended_at=self.ended_at)
         self._media = store.of_media()
         self._failures = [(name, mask_secrets(error)) for name, error in store.first_failures(_FAILURES_SHOWN)]
@@ -155,15 +160,15 @@ class Finisher:
         items, url = ended.counts.items, self._manifest.notify.callback_url
         if url is None or items["done"] + items["failed"] < items["total"] or store.meta("told") == store.serial:
             return
-        said = untold(url, self._run, self._outputs / RUN, by_service=self._tell is None)
+        said = untold(url, self._run, self._outputs / RUN, by_service=self._of_run.tell is None)
         if said is not None and store.meta("untold") != store.serial:
             self._warn(said)
             store.remember(untold=store.serial)  # not `told`: the address may change to one that is
-        if said is not None or self._tell is None:
+        if said is not None or self._of_run.tell is None:
             return
         body = json.dumps({"schema": 1, "event": "finished", **self._run}, ensure_ascii=False, allow_nan=False).encode()
         try:
-            self._tell(body)
+            self._of_run.tell(body)
         except HumeRunnerError as error:
             self._warn(f"notify.callback_url: {error}; the next run tries again")
             return
@@ -309,7 +314,7 @@ class Finisher:
         manifest = self._manifest
         return {
             "run_id": ended.run_id,
-            **({"traceparent": self._traceparent} if self._traceparent else {}),
+            **({"traceparent": self._of_run.traceparent} if self._of_run.traceparent else {}),
             "name": manifest.name,
             **({"description": manifest.description} if manifest.description else {}),
             "manifest": {"path": str(manifest.path), "sha256": manifest.sha256},
@@ -346,11 +351,11 @@ class Finisher:
 
     def _selected(self, store: Store) -> dict[str, Any]:
         """What the run was about, where it was not everything, and what became of those items."""
-        if not self._selection:
+        if not self._of_run.selection:
             return {}
         # What a shard leaves out is the other shards'.
-        left_out = {} if "shard" in self._selection else {"left_out": store.never_chosen}
-        return {"selection": {**self._selection, "items": store.selected_numbers, **left_out}}
+        left_out = {} if "shard" in self._of_run.selection else {"left_out": store.never_chosen}
+        return {"selection": {**self._of_run.selection, "items": store.selected_numbers, **left_out}}
 
     @property
     def billed_seconds(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -38,13 +38,6 @@ class Checked:
 _NO_OWNER = "it does not tell whose the directory is; move it away, and it is written again"
 # What the runner keeps for itself beside its outputs.
 _OWN_PREFIXES = ("state.sqlite3", "emulator/", "shards/")
-
-
-def exit_code_of(counts: Mapping[str, int]) -> int:
-    """3 if any file is not what it was, by numbers of files under the verdicts' names in small letters."""
-    return (
-        3 if any(counts.get(one.name.lower()) for one in (Verdict.MISSING, Verdict.CHANGED, Verdict.UNREADABLE)) else 0
-    )
 
 
 def verify(store: Store, directory: Path, state: Path, *, name: str) -> Iterator[Checked]:

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner import installing
+from hume_runner.api.doctor import EXTRAS, _numbers
 from hume_runner.cli.console import Console
-from hume_runner.cli.doctor import EXTRAS, _numbers
 from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from hume_runner import api, events
+from hume_runner.api.merging import merge_shards
 from hume_runner.emulator.server import Emulator
 from hume_runner.planning.fingerprint import text_content
 from hume_runner.planning.selection import part_of
@@ -477,6 +478,7 @@ _SWEEP = """
 import json, os, shutil, signal, sys
 from pathlib import Path
 from hume_runner.api import Project
+from hume_runner.api.merging import merge_shards
 from hume_runner.settings import Settings
 from hume_runner.wiring import Machine
 from tests.durability.disks import CountedDisk, KillingDisk
@@ -487,7 +489,7 @@ seed = folder / "seed"
 def merge(place, disk):
     machine = Machine(disk=disk, environ={}, settings=Settings())
     project = Project.open(seed / "manifest.yaml", output_dir=place, machine=machine)
-    project.merge([place / "shards" / "1-of-2", place / "shards" / "2-of-2"], take_over=False, warn=print)
+    merge_shards(project, [place / "shards" / "1-of-2", place / "shards" / "2-of-2"], take_over=False, warn=print)
 
 def in_child(act):
     pid = os.fork()
@@ -578,7 +580,7 @@ def test_a_merge_tells_how_far_it_is(texts: Project) -> None:
     shards = run_all(texts, of=2)
     told: list[events.Event] = []
     found = api.Project.open(texts.write())
-    found.merge(shards, take_over=False, warn=print, on_event=told.append)
+    merge_shards(found, shards, take_over=False, warn=print, on_event=told.append)
     assert [event.phase for event in told if isinstance(event, events.Phase)] == ["merging", "planning", "writing"]
     begun = [event for event in told if isinstance(event, events.Writing) and event.done == 0]
     assert [event.what for event in begun] == [

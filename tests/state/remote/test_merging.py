@@ -180,6 +180,7 @@ def test_a_part_waits_for_a_run_of_everything_on_another_machine(study: Study, s
 _KILLED = """
 import sys
 from hume_runner.api import Project
+from hume_runner.api.merging import merge_shards
 from hume_runner.settings import Settings
 from hume_runner.wiring import Machine
 from tests.durability.disks import KillingDisk
@@ -187,7 +188,7 @@ from tests.state.remote.machines import QUICK
 
 manifest, at, *parts = sys.argv[1:]
 machine = Machine(disk=KillingDisk(int(at), "after"), environ={}, settings=QUICK)
-Project.open(manifest, machine=machine).merge(parts, take_over=False, warn=print)
+merge_shards(Project.open(manifest, machine=machine), parts, take_over=False, warn=print)
 """
 
 

@@ -1,4 +1,4 @@
-"""What `init` finds in folders, media files and lists: lines for each member of `sources`."""
+"""What is found in folders, media files and lists for a new manifest: lines for each member of `sources`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from hume_runner import small_json
 from hume_runner.amounts import counted
-from hume_runner.cli.list_troubles import EXCEL, blank_rows, decodes, sample
+from hume_runner.api.list_troubles import EXCEL, blank_rows, decodes, sample
 from hume_runner.errors import Problem, SourceError, UsageError, refuse_scarce
 from hume_runner.regular_files import open_regular
 from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen

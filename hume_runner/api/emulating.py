@@ -1,0 +1,56 @@
+"""The stand-in service as a server of its own, with what goes wrong there read from files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hume_runner.emulator.faults import parse_duration_s
+from hume_runner.emulator.server import Emulator
+from hume_runner.errors import UsageError, refuse_scarce
+from hume_runner.regular_files import open_regular
+
+
+def stand_in(
+    *,
+    host: str,
+    port: int,
+    data: Path | None,
+    api_keys: Sequence[str],
+    processing_time: str,
+    max_concurrent_jobs: int,
+    seed: int,
+    faults: str | None,
+    difficulties: str | None,
+) -> Emulator:
+    """An Emulator that serves for as long as a `with` lasts. `processing_time` as `200ms`, `2s` or `1m`; `faults` and
+    `difficulties` name files, JSON or YAML. Raises: UsageError, MissingExtra."""
+    return Emulator(
+        host=host,
+        port=port,
+        data=data,
+        api_keys=api_keys,
+        processing_time_s=parse_duration_s(processing_time),
+        max_concurrent_jobs=max_concurrent_jobs,
+        seed=seed,
+        faults=_read("--faults", faults, list, "a list of faults") or [],
+        difficulties=_read("--difficulties", difficulties, dict, "an object of difficulties"),
+    )
+
+
+def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
+    """The content of the file that the flag names. None without one."""
+    if name is None:
+        return None
+    import yaml
+
+    try:
+        with open_regular(Path(name)) as file:
+            value = yaml.safe_load(file.read().decode("utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:  # a date may be none, and nesting endless
+        refuse_scarce(error)
+        raise UsageError(f"{flag} {name}: {error}") from error
+    if not isinstance(value, kind):
+        raise UsageError(f"{flag} {name}: must hold {wanted}")
+    return value

@@ -1,0 +1,74 @@
+"""A state that is written without a run, and what is harmed made whole again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hume_runner import events, wiring
+from hume_runner.errors import HumeRunnerError
+
+if TYPE_CHECKING:
+    from hume_runner.api.project import Project
+    from hume_runner.state.store import Store
+
+
+@contextmanager
+def writing(project: Project) -> Iterator[Store]:
+    """The state, made if there is none, locked and written for as long as the block lasts, wherever its home is.
+    Raises: StateLocked, StateError, StoreError."""
+    from hume_runner.state.lock import StateLock
+    from hume_runner.state.store import Store
+
+    manifest, paths, machine = project.manifest, project.paths, project.machine
+    keeper = wiring.keeper(paths, manifest.name, machine, lambda event: None)
+    with StateLock(paths.state), keeper.own(paths.state) as kept:
+        with Store.create_or_open(
+            paths.state,
+            disk=machine.disk,
+            name=manifest.name,
+            lineage=machine.new_id(),
+            mask=project.masker.keys,
+            shipper=kept.shipper,
+        ) as store:
+            yield store
+            unsettled = kept.settle(store)
+        if unsettled is not None:
+            raise unsettled
+
+
+def repair(project: Project, *, on_event: events.Report, warn: Callable[[str], None]) -> HumeRunnerError | None:
+    """Fetch again what is harmed and costs nothing, and make again what is derived; what could not be is returned.
+
+    Raises: StateError.
+    """
+    from hume_runner.engine.mend import Mender
+    from hume_runner.results.finish import Finisher
+    from hume_runner.state.connection import guarded
+    from hume_runner.state.lock import OutputsLock
+    from hume_runner.state.outputs_owner import OutputsOwner
+
+    manifest, paths, machine = project.manifest, project.paths, project.machine
+    outputs = paths.outputs
+    owner = OutputsOwner(outputs)
+    with guarded(outputs):
+        machine.disk.make_directory(outputs)
+    with writing(project) as store, OutputsLock(outputs), project.endpoint() as endpoint, guarded(outputs):
+        name, state, home = manifest.name, paths.state, paths.remote
+        owner.check(manifest=name, state=state, lineage=store.lineage, home=home)
+        mender = Mender(
+            store, endpoint.service, machine.disk, outputs, report=on_event, clock=machine.now, here=project.here
+        )
+        mirror = project.mirror()
+        if mirror is not None:
+            mirror.check(store.lineage)
+            mirror.restore(store, machine.disk)
+        mended = mender.mend(thorough=True)
+        finisher = Finisher(manifest, outputs, machine.disk, warn=warn)
+        finisher.rebuild(store, mended.harmed, machine.now())
+        # Only now is it known that no file of a person's is there.
+        owner.record(machine.disk, manifest=name, state=state, lineage=store.lineage, home=home)
+        if mirror is not None:
+            mirror.repair(store)
+        return mended.error
