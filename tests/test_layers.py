@@ -168,8 +168,6 @@ OF_THEIR_OWN = [
     ("api/commanding.py", "how many requests may follow at once", "burst"),
     ("engine/pacing.py", "how many requests may follow at once", "burst"),
     ("wiring.py", "how many requests may follow at once", "burst"),
-    ("emulator/storage.py", "columns of its own database, and what its rows are put in order by", "job_id predictions"),
-    ("emulator/storage.py", "columns of its own database, and what its rows are put in order by", "sort_by"),
     ("emulator/", "how much a request sent: what both its APIs are told of each", "bytes_received"),
 ]
 # What is in no document, and one file of an API's folder tells another by way of those that do not look into it.
