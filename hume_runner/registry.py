@@ -57,7 +57,8 @@ class Registered:
     closed: str = ""  # since when nobody answers there any more, for people; other hosts may speak it
     answer: str  # the file among a job's answers that tables are made of
     order: str | None = None  # what tells where a part of an item belongs, by its detail; None where none has parts
-    names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
+    # Whether that answer names its sources, and can be read without a manifest: its entries then tell their `failure`.
+    names_sources: bool = False
     # What tells, of the JSON of a file of any name, whether it is such an answer, by its beginning
     # (`http.json_lenient.LenientReader`); without it, only what is called `answer` is found in a folder.
     begins_answer: str | None = None

@@ -160,7 +160,6 @@ OF_THEIR_OWN = [
     ("registry.py", "lines of manifests, as `init` proposes them", "face fps_pred identify_faces measurement_timer_ms"),
     ("cli/plan_shown.py", "a setting as an example, in a comment", "fps_pred"),
     ("results/compare/base.py", "a setting as an example, in a comment", "fps_pred"),
-    ("results/read.py", "what a page made of downloads is called, and what `_loose_item` asks of one", "predictions"),
     ("results/figures/choosing.py", "what rows are, for people", "measurements"),
     ("state/", "a table of the state", "measurements"),
     ("state/", "a setting of SQLite", "page_size"),
