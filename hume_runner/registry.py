@@ -83,7 +83,8 @@ class Registered:
     answer: str  # the file among a job's answers that tables are made of
     # What tells where a part of an item belongs, by its detail; None where none has parts.
     order: Dotted[Callable[[Mapping[str, Any]], tuple[int, ...]]] | None = None
-    names_sources: bool = False  # whether that answer names its sources, and can be read without a manifest
+    # Whether that answer names its sources, and can be read without a manifest: its entries then tell their `failure`.
+    names_sources: bool = False
     # What tells, of the bytes of a JSON file of any name, whether it is such an answer, by its beginning; without it,
     # only what is called `answer` is found in a folder.
     begins_answer: Dotted[Callable[[Iterator[bytes]], bool]] | None = None

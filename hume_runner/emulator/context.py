@@ -62,11 +62,15 @@ class Clock:
     thread, but for `now_ms`.
     """
 
-    def __init__(self, latest_ms: int) -> None:
-        self._latest_ms = latest_ms
+    def __init__(self) -> None:
+        self._latest_ms = 0
         self._ahead_s = 0.0
         self._stopped: tuple[int, float] | None = None  # wall time in ns and monotonic seconds when it was stopped
         self._moved: set[asyncio.Event] = set()
+
+    def not_before(self, moment_ms: int) -> None:
+        """It is at least this late: what an earlier server recorded is past."""
+        self._latest_ms = max(self._latest_ms, moment_ms)
 
     def now_ms(self) -> int:
         wall_ns = time.time_ns() if self._stopped is None else self._stopped[0]

@@ -150,7 +150,7 @@ class Emulator:
             seed=self._seed,
             processing_time_s=self._processing_time_s,
             max_concurrent_jobs=self._max_concurrent_jobs,
-            clock=Clock(storage.latest_ms()),
+            clock=Clock(),
             pool=ThreadPoolExecutor(_THREADS, thread_name_prefix="hume-emulator-worker"),
             limits=Limits(upload_bytes=self._max_upload_bytes),
             faults=self._faults,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hume_runner import small_json
 from hume_runner.errors import MissingExtra, ResultsError, refuse_scarce
@@ -17,11 +17,11 @@ from hume_runner.results.names import UniqueIds, derived_id, shown_source
 from hume_runner.results.rows import row_mapping
 from hume_runner.results.tables import write_tables
 from hume_runner.scratch import Scratch
-from hume_runner.services.table_shapes import Piece, without_lists
+from hume_runner.services.table_shapes import Entry, Piece, without_lists
 
 _UNKNOWN_ANSWER = "response.json"
 # Whose answers name their sources, so that they can be read without a manifest.
-_LOOSE = next(one.api for one in all_registered() if one.names_sources)
+_LOOSE = next(one for one in all_registered() if one.names_sources)
 
 
 class DirectoryResults:
@@ -39,7 +39,7 @@ class DirectoryResults:
         run = directory / "run.json"
         self.run: Mapping[str, Any] = _read(run, run_of) if run.is_file() else {}
         self.settings: Mapping[str, Any] = self.run.get("settings") or {}
-        self.api: str = (self.run.get("service") or {}).get("api") or _LOOSE
+        self.api: str = (self.run.get("service") or {}).get("api") or _LOOSE.api
         self.name: str = self.run.get("name") or directory.name
         self.simulated = _truth(self.run.get("simulated"))
         self._offsets: dict[str, int] = {}
@@ -115,6 +115,15 @@ class DirectoryResults:
         return self._offsets
 
 
+class _NamedEntry(Entry, Protocol):
+    """An entry of an answer that names its sources, so that it alone tells what became of one."""
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing of the source was measured; None where something was."""
+        ...
+
+
 class LooseResults:
     """A ResultSet over bare `predictions.json` files. Ids come from the sources: URL, file name, or `text-N`.
 
@@ -123,9 +132,9 @@ class LooseResults:
     first reading on; it passes over them undecoded, in about a fifth of the time.
     """
 
-    name = "predictions"
+    name = Path(_LOOSE.answer).stem  # as people know what they downloaded
     simulated = None  # nothing in such a file tells who made it
-    api = _LOOSE
+    api = _LOOSE.api
 
     def __init__(self, files: Sequence[Path], directory: Path) -> None:
         self._files = tuple(files)
@@ -190,15 +199,15 @@ def _remote_id(folder: Path, request: Mapping[str, Any]) -> str:
     return told if isinstance(told, str) and told else folder.name
 
 
-def _loose_item(entry: Any, unique: UniqueIds, reason_of: Callable[[str], str | None]) -> ItemRecord:
-    whole = next((error.message for error in entry.errors if error.file is None or not entry.predictions), None)
+def _loose_item(entry: _NamedEntry, unique: UniqueIds, reason_of: Callable[[str], str | None]) -> ItemRecord:
+    failure = entry.failure
     return ItemRecord(
         id=unique.take(derived_id(entry.kind, entry.match)),
         kind=entry.kind,
         source=shown_source(entry.kind, entry.match),
-        status="failed" if whole else "done",
-        error=whole,
-        reason=reason_of(whole) if whole else "partial" if entry.errors else None,
+        status="failed" if failure else "done",
+        error=failure,
+        reason=reason_of(failure) if failure else "partial" if entry.errors else None,
         simulated=None,
     )
 

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 from hume_runner.emulator.batch_v0.jobs import Queue
 from hume_runner.emulator.batch_v0.predictions import render
 from hume_runner.emulator.batch_v0.sources import load
+from hume_runner.emulator.batch_v0.storage import CallbackRow, JobRow, JobStore
 from hume_runner.emulator.context import Context, Stopped
-from hume_runner.emulator.storage import CallbackRow, JobRow
 
 _WAITS_S = (0.0, 0.3, 1.5)  # before each attempt
 _TIMEOUT_S = 10.0
@@ -48,8 +48,9 @@ def payload(job: JobRow) -> Iterator[bytes]:
 class Callbacks:
     """Delivers what is owed, oldest first, a few at a time; what is left when the server stops waits for the next."""
 
-    def __init__(self, context: Context, queue: Queue) -> None:
+    def __init__(self, context: Context, queue: Queue, store: JobStore) -> None:
         self._context = context
+        self._store = store
         self._owed = queue.callback_owed
         self._busy: dict[str, asyncio.Task[None]] = {}
 
@@ -57,7 +58,7 @@ class Callbacks:
         gate = asyncio.Semaphore(8)
         try:
             while True:
-                for row in self._context.storage.pending_callbacks():
+                for row in self._store.pending_callbacks():
                     if row.job_id not in self._busy:
                         task = asyncio.create_task(self._settle(row, gate))
                         self._busy[row.job_id] = task
@@ -71,11 +72,11 @@ class Callbacks:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _settle(self, row: CallbackRow, gate: asyncio.Semaphore) -> None:
-        storage = self._context.storage
+        store = self._store
         if not is_loopback(urlsplit(row.url).hostname or ""):
-            storage.record_callback(row.job_id, state="not_delivered", attempts=0, detail="not a loopback address")
+            store.record_callback(row.job_id, state="not_delivered", attempts=0, detail="not a loopback address")
             return
-        job = storage.job(row.job_id)
+        job = store.job(row.job_id)
         assert job is not None
         for attempt, wait_s in enumerate(_WAITS_S, start=1):
             if attempt <= row.attempts:
@@ -88,7 +89,7 @@ class Callbacks:
                     return  # still pending, for the next server
             done = detail.startswith("2")
             state = "delivered" if done else "failed" if attempt == len(_WAITS_S) else "pending"
-            storage.record_callback(row.job_id, state=state, attempts=attempt, detail=detail)
+            store.record_callback(row.job_id, state=state, attempts=attempt, detail=detail)
             if done:
                 return
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from hume_runner.emulator.batch_v0.predictions import counts
 from hume_runner.emulator.batch_v0.sources import SourceFacts, dump, load, read_sources
+from hume_runner.emulator.batch_v0.storage import JobRow, JobStore
 from hume_runner.emulator.context import Context, Stopped
-from hume_runner.emulator.storage import JobRow
 from hume_runner.frozen import frozen
 
 logger = logging.getLogger(__name__)
@@ -53,8 +53,9 @@ class _Outcome:
 class Queue:
     """Moves jobs from QUEUED over IN_PROGRESS to COMPLETED or FAILED. `ended` is called with each job that ends."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, store: JobStore) -> None:
         self._context = context
+        self._store = store
         self._due: list[tuple[float, str]] = []  # the clock's monotonic time of the end, job id
         self._running: dict[str, asyncio.Task[_Outcome]] = {}
         self._wake = asyncio.Event()
@@ -69,12 +70,12 @@ class Queue:
 
     async def run(self) -> None:
         """Serve the queue until cancelled. Jobs that were running when the data was left continue first."""
-        storage, clock = self._context.storage, self._context.clock
+        store, clock = self._store, self._context.clock
         clock.wakes(self._wake)
         self._forget_leftovers()
         now_ms = clock.now_ms()
-        for job_id in storage.running():
-            job = storage.job(job_id)
+        for job_id in store.running():
+            job = store.job(job_id)
             assert job is not None
             spent_s = (now_ms - (job.started_ms or now_ms)) / 1000
             self._begin(job, clock.monotonic_s() + max(0.0, self._context.processing_time_s - spent_s))
@@ -85,10 +86,10 @@ class Queue:
             await clock.wait(self._wake, self._due[0][0] if self._due else None)
 
     def _fill_slots(self, now: float) -> None:
-        storage = self._context.storage
-        while len(self._running) < self._context.max_concurrent_jobs and (job_id := storage.next_queued()):
-            storage.record_started(job_id, self._context.clock.now_ms())
-            job = storage.job(job_id)
+        store = self._store
+        while len(self._running) < self._context.max_concurrent_jobs and (job_id := store.next_queued()):
+            store.record_started(job_id, self._context.clock.now_ms())
+            job = store.job(job_id)
             assert job is not None
             self._begin(job, now + self._context.processing_time_s)
 
@@ -105,7 +106,7 @@ class Queue:
         text = job.analysis
         if text is None:
             text = await self._context.in_thread(self._read, job.id, request)
-            self._context.storage.record_analysed(job.id, text)
+            self._store.record_analysed(job.id, text)
         sources = load(text)
         if sum(file.duration_s for source in sources for file in source.files) < _SHORT_S:
             predictions, errors = counts(sources, request, job.seed)  # a thread switch would cost more
@@ -137,8 +138,8 @@ class Queue:
         self._wake.set()
 
     def _end(self, job_id: str, task: asyncio.Task[_Outcome]) -> None:
-        storage, clock = self._context.storage, self._context.clock
-        job = storage.job(job_id)
+        store, clock = self._store, self._context.clock
+        job = store.job(job_id)
         assert job is not None
         request = json.loads(job.request)
         callback_url = request["callback_url"]
@@ -151,9 +152,9 @@ class Queue:
             outcome = _Outcome(message=f"internal error: {type(error).__name__}")
         ended_ms = clock.now_ms()
         if outcome.message is not None:
-            storage.record_failed(job_id, ended_ms=ended_ms, message=outcome.message, callback_url=callback_url)
+            store.record_failed(job_id, ended_ms=ended_ms, message=outcome.message, callback_url=callback_url)
         else:
-            storage.record_completed(
+            store.record_completed(
                 job_id,
                 ended_ms=ended_ms,
                 predictions=outcome.predictions,
@@ -168,7 +169,7 @@ class Queue:
         """Uploads of requests that a killed server never accepted."""
         shutil.rmtree(self._context.data / "incoming", ignore_errors=True)
         for folder in (self._context.data / "uploads").glob("*"):
-            if self._context.storage.job(folder.name) is None:
+            if self._store.job(folder.name) is None:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _forget_uploads(self, job_id: str, request: dict[str, Any]) -> None:

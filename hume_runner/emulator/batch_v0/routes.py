@@ -25,6 +25,7 @@ from hume_runner.emulator.batch_v0.jobs import Queue
 from hume_runner.emulator.batch_v0.predictions import render
 from hume_runner.emulator.batch_v0.requests import echo_of
 from hume_runner.emulator.batch_v0.sources import load
+from hume_runner.emulator.batch_v0.storage import JobFilter, JobRow, JobStore
 from hume_runner.emulator.batch_v0.uploads import Upload, read_multipart
 from hume_runner.emulator.context import (
     Context,
@@ -36,7 +37,6 @@ from hume_runner.emulator.context import (
     parse_json,
 )
 from hume_runner.emulator.difficulties import Listing, Lost, leave_out
-from hume_runner.emulator.storage import JobFilter, JobRow
 
 _FAULT = {"fault": {"faultstring": "Invalid ApiKey", "detail": {"errorcode": "oauth.v2.InvalidApiKey"}}}
 _STATUSES = ("QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED")
@@ -84,8 +84,10 @@ class BatchV0:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._queue = Queue(context)
-        self._callbacks = Callbacks(context, self._queue)
+        self._store = JobStore(context.storage)
+        context.clock.not_before(self._store.latest_ms())
+        self._queue = Queue(context, self._store)
+        self._callbacks = Callbacks(context, self._queue, self._store)
         self._later: set[asyncio.Task[None]] = set()
 
     def routes(self) -> list[Route]:
@@ -179,7 +181,7 @@ class BatchV0:
 
     def _check_room(self) -> None:
         allowed = self._context.limits.queued_jobs
-        if allowed is not None and self._context.storage.queued_count() >= allowed:
+        if allowed is not None and self._store.queued_count() >= allowed:
             raise Refused.message(429, f"too many queued jobs: at most {allowed} at a time", {"Retry-After": "1"})
 
     def _accept(self, job_id: str, owner: str, echo: dict[str, Any], incoming: Path) -> None:
@@ -187,7 +189,7 @@ class BatchV0:
             home = self._queue.uploads_of(job_id)
             home.parent.mkdir(exist_ok=True)
             incoming.rename(home)
-        self._context.storage.record_accepted(
+        self._store.record_accepted(
             job_id=job_id,
             owner=owner,
             seed=self._context.seed,
@@ -206,7 +208,7 @@ class BatchV0:
         listing, quoted = self._context.difficulties.jobs, self._context.difficulties.quote_key.places
         if listing != Listing() or quoted:
             return json_response(self._difficult_list(request, owner, wanted, listing))
-        jobs = self._context.storage.jobs(owner, wanted) if not types or "INFERENCE" in types else []
+        jobs = self._store.jobs(owner, wanted) if not types or "INFERENCE" in types else []
         body = "[" + ",".join(job_json(job) for job in jobs) + "]"
         return Response(body.encode(), headers={"content-type": "application/json"})
 
@@ -214,10 +216,8 @@ class BatchV0:
         if listing.status is not None:
             raise Refused.message(listing.status, "jobs cannot be listed")
         shown_from_ms = self._context.clock.now_ms() - round(listing.late_s * 1000)
-        ready = [
-            job for job in self._context.storage.jobs(owner, JobFilter(limit=-1)) if job.created_ms <= shown_from_ms
-        ]
-        chosen = self._context.storage.jobs(owner, _loosened(wanted, listing))
+        ready = [job for job in self._store.jobs(owner, JobFilter(limit=-1)) if job.created_ms <= shown_from_ms]
+        chosen = self._store.jobs(owner, _loosened(wanted, listing))
         by_id = {job.id for job in ready}
         jobs = listing.cut([job for job in chosen if job.id in by_id], ready)
         if "limit" not in listing.ignores:
@@ -255,9 +255,9 @@ class BatchV0:
 
     async def accepted_jobs(self, request: Request) -> Response:
         """Every job that was ever accepted with this data, in order: the oracle of tests."""
-        callbacks = self._context.storage.callbacks()
+        callbacks = self._store.callbacks()
         answer = []
-        for job in self._context.storage.all_jobs():
+        for job in self._store.all_jobs():
             echo = json.loads(job.request)
             callback = callbacks.get(job.id)
             answer.append(
@@ -336,10 +336,10 @@ class BatchV0:
 
     def _job(self, request: Request) -> JobRow:
         owner, job_id = self._owner(request), request.path_params["id"]
-        job = self._context.storage.job(job_id, owner)
+        job = self._store.job(job_id, owner)
         if job is None and re.fullmatch(r"[0-9]{1,15}", job_id) and int(job_id) < 1 << 48:
             digits = f"{int(job_id):012x}"
-            job = self._context.storage.job_of_digits(f"{digits[:8]}-{digits[8:]}", owner)
+            job = self._store.job_of_digits(f"{digits[:8]}-{digits[8:]}", owner)
         late_ms = round(self._context.difficulties.jobs.details_late_s * 1000)
         if job is None or job.created_ms + late_ms > self._context.clock.now_ms():
             raise Refused.message(404, "job not found")

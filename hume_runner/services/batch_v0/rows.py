@@ -256,6 +256,11 @@ class BatchEntry:
     first_row: int = 0
     places: tuple[int, ...] = ()
 
+    @property
+    def failure(self) -> str | None:
+        """Why nothing of the source was measured; None where something was."""
+        return next((error.message for error in self.errors if error.file is None or not self.predictions), None)
+
     def blocks(self) -> Iterator[Block]:
         """The rows in the answer's order, at most some thousand in a block. Raises: ResultsError for an odd number."""
         for prediction in self.predictions:

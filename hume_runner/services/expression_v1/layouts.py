@@ -8,6 +8,7 @@ _BOUNDS = (0.0, 1.0)
 _EXPRESSIONS = OpenFamily(
     name="expressions",
     prefix="expression",
+    words="expressions",
     meaning="expressions above the service's cutoff, by name",
     bounds=_BOUNDS,
 )
@@ -80,6 +81,7 @@ VIDEO = Layout(
         OpenFamily(
             name="descriptions",
             prefix="description",
+            words="descriptions",
             meaning="facial actions above the service's cutoff, by name",
             bounds=_BOUNDS,
         ),

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hume_runner.emulator.batch_v0.storage import JobFilter, JobStore
 from hume_runner.emulator.server import Emulator
-from hume_runner.emulator.storage import JobFilter, Storage
+from hume_runner.emulator.storage import Storage
 from tests.emulator.api import JOBS, Api, wav
 
 
@@ -114,12 +115,13 @@ def test_every_accepted_job_can_be_seen_with_what_it_was_asked(own_api: Api) -> 
 @pytest.mark.sweep
 def test_a_list_among_ten_thousand_jobs_reads_an_index(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
+    store = JobStore(storage)
     request = json.dumps({"urls": []})
     for at in range(10_000):
-        storage.record_accepted(
+        store.record_accepted(
             job_id=str(at), owner="me", seed=0, request=request, content_sha256="", created_ms=1_000 + at
         )
-    listed = storage.jobs("me", JobFilter(limit=3, statuses=("QUEUED",), created_after_ms=5_000))
+    listed = store.jobs("me", JobFilter(limit=3, statuses=("QUEUED",), created_after_ms=5_000))
     assert [job.id for job in listed] == ["9999", "9998", "9997"]
     storage.close()
     with sqlite3.connect(tmp_path / "emulator.sqlite3") as db:
