@@ -32,7 +32,8 @@ from hume_runner.computing.dask import DaskCluster
 from hume_runner.computing.remote import RemotePool
 from hume_runner.media.audio import prepare_audio
 from hume_runner.services.expression_v1.media import sound_of
-from hume_runner.services.local.task import SoundPart, Task, Wanted, measure_elsewhere
+from hume_runner.services.local.measuring import measure_elsewhere
+from hume_runner.services.local.task import SoundPart, Task, Wanted
 from hume_runner.services.making import Order, make, media_reader, prepares_media
 
 BODY = 24_900_000

@@ -20,7 +20,8 @@ import numpy as np
 from figures import Figure, report
 
 import hume_runner
-from hume_runner.services.local.task import Task, Texts, Wanted, measure
+from hume_runner.services.local.measuring import measure
+from hume_runner.services.local.task import Task, Texts, Wanted
 from hume_runner.services.local.weights import require
 
 WORDS = (

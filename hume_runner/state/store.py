@@ -2,7 +2,7 @@
 
 Every write is one transaction that ends in `Disk.commit`; after it returns, the fact survives a power cut. What can be
 done with the file stands in one class a concern, each building on the one before: `file` (the transaction), `reading`,
-`planning` (the comparison with a manifest), `journal` (what happened to jobs) and `uploads` (copies elsewhere).
+`comparing` (with a manifest), `planning`, `journal` (what happened to jobs) and `uploads` (copies elsewhere).
 """
 
 from __future__ import annotations

@@ -78,3 +78,25 @@ def jpeg(seed: int = 0, width: int = 320, height: int = 240, *, mode: str = "RGB
     buffer = io.BytesIO()
     Image.fromarray(noise, mode).resize((width, height)).save(buffer, "JPEG", progressive=progressive)
     return buffer.getvalue()
+
+
+SHORT = wav(speech(1500))
+
+# Spelled out: pytest names tests after it, and two workers must agree on the names.
+NOBODYS_RUN = "0192a4b1-7c3d-4e5f-8a6b-1c2d3e4f5a6b"
+
+
+def configure(api: Api, **options: Any) -> None:
+    assert api.call("POST", "/_emulator/expression", json=options).status_code == 200
+
+
+def inject(api: Api, *faults: dict[str, Any]) -> None:
+    assert api.call("POST", "/_emulator/faults", json=list(faults)).status_code == 200
+
+
+def oracle(api: Api) -> Any:
+    return api.call("GET", "/_emulator/runs").json()
+
+
+def uploads_measured(api: Api) -> int:
+    return int(api.call("GET", "/_emulator/requests").json()["uploads_measured"])

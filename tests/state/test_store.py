@@ -4,36 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from hume_runner.errors import AuthError, StateError
-from hume_runner.planning.staged import FileDigest
 from hume_runner.services.base import Candidate, Draft, Member, Outcome
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
 from hume_runner.state.store import Store, StoredAnswer, nonce_of
 from tests.fakes import START, World, plan_item
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Three items in three jobs: one submitted, two planned."""
-    world = World(tmp_path)
-    world.service.most = 1
-    world.service.processing_s = 1000.0
-    world.run(max_jobs_in_flight=1, interrupts=[1.0])
-    return world
-
-
-@pytest.fixture
-def store(world: World) -> Iterator[Store]:
-    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
-        yield store
 
 
 def submitting(store: Store, number: int) -> None:
@@ -49,31 +29,6 @@ def test_what_a_run_left_is_counted(store: Store) -> None:
     assert [number for number, _ in store.planned(10)] == [2, 3]
     assert [number for number, _ in store.planned(10, beyond=2)] == [3]
     assert [number for number, _ in store.planned(1)] == [2]
-
-
-def beginnings(store: Store, *numbers: int) -> list[bytes]:
-    return sorted(member.item.key[:8] for number in numbers for member in store.load_job(number).members)
-
-
-def test_what_is_planned_and_what_others_may_not_see_yet_are_told_by_the_beginnings_of_keys_in_order(
-    store: Store,
-) -> None:
-    assert [*store.planned_keys(8)] == beginnings(store, 2, 3)
-    assert [*store.unseen_keys(math.inf, 8)] == beginnings(store, 1)
-    (planned,), (sent,) = beginnings(store, 2), beginnings(store, 1)
-    assert (store.planned_as(planned), store.planned_as(sent)) == ([2], [])
-    submitting(store, 2)
-    assert [*store.unseen_keys(math.inf, 8)] == beginnings(store, 1, 2)
-
-
-def test_what_was_measured_may_be_unseen_for_a_while_after_it_was_sent(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    assert world.run().exit_code == 0
-    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
-        every = beginnings(store, *(row.number for row in store.jobs(JobStatus.DONE)))
-        assert every
-        assert [*store.unseen_keys(0.0, 8)] == every
-        assert [*store.unseen_keys(math.inf, 8)] == []
 
 
 def test_a_move_that_the_table_does_not_have_changes_nothing(store: Store) -> None:
@@ -170,15 +125,6 @@ def test_an_adopted_job_takes_its_members_from_planned_ones(store: Store) -> Non
     assert store.job(number).status is JobStatus.SUBMITTED
     assert [planned for planned, _ in store.planned(10)] == [2]
     assert store.status_of(member.item.key) == "in_flight"
-
-
-def test_a_file_s_digest_is_known_while_it_looks_the_same(store: Store) -> None:
-    assert store.digest("/a", 1, 2, 3) is None
-    with store._transaction("test") as db:
-        db.execute("INSERT INTO digests (path, size, mtime_ns, inode, sha256) VALUES ('/a', 1, 2, 3, x'aa')")
-    assert store.digest("/a", 1, 2, 3) == FileDigest(sha256=b"\xaa")
-    for changed in (("/b", 1, 2, 3), ("/a", 9, 2, 3), ("/a", 1, 9, 3), ("/a", 1, 2, 9)):
-        assert store.digest(*changed) is None
 
 
 def test_requests_are_counted_over_runs(world: World, store: Store) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from hume_runner.errors import UnexpectedResponse
 from hume_runner.services.base import Job, Member, Outcome, PlanItem
+from hume_runner.services.local.answer_form import FORMAT
 from hume_runner.services.local.measurers.speech import SPEECH_LAYOUT
 from hume_runner.services.local.measurers.whisper_languages import doubtful
 from hume_runner.services.local.settings import TRANSCRIBES
-from hume_runner.services.local.task import FORMAT
 from hume_runner.settings import masked_url
 
 RESPONSE = "response.json"

@@ -16,21 +16,13 @@ from hume_runner.errors import HumeRunnerError, StoreError, of_system
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
 from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.local.answer_form import answered_by
 from hume_runner.services.local.answers import sources_of
 from hume_runner.services.local.measurers.found import is_ours, own
+from hume_runner.services.local.measuring import measure, measure_elsewhere
 from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.settings import Chosen, for_material, identity
-from hume_runner.services.local.task import (
-    Pictures,
-    SoundPart,
-    Stills,
-    Task,
-    Texts,
-    Wanted,
-    answered_by,
-    measure,
-    measure_elsewhere,
-)
+from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted
 from hume_runner.services.local.weights import require
 from hume_runner.services.remote_files import refused_by_store
 

@@ -18,13 +18,13 @@ from hume_runner.services.base import Inside, PlanItem
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.local.answers import Answers
 from hume_runner.services.local.look import look, recalled
+from hume_runner.services.local.measuring import measured_by
 from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.planner import Drafts
 from hume_runner.services.local.preparer import Pieces
 from hume_runner.services.local.ready import require_ready
 from hume_runner.services.local.sender import Measuring
 from hume_runner.services.local.settings import chosen, relevant
-from hume_runner.services.local.task import measured_by
 from hume_runner.services.making import media_reader
 from hume_runner.services.members import is_archive, members
 

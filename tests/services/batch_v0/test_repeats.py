@@ -14,7 +14,8 @@ from hume_runner.results.base import AnswerMember
 from hume_runner.services.base import Job, Member, Outcome, PlanItem
 from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.repeats import CONFLICT
-from hume_runner.services.batch_v0.rows import SMALL_BYTES, read_entries
+from hume_runner.services.batch_v0.rows import read_entries
+from hume_runner.services.batch_v0.shapes import SMALL_BYTES
 from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import Project
 from tests.tiers import sampled

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from hume_runner.errors import ResultsError
-from hume_runner.services.batch_v0.rows import SMALL_BYTES, BatchEntry, read_entries
+from hume_runner.services.batch_v0.rows import BatchEntry, read_entries
+from hume_runner.services.batch_v0.shapes import SMALL_BYTES
 from hume_runner.services.table_shapes import Block
 from hume_runner.services.unreadable import UNREADABLE
 from tests.http.test_large_answers import linux_only, source

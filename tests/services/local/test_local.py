@@ -29,7 +29,8 @@ from hume_runner.errors import MissingWeights, UsageError
 from hume_runner.manifest.published import schema
 from hume_runner.results.from_state import item_records
 from hume_runner.services.local.measurers import found
-from hume_runner.services.local.task import SoundPart, Task, Wanted, measure
+from hume_runner.services.local.measuring import measure
+from hume_runner.services.local.task import SoundPart, Task, Wanted
 from hume_runner.state.store import Store
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
 from tests.services.local.measurers.heard import need_module
