@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Any
 from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike
 from hume_runner.errors import UsageError
+from hume_runner.results.authorship import refuse_others
+from hume_runner.results.compare import compare_results, form_of, records, write_comparison
+from hume_runner.results.compare.lines import lines as told
+from hume_runner.results.from_state import open_directory
+from hume_runner.results.marks import Kind
+from hume_runner.results.read import read_results as read
 from hume_runner.spelling import stored_path
 
 if TYPE_CHECKING:
@@ -43,8 +49,6 @@ def compare_opened(
     a: tuple[str, StateResults], b: ManifestLike, *, pairs: Iterable[str] = (), even_simulated: bool = False
 ) -> Comparison:
     """The same of results that are open already: (how they were named, results)."""
-    from hume_runner.results.compare import compare_results
-
     with contextlib.ExitStack() as stack:
         results = results_at(b)
         stack.callback(results.close)
@@ -54,32 +58,22 @@ def compare_opened(
 
 def refuse_file(out: Path) -> None:
     """Before anything is computed: whether a comparison can be written there. Raises: UsageError, MissingExtra."""
-    from hume_runner.results.authorship import refuse_others
-    from hume_runner.results.compare import form_of
-    from hume_runner.results.marks import Kind
-
     form_of(out)
     refuse_others([out], Kind.COMPARISON, hint="choose another --out")
 
 
 def write_file(found: Comparison, out: Path) -> Path:
     """Write it as what the name ends in: .csv, .json, .parquet, .md or .html. Ask `refuse_file` first."""
-    from hume_runner.results.compare import write_comparison
-
     return write_comparison(found, out)
 
 
 def document(found: Comparison) -> dict[str, Any]:
     """It as JSON values, but for the points."""
-    from hume_runner.results.compare import records
-
     return records.document(found)
 
 
 def lines(found: Comparison, *, everything: bool) -> Iterator[str]:
     """It as people read it on a terminal; unless `everything`, of very many columns and items only the first."""
-    from hume_runner.results.compare.lines import lines as told
-
     return told(found, everything=everything)
 
 
@@ -89,8 +83,6 @@ def read_results(place: ManifestLike) -> Results:
     Parquet tables that the run wrote are read; if there are none, they are built from the raw answers.
     Raises: MissingExtra, ResultsError; ManifestError.
     """
-    from hume_runner.results.read import read_results as read
-
     if isinstance(place, str | PathLike):
         path = stored_path(Path(place))
         if path.suffix not in (".yaml", ".yml") or path.is_dir():
@@ -100,8 +92,6 @@ def read_results(place: ManifestLike) -> Results:
 
 def results_at(place: ManifestLike) -> StateResults:
     """The results in an output directory, or those of a manifest."""
-    from hume_runner.results.from_state import open_directory
-
     if isinstance(place, str | PathLike):
         path = stored_path(Path(place))
         if path.is_dir():

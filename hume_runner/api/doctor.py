@@ -25,6 +25,7 @@ from hume_runner.frozen import frozen
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import DEFAULT_KEY_VARIABLE, read_key
 from hume_runner.sources import expand
+from hume_runner.state.store import Store
 from hume_runner.stores import is_remote
 
 if TYPE_CHECKING:
@@ -233,8 +234,6 @@ def _sources(manifest: Manifest) -> Finding:
 
 def _copy(project: Project) -> Iterator[Finding]:
     """Whether the place in a store where a copy of the outputs is kept can be reached, and is this state's."""
-    from hume_runner.state.store import Store
-
     try:
         mirror = project.mirror()
         if mirror is None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hume_runner.emulator.faults import parse_duration_s
 from hume_runner.emulator.server import Emulator
 from hume_runner.errors import UsageError, refuse_scarce
@@ -43,8 +45,6 @@ def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
     """The content of the file that the flag names. None without one."""
     if name is None:
         return None
-    import yaml
-
     try:
         with open_regular(Path(name)) as file:
             value = yaml.safe_load(file.read().decode("utf-8"))

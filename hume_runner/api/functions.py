@@ -24,6 +24,7 @@ from hume_runner.sources.globbing import is_glob, twin_folders
 from hume_runner.sources.inputs import Input
 from hume_runner.sources.left_out import LeftOut
 from hume_runner.sources.unseen import is_unseen
+from hume_runner.spelling import composed
 from hume_runner.state.paths import Paths
 from hume_runner.stores import is_remote
 
@@ -228,8 +229,6 @@ def _told_twin_folders(manifest: Manifest) -> Iterator[str]:
 
 
 def _is_spelt_otherwise(name: str, path: str) -> bool:
-    from hume_runner.spelling import composed
-
     return not path.endswith(name) and composed(path).endswith(composed(name))
 
 

@@ -12,6 +12,8 @@ from hume_runner.api.inputs import refuse_found
 from hume_runner.api.opening import examine
 from hume_runner.errors import HumeRunnerError, UsageError
 from hume_runner.regular_files import open_regular
+from hume_runner.results.authorship import refuse_others
+from hume_runner.results.marks import Kind
 from hume_runner.sources import expand_entries, one_by_one
 from hume_runner.sources.inputs import inputs
 from hume_runner.stores import is_remote
@@ -27,9 +29,6 @@ _SQLITE = b"SQLite format 3\0"
 
 def refuse_metrics(path: Path) -> None:
     """Numbers take the place of an earlier run's, and of nothing else. Raises: UsageError."""
-    from hume_runner.results.authorship import refuse_others
-    from hume_runner.results.marks import Kind
-
     refuse_others([path], Kind.METRICS, hint="choose another --metrics-file")
 
 

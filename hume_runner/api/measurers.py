@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 from hume_runner import wiring
 from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike
+from hume_runner.services.local import catalogue
+from hume_runner.services.local.needs import needed
+from hume_runner.services.local.pull import pull_agreed
+from hume_runner.services.local.weights import Weights
 from hume_runner.spelling import stored_path
 
 if TYPE_CHECKING:
@@ -31,9 +35,6 @@ def verify_models(*names: str) -> tuple[ModelStatus, ...]:
 
 def models_on(machine: Machine | None, *names: str, read: bool = False) -> tuple[ModelStatus, ...]:
     """The same on a machine of the caller's; None for this one."""
-    from hume_runner.services.local import catalogue
-    from hume_runner.services.local.weights import Weights
-
     settings = (machine or wiring.Machine.this()).models
     return Weights(settings.root).status(catalogue.named(names), read=read)
 
@@ -64,10 +65,6 @@ def pull_onto(
     on_step: OnStep | None = None,
 ) -> None:
     """The same on a machine of the caller's; None for this one."""
-    from hume_runner.services.local import catalogue
-    from hume_runner.services.local.needs import needed
-    from hume_runner.services.local.pull import pull_agreed
-
     wanted = catalogue.named(names) if names else catalogue.usual() if manifest is None else ()
     files = [file for model in wanted for file in model.files]
     hosts: tuple[str, ...] = ()

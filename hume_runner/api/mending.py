@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hume_runner import events, wiring
+from hume_runner.engine.mend import Mender
 from hume_runner.errors import HumeRunnerError
+from hume_runner.results.finish import Finisher
+from hume_runner.state.connection import guarded
+from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.outputs_owner import OutputsOwner
+from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -18,9 +24,6 @@ if TYPE_CHECKING:
 def writing(project: Project) -> Iterator[Store]:
     """The state, made if there is none, locked and written for as long as the block lasts, wherever its home is.
     Raises: StateLocked, StateError, StoreError."""
-    from hume_runner.state.lock import StateLock
-    from hume_runner.state.store import Store
-
     manifest, paths, machine = project.manifest, project.paths, project.machine
     keeper = wiring.keeper(paths, manifest.name, machine, lambda event: None)
     with StateLock(paths.state), keeper.own(paths.state) as kept:
@@ -43,12 +46,6 @@ def repair(project: Project, *, on_event: events.Report, warn: Callable[[str], N
 
     Raises: StateError.
     """
-    from hume_runner.engine.mend import Mender
-    from hume_runner.results.finish import Finisher
-    from hume_runner.state.connection import guarded
-    from hume_runner.state.lock import OutputsLock
-    from hume_runner.state.outputs_owner import OutputsOwner
-
     manifest, paths, machine = project.manifest, project.paths, project.machine
     outputs = paths.outputs
     owner = OutputsOwner(outputs)

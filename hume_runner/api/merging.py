@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 
 from hume_runner import events, wiring
 from hume_runner.api.values import Merged
+from hume_runner.engine.merge import Desk, merged, unmeasured
 from hume_runner.errors import StateLocked
 from hume_runner.frozen import frozen
+from hume_runner.results.finish import Finisher
+from hume_runner.results.telling import Telling
+from hume_runner.state.connection import guarded
 from hume_runner.state.paths import Paths
+from hume_runner.state.remote.bringing import bring
+from hume_runner.state.remote.copies import Remote, reading
+from hume_runner.state.remote.drive import Driver
+from hume_runner.state.remote.objects import Note
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -39,10 +47,6 @@ class _Homes:
         paths = replace(self._paths(shard), state=state)
         if paths.remote is None:
             return
-        from hume_runner.state.remote.bringing import bring
-        from hume_runner.state.remote.copies import Remote, reading
-        from hume_runner.state.remote.drive import Driver
-        from hume_runner.state.remote.objects import Note
 
         def use(driver: Driver, remote: Remote) -> None:
             if remote.lock is not None and not remote.lock.released:
@@ -68,11 +72,6 @@ def merge_shards(
 
     Raises: UsageError, StateLocked, StateError, StoreError; then nothing was merged, or the same command goes on.
     """
-    from hume_runner.engine.merge import Desk, merged, unmeasured
-    from hume_runner.results.finish import Finisher
-    from hume_runner.results.telling import Telling
-    from hume_runner.state.connection import guarded
-
     manifest, paths, machine = project.manifest, project.paths, project.machine
     telling = Telling(on_event, machine.monotonic)
     desk = Desk(

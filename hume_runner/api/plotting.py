@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hume_runner.api.comparing import results_at
 from hume_runner.api.values import ManifestLike
+from hume_runner.results.tables import need_pyarrow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,8 +19,6 @@ def plot_timeline(place: ManifestLike, item: str, *, table: str | None = None, s
     `place` is the output directory of a run, or its manifest; `table` as `face` or `prosody`, without it the one with
     most rows. Raises: UsageError for what is not there, with the nearest name; StateError, MissingExtra.
     """
-    from hume_runner.results.tables import need_pyarrow
-
     need_pyarrow("figures", "drawing figures")
     from hume_runner.results.figures.write import timeline
 
@@ -43,8 +42,6 @@ def plot_groups(
 
     `groups`: these values of the label alone, in this order. Raises as `plot_timeline`.
     """
-    from hume_runner.results.tables import need_pyarrow
-
     need_pyarrow("figures", "drawing figures")
     from hume_runner.results.figures.write import groups as drawn
 

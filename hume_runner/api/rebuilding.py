@@ -11,10 +11,14 @@ from hume_runner.api.inputs import refuse_found
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
 from hume_runner.results import derived
+from hume_runner.results.found_files import files_under
 from hume_runner.results.from_state import StateResults
 from hume_runner.results.intervals import ManifestSays
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.read import LooseResults
+from hume_runner.state.answers import harmed_answers
+from hume_runner.state.lock import StateLock
+from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
@@ -39,8 +43,6 @@ class Answers:
         """Those of these files, and of all below these folders that hold some, whatever their names. They know no place
         of their own: `directory` is where what is made of them goes. `note` is told what was found and left out.
         Raises: ResultsError."""
-        from hume_runner.results.found_files import files_under
-
         there = files_under(places)
         for told in there.notes:
             note(told)
@@ -78,10 +80,6 @@ def record_made(
 
     Without a word where the state cannot be written now: the files are good, and nobody waits for a lock for them.
     """
-    from hume_runner.state.answers import harmed_answers
-    from hume_runner.state.lock import StateLock
-    from hume_runner.state.store import Store
-
     manifest, where, machine = project.manifest, project.paths, project.machine
     with contextlib.suppress(StateError, OSError), StateLock(where.state):
         if not where.state.exists():

@@ -6,8 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner.api.comparing import compare_opened
+from hume_runner.api.rebuilding import record_made
 from hume_runner.errors import UsageError
 from hume_runner.frozen import frozen
+from hume_runner.results.authorship import refuse_others
+from hume_runner.results.derived import REPORT
+from hume_runner.results.due import refuse_others_here
+from hume_runner.results.marks import Kind
+from hume_runner.results.report import write_report
+from hume_runner.results.tables import need_pyarrow
 from hume_runner.state.pinned import resolved
 
 if TYPE_CHECKING:
@@ -42,10 +50,6 @@ def make_page(answers: Answers, *, out: Path | None = None, beside: Beside | Non
     """Write it to `out`, without it to `report.html` of the output directory, where it is recorded as a run's, or with
     a comparison to a file of its own there. Raises: UsageError, where something else is in the way; MissingExtra,
     ResultsError; with `beside` what `compare` raises."""
-    from hume_runner.api.rebuilding import record_made
-    from hume_runner.results.derived import REPORT
-    from hume_runner.results.report import write_report
-
     known, usual = answers.of_state, answers.directory / REPORT
     if out is None:
         out = usual if beside is None else answers.directory / _COMPARED
@@ -66,8 +70,6 @@ def make_page(answers: Answers, *, out: Path | None = None, beside: Beside | Non
 
 
 def _compared(answers: Answers, beside: Beside) -> Comparison:
-    from hume_runner.api.comparing import compare_opened
-
     assert answers.project is not None
     assert answers.of_state is not None
     mine = (answers.project.shown, answers.of_state)
@@ -76,11 +78,6 @@ def _compared(answers: Answers, beside: Beside) -> Comparison:
 
 def _refuse_others(answers: Answers, out: Path, *, in_its_place: bool) -> None:
     """Raises: UsageError, where a file is in the way that is nobody's report."""
-    from hume_runner.results.authorship import refuse_others
-    from hume_runner.results.derived import REPORT
-    from hume_runner.results.due import refuse_others_here
-    from hume_runner.results.marks import Kind
-
     known = answers.of_state
     if known is not None and in_its_place:
         refuse_others_here(known.knows, answers.directory, [REPORT])
@@ -107,8 +104,6 @@ def draw_figures(
     a label is `wave`, or `wave=pre,post` with the groups and their order. `told` hears what is left out. Raises:
     UsageError for what is not there, MissingExtra.
     """
-    from hume_runner.results.tables import need_pyarrow
-
     need_pyarrow("figures", "drawing figures")
     from hume_runner.results.figures.choosing import Wanted
     from hume_runner.results.figures.write import write_figures

@@ -6,10 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hume_runner.api.rebuilding import record_made
 from hume_runner.aside import folder_below
 from hume_runner.errors import UsageError
 from hume_runner.frozen import frozen
+from hume_runner.results.authorship import PACKAGE_FILES, refuse_others
+from hume_runner.results.derived import tables_group
+from hume_runner.results.due import refuse_others_here
+from hume_runner.results.event_sources import without_rows
+from hume_runner.results.marks import Kind
 from hume_runner.results.options import PLAIN, TableOptions
+from hume_runner.results.tables import need_pyarrow, write_tables
 from hume_runner.state.pinned import resolved
 
 if TYPE_CHECKING:
@@ -39,13 +46,6 @@ def make_tables(
     `warn` is told of events without a source, and of files there that are left as they are. Raises: UsageError, where
     something else is in the way; MissingExtra, ManifestError, SourceError, ResultsError.
     """
-    from hume_runner.api.rebuilding import record_made
-    from hume_runner.results.authorship import PACKAGE_FILES, refuse_others
-    from hume_runner.results.derived import tables_group
-    from hume_runner.results.due import refuse_others_here
-    from hume_runner.results.marks import Kind
-    from hume_runner.results.tables import write_tables
-
     says = _said(answers, None if out is None else out / f"items.{format}", warn)
     here, known = answers.directory, answers.of_state
     folder = out if out is not None else folder_below(here, "tables")
@@ -86,8 +86,6 @@ def make_psych_ds(
 ) -> MadeTables:
     """Write a Psych-DS dataset, CSV and its description, into `out`: a folder of its own, which has to be named. Raises
     as `make_tables`."""
-    from hume_runner.results.tables import need_pyarrow
-
     says = _said(answers, None if out is None else out / "dataset_description.json", warn)
     need_pyarrow("tables", "writing tables")
     from hume_runner.results.package.psych_ds import write_psych_ds
@@ -104,8 +102,6 @@ def make_psych_ds(
 def _said(answers: Answers, written: Path | None, warn: Callable[[str], None]) -> ManifestSays:
     """What the manifest says for tables. Raises: UsageError where it would find what is `written`, and a run would
     measure that."""
-    from hume_runner.results.event_sources import without_rows
-
     if written is not None:
         answers.refuse_found(written, hint="choose another --out")
     says = answers.says()

@@ -14,8 +14,12 @@ from hume_runner.api.mending import repair as repair_outputs
 from hume_runner.api.project import Project
 from hume_runner.api.values import JobSaid, ManifestLike, Verified
 from hume_runner.errors import HumeRunnerError
+from hume_runner.results.audit import compare_remote
+from hume_runner.results.derived import marks
 from hume_runner.results.verify import Checked, Verdict, is_answer
+from hume_runner.results.verify import verify as verify_files
 from hume_runner.settings import mask_secrets
+from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
     from hume_runner.results.audit import RemoteSays
@@ -101,9 +105,6 @@ def verify(
 
 def checked_files(project: Project) -> Iterator[Checked]:
     """Every output beside the hash in the state, streamed."""
-    from hume_runner.results.verify import verify as verify_files
-    from hume_runner.state.store import Store
-
     with Store.peek(project.paths.state, name=project.manifest.name) as store:
         yield from verify_files(store, project.paths.outputs, project.paths.state, name=project.manifest.name)
         mirror = project.mirror()
@@ -113,9 +114,6 @@ def checked_files(project: Project) -> Iterator[Checked]:
 
 def checked_jobs(project: Project) -> Iterator[tuple[JobRow, RemoteSays]]:
     """Every job that the service took, beside the service's word on it, streamed."""
-    from hume_runner.results.audit import compare_remote
-    from hume_runner.state.store import Store
-
     if project.here:
         return  # nobody else knows of them
     with Store.peek(project.paths.state, name=project.manifest.name) as store, project.endpoint() as endpoint:
@@ -124,8 +122,5 @@ def checked_jobs(project: Project) -> Iterator[tuple[JobRow, RemoteSays]]:
 
 def stale(project: Project) -> list[str]:
     """The groups of derived files that were made from an earlier state than this one."""
-    from hume_runner.results.derived import marks
-    from hume_runner.state.store import Store
-
     with Store.peek(project.paths.state, name=project.manifest.name) as store:
         return sorted(group for group, mark in marks(store).items() if mark.serial != store.serial)

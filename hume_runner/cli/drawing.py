@@ -6,6 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, TYPE_CHECKING, cast
 
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
 from hume_runner.cli.streams import Canvas, SafeStream, visible
 
 if TYPE_CHECKING:
@@ -21,9 +25,6 @@ class Drawing:
     """
 
     def __init__(self, stream: SafeStream, lines: Callable[[int], Sequence[str]]) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
         self._console = Console(file=cast("IO[str]", Canvas(stream)), highlight=False)
         self._live = Live(
             _Lines(lines),
@@ -58,8 +59,6 @@ class Drawing:
             thread.join()
 
     def _print(self, text: str) -> None:
-        from rich.text import Text
-
         self._console.print(Text(visible(text)), soft_wrap=True)
 
 
@@ -68,8 +67,6 @@ class _Lines:
         self._lines = lines
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
         text = Text("\n".join(self._lines(options.max_width)), no_wrap=True, overflow="crop")
         text.highlight_regex("[━#]+", "green")
         text.highlight_regex(r"[\d,]+ failed", "red")
