@@ -58,8 +58,8 @@ def failed(
     match action, error:
         case Submit(job), _:
             # The service layer turns every expected failure into a value; anything else leaves the outcome open.
-            open_ = Unknown(message=f"{type(error).__name__}: {error}")
-            return (Heard(job=job, result=open_), Breaks(error=error))
+            unknown = Unknown(message=f"{type(error).__name__}: {error}")
+            return (Heard(job=job, result=unknown), Breaks(error=error))
         case Poll(), ApiError():
             return (waiting.poll_failed(view, rules, error, at),)
         case Fetch(job), AnswerIncomplete():
