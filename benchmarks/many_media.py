@@ -16,8 +16,9 @@ from pathlib import Path
 
 from figures import Figure, report
 
-from hume_runner.media.archives import MemberReader, iter_members
+from hume_runner.media.archives import iter_members
 from hume_runner.media.cache import MediaCache, write_entry
+from hume_runner.media.member_reader import MemberReader
 
 
 def release_ms(folder: Path, entries: int) -> float:

@@ -28,15 +28,13 @@ from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.merging import (
     Copy,
     Merger,
-    ShardFacts,
     close_shard,
-    facts_of,
-    kinds_of,
     merged_shards,
     waiting,
 )
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
+from hume_runner.state.shard_facts import ShardFacts, facts_of, kinds_of
 from hume_runner.state.shards import check_shard, never_begun
 from hume_runner.state.store import Store
 

@@ -13,8 +13,8 @@ from hume_runner.planning.selection import Shard
 from hume_runner.sources.outputs import RECORD
 from hume_runner.state.connection import guarded
 from hume_runner.state.disk import Disk, stamp_of
-from hume_runner.state.merging import ShardFacts
 from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.shard_facts import ShardFacts
 
 _CHUNK = 1 << 20
 

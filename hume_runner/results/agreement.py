@@ -81,11 +81,56 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
 
     Correlations are None with fewer than four pairs, or where either side is constant.
     """
+    means = _means(chunks())
+    n, items, mean_a, mean_b = means.n, means.items, means.a, means.b
+    if n < FEWEST_PAIRS or not means.vary or mean_a is None or mean_b is None:
+        return _without(n, items, mean_a, mean_b, means.difference)
+    pearson = _pearson(_sums(chunks(), mean_a, mean_b))
+    some = _thinned(chunks(), step=-(-n // most_ranked))
+    ranks_a, ranks_b = ranks(some.a), ranks(some.b)
+    middle = (len(some.a) + 1) / 2
+    whole = Values(a=ranks_a, b=ranks_b, item=some.item)
+    spearman = _pearson(_sums([whole], middle, middle))
+    basis: Basis | None = "pairs" if items == n else "items" if items >= FEWEST_ITEMS else None
+    ends: list[tuple[float | None, float | None]] = [(None, None), (None, None)]
+    if basis is not None:
+        effective = _independent(some, ranks_a, ranks_b) if basis == "items" else [float(len(some.a))] * 2
+        quantile = NORMAL if basis == "pairs" else student(items - 1)
+        ends = [
+            _interval(pearson, effective[0], 1.0, quantile),
+            _interval(spearman, effective[1], 1.0 + (spearman or 0.0) ** 2 / 2, quantile),
+        ]
+    return Agreement(
+        n=n,
+        items=items,
+        mean_a=mean_a,
+        mean_b=mean_b,
+        mean_difference=means.difference,
+        pearson=Coefficient(value=pearson, low=ends[0][0], high=ends[0][1]),
+        spearman=Coefficient(value=spearman, low=ends[1][0], high=ends[1][1]),
+        basis=basis if ends[0][0] is not None or ends[1][0] is not None else None,
+        ranked=len(some.a),
+    )
+
+
+@frozen
+class _Means:
+    """Of both sides and of their differences, None without a pair. `vary`: neither side is constant."""
+
+    n: int
+    items: int
+    a: float | None = None
+    b: float | None = None
+    difference: float | None = None
+    vary: bool = False
+
+
+def _means(chunks: Iterable[Values]) -> _Means:
     n = items = 0
     sums_a, sums_b, differences = [], [], []
     low, high = [math.inf, math.inf], [-math.inf, -math.inf]
     last = None
-    for chunk in chunks():
+    for chunk in chunks:
         n += len(chunk.a)
         for number in chunk.item:
             items += number != last
@@ -97,49 +142,28 @@ def agreement(chunks: Callable[[], Iterable[Values]], *, most_ranked: int = MOST
             low[side] = min(low[side], min(values, default=math.inf))
             high[side] = max(high[side], max(values, default=-math.inf))
     if n == 0:
-        return _without(n, items, None, None, None)
+        return _Means(n=n, items=items)
     # Rounding may take a mean out of what it is the mean of.
     mean_a, mean_b = (
         min(max(math.fsum(sums) / n, low[side]), high[side]) for side, sums in enumerate((sums_a, sums_b))
     )
-    mean_difference = math.fsum(differences) / n
-    if n < FEWEST_PAIRS or low[0] == high[0] or low[1] == high[1]:
-        return _without(n, items, mean_a, mean_b, mean_difference)
-    pearson = _pearson(_sums(chunks(), mean_a, mean_b))
-    some = _thinned(chunks(), step=-(-n // most_ranked))
-    ranks_a, ranks_b = ranks(some.a), ranks(some.b)
-    middle = (len(some.a) + 1) / 2
-    whole = Values(a=ranks_a, b=ranks_b, item=some.item)
-    spearman = _pearson(_sums([whole], middle, middle))
-    basis: Basis | None = "pairs" if items == n else "items" if items >= FEWEST_ITEMS else None
-    ends: list[tuple[float | None, float | None]] = [(None, None), (None, None)]
-    if basis is not None:
-        effective = [float(len(some.a))] * 2
-        if basis == "items":
-            groups = _spans(some.item)
-            effective = [
-                value / design_effect(influence, groups) if value else 0.0
-                for value, influence in (
-                    (effective[0], _influence(some.a, some.b)),
-                    (effective[1], _rank_influence(ranks_a, ranks_b)),
-                )
-            ]
-        quantile = NORMAL if basis == "pairs" else student(items - 1)
-        ends = [
-            _interval(pearson, effective[0], 1.0, quantile),
-            _interval(spearman, effective[1], 1.0 + (spearman or 0.0) ** 2 / 2, quantile),
-        ]
-    return Agreement(
+    return _Means(
         n=n,
         items=items,
-        mean_a=mean_a,
-        mean_b=mean_b,
-        mean_difference=mean_difference,
-        pearson=Coefficient(value=pearson, low=ends[0][0], high=ends[0][1]),
-        spearman=Coefficient(value=spearman, low=ends[1][0], high=ends[1][1]),
-        basis=basis if ends[0][0] is not None or ends[1][0] is not None else None,
-        ranked=len(some.a),
+        a=mean_a,
+        b=mean_b,
+        difference=math.fsum(differences) / n,
+        vary=low[0] != high[0] and low[1] != high[1],
     )
+
+
+def _independent(some: Values, ranks_a: array[float], ranks_b: array[float]) -> list[float]:
+    """How many independent pairs these are worth, for Pearson and for Spearman."""
+    pairs, groups = float(len(some.a)), _spans(some.item)
+    return [
+        pairs / design_effect(influence, groups) if pairs else 0.0
+        for influence in (_influence(some.a, some.b), _rank_influence(ranks_a, ranks_b))
+    ]
 
 
 def _without(

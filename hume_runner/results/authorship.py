@@ -22,7 +22,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 from hume_runner import small_json
 from hume_runner.errors import NotRegular, UsageError, of_place, refuse_scarce
 from hume_runner.regular_files import open_regular, refuse_no_file
-from hume_runner.results import marks, shapes
+from hume_runner.results import earlier_shapes, marks, shapes
 from hume_runner.results.derived import REPORT, TABLES
 from hume_runner.results.marks import Kind
 from hume_runner.results.outputs import RESULTS, RUN
@@ -197,7 +197,7 @@ def _is_plan(file: BinaryIO) -> bool:
         return fits
     file.seek(0)
     try:
-        return shapes.is_plan(small_json.parsed(file.read(small_json.MOST_BYTES + 1)))
+        return earlier_shapes.is_plan(small_json.parsed(file.read(small_json.MOST_BYTES + 1)))
     except ValueError:
         return False
 
@@ -219,7 +219,7 @@ def _is_comparison(file: BinaryIO) -> bool:
         case b"PAR1":
             return _is_parquet(file, Kind.COMPARISON)
         case start if start.startswith(b"{"):
-            return _document(Kind.COMPARISON, shapes.is_comparison)(file)
+            return _document(Kind.COMPARISON, earlier_shapes.is_comparison)(file)
         case start if start.startswith((b"<", b"# ")):
             return marks.fits_behind(file, Kind.COMPARISON)
     from hume_runner.results.compare.records import FIELDS
@@ -280,17 +280,17 @@ def _start(file: BinaryIO) -> bytes:
 
 
 _AS_WRITTEN: Final[Mapping[Kind, Callable[[BinaryIO], bool]]] = {
-    Kind.RUN: _document(Kind.RUN, shapes.is_run),
+    Kind.RUN: _document(Kind.RUN, earlier_shapes.is_run),
     Kind.RESULTS: shapes.is_results,
     Kind.OWNER: _document(Kind.OWNER, is_record),
     Kind.REPORT: _page(Kind.REPORT),
     Kind.TABLE: _is_table,
-    Kind.PACKAGE: _document(Kind.PACKAGE, shapes.is_package),
-    Kind.CODEBOOK: _page(Kind.CODEBOOK, shapes.is_codebook),
-    Kind.CRATE: _document(Kind.CRATE, shapes.is_crate),
-    Kind.DATASET: _document(Kind.DATASET, shapes.is_dataset),
+    Kind.PACKAGE: _document(Kind.PACKAGE, earlier_shapes.is_package),
+    Kind.CODEBOOK: _page(Kind.CODEBOOK, earlier_shapes.is_codebook),
+    Kind.CRATE: _document(Kind.CRATE, earlier_shapes.is_crate),
+    Kind.DATASET: _document(Kind.DATASET, earlier_shapes.is_dataset),
     Kind.PLAN: _is_plan,
-    Kind.PLAN_PAGE: _page(Kind.PLAN_PAGE, shapes.is_plan_page),
+    Kind.PLAN_PAGE: _page(Kind.PLAN_PAGE, earlier_shapes.is_plan_page),
     Kind.COMPARISON: _is_comparison,
     Kind.FIGURE: _is_figure,
     Kind.METRICS: lambda file: shapes.is_metrics(_text(file)),

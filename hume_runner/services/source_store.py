@@ -17,8 +17,8 @@ from hume_runner.http.addresses import AddressRule
 from hume_runner.http.download import Downloaded, Downloader, DownloadProblem
 from hume_runner.http.retry import RetryPolicy
 from hume_runner.manifest.model import RetrySection
-from hume_runner.media.archives import MemberReader
 from hume_runner.media.cache import CachedMedia, MediaCache, cache_key, write_entry
+from hume_runner.media.member_reader import MemberReader
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.media.sniff import sniff
 from hume_runner.processes import TookTooLong, WorkerDied

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from hume_runner import small_json
 from hume_runner.aside import open_new
 from hume_runner.frozen import frozen
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import guarded
 from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.shard_facts import ShardFacts
 from hume_runner.state.store import Store
 
 # What a job was when it was merged is not among the orders that evidence is read from: whose came first is not known
@@ -39,59 +37,6 @@ _TAKEN = (
     "SELECT 1 FROM main.members b JOIN main.jobs j ON j.job = b.job JOIN main.measurements m ON m.key = b.key "
     "WHERE b.key = {0}.key AND j.status = 'submitted' AND b.outcome IS NULL AND coalesce(m.parts, 1) = 1))"
 )
-
-
-@frozen
-class ShardFacts:
-    """What has to be known of a state before it is merged. `simulated`: of the jobs that a service took, both are told
-    apart by it; `open`: jobs without an end; `closed`: the lineage of a state that took them over."""
-
-    state: Path
-    outputs: str | None
-    lineage: str
-    serial: int
-    shard: str | None
-    api: str | None
-    settings: Mapping[str, Any] | None
-    simulated: frozenset[bool]
-    open: frozenset[int]
-    items: int
-    waiting: int
-    closed: str | None
-
-
-def facts_of(store: Store, state: Path) -> ShardFacts:
-    """See `ShardFacts`."""
-    settings = store.meta("settings")
-    items = store.counts().items
-    return ShardFacts(
-        state=state,
-        outputs=store.meta("outputs"),
-        lineage=store.lineage,
-        serial=store.serial,
-        shard=store.meta("shard"),
-        api=store.meta("api"),
-        settings=small_json.kept(settings) if settings else None,
-        simulated=kinds_of(store),
-        open=frozenset(row[0] for row in _open_jobs(store)),
-        items=items["total"],
-        waiting=items["total"] - items["done"] - items["failed"],
-        closed=store.meta("closed"),
-    )
-
-
-def kinds_of(store: Store) -> frozenset[bool]:
-    """Whether what a service took of this state was simulated: of both kinds, neither, or one."""
-    with guarded(store.path):
-        rows = store._db.execute("SELECT DISTINCT simulated FROM jobs WHERE remote_id IS NOT NULL").fetchall()
-    return frozenset(bool(row[0]) for row in rows)
-
-
-def _open_jobs(store: Store) -> Sequence[tuple[int]]:
-    with guarded(store.path):
-        return store._db.execute(
-            "SELECT job FROM jobs WHERE status IN ('submitting', 'submitted', 'ambiguous')"
-        ).fetchall()
 
 
 @frozen

@@ -330,25 +330,3 @@ def test_the_key_is_quoted_in_every_spelling(own_api: Api, emulator: Emulator, w
     for said in (details["name"], error, failed["state"]["message"], refusal):
         assert (raw_key in said) == (way in ("plain", "escapes", "split"))
     assert (raw_key in page) == (way == "plain")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"nothing": {}},
-        {"jobs": {"late": "soon"}},
-        {"jobs": {"filenames": "backwards"}},
-        {"jobs": {"filenames": {"without": "("}}},
-        {"jobs": {"status": 200}},
-        {"runs": {"counts": "sheep"}},
-        {"uploads": {"uncounted_bytes": -1}},
-        {"submissions": {"answer": "perhaps"}},
-        {"submissions": {"seen": 3}},
-        {"quote_key": {"in": ["everywhere"]}},
-        {"gzip": 1},
-    ],
-)
-def test_a_difficulty_that_makes_no_sense_is_refused(own_api: Api, wrong: Any) -> None:
-    answer = own_api.call("POST", "/_emulator/difficulties", json=wrong)
-    assert answer.status_code == 400
-    assert answer.json()["message"]

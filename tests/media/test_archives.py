@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import random
 import stat
 import tarfile
 import tempfile
-import threading
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,42 +16,19 @@ from hypothesis import strategies as st
 from hume_runner.media.archives import (
     ArchiveLimits,
     Member,
-    MemberReader,
     Skipped,
     is_archive,
     iter_members,
     normal_name,
 )
+from hume_runner.media.member_reader import MemberReader
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import Kind
+from tests.media.packing import FORMS, pack, tarred, zipped
 from tests.media_files import picture, picture_bytes, speech, write_wav
 from tests.tiers import examples, sampled
 
 PICTURE = picture_bytes(picture())
-
-
-def zipped(path: Path, *members: tuple[str, bytes], mode: int = 0) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, body in members:
-            info = zipfile.ZipInfo("x")
-            info.filename = name
-            info.external_attr = mode << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, body)
-    return path
-
-
-def tarred(path: Path, *members: tuple[str, bytes] | tarfile.TarInfo) -> Path:
-    packing = {".gz": "w:gz", ".bz2": "w:bz2", ".xz": "w:xz"}.get(path.suffix, "w")
-    with tarfile.open(path, packing, format=tarfile.PAX_FORMAT) as archive:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                archive.addfile(member)
-            else:
-                info = tarfile.TarInfo(member[0])
-                info.size = len(member[1])
-                archive.addfile(info, io.BytesIO(member[1]))
-    return path
 
 
 def contents(path: Path, limits: ArchiveLimits | None = None) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
@@ -72,13 +46,6 @@ def contents(path: Path, limits: ArchiveLimits | None = None) -> tuple[dict[str,
                 assert member.size_bytes == len(offered[member.name])
         assert all(file.name.isdigit() for file in Path(folder).iterdir())
     return offered, skipped
-
-
-FORMS = ("a.zip", "a.tar", "a.tar.gz", "a.tar.bz2", "a.tar.xz")
-
-
-def pack(path: Path, *members: tuple[str, bytes]) -> Path:
-    return zipped(path, *members) if path.suffix == ".zip" else tarred(path, *members)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -321,98 +288,3 @@ def test_a_directory_that_points_before_the_file_is_damage(tmp_path: Path) -> No
     with pytest.raises(MediaProblem) as caught:
         list(iter_members(path))
     assert caught.value.reason == "archive_unreadable"
-
-
-# -- by name -----------------------------------------------------------------------------------------------------------
-
-
-def noise(count: int, size: int) -> list[tuple[str, bytes]]:
-    """Members that no packing makes smaller."""
-    return [(f"{number:04}.wav", random.Random(number).randbytes(size)) for number in range(count)]
-
-
-def bytes_read() -> int:
-    """By this process so far, from files."""
-    return int(Path("/proc/self/io").read_text().split()[1])
-
-
-counted = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux's account of reading")
-
-
-@sampled(3)
-@pytest.mark.parametrize("form", FORMS)
-def test_members_are_read_by_name_in_any_order(form: str, tmp_path: Path) -> None:
-    members = noise(30, 300)
-    reader = MemberReader(pack(tmp_path / form, *members))
-    order = [*members, *random.Random(1).sample(members, 30), *reversed(members)]
-    for number, (name, content) in enumerate(order):
-        assert reader.copy(name, tmp_path / str(number)) == len(content)
-    assert [(tmp_path / str(number)).read_bytes() for number in range(len(order))] == [one for _, one in order]
-    assert reader.copy("not there.wav", tmp_path / "none") is None
-    assert reader.copy(members[3][0], tmp_path / "again") == 300
-    reader.close()
-
-
-@pytest.mark.sweep
-@sampled(1)
-@counted
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("workers", [1, 6])
-def test_reading_all_members_takes_about_one_pass_for_each_worker(form: str, workers: int, tmp_path: Path) -> None:
-    members = noise(400, 6000)
-    path = pack(tmp_path / form, *members)
-    reader = MemberReader(path)
-    batches = [members[start : start + 20] for start in range(0, len(members), 20)]
-
-    def prepare(batch: list[tuple[str, bytes]]) -> list[int | None]:
-        return [reader.copy(name, tmp_path / f"out-{name}") for name, _ in batch]
-
-    before = bytes_read()
-    with ThreadPoolExecutor(workers) as pool:
-        sizes = [size for found in pool.map(prepare, batches) for size in found]
-    read = bytes_read() - before
-    reader.close()
-    assert sizes == [6000] * 400
-    assert read < (workers + 2) * 2 * path.stat().st_size  # member by member from the start: 200 times
-
-
-def test_an_archive_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
-    path = pack(tmp_path / "a.tar.gz", ("a.wav", b"first a"), ("b.wav", b"first b"))
-    reader = MemberReader(path)
-    reader.copy("a.wav", tmp_path / "1")
-    other = pack(tmp_path / "b.tar.gz", ("b.wav", b"second b"), ("c.wav", b"second c"))
-    other.replace(path)
-    assert reader.copy("b.wav", tmp_path / "2") == 8
-    assert (tmp_path / "2").read_bytes() == b"second b"
-    assert reader.copy("a.wav", tmp_path / "3") is None
-    path.unlink()
-    with pytest.raises((MediaProblem, OSError)):
-        reader.copy("b.wav", tmp_path / "4")
-
-
-def test_few_places_are_kept_open_whatever_is_asked_for(tmp_path: Path) -> None:
-    path = pack(tmp_path / "a.tar", *noise(60, 50))
-    reader = MemberReader(path, most_places=3)
-    together = threading.Barrier(12)
-
-    def read(number: int) -> int | None:
-        together.wait()
-        return reader.copy(f"{59 - number * 4:04}.wav", tmp_path / str(number))
-
-    with ThreadPoolExecutor(12) as pool:
-        assert list(pool.map(read, range(12))) == [50] * 12
-    assert open_files(path) <= 3
-    reader.close()
-    assert open_files(path) == 0
-
-
-def open_files(path: Path) -> int:
-    if not Path("/proc/self/fd").exists():
-        return 0
-    found = 0
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            found += link.readlink() == path.resolve()
-        except OSError:
-            continue
-    return found

@@ -35,15 +35,8 @@ def compare_results(
     there; MissingExtra where answers cannot be read; StateError without room for what waits.
     """
     results: dict[Side, StateResults] = {"a": a[1], "b": b[1]}
-    simulated = {side: one.simulated for side, one in results.items()}
-    # Of kept answers nobody may know: they are compared with measured ones, as what most of them are.
-    if bool(simulated["a"]) != bool(simulated["b"]) and not even_simulated:
-        (which, _), other = (a, simulated["b"]) if simulated["a"] else (b, simulated["a"])
-        others = "the others are" if other is False else "the others may be one"
-        raise UsageError(
-            f"{which}: simulated scores are no measurement, and {others}",
-            hint="compare two measured results; --even-simulated compares them all the same, to rehearse",
-        )
+    if not even_simulated:
+        _refuse_simulated_beside_measured(a, b)
     layouts = {side: layouts_of(one) for side, one in results.items()}
     tables = table_pairs(layouts["a"], layouts["b"], pairs)
     kept = dict(zip(("a", "b"), wanted(tables), strict=True))
@@ -73,7 +66,7 @@ def compare_results(
         return base.Comparison(
             a=_side(a, numbers["a"], repeats["a"], seen["a"]),
             b=_side(b, numbers["b"], repeats["b"], seen["b"]),
-            simulated=any(simulated.values()),
+            simulated=any(one.simulated for one in results.values()),
             differences=_differences(results["a"], results["b"]),
             matched=matched,
             compared=compared,
@@ -85,6 +78,19 @@ def compare_results(
             tables_b=tuple(seen["b"].tables),
             unread=tuple(dict.fromkeys((*seen["a"].unread, *seen["b"].unread)))[:MOST_UNREAD],
         )
+
+
+def _refuse_simulated_beside_measured(a: tuple[str, StateResults], b: tuple[str, StateResults]) -> None:
+    simulated_a, simulated_b = a[1].simulated, b[1].simulated
+    # Of kept answers nobody may know: they are compared with measured ones, as what most of them are.
+    if bool(simulated_a) == bool(simulated_b):
+        return
+    (which, _), other = (a, simulated_b) if simulated_a else (b, simulated_a)
+    others = "the others are" if other is False else "the others may be one"
+    raise UsageError(
+        f"{which}: simulated scores are no measurement, and {others}",
+        hint="compare two measured results; --even-simulated compares them all the same, to rehearse",
+    )
 
 
 def _side(named: tuple[str, StateResults], items: int, repeats: int, seen: _Seen) -> base.Side:

@@ -14,6 +14,13 @@ from hume_runner.services.credits import weights_of
 _CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
 _PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 _SOFTWARE = "#hume_runner"
+# What lies beside the tables of every run.
+_BESIDE: tuple[dict[str, Any], ...] = (
+    {"@id": "results.jsonl", "@type": "File", "name": "results", "description": "one line an item"},
+    {"@id": "datapackage.json", "@type": "File", "name": "what the columns mean"},
+    {"@id": "codebook.md", "@type": "File", "name": "codebook", "encodingFormat": "text/markdown"},
+    {"@id": "raw/", "@type": "Dataset", "name": "raw answers", "description": "byte by byte as they were given"},
+)
 
 
 def ro_crate(described: Described) -> dict[str, Any]:
@@ -29,17 +36,6 @@ def ro_crate(described: Described) -> dict[str, Any]:
         }
         for table in described.tables
     ]
-    others = [
-        {"@id": "results.jsonl", "@type": "File", "name": "results", "description": "one line an item"},
-        {"@id": "datapackage.json", "@type": "File", "name": "what the columns mean"},
-        {"@id": "codebook.md", "@type": "File", "name": "codebook", "encodingFormat": "text/markdown"},
-        {
-            "@id": "raw/",
-            "@type": "Dataset",
-            "name": "raw answers",
-            "description": "byte by byte as they were given",
-        },
-    ]
     measurers = [_measurer(one) for one in described.measurers]
     run = described.run
     root: dict[str, Any] = {
@@ -50,7 +46,7 @@ def ro_crate(described: Described) -> dict[str, Any]:
         "datePublished": str(work_ended(run) or "")[:10] or None,
         "conformsTo": {"@id": _PROFILE},
         "license": "not told: whoever publishes these data says under which licence",
-        "hasPart": [{"@id": one["@id"]} for one in (*files, *others)],
+        "hasPart": [{"@id": one["@id"]} for one in (*files, *_BESIDE)],
         "mentions": [{"@id": "#run"}],
     }
     action = {
@@ -62,7 +58,7 @@ def ro_crate(described: Described) -> dict[str, Any]:
         "startTime": _started(described),
         "endTime": work_ended(run),
         "object": [{"@id": "#manifest"}, *({"@id": one["@id"]} for one in measurers)],
-        "result": [{"@id": one["@id"]} for one in (*files, *others)],
+        "result": [{"@id": one["@id"]} for one in (*files, *_BESIDE)],
     }
     manifest = run.get("manifest") or {}
     graph: list[dict[str, Any]] = [
@@ -83,7 +79,7 @@ def ro_crate(described: Described) -> dict[str, Any]:
         },
         action,
         *files,
-        *others,
+        *_BESIDE,
         *measurers,
     ]
     return {"@context": _CONTEXT, "@graph": [_without_none(one) for one in graph]}

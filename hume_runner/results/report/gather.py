@@ -113,17 +113,7 @@ def gather(
         findings=(
             findings.strongest(seen.means, layouts, seen.covered, counts.by_status["done"]),
             findings.between_groups(compared, layouts),
-            findings.doubts(
-                seen.doubts.sentences(),
-                simulated=counts.simulated,
-                by_status=counts.by_status,
-                reasons=by_reason,
-                empty=sum(1 for name, one in records.items() if one["t"] == "done" and name not in seen.found),
-                thinned=seen.thinned,
-                shown=len(records),
-                unread=seen.unread_items,
-                open_names=any(layouts[name].open_families for name in models),
-            ),
+            _doubts(seen, counts, records, by_reason, open_names=any(layouts[name].open_families for name in models)),
         ),
         groups=described_groups(
             compared, seen.groups, layouts, {label: list(seen) for label, seen in label_groups.values.items()}
@@ -141,6 +131,27 @@ def gather(
         kept=sum(1 for job in results.jobs() if job.kept and job.status == "done"),
         simulated=counts.simulated,
         detail=detail,
+    )
+
+
+def _doubts(
+    seen: Pass,
+    counts: _Counts,
+    records: Mapping[str, Mapping[str, Any]],
+    reasons: Mapping[str, int],
+    *,
+    open_names: bool,
+) -> Finding:
+    return findings.doubts(
+        seen.doubts.sentences(),
+        simulated=counts.simulated,
+        by_status=counts.by_status,
+        reasons=reasons,
+        empty=sum(1 for name, one in records.items() if one["t"] == "done" and name not in seen.found),
+        thinned=seen.thinned,
+        shown=len(records),
+        unread=seen.unread_items,
+        open_names=open_names,
     )
 
 

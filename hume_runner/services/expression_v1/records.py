@@ -195,17 +195,10 @@ class Records:
         controls = {remote_id: job for one in lost for remote_id, job in one.controls.items()}
         listed = _by_what_tells(listed, controls)
         runs, counting = listed.runs, Counting.shown_by(controls, listed.runs)
-        users = {runs[run_id].user_id for run_id in ours if run_id in runs} - {""}
         agrees = one_clock(dict(self._account.told), runs)
         if not agrees:  # then it cannot be told which run another upload of ours is waiting for
             awaited = {endpoint: -math.inf if at < math.inf else at for endpoint, at in awaited.items()}
-        # What others who share the account measured cannot be ours, once one of our own told who we are.
-        explained = {*ours, *self._account.told, *(run_id for one in lost for run_id in (*one.before, *one.after))}
-        free = [
-            run
-            for run in (*runs.values(), *listed.nameless)
-            if run.run_id not in explained and not (users and run.user_id not in users)
-        ]
+        free = self._unexplained(listed, lost, ours)
         near: dict[int, list[RunView]] = {}
         dated = {one.job.number: agrees and self._account.lost_here.get(one.job.nonce, False) for one in lost}
         for one in lost:
@@ -246,6 +239,18 @@ class Records:
                 candidates=tuple(candidates), conclusive=not lacking_what, why=why, most=max(1, rivals)
             )
         return looks
+
+    def _unexplained(self, listed: Shown, lost: Sequence[LostJob], ours: Mapping[str, float]) -> list[RunView]:
+        """The runs that may be one of what was lost, as far as it is known whose the others are."""
+        runs = listed.runs
+        users = {runs[run_id].user_id for run_id in ours if run_id in runs} - {""}
+        # What others who share the account measured cannot be ours, once one of our own told who we are.
+        explained = {*ours, *self._account.told, *(run_id for one in lost for run_id in (*one.before, *one.after))}
+        return [
+            run
+            for run in (*runs.values(), *listed.nameless)
+            if run.run_id not in explained and not (users and run.user_id not in users)
+        ]
 
     def _listed_now(self, since: float) -> tuple[Shown, dict[str, float]]:
         """(what the list shows since then, since when a run in it may be one that an upload under way is waiting for,

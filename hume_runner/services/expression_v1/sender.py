@@ -34,7 +34,8 @@ from hume_runner.services.base import (
 )
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.account import Account
-from hume_runner.services.expression_v1.client import AnswerNotUnderstood, Measured, measurement_outcome
+from hume_runner.services.expression_v1.client import AnswerNotUnderstood, Measured
+from hume_runner.services.expression_v1.errors import measurement_outcome
 from hume_runner.services.expression_v1.limits import GAP_SAMPLES
 from hume_runner.services.expression_v1.media import MediaStore
 from hume_runner.services.expression_v1.parts import divisible, endpoint_of

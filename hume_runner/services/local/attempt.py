@@ -11,7 +11,7 @@ from pathlib import Path
 from hume_runner.errors import in_a_line, is_scarce, of_system
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.services.local.answer_form import SourceFound
-from hume_runner.services.local.measurers.table_check import Nonsense
+from hume_runner.services.local.measurers.kept_values import Nonsense
 from hume_runner.services.local.task import Wanted
 
 

@@ -25,8 +25,9 @@ from hume_runner.services.local.measurers.base import (
     Sound,
 )
 from hume_runner.services.local.measurers.found import find
+from hume_runner.services.local.measurers.kept_values import Nonsense
 from hume_runner.services.local.measurers.row_times import Extent, time_fault
-from hume_runner.services.local.measurers.table_check import Nonsense, Rows
+from hume_runner.services.local.measurers.table_check import Rows
 from hume_runner.services.local.ready import require_ready
 from hume_runner.services.local.settings import TRANSCRIBES, chosen, picture_rate
 from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted

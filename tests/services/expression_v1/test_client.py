@@ -48,13 +48,15 @@ from hume_runner.services.expression_v1.client import (
     VIDEO_PATH,
     AnswerNotUnderstood,
     ExpressionV1Api,
-    api_error,
-    measurement_outcome,
+)
+from hume_runner.services.expression_v1.errors import api_error, measurement_outcome
+from hume_runner.services.expression_v1.reading import (
+    instant,
+    parse_instant,
     read_audio_answer,
     read_run,
     read_video_answer,
 )
-from hume_runner.services.expression_v1.reading import instant, parse_instant
 from tests.tiers import sampled
 
 AUDIO_POST = f"POST {AUDIO_PATH}"

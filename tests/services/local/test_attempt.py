@@ -7,7 +7,7 @@ import pytest
 from hume_runner.media.problems import MediaProblem
 from hume_runner.services.local.answer_form import SourceFound
 from hume_runner.services.local.attempt import Attempt, Lacking, no_source_s_fault, read_by_us
-from hume_runner.services.local.measurers.table_check import Nonsense
+from hume_runner.services.local.measurers.kept_values import Nonsense
 from hume_runner.services.local.task import Wanted
 
 ONE = Wanted(model="letters", options="{}")

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner.services.local.measurers.base import Row
-from hume_runner.services.local.measurers.table_check import Nonsense, Rows
+from hume_runner.services.local.measurers.kept_values import Nonsense
+from hume_runner.services.local.measurers.table_check import Rows
 from hume_runner.services.table_shapes import Column, Family, Layout, OpenFamily
 
 LAYOUT = Layout(

@@ -1,0 +1,65 @@
+"""What has to be known of a shard's state before it is merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hume_runner import small_json
+from hume_runner.frozen import frozen
+from hume_runner.state.connection import guarded
+from hume_runner.state.store import Store
+
+
+@frozen
+class ShardFacts:
+    """What has to be known of a state before it is merged. `simulated`: of the jobs that a service took, both are told
+    apart by it; `open`: jobs without an end; `closed`: the lineage of a state that took them over."""
+
+    state: Path
+    outputs: str | None
+    lineage: str
+    serial: int
+    shard: str | None
+    api: str | None
+    settings: Mapping[str, Any] | None
+    simulated: frozenset[bool]
+    open: frozenset[int]
+    items: int
+    waiting: int
+    closed: str | None
+
+
+def facts_of(store: Store, state: Path) -> ShardFacts:
+    """See `ShardFacts`."""
+    settings = store.meta("settings")
+    items = store.counts().items
+    return ShardFacts(
+        state=state,
+        outputs=store.meta("outputs"),
+        lineage=store.lineage,
+        serial=store.serial,
+        shard=store.meta("shard"),
+        api=store.meta("api"),
+        settings=small_json.kept(settings) if settings else None,
+        simulated=kinds_of(store),
+        open=frozenset(row[0] for row in _open_jobs(store)),
+        items=items["total"],
+        waiting=items["total"] - items["done"] - items["failed"],
+        closed=store.meta("closed"),
+    )
+
+
+def kinds_of(store: Store) -> frozenset[bool]:
+    """Whether what a service took of this state was simulated: of both kinds, neither, or one."""
+    with guarded(store.path):
+        rows = store._db.execute("SELECT DISTINCT simulated FROM jobs WHERE remote_id IS NOT NULL").fetchall()
+    return frozenset(bool(row[0]) for row in rows)
+
+
+def _open_jobs(store: Store) -> Sequence[tuple[int]]:
+    with guarded(store.path):
+        return store._db.execute(
+            "SELECT job FROM jobs WHERE status IN ('submitting', 'submitted', 'ambiguous')"
+        ).fetchall()
