@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -15,7 +16,21 @@ from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "hume_runner"
-SOURCES = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+FILES = {
+    path.relative_to(PACKAGE).as_posix(): path
+    for path in PACKAGE.rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+}
+# What people wrote there: how the comments of each kind of file look.
+COMMENTS = {
+    ".py": None,
+    ".js": r"/\*.*?\*/|^\s*//[^\n]*",
+    ".css": r"/\*.*?\*/",
+    ".jinja": r"\{#.*?#\}|<!--.*?-->",
+    ".json": None,
+}
+TEXTS = {name: path.read_text(encoding="utf-8") for name, path in FILES.items() if path.suffix in COMMENTS}
+SOURCES = {name: text for name, text in TEXTS.items() if name.endswith(".py")}
 
 
 def test_data_flows_one_way(capsys: pytest.CaptureFixture[str]) -> None:
@@ -43,7 +58,7 @@ def attributes_of(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 @cache
 def words_of(path: str) -> frozenset[str]:
-    return frozenset(re.findall(r"\w+", SOURCES[path]))
+    return frozenset(re.findall(r"\w+", TEXTS[path]))
 
 
 @cache
@@ -150,8 +165,8 @@ EVERYDAY = {
 }
 # Members of the same name as something that a part of the program has for itself: place, why, and which.
 OF_THEIR_OWN = [
-    ("services/local/", "an API too, with members of its own", "entity face faces frames granularity image min_size"),
-    ("services/local/", "an API too, with members of its own", "ner window"),
+    ("services/local/", "an API too, with members of its own", "emotions entity face faces frames granularity image"),
+    ("services/local/", "an API too, with members of its own", "min_size ner window"),
     ("media/", "what each sound and picture has", "channels descriptions frames image sample_rate"),
     ("services/source_store.py", "a kind of medium, as `media` names it", "image"),
     ("cli/found_sources.py", "what people call the columns of their lists", "image"),
@@ -161,6 +176,11 @@ OF_THEIR_OWN = [
     ("cli/plan_shown.py", "a setting as an example, in a comment", "fps_pred"),
     ("results/compare/base.py", "a setting as an example, in a comment", "fps_pred"),
     ("results/figures/choosing.py", "what rows are, for people", "measurements"),
+    ("results/report/families.py", "what rows are, for people", "measurements"),
+    ("results/compare/reading.html.jinja", "what rows are, for people", "measurements"),
+    ("results/report/", "pictures with boxes in them, whichever API found what is there", "frames"),
+    ("results/report/pictures.js", "what browsers have of this name", "image"),
+    ("results/report/timeline.js", "the part of a drawing that is seen", "window"),
     ("state/", "a table of the state", "measurements"),
     ("state/", "a setting of SQLite", "page_size"),
     ("settings.py", "a letter written as HTML does", "entity"),
@@ -204,10 +224,30 @@ def own_words(path: str) -> set[str]:
     return {word for place, _, words in OF_THEIR_OWN if path.startswith(place) for word in words.split()}
 
 
-def said_in(text: str) -> Iterator[str]:
+def said_in(text: str, kind: str = ".py") -> Iterator[str]:
     """Names in code and whole strings. Words that nobody says, as `num_errors`, are looked for in all of a text, words
-    for people and SQL as well; `sentiment` may be spoken of."""
+    for people and SQL as well; `sentiment` may be spoken of. In what is neither Python nor JSON, in comments alone."""
     yield from (word for word in re.findall(r"\w+", text) if "_" in word)
+    if comments := COMMENTS[kind]:
+        yield from re.findall(r"\w+", re.sub(comments, "", text, flags=re.DOTALL | re.MULTILINE))
+    elif kind == ".json":
+        yield from strings_in(json.loads(text))
+    else:
+        yield from said_in_code(text)
+
+
+def strings_in(value: Any) -> Iterator[str]:
+    """The members and the whole strings of what JSON says."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value:
+            yield from strings_in(one)
+            if isinstance(value, dict):
+                yield from strings_in(value[one])
+
+
+def said_in_code(text: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.Constant(value=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
@@ -223,7 +263,18 @@ def said_in(text: str) -> Iterator[str]:
 @cache
 def says_members(path: str) -> frozenset[str]:
     # Most files hold none of the words, in whatever sense, and need not be taken apart.
-    return members().intersection(said_in(SOURCES[path])) if words_of(path) & members() else frozenset()
+    return members().intersection(said_in(TEXTS[path], kind_of(path))) if words_of(path) & members() else frozenset()
+
+
+def kind_of(path: str) -> str:
+    return Path(path).suffix
+
+
+def test_every_file_of_the_package_is_looked_into() -> None:
+    no_text = {name for name in FILES if name not in TEXTS}
+    assert no_text == {"py.typed", "services/local/measurers/goemotions.bin"}
+    assert FILES["py.typed"].stat().st_size == 0
+    assert {kind_of(name) for name in TEXTS} == set(COMMENTS)
 
 
 def knows_an_api(path: str) -> bool:
@@ -233,15 +284,15 @@ def knows_an_api(path: str) -> bool:
 
 
 def test_only_an_apis_own_folders_hold_the_names_of_its_members() -> None:
-    strangers = {path: says_members(path) - own_words(path) for path in SOURCES if not knows_an_api(path)}
+    strangers = {path: says_members(path) - own_words(path) for path in TEXTS if not knows_an_api(path)}
     assert {path: sorted(said) for path, said in strangers.items() if said} == {}
 
 
 @pytest.mark.parametrize("layer", ["services", "emulator"])
 def test_each_of_these_names_is_said_where_it_belongs(layer: str) -> None:
-    said = set().union(*(says_members(path) for path in SOURCES if path.startswith(f"{layer}/") and knows_an_api(path)))
+    said = set().union(*(says_members(path) for path in TEXTS if path.startswith(f"{layer}/") and knows_an_api(path)))
     assert said >= {"job_id", "grouped_predictions", "utterance_id", "metered_seconds", "sentiment", "toxicity"}
-    everywhere = set().union(*(says_members(path) for path in SOURCES if knows_an_api(path)))
+    everywhere = set().union(*(says_members(path) for path in TEXTS if knows_an_api(path)))
     assert everywhere == members()
 
 
@@ -262,17 +313,34 @@ def test_a_member_is_found_however_code_says_it(text: str, said: set[str]) -> No
     assert members().intersection(said_in(text)) == said
 
 
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        (".js", "const sorted = set.family === 'sentiment';", {"sentiment"}),
+        (".js", "part.more.toxicity.map((a) => a);", {"toxicity"}),
+        (".js", "`${told} by ${row.predictions}`", {"predictions"}),
+        (".js", "/* The sentiment of\n a face. */\n  // And toxicity.\nconst n = 1;", set()),
+        (".js", "/* By num_errors. */", {"num_errors"}),
+        (".css", ".sentiment { color: red; } /* faces */", {"sentiment"}),
+        (".jinja", "<p>{{ one.toxicity }}</p>{# faces #}<!-- gaps -->", {"toxicity"}),
+        (".json", '{"sentiment": ["toxicity", {"a": "the faces"}]}', {"sentiment", "toxicity"}),
+    ],
+)
+def test_a_member_is_found_in_what_is_no_python(kind: str, text: str, said: set[str]) -> None:
+    assert members().intersection(said_in(text, kind)) == said
+
+
 @pytest.mark.sweep
 def test_no_word_is_excused_without_need() -> None:
     documented = set().union(*map(told_by, DOCUMENTS))
     everyday = [word for words in EVERYDAY.values() for word in words.split()]
     assert set(everyday) <= documented
     assert len(everyday) == len(set(everyday))
-    abroad = [path for path in SOURCES if not knows_an_api(path)]
+    abroad = [path for path in TEXTS if not knows_an_api(path)]
     unsaid = set(everyday)
     for path in abroad:
         if words_of(path) & unsaid:  # soon none is left, and to take a file apart takes a while
-            unsaid.difference_update(said_in(SOURCES[path]))
+            unsaid.difference_update(said_in(TEXTS[path], kind_of(path)))
     assert unsaid == set()
     for place, _, words in OF_THEIR_OWN:
         said = set().union(*(says_members(path) for path in abroad if path.startswith(place)))

@@ -55,10 +55,12 @@ class Column:
 class Family:
     """Scores that come together, one column each: `prefix` names the family, `names` are as the service spells them.
 
-    `bounds`: between which values a score lies by what is said of it; None where nobody says."""
+    `bounds`: between which values a score lies by what is said of it; None where nobody says. `words`: what people call
+    them all together, where that is not the prefix."""
 
     prefix: str
     names: tuple[str, ...]
+    words: str = ""
     bounds: tuple[float, float] | None = None
 
     @cached_property
@@ -79,12 +81,13 @@ class Family:
 class OpenFamily:
     """Scores whose names nobody can list beforehand, and of which a row has some: one column holds them all.
 
-    `name` is that column, `prefix` the family's name in the long forms, `bounds` as of `Family`.
+    `name` is that column, `prefix` the family's name in the long forms, `words` and `bounds` as of `Family`.
     """
 
     name: str
     prefix: str
     meaning: str
+    words: str = ""
     bounds: tuple[float, float] | None = None
 
 
@@ -93,9 +96,10 @@ class Layout:
     """One table: what a row is, its own columns, and its families of scores.
 
     `time` names the columns that place a row in its medium, in seconds: (begin, end), or (moment, moment), or None.
-    `text` names the column that a person would read, if there is one. `signals`: what beside scores is drawn of it.
-    `confidence` names columns that tell how sure the measurement of a row was, 0 to 1, of which the first that is told
-    counts; `cut` the column that is true where a row was cut in the middle of what it measures. For people,
+    `text` names the column that a person would read, if there is one. `named`: where that is no speech but the name of
+    something that is mentioned, what people call one such thing and several. `signals`: what beside scores is drawn of
+    it. `confidence` names columns that tell how sure the measurement of a row was, 0 to 1, of which the first that is
+    told counts; `cut` the column that is true where a row was cut in the middle of what it measures. For people,
     `unscored` says why a whole source may have rows and no score, `unsure` what a low confidence means. `windows`: rows
     are windows of one length, of which the last of a recording is what is left and may be next to nothing.
     """
@@ -107,6 +111,7 @@ class Layout:
     open_families: tuple[OpenFamily, ...] = ()
     time: tuple[str, str] | None = None
     text: str | None = None
+    named: tuple[str, str] | None = None
     signals: Signals | None = None
     confidence: tuple[str, ...] = ()
     cut: str | None = None

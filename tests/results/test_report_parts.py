@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from hume_runner.results.report.parts import Detail, Part, Telling
+from hume_runner.results.report.families import Telling
+from hume_runner.results.report.parts import Detail, Part
 from hume_runner.services.batch_v0.layouts import LANGUAGE, LAYOUTS
 from hume_runner.services.table_shapes import BlockBuilder, Family, Layout
 

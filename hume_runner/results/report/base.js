@@ -49,6 +49,7 @@ const written = (x, y, text, more = {}) => shape("text", { x, y, "font-size": 11
 const score = (thousandths) => thousandths === null || thousandths === undefined ? "none" : (thousandths / 1000).toFixed(3);
 const number = (v) => v === null ? "none" : Math.abs(v) >= 100 ? v.toFixed(0) : Math.abs(v) >= 10 ? v.toFixed(1) : v.toFixed(3);
 const cut = (text, most) => text.length > most ? text.slice(0, Math.max(1, most - 1)) + "…" : text;
+const capital = (words) => words[0].toUpperCase() + words.slice(1);
 const plural = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 const clock = (s) => s >= 60 ? `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}` : `${+s.toFixed(2)} s`;
 const natural = new Intl.Collator("en", { numeric: true }).compare;
@@ -178,12 +179,12 @@ function colourLegend(svg, x, y, width, scale, title) {
   svg.append(written(x, y - 5, title + (scale.low ? ", from the lowest above the cutoff" : "")));
 }
 
-/* A table's families of scores, the first being what it is about. */
-const FAMILIES = { emotion: "expressions", expression: "expressions", facs: "FACS", description: "descriptions", goemotions: "emotions", voice_attribute: "voice attributes", value: "measurements" };
-const familyWords = (family) => FAMILIES[family] || family.replaceAll("_", " ");
+/* A table's families of scores, the first being what it is about. What they are called, and what the scores of a row
+   tell together, its API says: `levels` of one scale, or the `kinds` of one thing. */
+const familyWords = (table, family) => DATA.families[table][family].words;
 const SETS = MODELS.flatMap((model) => {
-  const of = DATA.models[model];
-  return [{ model, family: of.family, names: of.names, first: true }, ...Object.entries(of.more).map(([family, names]) => ({ model, family, names, first: false }))];
+  const of = DATA.models[model], set = (family, names, first) => ({ model, family, names, first, levels: DATA.families[model][family].tells === "mean level", kinds: DATA.families[model][family].tells === "strongest kind" });
+  return [set(of.family, of.names, true), ...Object.entries(of.more).map(([family, names]) => set(family, names, false))];
 });
 /* Open names: a row has a score only where it was above a cutoff, so a mean is over the rows that have it, and what is
    there often and strongly goes before what was there once. */

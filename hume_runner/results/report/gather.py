@@ -17,6 +17,7 @@ from hume_runner.results.base import ItemRecord, ResultSet
 from hume_runner.results.credits import credits_of, who_measured
 from hume_runner.results.label_groups import LabelGroups
 from hume_runner.results.report import findings
+from hume_runner.results.report.families import families_of
 from hume_runner.results.report.findings import Finding
 from hume_runner.results.report.grouping import compared_by, described_groups
 from hume_runner.results.report.parts import LONGEST_NAME, LONGEST_TEXT, Detail
@@ -60,6 +61,7 @@ class Gathered:
     sources: Sequence[Mapping[str, Any]]
     models: Mapping[str, Mapping[str, Any]]
     signals: Mapping[str, Mapping[str, Any]]
+    families: Mapping[str, Mapping[str, Mapping[str, str]]]  # of the scores of each table that the page shows
     who: Sequence[Mapping[str, str]]  # who measured, where the rows or the API tell
     told: str  # what people have to know of all that they measured
     labels: Sequence[str]
@@ -101,6 +103,7 @@ def gather(
     jobs, jobs_total = _jobs(results)
     by_reason = dict(sorted(counts.reasons.items(), key=lambda pair: (-pair[1], pair[0])))
     compared = compared_by(seen.groups)
+    in_groups = {one.table for found in compared.values() for one in found}
     return Gathered(
         total=counts.total,
         by_status=counts.by_status,
@@ -128,6 +131,7 @@ def gather(
         sources=list(records.values()),
         models={name: _names(layouts[name], seen) for name in models},
         signals={name: described(layouts[name]) for name in tables},
+        families={name: families_of(layouts[name]) for name in layouts if name in (*models, *in_groups)},
         who=who_measured(told, {said: [name for name in layouts if name in of] for said, of in seen.by.items()}),
         told=told.told if told is not None else "",
         labels=sorted({label for record in records.values() for label in record.get("l", {})}),
@@ -186,7 +190,7 @@ def _fill_in(records: dict[str, dict[str, Any]], seen: Pass, *, models: Sequence
 
 def _names(layout: Layout, seen: Pass) -> dict[str, Any]:
     """What the page has to know of a table: its families and their names, the first being what it is about."""
-    about = {"row": layout.row, "text": layout.text, "covered": seen.covered.get(layout.name, 0)}
+    about = {"row": layout.row, "named": layout.named, "covered": seen.covered.get(layout.name, 0)}
     if layout.open_families:
         first, *others = [family.prefix for family in layout.open_families]
         names = {prefix: list(seen.open_names[layout.name].get(prefix, ())) for prefix in (first, *others)}

@@ -102,7 +102,7 @@ function drawGroups() {
   const own = sets.indexOf(set);
   renew($("groups-controls"),
     choice("Label", DATA.groups.map((one, i) => [String(i), one.label]), String(grouping.label), again((value) => { grouping.label = +value; })),
-    choice("Model", sets.map((one, i) => [String(i), `${one.table}: ${familyWords(one.family)}`]), String(own), again((value) => { grouping.table = sets[+value].table; grouping.family = sets[+value].family; })),
+    choice("Model", sets.map((one, i) => [String(i), `${one.table}: ${familyWords(one.table, one.family)}`]), String(own), again((value) => { grouping.table = sets[+value].table; grouping.family = sets[+value].family; })),
     choice("Scores", [["apart", "furthest apart"], ["strong", "strongest"], ["all", `all ${set.rows.length}`]], grouping.show, again((value) => { grouping.show = value; })),
     ...(paired ? [choice("Show", [["means", "groups"], ["pairs", "differences within pairs"]], grouping.view, again((value) => { grouping.view = value; }))] : []),
     ...(DATA.groups[grouping.label].listed.some((g, i) => g !== i) ? [choice("Order", [["read", "by name"], ["listed", "as in the manifest"]], grouping.order, again((value) => { grouping.order = value; }))] : []),
@@ -117,5 +117,5 @@ function groupsNote(set, rows) {
   const cut = row ? ` Cut at ${ends[0]} and ${ends[1]}, beyond which no ${grouping.view === "pairs" ? "difference" : "score"} lies: an interval so wide is of too few sources to tell anything.` : "";
   const alone = rows.some(isAlone) ? " Hollow: a single source, without an interval." : "";
   const order = { apart: `the ${rows.length} of ${set.rows.length} that lie furthest apart`, strong: `the ${rows.length} strongest of ${set.rows.length}`, all: `all ${rows.length}` }[grouping.show];
-  return `${unit}; lines are 95 % intervals (Student's t; with an arrow where they go on).${alone}${cut} Model ${set.table}, ${familyWords(set.family)}: ${order}.`;
+  return `${unit}; lines are 95 % intervals (Student's t; with an arrow where they go on).${alone}${cut} Model ${set.table}, ${familyWords(set.table, set.family)}: ${order}.`;
 }

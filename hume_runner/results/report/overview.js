@@ -29,7 +29,7 @@ function averagesOf(set) {
 /* Levels have an order of their own; all else goes by strength. */
 function columnsOf(set) {
   const averages = averagesOf(set), known = set.names.map((_, i) => i).filter((i) => averages[i] !== null);
-  return set.family === "sentiment" ? known : known.sort((a, b) => averages[b] - averages[a]);
+  return set.levels ? known : known.sort((a, b) => averages[b] - averages[a]);
 }
 function heatRows() {
   const rows = inOrder.map((source) => ({ source, scores: source.m && scoresOf(source.m[heat.set.model], heat.set) })).filter((row) => row.scores).map(({ source, scores }) => ({ source, mean: scores.mean, name: name(source), group: groupOf(source), n: source.m[heat.set.model].n }));
@@ -99,7 +99,7 @@ function drawHeat() {
     drawHeat();
   }));
 }
-const setWords = (set) => `${set.model}${DATA.models[set.model].more && SETS.filter((one) => one.model === set.model).length > 1 ? `: ${familyWords(set.family)}` : ""}`;
+const setWords = (set) => `${set.model}${DATA.models[set.model].more && SETS.filter((one) => one.model === set.model).length > 1 ? `: ${familyWords(set.model, set.family)}` : ""}`;
 function namingChoice() {
   const made = choice("Names", [["id", "ids"], ["name", "file names, words"]], naming, (value) => {
     naming = value; reorder();

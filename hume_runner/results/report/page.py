@@ -136,6 +136,7 @@ def _data(name: str, gathered: Gathered) -> str:
         "sources": gathered.sources,
         "models": gathered.models,
         "signals": gathered.signals,
+        "families": gathered.families,
         "labels": gathered.labels,
         "groups": gathered.groups,
         "jobs": gathered.jobs,

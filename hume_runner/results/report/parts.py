@@ -6,10 +6,11 @@ import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
 from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import Moments, SourceSums
+from hume_runner.results.report.families import Telling
 from hume_runner.results.summable import can_be_summed
 from hume_runner.services.table_shapes import Block, Family, Grid, Layout
 
@@ -18,19 +19,6 @@ LONGEST_NAME = 160
 # Of names that are open, so many are told of each source, and so many drawn; fewer where sources are many.
 _OPEN_NAMES, _FEW_OPEN_NAMES = 60, 12
 _OPEN_DRAWN = 24
-
-
-@runtime_checkable
-class Telling(Protocol):
-    """A family of a layout whose scores in a row say one thing together, which is told beside the row's words.
-
-    "mean level": its names are levels of one scale, the lowest first; "strongest kind": they are kinds of one thing.
-    Which family is one of these its API's folder says, in the layout; most say nothing together. The page's script has
-    words for one of each so far, those of batch-v0.
-    """
-
-    @property
-    def tells(self) -> Literal["mean level", "strongest kind"]: ...
 
 
 @frozen

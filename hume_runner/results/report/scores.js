@@ -4,27 +4,27 @@ const BARS = 8;
 function drawModel(holder, source, model, part) {
   const sets = SETS.filter((set) => set.model === model && scoresOf(part, set));
   holder.append(el("h3", {}, model), el("p", { class: "note" }, `${plural(part.n, "row")}: ${DATA.models[model].row}.` + (part.stride > 1 ? ` Every ${part.stride}th is drawn.` : "") + (part.groups.length > 1 ? ` Told apart: ${part.groups.slice(0, 12).join(", ")}.` : "")));
-  if (DATA.models[model].text === "entity") drawEntities(holder, model, part);
+  if (DATA.models[model].named) drawNamed(holder, model, part);
   if (sets.length) drawScores(holder, source, model, part, sets);
   const set = sets.find((one) => one.first), timed = part.rows.filter((row) => row[0] !== null);
   if (set && timed.length > 1) drawTimeline(holder, source, model, part, rankOf(part, set), timed);
   const texts = part.rows.filter((row) => row[3] !== null);
-  if (texts.length && DATA.models[model].text !== "entity") drawTexts(holder, model, part, texts);
+  if (texts.length && !DATA.models[model].named) drawTexts(holder, model, part, texts);
 }
 /* [mean, place] of the scores that are there, the strongest first; levels in their own order. */
 function rankOf(part, set) {
   const scores = scoresOf(part, set), known = set.names.map((_, i) => [scores.mean[i], i]).filter((pair) => pair[0] !== null && pair[0] !== undefined);
-  return set.family === "sentiment" ? known : known.sort((a, b) => weight(scores, b[1], part.n) - weight(scores, a[1], part.n));
+  return set.levels ? known : known.sort((a, b) => weight(scores, b[1], part.n) - weight(scores, a[1], part.n));
 }
 function drawScores(holder, source, model, part, sets) {
   const board = el("div"), switches = el("div", { class: "switches", role: "group", "aria-label": "Which scores" });
   let all = false;
   const paint = () => {
-    const set = sets.find((one) => one.family === shownFamily[model]) || sets[0], ranked = rankOf(part, set), shown = all || set.family === "sentiment" ? ranked : ranked.slice(0, BARS);
+    const set = sets.find((one) => one.family === shownFamily[model]) || sets[0], ranked = rankOf(part, set), shown = all || set.levels ? ranked : ranked.slice(0, BARS);
     const draw = (width) => barsSvg(Math.min(width, 640), shown, set, part), caption = barsCaption(part, set);
-    renew(switches, ...(sets.length > 1 ? sets.map((one) => el("button", { type: "button", "aria-pressed": one === set ? "true" : "false", onclick: () => { shownFamily[model] = one.family; all = false; paint(); } }, familyWords(one.family))) : []),
+    renew(switches, ...(sets.length > 1 ? sets.map((one) => el("button", { type: "button", "aria-pressed": one === set ? "true" : "false", onclick: () => { shownFamily[model] = one.family; all = false; paint(); } }, familyWords(model, one.family))) : []),
       ...(ranked.length > shown.length || all ? [el("button", { type: "button", "aria-pressed": all ? "true" : "false", onclick: () => { all = !all; paint(); } }, `all ${ranked.length}`)] : []),
-      saving(draw, () => ({ title: `${name(source)}: ${model}, ${familyWords(set.family)}`, notes: [`n = ${plural(part.n, "row")}. ${someOf(shown.length, ranked.length, "the strongest")} ${caption}`] })));
+      saving(draw, () => ({ title: `${name(source)}: ${model}, ${familyWords(model, set.family)}`, notes: [`n = ${plural(part.n, "row")}. ${someOf(shown.length, ranked.length, "the strongest")} ${caption}`] })));
     board.replaceChildren(...(ranked.length ? [el("figure", {}, draw(holder.clientWidth), el("figcaption", {}, caption))] : [el("p", { class: "note" }, "No row has such a score.")]));
   };
   paint();
@@ -34,11 +34,11 @@ const barsCaption = (part, set) => part.n < 2 ? "Of the one row that there is." 
 function barsSvg(width, shown, set, part) {
   const scores = scoresOf(part, set), often = (i) => scores.count ? `, ${scores.count[i]} of ${part.n}` : "", label = Math.min(170, width * 0.4), room = scores.count ? 104 : 44, row = 26;
   const high = Math.max(...shown.map((b) => Math.max(b[0], part.n > 1 ? scores.peak[b[1]] ?? 0 : 0)), 1) / 1000, axis = axisOf(0, high, 5), bottom = shown.length * row + 2;
-  const svg = canvas(width, bottom + 36, `${familyWords(set.family)} by mean score`), x = (v) => label + v / 1000 / axis.high * (width - label - room);
+  const svg = canvas(width, bottom + 36, `${familyWords(set.model, set.family)} by mean score`), x = (v) => label + v / 1000 / axis.high * (width - label - room);
   for (const v of axis.ticks) svg.append(shape("line", { x1: x(v * 1000), x2: x(v * 1000), y1: 0, y2: bottom, stroke: ink("--grid") }), written(x(v * 1000), bottom + 14, tickWords(v), { "text-anchor": "middle" }));
   svg.append(written(label, bottom + 30, part.n > 1 ? "mean score over rows" : "score"));
   shown.forEach(([value, i], y) => {
-    const above = y * row, title = set.family === "sentiment" ? `level ${set.names[i]}` : set.names[i].replaceAll("_", " "), peak = part.n > 1 ? scores.peak[i] : undefined;
+    const above = y * row, title = set.levels ? `level ${set.names[i]}` : set.names[i].replaceAll("_", " "), peak = part.n > 1 ? scores.peak[i] : undefined;
     const line = shape("g", { tabindex: 0, role: "img", "aria-label": `${title}: mean ${score(value)}${peak === undefined ? "" : `, highest ${score(peak)}`}${often(i)}` });
     line.append(shape("rect", { x: 0, y: above, width, height: row, fill: "transparent" }), shape("text", { x: label - 8, y: above + 15, "text-anchor": "end" }, cut(title, Math.floor(label / 7))));
     line.append(shape("rect", { x: label, y: above + 3, width: Math.max(1, x(value) - label).toFixed(1), height: 14, rx: 2, fill: lineColour(0) }));
@@ -156,17 +156,18 @@ function longTable(holder, label, heads, rows, row, kind) {
 }
 const bestWords = (row, names, shown) => row[4].map((v, i) => [v, shown[i]]).filter((p) => p[0] !== null).sort((a, b) => b[0] - a[0]).slice(0, 3).map((p) => `${names[p[1]]} ${score(p[0])}`).join(", ");
 function drawTexts(holder, model, part, texts) {
-  const { names, more } = DATA.models[model], shown = part.shown || names.map((_, i) => i);
-  const anySentiment = texts.some((r) => r[5] !== null), anyToxicity = texts.some((r) => r[6] !== null), anyTime = texts.some((r) => r[0] !== null);
-  const heads = [anyTime ? "At" : null, "Words", "Strongest", anySentiment ? "Sentiment, 1 to 9" : null, anyToxicity ? "Toxicity, strongest" : null].filter(Boolean);
+  const { names } = DATA.models[model], shown = part.shown || names.map((_, i) => i), mine = SETS.filter((set) => set.model === model);
+  const levels = texts.some((r) => r[5] !== null) ? mine.find((set) => set.levels) : null, kinds = texts.some((r) => r[6] !== null) ? mine.find((set) => set.kinds) : null, anyTime = texts.some((r) => r[0] !== null);
+  const called = (set) => capital(familyWords(model, set.family));
+  const heads = [anyTime ? "At" : null, "Words", "Strongest", levels ? `${called(levels)}, 1 to ${levels.names.length}` : null, kinds ? `${called(kinds)}, strongest` : null].filter(Boolean);
   longTable(holder, `${model}: words and their scores`, heads, texts, (r) => el("tr", {}, anyTime ? el("td", {}, r[0] === null ? "" : clock(r[0])) : null, el("td", {}, r[3]), el("td", {}, bestWords(r, names, shown)),
-    anySentiment ? el("td", { class: "number" }, r[5] === null ? "" : (r[5] / 1000).toFixed(2)) : null, anyToxicity ? el("td", {}, r[6] === null ? "" : `${more.toxicity[r[6][0]].replaceAll("_", " ")} ${score(r[6][1])}`) : null), anyTime ? "texts" : "");
+    levels ? el("td", { class: "number" }, r[5] === null ? "" : (r[5] / 1000).toFixed(2)) : null, kinds ? el("td", {}, r[6] === null ? "" : `${kinds.names[r[6][0]].replaceAll("_", " ")} ${score(r[6][1])}`) : null), anyTime ? "texts" : "");
 }
 /* Who and what is named, how often, and with which scores. */
-function drawEntities(holder, model, part) {
-  const { names } = DATA.models[model], shown = part.shown || names.map((_, i) => i), found = new Map();
+function drawNamed(holder, model, part) {
+  const { names, named } = DATA.models[model], shown = part.shown || names.map((_, i) => i), found = new Map();
   for (const row of part.rows) if (row[3] !== null) { if (!found.has(row[3])) found.set(row[3], []); found.get(row[3]).push(row); }
-  const entities = [...found.entries()].sort((a, b) => b[1].length - a[1].length || natural(a[0], b[0])), anyTime = part.rows.some((row) => row[0] !== null);
-  if (!entities.length) return;
-  longTable(holder, `${model}: entities`, ["Entity", "Mentions", anyTime ? "First at" : null, "Strongest at its first mention"].filter(Boolean), entities, ([entity, rows]) => el("tr", {}, el("th", { scope: "row" }, entity), el("td", { class: "number" }, rows.length.toLocaleString("en")), anyTime ? el("td", {}, rows[0][0] === null ? "" : clock(rows[0][0])) : null, el("td", {}, bestWords(rows[0], names, shown))), "");
+  const mentioned = [...found.entries()].sort((a, b) => b[1].length - a[1].length || natural(a[0], b[0])), anyTime = part.rows.some((row) => row[0] !== null);
+  if (!mentioned.length) return;
+  longTable(holder, `${model}: ${named[1]}`, [capital(named[0]), "Mentions", anyTime ? "First at" : null, "Strongest at its first mention"].filter(Boolean), mentioned, ([what, rows]) => el("tr", {}, el("th", { scope: "row" }, what), el("td", { class: "number" }, rows.length.toLocaleString("en")), anyTime ? el("td", {}, rows[0][0] === null ? "" : clock(rows[0][0])) : null, el("td", {}, bestWords(rows[0], names, shown))), "");
 }

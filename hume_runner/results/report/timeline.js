@@ -1,11 +1,11 @@
-/* One source over time: what was said under its scores, names in it, curves of the sound and of faces, faces as boxes.
+/* One source over time: what was said under its scores, names in it, curves, and what has a place in the picture as boxes.
    A row is [begin, end, text, lane, values]; which value is what, the table's signals tell by their places in it. */
 const SIGNALS = Object.keys(DATA.signals).sort((a, b) => DATA.signals[a].place - DATA.signals[b].place);
 const MOST_LANES = 8, WINDOWS = [60, 10, 3];
 const glance = { source: null, size: 0, from: 0, at: null };
 const endOf = (row) => row[1] ?? row[0];
 const during = (row, t) => row[0] !== null && row[0] <= t && t <= endOf(row);
-/* What is told beside a row, and of a face what is drawn of it, too. */
+/* What is told beside a row, and of what has a box what is drawn of it, too. */
 const told = (signal, row) => [...signal.told, ...(signal.box ? signal.curves.map((curve) => [curve.name, curve.at[0]]) : [])].map(([word, at]) => [word, row[at]]).filter((pair) => pair[1] !== null && pair[1] !== undefined).map((pair) => typeof pair[1] === "string" ? pair[1] : `${pair[0]} ${pair[1]}`).join(", ");
 const boxOf = (signal, row) => signal.box.map((at) => row[at]);
 /* Whether nothing lies between two rows of one lane: counted where moments are, else told by how far apart they are. */
@@ -22,8 +22,8 @@ function gist(source) {
 }
 /* How far apart moments usually are: what is not seen for longer has gone. */
 function usualGap(moments) {
-  const gaps = moments.slice(1).map((t, i) => t - moments[i]).sort((a, b) => a - b);
-  return gaps.length ? gaps[Math.floor(gaps.length / 2)] : 0.5;
+  const apart = moments.slice(1).map((t, i) => t - moments[i]).sort((a, b) => a - b);
+  return apart.length ? apart[Math.floor(apart.length / 2)] : 0.5;
 }
 function drawSignals(holder, source) {
   const names = SIGNALS.filter((name) => source.g && source.g[name] && source.g[name].rows.length);
@@ -104,7 +104,7 @@ function spanSvg(width, { shown, scored, from, to, first, last, readout }) {
     }
     [...new Set(one.signal.curves.map((curve) => curve.graph))].forEach((title, c) => {
       const curves = one.signal.curves.filter((curve) => curve.graph === title && one.rows.some((row) => row[curve.at[0]] !== null));
-      // A line for each face, in its colour; else a colour for each graph.
+      // A line for each lane, in its colour; else a colour for each graph.
       if (curves.length) bars.push({ title, unit: curves[0].unit, height: one.signal.lanes ? 62 : small ? 74 : 92, draw: (g, y, h) => graph(g, y, h, one, lanes.flatMap(([lane, rows]) => curves.map((curve, i) => [rows, curve, lineColour(lane ?? c), i > 0]))) });
     });
     if (!one.signal.box && !one.signal.curves.length && one.rows.length) bars.push({ title: one.signal.title, height: one.signal.whole ? 32 : 24, draw: (g, y, h) => one.signal.free ? free(g, y, h, one.rows, one.signal.whole ? 2 : 1) : words(g, y, h, one.rows, (row) => row[2] || "", "--empty") });
@@ -206,7 +206,7 @@ function spanSvg(width, { shown, scored, from, to, first, last, readout }) {
   });
   return svg;
 }
-/* Where the faces were, at the moment that was chosen and at some evenly spread ones. */
+/* Where the boxes were, at the moment that was chosen and at some evenly spread ones. */
 let frames = [];
 function drawFrames(holder, source, one) {
   const rows = one.part.rows, moments = momentsOf(rows), width = holder.clientWidth;
@@ -223,10 +223,10 @@ function drawFrames(holder, source, one) {
       const near = nearestMoment(one, chosen), nearest = spread.reduce((best, t, i) => Math.abs(t - chosen) < Math.abs(spread[best] - chosen) ? i : best, 0);
       found[nearest] = [near, true, chosen];
     }
-    const height = tall * scale + 24, svg = canvas(width, height, "Where the faces were in the picture");
+    const height = tall * scale + 24, svg = canvas(width, height, `Where the ${one.signal.title}s were in the picture`);
     found.forEach(([t, picked, asked], i) => {
       const begin = i * (width / most), here = rows.filter((row) => row[0] === t && (t !== null || moments[0] === null));
-      const g = shape("g", { role: "img", tabindex: 0, "aria-label": `${t === null ? asked === undefined ? "the picture" : clock(asked) : clock(t)}: ${plural(here.length, "face")}` });
+      const g = shape("g", { role: "img", tabindex: 0, "aria-label": `${t === null ? asked === undefined ? "the picture" : clock(asked) : clock(t)}: ${plural(here.length, one.signal.title)}` });
       g.append(shape("rect", { x: begin + 1, y: 1, width: wide * scale - 2, height: tall * scale - 2, rx: 3, fill: ink("--empty"), stroke: picked ? ink("--ink") : ink("--line"), "stroke-width": picked ? 2 : 1 }));
       for (const row of here) {
         const [bx, by, bw, bh] = boxOf(one.signal, row), colour = lineColour(row[3] ?? 0);
@@ -235,7 +235,7 @@ function drawFrames(holder, source, one) {
         if (row[3] !== null) g.append(shape("text", { x: begin + (bx + bw / 2) * scale, y: (by + bh / 2) * scale + 4, "text-anchor": "middle", "font-size": 11, "font-weight": 700 }, String(row[3])));
       }
       if (t !== null || picked) g.append(shape("text", { x: begin + 2, y: tall * scale + 16, "font-size": 11, fill: ink("--soft") }, (t === null ? clock(asked) + ": none" : clock(t)) + (picked ? ", chosen" : "")));
-      tell(g, here.map((row) => `${one.signal.title}${row[3] === null ? "" : " " + row[3]}: ${told(one.signal, row)}`).join("\n") || "no face");
+      tell(g, here.map((row) => `${one.signal.title}${row[3] === null ? "" : " " + row[3]}: ${told(one.signal, row)}`).join("\n") || `no ${one.signal.title}`);
       svg.append(g);
     });
     board.replaceChildren(svg, el("figcaption", {}, (sizes.length ? "Frames are the picture's edges; the picture itself is not in this page." : "Frames reach from the picture's upper left corner to the outermost edge of a box; the picture itself is not in this page.") + (moments.length > 1 ? " Choose a moment in the timeline to see it here." : "")));

@@ -25,8 +25,8 @@ class Kinds(Family):
 
 # Typically, says the service's FAQ, and a score may lie outside.
 _BOUNDS = (0.0, 1.0)
-_EMOTIONS = Family(prefix="emotion", names=names.EXPRESSIONS_48, bounds=_BOUNDS)
-_EMOTIONS_53 = Family(prefix="emotion", names=names.EXPRESSIONS_53, bounds=_BOUNDS)
+_EMOTIONS = Family(prefix="emotion", words="expressions", names=names.EXPRESSIONS_48, bounds=_BOUNDS)
+_EMOTIONS_53 = Family(prefix="emotion", words="expressions", names=names.EXPRESSIONS_53, bounds=_BOUNDS)
 
 _BEGIN = Column(name="begin_s", type="number", meaning="start, in seconds from the start of the source; null for text")
 _END = Column(name="end_s", type="number", meaning="end, in seconds from the start of the source; null for text")
@@ -60,8 +60,8 @@ FACE = Layout(
     ),
     families=(
         _EMOTIONS,
-        Family(prefix="facs", names=names.FACS, bounds=_BOUNDS),
-        Family(prefix="description", names=names.FACE_DESCRIPTIONS, bounds=_BOUNDS),
+        Family(prefix="facs", words="FACS", names=names.FACS, bounds=_BOUNDS),
+        Family(prefix="description", words="descriptions", names=names.FACE_DESCRIPTIONS, bounds=_BOUNDS),
     ),
 )
 BURST = Layout(
@@ -69,7 +69,10 @@ BURST = Layout(
     row="one vocal burst",
     time=("begin_s", "end_s"),
     columns=(_BEGIN, _END),
-    families=(_EMOTIONS, Family(prefix="description", names=names.BURST_DESCRIPTIONS, bounds=_BOUNDS)),
+    families=(
+        _EMOTIONS,
+        Family(prefix="description", words="descriptions", names=names.BURST_DESCRIPTIONS, bounds=_BOUNDS),
+    ),
 )
 PROSODY = Layout(
     name="prosody",
@@ -98,6 +101,7 @@ NER = Layout(
     row="one mention of a named entity",
     time=("begin_s", "end_s"),
     text="entity",
+    named=("entity", "entities"),
     confidence=("entity_confidence",),
     columns=(
         Column(name="entity", type="string", meaning="the entity, as it was recognised"),

@@ -8,6 +8,7 @@ _BOUNDS = (0.0, 1.0)
 _EXPRESSIONS = OpenFamily(
     name="expressions",
     prefix="expression",
+    words="expressions",
     meaning="expressions above the service's cutoff, by name",
     bounds=_BOUNDS,
 )
@@ -47,6 +48,7 @@ AUDIO = Layout(
         OpenFamily(
             name="voice_attributes",
             prefix="voice_attribute",
+            words="voice attributes",
             meaning="voice attributes above the service's cutoff, by name",
             bounds=_BOUNDS,
         ),
@@ -80,6 +82,7 @@ VIDEO = Layout(
         OpenFamily(
             name="descriptions",
             prefix="description",
+            words="descriptions",
             meaning="facial actions above the service's cutoff, by name",
             bounds=_BOUNDS,
         ),

@@ -56,7 +56,7 @@ _LAYOUT = Layout(
             f"Below {LEAST_KNOWN}, as in other languages, the scores are null",
         ),
     ),
-    families=(Family(prefix="goemotions", names=LABELS, bounds=(0.0, 1.0)),),
+    families=(Family(prefix="goemotions", words="emotions", names=LABELS, bounds=(0.0, 1.0)),),
 )
 _SCHEMA = {
     "type": "object",
