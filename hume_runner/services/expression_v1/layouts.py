@@ -48,6 +48,7 @@ AUDIO = Layout(
         OpenFamily(
             name="voice_attributes",
             prefix="voice_attribute",
+            words="voice attributes",
             meaning="voice attributes above the service's cutoff, by name",
             bounds=_BOUNDS,
         ),
