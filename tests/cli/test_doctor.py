@@ -6,12 +6,10 @@ import os
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from hume_runner.cli.console import Console
 from hume_runner.cli.doctor import EXTRAS, _numbers
 from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
+from tests.servers import Quiet, Server
 
 PROJECT = Path(__file__).parents[2]
 KEY = "a-key-that-nobody-may-see"
@@ -124,7 +123,7 @@ def test_an_endpoint_that_nobody_serves_is_code_5(tmp_path: Path) -> None:
 def hour_ahead() -> Iterator[str]:
     """A host with no jobs whose clock is an hour ahead."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             self.send_response_only(200)
             self.send_header("Date", formatdate(time.time() + 3600, usegmt=True))
@@ -133,15 +132,8 @@ def hour_ahead() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(b"[]")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with Server(Handler) as server:
+        yield server.url
 
 
 @pytest.mark.usefixtures("key")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import json
 import re
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -19,6 +17,7 @@ import pytest
 from hume_runner.engine.download import raw_directory
 from tests.durability.case import Case
 from tests.durability.children import Nursery
+from tests.servers import Quiet, Server
 from tests.tiers import sampled
 
 MANIFEST = """\
@@ -49,7 +48,7 @@ ANSWER = [
 ]
 
 
-class Hostile(BaseHTTPRequestHandler):
+class Hostile(Quiet):
     """The batch API as far as a run needs it, with one thing wrong."""
 
     remote_id: ClassVar[str] = "job"
@@ -107,22 +106,12 @@ class Hostile(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @contextmanager
 def serving(**traits: Any) -> Iterator[tuple[str, type[Hostile]]]:
     handler = type("Handler", (Hostile,), {"asked": [], "predictions": json.dumps(ANSWER).encode(), **traits})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", handler
-        finally:
-            server.shutdown()
-            thread.join()
+    with Server(handler) as server:
+        yield server.url, handler
 
 
 Attack = Callable[..., tuple[int, str, type[Hostile]]]
