@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -17,10 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner import installing
-from hume_runner.cli.console import Console
 from hume_runner.cli.doctor import EXTRAS, _numbers
-from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
+from tests.commands import call
 from tests.servers import Quiet, Server
 
 PROJECT = Path(__file__).parents[2]
@@ -35,9 +33,7 @@ models: {language: {}}
 
 
 def doctor(*arguments: object) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(["doctor", *map(str, arguments)], Console(out=out, err=err))
-    return code, out.getvalue(), err.getvalue()
+    return call("doctor", *map(str, arguments))
 
 
 def line(out: str, name: str) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hume_runner.state.lock import StateLock
-from tests.cli.project import JOBS, Project, Ran
+from tests.cli.project import JOBS, Project
+from tests.commands import Ran
 from tests.tiers import sampled
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"

@@ -6,7 +6,6 @@ import contextlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,6 @@ def world(tmp_path: Path) -> World:
     world.service.processing_s = 1000.0
     world.run(max_jobs_in_flight=1, interrupts=[1.0])
     return world
-
-
-@pytest.fixture
-def store(world: World) -> Iterator[Store]:
-    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
-        yield store
 
 
 def submitting(store: Store, number: int) -> None:

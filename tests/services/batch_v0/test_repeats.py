@@ -15,7 +15,6 @@ from hume_runner.services.base import Job, Member, Outcome, PlanItem
 from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.repeats import CONFLICT
 from hume_runner.services.batch_v0.rows import SMALL_BYTES, read_entries
-from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import Project
 from tests.tiers import sampled
 

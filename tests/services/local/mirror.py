@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from hume_runner import registry
+from hume_runner.services.local.measurers import found
 from hume_runner.services.local.model_files import File, Member
 from tests.servers import QuietKeptAlive, Server
 
@@ -106,6 +108,12 @@ def serving() -> Iterator[Mirror]:
             yield mirror
         finally:
             mirror.over.set()
+
+
+def look_again() -> None:
+    """Packages have come or gone."""
+    found.forget()
+    registry._changed()
 
 
 def package_of_models(folder: Path, *, name: str = "tiny", licence: str = "MIT") -> Path:
