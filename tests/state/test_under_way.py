@@ -82,10 +82,8 @@ def another_process_has(items: Sequence[str], folder: Path) -> AbstractContextMa
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    return folder
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
 
 
 def test_a_run_that_has_something_in_common_is_refused_with_how_much_and_by_whom(place: Path) -> None:
