@@ -17,10 +17,21 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hume_runner.emulator.server import Emulator
+from hume_runner.state.disk import Disk
+from hume_runner.state.store import Store
 from tests import npm, warm
-from tests.object_stores import S3Server, only, serving
+from tests.accents import form
+from tests.cli.project import Project
+from tests.durability.children import Nursery
+from tests.fakes import World
+from tests.object_stores import S3Server, leading_to, serving
 from tests.stores import azurite
 from tests.tiers import QUICK_EXAMPLES, mark_the_rest
+from tests.wire import _shared_emulator, connect, serve, shared_emulator, tls_bundle, tls_server, unused_port
+
+# Fixtures of every test.
+__all__ = ["_shared_emulator", "connect", "serve", "shared_emulator", "tls_bundle", "tls_server", "unused_port"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores it, and so would every program that a test starts and interrupts.
@@ -124,6 +135,69 @@ def _no_settings_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Itera
     warm.close()
 
 
+@pytest.fixture
+def processing_time_s() -> float:
+    """How long the emulator takes for a job; a module whose jobs have to last longer has one of its own."""
+    return 0.005
+
+
+@pytest.fixture
+def emulator(processing_time_s: float) -> Iterator[Emulator]:
+    """Each test's own: it counts what it measures, and tests make it fail."""
+    with Emulator(processing_time_s=processing_time_s) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def project(tmp_path: Path, emulator: Emulator) -> Project:
+    return Project(tmp_path / "project", emulator)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Runs with the fake service."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def store(world: World) -> Iterator[Store]:
+    """The state that those runs left."""
+    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
+        yield store
+
+
+@pytest.fixture
+def keyed_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the key of the project, for commands that are given no other."""
+    monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, as far as this process is concerned."""
+    warm.server()  # begun later, it would have its socket in here
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def keeps_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skips where a file system takes both spellings of an accent for one name."""
+    probe = tmp_path_factory.mktemp("probe")
+    (probe / form("NFD")).mkdir()
+    if (probe / form("NFC")).exists():
+        pytest.skip("this file system takes both spellings for one name")
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """For tests that end runs in the middle, or have many of them at a time."""
+    with Nursery() as nursery:
+        yield nursery
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """An S3 server of this process; each test takes a bucket of its own."""
@@ -134,8 +208,7 @@ def s3_server() -> Iterator[S3Server]:
 @pytest.fixture
 def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
     """The S3 server, with this test's environment leading to it."""
-    only(monkeypatch, s3_server.environ)
-    return s3_server
+    return leading_to(s3_server, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -147,5 +220,4 @@ def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azurite.A
 @pytest.fixture
 def azure(azure_server: azurite.AzureServer, monkeypatch: pytest.MonkeyPatch) -> azurite.AzureServer:
     """A server of Azure's protocol, with this test's environment leading to it."""
-    only(monkeypatch, azure_server.environ)
-    return azure_server
+    return leading_to(azure_server, monkeypatch)

@@ -87,6 +87,10 @@ def source_item(name: str, *, kind: SourceKind = "url", id: str | None = None, e
     return SourceItem(kind=kind, id=id or name, explicit_id=explicit, value=value, place=place)
 
 
+class BrokeOff(BaseException):
+    """As what breaks off inside a library: no Exception."""
+
+
 class FakeClock:
     """Unix seconds that pass only when somebody waits."""
 

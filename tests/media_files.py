@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import wave
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from functools import lru_cache
@@ -158,6 +160,27 @@ def numbered_picture(number: int, size: tuple[int, int] = (320, 240)) -> Image.I
 
 def number_of(image: Image.Image) -> int:
     return round((np.asarray(image.convert("L")).mean() - 10) / 4)
+
+
+def people(seed: int) -> Callable[[int], Image.Image]:
+    """A picture for each frame of a video: other ground, so other simulated faces."""
+    return lambda number: picture(seed=1000 * seed + number)
+
+
+def zipped(*, level: int | None = None, **members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as made:
+        for name, content in members.items():
+            made.writestr(name, content)
+    return buffer.getvalue()
+
+
+def packed_gsm(path: Path, seconds: int) -> None:
+    """GSM 6.10 as telephone systems keep it, of frames that say nothing: 320 samples in 65 bytes."""
+    form = struct.pack("<HHIIHHHH", 0x31, 1, 8000, 1625, 65, 0, 2, 320)
+    body = bytes(65) * (seconds * 8000 // 320)
+    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(body)) + body
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
 
 
 def _encode_sound(container: object, stream: object, samples: NDArray[np.int16], rate_hz: int) -> None:

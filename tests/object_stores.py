@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pytest
 
@@ -147,3 +147,16 @@ def only(patch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:
             patch.delenv(name)
     for name, value in environ.items():
         patch.setenv(name, value)
+
+
+class _Store(Protocol):
+    @property
+    def environ(self) -> Mapping[str, str]: ...
+
+
+AStore = TypeVar("AStore", bound=_Store)
+
+
+def leading_to(store: AStore, patch: pytest.MonkeyPatch) -> AStore:
+    only(patch, store.environ)
+    return store

@@ -13,10 +13,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ import yaml
 from hume_runner import errors
 from hume_runner.cli.main import COMMANDS, common_flags
 from tests import warm
+from tests.servers import Quiet, Server
 from tests.tiers import sampled
 
 ROOT = Path(__file__).parents[1]
@@ -445,32 +444,14 @@ def test_odd_inputs_are_told_and_are_never_a_script(
     assert not (runner.workspace / "gone").exists()
 
 
-class GitHub:
-    """The part of GitHub that keeps comments, on loopback."""
+class GitHub(Server):
+    """The part of GitHub that keeps comments."""
 
     def __init__(self) -> None:
+        super().__init__(_Comments)
         self.comments: list[dict[str, Any]] = []
         self.refuses: set[str] = set()
         self.seen: list[str] = []
-        github = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _do(self) -> None:
-                size = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(size)) if size else {}
-                github.seen.append(f"{self.command} {self.path.partition('?')[0]}")
-                status, answer = github.answer(self.command, self.path, body, self.headers["Authorization"])
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(json.dumps(answer).encode())
-
-            do_GET = do_POST = do_PATCH = _do  # noqa: N815 - what the server looks for
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def answer(self, method: str, path: str, body: Mapping[str, Any], key: str) -> tuple[int, Any]:
         if key != "Bearer secret" or method in self.refuses:
@@ -486,12 +467,25 @@ class GitHub:
         return 201, self.comments[-1]
 
 
+class _Comments(Quiet):
+    server: GitHub
+
+    def _do(self) -> None:
+        size = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(size)) if size else {}
+        self.server.seen.append(f"{self.command} {self.path.partition('?')[0]}")
+        status, answer = self.server.answer(self.command, self.path, body, self.headers["Authorization"])
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    do_GET = do_POST = do_PATCH = _do  # noqa: N815 - what the server looks for
+
+
 @pytest.fixture
 def github() -> Iterator[GitHub]:
-    one = GitHub()
-    yield one
-    one.server.shutdown()
-    one.server.server_close()
+    with GitHub() as github:
+        yield github
 
 
 def comment(runner: Runner, github: GitHub, **inputs: str) -> str:
@@ -500,7 +494,7 @@ def comment(runner: Runner, github: GitHub, **inputs: str) -> str:
     done = runner.step(
         "Comment",
         {"token": "secret", **inputs},
-        GITHUB_API_URL=f"http://127.0.0.1:{github.server.server_port}",
+        GITHUB_API_URL=github.url,
         GITHUB_REPOSITORY="research/studies",
         GITHUB_EVENT_PATH=str(event),
         GITHUB_SHA="0123456789abcdef",

@@ -80,6 +80,38 @@ class Conversation:
 Script = Callable[[Conversation], None]
 
 
+def answering(*what: Any, **how: Any) -> Script:
+    """Reads a request and answers it, see `Conversation.answer`."""
+
+    def script(talk: Conversation) -> None:
+        talk.read_request()
+        talk.answer(*what, **how)
+
+    return script
+
+
+def silent(talk: Conversation) -> None:
+    """Reads a request and says nothing for as long as anybody waits."""
+    talk.read_request()
+    talk.hang()
+
+
+@dataclass
+class Swallows:
+    """Reads a request of any size without holding it, and answers with this body."""
+
+    answer: bytes
+    received_bytes: int = 0
+
+    def __call__(self, talk: Conversation) -> None:
+        head = talk.read_head()
+        length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+        self.received_bytes = len(talk.received) - len(head) - 4
+        while self.received_bytes < length:
+            self.received_bytes += len(talk.sock.recv(1 << 20))
+        talk.answer(self.answer)
+
+
 class ScriptedServer:
     """Runs `script` on every connection, each in a thread. `requests` holds what each connection sent."""
 
@@ -194,14 +226,14 @@ def tls_server(tls_bundle: Path) -> Callable[[socket.socket], socket.socket]:
     return lambda sock: context.wrap_socket(sock, server_side=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _shared_emulator() -> Iterator[Emulator]:
-    with Emulator(processing_time_s=0.05, api_keys=("key-one", "key-two")) as running:
+    with Emulator(processing_time_s=0.01, api_keys=("key-one", "key-two")) as running:
         yield running
 
 
 @pytest.fixture
-def emulator(_shared_emulator: Emulator) -> Iterator[Emulator]:
+def shared_emulator(_shared_emulator: Emulator) -> Iterator[Emulator]:
     """A running emulator without faults; jobs of earlier tests may still be in it."""
     _shared_emulator.inject([])
     yield _shared_emulator

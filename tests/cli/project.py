@@ -9,46 +9,20 @@ import subprocess
 import sys
 import wave
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
+from tests.commands import Ran, call
 from tests.emulator.api import Api
 from tests.warm import WarmPopen
 
 JOBS = "POST /v0/batch/jobs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What a command left: its code and its two streams."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one object that was printed; with --json the event that is named after the command."""
-        lines = self.lines
-        if len(lines) == 1:
-            return lines[0]
-        command = lines[0]["command"].split()[0]
-        found = [line for line in lines if line["event"] == command]
-        assert found, (self.code, self.out, self.err)
-        return found[0]
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
 
 
 class Project:
@@ -77,6 +51,19 @@ class Project:
         (folder / "media").mkdir(parents=True)
         self.add_file("one.wav", tone(1))
 
+    def of_texts(self, *texts: str) -> None:
+        """The manifest: these alone, measured sentence by sentence, with a table and a report."""
+        self.manifest["sources"] = {"text": [*texts]}
+        self.manifest["models"] = {"language": {"granularity": "sentence"}}
+        self.manifest["outputs"] = {"directory": "out", "tables": ["csv"], "report": True}
+
+    def one_by_one(self, jobs: int) -> None:
+        """The manifest: so many jobs, one at the service at a time: whoever stops early leaves some unsent."""
+        self.manifest["sources"] = {"text": [f"Sentence number {number}." for number in range(jobs)]}
+        self.manifest["models"] = {"language": {}}
+        self.manifest["batching"] = {"max_sources": 1}
+        self.manifest["execution"] |= {"max_jobs_in_flight": 1, "transfer_workers": 1}
+
     def add_file(self, name: str, content: bytes) -> Path:
         path = self.folder / "media" / name
         path.write_bytes(content)
@@ -95,15 +82,12 @@ class Project:
         return self.plain_call(command, str(self.write()), *words)
 
     def plain_call(self, *words: str) -> Ran:
-        out, err = io.StringIO(), io.StringIO()
         machine = Machine(
             disk=Disk(),
             environ=self.environ,
             settings=Settings(settle_s=self.settle_s, late_s=self.settle_s, runs=Path(os.environ["HUME_RUNNER_RUNS"])),
         )
-        with_machine = {"machine": machine} if words[0] == "run" else {}
-        code = main([*words], Console(out=out, err=err), **with_machine)
-        return Ran(code=code, out=out.getvalue(), err=err.getvalue())
+        return call(*words, machine=machine if words[0] == "run" else None)
 
     def run(self, *words: str) -> Ran:
         return self.call("run", *words)
@@ -137,6 +121,21 @@ class Project:
         """What arrived at the emulator, by route."""
         return self.emulator.requests()["by_route"]  # type: ignore[no-any-return]
 
+    def sent_texts(self) -> list[str]:
+        """All that arrived, sorted."""
+        return sorted(text for request in self.job_requests() for text in request["text"])
+
+    def statuses(self) -> dict[str, str]:
+        """Of the items, by id."""
+        return {line["id"]: line["status"] for line in self.results()}
+
+    def assert_resumes(self, jobs: int) -> None:
+        """The next run finishes, and no item was ever sent twice."""
+        ran = self.run()
+        assert ran.code == 0, ran.err
+        assert self.emulator.requests()["jobs_accepted"] == jobs
+        assert set(self.statuses().values()) == {"done"}
+
     def job_requests(self) -> Sequence[Mapping[str, Any]]:
         """The requests of all jobs at the emulator, oldest first, as it echoes them."""
         with Api(self.emulator.url, self.emulator.api_key) as api:
@@ -144,10 +143,11 @@ class Project:
         return [job["request"] for job in jobs]
 
 
-def tone(number: int) -> bytes:
-    """A quarter of a second of sound; other numbers give other bytes."""
+def tone(number: int, seconds: float = 0.25) -> bytes:
+    """Sound, in which the emulator finds some words where it is long; other numbers give other bytes."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes(b"".join(((step * number * 37) % 9000).to_bytes(2, "little") for step in range(2000)))
+        steps = range(round(8000 * seconds))
+        file.writeframes(b"".join(((step * number * 37) % 9000).to_bytes(2, "little") for step in steps))
     return buffer.getvalue()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.servers import QuietKeptAlive, Server
 
 # rewrite(method, path, status, body, key) -> (status, content type, body)
 Rewrite = Callable[[str, str, int, bytes, str], tuple[int, str, bytes]]
@@ -20,9 +20,7 @@ def quoting(url: str, rewrite: Rewrite, header: str = "X-Hume-Api-Key") -> Itera
     """The address of a proxy before the service at `url`, for as long as the block lasts."""
     host = urlsplit(url).netloc
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietKeptAlive):
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             upstream = HTTPConnection(host, timeout=30)
@@ -45,17 +43,8 @@ def quoting(url: str, rewrite: Rewrite, header: str = "X-Hume-Api-Key") -> Itera
                 return self.handle_any
             raise AttributeError(name)
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Server(Handler) as server:
+        yield server.url
 
 
 def with_members(body: bytes, words: str) -> bytes:

@@ -26,9 +26,7 @@ PACKAGE = Path(hume_runner.__file__).parent
 NAMES_ALONE = ("init.py", "commanding.py", "manifest.py")
 
 
-@pytest.fixture(autouse=True)
-def key(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
+pytestmark = pytest.mark.usefixtures("keyed_environment")
 
 
 def advised(text: str) -> list[list[str]]:

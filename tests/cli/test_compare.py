@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sqlite3
-import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ import hume_runner
 from hume_runner.emulator.server import Emulator
 from hume_runner.results.read import read_results
 from hume_runner.state.seal import seal_path
-from tests.cli.project import Project, Ran, tone
+from tests.cli.project import Project, tone
+from tests.commands import Ran
 from tests.results.browser import chromium, opened
 from tests.results.reference import scipy_stats
 
@@ -30,17 +29,6 @@ TEXTS = (
     "Nobody told us. We waited. Then we laughed.",
     "Would I come again? Yes.",
 )
-
-
-def recording(number: int, seconds: int = 8) -> bytes:
-    """Sound in which the emulator finds some words; other numbers give other bytes."""
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes(
-            b"".join(((step * number * 37) % 9000).to_bytes(2, "little") for step in range(8000 * seconds))
-        )
-    return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +54,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         a = Project(tmp_path_factory.mktemp("compared") / "a", first)
         b = Project(tmp_path_factory.mktemp("compared") / "b", second)
         for name, number in [("one", 1), *((str(number), number) for number in range(2, 8))]:
-            a.add_file(f"{name}.wav", recording(number))
-            b.add_file(f"{name}.wav", recording(number))
+            a.add_file(f"{name}.wav", tone(number, 8))
+            b.add_file(f"{name}.wav", tone(number, 8))
         (b.folder / "media" / "2.wav").rename(b.folder / "media" / "renamed.wav")
         (b.folder / "media" / "3.wav").unlink()
-        b.add_file("4.wav", recording(44))
+        b.add_file("4.wav", tone(44, 8))
         for one in (a, b):
             one.manifest["models"] = {"language": {"granularity": "sentence"}, "prosody": {}, "face": {"fps_pred": 3}}
             changed = {"text": "Hello." if one is a else "Hello there.", "id": "hello"}
@@ -247,8 +235,8 @@ def test_what_failed_or_has_no_rows_is_told_with_its_reason(tmp_path: Path, emul
     a.add_file("one.wav", b"")
     a.add_file("two.wav", tone(2))
     b.add_file("two.wav", tone(2))
-    a.add_file("three.wav", recording(3))
-    b.add_file("three.wav", recording(3))
+    a.add_file("three.wav", tone(3, 8))
+    b.add_file("three.wav", tone(3, 8))
     assert (a.run().code, b.run().code) == (3, 3)
 
     found = a.plain_call("compare", str(a.out), str(b.out), "--json").lines[1]

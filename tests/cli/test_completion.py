@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from hume_runner.cli.main import COMMANDS
-from tests.cli.project import Project, Ran
+from tests.cli.project import Project
+from tests.commands import Ran
 from tests.tiers import sampled
 
 ROOT = Path(__file__).parents[2]

@@ -13,17 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.emulator.server import Emulator
-from tests.cli.project import JOBS, Project, Ran
+from tests.cli.project import JOBS, Project
+from tests.commands import Ran
 from tests.published import check
 
 TEXTS = [f"Number {n}." for n in range(60)]
 
 
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(processing_time_s=0.4) as emulator:
-        yield emulator
+def processing_time_s() -> float:
+    return 0.4  # long enough to say something to a run that waits for it
 
 
 @pytest.fixture

@@ -40,9 +40,7 @@ sys.exit(main(sys.argv[4:]))
 @pytest.fixture
 def study(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
-    project.manifest["sources"] = {"text": ["first"]}
-    project.manifest["models"] = {"language": {"granularity": "sentence"}}
-    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"], "report": True}
+    project.of_texts("first")
     assert project.run().code == 0
     return project
 
@@ -92,10 +90,6 @@ def test_after_a_kill_at_any_output_the_next_run_makes_all_of_them_current(
     assert survived == 1
 
 
-def _delete(path: Path) -> None:
-    path.unlink()
-
-
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
@@ -111,7 +105,7 @@ def _edit(path: Path) -> None:
 @pytest.mark.sweep
 @sampled(3)
 @pytest.mark.parametrize("name", ["results.jsonl", "tables/language.csv", "tables/errors.csv", "report.html"])
-@pytest.mark.parametrize("harm", [_delete, _cut, _edit])
+@pytest.mark.parametrize("harm", [Path.unlink, _cut, _edit])
 def test_a_file_that_was_harmed_is_made_again(study: Project, name: str, harm: Callable[[Path], None]) -> None:
     path = study.out / name
     before = path.read_bytes()

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
 import tomllib
 from collections.abc import Iterator
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -20,9 +17,9 @@ from hypothesis import strategies as st
 
 from hume_runner import installing
 from hume_runner.api.doctor import EXTRAS, _numbers
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
+from tests.commands import call
+from tests.servers import Quiet, Server
 
 PROJECT = Path(__file__).parents[2]
 KEY = "a-key-that-nobody-may-see"
@@ -36,9 +33,7 @@ models: {language: {}}
 
 
 def doctor(*arguments: object) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(["doctor", *map(str, arguments)], Console(out=out, err=err))
-    return code, out.getvalue(), err.getvalue()
+    return call("doctor", *map(str, arguments))
 
 
 def line(out: str, name: str) -> str:
@@ -124,7 +119,7 @@ def test_an_endpoint_that_nobody_serves_is_code_5(tmp_path: Path) -> None:
 def hour_ahead() -> Iterator[str]:
     """A host with no jobs whose clock is an hour ahead."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             self.send_response_only(200)
             self.send_header("Date", formatdate(time.time() + 3600, usegmt=True))
@@ -133,15 +128,8 @@ def hour_ahead() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(b"[]")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with Server(Handler) as server:
+        yield server.url
 
 
 @pytest.mark.usefixtures("key")

@@ -10,10 +10,7 @@ from tests.cli.project import JOBS, Project, tone
 from tests.expression.runs import Folder
 from tests.media_files import speech, write_wav
 
-
-@pytest.fixture(autouse=True)
-def _key(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
+pytestmark = pytest.mark.usefixtures("keyed_environment")
 
 
 def by_source(project: Project) -> dict[str, tuple[str, str | None]]:

@@ -34,9 +34,7 @@ MAKES: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def study(project: Project) -> Project:
-    project.manifest["sources"] = {"text": ["I could not be happier."]}
-    project.manifest["models"] = {"language": {"granularity": "sentence"}}
-    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"], "report": True}
+    project.of_texts("I could not be happier.")
     return project
 
 

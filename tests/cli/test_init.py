@@ -1,24 +1,19 @@
 from __future__ import annotations
 
-import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hume_runner import installing
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.manifest.load import load_manifest
 from hume_runner.services.local import ready
 from hume_runner.sources import expand
-from tests.sources.test_globbing import tree
+from tests.commands import call
+from tests.sources.trees import tree
 
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(["init", *arguments], Console(out=out, err=err))
-    return code, out.getvalue(), err.getvalue()
+run = partial(call, "init")
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ import pytest
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import COMMANDS, main
 from hume_runner.emulator.server import Emulator
-from tests.cli.project import Project, Ran
+from tests.cli.project import Project
+from tests.commands import Ran
 from tests.published import check
 from tests.tiers import sampled
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests import warm
-from tests.cli.project import Project, Ran, tone
+from tests.cli.project import Project, tone
+from tests.commands import Ran
 from tests.tiers import Tier, only_swept, sampled
 
 ROOT = Path(__file__).parents[2]
@@ -79,13 +80,6 @@ def assert_clear(ran: Ran, code: int, *words: str) -> None:
     for word in words:
         assert word in ran.err
     assert ran.err.count("next: ") == 1, ran.err
-
-
-def assert_resumes(project: Project) -> None:
-    ran = project.run()
-    assert ran.code == 0, ran.err
-    assert project.emulator.requests()["jobs_accepted"] == 1
-    assert {line["status"] for line in project.results()} == {"done"}
 
 
 # -- what is no file ---------------------------------------------------------------------------------------------------
@@ -288,7 +282,7 @@ def test_full_outputs_are_told_and_the_next_run_goes_on(project: Project) -> Non
     ran = limited(project, "run", "manifest.yaml", before=small_folder(project.folder / "out"))
     assert_clear(ran, 5, "free some space")
     project.out.rmdir()
-    assert_resumes(project)
+    project.assert_resumes(1)
 
 
 @only_swept
@@ -329,7 +323,7 @@ def test_without_threads_the_run_says_so_and_sends_nothing(project: Project) -> 
     ran = limited(project, "run", "manifest.yaml", limits=NO_THREADS)
     assert_clear(ran, 5, "starts no more threads")
     assert project.emulator.requests()["jobs_accepted"] == 0
-    assert_resumes(project)
+    project.assert_resumes(1)
 
 
 @pytest.mark.sweep
@@ -339,7 +333,7 @@ def test_with_few_threads_the_run_does_what_it_can(project: Project, most: int) 
     ran = limited(project, "run", "manifest.yaml", limits={"RLIMIT_STACK": most})
     if ran.code:
         assert_clear(ran, 5, "starts no more threads")
-    assert_resumes(project)
+    project.assert_resumes(1)
 
 
 @pytest.mark.sweep
@@ -350,7 +344,7 @@ def test_little_memory_is_told_and_nothing_hangs(project: Project, megabytes: in
     ran = limited(project, "run", "manifest.yaml", limits={"RLIMIT_AS": megabytes * 2**20})
     assert "this is a bug" not in ran.err
     assert ran.code in (0, 5), ran.err
-    assert_resumes(project)
+    project.assert_resumes(1)
 
 
 @pytest.mark.sweep
@@ -362,7 +356,7 @@ def test_a_small_limit_of_a_file_s_size_is_told_and_nothing_is_lost(project: Pro
     ran = limited(project, "run", "manifest.yaml", limits={"RLIMIT_FSIZE": most})
     if ran.code:
         assert_clear(ran, 5, "File too large", "`ulimit -f`")
-    assert_resumes(project)
+    project.assert_resumes(1)
 
 
 @pytest.mark.sweep
@@ -374,7 +368,7 @@ def test_few_open_files_are_told_and_nothing_is_lost(project: Project, most: int
     assert "Traceback" not in ran.err
     if ran.code:
         assert_clear(ran, 5, "Too many open files")
-    assert_resumes(project)
+    project.assert_resumes(1)
 
 
 # -- surroundings ------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from hume_runner._version import __version__
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import COMMANDS, main
 from hume_runner.guests import GUESTS
+from tests.commands import call
+from tests.fakes import BrokeOff
 
 MANIFEST = """
 version: 1
@@ -25,12 +27,6 @@ models: {language: {}}
 outputs: {directory: results}
 """
 WRITTEN = [name for name in COMMANDS if importlib.util.find_spec(f"hume_runner.cli.{name}")]
-
-
-def call(*arguments: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(arguments, Console(out=out, err=err))
-    return code, out.getvalue(), err.getvalue()
 
 
 def python(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -174,10 +170,6 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
         assert process.wait() == 0
 
 
-class BrokeOff(BaseException):
-    """As what breaks off inside a library: no Exception."""
-
-
 @pytest.mark.parametrize("kind", [RuntimeError, BrokeOff])
 def test_an_unexpected_error_is_1_asks_for_a_report_and_hides_what_urls_carry(
     kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
@@ -212,9 +204,7 @@ def test_signals_while_the_last_words_are_said_are_remembered_and_raise_nothing(
 
 
 def test_what_follows_two_dashes_is_a_word_and_no_flag() -> None:
-    out, err = io.StringIO(), io.StringIO()
+    ran = call("plan", "--", "--help")
 
-    code = main(["plan", "--", "--help"], Console(out=out, err=err))
-
-    assert (code, out.getvalue()) == (65, "")
-    assert "--help" in err.getvalue()
+    assert (ran.code, ran.out) == (65, "")
+    assert "--help" in ran.err

@@ -16,6 +16,7 @@ from hume_runner import events
 from hume_runner.cli.metrics import Metrics, text
 from hume_runner.emulator.server import Emulator
 from tests.cli.project import JOBS, Project
+from tests.fakes import FakeClock
 
 SAMPLE = re.compile(r'([a-z_]+)\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\} (-?\d+(?:\.\d+)?)')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
@@ -145,14 +146,6 @@ def test_a_place_that_cannot_be_written_is_bad_usage(project: Project, tmp_path:
     assert project.requests() == {}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def exchange(**facts: Any) -> logging.LogRecord:
     record = logging.LogRecord("hume_runner.http", logging.DEBUG, "", 0, "", (), None)
     record.exchange = SimpleNamespace(**{"method": "GET", "status": 200, "sent_bytes": 0, "received_bytes": 0, **facts})
@@ -160,7 +153,7 @@ def exchange(**facts: Any) -> logging.LogRecord:
 
 
 def test_it_is_written_now_and_then_and_not_at_each_request(tmp_path: Path) -> None:
-    clock, path = Clock(), tmp_path / "hume.prom"
+    clock, path = FakeClock(100.0), tmp_path / "hume.prom"
     metrics = Metrics(path, warn=pytest.fail, clock=clock, monotonic=clock)
     metrics.begin("trial")
     written = path.stat().st_ino
@@ -175,7 +168,7 @@ def test_it_is_written_now_and_then_and_not_at_each_request(tmp_path: Path) -> N
 
 
 def test_counts_of_the_state_take_the_place_of_the_plan(tmp_path: Path) -> None:
-    clock, path = Clock(), tmp_path / "hume.prom"
+    clock, path = FakeClock(100.0), tmp_path / "hume.prom"
     metrics = Metrics(path, warn=pytest.fail, clock=clock, monotonic=clock)
     metrics.begin("trial")
     clock.now += 5
@@ -190,7 +183,7 @@ def test_counts_of_the_state_take_the_place_of_the_plan(tmp_path: Path) -> None:
 
 
 def test_a_place_that_vanishes_is_told_once_and_ends_nothing(tmp_path: Path) -> None:
-    clock, told = Clock(), list[str]()
+    clock, told = FakeClock(100.0), list[str]()
     path = tmp_path / "metrics" / "hume.prom"
     path.parent.mkdir()
     metrics = Metrics(path, warn=told.append, clock=clock, monotonic=clock)

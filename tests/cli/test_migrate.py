@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-import io
 import json
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.manifest.load import load_manifest
+from tests.commands import call
 
 OLD = """\
 version: 1
@@ -22,11 +21,7 @@ sources:
 models: {prosody: {granularity: word}, language: {}}
 """
 
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(["migrate", *arguments], Console(out=out, err=err))
-    return code, out.getvalue(), err.getvalue()
+run = partial(call, "migrate")
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
 from tests import warm
-from tests.cli.project import Ran
+from tests.commands import Ran
 from tests.services.local.mirror import CONTENT, WEIGHTS, Mirror, command, environ, package_of_models, serving, sha256
 
 

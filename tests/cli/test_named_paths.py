@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,12 @@ import pytest
 from hume_runner.cli.main import COMMANDS, common_flags
 from hume_runner.cli.named_paths import spell
 from hume_runner.errors import UsageError
+from tests.accents import form
 
 READ = {"difficulties", "faults", "files", "names", "states"}
 WRITTEN = {"data", "figures", "log_file", "markdown", "metrics_file", "out"}
 # Paths that functions of the package take as well, which look for both spellings.
 OF_FUNCTIONS = {"a", "b", "compare", "folder", "manifest", "manifests", "output_dir", "paths", "plan", "state"}
-
-
-def form(kind: str, name: str) -> str:
-    return unicodedata.normalize(kind, name)
 
 
 def test_every_word_that_is_a_path_is_known_as_one() -> None:

@@ -72,9 +72,7 @@ THEIRS: dict[str, str] = {
 
 @pytest.fixture
 def study(project: Project) -> Project:
-    project.manifest["sources"] = {"text": ["first"]}
-    project.manifest["models"] = {"language": {"granularity": "sentence"}}
-    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"], "report": True}
+    project.of_texts("first")
     return project
 
 

@@ -8,22 +8,16 @@ import json
 from hume_runner import events
 from hume_runner.cli.console import Console
 from hume_runner.cli.progress import RunProgress
+from tests.fakes import FakeClock
 
 ITEMS = {"total": 9, "pending": 9, "in_flight": 0, "done": 0, "failed": 0, "ambiguous": 0}
 JOBS = {"planned": 9, "submitting": 0, "submitted": 0, "done": 0, "failed": 0, "ambiguous": 0}
 PLANNED = events.Planned(new=9, changed=0, retry=0, done=0, failed=0, jobs=9, to_finish=9)
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def an_hour(console: Console) -> None:
     """A run that is told of every second, and finishes nothing."""
-    clock = Clock()
+    clock = FakeClock(0.0)
     with RunProgress(console, "study", clock=clock) as progress:
         progress(PLANNED)
         progress(events.Phase(phase="working"))
@@ -64,7 +58,7 @@ def mended(count: int, *, verbose: int = 0) -> list[str]:
     err = io.StringIO()
     console = Console(out=io.StringIO(), err=err)
     console.verbose = verbose
-    with RunProgress(console, "study", clock=Clock()) as progress:
+    with RunProgress(console, "study", clock=FakeClock(0.0)) as progress:
         for number in range(count):
             progress(events.Mended(job=f"job-{number:06d}", path=f"raw/{number}/predictions.json", harm="is missing"))
         progress(events.Phase(phase="planning"))
@@ -82,7 +76,7 @@ def test_what_happens_to_every_job_is_told_of_some_and_then_counted() -> None:
 
 def test_what_is_counted_is_counted_once() -> None:
     err = io.StringIO()
-    with RunProgress(Console(out=io.StringIO(), err=err), "study", clock=Clock()) as progress:
+    with RunProgress(Console(out=io.StringIO(), err=err), "study", clock=FakeClock(0.0)) as progress:
         for number in range(30):
             progress(events.ItemFailed(item=f"item-{number}", reason="r", message=f"item-{number}: no"))
             if number in (9, 10, 11):

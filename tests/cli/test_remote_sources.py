@@ -8,6 +8,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,11 +136,8 @@ def test_an_object_that_was_replaced_between_runs_is_measured_again_alone(
     assert [len(job["files"]) for job in remote.job_requests()] == [4, 1]
 
 
-class SmallShelf(RemoteFiles):
-    """Keeps nothing that nobody holds, as a run with a terabyte of sources."""
-
-    def __init__(self) -> None:
-        super().__init__(keep_bytes=0)
+# Keeps nothing that nobody holds, as a run with a terabyte of sources.
+SMALL_SHELF = partial(RemoteFiles, keep_bytes=0)
 
 
 @pytest.mark.sweep
@@ -156,7 +154,7 @@ def test_what_changed_between_the_plan_and_its_turn_fails_alone_with_the_reason(
                 s3.client.delete_object(Bucket=bucket, Key=NAMES[1])
         return None
 
-    monkeypatch.setattr("hume_runner.services.batch_v0.service.RemoteFiles", SmallShelf)
+    monkeypatch.setattr("hume_runner.services.batch_v0.service.RemoteFiles", SMALL_SHELF)
     with proxied(s3.url) as proxy:
         proxy.before = before
         only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
@@ -175,7 +173,7 @@ def test_a_store_that_goes_away_before_the_upload_ends_with_5_and_the_next_run_g
     def before(method: str, path: str) -> int | None:
         return 503 if any(method == "HEAD" for method, _ in proxy.seen) else None
 
-    monkeypatch.setattr("hume_runner.services.batch_v0.service.RemoteFiles", SmallShelf)
+    monkeypatch.setattr("hume_runner.services.batch_v0.service.RemoteFiles", SMALL_SHELF)
     monkeypatch.setattr("hume_runner.stores.opening.Patience", lambda: QUICK)
     with proxied(s3.url) as proxy:
         proxy.before = before

@@ -10,34 +10,21 @@ from hume_runner.cli.requests_told import waits_told
 from hume_runner.errors import TransportError
 from hume_runner.http.retry import RetryPolicy
 from tests.cli.project import Project
-from tests.wire import unused_port
-
-__all__ = ["unused_port"]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+from tests.fakes import FakeClock
 
 
 def fail() -> None:
     raise TransportError("GET /x at example.org: the connection is refused", sent=False)
 
 
-def failing(clock: Clock, attempts: int) -> None:
+def failing(clock: FakeClock, attempts: int) -> None:
     policy = RetryPolicy(attempts=attempts, sleep=clock.sleep, clock=clock, random=lambda: 0.0)
     with pytest.raises(TransportError):
         policy.call(fail)
 
 
 def test_one_failure_is_no_news_and_a_second_is() -> None:
-    clock, said = Clock(), []
+    clock, said = FakeClock(0.0), []
     with waits_told(said.append, clock):
         failing(clock, 2)
         assert said == []
@@ -46,14 +33,14 @@ def test_one_failure_is_no_news_and_a_second_is() -> None:
 
 
 def test_many_that_fail_at_one_time_are_told_now_and_then() -> None:
-    clock, said = Clock(), []
+    clock, said = FakeClock(0.0), []
     with waits_told(said.append, clock):
         for _ in range(50):
-            waited = Clock()
+            waited = FakeClock(0.0)
             failing(waited, 3)
         assert len(said) == 1
         clock.now += 10
-        failing(Clock(), 3)
+        failing(FakeClock(0.0), 3)
     assert len(said) == 2
 
 
@@ -63,7 +50,7 @@ def test_nobody_listens_afterwards() -> None:
     said: list[str] = []
     with waits_told(said.append):
         pass
-    failing(Clock(), 5)
+    failing(FakeClock(0.0), 5)
     assert said == []
     assert (logger.level, logger.handlers) == before
 

@@ -20,8 +20,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from hume_runner.emulator.server import Emulator
-from tests.cli.project import JOBS, Project, Ran, tone
+from tests.cli.project import JOBS, Project, tone
 from tests.cli.quoting import quoting
+from tests.commands import Ran
 from tests.small_disk import mounted
 from tests.tiers import sampled
 
@@ -30,10 +31,6 @@ SCHEMAS = Path(__file__).parents[2] / "schemas"
 
 def validator(name: str) -> Draft202012Validator:
     return Draft202012Validator(json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")))
-
-
-def ids_and_statuses(project: Project) -> dict[str, str]:
-    return {line["id"]: line["status"] for line in project.results()}
 
 
 # -- the usual course ------------------------------------------------------------------------------------------------
@@ -46,7 +43,7 @@ def test_a_fresh_run_measures_everything_and_says_so(project: Project) -> None:
     assert "SIMULATED SCORES" in ran.out
     assert "4 of 4 measured" in ran.out
     assert "4 items to submit in 1 job" in ran.err
-    assert set(ids_and_statuses(project).values()) == {"done"}
+    assert set(project.statuses().values()) == {"done"}
     assert project.requests()[JOBS] == 1
 
 
@@ -332,7 +329,7 @@ def test_a_medium_that_is_no_medium_fails_alone_with_its_reason(with_a_bad_file:
     assert [line["source"] for line in bad] == ["media/bad.wav"]
     assert bad[0]["error"]
     assert sum(project.run_json()["failures"].values()) == 1
-    assert ids_and_statuses(project) == {**ids_and_statuses(project), "hello": "done"}
+    assert project.statuses() == {**project.statuses(), "hello": "done"}
 
 
 @pytest.mark.sweep
@@ -611,7 +608,7 @@ def test_a_lost_job_is_found_although_its_links_are_signed_anew(project: Project
     ran = project.run()
     assert ran.code == 0, ran.err
     assert project.emulator.requests()["jobs_accepted"] == 1
-    assert set(ids_and_statuses(project).values()) == {"done"}
+    assert set(project.statuses().values()) == {"done"}
 
 
 @pytest.mark.sweep
@@ -623,7 +620,7 @@ def test_a_lost_job_is_found_although_an_item_was_taken_out(project: Project, ki
     ran = project.run()
     assert ran.code == 0, ran.err
     assert project.emulator.requests()["jobs_accepted"] == 1
-    assert set(ids_and_statuses(project).values()) == {"done"}
+    assert set(project.statuses().values()) == {"done"}
 
 
 @pytest.mark.sweep
@@ -753,7 +750,7 @@ def test_detached_it_leaves_and_a_later_run_fetches(project: Project) -> None:
     project.emulator.inject([])
     assert project.run().code == 0
     assert project.emulator.requests()["jobs_accepted"] == 1
-    assert set(ids_and_statuses(project).values()) == {"done"}
+    assert set(project.statuses().values()) == {"done"}
 
 
 @pytest.fixture
@@ -806,7 +803,7 @@ def test_a_signal_ends_the_first_of_several_manifests_and_keeps_the_next_from_be
     assert not (slow_project.folder / "out2").exists()
     assert slow_project.run(other).code == 0
     assert (slow_project.folder / "out2" / "results.jsonl").exists()
-    assert set(ids_and_statuses(slow_project).values()) == {"done"}
+    assert set(slow_project.statuses().values()) == {"done"}
 
 
 @sampled(2)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from hume_runner.state.lock import OutputsLock, StateLock
 from tests.cli.project import JOBS, Project
 from tests.tiers import sampled
+from tests.waiting import until
 
 # Scanning so many takes long enough to be met at it, before the lock and after it.
 MANY = 20_000
@@ -37,14 +37,6 @@ def slow_manifest(project: Project, name: str = "trial") -> Path:
         project.manifest = before
 
 
-def eventually(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
-    while not what():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.002)
-
-
 def reads(process: subprocess.Popen[str], path: Path) -> bool:
     for handle in Path(f"/proc/{process.pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # closed since it was listed
@@ -58,7 +50,7 @@ def second_run(project: Project, manifest: Path, lines: Path) -> Iterator[subpro
     """A run that stands still in its scan before the lock, when there was no state yet; on leaving it goes on."""
     process = project.start("run", str(manifest), "--no-progress")
     try:
-        eventually(lambda: reads(process, lines), process)
+        until(lambda: reads(process, lines), process)
         process.send_signal(signal.SIGSTOP)
         assert not (project.out / "state.sqlite3").exists()
         yield process
@@ -76,7 +68,7 @@ def test_a_signal_while_a_second_run_plans_leaves_the_first_ones_state(
         assert project.run().code == 0
         results = (project.out / "results.jsonl").read_bytes()
     lock = StateLock(project.out / "state.sqlite3")
-    eventually(lambda: (holder := lock.holder()) is not None and holder.pid == second.pid, second)
+    until(lambda: (holder := lock.holder()) is not None and holder.pid == second.pid, second)
     second.send_signal(number)
     _, err = second.communicate(timeout=60)
     assert second.returncode == code, err
@@ -118,7 +110,7 @@ def test_a_signal_while_a_first_run_plans_leaves_no_state(
 ) -> None:
     process = project.start("run", str(slow_manifest(project)), "--no-progress")
     state = project.out / "state.sqlite3"
-    eventually(state.exists, process)
+    until(state.exists, process)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from hume_runner.emulator.server import Emulator
-from tests.cli.project import Project, Ran
+from tests.cli.project import Project
 from tests.cli.quoting import quoting, with_members
+from tests.commands import Ran
+from tests.media_files import zipped
 from tests.spellings import SPELLINGS, quotes
 from tests.tiers import sampled
 
@@ -196,14 +198,6 @@ def test_a_killed_run_leaves_no_key_in_its_log_and_shows_none_while_it_lives(gua
         out, err = process.communicate(timeout=20)
     assert (project.out / "state.sqlite3-wal").stat().st_size > 0
     assert_secret(project, Ran(code=process.returncode, out=out, err=err))
-
-
-def zipped(**members: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
-        for name, content in members.items():
-            made.writestr(name, content)
-    return buffer.getvalue()
 
 
 ROWS = b"Id,Text\r\n" + b"1,plain words\r\n" * 20_000

@@ -30,29 +30,20 @@ def waves(project: Project) -> Project:
     return project
 
 
-def sent(project: Project) -> list[str]:
-    """The texts that arrived, sorted."""
-    return sorted(text for request in project.job_requests() for text in request["text"])
-
-
-def statuses(project: Project) -> dict[str, str]:
-    return {line["id"]: line["status"] for line in project.results()}
-
-
 def test_a_limit_sends_the_first_items_and_later_runs_go_on_with_the_rest(waves: Project) -> None:
     ran = waves.run("--limit", "3")
     assert ran.code == 0, ran.err
     assert "selected 3 of 3 measured (--limit 3)" in ran.out
-    assert sent(waves) == ["Number 0.", "Number 1.", "Number 2."]
-    assert list(statuses(waves)) == ["n0", "n1", "n2"]
+    assert waves.sent_texts() == ["Number 0.", "Number 1.", "Number 2."]
+    assert list(waves.statuses()) == ["n0", "n1", "n2"]
     waves.run("--limit", "3")
     assert waves.requests()[JOBS] == 3
     waves.run("--limit", "5")
     assert waves.requests()[JOBS] == 5
     assert waves.run().code == 0
-    assert sent(waves) == [f"Number {n}." for n in range(10)]
-    assert list(statuses(waves).values()) == ["done"] * 11
-    assert list(statuses(waves)) == [*(f"n{n}" for n in range(10)), "again"]
+    assert waves.sent_texts() == [f"Number {n}." for n in range(10)]
+    assert list(waves.statuses().values()) == ["done"] * 11
+    assert list(waves.statuses()) == [*(f"n{n}" for n in range(10)), "again"]
 
 
 @pytest.mark.sweep
@@ -86,8 +77,8 @@ def test_what_is_not_selected_stays_as_it_is_and_is_not_removed(waves: Project) 
     assert (summary["done"], summary["removed"], summary["new"]) == (2, 0, 0)
     assert waves.run("--limit", "2").code == 0
     assert waves.requests()[JOBS] == before
-    assert list(statuses(waves).values()) == ["done"] * 11
-    assert list(statuses(waves)) == [*(f"n{n}" for n in range(10)), "again"]
+    assert list(waves.statuses().values()) == ["done"] * 11
+    assert list(waves.statuses()) == [*(f"n{n}" for n in range(10)), "again"]
 
 
 @pytest.mark.sweep
@@ -96,19 +87,19 @@ def test_what_is_gone_is_removed_by_the_next_run_of_everything(waves: Project) -
     del waves.manifest["sources"]["text"][4]
     assert waves.plan("--select", "label.wave == 1")["summary"]["removed"] == 0
     waves.run("--select", "label.wave == 1")
-    assert "n4" in statuses(waves)
+    assert "n4" in waves.statuses()
     assert waves.plan()["summary"]["removed"] == 1
     waves.run()
-    assert "n4" not in statuses(waves)
+    assert "n4" not in waves.statuses()
 
 
 @pytest.mark.sweep
 def test_an_expression_selects_by_labels_kind_and_id(waves: Project) -> None:
     ran = waves.run("--select", "label.wave == 2 and label.site == 'b'")
     assert ran.code == 0, ran.err
-    assert sent(waves) == ["Number 5.", "Number 7.", "Number 9."]
+    assert waves.sent_texts() == ["Number 5.", "Number 7.", "Number 9."]
     waves.run("--select", "label.wave == 2", "--limit", "1")
-    assert sent(waves) == ["Number 1.", "Number 5.", "Number 7.", "Number 9."]
+    assert waves.sent_texts() == ["Number 1.", "Number 5.", "Number 7.", "Number 9."]
     waves.run("--select", "id in ('n0', 'n2')")
     assert waves.plan("--select", "kind == 'url'")["summary"]["new"] == 0
     assert waves.requests()[JOBS] == 6
@@ -201,5 +192,5 @@ def test_a_job_that_waits_for_its_answer_is_fetched_although_it_is_left_out(wave
     waves.run("--detach")
     ran = waves.run("--limit", "1")
     assert ran.code == 0
-    assert set(statuses(waves).values()) == {"done"}
+    assert set(waves.statuses().values()) == {"done"}
     assert waves.requests()[JOBS] == 10

@@ -37,10 +37,6 @@ def results(project: Project, shard: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder(project, shard) / "results.jsonl").read_text().splitlines()]
 
 
-def sent(project: Project) -> list[str]:
-    return sorted(text for request in project.job_requests() for text in request["text"])
-
-
 def owner(text: str, of: int) -> int:
     return next(index for index in range(1, of + 1) if Shard(index, of).takes("text", text_content(text)))
 
@@ -49,7 +45,7 @@ def test_each_shard_measures_its_own_part_and_together_they_measure_all_once(tex
     for index in (2, 1, 3):
         ran = texts.run("--shard", f"{index}/3")
         assert ran.code == 0, ran.err
-    assert sent(texts) == sorted(TEXTS)
+    assert texts.sent_texts() == sorted(TEXTS)
     found = [line for index in (1, 2, 3) for line in results(texts, f"{index}/3")]
     assert len(found) == 13
     assert {line["status"] for line in found} == {"done"}
@@ -77,7 +73,7 @@ def test_the_same_content_twice_is_in_one_shard(texts: Project) -> None:
     named = [line["id"] for line in results(texts, f"{home}/3")]
     assert "number-3" in named
     assert any(name.startswith("text-") for name in named)
-    assert sent(texts).count(TEXTS[3]) == 1
+    assert texts.sent_texts().count(TEXTS[3]) == 1
 
 
 @pytest.mark.sweep
@@ -146,7 +142,7 @@ def test_a_shard_does_not_pay_for_what_the_whole_has(texts: Project) -> None:
     assert texts.requests()[JOBS] == 5
     for index in (1, 2, 3):
         assert texts.run("--shard", f"{index}/3").code == 0
-    assert sent(texts) == sorted(TEXTS)
+    assert texts.sent_texts() == sorted(TEXTS)
 
 
 @pytest.mark.sweep

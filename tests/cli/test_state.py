@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.project import Project, Ran
+from tests.cli.project import Project
+from tests.commands import Ran
 
 
 def state(project: Project, action: str) -> Ran:

@@ -21,7 +21,8 @@ from hume_runner.planning.fingerprint import text_content
 from hume_runner.planning.selection import part_of
 from hume_runner.state.lock import StateLock
 from tests import warm
-from tests.cli.project import JOBS, Project, Ran
+from tests.cli.project import JOBS, Project
+from tests.commands import Ran
 from tests.tiers import Tier, only_swept, sampled
 
 ROOT = Path(__file__).parents[2]

@@ -28,11 +28,7 @@ ITEMS = 6
 
 @pytest.fixture
 def one_by_one(project: Project) -> Project:
-    """Six jobs, one at the service at a time: whoever stops early leaves some unsent."""
-    project.manifest["sources"] = {"text": [f"Sentence number {number}." for number in range(ITEMS)]}
-    project.manifest["models"] = {"language": {}}
-    project.manifest["batching"] = {"max_sources": 1}
-    project.manifest["execution"] |= {"max_jobs_in_flight": 1, "transfer_workers": 1}
+    project.one_by_one(ITEMS)
     project.write()
     return project
 
@@ -55,14 +51,6 @@ def shell(project: Project, line: str, **how: Any) -> subprocess.CompletedProces
     )
 
 
-def assert_resumes(project: Project) -> None:
-    """The next run finishes, and no item was ever sent twice."""
-    ran = project.run()
-    assert ran.code == 0, ran.err
-    assert project.emulator.requests()["jobs_accepted"] == ITEMS
-    assert {line["status"] for line in project.results()} == {"done"}
-
-
 @pytest.mark.sweep
 @sampled(1)
 @pytest.mark.parametrize(
@@ -82,7 +70,7 @@ def test_a_reader_that_goes_away_stops_the_run_in_good_order(one_by_one: Project
     assert jobs["submitting"] == jobs["ambiguous"] == 0
     assert jobs["planned"] > 0
     assert one_by_one.run_json()["exit_code"] == 143
-    assert_resumes(one_by_one)
+    one_by_one.assert_resumes(ITEMS)
 
 
 @pytest.mark.sweep
@@ -91,7 +79,7 @@ def test_a_reader_that_leaves_before_anything_is_sent_keeps_it_from_being_sent(o
     assert ran.stdout == "143\n", ran.stderr
     assert "interrupted before anything was sent" in ran.stderr
     assert JOBS not in one_by_one.requests()
-    assert_resumes(one_by_one)
+    one_by_one.assert_resumes(ITEMS)
 
 
 @pytest.mark.sweep
@@ -107,7 +95,7 @@ def test_a_run_that_was_complete_when_its_reader_left_keeps_its_code(one_by_one:
 def test_closed_streams_hold_nothing_up(one_by_one: Project, closed: str, flags: str) -> None:
     ran = shell(one_by_one, f"hume-runner run manifest.yaml {flags} {closed}; echo $? > code")
     assert (one_by_one.folder / "code").read_text() == "0\n", ran.stderr
-    assert_resumes(one_by_one)
+    one_by_one.assert_resumes(ITEMS)
 
 
 @pytest.mark.sweep
@@ -130,7 +118,7 @@ def test_a_full_device_behind_the_result_is_told_and_stops_only_who_is_read_by_a
             "standard output cannot be written: No space left on device",
             "next: send it to another place, and run the same command again",
         ]
-    assert_resumes(one_by_one)
+    one_by_one.assert_resumes(ITEMS)
 
 
 @pytest.mark.sweep
@@ -162,7 +150,7 @@ def test_a_disk_that_fills_up_while_a_run_tells_ends_it_in_good_order(one_by_one
     assert ran.returncode == 64, ran.stderr
     assert one_by_one.run_json()["exit_code"] == 64
     assert 0 < one_by_one.emulator.requests()["jobs_accepted"] < ITEMS
-    assert_resumes(one_by_one)
+    one_by_one.assert_resumes(ITEMS)
 
 
 def test_a_stand_in_whose_address_reaches_nobody_ends(one_by_one: Project) -> None:
@@ -242,7 +230,7 @@ def test_a_reader_that_stopped_reading_does_not_keep_a_signal_from_ending_the_ru
         assert process.returncode == 143, said
         assert "Traceback" not in said
     os.close(reading)
-    assert_resumes(one_by_one)
+    one_by_one.assert_resumes(ITEMS)
 
 
 @pytest.mark.sweep
@@ -266,7 +254,7 @@ def test_a_terminal_that_is_closed_ends_the_run_in_good_order(one_by_one: Projec
     assert process.wait(timeout=90) == 143
     one_by_one.emulator.inject([])
     assert one_by_one.run_json()["exit_code"] == 143
-    assert_resumes(one_by_one)
+    one_by_one.assert_resumes(ITEMS)
 
 
 @pytest.mark.sweep

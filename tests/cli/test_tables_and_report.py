@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
+from tests.commands import call
 from tests.results.sample_answers import face_rows, file_element, model
 
 
@@ -18,16 +16,10 @@ def answer(tmp_path: Path) -> Path:
     return path
 
 
-def run(*words: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(list(words), Console(out=out, err=err))
-    return code, out.getvalue(), err.getvalue()
-
-
 def test_tables_from_a_downloaded_answer_need_no_manifest(answer: Path, tmp_path: Path) -> None:
     out = tmp_path / "tables"
 
-    code, printed, _ = run("tables", "--from", str(answer), "--out", str(out), "--format", "csv", "--long")
+    code, printed, _ = call("tables", "--from", str(answer), "--out", str(out), "--format", "csv", "--long")
 
     assert code == 0
     names = ["items.csv", "errors.csv", "sources.csv", "sources_long.csv", "face.csv", "face_long.csv"]
@@ -42,7 +34,7 @@ def test_what_lies_where_tables_are_written_is_left_there_and_told(answer: Path,
     for name in ("events.csv", "prosody.csv", "letters.csv"):
         (out / name).write_text("my own\n")
 
-    code, _, said = run("tables", "--from", str(answer), "--out", str(out), "--format", "csv")
+    code, _, said = call("tables", "--from", str(answer), "--out", str(out), "--format", "csv")
 
     assert code == 0
     assert all((out / name).read_text() == "my own\n" for name in ("events.csv", "prosody.csv", "letters.csv"))
@@ -51,7 +43,7 @@ def test_what_lies_where_tables_are_written_is_left_there_and_told(answer: Path,
 
 
 def test_tables_tell_their_files_as_json(answer: Path, tmp_path: Path) -> None:
-    code, printed, _ = run("tables", "--from", str(answer), "--out", str(tmp_path / "t"), "--json")
+    code, printed, _ = call("tables", "--from", str(answer), "--out", str(tmp_path / "t"), "--json")
 
     assert code == 0
     assert str(tmp_path / "t" / "face.parquet") in json.loads(printed.splitlines()[1])["files"]
@@ -60,7 +52,7 @@ def test_tables_tell_their_files_as_json(answer: Path, tmp_path: Path) -> None:
 def test_a_report_from_a_downloaded_answer_needs_no_manifest(answer: Path, tmp_path: Path) -> None:
     page = tmp_path / "page" / "report.html"
 
-    code, printed, _ = run("report", "--from", str(answer), "--out", str(page))
+    code, printed, _ = call("report", "--from", str(answer), "--out", str(page))
 
     assert (code, printed) == (0, f"{page}\n")
     assert "a.jpg" in page.read_text(encoding="utf-8")
@@ -68,16 +60,16 @@ def test_a_report_from_a_downloaded_answer_needs_no_manifest(answer: Path, tmp_p
 
 @pytest.mark.parametrize("command", ["tables", "report"])
 def test_what_to_read_must_be_clear(command: str, answer: Path) -> None:
-    assert run(command)[0] == 64
-    assert run(command, "a.yaml", "--from", str(answer))[0] == 64
-    code, _, said = run(command, "--from", str(answer))
+    assert call(command)[0] == 64
+    assert call(command, "a.yaml", "--from", str(answer))[0] == 64
+    code, _, said = call(command, "--from", str(answer))
     assert (code, "--out" in said) == (64, True)
 
 
 def test_a_damaged_answer_is_named_without_a_traceback(answer: Path, tmp_path: Path) -> None:
     answer.write_text(answer.read_text()[:-9])
 
-    code, printed, said = run("tables", "--from", str(answer), "--out", str(tmp_path / "t"))
+    code, printed, said = call("tables", "--from", str(answer), "--out", str(tmp_path / "t"))
 
     assert (code, printed) == (66, "")
     assert "predictions.json: not a complete answer" in said
@@ -95,7 +87,7 @@ def test_tables_of_a_folder_of_downloads_name_the_file_and_survive_one_that_is_c
         (old / name / "predictions.json").write_text({"a": text, "b": text[:50], "c": text + "\n"}[name])
     out = tmp_path / "t"
 
-    code, _, said = run("tables", "--from", str(old), "--out", str(out), "--format", "jsonl")
+    code, _, said = call("tables", "--from", str(old), "--out", str(out), "--format", "jsonl")
 
     assert (code, str(old / "b" / "predictions.json") in said) == (3, True)
     items = [json.loads(line) for line in (out / "items.jsonl").read_text().splitlines()]
@@ -109,5 +101,5 @@ def test_tables_of_a_folder_of_downloads_name_the_file_and_survive_one_that_is_c
 
 
 def test_a_folder_without_downloads_and_a_name_that_is_nothing_are_missing_sources(tmp_path: Path) -> None:
-    assert run("tables", "--from", str(tmp_path), "--out", str(tmp_path / "t"))[0] == 66
-    assert run("tables", "--from", str(tmp_path / "nix"), "--out", str(tmp_path / "t"))[0] == 66
+    assert call("tables", "--from", str(tmp_path), "--out", str(tmp_path / "t"))[0] == 66
+    assert call("tables", "--from", str(tmp_path / "nix"), "--out", str(tmp_path / "t"))[0] == 66

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.project import Project, Ran
+from tests.cli.project import Project
+from tests.commands import Ran
 from tests.results.sample_answers import face_rows, file_element, model, url_element
 
 FACE = {"face": model({"unknown": face_rows(1)})}

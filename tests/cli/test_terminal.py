@@ -21,10 +21,7 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
 @pytest.fixture
 def slow(project: Project) -> Project:
     """Six jobs, each of which takes longer to be taken than a busy machine takes to draw: `seen` hurries the rest."""
-    project.manifest["sources"] = {"text": [f"Sentence number {number}." for number in range(ITEMS)]}
-    project.manifest["models"] = {"language": {}}
-    project.manifest["batching"] = {"max_sources": 1}
-    project.manifest["execution"] |= {"max_jobs_in_flight": 1, "transfer_workers": 1}
+    project.one_by_one(ITEMS)
     project.emulator.inject([SLOWLY])
     project.write()
     return project

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from hume_runner.state.lock import StateLock
-from tests.cli.project import JOBS, Project, Ran
+from tests.cli.project import JOBS, Project
+from tests.commands import Ran
 from tests.tiers import sampled
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
@@ -108,18 +109,20 @@ def _no_match(project: Project, patch: pytest.MonkeyPatch) -> Ran:
     return project.call("validate")
 
 
+def _validated_with(project: Project, text: str) -> Ran:
+    path = project.write()
+    path.write_text(path.read_text().replace("text: Hello.", text))
+    return project.plain_call("validate", str(path))
+
+
 @situation("A text has a colon in it")
 def _colon(project: Project, patch: pytest.MonkeyPatch) -> Ran:
-    path = project.write()
-    path.write_text(path.read_text().replace("text: Hello.", "text: I said: hello"))
-    return project.plain_call("validate", str(path))
+    return _validated_with(project, "text: I said: hello")
 
 
 @situation("A word means something else in YAML")
 def _yaml_word(project: Project, patch: pytest.MonkeyPatch) -> Ran:
-    path = project.write()
-    path.write_text(path.read_text().replace("text: Hello.", "text: no"))
-    return project.plain_call("validate", str(path))
+    return _validated_with(project, "text: no")
 
 
 @situation("A member is unknown")

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable
 
 import pytest
 
+from tests.accents import form
 from tests.cli.project import Project, tone
 from tests.tiers import sampled
 
 WAYS = [("NFC", "NFD"), ("NFD", "NFC")]
+pytestmark = pytest.mark.usefixtures("keeps_bytes")
 ways = pytest.mark.parametrize(("written", "stored"), WAYS)
-
-
-def form(kind: str, name: str = "Größe") -> str:
-    return unicodedata.normalize(kind, name)
-
-
-@pytest.fixture(autouse=True)
-def _keeps_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
-    probe = tmp_path_factory.mktemp("probe")
-    (probe / form("NFD")).mkdir()
-    if (probe / form("NFC")).exists():
-        pytest.skip("this file system takes both spellings for one name")
 
 
 def put(project: Project, name: str, content: bytes) -> None:

@@ -1,24 +1,19 @@
 from __future__ import annotations
 
-import io
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.cli.validate import github_line
 from hume_runner.errors import Problem
 from tests.cli.project import Project
+from tests.commands import call
 from tests.manifest.writing import HEAD, write
 
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(["validate", *arguments], Console(out=out, err=err))
-    return code, out.getvalue(), err.getvalue()
+run = partial(call, "validate")
 
 
 @pytest.fixture

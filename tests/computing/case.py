@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.services.local.measurers.found import GROUP
+from tests.commands import Ran
 from tests.warm import WarmPopen
 
 ROOT = Path(__file__).parents[2]
@@ -64,15 +65,6 @@ def act(text):
 
 LETTERS = Letters()
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """A command that ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +20,13 @@ def case(tmp_path: Path) -> Case:
     folder = tmp_path / "case"
     folder.mkdir()
     return Case(folder)
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[ThreadPoolExecutor]:
+    """A thread, and one child of it, for all tests of a file."""
+    with ThreadPoolExecutor(1) as one:
+        yield one
 
 
 @pytest.fixture

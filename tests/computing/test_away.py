@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from hume_runner.computing.base import MOST_DEATHS, Away, Needs, NoAnswer
 from hume_runner.computing.executor import AnyExecutor
@@ -43,12 +40,6 @@ class Shy(AnyExecutor):
 
     def forget(self, future: Future[bytes]) -> None:
         future.cancel()
-
-
-@pytest.fixture(scope="module")
-def one() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 def pool(place: Shy, outputs: Path, *, timeout_s: float = 60) -> RemotePool:

@@ -43,12 +43,6 @@ class Strange(OneThread):
         raise NotImplementedError
 
 
-@pytest.fixture(scope="module")
-def one() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
-
-
 @pytest.fixture
 def pool(tmp_path: Path, one: ThreadPoolExecutor) -> Iterator[Pool]:
     opened: list[RemotePool] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,12 +15,6 @@ from tests.expression.runs import AUDIO, measured_runs, times_measured
 from tests.media.ffmpeg_files import ffmpeg
 
 RECORDINGS = 24
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(processing_time_s=0.005) as emulator:
-        yield emulator
 
 
 def answers(case: Case, out: str) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hume_runner.computing.presence import Answering, Ruling, Seen, ruling
+from tests.fakes import FakeClock
 
 _WAIT_S = 60.0
 
@@ -38,39 +39,31 @@ def test_what_follows_from_what_is_seen(seen: Seen, rules: Ruling) -> None:
     assert ruling(seen, _WAIT_S) == rules
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def test_time_goes_on_with_each_answer() -> None:
-    clock = Clock()
+    clock = FakeClock(1_000.0)
     answering = Answering(clock, most_s=5)
     for _ in range(10):
-        clock.now_s += 0.5
+        clock.now += 0.5
         answering.heard()
     assert (answering.total_s, answering.away_s) == (5.0, 0.0)
 
 
 def test_slow_answers_count_in_full() -> None:
-    clock = Clock()
+    clock = FakeClock(1_000.0)
     answering = Answering(clock, most_s=5)
     for _ in range(4):
-        clock.now_s += 5
+        clock.now += 5
         answering.heard()
     assert answering.total_s == 20.0
 
 
 def test_a_silence_does_not_count_while_it_lasts_nor_when_it_ends() -> None:
-    clock = Clock()
+    clock = FakeClock(1_000.0)
     answering = Answering(clock, most_s=5)
-    clock.now_s += 3_600
+    clock.now += 3_600
     assert (answering.total_s, answering.away_s) == (0.0, 3_600.0)
     answering.heard()
     assert (answering.total_s, answering.away_s) == (5.0, 0.0)
-    clock.now_s += 1
+    clock.now += 1
     answering.heard()
     assert answering.total_s == 6.0

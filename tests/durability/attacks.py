@@ -19,6 +19,7 @@ from uuid import NAMESPACE_OID, uuid5
 import requests
 import yaml
 
+from tests.databases import answered
 from tests.durability.children import Nursery
 from tests.durability.service import ServiceProcess
 from tests.expression.runs import from_service
@@ -139,11 +140,7 @@ class Study:
         shutil.rmtree(self.out)
 
     def ask(self, question: str) -> list[Any]:
-        db = sqlite3.connect(f"file:{self.state}?mode=ro", uri=True)
-        try:
-            return db.execute(question).fetchall()
-        finally:
-            db.close()
+        return answered(self.state, question)
 
     def scores(self) -> dict[str, list[Any]]:
         """The rows of each item, without its id."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.servers import QuietKeptAlive, Server
 
 _JOBS = "/v0/batch/jobs"
 _KEPT = ("content-type", "date")
@@ -20,12 +20,13 @@ def _same(value: Any) -> Any:
     return value
 
 
-class Between:
-    """For `with`. What is set here changes answers on their way: `started` the id that a POST is answered with, `entry`
+class Between(Server):
+    """What is set here changes answers on their way: `started` the id that a POST is answered with, `entry`
     a job wherever it is told, `listed` a whole list, `predictions` an answer; `asked` a path before it is asked.
     """
 
     def __init__(self, url: str) -> None:
+        super().__init__(_Handler)
         self.started: Callable[[str], str] = _same
         self.entry: Callable[[dict[str, Any]], dict[str, Any]] = _same
         self.listed: Callable[[list[Any]], list[Any]] = _same
@@ -33,27 +34,8 @@ class Between:
         self.asked: Callable[[str], str] = _same
         self.gets: list[str] = []
         self._host = urlsplit(url).netloc
-        between = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                between._pass(self, self.path, body)
-
-            def do_GET(self) -> None:
-                between.gets.append(self.path)
-                between._pass(self, between.asked(self.path), None)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def _pass(self, handler: BaseHTTPRequestHandler, path: str, body: bytes | None) -> None:
+    def hand_on(self, handler: BaseHTTPRequestHandler, path: str, body: bytes | None) -> None:
         client = HTTPConnection(self._host, timeout=30)
         sent = {name: value for name, value in handler.headers.items() if name.lower() not in ("host", "connection")}
         client.request(handler.command, path, body, {**sent, "Accept-Encoding": "identity"})
@@ -81,12 +63,14 @@ class Between:
             return json.dumps(self.entry(json.loads(content))).encode()
         return content
 
-    def __enter__(self) -> Between:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+class _Handler(QuietKeptAlive):
+    server: Between
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.hand_on(self, self.path, body)
+
+    def do_GET(self) -> None:
+        self.server.gets.append(self.path)
+        self.server.hand_on(self, self.server.asked(self.path), None)

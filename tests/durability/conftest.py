@@ -1,4 +1,4 @@
-"""One service process and one nursery a session; a reference run that nothing disturbed."""
+"""One service process a session; a reference run that nothing disturbed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ from tests.durability.children import Nursery
 from tests.durability.service import ServiceProcess
 
 MakeCase = Callable[[str], Case]
-
-
-@pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    with Nursery() as nursery:
-        yield nursery
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from hume_runner.emulator.server import Emulator
+from tests.databases import answered
 from tests.durability.children import Nursery
 
 KEY = "lost"
@@ -43,6 +44,41 @@ class Became(NamedTuple):
         return f"accepted {self.accepted}, {told}, waited {self.waited}, {'asked' if self.asked else 'not asked'}"
 
 
+class Outcome(NamedTuple):
+    """Of one lost submission, as a table has it. `waits`: as long as its way of being lost asks for, or (None) that
+    depends on the moment."""
+
+    accepted: int
+    found: bool
+    waits: bool | None
+    asked: bool
+
+    def became(self, waited: Iterable[Waited]) -> list[Became]:
+        """`waited`: what a wait may last, where it waits at all."""
+        lasts: Iterable[Waited] = waited if self.waits else ("none",)
+        if self.waits is None:
+            lasts = ("none", "short", "long")
+        return [Became(self.accepted, self.found, lasted, self.asked) for lasted in lasts]
+
+
+# More than one where a host's list depends on the moment: whether another came after the lost one by then.
+May = Outcome | tuple[Outcome, ...]
+
+
+def outcomes_of(may: May) -> tuple[Outcome, ...]:
+    return (may,) if isinstance(may, Outcome) else may
+
+
+def covering(difficulties: Iterable[str], ways: Iterable[str], places: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Each difficulty with two places, and with each way of losing an answer in turn."""
+    ways, places = list(ways), list(places)
+    return [
+        (difficulty, ways[(5 * row + 3 * column) % len(ways)], places[(row + column) % len(places)])
+        for row, difficulty in enumerate(difficulties)
+        for column in range(2)
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One run at one host. `child` makes a run of it for the nursery.
@@ -66,9 +102,7 @@ class Trial:
     cure: Callable[[Emulator], None] = field(default=lambda host: host.make_difficult({}))
 
     def ask(self, question: str) -> list[Any]:
-        db = sqlite3.connect(f"file:{self.outputs / 'state.sqlite3'}?mode=ro", uri=True)
-        with contextlib.closing(db):
-            return db.execute(question).fetchall()
+        return answered(self.outputs / "state.sqlite3", question)
 
     @property
     def pending(self) -> list[str]:
@@ -161,6 +195,28 @@ def _findings(trial: Trial, code: int) -> Iterator[str]:
 def said(trial: Trial, name: str) -> str:
     out = Path(trial.child(name=name)["out"] + ".stderr")
     return out.read_text()[-400:] if out.exists() else "(said nothing)"
+
+
+Cell = TypeVar("Cell")
+Prepare = Callable[[Path, Cell, Emulator], Trial]
+
+
+def broken(cells: Sequence[Cell], prepare: Prepare[Cell], folder: Path, nursery: Nursery) -> list[str]:
+    """What did not become as a table of such cells says, each at a host of its own."""
+    with hosts(len(cells), processing_time_s=0.01) as made:
+        return wrong(
+            [prepare(folder / str(n), cell, host) for n, (cell, host) in enumerate(zip(cells, made, strict=True))],
+            nursery,
+        )
+
+
+def broken_anywhere(cells: Sequence[Cell], prepare: Prepare[Cell], folder: Path, nursery: Nursery) -> list[str]:
+    """The same of a whole table, so many at a time."""
+    return [
+        line
+        for start in range(0, len(cells), 48)
+        for line in broken(cells[start : start + 48], prepare, folder / str(start), nursery)
+    ]
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -14,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
+from tests.commands import call
 from tests.durability.children import ROOT
 from tests.tiers import sampled
 
@@ -88,9 +86,8 @@ def write_manifest(folder: Path, endpoint: str) -> Path:
 
 
 def say(command: Sequence[str], manifest: Path) -> str:
-    out, err = io.StringIO(), io.StringIO()
-    main([command[0], str(manifest), *command[1:]], Console(out=out, err=err))
-    said = out.getvalue() + err.getvalue()
+    ran = call(command[0], str(manifest), *command[1:])
+    said = ran.out + ran.err
     assert "Traceback" not in said, said
     return said
 

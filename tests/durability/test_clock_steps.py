@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import pytest
 
 from tests.durability import test_lost_answers as batch
 from tests.durability.children import Nursery
-from tests.durability.lost import Trial, Waited, hosts, wrong
+from tests.durability.lost import Trial, Waited, broken, broken_anywhere, hosts
 from tests.expression import test_lost_at_difficult_hosts as expression
 from tests.tiers import Tier, only_swept, sampled
 
@@ -98,17 +98,9 @@ def prepare(folder: Path, cell: Cell, host: Any) -> Trial:
     )
 
 
-def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
-    with hosts(len(cells), processing_time_s=0.01) as made:
-        return wrong(
-            [prepare(folder / str(n), cell, host) for n, (cell, host) in enumerate(zip(cells, made, strict=True))],
-            nursery,
-        )
-
-
 @only_swept
 def test_no_step_of_the_clock_makes_a_lost_answer_paid_twice(tier: Tier, tmp_path: Path, nursery: Nursery) -> None:
-    assert broken(tier.of(covering(), 5), tmp_path, nursery) == []
+    assert broken(tier.of(covering(), 5), prepare, tmp_path, nursery) == []
 
 
 @pytest.mark.sweep
@@ -138,8 +130,4 @@ def test_a_clock_that_is_a_month_ahead_hides_nothing_that_was_paid_before(
 def test_no_step_of_the_clock_makes_a_lost_answer_paid_twice_in_the_whole_table(
     tmp_path: Path, nursery: Nursery
 ) -> None:
-    found: list[str] = []
-    cells = everything()
-    for start in range(0, len(cells), 48):
-        found += broken(cells[start : start + 48], tmp_path / str(start), nursery)
-    assert found == []
+    assert broken_anywhere(everything(), prepare, tmp_path, nursery) == []

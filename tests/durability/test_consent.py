@@ -68,10 +68,6 @@ def well(project: Project) -> None:
     project.emulator.inject([])
 
 
-def statuses(project: Project) -> dict[str, str]:
-    return {line["id"]: line["status"] for line in project.results()}
-
-
 def without_state(project: Project) -> None:
     for path in project.out.glob("state.sqlite3*"):
         path.unlink()
@@ -113,7 +109,7 @@ def test_consent_is_not_used_up_by_an_attempt_that_was_refused(
     for _ in range(2):
         ran = project.run()
         assert (ran.code, paid(project)) == (9, had + edited), ran.err
-        assert statuses(project)["one"] == "pending"
+        assert project.statuses()["one"] == "pending"
     assert project.run("--pay-again").code == 0
     assert (project.run().code, paid(project)) == (0, had + 1 + edited)
 
@@ -133,7 +129,7 @@ def test_an_answer_that_was_given_up_is_back_after_a_refusal_and_counts_as_it_di
     well(project)
     shutil.copytree(away, project.out / "raw", dirs_exist_ok=True)
     ran = project.run()
-    assert (ran.code, statuses(project), paid(project)) == (0, {"one": "done"}, 1), ran.err
+    assert (ran.code, project.statuses(), paid(project)) == (0, {"one": "done"}, 1), ran.err
 
 
 @pytest.mark.sweep
@@ -152,7 +148,7 @@ def test_a_doubt_that_was_left_over_is_over_once_its_job_is_had_and_hides_no_lat
     if how == "adopt":
         assert project.call("adopt", two).code == 0
     ran = project.run()
-    assert (ran.code, statuses(project), paid(project)) == (0, {"one": "done", "two": "done"}, 3), ran.err
+    assert (ran.code, project.statuses(), paid(project)) == (0, {"one": "done", "two": "done"}, 3), ran.err
     assert "may have been paid" not in project.call("plan").err
     away = project.folder / "away"
     shutil.copytree(project.out / "raw", away)
@@ -164,7 +160,7 @@ def test_a_doubt_that_was_left_over_is_over_once_its_job_is_had_and_hides_no_lat
     well(project)
     shutil.copytree(away, project.out / "raw", dirs_exist_ok=True)
     ran = project.run()
-    assert (ran.code, statuses(project), paid(project)) == (0, {"one": "done", "two": "done"}, 3), ran.err
+    assert (ran.code, project.statuses(), paid(project)) == (0, {"one": "done", "two": "done"}, 3), ran.err
 
 
 @pytest.mark.sweep
@@ -207,4 +203,4 @@ def test_what_nothing_waits_for_any_more_is_told_once_and_asked_about_when_somet
     assert (ran.code, paid(project)) == (9, 2), ran.err
     shown(project)
     ran = project.run()
-    assert (ran.code, paid(project), statuses(project)["one"]) == (0, 2, "done"), ran.err
+    assert (ran.code, paid(project), project.statuses()["one"]) == (0, 2, "done"), ran.err

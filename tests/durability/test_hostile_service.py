@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import threading
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -19,6 +15,8 @@ import pytest
 from hume_runner.engine.download import raw_directory
 from tests.durability.case import Case
 from tests.durability.children import Nursery
+from tests.media_files import zipped
+from tests.servers import Quiet, Server
 from tests.tiers import sampled
 
 MANIFEST = """\
@@ -49,7 +47,7 @@ ANSWER = [
 ]
 
 
-class Hostile(BaseHTTPRequestHandler):
+class Hostile(Quiet):
     """The batch API as far as a run needs it, with one thing wrong."""
 
     remote_id: ClassVar[str] = "job"
@@ -107,22 +105,12 @@ class Hostile(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @contextmanager
 def serving(**traits: Any) -> Iterator[tuple[str, type[Hostile]]]:
     handler = type("Handler", (Hostile,), {"asked": [], "predictions": json.dumps(ANSWER).encode(), **traits})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", handler
-        finally:
-            server.shutdown()
-            thread.join()
+    with Server(handler) as server:
+        yield server.url, handler
 
 
 Attack = Callable[..., tuple[int, str, type[Hostile]]]
@@ -212,14 +200,6 @@ def test_json_that_is_too_deep_is_a_damaged_answer(opening: bytes, attacked: Att
     assert code == 5
 
 
-def archive(**members: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as made:
-        for name, content in members.items():
-            made.writestr(name, content)
-    return buffer.getvalue()
-
-
 @sampled(1)
 @pytest.mark.parametrize(
     "names",
@@ -228,7 +208,7 @@ def archive(**members: bytes) -> bytes:
 )
 def test_names_in_artifacts_are_never_extracted(names: list[str], attacked: Attack, tmp_path: Path) -> None:
     before = set(Path("/tmp").glob("evil*"))
-    content = archive(**dict.fromkeys(names, b"evil"))
+    content = zipped(**dict.fromkeys(names, b"evil"))
     code, said, _ = attacked(artifacts=True, artifacts_body=content)
     assert code == 0, said
     assert [name for name in files_below(tmp_path.parent) if "evil" in name.rpartition("/")[2].lower()] == []
@@ -239,14 +219,14 @@ def test_names_in_artifacts_are_never_extracted(names: list[str], attacked: Atta
 
 @pytest.mark.sweep
 def test_a_bomb_in_artifacts_takes_no_space(attacked: Attack, tmp_path: Path) -> None:
-    content = archive(zeros=b"\0" * 100_000_000)
+    content = zipped(zeros=b"\0" * 100_000_000)
     code, said, _ = attacked(artifacts=True, artifacts_body=content)
     assert code in (0, 5), said
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 3_000_000
 
 
 def test_artifacts_with_a_wrong_checksum_are_damaged(attacked: Attack, tmp_path: Path) -> None:
-    content = bytearray(archive(table=b"Id,Text\n1,words\n"))
+    content = bytearray(zipped(table=b"Id,Text\n1,words\n"))
     content[14] ^= 0xFF  # the checksum in the local header …
     content[content.rindex(b"PK\x01\x02") + 16] ^= 0xFF  # … and in the directory
     code, said, _ = attacked(artifacts=True, artifacts_body=bytes(content))

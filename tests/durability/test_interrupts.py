@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from tests.durability.conftest import MakeCase
 from tests.durability.disks import Moment
 from tests.durability.service import ServiceProcess
 from tests.tiers import sampled
+from tests.waiting import until
 from tests.warm import WarmPopen
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
@@ -32,14 +32,6 @@ def start(case: Case) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 30
-    while not happened():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def assert_resumes(case: Case, service: ServiceProcess, nursery: Nursery, reference: Reference) -> None:
@@ -58,7 +50,7 @@ def test_one_signal_finishes_what_is_on_its_way_and_submits_no_more(
         service.inject([{"route": "POST /v0/batch/jobs", "action": {"delay": "1s"}}])
         case = make_case(tmp_path / "case", service.url, service.new_key())
         process = start(case)
-        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 2, process)
+        until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 2, process)
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
         assert process.returncode == code, said
@@ -83,7 +75,7 @@ def test_a_second_signal_leaves_at_once(
         service.advance(10)
         service.inject([{"route": "POST /v0/batch/jobs", "action": {"delay": "60s"}}])
         process = start(case)
-        wait_until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 3, process)
+        until(lambda: service.requests()["by_route"].get("POST /v0/batch/jobs", 0) == 3, process)
         process.send_signal(number)
         assert process.stderr is not None
         while "once more leaves at once" not in (line := process.stderr.readline()):
@@ -137,7 +129,7 @@ def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
     status = Path(f"/proc/{process.pid}/status")
     if not status.exists():
         pytest.skip("no way to see what a process handles")
-    wait_until(lambda: bool(_handled(status) >> (signal.SIGTERM - 1) & 1), process)
+    until(lambda: bool(_handled(status) >> (signal.SIGTERM - 1) & 1), process)
 
 
 def _handled(status: Path) -> int:

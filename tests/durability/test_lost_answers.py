@@ -20,7 +20,19 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
+from tests.durability.lost import (
+    KEY,
+    Became,
+    May,
+    Outcome,
+    Trial,
+    Waited,
+    broken,
+    broken_anywhere,
+    covering,
+    hosts,
+    outcomes_of,
+)
 from tests.tiers import Tier, only_swept, sampled
 
 
@@ -68,15 +80,6 @@ PLACES: dict[str, tuple[str, Sequence[str]]] = {
 }
 
 
-class Outcome(NamedTuple):
-    """Of one lost submission; `waits`: as long as its way of being lost asks for, or (None) not even the test knows."""
-
-    accepted: int
-    found: bool
-    waits: bool | None
-    asked: bool
-
-
 FOUND = Outcome(accepted=1, found=True, waits=False, asked=False)
 SENT_AGAIN = Outcome(accepted=1, found=False, waits=True, asked=False)
 # Nothing tells: a person is asked. What the host has then is one job, or none.
@@ -84,12 +87,9 @@ ASKED_HAVING_IT = Outcome(accepted=1, found=False, waits=True, asked=True)
 ASKED = Outcome(accepted=0, found=False, waits=True, asked=True)
 ASKED_AT_ONCE_HAVING_IT = Outcome(accepted=1, found=False, waits=False, asked=True)
 ASKED_AT_ONCE = Outcome(accepted=0, found=False, waits=False, asked=True)
-
-
 # A list that shows one job depends on the moment: whether another came after the lost one by then.
 FOUND_OR_ASKED = (ASKED_HAVING_IT, Outcome(accepted=1, found=True, waits=None, asked=False))
 SENT_OR_ASKED = (ASKED, SENT_AGAIN)
-May = Outcome | tuple[Outcome, ...]
 
 
 class Host(NamedTuple):
@@ -106,8 +106,7 @@ class Host(NamedTuple):
 
     def outcomes(self, way: Way, place: str) -> tuple[Outcome, ...]:
         has, has_not = self.but.get(place, (self.has, self.has_not))
-        may = has if way.taken else has_not
-        return (may,) if isinstance(may, Outcome) else may
+        return outcomes_of(has if way.taken else has_not)
 
 
 # Without another job of ours, a list may be one that never shows anything, or the oldest or newest of strangers.
@@ -179,27 +178,8 @@ class Cell(NamedTuple):
     @property
     def expected(self) -> tuple[Became, ...]:
         way = LOST[self.lost]
-        return tuple(
-            Became(one.accepted, one.found, waited, one.asked)
-            for one in DIFFICULT[self.difficulty].outcomes(way, self.place)
-            for waited in waits_of(one, way)
-        )
-
-
-def waits_of(outcome: Outcome, way: Way) -> tuple[Waited, ...]:
-    if outcome.waits is None:
-        return ("none", "short", "long")
-    return (way.wait,) if outcome.waits else ("none",)
-
-
-def covering() -> list[Cell]:
-    """Each difficulty with two places, and with each way of losing an answer in turn."""
-    ways, places = list(LOST), list(PLACES)
-    return [
-        Cell(difficulty, ways[(5 * row + 3 * column) % len(ways)], places[(row + column) % len(places)])
-        for row, difficulty in enumerate(DIFFICULT)
-        for column in range(2)
-    ]
+        outcomes = DIFFICULT[self.difficulty].outcomes(way, self.place)
+        return tuple(became for one in outcomes for became in one.became([way.wait]))
 
 
 def everything() -> list[Cell]:
@@ -279,17 +259,10 @@ def taken_by(host: Emulator) -> list[str]:
         return [job["content_sha256"] for job in json.loads(answer.read())]
 
 
-def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
-    with hosts(len(cells), processing_time_s=0.01) as made:
-        return wrong(
-            [prepare(folder / str(n), cell, host) for n, (cell, host) in enumerate(zip(cells, made, strict=True))],
-            nursery,
-        )
-
-
 @only_swept
 def test_no_lost_answer_is_paid_twice_at_a_difficult_host(tier: Tier, tmp_path: Path, nursery: Nursery) -> None:
-    assert broken(tier.of(covering(), 8), tmp_path, nursery) == []
+    cells = [Cell(*one) for one in covering(DIFFICULT, LOST, PLACES)]
+    assert broken(tier.of(cells, 8), prepare, tmp_path, nursery) == []
 
 
 @sampled(1)
@@ -298,7 +271,7 @@ def test_no_lost_answer_is_paid_twice_at_a_difficult_host(tier: Tier, tmp_path: 
 def test_an_answer_is_read_however_its_files_are_spelt(
     difficulty: str, place: str, tmp_path: Path, nursery: Nursery
 ) -> None:
-    assert broken([Cell(difficulty, "500 after", place)], tmp_path, nursery) == []
+    assert broken([Cell(difficulty, "500 after", place)], prepare, tmp_path, nursery) == []
 
 
 def test_what_is_accepted_later_than_any_wait_is_told_by_the_last_look(tmp_path: Path, nursery: Nursery) -> None:
@@ -347,8 +320,4 @@ def until(there: Any, *, patience_s: float = 40.0) -> bool:
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_no_lost_answer_is_paid_twice_in_the_whole_table(tmp_path: Path, nursery: Nursery) -> None:
-    found: list[str] = []
-    cells = everything()
-    for start in range(0, len(cells), 48):
-        found += broken(cells[start : start + 48], tmp_path / str(start), nursery)
-    assert found == []
+    assert broken_anywhere(everything(), prepare, tmp_path, nursery) == []

@@ -6,7 +6,6 @@ import gzip
 import json
 import time
 import zlib
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ import requests
 from hume_runner.emulator.server import Emulator
 from tests.emulator.api import JOBS, Api
 from tests.emulator.expression_api import AUDIO, RUNS, send, speech
+from tests.waiting import until
 
 TEXTS = {"models": {"language": {}}, "text": ["  One\tday. "]}
 FILES = [("file", ("0123456789-000-Ä b.txt", b"Two days.", "text/plain"))]
@@ -36,13 +36,6 @@ def listed(api: Api, **query: Any) -> list[Any]:
 
 def accepted(api: Api) -> list[Any]:
     return list(api.call("GET", "/_emulator/jobs").json())
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def test_a_late_list_shows_a_job_once_the_dial_has_moved_on(own_api: Api) -> None:
@@ -181,7 +174,7 @@ def test_a_submission_is_accepted_long_after_the_client_left(own_api: Api, body:
     advance(own_api, 899)
     assert accepted(own_api) == []
     advance(own_api, 2)
-    eventually(lambda: len(accepted(own_api)) == 1)
+    until(lambda: len(accepted(own_api)) == 1)
     assert own_api.ended(accepted(own_api)[0]["job_id"])["state"]["status"] == "COMPLETED"
     own_api.submit(body, files)
     assert len(accepted(own_api)) == 2
@@ -192,7 +185,7 @@ def test_a_client_that_does_not_wait_any_longer_is_accepted_afterwards(own_api: 
     with pytest.raises(requests.ReadTimeout):
         own_api.post(own_api.url + JOBS, json=TEXTS, timeout=0.05)
     advance(own_api, 61)
-    eventually(lambda: bool(advance(own_api, 1) or accepted(own_api)))
+    until(lambda: bool(advance(own_api, 1) or accepted(own_api)))
 
 
 def test_only_what_holds_the_words_is_lost(own_api: Api) -> None:
@@ -215,14 +208,14 @@ def test_a_silent_run_reads_errored_then_live_then_ended(own_api: Api) -> None:
         seen[:] = own_api.call("GET", RUNS).json()["runs"]
         return bool(seen)
 
-    eventually(there)
+    until(there)
     assert (seen[0]["status"], seen[0]["bytes_received"], seen[0]["metered_seconds"]) == ("errored", None, 0)
     advance(own_api, 301)
     live = own_api.call("GET", f"{RUNS}/{seen[0]['run_id']}").json()
     assert (live["status"], live["ended_at"]) == ("live", None)
     assert own_api.call("GET", RUNS, params={"status": "errored"}).json()["runs"] == []
     advance(own_api, 61)
-    eventually(lambda: own_api.call("GET", RUNS).json()["runs"][0]["status"] == "ended")
+    until(lambda: own_api.call("GET", RUNS).json()["runs"][0]["status"] == "ended")
     assert own_api.call("GET", RUNS).json()["runs"][0]["metered_seconds"] == 10
 
 
@@ -233,7 +226,7 @@ def test_a_client_that_leaves_is_not_billed_where_the_host_is_kind(
     make(own_api, uploads={"answer": "cut", "billed": False, "says_bytes": says_bytes})
     with pytest.raises(requests.ConnectionError):
         send(own_api, AUDIO, [speech(500)])
-    eventually(lambda: [run["status"] for run in own_api.call("GET", RUNS).json()["runs"]] == ["errored"])
+    until(lambda: [run["status"] for run in own_api.call("GET", RUNS).json()["runs"]] == ["errored"])
     (run,) = own_api.call("GET", RUNS).json()["runs"]
     assert (run["bytes_received"], run["metered_seconds"]) == (received, 0)
 
@@ -292,7 +285,7 @@ def test_a_host_may_count_less_of_an_upload_whose_answer_is_lost(own_api: Api) -
     make(own_api, uploads={"answer": "cut", "uncounted_bytes": 1000})
     with pytest.raises(requests.ConnectionError):
         send(own_api, AUDIO, [speech(500)])
-    eventually(lambda: [run["status"] for run in own_api.call("GET", RUNS).json()["runs"]] == ["ended"])
+    until(lambda: [run["status"] for run in own_api.call("GET", RUNS).json()["runs"]] == ["ended"])
     (run,) = own_api.call("GET", RUNS).json()["runs"]
     assert (run["bytes_received"], run["metered_seconds"]) == (15_000, 10)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,11 +32,6 @@ from tests.fakes import START, RemoteJob, World, unavailable
 BUSY = Refused(reason="busy", message="too many jobs", temporary=True)
 BAD = Refused(reason="refused_by_service", message="no such model", temporary=False, divisible=True)
 CLOSED = Refused(reason="closed", message="the key is not valid", temporary=False, stops_run=True, hint="another key")
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
 
 
 def statuses(world: World) -> list[JobStatus]:

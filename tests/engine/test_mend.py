@@ -13,7 +13,6 @@ import pytest
 from hume_runner.state.answers import harmed_answers
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store, StoredAnswer
-from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import JOBS, Project
 from tests.expression.runs import AUDIO, Folder
 from tests.expression.test_recordings import SMALL_BODY, talk
@@ -21,10 +20,6 @@ from tests.media_files import speech, write_wav
 from tests.tiers import sampled
 
 PREDICTIONS = "GET /v0/batch/jobs/{id}/predictions"
-
-
-def _delete(path: Path) -> None:
-    path.unlink()
 
 
 def _cut(path: Path) -> None:
@@ -51,7 +46,7 @@ def _remove_folder(path: Path) -> None:
     path.parent.rmdir()
 
 
-HARMS = [_delete, _cut, _empty, _edit, _remove_folder]
+HARMS = [Path.unlink, _cut, _empty, _edit, _remove_folder]
 
 
 def answer(out: Path, name: str = "predictions.json") -> Path:
@@ -61,10 +56,8 @@ def answer(out: Path, name: str = "predictions.json") -> Path:
 @pytest.fixture
 def study(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("HUME_API_KEY", project.emulator.api_key)
-    project.manifest["sources"] = {"text": ["first", "second", "third"]}
-    project.manifest["models"] = {"language": {"granularity": "sentence"}}
+    project.of_texts("first", "second", "third")
     project.manifest["batching"] = {"max_sources": 1}
-    project.manifest["outputs"] = {"directory": "out", "tables": ["csv"], "report": True}
     assert project.run().code == 0
     return project
 

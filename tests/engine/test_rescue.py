@@ -25,14 +25,6 @@ RECORD = Rescued(
 )
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
 @pytest.mark.parametrize("answer", [b"{}\n\x00", b"", None])
 def test_a_record_comes_back_as_it_was(tmp_path: Path, temporary: Path, answer: bytes | None) -> None:
     state = tmp_path / "state.sqlite3"

@@ -26,11 +26,6 @@ FASTER = {"models": {"face": {"fps_pred": 5}}}
 DAY_S = 24 * 3600.0
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
-
-
 def plan(world: World, settings: object = FACE, **options: bool) -> dict[str, tuple[Action, str]]:
     """What a run would do about each item."""
     manifest = make_manifest(world.folder, settings=settings)  # type: ignore[arg-type]

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from hume_runner.engine.view import Poll
 from hume_runner.engine.workers import Failed, ThreadWorkers
-
-
-class BrokeOff(BaseException):
-    """As what breaks off inside a library: no Exception."""
+from tests.fakes import BrokeOff
 
 
 def test_what_breaks_off_inside_a_library_is_a_fault_like_others() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,26 +13,17 @@ from urllib.request import Request, urlopen
 
 import yaml
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
+from tests.commands import Ran, call
+from tests.databases import answered
 
 AUDIO = "POST /v1/expression/audio/file"
 VIDEO = "POST /v1/expression/video/file"
 RUNS = "GET /v1/expression/run"
 
 QUICK = {"requests_per_second": 1000, "retry": {"attempts": 3, "max_wait": "100ms"}}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """A command that ended, and what it said."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,19 +72,16 @@ class Folder:
         runs = self.runs or Path(os.environ["HUME_RUNNER_RUNS"])
         settings = Settings(settle_s=self.settle_s, late_s=0.5, runs=runs)
         machine = Machine(disk=disk or Disk(), environ=self.environ, settings=settings)
-        return self._command(["run", str(self.manifest), "--no-progress", *flags], machine)
+        return self._command("run", str(self.manifest), "--no-progress", *flags, machine=machine)
 
     def command(self, name: str, *flags: str) -> Ran:
         """Another command on this manifest."""
-        return self._command([name, str(self.manifest), *flags], None)
+        return self._command(name, str(self.manifest), *flags)
 
-    def _command(self, argv: Sequence[str], machine: Machine | None) -> Ran:
-        stdout, stderr = io.StringIO(), io.StringIO()
-        console = Console(out=stdout, err=stderr)
-        code = main(argv, console, machine)
-        out, err = stdout.getvalue(), stderr.getvalue()
-        assert "Traceback" not in err, err
-        return Ran(code=code, out=out, err=err)
+    def _command(self, *words: str, machine: Machine | None = None) -> Ran:
+        ran = call(*words, machine=machine)
+        assert "Traceback" not in ran.err, ran.err
+        return ran
 
     # -- what a run leaves behind -----------------------------------------------------------------------------------
 
@@ -116,11 +102,7 @@ class Folder:
 
     def ask(self, question: str) -> list[Any]:
         """The state's answer to an SQL question."""
-        db = sqlite3.connect(f"file:{self.state}?mode=ro", uri=True)
-        try:
-            return db.execute(question).fetchall()
-        finally:
-            db.close()
+        return answered(self.state, question)
 
     def jobs(self) -> dict[str, int]:
         """How many jobs are in which state."""

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, VIDEO, Folder, measured_runs
-from tests.media_files import picture, speech, write_video, write_wav
+from tests.media_files import people, speech, write_video, write_wav
 
 PART_BYTES = 200_000  # a recording of 15 s goes in three parts or more
 FRAMES = 12
@@ -27,12 +26,6 @@ FRAMES = 12
 def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two contents for a film with sound, and two for a recording that needs no preparation."""
     folder = tmp_path_factory.mktemp("media")
-
-    def people(seed: int) -> Any:
-        def draw(number: int) -> Image.Image:
-            return picture(seed=1000 * seed + number)
-
-        return draw
 
     for number in (1, 2):
         sound = speech([("speech", 1.5), ("pause", 0.7), ("speech", 1.2), ("pause", 0.6)], seed=number)

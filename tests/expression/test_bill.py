@@ -6,7 +6,6 @@ import io
 import json
 import os
 import sqlite3
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from PIL import Image
 from hume_runner.amounts import seconds_text
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import Folder, from_service, measured_runs, metered
-from tests.media_files import picture, picture_bytes, speech, write_video, write_wav
+from tests.media_files import packed_gsm, picture, picture_bytes, speech, write_video, write_wav
 from tests.tiers import sampled
 
 
@@ -199,14 +198,6 @@ def test_a_run_that_the_service_does_not_know_is_named(folder: Folder, tmp_path:
         verified = folder.command("verify", "--remote", "--endpoint", other.url)
     assert verified.code == 3
     assert "not known under this key" in verified.out
-
-
-def packed_gsm(path: Path, seconds: int) -> None:
-    """GSM 6.10 as telephone systems keep it: 320 samples in 65 bytes."""
-    form = struct.pack("<HHIIHHHH", 0x31, 1, 8000, 1625, 65, 0, 2, 320)
-    body = bytes(65) * (seconds * 8000 // 320)
-    chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(body)) + body
-    path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
 
 
 @pytest.mark.sweep

@@ -18,7 +18,18 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.durability.children import Nursery
-from tests.durability.lost import KEY, Became, Trial, Waited, hosts, wrong
+from tests.durability.lost import (
+    KEY,
+    Became,
+    May,
+    Outcome,
+    Trial,
+    Waited,
+    broken,
+    broken_anywhere,
+    covering,
+    outcomes_of,
+)
 from tests.expression.runs import RUNS, Folder, measured_runs, upload_still
 from tests.media_files import picture, picture_bytes, speech
 from tests.tiers import Tier, only_swept, sampled
@@ -77,25 +88,13 @@ PLACES: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
 }
 
 
-class Outcome(NamedTuple):
-    """Of one lost upload, see `Became`; `waits`: as long as its way of being lost asks for, or (None) nobody knows."""
-
-    accepted: int
-    found: bool
-    waits: bool | None
-    asked: bool
-
-
 PAID_AGAIN = Outcome(accepted=2, found=True, waits=False, asked=False)
 SENT_AGAIN = Outcome(accepted=1, found=False, waits=True, asked=False)
 ASKED_MEASURED = Outcome(accepted=1, found=False, waits=True, asked=True)
 ASKED = Outcome(accepted=0, found=False, waits=True, asked=True)
 ASKED_AT_ONCE_MEASURED = Outcome(accepted=1, found=False, waits=False, asked=True)
 ASKED_AT_ONCE = Outcome(accepted=0, found=False, waits=False, asked=True)
-
-
 # Where the list depends on the moment: whether another came after the lost one by then.
-May = Outcome | tuple[Outcome, ...]
 SENT_OR_ASKED = (ASKED, SENT_AGAIN)
 PAID_OR_ASKED = (ASKED_MEASURED, Outcome(accepted=2, found=True, waits=None, asked=False))
 
@@ -120,7 +119,7 @@ class Host(NamedTuple):
         may = self.but.get((place, fate), usual)
         return tuple(
             one._replace(accepted=1, asked=True) if place == STOP and one.accepted > 1 else one
-            for one in ((may,) if isinstance(may, Outcome) else may)
+            for one in outcomes_of(may)
         )
 
 
@@ -225,12 +224,12 @@ class Cell(NamedTuple):
     @property
     def expected(self) -> tuple[Became, ...]:
         way = LOST[self.lost]
-        became = tuple(
-            Became(one.accepted, one.found, waited, one.asked)
-            for one in DIFFICULT[self.difficulty].outcomes(way.fate, self.place)
-            for waited in waits_of(one, way, self.place)
-        )
-        if self.difficulty == "entries without ids" and way.killed and way.fate == "silent" and self.place == FIRST:
+        outcomes = DIFFICULT[self.difficulty].outcomes(way.fate, self.place)
+        silent_at_first = way.killed and way.fate == "silent" and self.place == FIRST
+        # Before the others are sent, what went silent is waited for as what is measured is.
+        waits: list[Waited] = [way.wait, "long"] if silent_at_first else [way.wait]
+        became = tuple(became for one in outcomes for became in one.became(waits))
+        if self.difficulty == "entries without ids" and silent_at_first:
             # Which of the nameless is ours cannot be told: it is asked before the two others are sent.
             became += tuple(one._replace(accepted=-2) for one in became if one.asked)
         return became
@@ -239,25 +238,6 @@ class Cell(NamedTuple):
     def possible(self) -> bool:
         """A run that begins without a list sends nothing more, so that there are no others."""
         return not (LOST[self.lost].killed and self.place == FIRST and self.difficulty.startswith("no list"))
-
-
-def waits_of(outcome: Outcome, way: Way, place: str) -> tuple[Waited, ...]:
-    if outcome.waits is None:
-        return ("none", "short", "long")
-    if outcome.waits and way.killed and way.fate == "silent" and place == FIRST:
-        return (way.wait, "long")  # before the others are sent, what went silent is waited for as what is measured is
-    return (way.wait,) if outcome.waits else ("none",)
-
-
-def covering() -> list[Cell]:
-    """Each difficulty with two places, and with each way of losing an answer in turn."""
-    ways, places = list(LOST), list(PLACES)
-    cells = (
-        Cell(difficulty, ways[(5 * row + 3 * column) % len(ways)], places[(row + column) % len(places)])
-        for row, difficulty in enumerate(DIFFICULT)
-        for column in range(2)
-    )
-    return [cell for cell in cells if cell.possible]
 
 
 def everything() -> list[Cell]:
@@ -331,19 +311,13 @@ def prepare(path: Path, cell: Cell, host: Emulator) -> Trial:
     )
 
 
-def broken(cells: Sequence[Cell], folder: Path, nursery: Nursery) -> list[str]:
-    with hosts(len(cells), processing_time_s=0.005) as made:
-        return wrong(
-            [prepare(folder / str(n), cell, host) for n, (cell, host) in enumerate(zip(cells, made, strict=True))],
-            nursery,
-        )
-
-
 @only_swept
 def test_no_lost_upload_is_paid_again_in_silence_at_a_difficult_host(
     tier: Tier, tmp_path: Path, nursery: Nursery
 ) -> None:
-    assert broken(tier.of(covering(), 8), tmp_path, nursery) == []
+    cells = [Cell(*one) for one in covering(DIFFICULT, LOST, PLACES)]
+    possible = [cell for cell in cells if cell.possible]
+    assert broken(tier.of(possible, 8), prepare, tmp_path, nursery) == []
 
 
 @pytest.mark.sweep
@@ -353,14 +327,10 @@ def test_a_date_that_is_not_the_time_of_the_list_hides_no_lost_upload(
     place: str, tmp_path: Path, nursery: Nursery
 ) -> None:
     """An answer came before, so the run believes to know the service's time."""
-    assert broken([Cell("Date an hour ahead", "cut, measured", place)], tmp_path, nursery) == []
+    assert broken([Cell("Date an hour ahead", "cut, measured", place)], prepare, tmp_path, nursery) == []
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_no_lost_upload_is_paid_again_in_silence_in_the_whole_table(tmp_path: Path, nursery: Nursery) -> None:
-    found: list[str] = []
-    cells = everything()
-    for start in range(0, len(cells), 48):
-        found += broken(cells[start : start + 48], tmp_path / str(start), nursery)
-    assert found == []
+    assert broken_anywhere(everything(), prepare, tmp_path, nursery) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -88,11 +89,7 @@ def test_a_recording_that_was_deleted_since_the_plan_fails_alone(
 
     from hume_runner.services import source_store
 
-    class Small(source_store.RemoteFiles):
-        def __init__(self) -> None:
-            super().__init__(keep_bytes=0)
-
-    monkeypatch.setattr(source_store, "RemoteFiles", Small)
+    monkeypatch.setattr(source_store, "RemoteFiles", partial(source_store.RemoteFiles, keep_bytes=0))
     folder.write({"files": [f"s3://{bucket}/m/*"]})
     with proxied(s3.url) as proxy:
         proxy.before = before

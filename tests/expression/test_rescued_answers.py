@@ -51,14 +51,6 @@ class FilledUp(Disk):
         super().commit(db, what)
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
 def write_recordings(folder: Folder, number: int = 3) -> dict[str, list[str]]:
     folder.path.mkdir(parents=True, exist_ok=True)
     names = [f"{n}.wav" for n in range(number)]

@@ -2,69 +2,54 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import Folder, measured_runs
 from tests.media_files import picture, picture_bytes, speech, write_wav
+from tests.servers import Quiet, Server
 
 PAGE = b"<!doctype html><html><body>Please log in</body></html>"
 
 
-class Host:
+class Host(Server):
     """A web server with a few files; `asked` are the paths that were requested."""
 
     def __init__(self, files: dict[str, tuple[str, bytes]]) -> None:
+        super().__init__(_Handler)
         self.files = files
         self.asked: list[str] = []
         self.busy: set[str] = set()
-        handler = type("Handler", (_Handler,), {"host": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
-class _Handler(BaseHTTPRequestHandler):
-    host: Host
+class _Handler(Quiet):
+    server: Host
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        self.host.asked.append(path)
-        kind, content = self.host.files.get(path, ("text/html", PAGE))
-        self.send_response(503 if path in self.host.busy else 200 if path in self.host.files else 404)
+        self.server.asked.append(path)
+        kind, content = self.server.files.get(path, ("text/html", PAGE))
+        self.send_response(503 if path in self.server.busy else 200 if path in self.server.files else 404)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
 
 
 @pytest.fixture
 def host(folder: Folder) -> Iterator[Host]:
     folder.path.mkdir(parents=True)
     wav = write_wav(folder.path / "talk.wav", speech([("speech", 2), ("pause", 1), ("speech", 2)]))
-    host = Host(
-        {
-            "/talk.wav": ("audio/wav", wav.read_bytes()),
-            "/face.jpg": ("image/jpeg", picture_bytes(picture(seed=3))),
-            "/face.png": ("application/octet-stream", picture_bytes(picture(seed=4), "PNG")),
-            "/login.mp4": ("video/mp4", PAGE),
-        }
-    )
-    thread = threading.Thread(target=host.server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    files = {
+        "/talk.wav": ("audio/wav", wav.read_bytes()),
+        "/face.jpg": ("image/jpeg", picture_bytes(picture(seed=3))),
+        "/face.png": ("application/octet-stream", picture_bytes(picture(seed=4), "PNG")),
+        "/login.mp4": ("video/mp4", PAGE),
+    }
+    with Host(files) as host:
         yield host
-    finally:
-        host.server.shutdown()
-        thread.join()
-        host.server.server_close()
 
 
 ALLOWED = {"allow_hosts": ["127.0.0.1"]}

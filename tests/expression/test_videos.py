@@ -8,24 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from hume_runner.emulator.server import Emulator
 from tests.expression.runs import AUDIO, VIDEO, Folder, measured_runs, metered
-from tests.media_files import picture, speech, write_video
+from tests.media_files import people, speech, write_video
 
 FPS = 3
 SECONDS = 4
 FRAMES = FPS * SECONDS
-
-
-def people(seed: int) -> Any:
-    """A picture for each frame: other ground, so other simulated faces."""
-
-    def draw(number: int) -> Image.Image:
-        return picture(seed=1000 * seed + number)
-
-    return draw
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ from hume_runner.services.expression_v1.client import ExpressionV1Api
 from hume_runner.settings import Settings
 from tests.http.test_large_answers import linux_only
 from tests.tiers import sampled
+from tests.wire import answering
 
 MIB = 1 << 20
 
@@ -112,10 +113,7 @@ def test_a_long_list_is_read_entry_by_entry_as_often_as_it_is_asked_for(serve, c
     wanted[7]["request"]["text"] = ["x" * (ENTRY_BYTES + 1)]
     body = envelope.format(json.dumps([*wanted, "no object", None], ensure_ascii=False)).encode()
 
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(body, "Content-Type: application/json")
-
+    script = answering(body, "Content-Type: application/json")
     listed = BatchV0Api(connect(serve(script).url), NO_RETRY).list_jobs()
     for _ in range(2):
         found = list(listed.jobs)
@@ -129,10 +127,7 @@ def test_a_long_list_is_read_entry_by_entry_as_often_as_it_is_asked_for(serve, c
 def test_a_long_list_that_is_not_whole_is_none(serve, connect, end: str) -> None:
     body = json.dumps([*jobs(60, "x" * 40_000)])[:-1].encode() + end.encode()
 
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(body)
-
+    script = answering(body)
     with pytest.raises(UnexpectedResponse):
         BatchV0Api(connect(serve(script).url), NO_RETRY).list_jobs()
 
@@ -181,10 +176,7 @@ def test_a_list_takes_little_memory_whatever_it_holds(
     packed = body.startswith(b"\x1f")
     coding = ["Content-Encoding: gzip"] if packed else []
 
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(body, "Content-Type: application/json", *coding)
-
+    script = answering(body, "Content-Type: application/json", *coding)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, serve(script).url], check=True, capture_output=True, text=True
     )
@@ -231,10 +223,7 @@ def test_a_job_with_an_odd_member_is_read_as_far_as_it_can_be(member: str, value
 
 
 def test_a_submission_that_is_answered_with_a_number_is_accepted_under_it(serve, connect) -> None:
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(b'{"job_id": 4711}')
-
+    script = answering(b'{"job_id": 4711}')
     assert BatchV0Api(connect(serve(script).url), NO_RETRY).start_job({}, deadline_s=20).job_id == "4711"
 
 
@@ -242,10 +231,7 @@ def test_a_submission_that_is_answered_with_a_number_is_accepted_under_it(serve,
     "status", ["400 Bad Request", "405 Method Not Allowed", "501 Not Implemented", "404 Not Found"]
 )
 def test_a_host_without_a_list_says_so_by_its_status_whatever_the_body(serve, connect, status: str) -> None:
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(b"<html>no" + b" " * 200_000, status=status)
-
+    script = answering(b"<html>no" + b" " * 200_000, status=status)
     with pytest.raises(ApiError) as caught:
         BatchV0Api(connect(serve(script).url), NO_RETRY).list_jobs()
     assert caught.value.status == int(status[:3])
@@ -260,10 +246,7 @@ def test_a_large_measurement_is_filed_without_being_held_twice_as_objects(serve,
     picture = tmp_path / "a.jpg"
     picture.write_bytes(b"\xff\xd8\xff")
 
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(body, "Content-Type: application/json")
-
+    script = answering(body, "Content-Type: application/json")
     api = ExpressionV1Api(connect(serve(script).url), NO_RETRY)
     measured = api.measure_images([Upload.of(picture)], None, deadline_s=20)
     assert (measured.run_id, measured.request_id, measured.face_state) == ("run-1", "r", "é")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from hume_runner.http.deadline import Watchdog
 from hume_runner.http.download import Downloader, DownloadLimits, DownloadProblem
 from hume_runner.http.partial import Expected
 from hume_runner.http.retry import RetryPolicy
+from tests.servers import QuietKeptAlive, Server
 
 BODY = bytes(range(256)) * 2000
 QUICK = RetryPolicy(attempts=3, sleep=lambda _seconds: None)
@@ -38,32 +39,14 @@ class Site:
 def _running() -> Iterator[Site]:
     site = Site()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietKeptAlive):
         def do_GET(self) -> None:
             site.requests.append({name.lower(): value for name, value in self.headers.items()} | {"path": self.path})
             site.routes[self.path.partition("?")[0]](self)
 
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_args: object) -> None:
-            """Clients that leave early are what several tests are about."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    site.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with Server(Handler) as server:
+        site.port = server.server_port
         yield site
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -115,19 +116,26 @@ def test_what_is_no_list_is_refused_with_the_reason(body: bytes, words: str, siz
         list(iter_array(body[i : i + size] for i in range(0, len(body), size)))
 
 
-def test_an_element_larger_than_its_bound_is_refused_before_it_is_in_memory() -> None:
-    read = 0
+@dataclass
+class Endless:
+    """A stream that goes on as long as somebody reads it; `read_bytes` is how much that was."""
 
-    def endless() -> Iterator[bytes]:
-        nonlocal read
-        yield b'["'
+    beginning: bytes
+    more: bytes
+    read_bytes: int = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.beginning
         while True:
-            read += 10_000
-            yield b"x" * 10_000
+            self.read_bytes += len(self.more)
+            yield self.more
 
+
+def test_an_element_larger_than_its_bound_is_refused_before_it_is_in_memory() -> None:
+    endless = Endless(b'["', b"x" * 10_000)
     with pytest.raises(UnexpectedResponse, match="more than 100,000 bytes"):
-        list(iter_array(endless(), max_element_bytes=100_000))
-    assert read < 1_000_000
+        list(iter_array(endless, max_element_bytes=100_000))
+    assert endless.read_bytes < 1_000_000
 
 
 def test_elements_up_to_the_bound_pass() -> None:
@@ -137,18 +145,10 @@ def test_elements_up_to_the_bound_pass() -> None:
 
 
 def test_damage_is_noticed_long_before_the_end_of_the_stream() -> None:
-    read = 0
-
-    def stream() -> Iterator[bytes]:
-        nonlocal read
-        yield b'[{"a": 1 "b": 2}'
-        while True:
-            read += 1000
-            yield b" " * 1000
-
+    endless = Endless(b'[{"a": 1 "b": 2}', b" " * 1000)
     with pytest.raises(UnexpectedResponse, match="delimiter"):
-        list(iter_array(stream()))
-    assert read < 1_000_000
+        list(iter_array(endless))
+    assert endless.read_bytes < 1_000_000
 
 
 @pytest.mark.sweep

@@ -17,6 +17,7 @@ from hume_runner.http.messages import ApiRequest
 from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Form, SourceChanged, Upload
 from hume_runner.http.wire_errors import CertificateRefused
+from tests.wire import answering, silent
 
 KEY = "canary-key-5a1f"
 GET = ApiRequest(method="GET", path="/things")
@@ -44,10 +45,7 @@ def test_a_request_carries_key_query_and_asks_for_no_compression(serve, connect)
 
 
 def test_an_answer_without_the_emulators_header_is_not_simulated(serve, connect) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(b"[]")
-
+    script = answering(b"[]")
     with connect(serve(script).url).send(GET) as response:
         assert not response.simulated
         assert response.server_date_s is None
@@ -113,12 +111,8 @@ def test_a_reset_in_the_middle_of_an_upload_counts_as_sent(serve, connect, tmp_p
 
 
 def test_a_silent_server_counts_as_sent(serve, connect) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.hang()
-
     with pytest.raises(TransportError, match="no answer in time") as caught:
-        connect(serve(script).url, timeout_s=0.2).send(POST)
+        connect(serve(silent).url, timeout_s=0.2).send(POST)
     assert caught.value.sent
 
 
@@ -133,10 +127,7 @@ def test_a_certificate_that_is_not_trusted_is_refused_before_anything_is_sent(se
 def test_a_trusted_certificate_is_accepted(serve, connect, tls_server, tls_bundle, monkeypatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls_bundle))
 
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(b'{"ok": 1}')
-
+    script = answering(b'{"ok": 1}')
     server = serve(script, wrap=tls_server)
     with connect(f"https://127.0.0.1:{server.port}").send(POST) as response:
         assert response.json() == {"ok": 1}
@@ -218,11 +209,7 @@ def test_a_server_that_drips_is_cut_at_the_deadline(serve, connect, where: str) 
 
 
 def test_many_deadlines_are_kept_by_one_thread(serve, connect) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.hang()
-
-    transport = connect(serve(script).url)
+    transport = connect(serve(silent).url)
     failures: list[str] = []
     before = set(threading.enumerate())  # those of earlier tests stay until they have been idle for a while
 
@@ -311,10 +298,7 @@ def test_an_error_body_of_gigabytes_costs_64_kib(serve, connect) -> None:
 
 
 def test_an_answer_longer_than_its_bound_is_refused(serve, connect) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(b"[" + b" " * 5000 + b"]")
-
+    script = answering(b"[" + b" " * 5000 + b"]")
     with pytest.raises(UnexpectedResponse, match="more than 1,000 bytes"):
         connect(serve(script).url).send(GET).json(max_bytes=1000)
 
@@ -348,10 +332,7 @@ def test_an_answer_that_is_not_http_is_reported(serve, connect) -> None:
 def test_a_redirect_is_refused_and_its_target_hears_nothing(serve, connect) -> None:
     other = serve(_serving_forever)
 
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(b"", f"Location: {other.url}/elsewhere?token=secret", status="307 Temporary Redirect")
-
+    script = answering(b"", f"Location: {other.url}/elsewhere?token=secret", status="307 Temporary Redirect")
     with pytest.raises(UnexpectedResponse, match=r"redirects \(307\) to 127\.0\.0\.1") as caught:
         connect(serve(script).url).send(POST)
     assert "secret" not in str(caught.value)
@@ -415,10 +396,7 @@ def test_cookies_are_not_kept(serve, connect) -> None:
 def test_the_key_is_in_no_repr_log_or_error(serve, connect, caplog, unused_port: int) -> None:
     caplog.set_level(0)
 
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(b"<html><title>Sign in</title></html>")
-
+    script = answering(b"<html><title>Sign in</title></html>")
     transport = connect(serve(script).url)
     words = [repr(transport)]
     with pytest.raises(UnexpectedResponse, match="a web page") as page:

@@ -19,6 +19,7 @@ from python_multipart.multipart import parse_form
 
 from hume_runner.http.traffic import Traffic
 from hume_runner.http.upload import Form, MultipartBody, SourceChanged, Upload, content_type_of
+from tests.wire import Swallows
 
 
 def _parsed(body: MultipartBody) -> list[tuple[str, str | None, str | None, bytes]]:
@@ -226,22 +227,12 @@ def test_a_large_upload_stays_flat_in_memory(serve, tmp_path: Path) -> None:
     path = tmp_path / "large.mp4"
     with path.open("wb") as file:
         file.truncate(size)
-    received = 0
-
-    def script(talk) -> None:
-        nonlocal received
-        head = talk.read_head()
-        length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
-        received = len(talk.received) - len(head) - 4
-        while received < length:
-            received += len(talk.sock.recv(1 << 20))
-        talk.answer(b'{"job_id": "j"}')
-
+    script = Swallows(b'{"job_id": "j"}')
     command = [sys.executable, "-c", textwrap.dedent(UPLOADER), serve(script).url, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     job_id, peak_kib = json.loads(done.stdout)
     assert job_id == "j"
-    assert received > size
+    assert script.received_bytes > size
     assert peak_kib < 120 * 1024
 
 

@@ -49,8 +49,8 @@ ARTIFACTS = "GET /v0/batch/jobs/{id}/artifacts"
 
 
 @pytest.fixture
-def client(emulator: Emulator) -> Iterator[HumeBatchClient]:
-    with HumeBatchClient("key-one", base_url=emulator.url) as made:
+def client(shared_emulator: Emulator) -> Iterator[HumeBatchClient]:
+    with HumeBatchClient("key-one", base_url=shared_emulator.url) as made:
         yield made
 
 
@@ -79,13 +79,13 @@ def test_the_signatures_are_the_documented_ones() -> None:
     assert HumeBatchClient.get_api_type() is ApiType.BATCH
 
 
-def test_the_old_name_of_the_host_is_taken_with_a_hint(emulator: Emulator) -> None:
+def test_the_old_name_of_the_host_is_taken_with_a_hint(shared_emulator: Emulator) -> None:
     with pytest.warns(FutureWarning, match="_api_http_base_url is called base_url here") as told:
-        client = HumeBatchClient("key-one", timeout=5, _api_http_base_url=emulator.url)
+        client = HumeBatchClient("key-one", timeout=5, _api_http_base_url=shared_emulator.url)
     assert [Path(one.filename) for one in told] == [Path(__file__)]  # it points at the script's own line
     with client:
         assert client.list_jobs() == []
-    assert repr(client) == f"HumeBatchClient(base_url='{emulator.url}')"
+    assert repr(client) == f"HumeBatchClient(base_url='{shared_emulator.url}')"
 
 
 def test_two_hosts_are_one_too_many() -> None:
@@ -212,12 +212,12 @@ FAULTS: list[tuple[dict[str, Any], type[HumeClientException], str | None]] = [
 @pytest.mark.parametrize(("action", "kind", "code"), FAULTS, ids=[f"{f[1].__name__}-{f[2]}" for f in FAULTS])
 def test_errors_are_told_apart(
     client: HumeBatchClient,
-    emulator: Emulator,
+    shared_emulator: Emulator,
     action: dict[str, Any],
     kind: type[HumeClientException],
     code: str | None,
 ) -> None:
-    emulator.inject([{"route": SUBMIT, "action": action}])
+    shared_emulator.inject([{"route": SUBMIT, "action": action}])
     with pytest.raises(kind) as caught:
         client.submit_job([], [LanguageConfig()], text=["x"])
     assert isinstance(caught.value, HumeClientException)
@@ -225,9 +225,9 @@ def test_errors_are_told_apart(
 
 
 def test_a_network_failure_says_whether_the_server_was_reached(
-    client: HumeBatchClient, emulator: Emulator, unused_port: int
+    client: HumeBatchClient, shared_emulator: Emulator, unused_port: int
 ) -> None:
-    emulator.inject([{"route": SUBMIT, "action": {"drop": "after"}}])
+    shared_emulator.inject([{"route": SUBMIT, "action": {"drop": "after"}}])
     with pytest.raises(NetworkException) as reached:
         client.submit_job([], [LanguageConfig()], text=["x"])
     assert reached.value.sent
@@ -256,14 +256,14 @@ def test_an_unknown_job_is_named(client: HumeBatchClient, tmp_path: Path) -> Non
 @pytest.mark.sweep
 @pytest.mark.parametrize("action", [{"truncate": 0.5}, {"html": True}, {"drop": "before"}], ids=["cut", "page", "drop"])
 def test_a_download_that_breaks_once_is_whole_in_the_end(
-    client: HumeBatchClient, emulator: Emulator, tmp_path: Path, action: dict[str, Any]
+    client: HumeBatchClient, shared_emulator: Emulator, tmp_path: Path, action: dict[str, Any]
 ) -> None:
     job = client.submit_job([], [LanguageConfig()], text=["Hello there."])
     job.await_complete(timeout=60)
-    emulator.inject([{"route": route, "times": 1, "action": action} for route in (PREDICTIONS, ARTIFACTS)])
+    shared_emulator.inject([{"route": route, "times": 1, "action": action} for route in (PREDICTIONS, ARTIFACTS)])
     job.download_predictions(tmp_path / "p.json")
     job.download_artifacts(tmp_path / "a.zip")
-    emulator.inject([])
+    shared_emulator.inject([])
     assert json.loads((tmp_path / "p.json").read_text()) == job.get_predictions()
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert archive.testzip() is None
@@ -302,13 +302,13 @@ def test_a_download_that_is_not_whole_leaves_the_old_file_alone(serve, tmp_path:
 
 
 def test_a_file_that_cannot_be_read_is_an_os_error_and_nothing_is_sent(
-    client: HumeBatchClient, emulator: Emulator, tmp_path: Path
+    client: HumeBatchClient, shared_emulator: Emulator, tmp_path: Path
 ) -> None:
-    before = emulator.requests()["by_route"].get(SUBMIT, 0)
+    before = shared_emulator.requests()["by_route"].get(SUBMIT, 0)
     for path in (tmp_path / "missing.wav", tmp_path):
         with pytest.raises(OSError, match=r"missing|regular"):
             client.submit_job([], [BurstConfig()], files=[path])
-    assert emulator.requests()["by_route"].get(SUBMIT, 0) == before
+    assert shared_emulator.requests()["by_route"].get(SUBMIT, 0) == before
 
 
 @pytest.mark.parametrize("name", ["urls", "files", "text"])
@@ -392,27 +392,27 @@ def test_a_job_goes_to_another_process_and_is_copied(client: HumeBatchClient, co
     assert client.get_job(job.id).get_details().job_id == job.id  # closing a copy closes nothing here
 
 
-def test_a_failure_in_another_process_comes_back_as_it_was(client: HumeBatchClient, emulator: Emulator) -> None:
-    emulator.inject([{"route": SUBMIT, "action": {"drop": "after"}}])
+def test_a_failure_in_another_process_comes_back_as_it_was(client: HumeBatchClient, shared_emulator: Emulator) -> None:
+    shared_emulator.inject([{"route": SUBMIT, "action": {"drop": "after"}}])
     with pytest.raises(NetworkException) as caught:
         client.submit_job([], [LanguageConfig()], text=["x"])
     again = pickle.loads(pickle.dumps(caught.value))
     assert (type(again), str(again), again.sent) == (NetworkException, str(caught.value), True)
 
 
-def test_what_old_clients_took_by_another_name_or_by_position_is_taken(emulator: Emulator) -> None:
+def test_what_old_clients_took_by_another_name_or_by_position_is_taken(shared_emulator: Emulator) -> None:
     def made(*args: Any, **more: Any) -> HumeBatchClient:
         with pytest.warns(FutureWarning, match="_api_http_base_url is called base_url here"):
             return HumeBatchClient("key-one", *args, **more)
 
     for client in (
-        made("v0", emulator.url),
-        made("v0", emulator.url, "wss://api.hume.ai"),
-        made(_api_version="v0", _api_http_base_url=emulator.url, _api_ws_base_uri="wss://api.hume.ai"),
-        made("v0", _api_http_base_url=emulator.url),
+        made("v0", shared_emulator.url),
+        made("v0", shared_emulator.url, "wss://api.hume.ai"),
+        made(_api_version="v0", _api_http_base_url=shared_emulator.url, _api_ws_base_uri="wss://api.hume.ai"),
+        made("v0", _api_http_base_url=shared_emulator.url),
     ):
         with client:
-            assert repr(client) == f"HumeBatchClient(base_url='{emulator.url}')"
+            assert repr(client) == f"HumeBatchClient(base_url='{shared_emulator.url}')"
 
 
 @pytest.mark.parametrize(
@@ -453,13 +453,13 @@ def test_arguments_that_cannot_be_are_caught_by_the_old_clause_too(
     ],
 )
 def test_requests_that_cannot_be_are_caught_by_it_too_and_nothing_is_sent(
-    client: HumeBatchClient, emulator: Emulator, arguments: dict[str, Any], kind: type[Exception]
+    client: HumeBatchClient, shared_emulator: Emulator, arguments: dict[str, Any], kind: type[Exception]
 ) -> None:
-    before = emulator.requests()["by_route"].get(SUBMIT, 0)
+    before = shared_emulator.requests()["by_route"].get(SUBMIT, 0)
     with pytest.raises(HumeClientException) as caught:
         client.submit_job(**({"urls": ["https://example.org/a.mp4"], "configs": [FaceConfig()]} | arguments))
     assert isinstance(caught.value, kind)
-    assert emulator.requests()["by_route"].get(SUBMIT, 0) == before
+    assert shared_emulator.requests()["by_route"].get(SUBMIT, 0) == before
 
 
 def test_an_address_that_is_no_text_is_caught_by_it_too() -> None:
@@ -469,8 +469,8 @@ def test_an_address_that_is_no_text_is_caught_by_it_too() -> None:
 
 
 @pytest.mark.parametrize("timeout", [None, 5, 0.5, (3.05, 27), (None, 5)])
-def test_timeouts_are_what_the_old_client_took(emulator: Emulator, timeout: Any) -> None:
-    with HumeBatchClient("key-one", base_url=emulator.url, timeout=timeout) as client:
+def test_timeouts_are_what_the_old_client_took(shared_emulator: Emulator, timeout: Any) -> None:
+    with HumeBatchClient("key-one", base_url=shared_emulator.url, timeout=timeout) as client:
         assert isinstance(client.list_jobs(limit=1), list)
 
 
@@ -488,21 +488,23 @@ def test_the_words_of_a_timeout_are_still_an_attribute_of_the_job() -> None:
     assert "get_job('abc')" in told
 
 
-def test_what_may_be_lost_says_that_it_may_run_and_where_to_look(client: HumeBatchClient, emulator: Emulator) -> None:
+def test_what_may_be_lost_says_that_it_may_run_and_where_to_look(
+    client: HumeBatchClient, shared_emulator: Emulator
+) -> None:
     actions: list[dict[str, Any]] = [{"drop": "after"}, {"status": 502, "body": {}}, {"html": True}, {"truncate": 0.5}]
     for action in actions:
-        emulator.inject([{"route": SUBMIT, "times": 1, "action": action}])
+        shared_emulator.inject([{"route": SUBMIT, "times": 1, "action": action}])
         with pytest.raises(HumeClientException, match=r"may run, and be billed.*list_jobs"):
             client.submit_job([], [LanguageConfig()], text=["x"])
-    emulator.inject([{"route": SUBMIT, "times": 1, "action": {"status": 400, "body": {"message": "no"}}}])
+    shared_emulator.inject([{"route": SUBMIT, "times": 1, "action": {"status": 400, "body": {"message": "no"}}}])
     with pytest.raises(RequestRefusedException) as refused:
         client.submit_job([], [LanguageConfig()], text=["x"])
     assert "billed" not in str(refused.value)
 
 
-def test_a_host_with_the_apis_path_is_told_with_the_path_that_was_asked_for(emulator: Emulator) -> None:
+def test_a_host_with_the_apis_path_is_told_with_the_path_that_was_asked_for(shared_emulator: Emulator) -> None:
     with (
-        HumeBatchClient("key-one", base_url=f"{emulator.url}/v0") as client,
+        HumeBatchClient("key-one", base_url=f"{shared_emulator.url}/v0") as client,
         pytest.raises(JobNotFoundException, match="POST /v0/v0/batch/jobs at") as caught,
     ):
         client.submit_job([], [LanguageConfig()], text=["x"])
@@ -510,9 +512,9 @@ def test_a_host_with_the_apis_path_is_told_with_the_path_that_was_asked_for(emul
     assert "key that made them" not in str(caught.value)
 
 
-def test_the_closed_api_is_told_in_a_scripts_words(client: HumeBatchClient, emulator: Emulator) -> None:
+def test_the_closed_api_is_told_in_a_scripts_words(client: HumeBatchClient, shared_emulator: Emulator) -> None:
     said = {"code": 403, "message": "The Expression Measurement API has been discontinued."}
-    emulator.inject([{"route": SUBMIT, "action": {"status": 403, "body": said}}])
+    shared_emulator.inject([{"route": SUBMIT, "action": {"status": 403, "body": said}}])
     with pytest.raises(ApiDiscontinuedException) as caught:
         client.submit_job([], [LanguageConfig()], text=["x"])
     assert "next: base_url names a host" in str(caught.value)

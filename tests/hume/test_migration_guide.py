@@ -40,7 +40,7 @@ def test_the_migrated_script_runs(
         sound.writeframes(bytes(64000))
     names: dict[str, object] = {"__name__": "migrated"}
     exec(compile(AFTER, "after.py", "exec"), names)
-    with hume_runner.HumeBatchClient("key-one", base_url=emulator.url) as client:
+    with hume_runner.HumeBatchClient(emulator.api_key, base_url=emulator.url) as client:
         names["measure"](client, ["interview.wav"])  # type: ignore[operator]
     assert re.search(r"COMPLETED after \d+ ms", capsys.readouterr().out)
     assert len(json.loads(Path("predictions.json").read_text())) == 1

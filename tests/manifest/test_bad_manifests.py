@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
+from tests.commands import call
 
 FOLDER = Path(__file__).parents[1] / "bad_manifests"
 MANIFESTS = sorted(FOLDER.glob("*.yaml"))
 
 
 def validate(name: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(["validate", name], Console(out=out, err=err))
-    return code, out.getvalue().replace(str(FOLDER), "FOLDER"), err.getvalue()
+    code, out, err = call("validate", name)
+    return code, out.replace(str(FOLDER), "FOLDER"), err
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)

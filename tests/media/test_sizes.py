@@ -18,7 +18,7 @@ from hume_runner.media.audio import prepare_audio, probe_audio
 from hume_runner.media.probe import probe
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.wav import declared_size
-from tests.media_files import read_wav
+from tests.media_files import packed_gsm, read_wav
 from tests.tiers import sampled
 
 TONE = (8000 * np.sin(2 * np.pi * 300 * np.arange(16_000) / 16_000)).astype("<i2").tobytes()
@@ -174,20 +174,12 @@ CODECS = {
 def test_a_wav_of_any_codec_lasts_as_long_as_it_decodes(codec: str, tmp_path: Path) -> None:
     path, rate = tmp_path / "a.wav", "8000" if codec == "gsm_ms" else "44100"
     if not ffmpeg("-f", "lavfi", "-i", f"sine=d=3.3:r={rate}", "-c:a", codec, str(path), may_fail=codec == "gsm_ms"):
-        packed_gsm(path)
+        packed_gsm(path, 3)
     decoded_ms = math.ceil(len(decode(path)) / 32)
     prepared = prepare_audio(path, tmp_path, name="b.wav")
     assert abs(prepared.duration_ms - decoded_ms) <= 1
     seconds = probe(path).duration_s
     assert abs((seconds or 0) * 1000 - decoded_ms) <= 60
-
-
-def packed_gsm(path: Path) -> None:
-    """GSM 6.10 as Microsoft packs it, of frames that say nothing: 320 samples in 65 bytes."""
-    form = struct.pack("<HHIIHHHH", 0x31, 1, 8000, 1625, 65, 0, 2, 320)
-    body = bytes(65) * (8000 * 3 // 320)
-    inner = b"WAVE" + chunk(b"fmt ", form) + chunk(b"data", body)
-    path.write_bytes(b"RIFF" + struct.pack("<I", len(inner)) + inner)
 
 
 def ffmpeg(*arguments: str, may_fail: bool = False) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,35 +11,14 @@ from hypothesis import strategies as st
 
 from hume_runner.errors import ManifestError, UsageError
 from hume_runner.manifest.load import load_manifest
-from hume_runner.manifest.model import Manifest
 from hume_runner.manifest.strict_yaml import parse
 from hume_runner.manifest.written import yaml_value
-from hume_runner.migration.manifest import Migrated, migrate_manifest
+from hume_runner.migration.manifest import migrate_manifest
 from hume_runner.sources import expand
+from tests.migration.cases import BASE, EXAMPLES, migrated_by, notes
 from tests.tiers import examples
 
-EXAMPLES = sorted(Path(__file__).parents[2].joinpath("manifests").glob("*.yaml"))
-BASE: dict[str, Any] = {
-    "version": 1,
-    "name": "wave-2",
-    "service": {"api": "batch-v0"},
-    "sources": {"files": ["a.wav"]},
-    "models": {"prosody": {}},
-}
-
-
-def migrate(folder: Path, **members: Any) -> tuple[Migrated, Manifest]:
-    """BASE with `members` in place, migrated, and the result as it loads."""
-    old = folder / "old.yaml"
-    old.write_text(yaml.safe_dump(BASE | members, allow_unicode=True, sort_keys=False), "utf-8")
-    migrated = migrate_manifest(old)
-    new = folder / "new.yaml"
-    new.write_text(migrated.text, "utf-8")
-    return migrated, load_manifest(new)
-
-
-def notes(migrated: Migrated) -> dict[str, tuple[str, str]]:
-    return {note.member: (note.verdict, note.becomes) for note in migrated.notes}
+migrate = partial(migrated_by, migrate_manifest)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -1,28 +1,20 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from hume_runner.errors import ManifestError, UsageError
 from hume_runner.manifest.load import load_manifest
 from hume_runner.manifest.model import Manifest
-from hume_runner.migration.manifest import Migrated, migrate_manifest
+from hume_runner.migration.manifest import migrate_manifest
 from hume_runner.migration.to_local import migrate_to_local
 from hume_runner.sources import expand
-from tests.migration.test_manifest import BASE, EXAMPLES, notes
+from tests.migration.cases import EXAMPLES, migrated_by, notes
 
-
-def migrate(folder: Path, **members: Any) -> tuple[Migrated, Manifest]:
-    """BASE with `members` in place, migrated, and the result as it loads."""
-    old = folder / "old.yaml"
-    old.write_text(yaml.safe_dump(BASE | members, allow_unicode=True, sort_keys=False), "utf-8")
-    migrated = migrate_to_local(old)
-    new = folder / "new.yaml"
-    new.write_text(migrated.text, "utf-8")
-    return migrated, load_manifest(new)
+migrate = partial(migrated_by, migrate_to_local)
 
 
 def models(manifest: Manifest) -> dict[str, Any]:

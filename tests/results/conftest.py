@@ -1,16 +1,14 @@
-"""A project with an emulator of its own, as the commands' tests have it; and a browser for pages."""
-
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli.conftest import emulator, project
+from hume_runner.results.report import write_report
 from tests.results.browser import chromium
-
-__all__ = ["browser", "emulator", "project"]
+from tests.results.study_answers import study
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +16,10 @@ def browser() -> Iterator[Any]:
     """Chromium, for all tests of a file: it takes a second to start."""
     with chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a study with groups and two waves."""
+    directory = tmp_path_factory.mktemp("study")
+    return write_report(study(directory / "out"), directory / "report.html")

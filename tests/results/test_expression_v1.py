@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,6 @@ from tests.results.browser import chromium, opened
 
 SMALL_BODY = 200_000  # some six seconds a part
 TABLES = ("items", "sources", "errors", "audio", "audio_scores", "video", "video_scores")
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator(processing_time_s=0.005) as emulator:
-        yield emulator
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,6 @@ def world(tmp_path: Path) -> World:
     world.service.fails = {"b"}
     world.run()
     return world
-
-
-@pytest.fixture
-def store(world: World) -> Iterator[Store]:
-    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
-        yield store
 
 
 def out(world: World) -> Path:

@@ -13,15 +13,8 @@ from hume_runner.results.report import write_report
 from tests.results.browser import opened
 from tests.results.local_answers import results, sounding, spoken
 from tests.results.sample_answers import interviews
-from tests.results.study_answers import study
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("study")
-    return write_report(study(directory / "out"), directory / "report.html")
 
 
 def saved(page: Any, button: Any, path: Path) -> Path:

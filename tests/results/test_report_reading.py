@@ -21,12 +21,6 @@ from tests.results.sample_answers import interviews
 from tests.results.study_answers import DESCRIPTION, PEOPLE, TEXTS, joy, study
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("study")
-    return write_report(study(directory / "out"), directory / "report.html")
-
-
 def numbers_of_joy(waves: tuple[str, ...]) -> dict[str, list[float]]:
     """Without the recording that failed and the one in which nothing was found."""
     gone = {(5, "pre"), (6, "pre")}

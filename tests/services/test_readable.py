@@ -22,7 +22,6 @@ from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.expression_v1 import rows as rows_expression_v1
 from hume_runner.services.expression_v1.readable import check_audio, check_images
-from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import Project
 from tests.results.sample_answers import face_rows, file_element, model
 from tests.tiers import examples, sampled

@@ -11,7 +11,7 @@ from hume_runner.errors import ManifestError, SourceError
 from hume_runner.manifest.load import load_manifest
 from hume_runner.sources import SourceItem, expand
 from tests.manifest.writing import HEAD, write
-from tests.sources.test_globbing import tree
+from tests.sources.trees import tree
 
 
 def items(folder: Path, files: str, *, head: str = HEAD) -> list[SourceItem]:

@@ -8,20 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner.sources.globbing import matching_files
-
-
-def tree(folder: Path, *names: str) -> None:
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-
-
-def found(pattern: str, folder: Path, **options: str) -> list[str]:
-    errors: list[OSError] = []
-    paths = [os.path.relpath(path, folder) for path in matching_files(pattern, str(folder), errors.append, **options)]
-    assert errors == []
-    return paths
+from tests.sources.trees import found, tree
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hume_runner.manifest.load import load_manifest
 from hume_runner.manifest.patterns import pattern_fault
 from hume_runner.sources import expand
 from hume_runner.sources.name_pattern import name_pattern
-from tests.sources.test_globbing import tree
+from tests.sources.trees import tree
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hume_runner.sources.left_out import LeftOut
 from hume_runner.sources.outputs import RECORD
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
-from tests.sources.test_globbing import found, tree
+from tests.sources.trees import found, tree
 
 
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hume_runner.errors import ManifestError, SourceError, StoreDenied, StoreUnavailable
 from hume_runner.manifest.model import Place, SourceEntry
 from hume_runner.sources import SourceItem, expand_entries
-from hume_runner.sources.globbing import matching_files
 from hume_runner.sources.remote import matching_objects, object_fault
 from hume_runner.stores import ObjectInfo
 from tests.object_stores import S3Server, only
+from tests.sources import trees
 from tests.stores.proxy import proxied
 
 PLACE = Place(file="m.yaml", line=3, column=5, path="sources.files[0]")
@@ -81,10 +81,7 @@ def test_a_glob_finds_what_it_finds_on_a_disk_by_the_parts_of_the_names(tmp_path
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / key).write_bytes(b"x")
 
-    def unexpected(error: OSError) -> None:
-        raise error
-
-    here = [Path(path).relative_to(tmp_path).as_posix() for path in matching_files(pattern, str(tmp_path), unexpected)]
+    here = trees.found(pattern, tmp_path)
     # Numbers are not sorted by size here: a store lists by letters, and a listing streams.
     assert found(KEYS, pattern) == sorted(here, key=lambda path: path.split("/"))
     assert here

@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.lock import Holder, OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
 from hume_runner.state.store import Store
+from tests.holding import holding
 from tests.tiers import sampled
 from tests.warm import WarmPopen
 
@@ -57,19 +57,6 @@ print("won", won)
 """
 
 
-@contextmanager
-def another_process_holds(state: Path) -> Iterator[subprocess.Popen[str]]:
-    process = WarmPopen(
-        [sys.executable, "-c", HOLD, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    try:
-        yield process
-    finally:
-        process.communicate()
-
-
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
@@ -77,7 +64,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def test_a_second_process_is_refused_with_the_name_of_the_first(state: Path) -> None:
-    with another_process_holds(state) as other:
+    with holding(HOLD, str(state)) as other:
         with pytest.raises(StateLocked) as caught, StateLock(state):
             pass
         assert f"process {other.pid} on " in str(caught.value)
@@ -89,7 +76,7 @@ def test_a_second_process_is_refused_with_the_name_of_the_first(state: Path) -> 
 
 
 def test_the_lock_dies_with_its_process(state: Path) -> None:
-    with another_process_holds(state) as other:
+    with holding(HOLD, str(state)) as other:
         other.kill()
         other.wait()
         assert StateLock(state).held() is None
@@ -98,7 +85,7 @@ def test_the_lock_dies_with_its_process(state: Path) -> None:
 
 
 def test_a_dead_owner_s_note_is_cleared_and_a_living_one_s_is_not(state: Path) -> None:
-    with another_process_holds(state) as other:
+    with holding(HOLD, str(state)) as other:
         with pytest.raises(StateLocked):
             StateLock(state).clear()
         other.kill()
@@ -124,7 +111,7 @@ def test_looking_neither_takes_the_lock_nor_leaves_anything(state: Path) -> None
 
 
 def test_an_unreadable_note_still_means_locked(state: Path) -> None:
-    with another_process_holds(state):
+    with holding(HOLD, str(state)):
         state.with_name("state.sqlite3.owner.json").write_text("{")
         held = StateLock(state).held()
         assert held is not None
@@ -201,7 +188,7 @@ OTHER_NAMES = [
 @sampled(4)
 @pytest.mark.parametrize("other_name", OTHER_NAMES)
 def test_a_state_by_another_name_has_one_writer(state: Path, other_name: Callable[[Path], Path]) -> None:
-    with another_process_holds(state) as other:
+    with holding(HOLD, str(state)) as other:
         name = other_name(state)
         with pytest.raises(StateLocked, match=f"process {other.pid} on"), StateLock(name):
             pass
@@ -223,7 +210,7 @@ def test_a_state_that_does_not_exist_yet_has_one_place_by_every_name(
     state: Path, other_name: Callable[[Path], Path]
 ) -> None:
     name = other_name(state)
-    with another_process_holds(name) as other:
+    with holding(HOLD, str(name)) as other:
         assert state.exists()
         with pytest.raises(StateLocked, match=f"process {other.pid} on"), StateLock(state):
             pass
@@ -234,7 +221,7 @@ def test_a_hard_link_meets_the_same_lock_and_is_refused_with_the_way_out_when_it
     state: Path, tmp_path: Path
 ) -> None:
     other_name = tmp_path / "hard.sqlite3"
-    with another_process_holds(state):
+    with holding(HOLD, str(state)):
         os.link(state, other_name)
         assert StateLock(other_name).held() is not None
         with pytest.raises(StateLocked), StateLock(other_name):
@@ -278,7 +265,7 @@ def remove_the_note_as_well(lock: Path) -> None:
 @pytest.mark.sweep
 @pytest.mark.parametrize("attack", [remove, replace, move_away, remove_the_note_as_well])
 def test_without_the_lock_s_file_there_is_still_one_writer(state: Path, attack: Callable[[Path], None]) -> None:
-    with another_process_holds(state):
+    with holding(HOLD, str(state)):
         attack(StateLock(state).path)
         assert StateLock(state).held() is not None
         for _ in range(2):
@@ -294,7 +281,7 @@ def test_without_the_lock_s_file_there_is_still_one_writer(state: Path, attack: 
 def test_without_its_lock_s_file_an_output_directory_still_has_one_owner(
     state: Path, attack: Callable[[Path], None]
 ) -> None:
-    with another_process_holds(state):
+    with holding(HOLD, str(state)):
         with pytest.raises(StateLocked, match="holds the output directory: process"), OutputsLock(state.parent):
             pass
         attack(OutputsLock(state.parent).path)
@@ -383,7 +370,7 @@ GOOD = {"pid": 12, "host": "laptop", "since": 1.8e9, "command": "hume-runner"}
 )
 def test_a_note_says_nothing_that_no_run_writes(state: Path, said: dict[str, object]) -> None:
     assert Holder.told(GOOD).pid == 12
-    with another_process_holds(state):
+    with holding(HOLD, str(state)):
         state.with_name(f"{state.name}.owner.json").write_text(json.dumps({**GOOD, **said}))
         with pytest.raises(StateLocked, match=r"another run holds the state: another process$"), StateLock(state):
             pass

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from hume_runner.state.lock import OsLock
 from hume_runner.state.notes import KEY_BYTES, Mark, Note, opened, shared, write
 from hume_runner.state.sent import NOTHING
 from hume_runner.state.under_way import Afterwards, Meeting, UnderWay, is_private, meetings, one_service, one_state
+from tests.holding import holding
 from tests.small_disk import mounted
 from tests.tiers import sampled
 from tests.warm import WarmPopen
@@ -76,24 +77,13 @@ def awaits(run: UnderWay, planned: Sequence[str]) -> bool:
     return run.awaited_s(lambda: keys_of(planned)) > 0
 
 
-@contextmanager
-def another_process_has(items: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    process = WarmPopen(
-        [sys.executable, "-c", HOLD, *items, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    try:
-        yield process
-    finally:
-        process.communicate()
+def another_process_has(items: Sequence[str], folder: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    return holding(HOLD, *items, str(folder))
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    return folder
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs")
 
 
 def test_a_run_that_has_something_in_common_is_refused_with_how_much_and_by_whom(place: Path) -> None:

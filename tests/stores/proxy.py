@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from tests.servers import QuietKeptAlive, Server
 
 
 @dataclass(kw_only=True)
@@ -29,9 +29,7 @@ def proxied(target: str) -> Iterator[Proxy]:
     proxy = Proxy()
     host = urlsplit(target).netloc
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietKeptAlive):
         def _pass(self) -> None:
             proxy.seen.append((self.command, self.path))
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -69,20 +67,9 @@ def proxied(target: str) -> Iterator[Proxy]:
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - names of http.server
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    proxy.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with Server(Handler) as server:
+        proxy.url = server.url
         yield proxy
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 _HOP = {"connection", "transfer-encoding", "date", "server"}

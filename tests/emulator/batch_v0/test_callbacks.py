@@ -6,7 +6,6 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,24 @@ import pytest
 from hume_runner.emulator.batch_v0.callbacks import is_loopback
 from hume_runner.emulator.server import Emulator
 from tests.emulator.api import Api
+from tests.servers import Quiet, Server
 
 
-class Receiver(ThreadingHTTPServer):
+class Receiver(Server):
     """Keeps what is posted to it; answers with the statuses given, the last one for ever."""
 
     def __init__(self, statuses: list[int]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.statuses = statuses
         self.posts: list[tuple[str, dict[str, str], Any]] = []
         self.arrived = threading.Event()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/hook?token=a%20b"
+        return f"{super().url}/hook?token=a%20b"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     server: Receiver
 
     def do_POST(self) -> None:
@@ -44,18 +44,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.server.arrived.set()
 
-    def log_message(self, *args: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver([204]) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def settled(api: Api, job_id: str) -> Any:

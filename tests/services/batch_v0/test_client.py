@@ -27,6 +27,7 @@ from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Upload
 from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api, read_job, read_source_result
 from tests.tiers import sampled
+from tests.wire import answering
 
 BODY = {"text": ["All is well."], "models": {"language": {}}}
 SUBMIT = "POST /v0/batch/jobs"
@@ -34,8 +35,8 @@ QUICK = RetryPolicy(attempts=3, sleep=lambda seconds: None)
 
 
 @pytest.fixture
-def api(emulator: Emulator) -> Iterator[BatchV0Api]:
-    with RequestsTransport(emulator.url, "key-one", AUTH_HEADER) as transport:
+def api(shared_emulator: Emulator) -> Iterator[BatchV0Api]:
+    with RequestsTransport(shared_emulator.url, "key-one", AUTH_HEADER) as transport:
         yield BatchV0Api(transport, QUICK)
 
 
@@ -110,8 +111,8 @@ def test_every_filter_of_the_list_reaches_the_service(api: BatchV0Api) -> None:
     assert api.list_jobs(status=("QUEUED",), when="created_before", timestamp_ms=1).jobs == ()
 
 
-def test_a_wrong_key_is_an_auth_error(emulator: Emulator) -> None:
-    with RequestsTransport(emulator.url, "no-such-key", AUTH_HEADER) as transport:
+def test_a_wrong_key_is_an_auth_error(shared_emulator: Emulator) -> None:
+    with RequestsTransport(shared_emulator.url, "no-such-key", AUTH_HEADER) as transport:
         api = BatchV0Api(transport, QUICK)
         with pytest.raises(AuthError, match="key is not valid") as caught:
             api.start_job(BODY, deadline_s=30)
@@ -121,9 +122,9 @@ def test_a_wrong_key_is_an_auth_error(emulator: Emulator) -> None:
     assert "no-such-key" not in str(caught.value) + caught.value.body
 
 
-def test_a_job_of_another_key_is_not_found(api: BatchV0Api, emulator: Emulator) -> None:
+def test_a_job_of_another_key_is_not_found(api: BatchV0Api, shared_emulator: Emulator) -> None:
     job_id = api.start_job(BODY, deadline_s=30).job_id
-    with RequestsTransport(emulator.url, "key-two", AUTH_HEADER) as transport:
+    with RequestsTransport(shared_emulator.url, "key-two", AUTH_HEADER) as transport:
         other = BatchV0Api(transport, QUICK)
         for ask in (other.job_details, other.open_predictions, other.open_artifacts):
             with pytest.raises(NotFound):
@@ -131,12 +132,12 @@ def test_a_job_of_another_key_is_not_found(api: BatchV0Api, emulator: Emulator) 
 
 
 @pytest.mark.parametrize("job_id", ["../../x", "..", ".", "", " ", "a/b", "a?b=c", "a#b", "ä\n", "%2e%2e", "\ud800"])
-def test_no_job_id_leads_to_another_path(api: BatchV0Api, emulator: Emulator, job_id: str) -> None:
-    before = emulator.requests()["by_route"]
+def test_no_job_id_leads_to_another_path(api: BatchV0Api, shared_emulator: Emulator, job_id: str) -> None:
+    before = shared_emulator.requests()["by_route"]
     for ask in (api.job_details, api.open_predictions, api.open_artifacts):
         with pytest.raises(NotFound):
             ask(job_id)
-    after = emulator.requests()["by_route"]
+    after = shared_emulator.requests()["by_route"]
     assert after.get("GET /v0/batch/jobs") == before.get("GET /v0/batch/jobs")
 
 
@@ -159,14 +160,14 @@ FAULTS: list[tuple[str, dict[str, Any], type[ApiError], str]] = [
 
 @pytest.mark.parametrize(("name", "action", "kind", "outcome"), FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_a_submission_is_posted_once_whatever_goes_wrong(
-    api: BatchV0Api, emulator: Emulator, name: str, action: dict[str, Any], kind: type[ApiError], outcome: str
+    api: BatchV0Api, shared_emulator: Emulator, name: str, action: dict[str, Any], kind: type[ApiError], outcome: str
 ) -> None:
-    before = emulator.requests()["by_route"].get(SUBMIT, 0)
-    emulator.inject([{"route": SUBMIT, "times": 1, "action": action}])
+    before = shared_emulator.requests()["by_route"].get(SUBMIT, 0)
+    shared_emulator.inject([{"route": SUBMIT, "times": 1, "action": action}])
     with pytest.raises(kind) as caught:
         api.start_job(BODY, deadline_s=30)
     assert submission_outcome(caught.value) == outcome
-    assert emulator.requests()["by_route"].get(SUBMIT, 0) - before <= 1
+    assert shared_emulator.requests()["by_route"].get(SUBMIT, 0) - before <= 1
     assert api.start_job(BODY, deadline_s=30).job_id  # and the next one is not disturbed
 
 
@@ -185,16 +186,18 @@ READS = [
     ids=["dropped", "503", "502", "web page"],
 )
 def test_a_read_is_tried_again_until_it_works(
-    api: BatchV0Api, emulator: Emulator, route: str, read: Callable[..., Any], action: dict[str, Any]
+    api: BatchV0Api, shared_emulator: Emulator, route: str, read: Callable[..., Any], action: dict[str, Any]
 ) -> None:
     job_id = api.start_job(BODY, deadline_s=30).job_id
     _finished(api, job_id)
-    emulator.inject([{"route": route, "times": 2, "action": action}])
+    shared_emulator.inject([{"route": route, "times": 2, "action": action}])
     assert read(api, job_id)
 
 
-def test_a_read_gives_up_after_its_attempts(api: BatchV0Api, emulator: Emulator) -> None:
-    emulator.inject([{"route": "GET /v0/batch/jobs", "action": {"status": 503, "headers": {"Retry-After": "9"}}}])
+def test_a_read_gives_up_after_its_attempts(api: BatchV0Api, shared_emulator: Emulator) -> None:
+    shared_emulator.inject(
+        [{"route": "GET /v0/batch/jobs", "action": {"status": 503, "headers": {"Retry-After": "9"}}}]
+    )
     with pytest.raises(ServerError) as caught:
         api.list_jobs()
     assert caught.value.retry_after_s == 9.0
@@ -240,10 +243,7 @@ SHAPES: list[tuple[str, bytes, type[ApiError], str | None, str]] = [
 def test_errors_are_told_apart(
     serve, connect, status: str, body: bytes, kind: type[ApiError], code: str | None, words: str
 ) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(body, "X-Request-Id: r-77", status=status)
-
+    script = answering(body, "X-Request-Id: r-77", status=status)
     with pytest.raises(kind, match=words) as caught:
         BatchV0Api(connect(serve(script).url), NO_RETRY).job_details("some-id")
     assert type(caught.value) is kind or kind is ApiError
@@ -268,35 +268,26 @@ def test_errors_are_told_apart(
     ],
 )
 def test_a_submission_whose_answer_has_no_job_id_may_have_been_accepted(serve, connect, body: bytes) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(body)
-
+    script = answering(body)
     with pytest.raises(UnexpectedResponse) as caught:
         BatchV0Api(connect(serve(script).url), QUICK).start_job(BODY, deadline_s=30)
     assert submission_outcome(caught.value) == "unknown"
 
 
 def test_a_retry_after_date_is_read_by_the_servers_own_clock(serve, connect) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(
-            b"{}",
-            "Date: Sun, 06 Nov 1994 08:49:37 GMT",
-            "Retry-After: Sun, 06 Nov 1994 08:50:07 GMT",
-            status="429 Too Many",
-        )
-
+    script = answering(
+        b"{}",
+        "Date: Sun, 06 Nov 1994 08:49:37 GMT",
+        "Retry-After: Sun, 06 Nov 1994 08:50:07 GMT",
+        status="429 Too Many",
+    )
     with pytest.raises(RateLimited) as caught:
         BatchV0Api(connect(serve(script).url), NO_RETRY).list_jobs()
     assert caught.value.retry_after_s == 30.0
 
 
 def test_the_list_in_its_old_envelope_is_read_too(serve, connect) -> None:
-    def script(talk) -> None:
-        talk.read_request()
-        talk.answer(b'{"jobs": [{"job_id": "a"}, null], "next_page_token": "x"}')
-
+    script = answering(b'{"jobs": [{"job_id": "a"}, null], "next_page_token": "x"}')
     listed = BatchV0Api(connect(serve(script).url), NO_RETRY).list_jobs()
     assert listed.jobs == ({"job_id": "a"},)
     assert not listed.simulated

@@ -16,7 +16,6 @@ from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.repeats import CONFLICT
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.batch_v0.shapes import SMALL_BYTES
-from tests.cli.conftest import *  # noqa: F403
 from tests.cli.project import Project
 from tests.tiers import sampled
 

@@ -1,5 +1,11 @@
-"""What tests of this folder talk to: see tests/wire.py."""
+from __future__ import annotations
 
-from tests.wire import _shared_emulator, connect, emulator, serve, tls_bundle, tls_server, unused_port
+import pytest
 
-__all__ = ["_shared_emulator", "connect", "emulator", "serve", "tls_bundle", "tls_server", "unused_port"]
+from hume_runner.services.expression_v1.service import ExpressionV1Service
+from tests.services.expression_v1.cases import service
+
+
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> ExpressionV1Service:
+    return service(tmp_path_factory.mktemp("usual"))

@@ -58,6 +58,7 @@ from hume_runner.services.expression_v1.reading import (
     read_video_answer,
 )
 from tests.tiers import sampled
+from tests.wire import Swallows, answering, silent
 
 AUDIO_POST = f"POST {AUDIO_PATH}"
 VIDEO_POST = f"POST {VIDEO_PATH}"
@@ -84,8 +85,8 @@ class Slice:
 
 
 @pytest.fixture
-def api(emulator: Emulator) -> Iterator[ExpressionV1Api]:
-    with RequestsTransport(emulator.url, "key-one", AUTH_HEADER) as transport:
+def api(shared_emulator: Emulator) -> Iterator[ExpressionV1Api]:
+    with RequestsTransport(shared_emulator.url, "key-one", AUTH_HEADER) as transport:
         yield ExpressionV1Api(transport, QUICK)
 
 
@@ -186,12 +187,12 @@ def test_faces_that_were_only_found_have_no_scores() -> None:
     assert (found.bbox, found.face_id, found.expressions, found.descriptions) == ((1, 2.5, 3, 4), None, None, None)
 
 
-def test_runs_are_listed_through_all_pages(api: ExpressionV1Api, speech: Path, emulator: Emulator) -> None:
+def test_runs_are_listed_through_all_pages(api: ExpressionV1Api, speech: Path, shared_emulator: Emulator) -> None:
     made = [api.measure_audio(Upload.of(speech), None, deadline_s=30).run_id for _ in range(5)]
-    asked = emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0)
+    asked = shared_emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0)
     listed = list(api.list_runs(page_size=2, mode="file", endpoint="audio", status="ended"))
     assert [run.run_id for run in listed[:5]] == made[::-1]
-    assert emulator.requests()["by_route"][f"GET {RUNS_PATH}"] - asked == math.ceil(len(listed) / 2)
+    assert shared_emulator.requests()["by_route"][f"GET {RUNS_PATH}"] - asked == math.ceil(len(listed) / 2)
     newest = listed[0]
     assert (newest.endpoint, newest.mode, newest.status) == ("audio", "file", "ended")
     assert newest.metered_seconds == 12.0
@@ -214,13 +215,13 @@ def test_the_window_of_time_is_inclusive_below_and_exclusive_above(api: Expressi
 
 
 def test_pages_are_asked_for_only_as_far_as_they_are_read(
-    api: ExpressionV1Api, speech: Path, emulator: Emulator
+    api: ExpressionV1Api, speech: Path, shared_emulator: Emulator
 ) -> None:
     for _ in range(3):
         api.measure_audio(Upload.of(speech), None, deadline_s=30)
-    before = emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0)
+    before = shared_emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0)
     next(api.list_runs(page_size=1))
-    assert emulator.requests()["by_route"][f"GET {RUNS_PATH}"] == before + 1
+    assert shared_emulator.requests()["by_route"][f"GET {RUNS_PATH}"] == before + 1
 
 
 def test_one_run_tells_its_configuration_and_uploads_have_no_events(api: ExpressionV1Api, speech: Path) -> None:
@@ -229,12 +230,14 @@ def test_one_run_tells_its_configuration_and_uploads_have_no_events(api: Express
     assert list(api.run_events(run_id)) == []
 
 
-def test_runs_of_others_and_unknown_ones_are_not_found(api: ExpressionV1Api, speech: Path, emulator: Emulator) -> None:
+def test_runs_of_others_and_unknown_ones_are_not_found(
+    api: ExpressionV1Api, speech: Path, shared_emulator: Emulator
+) -> None:
     run_id = api.measure_audio(Upload.of(speech), None, deadline_s=30).run_id
     with pytest.raises(NotFound) as caught:
         api.get_run(str(uuid.uuid4()))
     assert caught.value.code == "not_found"
-    with RequestsTransport(emulator.url, "key-two", AUTH_HEADER) as transport:
+    with RequestsTransport(shared_emulator.url, "key-two", AUTH_HEADER) as transport:
         other = ExpressionV1Api(transport, QUICK)
         with pytest.raises(NotFound):
             other.get_run(run_id)
@@ -243,17 +246,17 @@ def test_runs_of_others_and_unknown_ones_are_not_found(api: ExpressionV1Api, spe
 
 
 @pytest.mark.parametrize("run_id", ["../run", "..", ".", "", " ", "a/b", "a?b=c", "a#b", "ä\n", "%2e%2e", "\ud800"])
-def test_no_run_id_leads_to_another_path(api: ExpressionV1Api, emulator: Emulator, run_id: str) -> None:
-    before = emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0)
+def test_no_run_id_leads_to_another_path(api: ExpressionV1Api, shared_emulator: Emulator, run_id: str) -> None:
+    before = shared_emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0)
     with pytest.raises(NotFound):
         api.get_run(run_id)
     with pytest.raises(NotFound):
         list(api.run_events(run_id))
-    assert emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0) == before
+    assert shared_emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0) == before
 
 
-def test_a_wrong_key_is_an_auth_error_of_the_gateway(emulator: Emulator, speech: Path) -> None:
-    with RequestsTransport(emulator.url, "no-such-key", AUTH_HEADER) as transport:
+def test_a_wrong_key_is_an_auth_error_of_the_gateway(shared_emulator: Emulator, speech: Path) -> None:
+    with RequestsTransport(shared_emulator.url, "no-such-key", AUTH_HEADER) as transport:
         api = ExpressionV1Api(transport, QUICK)
         with pytest.raises(AuthError) as caught:
             api.measure_audio(Upload.of(speech), None, deadline_s=30)
@@ -294,9 +297,9 @@ def test_refusals_carry_the_services_code_and_bill_nothing(
 
 
 def test_a_failed_measurement_is_a_refusal_although_its_status_is_500(
-    api: ExpressionV1Api, speech: Path, emulator: Emulator
+    api: ExpressionV1Api, speech: Path, shared_emulator: Emulator
 ) -> None:
-    answer = requests.post(f"{emulator.url}/_emulator/expression", json={"failing_measurements": 1}, timeout=10)
+    answer = requests.post(f"{shared_emulator.url}/_emulator/expression", json={"failing_measurements": 1}, timeout=10)
     assert answer.ok
     with pytest.raises(ServerError) as caught:
         api.measure_audio(Upload.of(speech), None, deadline_s=30)
@@ -328,19 +331,19 @@ FAULTS: list[tuple[str, dict[str, Any], type[ApiError], str]] = [
 @pytest.mark.parametrize(("name", "action", "kind", "outcome"), FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_media_are_posted_once_whatever_goes_wrong(
     api: ExpressionV1Api,
-    emulator: Emulator,
+    shared_emulator: Emulator,
     pictures: list[Path],
     name: str,
     action: dict[str, Any],
     kind: type[ApiError],
     outcome: str,
 ) -> None:
-    before = emulator.requests()["by_route"].get(VIDEO_POST, 0)
-    emulator.inject([{"route": VIDEO_POST, "times": 1, "action": action}])
+    before = shared_emulator.requests()["by_route"].get(VIDEO_POST, 0)
+    shared_emulator.inject([{"route": VIDEO_POST, "times": 1, "action": action}])
     with pytest.raises(kind) as caught:
         api.measure_images([Upload.of(pictures[0])], None, deadline_s=30)
     assert measurement_outcome(caught.value) == outcome
-    assert emulator.requests()["by_route"].get(VIDEO_POST, 0) - before <= 1
+    assert shared_emulator.requests()["by_route"].get(VIDEO_POST, 0) - before <= 1
     assert api.measure_images([Upload.of(pictures[0])], None, deadline_s=30).run_id  # the next is not disturbed
 
 
@@ -356,19 +359,19 @@ def test_media_are_posted_once_whatever_goes_wrong(
     ids=["dropped", "503", "502", "web page"],
 )
 def test_each_page_and_each_run_is_asked_for_again_until_it_works(
-    api: ExpressionV1Api, emulator: Emulator, speech: Path, action: dict[str, Any]
+    api: ExpressionV1Api, shared_emulator: Emulator, speech: Path, action: dict[str, Any]
 ) -> None:
     made = [api.measure_audio(Upload.of(speech), None, deadline_s=30).run_id for _ in range(3)]
-    emulator.inject([{"route": f"GET {RUNS_PATH}", "nth": [2, 3], "action": action}])
+    shared_emulator.inject([{"route": f"GET {RUNS_PATH}", "nth": [2, 3], "action": action}])
     runs = api.list_runs(page_size=1)
     assert [next(runs).run_id for _ in range(3)] == made[::-1]
-    emulator.inject([{"route": f"GET {RUNS_PATH}/{{run_id}}", "times": 2, "action": action}])
+    shared_emulator.inject([{"route": f"GET {RUNS_PATH}/{{run_id}}", "times": 2, "action": action}])
     assert api.get_run(made[0]).run_id == made[0]
 
 
-def test_a_read_gives_up_after_its_attempts(api: ExpressionV1Api, emulator: Emulator) -> None:
+def test_a_read_gives_up_after_its_attempts(api: ExpressionV1Api, shared_emulator: Emulator) -> None:
     action = {"status": 503, "headers": {"Retry-After": "9"}, "body": BUSY}
-    emulator.inject([{"route": f"GET {RUNS_PATH}", "action": action}])
+    shared_emulator.inject([{"route": f"GET {RUNS_PATH}", "action": action}])
     with pytest.raises(ServerError) as caught:
         next(api.list_runs())
     assert (caught.value.retry_after_s, caught.value.code) == (9.0, "server_busy")
@@ -566,11 +569,7 @@ def test_a_refusal_in_the_middle_of_the_upload_is_heard_or_the_outcome_is_open(
 
 
 def test_the_time_that_the_service_measures_in_silence_has_a_limit_of_its_own(serve, connect, speech: Path) -> None:
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.hang()
-
-    api = ExpressionV1Api(connect(serve(script).url, timeout_s=600), NO_RETRY, upload_timeout_s=0.3)
+    api = ExpressionV1Api(connect(serve(silent).url, timeout_s=600), NO_RETRY, upload_timeout_s=0.3)
     began = time.monotonic()
     with pytest.raises(TransportError) as caught:
         api.measure_audio(Upload.of(speech), None, deadline_s=60)
@@ -607,10 +606,7 @@ SHAPES: list[tuple[str, bytes, type[ApiError], str | None, str]] = [
 def test_errors_of_the_service_and_of_a_gateway_are_told_apart(
     serve, connect, status: str, body: bytes, kind: type[ApiError], code: str | None, words: str
 ) -> None:
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(body, "X-Request-Id: from-header", status=status)
-
+    script = answering(body, "X-Request-Id: from-header", status=status)
     with pytest.raises(kind, match=words) as caught:
         ExpressionV1Api(connect(serve(script).url), NO_RETRY).get_run("some-id")
     assert type(caught.value) is kind or kind is ApiError
@@ -620,10 +616,7 @@ def test_errors_of_the_service_and_of_a_gateway_are_told_apart(
 
 
 def test_any_answer_can_be_judged(serve, connect) -> None:
-    def script(talk: Any) -> None:
-        talk.read_request()
-        talk.answer(b'{"type": "error", "code": "x"}', status="418 X")
-
+    script = answering(b'{"type": "error", "code": "x"}', status="418 X")
     with connect(serve(script).url).send(ApiRequest(method="GET", path="/x")) as response:
         error = api_error(response)
     assert (type(error), error.status, error.code) == (RequestRejected, 418, "x")
@@ -806,20 +799,10 @@ UPLOADER = """
 def test_hundreds_of_images_are_sent_without_holding_them(serve, tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     path.write_bytes(bytes(200_000))
-    received = 0
-
-    def script(talk: Any) -> None:
-        nonlocal received
-        head = talk.read_head()
-        length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
-        received = len(talk.received) - len(head) - 4
-        while received < length:
-            received += len(talk.sock.recv(1 << 20))
-        talk.answer(b'{"run_id": "r"}')
-
+    script = Swallows(b'{"run_id": "r"}')
     command = [sys.executable, "-c", textwrap.dedent(UPLOADER), serve(script).url, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     run_id, grown_kib = json.loads(done.stdout)
     assert run_id == "r"
-    assert received > 600 * 200_000
+    assert script.received_bytes > 600 * 200_000
     assert grown_kib < 12 * 1024

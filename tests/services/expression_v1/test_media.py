@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.media import MediaStore
 from tests.fakes import plan_item
 from tests.media_files import picture, picture_bytes
+from tests.servers import Quiet, Server
 
 
-class Pictures(BaseHTTPRequestHandler):
+class Pictures(Quiet):
     content = picture_bytes(picture(40, 30))
 
     def do_GET(self) -> None:
@@ -31,19 +31,11 @@ class Pictures(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.content)
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
 
 @pytest.fixture
 def host() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Server(Pictures) as server:
+        yield server.url
 
 
 @pytest.fixture

@@ -14,11 +14,6 @@ from hume_runner.services.expression_v1.service import ExpressionV1Service
 from tests.services.expression_v1.cases import STILL, ids, item, recording, service, total
 
 
-@pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> ExpressionV1Service:
-    return service(tmp_path_factory.mktemp("usual"))
-
-
 def test_three_hundred_stills_are_one_request_of_a_hundred_seconds(usual: ExpressionV1Service) -> None:
     [draft] = usual.compile(item(n, STILL) for n in range(300))
     assert (draft.billable_seconds, draft.unpacked_seconds) == (100, 3000)

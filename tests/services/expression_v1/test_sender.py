@@ -21,12 +21,7 @@ from hume_runner.http.upload import SourceChanged
 from hume_runner.services.base import Job, Member, Refused, Unknown
 from hume_runner.services.expression_v1.sender import FACE_STATE_S, config_of, judge_submission
 from hume_runner.services.expression_v1.service import ExpressionV1Service
-from tests.services.expression_v1.cases import STILL, item, recording, service
-
-
-@pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> ExpressionV1Service:
-    return service(tmp_path_factory.mktemp("usual"))
+from tests.services.expression_v1.cases import STILL, item, recording
 
 
 def frames_job(**carried: Any) -> Job:

@@ -11,15 +11,9 @@ from pathlib import Path
 import pytest
 
 from hume_runner.services.local.measurers.base import WeightFile
+from tests.needed import lacking
 from tests.services.local.mirror import Mirror, serving
 from tests.services.local.puller import Puller
-
-
-def lacking(what: str) -> None:
-    """Where all has to be there, a test that cannot run fails; elsewhere it is left out, and says why."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @cache

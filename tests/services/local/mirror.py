@@ -11,10 +11,13 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+from hume_runner import registry
+from hume_runner.services.local.measurers import found
 from hume_runner.services.local.model_files import File, Member
+from tests.servers import QuietKeptAlive, Server
 
 ROOT = Path(__file__).parents[3]
 WEIGHTS = bytes(range(256)) * 1200
@@ -95,32 +98,22 @@ class Mirror:
 def serving() -> Iterator[Mirror]:
     mirror = Mirror()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(QuietKeptAlive):
         def do_GET(self) -> None:
             mirror.answer(self)
 
-        def log_message(self, *_args: object) -> None:
-            pass
+    with Server(Handler) as server:
+        mirror.port = server.server_port
+        try:
+            yield mirror
+        finally:
+            mirror.over.set()
 
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
 
-        def handle_error(self, *_args: object) -> None:
-            """Clients that leave early are what several tests are about."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    mirror.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield mirror
-    finally:
-        mirror.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def look_again() -> None:
+    """Packages have come or gone."""
+    found.forget()
+    registry._changed()
 
 
 def package_of_models(folder: Path, *, name: str = "tiny", licence: str = "MIT") -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.services.local.conftest import lacking
+from tests.needed import lacking
 
 PROJECT = Path(__file__).parents[3]
 

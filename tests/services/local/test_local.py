@@ -34,6 +34,7 @@ from hume_runner.services.local.task import SoundPart, Task, Wanted
 from hume_runner.state.store import Store
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
 from tests.services.local.measurers.heard import need_module
+from tests.services.local.mirror import look_again
 from tests.warm import WarmPopen
 
 OFFERED = """
@@ -146,19 +147,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     _forget()
 
 
-def _look_again() -> None:
-    """Packages have come or gone."""
-    from hume_runner import registry
-
-    found.forget()
-    registry._changed()
-
-
 def _forget() -> None:
     import sys
 
     sys.modules.pop("offered_measurers", None)
-    _look_again()
+    look_again()
 
 
 def manifest(models: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -377,7 +370,7 @@ def test_a_package_that_cannot_be_loaded_hinders_no_manifest_that_does_not_name_
     broken.mkdir()
     (broken / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
     (broken / "entry_points.txt").write_text(f"[{found.GROUP}]\nbroken = no_such_module:BROKEN\n")
-    _look_again()
+    look_again()
     hosted = manifest({"language": {}}, sources={"text": ["One"]}, service={"api": "batch-v0", "endpoint": "emulator"})
     del hosted["execution"]
 

@@ -26,6 +26,7 @@ from hume_runner.services.local.layouts import MEASURED_BY
 from hume_runner.services.local.measurers import found
 from hume_runner.services.local.measurers.table_check import OF_SCORES, OWN_COLUMNS, OWN_TABLES, layout_fault
 from hume_runner.services.table_shapes import Layout
+from tests.services.local.mirror import look_again
 from tests.tiers import sampled
 
 # A measurer that is right, but for what a test puts in the place of one of its lines.
@@ -104,7 +105,7 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         paths.append(str(info.parent))
         # Others of this test are worker processes, which look there, too.
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*paths, str(Path(__file__).parents[3])]))
-        _forget()
+        look_again()
         work = tmp_path / "deep" / "work"
         work.mkdir(parents=True, exist_ok=True)
         monkeypatch.chdir(work)
@@ -112,14 +113,7 @@ def offer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield install
     monkeypatch.undo()
-    _forget()
-
-
-def _forget() -> None:
-    from hume_runner import registry
-
-    found.forget()
-    registry._changed()
+    look_again()
 
 
 def write(*texts: str, models: dict[str, Any] | None = None, **more: Any) -> None:

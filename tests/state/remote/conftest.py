@@ -19,5 +19,13 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
+def quick_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For commands: the key, and a machine that takes others for gone soon."""
+    monkeypatch.setenv("HUME_API_KEY", KEY)
+    for name, value in (("LEASE", "0.6"), ("HEARTBEAT", "0.1"), ("HALF_OPEN", "0.3"), ("STORE_PATIENCE", "2")):
+        monkeypatch.setenv(f"HUME_RUNNER_{name}", value)
+
+
+@pytest.fixture
 def study(tmp_path: Path, s3: S3Server, emulator: Emulator) -> Study:
     return Study(folder=tmp_path, place=f"s3://{s3.bucket()}/study", url=emulator.url)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
+import yaml
 
 import hume_runner
 from hume_runner.api import Project, RunResult
 from hume_runner.emulator.server import Emulator
+from hume_runner.events import Event, Submitted
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.state.remote.copies import Remote, read_all
@@ -67,6 +70,29 @@ class Study:
     def vanish(self, machine: str) -> None:
         """The disk of a machine is gone."""
         shutil.rmtree(self.folder / machine)
+
+
+class Vanished(BaseException):
+    """The machine is gone, as far as this process can be a machine."""
+
+
+def vanish_after(submissions: int) -> Callable[[Event], None]:
+    count = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal count
+        count += isinstance(event, Submitted)
+        if count >= submissions:
+            raise Vanished
+
+    return on_event
+
+
+def written(study: Study, machine: str) -> str:
+    """The path of its manifest, for commands."""
+    path = study.folder / f"{machine}.yaml"
+    path.write_text(yaml.safe_dump(study.manifest(machine)), encoding="utf-8")
+    return str(path)
 
 
 def accepted(emulator: Emulator) -> int:

@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.servers import QuietKeptAlive, Server
 
 _HOP = {"connection", "transfer-encoding", "date", "server", "keep-alive"}
 _CONDITIONS = {"if-match", "if-none-match"}
@@ -44,12 +45,7 @@ class StoreProxy:
     count: int = 0
 
 
-class _Quiet(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
+class _Handler(QuietKeptAlive):
     def reply(self, status: int, headers: Mapping[str, str], data: bytes) -> None:
         with contextlib.suppress(OSError):
             self.send_response(status)
@@ -65,25 +61,6 @@ class _Quiet(BaseHTTPRequestHandler):
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.close()
-
-
-@contextmanager
-def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 64
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # whoever was killed hangs up
-
-    server = Server(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _forward(
@@ -119,7 +96,7 @@ def store_proxy(target: str, log: list[Landed]) -> Iterator[StoreProxy]:
             proxy.log.append(Landed(kind=kind, epoch=epoch, key=path, began=began, ended=time.monotonic()))
         return status, kept, data
 
-    class Handler(_Quiet):
+    class Handler(_Handler):
         def _pass(self) -> None:
             body = self.rfile.read(length := int(self.headers.get("Content-Length", 0)))
             if len(body) < length:  # it was killed while it sent: no store takes half a request
@@ -156,8 +133,8 @@ def store_proxy(target: str, log: list[Landed]) -> Iterator[StoreProxy]:
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - names of http.server
 
-    with _serving(Handler) as url:
-        proxy.url = url
+    with Server(Handler) as server:
+        proxy.url = server.url
         yield proxy
 
 
@@ -196,7 +173,7 @@ def _quietly(host: str, method: str, path: str, headers: Mapping[str, str], body
 def host_proxy(target: str) -> Iterator[HostProxy]:
     proxy, host, lock = HostProxy(), urlsplit(target).netloc, threading.Lock()
 
-    class Handler(_Quiet):
+    class Handler(_Handler):
         def _pass(self) -> None:
             self.connection.settimeout(proxy.idle_s)
             try:
@@ -231,6 +208,6 @@ def host_proxy(target: str) -> Iterator[HostProxy]:
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass  # noqa: N815 - names of http.server
 
-    with _serving(Handler) as url:
-        proxy.url = url
+    with Server(Handler) as server:
+        proxy.url = server.url
         yield proxy

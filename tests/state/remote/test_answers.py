@@ -11,12 +11,11 @@ import requests
 
 import hume_runner
 from hume_runner.emulator.server import Emulator
-from hume_runner.events import Event, JobFinished, Submitted
+from hume_runner.events import Event, JobFinished
 from hume_runner.state.disk import Disk
 from tests.media_files import speech, write_wav
 from tests.object_stores import S3Server, only
-from tests.state.remote.machines import KEY, Study, pulled, rows
-from tests.state.remote.test_keeper import Vanished
+from tests.state.remote.machines import KEY, Study, Vanished, pulled, rows, vanish_after
 from tests.stores.proxy import proxied
 from tests.tiers import sampled
 
@@ -68,16 +67,8 @@ def test_a_fresh_machine_has_the_answers_and_pays_for_nothing(recordings: Study,
 @pytest.mark.sweep
 def test_what_was_answered_before_a_machine_vanished_is_not_paid_again(recordings: Study, emulator: Emulator) -> None:
     recordings.sections["execution"] = {"transfer_workers": 1}  # nothing else is on its way then
-    count = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal count
-        count += isinstance(event, Submitted)
-        if count >= 2:
-            raise Vanished
-
     with pytest.raises(Vanished):
-        recordings.run("a", on_event=on_event)
+        recordings.run("a", on_event=vanish_after(2))
     recordings.vanish("a")
     result = recordings.run("b")
     assert (result.exit_code, result.counts.items["done"]) == (0, 4)

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hume_runner.cli.console import Console
-from hume_runner.cli.main import main
 from hume_runner.emulator.server import Emulator
 from hume_runner.events import Event, Submitted
-from tests.cli.project import Ran
+from tests.commands import Ran, call
 from tests.object_stores import S3Server
-from tests.state.remote.machines import KEY, Study, accepted, rows
-from tests.state.remote.test_keeper import Vanished, vanish_after
+from tests.state.remote.machines import Study, Vanished, accepted, rows, vanish_after, written
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUME_API_KEY", KEY)
-    for name, value in (("LEASE", "0.6"), ("HEARTBEAT", "0.1"), ("HALF_OPEN", "0.3"), ("STORE_PATIENCE", "2")):
-        monkeypatch.setenv(f"HUME_RUNNER_{name}", value)
-
-
-def call(*words: str) -> Ran:
-    out, err = io.StringIO(), io.StringIO()
-    code = main(words, Console(out=out, err=err))
-    return Ran(code=code, out=out.getvalue(), err=err.getvalue())
-
-
-def written(study: Study, machine: str) -> str:
-    path = study.folder / f"{machine}.yaml"
-    path.write_text(yaml.safe_dump(study.manifest(machine)), encoding="utf-8")
-    return str(path)
+pytestmark = pytest.mark.usefixtures("quick_environment")
 
 
 @pytest.mark.sweep

@@ -7,7 +7,6 @@ import json
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -16,24 +15,8 @@ from hume_runner.emulator.server import Emulator
 from hume_runner.errors import StateError, StateLocked, StoreUnavailable
 from hume_runner.events import Event, JobFinished, StateAwaited, StatePutAside, Submitted
 from tests.object_stores import S3Server, only
-from tests.state.remote.machines import Study, accepted, pulled, rows
+from tests.state.remote.machines import Study, Vanished, accepted, pulled, rows, vanish_after
 from tests.stores.proxy import proxied
-
-
-class Vanished(BaseException):
-    """The machine is gone, as far as this process can be a machine."""
-
-
-def vanish_after(submissions: int) -> Any:
-    count = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal count
-        count += isinstance(event, Submitted)
-        if count >= submissions:
-            raise Vanished
-
-    return on_event
 
 
 @pytest.mark.sweep

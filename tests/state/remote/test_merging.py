@@ -13,17 +13,11 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from tests import warm
-from tests.cli.project import Ran
+from tests.commands import Ran, call
 from tests.object_stores import S3Server
-from tests.state.remote.machines import KEY, Study, accepted
-from tests.state.remote.test_commands import call, written
+from tests.state.remote.machines import KEY, Study, accepted, written
 
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUME_API_KEY", KEY)
-    for name, value in (("LEASE", "0.6"), ("HEARTBEAT", "0.1"), ("HALF_OPEN", "0.3"), ("STORE_PATIENCE", "2")):
-        monkeypatch.setenv(f"HUME_RUNNER_{name}", value)
+pytestmark = pytest.mark.usefixtures("quick_environment")
 
 
 def parts(study: Study, machine: str) -> list[str]:

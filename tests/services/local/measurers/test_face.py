@@ -14,7 +14,7 @@ import pytest
 
 from hume_runner.services.local.measurers.base import Picture, PictureSession, WeightFile
 from hume_runner.services.local.measurers.face import DISTANCES, FACE, MESH
-from tests.services.local.conftest import lacking
+from tests.needed import lacking
 from tests.tiers import sampled
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ from hume_runner.services.local.measurers.loudness import (
     shelf,
     windows,
 )
+from tests.needed import lacking
 from tests.services.local.measurers.heard import (
     RATE_HZ,
     Samples,
-    cannot,
     need_module,
     noise,
     recording,
@@ -90,7 +90,7 @@ def test_integrated_loudness_is_that_of_pyloudnorm() -> None:
 
 def test_momentary_short_term_and_integrated_loudness_are_those_of_ffmpeg() -> None:
     if shutil.which("ffmpeg") is None:
-        cannot("ffmpeg is not installed")
+        lacking("ffmpeg is not installed")
     compared = 0
     for samples in _heard():
         momentary, short_term, whole = _ebur128(samples)

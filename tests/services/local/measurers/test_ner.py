@@ -16,7 +16,7 @@ import pytest
 
 from hume_runner.services.local.measurers.base import Passage, TextSession, WeightFile, Word
 from hume_runner.services.local.measurers.ner import LABELS, NER, WEIGHTS, parts
-from tests.services.local.conftest import lacking
+from tests.needed import lacking
 
 MERKEL = "Angela Merkel flew from Berlin to Paris on Tuesday with $20 million from Siemens."
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,15 +13,13 @@ from hume_runner.errors import SourceError
 from hume_runner.manifest.load import load_manifest
 from hume_runner.sources import SourceItem, expand
 from hume_runner.spelling import placed_path, stored_path, twins
+from tests.accents import form
 from tests.manifest.writing import write
 
 NAME = "Gespräch mit Müller.wav"
 FORMS = ("NFC", "NFD")
+pytestmark = pytest.mark.usefixtures("keeps_bytes")
 ways = pytest.mark.parametrize(("written", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
-
-
-def form(kind: str, name: str = NAME) -> str:
-    return unicodedata.normalize(kind, name)
 
 
 def put(folder: Path, name: str, content: bytes = b"x") -> Path:
@@ -30,14 +27,6 @@ def put(folder: Path, name: str, content: bytes = b"x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
-
-
-@pytest.fixture(autouse=True)
-def _keeps_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
-    probe = tmp_path_factory.mktemp("probe")
-    put(probe, form("NFD"))
-    if (probe / form("NFC")).exists():
-        pytest.skip("this file system takes both spellings for one name")
 
 
 def found(folder: Path, sources: str) -> list[SourceItem]:
@@ -58,8 +47,8 @@ def test_paths_and_globs_find_files_that_are_spelt_otherwise(
 
 @ways
 def test_lists_of_paths_and_lists_themselves_find_them_too(written: str, stored: str, tmp_path: Path) -> None:
-    path = put(tmp_path, form(stored))
-    put(tmp_path, form(stored, "Länder.csv"), f"path,id\n{form(written)},m\n".encode())
+    path = put(tmp_path, form(stored, NAME))
+    put(tmp_path, form(stored, "Länder.csv"), f"path,id\n{form(written, NAME)},m\n".encode())
     (item,) = found(tmp_path, f'{{files: [{{from: "{form(written, "Länder.csv")}"}}]}}')
     assert (item.path, item.id) == (path, "m")
 
@@ -68,15 +57,15 @@ def test_lists_of_paths_and_lists_themselves_find_them_too(written: str, stored:
 def test_a_file_that_is_named_and_matched_is_one_item_called_as_it_is_written(
     written: str, stored: str, tmp_path: Path
 ) -> None:
-    put(tmp_path, form(stored))
-    (item,) = found(tmp_path, f'{{files: ["*.wav", "{form(written)}"]}}')
-    assert (item.id, item.value) == (form(written), form(written))
+    put(tmp_path, form(stored, NAME))
+    (item,) = found(tmp_path, f'{{files: ["*.wav", "{form(written, NAME)}"]}}')
+    assert (item.id, item.value) == (form(written, NAME), form(written, NAME))
 
 
 @pytest.mark.parametrize("written", FORMS)
 def test_of_two_that_read_the_same_the_one_that_is_spelt_so_is_taken(written: str, tmp_path: Path) -> None:
-    paths = [put(tmp_path, form(one), one.encode()) for one in FORMS]
-    (item,) = found(tmp_path, f'{{files: ["{form(written)}"]}}')
+    paths = [put(tmp_path, form(one, NAME), one.encode()) for one in FORMS]
+    (item,) = found(tmp_path, f'{{files: ["{form(written, NAME)}"]}}')
     assert item.path is not None
     assert item.path.read_bytes() == written.encode()
     both = found(tmp_path, '{files: ["Gespr*.wav"]}')
@@ -86,7 +75,7 @@ def test_of_two_that_read_the_same_the_one_that_is_spelt_so_is_taken(written: st
 
 def test_two_that_read_the_same_and_are_both_spelt_otherwise_are_refused(tmp_path: Path) -> None:
     for one in FORMS:
-        put(tmp_path, form(one))
+        put(tmp_path, form(one, NAME))
     half = form("NFC", "Gespräch mit ") + form("NFD", "Müller.wav")
     with pytest.raises(SourceError, match=r"2 files read as .* written differently"):
         found(tmp_path, f'{{files: ["{half}"]}}')
@@ -94,10 +83,10 @@ def test_two_that_read_the_same_and_are_both_spelt_otherwise_are_refused(tmp_pat
 
 @ways
 def test_validate_says_that_a_name_is_written_differently(written: str, stored: str, tmp_path: Path) -> None:
-    put(tmp_path, form(stored))
-    (warning,) = validate(write(tmp_path, f'{{files: ["{form(written)}"]}}')).warnings
+    put(tmp_path, form(stored, NAME))
+    (warning,) = validate(write(tmp_path, f'{{files: ["{form(written, NAME)}"]}}')).warnings
     assert "written differently on disk" in warning
-    assert validate(write(tmp_path, f'{{files: ["{form(stored)}"]}}')).warnings == ()
+    assert validate(write(tmp_path, f'{{files: ["{form(stored, NAME)}"]}}')).warnings == ()
 
 
 @pytest.mark.parametrize("written", FORMS)

@@ -1,0 +1,238 @@
+"""Tests live as the package does: in folders that mirror it, and what two of them need is written once."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "hume_runner"
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def imported(tree: ast.Module) -> dict[str, str]:
+    """Where the names of a file come from: two that are spelt alike need not be the same."""
+    return {
+        name.asname or name.name: f"{node.module}.{name.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+    }
+
+
+def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return body[1:]
+    return body
+
+
+class Plain(ast.NodeTransformer):
+    """Takes away what makes a copy look like something of its own: docstrings, annotations, names of its own, and,
+    where asked for, what it is about."""
+
+    def __init__(self, origins: Mapping[str, str], *, constants: bool) -> None:
+        self._names = dict(origins)
+        self._constants = constants
+        self._own = 0
+
+    def _rename(self, name: str) -> str:
+        self._own += 1
+        return self._names.setdefault(name, f"own {self._own}")
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg(self._rename(node.arg))
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        if isinstance(node.ctx, ast.Store):
+            self._rename(node.id)
+        return ast.Name(self._names.get(node.id, node.id), node.ctx)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is None:
+            return node  # a member: its type is all that there is of it
+        return self.visit(ast.Assign([node.target], node.value, lineno=0))  # type: ignore[no-any-return]
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return ast.Constant(type(node.value).__name__) if self._constants else node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.body, node.returns = without_docstring(node.body), None
+        return self.generic_visit(node)
+
+
+def statements(node: Function | ast.ClassDef) -> int:
+    return sum(isinstance(one, ast.stmt) for part in without_docstring(node.body) for one in ast.walk(part))
+
+
+def shape(node: Function | ast.ClassDef, origins: Mapping[str, str], *, constants: bool) -> str:
+    """Equal for copies: of a function its arguments and body, of a test what it is given as well."""
+    plain = Plain(origins, constants=constants)
+    copy = ast.parse(ast.unparse(node)).body[0]
+    assert isinstance(copy, Function | ast.ClassDef)
+    body: list[ast.AST] = [*without_docstring(copy.body)]
+    if isinstance(copy, Function):
+        body.insert(0, copy.args)
+    if copy.name.startswith("test_"):
+        body += copy.decorator_list
+    return "\n".join(ast.dump(plain.visit(one)) for one in body)
+
+
+def outline(node: ast.AST) -> tuple[object, ...]:
+    """What copies have in common at least, for a tenth of the work: the kinds of what it is made of."""
+    if isinstance(node, Function | ast.ClassDef):
+        parts: list[ast.AST] = [*without_docstring(node.body)]
+        return (type(node), *map(outline, parts))
+    parts = [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt | ast.Call)]
+    return (type(node).__name__.removeprefix("Ann"), *map(outline, parts))
+
+
+def suspicious(trees: Mapping[str, ast.Module]) -> Iterator[tuple[str, Function | ast.ClassDef]]:
+    """Helpers that have a like somewhere."""
+    alike: defaultdict[object, list[tuple[str, Function | ast.ClassDef]]] = defaultdict(list)
+    for file, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, Function | ast.ClassDef):
+                alike[outline(node)].append((file, node))
+    return (one for ones in alike.values() if len(ones) > 1 for one in ones)
+
+
+def copies(files: Mapping[str, str]) -> list[list[str]]:
+    """Places of what is written more than once: of two statements or more, or of one under the same name; and from
+    three on, what differs in its constants alone."""
+    found: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
+    trees = {file: ast.parse(text) for file, text in files.items()}
+    origins = {file: imported(tree) for file, tree in trees.items()}
+    for file, node in suspicious(trees):
+        place = f"{file}:{node.lineno}: {node.name}"
+        size = statements(node)
+        if size > 1:
+            found["", shape(node, origins[file], constants=False)].append(place)
+        elif node in trees[file].body:
+            found[node.name, shape(node, origins[file], constants=False)].append(place)
+        if size > 2 and not node.name.startswith("test_"):
+            found["but for constants", shape(node, origins[file], constants=True)].append(place)
+    return [list(places) for places in dict.fromkeys(map(tuple, found.values())) if len(places) > 1]
+
+
+@cache
+def texts() -> Mapping[str, str]:
+    return {path.relative_to(TESTS).as_posix(): path.read_text(encoding="utf-8") for path in TESTS.rglob("*.py")}
+
+
+@pytest.mark.sweep
+def test_nothing_is_written_twice() -> None:
+    assert len(texts()) > 400
+    assert copies(texts()) == []
+
+
+ONE = "def {name}({arguments}):\n    {first}\n    return one.two(3){more}\n"
+PLAIN = {"name": "one_of", "arguments": "one", "first": "one.go()", "more": ""}
+
+
+@pytest.mark.parametrize(
+    ("change", "copied"),
+    [
+        ({}, True),
+        ({"name": "another"}, True),
+        ({"arguments": "one: int", "first": '"""What it gives."""\n    one.go()'}, True),
+        ({"arguments": "one, two"}, False),
+        ({"first": "one.stop()"}, False),
+        ({"more": " + 1"}, False),
+        ({"name": "test_one_of"}, True),
+        ({"name": "test_one_of", "arguments": "three"}, False),
+    ],
+)
+def test_a_copy_is_told_by_what_it_does(change: dict[str, str], copied: bool) -> None:
+    assert bool(copies({"a": ONE.format(**PLAIN), "b": ONE.format(**(PLAIN | change))})) is copied
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "copied"),
+    [
+        ("def one(): go()", "def one(): go()", True),
+        ("def one(): go()", "def another(): go()", False),
+        ("def one(a):\n go(a)\n go(1)", "def two(b):\n go(b)\n go(1)", True),
+        ("def one():\n go(1)\n go(2)", "def two():\n go(1)\n go(3)", False),
+        ("def one():\n go(1)\n go(2)\n go(3)", "def two():\n go(1)\n go(2)\n go('x')", False),
+        ("def one():\n go(1)\n go(2)\n go(3)", "def two():\n go(1)\n go(2)\n go(4)", True),
+        ("from a import go\ndef one():\n go()\n go()", "from b import go\ndef one():\n go()\n go()", False),
+        ("class One:\n a: int\n b: int", "class Two:\n a: int\n b: int", True),
+        ("class One:\n a: int\n b: int", "class Two:\n a: int\n b: str", False),
+        ("@mark(1)\ndef test_one():\n go()\n go()", "@mark(2)\ndef test_one():\n go()\n go()", False),
+    ],
+)
+def test_small_helpers_are_told_apart(first: str, second: str, copied: bool) -> None:
+    assert bool(copies({"a": first, "b": second})) is copied
+
+
+# -- where they stand --------------------------------------------------------------------------------------------------
+
+# What has no folder of its own in the package: whole runs, named for what they show.
+BEHAVIOURS = {"durability", "expression"}
+MODULES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__") for path in PACKAGE.rglob("*.py")
+}
+
+
+def modules_in(text: str) -> set[str]:
+    """Modules of the package that a file imports, as paths; what is imported from one may be one."""
+    return {
+        module.removeprefix("hume_runner.").replace(".", "/")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for module in (node.module, *(f"{node.module}.{name.name}" for name in node.names))
+        if module.startswith("hume_runner.")
+    } & MODULES
+
+
+def misplaced(files: Mapping[str, str], modules: Iterable[str]) -> dict[str, str]:
+    """Tests that are named for a module and about it, and stand neither where it does nor in a folder around it.
+
+    A behaviour may have the name of a module that has its test in its own place.
+    """
+    by_name: defaultdict[str, set[str]] = defaultdict(set)
+    for module in modules:
+        by_name[module.rpartition("/")[2]].add(module.rpartition("/")[0])
+    found = {}
+    for file, text in files.items():
+        folder, _, name = file.removesuffix(".py").rpartition("/")
+        subject = name.removeprefix("test_")
+        places = by_name.get(subject, set()) if name != subject else set()
+        if not places or any(place == folder or f"{place}/".startswith(f"{folder}/") for place in places):
+            continue
+        for module in modules_in(text) & {f"{place}/{subject}".removeprefix("/") for place in places}:
+            due = "/".join([*module.split("/")[:-1], f"{name}.py"])
+            if due not in files:
+                found[file] = due
+    return found
+
+
+def test_folders_of_tests_mirror_those_of_the_package() -> None:
+    folders = {file.rpartition("/")[0] for file in texts() if file.rpartition("/")[2].startswith("test_")} - {""}
+    assert {folder for folder in folders if not (PACKAGE / folder).is_dir()} == BEHAVIOURS
+
+
+def test_a_test_that_is_named_for_a_module_stands_where_the_module_does() -> None:
+    assert misplaced(texts(), MODULES) == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "due"),
+    [
+        ("http/test_retry.py", None),
+        ("state/test_retry.py", "http/test_retry.py"),
+        ("test_retry.py", "http/test_retry.py"),
+        ("http/test_patience.py", None),
+        ("http/retry.py", None),
+    ],
+)
+def test_what_is_misplaced_is_told_with_its_place(file: str, due: str | None) -> None:
+    found = misplaced({file: "from hume_runner.http.retry import RetryPolicy"}, ["http/retry", "state/lock"])
+    assert found == ({file: due} if due else {})
+    assert misplaced({file: "from hume_runner.state import lock"}, ["http/retry", "state/lock"]) == {}
