@@ -19,7 +19,7 @@ from time import perf_counter
 from figures import Figure, report
 
 from hume_runner.engine.view import View, next_actions
-from hume_runner.services.base import Draft, Member, PlanItem
+from hume_runner.services.jobs import Draft, Member, PlanItem
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 

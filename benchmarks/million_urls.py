@@ -27,7 +27,7 @@ from processes import Ended, emulator, runner, timed
 
 from hume_runner import wiring
 from hume_runner.manifest.load import load_manifest
-from hume_runner.services.base import Outcome
+from hume_runner.services.jobs import Outcome
 from hume_runner.state.paths import Paths
 from hume_runner.state.store import Store
 

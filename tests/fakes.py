@@ -33,21 +33,14 @@ from hume_runner.manifest.model import (
     SourceKind,
 )
 from hume_runner.manifest.model import Limits as ManifestLimits
-from hume_runner.services.base import (
+from hume_runner.services.base import AnswerIncomplete, ByteStream, Keeper, ListingUnsupported, Witness
+from hume_runner.services.foreign import Foreign, ForeignSource
+from hume_runner.services.jobs import (
     Accepted,
-    AnswerIncomplete,
-    ByteStream,
-    Candidate,
     Draft,
     Ended,
-    Foreign,
-    ForeignSource,
     Job,
-    Keeper,
     Limits,
-    ListingUnsupported,
-    Look,
-    LostJob,
     Member,
     Outcome,
     Pending,
@@ -57,8 +50,8 @@ from hume_runner.services.base import (
     SubmitResult,
     Unknown,
     Waiting,
-    Witness,
 )
+from hume_runner.services.lost import Candidate, Look, LostJob
 from hume_runner.services.packing import pack
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk

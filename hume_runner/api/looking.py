@@ -270,7 +270,7 @@ class Seen:
 
     def jobs(self) -> Iterator[JobStatus]:
         """Every job, streamed."""
-        from hume_runner.services.base import job_name
+        from hume_runner.services.jobs import job_name
 
         for row in self._store.jobs():
             yield JobStatus(

@@ -13,7 +13,9 @@ from hume_runner.engine.alike import find, note
 from hume_runner.errors import Discontinued, NotFound, RequestRejected, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.planning.fingerprint import text_content, url_content
-from hume_runner.services.base import Draft, Foreign, ForeignSource, Host, Keeper, Member, PlanItem
+from hume_runner.services.base import Host, Keeper
+from hume_runner.services.foreign import Foreign, ForeignSource
+from hume_runner.services.jobs import Draft, Member, PlanItem
 from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
 from hume_runner.state.store import Store

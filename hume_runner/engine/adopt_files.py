@@ -17,7 +17,9 @@ from hume_runner.engine.download import Answering, fetch
 from hume_runner.errors import NotFound, UnexpectedResponse, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.regular_files import is_zip, open_regular
-from hume_runner.services.base import ByteStream, Draft, Ended, Foreign, HasApi, Host, Member, Reader
+from hume_runner.services.base import ByteStream, HasApi, Host, Reader
+from hume_runner.services.foreign import Foreign
+from hume_runner.services.jobs import Draft, Ended, Member
 from hume_runner.services.unreadable import ARTIFACTS_ARE_NOT_READ
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.pinned import resolved

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hume_runner.engine.download import REQUEST
-from hume_runner.services.base import Job, Submission, SubmitResult
+from hume_runner.services.jobs import Job, Submission, SubmitResult
 from hume_runner.state.answers import look_at
 from hume_runner.state.store import Store, StoredAnswer
 

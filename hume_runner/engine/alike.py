@@ -15,7 +15,7 @@ from hume_runner.planning.likeness import (
     sent_as,
     told_as,
 )
-from hume_runner.services.base import Foreign
+from hume_runner.services.foreign import Foreign
 from hume_runner.state.store import Store
 from hume_runner.state.told import Told
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import text_content, url_content
-from hume_runner.services.base import Foreign, ForeignSource
+from hume_runner.services.foreign import Foreign, ForeignSource
 from hume_runner.state.lifecycle import ItemStatus
 from hume_runner.state.store import Store
 

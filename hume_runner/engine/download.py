@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from hume_runner import small_json
 from hume_runner.errors import NotFound, UnexpectedResponse
 from hume_runner.frozen import frozen
-from hume_runner.services.base import AnswerIncomplete, ByteStream, Ended, HasApi, Job, Outcome, Reader
+from hume_runner.services.base import AnswerIncomplete, ByteStream, HasApi, Reader
+from hume_runner.services.jobs import Ended, Job, Outcome
 from hume_runner.settings import masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of

@@ -14,7 +14,9 @@ from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.reactions.waiting import nearly_given_up
 from hume_runner.engine.view import Fetch, Poll, Prepare, Settle, View
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Look, Prepared, Preparer, Progress, Records, SubmitResult, Unseen, Waiting
+from hume_runner.services.base import Preparer, Records
+from hume_runner.services.jobs import Prepared, Progress, SubmitResult, Unseen, Waiting
+from hume_runner.services.lost import Look
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from hume_runner.errors import ApiError
-from hume_runner.services.base import Candidate, Host, Job, ListingUnsupported, Look, LostJob, Records, Witness
+from hume_runner.services.base import Host, ListingUnsupported, Records, Witness
+from hume_runner.services.jobs import Job
+from hume_runner.services.lost import Candidate, Look, LostJob
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store
 

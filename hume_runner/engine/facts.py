@@ -10,7 +10,9 @@ from hume_runner.engine.intent import halves
 from hume_runner.engine.rescue import Rescued, rescue_answer, rescue_remote_id
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Candidate, Draft, HasEndpoint, Outcome, Packer
+from hume_runner.services.base import HasEndpoint, Packer
+from hume_runner.services.jobs import Draft, Outcome
+from hume_runner.services.lost import Candidate
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 

@@ -19,17 +19,9 @@ from hume_runner.engine.rescue import keep_beside, rescue_remote_id
 from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Recheck, Settle, Submit, ended
 from hume_runner.engine.workers import Done, Failed, Interrupt, Message, Order
-from hume_runner.services.base import (
-    Accepted,
-    Answered,
-    Look,
-    Prepared,
-    Refused,
-    Shelf,
-    Stopper,
-    SubmitResult,
-    Unknown,
-)
+from hume_runner.services.base import Shelf, Stopper
+from hume_runner.services.jobs import Accepted, Answered, Prepared, Refused, SubmitResult, Unknown
+from hume_runner.services.lost import Look
 from hume_runner.state.settled import MISLED
 
 

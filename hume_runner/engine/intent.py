@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hume_runner.services.base import Draft, HasEndpoint, Job, Packer, Submission
+from hume_runner.services.base import HasEndpoint, Packer
+from hume_runner.services.jobs import Draft, Job, Submission
 from hume_runner.state.store import Store, nonce_of
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from hume_runner.engine.errands import Errand, Looked
 from hume_runner.engine.evidence import Evidence
-from hume_runner.services.base import Accepted, Answered, LostJob, Refused, SubmitResult, Unknown
+from hume_runner.services.jobs import Accepted, Answered, Refused, SubmitResult, Unknown
+from hume_runner.services.lost import LostJob
 
 # So many submissions that were refused for now are looked for once more at the end of a run.
 _MOST_REFUSED = 100

@@ -32,7 +32,8 @@ from hume_runner.errors import (
     ServiceUnavailable,
 )
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Host, job_name
+from hume_runner.services.base import Host
+from hume_runner.services.jobs import job_name
 from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import Harmed, harmed_answers, look_at
 from hume_runner.state.disk import Disk

@@ -20,7 +20,8 @@ from hume_runner.engine.reactions.base import Rules
 from hume_runner.engine.tools import Tools
 from hume_runner.engine.view import Submit, begun
 from hume_runner.errors import is_scarce
-from hume_runner.services.base import Draft, Job, Packer, Sender, Submission
+from hume_runner.services.base import Packer, Sender
+from hume_runner.services.jobs import Draft, Job, Submission
 from hume_runner.state.keeping import Intent
 
 

@@ -1,6 +1,6 @@
 """Settle submissions whose answer was lost, by asking the service what it has: evidence, not absence. Pure.
 
-What one look proves is the service's to say (`services.base.Look`); what follows from it is decided here.
+What one look proves is the service's to say (`services.lost.Look`); what follows from it is decided here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import field
 
 from hume_runner.frozen import frozen
 from hume_runner.http.backoff import doubled
-from hume_runner.services.base import Candidate, Look
+from hume_runner.services.lost import Candidate, Look
 
 _MOST_TYPED = 5  # jobs that a command names
 

@@ -23,7 +23,7 @@ from typing import Any
 from hume_runner import aside, events, small_json
 from hume_runner.errors import NoRoom, StateError, refuse_scarce
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Accepted, Answered, SubmitResult, job_name
+from hume_runner.services.jobs import Accepted, Answered, SubmitResult, job_name
 from hume_runner.state.said import Said
 from hume_runner.state.store import Store
 

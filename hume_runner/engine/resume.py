@@ -9,7 +9,8 @@ from hume_runner.engine.evidence import Evidence
 from hume_runner.engine.reactions import sending
 from hume_runner.engine.reactions.base import Moment, Rules
 from hume_runner.engine.view import AtService, ToFetch, View
-from hume_runner.services.base import Ended, Host, Keeper
+from hume_runner.services.base import Host, Keeper
+from hume_runner.services.jobs import Ended
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.rows import UNLISTED
 from hume_runner.state.store import Store

@@ -14,18 +14,9 @@ from hume_runner.engine.alike import Alike, find, note
 from hume_runner.engine.claims import Claim, KeyOf, WaitingFiles
 from hume_runner.errors import AuthError, NotFound, RequestRejected, UnexpectedResponse
 from hume_runner.frozen import frozen
-from hume_runner.services.base import (
-    Draft,
-    Foreign,
-    Host,
-    Job,
-    Keeper,
-    ListingIncomplete,
-    Member,
-    NotSettled,
-    Records,
-    Sender,
-)
+from hume_runner.services.base import Host, Keeper, ListingIncomplete, NotSettled, Records, Sender
+from hume_runner.services.foreign import Foreign
+from hume_runner.services.jobs import Draft, Job, Member
 from hume_runner.state.store import Store
 from hume_runner.state.told import Told
 

@@ -10,7 +10,8 @@ from hume_runner.engine.environment import Environment
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
 from hume_runner.engine.rescue import take_in
 from hume_runner.errors import ApiError, AuthError, Discontinued, ServiceRefused, ServiceUnavailable
-from hume_runner.services.base import Ended, Host, Pending, Records
+from hume_runner.services.base import Host, Records
+from hume_runner.services.jobs import Ended, Pending
 from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
 from hume_runner.state.store import Store

@@ -14,7 +14,7 @@ from typing import assert_never
 from hume_runner.engine.pacing import PollRule, next_poll_at
 from hume_runner.errors import HumeRunnerError
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Ended
+from hume_runner.services.jobs import Ended
 
 
 @frozen(kw_only=False)

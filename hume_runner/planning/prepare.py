@@ -38,7 +38,8 @@ from hume_runner.planning.staged import (
     parse_place,
 )
 from hume_runner.planning.tally import Tally
-from hume_runner.services.base import Draft, PlainJobs, PlanItem, Planning
+from hume_runner.services.base import PlainJobs, Planning
+from hume_runner.services.jobs import Draft, PlanItem
 from hume_runner.services.packing import pack_plain
 
 _MOST_PROBLEMS = 100

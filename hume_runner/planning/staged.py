@@ -12,7 +12,7 @@ from hume_runner.frozen import frozen
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.diff import Known
 from hume_runner.planning.model import PlannedJob
-from hume_runner.services.base import Draft, Job, PlanItem
+from hume_runner.services.jobs import Draft, Job, PlanItem
 
 # ord, id, explicit, kind, key, value, place, labels, content, size, settings
 PlainRow = tuple[int, str, int, str, bytes, str, str, str | None, bytes, int, bytes]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hume_runner.planning.model import PlannedJob, Summary
-from hume_runner.services.base import Draft
+from hume_runner.services.jobs import Draft
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from typing import Protocol
 from hume_runner.amounts import seconds_text
 from hume_runner.frozen import frozen
 from hume_runner.registry import load, registered
-from hume_runner.services.base import Broken, Ended, HasApi, Pending, Records, Waiting
+from hume_runner.services.base import HasApi, Records
+from hume_runner.services.jobs import Broken, Ended, Pending, Waiting
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import JobRow, Store
 

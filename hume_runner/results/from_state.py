@@ -15,7 +15,7 @@ from hume_runner.planning.staged import parse_place
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.results.as_written import run_of
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
-from hume_runner.services.base import job_name
+from hume_runner.services.jobs import job_name
 from hume_runner.services.table_shapes import Piece, without_lists
 from hume_runner.settings import mask_secrets, masked_url
 from hume_runner.state.answers import look_at

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from hume_runner.services.base import LostJob
+from hume_runner.services.lost import LostJob
 
 # What times lose by being rounded, in the list and in the state.
 _APART_S = 0.1

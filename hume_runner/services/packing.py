@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hume_runner.services.base import Draft, Member, PlainJobs
+from hume_runner.services.base import PlainJobs
+from hume_runner.services.jobs import Draft, Member
 
 
 def pack(members: Iterable[Member], *, most: int, most_bytes: int) -> Iterator[Draft]:

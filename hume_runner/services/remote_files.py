@@ -29,8 +29,8 @@ from hume_runner.errors import (
 from hume_runner.frozen import frozen
 from hume_runner.media.cache import MediaCache, cache_key
 from hume_runner.scratch import Scratch
-from hume_runner.services.base import PlanItem, Refused
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.jobs import PlanItem, Refused
 from hume_runner.services.members import plain_name
 from hume_runner.stores import ObjectInfo, Stores, chunks
 

@@ -22,8 +22,8 @@ from hume_runner.media.member_reader import MemberReader
 from hume_runner.media.problems import MediaProblem, surprises_are_problems
 from hume_runner.media.sniff import sniff
 from hume_runner.processes import TookTooLong, WorkerDied
-from hume_runner.services.base import PlanItem
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.jobs import PlanItem
 from hume_runner.services.making import Maker, Order, make, verify
 from hume_runner.services.members import plain_name
 from hume_runner.services.remote_files import RemoteFiles

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hume_runner.services.base import Draft
+from hume_runner.services.jobs import Draft
 from hume_runner.state.lifecycle import Event
 from hume_runner.state.on_disk import OnDisk
 from hume_runner.state.rows import from_json, to_json

@@ -13,7 +13,7 @@ from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.diff import Again, Known
 from hume_runner.planning.model import PlannedJob
 from hume_runner.planning.staged import Staged
-from hume_runner.services.base import PlanItem
+from hume_runner.services.jobs import PlanItem
 from hume_runner.state.connection import guarded
 from hume_runner.state.reading import Reading
 from hume_runner.state.rows import from_json, plan_item

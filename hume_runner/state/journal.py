@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hume_runner.services.base import Draft, Outcome
+from hume_runner.services.jobs import Draft, Outcome
 from hume_runner.state.lifecycle import Event, JobStatus, move
 from hume_runner.state.planning import Planning
 from hume_runner.state.rows import REMOVED, StoredAnswer, to_json

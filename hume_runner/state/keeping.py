@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hume_runner.errors import HumeRunnerError
 from hume_runner.frozen import frozen
-from hume_runner.services.base import SubmitResult
+from hume_runner.services.jobs import SubmitResult
 
 if TYPE_CHECKING:
     from hume_runner.state.store import Store

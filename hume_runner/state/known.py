@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from hume_runner.services.base import PlanItem
+from hume_runner.services.jobs import PlanItem
 from hume_runner.state.file import StateFile
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
 from hume_runner.state.rows import (

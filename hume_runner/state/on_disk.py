@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hume_runner.planning.fingerprint import job_key
-from hume_runner.services.base import Outcome
+from hume_runner.services.jobs import Outcome
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.settled import Settled
 

@@ -9,7 +9,7 @@ from typing import Any
 from hume_runner.planning.diff import Again
 from hume_runner.planning.fingerprint import job_key
 from hume_runner.planning.model import PlannedJob
-from hume_runner.services.base import Draft
+from hume_runner.services.jobs import Draft
 from hume_runner.state.comparing import Comparing
 from hume_runner.state.digests import Digests
 from hume_runner.state.lifecycle import JobStatus

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from hume_runner.services.base import Carried, Job, Member, PlanItem, Waiting
+from hume_runner.services.jobs import Carried, Job, Member, PlanItem, Waiting
 from hume_runner.state.consent import Consent
 from hume_runner.state.counting import Counting
 from hume_runner.state.known import Known

@@ -11,7 +11,7 @@ from typing import Any
 
 from hume_runner import small_json
 from hume_runner.frozen import frozen
-from hume_runner.services.base import PlanItem
+from hume_runner.services.jobs import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
 from hume_runner.stores import is_remote
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hume_runner.services.base import Candidate
+from hume_runner.services.lost import Candidate
 from hume_runner.state.journal import Journal
 from hume_runner.state.lifecycle import Event, JobStatus
 from hume_runner.state.rows import UNLISTED

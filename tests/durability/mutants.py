@@ -14,13 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
-from hume_runner.services.base import Candidate, Foreign, Job, Look, LostJob, Submission
 from hume_runner.services.batch_v0.foreign import ForeignJobs
 from hume_runner.services.batch_v0.lost import LostJobs
 from hume_runner.services.batch_v0.sender import Submissions
 from hume_runner.services.batch_v0.service import BatchV0Service
 from hume_runner.services.expression_v1.records import Records
 from hume_runner.services.expression_v1.service import ExpressionV1Service
+from hume_runner.services.foreign import Foreign
+from hume_runner.services.jobs import Job, Submission
+from hume_runner.services.lost import Candidate, Look, LostJob
 from hume_runner.state.disk import Disk
 from hume_runner.state.journal import Journal
 from hume_runner.state.pinned import Pinned

@@ -11,7 +11,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hume_runner.services.base import Candidate, Job, SubmitResult
+from hume_runner.services.jobs import Job, SubmitResult
+from hume_runner.services.lost import Candidate
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store
 from tests.durability.disks import CountedDisk, Moment

@@ -12,7 +12,8 @@ import pytest
 
 from hume_runner.engine.run import RunOptions
 from hume_runner.errors import NotFound
-from hume_runner.services.base import Candidate, Refused
+from hume_runner.services.jobs import Refused
+from hume_runner.services.lost import Candidate
 from hume_runner.state.disk import Disk
 from tests.fakes import Scripted, World
 from tests.tiers import Tier, only_swept, sampled

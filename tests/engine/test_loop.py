@@ -22,7 +22,8 @@ from hume_runner.errors import (
     StateError,
     UnexpectedResponse,
 )
-from hume_runner.services.base import Accepted, Broken, Candidate, Pending, Refused, Unknown, Unseen
+from hume_runner.services.jobs import Accepted, Broken, Pending, Refused, Unknown, Unseen
+from hume_runner.services.lost import Candidate
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.store import Store

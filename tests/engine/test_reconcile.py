@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hume_runner.engine.reconcile import Ask, Found, Gone, NotThere, Settled, Wait, adopt_command, next_look_s, settle
-from hume_runner.services.base import Candidate, Look
+from hume_runner.services.lost import Candidate, Look
 
 
 def candidate(remote_id: str, created_at: float = 1.0, **facts: bool) -> Candidate:

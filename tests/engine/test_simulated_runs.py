@@ -11,7 +11,7 @@ import pytest
 from hume_runner.engine.reactions import sending, waiting
 from hume_runner.engine.reactions.base import Moment
 from hume_runner.engine.view import Action, Fetch, Poll, Sent, Submit, View, begun, ended, next_actions
-from hume_runner.services.base import Accepted, Ended, Pending, Progress
+from hume_runner.services.jobs import Accepted, Ended, Pending, Progress
 from tests.engine.reactions.cases import rules
 from tests.tiers import sampled
 

@@ -22,7 +22,7 @@ from hume_runner.engine.view import (
     ended,
     next_actions,
 )
-from hume_runner.services.base import Ended
+from hume_runner.services.jobs import Ended
 
 
 def view(**parts: Any) -> View:

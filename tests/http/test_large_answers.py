@@ -140,7 +140,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from hume_runner.services.batch_v0.outcomes import read_outcomes
-from hume_runner.services.base import Job
+from hume_runner.services.jobs import Job
 
 def peak_kb():
     with open("/proc/self/status") as status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hume_runner.planning.model import PlannedJob, Summary
 from hume_runner.planning.tally import Tally
-from hume_runner.services.base import Draft
+from hume_runner.services.jobs import Draft
 
 
 def test_without_a_bill_nothing_is_said_to_cost_nothing() -> None:

@@ -7,8 +7,9 @@ import math
 import pytest
 
 from hume_runner.services.at_once import AtOnce
-from hume_runner.services.base import Job, LostJob, Unseen, Waiting
+from hume_runner.services.jobs import Job, Unseen, Waiting
 from hume_runner.services.local.service import LocalService
+from hume_runner.services.lost import LostJob
 from tests.services.test_third import Lengths
 
 ABOUT_JOBS = {"check", "check_each", "survey", "look_for"}

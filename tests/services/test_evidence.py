@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from hume_runner.services.base import Job, LostJob
 from hume_runner.services.evidence import uncontrolled
+from hume_runner.services.jobs import Job
+from hume_runner.services.lost import LostJob
 
 
 def lost(*before: str, **after: float) -> LostJob:

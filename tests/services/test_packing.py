@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.services.base import Draft, Member, PlainJobs
+from hume_runner.services.base import PlainJobs
+from hume_runner.services.jobs import Draft, Member
 from hume_runner.services.packing import pack, pack_plain
 from tests.fakes import plan_item
 

@@ -17,11 +17,11 @@ from hume_runner.manifest.model import SourceKind
 from hume_runner.results.base import AnswerMember
 from hume_runner.results.read import LooseResults
 from hume_runner.results.tables import write_tables
-from hume_runner.services.base import Job, Member, PlanItem
 from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.expression_v1 import rows as rows_expression_v1
 from hume_runner.services.expression_v1.readable import check_audio, check_images
+from hume_runner.services.jobs import Job, Member, PlanItem
 from tests.cli.project import Project
 from tests.results.sample_answers import face_rows, file_element, model
 from tests.tiers import examples, sampled

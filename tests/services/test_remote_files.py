@@ -11,8 +11,8 @@ import pytest
 from hume_runner.computing.here import InThread
 from hume_runner.errors import ObjectMissing, PreconditionFailed, StoreDenied, StoreUnavailable
 from hume_runner.manifest.model import RetrySection
-from hume_runner.services.base import PlanItem
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.jobs import PlanItem
 from hume_runner.services.remote_files import RemoteFiles, refused_by_store
 from hume_runner.services.source_store import SourceStore
 from hume_runner.stores import ObjectInfo, Stores, open_store

@@ -17,7 +17,8 @@ from hume_runner.cli.main import main
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.registry import Registered
 from hume_runner.services.at_once import AtOnce
-from hume_runner.services.base import (
+from hume_runner.services.base import Service
+from hume_runner.services.jobs import (
     Answered,
     Draft,
     Ended,
@@ -26,7 +27,6 @@ from hume_runner.services.base import (
     Outcome,
     PlanItem,
     Progress,
-    Service,
     Submission,
     Waiting,
 )

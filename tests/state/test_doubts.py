@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.services.base import Draft, Member, Outcome
+from hume_runner.services.jobs import Draft, Member, Outcome
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.migrations import MIGRATIONS, migrate

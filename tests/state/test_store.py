@@ -9,7 +9,8 @@ import sqlite3
 import pytest
 
 from hume_runner.errors import AuthError, StateError
-from hume_runner.services.base import Candidate, Draft, Member, Outcome
+from hume_runner.services.jobs import Draft, Member, Outcome
+from hume_runner.services.lost import Candidate
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
 from hume_runner.state.store import Store, StoredAnswer, nonce_of

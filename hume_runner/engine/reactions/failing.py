@@ -12,7 +12,8 @@ from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Settle, Submit
 from hume_runner.errors import ApiError, HumeRunnerError, StateError, of_disk
 from hume_runner.frozen import frozen
 from hume_runner.processes import Stopped
-from hume_runner.services.base import Accepted, Answered, AnswerIncomplete, ListingUnsupported, SubmitResult, Unknown
+from hume_runner.services.base import AnswerIncomplete, ListingUnsupported
+from hume_runner.services.jobs import Accepted, Answered, SubmitResult, Unknown
 from hume_runner.state.rows import JobRow
 
 

@@ -19,10 +19,8 @@ from hume_runner.errors import (
     UnexpectedResponse,
 )
 from hume_runner.http.backoff import backoff
-from hume_runner.services.base import (
-    AnswerUnreadable,
-    job_name,
-)
+from hume_runner.services.base import AnswerUnreadable
+from hume_runner.services.jobs import job_name
 from hume_runner.state.rows import JobRow
 
 # So many answers in a row that cannot be had are the service's trouble, not one job's.

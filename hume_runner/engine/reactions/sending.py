@@ -21,10 +21,9 @@ from hume_runner.errors import (
     ServiceUnavailable,
 )
 from hume_runner.http.backoff import backoff
-from hume_runner.services.base import (
+from hume_runner.services.jobs import (
     Accepted,
     Answered,
-    Candidate,
     Draft,
     Ended,
     Job,
@@ -35,6 +34,7 @@ from hume_runner.services.base import (
     Unknown,
     job_name,
 )
+from hume_runner.services.lost import Candidate
 from hume_runner.state.rows import JobRow
 
 # What waits for a lost submission to be settled is looked at again after so many seconds.

@@ -21,11 +21,8 @@ from hume_runner.errors import (
     LostAnswerNeedsDecision,
 )
 from hume_runner.http.backoff import backoff
-from hume_runner.services.base import (
-    Candidate,
-    Look,
-    job_name,
-)
+from hume_runner.services.jobs import job_name
+from hume_runner.services.lost import Candidate, Look
 
 
 def in_order(jobs: Sequence[int], looks: Mapping[int, Look]) -> Sequence[int]:

@@ -20,17 +20,8 @@ from hume_runner.errors import (
     ServiceUnavailable,
 )
 from hume_runner.http.backoff import backoff
-from hume_runner.services.base import (
-    Broken,
-    Candidate,
-    Ended,
-    Look,
-    Mistaken,
-    Pending,
-    Progress,
-    Unseen,
-    job_name,
-)
+from hume_runner.services.jobs import Broken, Ended, Mistaken, Pending, Progress, Unseen, job_name
+from hume_runner.services.lost import Candidate, Look
 
 # So many recent jobs tell how long one takes, and so many when slots at the service became free.
 _RECENT = 30

@@ -8,7 +8,7 @@ from typing import Any
 
 from hume_runner.errors import ApiError
 from hume_runner.manifest.model import SourceKind
-from hume_runner.services.base import Foreign, ForeignSource, ListingIncomplete
+from hume_runner.services.base import ListingIncomplete
 from hume_runner.services.batch_v0.answer_files import carried, recognise_file
 from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.echoed_settings import agreement, differences
@@ -20,6 +20,7 @@ from hume_runner.services.batch_v0.readable import iter_checked
 from hume_runner.services.batch_v0.reading import read_source_result
 from hume_runner.services.batch_v0.settings import relevant
 from hume_runner.services.batch_v0.times import seconds
+from hume_runner.services.foreign import Foreign, ForeignSource
 
 
 class ForeignJobs:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hume_runner.services.base import Candidate, Look, LostJob
 from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.listing import (
@@ -22,6 +21,7 @@ from hume_runner.services.batch_v0.matching import Sent, Verdict, in_doubt, judg
 from hume_runner.services.batch_v0.sender import matches_of
 from hume_runner.services.batch_v0.times import seconds
 from hume_runner.services.evidence import uncontrolled
+from hume_runner.services.lost import Candidate, Look, LostJob
 
 # So many jobs that all seem to be the lost one are opened to see which is.
 _MOST_OPENED = 20

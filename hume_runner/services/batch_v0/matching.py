@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Job
 from hume_runner.services.batch_v0.echoed_settings import agreement
 from hume_runner.services.batch_v0.words import made
+from hume_runner.services.jobs import Job
 
 if TYPE_CHECKING:
     from hume_runner.services.batch_v0.client import JobView

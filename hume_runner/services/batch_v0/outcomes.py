@@ -9,13 +9,14 @@ from typing import Any
 
 from hume_runner.http.answer import check_zip
 from hume_runner.http.json_lenient import plain
-from hume_runner.services.base import AnswerIncomplete, AnswerUnreadable, Job, Outcome, PlanItem
+from hume_runner.services.base import AnswerIncomplete, AnswerUnreadable
 from hume_runner.services.batch_v0.matching import other_bytes
 from hume_runner.services.batch_v0.readable import Checked, iter_checked, words_of
 from hume_runner.services.batch_v0.reading import SourceResultView, read_source_result
 from hume_runner.services.batch_v0.repeats import CONFLICT, Mentions, named_texts
 from hume_runner.services.batch_v0.source_finder import SourceFinder
 from hume_runner.services.batch_v0.words import Confirmed, another_s, confirmed
+from hume_runner.services.jobs import Job, Outcome, PlanItem
 from hume_runner.services.unreadable import UNEXPECTED
 from hume_runner.services.unreadable import message as told_of
 

@@ -23,10 +23,10 @@ from hume_runner.errors import (
 from hume_runner.http.retry import is_on_the_way, submission_outcome, took_its_time
 from hume_runner.http.upload import SourceChanged, Upload
 from hume_runner.manifest.model import Manifest
-from hume_runner.services.base import Accepted, Job, Member, PlanItem, Refused, Submission, SubmitResult, Unknown
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.matching import sent_by
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.jobs import Accepted, Job, Member, PlanItem, Refused, Submission, SubmitResult, Unknown
 from hume_runner.services.remote_files import RemoteFiles, refused_by_store
 from hume_runner.settings import masked_url
 

@@ -12,12 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.manifest.model import Manifest
-from hume_runner.services.base import (
-    ByteStream,
-    Job,
-    ListingUnsupported,
-    Outcome,
-)
+from hume_runner.services.base import ByteStream, ListingUnsupported
 from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
 from hume_runner.services.batch_v0.foreign import ForeignJobs
 from hume_runner.services.batch_v0.host import Host
@@ -27,6 +22,7 @@ from hume_runner.services.batch_v0.planner import Drafts
 from hume_runner.services.batch_v0.progress import Polls
 from hume_runner.services.batch_v0.sender import Submissions
 from hume_runner.services.batch_v0.settings import relevant
+from hume_runner.services.jobs import Job, Outcome
 from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:

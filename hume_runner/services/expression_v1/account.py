@@ -10,10 +10,11 @@ from itertools import islice
 from typing import Any
 
 from hume_runner.errors import ApiError
-from hume_runner.services.base import ListingUnsupported, LostJob
+from hume_runner.services.base import ListingUnsupported
 from hume_runner.services.expression_v1.client import ExpressionV1Api
 from hume_runner.services.expression_v1.reading import RunView
 from hume_runner.services.expression_v1.runs import CLOCK_MARGIN_S
+from hume_runner.services.lost import LostJob
 
 _TOLD_RUNS = 100
 # Statuses of a list that is not there.

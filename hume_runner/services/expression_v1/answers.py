@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from hume_runner.services.base import Job, Outcome
 from hume_runner.services.expression_v1.parts import endpoint_of, images_in
 from hume_runner.services.expression_v1.readable import check_audio, check_images
+from hume_runner.services.jobs import Job, Outcome
 from hume_runner.services.unreadable import UNEXPECTED, message
 
 RESPONSE = "response.json"

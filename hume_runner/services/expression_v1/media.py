@@ -15,9 +15,9 @@ from hume_runner.media.clock import ClockMap
 from hume_runner.media.cuts import split, wav_levels
 from hume_runner.media.frames import write_frames
 from hume_runner.media.stills import prepare_still
-from hume_runner.services.base import PlanItem
 from hume_runner.services.expression_v1.look import look
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound
+from hume_runner.services.jobs import PlanItem
 from hume_runner.services.source_store import SourceStore
 
 FRAME_SAMPLES = 160  # of a level, see `media.cuts`

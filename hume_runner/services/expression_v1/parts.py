@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hume_runner.services.base import Job
+from hume_runner.services.jobs import Job
 
 
 def place_of(detail: Mapping[str, Any]) -> tuple[int, int]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from hume_runner.manifest.model import Manifest
 from hume_runner.media.cuts import part_ceiling, parts_needed, search_radius
-from hume_runner.services.base import Draft, Limits, Member, PlanItem
 from hume_runner.services.expression_v1.cost import (
     bill_audio_request,
     bill_cut_sound,
@@ -23,6 +22,7 @@ from hume_runner.services.expression_v1.cost import (
 from hume_runner.services.expression_v1.limits import BODY_BYTES, GAP_SAMPLES, IMAGE_BYTES, PART_OVERHEAD_BYTES, RATE_HZ
 from hume_runner.services.expression_v1.settings import is_short
 from hume_runner.services.expression_v1.spans import not_held
+from hume_runner.services.jobs import Draft, Limits, Member, PlanItem
 
 # Links tell nothing about what they lead to: few go into one preparation, so that sending begins soon. Thirty stills
 # cost what one request costs at the least.

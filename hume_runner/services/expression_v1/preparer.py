@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hume_runner.services.base import Carried, Draft, Job, Member, PlanItem, Prepared
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.cost import bill_audio_request, bill_image_request, shown_s
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES, RATE_HZ
@@ -16,6 +15,7 @@ from hume_runner.services.expression_v1.planner import Drafts
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, chosen_sound
 from hume_runner.services.expression_v1.spans import runs_of, spans
 from hume_runner.services.expression_v1.wav_parts import wav_digest
+from hume_runner.services.jobs import Carried, Draft, Job, Member, PlanItem, Prepared
 from hume_runner.services.placing import told_clock
 from hume_runner.settings import masked_url
 

@@ -8,21 +8,7 @@ from itertools import islice
 
 from hume_runner.errors import NotFound
 from hume_runner.frozen import frozen
-from hume_runner.services.base import (
-    Broken,
-    Candidate,
-    Ended,
-    Foreign,
-    Job,
-    ListingIncomplete,
-    Look,
-    LostJob,
-    NotSettled,
-    Pending,
-    Progress,
-    Unseen,
-    Waiting,
-)
+from hume_runner.services.base import ListingIncomplete, NotSettled
 from hume_runner.services.expression_v1.account import Account
 from hume_runner.services.expression_v1.matching import told_apart
 from hume_runner.services.expression_v1.parts import endpoint_of
@@ -50,6 +36,9 @@ from hume_runner.services.expression_v1.runs import (
     uncounted,
     window_of,
 )
+from hume_runner.services.foreign import Foreign
+from hume_runner.services.jobs import Broken, Ended, Job, Pending, Progress, Unseen, Waiting
+from hume_runner.services.lost import Candidate, Look, LostJob
 
 # Runs of an unfiltered list that are compared, and how many at a time.
 _UNFILTERED, _PAGE = 1_000, 200

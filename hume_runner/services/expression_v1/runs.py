@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hume_runner.frozen import frozen
-from hume_runner.services.base import Job, LostJob
 from hume_runner.services.evidence import earliest, uncontrolled
 from hume_runner.services.expression_v1.cost import MINIMUM_S
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES
 from hume_runner.services.expression_v1.matching import DOUBTFUL
 from hume_runner.services.expression_v1.parts import endpoint_of, images_in
 from hume_runner.services.expression_v1.reading import RunView
+from hume_runner.services.jobs import Job
+from hume_runner.services.lost import LostJob
 
 FILE, LIVE, ENDED, ERRORED = "file", "live", "ended", "errored"  # what the service's records say of a run
 

@@ -23,15 +23,6 @@ from hume_runner.errors import (
 )
 from hume_runner.http.retry import is_on_the_way, took_its_time
 from hume_runner.http.upload import SourceChanged, Upload
-from hume_runner.services.base import (
-    Answered,
-    Job,
-    Limits,
-    Refused,
-    Submission,
-    SubmitResult,
-    Unknown,
-)
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.expression_v1.account import Account
 from hume_runner.services.expression_v1.client import AnswerNotUnderstood, Measured
@@ -41,6 +32,7 @@ from hume_runner.services.expression_v1.media import MediaStore
 from hume_runner.services.expression_v1.parts import divisible, endpoint_of
 from hume_runner.services.expression_v1.settings import OWN_DEFAULTS, told_service
 from hume_runner.services.expression_v1.wav_parts import Clip, JoinedClips, WavPart
+from hume_runner.services.jobs import Answered, Job, Limits, Refused, Submission, SubmitResult, Unknown
 from hume_runner.services.remote_files import refused_by_store
 
 FACE_STATE_S = 24 * 3600 - 600  # ten minutes before the service forgets

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.services.base import Job, Member, Outcome, PlanItem
+from hume_runner.services.jobs import Job, Member, Outcome, PlanItem
 from hume_runner.services.local.answer_form import FORMAT
 from hume_runner.services.local.measurers.speech import SPEECH_LAYOUT
 from hume_runner.services.local.measurers.whisper_languages import doubtful

@@ -15,8 +15,8 @@ from hume_runner.media.audio import prepare_audio
 from hume_runner.media.clock import ClockMap
 from hume_runner.media.cuts import choose_cuts, wav_levels
 from hume_runner.media.wav import RATE_HZ
-from hume_runner.services.base import PlanItem
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.jobs import PlanItem
 from hume_runner.services.local.look import look
 from hume_runner.services.local.parts import sound_pieces
 from hume_runner.services.source_store import SourceStore

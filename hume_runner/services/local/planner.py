@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hume_runner.manifest.model import Manifest
-from hume_runner.services.base import Draft, Member, PlanItem
+from hume_runner.services.jobs import Draft, Member, PlanItem
 from hume_runner.services.local.parts import picture_parts, sound_pieces
 from hume_runner.services.local.settings import for_material
 from hume_runner.services.packing import pack

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hume_runner.services.base import Carried, Draft, Job, Member, PlanItem, Prepared
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.jobs import Carried, Draft, Job, Member, PlanItem, Prepared
 from hume_runner.services.local.media import LocalMedia
 from hume_runner.services.local.parts import picture_parts
 from hume_runner.services.local.planner import Drafts, expected

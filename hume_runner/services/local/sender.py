@@ -14,8 +14,8 @@ from hume_runner.computing.base import MOST_DEATHS, NoAnswer, Pool, Unseen
 from hume_runner.computing.here import OwnProcesses
 from hume_runner.errors import HumeRunnerError, StoreError, of_system
 from hume_runner.processes import Stopped, TookTooLong, WorkerDied
-from hume_runner.services.base import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.cannot_prepare import CannotPrepare
+from hume_runner.services.jobs import Answered, Job, Refused, Submission, SubmitResult
 from hume_runner.services.local.answer_form import answered_by
 from hume_runner.services.local.answers import sources_of
 from hume_runner.services.local.measurers.found import is_ours, own

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from hume_runner.errors import AlreadyExists, HumeRunnerError, StoreUnavailable
 from hume_runner.http.last_byte import NotConfirmed, held_back
-from hume_runner.services.base import Accepted, Answered, Refused, SubmitResult
+from hume_runner.services.jobs import Accepted, Answered, Refused, SubmitResult
 from hume_runner.state.keeping import Intent, Send
 from hume_runner.state.remote.copies import packed_answer
 from hume_runner.state.remote.drive import Driver

@@ -12,7 +12,7 @@ from hume_runner.errors import (
     HumeRunnerError,
 )
 from hume_runner.manifest.model import ExecutionSection, FailureBudget, RetrySection
-from hume_runner.services.base import Candidate
+from hume_runner.services.lost import Candidate
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.rows import JobRow
 

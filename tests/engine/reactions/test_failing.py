@@ -16,16 +16,8 @@ from hume_runner.engine.reactions.failing import Breaks, Heard, Rescue, Step
 from hume_runner.engine.view import Action, Fetch, Poll, Prepare, Recheck, Settle, Submit, ToFetch, View
 from hume_runner.errors import ApiError, HumeRunnerError, LostAnswerNeedsDecision, NoRoom, StateError
 from hume_runner.processes import Stopped
-from hume_runner.services.base import (
-    Accepted,
-    Answered,
-    AnswerIncomplete,
-    Ended,
-    ListingUnsupported,
-    Refused,
-    SubmitResult,
-    Unknown,
-)
+from hume_runner.services.base import AnswerIncomplete, ListingUnsupported
+from hume_runner.services.jobs import Accepted, Answered, Ended, Refused, SubmitResult, Unknown
 from tests.engine.reactions.cases import LOST, NOW, SENT, error_of, row, rules, view
 
 OUTPUTS = Path("out")

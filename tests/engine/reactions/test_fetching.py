@@ -17,11 +17,7 @@ from hume_runner.errors import (
     ServiceUnavailable,
     UnexpectedResponse,
 )
-from hume_runner.services.base import (
-    Ended,
-    Job,
-    Outcome,
-)
+from hume_runner.services.jobs import Ended, Job, Outcome
 from tests.engine.reactions.cases import NOW, error_of, row, rules, view
 
 

@@ -18,18 +18,8 @@ from hume_runner.errors import (
     ServiceRefused,
     ServiceUnavailable,
 )
-from hume_runner.services.base import (
-    Accepted,
-    Answered,
-    Candidate,
-    Draft,
-    Job,
-    Member,
-    PlanItem,
-    Prepared,
-    Refused,
-    Unknown,
-)
+from hume_runner.services.jobs import Accepted, Answered, Draft, Job, Member, PlanItem, Prepared, Refused, Unknown
+from hume_runner.services.lost import Candidate
 from tests.engine.reactions.cases import CANDIDATE, NOW, SENT, TAKEN, THERE, error_of, row, rules, view
 
 

@@ -17,7 +17,7 @@ from hume_runner.errors import (
     LostAnswerNeedsDecision,
     ServiceUnavailable,
 )
-from hume_runner.services.base import Look
+from hume_runner.services.lost import Look
 from tests.engine.reactions.cases import CANDIDATE, LOST, NOW, SENT, error_of, rules, view
 
 BEFORE = replace(LOST, here=False)  # an earlier run lost it

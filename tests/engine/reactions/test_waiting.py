@@ -15,13 +15,8 @@ from hume_runner.errors import (
     ServiceRefused,
     ServiceUnavailable,
 )
-from hume_runner.services.base import (
-    Broken,
-    Ended,
-    Look,
-    Pending,
-    Unseen,
-)
+from hume_runner.services.jobs import Broken, Ended, Pending, Unseen
+from hume_runner.services.lost import Look
 from tests.engine.reactions.cases import CANDIDATE, NOW, THERE, error_of, rules, view
 
 OTHER = replace(CANDIDATE, remote_id="r9")

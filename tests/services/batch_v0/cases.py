@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from hume_runner.services.base import (
-    Job,
-    Member,
-    PlanItem,
-)
+from hume_runner.services.jobs import Job, Member, PlanItem
 from tests.fakes import plan_item
 
 NONCE = "0123456789"

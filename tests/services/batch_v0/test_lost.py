@@ -10,17 +10,12 @@ from typing import Any
 
 import pytest
 
-from hume_runner.services.base import (
-    Job,
-    Look,
-    LostJob,
-    Member,
-    PlanItem,
-)
 from hume_runner.services.batch_v0.client import DetailedJob, ListedJobs
 from hume_runner.services.batch_v0.echoed_settings import same_settings
 from hume_runner.services.batch_v0.reading import read_job
 from hume_runner.services.batch_v0.service import BatchV0Service
+from hume_runner.services.jobs import Job, Member, PlanItem
+from hume_runner.services.lost import Look, LostJob
 from tests.fakes import make_manifest, plan_item
 from tests.services.batch_v0.cases import NONCE, job_of, url
 

@@ -8,16 +8,11 @@ from typing import Any, cast
 import pytest
 
 from hume_runner.errors import ApiError, AuthError, NotFound, RequestRejected, ServerError
-from hume_runner.services.base import (
-    Broken,
-    Ended,
-    Pending,
-    Waiting,
-)
 from hume_runner.services.batch_v0.client import BatchV0Api, DetailedJob, ListedJobs
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.progress import Polls, progress_of
 from hume_runner.services.batch_v0.reading import read_job
+from hume_runner.services.jobs import Broken, Ended, Pending, Waiting
 
 
 def view(status: str, **state: Any) -> Any:

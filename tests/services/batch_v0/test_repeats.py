@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from hume_runner.results.base import AnswerMember
-from hume_runner.services.base import Job, Member, Outcome, PlanItem
 from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.repeats import CONFLICT
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.batch_v0.shapes import SMALL_BYTES
+from hume_runner.services.jobs import Job, Member, Outcome, PlanItem
 from tests.cli.project import Project
 from tests.tiers import sampled
 

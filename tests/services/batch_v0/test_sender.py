@@ -21,11 +21,8 @@ from hume_runner.errors import (
     TransportError,
     UnexpectedResponse,
 )
-from hume_runner.services.base import (
-    Refused,
-    Unknown,
-)
 from hume_runner.services.batch_v0.sender import judge_submission, upload_name
+from hume_runner.services.jobs import Refused, Unknown
 from tests.services.batch_v0.cases import NONCE
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.manifest.load import load_manifest
-from hume_runner.services.base import Draft, PlanItem
 from hume_runner.services.expression_v1.service import ExpressionV1Service
+from hume_runner.services.jobs import Draft, PlanItem
 
 STILL = {"medium": "still"}
 

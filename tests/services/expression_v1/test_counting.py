@@ -10,7 +10,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hume_runner.services.base import Job
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES
 from hume_runner.services.expression_v1.runs import (
     ALIKE,
@@ -23,6 +22,7 @@ from hume_runner.services.expression_v1.runs import (
     carried,
     looseness,
 )
+from hume_runner.services.jobs import Job
 from tests.services.expression_v1.test_records import a_run, lost, lost_frames
 
 NOTHING_KNOWN = Counting()

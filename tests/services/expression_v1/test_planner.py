@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.services.base import Member
 from hume_runner.services.expression_v1.service import ExpressionV1Service
+from hume_runner.services.jobs import Member
 from tests.services.expression_v1.cases import STILL, ids, item, recording, service, total
 
 

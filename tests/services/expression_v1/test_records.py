@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from hume_runner.engine.reconcile import Ask, Gone, NotThere, Wait, settle
-from hume_runner.services.base import Job, LostJob, Member, NotSettled
+from hume_runner.services.base import NotSettled
 from hume_runner.services.expression_v1.limits import PART_OVERHEAD_BYTES
 from hume_runner.services.expression_v1.reading import RunView
+from hume_runner.services.jobs import Job, Member
+from hume_runner.services.lost import LostJob
 from tests.services.expression_v1.cases import recording, service
 
 

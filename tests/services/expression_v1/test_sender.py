@@ -18,9 +18,9 @@ from hume_runner.errors import (
     TransportError,
 )
 from hume_runner.http.upload import SourceChanged
-from hume_runner.services.base import Job, Member, Refused, Unknown
 from hume_runner.services.expression_v1.sender import FACE_STATE_S, config_of, judge_submission
 from hume_runner.services.expression_v1.service import ExpressionV1Service
+from hume_runner.services.jobs import Job, Member, Refused, Unknown
 from tests.services.expression_v1.cases import STILL, item, recording
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.results.rows import ItemRows, all_rows
-from hume_runner.services.base import Job, Member, PlanItem
+from hume_runner.services.jobs import Job, Member, PlanItem
 from hume_runner.services.local.answers import Answers
 from hume_runner.services.local.sender import taken_over
 from tests.results.local_answers import results
