@@ -99,15 +99,18 @@ def test_what_cannot_be_recorded_is_not_told_and_what_was_on_its_way_is_not_wait
     assert (at_work.view.taken_up, at_work.view.no_more, at_work.view.leaving) == (9, True, True)
 
 
-def test_what_is_recorded_together_is_told_once_all_of_it_is_durable() -> None:
-    log = Log()
-    at_work = board(log)
-
+def refuse_two(at_work: Board) -> None:
     def act() -> None:
         for job in (1, 2):
             at_work.do(refused(at_work.view, job))
 
     at_work.together("accepted", act)
+
+
+def test_what_is_recorded_together_is_told_once_all_of_it_is_durable() -> None:
+    log = Log()
+    at_work = board(log)
+    refuse_two(at_work)
     assert log.done == ["refused 1", "refused 2", "durable", "told 1", "told 2"]
     assert at_work.broken is None
 
@@ -116,12 +119,7 @@ def test_where_one_write_for_many_fails_each_is_recorded_by_itself_and_the_run_e
     log = Log()
     log.refuses = "durable"
     at_work = board(log)
-
-    def act() -> None:
-        for job in (1, 2):
-            at_work.do(refused(at_work.view, job))
-
-    at_work.together("accepted", act)
+    refuse_two(at_work)
     assert log.done[2:] == ["refused 1", "told 1", "refused 2", "told 2"]
     assert isinstance(at_work.broken, StateError)
     assert at_work.view.no_more

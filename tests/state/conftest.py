@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hume_runner.state.disk import Disk
-from hume_runner.state.store import Store
 from tests.fakes import World
 
 
@@ -20,9 +17,3 @@ def world(tmp_path: Path) -> World:
     world.service.processing_s = 1000.0
     world.run(max_jobs_in_flight=1, interrupts=[1.0])
     return world
-
-
-@pytest.fixture
-def store(world: World) -> Iterator[Store]:
-    with Store.create_or_open(world.state, disk=Disk(), name="fake", lineage="unused") as store:
-        yield store

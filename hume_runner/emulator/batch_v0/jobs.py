@@ -94,7 +94,8 @@ class Queue:
             self._begin(job, now + self._context.processing_time_s)
 
     def _begin(self, job: JobRow, due: float) -> None:
-        self._running[job.id] = asyncio.create_task(self._analyse(job))
+        task = self._running[job.id] = asyncio.create_task(self._analyse(job))
+        task.add_done_callback(_seen)  # nobody asks for what a server that stops was reading
         heapq.heappush(self._due, (due, job.id))
 
     async def _analyse(self, job: JobRow) -> _Outcome:
@@ -178,3 +179,9 @@ class Queue:
         folder = self.uploads_of(job_id)
         if folder.exists() and (face is None or not face["save_faces"]):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _seen(task: asyncio.Task[_Outcome]) -> None:
+    """What went wrong is told where the outcome is asked for, and not by whoever collects the task."""
+    if not task.cancelled():
+        task.exception()

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hume_runner.errors import UsageError
+from hume_runner.media.frames import iter_pixels
+from hume_runner.media.stills import still_pixels
+from hume_runner.media.wav import BYTES_PER_SAMPLE, HEADER_BYTES
 from hume_runner.services.local.answer_form import SourceFound, Told, answer_of
 from hume_runner.services.local.attempt import Attempt, Lacking, no_source_s_fault, read_by_us
 from hume_runner.services.local.measurers.base import (
@@ -28,6 +31,7 @@ from hume_runner.services.local.measurers.found import find
 from hume_runner.services.local.measurers.kept_values import Nonsense
 from hume_runner.services.local.measurers.row_times import Extent, time_fault
 from hume_runner.services.local.measurers.table_check import Rows
+from hume_runner.services.local.measurers.transcript import passages
 from hume_runner.services.local.ready import require_ready
 from hume_runner.services.local.settings import TRANSCRIBES, chosen, picture_rate
 from hume_runner.services.local.task import Pictures, SoundPart, Stills, Task, Texts, Wanted
@@ -231,8 +235,6 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> SourceFound:
             continue  # it failed, as is told: there is nothing that these could be said to have measured
         with Attempt(source, one, part.name):
             if reads_transcript:
-                from hume_runner.services.local.measurers.transcript import passages
-
                 said = passages([Row(layout=table, values=values) for table, values in heard or ()])
                 rows = [row for _, row in _read(one, said)]
             else:
@@ -247,8 +249,6 @@ def _sound(wanted: Sequence[Wanted], part: SoundPart) -> SourceFound:
 def _samples(path: Path, first: int, samples: int) -> Any:
     import numpy as np
 
-    from hume_runner.media.wav import BYTES_PER_SAMPLE, HEADER_BYTES
-
     with path.open("rb") as file:
         file.seek(HEADER_BYTES + first * BYTES_PER_SAMPLE)
         body = file.read(samples * BYTES_PER_SAMPLE)
@@ -259,8 +259,6 @@ def _samples(path: Path, first: int, samples: int) -> Any:
 
 
 def _pictures(wanted: Sequence[Wanted], material: Pictures) -> SourceFound:
-    from hume_runner.media.frames import iter_pixels
-
     source = SourceFound()
     for message in material.detail.get("errors", ()):
         source.lacks("", "partly_measured", message)
@@ -291,8 +289,6 @@ def _extent(material: Pictures, latest_s: float, fps: float) -> Extent:
 
 
 def _still(wanted: Sequence[Wanted], path: Path, name: str) -> SourceFound:
-    from hume_runner.media.stills import still_pixels
-
     source = SourceFound()
     for one in wanted:
         with Attempt(source, one, name):

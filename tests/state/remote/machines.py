@@ -15,6 +15,7 @@ import yaml
 
 import hume_runner
 from hume_runner.api import Project, RunResult
+from hume_runner.api.running import run_project
 from hume_runner.emulator.server import Emulator
 from hume_runner.events import Event, Submitted
 from hume_runner.settings import Settings
@@ -60,7 +61,8 @@ class Study:
     def run(self, machine: str, **options: Any) -> RunResult:
         told: list[Any] = []
         project = self.project(machine, options.pop("settings", QUICK), options.pop("disk", None))
-        return project.run(
+        return run_project(
+            project,
             on_event=options.pop("on_event", told.append),
             control=options.pop("control", hume_runner.Cancel()),
             warn=told.append,

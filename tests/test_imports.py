@@ -1,0 +1,185 @@
+"""An import stands at the top of its file, unless it brings what not everybody installs, or what starting does without.
+
+What starting is: the help of each command, `validate`, and a run that wants nothing but answers. What they load may
+import inside functions what they do not need yet. Everything else is loaded for something that a person asked for, and
+gains nothing by it.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "hume_runner"
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+TREES = {name_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
+
+
+def imported(node: ast.AST, modules: Mapping[str, object]) -> Iterator[str]:
+    """The modules that a statement loads. Our own are given in full, whichever way they are written."""
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        for name in node.names:
+            inside = f"{node.module}.{name.name}"
+            yield inside if inside in modules else node.module
+
+
+def statements(node: ast.AST, *, inside: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
+    """Every import, and whether it stands in a function. What only a type checker reads is none."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child, inside
+        elif isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            yield from statements(ast.Module(body=child.orelse, type_ignores=[]), inside=inside)
+        else:
+            yield from statements(child, inside=inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)))
+
+
+class Imports:
+    """Which module loads which, by what stands in their files."""
+
+    def __init__(self, trees: Mapping[str, ast.AST]) -> None:
+        self.at_once: dict[str, set[str]] = {name: set() for name in trees}
+        self.later: list[tuple[str, int, str]] = []
+        for name, tree in trees.items():
+            for statement, inside in statements(tree):
+                for what in imported(statement, trees):
+                    if inside:
+                        self.later.append((name, statement.lineno, what))
+                    else:
+                        self.at_once[name].add(what)
+        self.loaded = cache(self._loaded)
+
+    def _loaded(self, name: str) -> frozenset[str]:
+        """All that is there once this module is: what it imports, what that imports, and the packages around them."""
+        seen: set[str] = set()
+        left = [name]
+        while left:
+            one = left.pop()
+            if one not in seen:
+                seen.add(one)
+                left += self.at_once.get(one, ())
+                around = one.rpartition(".")[0]
+                left += [around] if around else []
+        return frozenset(seen)
+
+    def without_need(self, starting: frozenset[str], optional: frozenset[str]) -> Iterator[str]:
+        """Places of imports inside functions that save nobody anything."""
+        for name, line, what in self.later:
+            there = self.loaded(name)
+            brought = self.loaded(what) - there
+            if not brought or not (name in starting or {one.partition(".")[0] for one in brought} & optional):
+                yield f"{name}:{line}: {what}"
+
+
+@cache
+def optional_packages() -> frozenset[str]:
+    """What the extras bring beyond the core, by the names that are imported."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def names(requirements: list[str]) -> set[str]:
+        return {distribution(one) for one in requirements}
+
+    extras = project["optional-dependencies"]
+    wanted = {name for extra, them in extras.items() if extra not in {"dev", "all"} for name in names(them)}
+    # What comes with one of them, and what a notebook has.
+    wanted |= {"markupsafe", "ipython"}
+    wanted -= names(project["dependencies"])
+    return frozenset(
+        package
+        for package, origins in packages_distributions().items()
+        if any(origin.lower().replace("_", "-") in wanted for origin in origins)
+    )
+
+
+def distribution(requirement: str) -> str:
+    end = next((at for at, sign in enumerate(requirement) if sign in "<>=~![ ;"), len(requirement))
+    return requirement[:end].lower().replace("_", "-")
+
+
+_PLAIN = """
+version: 1
+name: plain
+service: {api: batch-v0}
+models: {language: {}}
+sources: {text: [one]}
+"""
+
+_STARTING = """
+import contextlib, os, sys
+from pathlib import Path
+from hume_runner.cli.main import COMMANDS, main
+
+os.chdir(sys.argv[1])
+Path("plain.yaml").write_text(sys.argv[2])
+with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    for words in ([], *([name, "--help"] for name in COMMANDS), ["validate", "plain.yaml"]):
+        with contextlib.suppress(SystemExit):
+            main(words)
+    status = main(["run", "plain.yaml", "--endpoint", "emulator", "--quiet"])
+assert status == 0, status
+print(*sorted(name for name in sys.modules if name.partition(".")[0] == "hume_runner"))
+"""
+
+
+@pytest.fixture(scope="module")
+def starting(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
+    """The modules that starting loads."""
+    code = [sys.executable, "-c", _STARTING, str(tmp_path_factory.mktemp("starting")), _PLAIN]
+    return frozenset(subprocess.run(code, check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_no_import_stands_in_a_function_without_need(starting: frozenset[str]) -> None:
+    assert "hume_runner.cli.tables" in starting
+    assert "hume_runner.results.figures.write" not in starting
+    found = "\n".join(Imports(TREES).without_need(starting, optional_packages()))
+    assert not found, found
+
+
+@pytest.mark.parametrize(
+    ("inside", "needed"),
+    [
+        ("import extra", True),
+        ("import extra.part", True),
+        ("from package import heavy", True),  # brings the extra
+        ("from package.heavy import name", True),
+        ("from package import light", False),
+        ("import math", False),
+        ("from package import there", False),  # is loaded at the top
+        ("import package.there", False),
+    ],
+)
+@pytest.mark.parametrize("starts", [False, True])
+def test_what_is_needed_is_told_apart(inside: str, needed: bool, starts: bool) -> None:
+    files = {
+        "package": "",
+        "package.there": "",
+        "package.light": "",
+        "package.heavy": "import extra",
+        "package.one": f"from package import there\ndef f():\n    {inside}",
+    }
+    imports = Imports({name: ast.parse(text) for name, text in files.items()})
+    found = [*imports.without_need(frozenset({"package.one"} if starts else ()), frozenset({"extra"}))]
+    is_new = "there" not in inside
+    assert (found == []) == (is_new if starts else needed)
+
+
+def test_what_a_type_checker_reads_is_not_imported() -> None:
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\nelse:\n    import b\n"
+    imports = Imports({"one": ast.parse(text)})
+    assert imports.at_once["one"] == {"typing", "b"}
