@@ -28,6 +28,8 @@ QUICK = Settings(
     settle_s=0.3, settle_slow_s=0.3, late_s=0.3, lease_s=0.6, heartbeat_s=0.1, half_open_s=0.3, store_patience_s=2.0
 )
 
+_PLAIN = {"detach": False, "retry_failed": False, "pay_again": False, "saved_plan": None, "cluster": None}
+
 
 @dataclass(kw_only=True)
 class Study:
@@ -66,7 +68,7 @@ class Study:
             on_event=options.pop("on_event", told.append),
             control=options.pop("control", hume_runner.Cancel()),
             warn=told.append,
-            **options,
+            **_PLAIN | options,
         )
 
     def vanish(self, machine: str) -> None:
