@@ -23,7 +23,7 @@ from tests.cli.project import Project
 
 PACKAGE = Path(hume_runner.__file__).parent
 # What init writes into a manifest speaks of commands by name, and so does who says that one cannot work.
-NAMES_ALONE = ("init.py", "commanding.py", "manifest.py")
+NAMES_ALONE = ("beginning.py", "commanding.py", "manifest.py")
 
 
 pytestmark = pytest.mark.usefixtures("keyed_environment")
