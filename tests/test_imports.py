@@ -44,7 +44,7 @@ def statements(node: ast.AST, *, inside: bool = False) -> Iterator[tuple[ast.stm
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.Import, ast.ImportFrom)):
             yield child, inside
-        elif isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+        elif isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             yield from statements(ast.Module(body=child.orelse, type_ignores=[]), inside=inside)
         else:
             yield from statements(child, inside=inside or isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)))
@@ -85,6 +85,38 @@ class Imports:
             brought = self.loaded(what) - there
             if not brought or not (name in starting or {one.partition(".")[0] for one in brought} & optional):
                 yield f"{name}:{line}: {what}"
+
+
+# Who loads a module by a name that is no statement: what is registered, what a person names, names used for the first time.
+BY_NAME = {
+    "hume_runner",
+    "hume_runner.api",
+    "hume_runner.cli.main",
+    "hume_runner.computing.executor",
+    "hume_runner.registry",
+    "hume_runner.services.local.measurers.found",
+}
+
+
+def test_modules_are_loaded_by_name_in_their_places_alone() -> None:
+    loading = {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__")
+    }
+    assert loading == BY_NAME
+
+
+def test_every_import_names_the_whole_way() -> None:
+    """One that counts from its own file would not be seen here."""
+    relative = {
+        name
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+    }
+    assert relative == set()
 
 
 @cache
@@ -181,5 +213,6 @@ def test_what_is_needed_is_told_apart(inside: str, needed: bool, starts: bool) -
 
 def test_what_a_type_checker_reads_is_not_imported() -> None:
     text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\nelse:\n    import b\n"
+    text += "if not TYPE_CHECKING:\n    import c\n"
     imports = Imports({"one": ast.parse(text)})
-    assert imports.at_once["one"] == {"typing", "b"}
+    assert imports.at_once["one"] == {"typing", "b", "c"}
