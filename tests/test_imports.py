@@ -87,7 +87,7 @@ class Imports:
                 yield f"{name}:{line}: {what}"
 
 
-# Who loads a module by a name that is no statement: what is registered, what a person names, names used for the first time.
+# Who loads a module by a name that is no statement: what is registered, what a person names, what is used first.
 BY_NAME = {
     "hume_runner",
     "hume_runner.api",
