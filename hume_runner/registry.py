@@ -72,7 +72,8 @@ class Starter:
 class Registered:
     """One API. Sizes are bytes.
 
-    `build` names what makes the service of a manifest, `rows` the module that reads its answers into tables.
+    `build` names what makes the service of a manifest, `rows` the module that reads its answers into tables. What an
+    API cannot do, no manifest may ask of it: `manifest/capabilities.py` says which member asks for what.
     """
 
     api: str
@@ -95,8 +96,12 @@ class Registered:
     # What tells, of what was announced of a job that ended (`Ended.announced`), how many seconds were metered and
     # how far from them is no difference, or None; without it, no bill is compared.
     metered: Dotted[Callable[[Mapping[str, int]], tuple[float, float] | None]] | None = None
-    calls_back: bool = False  # posts to notify.callback_url itself
+    calls_back: bool = False  # posts to notify.callback_url itself; for others the runner does, once all is finished
+    mails: bool = False  # writes to its account's address when a job ends
     hands_out_artifacts: bool = False
+    transcribes: bool = False  # as the section `transcription` says, and not by a model of its own
+    packs_audio: bool = False  # joins short recordings, so that fewer are billed
+    downloads: bool = False  # fetches links to this machine, as far as service.allow_hosts lets it
     sources_per_job: int
     job_bytes: int  # default of batching.max_bytes
     upload_bytes: int | None  # the largest file that is sent whole; None where larger ones are cut
@@ -144,7 +149,9 @@ _KNOWN: dict[str, Registered] = {
             begins_answer=Dotted("hume_runner.services.batch_v0.downloads:begins_as_answer"),
             kinds=frozenset({"url", "file", "text"}),
             calls_back=True,
+            mails=True,
             hands_out_artifacts=True,
+            transcribes=True,
             # Its documented limits; a compatible host may allow more.
             sources_per_job=100,
             job_bytes=100_000_000,
@@ -182,6 +189,8 @@ _KNOWN: dict[str, Registered] = {
             computes=True,
             link_faults=Dotted("hume_runner.services.expression_v1.of_links:link_faults"),
             bills=True,
+            packs_audio=True,
+            downloads=True,
             metered=Dotted("hume_runner.services.expression_v1.runs:metered"),
             # A body of 25 MB, of which a little is left free for the parts' headers.
             sources_per_job=500,
@@ -207,6 +216,7 @@ _KNOWN: dict[str, Registered] = {
             needs_key=False,
             keeps_answers=False,
             here=True,
+            downloads=True,
             computes=True,
             more_models=Dotted("hume_runner.services.local.measurers.found:schemas"),
             more_layouts=Dotted("hume_runner.services.local.layouts:offered"),

@@ -21,9 +21,9 @@ from hume_runner.manifest.build import build, source_entries
 from hume_runner.manifest.checks import check
 from hume_runner.manifest.document import ordered
 from hume_runner.manifest.model import Manifest, SourceEntry
+from hume_runner.manifest.published import foreign_to
 from hume_runner.manifest.schema import IS_MISSING, schema_problems
 from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
-from hume_runner.registry import registered
 from hume_runner.regular_files import open_regular
 from hume_runner.settings import masked_url
 from hume_runner.spelling import stored_path
@@ -152,12 +152,9 @@ def _check_endpoint(endpoint: str | None) -> None:
 
 
 def _refuse_endpoint(api: str, endpoint: str) -> None:
-    found = registered(api)
-    if found is not None and found.here:
-        raise UsageError(
-            f"--endpoint {masked_url(endpoint)}: {api} measures on this machine, so there is no endpoint",
-            hint="leave --endpoint out",
-        )
+    fault = foreign_to(api, "service", "endpoint")
+    if fault is not None:
+        raise UsageError(f"--endpoint {masked_url(endpoint)}: {fault[0]}", hint="leave --endpoint out")
 
 
 def _examined(data: bytes, absolute: Path, *, shown: str, output_dir: Path | None, endpoint: str | None) -> Examined:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hume_runner.manifest.capabilities import CAPABILITIES
 from hume_runner.registry import Registered, all_registered, load, on_change
 
 NAME = "manifest-v1.schema.json"
@@ -25,7 +26,8 @@ def schema_text() -> str:
 
 @cache
 def schema(*, offered: frozenset[str] | None = None) -> Mapping[str, Any]:
-    """The parsed schema, with the APIs that were registered besides those that it names; not to be changed.
+    """The parsed schema, with the APIs that were registered besides those that it names, each held to what it can; not
+    to be changed.
 
     `offered`: with the models that other packages offer, too, and the options of those among these names. To find them,
     every installed package is asked: most manifests can do without. Raises then: UsageError for one of these that
@@ -38,6 +40,9 @@ def schema(*, offered: frozenset[str] | None = None) -> Mapping[str, Any]:
             _add_api(parsed, added)
         elif offered is not None and added.more_models is not None:
             _add_models(parsed, added.api, load(added.more_models)(offered))
+    own = dict(of_apis(parsed))
+    for one in all_registered():
+        _hold_to_what_it_can(own[one.api]["properties"], one)
     return parsed
 
 
@@ -70,7 +75,6 @@ def _add_api(parsed: dict[str, Any], added: Registered) -> None:
     for api, then in of_apis(parsed):
         mine = then.setdefault("properties", {}).setdefault("models", {}).setdefault("properties", {})
         mine |= {name: _no_model(api, name) for name in added.models if name not in models}
-    kinds = {member: kind for member, kind in _KIND_OF_MEMBER.items() if kind not in added.kinds}
     parsed["allOf"].append(
         {
             "if": {
@@ -84,27 +88,30 @@ def _add_api(parsed: dict[str, Any], added: Registered) -> None:
                     }
                 },
             },
-            "then": {
-                "properties": {
-                    "models": {"properties": {name: _no_model(added.api, name) for name in others}},
-                    "sources": {"properties": {member: _no_kind(added.api, kind) for member, kind in kinds.items()}},
-                }
-            },
+            "then": {"properties": {"models": {"properties": {name: _no_model(added.api, name) for name in others}}}},
         }
     )
     apis.append(added.api)
     models |= {name: dict(rule) for name, rule in added.models.items() if name not in models}
 
 
-_KIND_OF_MEMBER = {"urls": "url", "files": "file", "text": "text"}
+def _hold_to_what_it_can(rules: dict[str, Any], one: Registered) -> None:
+    """Refuse what an API cannot do, in the published schema's words where it has some, and nothing that it can."""
+    for capability in CAPABILITIES:
+        *sections, name = capability.path
+        members = rules
+        if capability.can(one):
+            for section in sections:
+                members = members.get(section, {}).get("properties", {})
+            members.pop(name, None)
+        else:
+            for section in sections:
+                members = members.setdefault(section, {}).setdefault("properties", {})
+            members.setdefault(name, capability.refusal(one.api))
 
 
 def _no_model(api: str, name: str) -> dict[str, Any]:
     return {"not": {}, "x-instead": f"{api} has no model '{name}'", "x-next": f"remove {name}"}
-
-
-def _no_kind(api: str, kind: str) -> dict[str, Any]:
-    return {"maxItems": 0, "x-instead": f"{api} measures no {kind}", "x-next": f"use another service.api for {kind}s"}
 
 
 on_change(schema.cache_clear)
