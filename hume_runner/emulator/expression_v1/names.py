@@ -7,8 +7,6 @@ batch API's names in lower case, and numbered ones for voice attributes. Clients
 
 from __future__ import annotations
 
-from hume_runner.emulator.batch_v0.names import EXPRESSIONS_48, FACE_DESCRIPTIONS
-
 _CONFIRMED_AUDIO = (
     "abhorrence",
     "admiration",
@@ -27,12 +25,25 @@ _CONFIRMED_AUDIO = (
     "pondering",
 )
 _CONFIRMED_ATTRIBUTES = ("background music", "calm", "clear", "fast", "husky", "monotone")
-_LOWER_48 = tuple(name.lower() for name in EXPRESSIONS_48)
 
-AUDIO_EXPRESSIONS = tuple(dict.fromkeys((*_CONFIRMED_AUDIO, *_LOWER_48)))
+# fmt: off
+VIDEO_EXPRESSIONS = (
+    "admiration", "adoration", "aesthetic appreciation", "amusement", "anger", "anxiety", "awe", "awkwardness",
+    "boredom", "calmness", "concentration", "confusion", "contemplation", "contempt", "contentment", "craving",
+    "desire", "determination", "disappointment", "disgust", "distress", "doubt", "ecstasy", "embarrassment",
+    "empathic pain", "entrancement", "envy", "excitement", "fear", "guilt", "horror", "interest", "joy", "love",
+    "nostalgia", "pain", "pride", "realization", "relief", "romance", "sadness", "satisfaction", "shame",
+    "surprise (negative)", "surprise (positive)", "sympathy", "tiredness", "triumph",
+)
+VIDEO_DESCRIPTIONS = (
+    "beaming", "biting lip", "cheering", "cringe", "cry", "eyes closed", "face in hands", "frown", "gasp",
+    "glare", "glaring", "grimace", "grin", "jaw drop", "laugh", "licking lip", "pout", "scowl", "smile",
+    "smirk", "snarl", "squint", "sulking", "tongue out", "wide-eyed", "wince", "wrinkled nose",
+)
+# fmt: on
+
+AUDIO_EXPRESSIONS = tuple(dict.fromkeys((*_CONFIRMED_AUDIO, *VIDEO_EXPRESSIONS)))
 VOICE_ATTRIBUTES = (*_CONFIRMED_ATTRIBUTES, *(f"simulated attribute {number}" for number in range(7, 31)))
-VIDEO_EXPRESSIONS = _LOWER_48
-VIDEO_DESCRIPTIONS = tuple(name.lower() for name in FACE_DESCRIPTIONS)
 
 VOICE_ATTRIBUTE_CUTOFF = 0.725
 VIDEO_CUTOFF = 0.1  # a score must be above it
