@@ -19,7 +19,18 @@ from hume_runner.errors import UnexpectedResponse
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.services.foreign import Foreign, ForeignSource
-from hume_runner.services.jobs import Draft, Job, Member, Outcome, PlanItem, Prepared, Progress, Submission, Waiting
+from hume_runner.services.jobs import (
+    Draft,
+    Job,
+    Leniency,
+    Member,
+    Outcome,
+    PlanItem,
+    Prepared,
+    Progress,
+    Submission,
+    Waiting,
+)
 from hume_runner.services.lost import Candidate, Look, LostJob
 
 if TYPE_CHECKING:
@@ -285,10 +296,14 @@ class Reader(Protocol):
         """File names of the answers to fetch once a job has ended; the first is the one that `outcomes` reads."""
         ...
 
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
-        """Check a downloaded answer as a whole and say what it tells about each member.
+    def outcomes(
+        self, job: Job, name: str, path: Path, announced: Mapping[str, int], leniency: Leniency
+    ) -> tuple[Outcome, ...]:
+        """Check a downloaded answer as a whole and say what it tells about each member. `announced`: what the service
+        told of it when the job had ended (`Ended`).
 
-        Raises: UnexpectedResponse if it is damaged; AnswerIncomplete if the service has not written all of it yet.
+        Raises: UnexpectedResponse if it is damaged; unless `leniency` takes that, AnswerIncomplete if the service has
+        not written all of it yet and AnswerUnreadable if some source's part cannot be read.
         """
         ...
 

@@ -241,6 +241,19 @@ class Broken:
 
 
 @frozen
+class Leniency:
+    """What an answer may lack and is taken all the same: sources that it does not speak of, or what cannot be read of
+    one. Those have failed then."""
+
+    missing: bool = False
+    unreadable: bool = False
+
+
+STRICT = Leniency()
+ALL_THERE_IS = Leniency(missing=True, unreadable=True)  # nobody can be asked again for what is not in it
+
+
+@frozen
 class Unseen:
     """The service does not know this job (any more), or not under this key."""
 
