@@ -45,6 +45,16 @@ class PlanItem:
 
 
 @frozen
+class Inside:
+    """A member of an archive that is an item of its own: its path inside, its SHA-256 (32 bytes), what a look told."""
+
+    name: str
+    digest: bytes
+    size_bytes: int
+    facts: Mapping[str, Any]
+
+
+@frozen
 class Carried:
     """A part of an item that a job carries already: measured (`done`), or at the service. `detail` says which."""
 
