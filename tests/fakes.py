@@ -40,6 +40,7 @@ from hume_runner.services.jobs import (
     Draft,
     Ended,
     Job,
+    Leniency,
     Limits,
     Member,
     Outcome,
@@ -327,7 +328,9 @@ class FakeService:
             raise error
         yield _Body(json.dumps(list(self.remote[remote_id].matches.values())).encode())
 
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+    def outcomes(
+        self, job: Job, name: str, path: Path, announced: Mapping[str, int], leniency: Leniency
+    ) -> tuple[Outcome, ...]:
         if name != "predictions.json":
             return ()
         assert set(job.matches.values()) <= set(json.loads(path.read_bytes()))
@@ -335,7 +338,7 @@ class FakeService:
         for member in job.members:
             position, item = member.position, member.item.id
             if self.late.get(item, 0) > self.clock.now:
-                if not announced.get("accept_missing"):
+                if not leniency.missing:
                     raise AnswerIncomplete(f"{item} is not there yet")
                 outcomes.append(Outcome(position=position, ok=False, reason="not_in_answer", message="never came"))
             elif item in self.fails:

@@ -19,7 +19,7 @@ from hume_runner.frozen import frozen
 from hume_runner.regular_files import is_zip, open_regular
 from hume_runner.services.base import ByteStream, HasApi, Host, Reader
 from hume_runner.services.foreign import Foreign
-from hume_runner.services.jobs import Draft, Ended, Member
+from hume_runner.services.jobs import ALL_THERE_IS, Draft, Member
 from hume_runner.services.unreadable import ARTIFACTS_ARE_NOT_READ
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.pinned import resolved
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from hume_runner.state.disk import Disk
 
 _CHUNK = 1 << 18
-# Nobody can be asked again: what is not in it, or cannot be read, has failed.
-_ALL_THERE_IS = Ended(announced={"accept_missing": 1, "accept_unreadable": 1})
 
 
 def is_file(word: str) -> bool:
@@ -217,7 +215,8 @@ class FileAdopter:
             self.disk,
             job,
             row.remote_id or "",
-            ended=_ALL_THERE_IS,
+            announced={},
+            leniency=ALL_THERE_IS,
             members=self.store.members(number),
             request=row.request,
             outputs=self.outputs,

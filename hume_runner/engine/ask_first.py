@@ -24,6 +24,7 @@ from hume_runner.errors import (
     ServiceUnavailable,
 )
 from hume_runner.frozen import frozen
+from hume_runner.http.backoff import doubled
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.scan import key_of
 from hume_runner.services.base import ListingUnsupported
@@ -198,8 +199,8 @@ def _survey(manifest: Manifest, store: Store, env: Environment, watched: Collect
 def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
     """What a look tells as soon as looking again tells nothing more, or nothing can be waited for any longer: then what
     still runs is for each job to be asked about, and a list that hides what is ours proves nothing at all."""
-    began, wait_s, told = env.monotonic(), _LOOK_AGAIN_S, False
-    jobs = items = 0
+    began, told = env.monotonic(), False
+    looks = jobs = items = 0
     while True:
         taken = look()
         jobs, items = jobs + taken.jobs, items + taken.items
@@ -216,8 +217,8 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
             what = by_others if unsettled is None else f"{unsettled}: waiting until it shows what it is"
             env.report(events.NotSettled(message=what))
             told = True
-        env.sleep(min(wait_s, left))
-        wait_s = min(2 * wait_s, _LOOK_AGAIN_MOST_S)
+        env.sleep(min(doubled(looks, first=_LOOK_AGAIN_S, most=_LOOK_AGAIN_MOST_S), left))
+        looks += 1
 
 
 def _stray_answers(outputs: Path, store: Store, endpoint: str, answers: Collection[str]) -> Mapping[Path, str]:

@@ -7,7 +7,6 @@ nothing is on its way any more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import ParamSpec
 
 from hume_runner.engine import facts
@@ -87,7 +86,7 @@ class Board:
     def stop_for(self, error: Exception) -> None:
         """Begin nothing more; what is on its way is waited for."""
         self.broken = self.broken or error
-        self.view = replace(self.view, no_more=True, leaving=True)
+        self.view = stopping.broken(self.view)
 
     def _record_and_tell(self, reaction: Reaction) -> None:
         self._record(reaction)

@@ -16,7 +16,7 @@ from hume_runner import small_json
 from hume_runner.errors import NotFound, UnexpectedResponse
 from hume_runner.frozen import frozen
 from hume_runner.services.base import AnswerIncomplete, ByteStream, HasApi, Reader
-from hume_runner.services.jobs import Ended, Job, Outcome
+from hume_runner.services.jobs import ALL_THERE_IS, Job, Leniency, Outcome
 from hume_runner.settings import masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of
@@ -127,7 +127,8 @@ def fetch(
     job: Job,
     remote_id: str,
     *,
-    ended: Ended,
+    announced: Mapping[str, int],
+    leniency: Leniency,
     members: Sequence[MemberRow],
     request: Mapping[str, Any],
     outputs: Path,
@@ -137,8 +138,9 @@ def fetch(
 ) -> Fetched:
     """Download and check every answer of one job into `raw/<remote id>/` below `outputs`.
 
-    `received` is the answer where it came with the submission: then nothing is downloaded. `kept`: what was recorded
-    for members that the job had before; as long as it speaks of all, it is not downloaded again.
+    `announced` and `leniency` are for `Reader.outcomes`. `received` is the answer where it came with the submission:
+    then nothing is downloaded. `kept`: what was recorded for members that the job had before; as long as it speaks of
+    all, it is not downloaded again.
 
     Raises: UnexpectedResponse for a damaged answer, AnswerIncomplete for one that comes too early; neither leaves
     anything under a final name.
@@ -154,13 +156,14 @@ def fetch(
         )
         if old is not None:
             with suppress(UnexpectedResponse, AnswerIncomplete):
-                outcomes.extend(() if outcomes else service.outcomes(job, name, outputs / old.path, ended.announced))
+                if not outcomes:
+                    outcomes.extend(service.outcomes(job, name, outputs / old.path, announced, leniency))
                 answers.append(old)
                 continue
 
         def check(part: Path, digest: str, name: str = name) -> None:
             del digest
-            found = service.outcomes(job, name, part, ended.announced)
+            found = service.outcomes(job, name, part, announced, leniency)
             if any(not one.ok and one.position in measured for one in found):
                 raise AnswerIncomplete("it leaves out what it held before")
             if not outcomes:
@@ -212,7 +215,7 @@ def fetch_again(
         if digest == known.sha256:
             return
         # Other bytes may still say the same: a member more, another order.
-        told = service.outcomes(job, name, part, {"accept_missing": 1, "accept_unreadable": 1})
+        told = service.outcomes(job, name, part, {}, ALL_THERE_IS)
         now = {one.position: one.ok for one in told}
         if now and any(now.get(position) != ok for position, ok in outcomes.items()):
             raise AnswerDiffers(f"what the service answers for {remote_id} now is not what it answered before")

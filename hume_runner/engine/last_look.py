@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from hume_runner.engine.errands import Errand, Looked
 from hume_runner.engine.evidence import Evidence
-from hume_runner.services.jobs import Accepted, Answered, Refused, SubmitResult, Unknown
+from hume_runner.engine.reactions import settling
+from hume_runner.services.jobs import SubmitResult
 from hume_runner.services.lost import LostJob
-
-# So many submissions that were refused for now are looked for once more at the end of a run.
-_MOST_REFUSED = 100
 
 
 class LastLook:
@@ -23,16 +21,14 @@ class LastLook:
 
     def note(self, number: int, result: SubmitResult, *, told_before: bool) -> None:
         """What came of a submission. `told_before`: its id is another job's."""
-        match result:
-            case Accepted() if not told_before:
-                if number in self._refused:
-                    self._lost.setdefault(number, self._refused.pop(number))
-            case Accepted() | Unknown():
+        match settling.noted(result, number, self._refused, told_before=told_before, refused_too=self._refused_too):
+            case settling.Noted.LOST:
                 self._lost[number] = self._evidence.of(number)
-            case Refused(temporary=True):
-                if self._refused_too and len(self._refused) < _MOST_REFUSED and number not in self._refused:
-                    self._refused[number] = self._evidence.of(number)
-            case Answered() | Refused():
+            case settling.Noted.REFUSED:
+                self._refused[number] = self._evidence.of(number)
+            case settling.Noted.SENT_AGAIN:
+                self._lost.setdefault(number, self._refused.pop(number))
+            case settling.Noted.NOTHING:
                 pass
 
     def lost(self, number: int) -> None:

@@ -54,13 +54,15 @@ class Outgoing:
         number = action.job
         job = self._store.load_job(number, now=self._tools.wall())
         doubts = {} if self._rules.pay_again else self._store.doubts(number)
-        parts = sending.divided(job, self._store.left_out(number), doubts)
-        if parts != (job.members,):
-            self._replace(job, [draft for part in parts for draft in self._service.recompile(part)])
-            return
-        if doubts:
-            board.do(sending.asked_about(board.view, job, next(iter(doubts.values()))))
-            return
+        match sending.first(job, self._store.left_out(number), doubts):
+            case sending.Divide(parts=parts):
+                self._replace(job, [draft for part in parts for draft in self._service.recompile(part)])
+                return
+            case sending.Ask(why=why):
+                board.do(sending.asked_about(board.view, job, why))
+                return
+            case None:
+                pass
         board.do(sending.may_send(board.view, self._rules, job, self._evidence.suspects(job), board.moment()))
         if board.view.no_more or number in board.view.held_back:
             return

@@ -14,7 +14,7 @@ from typing import assert_never
 from hume_runner.engine.pacing import PollRule, next_poll_at
 from hume_runner.errors import HumeRunnerError
 from hume_runner.frozen import frozen
-from hume_runner.services.jobs import Ended
+from hume_runner.services.jobs import STRICT, Ended, Leniency
 
 
 @frozen(kw_only=False)
@@ -101,10 +101,12 @@ class ToFetch:
     """A job whose answer can be fetched. `next_at` moves on when fetching failed (`tries` times) or came too early
     (`early` times, first at `early_at`).
 
-    `here`: the answer came with the submission, so that only the disk has to do with it.
+    `leniency`: what it may lack by now. `here`: the answer came with the submission, so that only the disk has to do
+    with it.
     """
 
     ended: Ended
+    leniency: Leniency = STRICT
     next_at: float = 0.0
     tries: int = 0
     early: int = 0

@@ -1,6 +1,6 @@
 """What makes two items the same. Pure.
 
-A key is a SHA-256 over the kind, the content and the settings that change this item's result (`Planner.relevant` says
+A key is a SHA-256 over the kind, the content and the settings that change this item's result (`Relevant.relevant` says
 which), so that no two different triples can run together. Change nothing here without a new `VERSION` and a way back to
 the keys of the one before: every state file in use holds keys made by it, and another key means paying again.
 """

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 from hume_runner import small_json
 from hume_runner.planning.choosing import Chooser
 from hume_runner.planning.staged import FileDigest
-from hume_runner.services.base import Looker, Planning
+from hume_runner.services.base import Looker
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.remote import RemoteObject
 from hume_runner.stores import ObjectInfo
 
 if TYPE_CHECKING:
     from hume_runner.planning.scan import Cached
+    from hume_runner.services.remote_files import RemoteFiles
 
 
 def known_object(
-    remote: RemoteObject, known: Cached, service: Planning
+    remote: RemoteObject, known: Cached, looker: Looker | None
 ) -> tuple[FileDigest | None, Mapping[str, Any] | None]:
     """What an earlier run found out about an object that looks unchanged: its digest, and what a look told of it. A
     listing tells an ETag, which changes with the bytes, and is never taken for their hash."""
@@ -29,7 +30,7 @@ def known_object(
     digest = known.digest(remote.uri, info.size_bytes, time_ns(info), mark(info))
     if digest is None:
         return None, None
-    return digest, {} if service.looker is None else recalled(digest.sha256, known, service.looker)
+    return digest, {} if looker is None else recalled(digest.sha256, known, looker)
 
 
 def time_ns(info: ObjectInfo) -> int:
@@ -43,20 +44,24 @@ def mark(info: ObjectInfo) -> int:
 
 
 def read_ahead(
-    sources: Iterable[SourceItem], known: Cached, service: Planning, chooser: Chooser
+    sources: Iterable[SourceItem],
+    known: Cached,
+    objects: RemoteFiles | None,
+    looker: Looker | None,
+    chooser: Chooser,
 ) -> Iterator[SourceItem]:
     """The same sources; small objects are read side by side, as each costs a journey to its store."""
-    if service.objects is None:
+    if objects is None:
         return iter(sources)
 
     def wanted(item: SourceItem) -> tuple[str, ObjectInfo] | None:
         if item.remote is None or not chooser.wants(item):
             return None
-        if all(one is not None for one in known_object(item.remote, known, service)):
+        if all(one is not None for one in known_object(item.remote, known, looker)):
             return None
         return item.remote.uri, item.remote.info
 
-    return service.objects.ahead(sources, wanted)
+    return objects.ahead(sources, wanted)
 
 
 def recalled(content: bytes, known: Cached, looker: Looker) -> Mapping[str, Any] | None:

@@ -38,9 +38,9 @@ from hume_runner.planning.staged import (
     parse_place,
 )
 from hume_runner.planning.tally import Tally
-from hume_runner.services.base import PlainJobs, Planning
+from hume_runner.services.base import Planner
 from hume_runner.services.jobs import Draft, PlanItem
-from hume_runner.services.packing import pack_plain
+from hume_runner.services.packing import PlainJobs, pack_plain
 
 _MOST_PROBLEMS = 100
 _MOST_ALIKE = 10_000
@@ -60,9 +60,7 @@ class Options:
 class Plan:
     """The comparison of one scan with one state. Holds counts only; jobs and items are streamed when asked for."""
 
-    def __init__(
-        self, manifest: Manifest, scan: Scanned, store: PlanStore, service: Planning, options: Options
-    ) -> None:
+    def __init__(self, manifest: Manifest, scan: Scanned, store: PlanStore, service: Planner, options: Options) -> None:
         self.manifest = manifest
         self.scan = scan
         self._store = store

@@ -22,7 +22,7 @@ from hume_runner.planning.scan import Cached, NothingCached, scan_sources
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.planning.staged import Scan, Scanned
 from hume_runner.regular_files import open_regular
-from hume_runner.services.base import Planning
+from hume_runner.services.base import Relevant, Scanning
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
 
@@ -49,7 +49,7 @@ class _Seen:
 def scan_or_recall(
     manifest: Manifest,
     expand: Callable[[Manifest], Iterable[SourceItem | Block]],
-    service: Planning,
+    service: Scanning,
     store: Remembers | None,
     new: Callable[[], S],
     *,
@@ -85,7 +85,7 @@ def mark_of(mark: str, scan: str) -> str:
     return f"{mark} {scan}"
 
 
-def _look(manifest: Manifest, service: Planning) -> _Seen | None:
+def _look(manifest: Manifest, service: Relevant) -> _Seen | None:
     """None where the manifest and its lists alone do not decide, or cannot be read: then the scan tells why."""
     if not manifest.sources or any(entry.kind == "file" for entry in manifest.sources):
         return None

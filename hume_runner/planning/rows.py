@@ -21,7 +21,7 @@ from hume_runner.planning.fingerprint import (
     url_contents,
 )
 from hume_runner.planning.staged import PlainBlock, PlainRow, Row, Scan, format_place
-from hume_runner.services.base import Planning
+from hume_runner.services.base import Relevant
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
 
@@ -31,7 +31,7 @@ _MOST_ALIKE = 10_000
 class SettingsDigests:
     """The digest of the settings that change an item's result, worked out once for all items that are alike."""
 
-    def __init__(self, whole: Mapping[str, Any], service: Planning, scan: Scan) -> None:
+    def __init__(self, whole: Mapping[str, Any], service: Relevant, scan: Scan) -> None:
         self._whole = whole
         self._service = service
         self._scan = scan

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from hume_runner.errors import (
     ObjectMissing,
@@ -24,6 +24,7 @@ from hume_runner.errors import (
     UnusableName,
     is_scarce,
 )
+from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.planning.choosing import Chooser, unread
 from hume_runner.planning.fingerprint import (
@@ -41,10 +42,13 @@ from hume_runner.planning.staged import (
     Row,
     Scan,
 )
-from hume_runner.services.base import Planning
+from hume_runner.services.base import Archives, Looker, Relevant, Scanning
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block, one_by_one
 from hume_runner.sources.remote import RemoteObject
+
+if TYPE_CHECKING:
+    from hume_runner.services.remote_files import RemoteFiles
 
 _MOST_PROBLEMS = 100
 _NOT_LOOKED_AT: tuple[SourceKind, ...] = ("url", "text")
@@ -79,7 +83,7 @@ S = TypeVar("S", bound=Scan)
 def scan_sources(
     manifest: Manifest,
     sources: Iterable[SourceItem | Block],
-    service: Planning,
+    service: Scanning,
     known: Cached,
     scan: S,
     *,
@@ -98,11 +102,20 @@ def scan_sources(
         if selection.flags:
             scan.select(canonical(selection.document()), partial=selection.partial)
         settings = SettingsDigests(result_settings(manifest), service, scan)
+        files = _Files(
+            settings=settings,
+            scan=scan,
+            known=known,
+            md5=service.matches_by_md5,
+            looker=service.looker,
+            archives=service.archives,
+            objects=service.objects,
+        )
         chooser = Chooser(selection, held)
         problems: list[Problem] = []
         by_kind: dict[str, Callable[[int, SourceItem], PlainRow]] = {}
         everything = not selection.flags and held is None
-        for item in _ahead(manifest, sources if everything else one_by_one(sources), known, service, chooser):
+        for item in _ahead(manifest, sources if everything else one_by_one(sources), files, chooser):
             if isinstance(item, Block):
                 scan.add_block(block_rows(scan.count, item, settings))
                 continue
@@ -118,7 +131,7 @@ def scan_sources(
                     scan.pass_over((*plain, None, None, None, None))
                 continue
             try:
-                for row in _rows(item, settings, scan, known, service):
+                for row in files.rows(item):
                     (scan.add if chooser.takes(row) else scan.pass_over)(row)
             except (OSError, ObjectMissing, ObjectPacked, PreconditionFailed, UnusableName) as error:
                 if isinstance(error, OSError) and is_scarce(error):
@@ -137,91 +150,81 @@ def scan_sources(
 
 
 def _ahead(
-    manifest: Manifest, sources: Iterable[SourceItem | Block], known: Cached, service: Planning, chooser: Chooser
+    manifest: Manifest, sources: Iterable[SourceItem | Block], files: _Files, chooser: Chooser
 ) -> Iterator[SourceItem | Block]:
     # Links and texts, of which there may be millions, need not pass through this.
     if all(entry.kind != "file" for entry in manifest.sources):
         return iter(sources)
-    return read_ahead(one_by_one(sources), known, service, chooser)
+    return read_ahead(one_by_one(sources), files.known, files.objects, files.looker, chooser)
 
 
-def key_of(manifest: Manifest, service: Planning) -> Callable[[SourceKind, bytes], bytes]:
+def key_of(manifest: Manifest, service: Relevant) -> Callable[[SourceKind, bytes], bytes]:
     """What tells the key of a link or a text, which nobody looks at, by its content under this manifest."""
     whole = result_settings(manifest)
     digests = {kind: settings_digest(service.api, service.relevant(kind, {}, whole)) for kind in _NOT_LOOKED_AT}
     return lambda kind, content: item_key(kind, content, digests[kind])
 
 
-def _rows(item: SourceItem, settings: SettingsDigests, scan: Scan, known: Cached, service: Planning) -> Iterator[Row]:
-    """The one row of a file, or one a member where the service wants an archive's members one by one."""
-    if item.remote is not None:
-        yield from _remote_rows(item, item.remote, settings, scan, known, service)
-    else:
-        assert item.path is not None
-        found_digest, size = _file_digest(item.path, scan, known, md5=service.matches_by_md5)
-        yield from _file_rows(item, item.path, found_digest, size, settings, scan, known, service)
+@frozen
+class _Files:
+    """Makes the rows of files. `known`: what an earlier run found out about them; `looker`, `archives` and `objects`:
+    what the service has for that."""
 
+    settings: SettingsDigests
+    scan: Scan
+    known: Cached
+    md5: bool
+    looker: Looker | None
+    archives: Archives | None
+    objects: RemoteFiles | None
 
-def _file_rows(
-    item: SourceItem,
-    path: Path,
-    found: FileDigest,
-    size: int,
-    settings: SettingsDigests,
-    scan: Scan,
-    known: Cached,
-    service: Planning,
-) -> Iterator[Row]:
-    inside = service.archives.inside(path) if service.archives else None
-    if inside is None:
-        facts = _look(path, found.sha256, known, service)
-        content = Content(digest=found.sha256, size=size, md5=found.md5)
-        yield from _items(item, facts, content, settings, scan, service)
-        return
-    for member in inside:
-        content = Content(digest=member.digest, size=member.size_bytes, inside=member.name)
-        yield from _items(_member_item(item, member.name), member.facts, content, settings, scan, service)
+    def rows(self, item: SourceItem) -> Iterator[Row]:
+        """The one row of a file, or one a member where the service wants an archive's members one by one."""
+        if item.remote is not None:
+            yield from self._remote_rows(item, item.remote)
+        else:
+            assert item.path is not None
+            found, size = _file_digest(item.path, self.scan, self.known, md5=self.md5)
+            yield from self._file_rows(item, item.path, found, size)
 
+    def _file_rows(self, item: SourceItem, path: Path, found: FileDigest, size: int) -> Iterator[Row]:
+        inside = self.archives.inside(path) if self.archives else None
+        if inside is None:
+            content = Content(digest=found.sha256, size=size, md5=found.md5)
+            yield from self._items(item, self._look(path, found.sha256), content)
+            return
+        for member in inside:
+            content = Content(digest=member.digest, size=member.size_bytes, inside=member.name)
+            yield from self._items(_member_item(item, member.name), member.facts, content)
 
-def _remote_rows(
-    item: SourceItem, remote: RemoteObject, settings: SettingsDigests, scan: Scan, known: Cached, service: Planning
-) -> Iterator[Row]:
-    """As for a file. What was read before and looked into is not read again, whatever the plan asks of it."""
-    before, told = known_object(remote, known, service)
-    if before is not None and told is not None:
-        content = Content(digest=before.sha256, size=remote.info.size_bytes, md5=before.md5)
-        yield from _items(item, told, content, settings, scan, service)
-        return
-    assert service.objects is not None
-    with service.objects.fetched(remote.uri, remote.info) as file:
-        info = file.info
-        md5 = bytes.fromhex(file.md5) if service.matches_by_md5 else None
-        digest = FileDigest(sha256=bytes.fromhex(file.sha256), md5=md5)
-        if info.etag is not None:
-            scan.add_digest(remote.uri, info.size_bytes, time_ns(info), mark(info), digest)
-        yield from _file_rows(item, file.path, digest, info.size_bytes, settings, scan, known, service)
+    def _remote_rows(self, item: SourceItem, remote: RemoteObject) -> Iterator[Row]:
+        """As for a file. What was read before and looked into is not read again, whatever the plan asks of it."""
+        before, told = known_object(remote, self.known, self.looker)
+        if before is not None and told is not None:
+            content = Content(digest=before.sha256, size=remote.info.size_bytes, md5=before.md5)
+            yield from self._items(item, told, content)
+            return
+        assert self.objects is not None
+        with self.objects.fetched(remote.uri, remote.info) as file:
+            info = file.info
+            md5 = bytes.fromhex(file.md5) if self.md5 else None
+            digest = FileDigest(sha256=bytes.fromhex(file.sha256), md5=md5)
+            if info.etag is not None:
+                self.scan.add_digest(remote.uri, info.size_bytes, time_ns(info), mark(info), digest)
+            yield from self._file_rows(item, file.path, digest, info.size_bytes)
 
+    def _look(self, path: Path, content: bytes) -> Mapping[str, Any]:
+        """What an earlier look told, if one is still good; else a new one."""
+        if self.looker is None:
+            return {}
+        facts = recalled(content, self.known, self.looker)
+        return self.looker.look(path, content) if facts is None else facts
 
-def _items(
-    item: SourceItem,
-    facts: Mapping[str, Any],
-    content: Content,
-    settings: SettingsDigests,
-    scan: Scan,
-    service: Planning,
-) -> Iterator[Row]:
-    """The one row of a medium, or one for each item that the service makes of it."""
-    for name, own in service.looker.apart(facts) if service.looker is not None else (("", facts),):
-        named = item._replace(id=f"{item.id}/{name}", explicit_id=False) if name else item
-        yield row_of(scan.count, named, settings, replace(content, facts=_told(own)))
-
-
-def _look(path: Path, content: bytes, known: Cached, service: Planning) -> Mapping[str, Any]:
-    """What an earlier look told, if one is still good; else a new one."""
-    if service.looker is None:
-        return {}
-    facts = recalled(content, known, service.looker)
-    return service.looker.look(path, content) if facts is None else facts
+    def _items(self, item: SourceItem, facts: Mapping[str, Any], content: Content) -> Iterator[Row]:
+        """The one row of a medium, or one for each item that the service makes of it."""
+        for name, own in self.looker.apart(facts) if self.looker is not None else (("", facts),):
+            named = item._replace(id=f"{item.id}/{name}", explicit_id=False) if name else item
+            yield row_of(self.scan.count, named, self.settings, replace(content, facts=_told(own)))
 
 
 def _told(facts: Mapping[str, Any]) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hume_runner.services.base import Archives, Keeper, Looker, PlainJobs, Preparer, Shelf, Stopper, Witness
+from hume_runner.services.base import Archives, Keeper, Looker, Preparer, Shelf, Stopper, Witness
 from hume_runner.services.foreign import Foreign
 from hume_runner.services.jobs import PlanItem, Progress, Unseen, Waiting
 from hume_runner.services.lost import Look, LostJob
+from hume_runner.services.packing import PlainJobs
 
 if TYPE_CHECKING:
     from hume_runner.services.remote_files import RemoteFiles

@@ -16,25 +16,27 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from hume_runner.computing.base import Needs, Pool
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest, SourceKind
 from hume_runner.services.foreign import Foreign, ForeignSource
-from hume_runner.services.jobs import Draft, Job, Member, Outcome, PlanItem, Prepared, Progress, Submission, Waiting
+from hume_runner.services.jobs import (
+    Draft,
+    Inside,
+    Job,
+    Leniency,
+    Member,
+    Outcome,
+    PlanItem,
+    Prepared,
+    Progress,
+    Submission,
+    Waiting,
+)
 from hume_runner.services.lost import Candidate, Look, LostJob
+from hume_runner.services.packing import PlainJobs
 
 if TYPE_CHECKING:
     from hume_runner.http.access import Access
     from hume_runner.services.remote_files import RemoteFiles
-
-
-@frozen
-class Inside:
-    """A member of an archive that is an item of its own: its path inside, its SHA-256 (32 bytes), what a look told."""
-
-    name: str
-    digest: bytes
-    size_bytes: int
-    facts: Mapping[str, Any]
 
 
 class ByteStream(Protocol):
@@ -46,18 +48,6 @@ class ByteStream(Protocol):
         """What was written to `path` from here, without secrets that could not be left out on the way; None where there
         are none. Raises: OSError."""
         ...
-
-
-@frozen
-class PlainJobs:
-    """How `Planner.compile` packs texts and links without a query, none of which it refuses or bills: in order, with so
-    many members and so many bytes of them at most.
-
-    With this, a plan that only looks need not consider every item.
-    """
-
-    most: int
-    most_bytes: int
 
 
 class HasApi(Protocol):
@@ -86,18 +76,8 @@ class Packer(Protocol):
         ...
 
 
-class Planner(HasApi, Packer, Protocol):
-    """Turns items into jobs. Pure: nothing here reads a file or talks to anybody."""
-
-    @property
-    def matches_by_md5(self) -> bool:
-        """Whether the service tells the MD5 of the files that it has, so that a plan has to know theirs."""
-        ...
-
-    @property
-    def plain_jobs(self) -> PlainJobs | None:
-        """How it packs what only its size matters of; None where it does not pack so."""
-        ...
+class Relevant(HasApi, Protocol):
+    """Tells what two measurements of the same content may differ by."""
 
     def relevant(self, kind: SourceKind, facts: Mapping[str, Any], settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """The part of `settings` that changes the result of an item of this kind, of which a look told `facts`. Pure.
@@ -105,6 +85,15 @@ class Planner(HasApi, Packer, Protocol):
         `settings` are those of a manifest: "models", "transcription", "batching". What a manifest says beyond this part
         is nothing to the item: it is not measured again for it.
         """
+        ...
+
+
+class Planner(Relevant, Packer, Protocol):
+    """Turns items into jobs. Pure: nothing here reads a file or talks to anybody."""
+
+    @property
+    def plain_jobs(self) -> PlainJobs | None:
+        """How it packs what only its size matters of; None where it does not pack so."""
         ...
 
     def refuse(self, item: PlanItem, now: float) -> tuple[str, str] | None:
@@ -285,16 +274,25 @@ class Reader(Protocol):
         """File names of the answers to fetch once a job has ended; the first is the one that `outcomes` reads."""
         ...
 
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
-        """Check a downloaded answer as a whole and say what it tells about each member.
+    def outcomes(
+        self, job: Job, name: str, path: Path, announced: Mapping[str, int], leniency: Leniency
+    ) -> tuple[Outcome, ...]:
+        """Check a downloaded answer as a whole and say what it tells about each member. `announced`: what the service
+        told of it when the job had ended (`Ended`).
 
-        Raises: UnexpectedResponse if it is damaged; AnswerIncomplete if the service has not written all of it yet.
+        Raises: UnexpectedResponse if it is damaged; unless `leniency` takes that, AnswerIncomplete if the service has
+        not written all of it yet and AnswerUnreadable if some source's part cannot be read.
         """
         ...
 
 
-class Planning(Planner, Protocol):
-    """What a plan needs of a service."""
+class Scanning(Relevant, Protocol):
+    """What a scan of the sources needs of a service: how it looks into files, and what tells two items apart."""
+
+    @property
+    def matches_by_md5(self) -> bool:
+        """Whether the service tells the MD5 of the files that it has, so that a plan has to know theirs."""
+        ...
 
     @property
     def looker(self) -> Looker | None:
@@ -312,7 +310,7 @@ class Planning(Planner, Protocol):
         ...
 
 
-class Service(Planning, Sender, Records, Reader, Host, Protocol):
+class Service(Scanning, Planner, Sender, Records, Reader, Host, Protocol):
     """One API and endpoint: what every API does, and the parts that only some have.
 
     Named only where one is made and held (`Build`, `wiring`, `engine.environment`): whoever is given one names the

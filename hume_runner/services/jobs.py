@@ -45,6 +45,16 @@ class PlanItem:
 
 
 @frozen
+class Inside:
+    """A member of an archive that is an item of its own: its path inside, its SHA-256 (32 bytes), what a look told."""
+
+    name: str
+    digest: bytes
+    size_bytes: int
+    facts: Mapping[str, Any]
+
+
+@frozen
 class Carried:
     """A part of an item that a job carries already: measured (`done`), or at the service. `detail` says which."""
 
@@ -238,6 +248,19 @@ class Broken:
     created_at: float | None = None
     started_at: float | None = None
     ended_at: float | None = None
+
+
+@frozen
+class Leniency:
+    """What an answer may lack and is taken all the same: sources that it does not speak of, or what cannot be read of
+    one. Those have failed then."""
+
+    missing: bool = False
+    unreadable: bool = False
+
+
+STRICT = Leniency()
+ALL_THERE_IS = Leniency(missing=True, unreadable=True)  # nobody can be asked again for what is not in it
 
 
 @frozen

@@ -12,7 +12,7 @@ from hume_runner.media.archives import Skipped, iter_members
 from hume_runner.media.archives import is_archive as opens
 from hume_runner.media.problems import MediaProblem
 from hume_runner.scratch import Scratch
-from hume_runner.services.base import Inside
+from hume_runner.services.jobs import Inside
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from hume_runner.services.base import PlainJobs
+from hume_runner.frozen import frozen
 from hume_runner.services.jobs import Draft, Member
+
+
+@frozen
+class PlainJobs:
+    """How `Planner.compile` packs texts and links without a query, none of which it refuses or bills: in order, with so
+    many members and so many bytes of them at most.
+
+    With this, a plan that only looks need not consider every item.
+    """
+
+    most: int
+    most_bytes: int
 
 
 def pack(members: Iterable[Member], *, most: int, most_bytes: int) -> Iterator[Draft]:

@@ -5,9 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hume_runner.services.base import PlainJobs
 from hume_runner.services.jobs import Draft, Member
-from hume_runner.services.packing import pack, pack_plain
+from hume_runner.services.packing import PlainJobs, pack, pack_plain
 from tests.fakes import plan_item
 
 SIZES = st.lists(st.integers(0, 60), max_size=80)

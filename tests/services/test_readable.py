@@ -21,7 +21,7 @@ from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.expression_v1 import rows as rows_expression_v1
 from hume_runner.services.expression_v1.readable import check_audio, check_images
-from hume_runner.services.jobs import Job, Member, PlanItem
+from hume_runner.services.jobs import ALL_THERE_IS, Job, Leniency, Member, PlanItem
 from tests.cli.project import Project
 from tests.results.sample_answers import face_rows, file_element, model
 from tests.tiers import examples, sampled
@@ -154,7 +154,7 @@ def test_what_no_reader_takes_fails_alone_at_fetching_and_its_neighbours_have_th
     if large:
         bad = bad.replace('"predictions": [{"frame"', '"filler": "' + "x" * 2_000_000 + '", "predictions": [{"frame"')
     path = _write(tmp_path / "predictions.json", bad, _GOOD)
-    outcomes = read_outcomes(_job(("file", "bad.jpg"), ("file", "good.jpg")), path, {"accept_unreadable": 1})
+    outcomes = read_outcomes(_job(("file", "bad.jpg"), ("file", "good.jpg")), path, {}, Leniency(unreadable=True))
     assert [one.ok for one in outcomes] == [False, True]
     assert outcomes[0].reason == "unexpected_answer"
     assert (outcomes[0].message or "").startswith("the answer about this source cannot be read: ")
@@ -165,7 +165,7 @@ def test_what_no_reader_takes_fails_alone_at_fetching_and_its_neighbours_have_th
 def test_half_a_character_is_replaced_and_spoils_nothing(tmp_path: Path) -> None:
     element = '{"source": {"type": "file", "filename": "a"}, "results": null, "error": "odd \\ud800 word"}'
     (outcome,) = read_outcomes(
-        _job(("file", "a")), _write(tmp_path / "predictions.json", element), {"accept_unreadable": 1}
+        _job(("file", "a")), _write(tmp_path / "predictions.json", element), {}, Leniency(unreadable=True)
     )
     assert (outcome.ok, outcome.message) == (False, "odd \ufffd word")
 
@@ -211,7 +211,7 @@ def test_a_mutated_answer_costs_its_own_source_at_most(
     before = _rows(_write(tmp_path / "before.json", *elements))
     mine = set(_rows(_write(tmp_path / "mine.json", elements[place])))
     path = _write(tmp_path / "after.json", *mutated)
-    outcomes = read_outcomes(job, path, {"accept_missing": 1, "accept_unreadable": 1})
+    outcomes = read_outcomes(job, path, {}, ALL_THERE_IS)
     try:
         after = _rows(path)
     except ResultsError as error:
@@ -241,7 +241,7 @@ def test_an_answer_with_damaged_bytes_is_read_or_refused_and_never_breaks_the_re
     path = tmp_path / "damaged.json"
     path.write_bytes(body)
     try:
-        outcomes = read_outcomes(job, path, {"accept_missing": 1, "accept_unreadable": 1})
+        outcomes = read_outcomes(job, path, {}, ALL_THERE_IS)
     except UnexpectedResponse:
         outcomes = ()
     try:
@@ -335,7 +335,7 @@ def test_a_value_of_another_type_than_its_column_fails_its_source_and_is_never_a
     if large:
         bad = bad.replace('"predictions": [', '"filler": "' + "x" * 5_000_000 + '", "predictions": [', 1)
     path = _write(tmp_path / "predictions.json", bad, _GOOD)
-    outcomes = read_outcomes(_job(("file", "bad.jpg"), ("file", "good.jpg")), path, {"accept_unreadable": 1})
+    outcomes = read_outcomes(_job(("file", "bad.jpg"), ("file", "good.jpg")), path, {}, Leniency(unreadable=True))
     assert [(one.ok, one.reason) for one in outcomes] == [(False, "unexpected_answer"), (True, None)]
     rows = _rows(path)
     (told,) = rows["file", "bad.jpg"]
@@ -349,7 +349,7 @@ def test_metadata_of_another_type_than_its_columns_fails_its_source(metadata: st
     content = model({"unknown": [{"text": "so", "emotions": []}]})
     element = json.dumps(file_element("bad.jpg", {"prosody": content | {"metadata": "HERE"}}))
     path = _write(tmp_path / "predictions.json", element.replace('"HERE"', metadata))
-    (outcome,) = read_outcomes(_job(("file", "bad.jpg")), path, {"accept_unreadable": 1})
+    (outcome,) = read_outcomes(_job(("file", "bad.jpg")), path, {}, Leniency(unreadable=True))
     assert (outcome.ok, outcome.reason) == (False, "unexpected_answer")
     (told,) = _rows(path)["file", "bad.jpg"]
     assert isinstance(told, ResultsError)

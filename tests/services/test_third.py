@@ -23,6 +23,7 @@ from hume_runner.services.jobs import (
     Draft,
     Ended,
     Job,
+    Leniency,
     Member,
     Outcome,
     PlanItem,
@@ -75,7 +76,9 @@ class Lengths(AtOnce):
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
         return ("lengths.json",)
 
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+    def outcomes(
+        self, job: Job, name: str, path: Path, announced: Mapping[str, int], leniency: Leniency
+    ) -> tuple[Outcome, ...]:
         counted = {one["n"] for one in json.loads(path.read_bytes())}
         return tuple(Outcome(position=position, ok=match in counted) for position, match in job.matches.items())
 

@@ -72,10 +72,10 @@ def came_early(view: View, rules: Rules, job: int, message: str, at: Moment) -> 
     first = was.early_at if was.early_at is not None else at.now
     early = was.early + 1
     wait = backoff(early, most=10.0, asked=None, random=lambda: at.chance) / 2
-    ended = was.ended
+    leniency = was.leniency
     if at.now - first >= rules.patience.late_s:
-        ended, wait = replace(ended, announced={**ended.announced, "accept_missing": 1}), 0.0
-    again = replace(was, ended=ended, next_at=at.now + wait, early=early, early_at=first)
+        leniency, wait = replace(leniency, missing=True), 0.0
+    again = replace(was, leniency=leniency, next_at=at.now + wait, early=early, early_at=first)
     return Reaction(view=_fetch_again(view, job, again), events=(events.Early(job=job_name(job), message=message),))
 
 
@@ -92,8 +92,7 @@ def fetch_failed(view: View, rules: Rules, job: int, error: ApiError, at: Moment
     reaction = reaction.then(Reaction(view=reaction.view, events=(failed,)))
     if isinstance(error, AnswerUnreadable) and tries >= min(_ALIKE, retry.attempts):
         # Not harmed on the way: it is what the service says, and what cannot be read of it fails alone.
-        ended = replace(was.ended, announced={**was.ended.announced, "accept_unreadable": 1})
-        again = replace(was, ended=ended, next_at=at.now, tries=0)
+        again = replace(was, leniency=replace(was.leniency, unreadable=True), next_at=at.now, tries=0)
         return reaction.then(Reaction(view=replace(reaction.view, to_fetch={**reaction.view.to_fetch, job: again})))
     if tries < retry.attempts:
         return reaction

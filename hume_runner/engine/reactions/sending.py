@@ -20,6 +20,7 @@ from hume_runner.errors import (
     ServiceRefused,
     ServiceUnavailable,
 )
+from hume_runner.frozen import frozen
 from hume_runner.http.backoff import backoff
 from hume_runner.services.jobs import (
     Accepted,
@@ -63,20 +64,36 @@ def ready(view: View, came: Prepared, planned: Sequence[int], names: Mapping[int
     return Reaction(view=replace(view, queue=[*view.queue, *planned]), events=told, failures=bool(came.failed))
 
 
-def divided(job: Job, left_out: Collection[bytes], doubts: Collection[bytes]) -> tuple[Sequence[Member], ...]:
-    """What goes together of a planned job's members; all of them where nothing divides it.
+@frozen
+class Divide:
+    """What goes together of its members: other jobs take its place."""
 
-    `left_out`: the keys of those that are not to be sent now, `doubts`: of those that may have been paid for.
+    parts: Sequence[Sequence[Member]]
+
+
+@frozen
+class Ask:
+    """It may have been paid for: somebody is asked before it is sent."""
+
+    why: str
+
+
+def first(job: Job, left_out: Collection[bytes], doubts: Mapping[bytes, str]) -> Divide | Ask | None:
+    """What has to be done with a planned job before it may be sent; None where nothing has to.
+
+    `left_out`: keys of members that are not to be sent now; `doubts`: of those that may have been paid for, and why.
     """
     listed = [member for member in job.members if member.item.id and member.item.key not in left_out]
     if len(listed) < len(job.members):
         # A lost job that is not at the service, and the manifest or the selection has changed since: what it still
         # lists goes.
-        return (listed,)
+        return Divide(parts=(listed,))
     clear = [member for member in job.members if member.item.key not in doubts]
     doubtful = [member for member in job.members if member.item.key in doubts]
-    # What is beyond doubt does not wait until somebody was asked about the rest.
-    return (clear, doubtful) if clear and doubtful else (job.members,)
+    if clear and doubtful:
+        # What is beyond doubt does not wait until somebody was asked about the rest.
+        return Divide(parts=(clear, doubtful))
+    return Ask(why=next(iter(doubts.values()))) if doubts else None
 
 
 def replaced(view: View, job: Job, drafts: Sequence[Draft]) -> Reaction:

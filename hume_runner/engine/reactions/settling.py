@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from functools import partial
 from typing import assert_never
 
@@ -21,8 +22,36 @@ from hume_runner.errors import (
     LostAnswerNeedsDecision,
 )
 from hume_runner.http.backoff import backoff
-from hume_runner.services.jobs import job_name
+from hume_runner.services.jobs import Accepted, Answered, Refused, SubmitResult, Unknown, job_name
 from hume_runner.services.lost import Candidate, Look
+
+# So many submissions that were refused for now are looked for once more at the end of a run.
+_MOST_REFUSED = 100
+
+
+class Noted(Enum):
+    """What a submission's answer is to the look that a run takes before it ends."""
+
+    NOTHING = auto()
+    LOST = auto()  # it may be there, and is sent again
+    REFUSED = auto()  # for now: if another try is taken, this one may be there too
+    SENT_AGAIN = auto()  # taken, after a try that was refused
+
+
+def noted(result: SubmitResult, job: int, refused: Collection[int], *, told_before: bool, refused_too: bool) -> Noted:
+    """`refused`: the jobs of which a try was refused before. `told_before`: its id is another job's; `refused_too`: the
+    service may have what it refused for now."""
+    match result:
+        case Accepted() if not told_before:
+            return Noted.SENT_AGAIN if job in refused else Noted.NOTHING
+        case Accepted() | Unknown():
+            return Noted.LOST
+        case Refused(temporary=True) if refused_too and len(refused) < _MOST_REFUSED and job not in refused:
+            return Noted.REFUSED
+        case Answered() | Refused():
+            return Noted.NOTHING
+        case _:
+            assert_never(result)
 
 
 def in_order(jobs: Sequence[int], looks: Mapping[int, Look]) -> Sequence[int]:

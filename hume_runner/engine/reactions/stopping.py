@@ -28,6 +28,11 @@ def not_ours(view: View, error: HumeRunnerError) -> Reaction:
     return stop(replace(view, ending=Ending()), error, leave=True)
 
 
+def broken(view: View) -> View:
+    """Something went wrong that no reaction is for: nothing is begun, what is on its way is waited for."""
+    return replace(view, no_more=True, leaving=True)
+
+
 def end_with(view: View, error: HumeRunnerError) -> View:
     """Go on with everything else, and end with this error if nothing else comes before."""
     return view if view.ending else replace(view, ending=Ending(error=error))

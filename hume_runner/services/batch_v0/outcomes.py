@@ -16,7 +16,7 @@ from hume_runner.services.batch_v0.reading import SourceResultView, read_source_
 from hume_runner.services.batch_v0.repeats import CONFLICT, Mentions, named_texts
 from hume_runner.services.batch_v0.source_finder import SourceFinder
 from hume_runner.services.batch_v0.words import Confirmed, another_s, confirmed
-from hume_runner.services.jobs import Job, Outcome, PlanItem
+from hume_runner.services.jobs import STRICT, Job, Leniency, Outcome, PlanItem
 from hume_runner.services.unreadable import UNEXPECTED
 from hume_runner.services.unreadable import message as told_of
 
@@ -24,11 +24,13 @@ PREDICTIONS = "predictions.json"
 ARTIFACTS = "artifacts.zip"
 
 
-def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+def read_outcomes(
+    job: Job, path: Path, announced: Mapping[str, int], leniency: Leniency = STRICT
+) -> tuple[Outcome, ...]:
     """What a predictions answer says about each member of the job.
 
-    Raises: UnexpectedResponse if it is not whole; AnswerIncomplete if it leaves members out and `announced` does not
-    say `accept_missing`; AnswerUnreadable if a source cannot be read and it does not say `accept_unreadable`.
+    Raises: UnexpectedResponse if it is not whole; AnswerIncomplete if it leaves members out, and AnswerUnreadable if
+    a source cannot be read, unless `leniency` takes that.
     """
     sent_as = job.matches
     told = _confirmed(job, path) if not job.nonce else Confirmed(names={}, doubtful=frozenset())
@@ -46,10 +48,10 @@ def read_outcomes(job: Job, path: Path, announced: Mapping[str, int]) -> tuple[O
     missing = [member.position for member in job.members if member.position not in outcomes]
     expected = announced.get("predictions")
     spoilt = any(outcome.reason == UNEXPECTED for outcome in outcomes.values())
-    if spoilt and not announced.get("accept_unreadable"):
+    if spoilt and not leniency.unreadable:
         raise AnswerUnreadable(next(o.message or "" for o in outcomes.values() if o.reason == UNEXPECTED))
     late = bool(missing) or (expected is not None and expected > 0 and said.predictions == 0 and not spoilt)
-    if late and not announced.get("accept_missing"):
+    if late and not leniency.missing:
         raise AnswerIncomplete(f"{len(missing)} of {len(job.members)} sources are not in the answer yet")
     for position in missing:
         outcomes[position] = Outcome(

@@ -9,10 +9,9 @@ from typing import Any
 from hume_runner.manifest.model import Manifest
 from hume_runner.media.problems import MediaProblem
 from hume_runner.media.sniff import HEAD_BYTES, Kind, sniff_path
-from hume_runner.services.base import PlainJobs
 from hume_runner.services.jobs import Draft, Job, Limits, Member, PlanItem, Prepared
 from hume_runner.services.links import refuse_expired
-from hume_runner.services.packing import pack
+from hume_runner.services.packing import PlainJobs, pack
 
 UPLOAD_BYTES = 100_000_000
 SOURCES_PER_JOB = 100

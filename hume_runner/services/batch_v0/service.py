@@ -22,7 +22,7 @@ from hume_runner.services.batch_v0.planner import Drafts
 from hume_runner.services.batch_v0.progress import Polls
 from hume_runner.services.batch_v0.sender import Submissions
 from hume_runner.services.batch_v0.settings import relevant
-from hume_runner.services.jobs import Job, Outcome
+from hume_runner.services.jobs import Job, Leniency, Outcome
 from hume_runner.services.remote_files import RemoteFiles
 
 if TYPE_CHECKING:
@@ -97,12 +97,14 @@ class BatchV0Service:
             return self._host.http.open_predictions(remote_id)
         return self._host.http.open_artifacts(remote_id)
 
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+    def outcomes(
+        self, job: Job, name: str, path: Path, announced: Mapping[str, int], leniency: Leniency
+    ) -> tuple[Outcome, ...]:
         """See `Reader.outcomes`."""
         if name == ARTIFACTS:
             check_archive(path)
             return ()
-        return read_outcomes(job, path, announced)
+        return read_outcomes(job, path, announced, leniency)
 
 
 def build(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hume_runner.services.expression_v1.parts import endpoint_of, images_in
 from hume_runner.services.expression_v1.readable import check_audio, check_images
-from hume_runner.services.jobs import Job, Outcome
+from hume_runner.services.jobs import Job, Leniency, Outcome
 from hume_runner.services.unreadable import UNEXPECTED, message
 
 RESPONSE = "response.json"
@@ -21,9 +21,11 @@ class Answers:
         del artifacts
         return (RESPONSE,)
 
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+    def outcomes(
+        self, job: Job, name: str, path: Path, announced: Mapping[str, int], leniency: Leniency
+    ) -> tuple[Outcome, ...]:
         """See `Reader.outcomes`. An answer of an unknown shape fails its members and stays in `raw/`: it was paid."""
-        del name, announced
+        del name, announced, leniency
         body = path.read_bytes()
         single: Mapping[int, str] = {}
         if endpoint_of(job) == "audio":

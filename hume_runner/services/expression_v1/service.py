@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner.computing.base import Needs, Pool
 from hume_runner.manifest.model import Manifest
-from hume_runner.services.base import Inside, Stopper
+from hume_runner.services.base import Stopper
 from hume_runner.services.expression_v1.account import Account
 from hume_runner.services.expression_v1.answers import Answers
 from hume_runner.services.expression_v1.client import AUTH_HEADER, ExpressionV1Api
@@ -24,7 +24,7 @@ from hume_runner.services.expression_v1.records import Records
 from hume_runner.services.expression_v1.sender import Uploads
 from hume_runner.services.expression_v1.settings import apart, fit, measured_for, relevant, whole
 from hume_runner.services.foreign import Foreign
-from hume_runner.services.jobs import PlanItem
+from hume_runner.services.jobs import Inside, PlanItem
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.making import media_reader, prepares_media
 from hume_runner.services.members import is_archive, members

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.services.jobs import Job, Member, Outcome, PlanItem
+from hume_runner.services.jobs import Job, Leniency, Member, Outcome, PlanItem
 from hume_runner.services.local.answer_form import FORMAT
 from hume_runner.services.local.measurers.speech import SPEECH_LAYOUT
 from hume_runner.services.local.measurers.whisper_languages import doubtful
@@ -26,9 +26,11 @@ class Answers:
         del artifacts
         return (RESPONSE,)
 
-    def outcomes(self, job: Job, name: str, path: Path, announced: Mapping[str, int]) -> tuple[Outcome, ...]:
+    def outcomes(
+        self, job: Job, name: str, path: Path, announced: Mapping[str, int], leniency: Leniency
+    ) -> tuple[Outcome, ...]:
         """See `Reader.outcomes`."""
-        del announced
+        del announced, leniency
         try:
             answer = json.loads(path.read_bytes())
             sources = sources_of(answer)

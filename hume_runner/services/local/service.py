@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hume_runner.computing.base import Needs, Pool
 from hume_runner.manifest.model import Manifest
 from hume_runner.services.at_once import AtOnce
-from hume_runner.services.base import Inside
-from hume_runner.services.jobs import PlanItem
+from hume_runner.services.jobs import Inside, PlanItem
 from hume_runner.services.links import refuse_expired
 from hume_runner.services.local.answers import Answers
 from hume_runner.services.local.look import look, recalled

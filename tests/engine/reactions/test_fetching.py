@@ -17,7 +17,8 @@ from hume_runner.errors import (
     ServiceUnavailable,
     UnexpectedResponse,
 )
-from hume_runner.services.jobs import Ended, Job, Outcome
+from hume_runner.services.base import AnswerUnreadable
+from hume_runner.services.jobs import Ended, Job, Leniency, Outcome
 from tests.engine.reactions.cases import NOW, error_of, row, rules, view
 
 
@@ -53,7 +54,7 @@ def test_an_answer_that_is_early_is_waited_for_and_at_last_taken_as_it_is() -> N
     assert (first.early, first.early_at, first.next_at) == (1, 100.0, 100.5)
     late = view(fetching={1: replace(first, early_at=40.0)})
     last = fetching.came_early(late, rules(), 1, "1 is missing", NOW).view.to_fetch[1]
-    assert last.ended.announced == {"accept_missing": 1}
+    assert last.leniency == Leniency(missing=True)
     assert last.next_at == 100.0
 
 
@@ -74,3 +75,13 @@ def test_a_fetch_that_fails_is_tried_as_often_as_the_manifest_says(
     assert error_of(reaction) is ends_with
     assert not reaction.view.no_more  # one answer that is bad holds nobody back
     assert reaction.facts == ()
+
+
+@pytest.mark.parametrize(("tries", "leniency", "waits_s"), [(0, Leniency(), 1.0), (1, Leniency(unreadable=True), 0.0)])
+def test_what_cannot_be_read_twice_over_is_what_the_service_says(
+    tries: int, leniency: Leniency, waits_s: float
+) -> None:
+    busy = view(fetching={1: ToFetch(ended=Ended(announced={"predictions": 4}), tries=tries)})
+    again = fetching.fetch_failed(busy, rules(), 1, AnswerUnreadable("odd"), NOW).view.to_fetch[1]
+    assert (again.leniency, again.next_at - NOW.now) == (leniency, waits_s)
+    assert again.ended.announced == {"predictions": 4}  # by the service, and nobody else

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from hume_runner import events
 from hume_runner.engine import facts
 from hume_runner.engine.reactions import sending
 from hume_runner.engine.reactions.base import Reaction
+from hume_runner.engine.reactions.sending import Ask, Divide
 from hume_runner.engine.view import Lost, Sent, View
 from hume_runner.errors import (
     LostAnswerNeedsDecision,
@@ -193,24 +194,22 @@ def test_a_source_that_vanished_fails_alone_and_unsent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "left_out", "doubts", "parts"),
+    ("members", "left_out", "doubts", "first"),
     [
-        ((A, B), (), (), [(A, B)]),
-        ((GONE, B, C), (), (), [(B, C)]),
-        ((A, B, C), {b"b"}, (), [(A, C)]),
-        ((A, B), {b"a", b"b"}, (), [()]),
-        ((A, B, C), {b"b"}, {b"c"}, [(A, C)]),  # which are asked about when their turn comes
-        ((A, B, C), (), {b"b"}, [(A, C), (B,)]),
-        ((A, B), (), {b"a", b"b"}, [(A, B)]),  # all of it is asked about
+        ((A, B), (), {}, None),
+        ((GONE, B, C), (), {}, Divide(parts=([B, C],))),
+        ((A, B, C), {b"b"}, {}, Divide(parts=([A, C],))),
+        ((A, B), {b"a", b"b"}, {}, Divide(parts=([],))),
+        ((A, B, C), {b"b"}, {b"c": "why c"}, Divide(parts=([A, C],))),  # it is asked about when their turn comes
+        ((A, B, C), (), {b"b": "why b"}, Divide(parts=([A, C], [B]))),
+        ((A, B), (), {b"b": "why b", b"a": "why a"}, Ask(why="why b")),  # all of it, and the first reason is told
     ],
 )
 def test_what_is_beyond_doubt_and_still_listed_waits_for_nothing_else(
-    members: tuple[Member, ...], left_out: Collection[bytes], doubts: Collection[bytes], parts: list[tuple[Member, ...]]
+    members: tuple[Member, ...], left_out: Collection[bytes], doubts: Mapping[bytes, str], first: Divide | Ask | None
 ) -> None:
     job = Job(number=1, key="k", nonce="n", members=members, size_bytes=0)
-    told = sending.divided(job, left_out, doubts)
-    assert [tuple(part) for part in told] == parts
-    assert (told == (members,)) is (parts == [members])
+    assert sending.first(job, left_out, doubts) == first
 
 
 def test_what_takes_a_jobs_place_is_recorded_and_waits_for_its_turn() -> None:

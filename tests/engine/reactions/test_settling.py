@@ -11,12 +11,14 @@ import pytest
 from hume_runner import events
 from hume_runner.engine import facts, reconcile
 from hume_runner.engine.reactions import settling
+from hume_runner.engine.reactions.settling import Noted
 from hume_runner.engine.view import Lost, View
 from hume_runner.errors import (
     ApiError,
     LostAnswerNeedsDecision,
     ServiceUnavailable,
 )
+from hume_runner.services.jobs import Accepted, Answered, Refused, SubmitResult, Unknown
 from hume_runner.services.lost import Look
 from tests.engine.reactions.cases import CANDIDATE, LOST, NOW, SENT, error_of, rules, view
 
@@ -239,6 +241,31 @@ def test_what_was_sent_again_and_taken_before_is_told_as_paid_twice_each_by_itse
         (events.PaidTwice(job="job-000001", remote_id=name),) for name in paid_twice
     ]
     assert all(one.view == view() for one in reactions)
+
+
+ACCEPTED = Accepted(remote_id="r1", server_time_s=None, simulated=False)
+FOR_NOW = Refused(reason="busy", message="busy", temporary=True)
+
+
+@pytest.mark.parametrize(
+    ("result", "refused", "told_before", "refused_too", "noted"),
+    [
+        (ACCEPTED, (), False, True, Noted.NOTHING),
+        (ACCEPTED, (1,), False, True, Noted.SENT_AGAIN),
+        (ACCEPTED, (1,), True, True, Noted.LOST),
+        (Unknown(message="cut"), (1,), False, True, Noted.LOST),
+        (FOR_NOW, (), False, True, Noted.REFUSED),
+        (FOR_NOW, (), False, False, Noted.NOTHING),
+        (FOR_NOW, (1,), False, True, Noted.NOTHING),  # its first try is the one that is looked for
+        (FOR_NOW, range(2, 102), False, True, Noted.NOTHING),
+        (replace(FOR_NOW, temporary=False), (), False, True, Noted.NOTHING),
+        (Answered(remote_id="r1", body=b"", server_time_s=None, simulated=False), (1,), False, True, Noted.NOTHING),
+    ],
+)
+def test_what_may_be_there_besides_what_was_sent_again_is_looked_for_before_the_end(
+    result: SubmitResult, refused: Collection[int], told_before: bool, refused_too: bool, noted: Noted
+) -> None:
+    assert settling.noted(result, 1, refused, told_before=told_before, refused_too=refused_too) is noted
 
 
 def test_what_is_there_is_looked_at_first() -> None:

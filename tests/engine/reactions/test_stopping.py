@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from hume_runner import events
 from hume_runner.engine.reactions import stopping
 from hume_runner.engine.reactions.base import Reaction
-from hume_runner.engine.view import Ending, Sent
+from hume_runner.engine.view import Ending, Sent, View
 from hume_runner.errors import (
+    HumeRunnerError,
     ServiceRefused,
     ServiceUnavailable,
 )
@@ -28,6 +32,23 @@ def test_an_error_that_holds_nothing_back_is_what_a_run_ends_with_where_nothing_
     ends = stopping.end_with(view(), first)
     assert ends == view(ending=Ending(error=first))
     assert stopping.end_with(ends, second) == ends
+
+
+@pytest.mark.parametrize(
+    ("stops", "ending", "leaving"),
+    [
+        (lambda busy, error: stopping.stop(busy, error, leave=False).view, True, False),
+        (lambda busy, error: stopping.stop(busy, error, leave=True).view, True, True),
+        (lambda busy, error: stopping.not_ours(busy, error).view, True, True),
+        (lambda busy, error: stopping.broken(busy), False, True),  # it is raised once nothing is on its way any more
+    ],
+)
+def test_whatever_stops_a_run_waits_for_what_is_on_its_way(
+    stops: Callable[[View, HumeRunnerError], View], ending: bool, leaving: bool
+) -> None:
+    busy, error = view(submitting=SENT), ServiceUnavailable("no")
+    ends = Ending(error=error) if ending else Ending()
+    assert stops(busy, error) == replace(busy, no_more=True, leaving=leaving, ending=ends)
 
 
 def test_a_signal_says_what_would_be_paid_again() -> None:

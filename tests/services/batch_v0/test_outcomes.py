@@ -18,7 +18,7 @@ from hume_runner.errors import (
 )
 from hume_runner.services.base import AnswerIncomplete, AnswerUnreadable
 from hume_runner.services.batch_v0.outcomes import check_archive, read_outcomes, reason_of
-from hume_runner.services.jobs import Job
+from hume_runner.services.jobs import STRICT, Job, Leniency
 from tests.fakes import plan_item
 from tests.services.batch_v0.cases import NONCE, job_of, url
 from tests.tiers import sampled
@@ -36,10 +36,12 @@ def element(source: Mapping[str, Any], *files: str, errors: Mapping[str, str] | 
     }
 
 
-def outcomes(tmp_path: Path, job: Job, answer: Any, **announced: int) -> list[tuple[int, bool, str | None]]:
+def outcomes(
+    tmp_path: Path, job: Job, answer: Any, leniency: Leniency = STRICT, **announced: int
+) -> list[tuple[int, bool, str | None]]:
     path = tmp_path / "predictions.json"
     path.write_text(json.dumps(answer), encoding="utf-8")
-    return [(o.position, o.ok, o.reason) for o in read_outcomes(job, path, announced)]
+    return [(o.position, o.ok, o.reason) for o in read_outcomes(job, path, announced, leniency)]
 
 
 TEXTS = job_of(plan_item("one"), plan_item("two"), plan_item("three"), matches=("1", "2", "3"))
@@ -84,14 +86,14 @@ def test_the_scores_of_another_text_are_not_taken_and_the_others_are(tmp_path: P
     answer = [measured({**SAID, "2": "something else " * (20_000 if large else 1)})]
     with pytest.raises(AnswerUnreadable, match="another text"):
         outcomes(tmp_path, job, answer)
-    told = outcomes(tmp_path, job, answer, accept_unreadable=1)
+    told = outcomes(tmp_path, job, answer, Leniency(unreadable=True))
     assert told == [(0, True, None), (1, False, "unexpected_answer"), (2, True, None)]
 
 
 def test_the_scores_of_a_neighbour_are_not_taken_however_alike_the_texts_are(tmp_path: Path) -> None:
     job = replace(job_of(*SAYING[:2], matches=("1", "2")), nonce=NONCE)
     answer = [measured({"1": SAID["2"], "2": SAID["2"]})]
-    told = outcomes(tmp_path, job, answer, accept_unreadable=1)
+    told = outcomes(tmp_path, job, answer, Leniency(unreadable=True))
     assert told == [(0, False, "unexpected_answer"), (1, True, None)]
 
 
@@ -107,7 +109,7 @@ def test_texts_of_an_adopted_job_are_told_by_their_words_whatever_order_its_echo
     path.write_text(json.dumps([element({"type": "text"}, "1", "2", "3")]))
     with pytest.raises(AnswerUnreadable, match="which of the texts"):
         read_outcomes(job, path, {})
-    assert [one.ok for one in read_outcomes(job, path, {"accept_unreadable": 1})] == [False] * 3
+    assert [one.ok for one in read_outcomes(job, path, {}, Leniency(unreadable=True))] == [False] * 3
     assert all(one.ok for one in read_outcomes(replace(job, nonce=NONCE), path, {}))  # sent by this state
 
 
@@ -119,7 +121,7 @@ def test_an_element_of_other_bytes_is_not_taken_for_a_file_of_the_same_name(tmp_
 
     with pytest.raises(AnswerUnreadable, match="MD5"):
         outcomes(tmp_path, job, of("b" * 32))
-    assert outcomes(tmp_path, job, of("b" * 32), accept_unreadable=1) == [(0, False, "unexpected_answer")]
+    assert outcomes(tmp_path, job, of("b" * 32), Leniency(unreadable=True)) == [(0, False, "unexpected_answer")]
     for good in ("A" * 32, None, "not an MD5"):
         assert outcomes(tmp_path, job, of(good)) == [(0, True, None)]
 
@@ -154,7 +156,7 @@ def test_an_answer_that_leaves_a_source_out_came_early_until_nobody_waits_any_mo
     answer = [element({"type": "text"}, "1", "2")]
     with pytest.raises(AnswerIncomplete, match="1 of 3"):
         outcomes(tmp_path, TEXTS, answer)
-    assert outcomes(tmp_path, TEXTS, answer, accept_missing=1)[2] == (2, False, "not_in_answer")
+    assert outcomes(tmp_path, TEXTS, answer, Leniency(missing=True))[2] == (2, False, "not_in_answer")
 
 
 def test_an_empty_answer_to_announced_predictions_came_early(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hume_runner.services.batch_v0.outcomes import read_outcomes
 from hume_runner.services.batch_v0.repeats import CONFLICT
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.batch_v0.shapes import SMALL_BYTES
-from hume_runner.services.jobs import Job, Member, Outcome, PlanItem
+from hume_runner.services.jobs import ALL_THERE_IS, Job, Member, Outcome, PlanItem
 from tests.cli.project import Project
 from tests.tiers import sampled
 
@@ -66,10 +66,7 @@ def _job() -> Job:
 def _read(path: Path, answer: Answer) -> tuple[dict[str, Outcome], dict[str, list[Any]]]:
     """By the name of each source: what is recorded of it at fetching, and its rows (scores) or errors in the tables."""
     path.write_text(json.dumps(answer))
-    outcomes = {
-        JOB_KEYS[one.position][1]: one
-        for one in read_outcomes(_job(), path, {"accept_missing": 1, "accept_unreadable": 1})
-    }
+    outcomes = {JOB_KEYS[one.position][1]: one for one in read_outcomes(_job(), path, {}, ALL_THERE_IS)}
     shares = [AnswerMember(match=name, kind=kind, items=(), position=n) for n, (kind, name) in enumerate(JOB_KEYS)]
     rows: dict[str, list[Any]] = {}
     for entry in read_entries(path, shares):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hume_runner.results.rows import ItemRows, all_rows
-from hume_runner.services.jobs import Job, Member, PlanItem
+from hume_runner.services.jobs import STRICT, Job, Member, PlanItem
 from hume_runner.services.local.answers import Answers
 from hume_runner.services.local.sender import taken_over
 from tests.results.local_answers import results
@@ -24,7 +24,7 @@ def answered(tmp_path: Path, source: dict[str, Any]) -> tuple[str, ...]:
     measurers = {"speech": {"name": "whisper-tiny.en"}}
     answer = {"format": "hume_runner local-answer-v1", "measurers": measurers, "sources": [source]}
     path.write_text(json.dumps(answer))
-    [outcome] = Answers().outcomes(job(tmp_path), "job-000001", path, {})
+    [outcome] = Answers().outcomes(job(tmp_path), "job-000001", path, {}, STRICT)
     assert outcome.ok
     return outcome.notes
 
