@@ -301,7 +301,6 @@ class NotRegular(OSError):
 
 
 _FULL = "free some space, then run the same command again: it resumes"
-_REPAIR = "free some space or repair the disk, then run the same command again: it resumes"
 _PLACE = "the place must be writable; --output-dir or --state chooses another"
 _NO_FOLDER = "move the file away; or --output-dir (--state for the state) names another folder"
 _AWAY = "move it away, or name another place; nothing is lost"

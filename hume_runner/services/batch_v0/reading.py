@@ -152,10 +152,6 @@ class FilePrediction:
     file_type: str | None
     models: Mapping[str, Any]
 
-    @property
-    def has_models(self) -> bool:
-        return bool(self.models)
-
 
 @frozen
 class SourceResultView:
