@@ -61,7 +61,7 @@ def tables(answer: Path, out: Path) -> None:
 
 def page(answer: Path, out: Path) -> None:
     from hume_runner.results.read import LooseResults
-    from hume_runner.results.report import write_report
+    from hume_runner.results.report.page import write_report
 
     write_report(LooseResults([answer], out), out / "report.html")
 

@@ -14,7 +14,7 @@ from hume_runner.results.authorship import refuse_others
 from hume_runner.results.derived import REPORT
 from hume_runner.results.due import refuse_others_here
 from hume_runner.results.marks import Kind
-from hume_runner.results.report import write_report
+from hume_runner.results.report.page import write_report
 from hume_runner.results.tables import need_pyarrow
 from hume_runner.state.pinned import resolved
 

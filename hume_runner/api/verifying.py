@@ -23,7 +23,7 @@ from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
     from hume_runner.results.audit import RemoteSays
-    from hume_runner.state.store import JobRow
+    from hume_runner.state.rows import JobRow
 
 _MOST = 1_000  # files, and jobs
 _HARMED = frozenset({Verdict.MISSING, Verdict.CHANGED, Verdict.UNREADABLE})

@@ -139,7 +139,7 @@ def test_nesting_without_end_is_refused() -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from hume_runner.services.batch_v0.outcomes import read_outcomes
+from hume_runner.services.batch_v0.answers import read_outcomes
 from hume_runner.services.jobs import Job
 
 def peak_kb():

@@ -15,12 +15,12 @@ import pytest
 
 from hume_runner.errors import UsageError
 from hume_runner.results import shapes
-from hume_runner.results.authorship import Kind, is_wreck, made_by_us, refuse_others, told_for
+from hume_runner.results.authorship import is_wreck, made_by_us, refuse_others, told_for
 from hume_runner.results.columns import ERRORS, ITEMS, LONG_SCORES, OPEN_SCORES, own_columns
 from hume_runner.results.figures.style import figure_of, save
-from hume_runner.results.marks import MarkedText, marked_json
+from hume_runner.results.marks import Kind, MarkedText, marked_json
 from hume_runner.results.options import TableOptions
-from hume_runner.results.report import write_report
+from hume_runner.results.report.page import write_report
 from hume_runner.results.sinks import FORMATS, Format
 from hume_runner.results.source_table import events_schema, sources_long_schema, sources_schema
 from hume_runner.results.tables import write_tables

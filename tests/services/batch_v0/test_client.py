@@ -24,7 +24,8 @@ from hume_runner.errors import (
 from hume_runner.http.retry import NO_RETRY, RetryPolicy, submission_outcome
 from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Upload
-from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api, read_job, read_source_result
+from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
+from hume_runner.services.batch_v0.reading import read_job, read_source_result
 from tests.tiers import sampled
 from tests.wire import answering
 
