@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from hume_runner import events
 from hume_runner.api.control import Cancel
 from hume_runner.api.project import Project
+from hume_runner.api.running import run_project
+from hume_runner.api.saved_plans import read_plan
 from hume_runner.api.values import ManifestLike, Planned, RunResult, Status
+from hume_runner.notebook import NotebookProgress, shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,9 +49,6 @@ def run(
     function that gives an Executor.
     Raises: ManifestError, SourceError, UsageError, StateError, Cancelled; then nothing was sent.
     """
-    from hume_runner.api.running import run_project
-    from hume_runner.api.saved_plans import read_plan
-
     project = Project.open(
         manifest, output_dir=output_dir, state=state, endpoint=endpoint, shard=shard, limit=limit, select=select
     )
@@ -75,8 +75,6 @@ def _shown(name: str, on_event: events.Report | None) -> Iterator[events.Report]
     if on_event is not None:
         yield on_event
         return
-    from hume_runner.notebook import NotebookProgress, shell
-
     if shell() is None:
         yield lambda event: None
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.api.comparing import compare_opened
-from hume_runner.api.rebuilding import record_made
+from hume_runner.api.rebuilding import Answers, record_made
 from hume_runner.errors import UsageError
 from hume_runner.frozen import frozen
 from hume_runner.results.authorship import refuse_others
@@ -19,7 +19,6 @@ from hume_runner.results.tables import need_pyarrow
 from hume_runner.state.pinned import resolved
 
 if TYPE_CHECKING:
-    from hume_runner.api.rebuilding import Answers
     from hume_runner.api.values import ManifestLike
     from hume_runner.results.compare.base import Comparison
     from hume_runner.results.figures.style import FigureFormat
