@@ -47,6 +47,7 @@ def write_answer(path: Path, megabytes: int) -> None:
 
 def fetch(answer: Path, _out: Path) -> None:
     from hume_runner.services.batch_v0.outcomes import read_outcomes
+
     from hume_runner.services.jobs import Job
 
     read_outcomes(Job(number=1, key="k", nonce="n", members=(), size_bytes=0), answer, {})
@@ -61,7 +62,7 @@ def tables(answer: Path, out: Path) -> None:
 
 def page(answer: Path, out: Path) -> None:
     from hume_runner.results.read import LooseResults
-    from hume_runner.results.report import write_report
+    from hume_runner.results.report.page import write_report
 
     write_report(LooseResults([answer], out), out / "report.html")
 

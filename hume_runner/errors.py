@@ -296,12 +296,24 @@ class ResultsError(HumeRunnerError):
     exit_code = 66
 
 
+class OneFailed(Exception):
+    """What fails one item and no other: a code for counting and for machines, and words for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[OneFailed], tuple[str, str]]:
+        # It may be raised in another process; the default would call the class with the message alone.
+        return (type(self), (self.reason, self.message))
+
+
 class NotRegular(OSError):
     """Something of that name is there, and it is not a file; or it is neither that nor the folder that should be."""
 
 
 _FULL = "free some space, then run the same command again: it resumes"
-_REPAIR = "free some space or repair the disk, then run the same command again: it resumes"
 _PLACE = "the place must be writable; --output-dir or --state chooses another"
 _NO_FOLDER = "move the file away; or --output-dir (--state for the state) names another folder"
 _AWAY = "move it away, or name another place; nothing is lost"

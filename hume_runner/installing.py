@@ -9,11 +9,21 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 DISTRIBUTION = "hume-runner"
 _EXTRA = re.compile(r""";.*\bextra == ['"]([a-z]+)['"]""")
+
+
+# What of each extra is asked for, before anything is done that needs it.
+_MODULES = {"report": ("jinja2", "msgspec"), "tables": ("pyarrow", "msgspec")}
+
+
+def lacking(*names: str) -> list[str]:
+    """Those of these extras that are not installed."""
+    return [name for name in names if any(find_spec(module) is None for module in _MODULES[name])]
 
 
 def extras(*names: str) -> str:

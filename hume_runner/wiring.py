@@ -28,7 +28,8 @@ from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import Masker, ModelSettings, Secret, Settings, read_key
 from hume_runner.sources import expand_in_blocks
 from hume_runner.sources.left_out import LeftOut
-from hume_runner.stores import Patience, open_store
+from hume_runner.stores.base import Patience
+from hume_runner.stores.opening import open_store
 
 if TYPE_CHECKING:
     from hume_runner.computing.base import Pool

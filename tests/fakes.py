@@ -56,7 +56,8 @@ from hume_runner.services.lost import Candidate, Look, LostJob
 from hume_runner.services.packing import pack
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import JobRow, Store
+from hume_runner.state.rows import JobRow
+from hume_runner.state.store import Store
 
 START = 1_800_000_000.0
 

@@ -74,6 +74,19 @@ def test_files_that_contributors_are_sent_to_exist() -> None:
         assert (PROJECT / name).exists() or (PROJECT / "hume_runner" / name).exists(), name
 
 
+def test_files_that_pages_about_the_apis_name_exist() -> None:
+    """In full below the package, or as what lies beside the one that was named before on the same line."""
+    found = 0
+    for page in PROJECT.glob("docs/apis/*.md"):
+        for line in page.read_text(encoding="utf-8").splitlines():
+            folder = PROJECT / "hume_runner"
+            for name in re.findall(r"`([\w/]+\.py)`", line):
+                at = next((at for at in (PROJECT, PROJECT / "hume_runner", folder) if (at / name).is_file()), None)
+                assert at is not None, f"{page.name} names {name}"
+                folder, found = (at / name).parent, found + 1
+    assert found > 5
+
+
 def test_changes_that_are_not_released_come_first() -> None:
     changes = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.*)$", changes, re.MULTILINE)[0] == "[Unreleased]"

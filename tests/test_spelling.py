@@ -11,7 +11,8 @@ import pytest
 from hume_runner import validate
 from hume_runner.errors import SourceError
 from hume_runner.manifest.load import load_manifest
-from hume_runner.sources import SourceItem, expand
+from hume_runner.sources import expand
+from hume_runner.sources.base import SourceItem
 from hume_runner.spelling import placed_path, stored_path, twins
 from tests.accents import form
 from tests.manifest.writing import write

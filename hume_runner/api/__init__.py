@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hume_runner.api.control import Cancel
     from hume_runner.api.control import Control as Control
     from hume_runner.api.control import Post as Post
-    from hume_runner.api.functions import plan, run, status, validate
+    from hume_runner.api.functions import plan, run, status
     from hume_runner.api.looking import OpenPlan as OpenPlan
     from hume_runner.api.looking import Seen as Seen
     from hume_runner.api.measurers import models, pull_models, verify_models
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hume_runner.api.plotting import plot_groups, plot_timeline
     from hume_runner.api.project import Project as Project
     from hume_runner.api.saved_plans import read_plan as read_plan
+    from hume_runner.api.validating import validate
     from hume_runner.api.values import JobSaid, Planned, Reason, RunResult, Status, Validated, Verified
     from hume_runner.api.values import JobStatus as JobStatus
     from hume_runner.api.values import ManifestLike as ManifestLike
@@ -148,7 +149,7 @@ _HOMES = PARTS | {
     "run": "api.functions:run",
     "schema_text": "manifest.published:schema_text",
     "status": "api.functions:status",
-    "validate": "api.functions:validate",
+    "validate": "api.validating:validate",
     "verify": "api.verifying:verify",
     "verify_models": "api.measurers:verify_models",
 }

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from hume_runner import small_json
 from hume_runner.api.found_sources import Findings, look, place, yaml_text
-from hume_runner.api.functions import validate
 from hume_runner.api.proposed_models import model_lines
+from hume_runner.api.validating import validate
 from hume_runner.api.values import Validated
 from hume_runner.aside import written
 from hume_runner.errors import UsageError, refuse_scarce

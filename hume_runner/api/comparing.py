@@ -12,17 +12,18 @@ from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike
 from hume_runner.errors import UsageError
 from hume_runner.results.authorship import refuse_others
-from hume_runner.results.compare import compare_results, form_of, records, write_comparison
+from hume_runner.results.compare import records
+from hume_runner.results.compare.compare import compare_results
 from hume_runner.results.compare.lines import lines as told
-from hume_runner.results.from_state import open_directory
+from hume_runner.results.compare.write import form_of, write_comparison
+from hume_runner.results.from_state import StateResults, open_directory
 from hume_runner.results.marks import Kind
+from hume_runner.results.read import Results
 from hume_runner.results.read import read_results as read
 from hume_runner.spelling import stored_path
 
 if TYPE_CHECKING:
     from hume_runner.results.compare.base import Comparison
-    from hume_runner.results.from_state import StateResults
-    from hume_runner.results.read import Results
 
 
 def compare(

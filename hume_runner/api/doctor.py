@@ -26,7 +26,7 @@ from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import DEFAULT_KEY_VARIABLE, read_key
 from hume_runner.sources import expand
 from hume_runner.state.store import Store
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.api.values import ManifestLike

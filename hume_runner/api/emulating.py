@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ from hume_runner.regular_files import open_regular
 
 def stand_in(
     *,
-    host: str,
-    port: int,
-    data: Path | None,
-    api_keys: Sequence[str],
-    processing_time: str,
-    max_concurrent_jobs: int,
-    seed: int,
-    faults: str | None,
-    difficulties: str | None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    data: Path | None = None,
+    api_keys: Sequence[str] = (),
+    processing_time: str = "200ms",
+    max_concurrent_jobs: int = 50,
+    seed: int = 0,
+    faults: str | PathLike[str] | None = None,
+    difficulties: str | PathLike[str] | None = None,
 ) -> Emulator:
     """An Emulator that serves for as long as a `with` lasts. `processing_time` as `200ms`, `2s` or `1m`; `faults` and
     `difficulties` name files, JSON or YAML. Raises: UsageError, MissingExtra."""
@@ -41,7 +42,7 @@ def stand_in(
     )
 
 
-def _read(flag: str, name: str | None, kind: type, wanted: str) -> Any:
+def _read(flag: str, name: str | PathLike[str] | None, kind: type, wanted: str) -> Any:
     """The content of the file that the flag names. None without one."""
     if name is None:
         return None

@@ -20,7 +20,8 @@ from hume_runner.sources.separators import NAMES as SEPARATORS
 from hume_runner.sources.separators import clean, declared, written
 from hume_runner.spelling import stored_path
 from hume_runner.state.pinned import resolved
-from hume_runner.stores import is_remote, open_store
+from hume_runner.stores.address import is_remote
+from hume_runner.stores.opening import open_store
 
 AUDIO = frozenset({".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"})
 VIDEO = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})

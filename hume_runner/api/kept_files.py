@@ -14,9 +14,10 @@ from hume_runner.errors import HumeRunnerError, UsageError
 from hume_runner.regular_files import open_regular
 from hume_runner.results.authorship import refuse_others
 from hume_runner.results.marks import Kind
-from hume_runner.sources import expand_entries, one_by_one
+from hume_runner.sources import expand_entries
+from hume_runner.sources.blocks import one_by_one
 from hume_runner.sources.inputs import inputs
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest

@@ -12,13 +12,11 @@ from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike
 from hume_runner.services.local import catalogue
 from hume_runner.services.local.needs import needed
-from hume_runner.services.local.pull import pull_agreed
-from hume_runner.services.local.weights import Weights
+from hume_runner.services.local.pull import Licence, OnStep, pull_agreed
+from hume_runner.services.local.weights import ModelStatus, Weights
 from hume_runner.spelling import stored_path
 
 if TYPE_CHECKING:
-    from hume_runner.services.local.pull import Licence, OnStep
-    from hume_runner.services.local.weights import ModelStatus
     from hume_runner.wiring import Machine
 
 

@@ -17,7 +17,6 @@ from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
-    from hume_runner.state.store import Store
 
 
 @contextmanager

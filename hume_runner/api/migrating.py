@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 from hume_runner.errors import HumeRunnerError, ManifestError, UsageError, refuse_scarce
@@ -14,15 +15,29 @@ _TO = {"expression-v1": migrate_manifest, ToLocal.to: migrate_to_local}
 TARGETS = tuple(_TO)
 
 
-def migrate(manifest: Path, *, to: str = TARGETS[0], out: Path | None = None, endpoint: str | None = None) -> Migrated:
+def migrate(
+    manifest: str | PathLike[str],
+    *,
+    to: str = TARGETS[0],
+    out: str | PathLike[str] | None = None,
+    endpoint: str | None = None,
+) -> Migrated:
     """The new manifest's text, written to `out` where one is named, and a note for each member that changed or has no
     equivalent. The old one is not changed. Raises: ManifestError, UsageError."""
+    if to not in _TO:
+        raise UsageError(f"to: {to!r} is nothing that a manifest is migrated to", hint=f"one of: {', '.join(TARGETS)}")
+    if not isinstance(manifest, str | PathLike):
+        raise UsageError(
+            f"a manifest that is migrated is the path of a YAML file, and not of the type {type(manifest).__name__}",
+            hint="what is migrated is its text: write it to a file first",
+        )
+    old, new = Path(manifest), None if out is None else Path(out)
     try:
-        migrated = _TO[to](manifest, folder=out.parent if out else None, endpoint=endpoint)
+        migrated = _TO[to](old, folder=new.parent if new else None, endpoint=endpoint)
     except ManifestError as error:
-        raise _or_here(error, manifest, to) from error
-    if out is not None:
-        _write(out, migrated.text)
+        raise _or_here(error, old, to) from error
+    if new is not None:
+        _write(new, migrated.text)
     return migrated
 
 

@@ -14,7 +14,7 @@ from hume_runner.manifest.load import Examined, examine_mapping
 from hume_runner.manifest.load import examine as examine_file
 from hume_runner.registry import all_registered, registered
 from hume_runner.spelling import twins
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.manifest.model import Manifest

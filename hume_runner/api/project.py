@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import wiring
+from hume_runner import installing, wiring
 from hume_runner.api.inputs import refuse_found
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
 from hume_runner.api.opening import examine
@@ -137,10 +136,7 @@ class Project:
     def lacking_extras(self) -> list[str]:
         """The extras that the outputs need and that are not installed; named as the outputs are."""
         outputs = self.manifest.outputs
-        needed = {"tables": ("pyarrow", "msgspec")} if outputs.tables else {}
-        if outputs.report:
-            needed["report"] = ("jinja2", "msgspec")
-        return [extra for extra, modules in needed.items() if any(find_spec(module) is None for module in modules)]
+        return installing.lacking(*(name for name in ("tables", "report") if getattr(outputs, name)))
 
     def mirror(self) -> Mirror | None:
         """The copy of the outputs in a store, if the manifest asks for one. A shard has none: what it is merged into

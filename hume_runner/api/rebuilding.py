@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.api.inputs import refuse_found
+from hume_runner.api.project import Project
+from hume_runner.api.values import ManifestLike
 from hume_runner.errors import StateError
 from hume_runner.frozen import frozen
 from hume_runner.results import derived
@@ -21,9 +23,7 @@ from hume_runner.state.lock import StateLock
 from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
-    from hume_runner.api.project import Project
     from hume_runner.results.base import ResultSet
-    from hume_runner.state.store import Store
 
 
 @frozen
@@ -37,6 +37,11 @@ class Answers:
     def of(cls, project: Project) -> Answers:
         """Raises: UsageError if it never ran."""
         return cls(results=project.results(), project=project)
+
+    @classmethod
+    def given(cls, what: Answers | ManifestLike) -> Answers:
+        """These, or those of the manifest that is named instead. Raises: ManifestError, UsageError as `of`."""
+        return what if isinstance(what, Answers) else cls.of(Project.open(what))
 
     @classmethod
     def in_files(cls, places: Iterable[Path], directory: Path, *, note: Callable[[str], None]) -> Answers:

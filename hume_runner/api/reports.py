@@ -7,19 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.api.comparing import compare_opened
-from hume_runner.api.rebuilding import record_made
+from hume_runner.api.rebuilding import Answers, record_made
 from hume_runner.errors import UsageError
 from hume_runner.frozen import frozen
 from hume_runner.results.authorship import refuse_others
 from hume_runner.results.derived import REPORT
 from hume_runner.results.due import refuse_others_here
 from hume_runner.results.marks import Kind
-from hume_runner.results.report import write_report
+from hume_runner.results.report.page import write_report
 from hume_runner.results.tables import need_pyarrow
 from hume_runner.state.pinned import resolved
 
 if TYPE_CHECKING:
-    from hume_runner.api.rebuilding import Answers
     from hume_runner.api.values import ManifestLike
     from hume_runner.results.compare.base import Comparison
     from hume_runner.results.figures.style import FigureFormat

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner.api.rebuilding import record_made
+from hume_runner.api.rebuilding import Answers, record_made
+from hume_runner.api.values import ManifestLike
 from hume_runner.aside import folder_below
 from hume_runner.errors import UsageError
 from hume_runner.frozen import frozen
@@ -20,9 +23,10 @@ from hume_runner.results.tables import need_pyarrow, write_tables
 from hume_runner.state.pinned import resolved
 
 if TYPE_CHECKING:
-    from hume_runner.api.rebuilding import Answers
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.sinks import Format
+
+_LOG = logging.getLogger("hume_runner")
 
 
 @frozen
@@ -34,21 +38,23 @@ class MadeTables:
 
 
 def make_tables(
-    answers: Answers,
+    answers: Answers | ManifestLike,
     *,
-    out: Path | None,
-    format: Format,
+    out: str | PathLike[str] | None = None,
+    format: Format = "parquet",
     options: TableOptions = PLAIN,
-    warn: Callable[[str], None],
+    warn: Callable[[str], None] = _LOG.warning,
 ) -> MadeTables:
     """Write them into `out`, without it into `tables` of the output directory, where they are recorded as a run's.
 
-    `warn` is told of events without a source, and of files there that are left as they are. Raises: UsageError, where
-    something else is in the way; MissingExtra, ManifestError, SourceError, ResultsError.
+    `answers` may be a manifest, for its own. `warn` is told of events without a source, and of files there that are
+    left as they are; without it they are logged. Raises: UsageError, where something else is in the way; MissingExtra,
+    ManifestError, SourceError, ResultsError.
     """
-    says = _said(answers, None if out is None else out / f"items.{format}", warn)
+    answers, place = Answers.given(answers), None if out is None else Path(out)
+    says = _said(answers, None if place is None else place / f"items.{format}", warn)
     here, known = answers.directory, answers.of_state
-    folder = out if out is not None else folder_below(here, "tables")
+    folder = place if place is not None else folder_below(here, "tables")
     own = known if known is not None and resolved(folder) == resolved(here / "tables") else None
     # Asked before: what is recorded meanwhile makes these tables stale, not current.
     serial = None if own is None else own.serial
@@ -82,20 +88,25 @@ def make_tables(
 
 
 def make_psych_ds(
-    answers: Answers, *, out: Path | None, options: TableOptions = PLAIN, warn: Callable[[str], None]
+    answers: Answers | ManifestLike,
+    *,
+    out: str | PathLike[str] | None = None,
+    options: TableOptions = PLAIN,
+    warn: Callable[[str], None] = _LOG.warning,
 ) -> MadeTables:
     """Write a Psych-DS dataset, CSV and its description, into `out`: a folder of its own, which has to be named. Raises
     as `make_tables`."""
-    says = _said(answers, None if out is None else out / "dataset_description.json", warn)
+    answers, place = Answers.given(answers), None if out is None else Path(out)
+    says = _said(answers, None if place is None else place / "dataset_description.json", warn)
     need_pyarrow("tables", "writing tables")
     from hume_runner.results.package.psych_ds import write_psych_ds
     from hume_runner.results.package.write import describe
 
-    if out is None:
+    if place is None:
         raise UsageError("--psych-ds needs --out DIR: a dataset is a folder of its own", hint="add --out dataset")
     unread: list[str] = []
     described = describe(answers.results, (), says)
-    written = write_psych_ds(answers.results, described, out, options, says.intervals, unread.append)
+    written = write_psych_ds(answers.results, described, place, options, says.intervals, unread.append)
     return MadeTables(paths=written, unread=(*unread, *answers.unread))
 
 

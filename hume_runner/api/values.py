@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hume_runner.planning.model import Summary
     from hume_runner.results.verify import Checked
     from hume_runner.state.lock import Holder
-    from hume_runner.state.store import Counts
+    from hume_runner.state.rows import Counts
 
 
 # A path, or a mapping with the members that the file would have.

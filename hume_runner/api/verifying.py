@@ -14,7 +14,7 @@ from hume_runner.api.mending import repair as repair_outputs
 from hume_runner.api.project import Project
 from hume_runner.api.values import JobSaid, ManifestLike, Verified
 from hume_runner.errors import HumeRunnerError
-from hume_runner.results.audit import compare_remote
+from hume_runner.results.audit import RemoteSays, compare_remote
 from hume_runner.results.derived import marks
 from hume_runner.results.verify import Checked, Verdict, is_answer
 from hume_runner.results.verify import verify as verify_files
@@ -22,8 +22,7 @@ from hume_runner.settings import mask_secrets
 from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
-    from hume_runner.results.audit import RemoteSays
-    from hume_runner.state.store import JobRow
+    from hume_runner.state.rows import JobRow
 
 _MOST = 1_000  # files, and jobs
 _HARMED = frozenset({Verdict.MISSING, Verdict.CHANGED, Verdict.UNREADABLE})

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,7 +195,7 @@ def _next(project: Project, result: RunResult) -> Iterator[str]:
         yield "`hume-runner run MANIFEST` goes on where it was"
     if result.exit_code not in (0, 3) or not result.counts.items["done"]:
         return
-    lacking = [extra for extra, module in (("report", "jinja2"), ("tables", "pyarrow")) if find_spec(module) is None]
+    lacking = installing.lacking("report", "tables")
     if lacking:
         yield f"`{installing.extras(*lacking)}`, for what follows"
     yield "`hume-runner report MANIFEST --open` shows it"

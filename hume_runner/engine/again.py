@@ -12,7 +12,8 @@ from pathlib import Path
 from hume_runner.engine.download import REQUEST
 from hume_runner.services.jobs import Job, Submission, SubmitResult
 from hume_runner.state.answers import look_at
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
 
 
 def sender(store: Store, outputs: Path, job: Job, submission: Submission) -> Callable[[], SubmitResult]:

@@ -20,7 +20,7 @@ from hume_runner.services.jobs import ALL_THERE_IS, Job, Leniency, Outcome
 from hume_runner.settings import masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.disk import Disk, stamp_of
-from hume_runner.state.store import MemberRow, StoredAnswer
+from hume_runner.state.rows import MemberRow, StoredAnswer
 
 REQUEST = "request.json"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

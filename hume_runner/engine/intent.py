@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from hume_runner.services.base import HasEndpoint, Packer
 from hume_runner.services.jobs import Draft, Job, Submission
-from hume_runner.state.store import Store, nonce_of
+from hume_runner.state.rows import nonce_of
+from hume_runner.state.store import Store
 
 
 def for_this_try(store: Store, job: Job) -> Job:

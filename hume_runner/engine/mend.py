@@ -38,7 +38,8 @@ from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import Harmed, harmed_answers, look_at
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
 
 _AT_ONCE = 8
 _BLOCK_BYTES = 1 << 20

@@ -37,9 +37,10 @@ from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
+from hume_runner.state.rows import Counts
 from hume_runner.state.shards import Kin, check_alone, check_shard, held_by, note_shard
 from hume_runner.state.staging import Scan
-from hume_runner.state.store import Counts, Store
+from hume_runner.state.store import Store
 
 
 @frozen

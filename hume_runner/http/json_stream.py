@@ -2,8 +2,8 @@
 
 The standard library's own scanner reads each piece in a window over the bytes; only what is larger than a window is
 opened here, member by member. A piece that is not complete yet is scanned again once the window has at least doubled,
-so the total stays linear. `iter_array` gives whole elements; `project` keeps of a value only what a shape names, so
-that a document of any size is read, and checked, in the memory of what is kept.
+so the total stays linear. `project` keeps of a value only what a shape names, so that a document of any size is read,
+and checked, in the memory of what is kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, Final, NoReturn
 from hume_runner.errors import UnexpectedResponse
 
 CHUNK_BYTES: Final = 256 * 1024
-MAX_ELEMENT_BYTES: Final = 512 * 1024 * 1024
 # What is kept whole of a large document: names, messages, one row. A text or a number of this length is none of ours.
 MAX_PIECE_BYTES: Final = 64 * 1024 * 1024
 # What is larger is opened when it is passed over.
@@ -39,25 +38,6 @@ class _TooLarge:
 
 
 TOO_LARGE: Final = _TooLarge()
-
-
-def iter_array(
-    stream: BinaryIO | Iterable[bytes], *, max_element_bytes: int = MAX_ELEMENT_BYTES, where: str = "the answer"
-) -> Iterator[Any]:
-    """The elements of the array that `stream` holds, in order.
-
-    Raises: UnexpectedResponse for anything but one complete array: cut off, something after it, not an array, NaN or
-    Infinity, not UTF-8, nested too deeply, or an element of more than `max_element_bytes`. `where` is for the message.
-    What the stream itself raises passes through.
-    """
-    reader = JsonReader(stream, where=where)
-    expected = 0
-    for _ in reader.whole_array():
-        start = reader.position
-        value = reader.value(max_element_bytes, expected)
-        # The size of the last element is the first guess for the next, so that it is rarely scanned twice.
-        expected = reader.position + 1 - start
-        yield value
 
 
 class JsonReader:

@@ -26,7 +26,7 @@ from hume_runner.manifest.model import (
 from hume_runner.manifest.quantities import duration_s, failure_budget, moment_s, size_bytes
 from hume_runner.manifest.schema import KINDS
 from hume_runner.spelling import placed_path, stored_path
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 _OF_AN_ENTRY = ("from", "id", "column", "delimiter", "encoding", "id_column", "blank", "labels", "labels_from")
 # By these an output directory tells that runs worked in it: their state, their record where the state is elsewhere, and

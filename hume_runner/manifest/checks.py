@@ -21,7 +21,7 @@ from hume_runner.manifest.schema import KINDS
 from hume_runner.manifest.shown import quoted
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import masked_url
-from hume_runner.stores import ObjectUri, is_remote, is_unusable, uri_fault
+from hume_runner.stores.address import ObjectUri, is_remote, is_unusable, uri_fault
 
 _DURATIONS: tuple[tuple[str, ...], ...] = (
     ("service", "timeout"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -20,7 +19,6 @@ from hume_runner.media.libav import (
     decoder_of,
     is_damage,
     libav_problems,
-    moving_picture,
     open_container,
     sound_track,
 )
@@ -78,46 +76,6 @@ class PreparedAudio:
     @property
     def size_bytes(self) -> int:
         return 44 + self.samples * BYTES_PER_SAMPLE
-
-
-@frozen
-class AudioFacts:
-    """What the headers say. `exact`: the duration is counted in samples, else it is the container's estimate."""
-
-    kind: Kind
-    has_audio: bool
-    has_video: bool
-    duration_ms: int | None
-    exact: bool
-    sound_tracks: int = 1
-    channels: int | None = None  # the most of any sound track
-
-
-def probe_audio(path: Path) -> AudioFacts:
-    """A cheap look at a recording or video: headers only. Raises: MediaProblem for anything that is neither."""
-    kind = recording_kind(path)
-    first, *more = open_links(path, kind)
-    if first.seconds is not None:
-        return AudioFacts(
-            kind=kind,
-            has_audio=True,
-            has_video=False,
-            duration_ms=math.ceil(first.seconds * 1000),
-            exact=(first.seconds * RATE_HZ).denominator == 1,
-            channels=first.channels,
-        )
-    with first.open() as container:
-        sound = sound_track(container)
-        seconds = declared_seconds(container, sound)
-        return AudioFacts(
-            kind=kind,
-            has_audio=sound is not None,
-            has_video=moving_picture(container) is not None,
-            duration_ms=None if seconds is None or more else round(seconds * 1000),
-            exact=False,
-            sound_tracks=len(container.streams.audio),
-            channels=max((one.channels for one in container.streams.audio if one.codec_context), default=None),
-        )
 
 
 def prepare_audio(

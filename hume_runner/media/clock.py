@@ -74,14 +74,6 @@ class ClockMap:
         """When the sample before `sample` ends: where a run ends this is before the hole, and `at` behind it."""
         return self.at(sample - 1) + 1
 
-    def invert(self, at: int) -> int:
-        """The first sample that lies at `at` or later; `samples` where none does."""
-        for index, run in enumerate(self.runs):
-            beyond = self.runs[index + 1].first if index + 1 < len(self.runs) else self.samples
-            if run.at + beyond - run.first > at:
-                return run.first + max(0, at - run.at)
-        return self.samples
-
     def cut(self, first: int, samples: int) -> ClockMap:
         """The map of a passage, which counts its samples from 0."""
         beyond = min(first + samples, self.samples)
@@ -100,17 +92,6 @@ class ClockMap:
             beyond = other.runs[index + 1].first if index + 1 < len(other.runs) else other.samples
             joined = joined.append(beyond - run.first, run.at)
         return joined
-
-    def compose(self, source: ClockMap) -> ClockMap:
-        """Samples -> the times of `source`, where this map says which samples of `source` they are."""
-        composed = ClockMap()
-        for index, run in enumerate(self.runs):
-            beyond = self.runs[index + 1].first if index + 1 < len(self.runs) else self.samples
-            piece = source.cut(run.at, beyond - run.first)
-            composed = composed.then(piece)
-            left = beyond - run.first - piece.samples
-            composed = composed.append(left, source.at(run.at + piece.samples))
-        return composed
 
     def ms(self, begin_ms: int, end_ms: int) -> tuple[int, int]:
         """A span of the samples, in ms, as a span of the source; never before its start, and never turned round."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hume_runner.errors import HumeRunnerError, is_scarce
+from hume_runner.errors import HumeRunnerError, OneFailed, is_scarce
 
 
-class MediaProblem(Exception):
+class MediaProblem(OneFailed):
     """A medium that cannot be read, prepared or accepted.
 
     `reason` is a short code for counting and for machines:
@@ -23,15 +23,6 @@ class MediaProblem(Exception):
     archive_unreadable, archive_too_large     an archive that is damaged, or unfolds beyond its limits
     unreadable                                the file cannot be opened at all
     """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-    def __reduce__(self) -> tuple[type[MediaProblem], tuple[str, str]]:
-        # Preparation may run in another process; the default would call this class with the message alone.
-        return (MediaProblem, (self.reason, self.message))
 
 
 @contextmanager

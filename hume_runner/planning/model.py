@@ -21,7 +21,6 @@ class Action(StrEnum):
 
 
 SUBMITS = frozenset({Action.NEW, Action.CHANGED, Action.RETRY})
-UNFINISHED = SUBMITS | {Action.IN_FLIGHT, Action.AMBIGUOUS}
 
 
 @frozen(kw_only=False)

@@ -12,7 +12,7 @@ from hume_runner.planning.staged import FileDigest
 from hume_runner.services.base import Looker
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.remote import RemoteObject
-from hume_runner.stores import ObjectInfo
+from hume_runner.stores.base import ObjectInfo
 
 if TYPE_CHECKING:
     from hume_runner.planning.scan import Cached

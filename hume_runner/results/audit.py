@@ -12,7 +12,8 @@ from hume_runner.registry import load, registered
 from hume_runner.services.base import HasApi, Records
 from hume_runner.services.jobs import Broken, Ended, Pending, Waiting
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import JobRow, Store
+from hume_runner.state.rows import JobRow
+from hume_runner.state.store import Store
 
 _AT_ONCE = 1_000
 

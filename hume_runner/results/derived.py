@@ -19,7 +19,8 @@ from hume_runner.frozen import frozen
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.services.table_shapes import is_word
 from hume_runner.state.disk import stamp_of
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
 
 REPORT = "report.html"
 TABLES = "tables"

@@ -34,7 +34,8 @@ from hume_runner.results.telling import Telling
 from hume_runner.results.untold import untold
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import Counts, Store
+from hume_runner.state.rows import Counts
+from hume_runner.state.store import Store
 
 FORMATS: tuple[Literal["parquet", "csv", "jsonl", "xlsx"], ...] = ("parquet", "csv", "jsonl", "xlsx")
 _FAILURES_SHOWN = 5
@@ -283,7 +284,7 @@ class Finisher:
     def _write(self, store: Store, group: str, options: TableOptions) -> tuple[Path, ...]:
         results = self._results(store)
         if group == REPORT:
-            from hume_runner.results.report import write_report
+            from hume_runner.results.report.page import write_report
 
             refuse_others_here(store.is_recorded, self._outputs, [REPORT])
             return (write_report(results, self._outputs / REPORT, unread=self._unread),)

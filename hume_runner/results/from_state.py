@@ -20,7 +20,8 @@ from hume_runner.services.table_shapes import Piece, without_lists
 from hume_runner.settings import mask_secrets, masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import ItemRow, MemberRow, Store
+from hume_runner.state.rows import ItemRow, MemberRow
+from hume_runner.state.store import Store
 
 
 def shown_source(kind: str, value: str, place: str) -> str:

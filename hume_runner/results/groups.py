@@ -17,11 +17,9 @@ from dataclasses import dataclass, field
 
 from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import Moments, Score, SourceSums
-from hume_runner.results.base import ItemRecord, ResultSet
-from hume_runner.results.by_source import Summed, SumsBySource
+from hume_runner.results.base import ItemRecord
 from hume_runner.results.label_groups import MOST_GROUPS, natural, said
 from hume_runner.results.quantiles import student
-from hume_runner.results.rows import ItemRows, all_rows
 
 MOST_PAIRED = 20_000
 _NOTHING = Moments()
@@ -197,23 +195,6 @@ class GroupSums:
             if table in found
             for score, place in places.items()
         }
-
-
-def compare_groups(results: ResultSet, label: str) -> list[Compared]:
-    """One pass over the answers: how the groups of a label compare, score by score."""
-    groups = GroupSums(label)
-    for one in summed(results):
-        groups.add(one.item, one.table, one.sums)
-    return groups.compared()
-
-
-def summed(results: ResultSet) -> Iterable[Summed]:
-    """Every source in every table, summed up, in one pass."""
-    sums = SumsBySource(above=0.5, spread=False, every=True)
-    for found in all_rows(results.answers()):
-        if isinstance(found, ItemRows):
-            yield from sums.add(found)
-    yield from sums.rest()
 
 
 def mean_of(moments: Moments) -> GroupMean:

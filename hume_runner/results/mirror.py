@@ -29,7 +29,10 @@ from hume_runner.state.answers import harmed_answers
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 from hume_runner.state.uploads import Upload
-from hume_runner.stores import ObjectInfo, ObjectStore, ObjectUri, Version, chunks, open_store
+from hume_runner.stores.address import ObjectUri
+from hume_runner.stores.base import ObjectInfo, ObjectStore, Version
+from hume_runner.stores.opening import open_store
+from hume_runner.stores.reading import chunks
 
 OWNER = "hume-runner.json"
 _LABEL = "lineage"

@@ -13,7 +13,8 @@ from hume_runner.results import derived
 from hume_runner.results.from_state import item_records
 from hume_runner.results.marks import Kind, in_json
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
 
 RESULTS = "results.jsonl"
 RUN = "run.json"

@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hume_runner.errors import MissingExtra, ResultsError
 from hume_runner.frozen import frozen
 from hume_runner.registry import load, registered
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, ResultSet
 from hume_runner.results.names import derived_id, shown_source
-from hume_runner.services.table_shapes import EntryError
+from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader, RowMapping
 from hume_runner.services.unreadable import UNREADABLE
-
-if TYPE_CHECKING:
-    from hume_runner.services.table_shapes import Block, Entry, EntryError, Layout, Reader, RowMapping
 
 
 @frozen

@@ -33,7 +33,6 @@ _MAPS = (
     ("highest", "highest value of each score, by column"),
     ("share_above", "share of the rows that have the score in which it is at least `above`, by column"),
 )
-SOURCES: tuple[Column, ...] = (*_ABOUT, *_OWN, *_NUMBERS)
 SOURCES_LONG: tuple[Column, ...] = (
     *_ABOUT,
     _OWN[0],

@@ -16,13 +16,12 @@ from hume_runner.results.intervals import NONE, Intervals
 from hume_runner.results.labels import LabelColumns, storable
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.results.rows import ItemRows, all_rows, layouts_of
-from hume_runner.services.table_shapes import is_word
+from hume_runner.services.table_shapes import Column, Layout, is_word
 
 if TYPE_CHECKING:
     from hume_runner.results.columns import RowBuffer
     from hume_runner.results.sinks import Format, MakeSink, Sink
     from hume_runner.results.source_table import SourceTable
-    from hume_runner.services.table_shapes import Column, Layout
 
 # Rows of a model's row group: some 15 MB of scores. Items and failures are narrow and may come by the million.
 _GROUP_ROWS = 16_384

@@ -13,7 +13,8 @@ from hume_runner.frozen import frozen
 from hume_runner.results.outputs import RUN
 from hume_runner.sources.outputs import RECORD
 from hume_runner.state.outputs_owner import record_at
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
 
 
 class Verdict(StrEnum):

@@ -17,7 +17,7 @@ import msgspec
 from hume_runner.errors import ResultsError
 from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import LenientReader
-from hume_runner.http.json_stream import MAX_ELEMENT_BYTES, JsonReader, kind, project
+from hume_runner.http.json_stream import JsonReader, kind, project
 from hume_runner.regular_files import is_zip
 from hume_runner.services.unreadable import ARTIFACTS_ARE_NOT_READ
 
@@ -143,12 +143,6 @@ def _end(reader: ElementReader, what: str) -> None:
     """Two answers in one file, a line each or one behind the other, would be read as if the first were all."""
     if reader.peek():
         reader.fail(f"something follows the {what}")
-
-
-def iter_elements(path: Path, member: str | None = None) -> Iterator[bytes]:
-    """The bytes of each element, see `elements`; memory holds one element and a chunk."""
-    for reader in elements(path, member):
-        yield reader.raw(MAX_ELEMENT_BYTES)
 
 
 def _without_half_characters(element: bytes) -> bytes:

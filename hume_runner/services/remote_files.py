@@ -32,7 +32,9 @@ from hume_runner.scratch import Scratch
 from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.jobs import PlanItem, Refused
 from hume_runner.services.members import plain_name
-from hume_runner.stores import ObjectInfo, Stores, chunks
+from hume_runner.stores.base import ObjectInfo
+from hume_runner.stores.opening import Stores
+from hume_runner.stores.reading import chunks
 
 # What nobody holds is removed beyond this.
 _KEEP_BYTES = 2_000_000_000

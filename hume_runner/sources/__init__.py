@@ -92,6 +92,3 @@ def expand_entries(
     for source in sources:
         yield from source.pieces() if isinstance(source, UrlSource) else source.items()
     log.raise_if_any()
-
-
-__all__ = ["Block", "Source", "SourceItem", "expand", "expand_entries", "expand_in_blocks", "one_by_one"]

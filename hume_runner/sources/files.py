@@ -21,12 +21,15 @@ from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.ids import id_fault, readable
 from hume_runner.sources.inputs import ReadFiles
 from hume_runner.sources.left_out import LeftOut
-from hume_runner.sources.listing import listed_as, rows
+from hume_runner.sources.list_file import listed_as
+from hume_runner.sources.listing import rows
 from hume_runner.sources.name_pattern import name_pattern
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.remote import RemoteObject, matching_objects, object_fault
 from hume_runner.spelling import Spellings, look_the_same
-from hume_runner.stores import ObjectInfo, Stores, is_remote
+from hume_runner.stores.address import is_remote
+from hume_runner.stores.base import ObjectInfo
+from hume_runner.stores.opening import Stores
 
 _MOST_NEIGHBOURS = 10_000
 

@@ -17,7 +17,7 @@ from hume_runner.manifest.model import Manifest, Place
 from hume_runner.manifest.shown import quoted
 from hume_runner.sources.globbing import is_glob
 from hume_runner.sources.problems import ProblemLog
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 SECRETS = ("service.api_key", "notify.callback_secret")
 

@@ -19,11 +19,9 @@ from hume_runner.manifest.model import SourceEntry
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.wording import nearest
 from hume_runner.sources.delimited import delimited_blocks, delimited_rows
-from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock, Stop, in_blocks, listed_as
+from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock, Stop, in_blocks
 from hume_runner.sources.problems import Hint, ProblemLog
 from hume_runner.sources.separators import NAMES, is_column_name, shown
-
-__all__ = ["Row", "RowBlock", "blocks", "listed_as", "rows"]
 
 Piece = TypeVar("Piece")
 

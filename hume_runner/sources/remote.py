@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 from hume_runner.frozen import frozen
 from hume_runner.sources.globbing import Part, is_glob, parts_match
-from hume_runner.stores import ObjectInfo, ObjectStore, ObjectUri, is_unusable, uri_fault
+from hume_runner.stores.address import ObjectUri, is_unusable, uri_fault
+from hume_runner.stores.base import ObjectInfo, ObjectStore
 
 # So many may wait for names that would come before them, until it is asked whether there are any.
 _FEW = 1_000

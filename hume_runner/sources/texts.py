@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from hume_runner.manifest.model import Place, SourceEntry
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.ids import id_fault, text_id
-from hume_runner.sources.listing import listed_as, rows
+from hume_runner.sources.list_file import listed_as
+from hume_runner.sources.listing import rows
 from hume_runner.sources.problems import ProblemLog
 
 

@@ -11,11 +11,12 @@ from hume_runner.manifest.model import Place, SourceEntry
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.globbing import is_glob
 from hume_runner.sources.ids import id_fault, readable
-from hume_runner.sources.listing import listed_as, rows
+from hume_runner.sources.list_file import listed_as
+from hume_runner.sources.listing import rows
 from hume_runner.sources.problems import ProblemLog
 from hume_runner.sources.remote import object_fault
 from hume_runner.spelling import Spellings
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 
 def is_unseen(entry: SourceEntry) -> bool:

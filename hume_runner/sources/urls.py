@@ -10,7 +10,8 @@ from hume_runner.settings import masked_url
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block, names_of, one_by_one, plain_ids, plain_urls
 from hume_runner.sources.ids import id_fault
-from hume_runner.sources.listing import Row, RowBlock, blocks, listed_as
+from hume_runner.sources.list_file import Row, RowBlock, listed_as
+from hume_runner.sources.listing import blocks
 from hume_runner.sources.problems import ProblemLog
 
 

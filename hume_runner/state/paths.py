@@ -11,7 +11,7 @@ from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
 from hume_runner.spelling import placed_path
 from hume_runner.state.pinned import resolved
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 if TYPE_CHECKING:
     from hume_runner.planning.selection import Shard

@@ -13,7 +13,7 @@ from hume_runner import small_json
 from hume_runner.frozen import frozen
 from hume_runner.services.jobs import PlanItem
 from hume_runner.state.lifecycle import ItemStatus, JobStatus, item_status
-from hume_runner.stores import is_remote
+from hume_runner.stores.address import is_remote
 
 # Why a job ended that was never sent, as nothing of it is listed any more.
 REMOVED = "removed"

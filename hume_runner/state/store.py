@@ -11,14 +11,10 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from hume_runner.planning.staged import Staged
 from hume_runner.state.connection import Opened, guarded, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Shipper
-from hume_runner.state.rows import Counts, ItemRow, JobRow, MemberRow, StoredAnswer, nonce_of
 from hume_runner.state.uploads import Uploads
-
-__all__ = ["Counts", "ItemRow", "JobRow", "MemberRow", "Staged", "Store", "StoredAnswer", "nonce_of"]
 
 
 class Store(Uploads):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from hume_runner.frozen import frozen
 from hume_runner.state.adopting import Adopting
 from hume_runner.state.connection import guarded
-from hume_runner.stores import Version
+from hume_runner.stores.base import Version
 
 
 @frozen

@@ -10,21 +10,9 @@ import pytest
 from hume_runner.api.emulating import stand_in
 from hume_runner.errors import UsageError
 
-USUAL: dict[str, Any] = {
-    "host": "127.0.0.1",
-    "port": 0,
-    "data": None,
-    "api_keys": (),
-    "processing_time": "10ms",
-    "max_concurrent_jobs": 5,
-    "seed": 0,
-    "faults": None,
-    "difficulties": None,
-}
-
 
 def test_it_serves_for_as_long_as_the_block_lasts() -> None:
-    with stand_in(**USUAL) as emulator:
+    with stand_in() as emulator:
         assert emulator.url.startswith("http://127.0.0.1:")
 
 
@@ -38,5 +26,6 @@ def test_it_serves_for_as_long_as_the_block_lasts() -> None:
 )
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, flag: str, text: str, told: str) -> None:
     (tmp_path / "said.yaml").write_text(text)
+    asked: dict[str, Any] = {flag: tmp_path / "said.yaml"}
     with pytest.raises(UsageError, match=told):
-        stand_in(**{**USUAL, flag: str(tmp_path / "said.yaml")})
+        stand_in(**asked)

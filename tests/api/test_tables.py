@@ -12,7 +12,7 @@ from hume_runner.api import Project, TableOptions, Verdict
 from hume_runner.api.rebuilding import Answers
 from hume_runner.api.tables import make_psych_ds, make_tables
 from hume_runner.api.verifying import checked_files, stale
-from hume_runner.errors import UsageError
+from hume_runner.errors import ManifestError, UsageError
 from tests.api.conftest import TEXTS, written
 
 
@@ -24,6 +24,13 @@ def test_tables_in_their_place_are_outputs_of_the_study(study: Project) -> None:
         assert [row["status"] for row in csv.DictReader(file)] == ["done"] * len(TEXTS)
     assert {checked.verdict for checked in checked_files(study)} == {Verdict.SAME}
     assert stale(study) == []
+
+
+def test_a_manifest_may_be_named_instead_of_its_answers(study: Project, tmp_path: Path) -> None:
+    made = make_tables(study.shown, out=str(tmp_path / "mine"))
+    assert tmp_path / "mine" / "items.parquet" in made.paths
+    with pytest.raises(ManifestError):
+        make_tables(tmp_path / "none.yaml")
 
 
 def test_tables_elsewhere_are_as_they_were_asked_for_and_nobody_records_them(study: Project, tmp_path: Path) -> None:

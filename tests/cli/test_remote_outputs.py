@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.stores import Patience
+from hume_runner.stores.base import Patience
 from tests.cli.project import JOBS, Project, tone
 from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
 from tests.stores.proxy import proxied
@@ -107,7 +107,7 @@ def test_a_store_that_fails_at_the_end_costs_no_result_and_the_next_run_copies_t
 
 
 def quick_store(uri: str) -> object:
-    from hume_runner.stores import open_store
+    from hume_runner.stores.opening import open_store
 
     return open_store(uri, QUICK)
 

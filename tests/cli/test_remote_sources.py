@@ -15,7 +15,7 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from hume_runner.services.remote_files import RemoteFiles
-from hume_runner.stores import Patience
+from hume_runner.stores.base import Patience
 from tests.cli.project import JOBS, Project, tone
 from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only
 from tests.stores.proxy import Proxy, proxied

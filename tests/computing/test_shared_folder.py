@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hume_runner.computing.shared_folder import FOLDER, SharedFolder, remove_abandoned
+from hume_runner.computing.base import FOLDER
+from hume_runner.computing.shared_folder import SharedFolder, remove_abandoned
 from tests.computing.case import Case
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from hume_runner.state.answers import harmed_answers
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.rows import StoredAnswer
+from hume_runner.state.store import Store
 from tests.cli.project import JOBS, Project
 from tests.expression.runs import AUDIO, Folder
 from tests.expression.test_recordings import SMALL_BODY, talk

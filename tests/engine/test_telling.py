@@ -12,8 +12,10 @@ import pytest
 from hume_runner import events
 from hume_runner.engine.telling import EVERY_S, Telling, told
 from hume_runner.engine.view import Lost, Sent, View
-from hume_runner.sources import Block, SourceItem
-from hume_runner.state.store import Counts, Store
+from hume_runner.sources.base import SourceItem
+from hume_runner.sources.blocks import Block
+from hume_runner.state.rows import Counts
+from hume_runner.state.store import Store
 from tests.fakes import FakeClock, source_item
 
 

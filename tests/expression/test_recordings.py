@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from hume_runner.emulator.server import Emulator
 from hume_runner.media.cuts import Part
-from hume_runner.services.expression_v1.stitch import PartAnswer, Stitched, stitch
 from tests.expression.runs import AUDIO, Folder, from_service, measured_runs, metered
 from tests.media_files import RATE_HZ, speech, write_wav
+from tests.services.expression_v1.stitching import PartAnswer, Stitched, stitch
 from tests.tiers import sampled
 
 SMALL_BODY = 400_000  # some twelve seconds a part

@@ -3,16 +3,16 @@ from __future__ import annotations
 import io
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hume_runner.errors import UnexpectedResponse
-from hume_runner.http.json_stream import iter_array
+from hume_runner.http.json_stream import MAX_PIECE_BYTES, JsonReader
 from tests.tiers import examples
 
 VALUES = st.recursive(
@@ -32,6 +32,13 @@ STYLES = st.sampled_from(
 )
 
 
+def _elements(stream: BinaryIO | Iterable[bytes], limit: int = MAX_PIECE_BYTES) -> Iterator[Any]:
+    """Each element of the array that the stream holds, whole; of at most `limit` bytes."""
+    reader = JsonReader(stream)
+    for _ in reader.whole_array():
+        yield reader.value(limit)
+
+
 def _chunks(body: bytes, cuts: list[int]) -> Iterator[bytes]:
     """`body` cut at these places, wherever that is: inside a character, a number, an escape."""
     places = sorted({cut % (len(body) + 1) for cut in cuts})
@@ -47,16 +54,16 @@ def test_any_array_cut_anyhow_reads_as_json_loads_reads_it(array: list[Any], sty
         expected = json.loads(body.decode("utf-8"))
     except UnicodeDecodeError:
         with pytest.raises(UnexpectedResponse):
-            list(iter_array(_chunks(body, cuts)))
+            list(_elements(_chunks(body, cuts)))
     else:
-        assert list(iter_array(_chunks(body, cuts))) == expected
+        assert list(_elements(_chunks(body, cuts))) == expected
 
 
 @settings(max_examples=examples(200))
 @given(ARRAYS, STYLES)
 def test_any_array_reads_the_same_byte_by_byte(array: list[Any], style: dict) -> None:
     body = b" \n" + json.dumps(array, **{**style, "ensure_ascii": True}).encode() + b"\n\t "
-    assert list(iter_array(body[i : i + 1] for i in range(len(body)))) == array
+    assert list(_elements(body[i : i + 1] for i in range(len(body)))) == array
 
 
 @settings(max_examples=examples(300))
@@ -65,7 +72,7 @@ def test_any_truncation_is_an_error(array: list[Any], style: dict, cut: int, siz
     body = json.dumps(array, **{**style, "ensure_ascii": True}).encode()
     short = body[: cut % len(body)]
     with pytest.raises(UnexpectedResponse):
-        list(iter_array(short[i : i + size] for i in range(0, len(short), size)))
+        list(_elements(short[i : i + size] for i in range(0, len(short), size)))
 
 
 @settings(max_examples=examples(200))
@@ -74,7 +81,7 @@ def test_anything_after_the_array_is_an_error(array: list[Any], rest: str) -> No
     body = json.dumps(array).encode() + rest.encode("utf-8", "replace")
     if not body.decode().strip(" \t\r\n").endswith("]") or rest.strip(" \t\r\n"):
         with pytest.raises(UnexpectedResponse):
-            list(iter_array([body]))
+            list(_elements([body]))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +120,7 @@ def test_anything_after_the_array_is_an_error(array: list[Any], rest: str) -> No
 @pytest.mark.parametrize("size", [1 << 20, 7])
 def test_what_is_no_list_is_refused_with_the_reason(body: bytes, words: str, size: int) -> None:
     with pytest.raises(UnexpectedResponse, match=words):
-        list(iter_array(body[i : i + size] for i in range(0, len(body), size)))
+        list(_elements(body[i : i + size] for i in range(0, len(body), size)))
 
 
 @dataclass
@@ -134,20 +141,20 @@ class Endless:
 def test_an_element_larger_than_its_bound_is_refused_before_it_is_in_memory() -> None:
     endless = Endless(b'["', b"x" * 10_000)
     with pytest.raises(UnexpectedResponse, match="more than 100,000 bytes"):
-        list(iter_array(endless, max_element_bytes=100_000))
+        list(_elements(endless, limit=100_000))
     assert endless.read_bytes < 1_000_000
 
 
 def test_elements_up_to_the_bound_pass() -> None:
     array = ["é" * 30_000, 1, {"a": ["b" * 50_000]}]
     body = json.dumps(array, ensure_ascii=False).encode()
-    assert list(iter_array(io.BytesIO(body), max_element_bytes=70_000)) == array
+    assert list(_elements(io.BytesIO(body), limit=70_000)) == array
 
 
 def test_damage_is_noticed_long_before_the_end_of_the_stream() -> None:
     endless = Endless(b'[{"a": 1 "b": 2}', b" " * 1000)
     with pytest.raises(UnexpectedResponse, match="delimiter"):
-        list(iter_array(endless))
+        list(_elements(endless))
     assert endless.read_bytes < 1_000_000
 
 
@@ -163,7 +170,7 @@ def test_memory_is_that_of_one_element_and_not_of_the_stream() -> None:
 
     tracemalloc.start()
     try:
-        count = sum(1 for _ in iter_array(stream()))
+        count = sum(1 for _ in _elements(stream()))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -177,7 +184,7 @@ def test_what_the_stream_raises_passes_through() -> None:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        list(iter_array(stream()))
+        list(_elements(stream()))
 
 
 def test_elements_come_as_soon_as_they_are_complete() -> None:
@@ -185,4 +192,4 @@ def test_elements_come_as_soon_as_they_are_complete() -> None:
         yield b'[{"a": 1}, '
         raise AssertionError("read too far")
 
-    assert next(iter_array(stream())) == {"a": 1}
+    assert next(_elements(stream())) == {"a": 1}

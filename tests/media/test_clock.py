@@ -66,25 +66,6 @@ def test_a_shift_moves_every_time(pieces: list[tuple[int, int]], by: int) -> Non
     assert [clock.shift(by).at(sample) for sample in range(clock.samples)] == [at + by for at in times]
 
 
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12)), min_size=1, max_size=6), st.integers(0, 100))
-def test_inverted_it_gives_the_first_sample_that_sounds_then_or_later(pieces: list[tuple[int, int]], at: int) -> None:
-    clock, times = built(pieces)
-    assert clock.invert(at) == next((sample for sample, time in enumerate(times) if time >= at), clock.samples)
-
-
-@given(PIECES, st.data())
-def test_composed_maps_lead_back_to_the_source(pieces: list[tuple[int, int]], data: st.DataObject) -> None:
-    source, times = built(pieces)
-    sent, picked = ClockMap(), []
-    for _ in range(data.draw(st.integers(1, 3))):
-        first = data.draw(st.integers(0, source.samples - 1))
-        samples = data.draw(st.integers(1, source.samples - first))
-        sent = sent.append(samples, first)
-        picked += times[first : first + samples]
-    composed = sent.compose(source)
-    assert [composed.at(sample) for sample in range(composed.samples)] == picked
-
-
 @given(st.lists(st.tuples(st.integers(-JITTER, 5 * MOST_SILENCE), st.integers(1, 3000)), min_size=1, max_size=30))
 def test_what_arrives_lies_where_it_was_and_no_hole_costs_much(
     pieces: list[tuple[int, int]],

@@ -21,7 +21,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from hume_runner.media.audio import PreparedAudio, prepare_audio, probe_audio
+from hume_runner.media.audio import PreparedAudio, prepare_audio
 from hume_runner.media.frames import iter_frames, write_frames
 from hume_runner.media.probe import probe
 from hume_runner.media.problems import MediaProblem
@@ -162,10 +162,6 @@ def test_odd_sound_is_prepared_and_is_the_same_sound(name: str, tmp_path: Path) 
     assert len(samples) == prepared.samples
     assert abs(len(samples) - len(TALK)) <= 0.12 * RATE_HZ  # codecs pad to whole frames at both ends
     assert _likeness(samples, TALK) > 0.97
-    facts = probe_audio(tmp_path / name)
-    assert not facts.has_video
-    assert facts.duration_ms is not None
-    assert abs(facts.duration_ms - prepared.duration_ms) <= 120
     assert prepared.unchanged == name.startswith("plain")
     with pytest.raises(MediaProblem) as caught:
         next(iter_frames(tmp_path / name))

@@ -15,8 +15,9 @@ from hume_runner.manifest.model import Manifest
 from hume_runner.planning.prepare import Options, Plan
 from hume_runner.planning.recall import scan_or_recall
 from hume_runner.services.jobs import Outcome
-from hume_runner.sources import Block, expand, expand_in_blocks
+from hume_runner.sources import expand, expand_in_blocks
 from hume_runner.sources.base import SourceItem
+from hume_runner.sources.blocks import Block
 from hume_runner.state.disk import Disk
 from hume_runner.state.paths import Paths
 from hume_runner.state.staging import Scan

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.results.report import write_report
+from hume_runner.results.report.page import write_report
 from tests.results.browser import chromium
 from tests.results.study_answers import study
 

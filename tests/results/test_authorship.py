@@ -15,14 +15,14 @@ import pytest
 
 from hume_runner.errors import UsageError
 from hume_runner.results import shapes
-from hume_runner.results.authorship import Kind, is_wreck, made_by_us, refuse_others, told_for
+from hume_runner.results.authorship import is_wreck, made_by_us, refuse_others, told_for
 from hume_runner.results.columns import ERRORS, ITEMS, LONG_SCORES, OPEN_SCORES, own_columns
 from hume_runner.results.figures.style import figure_of, save
-from hume_runner.results.marks import MarkedText, marked_json
+from hume_runner.results.marks import Kind, MarkedText, marked_json
 from hume_runner.results.options import TableOptions
-from hume_runner.results.report import write_report
+from hume_runner.results.report.page import write_report
 from hume_runner.results.sinks import FORMATS, Format
-from hume_runner.results.source_table import EVENT, SOURCES, SOURCES_LONG
+from hume_runner.results.source_table import events_schema, sources_long_schema, sources_schema
 from hume_runner.results.tables import write_tables
 from hume_runner.services.table_shapes import Layout
 from tests.results.sample_answers import interviews
@@ -170,14 +170,12 @@ def test_the_columns_that_tables_are_known_by_are_those_that_they_have() -> None
         return tuple(one.name for one in columns)  # type: ignore[attr-defined]
 
     plain = names(own_columns(Layout(name="x", row="a row", columns=(), families=())))
-    maps = ("mean", "highest", "share_above")
-    events = (SOURCES[0], *EVENT, *SOURCES[1:])
     for columns in (
         names(ITEMS),
         names(ERRORS),
-        (*names(SOURCES), *maps),
-        names(SOURCES_LONG),
-        (*names(events), *maps),
+        tuple(sources_schema({}, ()).names),
+        tuple(sources_long_schema({}, ()).names),
+        tuple(events_schema({}, ()).names),
         names(OPEN_SCORES),
         (*plain, "joy", "extra"),
         (*plain, *names(LONG_SCORES)),

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hume_runner.results.aggregates import Moments
-from hume_runner.results.groups import compare_groups, interval, pair_key
+from hume_runner.results.by_source import SumsBySource
+from hume_runner.results.groups import Compared, GroupSums, interval, pair_key
 from hume_runner.results.read import DirectoryResults
+from hume_runner.results.rows import ItemRows, all_rows
 from tests.results.sample_answers import Outputs, face_rows, file_element, model, score_list
 
 NAMES = ("Joy", "Fear")
@@ -31,6 +33,15 @@ def study(folder: Path, scores: dict[str, list[float]], labels: dict[str, dict[s
         outputs.job(f"job-{number:06d}", f"r{number}", answer, [("file", f"{item}.jpg", [item])])
     outputs.write()
     return DirectoryResults(folder)
+
+
+def compare_groups(results: DirectoryResults, label: str) -> list[Compared]:
+    """How the groups of a label compare, score by score, in every table."""
+    groups, sums = GroupSums(label), SumsBySource(above=0.5, spread=False, every=True)
+    summed = [one for found in all_rows(results.answers()) if isinstance(found, ItemRows) for one in sums.add(found)]
+    for one in (*summed, *sums.rest()):
+        groups.add(one.item, one.table, one.sums)
+    return groups.compared()
 
 
 @pytest.mark.sweep

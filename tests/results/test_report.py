@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from hume_runner.results.read import DirectoryResults, LooseResults
-from hume_runner.results.report import write_report
 from hume_runner.results.report.gather import detail_for, gather
+from hume_runner.results.report.page import write_report
 from tests.results.browser import opened
 from tests.results.sample_answers import (
     Outputs,

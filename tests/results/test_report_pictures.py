@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hume_runner.results.report import write_report
+from hume_runner.results.report.page import write_report
 from tests.results.browser import opened
 from tests.results.local_answers import results, sounding, spoken
 from tests.results.sample_answers import interviews

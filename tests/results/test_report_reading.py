@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from hume_runner.results.read import DirectoryResults
-from hume_runner.results.report import write_report
 from hume_runner.results.report.gather import gather
+from hume_runner.results.report.page import write_report
 from hume_runner.services.local.measurers.language import LANGUAGE
 from tests.results.browser import opened
 from tests.results.local_answers import results, sounding

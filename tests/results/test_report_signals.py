@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import hume_runner
-from hume_runner.results.report import write_report
 from hume_runner.results.report.gather import gather
+from hume_runner.results.report.page import write_report
 from hume_runner.results.report.signals import most_parts, rows_for
 from hume_runner.services.local.layouts import layouts
 from tests.results.browser import opened

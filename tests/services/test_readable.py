@@ -17,7 +17,7 @@ from hume_runner.manifest.model import SourceKind
 from hume_runner.results.base import AnswerMember
 from hume_runner.results.read import LooseResults
 from hume_runner.results.tables import write_tables
-from hume_runner.services.batch_v0.outcomes import read_outcomes
+from hume_runner.services.batch_v0.answers import read_outcomes
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.expression_v1 import rows as rows_expression_v1
 from hume_runner.services.expression_v1.readable import check_audio, check_images

@@ -15,7 +15,8 @@ from hume_runner.services.cannot_prepare import CannotPrepare
 from hume_runner.services.jobs import PlanItem
 from hume_runner.services.remote_files import RemoteFiles, refused_by_store
 from hume_runner.services.source_store import SourceStore
-from hume_runner.stores import ObjectInfo, Stores, open_store
+from hume_runner.stores.base import ObjectInfo
+from hume_runner.stores.opening import Stores, open_store
 from tests.object_stores import S3Server, only
 from tests.stores.proxy import Proxy, proxied
 

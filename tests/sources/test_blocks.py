@@ -19,8 +19,8 @@ from hume_runner.manifest.load import load_manifest
 from hume_runner.planning.fingerprint import url_content, url_contents
 from hume_runner.planning.scan import NothingCached, scan_sources
 from hume_runner.planning.selection import EVERYTHING, Selection
-from hume_runner.sources import Block, expand_in_blocks, listing
-from hume_runner.sources.blocks import names_of, plain_ids, plain_urls
+from hume_runner.sources import expand_in_blocks, listing
+from hume_runner.sources.blocks import Block, names_of, plain_ids, plain_urls
 from hume_runner.sources.ids import id_fault
 from hume_runner.sources.urls import url_id
 from hume_runner.state.paths import Paths

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from hume_runner import plan
 from hume_runner.errors import ManifestError, Problem
 from hume_runner.manifest.load import load_manifest
-from hume_runner.sources import SourceItem, expand
+from hume_runner.sources import expand
+from hume_runner.sources.base import SourceItem
 from hume_runner.sources.separators import written
 from tests.manifest.writing import write
 from tests.tiers import examples

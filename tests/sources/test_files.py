@@ -9,7 +9,8 @@ import pytest
 
 from hume_runner.errors import ManifestError, SourceError
 from hume_runner.manifest.load import load_manifest
-from hume_runner.sources import SourceItem, expand
+from hume_runner.sources import expand
+from hume_runner.sources.base import SourceItem
 from tests.manifest.writing import HEAD, write
 from tests.sources.trees import tree
 

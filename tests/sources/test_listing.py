@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hume_runner.errors import HumeRunnerError, ManifestError, SourceError
 from hume_runner.manifest.load import load_manifest
-from hume_runner.sources import SourceItem, expand
+from hume_runner.sources import expand
+from hume_runner.sources.base import SourceItem
 from tests.manifest.writing import write
 from tests.tiers import examples
 

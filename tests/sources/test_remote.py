@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from hume_runner.errors import ManifestError, SourceError, StoreDenied, StoreUnavailable
 from hume_runner.manifest.model import Place, SourceEntry
-from hume_runner.sources import SourceItem, expand_entries
+from hume_runner.sources import expand_entries
+from hume_runner.sources.base import SourceItem
 from hume_runner.sources.remote import matching_objects, object_fault
-from hume_runner.stores import ObjectInfo
+from hume_runner.stores.base import ObjectInfo
 from tests.object_stores import S3Server, only
 from tests.sources import trees
 from tests.stores.proxy import proxied

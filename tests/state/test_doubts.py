@@ -18,8 +18,9 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.migrations import MIGRATIONS, migrate
 from hume_runner.state.planning import KEPT_BY_KEY
+from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.said import Said
-from hume_runner.state.store import Store, StoredAnswer
+from hume_runner.state.store import Store
 from tests.fakes import START, World
 from tests.tiers import sampled
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hume_runner.errors import UsageError
+from hume_runner.sources.outputs import RECORD
 from hume_runner.state.disk import Disk
-from hume_runner.state.outputs_owner import RECORD, OutputsOwner
+from hume_runner.state.outputs_owner import OutputsOwner
 
 
 @pytest.fixture

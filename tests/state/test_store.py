@@ -13,7 +13,8 @@ from hume_runner.services.jobs import Draft, Member, Outcome
 from hume_runner.services.lost import Candidate
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
-from hume_runner.state.store import Store, StoredAnswer, nonce_of
+from hume_runner.state.rows import StoredAnswer, nonce_of
+from hume_runner.state.store import Store
 from tests.fakes import START, World, plan_item
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import requests
 
-from hume_runner.stores import ObjectStore, open_store
+from hume_runner.stores.base import ObjectStore
+from hume_runner.stores.opening import open_store
 from tests.npm import installed
 
 PACKAGE, VERSION = "azurite", "3.35.0"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hume_runner.errors import UsageError
-from hume_runner.stores import ObjectUri, is_remote, open_store, uri_fault
+from hume_runner.stores.address import ObjectUri, is_remote, uri_fault
+from hume_runner.stores.opening import open_store
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from hashlib import sha256
 import pytest
 
 from hume_runner.errors import AlreadyExists, BucketMissing, ObjectMissing, PreconditionFailed, StoreError
-from hume_runner.stores import ObjectStore, Version, chunks, open_store
+from hume_runner.stores.base import ObjectStore, Version
+from hume_runner.stores.opening import open_store
+from hume_runner.stores.reading import chunks
 from tests.object_stores import S3Server
 from tests.stores.azurite import AzureServer
 

@@ -14,7 +14,8 @@ from hume_runner.errors import (
     StoreMisconfigured,
     StoreUnavailable,
 )
-from hume_runner.stores import ObjectStore, Patience, Version, open_store
+from hume_runner.stores.base import ObjectStore, Patience, Version
+from hume_runner.stores.opening import open_store
 from tests.object_stores import ACCESS_KEY, SECRET_KEY, S3Server, only, suspicious
 from tests.stores.proxy import Proxy, proxied
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from hume_runner.frozen import frozen
 from hume_runner.http.json_lenient import plain
 from hume_runner.manifest.model import SourceKind
-from hume_runner.services.batch_v0.outcomes import kind_of, names_of
+from hume_runner.services.batch_v0.answers import kind_of, names_of
 from hume_runner.services.batch_v0.readable import iter_checked, words_of
 from hume_runner.services.batch_v0.reading import read_source_result
 from hume_runner.services.batch_v0.rows_seen import RowsSeen

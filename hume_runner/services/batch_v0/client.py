@@ -32,39 +32,9 @@ from hume_runner.http.retry import RetryPolicy, wait_asked_for
 from hume_runner.http.upload import Form, Upload
 from hume_runner.services.batch_v0.reading import (
     THIN_JOB,
-    FilePrediction,
-    FileView,
-    JobView,
-    SourceResultView,
-    iter_source_results,
-    read_job,
     read_job_id,
-    read_source_result,
     unusable_id,
 )
-
-__all__ = [
-    "AUTH_HEADER",
-    "BASE_URL",
-    "COMPLETED",
-    "CREATED_AFTER",
-    "CREATED_BEFORE",
-    "FAILED",
-    "IN_PROGRESS",
-    "JOBS_PATH",
-    "QUEUED",
-    "BatchV0Api",
-    "FilePrediction",
-    "FileView",
-    "JobView",
-    "ListedJobs",
-    "SourceResultView",
-    "StartedJob",
-    "api_error",
-    "iter_source_results",
-    "read_job",
-    "read_source_result",
-]
 
 BASE_URL: Final = "https://api.hume.ai"
 AUTH_HEADER: Final = "X-Hume-Api-Key"

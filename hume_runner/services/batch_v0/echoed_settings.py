@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hume_runner.services.batch_v0.client import JobView
+    from hume_runner.services.batch_v0.reading import JobView
 
 
 # What the service fills in where a request does not say (docs/apis/batch_v0.md, options).

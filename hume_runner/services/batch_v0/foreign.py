@@ -10,14 +10,13 @@ from hume_runner.errors import ApiError
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.base import ListingIncomplete
 from hume_runner.services.batch_v0.answer_files import carried, recognise_file
-from hume_runner.services.batch_v0.client import JobView
+from hume_runner.services.batch_v0.answers import PREDICTIONS, kind_of, names_of
 from hume_runner.services.batch_v0.echoed_settings import agreement, differences
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.listing import CLOCKS_APART_S, Walk, walked
 from hume_runner.services.batch_v0.matching import familiar
-from hume_runner.services.batch_v0.outcomes import PREDICTIONS, kind_of, names_of
 from hume_runner.services.batch_v0.readable import iter_checked
-from hume_runner.services.batch_v0.reading import read_source_result
+from hume_runner.services.batch_v0.reading import JobView, read_source_result
 from hume_runner.services.batch_v0.settings import relevant
 from hume_runner.services.batch_v0.times import seconds
 from hume_runner.services.foreign import Foreign, ForeignSource

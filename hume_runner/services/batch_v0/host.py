@@ -8,9 +8,9 @@ from typing import Any
 
 from hume_runner.errors import ApiError, NotFound, RequestRejected, UnexpectedResponse
 from hume_runner.services.base import ListingUnsupported
-from hume_runner.services.batch_v0.client import BatchV0Api, JobView, read_job
+from hume_runner.services.batch_v0.client import BatchV0Api
 from hume_runner.services.batch_v0.matching import Sent
-from hume_runner.services.batch_v0.reading import unusable_id
+from hume_runner.services.batch_v0.reading import JobView, read_job, unusable_id
 
 # Statuses of a list that is not there: the jobs are then asked about one by one.
 _NO_LIST = frozenset({400, 404, 405, 410, 501})

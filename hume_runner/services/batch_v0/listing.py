@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hume_runner.frozen import frozen
-from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.matching import content_of
+from hume_runner.services.batch_v0.reading import JobView
 from hume_runner.services.batch_v0.times import seconds
 
 # The largest page asked for. The service's own bound is unknown: a shorter page is followed by another.

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.listing import (
     CLOCKS_APART_S,
@@ -18,6 +17,7 @@ from hume_runner.services.batch_v0.listing import (
     walked,
 )
 from hume_runner.services.batch_v0.matching import Sent, Verdict, in_doubt, judge, names_in, sent_by, silenced
+from hume_runner.services.batch_v0.reading import JobView
 from hume_runner.services.batch_v0.sender import matches_of
 from hume_runner.services.batch_v0.times import seconds
 from hume_runner.services.evidence import uncontrolled

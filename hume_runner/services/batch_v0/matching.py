@@ -24,7 +24,7 @@ from hume_runner.services.batch_v0.words import made
 from hume_runner.services.jobs import Job
 
 if TYPE_CHECKING:
-    from hume_runner.services.batch_v0.client import JobView
+    from hume_runner.services.batch_v0.reading import JobView
 
 
 class Verdict(Enum):

@@ -8,10 +8,10 @@ from contextlib import suppress
 from hume_runner.errors import ApiError, NotFound, RequestRejected
 from hume_runner.http.retry import is_temporary
 from hume_runner.services.base import ListingUnsupported
-from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.host import MISSES, Host
 from hume_runner.services.batch_v0.listing import CLOCKS_APART_S, jobs_since
 from hume_runner.services.batch_v0.matching import contradicts, echo_mark, sent_by
+from hume_runner.services.batch_v0.reading import JobView
 from hume_runner.services.batch_v0.sender import matches_of
 from hume_runner.services.batch_v0.times import seconds
 from hume_runner.services.jobs import Broken, Ended, Job, Mistaken, Pending, Progress, Unseen, Waiting

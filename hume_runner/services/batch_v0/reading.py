@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, Final, Literal
 
 from hume_runner.errors import UnexpectedResponse
 from hume_runner.frozen import frozen
-from hume_runner.http.json_stream import TOO_LARGE, WINDOW_BYTES, JsonReader, Shape, kind, project, whole
+from hume_runner.http.json_stream import Shape, whole
 from hume_runner.settings import HIDDEN
 
 _LARGEST: Final = 2**53
@@ -152,10 +152,6 @@ class FilePrediction:
     file_type: str | None
     models: Mapping[str, Any]
 
-    @property
-    def has_models(self) -> bool:
-        return bool(self.models)
-
 
 @frozen
 class SourceResultView:
@@ -216,28 +212,6 @@ THIN_JOB: Final[Shape] = {
     "state": whole,
     "request": {"models": whole, "transcription": whole, "callback_url": whole, "notify": whole},
 }
-
-# Of an element that is large: all but what its models say.
-_SOURCE_RESULT: Final[Shape] = {
-    "source": whole,
-    "error": whole,
-    "results": {
-        "errors": whole,
-        "predictions": ({"file": whole, "file_type": whole, "models": {"*": kind}},),
-    },
-}
-
-
-def iter_source_results(stream: BinaryIO | Iterable[bytes]) -> Iterator[SourceResultView]:
-    """What predictions say about each source, in their order, without what the models of large ones say.
-
-    Everything is checked to be whole and JSON; memory holds a window and the names of one source's files, however
-    large its answer is. Raises: UnexpectedResponse.
-    """
-    reader = JsonReader(stream)
-    for _ in reader.whole_array():
-        small = reader.value_within(WINDOW_BYTES)
-        yield read_source_result(project(reader, _SOURCE_RESULT) if small is TOO_LARGE else small)
 
 
 def _object(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -17,7 +17,6 @@ from hume_runner.manifest.model import SourceKind
 from hume_runner.services.batch_v0.layouts import LAYOUTS
 from hume_runner.services.batch_v0.mentioned import repeats_of
 from hume_runner.services.batch_v0.model_rows import model_blocks
-from hume_runner.services.batch_v0.outcomes import reason_of
 from hume_runner.services.batch_v0.repeats import CONFLICT, Repeats
 from hume_runner.services.batch_v0.shapes import (
     LARGE,
@@ -35,7 +34,7 @@ from hume_runner.services.json_elements import Rows, elements
 from hume_runner.services.table_shapes import Block, EntryError, Reader, Share
 from hume_runner.services.unreadable import UNREADABLE
 
-__all__ = ["LAYOUTS", "BatchEntry", "read_entries", "reader", "reason_of"]
+__all__ = ["LAYOUTS", "BatchEntry", "reader"]  # what a registered API's `rows` has
 
 
 @frozen

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from hume_runner.manifest.model import Manifest
 from hume_runner.services.base import ByteStream, ListingUnsupported
+from hume_runner.services.batch_v0.answers import ARTIFACTS, PREDICTIONS, check_archive, read_outcomes
 from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
 from hume_runner.services.batch_v0.foreign import ForeignJobs
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.lost import LostJobs
-from hume_runner.services.batch_v0.outcomes import ARTIFACTS, PREDICTIONS, check_archive, read_outcomes
 from hume_runner.services.batch_v0.planner import Drafts
 from hume_runner.services.batch_v0.progress import Polls
 from hume_runner.services.batch_v0.sender import Submissions
@@ -84,7 +84,7 @@ class BatchV0Service:
         with suppress(ListingUnsupported):
             self._host.listed(limit=1)
 
-    # -- answers (outcomes.py) --------------------------------------------------------------------------------------
+    # -- answers (answers.py) ---------------------------------------------------------------------------------------
 
     def answer_names(self, *, artifacts: bool) -> tuple[str, ...]:
         """See `Reader.answer_names`."""

@@ -162,10 +162,6 @@ class ExpressionV1Api:
         """One run with its configuration in `raw`. Raises: NotFound, also for one that is not listed yet."""
         return read_run(self._object(_run_path(run_id), ()))
 
-    def run_events(self, run_id: str, *, page_size: int = MOST_RUNS_A_PAGE) -> Iterator[dict[str, Any]]:
-        """A run's log of problems, as the service sends it; uploads are expected to have none. Raises: NotFound."""
-        return self._pages(f"{_run_path(run_id)}/events", (("page_size", str(page_size)),), "events")
-
     def _pages(
         self,
         path: str,

@@ -16,7 +16,6 @@ from hume_runner.frozen import frozen
 
 MINIMUM_S: Final = Fraction(10)  # of every request that was measured
 IMAGE_S: Final = Fraction(1, 3)
-BREAK_EVEN_IMAGES: Final = 30  # from here on an image costs what it is, not what a request is
 
 
 @frozen

@@ -29,9 +29,11 @@ from hume_runner.services.expression_v1.shapes import (
     read_document,
     read_object,
 )
-from hume_runner.services.expression_v1.stitch import TOUCHING_MS
 from hume_runner.services.placing import Placed, placed
 from hume_runner.services.table_shapes import Block, BlockBuilder, Piece, Share
+
+# Speech this close to a cut goes on across it. Voice activity is decided in steps of some 10 ms.
+_TOUCHING_MS = 60
 
 
 @frozen
@@ -60,20 +62,20 @@ def audio_places(pieces: Sequence[Piece]) -> Iterator[tuple[Path, Before]]:
             extents.get(near) if near in readable and _adjoin(readable, number, near) else None
             for near in (number - 1, number + 1)
         )
-        begins_in_speech = mine.begin_ms is not None and mine.begin_ms <= begin + TOUCHING_MS
-        ends_in_speech = mine.end_ms is not None and mine.end_ms >= end - TOUCHING_MS
+        begins_in_speech = mine.begin_ms is not None and mine.begin_ms <= begin + _TOUCHING_MS
+        ends_in_speech = mine.end_ms is not None and mine.end_ms >= end - _TOUCHING_MS
         if begin == 0:
             cut_before: bool | None = False
         elif before is None:
             cut_before = None if begins_in_speech else False
         else:
-            cut_before = begins_in_speech and before.end_ms is not None and before.end_ms >= begin - TOUCHING_MS
+            cut_before = begins_in_speech and before.end_ms is not None and before.end_ms >= begin - _TOUCHING_MS
         if _is_last(piece.detail):
             cut_after: bool | None = False
         elif after is None:
             cut_after = None if ends_in_speech else False
         else:
-            cut_after = ends_in_speech and after.begin_ms is not None and after.begin_ms <= end + TOUCHING_MS
+            cut_after = ends_in_speech and after.begin_ms is not None and after.begin_ms <= end + _TOUCHING_MS
         yield (
             piece.path,
             Before(rows=rows, ids=ids, measurements=measurements, cut_before=cut_before, cut_after=cut_after),

@@ -26,6 +26,8 @@ from hume_runner.services.local.measurers.base import (
     PictureSession,
     Row,
     Sound,
+    SoundSession,
+    TextSession,
 )
 from hume_runner.services.local.measurers.found import find
 from hume_runner.services.local.measurers.kept_values import Nonsense
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
     import numpy as np
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
-
-    from hume_runner.services.local.measurers.base import SoundSession, TextSession
 
 
 def measure(task: Task) -> bytes:

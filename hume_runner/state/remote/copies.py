@@ -20,7 +20,7 @@ from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import Snapshot
 from hume_runner.state.remote.protocol import HEAD, LOCK, Absent, Head, Lock, Read, Steps, entry_key
 from hume_runner.state.remote.redo import Answer, Facts, Position, Told, tell, unpack
-from hume_runner.stores import chunks
+from hume_runner.stores.reading import chunks
 
 T = TypeVar("T")
 

@@ -41,7 +41,7 @@ from hume_runner.state.remote.protocol import (
     Watch,
     Written,
 )
-from hume_runner.stores import ObjectStore
+from hume_runner.stores.base import ObjectStore
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hume_runner.results.agreement import Values, agreement
-from hume_runner.results.compare import write_comparison
 from hume_runner.results.compare.base import ColumnsTogether, Comparison, Side, TablesTogether, Unmatched
+from hume_runner.results.compare.write import write_comparison
 from tests.results.browser import chromium, opened
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}|`&lt;b\n# x\u2028\ud800'

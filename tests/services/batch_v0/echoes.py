@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hume_runner.services.batch_v0.client import FileView, JobView
 from hume_runner.services.batch_v0.matching import (
     Verdict,
 )
+from hume_runner.services.batch_v0.reading import FileView, JobView
 from hume_runner.services.jobs import Job, Member, PlanItem
 from tests.fakes import plan_item
 

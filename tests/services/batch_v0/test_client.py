@@ -21,11 +21,11 @@ from hume_runner.errors import (
     TransportError,
     UnexpectedResponse,
 )
-from hume_runner.http.json_stream import iter_array
 from hume_runner.http.retry import NO_RETRY, RetryPolicy, submission_outcome
 from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Upload
-from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api, read_job, read_source_result
+from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
+from hume_runner.services.batch_v0.reading import read_job, read_source_result
 from tests.tiers import sampled
 from tests.wire import answering
 
@@ -77,12 +77,12 @@ def test_a_job_goes_from_start_to_predictions_and_artifacts(api: BatchV0Api, tmp
     assert job.created_ms <= job.ended_ms
 
     with api.open_predictions(started.job_id) as answer:
-        results = [read_source_result(element) for element in iter_array(answer.iter_bytes())]
+        results = [read_source_result(element) for element in json.loads(b"".join(answer.iter_bytes()))]
     by_kind = {result.kind: result for result in results}
     assert set(by_kind) == {"file", "text"}
     assert by_kind["file"].filename == "nonce-note.txt"
     assert sorted(prediction.file for prediction in by_kind["text"].predictions) == ["1", "2"]
-    assert all(prediction.has_models for prediction in by_kind["text"].predictions)
+    assert all(prediction.models for prediction in by_kind["text"].predictions)
 
     artifacts = tmp_path / "artifacts.zip"
     with api.open_artifacts(started.job_id) as answer, artifacts.open("wb") as file:

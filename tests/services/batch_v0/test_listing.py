@@ -8,9 +8,10 @@ from typing import cast
 
 import pytest
 
-from hume_runner.services.batch_v0.client import BatchV0Api, JobView, ListedJobs
+from hume_runner.services.batch_v0.client import BatchV0Api, ListedJobs
 from hume_runner.services.batch_v0.host import Host
 from hume_runner.services.batch_v0.listing import Listing, Walk, lacking, walked
+from hume_runner.services.batch_v0.reading import JobView
 
 
 def at(name: str, second: float | None) -> JobView:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from hume_runner.services.batch_v0.client import JobView
 from hume_runner.services.batch_v0.matching import (
     Verdict,
     contradicts,
@@ -23,6 +22,7 @@ from hume_runner.services.batch_v0.matching import (
     position_in,
     sent_by,
 )
+from hume_runner.services.batch_v0.reading import JobView
 from hume_runner.services.jobs import Job
 from tests.fakes import plan_item
 from tests.services.batch_v0.echoes import (

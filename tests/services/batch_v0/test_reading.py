@@ -90,7 +90,7 @@ def test_a_source_result_is_read_with_its_errors() -> None:
         }
     )
     assert (view.kind, view.filename, view.md5, view.error) == ("file", "faces.zip", "ab", None)
-    assert [(p.file, p.file_type, p.has_models) for p in view.predictions] == [
+    assert [(p.file, p.file_type, bool(p.models)) for p in view.predictions] == [
         ("faces/1.jpg", "image", True),
         ("faces/2.jpg", None, False),
     ]

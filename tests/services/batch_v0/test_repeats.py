@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hume_runner.results.base import AnswerMember
-from hume_runner.services.batch_v0.outcomes import read_outcomes
+from hume_runner.services.batch_v0.answers import read_outcomes
 from hume_runner.services.batch_v0.repeats import CONFLICT
 from hume_runner.services.batch_v0.rows import read_entries
 from hume_runner.services.batch_v0.shapes import SMALL_BYTES

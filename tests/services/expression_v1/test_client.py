@@ -224,10 +224,9 @@ def test_pages_are_asked_for_only_as_far_as_they_are_read(
     assert shared_emulator.requests()["by_route"][f"GET {RUNS_PATH}"] == before + 1
 
 
-def test_one_run_tells_its_configuration_and_uploads_have_no_events(api: ExpressionV1Api, speech: Path) -> None:
+def test_one_run_tells_its_configuration(api: ExpressionV1Api, speech: Path) -> None:
     run_id = api.measure_audio(Upload.of(speech), {"measurement_timer_ms": 5000}, deadline_s=30).run_id
     assert api.get_run(run_id).raw["config"]["measurement_timer_ms"] == 5000
-    assert list(api.run_events(run_id)) == []
 
 
 def test_runs_of_others_and_unknown_ones_are_not_found(
@@ -241,8 +240,6 @@ def test_runs_of_others_and_unknown_ones_are_not_found(
         other = ExpressionV1Api(transport, QUICK)
         with pytest.raises(NotFound):
             other.get_run(run_id)
-        with pytest.raises(NotFound):
-            list(other.run_events(run_id))
 
 
 @pytest.mark.parametrize("run_id", ["../run", "..", ".", "", " ", "a/b", "a?b=c", "a#b", "ä\n", "%2e%2e", "\ud800"])
@@ -250,8 +247,6 @@ def test_no_run_id_leads_to_another_path(api: ExpressionV1Api, shared_emulator: 
     before = shared_emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0)
     with pytest.raises(NotFound):
         api.get_run(run_id)
-    with pytest.raises(NotFound):
-        list(api.run_events(run_id))
     assert shared_emulator.requests()["by_route"].get(f"GET {RUNS_PATH}", 0) == before
 
 

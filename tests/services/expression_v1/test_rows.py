@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hume_runner.errors import ResultsError
 from hume_runner.media.cuts import Part
 from hume_runner.services.expression_v1.rows import reader
-from hume_runner.services.expression_v1.stitch import PartAnswer, stitch
 from hume_runner.services.table_shapes import Piece
+from tests.services.expression_v1.stitching import PartAnswer, stitch
 from tests.tiers import examples
 
 RATE = 16_000

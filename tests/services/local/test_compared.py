@@ -11,7 +11,7 @@ import pytest
 
 import hume_runner
 from hume_runner.errors import MissingExtra, UsageError
-from hume_runner.results.compare import write_comparison
+from hume_runner.results.compare.write import write_comparison
 from tests.services.local import test_local
 
 folder = test_local.folder

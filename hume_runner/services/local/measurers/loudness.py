@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-HOP_S = 0.01
 HOP = SOUND_RATE_HZ // 100  # samples that one weighted power stands for
 MOMENTARY_HOPS = 40  # 400 ms
 SHORT_TERM_HOPS = 300  # 3 s

@@ -20,7 +20,7 @@ from jsonschema.exceptions import SchemaError
 from hume_runner.errors import HumeRunnerError, NotRegular, UsageError, in_a_line
 from hume_runner.guests import of_a_signal, others_code
 from hume_runner.regular_files import open_regular
-from hume_runner.services.local.measurers.base import Card, Fault, Measurer, Reads, Session, WeightFile
+from hume_runner.services.local.measurers.base import Card, Fault, Reads, Session, WeightFile
 from hume_runner.services.local.measurers.table_check import OWN_TABLES, layout_fault, stems
 from hume_runner.services.local.model_files import File
 from hume_runner.services.table_shapes import Layout, is_word
@@ -147,11 +147,6 @@ class Offered:
             f"the measurer {self.model!r} of the package {self._package} cannot be used: {why}",
             hint=f"update or uninstall {self._package}, or tell its authors",
         )
-
-
-def is_offered(one: Measurer) -> bool:
-    """Whether it is another package's."""
-    return isinstance(one, Offered)
 
 
 def _refers(rule: object) -> bool:

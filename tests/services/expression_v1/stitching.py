@@ -1,4 +1,4 @@
-"""The answers to the parts of one recording, as the answer to the whole. Pure.
+"""The answers to the parts of one recording, as the answer to the whole: a second reading, beside that of the rows.
 
 Each part counts its times and ids from 0. Stitched, times are those of the recording and ids go on counting; members
 that are not named here are kept as they came.

@@ -17,7 +17,7 @@ from hume_runner.errors import (
     UnexpectedResponse,
 )
 from hume_runner.services.base import AnswerIncomplete, AnswerUnreadable
-from hume_runner.services.batch_v0.outcomes import check_archive, read_outcomes, reason_of
+from hume_runner.services.batch_v0.answers import check_archive, read_outcomes, reason_of
 from hume_runner.services.jobs import STRICT, Job, Leniency
 from tests.fakes import plan_item
 from tests.services.batch_v0.cases import NONCE, job_of, url
