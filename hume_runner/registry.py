@@ -86,6 +86,8 @@ class Registered:
     order: Dotted[Callable[[Mapping[str, Any]], tuple[int, ...]]] | None = None
     # Whether that answer names its sources, and can be read without a manifest: its entries then tell their `failure`.
     names_sources: bool = False
+    # What tells the short code of an error's text in such an entry, as a run would have recorded it.
+    reason_of: Dotted[Callable[[str], str]] | None = None
     # What tells, of the bytes of a JSON file of any name, whether it is such an answer, by its beginning; without it,
     # only what is called `answer` is found in a folder.
     begins_answer: Dotted[Callable[[Iterator[bytes]], bool]] | None = None
@@ -146,6 +148,7 @@ _KNOWN: dict[str, Registered] = {
             example="face",
             answer="predictions.json",
             names_sources=True,
+            reason_of=Dotted("hume_runner.services.batch_v0.answers:reason_of"),
             begins_answer=Dotted("hume_runner.services.batch_v0.downloads:begins_as_answer"),
             kinds=frozenset({"url", "file", "text"}),
             calls_back=True,

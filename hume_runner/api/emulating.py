@@ -14,6 +14,8 @@ from hume_runner.emulator.server import Emulator
 from hume_runner.errors import UsageError, refuse_scarce
 from hume_runner.regular_files import open_regular
 
+_LAST_PORT = 65535
+
 
 def stand_in(
     *,
@@ -29,6 +31,8 @@ def stand_in(
 ) -> Emulator:
     """An Emulator that serves for as long as a `with` lasts. `processing_time` as `200ms`, `2s` or `1m`; `faults` and
     `difficulties` name files, JSON or YAML. Raises: UsageError, MissingExtra."""
+    if not 0 <= port <= _LAST_PORT:
+        raise UsageError(f"--port {port}: ports go to {_LAST_PORT}", hint="leave it out, and a free one is taken")
     return Emulator(
         host=host,
         port=port,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from hume_runner import small_json
 from hume_runner.errors import MissingExtra, ResultsError, refuse_scarce
 from hume_runner.frozen import frozen
-from hume_runner.registry import all_registered, registered
+from hume_runner.registry import all_registered, load, registered
 from hume_runner.results.as_written import request_of, run_of
 from hume_runner.results.base import Answer, AnswerMember, ItemRecord, JobRecord
 from hume_runner.results.names import UniqueIds, derived_id, shown_source
@@ -186,8 +186,7 @@ class LooseResults:
 
     def _reason_of(self, message: str) -> str | None:
         """A short code for an error's text, as a run would have recorded it."""
-        coded = getattr(row_mapping(self.api), "reason_of", None)
-        return coded(message) if coded is not None else None
+        return None if _LOOSE.reason_of is None else load(_LOOSE.reason_of)(message)
 
     def jobs(self) -> Iterator[JobRecord]:
         return iter(())

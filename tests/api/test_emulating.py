@@ -29,3 +29,9 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, flag: str, text: str,
     asked: dict[str, Any] = {flag: tmp_path / "said.yaml"}
     with pytest.raises(UsageError, match=told):
         stand_in(**asked)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_a_port_that_there_is_not_is_refused(port: int) -> None:
+    with pytest.raises(UsageError, match=f"--port {port}: ports go to 65535"):
+        stand_in(port=port)
