@@ -42,7 +42,10 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 OSError
 └── NotRegular                      something of that name is there, and it is not a file
 
-A job or item that failed is data in the state file, not an exception; an exception means that the run cannot go on.
+Exception
+└── OneFailed                       .reason .message: one medium cannot be measured; caught where the item is known
+
+A job or item that failed is data in the state file: but for OneFailed, an exception means that the run cannot go on.
 """
 
 from __future__ import annotations
