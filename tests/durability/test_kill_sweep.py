@@ -121,7 +121,7 @@ def test_a_run_killed_while_every_answer_is_lost_pays_once(
     assert not_killed(kills, nursery.run(kills)) == {}
     assert check_crashed(cases, forgetful, reference) == {}
     # Long enough that the list shows another job of the state by then, however busy the machine.
-    codes = nursery.run([case.child(settle_s=2.0) for case in cases], at_once=12)  # they wait more than they work
+    codes = nursery.run([case.child(settle_s=5.0) for case in cases], at_once=12)  # they wait more than they work
     assert check(cases, codes, forgetful, reference) == {}
 
 
