@@ -42,10 +42,7 @@ HumeRunnerError                 .hint: the next step, printed on a line of its o
 OSError
 └── NotRegular                      something of that name is there, and it is not a file
 
-Exception
-└── OneFailed                       .reason .message: one medium cannot be measured; caught where the item is known
-
-A job or item that failed is data in the state file: but for OneFailed, an exception means that the run cannot go on.
+A job or item that failed is data in the state file, not an exception; an exception means that the run cannot go on.
 """
 
 from __future__ import annotations
@@ -297,19 +294,6 @@ class ResultsError(HumeRunnerError):
     """An answer, or what was made of it, that cannot be read."""
 
     exit_code = 66
-
-
-class OneFailed(Exception):
-    """What fails one item and no other: a code for counting and for machines, and words for people."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-
-    def __reduce__(self) -> tuple[type[OneFailed], tuple[str, str]]:
-        # It may be raised in another process; the default would call the class with the message alone.
-        return (type(self), (self.reason, self.message))
 
 
 class NotRegular(OSError):

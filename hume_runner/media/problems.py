@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hume_runner.errors import HumeRunnerError, OneFailed, is_scarce
+from hume_runner.errors import HumeRunnerError, is_scarce
+
+
+class OneFailed(Exception):
+    """What fails one item and no other: a code for counting and for machines, and words for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[OneFailed], tuple[str, str]]:
+        # It may be raised in another process; the default would call the class with the message alone.
+        return (type(self), (self.reason, self.message))
 
 
 class MediaProblem(OneFailed):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hume_runner.errors import OneFailed
+from hume_runner.media.problems import OneFailed
 
 
 class CannotPrepare(OneFailed):
