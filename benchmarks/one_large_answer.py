@@ -46,7 +46,7 @@ def write_answer(path: Path, megabytes: int) -> None:
 
 
 def fetch(answer: Path, _out: Path) -> None:
-    from hume_runner.services.batch_v0.outcomes import read_outcomes
+    from hume_runner.services.batch_v0.answers import read_outcomes
 
     from hume_runner.services.jobs import Job
 

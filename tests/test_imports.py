@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -117,6 +118,18 @@ def test_every_import_names_the_whole_way() -> None:
         if isinstance(node, ast.ImportFrom) and node.level
     }
     assert relative == set()
+
+
+SCRIPTS = sorted(path for folder in ("benchmarks", "docs", ".ci") for path in (ROOT / folder).glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_what_a_script_takes_from_the_package_is_there(script: Path) -> None:
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hume_runner":
+            module = import_module(str(node.module))
+            for name in node.names:
+                assert hasattr(module, name.name) or f"{node.module}.{name.name}" in TREES, ast.unparse(node)
 
 
 @cache
