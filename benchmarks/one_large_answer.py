@@ -47,7 +47,6 @@ def write_answer(path: Path, megabytes: int) -> None:
 
 def fetch(answer: Path, _out: Path) -> None:
     from hume_runner.services.batch_v0.answers import read_outcomes
-
     from hume_runner.services.jobs import Job
 
     read_outcomes(Job(number=1, key="k", nonce="n", members=(), size_bytes=0), answer, {})
