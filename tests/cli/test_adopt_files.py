@@ -155,10 +155,23 @@ def test_texts_without_their_words_are_left_to_be_measured(offline: Project) -> 
     assert "the words that `language` measured" in ran.err
 
 
-@sampled(4)
+ROWS = [{"text": "Hello.", "emotions": []}]
+
+
+def of_a_text(prediction: dict[str, Any]) -> str:
+    return json.dumps([{"source": {"type": "text"}, "results": {"predictions": [prediction], "errors": []}}])
+
+
+@sampled(6)
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        (of_a_text({"file": "", "models": {"language": {"grouped_predictions": "x"}}}), "carries nothing"),
+        (of_a_text({"file": "", "models": {"language": {"grouped_predictions": [7]}}}), "carries nothing"),
+        (
+            of_a_text({"file": 7, "models": {"language": {"grouped_predictions": [{"predictions": ROWS}]}}}),
+            "carries nothing",
+        ),
         ("", "is no predictions file of batch-v0"),
         ('{"predictions": []}', "is no predictions file of batch-v0"),
         ("[", "is no predictions file of batch-v0"),

@@ -7,7 +7,7 @@ that nobody told of: it fails its source too. A null is none, and what nothing h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, BinaryIO, Final
 
@@ -235,22 +235,31 @@ def _show(element: Mapping[str, Any], watch: Watch) -> None:
 
 def words_of(element: Mapping[str, Any]) -> dict[str, list[str]]:
     """The words that an element of a known shape measured, in their order, by the file that they are of; of what tells
-    none, there is an empty list."""
+    none, there is an empty list, and what is odd in it tells none."""
     words: dict[str, list[str]] = {}
     for prediction in (element.get("results") or {}).get("predictions") or ():
         found: list[str] = []
-        model = (prediction.get("models") or {}).get(_WORDS) or {}
-        for group in model.get("grouped_predictions") or ():
-            rows = group.get("predictions")
+        for group in _list(_dict(_dict(prediction.get("models")).get(_WORDS)).get("grouped_predictions")):
+            rows = _dict(group).get("predictions")
             if isinstance(rows, _Let):
                 found += rows.words
             else:
-                told = (row.get("text") for row in rows or () if isinstance(row, dict))
+                told = (_dict(row).get("text") for row in _list(rows))
                 found += [text for text in told if isinstance(text, str)]
         name = prediction.get("file") or ""
+        if not isinstance(name, str):
+            continue
         if words.get(name) != found:  # the same said again
             words[name] = words.get(name, []) + found
     return words
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def _odd(element: Mapping[str, Any]) -> dict[str, str]:
