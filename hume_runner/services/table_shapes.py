@@ -51,16 +51,21 @@ class Column:
     joined: Joined = "mean"
 
 
+Tells = Literal["mean level", "strongest kind"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """Scores that come together, one column each: `prefix` names the family, `names` are as the service spells them.
 
     `bounds`: between which values a score lies by what is said of it; None where nobody says. `words`: what people call
-    them all together, where that is not the prefix."""
+    them all together, where that is not the prefix. `tells`: what a row's scores say together, which a report tells
+    beside the row's words: they are of the levels of one scale, the lowest first, or of the kinds of one thing."""
 
     prefix: str
     names: tuple[str, ...]
     words: str = ""
+    tells: Tells | None = None
     bounds: tuple[float, float] | None = None
 
     @cached_property

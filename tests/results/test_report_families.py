@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import hume_runner.services.batch_v0.layouts as batch_v0
@@ -14,17 +13,15 @@ from hume_runner.services.table_shapes import Family, Layout, OpenFamily
 from tests.results.sample_answers import interviews
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps(Family):
-    tells: str = "mean level"
-
-
 def test_a_family_is_called_by_its_words_or_else_by_its_prefix() -> None:
     layout = Layout(
         name="table",
         row="a row",
         columns=(),
-        families=(Family(prefix="mood_swing", names=("a",)), Steps(prefix="gloom", words="Gloom", names=("1", "2"))),
+        families=(
+            Family(prefix="mood_swing", names=("a",)),
+            Family(prefix="gloom", words="Gloom", tells="mean level", names=("1", "2")),
+        ),
         open_families=(OpenFamily(name="colours", prefix="colour", words="colours", meaning="colours, by name"),),
     )
     assert families_of(layout) == {

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pytest
 
-from hume_runner.results.report.families import Telling
 from hume_runner.results.report.parts import Detail, Part
 from hume_runner.services.batch_v0.layouts import LANGUAGE, LAYOUTS
 from hume_runner.services.table_shapes import BlockBuilder, Family, Layout
 
 EVERYTHING = Detail(rows=10, scores=None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Other(Family):
-    """What the folder of another API may call as it likes."""
-
-    tells: str
 
 
 def table(*families: Family) -> Layout:
@@ -40,8 +31,8 @@ def beside(layout: Layout, *rows: Mapping[str, list[float]]) -> list[list[object
     return [row[5:] for row in part.document()["rows"]]
 
 
-GLOOM = Other(prefix="gloom", names=("low", "middle", "high"), tells="mean level")
-TASTE = Other(prefix="taste", names=("sweet", "sour"), tells="strongest kind")
+GLOOM = Family(prefix="gloom", names=("low", "middle", "high"), tells="mean level")
+TASTE = Family(prefix="taste", names=("sweet", "sour"), tells="strongest kind")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +59,7 @@ def test_what_was_not_asked_for_is_not_told() -> None:
 
 
 def test_of_batch_v0_one_scale_and_one_list_of_kinds_are_told_beside_words() -> None:
-    told = {one.prefix: one.tells for layout in LAYOUTS for one in layout.families if isinstance(one, Telling)}
+    told = {one.prefix: one.tells for layout in LAYOUTS for one in layout.families if one.tells}
     assert told == {"sentiment": "mean level", "toxicity": "strongest kind"}
     row = {"sentiment": [*[0.0] * 7, 0.5, 0.5], "toxicity": [0.0, 0.0, 0.3]}
     assert beside(LANGUAGE, row) == [[8500, [2, 300]]]

@@ -3,22 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, runtime_checkable
 
 from hume_runner.results.aggregates import VALUE
 from hume_runner.services.table_shapes import Family, Layout, OpenFamily
-
-
-@runtime_checkable
-class Telling(Protocol):
-    """A family of a layout whose scores in a row say one thing together, which is told beside the row's words.
-
-    "mean level": its names are levels of one scale, the lowest first; "strongest kind": they are kinds of one thing.
-    Which family is one of these its API's folder says, in the layout; most say nothing together.
-    """
-
-    @property
-    def tells(self) -> Literal["mean level", "strongest kind"]: ...
 
 
 def families_of(layout: Layout) -> Mapping[str, Mapping[str, str]]:
@@ -29,4 +16,4 @@ def families_of(layout: Layout) -> Mapping[str, Mapping[str, str]]:
 
 def _family(one: Family | OpenFamily) -> Mapping[str, str]:
     words = {"words": one.words or one.prefix.replace("_", " ")}
-    return words | {"tells": one.tells} if isinstance(one, Telling) else words
+    return words | {"tells": one.tells} if isinstance(one, Family) and one.tells else words

@@ -10,9 +10,8 @@ from typing import Any
 
 from hume_runner.frozen import frozen
 from hume_runner.results.aggregates import Moments, SourceSums
-from hume_runner.results.report.families import Telling
 from hume_runner.results.summable import can_be_summed
-from hume_runner.services.table_shapes import Block, Family, Grid, Layout
+from hume_runner.services.table_shapes import Block, Family, Grid, Layout, Tells
 
 LONGEST_TEXT = 240
 LONGEST_NAME = 160
@@ -221,9 +220,9 @@ def _seconds(moment: Any) -> float | None:
     return round(moment, 2) if isinstance(moment, (int, float)) and can_be_summed(moment) else None
 
 
-def _telling(block: Block, tells: str) -> Grid | None:
+def _telling(block: Block, tells: Tells) -> Grid | None:
     """The scores of the first family that tells this; None where there is none."""
-    found = (one.prefix for one in block.layout.families if isinstance(one, Telling) and one.tells == tells)
+    found = (one.prefix for one in block.layout.families if one.tells == tells)
     return block.grids.get(next(found, ""))
 
 

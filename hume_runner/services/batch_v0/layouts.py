@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from hume_runner.services.batch_v0 import names
 from hume_runner.services.table_shapes import Column, Family, Layout
-
-
-@dataclass(frozen=True, kw_only=True)
-class Levels(Family):
-    """Scores of the levels of one scale, the lowest first. Beside a row's words the report tells its mean level."""
-
-    tells: Literal["mean level"] = "mean level"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kinds(Family):
-    """Scores of the kinds of one thing. Beside a row's words the report tells the strongest."""
-
-    tells: Literal["strongest kind"] = "strongest kind"
-
 
 # Typically, says the service's FAQ, and a score may lie outside.
 _BOUNDS = (0.0, 1.0)
@@ -92,8 +74,8 @@ LANGUAGE = Layout(
     columns=(_TEXT, *_POSITION, _BEGIN, _END, *_CONFIDENCE, *_TRANSCRIPT),
     families=(
         _EMOTIONS_53,
-        Levels(prefix="sentiment", names=names.SENTIMENT, bounds=_BOUNDS),
-        Kinds(prefix="toxicity", names=names.TOXICITY, bounds=_BOUNDS),
+        Family(prefix="sentiment", tells="mean level", names=names.SENTIMENT, bounds=_BOUNDS),
+        Family(prefix="toxicity", tells="strongest kind", names=names.TOXICITY, bounds=_BOUNDS),
     ),
 )
 NER = Layout(
