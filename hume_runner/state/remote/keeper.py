@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hume_runner.errors import HumeRunnerError, ObjectMissing, StateLocked, StoreError
+from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Intent, Kept, Send, Shipper
 from hume_runner.state.lifecycle import JobStatus
@@ -24,7 +24,7 @@ from hume_runner.state.remote.copies import (
 )
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import ANSWERS, SNAPSHOTS, Note
-from hume_runner.state.remote.owner import Owner, lost
+from hume_runner.state.remote.owner import Owner, in_truth, lost
 from hume_runner.state.remote.protocol import Lock, NotOurs
 from hume_runner.state.remote.redo import Answer, Position, Recorder, Told, note_position, reads_others, unpack
 from hume_runner.state.remote.submission import Submission, answer_name, keep_answer
@@ -65,17 +65,20 @@ class RemoteKeeper:
         owner: Owner | None = None
         kept: RemoteKept | None = None
         try:
-            while True:
-                try:
-                    head, head_tag = driver.run(protocol.claim(lock))
-                    break
-                except protocol.Behind as behind:
-                    lock, tag = driver.run(protocol.rise(lock, tag, behind.epoch))
-            found = driver.run(protocol.gather(lock, head))
-            owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
-            remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
-            base = bring(driver, remote, state, self._aside, self._manifest)
-            kept = RemoteKept(driver, owner, remote, state, stale=base, now=self._now)
+            try:
+                while True:
+                    try:
+                        head, head_tag = driver.run(protocol.claim(lock))
+                        break
+                    except protocol.Behind as behind:
+                        lock, tag = driver.run(protocol.rise(lock, tag, behind.epoch))
+                found = driver.run(protocol.gather(lock, head))
+                owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
+                remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
+                base = bring(driver, remote, state, self._aside, self._manifest)
+                kept = RemoteKept(driver, owner, remote, state, stale=base, now=self._now)
+            except (StateError, ObjectMissing) as error:
+                raise in_truth(driver, lock, error) from None
             yield kept
         except NotOurs as error:
             raise lost(driver.place, error.lock) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from hume_runner.errors import HumeRunnerError, StateLocked, StoreError
+from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
 from hume_runner.frozen import frozen
 from hume_runner.state.remote import protocol
 from hume_runner.state.remote.drive import Driver
@@ -219,9 +219,25 @@ class Owner:
             self.broken = lost(self._driver.place, error.lock)
             raise self.broken from None
         except HumeRunnerError as error:
-            if breaks:
-                self.broken = self.broken or error
+            found = in_truth(self._driver, self._lock, error)
+            if breaks or isinstance(found, StateLocked):
+                self.broken = self.broken or found
+            if found is not error:
+                raise found from None
             raise
+
+
+def in_truth(driver: Driver, ours: Lock, error: HumeRunnerError) -> HumeRunnerError:
+    """What an owner's error is: what seems damaged or gone is another's work where the state is another's by now, who
+    removes what a snapshot of his covers."""
+    if not isinstance(error, StateError | ObjectMissing):
+        return error
+    try:
+        seen = driver.run(protocol.look(), patience_s=_CLEAN_UP_IN_VAIN_S)
+    except HumeRunnerError:
+        return error
+    taken = seen is not None and (seen.epoch, seen.owner) != (ours.epoch, ours.owner)
+    return lost(driver.place, seen) if taken else error
 
 
 def lost(place: str, lock: Lock | None) -> StateLocked:
