@@ -14,7 +14,8 @@ BENCHMARKS = start_up batch_vs_sdk expression_vs_sdk million_urls tables_vs_json
 
 # Development and CI install exactly what the lock says, by hash; users get the ranges in pyproject.toml.
 LOCK = requirements-dev.lock
-EXTRAS = emulator media tables report figures local remote cluster dev
+TESTED_EXTRAS = emulator media tables report figures local remote cluster dev
+EXTRAS = $(TESTED_EXTRAS) lint
 # What the ranges are tried with: all but what no version of a requirement decides. That is the import contract and the
 # tests of tests, what is killed, limited and interrupted, pure decisions, and recipes for programs of others.
 UNIT = $(addprefix --ignore tests/,durability expression engine planning \
@@ -75,12 +76,12 @@ sweep: $(VENV)/.dev
 test-lowest:
 	@$(PYTHON) -m venv --clear $(VENV)-lowest
 	@$(PYTHON) .ci/lowest.py > $(VENV)-lowest/constraints.txt
-	@$(VENV)-lowest/bin/python $(INSTALL) --constraint $(VENV)-lowest/constraints.txt --editable '$(call with_extras,$(EXTRAS))'
+	@$(VENV)-lowest/bin/python $(INSTALL) --constraint $(VENV)-lowest/constraints.txt --editable '$(call with_extras,$(TESTED_EXTRAS))'
 	$(VENV)-lowest/bin/python -m pytest -n $(JOBS) --dist loadfile -m "$(QUICK)" $(UNIT) $(ARGS)
 
 test-newest:
 	@$(PYTHON) -m venv --clear $(VENV)-newest
-	@$(VENV)-newest/bin/python $(INSTALL) --editable '$(call with_extras,$(EXTRAS))'
+	@$(VENV)-newest/bin/python $(INSTALL) --editable '$(call with_extras,$(TESTED_EXTRAS))'
 	$(VENV)-newest/bin/python -m pytest -n $(JOBS) --dist loadfile -m "$(QUICK)" $(UNIT) $(ARGS)
 
 # It names no index and no place on this machine: wherever it is installed from, the hashes decide.
