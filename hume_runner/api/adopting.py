@@ -10,7 +10,7 @@ from hume_runner.api.mending import writing
 from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.engine.adopt import Adopted, adopt_all
 from hume_runner.engine.adopt_files import FileAdopter, is_file
-from hume_runner.engine.rescue import take_in
+from hume_runner.engine.rescue import take_up
 from hume_runner.errors import UsageError
 from hume_runner.state.lock import OutputsLock
 from hume_runner.state.outputs_owner import OutputsOwner
@@ -33,10 +33,9 @@ def adopt(project: Project, names: Sequence[str], *, simulated: bool | None = No
     for folder in (paths.state.parent, paths.outputs):
         machine.disk.make_directory(folder)
     owner = OutputsOwner(paths.outputs)
-    with writing(project) as store, OutputsLock(paths.outputs), project.endpoint() as endpoint:
+    with writing(project) as (store, kept), OutputsLock(paths.outputs), project.endpoint() as endpoint:
         owner.check(manifest=manifest.name, state=paths.state, lineage=store.lineage, home=paths.remote)
-        store.recover(machine.now())
-        take_in(store, machine.now())
+        take_up(store, kept, machine.now())
         with (
             state_of_the_whole(project, to_run=False) as whole,
             wiring.planned(

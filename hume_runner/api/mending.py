@@ -11,6 +11,7 @@ from hume_runner.engine.mend import Mender
 from hume_runner.errors import HumeRunnerError
 from hume_runner.results.finish import Finisher
 from hume_runner.state.connection import guarded
+from hume_runner.state.keeping import Kept
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.store import Store
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def writing(project: Project) -> Iterator[Store]:
+def writing(project: Project) -> Iterator[tuple[Store, Kept]]:
     """The state, made if there is none, locked and written for as long as the block lasts, wherever its home is.
     Raises: StateLocked, StateError, StoreError."""
     manifest, paths, machine = project.manifest, project.paths, project.machine
@@ -34,7 +35,7 @@ def writing(project: Project) -> Iterator[Store]:
             mask=project.masker.keys,
             shipper=kept.shipper,
         ) as store:
-            yield store
+            yield store, kept
             unsettled = kept.settle(store)
         if unsettled is not None:
             raise unsettled
@@ -50,7 +51,7 @@ def repair(project: Project, *, on_event: events.Report, warn: Callable[[str], N
     owner = OutputsOwner(outputs)
     with guarded(outputs):
         machine.disk.make_directory(outputs)
-    with writing(project) as store, OutputsLock(outputs), project.endpoint() as endpoint, guarded(outputs):
+    with writing(project) as (store, _), OutputsLock(outputs), project.endpoint() as endpoint, guarded(outputs):
         name, state, home = manifest.name, paths.state, paths.remote
         owner.check(manifest=name, state=state, lineage=store.lineage, home=home)
         mender = Mender(

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from hume_runner import aside
 from hume_runner.engine.merge_answers import bring, outputs_of
+from hume_runner.engine.rescue import records, take_up
 from hume_runner.errors import StateError, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
@@ -24,6 +25,7 @@ from hume_runner.planning.selection import Shard, part_of
 from hume_runner.state.connection import guarded
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Keeper, Kept
+from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.merging import (
     Copy,
@@ -137,8 +139,7 @@ def merged(
         with guarded(outputs):
             owner.record(desk.disk, manifest=manifest.name, state=state, lineage=store.lineage, home=desk.home)
         # As at the beginning of a run: another machine's last words are in no snapshot that this one leaves.
-        store.recover(desk.now())
-        kept.take_in(store, desk.now())
+        take_up(store, kept, desk.now())
         yield store, [_take(facts, manifest, store, merger, outputs, desk) for facts in found], kept
 
 
@@ -181,10 +182,28 @@ def _held(path: Path) -> Iterator[None]:
 def _renew(path: Path, manifest: Manifest, desk: Desk) -> None:
     """A shard that went on elsewhere is merged as it is by now."""
     with _held(path):
-        with Store.peek(path, name=manifest.name) as shard:
-            named = shard.meta("shard")
+        with Store.peek(path, name=manifest.name) as state:
+            named = state.meta("shard")
         if named is not None:
-            desk.homes.renew(Shard.parse(named), path)
+            shard = Shard.parse(named)
+            desk.homes.renew(shard, path)
+            _take_up_last_words(shard, path, manifest, desk)
+
+
+def _take_up_last_words(shard: Shard, path: Path, manifest: Manifest, desk: Desk) -> None:
+    """A shard whose run ended before its state heard of an answer: nobody looks for it once the whole has the job."""
+    with Store.peek(path, name=manifest.name) as state:
+        unheard = any(state.jobs(JobStatus.SUBMITTING, JobStatus.AMBIGUOUS)) or any(records(state.lineage, path))
+    if not unheard or not os.access(path.parent, os.W_OK):
+        return
+    with (
+        desk.homes.keeper(shard).own(path) as kept,
+        Store.create_or_open(path, disk=desk.disk, name=manifest.name, lineage="", shipper=kept.shipper) as store,
+    ):
+        take_up(store, kept, desk.now())
+        unsettled = kept.settle(store)
+    if unsettled is not None:
+        raise unsettled
 
 
 def _look(path: Path, manifest: Manifest) -> ShardFacts:

@@ -15,7 +15,7 @@ import secrets
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from hume_runner import aside, events, small_json
 from hume_runner.errors import NoRoom, StateError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.services.jobs import Accepted, Answered, SubmitResult, job_name
+from hume_runner.state.keeping import Kept
 from hume_runner.state.said import Said
 from hume_runner.state.store import Store
 
@@ -113,12 +114,34 @@ def _read(path: Path, lineage: str) -> Rescued | None:
     return record if record.lineage == lineage else None
 
 
-def take_in(store: Store, now: float, report: events.Report = lambda event: None) -> int:
+def take_up(store: Store, kept: Kept, now: float, report: events.Report = lambda event: None) -> None:
+    """Tell the state, which nobody else has open, all that earlier owners heard and could not tell it of.
+
+    Raises: StoreError, StateError.
+    """
+    store.recover(now)
+    kept.take_in(store, now)
+
+    def durable() -> bool:
+        kept.ready(store)
+        return kept.settle(store) is None
+
+    take_in(store, now, report, durable=durable)
+
+
+def take_in(
+    store: Store,
+    now: float,
+    report: events.Report = lambda event: None,
+    *,
+    durable: Callable[[], bool] = lambda: True,
+) -> int:
     """Bring what earlier runs rescued into the state; how many answers and ids it did not have.
 
-    A record is removed once the state has it. One that fits no job as the state knows it is left where it is.
+    A record is removed once `durable` says that the state has it wherever it is at home: the file here may be put aside
+    for another machine's. One that fits no job as the state knows it is left where it is.
     """
-    taken = 0
+    taken, heard = 0, []
     for path, one in records(store.lineage, store.path):
         new = store.record_rescued(one, one.answer, now)
         if new is None:
@@ -127,8 +150,11 @@ def take_in(store: Store, now: float, report: events.Report = lambda event: None
         taken += new
         if new:
             report(events.Rescued(path=str(path), job=job_name(one.number), remote_id=one.remote_id))
-        with contextlib.suppress(OSError):
-            path.unlink()
+        heard.append(path)
+    if heard and durable():
+        for path in heard:
+            with contextlib.suppress(OSError):
+                path.unlink()
     return taken
 
 

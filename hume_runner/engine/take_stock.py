@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hume_runner.engine.environment import Environment
 from hume_runner.engine.mend import Mended, Mender, clear_away, give_up_lost, take_back
-from hume_runner.engine.rescue import take_in
+from hume_runner.engine.rescue import take_up
 from hume_runner.errors import ApiError, AuthError, Discontinued, ServiceRefused, ServiceUnavailable
 from hume_runner.services.base import Host, Records
 from hume_runner.services.jobs import Ended, Pending
@@ -24,9 +24,7 @@ def take_stock(
     store: Store, kept: Kept, env: Environment, outputs: Path, *, pay_again: bool, retry_failed: bool
 ) -> Mended:
     """What earlier runs left is made whole before it is planned with."""
-    store.recover(env.clock())
-    kept.take_in(store, env.clock())
-    take_in(store, env.clock(), env.report)
+    take_up(store, kept, env.clock(), env.report)
     with guarded(outputs):
         if env.service.keeper is None:
             kept.restore(store, outputs)

@@ -23,6 +23,7 @@ from hume_runner.planning.fingerprint import FORMER_VERSION, VERSION, canonical,
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.wiring import Machine
+from tests.state.disks import FailsAt, full
 from tests.tiers import sampled
 
 KEPT = Path(__file__).with_name("schema1")
@@ -261,14 +262,8 @@ def test_nothing_that_was_paid_is_dropped_and_every_listed_item_has_its_new_key(
 
 @both
 def test_a_plan_that_cannot_be_written_leaves_every_old_key(study: Study) -> None:
-    class Full(Disk):
-        def commit(self, db: sqlite3.Connection, what: str) -> None:
-            if what == "plan":
-                raise sqlite3.OperationalError("database or disk is full")
-            super().commit(db, what)
-
     keys = study.rows("SELECT key FROM measurements ORDER BY key")
-    machine = Machine(disk=Full(), environ={"HUME_API_KEY": "none"}, settings=Settings.from_env({}))
+    machine = Machine(disk=FailsAt("plan", full()), environ={"HUME_API_KEY": "none"}, settings=Settings.from_env({}))
     replace(study, machine=machine).call("run", study.manifest.name, "--json")
     assert study.rows("SELECT key FROM measurements ORDER BY key") == keys
     assert study.run()["counts"]["items"]["pending"] == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hume_runner.aside import open_new
-from hume_runner.errors import ObjectMissing, StateError
+from hume_runner.errors import ObjectMissing, StateError, StoreUnavailable
 from hume_runner.frozen import frozen
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import guarded
@@ -80,15 +80,21 @@ def reading(new_driver: Callable[[], Driver], use: Callable[[Driver, Remote], T]
         try:
             if head is None:
                 driver.need_no_head()
-                return use(driver, from_facts(lock, Head(epoch=0), ()))
-            # A lock that somebody deleted hides nothing.
-            facts = driver.run(_since(head, max(head.epoch, lock.epoch if lock else 0)))
-            return use(driver, from_facts(lock, head, facts))
+                remote = from_facts(lock, Head(epoch=0), ())
+            else:
+                # A lock that somebody deleted hides nothing.
+                facts = driver.run(_since(head, max(head.epoch, lock.epoch if lock else 0)))
+                remote = from_facts(lock, head, facts)
+            # Its owner may have written another snapshot meanwhile, and removed what that covers: what is left of the
+            # journal is less than came after the snapshot that is known here.
+            if driver.run(_head_tag()) == tag:
+                return use(driver, remote)
         except (ObjectMissing, StateError):
-            # Its owner may have written another snapshot meanwhile, and removed what that covers.
             if not tries_left or driver.run(_head_tag()) == tag:
                 raise
-    raise AssertionError
+    raise StoreUnavailable(
+        f"{driver.place}: another run writes the state faster than it can be read", hint="run the same command again"
+    )
 
 
 def read_all(new_driver: Callable[[], Driver], target: Path, manifest: str) -> Remote:
@@ -124,9 +130,14 @@ def download(driver: Driver, snapshot: Snapshot, target: Path) -> None:
     """The state of a snapshot as a new file. Raises: StoreError; StateError if it is not what was written."""
     name = driver.name(snapshot.name)
     try:
-        info = driver.patiently(lambda: driver.store.head(name))
+        _unpack_to(target, driver, snapshot, name)
     except ObjectMissing:
         raise driver.gone(snapshot.name, "the head names it") from None
+
+
+def _unpack_to(target: Path, driver: Driver, snapshot: Snapshot, name: str) -> None:
+    """Raises: ObjectMissing, StoreError, StateError."""
+    info = driver.patiently(lambda: driver.store.head(name))
     digest, unpacker, size = hashlib.sha256(), zlib.decompressobj(wbits=31), 0
     with guarded(target), open_new(target, private=True) as file:
         try:
@@ -209,7 +220,7 @@ def packed_answer(body: bytes, record: bytes = b"") -> bytes:
     return gzip.compress(body, _LEVEL, mtime=0) + record
 
 
-def unpacked_answer(data: bytes) -> tuple[bytes, bytes]:
+def unpacked_answer(data: bytes, place: str) -> tuple[bytes, bytes]:
     """(the answer, what is behind it, which may be nothing). Raises: StateError for what no runner wrote."""
     unpacker = zlib.decompressobj(wbits=31)
     try:
@@ -218,5 +229,5 @@ def unpacked_answer(data: bytes) -> tuple[bytes, bytes]:
         unpacker = zlib.decompressobj(wbits=31)
         body = b""
     if not unpacker.eof:
-        raise StateError("an answer in the remote state is damaged", hint="put it back from the bucket's own versions")
+        raise StateError(f"{place}: this answer is damaged", hint="put it back from the bucket's own versions")
     return body, unpacker.unused_data

@@ -92,7 +92,7 @@ class Driver:
         self.timing = timing
         self.clock = clock
         self._ahead: dict[Key, Found] = {}  # entries never change, so that they can be read before they are asked for
-        self._listed: set[int] = set()
+        self._listed: dict[int, frozenset[int]] = {}  # by epoch: the numbers of the entries that are there
 
     @property
     def place(self) -> str:
@@ -112,19 +112,19 @@ class Driver:
         try:
             op = next(steps)
             while True:
-                came = self._do(op, tries)
+                came = self._do(op, tries, patience_s)
                 op = steps.send(came)
         except StopIteration as over:
             value: T = over.value
             return value
 
-    def _do(self, op: Op, tries: _Tries) -> Came | None:
+    def _do(self, op: Op, tries: _Tries, patience_s: float) -> Came | None:
         match op:
             case Read(key):
-                return self._read(key)
+                return self._read(key, patience_s)
             case Create(key, body):
                 if key == HEAD:
-                    self.need_no_head()
+                    self.need_no_head(patience_s)
                 return self._write(lambda: self.store.create(self.name(name_of(key)), to_bytes(body)), tries)
             case Swap(key, tag, body):
                 return self._write(lambda: self.store.swap(self.name(name_of(key)), to_bytes(body), tag), tries)
@@ -139,9 +139,9 @@ class Driver:
         with contextlib.suppress(StoreError):
             self.store.delete(self.name(below))
 
-    def patiently(self, ask: Callable[[], T]) -> T:
+    def patiently(self, ask: Callable[[], T], patience_s: float | None = None) -> T:
         """Something without a condition, again as long as the store is out of order. Raises: StoreError."""
-        tries = _Tries(self.clock, self.timing.patience_s)
+        tries = _Tries(self.clock, self.timing.patience_s if patience_s is None else patience_s)
         while True:
             try:
                 return ask()
@@ -150,25 +150,25 @@ class Driver:
             except StoreError as error:
                 tries.pause(error)
 
-    def _read(self, key: Key) -> Came:
+    def _read(self, key: Key, patience_s: float) -> Came:
         if key.kind == "entry":
-            self._read_ahead(key.epoch)
+            self._read_ahead(key.epoch, patience_s)
             if key in self._ahead:
                 return self._ahead[key]
         try:
-            return self.patiently(lambda: self._found(key))
+            return self.patiently(lambda: self._found(key), patience_s)
         except ObjectMissing:
-            if key.kind == "entry" and any(one.epoch == key.epoch and one.number > key.number for one in self._ahead):
+            if key.kind == "entry" and any(number > key.number for number in self._listed[key.epoch]):
                 raise self.gone(name_of(key), "entries that were written after it are there") from None
             return Absent()
 
-    def need_no_head(self) -> None:
+    def need_no_head(self, patience_s: float | None = None) -> None:
         """Return where no head may be, because nothing is there that only an owner with a head writes.
 
         Raises: StateError, StoreError.
         """
         for folder in (JOURNAL, SNAPSHOTS):
-            if self.patiently(partial(self._holds, self.name(folder))):
+            if self.patiently(partial(self._holds, self.name(folder)), patience_s):
                 raise self.gone(name_of(HEAD), f"{folder}/ is not empty")
 
     def _holds(self, folder: str) -> bool:
@@ -189,21 +189,29 @@ class Driver:
             raise StoreUnavailable(f"{self.store.root}/{name} came empty", key=name)
         return Found(from_bytes(key, got.data, f"{self.store.root}/{name}"), got.info.which)
 
-    def _read_ahead(self, epoch: int) -> None:
-        """All entries of an epoch at once, side by side."""
+    def _read_ahead(self, epoch: int, patience_s: float) -> None:
+        """All entries of an epoch at once, side by side.
+
+        Which there are is known before any is missed: what a store out of order did not give is no hole. An entry that
+        could not be read now is read by itself, with patience. Raises: StoreError where the store does not list them.
+        """
         if epoch in self._listed:
             return
-        self._listed.add(epoch)
+        folder = self.name(folder_of(epoch))
+        names = self.patiently(lambda: [info.key.rpartition("/")[2] for info in self.store.list(folder)], patience_s)
+        keys = [Key("entry", epoch, int(name)) for name in names if name.isdecimal()]
+        with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="remote-journal") as pool:
+            found = zip(keys, pool.map(self._if_it_comes, keys), strict=True)
+            self._ahead.update({key: one for key, one in found if one is not None})
+        self._listed[epoch] = frozenset(key.number for key in keys)
+
+    def _if_it_comes(self, key: Key) -> Found | None:
         try:
-            names = [info.key for info in self.store.list(self.name(folder_of(epoch)))]
-            numbers = [int(name.rpartition("/")[2]) for name in names]
-            keys = [Key("entry", epoch, number) for number in numbers]
-            with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="remote-journal") as pool:
-                self._ahead.update(zip(keys, pool.map(self._found, keys), strict=True))
+            return self._found(key)
         except (StoreDenied, BucketMissing):
             raise
-        except (StoreError, ValueError):
-            return  # each is read by itself, with patience
+        except StoreError:
+            return None
 
     def _write(self, attempt: Callable[[], Any], tries: _Tries) -> Came:
         try:
@@ -224,7 +232,7 @@ class Driver:
         began, clock = self.clock.monotonic(), self.clock
         told = False
         while True:
-            seen = self._read(LOCK)
+            seen = self._read(LOCK, self.timing.patience_s)
             if not isinstance(seen, Found) or seen.tag != tag:
                 return Moved(seen.body if isinstance(seen, Found) else None)
             assert isinstance(seen.body, Lock)

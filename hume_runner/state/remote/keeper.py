@@ -13,20 +13,15 @@ from pathlib import Path
 from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Intent, Kept, Send, Shipper
-from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.remote import protocol
+from hume_runner.state.remote.answers import answers_there, kept_answer, take_in
 from hume_runner.state.remote.bringing import bring, note_pushed
-from hume_runner.state.remote.copies import (
-    Remote,
-    from_facts,
-    unpacked_answer,
-    upload,
-)
+from hume_runner.state.remote.copies import Remote, from_facts, upload
 from hume_runner.state.remote.drive import Driver
-from hume_runner.state.remote.objects import ANSWERS, SNAPSHOTS, Note
+from hume_runner.state.remote.objects import SNAPSHOTS, Note
 from hume_runner.state.remote.owner import Owner, in_truth, lost
 from hume_runner.state.remote.protocol import Lock, NotOurs
-from hume_runner.state.remote.redo import Answer, Position, Recorder, Told, note_position, reads_others, unpack
+from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
 from hume_runner.state.remote.submission import Submission, answer_name, keep_answer
 from hume_runner.state.store import Store
 
@@ -186,39 +181,12 @@ class RemoteKept:
     # -- see `Kept`
 
     def take_in(self, store: Store, now: float) -> None:
-        for one in (*self._answers, *self._in_no_entry(store)):
-            if store.number_of(one.endpoint, one.remote_id) is not None:
-                continue
-            body = None
-            if one.kept is not None:
-                try:
-                    body, _ = self._kept_answer(one.kept)
-                except ObjectMissing:
-                    continue
-            store.record_rescued(one, body, now)
-
-    def _in_no_entry(self, store: Store) -> Iterator[Answer]:
-        """What lies there of submissions whose answer seems lost: its owner vanished before it could say so."""
-        waiting = {job.nonce for job in store.jobs(JobStatus.AMBIGUOUS) if job.nonce}
-        if not waiting:
-            return
-        for name in self._answers_there() & {f"{nonce}.gz" for nonce in waiting}:
-            _, record = self._kept_answer(f"{ANSWERS}/{name}")
-            if record:
-                yield from unpack(record).answers
-
-    def _answers_there(self) -> set[str]:
-        """Names in the folder of answers."""
-        driver, folder = self._driver, self._driver.name(ANSWERS)
-        return {info.key.rpartition("/")[2] for info in driver.patiently(lambda: [*driver.store.list(folder)])}
-
-    def _kept_answer(self, name: str) -> tuple[bytes, bytes]:
-        content = self._driver.patiently(lambda: self._driver.store.read(self._driver.name(name)))
-        return unpacked_answer(content.data)
+        take_in(self._driver, self._answers, store, now)
+        self._answers = ()
 
     def restore(self, store: Store, outputs: Path) -> None:
         driver, disk = self._driver, Disk()
-        there = self._answers_there()
+        there = answers_there(driver)
         for number, answer in store.answers():
             nonce = store.job(number).nonce
             if not nonce or answer.name == _DESCRIPTION:
@@ -226,7 +194,7 @@ class RemoteKept:
             path, name = outputs / answer.path, answer_name(nonce)
             kept = name.rpartition("/")[2] in there
             if kept and not path.exists():
-                body, _ = self._kept_answer(name)
+                body, _ = kept_answer(driver, name)
                 if hashlib.sha256(body).hexdigest() == answer.sha256:
                     disk.make_below(outputs, Path(answer.path).parent)
                     disk.write_new(path, body)
@@ -272,6 +240,10 @@ class RemoteKept:
         return None
 
     def _push(self, store: Store) -> None:
+        # What a snapshot covers is removed, and these stand nowhere else.
+        if self._answers:
+            store.recover(self._now())
+            self.take_in(store, self._now())
         name = f"{SNAPSHOTS}/{self._owner.epoch:08d}-{self._owner.name}-{secrets.token_hex(4)}.sqlite3.gz"
         snapshot = store.copied_by(lambda db: upload(self._driver, db, name, self._now()))
         # Not removed where this fails: the head may name it all the same, and its next owner count on it.

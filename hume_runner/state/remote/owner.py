@@ -236,7 +236,8 @@ def in_truth(driver: Driver, ours: Lock, error: HumeRunnerError) -> HumeRunnerEr
         seen = driver.run(protocol.look(), patience_s=_CLEAN_UP_IN_VAIN_S)
     except HumeRunnerError:
         return error
-    taken = seen is not None and (seen.epoch, seen.owner) != (ours.epoch, ours.owner)
+    # A lock of before is none that anybody took: other hands put it back.
+    taken = seen is not None and (seen.epoch > ours.epoch or (seen.epoch == ours.epoch and seen.owner != ours.owner))
     return lost(driver.place, seen) if taken else error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ class Study:
             "batching": {"max_sources": 1},
             "execution": {"requests_per_second": 500},
             "outputs": {"directory": str(self.folder / machine)},
-            "state": self.place,
+            **({"state": self.place} if self.place else {}),
             **self.sections,
         }
 
@@ -92,6 +93,26 @@ def vanish_after(submissions: int) -> Callable[[Event], None]:
     return on_event
 
 
+class EndsBeforeItHears(Disk):
+    """At its first commit that says what the service accepted, once the journal has `answers`."""
+
+    def __init__(self, study: Study, answers: int, scratch: Path) -> None:
+        super().__init__()
+        self._study = study
+        self._answers = answers
+        self._scratch = scratch
+
+    def commit(self, db: sqlite3.Connection, what: str) -> None:
+        if what == "accepted":
+            until = time.monotonic() + 30
+            target = self._scratch / "looked.sqlite3"
+            while len(pulled(self._study.project("looks"), target).answers) < self._answers:
+                assert time.monotonic() < until
+                target.unlink(missing_ok=True)
+            raise Vanished
+        super().commit(db, what)
+
+
 def written(study: Study, machine: str) -> str:
     """The path of its manifest, for commands."""
     path = study.folder / f"{machine}.yaml"
@@ -101,6 +122,11 @@ def written(study: Study, machine: str) -> str:
 
 def accepted(emulator: Emulator) -> int:
     counted: int = requests.get(f"{emulator.url}/_emulator/requests", timeout=10).json()["jobs_accepted"]
+    return counted
+
+
+def measured(emulator: Emulator) -> int:
+    counted: int = requests.get(f"{emulator.url}/_emulator/requests", timeout=10).json()["uploads_measured"]
     return counted
 
 

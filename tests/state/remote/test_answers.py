@@ -7,36 +7,15 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-import requests
 
 import hume_runner
 from hume_runner.emulator.server import Emulator
 from hume_runner.events import Event, JobFinished
 from hume_runner.state.disk import Disk
-from tests.media_files import speech, write_wav
 from tests.object_stores import S3Server, only
-from tests.state.remote.machines import KEY, Study, Vanished, pulled, rows, vanish_after
+from tests.state.remote.machines import KEY, Study, Vanished, measured, pulled, rows, vanish_after
 from tests.stores.proxy import proxied
 from tests.tiers import sampled
-
-
-def measured(emulator: Emulator) -> int:
-    counted: int = requests.get(f"{emulator.url}/_emulator/requests", timeout=10).json()["uploads_measured"]
-    return counted
-
-
-@pytest.fixture
-def recordings(study: Study) -> Study:
-    """Four recordings for a service that gives an answer once."""
-    for number in range(4):
-        write_wav(study.folder / f"{number}.wav", speech([("speech", 1.0 + number / 10)]))
-    study.api = "expression-v1"
-    study.sections = {
-        "sources": {"files": [str(study.folder / "*.wav")]},
-        "models": {"audio": {}},
-        "batching": {},
-    }
-    return study
 
 
 @pytest.fixture

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from hume_runner.emulator.server import Emulator
-from hume_runner.errors import StateError, StateLocked
+from hume_runner.errors import StateError, StateLocked, StoreError
+from hume_runner.state.remote import protocol
+from hume_runner.state.remote.drive import Clock
+from hume_runner.wiring import driver
 from tests.object_stores import S3Server, only
-from tests.state.remote.machines import Study, accepted, pulled
+from tests.state.remote.machines import EndsBeforeItHears, Study, Vanished, accepted, measured, pulled
 from tests.stores.proxy import proxied
 from tests.tiers import sampled
 
@@ -140,3 +143,83 @@ def test_a_store_whose_conditions_never_hold_ends_the_run(
     only(monkeypatch, s3.environ)
     assert study.run("a").counts.items["done"] == 6
     assert accepted(emulator) == 6
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("trouble", ["listing", "entry"])
+def test_a_store_that_is_out_of_order_for_a_moment_hides_no_hole(
+    study: Study,
+    objects: Objects,
+    s3: S3Server,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    trouble: str,
+) -> None:
+    study.run("a")
+    names = objects.names("journal/00000001/")
+    objects.remove(names[1])
+    left = objects.names("journal/")
+    troubled: list[str] = []
+
+    def before(method: str, path: str) -> int | None:
+        listing = "list-type" in path
+        if not troubled and method == "GET" and "journal" in path and listing == (trouble == "listing"):
+            troubled.append(path)
+            return 503
+        return None
+
+    with proxied(s3.url) as proxy:
+        only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+        proxy.before = before
+        assert names[1] in str(refused(study, "b"))
+        assert troubled
+        troubled.clear()
+        with pytest.raises(StateError, match="is gone"):
+            pulled(study.project("b"), tmp_path / "pulled.sqlite3")
+        assert troubled
+    assert objects.names("journal/") == left
+    assert accepted(emulator) == 6
+
+
+@pytest.mark.sweep
+def test_a_snapshot_that_goes_while_it_is_read_is_a_damaged_state(
+    study: Study, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.run("a")
+    with proxied(s3.url) as proxy:
+        only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+        proxy.before = lambda method, path: 404 if method == "GET" and "/snapshots/" in path else None
+        assert "the head names it" in str(refused(study, "b"))
+
+
+@pytest.mark.sweep
+def test_an_answer_that_is_gone_though_the_journal_names_it_is_not_paid_again(
+    recordings: Study, s3: S3Server, emulator: Emulator, tmp_path: Path
+) -> None:
+    study = recordings
+    study.sections["execution"] = {"transfer_workers": 1}
+    with pytest.raises(Vanished):
+        study.run("a", disk=EndsBeforeItHears(study, 1, tmp_path))
+    objects = Objects(study, s3)
+    [answer] = objects.names("answers/")
+    objects.remove(answer)
+    assert answer in str(refused(study, "b"))
+    assert measured(emulator) == 1
+
+
+def test_a_question_with_little_patience_is_given_up_soon(
+    study: Study, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it reads: the patience of a whole run is not that of each of its questions."""
+    study.run("a")
+    with proxied(s3.url) as proxy:
+        only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+        proxy.before = lambda method, path: 503
+        project = study.project("b")
+        asked = driver(project.paths, project.machine)
+        waited: list[float] = []
+        asked.clock = Clock(monotonic=lambda: sum(waited), wait=waited.append)
+        with pytest.raises(StoreError):
+            asked.run(protocol.look(), patience_s=0.0)
+    assert waited == []

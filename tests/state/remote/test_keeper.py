@@ -14,6 +14,7 @@ import requests
 from hume_runner.emulator.server import Emulator
 from hume_runner.errors import StateError, StateLocked, StoreUnavailable
 from hume_runner.events import Event, JobFinished, StateAwaited, StatePutAside, Submitted
+from hume_runner.state.remote import keeper
 from tests.object_stores import S3Server, only
 from tests.state.remote.machines import Study, Vanished, accepted, pulled, rows, vanish_after
 from tests.stores.proxy import proxied
@@ -229,3 +230,27 @@ def test_what_went_another_way_here_is_put_aside(study: Study, emulator: Emulato
     assert Path(aside[0]).exists()
     assert accepted(emulator) == 20
     assert sum(isinstance(event, JobFinished) for event in told) == 0
+
+
+@pytest.mark.sweep
+def test_a_reader_sees_one_moment_while_an_owner_removes_what_its_snapshot_covers(
+    study: Study, s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has read the head and knows which entries there are; those are gone when it reads them."""
+    study.run("a")
+    seen: list[str] = []
+
+    def before(method: str, path: str) -> int | None:
+        if not seen and method == "GET" and "/journal/" in path and "list-type" not in path:
+            seen.append(path)
+            only(monkeypatch, s3.environ)
+            monkeypatch.setattr(keeper, "_MANY_ENTRIES", 0)
+            assert study.run("a").exit_code == 0
+        return None
+
+    with proxied(s3.url) as proxy:
+        only(monkeypatch, {**s3.environ, "AWS_ENDPOINT_URL": proxy.url})
+        proxy.before = before
+        pulled(study.project("b"), tmp_path / "pulled.sqlite3")
+    assert seen
+    assert rows(tmp_path / "pulled.sqlite3") == rows(study.project("a").paths.state)
