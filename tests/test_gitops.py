@@ -111,7 +111,7 @@ def test_a_recipe_is_what_it_says_to_be(name: str) -> None:
         case "yaml":
             assert isinstance(yaml.safe_load(text), dict)
         case "python":
-            ast.parse(text)
+            assert ast.parse(text).body
         case "bash":
             assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
         case "ini":

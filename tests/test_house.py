@@ -102,9 +102,13 @@ def suspicious(trees: Mapping[str, ast.Module]) -> Iterator[tuple[str, Function 
     return (one for ones in alike.values() if len(ones) > 1 for one in ones)
 
 
+def lines(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
 def copies(files: Mapping[str, str]) -> list[list[str]]:
     """Places of what is written more than once: of two statements or more, or of one under the same name; and from
-    three on, what differs in its constants alone."""
+    three on, what differs in its constants alone. Of what a module holds, three lines or more."""
     found: defaultdict[tuple[object, ...], list[str]] = defaultdict(list)
     trees = {file: ast.parse(text) for file, text in files.items()}
     origins = {file: imported(tree) for file, tree in trees.items()}
@@ -117,6 +121,10 @@ def copies(files: Mapping[str, str]) -> list[list[str]]:
             found[node.name, shape(node, origins[file], constants=False)].append(place)
         if size > 2 and not node.name.startswith("test_"):
             found["but for constants", shape(node, origins[file], constants=True)].append(place)
+    for file, tree in trees.items():
+        for held in tree.body:
+            if isinstance(held, ast.Assign | ast.AnnAssign) and held.value and lines(held) > 2:
+                found["held", ast.dump(held.value)].append(f"{file}:{held.lineno}")
     return [list(places) for places in dict.fromkeys(map(tuple, found.values())) if len(places) > 1]
 
 
@@ -125,10 +133,18 @@ def texts() -> Mapping[str, str]:
     return {path.relative_to(TESTS).as_posix(): path.read_text(encoding="utf-8") for path in TESTS.rglob("*.py")}
 
 
+def scripts() -> Mapping[str, str]:
+    root = TESTS.parent
+    found = (path for folder in ("benchmarks", "docs", "manifests", ".ci") for path in (root / folder).rglob("*.py"))
+    return {f"../{path.relative_to(root).as_posix()}": path.read_text(encoding="utf-8") for path in found}
+
+
 @pytest.mark.sweep
 def test_nothing_is_written_twice() -> None:
+    """Nor in a script that is run by itself, which may import what tests have."""
     assert len(texts()) > 400
-    assert copies(texts()) == []
+    assert len(scripts()) > 20
+    assert copies({**texts(), **scripts()}) == []
 
 
 ONE = "def {name}({arguments}):\n    {first}\n    return one.two(3){more}\n"
@@ -164,6 +180,10 @@ def test_a_copy_is_told_by_what_it_does(change: dict[str, str], copied: bool) ->
         ("from a import go\ndef one():\n go()\n go()", "from b import go\ndef one():\n go()\n go()", False),
         ("class One:\n a: int\n b: int", "class Two:\n a: int\n b: int", True),
         ("class One:\n a: int\n b: int", "class Two:\n a: int\n b: str", False),
+        ("ONE = {\n 1: 2,\n}", "TWO: dict[int, int] = {1:\n 2\n}", True),
+        ('ONE = """a\nb\nc"""', 'TWO = """a\nb\nc"""', True),
+        ('ONE = """a\nb\nc"""', 'TWO = """a\nb\nd"""', False),
+        ("ONE = [1, 2]", "ONE = [1, 2]", False),
         ("@mark(1)\ndef test_one():\n go()\n go()", "@mark(2)\ndef test_one():\n go()\n go()", False),
     ],
 )
@@ -182,12 +202,14 @@ MODULES = {
 
 def modules_in(text: str) -> set[str]:
     """Modules of the package that a file imports, as paths; what is imported from one may be one."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
     return {
-        module.removeprefix("hume_runner.").replace(".", "/")
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.ImportFrom) and node.module
-        for module in (node.module, *(f"{node.module}.{name.name}" for name in node.names))
-        if module.startswith("hume_runner.")
+        module.removeprefix("hume_runner.").replace(".", "/") for module in found if module.startswith("hume_runner.")
     } & MODULES
 
 
@@ -233,6 +255,59 @@ def test_a_test_that_is_named_for_a_module_stands_where_the_module_does() -> Non
     ],
 )
 def test_what_is_misplaced_is_told_with_its_place(file: str, due: str | None) -> None:
-    found = misplaced({file: "from hume_runner.http.retry import RetryPolicy"}, ["http/retry", "state/lock"])
-    assert found == ({file: due} if due else {})
+    for text in (
+        "from hume_runner.http.retry import RetryPolicy",
+        "from hume_runner.http import retry",
+        "import hume_runner.http.retry",
+        "import hume_runner.http.retry as trying",
+    ):
+        found = misplaced({file: text}, ["http/retry", "state/lock"])
+        assert found == ({file: due} if due else {}), text
     assert misplaced({file: "from hume_runner.state import lock"}, ["http/retry", "state/lock"]) == {}
+
+
+# -- whether they are run ----------------------------------------------------------------------------------------------
+
+
+def never_run(file: str, text: str) -> list[str]:
+    """Tests where none is looked for: in a module that is not named for it, in a class that is not, or in a function.
+
+    Of a class that is not named for it the tests run where it is handed on, as those of `unittest` are.
+    """
+
+    def inside(node: ast.AST, looked_into: bool) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, Function):
+                if child.name.startswith("test_") and not looked_into:
+                    yield child.name
+                yield from inside(child, False)
+            elif isinstance(child, ast.ClassDef):
+                yield from inside(child, looked_into and child.name.startswith("Test"))
+            elif isinstance(child, ast.stmt):
+                yield from inside(child, looked_into)
+
+    return [*inside(ast.parse(text), file.rpartition("/")[2].startswith("test_"))]
+
+
+def test_every_test_stands_where_it_is_collected() -> None:
+    found = {file: never_run(file, text) for file, text in texts().items() if "def test_" in text}
+    assert len(found) > 300
+    assert {file: names for file, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "found"),
+    [
+        ("state/test_lock.py", "def test_it(): go()", False),
+        ("state/test_lock.py", "class TestLock:\n def test_it(self): go()", False),
+        ("state/test_lock.py", "if linux:\n def test_it(): go()", False),
+        ("state/test_lock.py", "def tested(): go()", False),
+        ("state/locks.py", "def test_it(): go()", True),
+        ("state/locks.py", "class TestLock:\n def test_it(self): go()", True),
+        ("state/lock_test.py", "async def test_it(): go()", True),
+        ("state/test_lock.py", "class LockTests:\n def test_it(self): go()", True),
+        ("state/test_lock.py", "def made():\n def test_it(): go()", True),
+    ],
+)
+def test_a_test_that_is_never_run_is_told(file: str, text: str, found: bool) -> None:
+    assert never_run(file, text) == (["test_it"] if found else [])

@@ -120,23 +120,72 @@ def test_every_import_names_the_whole_way() -> None:
     assert relative == set()
 
 
-SCRIPTS = sorted(path for folder in ("benchmarks", "docs", ".ci") for path in (ROOT / folder).glob("*.py"))
+SCRIPTS = sorted(
+    path for folder in ("benchmarks", "docs", "manifests", ".ci") for path in (ROOT / folder).rglob("*.py")
+)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_what_a_script_takes_from_the_package_is_there(script: Path) -> None:
-    taken = {
-        (str(node.module), name.name)
-        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hume_runner"
-        for name in node.names
-    }
-    missing = {
+def names_taken(tree: ast.AST) -> set[tuple[str, str]]:
+    """(module of the package, name) that a script imports, or takes of a module that it imports; a module that is
+    imported as a whole has no name."""
+    taken: set[tuple[str, str]] = set()
+    modules: dict[str, str] = {"hume_runner": "hume_runner"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hume_runner":
+            taken |= {(str(node.module), name.name) for name in node.names}
+            inside = {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+            modules |= {name: module for name, module in inside.items() if module in TREES}
+        elif isinstance(node, ast.Import):
+            ours = [name for name in node.names if name.name.partition(".")[0] == "hume_runner"]
+            taken |= {(name.name, "") for name in ours}
+            modules |= {name.asname: name.name for name in ours if name.asname}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            holder, _, rest = ast.unparse(node.value).partition(".")
+            module = f"{modules.get(holder, '')}.{rest}".rstrip(".")
+            if module in TREES:
+                taken.add((module, node.attr))
+    return taken
+
+
+def missing_of(taken: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    return {
         (module, name)
         for module, name in taken
-        if not hasattr(import_module(module), name) and f"{module}.{name}" not in TREES
+        if module not in TREES
+        or (name and f"{module}.{name}" not in TREES and not hasattr(import_module(module), name))
     }
-    assert missing == set()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_what_a_script_takes_from_the_package_is_there(script: Path) -> None:
+    assert missing_of(names_taken(ast.parse(script.read_text(encoding="utf-8")))) == set()
+
+
+def test_scripts_are_looked_for_wherever_they_lie() -> None:
+    assert {ROOT / ".ci/action/command.py", ROOT / "manifests/make_media.py", ROOT / ".ci/lowest.py"} < {*SCRIPTS}
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("from hume_runner.errors import Problem", set()),
+        ("from hume_runner.errors import Gone", {("hume_runner.errors", "Gone")}),
+        ("from hume_runner import errors", set()),
+        ("from hume_runner.gone import Problem", {("hume_runner.gone", "Problem")}),
+        ("import hume_runner.gone", {("hume_runner.gone", "")}),
+        ("import hume_runner.errors as said\nsaid.Problem", set()),
+        ("import hume_runner.errors as said\nsaid.Gone", {("hume_runner.errors", "Gone")}),
+        ("from hume_runner import errors\nerrors.Gone", {("hume_runner.errors", "Gone")}),
+        ("from hume_runner import errors as said\nsaid.Gone.more", {("hume_runner.errors", "Gone")}),
+        ("import hume_runner.errors\nhume_runner.errors.Gone", {("hume_runner.errors", "Gone")}),
+        ("import hume_runner\nhume_runner.gone()", {("hume_runner", "gone")}),
+        ("import hume_runner\nhume_runner.run().gone", set()),
+        ("import other\nother.errors.Gone", set()),
+    ],
+)
+def test_what_a_script_would_miss_is_told(text: str, missing: set[tuple[str, str]]) -> None:
+    assert missing_of(names_taken(ast.parse(text))) == missing
 
 
 @cache

@@ -124,7 +124,7 @@ def test_all_of_it_works_on_a_file_system_that_is_mounted_for_reading(finished: 
         ]
     )
     if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0:
-        return
+        pytest.skip("nothing may be mounted here")
     ran = subprocess.run(
         ["unshare", "-m", "sh", "-c", script],
         cwd=Path(__file__).parents[2],

@@ -38,12 +38,15 @@ def loaded(definition: Path) -> Any:
 def check_generated(definition: Path, operation: tuple[str, str], most: int, check: Callable[[Any], None]) -> None:
     """Call `check` with so many generated requests of an operation, good ones and bad ones."""
     path, method = operation
+    tried: list[Any] = []
 
     @given(case=loaded(definition)[path][method].as_strategy())
     @settings(
         max_examples=most, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
     )
     def checked(case: Any) -> None:
+        tried.append(case)
         check(case)
 
     checked()
+    assert tried

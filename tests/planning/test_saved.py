@@ -17,11 +17,16 @@ NOW = SavedPlan(
 
 
 def test_what_still_holds_is_run_wherever_the_plan_lies() -> None:
-    refuse_stale(replace(NOW, path="week 3.json"), NOW)
+    for saved in (NOW, replace(NOW, path="week 3.json")):
+        refuse_stale(saved, NOW)
+        with pytest.raises(UsageError, match="the sources changed"):
+            refuse_stale(saved, replace(NOW, scan="t"))
 
 
 def test_a_plan_that_was_made_without_a_state_names_no_history() -> None:
     refuse_stale(replace(NOW, lineage=""), NOW)
+    with pytest.raises(UsageError, match="another history"):
+        refuse_stale(replace(NOW, lineage="k"), NOW)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,9 @@ def test_the_ends_of_lines_are_what_git_makes_them(tmp_path: Path, name: str) ->
 def test_every_table_is_known_whatever_its_options(tmp_path: Path, form: Format) -> None:
     results = interviews(tmp_path / "out", 3)
     for options in (TableOptions(), TableOptions(long=True, labels=True), TableOptions(bom=True)):
-        for path in write_tables(results, tmp_path / "t", format=form, options=options):
+        written = write_tables(results, tmp_path / "t", format=form, options=options)
+        assert written
+        for path in written:
             # A table of no rows in lines is empty.
             assert made_by_us(path, Kind.TABLE), path
 
@@ -332,6 +334,7 @@ def test_what_is_empty_or_no_file_or_not_there_is_left_to_who_writes(tmp_path: P
     refuse_others(
         [tmp_path / "empty", tmp_path, Path("/dev/null"), tmp_path / "none"], Kind.TABLE, hint="choose another"
     )
+    assert [*tmp_path.iterdir()] == [tmp_path / "empty"]
 
 
 def test_a_link_is_what_it_leads_to_and_one_that_leads_nowhere_is_anothers(tmp_path: Path) -> None:

@@ -21,6 +21,10 @@ def outputs(tmp_path: Path) -> Path:
     return folder
 
 
+def files(outputs: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in outputs.iterdir()}
+
+
 def taken(outputs: Path, state: Path, *, manifest: str = "first", lineage: str = "one") -> None:
     state.parent.mkdir(exist_ok=True)
     state.touch()
@@ -38,7 +42,9 @@ def refused(outputs: Path, state: Path, *, manifest: str = "first", lineage: str
 
 
 def allowed(outputs: Path, state: Path, *, manifest: str = "first", lineage: str = "two") -> None:
+    before = files(outputs)
     OutputsOwner(outputs).check(manifest=manifest, state=state, lineage=lineage)
+    assert files(outputs) == before
 
 
 def test_another_manifest_is_refused_and_both_are_named(outputs: Path, tmp_path: Path) -> None:

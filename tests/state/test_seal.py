@@ -21,8 +21,8 @@ def state(tmp_path: Path) -> Path:
 
 
 def reopen(path: Path) -> None:
-    with Store.create_or_open(path, disk=Disk(), name="trial", lineage="other"):
-        pass
+    with Store.create_or_open(path, disk=Disk(), name="trial", lineage="other") as store:
+        assert store.lineage == "abc"
 
 
 def test_closing_a_state_seals_it_and_opening_it_again_is_no_trouble(state: Path) -> None:

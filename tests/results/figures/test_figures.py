@@ -251,8 +251,8 @@ def test_a_single_source_is_drawn_hollow_and_no_interval_is_claimed(tmp_path: Pa
 def test_every_panel_of_a_simulated_picture_says_so_by_itself(tmp_path: Path) -> None:
     for simulated in (True, False):
         found = a_wave(tmp_path / str(simulated), {"pre": [0.1], "post": [0.2, 0.3]}, simulated=simulated)
-        for axes in groups(found, "wave", scores=["joy"]).axes:
-            assert ("SIMULATED" in [text.get_text() for text in axes.texts]) is simulated
+        panels = groups(found, "wave", scores=["joy"]).axes
+        assert {"SIMULATED" in [text.get_text() for text in axes.texts] for axes in panels} == {simulated}
 
 
 @pytest.mark.sweep

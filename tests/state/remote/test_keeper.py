@@ -52,7 +52,9 @@ def test_a_finished_run_writes_no_snapshot(study: Study, s3: S3Server) -> None:
     before = set(s3.keys(bucket))
     study.run("a")
     study.run("b")
-    assert all("/journal/" in key for key in set(s3.keys(bucket)) - before)
+    added = set(s3.keys(bucket)) - before
+    assert added
+    assert all("/journal/" in key for key in added)
 
 
 @pytest.mark.sweep

@@ -205,14 +205,16 @@ def test_what_a_measurer_does_with_a_mapping_later_changes_nothing() -> None:
     values["fam"]["a"] = "0.9"
     values["more"]["x"].append(values)
     values.clear()
-    for number, row in enumerate(rows):
-        assert row == {
+    assert rows == [
+        {
             "v": float(number),
             "fam": {"a": number / 10, "b": 0.0},
             "open": {"x": number / 10},
             "all": ["x"] * (number + 1),
             "more": {"x": [*range(number + 1)]},
         }
+        for number in range(5)
+    ]
 
 
 JSON = st.recursive(

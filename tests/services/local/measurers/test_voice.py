@@ -99,6 +99,7 @@ def test_a_word_where_no_voice_is_stays() -> None:
 def test_words_never_go_back() -> None:
     times = fitted([(1.0, 1.9), (1.8, 1.8), (1.5, 1.7)], [_span(1, 2)])
 
+    assert len(times) == 3
     assert all(before[1] <= after[0] and after[0] <= after[1] for before, after in itertools.pairwise(times))
 
 
