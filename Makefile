@@ -19,7 +19,7 @@ EXTRAS = $(TESTED_EXTRAS) lint
 # What the ranges are tried with: all but what no version of a requirement decides. That is the import contract and the
 # tests of tests, what is killed, limited and interrupted, pure decisions, and recipes for programs of others.
 UNIT = $(addprefix --ignore tests/,durability expression engine planning \
-  $(addsuffix .py,test_layers test_guards test_house test_tiers test_warm test_gitops test_docs_shards) \
+  $(addsuffix .py,test_layers test_outside test_members test_guards test_house test_tiers test_warm test_gitops test_docs_shards) \
   $(addprefix cli/test_,limits.py streams.py planted_links.py read_only.py state_merge.py derived_outputs.py))
 comma = ,
 empty =
