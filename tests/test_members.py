@@ -120,8 +120,12 @@ def said_in_code(text: str) -> Iterator[str]:
                 yield name
             case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
                 yield name
-            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.alias(name=name):
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
+            case ast.Constant(value=bytes(said)):
+                yield said.decode("latin-1")
+            case ast.alias(name=name) | ast.ImportFrom(module=str(name)):
+                yield from name.split(".")
             case ast.MatchClass(kwd_attrs=names):
                 yield from names
 
@@ -154,6 +158,11 @@ def test_only_an_apis_own_folders_hold_the_names_of_its_members() -> None:
     assert {path: sorted(said) for path, said in strangers.items() if said} == {}
 
 
+def test_no_file_elsewhere_is_called_as_a_member() -> None:
+    called = {path: set(re.findall(r"[a-z0-9_]+", path)) & members() - own_words(path) for path in FILES}
+    assert {path: words for path, words in called.items() if words and not knows_an_api(path)} == {}
+
+
 @pytest.mark.parametrize("layer", ["services", "emulator"])
 def test_each_of_these_names_is_said_where_it_belongs(layer: str) -> None:
     said = set().union(*(says_members(path) for path in TEXTS if path.startswith(f"{layer}/") and knows_an_api(path)))
@@ -170,6 +179,9 @@ def test_each_of_these_names_is_said_where_it_belongs(layer: str) -> None:
         ("match row:\n    case {'channels': 2} | Row(gaps=1): pass", {"channels", "gaps"}),
         ("class Row:\n    utterances: list\n    def faces(self, seq): pass", {"utterances", "faces", "seq"}),
         ("show(trigger=1)", {"trigger"}),
+        ("async def toxicity(): pass", {"toxicity"}),
+        ("read(b'sentiment')", {"sentiment"}),
+        ("from hume_runner.results.sentiment import rows", {"sentiment"}),
         ("Q = 'SELECT job_id FROM t'  # by num_errors", {"job_id", "num_errors"}),
         ("print('sentiment and toxicity')  # the predictions", set()),
         ("source.name = 'file'", set()),
