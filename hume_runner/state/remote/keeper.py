@@ -19,7 +19,7 @@ from hume_runner.state.remote.bringing import bring, note_pushed
 from hume_runner.state.remote.copies import Remote, from_facts, upload
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import SNAPSHOTS, Note
-from hume_runner.state.remote.owner import Owner, in_truth, lost
+from hume_runner.state.remote.owner import Owner, ended, in_truth
 from hume_runner.state.remote.protocol import Lock, NotOurs
 from hume_runner.state.remote.redo import Position, Recorder, Told, note_position, reads_others, unpack
 from hume_runner.state.remote.submission import Submission, answer_name, keep_answer
@@ -76,7 +76,7 @@ class RemoteKeeper:
                 raise in_truth(driver, lock, error) from None
             yield kept
         except NotOurs as error:
-            raise lost(driver.place, error.lock) from None
+            raise ended(driver, lock, error) from None
         finally:
             if owner is not None:
                 if owner.close(release=True) and kept is not None and kept.pushed:

@@ -13,7 +13,7 @@ from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, State
 from hume_runner.frozen import frozen
 from hume_runner.state.remote import protocol
 from hume_runner.state.remote.drive import Driver
-from hume_runner.state.remote.objects import Note, Snapshot
+from hume_runner.state.remote.objects import Note, Snapshot, name_of
 from hume_runner.state.remote.protocol import Head, Lock, NotOurs, Upto
 from hume_runner.state.remote.redo import Answer, Told, pack
 
@@ -216,7 +216,7 @@ class Owner:
         try:
             return self._driver.run(steps, patience_s=patience_s)
         except NotOurs as error:
-            self.broken = lost(self._driver.place, error.lock)
+            self.broken = ended(self._driver, self._lock, error)
             raise self.broken from None
         except HumeRunnerError as error:
             found = in_truth(self._driver, self._lock, error)
@@ -239,6 +239,21 @@ def in_truth(driver: Driver, ours: Lock, error: HumeRunnerError) -> HumeRunnerEr
     # A lock of before is none that anybody took: other hands put it back.
     taken = seen is not None and (seen.epoch > ours.epoch or (seen.epoch == ours.epoch and seen.owner != ours.owner))
     return lost(driver.place, seen) if taken else error
+
+
+def ended(driver: Driver, ours: Lock, error: NotOurs) -> StateError:
+    """Why the state is not an owner's any more: another took it, or other hands were at the objects that say whose it
+    is."""
+    if isinstance(error, protocol.Removed) and error.key == protocol.HEAD:
+        return driver.gone(name_of(error.key), "this run found it")
+    put_back = error.lock is not None and error.lock.epoch < ours.epoch
+    if put_back or isinstance(error, protocol.Removed):
+        what = "an earlier one was put in its place" if put_back else "it was removed"
+        return StateError(
+            f"{driver.place}/{name_of(protocol.LOCK)} is not what this run wrote, and no other run took it: {what}",
+            hint="nothing is lost: run the same command again, it takes the state anew",
+        )
+    return lost(driver.place, error.lock)
 
 
 def lost(place: str, lock: Lock | None) -> StateLocked:

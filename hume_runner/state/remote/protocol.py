@@ -171,11 +171,19 @@ class Behind(NotOurs):
         self.epoch = epoch
 
 
+class Removed(NotOurs):
+    """A lock or a head that was there is gone. No owner removes one."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__()
+        self.key = key
+
+
 # -- one write --------------------------------------------------------------------------------------------------------
 
 
 def write(op: Create | Swap) -> Steps[Any]:
-    """Write, whatever becomes of single attempts; the new tag. Raises: NotOurs once something else is there.
+    """Write, whatever becomes of single attempts; the new tag. Raises: NotOurs once something else is there; Removed.
 
     No two writes of ours have one body, so that what is read back is told from what was there before.
     """
@@ -186,6 +194,8 @@ def write(op: Create | Swap) -> Steps[Any]:
         seen = yield Read(op.key)
         if isinstance(seen, Found) and seen.body == op.body:
             return seen.tag
+        if isinstance(op, Swap) and isinstance(seen, Absent):
+            raise Removed(op.key)
         as_before = isinstance(seen, Absent) if isinstance(op, Create) else getattr(seen, "tag", None) == op.tag
         if not as_before:
             raise NotOurs(getattr(seen, "body", None))

@@ -9,7 +9,8 @@ import pytest
 
 from hume_runner.emulator.server import Emulator
 from hume_runner.errors import StateError, StateLocked, StoreError
-from hume_runner.state.remote import protocol
+from hume_runner.events import Event, Submitted
+from hume_runner.state.remote import keeper, protocol
 from hume_runner.state.remote.drive import Clock
 from hume_runner.wiring import driver
 from tests.object_stores import S3Server, only
@@ -223,3 +224,33 @@ def test_a_question_with_little_patience_is_given_up_soon(
         with pytest.raises(StoreError):
             asked.run(protocol.look(), patience_s=0.0)
     assert waited == []
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("what", ["lock", "older lock", "head"])
+def test_other_hands_during_a_run_are_not_told_as_another_run(
+    study: Study, objects: Objects, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    study.run("a")
+    older = objects.read("lock")
+    study.texts = 14
+    monkeypatch.setattr(keeper, "_MANY_ENTRIES", 0)  # so that the head is written at the end
+    done: list[str] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Submitted) and not done:
+            done.append(what)
+            if what == "older lock":
+                objects.put("lock", older)
+            else:
+                objects.remove(f"{objects.prefix}/{what}")
+
+    with pytest.raises(StateError, match=what.rpartition(" ")[2]) as caught:
+        raise study.run("a", on_event=on_event).error or AssertionError
+    assert caught.value.exit_code == 10
+    assert "another run" not in str(caught.value)
+    if what == "head":
+        assert "/head is gone" in str(refused(study, "a"))
+    else:
+        assert study.run("a").exit_code == 0
+        assert accepted(emulator) == 14
