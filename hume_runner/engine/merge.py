@@ -15,7 +15,7 @@ from typing import Protocol
 
 from hume_runner import aside
 from hume_runner.engine.merge_answers import bring, outputs_of
-from hume_runner.engine.rescue import records, take_up
+from hume_runner.engine.rescue import take_up
 from hume_runner.errors import StateError, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.manifest.model import Manifest
@@ -25,7 +25,6 @@ from hume_runner.planning.selection import Shard, part_of
 from hume_runner.state.connection import guarded
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Keeper, Kept
-from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.merging import (
     Copy,
@@ -128,13 +127,17 @@ def merged(
         found = [_look(one, manifest) for one in states]
         _check_all(found, manifest, store, merger, take_over=take_over)
         found.sort(key=lambda facts: Shard.parse(facts.shard or "1/1").index)
+        unfinished = [facts for facts in found if facts.open - merger.known_open(facts)]
+        if unfinished:
+            begun.pop_all()  # a shard that is closed names this state, whatever happens next
+            kept.ready(store)
+            for facts in unfinished:
+                _close(facts, manifest, store.lineage, desk)
+            found = [_look(facts.state, manifest) if facts in unfinished else facts for facts in found]
         for turn, facts in enumerate(found):
             with _copied(facts, manifest, store):
                 merger.count(facts, turn)
         merger.number()
-        if take_over:
-            for facts in found:
-                _close(facts, manifest, store.lineage, merger, desk)
         begun.pop_all()
         with guarded(outputs):
             owner.record(desk.disk, manifest=manifest.name, state=state, lineage=store.lineage, home=desk.home)
@@ -185,25 +188,7 @@ def _renew(path: Path, manifest: Manifest, desk: Desk) -> None:
         with Store.peek(path, name=manifest.name) as state:
             named = state.meta("shard")
         if named is not None:
-            shard = Shard.parse(named)
-            desk.homes.renew(shard, path)
-            _take_up_last_words(shard, path, manifest, desk)
-
-
-def _take_up_last_words(shard: Shard, path: Path, manifest: Manifest, desk: Desk) -> None:
-    """A shard whose run ended before its state heard of an answer: nobody looks for it once the whole has the job."""
-    with Store.peek(path, name=manifest.name) as state:
-        unheard = any(state.jobs(JobStatus.SUBMITTING, JobStatus.AMBIGUOUS)) or any(records(state.lineage, path))
-    if not unheard or not os.access(path.parent, os.W_OK):
-        return
-    with (
-        desk.homes.keeper(shard).own(path) as kept,
-        Store.create_or_open(path, disk=desk.disk, name=manifest.name, lineage="", shipper=kept.shipper) as store,
-    ):
-        take_up(store, kept, desk.now())
-        unsettled = kept.settle(store)
-    if unsettled is not None:
-        raise unsettled
+            desk.homes.renew(Shard.parse(named), path)
 
 
 def _look(path: Path, manifest: Manifest) -> ShardFacts:
@@ -288,9 +273,8 @@ def _check_open(facts: ShardFacts, store: Store, merger: Merger, *, take_over: b
         )
 
 
-def _close(facts: ShardFacts, manifest: Manifest, lineage: str, merger: Merger, desk: Desk) -> None:
-    if not facts.open - merger.known_open(facts):
-        return
+def _close(facts: ShardFacts, manifest: Manifest, lineage: str, desk: Desk) -> None:
+    """The shard never runs again, so that what its last run heard, and its state did not, is taken up now."""
     with (
         StateLock(facts.state),
         desk.homes.keeper(Shard.parse(facts.shard or "")).own(facts.state) as kept,
@@ -299,6 +283,7 @@ def _close(facts: ShardFacts, manifest: Manifest, lineage: str, merger: Merger, 
         ) as shard,
     ):
         _check_same(shard, facts)
+        take_up(shard, kept, desk.now())
         close_shard(shard, lineage)
         unsettled = kept.settle(shard)
     if unsettled is not None:

@@ -20,7 +20,16 @@ from hume_runner.errors import (
 )
 from hume_runner.frozen import frozen
 from hume_runner.http.backoff import doubled
-from hume_runner.state.remote.objects import JOURNAL, SNAPSHOTS, Note, folder_of, from_bytes, name_of, to_bytes
+from hume_runner.state.remote.objects import (
+    ENTRY_DIGITS,
+    JOURNAL,
+    SNAPSHOTS,
+    Note,
+    folder_of,
+    from_bytes,
+    name_of,
+    to_bytes,
+)
 from hume_runner.state.remote.protocol import (
     HEAD,
     LOCK,
@@ -199,7 +208,8 @@ class Driver:
             return
         folder = self.name(folder_of(epoch))
         names = self.patiently(lambda: [info.key.rpartition("/")[2] for info in self.store.list(folder)], patience_s)
-        keys = [Key("entry", epoch, int(name)) for name in names if name.isdecimal()]
+        # What nobody but people call so is no entry.
+        keys = [Key("entry", epoch, int(name)) for name in names if name.isdecimal() and len(name) == ENTRY_DIGITS]
         with ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="remote-journal") as pool:
             found = zip(keys, pool.map(self._if_it_comes, keys), strict=True)
             self._ahead.update({key: one for key, one in found if one is not None})

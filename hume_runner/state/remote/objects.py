@@ -17,6 +17,7 @@ from hume_runner.state.lock import Holder
 from hume_runner.state.remote.protocol import Body, Entry, Head, Key, Lock, Upto
 
 FORMAT = 1
+ENTRY_DIGITS = 10
 JOURNAL, SNAPSHOTS, ANSWERS = "journal", "snapshots", "answers"
 
 
@@ -76,7 +77,7 @@ class Note:
 
 def name_of(key: Key) -> str:
     """The object's name below the state's own."""
-    return key.kind if key.kind != "entry" else f"{folder_of(key.epoch)}/{key.number:010d}"
+    return key.kind if key.kind != "entry" else f"{folder_of(key.epoch)}/{key.number:0{ENTRY_DIGITS}d}"
 
 
 def folder_of(epoch: int) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from hume_runner.api import Project
+from hume_runner.api.merging import merge_shards
 from hume_runner.emulator.server import Emulator
-from hume_runner.errors import StateLocked
+from hume_runner.errors import NoRoom, StateLocked
 from hume_runner.state.disk import Disk
 from hume_runner.state.remote import keeper
 from hume_runner.wiring import Machine
@@ -156,8 +158,7 @@ def test_a_shard_that_is_taken_over_brings_what_its_state_did_not_hear(
     assert call("run", manifest, "--shard", "2/2").code == 0
     # In the store the answer stands in the journal; on a disk it goes beside the state, whose disk is full.
     disk = FailsAt("accepted", Vanished(), after_s=0.5) if home == "store" else FailsAt("accepted", full())
-    machine = Machine(disk=disk, environ={**os.environ, "HUME_API_KEY": KEY}, settings=QUICK)
-    assert call("run", manifest, "--shard", "1/2", machine=machine).code == (1 if home == "store" else 5)
+    assert call("run", manifest, "--shard", "1/2", machine=on(disk)).code == (1 if home == "store" else 5)
     assert bool(rescued_of(study, "a/shards/1-of-2")) is (home == "disk")
     if api == "batch-v0":
         cannot_list(emulator)
@@ -166,3 +167,42 @@ def test_a_shard_that_is_taken_over_brings_what_its_state_did_not_hear(
     ran = call("run", manifest)
     assert ran.code == 0, ran.err
     assert count(emulator) == total
+
+
+@pytest.mark.parametrize("home", ["store", "disk"])
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_take_over_that_ends_among_its_shards_goes_on_with_the_same_command(
+    study: Study, emulator: Emulator, home: str, nth: int
+) -> None:
+    """The first shard names the whole that closed it, which has to be there still."""
+    study.place = study.place if home == "store" else ""
+    study.sections["execution"] = {"transfer_workers": 1, "requests_per_second": 500}
+    manifest = written(study, "a")
+    for index in (1, 2):
+        ended = call("run", manifest, "--shard", f"{index}/2", machine=on(FailsAt("accepted", Vanished(), after_s=0.5)))
+        assert ended.code == 1
+    whole = Project.open(manifest, machine=on(FailsAt("facts", full(), nth=nth)))
+    with pytest.raises(NoRoom):
+        merge_shards(whole, parts(study, "a"), take_over=True, warn=print)
+    merged = call("state", "merge", manifest, *parts(study, "a"), "--take-over")
+    assert merged.code == 0, merged.err
+    ran = call("run", manifest)
+    assert ran.code == 0, ran.err
+    assert accepted(emulator) == 6
+
+
+def test_a_merge_that_is_refused_writes_nothing_into_a_shard(study: Study) -> None:
+    study.place = ""
+    study.sections["execution"] = {"transfer_workers": 1, "requests_per_second": 500}
+    manifest = written(study, "a")
+    assert call("run", manifest, "--shard", "2/2").code == 0
+    assert call("run", manifest, "--shard", "1/2", machine=on(FailsAt("accepted", full()))).code == 5
+    shard = study.folder / "a/shards/1-of-2"
+    before = {path.name: path.read_bytes() for path in shard.iterdir() if path.is_file() and "-shm" not in path.name}
+    assert call("state", "merge", manifest, *parts(study, "a")).code == 64
+    after = {path.name: path.read_bytes() for path in shard.iterdir() if path.is_file() and "-shm" not in path.name}
+    assert {name for name in before if after.get(name) != before[name]} == set()
+
+
+def on(disk: Disk) -> Machine:
+    return Machine(disk=disk, environ={**os.environ, "HUME_API_KEY": KEY}, settings=QUICK)
