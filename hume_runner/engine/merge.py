@@ -129,11 +129,12 @@ def merged(
         found.sort(key=lambda facts: Shard.parse(facts.shard or "1/1").index)
         unfinished = [facts for facts in found if facts.open - merger.known_open(facts)]
         if unfinished:
-            begun.pop_all()  # a shard that is closed names this state, whatever happens next
             kept.ready(store)
+            begun.pop_all()  # a shard that is closed names this state, whatever happens next
             for facts in unfinished:
                 _close(facts, manifest, store.lineage, desk)
-            found = [_look(facts.state, manifest) if facts in unfinished else facts for facts in found]
+            closed = {facts.state for facts in unfinished}
+            found = [_look(facts.state, manifest) if facts.state in closed else facts for facts in found]
         for turn, facts in enumerate(found):
             with _copied(facts, manifest, store):
                 merger.count(facts, turn)
