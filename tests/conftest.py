@@ -18,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hume_runner.emulator.server import Emulator
+from hume_runner.guests import GUESTS
 from hume_runner.state.disk import Disk
 from hume_runner.state.store import Store
 from tests import npm, warm
@@ -103,6 +104,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before `-m` is looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_the_rest(items)
+
+
+def pytest_runtest_setup() -> None:
+    """Each test has a process that nobody else's code came into, whichever tests had it before: with a guest in it, a
+    test that ends a run in its middle would end a command on behalf of that guest."""
+    GUESTS.came = False
 
 
 # Thousands of tests and all that they import stay to the end: the garbage collector need not go through them, neither

@@ -14,7 +14,6 @@ import pytest
 from hume_runner._version import __version__
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import COMMANDS, main
-from hume_runner.guests import GUESTS
 from tests.commands import call
 from tests.fakes import BrokeOff
 
@@ -172,10 +171,8 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", [RuntimeError, BrokeOff])
 def test_an_unexpected_error_is_1_asks_for_a_report_and_hides_what_urls_carry(
-    kind: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    kind: type[BaseException],
 ) -> None:
-    monkeypatch.setattr(GUESTS, "came", False)  # others' code that another test let into this process
-
     class Broken(io.StringIO):
         def write(self, text: str) -> int:
             raise kind(f"no room for {text} of https://example.org/a?signature=abc")
