@@ -123,7 +123,7 @@ def finish(path: Path) -> None:
         Store.create_or_open(paths.state, disk=machine.disk, name=manifest.name, lineage="benchmark") as store,
     ):
         with wiring.planned(manifest, store, endpoint, retry_failed=False, now=now) as plan:
-            plan.apply()
+            plan.apply(store)
         number = 0
         while numbers := store.planned(1, beyond=number):
             number, _ = numbers[0]

@@ -27,8 +27,8 @@ from hume_runner.planning.scan import NothingCached, scan_sources
 from hume_runner.planning.staged import PlainBlock
 from hume_runner.sources import expand_in_blocks
 from hume_runner.state.paths import Paths
+from hume_runner.state.reader import StateReader
 from hume_runner.state.staging import Scan
-from hume_runner.state.store import Store
 
 LINKS = 300_000
 ROUNDS = 3
@@ -74,7 +74,7 @@ def take(steps: Steps, manifest: Manifest, listing: Path) -> None:
         steps.time("  of it the csv module, which goes over it twice", lambda: (parse(), parse()))
         with Discards() as nowhere:
             rows = steps.time("identity, keys, labels as JSON", lambda: scan(nowhere), without=read)
-        with Scan() as scanned, Store.empty("steps") as store:
+        with Scan() as scanned, StateReader.empty("steps") as store:
             steps.time("digest, scratch file, repeated ids", lambda: scan(scanned), without=rows)
             options = Options(retry_failed=False, real_endpoint=True, now=time.time())
             with Plan(manifest, scanned, store, endpoint.service, options) as plan:

@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from hume_runner.state.disk import Disk
     from hume_runner.state.keeping import Keeper
     from hume_runner.state.paths import Paths
+    from hume_runner.state.reader import StateReader
     from hume_runner.state.remote.drive import Driver
     from hume_runner.state.remote.protocol import Lock
-    from hume_runner.state.store import Store
 
 __all__ = ["EMULATOR", "Endpoint", "Machine", "callback", "environment", "machines", "masker", "planned"]
 
@@ -236,7 +236,7 @@ class Endpoint:
 @contextmanager
 def planned(
     manifest: Manifest,
-    store: Store,
+    store: StateReader,
     endpoint: Endpoint,
     *,
     retry_failed: bool,
@@ -355,7 +355,7 @@ def environment(
     mask: Callable[[str], str],
     on_loop: Callable[[], None],
     keeper: Keeper,
-    on_open: Callable[[Store], None] = lambda store: None,
+    on_open: Callable[[StateReader], None] = lambda store: None,
     on_plan: Callable[[Plan], None] = lambda plan: None,
 ) -> Environment:
     """What a run of this endpoint's manifest works with. `on_open` is called with the open state before it is planned

@@ -56,8 +56,8 @@ from hume_runner.services.lost import Candidate, Look, LostJob
 from hume_runner.services.packing import pack
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import JobRow
-from hume_runner.state.store import Store
 
 START = 1_800_000_000.0
 
@@ -491,16 +491,16 @@ class World:
         return [facts for name, facts in self.events if name == event]
 
     def jobs(self) -> list[JobRow]:
-        with Store.peek(self.state) as store:
+        with StateReader.peek(self.state) as store:
             return list(store.jobs())
 
     def items(self) -> dict[str, str]:
-        with Store.peek(self.state) as store:
+        with StateReader.peek(self.state) as store:
             return {item.id: str(item.status) for item in store.items()}
 
     def errors(self) -> dict[str, tuple[str | None, str | None]]:
         """(reason, message) of every failed item."""
-        with Store.peek(self.state) as store:
+        with StateReader.peek(self.state) as store:
             return {item.id: (item.reason, item.error) for item in store.items() if item.status == "failed"}
 
 

@@ -49,6 +49,7 @@ HOSTS = "who decides asks services, and no host"
 TRANSPORT = "services are handed their transport"
 MEDIA = "media knows files alone"
 SOCKET = "a run's socket carries what it is given"
+ASKING = "who only asks a state cannot write it"
 COMMANDS = "the command line stands on the facade"
 # Who must not import whom, and which of the contracts says so.
 FORBIDDEN = [
@@ -101,6 +102,9 @@ FORBIDDEN = [
     ("planning.scan", "http.transport", TRANSPORT),
     ("media.sniff", "registry", MEDIA),
     ("control.listener", "services.base", SOCKET),
+    ("results.verify", "state.store", ASKING),
+    ("api.verifying", "state.store", ASKING),
+    ("engine.telling", "state.writing", ASKING),
     ("cli.tables", "wiring", COMMANDS),
     ("cli.doctor", "computing.base", COMMANDS),
     ("cli.run", "notebook", COMMANDS),
@@ -202,6 +206,13 @@ def test_each_exemption_of_a_contract_is_used_by_those_whom_it_is_about(contract
         if not any(is_below(line["importer"], sources) for line in lines):
             unused.add(exemption)
     assert unused == set()
+
+
+def test_whoever_may_write_a_state_has_one() -> None:
+    options = contracts()[ASKING].contract_options
+    graph = imports()
+    importers = {one for name in options["protected_modules"] for one in graph.find_modules_that_directly_import(name)}
+    assert set(options["allowed_importers"]) - {"hume_runner.state.**"} <= importers
 
 
 def is_below(module: str, packages: Iterable[str]) -> bool:

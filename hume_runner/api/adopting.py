@@ -48,7 +48,7 @@ def adopt(project: Project, names: Sequence[str], *, simulated: bool | None = No
                 whole=whole,
             ) as plan,
         ):
-            plan.apply()
+            plan.apply(store)
         note_shard(store, project.selection.shard, manifest.service.api, paths.outputs)
         owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage, home=paths.remote)
         if endpoint.name == wiring.EMULATOR:

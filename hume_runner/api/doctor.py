@@ -25,7 +25,7 @@ from hume_runner.frozen import frozen
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import DEFAULT_KEY_VARIABLE, read_key
 from hume_runner.sources import expand
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 from hume_runner.stores.address import is_remote
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def _copy(project: Project) -> Iterator[Finding]:
         if mirror is None:
             return
         try:
-            with Store.peek(project.paths.state, name=project.manifest.name) as store:
+            with StateReader.peek(project.paths.state, name=project.manifest.name) as store:
                 lineage = store.lineage
         except FileNotFoundError:
             lineage = ""

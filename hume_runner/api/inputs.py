@@ -122,7 +122,7 @@ def in_the_way(manifest: Manifest) -> str | None:
     from hume_runner.state.connection import guarded
     from hume_runner.state.in_the_way import refuse_for_answers, refuse_links
     from hume_runner.state.paths import Paths
-    from hume_runner.state.store import Store
+    from hume_runner.state.reader import StateReader
 
     paths = Paths.of(manifest, None)
     try:
@@ -133,9 +133,9 @@ def in_the_way(manifest: Manifest) -> str | None:
             return None
         with contextlib.suppress(StateError, OSError):
             try:
-                store = Store.peek(paths.state, name=manifest.name)
+                store = StateReader.peek(paths.state, name=manifest.name)
             except FileNotFoundError:
-                store = Store.empty(manifest.name)
+                store = StateReader.empty(manifest.name)
             with store:
                 refuse_for_answers(paths.outputs, store.is_recorded)
                 refuse_others_due(store, paths.outputs, manifest)

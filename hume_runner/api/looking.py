@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hume_runner.planning.model import Decision, PlannedJob, Summary
     from hume_runner.planning.prepare import Plan
     from hume_runner.state.lock import Holder
+    from hume_runner.state.reader import StateReader
     from hume_runner.state.store import Store
 
 
@@ -88,7 +89,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         yield OpenPlan(project, endpoint.name, plan, store, serial=serial, besides=besides)
 
 
-def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> None:
+def _refuse_beside_shards(project: Project, store: StateReader, *, knows: Path) -> None:
     """A plan of what other parts hold, which a run would refuse, is the plan of nothing: it would pay for that again.
     `knows`: the state of the whole, or a copy of it. Raises: UsageError."""
     from hume_runner.state.connection import guarded
@@ -101,7 +102,7 @@ def _refuse_beside_shards(project: Project, store: Store, *, knows: Path) -> Non
     check_shard(store, shard)
 
 
-def _blocked(store: Store, paths: Paths) -> HumeRunnerError | None:
+def _blocked(store: StateReader, paths: Paths) -> HumeRunnerError | None:
     """What stands in the place of an answer's folder."""
     from hume_runner.state.in_the_way import refuse_for_answers
 
@@ -112,7 +113,7 @@ def _blocked(store: Store, paths: Paths) -> HumeRunnerError | None:
     return None
 
 
-def _refusal(project: Project, store: Store, summary: Summary) -> HumeRunnerError | None:
+def _refusal(project: Project, store: StateReader, summary: Summary) -> HumeRunnerError | None:
     """What a run of this plan would be refused for, before it measures anything, and what is no fault of the plan."""
     from hume_runner.results.due import refuse_others_due
     from hume_runner.state.connection import guarded
@@ -142,8 +143,8 @@ def _cautions(manifest: Manifest, plan: Plan) -> Iterator[str]:
 
 
 def _taken_stock(
-    store: Store, endpoint: wiring.Endpoint, paths: Paths, stack: ExitStack, now: float
-) -> tuple[Store, Lacking]:
+    store: StateReader, endpoint: wiring.Endpoint, paths: Paths, stack: ExitStack, now: float
+) -> tuple[StateReader, Lacking]:
     """The state as a run would plan with it, and what of its answers is lacking: what is measured here is measured
     again where its answer is lost."""
     from hume_runner.engine.mend import Mended, give_up_lost, lacking
@@ -151,7 +152,7 @@ def _taken_stock(
     found = lacking(store, endpoint.service, paths.outputs)
     if not (endpoint.here and found.lost):
         return store, found
-    copy = stack.enter_context(store.apart())
+    copy = stack.enter_context(Store.apart(store))
     give_up_lost(copy, Mended(lost=found.lost), now, pays=False)
     return copy, found
 
@@ -172,7 +173,7 @@ class OpenPlan:
     """A plan while it is open: `summary`, and jobs and items as streams."""
 
     def __init__(
-        self, project: Project, endpoint: str, plan: Plan, store: Store, *, serial: int, besides: _Besides
+        self, project: Project, endpoint: str, plan: Plan, store: StateReader, *, serial: int, besides: _Besides
     ) -> None:
         """`store` is what was planned with, which may be a copy; `serial` that of the state itself."""
         self.manifest = project.manifest
@@ -246,7 +247,7 @@ class OpenPlan:
 class Seen:
     """A state while it is looked at."""
 
-    def __init__(self, project: Project, store: Store, holder: Holder | None) -> None:
+    def __init__(self, project: Project, store: StateReader, holder: Holder | None) -> None:
         self._project = project
         self._store = store
         self._holder = holder

@@ -92,7 +92,7 @@ def merge_shards(
             project.endpoint() as endpoint,
             wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
         ):
-            plan.apply()
+            plan.apply(store)
             if endpoint.service.keeper is None:
                 with guarded(paths.outputs):
                     kept.restore(store, paths.outputs)  # no other machine could have these answers again

@@ -174,11 +174,11 @@ class Project:
     def results(self) -> StateResults:
         """The results, from the state and the raw answers. Raises: UsageError if it never ran."""
         from hume_runner.results.from_state import StateResults
-        from hume_runner.state.store import Store
+        from hume_runner.state.reader import StateReader
 
         manifest, paths = self.manifest, self.paths
         try:
-            store = Store.peek(paths.state, name=manifest.name)
+            store = StateReader.peek(paths.state, name=manifest.name)
         except FileNotFoundError:
             raise UsageError(f"{paths.state}: there are no results yet", hint=f"hume-runner run {self.shown}") from None
         return StateResults(

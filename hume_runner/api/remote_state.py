@@ -14,16 +14,16 @@ from hume_runner.errors import StateLocked, UsageError
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
     from hume_runner.state.lock import Holder
+    from hume_runner.state.reader import StateReader
     from hume_runner.state.remote.protocol import Lock
-    from hume_runner.state.store import Store
 
 
 @contextmanager
-def opened_state(project: Project) -> Iterator[tuple[Store, Holder | None]]:
+def opened_state(project: Project) -> Iterator[tuple[StateReader, Holder | None]]:
     """The state as it is at one moment, wherever its home is, to be read; and who holds it. An empty one where there is
     none. Raises: StateError, StoreError."""
     from hume_runner.state.lock import StateLock
-    from hume_runner.state.store import Store
+    from hume_runner.state.reader import StateReader
 
     paths, name = project.paths, project.manifest.name
     if paths.remote is not None:
@@ -33,24 +33,24 @@ def opened_state(project: Project) -> Iterator[tuple[Store, Holder | None]]:
     # Before the state is open here: to look at the lock opens and closes the file, see `state.pinned`.
     holder = StateLock(paths.state).held()
     try:
-        store = Store.peek(paths.state, name=name)
+        store = StateReader.peek(paths.state, name=name)
     except FileNotFoundError:
-        store = Store.empty(name)
+        store = StateReader.empty(name)
     with store:
         yield store, holder
 
 
 @contextmanager
-def _read(project: Project) -> Iterator[tuple[Store, Holder | None]]:
+def _read(project: Project) -> Iterator[tuple[StateReader, Holder | None]]:
     from hume_runner.scratch import Scratch
+    from hume_runner.state.reader import StateReader
     from hume_runner.state.remote.copies import read_all
-    from hume_runner.state.store import Store
 
     with Scratch() as folder:
         copy = folder / "state.sqlite3"
         name = project.manifest.name
         remote = read_all(lambda: wiring.driver(project.paths, project.machine), copy, name)
-        with Store.peek(copy, name=name) if remote.snapshot is not None else Store.empty(name) as store:
+        with StateReader.peek(copy, name=name) if remote.snapshot is not None else StateReader.empty(name) as store:
             yield store, _holder(remote.lock)
 
 

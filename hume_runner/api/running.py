@@ -24,6 +24,7 @@ from hume_runner.results.finish import Finisher, OfRun
 from hume_runner.results.telling import Telling
 from hume_runner.settings import traceparent
 from hume_runner.state.in_the_way import refuse_for_answers
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class _Around:
     listeners: list[Listener] = field(default_factory=list)
     failed: list[HumeRunnerError] = field(default_factory=list)  # of the copies in a store
 
-    def opened(self, store: Store) -> None:
+    def opened(self, store: StateReader) -> None:
         """The state is open, and nothing is decided yet."""
         outputs = self.project.paths.outputs
         refuse_for_answers(outputs, store.is_recorded)

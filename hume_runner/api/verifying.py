@@ -19,7 +19,7 @@ from hume_runner.results.derived import marks
 from hume_runner.results.verify import Checked, Verdict, is_answer
 from hume_runner.results.verify import verify as verify_files
 from hume_runner.settings import mask_secrets
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 
 if TYPE_CHECKING:
     from hume_runner.state.rows import JobRow
@@ -104,7 +104,7 @@ def verify(
 
 def checked_files(project: Project) -> Iterator[Checked]:
     """Every output beside the hash in the state, streamed."""
-    with Store.peek(project.paths.state, name=project.manifest.name) as store:
+    with StateReader.peek(project.paths.state, name=project.manifest.name) as store:
         yield from verify_files(store, project.paths.outputs, project.paths.state, name=project.manifest.name)
         mirror = project.mirror()
         if mirror is not None:
@@ -115,11 +115,11 @@ def checked_jobs(project: Project) -> Iterator[tuple[JobRow, RemoteSays]]:
     """Every job that the service took, beside the service's word on it, streamed."""
     if project.here:
         return  # nobody else knows of them
-    with Store.peek(project.paths.state, name=project.manifest.name) as store, project.endpoint() as endpoint:
+    with StateReader.peek(project.paths.state, name=project.manifest.name) as store, project.endpoint() as endpoint:
         yield from compare_remote(store, endpoint.service)
 
 
 def stale(project: Project) -> list[str]:
     """The groups of derived files that were made from an earlier state than this one."""
-    with Store.peek(project.paths.state, name=project.manifest.name) as store:
+    with StateReader.peek(project.paths.state, name=project.manifest.name) as store:
         return sorted(group for group, mark in marks(store).items() if mark.serial != store.serial)

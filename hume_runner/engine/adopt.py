@@ -18,6 +18,7 @@ from hume_runner.services.foreign import Foreign, ForeignSource
 from hume_runner.services.jobs import Draft, Member, PlanItem
 from hume_runner.settings import mask_secrets
 from hume_runner.state.lifecycle import ItemStatus, JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from hume_runner.state.told import Told
 
@@ -154,7 +155,7 @@ def named(foreign: Foreign) -> str:
 
 
 def _nothing_listed(
-    store: Store, foreign: Foreign, alike: Mapping[int, bytes], told: Sequence[ForeignSource] | None
+    store: StateReader, foreign: Foreign, alike: Mapping[int, bytes], told: Sequence[ForeignSource] | None
 ) -> UsageError:
     """Of what is nearly listed both ways of writing are shown: one of them is a slip, or they are two sources."""
     remote_id = foreign.remote_id
@@ -236,7 +237,7 @@ def _settle(store: Store, endpoint: str, foreign: Foreign, now: float) -> Adopte
 
 
 def matched(
-    store: Store, foreign: Foreign, ours: int | None, confirmed: Mapping[bytes, str] | None = None
+    store: StateReader, foreign: Foreign, ours: int | None, confirmed: Mapping[bytes, str] | None = None
 ) -> tuple[list[Member], list[str], int]:
     """The waiting items that a job carries, by what its answer names each, and how many of its sources are none.
 
@@ -260,7 +261,7 @@ def matched(
     return members, matches, len(foreign.sources) - len(members)
 
 
-def _worded(store: Store, foreign: Foreign) -> list[tuple[ForeignSource, bytes | None]]:
+def _worded(store: StateReader, foreign: Foreign) -> list[tuple[ForeignSource, bytes | None]]:
     """Each source with the key of the listed link or text that it is: as it is written, else a link by its address."""
     found = [(source, _key_of(store, source)) for source in foreign.sources]
     wanted = {one_address(one.value or "") for one, key in found if key is None and one.kind == "url"}
@@ -276,7 +277,7 @@ def _worded(store: Store, foreign: Foreign) -> list[tuple[ForeignSource, bytes |
     ]
 
 
-def _alike(store: Store, foreign: Foreign) -> dict[int, bytes]:
+def _alike(store: StateReader, foreign: Foreign) -> dict[int, bytes]:
     """Place -> key of waiting items that the service may tell in another way, and that can be no other item and no
     other of its sources. That is no proof: what the job's answer says decides."""
     known = {at for at, one in enumerate(foreign.sources) if one.kind != "file" and _key_of(store, one) is not None}
@@ -287,7 +288,7 @@ def _alike(store: Store, foreign: Foreign) -> dict[int, bytes]:
     return {place: key for place, key in sorted(pairs) if places[place] == 1 == keys[key]}
 
 
-def _confirmed(store: Store, alike: Mapping[int, bytes], told: Sequence[ForeignSource]) -> dict[bytes, str]:
+def _confirmed(store: StateReader, alike: Mapping[int, bytes], told: Sequence[ForeignSource]) -> dict[bytes, str]:
     """Of these items, those that the job's answer names: links by their address, texts by their characters."""
     links = {one_address(one.value): one.match for one in told if one.kind == "url" and one.value}
     texts = {one.value: one.match for one in told if one.kind == "text" and one.value is not None}
@@ -300,7 +301,7 @@ def _confirmed(store: Store, alike: Mapping[int, bytes], told: Sequence[ForeignS
     return found
 
 
-def listed(store: Store, foreign: Foreign) -> Iterator[bytes]:
+def listed(store: StateReader, foreign: Foreign) -> Iterator[bytes]:
     """Keys of the listed items, measured or not, that a job carries."""
     for source, worded in _worded(store, foreign):
         with suppress(ValueError):  # what is no MD5 tells nothing
@@ -309,14 +310,14 @@ def listed(store: Store, foreign: Foreign) -> Iterator[bytes]:
                 yield key
 
 
-def _key_of(store: Store, source: ForeignSource) -> bytes | None:
+def _key_of(store: StateReader, source: ForeignSource) -> bytes | None:
     if source.value is None or source.kind == "file":
         return None
     content = url_content(source.value) if source.kind == "url" else text_content(source.value)
     return store.find_item(source.kind, content)
 
 
-def _files_by_md5(store: Store, foreign: Foreign) -> dict[str, bytes]:
+def _files_by_md5(store: StateReader, foreign: Foreign) -> dict[str, bytes]:
     """Keys of waiting files by the MD5 that the service tells; files are read only until all are found."""
     wanted = {source.md5 for source in foreign.sources if source.kind == "file" and source.md5}
     found: dict[str, bytes] = {}
@@ -334,7 +335,7 @@ def _files_by_md5(store: Store, foreign: Foreign) -> dict[str, bytes]:
     return found
 
 
-def _files_by_likelihood(store: Store, foreign: Foreign) -> Iterator[PlanItem]:
+def _files_by_likelihood(store: StateReader, foreign: Foreign) -> Iterator[PlanItem]:
     """Files whose name an upload's name ends with first: then usually nothing else has to be read."""
     names = {source.match for source in foreign.sources if source.kind == "file"}
     later = []

@@ -12,11 +12,11 @@ from pathlib import Path
 from hume_runner.engine.download import REQUEST
 from hume_runner.services.jobs import Job, Submission, SubmitResult
 from hume_runner.state.answers import look_at
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
-from hume_runner.state.store import Store
 
 
-def sender(store: Store, outputs: Path, job: Job, submission: Submission) -> Callable[[], SubmitResult]:
+def sender(store: StateReader, outputs: Path, job: Job, submission: Submission) -> Callable[[], SubmitResult]:
     """What performs the submission, or takes the answer that an earlier one to the same request has on disk."""
     if submission.again is None or len(job.members) != 1:
         return submission.send

@@ -16,7 +16,7 @@ from hume_runner.planning.likeness import (
     told_as,
 )
 from hume_runner.services.foreign import Foreign
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 from hume_runner.state.told import Told
 
 _WORDED: tuple[Worded, ...] = ("url", "text")
@@ -50,7 +50,7 @@ def note(told: Told, foreign: Foreign, known: Collection[int]) -> None:
                 told.add(foreign.remote_id, at, kind, likes=likes, size=len(value), length=length, heads=heads)
 
 
-def find(told: Told, store: Store) -> Iterator[Alike]:
+def find(told: Told, store: StateReader) -> Iterator[Alike]:
     """Each waiting item with each source that it may be, in manifest order."""
     if told.empty:
         return

@@ -9,11 +9,11 @@ from hume_runner.engine.adopt_files import place_of
 from hume_runner.errors import LostAnswerNeedsDecision, UsageError
 from hume_runner.settings import mask_secrets
 from hume_runner.state.outputs_owner import OutputsOwner
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 
 
 def refuse_others_outputs(
-    store: Store, state: Path, outputs: Path, *, manifest: str, embedded: bool, home: str | None
+    store: StateReader, state: Path, outputs: Path, *, manifest: str, embedded: bool, home: str | None
 ) -> OutputsOwner:
     """Whose the output directory is; it is not another's, and no rehearsal goes where there are measurements.
 
@@ -26,7 +26,7 @@ def refuse_others_outputs(
     return owner
 
 
-def measured_already(store: Store, endpoint: str) -> UsageError:
+def measured_already(store: StateReader, endpoint: str) -> UsageError:
     """A rehearsal would go where there are measurements, or kept answers that may be some."""
     elsewhere = "rehearse in another place: --endpoint emulator --output-dir rehearsal"
     kept = place_of(store.untold())
@@ -40,7 +40,9 @@ def measured_already(store: Store, endpoint: str) -> UsageError:
     )
 
 
-def refuse_other_kinds(store: Store, endpoint: str, *, here: bool, machines: frozenset[str], outputs: Path) -> None:
+def refuse_other_kinds(
+    store: StateReader, endpoint: str, *, here: bool, machines: frozenset[str], outputs: Path
+) -> None:
     """What models on this machine measured is no service's, and what a service measured is not theirs; what was sent to
     one host is asked about and fetched there, and nowhere else. `machines`: the endpoints that are this machine;
     `outputs`: where the manifest writes.

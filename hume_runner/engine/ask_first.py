@@ -28,6 +28,7 @@ from hume_runner.http.backoff import doubled
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.scan import key_of
 from hume_runner.services.base import ListingUnsupported
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 
 # A header tells whole seconds, and an answer takes its time.
@@ -107,7 +108,7 @@ def record_agreed(asked: Asked, store: Store, env: Environment, *, partial: bool
 
 
 def _looked_back(
-    taken: Taken, store: Store, env: Environment, agreed: dict[str, tuple[str, ...]], *, pay_again: bool
+    taken: Taken, store: StateReader, env: Environment, agreed: dict[str, tuple[str, ...]], *, pay_again: bool
 ) -> LostAnswerNeedsDecision | None:
     """What is there already was adopted; what cannot be told for sure is for a person to decide."""
     if taken.jobs:
@@ -141,7 +142,7 @@ def _without_a_list(env: Environment, none: ListingUnsupported) -> LostAnswerNee
 def _what_lies_there(
     outputs: Path,
     strays: Mapping[Path, str],
-    store: Store,
+    store: StateReader,
     env: Environment,
     agreed: dict[str, tuple[str, ...]],
     *,
@@ -221,7 +222,7 @@ def _once_settled(look: Callable[[], Taken], env: Environment) -> Taken:
         looks += 1
 
 
-def _stray_answers(outputs: Path, store: Store, endpoint: str, answers: Collection[str]) -> Mapping[Path, str]:
+def _stray_answers(outputs: Path, store: StateReader, endpoint: str, answers: Collection[str]) -> Mapping[Path, str]:
     """Folder from the outputs on -> remote id, of the answers on disk that the state knows nothing of: it was lost, or
     put back as it was earlier. One that came from another endpoint, or from a file, is known; so is one that somebody
     agreed to pay for again, unless it is about something else that is planned. What cannot be looked at may be one."""
@@ -252,7 +253,7 @@ def _stray_answers(outputs: Path, store: Store, endpoint: str, answers: Collecti
     return found
 
 
-def _is_agreed(answer: Described, store: Store, endpoint: str) -> bool:
+def _is_agreed(answer: Described, store: StateReader, endpoint: str) -> bool:
     """Whether somebody agreed to pay although this may be what is planned. One that does not tell all that it is about
     may be whatever was not listed when they did."""
     if not store.is_agreed_to_all(endpoint, answer.remote_id):
@@ -262,7 +263,7 @@ def _is_agreed(answer: Described, store: Store, endpoint: str) -> bool:
     return store.is_agreed_for_planned(endpoint, answer.remote_id)
 
 
-def _planned_source(answer: Described, store: Store, endpoint: str) -> str:
+def _planned_source(answer: Described, store: StateReader, endpoint: str) -> str:
     """A source of this answer, as its request tells, that is planned to be sent and that nobody has agreed to pay again
     for; "" if there is none, or no telling."""
     about = (item for one in answer.sources for item in _listed_as(one, store))
@@ -271,7 +272,7 @@ def _planned_source(answer: Described, store: Store, endpoint: str) -> str:
     return next((one for one in planned if not store.is_agreed_for_source(endpoint, remote_id, one)), "")
 
 
-def _listed_as(source: AskedSource, store: Store) -> Iterator[str]:
+def _listed_as(source: AskedSource, store: StateReader) -> Iterator[str]:
     """The ids by which the manifest may list a source now: it may have been renamed since."""
     yield from source.ids
     if source.content is not None and (now := store.planned_with_content(source.content)) is not None:
@@ -285,7 +286,7 @@ def _knows_nothing(outputs: Path, strays: Mapping[Path, str]) -> str:
     return f"{first} and {len(strays) - 1:,} more: answers that this state knows nothing of"
 
 
-def _look_from(store: Store, env: Environment, look_back_s: float, *, answered: bool) -> float:
+def _look_from(store: StateReader, env: Environment, look_back_s: float, *, answered: bool) -> float:
     """Since when to look, by the service's clock as well as it is known. `answered`: the service was asked something.
     If it tells no time with its answers, nobody knows what time it is, since the machine's may have been set: all is
     looked at.

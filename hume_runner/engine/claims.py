@@ -12,6 +12,7 @@ from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import text_content, url_content
 from hume_runner.services.foreign import Foreign, ForeignSource
 from hume_runner.state.lifecycle import ItemStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 
 # The key of an item of this kind and content (32 bytes) under the manifest's present settings.
@@ -42,12 +43,12 @@ class Claim:
             told.unsure = f"neither the list nor the details of {name} tell all that it carries"
         return told
 
-    def known(self, store: Store, files: WaitingFiles, key_of: KeyOf) -> set[int]:
+    def known(self, store: StateReader, files: WaitingFiles, key_of: KeyOf) -> set[int]:
         """The places of the sources that are items of ours as they stand, measured or not."""
         keys = ((at, _key(source, files, key_of)) for at, source in enumerate(self.foreign.sources))
         return {at for at, key in keys if key is not None and store.status_of(key) is not None}
 
-    def matches(self, store: Store, files: WaitingFiles, key_of: KeyOf) -> dict[bytes, str]:
+    def matches(self, store: StateReader, files: WaitingFiles, key_of: KeyOf) -> dict[bytes, str]:
         """Key -> what the answer calls it, of our items that wait to be measured and are measured there alike."""
         names = Counter(source.match for source in self.foreign.sources if source.kind == "file")
         keys: dict[bytes, str] = {}

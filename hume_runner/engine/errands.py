@@ -18,7 +18,7 @@ from hume_runner.services.base import Preparer, Records
 from hume_runner.services.jobs import Prepared, Progress, SubmitResult, Unseen, Waiting
 from hume_runner.services.lost import Look
 from hume_runner.state.disk import Disk
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 
 
 @frozen(kw_only=False)
@@ -51,7 +51,7 @@ class Errands:
     """`rules`: whether artifacts are fetched with the answers, below `outputs`, and how long a job may be unknown."""
 
     def __init__(
-        self, store: Store, service: Attending, disk: Disk, evidence: Evidence, outputs: Path, rules: Rules
+        self, store: StateReader, service: Attending, disk: Disk, evidence: Evidence, outputs: Path, rules: Rules
     ) -> None:
         self._store = store
         self._service = service

@@ -13,7 +13,7 @@ from hume_runner.services.base import Host, ListingUnsupported, Records, Witness
 from hume_runner.services.jobs import Job
 from hume_runner.services.lost import Candidate, Look, LostJob
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 
 # So many jobs of ours on either side of a lost one show how the service tells of what it has.
 _CONTROLS = 3
@@ -29,7 +29,7 @@ class Showing(Host, Records, Protocol):
 class Evidence:
     """`began`: when this run began, Unix seconds by the service's clock; inf where that is not known."""
 
-    def __init__(self, store: Store, service: Showing, began: float) -> None:
+    def __init__(self, store: StateReader, service: Showing, began: float) -> None:
         self._store = store
         self._service = service
         self._began = began

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from hume_runner.services.base import HasEndpoint, Packer
 from hume_runner.services.jobs import Draft, Job, Submission
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import nonce_of
 from hume_runner.state.store import Store
 
 
-def for_this_try(store: Store, job: Job) -> Job:
+def for_this_try(store: StateReader, job: Job) -> Job:
     """The job with a nonce that no other try has."""
     tries = store.job(job.number).tries
     return replace(job, nonce=nonce_of(store.lineage, job.number, tries + 1, job.key))
@@ -32,7 +33,7 @@ def record(
     )
 
 
-def halves(store: Store, service: Packer, number: int) -> list[Draft]:
+def halves(store: StateReader, service: Packer, number: int) -> list[Draft]:
     """What takes the place of a job of which one member is at fault."""
     members = store.load_job(number).members
     middle = len(members) // 2

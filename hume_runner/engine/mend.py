@@ -38,6 +38,7 @@ from hume_runner.settings import mask_secrets
 from hume_runner.state.answers import Harmed, harmed_answers, look_at
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
@@ -65,7 +66,7 @@ class Lacking:
     lost: tuple[int, ...] = ()
 
 
-def lacking(store: Store, service: Host, outputs: Path) -> Lacking:
+def lacking(store: StateReader, service: Host, outputs: Path) -> Lacking:
     """What of the answers on disk is harmed, without having any of it again, nor asking anybody. Raises: StateError."""
     again = 0
     lost: dict[int, None] = {}
@@ -226,7 +227,7 @@ def _which(number: int, harmed: Sequence[Harmed]) -> str:
     return f"{job_name(number)}: {harmed[0].answer.path} {harmed[0].harm}"
 
 
-def clear_away(store: Store, lost: Sequence[int], outputs: Path, report: events.Report) -> None:
+def clear_away(store: StateReader, lost: Sequence[int], outputs: Path, report: events.Report) -> None:
     """Remove what is left on disk of jobs that are measured again: the files that the state knows of, as they were
     recorded, or without any content. What somebody changed or added stays, and what is no whole answer any more gets a
     name that nothing reads. Raises: OSError; StateError.

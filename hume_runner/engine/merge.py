@@ -35,6 +35,7 @@ from hume_runner.state.merging import (
 )
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
+from hume_runner.state.reader import StateReader
 from hume_runner.state.shard_facts import ShardFacts, facts_of, kinds_of
 from hume_runner.state.shards import check_shard, never_begun
 from hume_runner.state.store import Store
@@ -186,14 +187,14 @@ def _held(path: Path) -> Iterator[None]:
 def _renew(path: Path, manifest: Manifest, desk: Desk) -> None:
     """A shard that went on elsewhere is merged as it is by now."""
     with _held(path):
-        with Store.peek(path, name=manifest.name) as state:
+        with StateReader.peek(path, name=manifest.name) as state:
             named = state.meta("shard")
         if named is not None:
             desk.homes.renew(Shard.parse(named), path)
 
 
 def _look(path: Path, manifest: Manifest) -> ShardFacts:
-    with _held(path), Store.peek(path, name=manifest.name) as shard:
+    with _held(path), StateReader.peek(path, name=manifest.name) as shard:
         facts = facts_of(shard, path)
         if facts.shard is None:
             raise UsageError(
@@ -205,14 +206,14 @@ def _look(path: Path, manifest: Manifest) -> ShardFacts:
 @contextlib.contextmanager
 def _copied(facts: ShardFacts, manifest: Manifest, store: Store) -> Iterator[None]:
     """A copy of a shard's state beside the whole's, if it is as it was looked at."""
-    with _held(facts.state), Store.peek(facts.state, name=manifest.name) as shard:
+    with _held(facts.state), StateReader.peek(facts.state, name=manifest.name) as shard:
         _check_same(shard, facts)
         with Copy(store, shard):
             yield
 
 
 def _check_all(
-    found: Sequence[ShardFacts], manifest: Manifest, store: Store, merger: Merger, *, take_over: bool
+    found: Sequence[ShardFacts], manifest: Manifest, store: StateReader, merger: Merger, *, take_over: bool
 ) -> None:
     """Raises: UsageError for states that do not belong together."""
     settings = result_settings(manifest)
@@ -258,7 +259,7 @@ def _check_settings(facts: ShardFacts, manifest: Manifest, settings: dict[str, o
         )
 
 
-def _check_open(facts: ShardFacts, store: Store, merger: Merger, *, take_over: bool) -> None:
+def _check_open(facts: ShardFacts, store: StateReader, merger: Merger, *, take_over: bool) -> None:
     if facts.closed is not None and facts.closed != store.lineage:
         raise UsageError(
             f"{facts.state}: another state has taken over what this shard has at the service",
@@ -291,7 +292,7 @@ def _close(facts: ShardFacts, manifest: Manifest, lineage: str, desk: Desk) -> N
         raise unsettled
 
 
-def _check_same(shard: Store, facts: ShardFacts) -> None:
+def _check_same(shard: StateReader, facts: ShardFacts) -> None:
     if (shard.lineage, shard.serial) != (facts.lineage, facts.serial):
         raise StateError(f"{facts.state}: the shard went on meanwhile", hint="run the same command again")
 
@@ -322,7 +323,7 @@ def _take(
 # -- what is left -----------------------------------------------------------------------------------------------------
 
 
-def unmeasured(store: Store, shards: Sequence[MergedShard]) -> list[Unmeasured]:
+def unmeasured(store: StateReader, shards: Sequence[MergedShard]) -> list[Unmeasured]:
     """The listed items that nothing was measured of, by the part of the whole that they belong to."""
     of = Shard.parse(shards[0].shard).of
     given = merged_shards(store)

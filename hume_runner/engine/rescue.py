@@ -25,6 +25,7 @@ from hume_runner.errors import NoRoom, StateError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.services.jobs import Accepted, Answered, SubmitResult, job_name
 from hume_runner.state.keeping import Kept
+from hume_runner.state.reader import StateReader
 from hume_runner.state.said import Said
 from hume_runner.state.store import Store
 
@@ -158,7 +159,7 @@ def take_in(
     return taken
 
 
-def keep_beside(store: Store, number: int, result: SubmitResult) -> Path | None:
+def keep_beside(store: StateReader, number: int, result: SubmitResult) -> Path | None:
     """What the state was told of a submission and nobody else could be, where the next run from here looks for it."""
     row = store.job(number)
     if not isinstance(result, Accepted | Answered) or row.remote_id is None or row.endpoint is None:

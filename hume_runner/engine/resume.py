@@ -12,6 +12,7 @@ from hume_runner.engine.view import AtService, ToFetch, View
 from hume_runner.services.base import Host, Keeper
 from hume_runner.services.jobs import Ended
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import UNLISTED
 from hume_runner.state.store import Store
 
@@ -73,7 +74,7 @@ def _remind(keeper: Keeper | None, waiting: dict[int, AtService], evidence: Evid
             keeper.remind(sent)
 
 
-def refilled(view: View, store: Store) -> View:
+def refilled(view: View, store: StateReader) -> View:
     """With some planned jobs at hand; the others stay in the state."""
     if view.no_more:
         return view

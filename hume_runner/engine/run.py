@@ -37,6 +37,7 @@ from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.lock import OutputsLock, StateLock
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import Counts
 from hume_runner.state.shards import Kin, check_alone, check_shard, held_by, note_shard
 from hume_runner.state.staging import Scan
@@ -108,7 +109,7 @@ def run(
                 env = stack.enter_context(seen_by_others(plan, store, manifest, env, options.home or state))
             if not options.selection.flags:
                 env.on_plan(plan)
-            plan.apply()
+            plan.apply(store)
             summary = plan.summary
         note_shard(store, options.selection.shard, manifest.service.api, outputs)
         opened.begun.pop_all()
@@ -205,7 +206,7 @@ def _phase(phase: str, env: Environment, lock: StateLock) -> None:
     env.report(events.Phase(phase=phase))
 
 
-def _planned(summary: Summary, store: Store) -> events.Planned:
+def _planned(summary: Summary, store: StateReader) -> events.Planned:
     # What earlier runs sent finishes in this one, too.
     jobs = store.counts().jobs if summary.unfinished else {}
     open_jobs = sum(jobs.get(status, 0) for status in _OPEN)
@@ -238,7 +239,7 @@ def _check_folders(state: Path, outputs: Path) -> None:
     aside.remove_leftovers(outputs / "tables")
 
 
-def _scan(manifest: Manifest, env: Environment, store: Store | None, options: RunOptions) -> Scanned:
+def _scan(manifest: Manifest, env: Environment, store: StateReader | None, options: RunOptions) -> Scanned:
     env.report(events.Phase(phase="reading"))
 
     def expand(manifest: Manifest) -> Iterator[SourceItem | Block]:
@@ -248,7 +249,7 @@ def _scan(manifest: Manifest, env: Environment, store: Store | None, options: Ru
         return scan_or_recall(manifest, expand, env.service, store, Scan, selection=options.selection, held=held)
 
 
-def _basis(manifest: Manifest, scan: Scanned, store: Store, env: Environment, options: RunOptions) -> SavedPlan:
+def _basis(manifest: Manifest, scan: Scanned, store: StateReader, env: Environment, options: RunOptions) -> SavedPlan:
     """What this run's plan is made from."""
     return SavedPlan(
         endpoint=env.service.endpoint,
@@ -321,7 +322,7 @@ def _work(manifest: Manifest, outputs: Path, opened: _Opened, env: Environment, 
     return ending
 
 
-def _exit_code(ending: Ending, store: Store) -> int:
+def _exit_code(ending: Ending, store: StateReader) -> int:
     if ending.exit_code is not None:
         return ending.exit_code
     if ending.error is not None:

@@ -14,6 +14,7 @@ from hume_runner.services.base import Host, Records
 from hume_runner.services.jobs import Ended, Pending
 from hume_runner.state.connection import guarded
 from hume_runner.state.keeping import Kept
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 
 # Jobs that are asked about at a time.
@@ -46,7 +47,7 @@ class _Asked(Host, Records, Protocol):
     """Whether it keeps answers, and what it tells of its jobs."""
 
 
-def _ended_after_all(store: Store, service: _Asked) -> Iterator[int]:
+def _ended_after_all(store: StateReader, service: _Asked) -> Iterator[int]:
     """The jobs that the service gave up and by now tells otherwise of: what they measured is fetched, not paid for
     again. Raises: ServiceRefused, ServiceUnavailable where it does not tell."""
     given_up = store.given_up(service.endpoint) if service.keeper is not None else []

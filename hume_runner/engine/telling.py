@@ -9,7 +9,7 @@ from hume_runner.engine.view import View
 from hume_runner.manifest.model import Manifest
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 
 EVERY_S = 1.0
 # Links and texts are read by the ten thousand in a moment: no clock is asked for each.
@@ -46,7 +46,7 @@ class Telling:
 
     def __init__(
         self,
-        store: Store,
+        store: StateReader,
         report: events.Report,
         clock: Callable[[], float],
         traffic: Callable[[], tuple[int, int]],

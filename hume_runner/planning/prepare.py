@@ -32,6 +32,7 @@ from hume_runner.planning.fingerprint import (
 from hume_runner.planning.former import completed, recognise_former
 from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
 from hume_runner.planning.staged import (
+    Compared,
     PlanStore,
     Scanned,
     Staged,
@@ -60,7 +61,7 @@ class Options:
 class Plan:
     """The comparison of one scan with one state. Holds counts only; jobs and items are streamed when asked for."""
 
-    def __init__(self, manifest: Manifest, scan: Scanned, store: PlanStore, service: Planner, options: Options) -> None:
+    def __init__(self, manifest: Manifest, scan: Scanned, store: Compared, service: Planner, options: Options) -> None:
         self.manifest = manifest
         self.scan = scan
         self._store = store
@@ -353,8 +354,9 @@ class Plan:
             and self._store.meta("packing") == self._packing
         )
 
-    def apply(self) -> None:
-        """Make the plan the state's: its items, and its jobs in place of planned ones that were never sent.
+    def apply(self, store: PlanStore) -> None:
+        """Make the plan the plan of the `store` it was compared with: its items, and its jobs in place of planned ones
+        that were never sent.
 
         An unchanged manifest keeps its planned jobs as they are, so that a run that was broken off goes on with the
         same jobs. Where packing changes, what was sent and is planned again is packed anew like the rest: it was
@@ -367,7 +369,7 @@ class Plan:
         if self.unchanged:
             self.count()
             if sources is not None and self._store.meta("sources") != sources:
-                self._store.remember(sources=sources)
+                store.remember(sources=sources)
             return
         facts = {
             "scan": self.scan.digest,
@@ -378,7 +380,7 @@ class Plan:
         if self.scan.partial and self._store.meta("settings") is not None:
             # Those of what is left out: a later plan of it names what changed since.
             del facts["settings"]
-        self._store.replace_plan(self._counted(), facts=facts, keep=self.scan.partial)
+        store.replace_plan(self._counted(), facts=facts, keep=self.scan.partial)
 
 
 def _fate(now: str | None) -> str:

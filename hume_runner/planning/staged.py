@@ -132,18 +132,15 @@ class Scan(Scanned, Protocol):
         ...
 
 
-class PlanStore(Protocol):
-    """A state, as far as a plan is made against it. Everything is streamed."""
+class Compared(Protocol):
+    """A state, as far as a plan is made against it. What is decided is noted in the scratch file beside it, and nothing
+    in the state changes. Everything is streamed."""
 
     def attach(self, scan: Path) -> None: ...
 
     def detach(self) -> None: ...
 
     def meta(self, name: str) -> Any: ...
-
-    def remember(self, **facts: Any) -> None:
-        """Set a few facts about the state."""
-        ...
 
     @property
     def selected_numbers(self) -> Mapping[str, int]:
@@ -239,11 +236,6 @@ class PlanStore(Protocol):
         """Where the manifest lists the staged item with this key."""
         ...
 
-    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any], keep: bool = False) -> None:
-        """Make the staged items the state's items and plan these jobs, all or nothing. `keep`: items that are not
-        staged stay, marked as left out."""
-        ...
-
     # -- keys of an earlier version
 
     def former_settings(self) -> Sequence[tuple[bytes, str]]:
@@ -260,6 +252,19 @@ class PlanStore(Protocol):
 
     def note_former(self, batch: Sequence[tuple[bytes, bytes]]) -> None:
         """Note under which key an earlier version measured staged items: (key, old key)."""
+        ...
+
+
+class PlanStore(Compared, Protocol):
+    """The same, where a plan is kept."""
+
+    def remember(self, **facts: Any) -> None:
+        """Set a few facts about the state."""
+        ...
+
+    def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any], keep: bool = False) -> None:
+        """Make the staged items the state's items and plan these jobs, all or nothing. `keep`: items that are not
+        staged stay, marked as left out."""
         ...
 
 

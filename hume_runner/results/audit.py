@@ -12,8 +12,8 @@ from hume_runner.registry import load, registered
 from hume_runner.services.base import HasApi, Records
 from hume_runner.services.jobs import Broken, Ended, Pending, Waiting
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import JobRow
-from hume_runner.state.store import Store
 
 _AT_ONCE = 1_000
 
@@ -30,7 +30,7 @@ class Audited(HasApi, Records, Protocol):
     """What is asked, and by which API's words."""
 
 
-def compare_remote(store: Store, service: Audited) -> Iterator[tuple[JobRow, RemoteSays]]:
+def compare_remote(store: StateReader, service: Audited) -> Iterator[tuple[JobRow, RemoteSays]]:
     """Every job with a remote id, beside the service's word on it."""
     held = (row for row in store.jobs(JobStatus.DONE, JobStatus.FAILED, JobStatus.SUBMITTED) if row.remote_id)
     while rows := list(islice(held, _AT_ONCE)):

@@ -19,6 +19,7 @@ from hume_runner.frozen import frozen
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.services.table_shapes import is_word
 from hume_runner.state.disk import stamp_of
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
@@ -50,7 +51,7 @@ def maker(settings: Mapping[str, Any] | None = None, lost: Iterable[str] = ()) -
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def marks(store: Store) -> dict[str, Mark]:
+def marks(store: StateReader) -> dict[str, Mark]:
     """The marks of all groups; one that cannot be read counts as none."""
     found = {}
     for group, text in store.derived().items():

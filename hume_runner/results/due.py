@@ -12,7 +12,7 @@ from hume_runner.results.authorship import PACKAGE_FILES, kind_at, refuse_others
 from hume_runner.results.derived import REPORT, TABLES
 from hume_runner.results.outputs import RESULTS, RUN
 from hume_runner.sources.outputs import RECORD
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 
 _OF_ALL = ("items", "errors", "sources")
 _ANOTHER = "give the study another outputs.directory (or --output-dir)"
@@ -41,7 +41,7 @@ def refuse_others_here(known: Callable[[str], bool], outputs: Path, names: Itera
     )
 
 
-def refuse_others_due(store: Store, outputs: Path, manifest: Manifest) -> None:
+def refuse_others_due(store: StateReader, outputs: Path, manifest: Manifest) -> None:
     """The same of all that is due, before anything is sent. Raises: UsageError."""
     there = [name for name in due(manifest) if os.path.lexists(outputs / name)]
     if there:

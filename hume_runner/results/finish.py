@@ -34,6 +34,7 @@ from hume_runner.results.telling import Telling
 from hume_runner.results.untold import untold
 from hume_runner.settings import mask_secrets
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import Counts
 from hume_runner.state.store import Store
 
@@ -222,7 +223,7 @@ class Finisher:
                 now=self._now,
             )
 
-    def _results(self, store: Store) -> StateResults:
+    def _results(self, store: StateReader) -> StateResults:
         manifest = self._manifest
         return StateResults(
             store,
@@ -281,7 +282,7 @@ class Finisher:
             return
         derived.record(store, self._outputs, group, paths, serial=serial, by=by, now=self._now, options=options)
 
-    def _write(self, store: Store, group: str, options: TableOptions) -> tuple[Path, ...]:
+    def _write(self, store: StateReader, group: str, options: TableOptions) -> tuple[Path, ...]:
         results = self._results(store)
         if group == REPORT:
             from hume_runner.results.report.page import write_report
@@ -309,7 +310,7 @@ class Finisher:
             self._warn(f"{told}; `errors` and the report say which items have no rows for it")
 
     def _describe(
-        self, store: Store, ended: Ended, written: Mapping[str, Any], *, ended_at: float | None
+        self, store: StateReader, ended: Ended, written: Mapping[str, Any], *, ended_at: float | None
     ) -> dict[str, Any]:
         """What `run.json` says. `ended_at`: None while the outputs are written, when it has neither end nor code."""
         manifest = self._manifest
@@ -350,7 +351,7 @@ class Finisher:
             "exit_code": None if ended_at is None else ended.exit_code,
         }
 
-    def _selected(self, store: Store) -> dict[str, Any]:
+    def _selected(self, store: StateReader) -> dict[str, Any]:
         """What the run was about, where it was not everything, and what became of those items."""
         if not self._of_run.selection:
             return {}
@@ -373,7 +374,7 @@ class Finisher:
         return summary_text(run, self._failures, links=self._links, without_key=self._without_key, here=here)
 
 
-def _bill(store: Store) -> dict[str, Any]:
+def _bill(store: StateReader) -> dict[str, Any]:
     billed, possible = store.billed_seconds(), store.possible_seconds()
     more = {} if billed is None and not possible else {"possible_seconds": possible}
     return {"billable_seconds": billed, **more}

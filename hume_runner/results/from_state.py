@@ -20,8 +20,8 @@ from hume_runner.services.table_shapes import Piece, without_lists
 from hume_runner.settings import mask_secrets, masked_url
 from hume_runner.state.answers import look_at
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import ItemRow, MemberRow
-from hume_runner.state.store import Store
 
 
 def shown_source(kind: str, value: str, place: str) -> str:
@@ -34,7 +34,7 @@ def shown_source(kind: str, value: str, place: str) -> str:
     return f"{path} ({Path(file).name}:{line})"
 
 
-def item_records(store: Store) -> Iterator[ItemRecord]:
+def item_records(store: StateReader) -> Iterator[ItemRecord]:
     """Every item of the last planned manifest, in its order, streamed."""
     raw: dict[int, tuple[tuple[str, ...], int, str | None]] = {}
     for row in store.items():
@@ -77,7 +77,7 @@ def _record(row: ItemRow, raw: tuple[str, ...]) -> ItemRecord:
 def open_directory(directory: Path) -> StateResults:
     """The results in an output directory, without its manifest. Raises: UsageError, StateError."""
     try:
-        store = Store.peek(directory / "state.sqlite3")
+        store = StateReader.peek(directory / "state.sqlite3")
     except FileNotFoundError:
         raise UsageError(
             f"{directory}: no state.sqlite3", hint="name the output directory of a run, or its manifest"
@@ -96,7 +96,7 @@ def open_directory(directory: Path) -> StateResults:
         raise
 
 
-def _told(store: Store, directory: Path) -> Mapping[str, Any]:
+def _told(store: StateReader, directory: Path) -> Mapping[str, Any]:
     """What `run.json` says, or would say if it were still there."""
     with suppress(OSError, ValueError):
         if found := run_of(small_json.read(directory / "run.json")):
@@ -111,7 +111,7 @@ class StateResults:
 
     def __init__(
         self,
-        store: Store,
+        store: StateReader,
         directory: Path,
         *,
         api: str,

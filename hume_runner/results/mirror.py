@@ -27,6 +27,7 @@ from hume_runner.results.outputs import RUN
 from hume_runner.results.verify import Checked, Verdict
 from hume_runner.state.answers import harmed_answers
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from hume_runner.state.uploads import Upload
 from hume_runner.stores.address import ObjectUri
@@ -228,7 +229,7 @@ class Mirror:
 
     # -- comparing, and having again
 
-    def verify(self, store: Store) -> Iterator[Checked]:
+    def verify(self, store: StateReader) -> Iterator[Checked]:
         """Every copy beside the hash in the state, read whole; then what is there and not ours. Raises: StoreError."""
         for one in store.uploads(self._target):
             verdict, why = self._compare(one)
@@ -269,7 +270,7 @@ class Mirror:
                 store.record_uploaded(self._target, [(one.path, "", there.which)], self._clock())
         self.upload(store)
 
-    def restore(self, store: Store, disk: Disk) -> int:
+    def restore(self, store: StateReader, disk: Disk) -> int:
         """Answers that are harmed here and whole there come from there; how many. Raises: StoreError, OSError."""
         restored = 0
         for harmed in list(harmed_answers(store, self._outputs)):

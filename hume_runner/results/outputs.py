@@ -13,6 +13,7 @@ from hume_runner.results import derived
 from hume_runner.results.from_state import item_records
 from hume_runner.results.marks import Kind, in_json
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.store import Store
 
@@ -32,7 +33,7 @@ def write_results(store: Store, outputs: Path, disk: Disk, *, now: float) -> Sto
     return stored
 
 
-def _lines(store: Store) -> Iterator[bytes]:
+def _lines(store: StateReader) -> Iterator[bytes]:
     for record in item_records(store):
         line = {
             "schema": 1,

@@ -13,8 +13,8 @@ from hume_runner.frozen import frozen
 from hume_runner.results.outputs import RUN
 from hume_runner.sources.outputs import RECORD
 from hume_runner.state.outputs_owner import record_at
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
-from hume_runner.state.store import Store
 
 
 class Verdict(StrEnum):
@@ -41,7 +41,7 @@ _NO_OWNER = "it does not tell whose the directory is; move it away, and it is wr
 _OWN_PREFIXES = ("state.sqlite3", "emulator/", "shards/")
 
 
-def verify(store: Store, directory: Path, state: Path, *, name: str) -> Iterator[Checked]:
+def verify(store: StateReader, directory: Path, state: Path, *, name: str) -> Iterator[Checked]:
     """Every recorded file in order of its path, the record of whose the directory is, then every file that nobody
     recorded. `name`: of the manifest."""
     for recorded in store.recorded_files():

@@ -134,3 +134,8 @@ class Adopting(OnDisk):
             db.executemany("UPDATE measurements SET job = ? WHERE key = ?", [(number, key) for key in keys])
             self._taken(number)
             self._describe(number)
+
+    def remember_md5(self, key: bytes, md5: bytes) -> None:
+        """The MD5 of a file that was read for it."""
+        with self._transaction("md5", bump=False) as db:
+            db.execute("UPDATE measurements SET md5 = ? WHERE key = ?", (md5, key))

@@ -9,8 +9,8 @@ from pathlib import Path
 from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.state.disk import stamp_of
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
-from hume_runner.state.store import Store
 
 
 @frozen
@@ -53,7 +53,7 @@ def look_at(directory: Path, answer: StoredAnswer, *, thorough: bool = False) ->
     return Looked(stamp=stamp) if digest == answer.sha256 else Looked(harm="was changed")
 
 
-def harmed_answers(store: Store, directory: Path, *, thorough: bool = False) -> Iterator[Harmed]:
+def harmed_answers(store: StateReader, directory: Path, *, thorough: bool = False) -> Iterator[Harmed]:
     """The recorded answers that are not what they were, by job and name. What had to be read and is the same is noted
     where the state can be written, so that it is not read again."""
     same: list[tuple[str, int, str]] = []

@@ -127,10 +127,7 @@ class Counting(StateFile):
 
     def requests(self) -> dict[str, int]:
         """Requests sent over the life of this state, by kind."""
-        counts = dict(self._db.execute("SELECT kind, count FROM requests ORDER BY kind").fetchall())
-        for kind, number in self._request_counts.items():
-            counts[kind] = counts.get(kind, 0) + number
-        return counts
+        return dict(self._db.execute("SELECT kind, count FROM requests ORDER BY kind").fetchall())
 
     def export(self) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
         """(table, its rows, streamed) of everything, digests and keys in hex, for `state export`."""

@@ -37,11 +37,6 @@ class Digests(StateFile):
             for after, key, path in rows:  # noqa: B007 - where the next page begins
                 yield key, Path(os.fsdecode(path))
 
-    def remember_md5(self, key: bytes, md5: bytes) -> None:
-        """The MD5 of a file that was read for it."""
-        with self._transaction("md5", bump=False) as db:
-            db.execute("UPDATE measurements SET md5 = ? WHERE key = ?", (md5, key))
-
     def facts(self, content: bytes) -> list[str]:
         """What looks at a medium told before, as JSON."""
         rows = self._db.execute("SELECT facts FROM measurements WHERE content = ? AND facts IS NOT NULL", (content,))

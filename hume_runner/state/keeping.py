@@ -17,6 +17,7 @@ from hume_runner.frozen import frozen
 from hume_runner.services.jobs import SubmitResult
 
 if TYPE_CHECKING:
+    from hume_runner.state.reader import StateReader
     from hume_runner.state.store import Store
 
 Send = Callable[[], SubmitResult]
@@ -67,7 +68,7 @@ class Kept(Protocol):
         """Tell the state of answers that an earlier owner had and could not tell it of. After `recover`."""
         ...
 
-    def restore(self, store: Store, outputs: Path) -> None:
+    def restore(self, store: StateReader, outputs: Path) -> None:
         """Have answers here that cannot be had again and that another machine left there. Raises: StoreError."""
         ...
 
@@ -112,7 +113,7 @@ class Alone:
     def take_in(self, store: Store, now: float) -> None:
         pass
 
-    def restore(self, store: Store, outputs: Path) -> None:
+    def restore(self, store: StateReader, outputs: Path) -> None:
         pass
 
     def ready(self, store: Store) -> None:

@@ -15,6 +15,7 @@ from hume_runner.aside import open_new
 from hume_runner.frozen import frozen
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import guarded
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.shard_facts import ShardFacts
 from hume_runner.state.store import Store
@@ -53,7 +54,7 @@ class Taken:
 class Copy:
     """A private copy of a shard's state, attached to the whole's as `theirs` for `with`."""
 
-    def __init__(self, store: Store, shard: Store) -> None:
+    def __init__(self, store: Store, shard: StateReader) -> None:
         self._store = store
         self._shard = shard
         self._folder = Scratch()
@@ -331,12 +332,12 @@ class Merger:
         )
 
 
-def merged_shards(store: Store) -> frozenset[str]:
+def merged_shards(store: StateReader) -> frozenset[str]:
     """`I/N` of what was merged into a state."""
     return frozenset(row[0] for row in store._db.execute("SELECT shard FROM merged"))
 
 
-def waiting(store: Store) -> Iterator[tuple[str, str, bytes]]:
+def waiting(store: StateReader) -> Iterator[tuple[str, str, bytes]]:
     """(id, kind, content) of listed items that nobody has sent, in manifest order; streamed."""
     yield from store._db.execute(
         "SELECT i.id, i.kind, m.content FROM items i JOIN measurements m ON m.key = i.key "

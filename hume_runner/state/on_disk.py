@@ -14,8 +14,8 @@ class OnDisk(Settled):
     """Records answers and outputs as files."""
 
     def note_stamps(self, seen: Sequence[tuple[str, int, str]]) -> None:
-        """(stamp, job, name) of answers that were read and are what they were; nothing where this only reads."""
-        if seen and self._writes:
+        """(stamp, job, name) of answers that were read and are what they were."""
+        if seen:
             with self._transaction("stamps", bump=False) as db:
                 db.executemany("UPDATE answers SET stamp = ? WHERE job = ? AND name = ?", seen)
 

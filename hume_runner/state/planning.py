@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hume_runner.planning.diff import Again
 from hume_runner.planning.fingerprint import job_key
-from hume_runner.planning.model import PlannedJob
 from hume_runner.services.jobs import Draft
-from hume_runner.state.comparing import Comparing
-from hume_runner.state.digests import Digests
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.noted_keys import NotedKeys
 from hume_runner.state.rows import to_json
+from hume_runner.state.writing import Writing
 
 # What the state keeps by an item's key besides its measurement, and beyond one plan: a new key goes to all of it.
 KEPT_BY_KEY = ("members", "retried", "doubts")
 
 
-class Planning(Comparing, Digests, NotedKeys):
+class Planning(Writing):
     """Replaces the plan."""
 
     def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any], keep: bool = False) -> None:
@@ -144,13 +141,3 @@ class Planning(Comparing, Digests, NotedKeys):
             numbers.append(number)
             if len(numbers) > 10_000:
                 del numbers[:5_000]
-
-    def planned_jobs(self) -> Iterator[tuple[int, PlannedJob, bool]]:
-        """(number, job, whether its media have to be prepared) of every job that is planned and not sent, streamed."""
-        rows = self._db.execute(
-            "SELECT job, key, sources, bytes, billable_seconds, prepare FROM main.jobs WHERE status = 'planned' "
-            "ORDER BY job"
-        )
-        for number, key, sources, size, billable_seconds, prepare in rows:
-            job = PlannedJob(key=key, sources=sources, bytes=size, billable_seconds=billable_seconds)
-            yield number, job, bool(prepare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hume_runner.planning.model import PlannedJob
 from hume_runner.services.jobs import Carried, Job, Member, PlanItem, Waiting
 from hume_runner.state.consent import Consent
 from hume_runner.state.counting import Counting
@@ -42,6 +43,16 @@ class Reading(Known, Consent, Counting):
     def any_planned(self) -> bool:
         """Whether any job is still to be sent, now or after another."""
         return self._db.execute("SELECT 1 FROM jobs WHERE status = 'planned' LIMIT 1").fetchone() is not None
+
+    def planned_jobs(self) -> Iterator[tuple[int, PlannedJob, bool]]:
+        """(number, job, whether its media have to be prepared) of every job that is planned and not sent, streamed."""
+        rows = self._db.execute(
+            "SELECT job, key, sources, bytes, billable_seconds, prepare FROM main.jobs WHERE status = 'planned' "
+            "ORDER BY job"
+        )
+        for number, key, sources, size, billable_seconds, prepare in rows:
+            job = PlannedJob(key=key, sources=sources, bytes=size, billable_seconds=billable_seconds)
+            yield number, job, bool(prepare)
 
     def is_planned(self, item: str) -> bool:
         """Whether the source of this id is in a job that is still to be sent."""

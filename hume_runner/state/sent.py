@@ -11,6 +11,8 @@ import json
 
 from hume_runner import small_json
 
+# The name of the fact that a state keeps about it.
+FACT = "sent"
 NOTHING = "0" * 32
 # Of so many runs that sent something a state knows how far; an older one counts as not seen.
 _RUNS = 32

@@ -9,7 +9,7 @@ from typing import Any
 from hume_runner import small_json
 from hume_runner.frozen import frozen
 from hume_runner.state.connection import guarded
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 
 
 @frozen
@@ -31,7 +31,7 @@ class ShardFacts:
     closed: str | None
 
 
-def facts_of(store: Store, state: Path) -> ShardFacts:
+def facts_of(store: StateReader, state: Path) -> ShardFacts:
     """See `ShardFacts`."""
     settings = store.meta("settings")
     items = store.counts().items
@@ -51,14 +51,14 @@ def facts_of(store: Store, state: Path) -> ShardFacts:
     )
 
 
-def kinds_of(store: Store) -> frozenset[bool]:
+def kinds_of(store: StateReader) -> frozenset[bool]:
     """Whether what a service took of this state was simulated: of both kinds, neither, or one."""
     with guarded(store.path):
         rows = store._db.execute("SELECT DISTINCT simulated FROM jobs WHERE remote_id IS NOT NULL").fetchall()
     return frozenset(bool(row[0]) for row in rows)
 
 
-def _open_jobs(store: Store) -> Sequence[tuple[int]]:
+def _open_jobs(store: StateReader) -> Sequence[tuple[int]]:
     with guarded(store.path):
         return store._db.execute(
             "SELECT job FROM jobs WHERE status IN ('submitting', 'submitted', 'ambiguous')"

@@ -16,6 +16,7 @@ from hume_runner.errors import StateError, StateLocked, UsageError
 from hume_runner.frozen import frozen
 from hume_runner.planning.selection import Shard
 from hume_runner.state.lock import StateLock
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 
 FOLDER = "shards"
@@ -58,7 +59,7 @@ def never_begun(folder: Path) -> bool:
     return True
 
 
-def check_shard(store: Store, shard: Shard | None) -> None:
+def check_shard(store: StateReader, shard: Shard | None) -> None:
     """Raises: UsageError if the state is another shard's, or a shard's and the whole is asked for."""
     theirs = store.meta("shard")
     if store.meta("closed") is not None:
@@ -88,13 +89,13 @@ def note_shard(store: Store, shard: Shard | None, api: str, outputs: Path) -> No
 
 
 @contextlib.contextmanager
-def held_by(whole: Path | None, ours: Store | None) -> Iterator[Callable[[bytes], bool] | None]:
+def held_by(whole: Path | None, ours: StateReader | None) -> Iterator[Callable[[bytes], bool] | None]:
     """For as long as the block lasts: tells of a key that the whole holds it and this shard does not, so that it is
     paid already. None where there is no whole."""
     if whole is None or not whole.exists():
         yield None
         return
-    with Store.peek(whole) as store:
+    with StateReader.peek(whole) as store:
         if store.knows_nothing():
             yield None
         else:
@@ -105,11 +106,11 @@ def held_by(whole: Path | None, ours: Store | None) -> Iterator[Callable[[bytes]
 
 def unmerged(whole: Path, found: Sibling) -> int:
     """How many jobs a shard has sent that the whole knows nothing of."""
-    with Store.peek(found.state) as theirs:
+    with StateReader.peek(found.state) as theirs:
         sent, lineage = theirs.sent(), theirs.lineage
     if not sent or not whole.exists():
         return len(sent)
-    with Store.peek(whole) as store:
+    with StateReader.peek(whole) as store:
         return len(sent - store.merged_from(lineage))
 
 
@@ -156,7 +157,7 @@ class Kin:
     def __init__(self, whole: Path, own: Path) -> None:
         self._whole = whole
         self._own = own
-        self._open: dict[Path, Store] = {}
+        self._open: dict[Path, StateReader] = {}
 
     def knows(self, endpoint: str, remote_id: str) -> bool:
         """Whether one of them sent that job. One that cannot be read says nothing."""
@@ -165,7 +166,7 @@ class Kin:
 
     def _asked(self, state: Path, endpoint: str, remote_id: str) -> bool:
         with contextlib.suppress(StateError, FileNotFoundError, OSError):
-            store = self._open.pop(state, None) or Store.peek(state)
+            store = self._open.pop(state, None) or StateReader.peek(state)
             self._open[state] = store  # the one asked last stands last
             if len(self._open) > _MOST_OPEN:
                 self._open.pop(next(iter(self._open))).close()

@@ -1,8 +1,9 @@
 """The state file: the runner's memory. All SQL is in this package.
 
-Every write is one transaction that ends in `Disk.commit`; after it returns, the fact survives a power cut. What can be
-done with the file stands in one class a concern, each building on the one before: `file` (the transaction), `reading`,
-`comparing` (with a manifest), `planning`, `journal` (what happened to jobs) and `uploads` (copies elsewhere).
+Every write is one transaction that ends in `Disk.commit`; after it returns, the fact survives a power cut. Whoever only
+asks has a `StateReader`. What can be recorded besides stands in one class a concern, each building on the one before:
+`writing` (the transaction), `planning`, `journal` (what happened to jobs), `settled` (of which nobody knew what had
+happened), `on_disk` (answers and outputs), `adopting` and `uploaded` (copies elsewhere).
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from hume_runner.state.connection import Opened, guarded, open_state
+from hume_runner.state.connection import Opened, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Shipper
-from hume_runner.state.uploads import Uploads
+from hume_runner.state.reader import StateReader
+from hume_runner.state.uploaded import Uploaded
 
 
-class Store(Uploads):
-    """One open state file. Not shared between threads: the engine's loop is its only writer."""
+class Store(Uploaded):
+    """One open state file, and its only writer: the engine's loop. Not shared between threads."""
 
     @classmethod
     def create_or_open(
@@ -35,25 +37,15 @@ class Store(Uploads):
         before it is written; `shipper` hears every transaction. Raises: StateError."""
         kind = shipper.connection if shipper is not None else sqlite3.Connection
         opened = open_state(path, create=True, name=name, lineage=lineage, kind=kind)
-        return cls(opened, disk, writes=True, mask=mask, shipper=shipper)
+        return cls(opened, disk, mask=mask, shipper=shipper)
 
     @classmethod
-    def peek(cls, path: Path, *, name: str | None = None) -> Store:
-        """Open for reading, never blocked by a writer. Raises: StateError; FileNotFoundError without a state."""
-        return cls(open_state(path, create=False, name=name, lineage=""), Disk())
-
-    def apart(self) -> Store:
+    def apart(cls, state: StateReader) -> Store:
         """A copy in a temporary file without a name: what is recorded in it is nobody's but the caller's."""
         copy = sqlite3.connect("", isolation_level=None)
         try:
-            with guarded(self.path):
-                self._db.backup(copy)
+            state.copied_by(lambda db: db.backup(copy))
         except BaseException:
             copy.close()
             raise
-        return Store(Opened(db=copy, path=None), Disk())
-
-    @classmethod
-    def empty(cls, name: str) -> Store:
-        """A state that knows nothing and is written nowhere: what a plan compares with before the first run."""
-        return cls(open_state(None, create=True, name=name, lineage=""), Disk())
+        return cls(Opened(db=copy, path=None), Disk())

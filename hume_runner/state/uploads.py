@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from hume_runner.frozen import frozen
-from hume_runner.state.adopting import Adopting
 from hume_runner.state.connection import guarded
+from hume_runner.state.file import StateFile
 from hume_runner.stores.base import Version
 
 
@@ -27,7 +27,7 @@ class Upload:
     intended: str | None
 
 
-class Uploads(Adopting):
+class Uploads(StateFile):
     """Outputs that are elsewhere as well. `target` is the URI that they lie below."""
 
     def uploads_due(self, target: str) -> Iterator[Upload]:
@@ -68,26 +68,3 @@ class Uploads(Adopting):
                 after = path
             if not rows:
                 return
-
-    def record_upload_intents(self, target: str, some: Sequence[tuple[str, str]]) -> None:
-        """(path, SHA-256) of bytes that are about to leave: whoever finds them there knows that they are ours."""
-        with self._transaction("upload", bump=False) as db:
-            db.executemany(
-                "INSERT INTO uploads (target, path, intended) VALUES (?, ?, ?) "
-                "ON CONFLICT (target, path) DO UPDATE SET intended = excluded.intended",
-                [(target, path, sha256) for path, sha256 in some],
-            )
-
-    def record_uploaded(self, target: str, some: Sequence[tuple[str, str, Version]], now: float) -> None:
-        """(path, SHA-256, version) of copies that are there."""
-        with self._transaction("upload", bump=False) as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO uploads (target, path, sha256, etag, version, intended, at) "
-                "VALUES (?, ?, ?, ?, ?, NULL, ?)",
-                [(target, path, sha256, one.etag, one.version, now) for path, sha256, one in some],
-            )
-
-    def forget_uploads(self, target: str, paths: Sequence[str]) -> None:
-        """Copies that are not there any more."""
-        with self._transaction("upload", bump=False) as db:
-            db.executemany("DELETE FROM uploads WHERE target = ? AND path = ?", [(target, path) for path in paths])

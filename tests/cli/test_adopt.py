@@ -12,7 +12,7 @@ from hume_runner.http.retry import NO_RETRY
 from hume_runner.http.transport import RequestsTransport
 from hume_runner.http.upload import Upload
 from hume_runner.services.batch_v0.client import AUTH_HEADER, BatchV0Api
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 from tests.cli.project import JOBS, Project, tone
 from tests.cli.quoting import quoting
 from tests.tiers import sampled
@@ -182,7 +182,7 @@ def test_every_item_has_the_scores_that_the_raw_answer_gives_it(keyed: Project, 
     assert keyed.run("--output-dir", str(plain)).code == 0
     assert scores == scores_of(plain)
     assert len({str(rows) for rows in scores.values()}) == 3
-    with Store.peek(keyed.out / "state.sqlite3") as store:
+    with StateReader.peek(keyed.out / "state.sqlite3") as store:
         assert all(job.simulated for job in store.jobs())
 
 

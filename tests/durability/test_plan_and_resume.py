@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hume_runner.services.jobs import Job, SubmitResult
 from hume_runner.services.lost import Candidate
 from hume_runner.state.lifecycle import JobStatus
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 from tests.durability.disks import CountedDisk, Moment
 from tests.fakes import FakeService, World, source_item
 from tests.tiers import examples
@@ -144,7 +144,7 @@ def test_whatever_happens_each_current_content_is_submitted_exactly_once(
 def assert_paid_once(world: World, service: FakeService, *, finished: bool) -> None:
     paid = Counter(key for job in service.remote.values() for key in job.content)
     assert set(paid.values()) <= {1}
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         known = {row.remote_id for row in store.jobs() if row.remote_id}
         waiting = list(store.jobs(JobStatus.SUBMITTING, JobStatus.AMBIGUOUS))
         statuses = {str(item.status) for item in store.items()}

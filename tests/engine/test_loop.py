@@ -26,6 +26,7 @@ from hume_runner.services.jobs import Accepted, Broken, Pending, Refused, Unknow
 from hume_runner.services.lost import Candidate
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from hume_runner.state.under_way import UnderWay
 from tests.fakes import START, RemoteJob, World, unavailable
@@ -100,7 +101,7 @@ def test_every_try_has_a_nonce_of_its_own(world: World) -> None:
     world.run()
     (job,) = world.jobs()
     assert job.tries == 2
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         assert job.nonce in world.service.remote["remote-1"].matches[0]
         assert [row["event"] for table, rows in store.export() if table == "attempts" for row in rows] == [
             "intend",
@@ -201,7 +202,7 @@ def test_of_several_matches_one_is_ours_and_the_others_are_told_as_paid_twice(wo
     world.service.script = ["take twice"]
     assert world.run().exit_code == 0
     assert world.jobs()[0].remote_id == "remote-1"
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         assert store.duplicates() == [("remote-2", 1)]
 
 
@@ -560,7 +561,7 @@ def test_what_the_service_took_all_the_same_is_told_at_the_end(world: World) -> 
     world.service.meanwhile = accept_late
     assert world.run().exit_code == 0
     assert [told["remote_id"] for told in world.said("paid_twice")] == ["late"]
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         assert store.duplicates() == [("late", 1)]
 
 

@@ -16,8 +16,8 @@ from hume_runner.planning.scan import NothingCached, scan_sources
 from hume_runner.services.base import ListingUnsupported
 from hume_runner.sources.base import SourceItem
 from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.reader import StateReader
 from hume_runner.state.staging import Scan
-from hume_runner.state.store import Store
 from tests.fakes import World, make_manifest, source_item
 from tests.tiers import sampled
 
@@ -29,7 +29,7 @@ DAY_S = 24 * 3600.0
 def plan(world: World, settings: object = FACE, **options: bool) -> dict[str, tuple[Action, str]]:
     """What a run would do about each item."""
     manifest = make_manifest(world.folder, settings=settings)  # type: ignore[arg-type]
-    store = Store.peek(world.state) if world.state.exists() else Store.empty("fake")
+    store = StateReader.peek(world.state) if world.state.exists() else StateReader.empty("fake")
     with store:
         scan = scan_sources(manifest, expanded(world), world.service, store, Scan())
         how = Options(**{"retry_failed": False, "real_endpoint": False, **options}, now=world.clock.now)
@@ -245,7 +245,7 @@ def test_another_manifest_s_state_is_refused(world: World) -> None:
         world.run(name="other")
     assert world.state.read_bytes() == before
     with pytest.raises(StateError, match="belongs to the manifest 'fake', not to 'other'"):
-        Store.peek(world.state, name="other")
+        StateReader.peek(world.state, name="other")
     assert world.run().exit_code == 0
 
 
@@ -253,7 +253,7 @@ def saved(world: World, **changes: object) -> SavedPlan:
     manifest = make_manifest(world.folder)
     scan = scan_sources(manifest, expanded(world), world.service, NothingCached(), Scan())
     scan.close()
-    store = Store.peek(world.state) if world.state.exists() else Store.empty("fake")
+    store = StateReader.peek(world.state) if world.state.exists() else StateReader.empty("fake")
     with store:
         facts = {
             "endpoint": world.service.endpoint,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hume_runner.manifest.model import Place
 from hume_runner.planning.fingerprint import url_identity
 from hume_runner.sources.base import SourceItem
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 from tests.fakes import World
 
 
@@ -39,7 +39,7 @@ def test_a_file_is_known_by_both_digests_of_its_bytes(world: World) -> None:
     path = clip(world, content)
     world.sources = [file_item(path)]
     assert world.run().exit_code == 0
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         key = store.find_by_md5(hashlib.md5(content).digest())
         assert key is not None
         assert key == store.find_item("file", hashlib.sha256(content).digest())
@@ -54,7 +54,7 @@ def test_where_nobody_matches_by_md5_none_is_made(world: World) -> None:
     world.service.matches_by_md5 = False
     world.sources = [file_item(clip(world, b"sound"))]
     assert world.run().exit_code == 0
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         assert store.find_by_md5(hashlib.md5(b"sound").digest()) is None
 
 
@@ -66,17 +66,17 @@ def test_a_digest_without_md5_stays_good_until_the_file_changes(world: World) ->
     world.service.matches_by_md5 = True
     path.chmod(0o644)
     found = path.stat()
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         before = store.digest(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
     world.run()
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         after = store.digest(str(path), found.st_size, found.st_mtime_ns, found.st_ino)
     assert before is not None
     assert before == after  # not read again
     assert len(world.service.submitted) == 1
     clip(world, b"sound, again")
     assert world.run().exit_code == 0
-    with Store.peek(world.state) as store:
+    with StateReader.peek(world.state) as store:
         assert store.find_by_md5(hashlib.md5(b"sound, again").digest()) is not None
 
 

@@ -20,6 +20,7 @@ from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
 from hume_runner.state.disk import Disk
 from hume_runner.state.paths import Paths
+from hume_runner.state.reader import StateReader
 from hume_runner.state.staging import Scan
 from hume_runner.state.store import Store
 
@@ -63,7 +64,7 @@ class Planned:
             options = Options(retry_failed=retry_failed, real_endpoint=True, now=NOW)
             with Plan(manifest, scan, store, endpoint.service, options) as plan:
                 plan.decide()
-                plan.apply()
+                plan.apply(store)
                 told = {name: getattr(plan.summary, name) for name in ("new", "done", "removed", "changed", "failed")}
             if finish:
                 self._finish(store, endpoint)
@@ -175,7 +176,7 @@ def test_a_plan_that_only_looks_packs_the_jobs_that_a_run_packs(tmp_path: Path, 
         file.write(f"https://example.org/last.mp4{last}\n")
     manifest, machine = load_manifest(tmp_path / "m.yaml"), wiring.Machine.this()
     paths = Paths.of(manifest, None)
-    with wiring.Endpoint(manifest, paths, machine) as endpoint, Store.empty("m") as store:
+    with wiring.Endpoint(manifest, paths, machine) as endpoint, StateReader.empty("m") as store:
         scan = scan_or_recall(manifest, expanded, endpoint.service, store, Scan)
         with Plan(
             manifest, scan, store, endpoint.service, Options(retry_failed=False, real_endpoint=True, now=NOW)

@@ -12,6 +12,7 @@ from hume_runner.engine.run import RunOptions
 from hume_runner.results.from_state import StateResults
 from hume_runner.results.outputs import write_results, write_run
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from tests.fakes import START, World, source_item
 
@@ -76,7 +77,7 @@ def test_an_item_that_was_measured_later_has_its_rows_there_alone(world: World, 
     store.close()
     world.service.fails = set()
     world.run(options=RunOptions(retry_failed=True))
-    with Store.peek(world.state) as again:
+    with StateReader.peek(world.state) as again:
         answers = list(results(world, again).answers())
         assert [[i.id for m in answer.members for i in m.items] for answer in answers] == [["a", "twin"], ["b"]]
 
@@ -85,7 +86,7 @@ def test_an_answer_that_no_listed_item_needs_is_left_out(world: World, store: St
     store.close()
     world.sources = ["c"]
     world.run()
-    with Store.peek(world.state) as again:
+    with StateReader.peek(world.state) as again:
         assert [answer.job for answer in results(world, again).answers()] == ["job-000002"]
         assert [job.job for job in results(world, again).jobs()] == ["job-000001", "job-000002"]
 

@@ -14,6 +14,7 @@ from hume_runner.errors import StateError
 from hume_runner.state.connection import PATIENT_MS, open_state
 from hume_runner.state.disk import Disk
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS
+from hume_runner.state.reader import StateReader
 from hume_runner.state.seal import seal_path
 from hume_runner.state.store import Store
 from tests.fakes import World
@@ -41,7 +42,7 @@ def open_for_writing(path: Path) -> Store:
 
 
 def open_for_reading(path: Path) -> Store:
-    return Store.peek(path, name=NAME)
+    return StateReader.peek(path, name=NAME)
 
 
 OPENERS = [open_for_writing, open_for_reading]

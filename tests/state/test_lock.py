@@ -15,6 +15,7 @@ from hume_runner.errors import StateError, StateLocked, UsageError
 from hume_runner.state.disk import Disk
 from hume_runner.state.lock import Holder, OutputsLock, StateLock
 from hume_runner.state.pinned import locks_inodes, resolved
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from tests.holding import holding
 from tests.tiers import sampled
@@ -26,6 +27,7 @@ import sys
 from pathlib import Path
 from hume_runner.state.disk import Disk
 from hume_runner.state.lock import OutputsLock, StateLock
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 state = Path(sys.argv[1])
 with StateLock(state), OutputsLock(state.parent), Store.create_or_open(state, disk=Disk(), name="n", lineage="l"):
@@ -40,6 +42,7 @@ from pathlib import Path
 from hume_runner.errors import StateLocked
 from hume_runner.state.disk import Disk
 from hume_runner.state.lock import StateLock
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 state, inside, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 won = 0
@@ -324,7 +327,7 @@ def test_a_look_at_the_lock_does_not_take_sqlite_s_own_locks_away(state: Path) -
         before = posix_locks()
         assert any(str(state.stat().st_ino) in lock for lock in before)
         assert StateLock(state).held() is not None
-        with Store.peek(state, name="n") as reader:
+        with StateReader.peek(state, name="n") as reader:
             assert reader.lineage == "l"
         with pytest.raises(StateLocked):
             Store.create_or_open(state, disk=Disk(), name="n", lineage="x")

@@ -12,6 +12,7 @@ from hume_runner.planning.staged import FileDigest
 from hume_runner.state import migrations
 from hume_runner.state.disk import Disk
 from hume_runner.state.migrations import APPLICATION_ID, MIGRATIONS, migrate
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from tests.tiers import sampled
 
@@ -98,7 +99,7 @@ def test_reading_a_state_of_an_earlier_version_leaves_the_file_as_it_is(tmp_path
         old.execute("INSERT INTO items (ord, id, kind, key, value, place) VALUES (0, 'a', 'text', x'01', 'Hi', 'm')")
     before = path.read_bytes()
     path.chmod(0o400)
-    with Store.peek(path, name="a") as store:
+    with StateReader.peek(path, name="a") as store:
         assert (store.lineage, store.serial) == ("l", 7)
         assert store.counts().items["pending"] == 1
         assert store.digest("/a", 1, 2, 3) is None

@@ -11,6 +11,7 @@ import pytest
 
 from hume_runner.errors import StateError
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from tests.fakes import World
 
@@ -140,7 +141,7 @@ def test_our_own_checkpoints_and_other_readers_are_no_replacement(state: Path) -
     with open_for_writing(state) as store:
         for number in range(40):  # beyond the thousand pages at which SQLite writes its log into the file
             store.remember(**{f"{number}": "x" * 200_000})
-            with Store.peek(state, name="n") as reader:
+            with StateReader.peek(state, name="n") as reader:
                 assert reader.meta("fact") == "backup"
     with open_for_writing(state) as again:
         assert again.meta("39") == "x" * 200_000

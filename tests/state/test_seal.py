@@ -8,6 +8,7 @@ import pytest
 
 from hume_runner.errors import StateError
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.seal import break_seal, check_seal, seal_path, write_seal
 from hume_runner.state.store import Store
 
@@ -28,7 +29,7 @@ def reopen(path: Path) -> None:
 def test_closing_a_state_seals_it_and_opening_it_again_is_no_trouble(state: Path) -> None:
     assert seal_path(state).exists()
     reopen(state)
-    with Store.peek(state, name="trial") as store:
+    with StateReader.peek(state, name="trial") as store:
         assert store.lineage == "abc"
 
 
@@ -79,7 +80,7 @@ def test_a_run_that_died_leaves_no_seal_and_can_be_resumed(state: Path) -> None:
 
 def test_reading_leaves_the_seal_alone(state: Path) -> None:
     before = seal_path(state).read_bytes()
-    with Store.peek(state, name="trial"):
+    with StateReader.peek(state, name="trial"):
         pass
     assert seal_path(state).read_bytes() == before
 

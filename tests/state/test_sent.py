@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from hume_runner.state.disk import Disk
+from hume_runner.state.reader import StateReader
 from hume_runner.state.sent import NOTHING, counted, has, last
 from hume_runner.state.store import Store
 from tests.fakes import World
@@ -54,5 +55,5 @@ def test_an_intent_is_counted_with_it_and_a_copy_of_before_has_not_seen_it(tmp_p
     assert told[2] == told[3]
     assert len(set(told)) == 4
     for state, seen in ((world.state, told), (copy, told[:4])):
-        with Store.peek(state) as store:
+        with StateReader.peek(state) as store:
             assert [one for one in told if store.has_sent(one)] == seen

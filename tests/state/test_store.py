@@ -13,6 +13,7 @@ from hume_runner.services.jobs import Draft, Member, Outcome
 from hume_runner.services.lost import Candidate
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import IllegalMoveError, JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer, nonce_of
 from hume_runner.state.store import Store
 from tests.fakes import START, World, plan_item
@@ -136,7 +137,7 @@ def test_requests_are_counted_over_runs(world: World, store: Store) -> None:
     store.count_request("list")
     store.count_request("submit")
     assert store.requests() == {"list": 3, "submit": 1}
-    with Store.peek(world.state) as reader:
+    with StateReader.peek(world.state) as reader:
         assert reader.requests() == {"list": 2}
 
 
@@ -169,7 +170,7 @@ def test_a_failing_commit_is_rolled_back_and_told_in_words(world: World) -> None
 
 
 def test_a_state_in_memory_knows_nothing() -> None:
-    with Store.empty("none") as store:
+    with StateReader.empty("none") as store:
         assert store.counts().items["total"] == 0
         assert (store.lineage, store.serial) == ("", 0)
         assert store.knows_nothing()
@@ -183,7 +184,7 @@ def test_simulated_is_what_is_listed_and_not_what_once_was(world: World, store: 
     world.sources = ["d"]
     world.service.greeting = AuthError("not now", status=401)
     assert world.run().exit_code == 7
-    with Store.peek(world.state) as reader:
+    with StateReader.peek(world.state) as reader:
         assert not reader.any_simulated()
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hume_runner.state.disk import Disk
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.migrations import MIGRATIONS, migrate
+from hume_runner.state.reader import StateReader
 from hume_runner.state.store import Store
 from tests.tiers import examples, sampled
 
@@ -51,7 +52,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    with Store.peek(path) as store:
+    with StateReader.peek(path) as store:
         yield store
 
 
@@ -76,7 +77,7 @@ def test_a_turn_costs_the_same_with_ten_times_the_jobs(path: Path, name: str) ->
     """Counted in steps of SQLite's machine: no clock, so no load of the machine is in it."""
 
     def steps() -> int:
-        with Store.peek(path) as store:
+        with StateReader.peek(path) as store:
             count = 0
 
             def one() -> None:

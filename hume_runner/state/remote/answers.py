@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hume_runner.errors import ObjectMissing
 from hume_runner.state.lifecycle import JobStatus
+from hume_runner.state.reader import StateReader
 from hume_runner.state.remote.copies import unpacked_answer
 from hume_runner.state.remote.drive import Driver
 from hume_runner.state.remote.objects import ANSWERS
@@ -30,7 +31,7 @@ def take_in(driver: Driver, answers: Sequence[Answer], store: Store, now: float)
         store.record_rescued(one, body, now)
 
 
-def _in_no_entry(driver: Driver, store: Store) -> Iterator[Answer]:
+def _in_no_entry(driver: Driver, store: StateReader) -> Iterator[Answer]:
     """What lies there of submissions whose answer seems lost: its owner vanished before it could say so."""
     waiting = {job.nonce for job in store.jobs(JobStatus.AMBIGUOUS) if job.nonce}
     if not waiting:

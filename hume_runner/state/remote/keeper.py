@@ -13,6 +13,7 @@ from pathlib import Path
 from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Intent, Kept, Send, Shipper
+from hume_runner.state.reader import StateReader
 from hume_runner.state.remote import protocol
 from hume_runner.state.remote.answers import answers_there, kept_answer, take_in
 from hume_runner.state.remote.bringing import bring, note_pushed
@@ -184,7 +185,7 @@ class RemoteKept:
         take_in(self._driver, self._answers, store, now)
         self._answers = ()
 
-    def restore(self, store: Store, outputs: Path) -> None:
+    def restore(self, store: StateReader, outputs: Path) -> None:
         driver, disk = self._driver, Disk()
         there = answers_there(driver)
         for number, answer in store.answers():

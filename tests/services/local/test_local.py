@@ -31,7 +31,7 @@ from hume_runner.results.from_state import item_records
 from hume_runner.services.local.measurers import found
 from hume_runner.services.local.measuring import measure
 from hume_runner.services.local.task import SoundPart, Task, Wanted
-from hume_runner.state.store import Store
+from hume_runner.state.reader import StateReader
 from tests.media.ffmpeg_files import ffmpeg, ramp, tone
 from tests.services.local.measurers.heard import need_module
 from tests.services.local.mirror import look_again
@@ -306,7 +306,7 @@ def test_an_item_in_parts_names_its_first_whichever_was_done_last(folder: Path) 
         for last in jobs:
             with db:  # as it is where the system lets this part be the last
                 db.execute("UPDATE measurements SET job = ?", (last,))
-            with closing(Store.peek(Path("out/state.sqlite3"))) as store:
+            with closing(StateReader.peek(Path("out/state.sqlite3"))) as store:
                 [item] = item_records(store)
             assert (item.job, item.remote_id) == (first["job"], first["remote_id"])
 

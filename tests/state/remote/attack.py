@@ -20,8 +20,8 @@ from hume_runner.errors import StateError, StoreError
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.state.paths import Paths
+from hume_runner.state.reader import StateReader
 from hume_runner.state.remote.copies import read_all
-from hume_runner.state.store import Store
 from hume_runner.wiring import Machine, driver
 from tests.object_stores import S3Server
 from tests.state.remote.proxies import HostProxy, Landed, StoreProxy, store_proxy
@@ -248,7 +248,7 @@ class Round:
         machine = Machine(disk=Disk(), environ={}, settings=Settings(lease_s=20))
         target = self._folder / "judged.sqlite3"
         read_all(lambda: driver(paths, machine), target, "attacked")
-        with Store.peek(target) as store:
+        with StateReader.peek(target) as store:
             twice = {remote_id for remote_id, _ in store.duplicates()}
             return twice | {job.remote_id for job in store.jobs() if job.remote_id}
 
