@@ -104,7 +104,7 @@ FORBIDDEN = [
     ("control.listener", "services.base", SOCKET),
     ("results.verify", "state.store", ASKING),
     ("api.verifying", "state.store", ASKING),
-    ("engine.telling", "state.writing", ASKING),
+    ("engine.telling", "state.transactions", ASKING),
     ("cli.tables", "wiring", COMMANDS),
     ("cli.doctor", "computing.base", COMMANDS),
     ("cli.run", "notebook", COMMANDS),

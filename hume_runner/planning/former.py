@@ -13,13 +13,13 @@ from typing import Any
 from hume_runner import small_json
 from hume_runner.manifest.model import SourceKind
 from hume_runner.planning.fingerprint import FORMER_SETTINGS, canonical, former_key
-from hume_runner.planning.staged import Compared
+from hume_runner.planning.staged import PlanReader
 from hume_runner.services.base import Relevant
 
 _BATCH = 5_000
 
 
-def recognise_former(store: Compared, service: Relevant, settings: Mapping[str, Any]) -> None:
+def recognise_former(store: PlanReader, service: Relevant, settings: Mapping[str, Any]) -> None:
     """Note for every staged item that nobody measured under its key, the old measurement that is the same."""
     before = [(digest, completed(small_json.kept(text), settings)) for digest, text in store.former_settings()]
     if not before:

@@ -32,7 +32,7 @@ from hume_runner.planning.fingerprint import (
 from hume_runner.planning.former import completed, recognise_former
 from hume_runner.planning.model import SUBMITS, Action, Decision, PlannedJob, Summary
 from hume_runner.planning.staged import (
-    Compared,
+    PlanReader,
     PlanStore,
     Scanned,
     Staged,
@@ -61,7 +61,9 @@ class Options:
 class Plan:
     """The comparison of one scan with one state. Holds counts only; jobs and items are streamed when asked for."""
 
-    def __init__(self, manifest: Manifest, scan: Scanned, store: Compared, service: Planner, options: Options) -> None:
+    def __init__(
+        self, manifest: Manifest, scan: Scanned, store: PlanReader, service: Planner, options: Options
+    ) -> None:
         self.manifest = manifest
         self.scan = scan
         self._store = store

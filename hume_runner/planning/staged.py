@@ -132,7 +132,7 @@ class Scan(Scanned, Protocol):
         ...
 
 
-class Compared(Protocol):
+class PlanReader(Protocol):
     """A state, as far as a plan is made against it. What is decided is noted in the scratch file beside it, and nothing
     in the state changes. Everything is streamed."""
 
@@ -255,7 +255,7 @@ class Compared(Protocol):
         ...
 
 
-class PlanStore(Compared, Protocol):
+class PlanStore(PlanReader, Protocol):
     """The same, where a plan is kept."""
 
     def remember(self, **facts: Any) -> None:

@@ -11,13 +11,13 @@ from hume_runner.planning.fingerprint import job_key
 from hume_runner.services.jobs import Draft
 from hume_runner.state.lifecycle import JobStatus
 from hume_runner.state.rows import to_json
-from hume_runner.state.writing import Writing
+from hume_runner.state.transactions import Transactions
 
 # What the state keeps by an item's key besides its measurement, and beyond one plan: a new key goes to all of it.
 KEPT_BY_KEY = ("members", "retried", "doubts")
 
 
-class Planning(Writing):
+class Planning(Transactions):
     """Replaces the plan."""
 
     def replace_plan(self, drafts: Iterable[Draft], *, facts: Mapping[str, Any], keep: bool = False) -> None:

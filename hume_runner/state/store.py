@@ -2,7 +2,7 @@
 
 Every write is one transaction that ends in `Disk.commit`; after it returns, the fact survives a power cut. Whoever only
 asks has a `StateReader`. What can be recorded besides stands in one class a concern, each building on the one before:
-`writing` (the transaction), `planning`, `journal` (what happened to jobs), `settled` (of which nobody knew what had
+`transactions`, `planning`, `journal` (what happened to jobs), `settled` (of which nobody knew what had
 happened), `on_disk` (answers and outputs), `adopting` and `uploaded` (copies elsewhere).
 """
 

@@ -20,8 +20,8 @@ from hume_runner.state.seal import write_seal
 _HURRIED_MS = 100
 
 
-class Writing(StateReader):
-    """Writes, with a count of requests that is written along with the next transaction."""
+class Transactions(StateReader):
+    """Has transactions, and a count of requests that is written along with the next one."""
 
     def __init__(
         self,
