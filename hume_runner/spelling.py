@@ -22,6 +22,15 @@ _MOST_FOLDERS = 64
 _T = TypeVar("_T")
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def composed(name: str) -> str:
     """A name as it is compared with others."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)

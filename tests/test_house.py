@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -198,6 +199,26 @@ BEHAVIOURS = {"durability", "expression"}
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__") for path in PACKAGE.rglob("*.py")
 }
+
+
+# More files than anybody reads through to find one.
+_MANY = 12
+
+
+def told_of(folder: Path) -> str:
+    return ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+
+
+def test_a_folder_says_what_is_in_it() -> None:
+    folders = [path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE]
+    assert [folder.name for folder in folders if not told_of(folder)] == []
+    # Folders of one API, of measurers and of commands: their files are named after what every such folder has.
+    alike = {*PACKAGE.glob("services/*/"), *PACKAGE.glob("services/local/*/"), *PACKAGE.glob("emulator/*/")}
+    named = {folder: re.findall(r"\b\w+\.py\b", told_of(folder)) for folder in folders}
+    files = {folder: {path.name for path in (*folder.glob("*.py"), *folder.parent.glob("*.py"))} for folder in folders}
+    assert {folder.name: wrong for folder, names in named.items() if (wrong := {*names} - files[folder])} == {}
+    large = [folder for folder in folders if len([*folder.glob("*.py")]) > _MANY and folder not in alike]
+    assert [folder.name for folder in large if len(named[folder]) < 3] == []
 
 
 def modules_in(text: str) -> set[str]:

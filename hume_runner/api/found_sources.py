@@ -18,7 +18,7 @@ from hume_runner.sources.encodings import HEAD_BYTES, NotDecodable, chosen
 from hume_runner.sources.globbing import is_glob, matching_files
 from hume_runner.sources.separators import NAMES as SEPARATORS
 from hume_runner.sources.separators import clean, declared, written
-from hume_runner.spelling import stored_path
+from hume_runner.spelling import is_whole, stored_path
 from hume_runner.state.pinned import resolved
 from hume_runner.stores.address import is_remote
 from hume_runner.stores.opening import open_store
@@ -194,10 +194,8 @@ def _from_here(path: Path, folder: Path) -> str:
         name = absolute.relative_to(resolved(folder) if ".." in folder.parts else folder).as_posix()
     except ValueError:
         name = absolute.as_posix()
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise UsageError(f"the name {name!r} is not UTF-8", hint="rename it, or use a glob written by hand") from None
+    if not is_whole(name):
+        raise UsageError(f"the name {name!r} is not UTF-8", hint="rename it, or use a glob written by hand")
     return name
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from hume_runner import aside, small_json
 from hume_runner.errors import StateError, UsageError
+from hume_runner.hashes import sha256_of
 from hume_runner.planning.selection import Shard
 from hume_runner.sources.outputs import RECORD
 from hume_runner.state.connection import guarded
@@ -57,10 +58,7 @@ def bring(answer: StoredAnswer, source: Path, outputs: Path, facts: ShardFacts, 
 
 
 def _is(path: Path, answer: StoredAnswer) -> bool:
-    if path.stat().st_size != answer.size:
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == answer.sha256
+    return path.stat().st_size == answer.size and sha256_of(path) == answer.sha256
 
 
 def _place(source: Path, target: Path, answer: StoredAnswer, facts: ShardFacts, disk: Disk, outputs: Path) -> None:

@@ -24,6 +24,7 @@ from hume_runner.planning.staged import PlainBlock, PlainRow, Row, Scan, format_
 from hume_runner.services.base import Relevant
 from hume_runner.sources.base import SourceItem
 from hume_runner.sources.blocks import Block
+from hume_runner.spelling import is_whole
 
 _MOST_ALIKE = 10_000
 
@@ -157,8 +158,4 @@ def readable(name: str) -> str:
 
 def _storable(path: str) -> str | bytes:
     """A path for the state: text, or its bytes where they are not UTF-8."""
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError:
-        return os.fsencode(path)
-    return path
+    return path if is_whole(path) else os.fsencode(path)

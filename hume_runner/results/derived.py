@@ -16,6 +16,7 @@ from typing import Any
 from hume_runner import small_json
 from hume_runner._version import __version__
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.results.options import PLAIN, TableOptions
 from hume_runner.services.table_shapes import is_word
 from hume_runner.state.disk import stamp_of
@@ -125,9 +126,6 @@ def _same(path: Path, size: int, sha256: str, stamp: str) -> bool:
     try:
         if stamp_of(path.stat()) == stamp:
             return True
-        if path.stat().st_size != size:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        return path.stat().st_size == size and sha256_of(path) == sha256
     except OSError:
         return False

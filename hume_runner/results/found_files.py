@@ -5,13 +5,13 @@ Downloads have whatever names their scripts gave them, and other JSON lies besid
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from hume_runner.amounts import counted
 from hume_runner.errors import ResultsError, UnexpectedResponse
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.registry import Registered, all_registered, load
 from hume_runner.regular_files import open_regular
 
@@ -111,7 +111,6 @@ def _each_once(paths: list[Path]) -> tuple[list[Path], list[str]]:
 
 def _digest(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return bytes.fromhex(sha256_of(path))
     except OSError:  # whoever reads it tells why
         return str(path).encode("utf-8", "surrogateescape")

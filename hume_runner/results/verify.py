@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from enum import StrEnum
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.results.outputs import RUN
 from hume_runner.sources.outputs import RECORD
 from hume_runner.state.outputs_owner import record_at
@@ -65,8 +65,7 @@ def _check(directory: Path, recorded: StoredAnswer) -> Checked:
         size = path.stat().st_size
         if size != recorded.size:
             return Checked(path=recorded.path, verdict=Verdict.CHANGED, why=f"{size} bytes instead of {recorded.size}")
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
     except FileNotFoundError:
         return Checked(path=recorded.path, verdict=Verdict.MISSING)
     except OSError as error:

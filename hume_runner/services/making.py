@@ -6,7 +6,6 @@ the same.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
@@ -17,6 +16,7 @@ from typing import Any
 from hume_runner.computing.base import Unseen
 from hume_runner.errors import MissingExtra
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.media.cache import write_entry
 from hume_runner.media.problems import surprises_are_problems
 from hume_runner.services.cannot_prepare import CannotPrepare
@@ -64,9 +64,7 @@ def verify(path: Path, sha256: str | None) -> None:
     """Read a source once more. Raises: CannotPrepare if its bytes are not those that the plan knows it by."""
     if sha256 is None:
         return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != sha256:
+    if sha256_of(path) != sha256:
         raise CannotPrepare("source_changed", f"{path.name}: its content changed since it was planned; run again")
 
 

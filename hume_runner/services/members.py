@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hume_runner.hashes import sha256_of
 from hume_runner.media.archives import Skipped, iter_members
 from hume_runner.media.archives import is_archive as opens
 from hume_runner.media.problems import MediaProblem
@@ -49,8 +50,7 @@ def members(path: Path, look: Callable[[Path], Mapping[str, Any]]) -> Iterator[I
                         raise  # packed as one with those behind it
                     yield _left_out(path, member.name, problem.reason, problem.message)
                     continue
-                with target.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").digest()
+                digest = bytes.fromhex(sha256_of(target))
                 yield Inside(
                     name=member.name,
                     digest=digest,

@@ -1,4 +1,12 @@
-"""Manifest -> SourceItem: what to measure, expanded lazily."""
+"""Manifest -> SourceItem: what to measure, expanded lazily.
+
+base.py           what a source is; urls.py, files.py, remote.py, texts.py: one each; blocks.py: a million links
+listing.py        lists: delimited.py (csv and tsv), list_file.py, encodings.py, separators.py, columns.py, cells.py
+globbing.py       which files a glob means; left_out.py: which are no sources; unseen.py: media that are elsewhere
+ids.py            the names of items; name_pattern.py: labels from file names
+problems.py       all that is wrong, at once
+inputs.py         what a manifest reads; outputs.py, traces.py and neighbours.py: what is no source of any run
+"""
 
 from __future__ import annotations
 

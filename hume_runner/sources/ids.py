@@ -7,6 +7,7 @@ import re
 
 from hume_runner.manifest.checks import name_fault
 from hume_runner.manifest.published import schema
+from hume_runner.spelling import is_whole
 
 _GOOD_ID = re.compile(schema()["$defs"]["id"]["pattern"])
 
@@ -27,8 +28,4 @@ def text_id(text: str) -> str:
 
 def readable(name: str) -> str:
     """A file's name as text that can be stored: bytes that are not UTF-8 become `\\xNN`."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return name
+    return name if is_whole(name) else name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

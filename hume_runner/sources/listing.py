@@ -22,6 +22,7 @@ from hume_runner.sources.delimited import delimited_blocks, delimited_rows
 from hume_runner.sources.list_file import NO_LABELS, ListFile, Row, RowBlock, Stop, in_blocks
 from hume_runner.sources.problems import Hint, ProblemLog
 from hume_runner.sources.separators import NAMES, is_column_name, shown
+from hume_runner.spelling import is_whole
 
 Piece = TypeVar("Piece")
 
@@ -207,18 +208,9 @@ def _label_fault(name: str, value: Any) -> tuple[str, str] | None:
         return f"the label {quoted(name)} must be text, a number, true, false or null", "flatten it"
     if isinstance(value, float) and not math.isfinite(value):
         return f"the label {quoted(name)} is a number that no 64 bits hold", "put it in quotes"
-    if isinstance(value, str) and ("\0" in value or (not value.isascii() and not _is_whole(value))):
+    if isinstance(value, str) and ("\0" in value or not is_whole(value)):
         return f"the label {quoted(name)} has a character that cannot be stored (NUL, or half of a pair)", "remove it"
     return None
-
-
-def _is_whole(text: str) -> bool:
-    """JSON can spell half of a surrogate pair, UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 _FORMATS: dict[str, Callable[[ListFile], Iterator[Row]]] = {

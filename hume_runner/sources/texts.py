@@ -10,6 +10,7 @@ from hume_runner.sources.ids import id_fault, text_id
 from hume_runner.sources.list_file import listed_as
 from hume_runner.sources.listing import rows
 from hume_runner.sources.problems import ProblemLog
+from hume_runner.spelling import is_whole
 
 
 class TextSource:
@@ -39,7 +40,7 @@ class TextSource:
         for line, text, given, labels in rows(entry, log):
             place = Place(name, line, 1, path)  # a million rows may come by here, and names take time
             fault = id_fault(given) if given is not None else None
-            if "\0" in text or (not text.isascii() and _has_lone_surrogate(text)):
+            if "\0" in text or not is_whole(text):
                 fault = ("has a character that no service takes (NUL, or half of a pair)", "remove it")
             if fault:
                 log.malformed(place, *fault)
@@ -48,12 +49,3 @@ class TextSource:
                 labels = {**own, **labels}  # noqa: PLW2901
             item_id = text_id(text) if given is None else given
             yield SourceItem("text", item_id, given is not None, text, place, None, labels)
-
-
-def _has_lone_surrogate(text: str) -> bool:
-    """JSON can spell half of a surrogate pair, UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False

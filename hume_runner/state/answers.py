@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from hume_runner.errors import refuse_scarce
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.state.disk import stamp_of
 from hume_runner.state.reader import StateReader
 from hume_runner.state.rows import StoredAnswer
@@ -43,8 +43,7 @@ def look_at(directory: Path, answer: StoredAnswer, *, thorough: bool = False) ->
         untouched = answer.at is not None and max(seen.st_mtime, seen.st_ctime) <= answer.at
         if not thorough and (answer.stamp == stamp or (not answer.stamp and untouched)):
             return Looked()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path)
     except FileNotFoundError:
         return Looked(harm="is missing")
     except OSError as error:

@@ -8,13 +8,13 @@ the structure can be checked.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from pathlib import Path
 
 from hume_runner import aside, small_json
 from hume_runner.errors import StateError, refuse_scarce
+from hume_runner.hashes import sha256_of
 
 
 def seal_path(state: Path) -> Path:
@@ -25,7 +25,7 @@ def write_seal(state: Path) -> None:
     """Seal a closed state. A full disk is no reason to fail here: without a seal the next run checks less."""
     path = seal_path(state)
     with contextlib.suppress(OSError):
-        facts = {"size": state.stat().st_size, "sha256": _sha256(state)}
+        facts = {"size": state.stat().st_size, "sha256": sha256_of(state)}
         aside.write(path, json.dumps(facts).encode(), private=True)
 
 
@@ -40,7 +40,7 @@ def check_seal(state: Path) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         refuse_scarce(error)
         return  # the seal itself is damaged: that says nothing about the state
-    if state.stat().st_size == size and _sha256(state) == digest:
+    if state.stat().st_size == size and sha256_of(state) == digest:
         return
     if not path.exists():
         return  # a run began meanwhile and broke it
@@ -61,8 +61,3 @@ def break_seal(state: Path) -> None:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

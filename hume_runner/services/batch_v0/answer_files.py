@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.http.json_lenient import plain
 from hume_runner.manifest.model import SourceKind
 from hume_runner.services.batch_v0.answers import kind_of, names_of
@@ -34,7 +35,7 @@ def recognise_file(path: Path, texts: Iterable[str], settings: Mapping[str, Any]
     models = settings.get("models") or {}
     lacks = sorted(set(models) - told.models)
     return Foreign(
-        remote_id=f"file-{_digest(path)[:24]}",
+        remote_id=f"file-{sha256_of(path)[:24]}",
         sources=told.sources,
         same_settings=not told.differences(settings),
         differences=told.differences(settings),
@@ -116,8 +117,3 @@ def _single(found: Mapping[str, set[str]]) -> Iterator[tuple[str, str]]:
 
 def _short(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

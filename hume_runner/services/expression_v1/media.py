@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.manifest.model import RetrySection
 from hume_runner.media.audio import prepare_audio
 from hume_runner.media.clock import ClockMap
@@ -60,7 +60,7 @@ class Sound:
 def still_of(path: Path, folder: Path, /) -> Mapping[str, Any]:
     """The `Maker` of a picture: what the cache tells of it."""
     made = prepare_still(path, folder, name="still.jpg")
-    return {"size": made.size_bytes, "sha256": _sha256(folder / "still.jpg"), "notes": list(made.notes)}
+    return {"size": made.size_bytes, "sha256": sha256_of(folder / "still.jpg"), "notes": list(made.notes)}
 
 
 def sound_of(
@@ -85,7 +85,7 @@ def frames_of(path: Path, folder: Path, /, *, fps: float, max_width: int) -> Map
     found = [(f.size_bytes, f.source_ms) for f in write_frames(path, folder, fps=fps, max_width=max_width)]
     return {
         "sizes": [size for size, _ in found],
-        "digests": [_sha256(folder / f"{number:06}.jpg") for number in range(len(found))],
+        "digests": [sha256_of(folder / f"{number:06}.jpg") for number in range(len(found))],
         "times_ms": [ms for _, ms in found],
     }
 
@@ -172,8 +172,3 @@ class MediaStore(SourceStore):
                 sizes=tuple(facts["sizes"]), digests=tuple(facts["digests"]), times_ms=tuple(facts["times_ms"])
             )
             yield entry.folder, frames
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,6 +14,7 @@ from typing import TypeVar
 from hume_runner.aside import open_new
 from hume_runner.errors import ObjectMissing, StateError, StoreUnavailable
 from hume_runner.frozen import frozen
+from hume_runner.hashes import sha256_of
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import guarded
 from hume_runner.state.remote.drive import Driver
@@ -188,8 +189,7 @@ def upload(driver: Driver, db: sqlite3.Connection, name: str, now: float) -> Sna
             facts = dict(target.execute("SELECT name, value FROM meta WHERE name IN ('manifest', 'lineage', 'serial')"))
             (schema,) = target.execute("PRAGMA user_version").fetchone()
             at = Position.of(target)
-        with copy.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(copy)
         driver.patiently(lambda: driver.store.upload(driver.name(name), _packed(copy)))
         return Snapshot(
             name=name,

@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from hume_runner.services.local.measurers.base import NUMBERED, TIMES
+from hume_runner.spelling import is_whole
 
 _LARGEST: Final = 1.7976931348623157e308
 _WHOLE: Final = 2**63  # what a column of whole numbers holds
@@ -224,13 +225,7 @@ def own_text(value: object) -> str | None:
 
 def is_text(value: object) -> bool:
     """A text that can be kept: half a character, of which two make one, cannot."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.isascii() or value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return isinstance(value, str) and is_whole(value)
 
 
 def described(value: object) -> str:
