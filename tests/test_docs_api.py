@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -57,3 +58,11 @@ def test_without_its_launcher_the_command_line_does_not_know_it(folder: Path) ->
         check=False,
     )
     assert refused.returncode == 65
+
+
+@pytest.mark.sweep  # mypy reads all that it stands on
+def test_what_is_written_down_is_typed(folder: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "words.py", "word_rows.py"]
+    environ = {**os.environ, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(folder / "cache")}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
