@@ -8,13 +8,14 @@ any moment and is repeated by the same command.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from hume_runner import aside
-from hume_runner.engine.merge_answers import bring, outputs_of
+from hume_runner.engine.merge_answers import bring, check_there, outputs_of
 from hume_runner.engine.rescue import take_up
 from hume_runner.errors import StateError, UsageError
 from hume_runner.frozen import frozen
@@ -36,6 +37,7 @@ from hume_runner.state.merging import (
 from hume_runner.state.outputs_owner import OutputsOwner
 from hume_runner.state.pinned import resolved
 from hume_runner.state.reader import StateReader
+from hume_runner.state.recognising import recognised
 from hume_runner.state.shard_facts import ShardFacts, facts_of, kinds_of
 from hume_runner.state.shards import check_shard, never_begun
 from hume_runner.state.store import Store
@@ -69,8 +71,9 @@ class Desk:
 
 @frozen
 class MergedShard:
-    """What came of one shard: `jobs` that are new in the whole, `items` that were measured in them. `again`: items that
-    the whole had measured as well, with the first of their ids. `waiting`: of its items, not measured yet."""
+    """What came of one shard: `jobs` that are new in the whole, or further than it knew, `items` that were measured in
+    them. `again`: items that the whole had measured as well, with the first of their ids. `waiting`: of its items, not
+    measured yet."""
 
     shard: str
     state: Path
@@ -123,22 +126,25 @@ def merged(
         check_shard(store, None)
         owner = OutputsOwner(outputs)
         owner.check(manifest=manifest.name, state=state, lineage=store.lineage, home=desk.home)
+        lost = owner.lineage if store.knows_nothing() else None
         merger = Merger(store)
         stack.callback(merger.close)
-        found = [_look(one, manifest) for one in states]
-        _check_all(found, manifest, store, merger, take_over=take_over)
+        found = [_look(one, manifest, store) for one in states]
+        _check_all(found, manifest, store, lost, take_over=take_over)
         found.sort(key=lambda facts: Shard.parse(facts.shard or "1/1").index)
-        unfinished = [facts for facts in found if facts.open - merger.known_open(facts)]
+        unfinished = [facts for facts in found if facts.open or facts.closed not in (None, store.lineage)]
         if unfinished:
+            for facts in found:
+                _check_answers(facts, manifest, store)
             kept.ready(store)
             begun.pop_all()  # a shard that is closed names this state, whatever happens next
             for facts in unfinished:
                 _close(facts, manifest, store.lineage, desk)
             closed = {facts.state for facts in unfinished}
-            found = [_look(facts.state, manifest) if facts.state in closed else facts for facts in found]
+            found = [_look(facts.state, manifest, store) if facts.state in closed else facts for facts in found]
         for turn, facts in enumerate(found):
-            with _copied(facts, manifest, store):
-                merger.count(facts, turn)
+            with _copied(facts, manifest, store) as shard:
+                merger.count(facts, turn, recognised(store, shard))
         merger.number()
         begun.pop_all()
         with guarded(outputs):
@@ -193,9 +199,9 @@ def _renew(path: Path, manifest: Manifest, desk: Desk) -> None:
             desk.homes.renew(Shard.parse(named), path)
 
 
-def _look(path: Path, manifest: Manifest) -> ShardFacts:
+def _look(path: Path, manifest: Manifest, whole: StateReader) -> ShardFacts:
     with _held(path), StateReader.peek(path, name=manifest.name) as shard:
-        facts = facts_of(shard, path)
+        facts = facts_of(shard, path, whole)
         if facts.shard is None:
             raise UsageError(
                 f"{path}: this is no shard's state", hint="`state merge` takes states of `run --shard I/N`"
@@ -204,18 +210,19 @@ def _look(path: Path, manifest: Manifest) -> ShardFacts:
 
 
 @contextlib.contextmanager
-def _copied(facts: ShardFacts, manifest: Manifest, store: Store) -> Iterator[None]:
+def _copied(facts: ShardFacts, manifest: Manifest, store: Store) -> Iterator[StateReader]:
     """A copy of a shard's state beside the whole's, if it is as it was looked at."""
     with _held(facts.state), StateReader.peek(facts.state, name=manifest.name) as shard:
         _check_same(shard, facts)
         with Copy(store, shard):
-            yield
+            yield shard
 
 
 def _check_all(
-    found: Sequence[ShardFacts], manifest: Manifest, store: StateReader, merger: Merger, *, take_over: bool
+    found: Sequence[ShardFacts], manifest: Manifest, store: StateReader, lost: str | None, *, take_over: bool
 ) -> None:
-    """Raises: UsageError for states that do not belong together."""
+    """`lost`: the lineage of the state that was here before and is gone. Raises: UsageError for states that do not
+    belong together."""
     settings = result_settings(manifest)
     first = found[0]
     of = Shard.parse(first.shard or "").of
@@ -242,7 +249,7 @@ def _check_all(
                 f"{kinds[True]} holds simulated scores, and {kinds[False]} measurements: the two are not mixed",
                 hint="merge rehearsals in another place: --output-dir rehearsal",
             )
-        _check_open(facts, store, merger, take_over=take_over)
+        _check_open(facts, store, lost, take_over=take_over)
 
 
 def _check_settings(facts: ShardFacts, manifest: Manifest, settings: dict[str, object]) -> None:
@@ -259,16 +266,36 @@ def _check_settings(facts: ShardFacts, manifest: Manifest, settings: dict[str, o
         )
 
 
-def _check_open(facts: ShardFacts, store: StateReader, merger: Merger, *, take_over: bool) -> None:
+def _check_answers(facts: ShardFacts, manifest: Manifest, store: Store) -> None:
+    """Nothing is closed for good where an answer would have the merge refused then. Raises: UsageError, StateError."""
+    if facts.closed is not None:
+        return
+    with _held(facts.state), StateReader.peek(facts.state, name=manifest.name) as shard:
+        new = {one.number for one in recognised(store, shard) if not one.told}
+        answers = (answer for number, answer in shard.answers() if number in new)
+        for first in itertools.islice(answers, 1):
+            source = outputs_of(facts)
+            for answer in itertools.chain([first], answers):
+                check_there(answer, source, facts)
+
+
+def _check_open(facts: ShardFacts, store: StateReader, lost: str | None, *, take_over: bool) -> None:
+    if facts.closed is not None and facts.closed == lost:
+        if take_over:
+            return
+        raise UsageError(
+            f"{facts.state}: a state that is gone from here has taken over what this shard has at the service",
+            hint="add --take-over: the state that is made now settles and fetches it",
+        )
     if facts.closed is not None and facts.closed != store.lineage:
         raise UsageError(
             f"{facts.state}: another state has taken over what this shard has at the service",
             hint="merge it where it was merged with --take-over",
         )
-    left = facts.open - merger.known_open(facts)
+    left = len(facts.open)
     if left and not take_over and facts.closed is None:
         raise UsageError(
-            f"{facts.state}: shard {facts.shard} has {len(left)} job{'s' if len(left) > 1 else ''} at the service "
+            f"{facts.state}: shard {facts.shard} has {left} job{'s' if left > 1 else ''} at the service "
             "that nobody has the answer of yet",
             hint=f"finish it: `hume-runner run MANIFEST --shard {facts.shard}`; where that cannot be, add "
             "--take-over: the next run of everything settles and fetches them, and this shard never runs again",

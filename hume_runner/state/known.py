@@ -183,11 +183,6 @@ class Known(StateFile):
         ).fetchone()
         return row[0] if row else None
 
-    def merged_from(self, lineage: str) -> frozenset[int]:
-        """The jobs of the shard of this lineage that are merged here, by its own numbers."""
-        rows = self._db.execute("SELECT theirs FROM merged_jobs WHERE lineage = ?", (lineage,))
-        return frozenset(row[0] for row in rows)
-
     def holds(self, key: bytes, *, surely: bool = False) -> bool:
         """Whether something was measured or failed, or may be at the service, under this key; `surely`: or is there."""
         row = self._db.execute(
@@ -205,13 +200,6 @@ class Known(StateFile):
             "SELECT m.outcome, j.status FROM measurements m LEFT JOIN jobs j ON j.job = m.job WHERE m.key = ?", (key,)
         ).fetchone()
         return item_status(row[0], JobStatus(row[1]) if row[1] else None) if row else None
-
-    def sent(self) -> frozenset[int]:
-        """Jobs that were sent, or may have been."""
-        rows = self._db.execute(
-            "SELECT job FROM jobs WHERE remote_id IS NOT NULL OR status IN ('submitting', 'submitted', 'ambiguous')"
-        )
-        return frozenset(row[0] for row in rows)
 
     def urls(self) -> Iterator[tuple[bytes, str]]:
         """(key, URL) of all listed links, in manifest order; streamed, whatever is written meanwhile."""

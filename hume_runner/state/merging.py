@@ -1,34 +1,34 @@
 """A shard's state becomes a part of the whole's: its jobs, what they measured, and where their answers lie.
 
-One transaction a shard, and nothing of it twice: `merged_jobs` tells which job of which history is which of ours, so
-that a merge may be repeated, after a kill as well as when a shard has gone on since. A shard is read from a private
-copy, in which an earlier version's schema is brought up to date.
+One transaction a shard, and nothing of it twice: `merged_jobs` tells which job of which history is which of ours, and
+`recognising` whether it is that one still. So a merge may be repeated: after a kill, when a shard has gone on since,
+and when its state was put back. A shard is read from a private copy, in which an earlier version's schema is brought
+up to date.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from hume_runner.aside import open_new
 from hume_runner.frozen import frozen
 from hume_runner.scratch import Scratch
 from hume_runner.state.connection import guarded
 from hume_runner.state.reader import StateReader
+from hume_runner.state.recognising import MERGED, Recognised
 from hume_runner.state.rows import StoredAnswer
 from hume_runner.state.shard_facts import ShardFacts
 from hume_runner.state.store import Store
 
-# What a job was when it was merged is not among the orders that evidence is read from: whose came first is not known
-# across states.
-_MERGED = "merged:"
 _CLOSED = ("done", "failed")
 # How telling a measurement is: what is measured before what may be at the service, then failed, then what may have been
 # paid for and is to be sent again, then never sent.
 _RANK = (
     "CASE WHEN m.outcome = 'done' THEN 4 WHEN m.outcome = 'failed' THEN 2 WHEN EXISTS (SELECT 1 FROM {0}.members b "
-    "JOIN {0}.jobs j ON j.job = b.job WHERE b.key = m.key AND b.outcome IS NOT 'failed' "
+    # Of a job that was given up, and is asked for once more, the members stay as they were until it is answered.
+    "JOIN {0}.jobs j ON j.job = b.job WHERE b.key = m.key AND (b.outcome IS NOT 'failed' OR b.job = m.job) "
     "AND j.status NOT IN ('planned', 'failed')) THEN 3 "
     "WHEN EXISTS (SELECT 1 FROM {0}.doubts d WHERE d.key = m.key) THEN 1 ELSE 0 END"
 )
@@ -39,11 +39,31 @@ _TAKEN = (
     "WHERE b.key = {0}.key AND j.status = 'submitted' AND b.outcome IS NULL AND coalesce(m.parts, 1) = 1))"
 )
 
+# Which job here one of theirs becomes: one of its own; one that another shard, or the whole, took from the service as
+# well; itself, as it was when it was taken in.
+_NEW, _JOINED, _ITSELF = range(3)
+# An answer (of their job ?2, our job ?4) that they have and we need: it was lost here.
+_MISSED = (
+    "EXISTS (SELECT 1 FROM theirs.answers a WHERE a.job = ?2 AND NOT EXISTS ("
+    "SELECT 1 FROM main.answers o WHERE o.job = ?4 AND o.name = a.name)) AND EXISTS ("
+    "SELECT 1 FROM theirs.members b JOIN main.measurements m ON m.key = b.key "
+    "WHERE b.job = ?2 AND b.outcome = 'done' AND m.outcome != 'done')"
+)
+# Whether a job `t` of theirs is further than it is here: answered, or asked for once more.
+_FURTHER = (
+    "(t.status = 'done' AND jobs.status != 'done' OR t.status IN ('submitting', 'submitted', 'ambiguous') AND ("
+    "jobs.status IN ('planned', 'failed') OR jobs.status = 'done' AND EXISTS ("
+    "SELECT 1 FROM theirs.members b WHERE b.job = t.job AND b.outcome IS NULL "
+    "AND NOT EXISTS (SELECT 1 FROM main.measurements m WHERE m.key = b.key AND m.outcome = 'done'))))"
+)
+# What a job says of its members, which may be others here.
+_DESCRIBED = ("key", "sources", "bytes", "billable_seconds")
+
 
 @frozen
 class Taken:
-    """What came of merging one shard. `again`: items that the whole had measured as well, with the first of their ids:
-    what it had counts, and the other answer is kept."""
+    """What came of merging one shard. `jobs`: those that are new, or further than the whole knew. `again`: items that
+    the whole had measured as well, with the first of their ids: what it had counts, and the other answer is kept."""
 
     jobs: int
     items: int
@@ -99,26 +119,19 @@ class Merger:
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("DROP TABLE temp.numbering")
 
-    def known_open(self, facts: ShardFacts) -> frozenset[int]:
-        """Those of a shard's open jobs that are here already."""
+    def count(self, facts: ShardFacts, turn: int, jobs: Iterable[Recognised]) -> None:
+        """Note those of the attached shard's jobs that are new here, or further than they are here, or whose answer is
+        missing here where it is needed."""
         with guarded(self._store.path):
-            rows = self._db.execute("SELECT theirs FROM merged_jobs WHERE lineage = ?", (facts.lineage,))
-            return facts.open & {row[0] for row in rows}
-
-    def count(self, facts: ShardFacts, turn: int) -> int:
-        """Note the jobs of the attached shard that are new here; how many there are."""
-        with guarded(self._store.path):
-            self._db.execute(
-                "INSERT INTO temp.numbering (lineage, theirs, place, turn) "
-                "SELECT ?, j.job, coalesce((SELECT min(i.ord) FROM theirs.members b JOIN theirs.items i "
-                "ON i.key = b.key WHERE b.job = j.job), 9e15), ? FROM theirs.jobs j WHERE j.status != 'planned' "
-                "AND NOT EXISTS (SELECT 1 FROM main.merged_jobs d WHERE d.lineage = ? AND d.theirs = j.job)",
-                (facts.lineage, turn, facts.lineage),
+            self._db.executemany(
+                "INSERT INTO temp.numbering (lineage, theirs, place, turn, job, joined) "  # noqa: S608
+                "SELECT ?1, ?2, coalesce((SELECT min(i.ord) FROM theirs.members b JOIN theirs.items i "
+                f"ON i.key = b.key WHERE b.job = ?2), 9e15), ?3, ?4, ?5 WHERE NOT ?6 OR ({_MISSED})",
+                (
+                    (facts.lineage, one.number, turn, one.job, _NEW if one.job is None else _ITSELF, one.told)
+                    for one in jobs
+                ),
             )
-            (number,) = self._db.execute(
-                "SELECT count(*) FROM temp.numbering WHERE lineage = ?", (facts.lineage,)
-            ).fetchone()
-        return int(number)
 
     def number(self) -> None:
         """Every shard is counted: give their jobs numbers."""
@@ -129,20 +142,21 @@ class Merger:
             ).fetchone()
             self._db.execute(
                 "UPDATE temp.numbering SET job = ? + r.rank FROM (SELECT lineage, theirs, "
-                "row_number() OVER (ORDER BY place, turn, theirs) AS rank FROM temp.numbering) r "
+                "row_number() OVER (ORDER BY place, turn, theirs) AS rank FROM temp.numbering WHERE joined = ?) r "
                 "WHERE r.lineage = numbering.lineage AND r.theirs = numbering.theirs",
-                (base,),
+                (base, _NEW),
             )
 
     def new_answers(self, facts: ShardFacts) -> Iterator[tuple[int, StoredAnswer]]:
-        """(their job, answer) of the attached shard's jobs that are new here, streamed."""
+        """(their job, answer) of the attached shard's jobs that were counted, where it is not the one here."""
         with guarded(self._store.path):
             self._join(facts.lineage)
             rows = self._db.execute(
                 "SELECT a.job, a.name, a.path, a.size, a.sha256, a.stamp, a.at FROM theirs.answers a "
                 "JOIN temp.numbering n ON n.lineage = ? AND n.theirs = a.job WHERE NOT EXISTS ("
-                "SELECT 1 FROM main.answers o WHERE o.job = n.job AND o.name = a.name) ORDER BY a.job, a.name",
-                (facts.lineage,),
+                "SELECT 1 FROM main.answers o WHERE o.job = n.job AND o.name = a.name "
+                "AND (n.joined != ? OR o.sha256 = a.sha256)) ORDER BY a.job, a.name",
+                (facts.lineage, _ITSELF),
             ).fetchall()
         for job, name, path, size, sha256, stamp, at in rows:
             yield job, StoredAnswer(name=name, path=path, size=size, sha256=sha256, stamp=stamp, at=at)
@@ -153,7 +167,8 @@ class Merger:
         with self._store._transaction("merge"):
             first = db.execute("SELECT 1 FROM main.merged WHERE lineage = ?", (lineage,)).fetchone() is None
             db.execute(
-                "INSERT INTO main.merged_jobs SELECT lineage, theirs, job FROM temp.numbering WHERE lineage = ?",
+                "INSERT OR REPLACE INTO main.merged_jobs SELECT lineage, theirs, job FROM temp.numbering "
+                "WHERE lineage = ?",
                 (lineage,),
             )
             self._jobs(lineage)
@@ -171,10 +186,10 @@ class Merger:
     def _join(self, lineage: str) -> None:
         """A job at the service that two shards took from elsewhere, each for sources of its own, is one job."""
         self._db.execute(
-            "UPDATE temp.numbering SET job = h.job, joined = 1 FROM theirs.jobs t JOIN main.jobs h "
+            "UPDATE temp.numbering SET job = h.job, joined = ? FROM theirs.jobs t JOIN main.jobs h "
             "ON h.endpoint = t.endpoint AND h.remote_id = t.remote_id "
-            "WHERE numbering.lineage = ? AND t.job = numbering.theirs AND t.remote_id IS NOT NULL",
-            (lineage,),
+            "WHERE numbering.lineage = ? AND joined = ? AND t.job = numbering.theirs AND t.remote_id IS NOT NULL",
+            (_JOINED, lineage, _NEW),
         )
 
     def _jobs(self, lineage: str) -> None:
@@ -192,8 +207,21 @@ class Merger:
         self._db.execute(
             "UPDATE main.jobs SET status = t.status, reason = t.reason, error = t.error, finished_at = t.finished_at "
             "FROM temp.numbering n JOIN theirs.jobs t ON t.job = n.theirs "
-            "WHERE n.lineage = ? AND n.joined AND n.job = jobs.job AND t.status = 'done' AND jobs.status != 'done'",
-            (lineage,),
+            "WHERE n.lineage = ? AND n.joined = ? AND n.job = jobs.job AND t.status = 'done' AND jobs.status != 'done'",
+            (lineage, _JOINED),
+        )
+        went_on = [name for name in columns if name not in _DESCRIBED]
+        self._db.execute(
+            f"UPDATE main.jobs SET {', '.join(f'{name} = t.{name}' for name in went_on)} "  # noqa: S608
+            "FROM temp.numbering n JOIN theirs.jobs t ON t.job = n.theirs "
+            f"WHERE n.lineage = ? AND n.joined = ? AND n.job = jobs.job AND {_FURTHER}",
+            (lineage, _ITSELF),
+        )
+        self._db.execute(
+            "UPDATE main.jobs SET billed_seconds = t.billed_seconds FROM temp.numbering n "
+            "JOIN theirs.jobs t ON t.job = n.theirs WHERE n.lineage = ? AND n.joined = ? AND n.job = jobs.job "
+            "AND t.billed_seconds IS NOT NULL",
+            (lineage, _ITSELF),
         )
 
     def _choose(self, lineage: str) -> tuple[int, tuple[str, ...]]:
@@ -278,18 +306,24 @@ class Merger:
         # Closed ones first: an open one is judged by what was surely recorded before and after it here.
         db.execute(
             "INSERT INTO main.attempts (job, at, event, message) "  # noqa: S608
-            f"SELECT n.job, x.at, CASE WHEN {closed} THEN '{_MERGED}' || x.event ELSE x.event END, x.message "
-            f"FROM theirs.attempts x {ours} JOIN theirs.jobs j ON j.job = x.job ORDER BY NOT ({closed}), x.attempt",
+            f"SELECT n.job, x.at, CASE WHEN {closed} THEN '{MERGED}' || x.event ELSE x.event END, x.message "
+            f"FROM theirs.attempts x {ours} JOIN theirs.jobs j ON j.job = x.job WHERE NOT EXISTS ("
+            "SELECT 1 FROM main.attempts o WHERE o.job = n.job AND o.at = x.at "
+            f"AND o.event IN (x.event, '{MERGED}' || x.event)) ORDER BY NOT ({closed}), x.attempt",
             (lineage,),
         )
         for table, columns in (
             ("received", "n.job, x.body"),
             ("duplicates", "x.endpoint, x.remote_id, n.job, x.at, x.billed_seconds"),
             ("retried", "n.job, x.key"),
-            ("unproven", "n.job, x.at, x.billable_seconds"),
             ("agreed", "x.endpoint, x.remote_id, n.job, x.at, x.whole, x.attempt"),
         ):
             db.execute(f"INSERT OR IGNORE INTO main.{table} SELECT {columns} FROM theirs.{table} x {ours}", (lineage,))  # noqa: S608
+        db.execute(
+            f"INSERT INTO main.unproven SELECT n.job, x.at, x.billable_seconds FROM theirs.unproven x {ours} "  # noqa: S608
+            "WHERE NOT EXISTS (SELECT 1 FROM main.unproven o WHERE o.job = n.job AND o.at = x.at)",
+            (lineage,),
+        )
         db.execute(
             "INSERT OR IGNORE INTO main.agreed (endpoint, remote_id, job, at, whole, attempt) "
             "SELECT endpoint, remote_id, 0, at, whole, (SELECT coalesce(max(attempt), 0) FROM main.attempts) "
@@ -297,9 +331,16 @@ class Merger:
         )
         self._doubts(lineage)
         db.executemany(
-            "INSERT OR IGNORE INTO main.answers (job, name, path, size, sha256, at, stamp) "
-            "SELECT job, ?, ?, ?, ?, ?, ? FROM temp.numbering WHERE lineage = ? AND theirs = ?",
-            [(a.name, a.path, a.size, a.sha256, now, a.stamp, lineage, job) for job, a in answers],
+            "INSERT OR REPLACE INTO main.answers (job, name, path, size, sha256, at, stamp) "
+            "SELECT n.job, ?1, ?2, ?3, ?4, ?5, ?6 FROM temp.numbering n WHERE n.lineage = ?7 AND n.theirs = ?8 AND ("
+            "NOT EXISTS (SELECT 1 FROM main.answers o WHERE o.job = n.job AND o.name = ?1) OR n.joined = ?9 "
+            "AND EXISTS (SELECT 1 FROM theirs.members b JOIN temp.chosen c ON c.key = b.key WHERE b.job = n.theirs))",
+            [(a.name, a.path, a.size, a.sha256, now, a.stamp, lineage, job, _ITSELF) for job, a in answers],
+        )
+        db.execute(
+            "DELETE FROM main.given_up WHERE job IN (SELECT job FROM temp.numbering WHERE lineage = ? AND joined = ?) "
+            "AND EXISTS (SELECT 1 FROM main.answers a WHERE a.job = given_up.job AND a.name = given_up.name)",
+            (lineage, _ITSELF),
         )
         db.execute(
             "INSERT OR IGNORE INTO main.digests (path, size, mtime_ns, inode, sha256, md5) "

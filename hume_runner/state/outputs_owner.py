@@ -25,6 +25,12 @@ class OutputsOwner:
         self._outputs = resolved(outputs)
         self.path = self._outputs / RECORD
 
+    @property
+    def lineage(self) -> str | None:
+        """That of the state that wrote there last."""
+        lineage = record_at(self.path).get("lineage")
+        return lineage if isinstance(lineage, str) else None
+
     def check(self, *, manifest: str, state: Path, lineage: str, home: str | None = None) -> None:
         """`home`: where the state is at home, if that is a store. Raises: UsageError if the directory is another
         manifest's, or another state's that is still there; or if the state is the working copy of one in a store, which

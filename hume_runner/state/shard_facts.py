@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ from hume_runner import small_json
 from hume_runner.frozen import frozen
 from hume_runner.state.connection import guarded
 from hume_runner.state.reader import StateReader
+from hume_runner.state.recognising import Recognised, recognised
 
 
 @frozen
 class ShardFacts:
     """What has to be known of a state before it is merged. `simulated`: of the jobs that a service took, both are told
-    apart by it; `open`: jobs without an end; `closed`: the lineage of a state that took them over."""
+    apart by it; `open`: jobs without an end that the whole does not know as they are; `closed`: the lineage of a state
+    that took them over."""
 
     state: Path
     outputs: str | None
@@ -31,7 +33,7 @@ class ShardFacts:
     closed: str | None
 
 
-def facts_of(store: StateReader, state: Path) -> ShardFacts:
+def facts_of(store: StateReader, state: Path, whole: StateReader) -> ShardFacts:
     """See `ShardFacts`."""
     settings = store.meta("settings")
     items = store.counts().items
@@ -44,7 +46,7 @@ def facts_of(store: StateReader, state: Path) -> ShardFacts:
         api=store.meta("api"),
         settings=small_json.kept(settings) if settings else None,
         simulated=kinds_of(store),
-        open=frozenset(row[0] for row in _open_jobs(store)),
+        open=frozenset(one.number for one in _open_jobs(store, whole)),
         items=items["total"],
         waiting=items["total"] - items["done"] - items["failed"],
         closed=store.meta("closed"),
@@ -58,8 +60,9 @@ def kinds_of(store: StateReader) -> frozenset[bool]:
     return frozenset(bool(row[0]) for row in rows)
 
 
-def _open_jobs(store: StateReader) -> Sequence[tuple[int]]:
+def _open_jobs(store: StateReader, whole: StateReader) -> Iterator[Recognised]:
     with guarded(store.path):
-        return store._db.execute(
-            "SELECT job FROM jobs WHERE status IN ('submitting', 'submitted', 'ambiguous')"
-        ).fetchall()
+        row = store._db.execute(
+            "SELECT 1 FROM jobs WHERE status IN ('submitting', 'submitted', 'ambiguous') LIMIT 1"
+        ).fetchone()
+    return (one for one in recognised(whole, store) if one.open and not one.told) if row else iter(())

@@ -17,6 +17,7 @@ from hume_runner.frozen import frozen
 from hume_runner.planning.selection import Shard
 from hume_runner.state.lock import StateLock
 from hume_runner.state.reader import StateReader
+from hume_runner.state.recognising import recognised
 from hume_runner.state.store import Store
 
 FOLDER = "shards"
@@ -104,14 +105,17 @@ def held_by(whole: Path | None, ours: StateReader | None) -> Iterator[Callable[[
             yield lambda key: store.holds(key) and not (ours is not None and ours.holds(key, surely=True))
 
 
-def unmerged(whole: Path, found: Sibling) -> int:
-    """How many jobs a shard has sent that the whole knows nothing of."""
-    with StateReader.peek(found.state) as theirs:
-        sent, lineage = theirs.sent(), theirs.lineage
-    if not sent or not whole.exists():
-        return len(sent)
-    with StateReader.peek(whole) as store:
-        return len(sent - store.merged_from(lineage))
+def unmerged(whole: Path, found: Sibling) -> tuple[int, int]:
+    """How many jobs a shard has sent that the whole knows nothing of; and how many went on since it took them in."""
+    with contextlib.ExitStack() as stack:
+        theirs = stack.enter_context(StateReader.peek(found.state))
+        store = StateReader.peek(whole) if whole.exists() else StateReader.empty("")
+        stack.enter_context(store)
+        new = further = 0
+        for one in recognised(store, theirs):
+            new += one.sent and one.job is None
+            further += one.sent and one.job is not None and one.moved
+    return new, further
 
 
 def check_alone(outputs: Path, whole: Path, shard: Shard | None, *, knows: Path) -> None:
@@ -139,13 +143,14 @@ def check_merged(outputs: Path, whole: Path, shard: Shard | None, *, knows: Path
 
 
 def _check_merged(outputs: Path, whole: Path, shard: Shard | None, one: Sibling, knows: Path) -> None:
-    jobs = unmerged(knows, one) if one.state.is_file() else 0
-    if jobs:
+    new, further = unmerged(knows, one) if one.state.is_file() else (0, 0)
+    if new or further:
         parts = quote(str(outputs / FOLDER))
         asked = f"shard {shard}" if shard is not None else "everything"
+        jobs = f"{new or further} job{'s' if (new or further) > 1 else ''}"
+        has = f"has sent {jobs} that {whole} knows nothing of" if new else f"went on with {jobs} since {whole} has them"
         raise UsageError(
-            f"{one.state.parent}: shard {one.shard} has sent {jobs} job{'s' if jobs > 1 else ''} that {whole} "
-            f"knows nothing of: a run of {asked} could pay for the same again",
+            f"{one.state.parent}: shard {one.shard} {has}: a run of {asked} could pay for the same again",
             hint=f"bring the shards together first: hume-runner state merge MANIFEST {parts}/*-of-{one.shard.of}",
         )
 
