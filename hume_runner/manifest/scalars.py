@@ -19,7 +19,7 @@ _INT = re.compile(r"[-+]?[0-9]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_MOST_DIGITS = 30
+MOST_DIGITS = 30
 
 _TRUE_11 = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
 _FALSE_11 = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF"})
@@ -85,8 +85,8 @@ def _otherwise(word: str) -> Unclear | None:
 def _number(word: str) -> str | int | float | Unclear:
     if _INT.fullmatch(word) or _HEX.fullmatch(word):
         # int() of thousands of digits is slow and then refused by Python itself.
-        if len(word) > _MOST_DIGITS:
-            return Unclear(f"a number of more than {_MOST_DIGITS} digits")
+        if len(word) > MOST_DIGITS:
+            return Unclear(f"a number of more than {MOST_DIGITS} digits")
         return int(word, 16) if word[:2] == "0x" else int(word)
     if _FLOAT.fullmatch(word):
         value = float(word)

@@ -24,8 +24,11 @@ MOST_BYTES = 5_000_000
 MOST_VALUES = 300_000
 DEEPEST = 50
 
-_TOO_DEEP = (f"is nested more than {DEEPEST} levels deep", "no member needs that depth")
-_USE_A_LIST = "move the sources to a list file: {from: sources.csv}"
+# Half of a surrogate pair: no text that is UTF-8 has it, and no escape of YAML stands for it.
+_JUNK = "\ud800"
+TOO_DEEP = (f"is nested more than {DEEPEST} levels deep", "no member needs that depth")
+USE_A_LIST = "move the sources to a list file: {from: sources.csv}"
+TOO_LARGE = (f"is larger than {MOST_BYTES // 10**6} MB", USE_A_LIST)
 # Line breaks that YAML 1.1 counts and editors do not would make every later line number wrong.
 _UNUSUAL = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -45,7 +48,7 @@ def _decode(data: bytes, file: str) -> tuple[str, Problem | None]:
         return "", Problem(file=file, line=line, column=column, path="", message=message, hint=hint)
 
     if len(data) > MOST_BYTES:
-        return refuse(f"is larger than {MOST_BYTES // 10**6} MB", _USE_A_LIST)
+        return refuse(*TOO_LARGE)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return refuse("is UTF-16 text", "save it as UTF-8", "")
     if b"\0" in data:
@@ -142,7 +145,7 @@ class _Builder:
         line = lines[mark.line] if mark and mark.line < len(lines) else ""
         said = " ".join(filter(None, (error.context, error.problem)))
         if "nesting depth" in said:  # the parser has a bound of its own since PyYAML 6.0.4, and may meet it first
-            return _TOO_DEEP
+            return TOO_DEEP
         if "\t" in line[: len(line) - len(line.lstrip())] or line[mark.column : mark.column + 1] == "\t":
             return "a tab cannot indent YAML", "indent with spaces"
         if "mapping values are not allowed" in said:
@@ -179,13 +182,13 @@ class _Builder:
         if self.values > MOST_VALUES:
             if isinstance(event, yaml.AliasEvent):
                 self._fatal(event.start_mark, "aliases of aliases grow beyond all bounds", "write the values out")
-            self._fatal(event.start_mark, f"has more than {MOST_VALUES:,} values", _USE_A_LIST)
+            self._fatal(event.start_mark, f"has more than {MOST_VALUES:,} values", USE_A_LIST)
 
     def _open(self, event: Any) -> None:
         self._tag(event)
         node = self._node({} if isinstance(event, yaml.MappingStartEvent) else [], event)
         if len(self.stack) >= DEEPEST:
-            self._fatal(event.start_mark, *_TOO_DEEP)
+            self._fatal(event.start_mark, *TOO_DEEP)
         self.stack.append(_Frame(node, event.anchor, self.values - 1))
 
     def _scalar(self, event: Any) -> None:
@@ -226,9 +229,9 @@ class _Builder:
         frame.node.keys[key] = spot
 
     def _placeholder(self) -> str:
-        """A key for a value that is read on and then left out: NUL cannot stand in YAML."""
+        """A key for a value that is read on and then left out."""
         self.junk += 1
-        return f"\0{self.junk}"
+        return f"{_JUNK}{self.junk}"
 
     def _put(self, node: Node, event: Any) -> None:
         if not self.stack:
@@ -241,7 +244,7 @@ class _Builder:
             self._report(event.start_mark, "a key must be text, not a mapping, a list or an alias", "write it in words")
             frame.key = self._placeholder()
         else:
-            if frame.key.startswith("\0"):
+            if frame.key.startswith(_JUNK):
                 frame.node.keys.pop(frame.key, None)
             else:
                 frame.node.value[frame.key] = node
@@ -290,7 +293,7 @@ class _Builder:
     def _path(self) -> tuple[str | int, ...]:
         """Where the parser stands, as far as keys are known."""
         steps = (frame.step for frame in self.stack)
-        return tuple(step for step in steps if isinstance(step, int) or (step and step[0] != "\0"))
+        return tuple(step for step in steps if isinstance(step, int) or (step and step[0] != _JUNK))
 
     def _report(self, mark: Any, message: str, hint: str, *, path: str | None = None) -> None:
         if path is None:

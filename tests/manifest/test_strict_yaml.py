@@ -48,6 +48,15 @@ def test_quotes_and_blocks_keep_text_as_it_is() -> None:
     assert document.get() == {"a": "no", "b": "12:30", "c": "yes\n", "d": "010"}
 
 
+def test_no_key_is_taken_for_one_that_is_left_out() -> None:
+    document = parsed('{a: {"\\0b": 1, "\\x01": 2, "\\0b": 3}, <<: left out}')
+    assert document.get() == {"a": {"\0b": 1, "\x01": 2}}
+    assert [problem.message for problem in document.problems] == [
+        "stands twice; first on line 1",
+        "merge keys (<<) are not supported",
+    ]
+
+
 def test_all_problems_of_a_text_are_found_at_once() -> None:
     document = parsed("a: no\na: 1\nb: {<<: 1, 2: x}\nc: !!python/none x\nd: 010\n")
     assert [problem.line for problem in document.problems] == [1, 2, 3, 3, 4, 5]
