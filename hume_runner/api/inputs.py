@@ -104,7 +104,7 @@ def _told(manifest: Manifest) -> str:
     return f"outputs.directory {manifest.outputs.directory}"
 
 
-def refuse_in_the_way(manifest: Manifest, paths: Paths) -> None:
+def refuse_obstacles(manifest: Manifest, paths: Paths) -> None:
     """What stands where a run makes its folders and its locks, and is no such thing. Raises: UsageError, StateError."""
     from hume_runner.results.derived import TABLES
     from hume_runner.state.in_the_way import refuse_in_the_way
@@ -126,7 +126,7 @@ def in_the_way(manifest: Manifest) -> str | None:
 
     paths = Paths.of(manifest, None)
     try:
-        refuse_in_the_way(manifest, paths)
+        refuse_obstacles(manifest, paths)
         with guarded(paths.outputs):
             refuse_links(paths.outputs)
         if paths.remote is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hume_runner import wiring
 from hume_runner.amounts import counted
-from hume_runner.api.inputs import refuse_in_the_way
+from hume_runner.api.inputs import refuse_obstacles
 from hume_runner.api.opening import told_closed, told_twin
 from hume_runner.api.remote_state import opened_state, state_of_the_whole
 from hume_runner.api.values import JobStatus, Reason, Status
@@ -121,7 +121,7 @@ def _refusal(project: Project, store: StateReader, summary: Summary) -> HumeRunn
 
     paths = project.paths
     try:
-        refuse_in_the_way(project.manifest, paths)
+        refuse_obstacles(project.manifest, paths)
         with guarded(paths.outputs):
             refuse_links(paths.outputs)
         refuse_others_due(store, paths.outputs, project.manifest)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hume_runner import events, installing, wiring
 from hume_runner.api.commanding import Commands, listening
 from hume_runner.api.control import Control
-from hume_runner.api.inputs import refuse_in_the_way
+from hume_runner.api.inputs import refuse_obstacles
 from hume_runner.api.opening import told_closed, told_twin
 from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.api.values import RunResult
@@ -55,7 +55,7 @@ def run_project(
     began = machine.monotonic()
     for told in filter(None, (told_closed(manifest), told_twin(paths))):
         warn(told)
-    refuse_in_the_way(manifest, paths)
+    refuse_obstacles(manifest, paths)
     selection = _selection(project, saved_plan)
     lacking = project.lacking_extras()
     telling = Telling(on_event, machine.monotonic)
