@@ -83,10 +83,36 @@ def test_what_is_wrong_in_a_mapping_is_told_with_the_member(folder: Path) -> Non
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes"])
-def test_what_no_file_could_hold_is_refused(folder: Path, value: object) -> None:
-    with pytest.raises((UsageError, ManifestError)):
+def test_every_answer_of_a_study_is_a_label_as_it_is(folder: Path) -> None:
+    rows = [{"id": "y", "text": "I liked it", "answer": "n"}, {"id": "1e3", "text": "y", "answer": "0o7"}]
+    entries = [{"text": row["text"], "id": row["id"], "labels": {"answer": row["answer"]}} for row in rows]
+    result = hume_runner.run(members(service={"api": "local"}, sources={"text": entries}))
+    assert (result.exit_code, result.counts.items["done"]) == (0, 2)
+    items = hume_runner.read_results(result.outputs).items.to_pylist()
+    assert [(item["item_id"], item["label_answer"]) for item in items] == [("y", "n"), ("1e3", "0o7")]
+    assert [item["source"] for item in items] == ["sources.text[0]", "sources.text[1]"]
+
+
+def test_problems_and_warnings_of_a_mapping_name_members_and_no_line(folder: Path) -> None:
+    (folder / "empty.wav").touch()
+    (folder / "more.csv").write_text("text,id\nOne.,a\n", encoding="utf-8")
+    empty = members(sources={"files": ["empty.wav"]}, models={"prosody": {}})
+    warned = hume_runner.validate(empty)
+    assert (warned.path, warned.problems) == ("<mapping>", ())
+    assert "<mapping>: sources.files[0]: 'empty.wav' is empty: it will fail by itself" in warned.warnings
+    wrong = hume_runner.validate(members(models={"languages": {}}))
+    assert {(problem.file, problem.line, problem.column) for problem in wrong.problems} == {(wrong.path, None, None)}
+    twice = members(sources={"text": [{"text": "One.", "id": "a"}, {"from": "more.csv"}]})
+    with pytest.raises(ManifestError, match=r"the id 'a' is taken already, at <mapping>: sources\.text\[0\]") as caught:
+        hume_runner.plan(twice)
+    assert [(problem.file, problem.line) for problem in caught.value.problems] == [("more.csv", 2)]
+
+
+@pytest.mark.parametrize(("value", "code"), [(object(), 64), ({1, 2}, 65), (b"bytes", 65)])
+def test_what_no_file_could_hold_is_refused_by_its_member(folder: Path, value: object, code: int) -> None:
+    with pytest.raises((UsageError, ManifestError), match="<mapping>: description: is of the type ") as caught:
         hume_runner.run(members(description=value))
+    assert caught.value.exit_code == code
 
 
 @pytest.mark.parametrize("what", ["run", "plan", "validate", "status", "verify", "read_results"])

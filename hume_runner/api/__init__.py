@@ -1,7 +1,12 @@
 """The runner from Python: `run`, `plan`, `validate`, `status`, `verify`, `compare`; all that the command line needs.
 
-A manifest is a path, or a mapping with the members that the file would have; relative paths in a mapping are relative
-to the working directory. What the command line says with `--output-dir`, `--state` and `--endpoint` are keywords here.
+A manifest is a path, or a mapping with the members that the file would have; relative paths in a
+mapping are relative to the working directory. A mapping holds text, numbers, true and false, None, lists and mappings;
+what derives from their types, tuples and other sequences, paths, numpy's numbers and arrays and pandas' columns are
+taken for these. Anything else is refused by its member: as a problem of the manifest where YAML can write it down (a
+set, bytes, a date, nan), as a UsageError where it cannot. Problems of a mapping name members, and no line.
+
+What the command line says with `--output-dir`, `--state` and `--endpoint` are keywords here.
 Expected errors are HumeRunnerErrors with a `hint` and the `exit_code` that the command would end with.
 
 What is promised is in `__all__`; the other names, and the modules beside this one, are the command line's, and may

@@ -84,9 +84,8 @@ def refuse_found(manifest: Manifest, path: Path, *, hint: str) -> None:
         start, parts = begin(entry.value, str(manifest.path.parent))
         below = Path(os.path.relpath(place, os.path.realpath(start))).parts
         if below[0] != os.pardir and parts_match(below, parts) and not _is_in(place, manifest.outputs.directory):
-            at = entry.place
             raise UsageError(
-                f"{path}: {entry.value!r} ({at.file}:{at.line}:{at.column}) finds it, and a run would measure it",
+                f"{path}: {entry.value!r} ({entry.place.told}) finds it, and a run would measure it",
                 hint=hint,
             )
 
@@ -99,8 +98,8 @@ def _is_in(place: str, folder: Path) -> bool:
 def _told(manifest: Manifest) -> str:
     """Where the output directory is named."""
     at = manifest.source_of.get("outputs.directory")
-    if at is not None:
-        return f"outputs.directory, {at.file}:{at.line}:{at.column}"
+    if at is not None and at.line:
+        return f"outputs.directory, {at.told}"
     return f"outputs.directory {manifest.outputs.directory}"
 
 

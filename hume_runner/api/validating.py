@@ -66,7 +66,7 @@ def validate(
     exit_code = 65 if wrong else 66 if problems else 0
     if examined.problems:
         problems = ordered(problems)
-    shown = str(manifest) if isinstance(manifest, str | PathLike) else str(examined.path)
+    shown = str(manifest) if isinstance(manifest, str | PathLike) else examined.path.name
     return Validated(
         path=shown,
         problems=tuple(problems),
@@ -96,10 +96,10 @@ def _count(examined: Examined, items: Counter[str], warnings: list[str], *, look
         if seen is not None:
             seen.add(item.id)
         if item.remote is not None and not item.remote.info.size_bytes and len(warnings) < _MOST_WARNINGS:
-            place = f"{item.place.file}:{item.place.line}:{item.place.column}"
+            place = item.place.told
             warnings.append(f"{place}: {item.value!r} is empty: it will fail by itself")
         if look and item.path is not None and len(warnings) < _MOST_WARNINGS:
-            place = f"{item.place.file}:{item.place.line}:{item.place.column}"
+            place = item.place.told
             with contextlib.suppress(OSError):
                 if item.path.stat().st_size == 0:
                     warnings.append(f"{place}: {item.value!r} is empty: it will fail by itself")
@@ -120,7 +120,7 @@ def _told_twin_folders(manifest: Manifest) -> Iterator[str]:
         if folders:
             shown = ", ".join(ascii(os.path.relpath(one, manifest.path.parent)) for one in folders)
             yield (
-                f"{entry.place.file}:{entry.place.line}:{entry.place.column}: {entry.value!r} looks through "
+                f"{entry.place.told}: {entry.value!r} looks through "
                 f"{len(folders)} folders that read the same (composed and decomposed letters): {shown}"
             )
 

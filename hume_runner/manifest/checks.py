@@ -267,7 +267,7 @@ def _id(document: Document, path: Path, value: Any, first: dict[str, Path]) -> I
     elif value in first:
         taken = first[value]
         line, _ = document.spot((*taken, "id"))
-        message = f"the id {quoted(value)} is taken by {path_text(taken)} on line {line}"
+        message = f"the id {quoted(value)} is taken by {path_text(taken)}{f' on line {line}' if line else ''}"
         yield document.problem(where, message, "give each source an id of its own")
     first.setdefault(value, path)
 

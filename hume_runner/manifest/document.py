@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +12,12 @@ from hume_runner.manifest.model import Place
 
 Path = tuple[str | int, ...]
 MOST_PROBLEMS = 100
+_INDEX = re.compile(r"\[([0-9]+)\]")
 
 
 @dataclass(slots=True)
 class Node:
-    """A value and where it starts; line and column count from 1.
+    """A value and where it starts; line and column count from 1, and are 0 in a manifest that is no text.
 
     `value` is a dict of Nodes, a list of Nodes, or a plain scalar. `keys` tells where each key of a mapping stands.
     """
@@ -63,7 +65,8 @@ class Document:
         return node.plain() if node else None
 
     def spot(self, path: Path, *, key: bool = False) -> tuple[int, int]:
-        """Line and column of the value at `path`, or of its key; of the nearest member above it if it is absent."""
+        """Line and column of the value at `path`, or of its key; of the nearest member above it if it is absent. Both
+        are 0 in a manifest that is no text."""
         while True:
             above = self.node(path[:-1]) if path else None
             if key and above and path[-1] in above.keys:
@@ -82,7 +85,7 @@ class Document:
     def problem(self, path: Path, message: str, hint: str = "", *, key: bool = False) -> Problem:
         """A problem with the member at `path`, placed at its value, or at its key."""
         line, column = self.spot(path, key=key)
-        return Problem(file=self.file, line=line, column=column, path=path_text(path), message=message, hint=hint)
+        return Place(self.file, line, column, path_text(path)).problem(message, hint)
 
 
 def path_text(path: Iterable[str | int]) -> str:
@@ -97,12 +100,21 @@ def path_text(path: Iterable[str | int]) -> str:
 
 
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems by file and line, each once, at most a hundred and a last one that counts the rest."""
+    """Problems by file and line, or by member where there are no lines, each once, at most a hundred and a last one
+    that counts the rest."""
     unique = list(dict.fromkeys(problems))
     files = {file: place for place, file in enumerate(dict.fromkeys(problem.file for problem in unique))}
-    unique.sort(key=lambda problem: (files[problem.file], problem.line or 0, problem.column or 0, problem.path))
+    unique.sort(
+        key=lambda problem: (files[problem.file], problem.line or 0, problem.column or 0, _by_number(problem.path))
+    )
     if len(unique) <= MOST_PROBLEMS:
         return unique
     rest = len(unique) - MOST_PROBLEMS
     last = Problem(file=unique[0].file, line=None, column=None, path="", message=f"and {rest:,} more problems")
     return [*unique[:MOST_PROBLEMS], last]
+
+
+def _by_number(path: str) -> list[str | int]:
+    """A path as what to sort it by: the second entry of a list before its tenth."""
+    # Words and indexes take turns, so that any two compare.
+    return [int(part) if at % 2 else part for at, part in enumerate(_INDEX.split(path))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shlex
 from collections.abc import Mapping
@@ -11,19 +12,18 @@ from difflib import get_close_matches
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
-
 from hume_runner import small_json
 from hume_runner.errors import ManifestError, NotRegular, Problem, UsageError, refuse_scarce
 from hume_runner.frozen import frozen
 from hume_runner.manifest.addresses import endpoint_fault
 from hume_runner.manifest.build import build, source_entries
 from hume_runner.manifest.checks import check
-from hume_runner.manifest.document import ordered
+from hume_runner.manifest.document import Document, ordered
+from hume_runner.manifest.mapping import FILE, document_of
 from hume_runner.manifest.model import Manifest, SourceEntry
 from hume_runner.manifest.published import foreign_to
 from hume_runner.manifest.schema import IS_MISSING, schema_problems
-from hume_runner.manifest.strict_yaml import MOST_BYTES, parse
+from hume_runner.manifest.strict_yaml import MOST_BYTES, TOO_LARGE, parse
 from hume_runner.regular_files import open_regular
 from hume_runner.settings import masked_url
 from hume_runner.spelling import stored_path
@@ -83,40 +83,28 @@ def examine(path: Path, *, output_dir: Path | None = None, endpoint: str | None 
     except OSError as error:
         refuse_scarce(error)
         return Examined(path=absolute, problems=(_unreadable(path, error),), manifest=None, entries=())
-    return _examined(data, absolute, shown=str(path), output_dir=output_dir, endpoint=endpoint)
+    document = parse(data, str(path))
+    digest = hashlib.sha256(data).hexdigest()
+    return _examined(document, digest, absolute, output_dir=output_dir, endpoint=endpoint)
 
 
 def examine_mapping(
     members: Mapping[str, Any], *, folder: Path, output_dir: Path | None = None, endpoint: str | None = None
 ) -> Examined:
-    """The same of a manifest that is a value: what is said of it names members, and lines of it as YAML.
+    """The same of a manifest that is a value: what is said of it names members, and no lines.
 
     Relative paths are relative to `folder`. Raises: UsageError for what no YAML file could hold, or such an endpoint.
     """
     _check_endpoint(endpoint)
     check_told("the current folder", folder.absolute())
     check_told("--output-dir", output_dir)
-    try:
-        text = yaml.safe_dump(_plain(members), allow_unicode=True, sort_keys=False, width=2**20)
-    except (yaml.YAMLError, RecursionError) as error:
-        hint = "use texts, numbers, lists and mappings"
-        raise UsageError(f"a manifest cannot hold this: {error}", hint=hint) from None
-    path = folder.absolute() / "<mapping>"
-    return _examined(text.encode(), path, shown="<mapping>", output_dir=output_dir, endpoint=endpoint)
-
-
-def _plain(value: Any) -> Any:
-    match value:
-        case Mapping():
-            return {str(key): _plain(member) for key, member in value.items()}
-        case list() | tuple():
-            return [_plain(element) for element in value]
-        case PurePath():
-            return str(value)
-        case str():
-            return str(value)  # and not a class of its own, such as an enumeration's
-        case _:
-            return value
+    document = document_of(members)
+    # What a file's bytes are to a saved plan and to run.json.
+    data = b"" if document.root is None else json.dumps(document.root.plain(), ensure_ascii=False).encode()
+    if len(data) > MOST_BYTES:
+        document = Document(file=FILE, root=None, problems=[document.problem((), *TOO_LARGE)])
+    digest = hashlib.sha256(data).hexdigest()
+    return _examined(document, digest, folder.absolute() / FILE, output_dir=output_dir, endpoint=endpoint)
 
 
 def _can_be_told(path: PurePath) -> bool:
@@ -157,8 +145,9 @@ def _refuse_endpoint(api: str, endpoint: str) -> None:
         raise UsageError(f"--endpoint {masked_url(endpoint)}: {fault[0]}", hint="leave --endpoint out")
 
 
-def _examined(data: bytes, absolute: Path, *, shown: str, output_dir: Path | None, endpoint: str | None) -> Examined:
-    document = parse(data, shown)
+def _examined(
+    document: Document, sha256: str, absolute: Path, *, output_dir: Path | None, endpoint: str | None
+) -> Examined:
     problems = list(document.problems)
     # A member that is wrong as YAML has no value to judge: what the schema says of it would only confuse.
     reported = {problem.path for problem in problems}
@@ -176,8 +165,7 @@ def _examined(data: bytes, absolute: Path, *, shown: str, output_dir: Path | Non
         return Examined(path=absolute, problems=tuple(ordered(problems)), manifest=None, entries=entries)
     if endpoint is not None:
         _refuse_endpoint(str(document.get("service", "api")), endpoint)
-    digest = hashlib.sha256(data).hexdigest()
-    manifest = build(document, path=absolute, sha256=digest, output_dir=output_dir, endpoint=endpoint)
+    manifest = build(document, path=absolute, sha256=sha256, output_dir=output_dir, endpoint=endpoint)
     return Examined(path=absolute, problems=(), manifest=manifest, entries=manifest.sources)
 
 

@@ -21,7 +21,8 @@ Scalar = str | int | float | bool | None
 
 # One a row of a list, of which there may be millions: made three times as fast as a frozen dataclass.
 class Place(NamedTuple):
-    """Where a value stands: `path` is the member path, line and column count from 1."""
+    """Where a value stands: `path` is the member path, line and column count from 1. Both are 0 in a manifest that is a
+    mapping, and has no lines."""
 
     file: str
     line: int
@@ -30,7 +31,13 @@ class Place(NamedTuple):
 
     def problem(self, message: str, hint: str = "") -> Problem:
         """What is wrong there."""
-        return Problem(file=self.file, line=self.line, column=self.column, path=self.path, message=message, hint=hint)
+        line, column = (self.line, self.column) if self.line else (None, None)
+        return Problem(file=self.file, line=line, column=column, path=self.path, message=message, hint=hint)
+
+    @property
+    def told(self) -> str:
+        """It in a sentence: `study.yaml:3:5`; without lines the member, `<mapping>: sources.text[0]`."""
+        return f"{self.file}:{self.line}:{self.column}" if self.line else f"{self.file}: {self.path}"
 
 
 @frozen
@@ -168,8 +175,8 @@ class Manifest:
     version: int
     name: str
     description: str
-    path: Path  # absolute
-    sha256: str  # of the file's bytes, hex
+    path: Path  # absolute; of a mapping `<mapping>` in the folder that its paths are relative to
+    sha256: str  # of the file's bytes, hex; of a mapping's members as JSON
     service: ServiceSection
     sources: tuple[SourceEntry, ...]  # urls, then files, then text, each in the manifest's order
     settings: Mapping[str, Any]  # {"models": {...}} and, when given, "transcription": {...} | None

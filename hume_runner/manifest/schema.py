@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from hume_runner.errors import Problem, UsageError
-from hume_runner.manifest.document import Document, Path
-from hume_runner.manifest.model import Scalar
+from hume_runner.manifest.document import Document, Path, path_text
+from hume_runner.manifest.model import Place, Scalar
 from hume_runner.manifest.published import schema
 from hume_runner.manifest.shown import in_quotes, quoted
 from hume_runner.manifest.wording import any_of, nearest, services, worded
@@ -210,10 +210,7 @@ def _missing(document: Document, path: Path, error: ValidationError, rule: Mappi
         # The validator reports one missing name at a time, each with the whole list.
         if error.message.startswith(repr(name)):
             line, column = document.spot(path, key=True)
-            member = document.problem((*path, name), IS_MISSING, hint)
-            yield Problem(
-                file=member.file, line=line, column=column, path=member.path, message=member.message, hint=hint
-            )
+            yield Place(document.file, line, column, path_text((*path, name))).problem(IS_MISSING, hint)
 
 
 def _unknown(document: Document, path: Path, error: ValidationError, rule: Mapping[str, Any]) -> Iterator[Problem]:

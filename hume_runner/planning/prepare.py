@@ -204,10 +204,7 @@ class Plan:
             refused = refuse(item, now)
             if refused is not None:
                 if len(problems) < _MOST_PROBLEMS:
-                    file, line, column, path = parse_place(self._store.place_of(item.key) or ":0:0\t")
-                    problems.append(
-                        Problem(file=file, line=line, column=column, path=path, message=refused[0], hint=refused[1])
-                    )
+                    problems.append(parse_place(self._store.place_of(item.key) or ":0:0\t").problem(*refused))
                 continue
             hopeless = hopeless_of(item)
             if hopeless is not None and len(self._hopeless) < _MOST_ALIKE:

@@ -269,11 +269,7 @@ def digest_of(file: BufferedReader, *, md5: bool) -> FileDigest:
 
 def _unreadable(item: SourceItem, error: OSError | StoreError) -> Problem:
     why = str(error) if isinstance(error, StoreError) else error.strerror or error
-    return Problem(
-        file=item.place.file,
-        line=item.place.line,
-        column=item.place.column,
-        path=item.place.path,
-        message=f"cannot read {readable(item.value)!r}: {why}",
-        hint=getattr(error, "hint", "") or "check that the file exists and may be read",
+    return item.place.problem(
+        f"cannot read {readable(item.value)!r}: {why}",
+        getattr(error, "hint", "") or "check that the file exists and may be read",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hume_runner.frozen import frozen
-from hume_runner.manifest.model import SourceKind
+from hume_runner.manifest.model import Place, SourceKind
 from hume_runner.planning.diff import Known
 from hume_runner.planning.model import PlannedJob
 from hume_runner.services.jobs import Draft, Job, PlanItem
@@ -273,8 +273,8 @@ def format_place(file: str, line: int, column: int, path: str) -> str:
     return f"{file}:{line}:{column}\t{path}"
 
 
-def parse_place(place: str) -> tuple[str, int, int, str]:
-    """(file, line, column, member path) of what `format_place` wrote."""
+def parse_place(place: str) -> Place:
+    """What `format_place` wrote."""
     where, _, path = place.partition("\t")
     file, line, column = where.rsplit(":", 2)
-    return file, int(line), int(column), path
+    return Place(file, int(line), int(column), path)

@@ -31,7 +31,7 @@ def shown_source(kind: str, value: str, place: str) -> str:
     if kind == "file":
         return value
     file, line, _, path = parse_place(place)
-    return f"{path} ({Path(file).name}:{line})"
+    return f"{path} ({Path(file).name}:{line})" if line else path
 
 
 def item_records(store: StateReader) -> Iterator[ItemRecord]:

@@ -67,7 +67,7 @@ class ReadFiles:
         read = None if status is None else self.one(status)
         if read is None or read.kind != "secret":
             return False
-        named = "" if read.place is None else f", {read.place.file}:{read.place.line}:{read.place.column}"
+        named = "" if read.place is None or not read.place.line else f", {read.place.told}"
         log.malformed(
             place,
             f"{quoted(called or str(path))} is a secret ({read.name}{named}), and a run would send it",

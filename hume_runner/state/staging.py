@@ -330,12 +330,6 @@ def _b(text: str) -> bytes:
 
 
 def _duplicate(name: str, first: str, second: str) -> Problem:
-    place = parse_place(second)
-    return Problem(
-        file=place[0],
-        line=place[1],
-        column=place[2],
-        path=place[3],
-        message=f"the id {name!r} is taken already, at {first.partition(chr(9))[0]}",
-        hint="ids are unique within a manifest",
+    return parse_place(second).problem(
+        f"the id {name!r} is taken already, at {parse_place(first).told}", "ids are unique within a manifest"
     )
