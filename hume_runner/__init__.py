@@ -3,7 +3,8 @@
 What is promised, and changes only with a new major version:
 
 functions    `run`, `plan`, `validate`, `status`, `verify`, `compare` (they give `RunResult`, `Planned`, `Validated`,
-             `Status`, `Verified`, `Comparison`), `read_results`, `load_manifest`; `plot_timeline` and
+             `Status`, `Verified`, `Comparison`), `read_results`; `load_manifest` gives a `Manifest` to look at; a
+             manifest is given to the others as a path or a mapping, `ManifestLike`; `plot_timeline` and
              `plot_groups` draw; `models`, `verify_models` (they give
              `ModelStatus`) and `pull_models`; `Cancel` ends a run early; `Emulator` is the stand-in server
 values       what these are made of, in `hume_runner.api`: of runs and plans `Counts`, `Summary`, `Reason`, `Holder`; of
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from hume_runner.api import (
         Cancel,
+        ManifestLike,
         Planned,
         RunResult,
         Status,
@@ -107,6 +109,7 @@ __all__ = [
     "HumeRunnerError",
     "LanguageConfig",
     "Manifest",
+    "ManifestLike",
     "ModelConfigBase",
     "ModelStatus",
     "ModelType",
@@ -152,6 +155,7 @@ _HOMES = {
     "HumeRunnerError": "errors",
     "LanguageConfig": "hume.configs",
     "Manifest": "manifest.model",
+    "ManifestLike": "api",
     "ModelConfigBase": "hume.configs",
     "ModelStatus": "services.local.weights",
     "ModelType": "hume.configs",

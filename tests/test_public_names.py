@@ -4,8 +4,9 @@ import ast
 import inspect
 import subprocess
 import sys
+import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -119,6 +120,24 @@ def types_in(hint: Any) -> Iterator[type]:
             yield from types_in(one)
 
 
+def unions_in(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Unions that an annotation uses by a name (`ManifestLike`), which who uses it would have to write out."""
+    found = {}
+    for node in ast.walk(ast.parse(text, mode="eval")):
+        value = names.get(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            value = getattr(names.get(node.value.id), node.attr, None)
+        if isinstance(value, types.UnionType):
+            found[ast.unparse(node)] = value
+    return found
+
+
+def promised_unions() -> list[Any]:
+    shown = [getattr(one, name) for one in (hume_runner, api) for name in one.__all__]
+    shown += [value for one in PROMISED_MODULES for name, value in vars(one).items() if not name.startswith("_")]
+    return [value for value in shown if isinstance(value, types.UnionType)]
+
+
 PROMISED = promised()
 
 
@@ -134,3 +153,22 @@ def test_whoever_may_use_a_name_may_name_all_that_it_takes_and_gives(name: str) 
             if one.__module__.startswith("hume_runner") and not any(one is other for other in known)
         }
     assert unknown == set()
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED))
+def test_whoever_may_use_a_name_may_name_the_unions_that_it_takes(name: str) -> None:
+    known = promised_unions()
+    unknown = {
+        union
+        for text, home in annotations_of(PROMISED[name])
+        if isinstance(text, str)
+        for union, value in unions_in(text, names_in(home)).items()
+        if not any(value is other for other in known)
+    }
+    assert unknown == set()
+
+
+def test_the_type_of_a_manifest_is_promised() -> None:
+    annotations = {name: value for name, value in hume_runner.run.__annotations__.items() if name == "manifest"}
+    assert annotations == {"manifest": "ManifestLike"}
+    assert any(hume_runner.ManifestLike is one for one in promised_unions())

@@ -1,13 +1,14 @@
 """The runner from Python: `run`, `plan`, `validate`, `status`, `verify`, `compare`; all that the command line needs.
 
-A manifest is a path, or a mapping with the members that the file would have; relative paths in a
+A manifest (`ManifestLike`) is a path, or a mapping with the members that the file would have; relative paths in a
 mapping are relative to the working directory. A mapping holds text, numbers, true and false, None, lists and mappings;
 what derives from their types, tuples and other sequences, paths, numpy's numbers and arrays and pandas' columns are
 taken for these. Anything else is refused by its member: as a problem of the manifest where YAML can write it down (a
 set, bytes, a date, nan), as a UsageError where it cannot. Problems of a mapping name members, and no line.
 
-What the command line says with `--output-dir`, `--state` and `--endpoint` are keywords here.
-Expected errors are HumeRunnerErrors with a `hint` and the `exit_code` that the command would end with.
+What the command line says with `--output-dir`, `--state`, `--endpoint`, `--shard`, `--limit` and `--select` are
+keywords here, and hints, which are written for the command line, mean these by such names. Expected errors are
+HumeRunnerErrors with a `hint` and the `exit_code` that the command would end with.
 
 What is promised is in `__all__`; the other names, and the modules beside this one, are the command line's, and may
 change with it. All names are imported when they are first used, each from the module that it is written in: a command,
@@ -42,9 +43,8 @@ if TYPE_CHECKING:
     from hume_runner.api.project import Project as Project
     from hume_runner.api.saved_plans import read_plan as read_plan
     from hume_runner.api.validating import validate
-    from hume_runner.api.values import JobSaid, Planned, Reason, RunResult, Status, Validated, Verified
+    from hume_runner.api.values import JobSaid, ManifestLike, Planned, Reason, RunResult, Status, Validated, Verified
     from hume_runner.api.values import JobStatus as JobStatus
-    from hume_runner.api.values import ManifestLike as ManifestLike
     from hume_runner.api.verifying import verify
     from hume_runner.manifest.published import schema_text as schema_text
     from hume_runner.migration.manifest import Migrated as Migrated
@@ -77,6 +77,7 @@ __all__ = [
     "Holder",
     "JobSaid",
     "Licence",
+    "ManifestLike",
     "Model",
     "ModelFile",
     "ModelStatus",

@@ -56,6 +56,9 @@ def load_manifest(
     """The manifest at a path, or one that is a mapping (its paths are relative to the current folder), with
     `--output-dir` and `--endpoint` in place of what it says.
 
+    It is there to be looked at: what a manifest says, with its defaults. `run` and its neighbours take what this takes,
+    and not what it gives.
+
     Raises: ManifestError with all problems; UsageError for an endpoint on the command line that cannot be.
     """
     if isinstance(manifest, Mapping):
