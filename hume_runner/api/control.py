@@ -33,7 +33,8 @@ class Cancel:
     """Ends a run from another thread, or from its `on_event`: call it.
 
     Once: nothing more is submitted, and what is on its way is finished. Twice: the run leaves at once. Both leave a
-    state that resumes, and the run's result has the exit code 130. Before anything was begun: `run` raises Cancelled.
+    state that resumes, and the run's result has the exit code 130. While the run starts up, before anything was begun:
+    `run` raises Cancelled, unless there is nothing to do. One that was called is spent: the next run takes a new one.
     """
 
     def __init__(self) -> None:

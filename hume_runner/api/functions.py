@@ -41,9 +41,10 @@ def run(
     """Validate, plan, submit, poll, fetch and write the outputs; resumes by itself.
 
     `on_event` gets what happens, in the calling thread (see `hume_runner.events`), without it a notebook shows how far
-    the run is; `cancel` ends the run early. How the work ended is in the result (`exit_code`, `error`): a service that
-    refuses, a budget that is spent, items that failed. `plan` is the path of a saved plan. What is wrong with the
-    outputs is logged as a warning.
+    the run is; what it raises ends the run and comes out as it is, and the state resumes. `cancel` ends the run early:
+    Cancelled while the run starts up, from then on a result with the exit code 130. How the work ended is in the result
+    (`exit_code`, `error`): a service that refuses, a budget that is spent, items that failed. `plan` is the path of a
+    saved plan. What is wrong with the outputs is logged as a warning.
     `shard` (`2/4`), `limit` and `select` (`label.wave == 2`) run a part of the manifest, see docs/shards.md. `cluster`
     does what is work for the processor, see docs/cluster.md: the address of a Dask scheduler, `module:factory`, or a
     function that gives an Executor.
