@@ -308,3 +308,10 @@ def test_the_plan_that_a_run_tells_counts_all_items(tmp_path: Path) -> None:
         hume_runner.run(manifest, on_event=told.append)
         (planned,) = (event for event in told if isinstance(event, hume_runner.events.Planned))
         assert (planned.new, planned.done, planned.total, planned.to_finish) == (new, done, 3, jobs)
+
+
+def test_problems_that_are_too_many_are_counted_once_and_last(folder: Path) -> None:
+    (folder / "blank.csv").write_text("text\n" + '" "\n' * 130, encoding="utf-8")
+    wrong = members(sources={"text": [*[3] * 150, {"from": "blank.csv"}]})
+    told = [problem.message for problem in hume_runner.validate(wrong).problems]
+    assert [message for message in told if "more problems" in message] == told[100:] == ["and 180 more problems"]

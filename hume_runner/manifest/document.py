@@ -12,6 +12,7 @@ from hume_runner.manifest.model import Place
 
 Path = tuple[str | int, ...]
 MOST_PROBLEMS = 100
+_REST = re.compile(r"and ([0-9,]+) more problems")
 _INDEX = re.compile(r"\[([0-9]+)\]")
 
 
@@ -45,6 +46,11 @@ class Document:
     file: str
     root: Node | None
     problems: list[Problem]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it was written as YAML, so that indentation and quotes mean something."""
+        return self.root is not None and self.root.line > 0
 
     def node(self, path: Path) -> Node | None:
         """The node at `path`, or None."""
@@ -101,17 +107,24 @@ def path_text(path: Iterable[str | int]) -> str:
 
 def ordered(problems: Iterable[Problem]) -> list[Problem]:
     """Problems by file and line, or by member where there are no lines, each once, at most a hundred and a last one
-    that counts the rest."""
-    unique = list(dict.fromkeys(problems))
+    that counts the rest, and what others counted so before."""
+    counted = {problem: _rest_in(problem) for problem in problems}
+    unique = [problem for problem, stands_for in counted.items() if not stands_for]
     files = {file: place for place, file in enumerate(dict.fromkeys(problem.file for problem in unique))}
-    unique.sort(
-        key=lambda problem: (files[problem.file], problem.line or 0, problem.column or 0, _by_number(problem.path))
-    )
-    if len(unique) <= MOST_PROBLEMS:
-        return unique
-    rest = len(unique) - MOST_PROBLEMS
-    last = Problem(file=unique[0].file, line=None, column=None, path="", message=f"and {rest:,} more problems")
-    return [*unique[:MOST_PROBLEMS], last]
+    unique.sort(key=lambda one: (files[one.file], one.line or 0, one.column or 0, _by_number(one.path)))
+    rest = sum(counted.values()) + max(len(unique) - MOST_PROBLEMS, 0)
+    return [*unique[:MOST_PROBLEMS], more_problems(next(iter(counted)).file, rest)] if rest else unique
+
+
+def more_problems(file: str, rest: int) -> Problem:
+    """What stands for so many that are not told one by one."""
+    return Problem(file=file, line=None, column=None, path="", message=f"and {rest:,} more problems")
+
+
+def _rest_in(problem: Problem) -> int:
+    """How many a problem stands for that `more_problems` made; 0 for any other."""
+    found = _REST.fullmatch(problem.message) if not problem.path else None
+    return int(found[1].replace(",", "")) if found else 0
 
 
 def _by_number(path: str) -> list[str | int]:

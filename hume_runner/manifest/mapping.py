@@ -169,7 +169,8 @@ def _scalar(value: Any) -> Any:
             return float.__float__(value)
         case os.PathLike():
             return os.fspath(value)
-    if not isinstance(value, Mapping) and _is_array(value):
+    # Asked of the class first: what answers for anything it does not have is no array.
+    if hasattr(type(value), "dtype") and not isinstance(value, Mapping) and _is_array(value):
         found = value.tolist()
         return _scalar(found) if isinstance(found, str | int | float) else found
     return value

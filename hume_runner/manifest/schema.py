@@ -183,7 +183,7 @@ def _problems(document: Document, path: Path, error: ValidationError) -> Iterato
 
 def _not_indented(document: Document, path: Path) -> list[str]:
     """The members that stand beside an empty one and belong below it."""
-    if document.root is None or not isinstance(document.root.value, dict) or len(path) != 1:
+    if document.root is None or not document.is_text or not isinstance(document.root.value, dict) or len(path) != 1:
         return []
     known = schema()["properties"]
     return [
@@ -197,7 +197,7 @@ def _missing(document: Document, path: Path, error: ValidationError, rule: Mappi
     wanted: Any = error.validator_value
     present: Any = error.instance
     for name in wanted:
-        if name in present or _said_with_a_colon(path, present):
+        if name in present or _said_with_a_colon(document, path, present):
             continue
         hint = {
             "version": "add version: 1",
@@ -224,7 +224,7 @@ def _unknown(document: Document, path: Path, error: ValidationError, rule: Mappi
         message = f"{_UNKNOWN} {quoted(name)}"
         near = nearest(name, [member for member in known if member not in present] or known)
         elsewhere = _homes().get(name.replace("-", "_"), [])
-        if said := _said_with_a_colon(path, present):
+        if said := _said_with_a_colon(document, path, present):
             message = "text with ': ' in it and no quotes is a mapping to YAML"
             hint = f"put it in quotes: - {in_quotes(said)}"
         elif near:
@@ -236,9 +236,15 @@ def _unknown(document: Document, path: Path, error: ValidationError, rule: Mappi
         yield document.problem((*path, name), message, hint, key=True)
 
 
-def _said_with_a_colon(path: Path, present: Any) -> str:
+def _said_with_a_colon(document: Document, path: Path, present: Any) -> str:
     """What somebody wrote as an entry of a list of sources, as in `- I said: hi`; empty where it is something else."""
-    if len(path) != 3 or path[0] != "sources" or not isinstance(present, dict) or len(present) != 1:
+    if (
+        not document.is_text
+        or len(path) != 3
+        or path[0] != "sources"
+        or not isinstance(present, dict)
+        or len(present) != 1
+    ):
         return ""
     [(name, value)] = present.items()
     told = isinstance(name, str) and isinstance(value, str | int | float)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hume_runner.errors import ManifestError, Problem, SourceError
-from hume_runner.manifest.document import MOST_PROBLEMS
+from hume_runner.manifest.document import MOST_PROBLEMS, more_problems
 from hume_runner.manifest.model import Place
 
 # A next step, or what finds one: to look for the nearest of many names takes longer than all else, and what is only
@@ -43,6 +43,5 @@ class ProblemLog:
             return
         found = list(self.problems)
         if self.unlisted:
-            message = f"and {self.unlisted:,} more problems"
-            found.append(Problem(file=found[0].file, line=None, column=None, path="", message=message))
+            found.append(more_problems(found[0].file, self.unlisted))
         raise ManifestError(found) if self._manifest_is_wrong else SourceError(found)

@@ -302,13 +302,36 @@ def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_entries() -> None
     assert {(one.file, one.line, one.column) for one in found.problems} == {("<mapping>", None, None)}
 
 
-def test_what_is_wrong_beside_a_file_names_members_and_no_lines(tmp_path: Path) -> None:
+def test_ids_that_meet_are_told_by_their_members() -> None:
     twice = [{"text": "One.", "id": "a"}, {"text": "Two.", "id": "a"}]
     (problem,) = examined(members(sources={"text": twice})).problems
     assert str(problem) == "<mapping>: sources.text[1].id: the id 'a' is taken by sources.text[0]"
 
 
-def test_the_hash_is_of_the_members(tmp_path: Path) -> None:
+def test_nobody_is_told_of_quotes_and_indentation_who_wrote_no_text() -> None:
+    told = problems_and_hints(members(service=None, api="local", sources={"text": [{"I said": "hi"}]}))
+    assert "is a mapping to YAML" not in told
+    assert "indent" not in told
+    assert "sources.text[0].I said: unknown member 'I said'" in told
+
+
+def problems_and_hints(manifest: Any) -> str:
+    return "\n".join(f"{one} {one.hint}" for one in examined(manifest).problems)
+
+
+class Answering:
+    """It has an answer for whatever it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+def test_a_value_is_not_asked_for_what_its_class_does_not_have() -> None:
+    with pytest.raises(UsageError, match="is of the type Answering"):
+        examined(members(description=Answering()))
+
+
+def test_the_hash_is_of_the_members() -> None:
     one, other = (examined(members(description=word)).manifest for word in ("y", "n"))
     again = examined(UserDict(members(description=Answer.YES))).manifest
     assert one is not None
