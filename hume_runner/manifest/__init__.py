@@ -1,5 +1,5 @@
-"""YAML text becomes a frozen `Manifest`, or every problem of it at once, with its place.
+"""YAML text, or a mapping, becomes a frozen `Manifest`, or every problem of it at once, with its place.
 
-load.py           from text or mapping to values: strict_yaml.py (with places), schema.py and checks.py (what is wrong),
-                  build.py and model.py (the values), defaults.py
+load.py           from a text (strict_yaml.py) or a mapping (mapping.py) to a document with places (document.py), what
+                  is wrong with it (schema.py, checks.py), and the values (build.py, model.py, defaults.py)
 """

@@ -26,7 +26,7 @@ from hume_runner.manifest.schema import IS_MISSING, schema_problems
 from hume_runner.manifest.strict_yaml import MOST_BYTES, TOO_LARGE, parse
 from hume_runner.regular_files import open_regular
 from hume_runner.settings import masked_url
-from hume_runner.spelling import stored_path
+from hume_runner.spelling import is_whole, stored_path
 
 _ENDINGS = (".yaml", ".yml")
 _OF_A_RUN = "run.json"
@@ -113,11 +113,7 @@ def examine_mapping(
 def _can_be_told(path: PurePath) -> bool:
     """Whether a path is text. A system takes any bytes for a name; the state, the outputs and every command that a
     message names tell paths, and nothing else that reads them takes what is no text."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return is_whole(str(path))
 
 
 def check_told(what: str, path: Path | None) -> None:

@@ -19,6 +19,7 @@ from hume_runner.manifest.document import Document, Node, Path, path_text
 from hume_runner.manifest.scalars import MOST_DIGITS
 from hume_runner.manifest.shown import quoted
 from hume_runner.manifest.strict_yaml import DEEPEST, MOST_VALUES, TOO_DEEP, USE_A_LIST
+from hume_runner.spelling import is_whole
 
 FILE = "<mapping>"
 """What problems have in place of a file's name."""
@@ -82,7 +83,7 @@ class _Reader:
             if not isinstance(key, str):
                 told = "None" if given is None else f"of the type {kind_of(given)}"
                 self._report(path, f"a key must be text, and one here is {told}", "write it as text")
-            elif _is_half(key):
+            elif not is_whole(key):
                 self._report(path, f"the key {quoted(key)} {_HALF[0]}", _HALF[1])
             elif key in seen:
                 self._report((*path, key), "stands twice, as text and as a number", "keep one of the two")
@@ -129,7 +130,7 @@ def _fault(value: Any) -> tuple[str, str] | None:
         case None | bool() | Mapping():
             return None
         case str():
-            return _HALF if _is_half(value) else None
+            return _HALF if not is_whole(value) else None
         case int():
             return None if _is_short(value) else _TOO_LONG
         case float():
@@ -140,14 +141,6 @@ def _fault(value: Any) -> tuple[str, str] | None:
 
 def _placed(value: Any) -> Node:
     return Node(value, 0, 0)
-
-
-def _is_half(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _is_short(number: int) -> bool:
