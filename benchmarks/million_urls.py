@@ -26,6 +26,8 @@ from figures import Figure, report
 from processes import Ended, emulator, runner, timed
 
 from hume_runner import wiring
+from hume_runner.api.planned import planned
+from hume_runner.machine import Machine
 from hume_runner.manifest.load import load_manifest
 from hume_runner.services.jobs import Outcome
 from hume_runner.state.paths import Paths
@@ -113,16 +115,16 @@ def long(folder: Path, items: int) -> list[Figure]:
 
 def finish(path: Path) -> None:
     """Write the state that a run of the manifest would leave, had a service measured every item."""
-    machine = wiring.Machine.this()
+    machine = Machine.this()
     manifest = load_manifest(path)
     paths = Paths.of(manifest, None)
     paths.outputs.mkdir()
     now = machine.now()
     with (
-        wiring.Endpoint(manifest, paths, machine) as endpoint,
+        wiring.endpoint(manifest, paths, machine) as endpoint,
         Store.create_or_open(paths.state, disk=machine.disk, name=manifest.name, lineage="benchmark") as store,
     ):
-        with wiring.planned(manifest, store, endpoint, retry_failed=False, now=now) as plan:
+        with planned(manifest, store, endpoint, retry_failed=False, now=now) as plan:
             plan.apply(store)
         number = 0
         while numbers := store.planned(1, beyond=number):

@@ -20,6 +20,7 @@ from figures import Figure, report
 from million_urls import write
 
 from hume_runner import wiring
+from hume_runner.machine import Machine
 from hume_runner.manifest.load import load_manifest
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.prepare import Options, Plan
@@ -65,7 +66,7 @@ def take(steps: Steps, manifest: Manifest, listing: Path) -> None:
         with listing.open(newline="", encoding="utf-8") as file:
             deque(csv.reader(file), maxlen=0)
 
-    with wiring.Endpoint(manifest, Paths.of(manifest, None), wiring.Machine.this()) as endpoint:
+    with wiring.endpoint(manifest, Paths.of(manifest, None), Machine.this()) as endpoint:
 
         def scan(into: Scan) -> None:
             scan_sources(manifest, expand_in_blocks(manifest), endpoint.service, NothingCached(), into)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
+# The endpoint that is no host: an emulator is started for the run.
+EMULATOR = "emulator"
+
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine."""

@@ -265,6 +265,11 @@ def all_registered() -> tuple[Registered, ...]:
     return tuple(_KNOWN.values())
 
 
+def machines() -> frozenset[str]:
+    """The endpoints that are this machine."""
+    return frozenset(one.host for one in all_registered() if one.here)
+
+
 def register(one: Registered) -> None:
     """Add an API. Its models are known to manifests from the next one that is read on."""
     _KNOWN[one.api] = one

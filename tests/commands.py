@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
-from hume_runner.wiring import Machine
+from hume_runner.machine import Machine
 
 
 class Ran(NamedTuple):

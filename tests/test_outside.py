@@ -108,18 +108,18 @@ def test_a_thing_is_found_whatever_code_calls_it(text: str, taken: str) -> None:
         # The lock tells people on which host its owner runs.
         # And those who talk to a run on their own machine have one module, which the engine knows nothing of.
         ("socket", ("http/", "emulator/server.py", "state/lock.py", "control/")),
-        ("random", ("wiring.py", "http/retry.py", "emulator/")),
-        # Whoever measures asks where the models lie, and is made by no wiring. What is said of stores is obstore's to
+        ("random", ("machine.py", "http/retry.py", "emulator/")),
+        # Whoever measures asks where the models lie, and is handed no machine. What is said of stores is obstore's to
         # read, save what it leaves to its caller.
         # The trace that a command belongs to is asked for before there is a machine, which costs start-up.
-        ("os.environ", ("cli/main.py", "wiring.py", "processes.py", "services/local/weights.py", "stores/opening.py")),
+        ("os.environ", ("cli/main.py", "machine.py", "processes.py", "services/local/weights.py", "stores/opening.py")),
         ("obstore", ("stores/remote.py", "stores/wording.py")),
         ("os.getenv", ()),
         ("os.path.expandvars", ()),
         (
             "time.time",
             (
-                "wiring.py",
+                "machine.py",
                 "cli/metrics.py",
                 "http/transport.py",
                 "services/batch_v0/client.py",
@@ -131,19 +131,19 @@ def test_a_thing_is_found_whatever_code_calls_it(text: str, taken: str) -> None:
         # Whoever waits, and whoever shows that somebody does.
         (
             "time.monotonic",
-            ("wiring.py", "cli/", "computing/", "emulator/", "http/", "hume/job.py", "notebook.py", "state/"),
+            ("machine.py", "cli/", "computing/", "emulator/", "http/", "hume/job.py", "notebook.py", "state/"),
         ),
         ("time.perf_counter", ()),
         ("datetime.datetime.now", ("cli/",)),
         ("datetime.datetime.utcnow", ()),
         ("datetime.date.today", ()),
-        ("uuid", ("wiring.py", "emulator/")),
+        ("uuid", ("machine.py", "emulator/")),
         # The client can be used without the runner, so it brings its own.
         # And the lock waits the hundredths of a second for which another process looks at it, as a dropped signal does.
         (
             "time.sleep",
             (
-                "wiring.py",
+                "machine.py",
                 "hume/job.py",
                 "http/retry.py",
                 "cli/signals.py",
@@ -358,9 +358,9 @@ def test_the_facade_hands_the_command_line_values_and_functions_of_its_own() -> 
     facade = import_module("hume_runner.api")
     elsewhere = {name for name, home in facade._HOMES.items() if not home.startswith("api.")}
     functions = {"schema_text"}
-    made_by_wiring = {"Machine"}
-    values = elsewhere - functions - made_by_wiring
-    assert functions | made_by_wiring <= elsewhere
+    of_the_machine = {"Machine"}
+    values = elsewhere - functions - of_the_machine
+    assert functions | of_the_machine <= elsewhere
     assert {name for name in values if not is_value(getattr(facade, name))} == set()
 
 
@@ -369,7 +369,7 @@ def is_value(kind: Any) -> bool:
 
 
 # Where a service is made and held. All others name the parts of one that they need.
-HOLDS_A_SERVICE = {"services/base.py", "wiring.py", "engine/environment.py"}
+HOLDS_A_SERVICE = {"services/base.py", "endpoint.py", "engine/environment.py"}
 
 
 def names_in(text: str) -> Iterator[str]:
@@ -409,6 +409,6 @@ def test_a_service_is_found_however_code_names_it(text: str, named: bool) -> Non
 
 
 def test_the_search_finds_what_it_looks_for() -> None:
-    assert "wiring.py" in uses("os.environ")
+    assert "machine.py" in uses("os.environ")
     assert "state/file.py" in uses("sqlite3")
     assert "services/packing.py" not in uses("sqlite3")

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from hume_runner.api.values import JobSaid, ManifestLike, Planned, Reason, RunResult, Status, Validated, Verified
     from hume_runner.api.values import JobStatus as JobStatus
     from hume_runner.api.verifying import verify
+    from hume_runner.machine import Machine as Machine
     from hume_runner.manifest.published import schema_text as schema_text
     from hume_runner.migration.manifest import Migrated as Migrated
     from hume_runner.planning.model import Summary
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
     from hume_runner.services.local.weights import Verdict as FileVerdict
     from hume_runner.state.lock import Holder
     from hume_runner.state.rows import Counts
-    from hume_runner.wiring import Machine as Machine
 
 __all__ = [
     "Agreement",
@@ -138,7 +138,7 @@ _HOMES = PARTS | {
     "Comparison": "results.compare.base:Comparison",
     "Control": "api.control:Control",
     "JobStatus": "api.values:JobStatus",
-    "Machine": "wiring:Machine",
+    "Machine": "machine:Machine",
     "ManifestLike": "api.values:ManifestLike",
     "Migrated": "migration.manifest:Migrated",
     "ModelStatus": "services.local.weights:ModelStatus",

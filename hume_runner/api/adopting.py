@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from hume_runner import wiring
 from hume_runner.api.mending import writing
+from hume_runner.api.planned import planned
 from hume_runner.api.remote_state import state_of_the_whole
 from hume_runner.engine.adopt import Adopted, adopt_all
 from hume_runner.engine.adopt_files import FileAdopter, is_file
@@ -38,7 +38,7 @@ def adopt(project: Project, names: Sequence[str], *, simulated: bool | None = No
         take_up(store, kept, machine.now())
         with (
             state_of_the_whole(project, to_run=False) as whole,
-            wiring.planned(
+            planned(
                 manifest,
                 store,
                 endpoint,
@@ -51,7 +51,7 @@ def adopt(project: Project, names: Sequence[str], *, simulated: bool | None = No
             plan.apply(store)
         note_shard(store, project.selection.shard, manifest.service.api, paths.outputs)
         owner.record(machine.disk, manifest=manifest.name, state=paths.state, lineage=store.lineage, home=paths.remote)
-        if endpoint.name == wiring.EMULATOR:
+        if endpoint.embedded:
             if simulated is False:
                 raise UsageError(
                     "the manifest rehearses, and the files are said to be measured",

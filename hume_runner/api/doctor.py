@@ -16,12 +16,13 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hume_runner import installing, wiring
+from hume_runner import installing
 from hume_runner._version import __version__
 from hume_runner.amounts import counted
 from hume_runner.api.project import Project
 from hume_runner.errors import HumeRunnerError, MissingExtra, StateError
 from hume_runner.frozen import frozen
+from hume_runner.machine import Machine
 from hume_runner.registry import all_registered, load, registered
 from hume_runner.settings import DEFAULT_KEY_VARIABLE, read_key
 from hume_runner.sources import expand
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from hume_runner.api.values import ManifestLike
     from hume_runner.manifest.model import Manifest
     from hume_runner.readiness import Readiness
-    from hume_runner.wiring import Machine
 
 EXTRAS = ("emulator", "media", "tables", "report", "figures", "local", "cluster", "remote")
 # Enough for the state and the answers of some thousand items.
@@ -88,7 +88,7 @@ def findings(
         except HumeRunnerError as error:
             yield from _problems("manifest", error)
     yield from _extras(requirements, _needs(project.manifest if project else None))
-    machine = wiring.Machine.this()
+    machine = Machine.this()
     yield from _models(project.manifest if project else None)
     if project is None:
         yield from _disk(Path(output_dir or "."), kind="folder")
@@ -316,7 +316,7 @@ def _service(project: Project) -> Iterator[Finding]:
         if endpoint.here:
             yield Finding(name="endpoint", mark="ok", message=f"{endpoint.name}: no key, no network, no bill")
             return
-        if endpoint.name == wiring.EMULATOR:
+        if endpoint.embedded:
             yield Finding(name="endpoint", mark="ok", message="emulator: started for each run; no key, no network")
             return
         try:

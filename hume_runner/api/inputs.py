@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.errors import Problem, StateError, UsageError
+from hume_runner.hosts import EMULATOR
 from hume_runner.manifest.load import Examined
 from hume_runner.manifest.model import Manifest, Place
 from hume_runner.sources.globbing import begin, is_glob, parts_match
 from hume_runner.sources.inputs import inputs
 from hume_runner.stores.address import is_remote
-from hume_runner.wiring import EMULATOR
 
 if TYPE_CHECKING:
     from hume_runner.state.paths import Paths

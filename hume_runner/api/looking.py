@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hume_runner import wiring
 from hume_runner.amounts import counted
 from hume_runner.api.inputs import refuse_obstacles
 from hume_runner.api.opening import told_closed, told_twin
@@ -17,13 +16,14 @@ from hume_runner.api.remote_state import opened_state, state_of_the_whole
 from hume_runner.api.values import JobStatus, Reason, Status
 from hume_runner.errors import HumeRunnerError
 from hume_runner.frozen import frozen
-from hume_runner.registry import load, registered
+from hume_runner.registry import load, machines, registered
 from hume_runner.settings import mask_secrets
 from hume_runner.sources.left_out import LeftOut
 from hume_runner.state.paths import Paths
 
 if TYPE_CHECKING:
     from hume_runner.api.project import Project
+    from hume_runner.endpoint import Endpoint
     from hume_runner.engine.mend import Lacking
     from hume_runner.manifest.model import Manifest
     from hume_runner.planning.model import Decision, PlannedJob, Summary
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bool) -> Iterator[OpenPlan]:
+def opened_plan(project: Project, endpoint: Endpoint, *, retry_failed: bool) -> Iterator[OpenPlan]:
     """The plan against the state as it is now; see `Project.planning`."""
+    from hume_runner.api.planned import planned
     from hume_runner.engine.apart import refuse_other_kinds, refuse_others_outputs
 
     manifest, paths, now = project.manifest, project.paths, project.machine.now()
     with ExitStack() as stack:
         store, _ = stack.enter_context(opened_state(project))
-        embedded = endpoint.name == wiring.EMULATOR
         refuse_others_outputs(
-            store, paths.state, paths.outputs, manifest=manifest.name, embedded=embedded, home=paths.remote
+            store, paths.state, paths.outputs, manifest=manifest.name, embedded=endpoint.embedded, home=paths.remote
         )
-        machines, host = wiring.machines(), endpoint.service.endpoint
-        refuse_other_kinds(store, host, here=endpoint.here, machines=machines, outputs=paths.outputs)
+        host = endpoint.service.endpoint
+        refuse_other_kinds(store, host, here=endpoint.here, machines=machines(), outputs=paths.outputs)
         serial = store.serial
         seen = (store.path if paths.remote is not None else None) or paths.state
         blocked = _blocked(store, paths)  # asked before answers are given up, as a run asks
@@ -55,7 +55,7 @@ def opened_plan(project: Project, endpoint: wiring.Endpoint, *, retry_failed: bo
         _refuse_beside_shards(project, store, knows=whole or seen)
         left_out = LeftOut()
         plan = stack.enter_context(
-            wiring.planned(
+            planned(
                 manifest,
                 store,
                 endpoint,
@@ -143,7 +143,7 @@ def _cautions(manifest: Manifest, plan: Plan) -> Iterator[str]:
 
 
 def _taken_stock(
-    store: StateReader, endpoint: wiring.Endpoint, paths: Paths, stack: ExitStack, now: float
+    store: StateReader, endpoint: Endpoint, paths: Paths, stack: ExitStack, now: float
 ) -> tuple[StateReader, Lacking]:
     """The state as a run would plan with it, and what of its answers is lacking: what is measured here is measured
     again where its answer is lost."""

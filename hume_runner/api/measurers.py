@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hume_runner import wiring
 from hume_runner.api.project import Project
 from hume_runner.api.values import ManifestLike
+from hume_runner.machine import Machine
 from hume_runner.services.local import catalogue
 from hume_runner.services.local.needs import needed
 from hume_runner.services.local.pull import Licence, OnStep, pull_agreed
 from hume_runner.services.local.weights import ModelStatus, Weights
 from hume_runner.spelling import stored_path
-
-if TYPE_CHECKING:
-    from hume_runner.wiring import Machine
 
 
 def models(*names: str) -> tuple[ModelStatus, ...]:
@@ -33,7 +29,7 @@ def verify_models(*names: str) -> tuple[ModelStatus, ...]:
 
 def models_on(machine: Machine | None, *names: str, read: bool = False) -> tuple[ModelStatus, ...]:
     """The same on a machine of the caller's; None for this one."""
-    settings = (machine or wiring.Machine.this()).models
+    settings = (machine or Machine.this()).models
     return Weights(settings.root).status(catalogue.named(names), read=read)
 
 
@@ -70,7 +66,7 @@ def pull_onto(
         found = Project.open(manifest, machine=machine).manifest
         files += needed(found)
         hosts = tuple(found.service.allow_hosts)
-    here = machine or wiring.Machine.this()
+    here = machine or Machine.this()
     pull_agreed(
         files,
         here.models,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner import events, wiring
+from hume_runner.api.planned import planned
 from hume_runner.api.values import Merged
 from hume_runner.engine.merge import Desk, merged, unmeasured
 from hume_runner.errors import StateLocked
@@ -90,7 +91,7 @@ def merge_shards(
         on_event(events.Phase(phase="planning"))
         with (
             project.endpoint() as endpoint,
-            wiring.planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
+            planned(manifest, store, endpoint, retry_failed=False, now=machine.now()) as plan,
         ):
             plan.apply(store)
             if endpoint.service.keeper is None:

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import installing, wiring
+from hume_runner import installing
 from hume_runner.api.inputs import refuse_found
 from hume_runner.api.looking import OpenPlan, Seen, opened_plan
 from hume_runner.api.opening import examine
 from hume_runner.api.remote_state import opened_state
 from hume_runner.api.values import ManifestLike
-from hume_runner.errors import ManifestError, MissingExtra, Problem, UsageError
+from hume_runner.errors import HumeRunnerError, ManifestError, MissingExtra, Problem, UsageError
 from hume_runner.frozen import frozen
+from hume_runner.machine import Machine
 from hume_runner.manifest.load import check_told
 from hume_runner.manifest.published import foreign_to
 from hume_runner.planning.selection import EVERYTHING, Selection
 from hume_runner.registry import all_registered, registered
+from hume_runner.settings import Masker, read_key
 from hume_runner.state.paths import Paths
 
 if TYPE_CHECKING:
     from hume_runner.computing.choose import Cluster
     from hume_runner.computing.remote import Place
+    from hume_runner.endpoint import Endpoint
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.from_state import StateResults
     from hume_runner.results.intervals import ManifestSays
     from hume_runner.results.mirror import Mirror
-    from hume_runner.settings import Masker
-    from hume_runner.wiring import Machine
 
 
 @frozen
@@ -69,14 +70,19 @@ class Project:
         return cls(
             manifest=examined.manifest,
             paths=paths,
-            machine=machine or wiring.Machine.this(),
+            machine=machine or Machine.this(),
             shown=str(manifest) if isinstance(manifest, str | PathLike) else "MANIFEST",
             selection=selection,
         )
 
     @property
     def masker(self) -> Masker:
-        return wiring.masker(self.manifest, self.machine)
+        """What keeps this manifest's secrets out of all that leaves us. One that cannot be read cannot get out."""
+        secrets = []
+        for where in filter(None, (self.manifest.service.api_key, self.manifest.notify.callback_secret)):
+            with suppress(HumeRunnerError):
+                secrets.append(read_key(env=where.env, file=where.file, environ=self.machine.environ).value)
+        return Masker(secrets)
 
     @property
     def shard_flags(self) -> list[str]:
@@ -95,9 +101,11 @@ class Project:
         found = registered(self.manifest.service.api)
         return found is not None and found.here
 
-    def endpoint(self, place: Place | None = None) -> wiring.Endpoint:
+    def endpoint(self, place: Place | None = None) -> Endpoint:
         """The service; nothing is connected before its first request. `place`: a cluster that works for it."""
-        return wiring.Endpoint(self.manifest, self.paths, self.machine, place)
+        from hume_runner import wiring
+
+        return wiring.endpoint(self.manifest, self.paths, self.machine, place)
 
     def place(self, cluster: Cluster, *, warn: Callable[[str], None]) -> Place:
         """The cluster that somebody named; not connected yet. Raises: UsageError, MissingExtra."""

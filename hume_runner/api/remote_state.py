@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hume_runner import wiring
 from hume_runner.api.values import Pulled, Pushed
 from hume_runner.errors import StateLocked, UsageError
 
@@ -42,6 +41,7 @@ def opened_state(project: Project) -> Iterator[tuple[StateReader, Holder | None]
 
 @contextmanager
 def _read(project: Project) -> Iterator[tuple[StateReader, Holder | None]]:
+    from hume_runner import wiring
     from hume_runner.scratch import Scratch
     from hume_runner.state.reader import StateReader
     from hume_runner.state.remote.copies import read_all
@@ -66,6 +66,7 @@ def state_of_the_whole(project: Project, *, to_run: bool) -> Iterator[Path | Non
     if whole.remote is None:
         yield whole.state
         return
+    from hume_runner import wiring
     from hume_runner.scratch import Scratch
     from hume_runner.state.remote.copies import read_all
 
@@ -102,6 +103,7 @@ def _place(project: Project, what: str) -> str:
 def pull(project: Project) -> Pulled:
     """Have the state here, whoever owns it. Raises: UsageError, StateLocked while a run works with the file here,
     StateError, StoreError."""
+    from hume_runner import wiring
     from hume_runner.state.lock import StateLock
     from hume_runner.state.remote.bringing import bring
     from hume_runner.state.remote.copies import Remote, reading
@@ -125,6 +127,7 @@ def pull(project: Project) -> Pulled:
 
 def push(project: Project) -> Pushed:
     """Put there what the state here has more. Raises: UsageError, StateLocked, StateError, StoreError."""
+    from hume_runner import wiring
     from hume_runner.state.lock import StateLock
     from hume_runner.state.store import Store
 
@@ -159,6 +162,7 @@ def unlock(project: Project) -> Holder | None:
 
 def _release(project: Project) -> Holder | None:
     """Give back a lock whose owner is dead; who that was. Raises: StateLocked if it moves while it is watched."""
+    from hume_runner import wiring
     from hume_runner.state.remote import protocol
     from hume_runner.state.remote.keeper import held
     from hume_runner.state.remote.objects import Note

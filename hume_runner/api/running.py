@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hume_runner.api.project import Project
     from hume_runner.computing.choose import Cluster
     from hume_runner.control.listener import Listener
+    from hume_runner.endpoint import Endpoint
     from hume_runner.engine.environment import Environment
     from hume_runner.manifest.model import Manifest
     from hume_runner.results.mirror import Mirror
@@ -119,9 +120,7 @@ def _finisher(
     )
 
 
-def _environment(
-    around: _Around, endpoint: wiring.Endpoint, workers: ThreadWorkers, on_event: events.Report
-) -> Environment:
+def _environment(around: _Around, endpoint: Endpoint, workers: ThreadWorkers, on_event: events.Report) -> Environment:
     """What the work is done with, and who is called in the course of it."""
     project = around.project
     commands = Commands(project.manifest.service.api, workers, endpoint.pacer)

@@ -1,4 +1,4 @@
-"""What of the outputs is written, told as it begins and now and then."""
+"""What of the outputs is written, told as it begins and now and then; and that a manifest is finished."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from collections.abc import Callable
 from hume_runner import events
 
 _EVERY_S = 1.0
+
+
+class Callback:
+    """Tells the manifest's callback that it is finished. `report` hears that this begins: a receiver that does not
+    answer is asked again for a while."""
+
+    def __init__(self, post: Callable[[bytes], None], report: events.Report) -> None:
+        self._post = post
+        self._report = report
+
+    def __call__(self, body: bytes) -> None:
+        self._report(events.Phase(phase="telling"))
+        self._post(body)
 
 
 class Telling:

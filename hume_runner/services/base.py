@@ -313,7 +313,7 @@ class Scanning(Relevant, Protocol):
 class Service(Scanning, Planner, Sender, Records, Reader, Host, Protocol):
     """One API and endpoint: what every API does, and the parts that only some have.
 
-    Named only where one is made and held (`Build`, `wiring`, `engine.environment`): whoever is given one names the
+    Named only where one is made and held (`Build`, `endpoint`, `engine.environment`): whoever is given one names the
     parts that he needs.
     """
 

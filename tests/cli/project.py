@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from hume_runner.emulator.server import Emulator
+from hume_runner.machine import Machine
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
-from hume_runner.wiring import Machine
 from tests.commands import Ran, call
 from tests.emulator.api import Api
 from tests.warm import WarmPopen

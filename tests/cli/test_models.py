@@ -19,9 +19,9 @@ import hume_runner
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
 from hume_runner.errors import UsageError
+from hume_runner.machine import Machine
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
-from hume_runner.wiring import Machine
 from tests import warm
 from tests.commands import Ran
 from tests.services.local.mirror import CONTENT, WEIGHTS, Mirror, command, environ, package_of_models, serving, sha256

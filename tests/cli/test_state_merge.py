@@ -440,7 +440,7 @@ from pathlib import Path
 from hume_runner.api import Project
 from hume_runner.api.merging import merge_shards
 from hume_runner.settings import Settings
-from hume_runner.wiring import Machine
+from hume_runner.machine import Machine
 from tests.durability.disks import CountedDisk, KillingDisk
 
 folder = Path(sys.argv[1])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import field
 
 from hume_runner.frozen import frozen
-from hume_runner.wiring import Machine
+from hume_runner.machine import Machine
 from tests.durability.disks import CountedDisk
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
+from hume_runner.machine import Machine
 from hume_runner.services.batch_v0.foreign import ForeignJobs
 from hume_runner.services.batch_v0.lost import LostJobs
 from hume_runner.services.batch_v0.sender import Submissions
@@ -27,7 +28,6 @@ from hume_runner.state.disk import Disk
 from hume_runner.state.journal import Journal
 from hume_runner.state.pinned import Pinned
 from hume_runner.state.reading import Reading
-from hume_runner.wiring import Machine
 from tests.durability.disks import KillingDisk, PowerCutDisk
 
 

@@ -13,9 +13,9 @@ from urllib.request import Request, urlopen
 
 import yaml
 
+from hume_runner.machine import Machine
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
-from hume_runner.wiring import Machine
 from tests.commands import Ran, call
 from tests.databases import answered
 

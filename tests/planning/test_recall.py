@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from hume_runner import wiring
+from hume_runner.endpoint import Endpoint
 from hume_runner.errors import SourceError
+from hume_runner.machine import Machine
 from hume_runner.manifest.load import load_manifest
 from hume_runner.manifest.model import Manifest
 from hume_runner.planning.prepare import Options, Plan
@@ -52,12 +54,12 @@ class Planned:
 
     def run(self, *, finish: bool = True, retry_failed: bool = False) -> dict[str, int]:
         """Plan as a run does, and measure all that it plans; the counts of the plan that are not 0."""
-        machine = wiring.Machine.this()
+        machine = Machine.this()
         manifest = load_manifest(self.folder / "m.yaml")
         paths = Paths.of(manifest, None)
         paths.outputs.mkdir(exist_ok=True)
         with (
-            wiring.Endpoint(manifest, paths, machine) as endpoint,
+            wiring.endpoint(manifest, paths, machine) as endpoint,
             Store.create_or_open(paths.state, disk=Disk(), name="m", lineage="test") as store,
         ):
             scan = scan_or_recall(manifest, self.expand, endpoint.service, store, Scan)
@@ -70,7 +72,7 @@ class Planned:
                 self._finish(store, endpoint)
         return {name: number for name, number in told.items() if number}
 
-    def _finish(self, store: Store, endpoint: wiring.Endpoint, *, ok: bool = True) -> None:
+    def _finish(self, store: Store, endpoint: Endpoint, *, ok: bool = True) -> None:
         while numbers := store.planned(1):
             number, _ = numbers[0]
             job = store.load_job(number)
@@ -174,9 +176,9 @@ def test_a_plan_that_only_looks_packs_the_jobs_that_a_run_packs(tmp_path: Path, 
     made.write(*(f"n{number % 301}" for number in range(450)))
     with (tmp_path / "list.txt").open("a") as file:
         file.write(f"https://example.org/last.mp4{last}\n")
-    manifest, machine = load_manifest(tmp_path / "m.yaml"), wiring.Machine.this()
+    manifest, machine = load_manifest(tmp_path / "m.yaml"), Machine.this()
     paths = Paths.of(manifest, None)
-    with wiring.Endpoint(manifest, paths, machine) as endpoint, StateReader.empty("m") as store:
+    with wiring.endpoint(manifest, paths, machine) as endpoint, StateReader.empty("m") as store:
         scan = scan_or_recall(manifest, expanded, endpoint.service, store, Scan)
         with Plan(
             manifest, scan, store, endpoint.service, Options(retry_failed=False, real_endpoint=True, now=NOW)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hume_runner import wiring
 from hume_runner.errors import HumeRunnerError
+from hume_runner.machine import Machine
 from hume_runner.manifest.addresses import url_fault
 from hume_runner.manifest.load import load_manifest
 from hume_runner.planning.fingerprint import url_content, url_contents
@@ -52,9 +53,9 @@ def at(place: int, *instead: bytes) -> Callable[[list[bytes]], None]:
 
 def found(folder: Path, name: str, more: str = "", selection: Selection = EVERYTHING) -> Found:
     """(all that is staged, the digest, what is told as wrong)."""
-    machine = wiring.Machine.this()
+    machine = Machine.this()
     manifest = load_manifest(write(folder, f"{{urls: [{{from: {name}{more}}}, 'https://example.org/one.mp4']}}"))
-    with wiring.Endpoint(manifest, Paths.of(manifest, None), machine) as endpoint:
+    with wiring.endpoint(manifest, Paths.of(manifest, None), machine) as endpoint:
         scan = Scan()
         try:
             pieces = expand_in_blocks(manifest)
@@ -234,7 +235,7 @@ def test_a_long_list_beside_a_file_is_the_same_list(tmp_path: Path) -> None:
     (tmp_path / "l.csv").write_bytes(listed())
     (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
     manifest = load_manifest(write(tmp_path, "{urls: [{from: l.csv}], files: [a.wav]}"))
-    with wiring.Endpoint(manifest, Paths.of(manifest, None), wiring.Machine.this()) as endpoint, Scan() as scan:
+    with wiring.endpoint(manifest, Paths.of(manifest, None), Machine.this()) as endpoint, Scan() as scan:
         scan_sources(manifest, expand_in_blocks(manifest), endpoint.service, NothingCached(), scan)
         assert scan.count == ROWS + 1
 

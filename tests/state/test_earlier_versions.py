@@ -19,10 +19,10 @@ import yaml
 
 from hume_runner.cli.console import Console
 from hume_runner.cli.main import main
+from hume_runner.machine import Machine
 from hume_runner.planning.fingerprint import FORMER_VERSION, VERSION, canonical, former_key, settings_digest
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
-from hume_runner.wiring import Machine
 from tests.state.disks import FailsAt, full
 from tests.tiers import sampled
 

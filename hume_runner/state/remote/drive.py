@@ -92,9 +92,9 @@ class Driver:
         prefix: str,
         timing: Timing,
         clock: Clock,
-        on_watch: Callable[[Lock, float], None] = lambda lock, seconds: None,
+        on_watch: Callable[[str, Lock, float], None] = lambda place, lock, seconds: None,
     ) -> None:
-        """`on_watch` is told of a lock that is waited for, and for how long at most."""
+        """`on_watch` is told of a place whose lock is waited for, of the lock, and for how many seconds at most."""
         self._on_watch = on_watch
         self.store = store
         self.prefix = prefix.strip("/")
@@ -252,7 +252,7 @@ class Driver:
             if left <= 0:
                 return Stood()
             if not told:
-                self._on_watch(seen.body, left)
+                self._on_watch(self.place, seen.body, left)
                 told = True
             clock.wait(min(left, max(0.05, self.timing.heartbeat_s / 3)))
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hume_runner.errors import HumeRunnerError, ObjectMissing, StateError, StateLocked, StoreError
+from hume_runner.events import Report, StateAwaited, StatePutAside
 from hume_runner.state.disk import Disk
 from hume_runner.state.keeping import Intent, Kept, Send, Shipper
 from hume_runner.state.reader import StateReader
@@ -34,7 +35,7 @@ _MANY_IN_A_RUN = 2_000
 
 
 class RemoteKeeper:
-    """Takes a state in a store. `aside` is told of a file here that was put aside."""
+    """Takes a state in a store. `aside` is told of a file here that was put aside, as `report` is."""
 
     def __init__(
         self,
@@ -43,13 +44,19 @@ class RemoteKeeper:
         manifest: str,
         *,
         now: Callable[[], float],
+        report: Report = lambda event: None,
         aside: Callable[[Path], None] = lambda path: None,
     ) -> None:
         self._driver = driver
         self._note = note
         self._manifest = manifest
         self._now = now
+        self._report = report
         self._aside = aside
+
+    def _put_aside(self, path: Path) -> None:
+        self._aside(path)
+        self._report(StatePutAside(path=str(path)))
 
     @contextmanager
     def own(self, state: Path) -> Iterator[Kept]:
@@ -71,7 +78,7 @@ class RemoteKeeper:
                 found = driver.run(protocol.gather(lock, head))
                 owner = Owner(driver, lock, tag, head, head_tag, tuple(place for place, _ in found))
                 remote = from_facts(lock, head, [unpack(facts) for _, facts in found])
-                base = bring(driver, remote, state, self._aside, self._manifest)
+                base = bring(driver, remote, state, self._put_aside, self._manifest)
                 kept = RemoteKept(driver, owner, remote, state, stale=base, now=self._now)
             except (StateError, ObjectMissing) as error:
                 raise in_truth(driver, lock, error) from None
@@ -85,6 +92,11 @@ class RemoteKeeper:
             else:
                 with contextlib.suppress(NotOurs, StoreError):
                     driver.run(protocol.release(lock, tag), patience_s=0.0)
+
+
+def awaited(report: Report, place: str, lock: Lock, seconds: float) -> None:
+    """Tell that the owner of this place's lock is waited for, for so long at most."""
+    report(StateAwaited(place=place, owner=str(Note.read(lock.note)), seconds=seconds))
 
 
 def held(place: str, lock: Lock | None) -> StateLocked:

@@ -17,12 +17,13 @@ import requests
 import yaml
 
 from hume_runner.errors import StateError, StoreError
+from hume_runner.machine import Machine
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.state.paths import Paths
 from hume_runner.state.reader import StateReader
 from hume_runner.state.remote.copies import read_all
-from hume_runner.wiring import Machine, driver
+from hume_runner.wiring import driver
 from tests.object_stores import S3Server
 from tests.state.remote.proxies import HostProxy, Landed, StoreProxy, store_proxy
 from tests.state.remote.zygote import Child, Zygote

@@ -19,10 +19,11 @@ from hume_runner.api import Project, RunResult
 from hume_runner.api.running import run_project
 from hume_runner.emulator.server import Emulator
 from hume_runner.events import Event, Submitted
+from hume_runner.machine import Machine
 from hume_runner.settings import Settings
 from hume_runner.state.disk import Disk
 from hume_runner.state.remote.copies import Remote, read_all
-from hume_runner.wiring import Machine, driver
+from hume_runner.wiring import driver
 
 KEY = "shared-key"
 QUICK = Settings(

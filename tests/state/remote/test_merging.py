@@ -176,7 +176,7 @@ import sys
 from hume_runner.api import Project
 from hume_runner.api.merging import merge_shards
 from hume_runner.settings import Settings
-from hume_runner.wiring import Machine
+from hume_runner.machine import Machine
 from tests.durability.disks import KillingDisk
 from tests.state.remote.machines import QUICK
 

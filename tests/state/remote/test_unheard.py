@@ -15,9 +15,9 @@ from hume_runner.api import Project
 from hume_runner.api.merging import merge_shards
 from hume_runner.emulator.server import Emulator
 from hume_runner.errors import NoRoom, StateLocked
+from hume_runner.machine import Machine
 from hume_runner.state.disk import Disk
 from hume_runner.state.remote import keeper
-from hume_runner.wiring import Machine
 from tests.commands import call
 from tests.media_files import speech, write_wav
 from tests.object_stores import S3Server, only
