@@ -23,7 +23,7 @@ from hume_runner.settings import Secret, read_key
 if TYPE_CHECKING:
     from hume_runner.computing.base import Needs, Pool
     from hume_runner.emulator.server import Emulator
-    from hume_runner.engine.pacing import Pacer
+    from hume_runner.engine.pacer import Pacer
     from hume_runner.http.access import Access
     from hume_runner.services.base import Computes, Service
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hume_runner.endpoint import Endpoint
-from hume_runner.engine.pacing import Pacer
+from hume_runner.engine.pacer import Pacer
 from hume_runner.errors import MissingExtra, UsageError
 from hume_runner.http.retry import RetryPolicy
 from hume_runner.machine import Machine

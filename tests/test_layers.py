@@ -92,6 +92,7 @@ FORBIDDEN = [
     ("engine.reactions.settling", "settings", DECISIONS),
     ("engine.view", "state.store", DECISIONS),
     ("engine.pacing", "state.store", DECISIONS),
+    ("engine.pacing", "engine.pacer", DECISIONS),
     ("engine.reconcile", "state.store", DECISIONS),
     ("http.retry", "stores.base", HTTP),
     ("http.backoff", "services.base", HTTP),

@@ -51,7 +51,7 @@ OF_THEIR_OWN = [
     ("state/", "a setting of SQLite", "page_size"),
     ("settings.py", "a letter written as HTML does", "entity"),
     ("api/commanding.py", "how many requests may follow at once", "burst"),
-    ("engine/pacing.py", "how many requests may follow at once", "burst"),
+    ("engine/pacer.py", "how many requests may follow at once", "burst"),
     ("wiring.py", "how many requests may follow at once", "burst"),
     ("emulator/", "how much a request sent: what both its APIs are told of each", "bytes_received"),
 ]

@@ -220,7 +220,6 @@ def test_what_decides_gets_its_time_from_outside(package: str) -> None:
 DECIDERS = sorted(path for path in SOURCES if re.match(r"engine/(reactions/|(view|pacing|reconcile)\.py)", path))
 VALUES = {"__future__", "collections", "dataclasses", "enum", "functools", "itertools", "math", "typing"}
 BESIDES = {
-    "engine/pacing.py": {"threading", "threading.Lock"},  # all workers share one pace
     "engine/reconcile.py": {"shlex", "shlex.quote"},  # a command to be pasted
     "engine/reactions/failing.py": {"pathlib.Path"},  # the name of a folder, for people
 }

@@ -14,7 +14,7 @@ from hume_runner.manifest.published import foreign_to, schema
 
 if TYPE_CHECKING:
     from hume_runner.control.listener import Listener
-    from hume_runner.engine.pacing import Pacer
+    from hume_runner.engine.pacer import Pacer
     from hume_runner.engine.workers import Workers
 
 COMMANDS = ("status", "pause", "resume", "drain", "set")
